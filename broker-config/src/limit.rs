@@ -1,0 +1,83 @@
+//! Every number that two sides must agree on. Sizes in bytes, times as [`Duration`].
+
+use std::time::Duration;
+
+/// Largest message on a group subject, sealed. Refused before parsing, on both sides.
+pub const MESSAGE_BYTES: usize = 256 * 1024;
+/// Largest text of one message, so that its sealed and padded form stays below [`MESSAGE_BYTES`].
+pub const TEXT_BYTES: usize = 192 * 1024;
+/// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.
+pub const WELCOME_BYTES: usize = 256 * 1024;
+/// Size of one piece of a sealed ratchet tree.
+pub const TREE_CHUNK_BYTES: usize = 512 * 1024;
+/// Most pieces a sealed ratchet tree may have: 16 MiB, far above 5,000 members.
+pub const TREE_CHUNKS: u32 = 32;
+/// Largest request to or reply of the registry.
+pub const REGISTRY_BYTES: usize = 768 * 1024;
+/// Characters (Unicode scalar values) of a group name.
+pub const GROUP_NAME_CHARS: usize = 128;
+/// Characters of a display name.
+pub const DISPLAY_NAME_CHARS: usize = 64;
+/// Characters of a status text.
+pub const STATUS_CHARS: usize = 140;
+/// Devices (leaves) in one group.
+pub const MEMBERS: usize = 5_000;
+/// Accounts added by one commit; larger adds are split.
+pub const ADDS_PER_COMMIT: usize = 200;
+/// Messages kept because their epoch has not begun here yet, per group.
+pub const PARKED_MESSAGES: usize = 256;
+/// Bytes of parked messages per group.
+pub const PARKED_BYTES: usize = 4 * 1024 * 1024;
+/// Proposals kept per member and epoch.
+pub const PROPOSALS_PER_MEMBER: usize = 4;
+/// Invitations that wait for an answer, per device.
+pub const INVITATIONS: usize = 1_000;
+/// Own messages that wait for the broker, per profile.
+pub const OUTBOX_ROWS: usize = 100_000;
+/// Certified devices of one account.
+pub const DEVICES_PER_ACCOUNT: usize = 10;
+
+/// One-time key packages a device keeps at the registry.
+pub const KEY_PACKAGE_STOCK: usize = 50;
+/// Stock at which a device refills.
+pub const KEY_PACKAGE_REFILL: usize = 20;
+/// Key packages in one publish request.
+pub const KEY_PACKAGES_PER_REQUEST: usize = 100;
+/// Largest key package: an X-Wing package with our certificate is about 3.3 kB.
+pub const KEY_PACKAGE_BYTES: usize = 8 * 1024;
+/// Lifetime a device gives its key packages.
+pub const KEY_PACKAGE_LIFETIME: Duration = days(84);
+/// Longest lifetime anybody accepts (OpenMLS does not bound it).
+pub const KEY_PACKAGE_MAX_LIFETIME: Duration = days(91);
+/// A package with less than this left is not handed out nor added: a member that comes back from a month away
+/// must still be able to replay the commit that added it.
+pub const KEY_PACKAGE_MIN_REMAINING: Duration = days(45);
+/// Clock difference a key package may show in its `not_before`.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// How far the issue time of a registry request may be from the registry's clock, either way.
+pub const REQUEST_WINDOW: Duration = Duration::from_secs(300);
+/// How long an agent waits for a registry reply.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long messages stay in the streams.
+pub const RETENTION: Duration = days(45);
+/// Window in which the broker drops a repeated [`crate::header::MESSAGE_ID`].
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// Own messages of one group in flight at once when they go unfenced.
+pub const IN_FLIGHT_PER_GROUP: usize = 256;
+/// Messages asked for in one batched get.
+pub const FETCH_MESSAGES: usize = 500;
+/// Bytes asked for in one batched get.
+pub const FETCH_BYTES: usize = 1024 * 1024;
+
+/// Ciphertext sizes are multiples of this many bytes plus a constant, so that they say little.
+pub const PADDING_BYTES: usize = 256;
+/// Messages of one sender that may be missing before one that arrives (RFC 9420 §9.1 ratchet window).
+pub const RATCHET_FORWARD: u32 = 10_000;
+/// Keys kept for messages of one sender that arrive out of order.
+pub const RATCHET_OUT_OF_ORDER: u32 = 32;
+
+const fn days(n: u64) -> Duration {
+    Duration::from_secs(n.saturating_mul(86_400))
+}

@@ -1,0 +1,72 @@
+//! Streams as data. The registry creates and verifies them; nobody else may.
+
+use std::time::Duration;
+
+use crate::limit;
+use crate::subject::{LIVE, SHARDS, STORED, stream_of};
+
+/// One JetStream stream as it must be. What is not named here must be off: rollup headers, message schedules and
+/// per-message TTL on a stream that users write would let one of them erase or inject for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Name of the stream.
+    pub name: String,
+    /// Subjects it captures.
+    pub subjects: Vec<String>,
+    /// Copies: 1 on a single node, 3 in a cluster.
+    pub replicas: usize,
+    /// How long messages stay.
+    pub max_age: Duration,
+    /// Largest message, bytes.
+    pub max_message_bytes: i32,
+    /// Window in which a repeated message id is dropped.
+    pub duplicate_window: Duration,
+    /// Any replica may answer gets. Readers keep their own cursor and loop until they have what they know exists.
+    pub allow_direct: bool,
+    /// Nobody deletes single messages.
+    pub deny_delete: bool,
+    /// Nobody purges.
+    pub deny_purge: bool,
+    /// Source subjects of the doorbell.
+    pub republish_source: String,
+    /// Destination subjects of the doorbell. Headers only: the log stays the one truth.
+    pub republish_destination: String,
+}
+
+/// Every stream of a deployment with that many copies of each.
+pub fn all(replicas: usize) -> Vec<StreamSpec> {
+    (0..SHARDS)
+        .map(|shard| StreamSpec {
+            name: stream_of(shard),
+            subjects: vec![format!("{STORED}.{shard}.>")],
+            replicas,
+            max_age: limit::RETENTION,
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            duplicate_window: limit::DUPLICATE_WINDOW,
+            allow_direct: true,
+            deny_delete: true,
+            deny_purge: true,
+            republish_source: format!("{STORED}.{shard}.>"),
+            republish_destination: format!("{LIVE}.{shard}.>"),
+        })
+        .collect()
+}
+
+/// Largest stored message: a piece of a sealed tree, with room for headers.
+pub const MAX_MESSAGE_BYTES: i32 = 600 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_stream_per_shard_and_every_limit_fits() {
+        let streams = all(3);
+        assert_eq!(streams.len(), usize::from(SHARDS));
+        for (shard, stream) in streams.iter().enumerate() {
+            assert_eq!(stream.subjects, [format!("chat.{shard}.>")]);
+            let largest = usize::try_from(stream.max_message_bytes).unwrap();
+            assert!(largest > limit::TREE_CHUNK_BYTES && largest > limit::MESSAGE_BYTES);
+        }
+    }
+}

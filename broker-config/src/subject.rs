@@ -1,0 +1,208 @@
+//! The only maker and parser of subject strings.
+//!
+//! ```text
+//! chat.<shard>.g.<group>.h        handshake messages of a group (commits, proposals)       stored, compare-and-set
+//! chat.<shard>.g.<group>.a        application messages of a group                          stored
+//! chat.<shard>.t.<group>.<epoch>.<piece>   sealed ratchet tree of an epoch with joiners     stored
+//! chat.<shard>.i.<device>         inbox of a device: Welcomes                               stored
+//! live.<shard>.…                  doorbell: headers of each stored message, from the broker not stored
+//! reg.v1.<operation>              requests to the registry                                  request/reply
+//! ```
+//! `<shard>` is a decimal number below [`SHARDS`], fixed for life: changing the count would move groups.
+
+use std::fmt;
+
+use crate::id::{DeviceId, GroupId};
+
+/// Number of streams that groups and inboxes are spread over.
+pub const SHARDS: u8 = 16;
+
+/// First token of everything that is stored.
+pub const STORED: &str = "chat";
+/// First token of doorbells.
+pub const LIVE: &str = "live";
+/// Prefix of requests to the registry.
+pub const REGISTRY: &str = "reg.v1";
+/// Prefix of reply subjects: ours instead of the default, so that permissions can name it.
+pub const INBOX_PREFIX: &str = "_I";
+
+/// One stored log that a reader follows with a cursor of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// Handshake and application messages of a group, in one order.
+    Group(GroupId),
+    /// What was sent to one device.
+    Inbox(DeviceId),
+}
+
+/// What a stored subject carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Route {
+    /// Application messages of a group.
+    Application(GroupId),
+    /// Handshake messages of a group.
+    Handshake(GroupId),
+    /// What was sent to one device.
+    Inbox(DeviceId),
+    /// One piece of the sealed ratchet tree of an epoch.
+    Tree {
+        /// The group.
+        group: GroupId,
+        /// The epoch whose tree this is.
+        epoch: u64,
+        /// Which piece, from 0.
+        piece: u32,
+    },
+}
+
+/// The stream that holds a shard, `CHAT-<shard>`.
+pub fn stream_of(shard: u8) -> String {
+    format!("CHAT-{shard}")
+}
+
+fn shard_of(id: &[u8; 16]) -> u8 {
+    // Ids are uniformly random (group) or random (device): one byte spreads them evenly.
+    let [first, ..] = *id;
+    first % SHARDS
+}
+
+impl Source {
+    /// The shard whose stream holds this log.
+    pub fn shard(&self) -> u8 {
+        match self {
+            Self::Group(group) => shard_of(group.as_bytes()),
+            Self::Inbox(device) => shard_of(device.as_bytes()),
+        }
+    }
+
+    /// The stream that holds this log.
+    pub fn stream(&self) -> String {
+        stream_of(self.shard())
+    }
+
+    /// The filter that selects this log inside its stream.
+    pub fn filter(&self) -> String {
+        match self {
+            Self::Group(group) => format!("{STORED}.{}.g.{group}.*", self.shard()),
+            Self::Inbox(device) => format!("{STORED}.{}.i.{device}", self.shard()),
+        }
+    }
+
+    /// The subject on which the broker rings when this log grows.
+    pub fn doorbell(&self) -> String {
+        match self {
+            Self::Group(group) => format!("{LIVE}.{}.g.{group}.*", self.shard()),
+            Self::Inbox(device) => format!("{LIVE}.{}.i.{device}", self.shard()),
+        }
+    }
+}
+
+impl Route {
+    /// The log this route belongs to; `None` for trees, which are fetched by name.
+    pub fn source(&self) -> Option<Source> {
+        match self {
+            Self::Application(group) | Self::Handshake(group) => Some(Source::Group(*group)),
+            Self::Inbox(device) => Some(Source::Inbox(*device)),
+            Self::Tree { .. } => None,
+        }
+    }
+
+    /// The shard whose stream holds this subject.
+    pub fn shard(&self) -> u8 {
+        match self {
+            Self::Application(group) | Self::Handshake(group) | Self::Tree { group, .. } => {
+                shard_of(group.as_bytes())
+            }
+            Self::Inbox(device) => shard_of(device.as_bytes()),
+        }
+    }
+
+    /// The stream that holds this subject.
+    pub fn stream(&self) -> String {
+        stream_of(self.shard())
+    }
+
+    /// Reads a stored (`chat.`) or doorbell (`live.`) subject. `None` for anything that is not exactly ours.
+    pub fn parse(subject: &str) -> Option<Self> {
+        let mut tokens = subject.split('.');
+        let root = tokens.next()?;
+        if root != STORED && root != LIVE {
+            return None;
+        }
+        let shard: u8 = tokens.next()?.parse().ok()?;
+        let route = match (tokens.next()?, tokens.next()?) {
+            ("g", group) => {
+                let group = group.parse().ok()?;
+                match tokens.next()? {
+                    "h" => Self::Handshake(group),
+                    "a" => Self::Application(group),
+                    _ => return None,
+                }
+            }
+            ("i", device) => Self::Inbox(device.parse().ok()?),
+            ("t", group) => Self::Tree {
+                group: group.parse().ok()?,
+                epoch: tokens.next()?.parse().ok()?,
+                piece: tokens.next()?.parse().ok()?,
+            },
+            _ => return None,
+        };
+        (tokens.next().is_none() && shard == route.shard()).then_some(route)
+    }
+}
+
+impl fmt::Display for Route {
+    /// The stored subject.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shard = self.shard();
+        match self {
+            Self::Application(group) => write!(f, "{STORED}.{shard}.g.{group}.a"),
+            Self::Handshake(group) => write!(f, "{STORED}.{shard}.g.{group}.h"),
+            Self::Inbox(device) => write!(f, "{STORED}.{shard}.i.{device}"),
+            Self::Tree { group, epoch, piece } => write!(f, "{STORED}.{shard}.t.{group}.{epoch}.{piece}"),
+        }
+    }
+}
+
+/// The subject of a registry operation, `reg.v1.<operation>`.
+pub fn registry(operation: &str) -> String {
+    format!("{REGISTRY}.{operation}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_route_round_trips() {
+        let group = GroupId::from_bytes([0x51; 16]);
+        let device = DeviceId::from_bytes([0xa2; 16]);
+        for route in [
+            Route::Application(group),
+            Route::Handshake(group),
+            Route::Inbox(device),
+            Route::Tree { group, epoch: 7, piece: 3 },
+        ] {
+            let subject = route.to_string();
+            assert_eq!(Route::parse(&subject), Some(route), "{subject}");
+            assert_eq!(Route::parse(&subject.replacen("chat", "live", 1)), Some(route));
+            assert_eq!(Route::parse(&format!("{subject}.x")), None);
+        }
+    }
+
+    #[test]
+    fn a_subject_of_the_wrong_shard_is_not_ours() {
+        let subject = Route::Handshake(GroupId::from_bytes([3; 16])).to_string();
+        assert!(Route::parse(&subject.replacen("chat.3.", "chat.4.", 1)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_without_panic(text in ".{0,80}") {
+            let _ = Route::parse(&text);
+        }
+    }
+}

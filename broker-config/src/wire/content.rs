@@ -1,0 +1,44 @@
+//! What people and bots say: the payload inside an MLS application message.
+//!
+//! Semantics follow the IETF MIMI content format (draft-ietf-mimi-content): the id is derived from content,
+//! sender and room and never transmitted; the sender is the MLS leaf, so no author field exists.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::MessageId;
+use crate::time::Timestamp;
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// 16 random bytes (for bots: derived from the event that caused the message), so that equal texts have
+    /// different ids.
+    #[serde(rename = "s", with = "serde_bytes")]
+    pub salt: [u8; 16],
+    /// When the sender says it was written.
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    /// The message this one answers.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// How many bots in a row led to this message; people send 0. Bots do not answer above a bound.
+    #[serde(rename = "hop", default, skip_serializing_if = "is_zero")]
+    pub hops: u8,
+    /// What it is, `text` or `contact-accepted` today. Kinds this build does not know are kept and shown as
+    /// unsupported.
+    #[serde(rename = "k")]
+    pub kind: String,
+    /// The text, for kinds that have one.
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// Kind of an ordinary message.
+pub const TEXT: &str = "text";
+/// Kind by which an account tells a new contact that it accepted; carries no text and is not shown.
+pub const CONTACT_ACCEPTED: &str = "contact-accepted";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u8) -> bool {
+    *n == 0
+}

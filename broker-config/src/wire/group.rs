@@ -1,0 +1,64 @@
+//! What all members of a group agree on besides the roster: a GroupContext extension (RFC 9420 §11.1).
+//!
+//! It changes by commit only, so everybody sees the same, and `authorize` in `cipher-core` can judge by it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::AccountId;
+
+/// GroupContext extension type of [`GroupData`], private-use range (RFC 9420 §17.3).
+pub const GROUP_DATA_EXTENSION: u16 = 0xF0A2;
+/// GroupInfo extension type that carries the 32-byte key of the sealed tree and note, private-use range.
+pub const TREE_KEY_EXTENSION: u16 = 0xF0A3;
+
+/// What an account may do in a group. Ordered: a later one may do more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Reads and writes.
+    #[serde(rename = "member")]
+    Member,
+    /// Also adds and removes members, and renames.
+    #[serde(rename = "admin")]
+    Admin,
+    /// Also gives roles, and cannot be removed by admins.
+    #[serde(rename = "owner")]
+    Owner,
+}
+
+/// Name, roles and policy of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupData {
+    /// Format and policy version; a commit may never lower it.
+    #[serde(rename = "v")]
+    pub version: u16,
+    /// Shown name, at most [`crate::limit::GROUP_NAME_CHARS`] characters. Empty for direct messages.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// Whether this is a direct message: exactly two accounts, nobody can be added.
+    #[serde(rename = "d", default)]
+    pub direct: bool,
+    /// Accounts that are more than members.
+    #[serde(rename = "r")]
+    pub roles: BTreeMap<AccountId, Role>,
+    /// Least role that may add members.
+    #[serde(rename = "pa")]
+    pub may_add: Role,
+    /// Least role that may rename.
+    #[serde(rename = "pn")]
+    pub may_rename: Role,
+    /// Whether a member may come back by an external commit that replaces its own leaf.
+    #[serde(rename = "px")]
+    pub may_resync: bool,
+}
+
+impl GroupData {
+    /// The version this build writes.
+    pub const VERSION: u16 = 1;
+
+    /// The role of an account that is a member.
+    pub fn role_of(&self, account: &AccountId) -> Role {
+        self.roles.get(account).copied().unwrap_or(Role::Member)
+    }
+}

@@ -1,0 +1,380 @@
+//! Requests to the registry and its replies. Both are signed end to end: the broker that carries them, and NATS
+//! permissions, are never the authority.
+
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::certificate::DeviceCertificate;
+use crate::codec;
+use crate::handle::Handle;
+use crate::id::{AccountId, DeviceId};
+use crate::sign::{Purpose, Signed, wire_hash};
+use crate::time::Timestamp;
+use crate::wire::refusal::Refusal;
+
+/// A signed [`RequestBody`], encoded: what travels on `reg.v1.<operation>`. Signed by the device key named in
+/// the body ([`Purpose::RegistryRequest`]).
+pub type SignedRequest = Signed;
+
+/// A signed [`ReplyBody`], encoded. Signed by the registry key ([`Purpose::RegistryReply`]).
+pub type SignedReply = Signed;
+
+/// What is signed by the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestBody {
+    /// 16 random bytes, used once.
+    #[serde(rename = "n", with = "serde_bytes")]
+    pub nonce: [u8; 16],
+    /// The caller's clock. Must be within [`crate::limit::REQUEST_WINDOW`] of the registry's.
+    #[serde(rename = "t")]
+    pub issued_at: Timestamp,
+    /// The calling account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// The calling device; its registered key signs. For [`Operation::CreateAccount`] and [`Operation::Ping`] the
+    /// key in the request itself.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// What is asked.
+    #[serde(rename = "o")]
+    pub operation: Operation,
+}
+
+/// What can be asked. [`Operation::name`] is the last token of the subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Is the registry there, what time does it have, what is its key? Signed by any key.
+    #[serde(rename = "ping")]
+    Ping,
+    /// Creates an account with its first device and claims its handle, all or nothing. Repeating it with the
+    /// same account, handle and certificate succeeds, so that a lost reply costs nothing.
+    #[serde(rename = "create-account")]
+    CreateAccount(Box<CreateAccount>),
+    /// Adds key packages to the stock of the calling device.
+    #[serde(rename = "publish-key-packages")]
+    PublishKeyPackages {
+        /// One-time packages (TLS-encoded `KeyPackage`).
+        #[serde(rename = "p")]
+        one_time: Vec<ByteBuf>,
+        /// Replaces the package handed out when no other is left.
+        #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+        last_resort: Option<ByteBuf>,
+    },
+    /// How many key packages of the calling device are left.
+    #[serde(rename = "count-key-packages")]
+    CountKeyPackages,
+    /// Takes one key package of every device of an account. Each one-time package goes to one taker, ever.
+    #[serde(rename = "claim-key-packages")]
+    ClaimKeyPackages {
+        /// Whose.
+        #[serde(rename = "a")]
+        account: AccountId,
+        /// Cipher suite wanted (RFC 9420 §17.1).
+        #[serde(rename = "s")]
+        suite: u16,
+    },
+    /// The account behind a handle.
+    #[serde(rename = "resolve")]
+    Resolve {
+        /// The handle.
+        #[serde(rename = "h")]
+        handle: Handle,
+    },
+    /// The account with an id.
+    #[serde(rename = "fetch-account")]
+    FetchAccount {
+        /// The account.
+        #[serde(rename = "a")]
+        account: AccountId,
+    },
+    /// Replaces the profile of the calling account.
+    #[serde(rename = "set-profile")]
+    SetProfile(SignedProfile),
+}
+
+impl Operation {
+    /// Every operation's name, in the order of the enum: the endpoints of the micro service.
+    pub const NAMES: [&str; 8] = [
+        "ping",
+        "create-account",
+        "publish-key-packages",
+        "count-key-packages",
+        "claim-key-packages",
+        "resolve",
+        "fetch-account",
+        "set-profile",
+    ];
+
+    /// The last token of the subject.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::CreateAccount(_) => "create-account",
+            Self::PublishKeyPackages { .. } => "publish-key-packages",
+            Self::CountKeyPackages => "count-key-packages",
+            Self::ClaimKeyPackages { .. } => "claim-key-packages",
+            Self::Resolve { .. } => "resolve",
+            Self::FetchAccount { .. } => "fetch-account",
+            Self::SetProfile(_) => "set-profile",
+        }
+    }
+}
+
+/// A new account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateAccount {
+    /// The first statement of the account's log: a [`Statement`] signed by the account key
+    /// ([`Purpose::AccountStatement`]).
+    #[serde(rename = "s")]
+    pub statement: Signed,
+    /// Certificate of the first device.
+    #[serde(rename = "c")]
+    pub certificate: DeviceCertificate,
+    /// First profile, signed by that device.
+    #[serde(rename = "p")]
+    pub profile: SignedProfile,
+}
+
+/// One entry of an account's log. Each carries the hash of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Position in the account's log, from 0.
+    #[serde(rename = "n")]
+    pub sequence: u64,
+    /// SHA-256 of the previous signed statement, zeros for the first.
+    #[serde(rename = "p", with = "serde_bytes")]
+    pub previous: [u8; 32],
+    /// When, by the account's clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// What is stated.
+    #[serde(rename = "c")]
+    pub claim: Claim,
+}
+
+/// What an account can state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Claim {
+    /// The account begins, under a handle, with a first device.
+    #[serde(rename = "create")]
+    Create {
+        /// The claimed handle.
+        #[serde(rename = "h")]
+        handle: Handle,
+        /// SHA-256 of the encoded certificate of the first device.
+        #[serde(rename = "c", with = "serde_bytes")]
+        certificate: [u8; 32],
+    },
+}
+
+/// What an account tells everybody about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The account; binds the signature to it.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Display name; may be empty.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// Status text; may be empty.
+    #[serde(rename = "s")]
+    pub status: String,
+    /// Presence the person chose.
+    #[serde(rename = "p")]
+    pub presence: Presence,
+    /// Grows with every change; the registry keeps the highest only.
+    #[serde(rename = "v")]
+    pub version: u64,
+}
+
+/// Presence as chosen by a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Presence {
+    /// Can be reached.
+    #[default]
+    #[serde(rename = "available")]
+    Available,
+    /// Not at the terminal.
+    #[serde(rename = "away")]
+    Away,
+    /// Does not want to be disturbed.
+    #[serde(rename = "busy")]
+    Busy,
+    /// Does not say.
+    #[serde(rename = "offline")]
+    Offline,
+}
+
+/// A [`Profile`] signed by a device of the account ([`Purpose::Profile`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedProfile {
+    /// Device whose key signs.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// The signed profile.
+    #[serde(rename = "p")]
+    pub profile: Signed,
+}
+
+/// What is signed by the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyBody {
+    /// SHA-256 of the request's bytes: a reply answers exactly one request.
+    #[serde(rename = "q", with = "serde_bytes")]
+    pub request: [u8; 32],
+    /// The registry's clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// The registry's public key: pinned by agents at first contact.
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub registry_key: [u8; 32],
+    /// The answer.
+    #[serde(rename = "o")]
+    pub outcome: Outcome,
+}
+
+/// Answer or refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The answer.
+    #[serde(rename = "ok")]
+    Answer(Box<Answer>),
+    /// The refusal.
+    #[serde(rename = "no")]
+    Refused(Refusal),
+}
+
+/// What the registry can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It is done; nothing else to tell (ping, create account, set profile).
+    #[serde(rename = "done")]
+    Done,
+    /// The account asked for.
+    #[serde(rename = "account")]
+    Account(AccountRecord),
+    /// Stock of the calling device.
+    #[serde(rename = "stock")]
+    Stock {
+        /// One-time packages left.
+        #[serde(rename = "n")]
+        one_time: u32,
+        /// Whether a last-resort package is there.
+        #[serde(rename = "l")]
+        last_resort: bool,
+    },
+    /// One key package of each device that had one.
+    #[serde(rename = "packages")]
+    KeyPackages(Vec<ClaimedKeyPackage>),
+}
+
+/// What the registry keeps of an account. Nothing in it is taken on the registry's word: the certificates and
+/// the statement verify under the account key, which hashes to the account id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Handle that maps to the account.
+    #[serde(rename = "h")]
+    pub handle: Handle,
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Log of statements, oldest first.
+    #[serde(rename = "s")]
+    pub statements: Vec<Signed>,
+    /// Certificates of its devices.
+    #[serde(rename = "c")]
+    pub certificates: Vec<DeviceCertificate>,
+    /// Latest profile.
+    #[serde(rename = "p")]
+    pub profile: SignedProfile,
+}
+
+/// A key package that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedKeyPackage {
+    /// The device it belongs to.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// TLS-encoded `KeyPackage` (RFC 9420 §10).
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key_package: Vec<u8>,
+    /// Whether it is the last-resort package, which others may get too.
+    #[serde(rename = "l")]
+    pub last_resort: bool,
+}
+
+/// Encodes and signs a request; gives its bytes.
+pub fn seal_request(body: &RequestBody, device_key: &SigningKey) -> Vec<u8> {
+    codec::encode(&SignedRequest::new(device_key, Purpose::RegistryRequest, codec::encode(body)))
+}
+
+/// Encodes and signs a reply; gives its bytes.
+pub fn seal_reply(body: &ReplyBody, registry_key: &SigningKey) -> Vec<u8> {
+    codec::encode(&SignedReply::new(registry_key, Purpose::RegistryReply, codec::encode(body)))
+}
+
+/// Why a reply is not the registry's answer to our request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// The bytes are not a reply.
+    #[error("registry reply cannot be decoded")]
+    Decode(#[from] codec::DecodeError),
+    /// Not signed by the key it names, or by another than the pinned one.
+    #[error("registry reply is not signed by the known registry key")]
+    Signature,
+    /// Answers another request.
+    #[error("registry reply belongs to another request")]
+    OtherRequest,
+}
+
+/// Opens a reply to `request`. With no `pinned` key the key in the reply is used: the caller pins it.
+pub fn open_reply(bytes: &[u8], request: &[u8], pinned: Option<&[u8; 32]>) -> Result<ReplyBody, ReplyError> {
+    let signed: SignedReply = codec::decode(bytes)?;
+    let body: ReplyBody = codec::decode(&signed.body)?;
+    let key = pinned.unwrap_or(&body.registry_key);
+    if *key != body.registry_key || signed.verified(key, Purpose::RegistryReply).is_err() {
+        return Err(ReplyError::Signature);
+    }
+    if body.request != wire_hash(request) {
+        return Err(ReplyError::OtherRequest);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// N09, K-class: a reply counts only for its own request and under the pinned key.
+    #[test]
+    fn n09_a_forged_or_foreign_reply_is_refused() {
+        let (registry, rogue) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+        let pinned = registry.verifying_key().to_bytes();
+        let reply = |key: &SigningKey| {
+            let body = ReplyBody {
+                request: wire_hash(b"mine"),
+                at: Timestamp::from_millis(1),
+                registry_key: key.verifying_key().to_bytes(),
+                outcome: Outcome::Answer(Box::new(Answer::Done)),
+            };
+            seal_reply(&body, key)
+        };
+        assert!(open_reply(&reply(&registry), b"mine", Some(&pinned)).is_ok());
+        assert_eq!(open_reply(&reply(&registry), b"other", Some(&pinned)), Err(ReplyError::OtherRequest));
+        assert_eq!(open_reply(&reply(&rogue), b"mine", Some(&pinned)), Err(ReplyError::Signature));
+        assert!(open_reply(b"junk", b"mine", Some(&pinned)).is_err());
+    }
+
+    #[test]
+    fn every_operation_has_its_name_in_the_list() {
+        assert!(Operation::NAMES.contains(&Operation::Ping.name()));
+        assert!(Operation::NAMES.contains(&Operation::CountKeyPackages.name()));
+    }
+}
