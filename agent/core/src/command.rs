@@ -1,0 +1,225 @@
+//! What a person, a script or a bot may ask for. The same commands come from the CLI, over the control socket
+//! and from the bot host.
+
+use cipher_broker::certificate::Owner;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+use serde::{Deserialize, Serialize};
+
+/// A request to the core. Every one gets exactly one [`crate::Effect::Reply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Command {
+    /// Makes the account and its first device, and registers both. Reply: `Registered`.
+    Register {
+        /// Handle to claim.
+        handle: Handle,
+        /// Display name.
+        name: String,
+        /// Present for bots: made with [`Command::PrepareBot`] and the owner's [`Command::SignBot`].
+        bot: Option<BotOwnership>,
+    },
+    /// First half of registering a bot, in the bot's profile: makes its keys. Reply: `BotCertificate` with the
+    /// bytes its owner must sign. Repeating it gives the same bytes.
+    PrepareBot {
+        /// The owner, from its [`Command::OwnerCard`].
+        owner: Owner,
+    },
+    /// Who would own a bot of this profile. Reply: `OwnerCard`.
+    OwnerCard,
+    /// Second half, in the owner's profile: countersigns a bot's certificate. Reply: `Signature`.
+    SignBot {
+        /// What [`Command::PrepareBot`] gave.
+        certificate: Vec<u8>,
+    },
+
+    /// The own account. Reply: `Account`.
+    Whoami,
+    /// Changes the own profile; `None` leaves a field as it is. Reply: `Account`.
+    SetProfile {
+        /// Display name.
+        name: Option<String>,
+        /// Status text.
+        status: Option<String>,
+        /// Presence.
+        presence: Option<Presence>,
+    },
+    /// Somebody's profile, from the registry. Reply: `Account`.
+    ShowProfile {
+        /// Whose.
+        handle: Handle,
+    },
+    /// Devices of the own account. Reply: `Devices`.
+    Devices,
+
+    /// Asks an account to become a contact: a direct conversation it may accept. Reply: `Contact`.
+    ContactAdd {
+        /// Whom.
+        handle: Handle,
+        /// First words, shown with the request.
+        text: Option<String>,
+    },
+    /// All contacts. Reply: `Contacts`.
+    Contacts,
+    /// Accepts a contact's request and its direct conversation. Reply: `Contact`.
+    ContactAccept {
+        /// Whose.
+        handle: Handle,
+    },
+
+    /// Makes a group, with members if any are named. Reply: `Group`.
+    GroupCreate {
+        /// Its name.
+        name: String,
+        /// First members.
+        with: Vec<Handle>,
+        /// Post-quantum suite 0x004F instead of 0x0003.
+        post_quantum: bool,
+    },
+    /// All groups and waiting invitations. Reply: `Groups`.
+    Groups,
+    /// One group. Reply: `Group`.
+    GroupShow {
+        /// Which.
+        target: Target,
+    },
+    /// Joins a group one was invited to. Reply: `Group`.
+    GroupAccept {
+        /// Which.
+        target: Target,
+    },
+    /// Drops an invitation. Reply: `Done`.
+    GroupDecline {
+        /// Which.
+        target: Target,
+    },
+    /// Adds accounts. Reply: `Group`, once the commit is in the log.
+    GroupAdd {
+        /// Which group.
+        target: Target,
+        /// Whom.
+        handles: Vec<Handle>,
+    },
+    /// Removes accounts. Reply: `Group`, once the commit is in the log.
+    GroupRemove {
+        /// Which group.
+        target: Target,
+        /// Whom.
+        handles: Vec<Handle>,
+    },
+    /// Renames a group. Reply: `Group`, once the commit is in the log.
+    GroupRename {
+        /// Which group.
+        target: Target,
+        /// The new name.
+        name: String,
+    },
+    /// Gives a member a role. Reply: `Group`, once the commit is in the log.
+    GroupRole {
+        /// Which group.
+        target: Target,
+        /// Whom.
+        handle: Handle,
+        /// The role.
+        role: Role,
+    },
+    /// Leaves a group. Reply: `Done`, once the request to be removed is in the log.
+    GroupLeave {
+        /// Which group.
+        target: Target,
+    },
+
+    /// Says something. Reply: `Message`, when the broker stored it, or at once as queued when it is offline.
+    Send {
+        /// Where.
+        target: Target,
+        /// What.
+        text: String,
+        /// The message it answers.
+        reply_to: Option<MessageId>,
+    },
+    /// Stored messages of a conversation, oldest first. Reply: `Messages`.
+    Read {
+        /// Which.
+        target: Target,
+        /// At most this many, the latest; all when `None`.
+        last: Option<usize>,
+        /// Marks them as read.
+        mark: bool,
+    },
+    /// Brings everything up to date and delivers everything queued. Reply: `Synced`.
+    Sync,
+    /// Figures about the own state. Reply: `Status`.
+    Status,
+
+    /// What a bot has not handled yet, in order per conversation. Reply: `BotEvents`.
+    BotEvents {
+        /// Name of the bot: its cursors and memory are its own.
+        bot: String,
+        /// At most this many.
+        limit: usize,
+    },
+    /// A bot handled an event. Cursor, memory and messages commit together; a repeat changes nothing.
+    /// Reply: `Done`.
+    BotHandled {
+        /// Name of the bot.
+        bot: String,
+        /// Conversation of the event.
+        group: GroupId,
+        /// Sequence of the event.
+        sequence: u64,
+        /// What it says, in order; the salts make each message's id repeatable.
+        say: Vec<BotSay>,
+        /// Its memory for this conversation from now on; `None` leaves it.
+        memory: Option<Vec<u8>>,
+    },
+}
+
+/// A bot's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BotSay {
+    /// What.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Derived from the event and the position among its answers.
+    pub salt: [u8; 16],
+    /// Hop count of the event plus one.
+    pub hops: u8,
+}
+
+/// The owner's word on a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BotOwnership {
+    /// The owner.
+    pub owner: Owner,
+    /// Handle of the owner: its invitations are accepted.
+    pub handle: Handle,
+    /// Signature of the owner's account key over the bot's certificate, 64 bytes.
+    pub signature: Vec<u8>,
+}
+
+/// How people name a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// `@handle`: the direct conversation with an account.
+    Account(Handle),
+    /// A group id.
+    Group(GroupId),
+    /// A group name; must be unambiguous.
+    Name(String),
+}
+
+impl Target {
+    /// Reads `@handle`, a group id, or else a name.
+    pub fn parse(text: &str) -> Result<Self, cipher_broker::handle::InvalidHandle> {
+        if text.starts_with('@') {
+            return text.parse().map(Self::Account);
+        }
+        Ok(text.parse().map_or_else(|_| Self::Name(text.into()), Self::Group))
+    }
+}

@@ -1,0 +1,61 @@
+//! Answers to commands.
+
+use cipher_broker::certificate::Owner;
+use cipher_broker::handle::Handle;
+use serde::{Deserialize, Serialize};
+
+use crate::view::{AccountView, BotEventView, ContactView, DeviceView, GroupView, MessageView, StatusView};
+
+/// What a command gave. Each [`crate::Command`] names its variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// The account is registered; the recovery phrase is shown this once.
+    Registered {
+        /// The new account.
+        account: Box<AccountView>,
+        /// BIP-39 words of the account key; `None` for bots.
+        phrase: Option<String>,
+    },
+    /// Bytes that a bot's owner must sign.
+    BotCertificate(Vec<u8>),
+    /// Who would own a bot of this profile.
+    OwnerCard {
+        /// Account and key.
+        owner: Owner,
+        /// Handle.
+        handle: Handle,
+    },
+    /// An owner's signature.
+    Signature(Vec<u8>),
+    /// One account.
+    Account(Box<AccountView>),
+    /// One contact.
+    Contact(Box<ContactView>),
+    /// All contacts.
+    Contacts(Vec<ContactView>),
+    /// One group.
+    Group(Box<GroupView>),
+    /// All groups.
+    Groups(Vec<GroupView>),
+    /// One message.
+    Message(Box<MessageView>),
+    /// Messages, oldest first.
+    Messages(Vec<MessageView>),
+    /// Devices.
+    Devices(Vec<DeviceView>),
+    /// Everything is up to date.
+    Synced {
+        /// Messages received since the command.
+        received: u64,
+        /// Own messages still waiting.
+        queued: u64,
+    },
+    /// Figures.
+    Status(Box<StatusView>),
+    /// Events a bot has not handled.
+    BotEvents(Vec<BotEventView>),
+}

@@ -1,0 +1,242 @@
+//! What is shown: plain data with the field names that scripts rely on (`--json`).
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+use serde::{Deserialize, Serialize};
+
+/// An account, own or other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its id.
+    pub account_id: AccountId,
+    /// Own account: this device. Others: none.
+    pub device_id: Option<DeviceId>,
+    /// Person or bot.
+    pub kind: Kind,
+    /// Handle of a bot's owner, when known, else its account id.
+    pub owner: Option<String>,
+    /// Display name.
+    pub name: String,
+    /// Status text.
+    pub status: String,
+    /// Presence.
+    pub presence: Presence,
+}
+
+/// A contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactView {
+    /// Its handle.
+    pub handle: Handle,
+    /// Its account.
+    pub account_id: AccountId,
+    /// How far the acquaintance is.
+    pub state: ContactState,
+    /// What is known of its key.
+    pub trust: Trust,
+    /// Number of its devices.
+    pub devices: usize,
+}
+
+/// State of a contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContactState {
+    /// We asked.
+    Pending,
+    /// They asked.
+    Requested,
+    /// Both agreed.
+    Accepted,
+    /// We want nothing of them.
+    Blocked,
+}
+
+/// What is known of an account's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Pinned at first use.
+    Unverified,
+    /// Compared with the person.
+    Verified,
+    /// The handle maps to another account now: sending stops.
+    Changed,
+}
+
+/// A group or a direct conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Its id.
+    pub id: GroupId,
+    /// Its name; for a direct conversation the other's `@handle`.
+    pub name: String,
+    /// MLS epoch (RFC 9420 §8).
+    pub epoch: u64,
+    /// Who is in it.
+    pub members: Vec<MemberView>,
+    /// Whether it is a direct conversation.
+    pub direct: bool,
+    /// Messages not read yet.
+    pub unread: u64,
+    /// Our part in it.
+    pub state: GroupState,
+    /// Who invited us, while we have not answered.
+    pub invited_by: Option<Handle>,
+    /// Cipher suite (RFC 9420 §17.1).
+    pub suite: u16,
+    /// Code that all members share in this epoch: equal on both sides means the same world.
+    pub authenticator: String,
+}
+
+/// Our part in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupState {
+    /// Invited, not answered.
+    Invited,
+    /// A member.
+    Active,
+    /// Asked to be removed; no member has done it yet.
+    Leaving,
+    /// Left by own wish.
+    Left,
+    /// Removed by somebody.
+    Removed,
+    /// Cannot follow: a commit could not be applied. Ask a member to remove and add this account.
+    Stuck,
+}
+
+/// One account in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Its handle, when known, else its account id.
+    pub handle: String,
+    /// Its account.
+    pub account_id: AccountId,
+    /// Its role.
+    pub role: Role,
+    /// Person or bot.
+    pub kind: Kind,
+    /// Number of its devices in the group.
+    pub devices: usize,
+    /// Handle of a bot's owner, when known, else its account id.
+    pub owner: Option<String>,
+}
+
+/// One message or system line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// Its id.
+    pub id: MessageId,
+    /// The conversation.
+    pub group: GroupId,
+    /// Sequence in the stream; `None` while queued.
+    pub seq: Option<u64>,
+    /// Who sent it.
+    pub from: SenderView,
+    /// When the sender says it was written.
+    pub sent_at: Timestamp,
+    /// `text`; for system lines `joined`, `removed`, `left`, `renamed`, `role`; other kinds as sent.
+    pub kind: String,
+    /// Text; for system lines a sentence; empty for kinds this version does not know.
+    pub text: String,
+    /// Where it stands.
+    pub state: MessageState,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Bots in a row that led to it.
+    pub hops: u8,
+}
+
+/// Who sent a message: from the MLS leaf, never from the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SenderView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// Account.
+    pub account_id: AccountId,
+    /// Device.
+    pub device_id: DeviceId,
+    /// Person or bot.
+    pub kind: Kind,
+}
+
+/// State of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageState {
+    /// Own, waits for the broker.
+    Queued,
+    /// Own, stored by the broker in the right epoch.
+    Sent,
+    /// Own, delivered to every member.
+    Delivered,
+    /// Own, read.
+    Read,
+    /// Somebody else's.
+    Received,
+    /// Own, and the broker or the group will never take it.
+    Failed,
+}
+
+/// A device of the own account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// Its id.
+    pub device_id: DeviceId,
+    /// A name people gave it.
+    pub name: String,
+    /// Person or bot.
+    pub kind: Kind,
+    /// Whether it is this one.
+    pub current: bool,
+    /// When it was certified.
+    pub created_at: Timestamp,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// One event for a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BotEventView {
+    /// The message or system line.
+    pub message: MessageView,
+    /// Role of its sender now.
+    pub role: Role,
+    /// The bot's memory of this conversation.
+    pub memory: Option<Vec<u8>>,
+    /// Name of the conversation.
+    pub group_name: String,
+    /// Whether the conversation is direct.
+    pub direct: bool,
+}
+
+/// Figures about the own state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Whether an account is registered here.
+    pub registered: bool,
+    /// Groups one is a member of.
+    pub groups: usize,
+    /// Invitations that wait.
+    pub invitations: usize,
+    /// Own messages and commits that wait for the broker.
+    pub outbox: usize,
+    /// Questions to the registry that wait for an answer.
+    pub questions: usize,
+    /// Key packages at the registry when last counted.
+    pub key_packages: Option<u32>,
+    /// Messages that could not be read, by class, since this store exists.
+    pub skipped: Vec<(String, u64)>,
+    /// Last known difference of the registry's clock to ours, milliseconds.
+    pub clock_skew_ms: Option<i64>,
+    /// Version of the stored format.
+    pub schema: u32,
+}
