@@ -202,7 +202,10 @@ mod tests {
         let certificate = DeviceCertificate::sign(&body, &bot);
         assert_eq!(certificate.verify(), Err(CertificateError::Owner));
         let own = sign::sign(&bot, Purpose::BotOwner, certificate.body_bytes());
-        assert!(matches!(certificate.clone().countersigned(own).verify(), Err(CertificateError::Signature(_))));
+        assert!(matches!(
+            certificate.clone().countersigned(own).verify(),
+            Err(CertificateError::Signature(_))
+        ));
         let by_ana = sign::sign(&ana, Purpose::BotOwner, certificate.body_bytes());
         assert_eq!(certificate.countersigned(by_ana).verify(), Ok(body));
     }

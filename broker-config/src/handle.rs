@@ -78,9 +78,20 @@ mod tests {
     #[test]
     fn g07_refuses_look_alikes_and_unicode_tricks() {
         let long = "a".repeat(33);
-        for text in
-            ["", "ab", ".abc", "-abc", "Alice", "аlice", "al\u{200d}ice", "ａlice", "a\u{202e}bc", "@@abc", "a b", &long]
-        {
+        for text in [
+            "",
+            "ab",
+            ".abc",
+            "-abc",
+            "Alice",
+            "аlice",
+            "al\u{200d}ice",
+            "ａlice",
+            "a\u{202e}bc",
+            "@@abc",
+            "a b",
+            &long,
+        ] {
             assert!(text.parse::<Handle>().is_err(), "{text}");
         }
     }

@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn bad_text_is_refused() {
-        for text in ["", "a", "A2", "*", ">", "a.b", "aaaaaaaaaaaaaaaaaaaaaaaaab", "zzzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+        for text in
+            ["", "a", "A2", "*", ">", "a.b", "aaaaaaaaaaaaaaaaaaaaaaaaab", "zzzzzzzzzzzzzzzzzzzzzzzzzzz"]
+        {
             assert!(text.parse::<GroupId>().is_err(), "{text}");
         }
     }

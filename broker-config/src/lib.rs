@@ -15,6 +15,7 @@ pub mod header;
 pub mod id;
 pub mod limit;
 pub mod permission;
+pub mod server_file;
 pub mod sign;
 pub mod stream;
 pub mod subject;

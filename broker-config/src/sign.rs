@@ -63,7 +63,12 @@ pub fn sign(key: &SigningKey, purpose: Purpose, message: &[u8]) -> [u8; 64] {
 }
 
 /// Verifies a signature made by [`sign`]. Small-order keys are refused (`verify_strict`).
-pub fn verify(key: &[u8; 32], purpose: Purpose, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+pub fn verify(
+    key: &[u8; 32],
+    purpose: Purpose,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), BadSignature> {
     let key = VerifyingKey::from_bytes(key).map_err(|_| BadSignature)?;
     let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
     let message = digest(purpose.label(), &[message]);

@@ -68,11 +68,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days.saturating_add(719_468);
     let era = shifted / 146_097;
     let doe = shifted % 146_097;
-    let yoe = doe
-        .saturating_sub(doe / 1460)
-        .saturating_add(doe / 36_524)
-        .saturating_sub(doe / 146_096)
-        / 365;
+    let yoe = doe.saturating_sub(doe / 1460).saturating_add(doe / 36_524).saturating_sub(doe / 146_096) / 365;
     let start = yoe.saturating_mul(365).saturating_add(yoe / 4).saturating_sub(yoe / 100);
     let doy = doe.saturating_sub(start);
     let mp = doy.saturating_mul(5).saturating_add(2) / 153;
