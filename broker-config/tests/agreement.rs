@@ -58,12 +58,12 @@ fn agreement_the_embedded_files_include_nothing_else() {
 /// Names of variables that a file reads, following what it includes.
 fn variables(name: &str) -> BTreeSet<String> {
     let mut read = BTreeSet::new();
-    let parent = Path::new(name).parent().unwrap();
+    let parent = Path::new(name).parent().expect("a file has a folder");
     for line in file(name).lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         if let Some(included) = line.strip_prefix("include ") {
             let included = match included.strip_prefix("../") {
                 Some(above) => above.to_owned(),
-                None => parent.join(included.trim_start_matches("./")).to_str().unwrap().to_owned(),
+                None => parent.join(included.trim_start_matches("./")).display().to_string(),
             };
             read.extend(variables(&included));
             continue;
