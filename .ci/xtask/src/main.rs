@@ -1,0 +1,77 @@
+//! Every check of the workspace, one command each: `cargo xtask help`.
+//!
+//! Depends on nothing of the workspace, so that it builds in seconds and can judge whatever is broken elsewhere.
+
+mod arrows;
+mod check;
+mod deny;
+mod rules;
+mod run;
+mod setup;
+mod size;
+mod sources;
+mod suite;
+mod ui;
+
+use std::process::ExitCode;
+
+/// Why a command failed, in words for whoever ran it.
+type Failure = String;
+/// What every command gives.
+type Outcome = Result<(), Failure>;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--filter NAME]   everything: sets up, builds once, runs all tests; the command of the README
+  demo                   people and a bot talk through the shipped binaries; then the broker is searched
+  bench [--quick] [--json]   figures beside the raw ones, in one run on this machine (release profile)
+  worlds [--seeds N]     the long run of the simulated worlds of agent/core
+  ci                     fmt, clippy, doc, deny, arrows, rules, size, then test
+
+  fmt | clippy | doc | deny | arrows | rules | size   the parts of ci
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", arguments.as_slice()),
+    };
+    match dispatch(command, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui::tell(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, rest: &[String]) -> Outcome {
+    match command {
+        "help" | "--help" | "-h" => {
+            ui::print(HELP.trim_end());
+            Ok(())
+        }
+        "test" => suite::test(rest),
+        "demo" => suite::demo(rest),
+        "bench" => suite::bench(rest),
+        "worlds" => suite::worlds(rest),
+        "ci" => none_left(rest).and_then(|()| check::ci()),
+        "fmt" => none_left(rest).and_then(|()| check::fmt()),
+        "clippy" => none_left(rest).and_then(|()| check::clippy()),
+        "doc" => none_left(rest).and_then(|()| check::doc()),
+        "deny" => none_left(rest).and_then(|()| deny::check()),
+        "arrows" => none_left(rest).and_then(|()| arrows::check()),
+        "rules" => none_left(rest).and_then(|()| rules::check()),
+        "size" => none_left(rest).and_then(|()| size::check()),
+        other => Err(format!("there is no command `{other}`; `cargo xtask help` lists them")),
+    }
+}
+
+fn none_left(rest: &[String]) -> Outcome {
+    match rest.first() {
+        None => Ok(()),
+        Some(extra) => Err(format!("unexpected argument `{extra}`")),
+    }
+}

@@ -1,0 +1,170 @@
+//! The commands that run the project itself: tests, demo, benchmarks, long simulations.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{Failure, Outcome, run, setup, ui};
+
+/// The shipped binaries.
+const SHIPPED: [&str; 2] = ["cipher-chat", "cipher-registry"];
+
+/// Sets up, builds everything once, runs every test.
+pub(crate) fn test(arguments: &[String]) -> Outcome {
+    let (rest, filter) = value_of(arguments, &["--filter"])?;
+    if let Some(extra) = rest.first() {
+        return Err(format!("unexpected argument `{extra}`"));
+    }
+    let begun = Instant::now();
+    ui::step("setting up");
+    let server = setup::nats_server()?;
+    // One selection of packages for all steps: another selection may mean other features, and a second build.
+    run::succeed(
+        &mut run::cargo(["build", "--workspace", "--bins", "--tests", "--locked"]),
+        "building everything once (a cold build takes some minutes)",
+    )?;
+    python_tests(&server, filter.as_deref())?;
+    rust_tests(&server, filter.as_deref())?;
+    ui::tell(&format!("    tests: all passed, {} s with set-up and build", begun.elapsed().as_secs()));
+    Ok(())
+}
+
+fn rust_tests(server: &Path, filter: Option<&str>) -> Outcome {
+    let nextest = run::installed("nextest");
+    if filter.is_none() {
+        let mut doctests = run::cargo(["test", "--workspace", "--doc", "--locked", "--quiet"]);
+        setup::with_nats(&mut doctests, server)?;
+        run::succeed(&mut doctests, "examples in the documentation")?;
+    }
+    let mut tests = if nextest {
+        let mut tests = run::cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+        if filter.is_some() {
+            tests.arg("--no-tests=warn");
+        }
+        tests
+    } else {
+        ui::tell("    cargo-nextest is not installed: cargo test runs one package after the other");
+        let mut tests = run::cargo(["test", "--workspace", "--bins", "--lib", "--tests", "--locked"]);
+        tests.arg("--no-fail-fast");
+        tests
+    };
+    setup::with_nats(&mut tests, server)?;
+    if let Some(filter) = filter {
+        tests.arg(filter);
+    }
+    run::succeed(&mut tests, if nextest { "cargo nextest run" } else { "cargo test" })
+}
+
+/// Tests of the helper programs, wherever a package has Python tests.
+fn python_tests(server: &Path, filter: Option<&str>) -> Outcome {
+    for folder in ["deploy/tests", "bots/python/tests"] {
+        let place = run::root().join(folder);
+        let any = std::fs::read_dir(&place).is_ok_and(|entries| {
+            entries.flatten().any(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.starts_with("test_") && name.ends_with(".py")
+            })
+        });
+        if !any {
+            continue;
+        }
+        let mut tests = Command::new(setup::python()?);
+        tests.args(["-B", "-m", "unittest", "discover", "-s", folder]).current_dir(run::root());
+        if let Some(filter) = filter {
+            // Exit code 5 means that no test matched, from Python 3.12 on: not a failure of a filtered run.
+            tests.args(["-k", filter]);
+            setup::with_nats(&mut tests, server)?;
+            let status = tests.stdin(Stdio::null()).status().map_err(|error| error.to_string())?;
+            if !status.success() && status.code() != Some(5) {
+                return Err(format!("Python tests in {folder} failed ({status})"));
+            }
+            continue;
+        }
+        setup::with_nats(&mut tests, server)?;
+        run::succeed(&mut tests, &format!("Python tests in {folder}"))?;
+    }
+    Ok(())
+}
+
+/// People and a bot through the shipped binaries.
+pub(crate) fn demo(arguments: &[String]) -> Outcome {
+    ui::step("setting up");
+    let server = setup::nats_server()?;
+    let folder = build("demo", "dev")?;
+    let mut demo = Command::new(folder.join(format!("demo{}", std::env::consts::EXE_SUFFIX)));
+    demo.args(arguments).current_dir(run::root());
+    setup::with_nats(&mut demo, &server)?;
+    ui::step("demo");
+    // Its stdin is ours: on a terminal it stays up and waits for Ctrl-C.
+    let status = demo.status().map_err(|error| format!("the demo could not be started ({error})"))?;
+    if status.success() { Ok(()) } else { Err(format!("the demo failed ({status})")) }
+}
+
+/// Figures beside raw ones.
+pub(crate) fn bench(arguments: &[String]) -> Outcome {
+    ui::step("setting up");
+    let server = setup::nats_server()?;
+    let folder = build("bench", "release")?;
+    let mut bench = Command::new(folder.join(format!("bench{}", std::env::consts::EXE_SUFFIX)));
+    bench.args(arguments).current_dir(run::root());
+    setup::with_nats(&mut bench, &server)?;
+    run::succeed(&mut bench, "bench")
+}
+
+/// Builds the shipped binaries and one of the testbed; gives the folder they lie in.
+fn build(program: &str, profile: &str) -> Result<PathBuf, Failure> {
+    let mut command = run::cargo([
+        "build",
+        "--locked",
+        "--profile",
+        profile,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    for shipped in SHIPPED {
+        command.args(["--package", shipped, "--bin", shipped]);
+    }
+    command.args(["--package", "testbed", "--bin", program]);
+    ui::step("building the binaries (a cold build takes some minutes)");
+    let text = run::output(&mut command)?;
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").and_then(|name| name.as_str()) == Some(program))
+        .find_map(|message| {
+            let path = PathBuf::from(message.get("executable")?.as_str()?);
+            path.parent().map(Path::to_path_buf)
+        })
+        .ok_or_else(|| format!("cargo did not tell where it put `{program}`"))
+}
+
+/// Many seeds of the simulated worlds.
+pub(crate) fn worlds(arguments: &[String]) -> Outcome {
+    let (rest, seeds) = value_of(arguments, &["--seeds"])?;
+    if let Some(extra) = rest.first() {
+        return Err(format!("unexpected argument `{extra}`"));
+    }
+    let seeds = seeds.unwrap_or_else(|| "10000".into());
+    if seeds.parse::<u64>().is_err() {
+        return Err(format!("--seeds takes a number, not `{seeds}`"));
+    }
+    let mut command = run::cargo(["test", "--package", "cipher-core", "--tests", "--locked", "--release"]);
+    command.args(["--", "world", "--nocapture"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
+    run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
+}
+
+/// Takes the value of an option out of arguments; gives the rest and the value.
+fn value_of(arguments: &[String], names: &[&str]) -> Result<(Vec<String>, Option<String>), Failure> {
+    let mut rest = Vec::new();
+    let mut value = None;
+    let mut left = arguments.iter();
+    while let Some(argument) = left.next() {
+        if names.contains(&argument.as_str()) {
+            value = Some(left.next().ok_or_else(|| format!("{argument} needs a value"))?.clone());
+        } else if let Some((_, given)) = argument.split_once('=').filter(|(name, _)| names.contains(name)) {
+            value = Some(given.into());
+        } else {
+            rest.push(argument.clone());
+        }
+    }
+    Ok((rest, value))
+}
