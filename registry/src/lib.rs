@@ -1,1 +1,39 @@
-//! Under construction.
+//! The registry: which accounts, devices and handles exist, and who gets which key package. Owns the streams.
+//!
+//! What it is *not* for: trust. Nothing it answers is taken on its word: certificates and statements verify under
+//! the account key, which hashes to the account id. It can withhold and delay; it cannot invent.
+//!
+//! A request travels: [`serve`] (NATS, `service.rs`) → [`Desk`] (decode, `caller.rs` says who asks) → one file of
+//! `op/` → `store/` (redb; all writes on one thread, those that wait together share one commit) → signed reply.
+//!
+//! Reading order: `desk.rs`, `caller.rs`, `op/`, `store/table.rs`, `store/writer.rs`, `provision.rs`.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
+
+mod caller;
+pub mod cli;
+mod clock;
+mod connect;
+mod desk;
+mod error;
+mod inspect;
+mod key;
+mod key_package;
+mod nonce;
+mod op;
+mod provision;
+mod quota;
+mod service;
+mod settings;
+mod store;
+mod traffic;
+mod ui;
+
+pub use desk::Desk;
+pub use error::{Error, StoreError};
+pub use key::RegistryKey;
+pub use provision::{Drift, Mode, Provisioned, provision};
+pub use quota::Limits;
+pub use service::{Ready, serve};
+pub use settings::{Login, Settings};
+pub use store::Store;
+pub use traffic::{Stored, traffic};

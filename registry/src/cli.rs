@@ -1,0 +1,172 @@
+//! The command line: what to run, and which exit code says how it went.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+
+use cipher_broker::subject::INBOX_PREFIX;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::connect::{connect, redacted};
+use crate::error::Error;
+use crate::inspect::{self, Who};
+use crate::provision::{Mode, provision};
+use crate::service::serve;
+use crate::settings::{Layer, Settings};
+use crate::traffic::traffic;
+use crate::ui::Ui;
+
+/// Registry of cipher-chat: accounts, devices, handles and key packages; creates the broker's streams.
+#[derive(Parser, Debug)]
+#[command(name = "cipher-registry", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    layer: Layer,
+    /// Print one JSON object per line, errors too (on stderr)
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Answer requests until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Create the streams, and change those that differ
+    Provision {
+        /// Change nothing, only report what differs
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Show what the running registry holds about an account
+    Inspect {
+        /// Handle or account id
+        #[arg(value_name = "HANDLE|ACCOUNT_ID")]
+        who: Who,
+    },
+    /// Show what the broker sees: every stored message, without its meaning
+    Traffic {
+        /// Show the newest N messages
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
+                          7 store locked or damaged, 9 not found";
+
+/// Runs the program with its arguments; gives the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to do if not even this can be printed.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let ui = if cli.json { Ui::Json } else { Ui::Human };
+    match settle_and_run(cli, ui) {
+        Ok(()) => 0,
+        Err(error) => {
+            ui.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
+    let settings = cli.layer.settle()?;
+    log_to_stderr(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| {
+        Error::File { doing: "start threads for", path: "cipher-registry".into(), source }
+    })?;
+    runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve), settings, ui))
+}
+
+async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Error> {
+    match command {
+        Command::Serve => {
+            let stop = stop_signal()?;
+            Box::pin(serve(settings, |ready| ui.ready(ready), stop)).await
+        }
+        Command::Provision { verify } => {
+            let client = connect(&settings, INBOX_PREFIX).await?;
+            let mode = if verify { Mode::Verify } else { Mode::Update };
+            let result = provision(&client, settings.replicas, mode, settings.patience)
+                .await
+                .map_err(|failure| failure.at(&settings.server))?;
+            ui.provisioned(&result);
+            if result.drifts.is_empty() { Ok(()) } else { Err(Error::Drifted(result.drifts.len())) }
+        }
+        Command::Inspect { who } => {
+            ui.account(&inspect::inspect(&settings, who).await?);
+            Ok(())
+        }
+        Command::Traffic { limit } => {
+            let client = connect(&settings, INBOX_PREFIX).await?;
+            let messages = traffic(&client, limit).await.map_err(|reason| Error::Broker {
+                doing: "cannot read the streams",
+                server: redacted(&settings.server),
+                reason,
+            })?;
+            ui.traffic(&messages);
+            Ok(())
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let listen = |kind| {
+        signal(kind).map_err(|source| Error::File {
+            doing: "listen for signals of",
+            path: "the system".into(),
+            source,
+        })
+    };
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn log_to_stderr(settings: &Settings) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .map_err(|error| Error::Usage(format!("the log directives make no sense: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init()
+        .map_err(|_| Error::Usage("logging was set up already".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default_and_settings_come_before_or_after_the_command() {
+        for args in [
+            &["cipher-registry", "--server", "nats://x", "provision", "--verify"][..],
+            &["cipher-registry", "provision", "--verify", "--server", "nats://x"][..],
+        ] {
+            let cli = Cli::try_parse_from(args).unwrap();
+            assert!(matches!(cli.command, Some(Command::Provision { verify: true })));
+        }
+        assert!(Cli::try_parse_from(["cipher-registry", "--json"]).unwrap().command.is_none());
+        assert!(Cli::try_parse_from(["cipher-registry", "inspect", "Not A Handle"]).is_err());
+    }
+}

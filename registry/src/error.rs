@@ -1,0 +1,207 @@
+//! What can go wrong, by blame.
+
+use std::path::PathBuf;
+
+use cipher_broker::wire::refusal::Refusal;
+
+/// Why a command of the registry ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The broker cannot be reached, or no registry answers behind it.
+    #[error("{doing} at {server}: {reason}")]
+    Broker {
+        /// What was attempted.
+        doing: &'static str,
+        /// Which broker.
+        server: String,
+        /// What the client library said.
+        reason: String,
+    },
+    /// The streams are not as they must be.
+    #[error("the streams are not as they must be: {0} differences")]
+    Drifted(usize),
+    /// A file cannot be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// What was attempted.
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The key file must not be used as it is.
+    #[error("the key file {} {reason}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The broker refuses the login.
+    #[error("the broker at {server} refuses this login: {reason}")]
+    Login {
+        /// Which broker.
+        server: String,
+        /// What the broker said.
+        reason: String,
+    },
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The registry refuses.
+    #[error("the registry refuses: {0}")]
+    Refused(Refusal),
+    /// The registry's reply cannot be trusted.
+    #[error("the reply is not from the registry whose key is in this data folder: {0}")]
+    Reply(String),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The command or the settings make no sense.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// Stable name for programs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Broker { .. } => "broker-unreachable",
+            Self::Drifted(_) => "streams-differ",
+            Self::File { .. } => "file",
+            Self::Key { .. } => "key-file",
+            Self::Login { .. } => "login-refused",
+            Self::NotFound(_) => "not-found",
+            Self::Refused(_) => "refused",
+            Self::Reply(_) => "wrong-registry",
+            Self::Store(StoreError::Locked) => "store-locked",
+            Self::Store(_) => "store-damaged",
+            Self::Usage(_) => "usage",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
+            Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
+            Self::File { .. } => "check the path and that this user may write there",
+            Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
+            Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
+            Self::NotFound(_) => "check the spelling; handles are lower case",
+            Self::Refused(_) => "see the message of the registry",
+            Self::Reply(_) => "run this with the --data-dir of the registry that serves this broker",
+            Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
+            Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
+            Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
+            Self::Usage(_) => "see `cipher-registry --help`",
+        }
+    }
+
+    /// Whether the same command may succeed later with nothing changed.
+    pub const fn retryable(&self) -> bool {
+        match self {
+            Self::Broker { .. } | Self::Store(StoreError::Locked) => true,
+            Self::Refused(refusal) => refusal.code.retryable(),
+            Self::Drifted(_)
+            | Self::File { .. }
+            | Self::Key { .. }
+            | Self::Login { .. }
+            | Self::NotFound(_)
+            | Self::Reply(_)
+            | Self::Store(_)
+            | Self::Usage(_) => false,
+        }
+    }
+
+    /// The exit code of the process.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Drifted(_) | Self::File { .. } | Self::Key { .. } | Self::Reply(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Broker { .. } => 3,
+            Self::Login { .. } | Self::Refused(_) => 4,
+            Self::Store(_) => 7,
+            Self::NotFound(_) => 9,
+        }
+    }
+}
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// redb reports damage or an input/output error.
+    #[error("the store is damaged or its disk fails: {0}")]
+    Damaged(#[source] Box<redb::Error>),
+    /// A row is not what this version writes.
+    #[error("the store holds a row that cannot be read: {0}")]
+    Row(&'static str),
+    /// The data folder or the file in it cannot be made or protected.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// What was attempted.
+        doing: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process has the store open.
+    #[error("the store is in use by another process")]
+    Locked,
+    /// Written by a newer version.
+    #[error("the store has schema version {0}, newer than this program knows")]
+    Newer(u64),
+    /// The store's thread has ended after an earlier error, or could not be started.
+    #[error("the store has stopped")]
+    Stopped,
+}
+
+/// redb has one error type per call; what matters here is only whether somebody else holds the lock.
+macro_rules! from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                match redb::Error::from(error) {
+                    redb::Error::DatabaseAlreadyOpen => Self::Locked,
+                    other => Self::Damaged(Box::new(other)),
+                }
+            }
+        }
+    )*};
+}
+
+from_redb!(
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::SetDurabilityError,
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError
+);
+
+/// Why an operation did not answer: the caller's fault, or the store's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpError {
+    /// The caller is told why.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The caller is told nothing but `internal`.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+macro_rules! store_from_redb {
+    ($($error:ty),*) => {$(
+        impl From<$error> for OpError {
+            fn from(error: $error) -> Self {
+                Self::Store(error.into())
+            }
+        }
+    )*};
+}
+
+store_from_redb!(redb::StorageError, redb::TableError, redb::TransactionError);

@@ -1,0 +1,342 @@
+//! Creates, verifies and updates the streams of `cipher_broker::stream`.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, UpdateStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context, ErrorCode};
+use cipher_broker::stream::{self, StreamSpec};
+use futures::future::try_join_all;
+use serde::Serialize;
+
+use crate::connect::{pause, redacted};
+use crate::error::Error;
+
+/// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.
+const CONSUMERS: i32 = 16;
+/// Time for one answer of JetStream: creating a replicated stream waits for its leader.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What may be done about the streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Create what is missing, leave what differs.
+    Create,
+    /// Create what is missing, change what differs and may be changed.
+    Update,
+    /// Only look.
+    Verify,
+}
+
+/// One field of one stream that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The stream.
+    pub stream: String,
+    /// The field, named as in the broker's configuration.
+    pub field: &'static str,
+    /// How it must be.
+    pub want: String,
+    /// How it is.
+    pub have: String,
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, field, want, have } = self;
+        write!(f, "{stream}: {field} is {have}, must be {want}")
+    }
+}
+
+/// What was found and done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Provisioned {
+    /// Streams that had to be made.
+    pub created: Vec<String>,
+    /// Streams that had to be changed.
+    pub updated: Vec<String>,
+    /// Streams that were as they must be.
+    pub unchanged: Vec<String>,
+    /// What is not as it must be, after all that was done.
+    pub drifts: Vec<Drift>,
+}
+
+/// Why provisioning ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {reason}")]
+pub struct Failure {
+    doing: String,
+    reason: String,
+}
+
+impl Failure {
+    /// As an error of a command that talked to `server`.
+    pub(crate) fn at(self, server: &str) -> Error {
+        let Self { doing, reason } = self;
+        Error::Broker {
+            doing: "JetStream failed",
+            server: redacted(server),
+            reason: format!("{doing}: {reason}"),
+        }
+    }
+}
+
+enum Done {
+    Created(String),
+    Updated(String, Vec<Drift>),
+    Found(String, Vec<Drift>),
+}
+
+/// Makes all streams as they must be, or says what differs. Several instances may do it at once.
+///
+/// `patience` bounds the wait for a cluster that has no leader yet.
+pub async fn provision(
+    client: &Client,
+    replicas: usize,
+    mode: Mode,
+    patience: Duration,
+) -> Result<Provisioned, Failure> {
+    let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
+    let specs = stream::all(replicas);
+    let deadline = Instant::now().checked_add(patience);
+    let work = specs.iter().map(|spec| settle(&context, spec, mode, deadline));
+    let mut result = Provisioned::default();
+    for done in try_join_all(work).await? {
+        match done {
+            Done::Created(name) => result.created.push(name),
+            Done::Updated(name, drifts) => {
+                result.updated.push(name);
+                result.drifts.extend(drifts);
+            }
+            Done::Found(name, drifts) => {
+                if drifts.is_empty() {
+                    result.unchanged.push(name);
+                }
+                result.drifts.extend(drifts);
+            }
+        }
+    }
+    Ok(result)
+}
+
+/// One stream; again and again while the broker says that it may work later.
+async fn settle(
+    context: &Context,
+    spec: &StreamSpec,
+    mode: Mode,
+    deadline: Option<Instant>,
+) -> Result<Done, Failure> {
+    for attempt in 1.. {
+        match once(context, spec, mode).await {
+            Ok(done) => return Ok(done),
+            Err(Trouble::Final(reason)) => return Err(failure(spec, reason)),
+            Err(Trouble::Passing(reason)) => {
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return Err(failure(spec, reason));
+                }
+                tracing::debug!(stream = spec.name, reason, "JetStream is not ready");
+                tokio::time::sleep(pause(attempt)).await;
+            }
+        }
+    }
+    Err(failure(spec, "gave up".into()))
+}
+
+fn failure(spec: &StreamSpec, reason: String) -> Failure {
+    Failure { doing: format!("stream {}", spec.name), reason }
+}
+
+enum Trouble {
+    /// May work a moment later: no leader yet, a timeout, somebody else creates the same.
+    Passing(String),
+    /// Will not work.
+    Final(String),
+}
+
+impl Trouble {
+    fn of(code: ErrorCode, text: String) -> Self {
+        match code {
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                Self::Final("JetStream is not enabled on this broker or for this login".into())
+            }
+            ErrorCode::STREAM_SUBJECT_OVERLAP
+            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
+            | ErrorCode::MAXIMUM_STREAMS_LIMIT => Self::Final(text),
+            _ => Self::Passing(text),
+        }
+    }
+}
+
+async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, Trouble> {
+    let Some(have) = look(context, spec).await? else {
+        if mode == Mode::Verify {
+            let drift = drift(spec, "stream", "there", "missing");
+            return Ok(Done::Found(spec.name.clone(), vec![drift]));
+        }
+        create(context, spec).await?;
+        return Ok(Done::Created(spec.name.clone()));
+    };
+    let drifts = compare(spec, &have);
+    if drifts.is_empty() || mode != Mode::Update {
+        return Ok(Done::Found(spec.name.clone(), drifts));
+    }
+    match context.update_stream(wanted(spec)).await {
+        Ok(info) => Ok(Done::Updated(spec.name.clone(), compare(spec, &info.config))),
+        Err(error) => match error.kind() {
+            // Some fields can never change (storage, retention): they stay reported.
+            UpdateStreamErrorKind::JetStream(cause)
+                if cause.error_code() == ErrorCode::STREAM_INVALID_CONFIG =>
+            {
+                tracing::warn!(stream = spec.name, %cause, "the broker does not change this stream");
+                Ok(Done::Found(spec.name.clone(), drifts))
+            }
+            UpdateStreamErrorKind::JetStream(cause) => {
+                Err(Trouble::of(cause.error_code(), cause.to_string()))
+            }
+            _ => Err(Trouble::Passing(error.to_string())),
+        },
+    }
+}
+
+async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Config>, Trouble> {
+    match context.get_stream(&spec.name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Ok(None)
+            }
+            GetStreamErrorKind::JetStream(cause) => Err(Trouble::of(cause.error_code(), cause.to_string())),
+            _ => Err(Trouble::Passing(error.to_string())),
+        },
+    }
+}
+
+async fn create(context: &Context, spec: &StreamSpec) -> Result<(), Trouble> {
+    match context.create_stream(wanted(spec)).await {
+        Ok(_) => Ok(()),
+        Err(error) => match error.kind() {
+            // Another instance was faster, with other settings: passing, because the next look compares.
+            CreateStreamErrorKind::JetStream(cause) => {
+                Err(Trouble::of(cause.error_code(), cause.to_string()))
+            }
+            _ => Err(Trouble::Passing(error.to_string())),
+        },
+    }
+}
+
+/// The configuration that is asked for. What is not named is off or unlimited.
+fn wanted(spec: &StreamSpec) -> Config {
+    Config {
+        name: spec.name.clone(),
+        description: Some("cipher-chat; made by cipher-registry".into()),
+        subjects: spec.subjects.clone(),
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        max_bytes: -1,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: CONSUMERS,
+        max_age: spec.max_age,
+        max_message_size: spec.max_message_bytes,
+        num_replicas: spec.replicas,
+        duplicate_window: spec.duplicate_window,
+        allow_direct: spec.allow_direct,
+        deny_delete: spec.deny_delete,
+        deny_purge: spec.deny_purge,
+        allow_rollup: false,
+        republish: Some(Republish {
+            source: spec.republish_source.clone(),
+            destination: spec.republish_destination.clone(),
+            headers_only: true,
+        }),
+        ..Config::default()
+    }
+}
+
+/// Field by field. Fields the broker fills in by itself (placement, compression, metadata) are not compared.
+fn compare(spec: &StreamSpec, have: &Config) -> Vec<Drift> {
+    let want = wanted(spec);
+    let mut drifts = Vec::new();
+    macro_rules! same {
+        ($($field:ident as $name:literal),* $(,)?) => {$(
+            if want.$field != have.$field {
+                let (want, have) = (format!("{:?}", want.$field), format!("{:?}", have.$field));
+                drifts.push(drift(spec, $name, want, have));
+            }
+        )*};
+    }
+    same!(
+        subjects as "subjects",
+        storage as "storage",
+        retention as "retention",
+        discard as "discard",
+        max_bytes as "max_bytes",
+        max_messages as "max_msgs",
+        max_messages_per_subject as "max_msgs_per_subject",
+        max_consumers as "max_consumers",
+        max_age as "max_age",
+        max_message_size as "max_msg_size",
+        num_replicas as "num_replicas",
+        duplicate_window as "duplicate_window",
+        allow_direct as "allow_direct",
+        deny_delete as "deny_delete",
+        deny_purge as "deny_purge",
+        republish as "republish",
+        // Each of these would let a user erase or inject what belongs to others.
+        allow_rollup as "allow_rollup_hdrs",
+        allow_message_ttl as "allow_msg_ttl",
+        allow_message_schedules as "allow_msg_schedules",
+        allow_message_counter as "allow_msg_counter",
+        discard_new_per_subject as "discard_new_per_subject",
+        no_ack as "no_ack",
+        sealed as "sealed",
+        mirror as "mirror",
+        sources as "sources",
+        subject_transform as "subject_transform",
+    );
+    drifts
+}
+
+fn drift(spec: &StreamSpec, field: &'static str, want: impl Into<String>, have: impl Into<String>) -> Drift {
+    Drift { stream: spec.name.clone(), field, want: want.into(), have: have.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> StreamSpec {
+        stream::all(3).swap_remove(0)
+    }
+
+    #[test]
+    fn a_stream_as_wanted_does_not_drift() {
+        assert_eq!(compare(&spec(), &wanted(&spec())), []);
+    }
+
+    /// N06: whatever would let users erase or inject is reported by its name.
+    #[test]
+    fn n06_every_dangerous_field_is_reported() {
+        let table: [(&str, fn(&mut Config)); 8] = [
+            ("allow_rollup_hdrs", |c| c.allow_rollup = true),
+            ("allow_msg_ttl", |c| c.allow_message_ttl = true),
+            ("allow_msg_schedules", |c| c.allow_message_schedules = true),
+            ("deny_delete", |c| c.deny_delete = false),
+            ("deny_purge", |c| c.deny_purge = false),
+            ("republish", |c| c.republish = None),
+            ("num_replicas", |c| c.num_replicas = 1),
+            ("max_age", |c| c.max_age = Duration::from_secs(1)),
+        ];
+        for (field, change) in table {
+            let mut have = wanted(&spec());
+            change(&mut have);
+            let drifts = compare(&spec(), &have);
+            assert_eq!(drifts.iter().map(|d| d.field).collect::<Vec<_>>(), [field]);
+            assert!(drifts[0].to_string().starts_with("CHAT-0: "));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The NATS micro service (ADR-32): one endpoint per operation, bounded concurrency, signed replies.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::service::endpoint::Endpoint;
+use async_nats::service::{Request, Service, ServiceExt};
+use cipher_broker::subject::{self, INBOX_PREFIX};
+use cipher_broker::wire::registry::Operation;
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::connect::{connect, redacted};
+use crate::desk::Desk;
+use crate::error::{Error, StoreError};
+use crate::key::RegistryKey;
+use crate::provision::{Mode, Provisioned, provision};
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// Name of the micro service, and its queue group: several instances share the requests.
+const NAME: &str = "cipher-registry";
+/// Prefix of the service's own reply subjects. Not [`INBOX_PREFIX`]: the service answers only there, so nobody
+/// can make it send something to itself.
+const OWN_INBOX: &str = "_INBOX";
+/// Time for requests that are being worked on when it shuts down.
+const LAST_CALL: Duration = Duration::from_secs(10);
+
+/// The registry answers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The key under which its replies verify.
+    pub registry_key: [u8; 32],
+    /// What was found and done about the streams.
+    pub streams: Provisioned,
+}
+
+/// Runs the registry until `shutdown` resolves; then finishes what it works on and returns.
+///
+/// `ready` is called once, when requests are answered.
+pub async fn serve(
+    settings: Settings,
+    ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    tokio::pin!(shutdown);
+    let store = Store::open_folder(&settings.data_dir)?;
+    let key = RegistryKey::load_or_create(&settings.data_dir)?;
+    let desk = Desk::open(store, key, settings.limits)?;
+    let starting = async {
+        let client = connect(&settings, OWN_INBOX).await?;
+        let streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
+            .await
+            .map_err(|error| error.at(&settings.server))?;
+        let (service, tasks) = start(&client, &desk, settings.concurrency)
+            .await
+            .map_err(|reason| broker("cannot start the service", &settings.server, &reason))?;
+        Ok::<_, Error>((client, streams, service, tasks))
+    };
+    // Stopping while the broker is still waited for is an orderly stop.
+    let (client, streams, service, mut tasks) = tokio::select! {
+        started = starting => started?,
+        () = &mut shutdown => return Ok(()),
+    };
+    for drift in &streams.drifts {
+        tracing::warn!(%drift, "a stream is not as it must be");
+    }
+    ready(&Ready { registry_key: desk.registry_key(), streams });
+
+    let outcome = tokio::select! {
+        () = &mut shutdown => Ok(()),
+        () = desk.failure() => Err(Error::Store(StoreError::Stopped)),
+    };
+    if service.stop().await.is_err() {
+        tracing::debug!("the service was stopped already");
+    }
+    let finished =
+        tokio::time::timeout(LAST_CALL, async { while tasks.join_next().await.is_some() {} }).await;
+    if finished.is_err() {
+        tracing::warn!("some requests were not answered before the end");
+    }
+    // Nobody to tell if this fails: the broker is gone, and so are those who wait.
+    let _ = client.flush().await;
+    let _ = client.drain().await;
+    outcome
+}
+
+/// Subscribes all endpoints; when this returns, the broker routes requests to them.
+async fn start(client: &Client, desk: &Desk, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
+    let metadata = HashMap::from([
+        ("encoding".to_owned(), "cipher_broker::codec".to_owned()),
+        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&desk.registry_key())),
+    ]);
+    let service = client
+        .service_builder()
+        .description("accounts, devices, handles and key packages of cipher-chat")
+        .metadata(metadata)
+        .queue_group(NAME)
+        .start(NAME, env!("CARGO_PKG_VERSION"))
+        .await
+        .map_err(|error| error.to_string())?;
+    let room = Arc::new(Semaphore::new(concurrency));
+    let mut tasks = JoinSet::new();
+    for name in Operation::NAMES {
+        let endpoint = service
+            .endpoint_builder()
+            .name(name)
+            .add(subject::registry(name))
+            .await
+            .map_err(|error| error.to_string())?;
+        tasks.spawn(attend(endpoint, name, desk.clone(), Arc::clone(&room), concurrency));
+    }
+    barrier(client).await?;
+    Ok((service, tasks))
+}
+
+/// Waits until the broker has seen everything sent before: flushing only empties our side of the socket.
+async fn barrier(client: &Client) -> Result<(), String> {
+    let inbox = client.new_inbox();
+    let mut echo = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+    client.publish(inbox, "".into()).await.map_err(|error| error.to_string())?;
+    match tokio::time::timeout(LAST_CALL, echo.next()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) | Err(_) => Err("the broker does not pass messages on; check the permissions".into()),
+    }
+}
+
+/// Answers the requests of one endpoint until it is stopped. `room` is shared by all endpoints.
+async fn attend(
+    endpoint: Endpoint,
+    name: &'static str,
+    desk: Desk,
+    room: Arc<Semaphore>,
+    concurrency: usize,
+) {
+    endpoint
+        .for_each_concurrent(concurrency, |request| {
+            let (desk, room) = (&desk, &room);
+            async move {
+                // The semaphore is never closed; without a permit there would be no bound, so do not answer.
+                if let Ok(_permit) = room.acquire().await {
+                    answer(desk, name, &request).await;
+                }
+            }
+        })
+        .await;
+}
+
+async fn answer(desk: &Desk, name: &'static str, request: &Request) {
+    let message = &request.message;
+    // N10: whoever asks chooses the reply subject, and we may publish where they may not.
+    if !message.reply.as_deref().is_some_and(may_reply) {
+        tracing::debug!(operation = name, "a request without a reply subject of ours was ignored");
+        return;
+    }
+    let reply = desk.answer(name, message.payload.clone(), clock::now()).await;
+    if let Err(error) = request.respond(Ok(reply.into())).await {
+        tracing::warn!(operation = name, %error, "a reply could not be sent");
+    }
+}
+
+/// Whether a reply subject is an inbox: nothing else is ever published to.
+fn may_reply(subject: &str) -> bool {
+    subject
+        .strip_prefix(INBOX_PREFIX)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|rest| !rest.is_empty() && !rest.contains(['*', '>']))
+}
+
+fn broker(doing: &'static str, server: &str, reason: &str) -> Error {
+    Error::Broker { doing, server: redacted(server), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// N10: the registry cannot be used to publish elsewhere.
+    #[test]
+    fn n10_only_inboxes_are_answered() {
+        assert!(may_reply("_I.abc.1"));
+        for subject in [
+            "",
+            "_I",
+            "_I.",
+            "_I.>",
+            "_I.*.x",
+            "_Ix.y",
+            "_INBOX.x",
+            "chat.0.g.x.h",
+            "$JS.API.STREAM.PURGE.CHAT-0",
+        ] {
+            assert!(!may_reply(subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn both_inboxes_are_within_the_permissions() {
+        use cipher_broker::permission::{covers, registry};
+        for inbox in [OWN_INBOX, INBOX_PREFIX] {
+            let subject = format!("{inbox}.x");
+            assert!(registry().subscribe.iter().any(|pattern| covers(pattern, &subject)));
+            assert!(registry().publish.iter().any(|pattern| covers(pattern, &subject)));
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Settings in layers: defaults, then the file, then the environment, then flags. The only reader of the
+//! environment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::quota::Limits;
+
+/// Everything the registry needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Broker URLs, separated by commas.
+    pub server: String,
+    /// Who the registry is to the broker.
+    pub login: Login,
+    /// File of the root certificates that the broker's certificate must descend from; `None`: the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// Folder of the key and the store.
+    pub data_dir: PathBuf,
+    /// Copies of each stream: 1, 3 or 5.
+    pub replicas: usize,
+    /// Claims of key packages per account and hour.
+    pub limits: Limits,
+    /// Requests worked on at the same time.
+    pub concurrency: usize,
+    /// How long to wait for the broker, and then for its streams, before giving up at start.
+    pub patience: Duration,
+    /// What is logged to stderr (`tracing` directives).
+    pub log: String,
+}
+
+/// Who the registry is to the broker.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Login {
+    /// Nobody in particular: only for a broker without accounts.
+    None,
+    /// User and password.
+    Password {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A file with an nkey seed.
+    Nkey(PathBuf),
+    /// A credentials file (JWT and seed).
+    Credentials(PathBuf),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Password { .. } => "Password(secret)",
+            Self::Nkey(_) => "Nkey(file)",
+            Self::Credentials(_) => "Credentials(file)",
+        })
+    }
+}
+
+impl Settings {
+    /// Settings for one broker and one data folder; everything else as by default.
+    pub fn new(server: impl Into<String>, login: Login, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            server: server.into(),
+            login,
+            tls_ca: None,
+            data_dir: data_dir.into(),
+            replicas: 1,
+            limits: Limits::default(),
+            concurrency: 256,
+            patience: Duration::from_secs(30),
+            log: "warn".into(),
+        }
+    }
+}
+
+/// One layer: what it does not say is left to the layer below.
+#[derive(Args, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Layer {
+    /// Settings file (TOML; the same names as the flags)
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Broker URLs, separated by commas [default: nats://127.0.0.1:4222]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_SERVER", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    /// User to log in as
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_USER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// Password; other users can see flags, so better use the environment or --password-file
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_PASSWORD", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    /// File with the password
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_PASSWORD_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_file: Option<PathBuf>,
+    /// File with an nkey seed to log in with
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_NKEY_SEED_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nkey_seed_file: Option<PathBuf>,
+    /// Credentials file (JWT and seed) to log in with
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_CREDENTIALS", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<PathBuf>,
+    /// Root certificates for TLS, instead of the system's
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_CA", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_ca: Option<PathBuf>,
+    /// Folder of the key and the store [default: $XDG_STATE_HOME/cipher-registry]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_DATA_DIR", value_name = "FOLDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// Copies of each stream: 1, 3 or 5 [default: 1]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_REPLICAS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<usize>,
+    /// Key packages an account may claim of one account in an hour [default: 100]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_PER_TARGET", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims_per_target: Option<u32>,
+    /// Claims an account may make in an hour in all [default: 2000]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_OVERALL", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims_overall: Option<u32>,
+    /// Requests worked on at the same time [default: 256]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_CONCURRENCY", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<usize>,
+    /// Seconds to wait at start for the broker and its streams [default: 30]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_PATIENCE", value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patience: Option<u64>,
+    /// What is logged to stderr, for example `info` or `cipher_registry=debug` [default: warn]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_LOG", value_name = "DIRECTIVES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // May hold a password.
+        f.write_str("Layer")
+    }
+}
+
+impl Layer {
+    /// Settles all layers. `self` already holds flags over the environment.
+    pub(crate) fn settle(self) -> Result<Settings, Error> {
+        let mut figment = Figment::new();
+        if let Some(path) = &self.config {
+            if !path.is_file() {
+                return Err(Error::Usage(format!("there is no settings file {}", path.display())));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let layers: Self = figment
+            .merge(Serialized::defaults(&self))
+            .extract()
+            .map_err(|error| Error::Usage(format!("the settings make no sense: {error}")))?;
+        layers.over_defaults()
+    }
+
+    fn over_defaults(self) -> Result<Settings, Error> {
+        let login = self.login()?;
+        let data_dir = match self.data_dir {
+            Some(folder) => folder,
+            None => default_data_dir()?,
+        };
+        let server = self.server.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
+        let mut settings = Settings::new(server, login, data_dir);
+        settings.tls_ca = self.tls_ca;
+        settings.replicas = self.replicas.unwrap_or(settings.replicas);
+        settings.limits.per_target = self.claims_per_target.unwrap_or(settings.limits.per_target);
+        settings.limits.overall = self.claims_overall.unwrap_or(settings.limits.overall);
+        settings.concurrency = self.concurrency.unwrap_or(settings.concurrency);
+        settings.patience = self.patience.map_or(settings.patience, Duration::from_secs);
+        settings.log = self.log.unwrap_or(settings.log);
+        if !matches!(settings.replicas, 1 | 3 | 5) {
+            return Err(Error::Usage("replicas is 1, 3 or 5".into()));
+        }
+        if settings.concurrency == 0 {
+            return Err(Error::Usage("concurrency is at least 1".into()));
+        }
+        Ok(settings)
+    }
+
+    fn login(&self) -> Result<Login, Error> {
+        match (&self.user, &self.nkey_seed_file, &self.credentials) {
+            (None, None, None) if self.password.is_none() && self.password_file.is_none() => Ok(Login::None),
+            (None, None, None) => Err(Error::Usage("a password needs a user".into())),
+            (Some(user), None, None) => {
+                Ok(Login::Password { user: user.clone(), password: self.password_text()? })
+            }
+            (None, Some(seed), None) => Ok(Login::Nkey(seed.clone())),
+            (None, None, Some(file)) => Ok(Login::Credentials(file.clone())),
+            _ => {
+                Err(Error::Usage("log in with a user, an nkey seed or credentials: only one of them".into()))
+            }
+        }
+    }
+
+    fn password_text(&self) -> Result<String, Error> {
+        match (&self.password, &self.password_file) {
+            (Some(password), None) => Ok(password.clone()),
+            (None, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Err(source) => {
+                    Err(Error::File { doing: "read the password file", path: path.clone(), source })
+                }
+            },
+            (None, None) => Err(Error::Usage("a user needs a password".into())),
+            (Some(_), Some(_)) => Err(Error::Usage("give the password or a file with it, not both".into())),
+        }
+    }
+}
+
+fn default_data_dir() -> Result<PathBuf, Error> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_STATE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("cipher-registry"))
+        .ok_or_else(|| Error::Usage("say with --data-dir where to keep the data".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer() -> Layer {
+        Layer { data_dir: Some("/d".into()), ..Layer::default() }
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("registry.toml");
+        std::fs::write(&file, "server = 'nats://file'\nreplicas = 3\nclaims-overall = 5\n").unwrap();
+        let flags = Layer { config: Some(file), server: Some("nats://flag".into()), ..layer() };
+        let settings = flags.settle().unwrap();
+        assert_eq!(settings.server, "nats://flag");
+        assert_eq!(settings.replicas, 3);
+        assert_eq!(settings.limits, Limits { overall: 5, ..Limits::default() });
+        assert_eq!(settings.concurrency, 256);
+    }
+
+    #[test]
+    fn a_password_of_digits_stays_a_text() {
+        let layer = Layer { user: Some("r".into()), password: Some("0042".into()), ..layer() };
+        match layer.settle().unwrap().login {
+            Login::Password { password, .. } => assert_eq!(password, "0042"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn senseless_settings_are_refused() {
+        let path = || Some(PathBuf::from("/nowhere"));
+        for layer in [
+            Layer { replicas: Some(2), ..layer() },
+            Layer { concurrency: Some(0), ..layer() },
+            Layer { user: Some("r".into()), ..layer() },
+            Layer { password: Some("p".into()), ..layer() },
+            Layer { nkey_seed_file: path(), credentials: path(), ..layer() },
+            Layer { config: path(), ..layer() },
+        ] {
+            assert!(matches!(layer.settle(), Err(Error::Usage(_))));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_in_the_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("registry.toml");
+        std::fs::write(&file, "sevrer = 'nats://typo'\n").unwrap();
+        assert!(Layer { config: Some(file), ..layer() }.settle().is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! The store: redb tables, who reads them when, and the one thread that writes.
+//!
+//! [`Store`] opens (`open.rs`); [`View`] reads a snapshot, many at once; [`Txn`] writes, only on the thread of
+//! [`writer::Writer`]. `table.rs` is the schema on one page.
+
+pub(crate) mod account;
+pub(crate) mod once;
+mod open;
+pub(crate) mod stock;
+mod table;
+pub(crate) mod writer;
+
+pub use open::Store;
+pub(crate) use table::{Txn, View};

@@ -1,0 +1,130 @@
+//! Opens the store and protects its folder.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
+
+use crate::error::StoreError;
+use crate::store::table::{META, SCHEMA, Txn, View};
+
+/// Name of the database in the data folder.
+const FILE: &str = "registry.redb";
+/// Memory for pages: the working set is handles, device keys and the front of each stock.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// The row of the schema version.
+const SCHEMA_ROW: &str = "schema";
+
+/// The open store. Clones share it; it closes with the last one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Arc<Database>,
+}
+
+impl Store {
+    /// Makes the data folder (0700) if it is not there.
+    pub fn prepare(data_dir: &Path) -> Result<(), StoreError> {
+        let failed = |doing| move |source| StoreError::File { doing, path: data_dir.to_owned(), source };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .map_err(failed("create the data folder"))?;
+        fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))
+            .map_err(failed("protect the data folder"))
+    }
+
+    /// Opens the database (0600) in a data folder, making both if they are not there.
+    pub fn open_folder(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::prepare(data_dir)?;
+        let path = data_dir.join(FILE);
+        let failed = |doing| {
+            let path = path.clone();
+            move |source| StoreError::File { doing, path, source }
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(failed("open the store"))?;
+        file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("protect the store"))?;
+        Self::ready(builder().create_with_backend(FileBackend::new(file)?)?)
+    }
+
+    /// Opens on any backend: tests use redb's memory.
+    pub fn open(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        Self::ready(builder().create_with_backend(backend)?)
+    }
+
+    fn ready(db: Database) -> Result<Self, StoreError> {
+        let txn = db.begin_write()?;
+        {
+            let mut meta = txn.open_table(META)?;
+            let found = meta.get(SCHEMA_ROW)?.map(|version| version.value());
+            match found {
+                None => {
+                    meta.insert(SCHEMA_ROW, SCHEMA)?;
+                }
+                Some(SCHEMA) => {}
+                Some(newer) => return Err(StoreError::Newer(newer)),
+            }
+            // Opening makes the tables, so that readers find them.
+            Txn::of(&txn)?;
+        }
+        txn.commit()?;
+        Ok(Self { db: Arc::new(db) })
+    }
+
+    /// A snapshot of what is committed.
+    pub(crate) fn view(&self) -> Result<View, StoreError> {
+        View::of(&self.db.begin_read()?)
+    }
+
+    /// Begins to write. The default durability, `Immediate`, is what is wanted: a reply after a commit is true
+    /// after a power cut too.
+    pub(super) fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        Ok(self.db.begin_write()?)
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::backends::InMemoryBackend;
+
+    #[test]
+    fn folder_and_file_are_for_the_owner_only_and_opened_once() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("a/b");
+        let store = Store::open_folder(&folder).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(folder.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(Store::open_folder(&folder), Err(StoreError::Locked)));
+        drop(store);
+        Store::open_folder(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_store_of_a_newer_version_is_refused() {
+        let store = Store::open(InMemoryBackend::new()).unwrap();
+        let txn = store.begin().unwrap();
+        txn.open_table(META).unwrap().insert(SCHEMA_ROW, SCHEMA + 1).unwrap();
+        txn.commit().unwrap();
+        let db = Arc::into_inner(store.db).unwrap();
+        assert!(matches!(Store::ready(db), Err(StoreError::Newer(2))));
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), [7; 9000]).unwrap();
+        assert!(matches!(Store::open_folder(folder.path()), Err(StoreError::Damaged(_))));
+    }
+}

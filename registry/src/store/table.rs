@@ -1,0 +1,78 @@
+//! Every table on one page: the schema. Keys are raw bytes of fixed length, so that ranges are prefixes.
+
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+
+use crate::error::StoreError;
+
+/// Version of what is below; a store with a higher one is refused.
+pub(super) const SCHEMA: u64 = 1;
+
+/// `"schema"` → version.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// Account id → encoded `AccountRecord`.
+const ACCOUNTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("accounts");
+
+/// Handle → account id. A handle is never given to another account.
+const HANDLES: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("handles");
+
+/// Account id, device id → device key. A key is never replaced.
+const DEVICES: TableDefinition<'_, &[u8; 48], &[u8; 32]> = TableDefinition::new("devices");
+
+/// Account id, device id, suite, number → end of lifetime (ms), key package. The lowest number goes first.
+const STOCK: TableDefinition<'_, &[u8; 58], (u64, &[u8])> = TableDefinition::new("stock");
+
+/// Account id, device id, suite → end of lifetime (ms), key package.
+const LAST_RESORT: TableDefinition<'_, &[u8; 50], (u64, &[u8])> = TableDefinition::new("last-resort");
+
+/// What counts once (`once.rs`): tag and key → nothing.
+const ONCE: TableDefinition<'_, &[u8], ()> = TableDefinition::new("once");
+
+/// When a row of `once` may be forgotten (ms), its key → nothing.
+const EXPIRY: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("expiry");
+
+/// A snapshot for reading.
+pub(crate) struct View {
+    pub(crate) accounts: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    pub(crate) handles: ReadOnlyTable<&'static str, &'static [u8; 32]>,
+    pub(crate) devices: ReadOnlyTable<&'static [u8; 48], &'static [u8; 32]>,
+    pub(crate) stock: ReadOnlyTable<&'static [u8; 58], (u64, &'static [u8])>,
+    pub(crate) last_resort: ReadOnlyTable<&'static [u8; 50], (u64, &'static [u8])>,
+}
+
+impl View {
+    pub(super) fn of(txn: &ReadTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            accounts: txn.open_table(ACCOUNTS)?,
+            handles: txn.open_table(HANDLES)?,
+            devices: txn.open_table(DEVICES)?,
+            stock: txn.open_table(STOCK)?,
+            last_resort: txn.open_table(LAST_RESORT)?,
+        })
+    }
+}
+
+/// The tables of a transaction that writes.
+pub(crate) struct Txn<'t> {
+    pub(crate) accounts: Table<'t, &'static [u8; 32], &'static [u8]>,
+    pub(crate) handles: Table<'t, &'static str, &'static [u8; 32]>,
+    pub(crate) devices: Table<'t, &'static [u8; 48], &'static [u8; 32]>,
+    pub(crate) stock: Table<'t, &'static [u8; 58], (u64, &'static [u8])>,
+    pub(crate) last_resort: Table<'t, &'static [u8; 50], (u64, &'static [u8])>,
+    pub(crate) once: Table<'t, &'static [u8], ()>,
+    pub(crate) expiry: Table<'t, (u64, &'static [u8]), ()>,
+}
+
+impl<'t> Txn<'t> {
+    pub(super) fn of(txn: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            accounts: txn.open_table(ACCOUNTS)?,
+            handles: txn.open_table(HANDLES)?,
+            devices: txn.open_table(DEVICES)?,
+            stock: txn.open_table(STOCK)?,
+            last_resort: txn.open_table(LAST_RESORT)?,
+            once: txn.open_table(ONCE)?,
+            expiry: txn.open_table(EXPIRY)?,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! `traffic`: what the broker sees. Walks the streams without changing anything.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message};
+use cipher_broker::header;
+use cipher_broker::limit;
+use cipher_broker::stream;
+use futures::StreamExt;
+use serde::Serialize;
+use serde_json::json;
+
+/// Bytes of a message that are shown.
+const HEAD: usize = 16;
+/// Time for the next message of a batch.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Status that ends a batch.
+const END_OF_BATCH: u16 = 204;
+
+/// One stored message as anybody with the broker's disk sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// The stream.
+    pub stream: String,
+    /// Position in the stream.
+    pub sequence: u64,
+    /// The subject.
+    pub subject: String,
+    /// Bytes of the payload.
+    pub size: usize,
+    /// When the broker stored it, RFC 3339.
+    pub time: String,
+    /// The first 16 bytes in hex.
+    pub head: String,
+}
+
+/// The newest `limit` stored messages of all streams, oldest first.
+pub async fn traffic(client: &Client, limit: usize) -> Result<Vec<Stored>, String> {
+    let context = async_nats::jetstream::new(client.clone());
+    let mut all = Vec::new();
+    for spec in stream::all(1) {
+        let stream =
+            context.get_stream(&spec.name).await.map_err(|error| format!("{}: {error}", spec.name))?;
+        let state = &stream.cached_info().state;
+        if state.messages > 0 {
+            let newest = u64::try_from(limit).unwrap_or(u64::MAX);
+            let after =
+                state.last_sequence.saturating_sub(newest).max(state.first_sequence.saturating_sub(1));
+            walk(client, &spec.name, after.saturating_add(1), state.last_sequence, &mut all).await?;
+        }
+    }
+    all.sort_by_cached_key(|stored| (moment(&stored.time), stored.stream.clone(), stored.sequence));
+    let surplus = all.len().saturating_sub(limit);
+    Ok(all.split_off(surplus))
+}
+
+/// Reads the messages from `next` to `last`, batch after batch.
+async fn walk(
+    client: &Client,
+    stream: &str,
+    mut next: u64,
+    last: u64,
+    all: &mut Vec<Stored>,
+) -> Result<(), String> {
+    while next <= last {
+        let inbox = client.new_inbox();
+        let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+        let ask = json!({ "seq": next, "batch": limit::FETCH_MESSAGES, "max_bytes": limit::FETCH_BYTES });
+        client
+            .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, ask.to_string().into())
+            .await
+            .map_err(|error| error.to_string())?;
+        let begun = next;
+        loop {
+            let Ok(Some(reply)) = tokio::time::timeout(PATIENCE, replies.next()).await else {
+                return Err(format!("{stream}: the broker does not answer"));
+            };
+            match reply.status.map(|status| status.as_u16()) {
+                None | Some(200) => {
+                    let stored = read(stream, &reply)
+                        .ok_or_else(|| format!("{stream}: the broker sent something else than a message"))?;
+                    next = stored.sequence.saturating_add(1);
+                    // Those that arrived meanwhile belong to the next look.
+                    if stored.sequence <= last {
+                        all.push(stored);
+                    }
+                }
+                Some(END_OF_BATCH) => break,
+                // Everything from here on has expired meanwhile.
+                Some(404) => return Ok(()),
+                Some(other) => return Err(format!("{stream}: the broker answers with status {other}")),
+            }
+        }
+        if next == begun {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn read(stream: &str, message: &Message) -> Option<Stored> {
+    let headers = message.headers.as_ref()?;
+    let text = |name| HeaderMap::get(headers, name).map(|value| value.as_str().to_owned());
+    Some(Stored {
+        stream: stream.to_owned(),
+        sequence: text(header::SEQUENCE)?.parse().ok()?,
+        subject: text(header::SUBJECT)?,
+        size: message.payload.len(),
+        time: text(header::TIME_STAMP)?,
+        head: data_encoding::HEXLOWER.encode(message.payload.get(..HEAD).unwrap_or(&message.payload)),
+    })
+}
+
+/// A key that sorts RFC 3339 times in UTC: the broker leaves out trailing zeros of the fraction.
+fn moment(time: &str) -> (String, String) {
+    let time = time.trim_end_matches('Z');
+    let (second, fraction) = time.split_once('.').unwrap_or((time, ""));
+    (second.to_owned(), format!("{fraction:0<9}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_sort_although_the_broker_shortens_fractions() {
+        let sorted = ["2026-01-01T00:00:05Z", "2026-01-01T00:00:05.1Z", "2026-01-01T00:00:05.12Z"];
+        assert!(sorted.is_sorted_by_key(|time| moment(time)));
+        assert!(moment(sorted[2]) < moment("2026-01-01T00:00:06.000000001Z"));
+    }
+}
