@@ -35,10 +35,16 @@ pub fn agent() -> Permissions {
     Permissions { publish, subscribe }
 }
 
-/// The registry: answers requests, owns the streams.
+/// The registry: answers requests, owns the streams. Its operator asks it like anybody (`inspect`).
 pub fn registry() -> Permissions {
     Permissions {
-        publish: vec!["$JS.API.>".into(), format!("{INBOX_PREFIX}.>"), "$SRV.>".into(), "_INBOX.>".into()],
+        publish: vec![
+            "$JS.API.>".into(),
+            format!("{INBOX_PREFIX}.>"),
+            "$SRV.>".into(),
+            "_INBOX.>".into(),
+            format!("{REGISTRY}.>"),
+        ],
         subscribe: vec![
             format!("{REGISTRY}.>"),
             "$SRV.>".into(),
