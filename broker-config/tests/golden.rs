@@ -186,10 +186,12 @@ fn golden_content() {
         text: "hello, wörld \u{1f44b}".into(),
     };
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
-    let accepted = Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text.clone() };
     check("content-text", &text);
     check("content-reply-of-a-bot", &from_bot);
-    check("content-contact-accepted", &accepted);
+    check(
+        "content-contact-accepted",
+        &Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text },
+    );
 }
 
 #[test]

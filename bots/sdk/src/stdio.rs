@@ -1,0 +1,158 @@
+//! A bot as a process of its own: one JSON object per line, questions in, responses out, in order.
+//!
+//! ```text
+//! host  {"type":"describe"}
+//! bot   {"type":"description","name":"echo","about":"","commands":[{"verb":"echo","usage":"/echo TEXT","about":"…"}]}
+//! host  {"type":"event","event":{"id":{…},"me":{…},"conversation":{…},"at":0,"kind":"message",…},"memory":null}
+//! bot   {"type":"outcome","id":{…},"actions":[{"type":"say","text":"hi"}],"memory":{…}}
+//! bot   {"type":"failure","id":{…},"message":"…"}
+//! ```
+//! `memory` is any JSON value the bot likes; the host stores it and gives it back with the next event of that
+//! conversation, and `null` before the first. Any language can do this. The process ends when its input ends, and may
+//! be killed at any time: what counts is what the host has saved.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::{ExitCode, Termination};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use cipher_broker::limit;
+
+use crate::action::Action;
+use crate::bot::{Bot, Description, Handler};
+use crate::event::{Event, EventId};
+use crate::memory::{MEMORY_BYTES, Memory};
+
+/// Longest line of either side: an event with the longest text (all of it escaped) and the largest memory, twice over.
+pub const LINE_BYTES: usize = 2 * (6 * limit::TEXT_BYTES + MEMORY_BYTES);
+
+/// What the host asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Question {
+    /// What can you do?
+    Describe,
+    /// What do you do about this?
+    Event {
+        /// The event.
+        event: Box<Event>,
+        /// What the bot remembered about the conversation; null before the first time.
+        #[serde(default)]
+        memory: Value,
+    },
+}
+
+/// What the bot answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Response {
+    /// What it can do.
+    Description(Description),
+    /// It could not handle the event, or did not understand the line (then without id).
+    Failure {
+        /// The event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<EventId>,
+        /// One sentence for the owner.
+        message: String,
+    },
+    /// What it wants done and remembered. Together or not at all.
+    Outcome {
+        /// The event.
+        id: EventId,
+        /// What it wants done.
+        #[serde(default)]
+        actions: Vec<Action>,
+        /// What it wants remembered.
+        #[serde(default)]
+        memory: Value,
+    },
+}
+
+/// How a bot's process ended: the result of `main`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    /// The host closed the pipe.
+    pub const DONE: Self = Self(0);
+    /// The pipe broke.
+    pub const FAILED: Self = Self(1);
+    /// It was started by hand, without a host.
+    pub const NO_HOST: Self = Self(2);
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.0)
+    }
+}
+
+/// Serves on standard input and output until the input ends.
+pub fn run(bot: &Bot) -> Exit {
+    if io::stdin().is_terminal() {
+        // Nobody reads this error if standard error is gone too.
+        let _ = writeln!(
+            io::stderr(),
+            "{} waits for a host on its input; give it one with: cipher-chat bot run --exec PROGRAM",
+            bot.name()
+        );
+        return Exit::NO_HOST;
+    }
+    match serve(bot, io::stdin().lock(), io::stdout().lock()) {
+        Ok(()) => Exit::DONE,
+        // A host that went away reads no answers: that is an end like any other.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::DONE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{}: {error}", bot.name());
+            Exit::FAILED
+        }
+    }
+}
+
+/// Serves on any pair of pipes.
+pub fn serve(bot: &Bot, mut questions: impl BufRead, mut responses: impl Write) -> io::Result<()> {
+    let bound = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if io::Read::take(&mut questions, bound).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if !line.ends_with(b"\n") && line.len() >= LINE_BYTES {
+            // The rest of the line would be read as another question.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is too long"));
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let mut response = serde_json::to_vec(&respond(bot, &line))?;
+        response.push(b'\n');
+        responses.write_all(&response)?;
+        responses.flush()?;
+    }
+}
+
+fn respond(bot: &Bot, line: &[u8]) -> Response {
+    match serde_json::from_slice(line) {
+        Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
+        Ok(Question::Describe) => Response::Description(bot.description()),
+        Ok(Question::Event { event, memory }) => {
+            let id = event.id;
+            outcome(bot, &event, memory).unwrap_or_else(|message| Response::Failure { id: Some(id), message })
+        }
+    }
+}
+
+fn outcome(bot: &Bot, event: &Event, memory: Value) -> Result<Response, String> {
+    let mut memory = match memory {
+        Value::Null => Memory::default(),
+        known => serde_json::from_value(known).map_err(|e| format!("memory cannot be read: {e}"))?,
+    };
+    let actions = bot.handle(event, &mut memory).map_err(|failure| failure.to_string())?;
+    let memory = serde_json::to_value(&memory).map_err(|e| format!("memory cannot be written: {e}"))?;
+    Ok(Response::Outcome { id: event.id, actions, memory })
+}

@@ -1,0 +1,83 @@
+//! A bot behind pipes.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use cipher_bot::action::Action;
+use cipher_bot::prelude::*;
+use cipher_bot::stdio::{LINE_BYTES, Question, Response, serve};
+use cipher_bot::testing::event;
+use serde_json::Value;
+
+/// Counts.
+#[command]
+fn count(so_far: &mut u32) -> Reply {
+    *so_far = so_far.saturating_add(1);
+    so_far.to_string().into()
+}
+
+fn bot() -> Bot {
+    Bot::new("counter").command(count)
+}
+
+fn exchange(lines: &[String]) -> Vec<Response> {
+    let mut out = Vec::new();
+    serve(&bot(), lines.join("\n").as_bytes(), &mut out).unwrap();
+    out.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+fn asks(position: u64, text: &str, memory: Value) -> String {
+    let event = Box::new(event(position, "alice", text));
+    serde_json::to_string(&Question::Event { event, memory }).unwrap()
+}
+
+#[test]
+fn each_question_gets_one_response_and_memory_goes_round() {
+    let first = exchange(&[asks(1, "/count", Value::Null)]);
+    let [Response::Outcome { id, actions, memory }] = first.as_slice() else { panic!("{first:?}") };
+    assert_eq!(id.position, 1);
+    assert_eq!(actions, &[Action::Say { text: "1".into(), reply_to: None }]);
+    let second = exchange(&[asks(2, "/count", memory.clone()), asks(3, "hi", memory.clone())]);
+    let [Response::Outcome { actions, .. }, Response::Outcome { actions: none, memory: same, .. }] =
+        second.as_slice()
+    else {
+        panic!("{second:?}")
+    };
+    assert_eq!(actions, &[Action::Say { text: "2".into(), reply_to: None }]);
+    assert_eq!((none.as_slice(), same), ([].as_slice(), memory));
+}
+
+#[test]
+fn a_line_that_is_no_question_is_a_failure_and_the_next_one_still_counts() {
+    let lines = ["junk".into(), String::new(), "{\"type\":\"describe\"}".into()];
+    let responses = exchange(&lines);
+    assert!(matches!(responses[0], Response::Failure { id: None, .. }));
+    let Response::Description(description) = &responses[1] else { panic!("{responses:?}") };
+    assert_eq!(description.commands[0].usage, "/count");
+    let bad = exchange(&[asks(1, "/count", Value::from("not memory"))]);
+    assert!(matches!(bad[0], Response::Failure { id: Some(_), .. }));
+}
+
+#[test]
+fn a_line_without_end_ends_the_bot() {
+    let endless = vec![b'x'; LINE_BYTES + 1];
+    assert!(serve(&bot(), endless.as_slice(), Vec::new()).is_err());
+}
+
+/// The example of the README, as the host runs it.
+#[test]
+fn the_eight_lines_of_the_readme_are_a_program() {
+    let program = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/echo");
+    assert!(program.exists(), "cargo builds examples before it runs tests: {}", program.display());
+    let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{}", asks(1, "/echo hi", Value::Null)).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let Response::Outcome { actions, .. } = serde_json::from_slice(&output.stdout).unwrap() else {
+        panic!("{}", String::from_utf8_lossy(&output.stdout))
+    };
+    assert_eq!(actions, [Action::Say { text: "hi".into(), reply_to: None }]);
+}
