@@ -1,0 +1,45 @@
+//! Looking for words in files: what a broker's disk says about what was said.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Result;
+
+/// Every file below a folder that holds one of the words, with the word.
+pub fn search(folder: &Path, words: &[&str]) -> Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
+    for file in files(folder)? {
+        // A file that is renamed or removed while we look is not there to be read.
+        let Ok(bytes) = fs::read(&file) else { continue };
+        for word in words {
+            if !word.is_empty() && bytes.windows(word.len()).any(|part| part == word.as_bytes()) {
+                found.push((file.clone(), (*word).to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every file below a folder.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut left = vec![folder.to_path_buf()];
+    while let Some(folder) = left.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => left.push(path),
+                Ok(kind) if kind.is_file() => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Bytes of every file below a folder.
+pub fn size(folder: &Path) -> Result<u64> {
+    Ok(files(folder)?.iter().filter_map(|file| fs::metadata(file).ok()).map(|data| data.len()).sum())
+}

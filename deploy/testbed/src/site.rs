@@ -1,0 +1,72 @@
+//! Broker, registry and people together.
+
+use tempfile::TempDir;
+
+use crate::broker::Broker;
+use crate::failure::Result;
+use crate::fault::Fault;
+use crate::person::Person;
+use crate::registry::Registry;
+
+/// A whole deployment. Everything ends and is wiped when dropped.
+#[derive(Debug)]
+pub struct Site {
+    // In this order: who needs the broker ends before it does.
+    /// The registry.
+    pub registry: Registry,
+    /// The broker.
+    pub broker: Broker,
+    homes: TempDir,
+}
+
+impl Site {
+    /// One broker node and a registry.
+    pub fn single() -> Result<Self> {
+        Self::with(Broker::single()?)
+    }
+
+    /// Three broker nodes and a registry; every stream has three copies.
+    pub fn cluster() -> Result<Self> {
+        Self::with(Broker::cluster()?)
+    }
+
+    fn with(broker: Broker) -> Result<Self> {
+        let registry = Registry::beside(&broker).map_err(|failure| failure.and(broker.log(0)))?;
+        let homes = tempfile::Builder::new().prefix("testbed-homes-").tempdir()?;
+        Ok(Self { registry, broker, homes })
+    }
+
+    /// Somebody new, without an account.
+    pub fn person(&self, name: &str) -> Result<Person> {
+        Person::new(name, self.homes.path(), &self.broker.url())
+    }
+
+    /// Somebody with an account.
+    #[track_caller]
+    pub fn registered(&self, name: &str) -> Result<Person> {
+        let person = self.person(name)?;
+        person.registers()?;
+        Ok(person)
+    }
+
+    /// A proxy in front of the first server.
+    pub fn fault(&self) -> Result<Fault> {
+        Fault::before(self.broker.address(0)?)
+    }
+
+    /// The same person through a proxy.
+    pub fn through(&self, fault: &Fault, person: &Person) -> Person {
+        person.by_way_of(&self.broker.url_by_way_of(fault.port()))
+    }
+
+    /// A group whose other members have accepted.
+    #[track_caller]
+    pub fn group(&self, name: &str, owner: &Person, others: &[&Person]) -> Result {
+        let handles: Vec<&str> = others.iter().map(|other| other.name()).collect();
+        owner.creates(name, &handles)?;
+        for other in others {
+            other.accepts(name)?;
+        }
+        Ok(())
+    }
+}

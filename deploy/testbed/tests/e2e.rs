@@ -1,0 +1,1 @@
+//! The shipped binaries against a real broker.
