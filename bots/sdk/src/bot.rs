@@ -16,13 +16,51 @@ pub const MAX_HOPS: u8 = 3;
 /// Answers a bot gives in one conversation in a minute, unless it says otherwise.
 pub const ANSWERS_PER_MINUTE: u32 = 60;
 
-/// Whoever handles events: a [`Bot`], or a host's stand-in for one in another process.
+/// Whoever handles events: a [`Bot`] in the process of the host, or a stand-in for one elsewhere.
 ///
 /// Called for one event of a conversation after the other, possibly again for the same one after a crash. What it
-/// wants done is in what it returns and in `memory`, and counts only once the host has saved both.
+/// wants is in the [`Outcome`], and counts only once the host has saved that.
 pub trait Handler: Send + Sync {
-    /// Handles one event.
-    fn handle(&self, event: &Event, memory: &mut Memory) -> Result<Vec<Action>, Failure>;
+    /// Handles one event, with the memory of the last saved outcome of the same conversation; empty before the first.
+    fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure>;
+}
+
+/// What a handled event leads to. Saved whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What to do, in order. Number `n` gets the salt [`crate::action::derive_salt`]`(…, n)`.
+    pub actions: Vec<Action>,
+    /// What to give back with the next event, at most [`crate::memory::MEMORY_BYTES`].
+    pub memory: Vec<u8>,
+}
+
+/// When a bot may answer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Also answers bots, up to [`MAX_HOPS`] in a row. Never itself.
+    pub answers_bots: bool,
+    /// Answers in one conversation in a minute.
+    pub answers_per_minute: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { answers_bots: false, answers_per_minute: ANSWERS_PER_MINUTE }
+    }
+}
+
+impl Rules {
+    /// How many answers to this event are allowed; the bot need not see the event if none is.
+    pub(crate) fn answers_to(&self, event: &Event, memory: &Memory) -> usize {
+        if let Some(message) = event.message() {
+            let is_me = message.sender.account_id == event.me.account;
+            let is_bot = message.sender.kind == Kind::Bot;
+            if is_me || (is_bot && !self.answers_bots) || message.hops >= MAX_HOPS {
+                return 0;
+            }
+        }
+        usize::try_from(memory.answers_left(self.answers_per_minute, event.at)).unwrap_or(usize::MAX)
+    }
 }
 
 /// A bot made of commands.
@@ -33,8 +71,7 @@ pub struct Bot {
     commands: Vec<Definition>,
     addressed: Option<Definition>,
     filters: Vec<Definition>,
-    answers_bots: bool,
-    budget: u32,
+    rules: Rules,
 }
 
 /// What a bot can do, for its profile and for completion.
@@ -68,8 +105,7 @@ impl Bot {
             commands: Vec::new(),
             addressed: None,
             filters: Vec::new(),
-            answers_bots: false,
-            budget: ANSWERS_PER_MINUTE,
+            rules: Rules::default(),
         }
     }
 
@@ -106,14 +142,14 @@ impl Bot {
     /// Also answers other bots, up to [`MAX_HOPS`] in a row. Never itself.
     #[must_use]
     pub fn answering_bots(mut self) -> Self {
-        self.answers_bots = true;
+        self.rules.answers_bots = true;
         self
     }
 
     /// Answers in one conversation at most this often a minute.
     #[must_use]
     pub fn answers_per_minute(mut self, budget: u32) -> Self {
-        self.budget = budget;
+        self.rules.answers_per_minute = budget;
         self
     }
 
@@ -139,12 +175,6 @@ impl Bot {
     /// Serves a host on standard input and output ([`stdio`]): the whole `main` of a bot.
     pub fn run(self) -> Exit {
         stdio::run(&self)
-    }
-
-    fn listens_to(&self, event: &Event, message: &Message) -> bool {
-        let is_me = message.sender.account_id == event.me.account;
-        let is_bot = message.sender.kind == Kind::Bot;
-        !is_me && (!is_bot || self.answers_bots) && message.hops < MAX_HOPS
     }
 
     fn answer(&self, event: &Event, message: &Message, memory: &mut Memory) -> Result<Vec<Reply>, Refused> {
@@ -189,27 +219,23 @@ impl Bot {
 }
 
 impl Handler for Bot {
-    fn handle(&self, event: &Event, memory: &mut Memory) -> Result<Vec<Action>, Failure> {
-        let Some(message) = event.message() else { return Ok(Vec::new()) };
-        let left = memory.answers_left(self.budget, event.at);
-        if !self.listens_to(event, message) || left == 0 {
-            return Ok(Vec::new());
+    fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure> {
+        let mut changed = Memory::from_bytes(memory)?;
+        let nothing = Outcome { actions: Vec::new(), memory: memory.to_vec() };
+        let Some(message) = event.message() else { return Ok(nothing) };
+        let allowed = self.rules.answers_to(event, &changed);
+        if allowed == 0 {
+            return Ok(nothing);
         }
-        // On a copy: an event that fails changes nothing.
-        let mut changed = memory.clone();
         let answer = match self.answer(event, message, &mut changed) {
             Ok(answer) => answer,
             Err(Refused::Usage(sentence)) => vec![sentence.into()],
             Err(Refused::Failed(failure)) => return Err(failure),
         };
         let mut actions = answer::actions(answer, message);
-        actions.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        if !actions.is_empty() {
-            changed.note_answers(actions.len(), event.at);
-        }
-        changed.to_bytes()?;
-        *memory = changed;
-        Ok(actions)
+        actions.truncate(allowed);
+        changed.note_answers(actions.len(), event.at);
+        Ok(Outcome { actions, memory: changed.to_bytes()? })
     }
 }
 

@@ -38,8 +38,8 @@
 //! ```
 //!
 //! # What it is not for
-//! No network, no clock, no keys, no files: a handler is a function from [`event::Event`] and [`memory::Memory`] to
-//! [`action::Action`]s. The host (`cipher-chat`) delivers each event until its outcome is saved, saves outcome and
+//! No network, no clock, no keys, no files: a handler ([`bot::Handler`]) is a function from an [`event::Event`] and
+//! the [`memory`] of the conversation to [`action::Action`]s and new memory. The host (`cipher-chat`) delivers each event until its outcome is saved, saves outcome and
 //! position together, and sends messages whose ids derive from the event, so a crash at any point neither loses nor
 //! repeats an answer. [`testing::BotTest`] plays that host in a test.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]

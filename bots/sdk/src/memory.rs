@@ -16,7 +16,7 @@ pub const MEMORY_BYTES: usize = 64 * 1024;
 pub struct Memory {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     values: BTreeMap<String, Value>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Answers::is_none")]
     answers: Answers,
 }
 
@@ -27,10 +27,22 @@ struct Answers {
     given: u32,
 }
 
+impl Answers {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Why an event could not be handled. The host saves nothing of it but the position, and tells the owner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Failure {
+    /// A bot in another process broke the rules of the pipe, or said itself that it failed.
+    #[error("the bot's process: {reason}")]
+    Process {
+        /// What it did, or said.
+        reason: String,
+    },
     /// The stored memory is not what this build of the bot expects. It is left as it is.
     #[error("memory `{name}` cannot be read: {reason}")]
     Unreadable {
@@ -95,6 +107,9 @@ impl Memory {
 
     /// Notes that answers were given.
     pub(crate) fn note_answers(&mut self, given: usize, at: Timestamp) {
+        if given == 0 {
+            return;
+        }
         if self.is_new_minute(at) {
             self.answers = Answers { since: at, given: 0 };
         }

@@ -10,6 +10,8 @@
 //! `memory` is any JSON value the bot likes; the host stores it and gives it back with the next event of that
 //! conversation, and `null` before the first. Any language can do this. The process ends when its input ends, and may
 //! be killed at any time: what counts is what the host has saved.
+//!
+//! The host's side is [`question`] and [`outcome`]: they keep the rules of every bot also for programs that do not.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::{ExitCode, Termination};
@@ -20,9 +22,9 @@ use serde_json::Value;
 use cipher_broker::limit;
 
 use crate::action::Action;
-use crate::bot::{Bot, Description, Handler};
+use crate::bot::{Bot, Description, Handler, Outcome, Rules};
 use crate::event::{Event, EventId};
-use crate::memory::{MEMORY_BYTES, Memory};
+use crate::memory::{Failure, MEMORY_BYTES, Memory};
 
 /// Longest line of either side: an event with the longest text (all of it escaped) and the largest memory, twice over.
 pub const LINE_BYTES: usize = 2 * (6 * limit::TEXT_BYTES + MEMORY_BYTES);
@@ -136,23 +138,72 @@ pub fn serve(bot: &Bot, mut questions: impl BufRead, mut responses: impl Write) 
     }
 }
 
+/// The line (with its end) that tells a bot's process about an event; `None` if the rules keep it silent anyway.
+/// `memory` is that of the last saved outcome of the conversation.
+pub fn question(event: &Event, memory: &[u8], rules: Rules) -> Result<Option<Vec<u8>>, Failure> {
+    let kept = Memory::from_bytes(memory)?;
+    if rules.answers_to(event, &kept) == 0 {
+        return Ok(None);
+    }
+    let question = Question::Event { event: Box::new(event.clone()), memory: kept.value(PROCESS)? };
+    let mut line = serde_json::to_vec(&question).map_err(|e| broke(format!("cannot be asked: {e}")))?;
+    line.push(b'\n');
+    Ok(Some(line))
+}
+
+/// What the line that a bot's process answered with leads to. `memory` as for [`question`].
+pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Result<Outcome, Failure> {
+    let response = serde_json::from_slice(line).map_err(|e| broke(format!("not a response: {e}")))?;
+    let (id, mut actions, process) = match response {
+        Response::Outcome { id, actions, memory } => (id, actions, memory),
+        Response::Failure { message, .. } => return Err(broke(message)),
+        Response::Description(_) => return Err(broke("described itself instead of answering".into())),
+    };
+    if id != event.id {
+        return Err(broke("answered another event".into()));
+    }
+    let is_too_long = |action: &Action| match action {
+        Action::Say { text, .. } => text.len() > limit::TEXT_BYTES,
+    };
+    if actions.iter().any(is_too_long) {
+        return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
+    }
+    let mut kept = Memory::from_bytes(memory)?;
+    actions.truncate(rules.answers_to(event, &kept));
+    kept.note_answers(actions.len(), event.at);
+    kept.keep(PROCESS, &process)?;
+    Ok(Outcome { actions, memory: kept.to_bytes()? })
+}
+
+/// Name under which the host keeps what a process remembers.
+const PROCESS: &str = "process";
+
+fn broke(reason: String) -> Failure {
+    Failure::Process { reason }
+}
+
 fn respond(bot: &Bot, line: &[u8]) -> Response {
     match serde_json::from_slice(line) {
         Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
         Ok(Question::Describe) => Response::Description(bot.description()),
         Ok(Question::Event { event, memory }) => {
             let id = event.id;
-            outcome(bot, &event, memory).unwrap_or_else(|message| Response::Failure { id: Some(id), message })
+            handled(bot, &event, &memory)
+                .unwrap_or_else(|failure| Response::Failure { id: Some(id), message: failure.to_string() })
         }
     }
 }
 
-fn outcome(bot: &Bot, event: &Event, memory: Value) -> Result<Response, String> {
-    let mut memory = match memory {
-        Value::Null => Memory::default(),
-        known => serde_json::from_value(known).map_err(|e| format!("memory cannot be read: {e}"))?,
+fn handled(bot: &Bot, event: &Event, memory: &Value) -> Result<Response, Failure> {
+    let bytes = match memory {
+        Value::Null => Vec::new(),
+        known => known.to_string().into_bytes(),
     };
-    let actions = bot.handle(event, &mut memory).map_err(|failure| failure.to_string())?;
-    let memory = serde_json::to_value(&memory).map_err(|e| format!("memory cannot be written: {e}"))?;
+    let Outcome { actions, memory } = bot.handle(event, &bytes)?;
+    let memory = match memory.as_slice() {
+        [] => Value::Null,
+        known => serde_json::from_slice(known)
+            .map_err(|e| Failure::Unwritable { name: String::new(), reason: e.to_string() })?,
+    };
     Ok(Response::Outcome { id: event.id, actions, memory })
 }

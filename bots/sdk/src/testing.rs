@@ -29,9 +29,8 @@ use cipher_broker::wire::content::{Content, TEXT};
 use cipher_broker::wire::group::Role;
 
 use crate::action::{Action, derive_salt};
-use crate::bot::{Bot, Handler};
+use crate::bot::{Bot, Handler, Outcome};
 use crate::event::{Conversation, Event, EventId, EventKind, Me, Message, Sender};
-use crate::memory::Memory;
 
 /// A conversation with a bot in it.
 #[derive(Debug)]
@@ -245,10 +244,10 @@ impl BotTest {
             let position = host.saved.position.saturating_add(1);
             let event = self.event(host, position);
             self.crash.step()?;
-            let mut memory = Memory::from_bytes(&host.saved.memory).expect("the host wrote these bytes");
             // A failure saves the position only, as in the real host.
-            let actions = host.bot.handle(&event, &mut memory).unwrap_or_default();
-            let memory = memory.to_bytes().expect("the bot checked its size");
+            let memory = host.saved.memory.clone();
+            let outcome = host.bot.handle(&event, &memory);
+            let Outcome { actions, memory } = outcome.unwrap_or(Outcome { actions: Vec::new(), memory });
             let outbox = contents(&event, actions);
             self.crash.step()?;
             host.saved = Saved { position, memory, outbox };

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use cipher_bot::action::Action;
+use cipher_bot::bot::Rules;
+use cipher_bot::memory::Failure;
 use cipher_bot::prelude::*;
-use cipher_bot::stdio::{LINE_BYTES, Question, Response, serve};
+use cipher_bot::stdio::{LINE_BYTES, Question, Response, outcome, question, serve};
 use cipher_bot::testing::event;
 use serde_json::Value;
 
@@ -65,6 +67,43 @@ fn a_line_that_is_no_question_is_a_failure_and_the_next_one_still_counts() {
 fn a_line_without_end_ends_the_bot() {
     let endless = vec![b'x'; LINE_BYTES + 1];
     assert!(serve(&bot(), endless.as_slice(), Vec::new()).is_err());
+}
+
+/// The host's side: what a program remembers goes round, and it cannot speak more often than a bot may.
+#[test]
+fn the_host_keeps_the_rules_for_a_program_that_does_not() {
+    let rules = Rules { answers_per_minute: 3, ..Rules::default() };
+    let shouting = |position: u64, memory: &[u8]| {
+        let event = event(position, "alice", "hi");
+        let line = question(&event, memory, rules).unwrap()?;
+        let Ok(Question::Event { memory: seen, .. }) = serde_json::from_slice(&line) else { panic!() };
+        let say = Action::Say { text: "HI".into(), reply_to: None };
+        let response = Response::Outcome {
+            id: event.id,
+            actions: vec![say; 2],
+            memory: (seen.as_u64().unwrap_or(0) + 1).into(),
+        };
+        Some(outcome(&event, memory, rules, &serde_json::to_vec(&response).unwrap()).unwrap())
+    };
+    let first = shouting(1, b"").unwrap();
+    let second = shouting(2, &first.memory).unwrap();
+    assert_eq!((first.actions.len(), second.actions.len()), (2, 1));
+    assert!(String::from_utf8_lossy(&second.memory).contains("\"process\":2"));
+    assert!(shouting(3, &second.memory).is_none());
+}
+
+#[test]
+fn the_host_takes_no_answer_to_another_question() {
+    let (mine, other) = (event(1, "alice", "hi"), event(2, "alice", "hi"));
+    let response = Response::Outcome { id: other.id, actions: Vec::new(), memory: Value::Null };
+    for line in [
+        serde_json::to_vec(&response).unwrap(),
+        b"junk".to_vec(),
+        b"{\"type\":\"failure\",\"message\":\"x\"}".to_vec(),
+    ] {
+        let failed = outcome(&mine, b"", Rules::default(), &line);
+        assert!(matches!(failed, Err(Failure::Process { .. })), "{failed:?}");
+    }
 }
 
 /// The example of the README, as the host runs it.
