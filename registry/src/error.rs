@@ -19,7 +19,7 @@ pub enum Error {
         reason: String,
     },
     /// The streams are not as they must be.
-    #[error("the streams are not as they must be: {0} differences")]
+    #[error("the streams are not as they must be ({0} differences)")]
     Drifted(usize),
     /// A file cannot be read or written.
     #[error("cannot {doing} {}: {source}", path.display())]

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn each_target_and_the_whole_have_their_limit_and_an_hour_later_all_is_new() {
         let mut quota = Quota::new(Limits { per_target: 2, overall: 3 });
-        let at = |secs| Timestamp::from_millis(secs * 1000);
+        let at = |secs: u64| Timestamp::from_millis(secs * 1000);
         let table = [
             (1, 2, 0, true),
             (1, 2, 1, true),

@@ -78,7 +78,7 @@ impl Settings {
             limits: Limits::default(),
             concurrency: 256,
             patience: Duration::from_secs(30),
-            log: "warn".into(),
+            log: "warn,async_nats=error,async_nats::connector=off".into(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The only file that prints: for people, or one JSON object per line with `--json`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where output goes")]
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::provision::Provisioned;
@@ -15,39 +16,46 @@ pub(crate) enum Ui {
     Json,
 }
 
+/// One line with `--json`; `type` says which.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line<'a> {
+    Error { kind: &'a str, message: String, hint: &'a str, retryable: bool },
+    Ready { registry_key: String },
+    Stored(&'a Stored),
+    Streams(&'a Provisioned),
+}
+
+impl Line<'_> {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("lines hold only texts, numbers and lists of them")
+    }
+}
+
 impl Ui {
     /// The registry answers.
     pub(crate) fn ready(self, ready: &Ready) {
-        let key = data_encoding::HEXLOWER.encode(&ready.registry_key);
+        let registry_key = data_encoding::HEXLOWER.encode(&ready.registry_key);
         match self {
-            Self::Json => println!("{}", json!({ "type": "ready", "registry_key": key })),
-            Self::Human => println!("ready; registry key {key}"),
+            Self::Json => println!("{}", Line::Ready { registry_key }.text()),
+            Self::Human => println!("ready; registry key {registry_key}"),
         }
     }
 
     /// What was found and done about the streams.
     pub(crate) fn provisioned(self, result: &Provisioned) {
+        if self == Self::Json {
+            println!("{}", Line::Streams(result).text());
+            return;
+        }
         let Provisioned { created, updated, unchanged, drifts } = result;
-        match self {
-            Self::Json => {
-                let mut line = json!({ "type": "streams" });
-                if let (Value::Object(line), Ok(Value::Object(fields))) =
-                    (&mut line, serde_json::to_value(result))
-                {
-                    line.extend(fields);
-                }
-                println!("{line}");
+        for (what, names) in [("created", created), ("updated", updated), ("unchanged", unchanged)] {
+            if !names.is_empty() {
+                println!("{what}: {}", names.join(", "));
             }
-            Self::Human => {
-                for (what, names) in [("created", created), ("updated", updated), ("unchanged", unchanged)] {
-                    if !names.is_empty() {
-                        println!("{what}: {}", names.join(", "));
-                    }
-                }
-                for drift in drifts {
-                    println!("differs: {drift}");
-                }
-            }
+        }
+        for drift in drifts {
+            println!("differs: {drift}");
         }
     }
 
@@ -55,40 +63,64 @@ impl Ui {
     pub(crate) fn account(self, account: &Value) {
         match self {
             Self::Json => println!("{account}"),
-            Self::Human => println!("{account:#}"),
+            Self::Human => format!("{account:#}").lines().for_each(|line| println!("{}", safe(line))),
         }
     }
 
     /// What the broker sees.
     pub(crate) fn traffic(self, messages: &[Stored]) {
         for message in messages {
-            let Stored { stream, sequence, subject, size, time, head } = message;
-            match self {
-                Self::Json => println!(
-                    "{}",
-                    json!({
-                        "type": "stored", "stream": stream, "sequence": sequence, "subject": subject,
-                        "size": size, "time": time, "head": head,
-                    })
-                ),
-                Self::Human => {
-                    println!("{time:<30}  {stream:<7} {sequence:>8}  {size:>7} B  {head}  {subject}");
-                }
+            if self == Self::Json {
+                println!("{}", Line::Stored(message).text());
+                continue;
             }
+            let Stored { stream, sequence, subject, size, time, head } = message;
+            println!("{time:<30}  {stream:<7} {sequence:>8}  {size:>7} B  {head:<32}  {}", safe(subject));
         }
     }
 
     /// Why the command ended.
     pub(crate) fn error(self, error: &Error) {
+        let (kind, hint) = (error.kind(), error.hint());
         match self {
-            Self::Json => eprintln!(
-                "{}",
-                json!({
-                    "type": "error", "kind": error.kind(), "message": error.to_string(),
-                    "hint": error.hint(), "retryable": error.retryable(),
-                })
-            ),
-            Self::Human => eprintln!("cipher-registry: {error}\n  hint: {}", error.hint()),
+            Self::Json => {
+                let (message, retryable) = (error.to_string(), error.retryable());
+                eprintln!("{}", Line::Error { kind, message, hint, retryable }.text());
+            }
+            Self::Human => eprintln!("cipher-registry: {}\n  hint: {hint}", safe(&error.to_string())),
         }
+    }
+}
+
+/// Text from outside for a terminal: control characters and invisible ones become visible (T01).
+fn safe(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T01: a subject, a broker's error text or a name cannot steer the operator's terminal.
+    #[test]
+    fn t01_nothing_from_outside_steers_the_terminal() {
+        assert_eq!(safe("chat.0.g.x.a"), "chat.0.g.x.a");
+        assert_eq!(safe("a\u{1b}[2Jb\r\u{9b}c\u{202e}d"), r"a\u{1b}[2Jb\u{d}\u{9b}c\u{202e}d");
+    }
+
+    #[test]
+    fn lines_begin_with_their_type() {
+        let line = Line::Ready { registry_key: "00".into() };
+        assert_eq!(line.text(), r#"{"type":"ready","registry_key":"00"}"#);
+        let line = Line::Error { kind: "k", message: "m".into(), hint: "h", retryable: true };
+        assert_eq!(line.text(), r#"{"type":"error","kind":"k","message":"m","hint":"h","retryable":true}"#);
     }
 }

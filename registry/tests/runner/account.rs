@@ -1,0 +1,214 @@
+use cipher_broker::certificate::DeviceCertificate;
+use cipher_broker::id::AccountId;
+use cipher_broker::wire::refusal::Code;
+use cipher_broker::wire::registry::{Answer, Claim, CreateAccount, Operation};
+use ed25519_dalek::SigningKey;
+
+use crate::support::{DAY, NOW, Person, code, desk, send};
+
+#[tokio::test]
+async fn a_created_account_is_found_by_handle_and_by_id() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let by_handle = ben.ask(&desk, Operation::Resolve { handle: ana.handle.clone() }, NOW).await;
+    let by_id = ben.ask(&desk, Operation::FetchAccount { account: ana.account }, NOW).await;
+    assert_eq!(by_handle, by_id);
+    let Ok(Answer::Account(record)) = by_id else { panic!("{by_id:?}") };
+    assert_eq!((record.account, &record.handle), (ana.account, &ana.handle));
+    assert_eq!(record.certificates, [ana.certificate.clone()]);
+    assert_eq!(record.statements, [ana.creation().statement]);
+}
+
+#[tokio::test]
+async fn an_unknown_handle_or_account_is_not_found() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let nobody = Person::new("nobody", 9);
+    let by_handle = ana.ask(&desk, Operation::Resolve { handle: nobody.handle.clone() }, NOW).await;
+    assert_eq!(code(by_handle), Some(Code::NotFound));
+    let by_id = ana.ask(&desk, Operation::FetchAccount { account: nobody.account }, NOW).await;
+    assert_eq!(code(by_id), Some(Code::NotFound));
+    assert_eq!(code(ana.claim(&desk, &nobody).await), Some(Code::NotFound));
+}
+
+/// A lost reply costs nothing: the same again, in a new request, is done.
+#[tokio::test]
+async fn creating_the_same_account_again_is_done() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    for _ in 0..3 {
+        assert_eq!(ana.ask(&desk, ana.create(), NOW.plus(DAY)).await, Ok(Answer::Done));
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_exists_cannot_be_created_with_another_handle() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let renamed = Person::new("hannah", 1);
+    assert_eq!(code(renamed.ask(&desk, renamed.create(), NOW).await), Some(Code::AccountExists));
+    let found = ana.ask(&desk, Operation::Resolve { handle: renamed.handle.clone() }, NOW).await;
+    assert_eq!(code(found), Some(Code::NotFound), "the other handle was not claimed");
+}
+
+#[tokio::test]
+async fn a_taken_handle_is_refused_and_stays_with_its_account() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let thief = Person::new("ana", 2);
+    assert_eq!(code(thief.ask(&desk, thief.create(), NOW).await), Some(Code::HandleTaken));
+    let found = ana.ask(&desk, Operation::Resolve { handle: ana.handle.clone() }, NOW).await;
+    let Ok(Answer::Account(record)) = found else { panic!("{found:?}") };
+    assert_eq!(record.account, ana.account);
+    // And the thief has no account: nothing was written for it.
+    let found = ana.ask(&desk, Operation::FetchAccount { account: thief.account }, NOW).await;
+    assert_eq!(code(found), Some(Code::NotFound));
+}
+
+/// G06: many claim one handle at the same moment; exactly one wins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn g06_of_many_who_claim_a_handle_at_once_one_wins() {
+    let desk = desk();
+    let claims = (1..=32).map(|seed| {
+        let desk = desk.clone();
+        tokio::spawn(async move {
+            let person = Person::new("wanted", seed);
+            person.ask(&desk, person.create(), NOW).await
+        })
+    });
+    let mut won = 0;
+    for outcome in futures::future::join_all(claims).await {
+        match outcome.unwrap() {
+            Ok(_) => won += 1,
+            Err(refusal) => assert_eq!(refusal.code, Code::HandleTaken),
+        }
+    }
+    assert_eq!(won, 1);
+}
+
+/// G01, K05: nobody but the account key makes a device or an account.
+#[tokio::test]
+async fn g01_a_forged_certificate_is_refused() {
+    let desk = desk();
+    let ana = Person::new("ana", 1);
+    let mut forged = ana.clone();
+    let body = ana.certificate.verify().unwrap();
+    forged.certificate = DeviceCertificate::sign(&body, &SigningKey::from_bytes(&[66; 32]));
+    assert_eq!(code(forged.ask(&desk, forged.create(), NOW).await), Some(Code::Denied));
+    // A genuine certificate, used by a device that does not have its key.
+    let mut thief = ana.clone();
+    thief.device_key = SigningKey::from_bytes(&[66; 32]);
+    assert_eq!(code(thief.ask(&desk, thief.create(), NOW).await), Some(Code::Denied));
+}
+
+/// G09: the body names another account than the certificate.
+#[tokio::test]
+async fn g09_an_account_cannot_be_created_in_the_name_of_another() {
+    let desk = desk();
+    let (ana, mallory) = (Person::new("ana", 1), Person::new("mallory", 2));
+    let mut body = mallory.body(mallory.create(), NOW);
+    body.account = ana.account;
+    let request = cipher_broker::wire::registry::seal_request(&body, &mallory.device_key);
+    assert_eq!(code(send(&desk, "create-account", request, NOW).await), Some(Code::Denied));
+}
+
+#[tokio::test]
+async fn every_part_of_a_creation_must_fit_the_others() {
+    let (ana, ben) = (Person::new("ana", 1), Person::new("ben", 2));
+    let change = |change: &dyn Fn(&mut CreateAccount)| {
+        let mut creation = ana.creation();
+        change(&mut creation);
+        Operation::CreateAccount(Box::new(creation))
+    };
+    let statement = |edit: &dyn Fn(&mut cipher_broker::wire::registry::Statement)| {
+        let mut statement = ana.statement();
+        edit(&mut statement);
+        let signed = ana.stated(&statement);
+        change(&move |creation| creation.statement = signed.clone())
+    };
+    let table = [
+        ("signed by another account", change(&|c| c.statement = ben.stated(&ana.statement())), Code::Denied),
+        ("statement of another account", statement(&|s| s.account = ben.account), Code::Denied),
+        ("not the first statement", statement(&|s| s.sequence = 1), Code::Malformed),
+        ("with a previous one", statement(&|s| s.previous = [1; 32]), Code::Malformed),
+        (
+            "another certificate",
+            statement(&|s| s.claim = Claim::Create { handle: ana.handle.clone(), certificate: [0; 32] }),
+            Code::Denied,
+        ),
+        ("profile of another device", change(&|c| c.profile.device = ben.device), Code::Denied),
+        (
+            "profile of another account",
+            change(&|c| c.profile = ana.signed(&ben.profile("", 0))),
+            Code::Denied,
+        ),
+        (
+            "profile signed by another",
+            change(&|c| c.profile.profile = ben.signed(&ana.profile("", 0)).profile),
+            Code::Denied,
+        ),
+        (
+            "name too long",
+            change(&|c| c.profile = ana.signed(&ana.profile(&"x".repeat(65), 0))),
+            Code::TooLarge,
+        ),
+    ];
+    let desk = desk();
+    for (what, operation, expected) in table {
+        assert_eq!(code(ana.ask(&desk, operation, NOW).await), Some(expected), "{what}");
+    }
+    assert_eq!(ana.ask(&desk, ana.create(), NOW).await, Ok(Answer::Done), "nothing was left behind");
+}
+
+#[tokio::test]
+async fn a_bot_needs_an_owner_who_exists_and_has_countersigned() {
+    let desk = desk();
+    let ana = Person::new("ana", 1);
+    let unsigned = Person::bot("bot", 3, &ana, None);
+    assert_eq!(code(unsigned.ask(&desk, unsigned.create(), NOW).await), Some(Code::Denied));
+    let by_itself = Person::bot("bot", 3, &ana, Some(&unsigned.account_key));
+    assert_eq!(code(by_itself.ask(&desk, by_itself.create(), NOW).await), Some(Code::Denied));
+    let bot = Person::bot("bot", 3, &ana, Some(&ana.account_key));
+    assert_eq!(code(bot.ask(&desk, bot.create(), NOW).await), Some(Code::NotFound));
+    let ana = ana.enrolled(&desk).await;
+    assert_eq!(bot.ask(&desk, bot.create(), NOW).await, Ok(Answer::Done));
+    let found = ana.ask(&desk, Operation::Resolve { handle: bot.handle.clone() }, NOW).await;
+    assert!(matches!(found, Ok(Answer::Account(_))));
+}
+
+/// G07: a handle that only looks like another cannot even be decoded.
+#[tokio::test]
+async fn g07_a_look_alike_handle_is_malformed() {
+    let desk = desk();
+    let ana = Person::new("ana", 1);
+    let mut statement = cipher_broker::codec::encode(&ana.statement());
+    let at = statement.windows(3).position(|bytes| bytes == b"ana").unwrap();
+    statement[at] = b'A';
+    let mut creation = ana.creation();
+    creation.statement = cipher_broker::sign::Signed::new(
+        &ana.account_key,
+        cipher_broker::sign::Purpose::AccountStatement,
+        statement,
+    );
+    let outcome = ana.ask(&desk, Operation::CreateAccount(Box::new(creation)), NOW).await;
+    assert_eq!(code(outcome), Some(Code::Malformed));
+}
+
+#[tokio::test]
+async fn the_operator_may_read_and_nothing_else() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let mut operator = Person::new("operator", 9);
+    operator.device_key = crate::support::registry_key().signer().clone();
+    operator.account = AccountId::of_key(&desk.registry_key());
+    let found = operator.ask(&desk, Operation::Resolve { handle: ana.handle.clone() }, NOW).await;
+    assert!(matches!(found, Ok(Answer::Account(_))));
+    let found = operator.ask(&desk, Operation::FetchAccount { account: ana.account }, NOW).await;
+    assert!(matches!(found, Ok(Answer::Account(_))));
+    assert_eq!(code(operator.claim(&desk, &ana).await), Some(Code::Denied));
+    assert_eq!(code(operator.ask(&desk, Operation::CountKeyPackages, NOW).await), Some(Code::Denied));
+    operator.device_key = SigningKey::from_bytes(&[66; 32]);
+    let found = operator.ask(&desk, Operation::FetchAccount { account: ana.account }, NOW).await;
+    assert_eq!(code(found), Some(Code::Denied));
+}

@@ -1,0 +1,246 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use cipher_broker::limit;
+use cipher_broker::wire::refusal::Code;
+use cipher_broker::wire::registry::Answer;
+use cipher_registry::Limits;
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{BasicCredential, Ciphersuite, Credential, CredentialType};
+
+use crate::support::{DAY, HOUR, HYBRID, NOW, Person, SUITE, code, desk, desk_with};
+
+#[tokio::test]
+async fn packages_go_out_oldest_first_and_then_the_last_resort_again_and_again() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let packages: Vec<_> = (0..3).map(|_| ana.usual_package()).collect();
+    let last = ana.usual_package();
+    ana.publish_at(&desk, packages.clone(), Some(last.clone()), NOW).await.unwrap();
+    assert_eq!(ana.stock(&desk, NOW).await, (3, true));
+    for package in packages {
+        let claimed = ben.claim(&desk, &ana).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        assert_eq!((claimed[0].device, claimed[0].last_resort), (ana.device, false));
+        assert_eq!(claimed[0].key_package, package);
+    }
+    assert_eq!(ana.stock(&desk, NOW).await, (0, true));
+    for _ in 0..3 {
+        let claimed = ben.claim(&desk, &ana).await.unwrap();
+        assert_eq!((&claimed[0].key_package, claimed[0].last_resort), (&last, true));
+    }
+    assert_eq!(code(ben.claim_at(&desk, &ana, HYBRID, NOW).await), Some(Code::NoKeyPackage));
+}
+
+/// K06: eight at once, more asking than there is: every package goes to one taker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn k06_each_package_is_handed_out_exactly_once_under_eight_threads() {
+    const PACKAGES: usize = 100;
+    let desk = desk_with(Limits { per_target: 1_000, overall: 1_000 });
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let packages: Vec<_> = (0..PACKAGES).map(|_| ana.usual_package()).collect();
+    ana.publish(&desk, packages.clone()).await.unwrap();
+    let mut takers = Vec::new();
+    for seed in 10..18 {
+        let (desk, ana) = (desk.clone(), ana.clone());
+        takers.push(tokio::spawn(async move {
+            let taker = Person::new(&format!("taker{seed}"), seed).enrolled(&desk).await;
+            let mut taken = Vec::new();
+            for _ in 0..PACKAGES / 8 + 5 {
+                match taker.claim(&desk, &ana).await {
+                    Ok(claimed) => taken.extend(claimed.into_iter().map(|package| package.key_package)),
+                    Err(refusal) => assert_eq!(refusal.code, Code::NoKeyPackage),
+                }
+            }
+            taken
+        }));
+    }
+    let mut taken = Vec::new();
+    for taker in takers {
+        taken.extend(taker.await.unwrap());
+    }
+    assert_eq!(taken.len(), PACKAGES);
+    let distinct: HashSet<_> = taken.into_iter().collect();
+    assert_eq!(distinct, packages.into_iter().collect());
+}
+
+/// K06: a package that was brought before is ignored, also after it was handed out.
+#[tokio::test]
+async fn k06_a_package_brought_twice_is_handed_out_once() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let package = ana.usual_package();
+    ana.publish(&desk, vec![package.clone(), package.clone()]).await.unwrap();
+    ana.publish(&desk, vec![package.clone()]).await.unwrap();
+    assert_eq!(ana.stock(&desk, NOW).await.0, 1);
+    ben.claim(&desk, &ana).await.unwrap();
+    assert_eq!(ana.publish(&desk, vec![package.clone()]).await, Ok(Answer::Done));
+    assert_eq!(code(ben.claim(&desk, &ana).await), Some(Code::NoKeyPackage));
+    let as_last_resort = ana.publish_at(&desk, vec![], Some(package), NOW).await;
+    assert_eq!(code(as_last_resort), Some(Code::BadKeyPackage));
+}
+
+#[tokio::test]
+async fn suites_have_stocks_of_their_own() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let hybrid = ana.package(HYBRID, NOW.minus(HOUR), NOW.plus(DAY * 84));
+    ana.publish(&desk, vec![hybrid.clone(), ana.usual_package()]).await.unwrap();
+    assert_eq!(ana.stock(&desk, NOW).await, (2, false));
+    let claimed = ben.claim_at(&desk, &ana, HYBRID, NOW).await.unwrap();
+    assert_eq!(claimed[0].key_package, hybrid);
+    assert!(ben.claim(&desk, &ana).await.is_ok());
+}
+
+/// K07: lifetimes, each judged by the registry's clock, not the machine's.
+#[tokio::test]
+async fn k07_only_packages_with_a_sensible_lifetime_are_accepted() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let second = Duration::from_secs(1);
+    let accepted = [
+        ("usual", NOW.minus(HOUR), NOW.plus(DAY * 84)),
+        ("longest", NOW, NOW.plus(limit::KEY_PACKAGE_MAX_LIFETIME)),
+        ("clock of the device is ahead", NOW.plus(HOUR), NOW.plus(DAY * 84)),
+        ("nearly over", NOW.minus(DAY), NOW.plus(second)),
+    ];
+    for (what, not_before, not_after) in accepted {
+        let package = ana.package(SUITE, not_before, not_after);
+        assert_eq!(ana.publish(&desk, vec![package]).await, Ok(Answer::Done), "{what}");
+    }
+    let refused = [
+        ("a second too long", NOW, NOW.plus(limit::KEY_PACKAGE_MAX_LIFETIME + second)),
+        ("1,000 years", NOW.minus(HOUR), NOW.plus(DAY * 365_000)),
+        ("expired", NOW.minus(DAY), NOW),
+        ("not valid yet", NOW.plus(HOUR + second), NOW.plus(DAY * 84)),
+        ("ends before it begins", NOW.plus(HOUR), NOW.minus(HOUR)),
+    ];
+    for (what, not_before, not_after) in refused {
+        let package = ana.package(SUITE, not_before, not_after);
+        assert_eq!(code(ana.publish(&desk, vec![package]).await), Some(Code::BadKeyPackage), "{what}");
+    }
+    let credential = Credential::new(CredentialType::Other(0xF0A1), ana.certificate.to_bytes());
+    let forever = ana.package_with(SUITE, credential, &ana.device_key, 0, u64::MAX);
+    assert_eq!(code(ana.publish(&desk, vec![forever]).await), Some(Code::BadKeyPackage));
+}
+
+/// K11: a package with less than 45 days left is not handed out, and goes away.
+#[tokio::test]
+async fn k11_a_package_that_ends_soon_is_not_handed_out() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let first = ana.package(SUITE, NOW.minus(HOUR), NOW.plus(DAY * 60));
+    let second = ana.package(SUITE, NOW.minus(HOUR), NOW.plus(DAY * 84));
+    let last = ana.package(SUITE, NOW.minus(HOUR), NOW.plus(DAY * 70));
+    ana.publish_at(&desk, vec![first, second.clone()], Some(last.clone()), NOW).await.unwrap();
+    let later = NOW.plus(DAY * 16);
+    assert_eq!(ana.stock(&desk, later).await, (1, true));
+    assert_eq!(ben.claim_at(&desk, &ana, SUITE, later).await.unwrap()[0].key_package, second);
+    assert_eq!(ben.claim_at(&desk, &ana, SUITE, later).await.unwrap()[0].key_package, last);
+    let much_later = NOW.plus(DAY * 26);
+    assert_eq!(code(ben.claim_at(&desk, &ana, SUITE, much_later).await), Some(Code::NoKeyPackage));
+    assert_eq!(ana.stock(&desk, much_later).await, (0, false));
+}
+
+/// K09: one account cannot empty another's stock: a quota per target and in all; after an hour it goes on.
+#[tokio::test]
+async fn k09_claims_are_limited_per_target_and_in_all() {
+    let desk = desk_with(Limits { per_target: 3, overall: 4 });
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let mallory = Person::new("mallory", 3).enrolled(&desk).await;
+    for person in [&ana, &ben] {
+        person.publish_at(&desk, vec![], Some(person.usual_package()), NOW).await.unwrap();
+    }
+    for _ in 0..3 {
+        mallory.claim(&desk, &ana).await.unwrap();
+    }
+    let refusal = mallory.claim(&desk, &ana).await.unwrap_err();
+    assert_eq!(refusal.code, Code::Quota);
+    assert!(refusal.code.retryable() && refusal.message.contains("60 minutes"), "{}", refusal.message);
+    mallory.claim(&desk, &ben).await.unwrap();
+    assert_eq!(code(mallory.claim(&desk, &ben).await), Some(Code::Quota));
+    ben.claim(&desk, &ana).await.unwrap();
+    mallory.claim_at(&desk, &ana, SUITE, NOW.plus(HOUR)).await.unwrap();
+}
+
+/// K05: only packages of the calling device, with its certificate, are taken.
+#[tokio::test]
+async fn k05_packages_of_others_are_refused() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let other_key = SigningKey::from_bytes(&[66; 32]);
+    let (from, to) = (NOW.as_secs() - 60, NOW.plus(DAY * 84).as_secs());
+    let custom = |bytes| Credential::new(CredentialType::Other(0xF0A1), bytes);
+    let make = |credential, key: &SigningKey| ana.package_with(SUITE, credential, key, from, to);
+    let table = [
+        ("another device's", ben.usual_package()),
+        ("another's certificate, own key", make(custom(ben.certificate.to_bytes()), &ana.device_key)),
+        ("own certificate, another key", make(custom(ana.certificate.to_bytes()), &other_key)),
+        ("no certificate", make(custom(vec![1, 2, 3]), &ana.device_key)),
+        ("basic credential", make(BasicCredential::new(b"ana".to_vec()).into(), &ana.device_key)),
+    ];
+    for (what, package) in table {
+        let outcome = ana.publish(&desk, vec![ana.usual_package(), package]).await;
+        assert_eq!(code(outcome), Some(Code::BadKeyPackage), "{what}");
+    }
+    assert_eq!(ana.stock(&desk, NOW).await.0, 0, "a request with one bad package changes nothing");
+}
+
+/// A package is read by our own code for its lifetime only after its signatures were verified: a changed byte
+/// anywhere is refused, although the machine's clock finds every package of this test expired or too early.
+#[tokio::test]
+async fn k10_a_changed_or_cut_package_is_refused() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let package = ana.usual_package();
+    for at in 0..package.len() {
+        let mut changed = package.clone();
+        changed[at] ^= 1;
+        let outcome = ana.publish(&desk, vec![changed]).await;
+        assert_eq!(code(outcome), Some(Code::BadKeyPackage), "byte {at}");
+    }
+    for cut in (0..package.len()).step_by(11) {
+        let outcome = ana.publish(&desk, vec![package[..cut].to_vec()]).await;
+        assert_eq!(code(outcome), Some(Code::BadKeyPackage), "cut at {cut}");
+    }
+    let mut longer = package.clone();
+    longer.push(0);
+    assert_eq!(code(ana.publish(&desk, vec![longer]).await), Some(Code::BadKeyPackage));
+    assert_eq!(ana.publish(&desk, vec![package]).await, Ok(Answer::Done));
+}
+
+#[tokio::test]
+async fn a_suite_that_no_group_uses_is_refused() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let suite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+    let package = ana.package(suite, NOW.minus(HOUR), NOW.plus(DAY * 84));
+    assert_eq!(code(ana.publish(&desk, vec![package]).await), Some(Code::BadKeyPackage));
+}
+
+#[tokio::test]
+async fn number_and_size_of_packages_are_limited() {
+    let desk = desk();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let too_many = vec![vec![0; 10]; limit::KEY_PACKAGES_PER_REQUEST + 1];
+    assert_eq!(code(ana.publish(&desk, too_many).await), Some(Code::TooLarge));
+    let too_large = vec![vec![0; limit::KEY_PACKAGE_BYTES + 1]];
+    assert_eq!(code(ana.publish(&desk, too_large).await), Some(Code::TooLarge));
+    let batch = |n: usize, not_after| {
+        (0..n).map(|_| ana.package(SUITE, NOW.minus(HOUR), not_after)).collect::<Vec<_>>()
+    };
+    ana.publish(&desk, batch(100, NOW.plus(DAY * 60))).await.unwrap();
+    ana.publish(&desk, batch(100, NOW.plus(DAY * 84))).await.unwrap();
+    assert_eq!(code(ana.publish(&desk, batch(1, NOW.plus(DAY * 84))).await), Some(Code::TooLarge));
+    // What can no longer be handed out makes room.
+    let later = NOW.plus(DAY * 16);
+    let fresh = vec![ana.package(SUITE, later, later.plus(DAY * 84))];
+    assert_eq!(ana.publish_at(&desk, fresh, None, later).await, Ok(Answer::Done));
+    assert_eq!(ana.stock(&desk, later).await.0, 101);
+}
