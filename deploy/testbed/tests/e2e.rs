@@ -1,1 +1,29 @@
-//! The shipped binaries against a real broker.
+//! The shipped binaries against a real broker. Each file is one topic; each test brings up what it needs on free
+//! ports and in temporary folders, and a failing one tells what every process said.
+
+#[path = "e2e/attacker.rs"]
+mod attacker;
+#[path = "e2e/bots.rs"]
+mod bots;
+#[path = "e2e/broker.rs"]
+mod broker;
+#[path = "e2e/cluster.rs"]
+mod cluster;
+#[path = "e2e/conversation.rs"]
+mod conversation;
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/idle.rs"]
+mod idle;
+#[path = "e2e/junk.rs"]
+mod junk;
+#[path = "e2e/one_store.rs"]
+mod one_store;
+#[path = "e2e/race.rs"]
+mod race;
+#[path = "e2e/refusal.rs"]
+mod refusal;
+#[path = "e2e/registry.rs"]
+mod registry;
+#[path = "e2e/support.rs"]
+mod support;

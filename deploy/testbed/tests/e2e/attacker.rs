@@ -1,0 +1,147 @@
+//! A client that holds an agent's login and wants more than an agent needs.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, HeaderMap};
+use cipher_broker::id::GroupId;
+use cipher_broker::permission::{agent, covers};
+use cipher_broker::subject::{INBOX_PREFIX, Route, Source};
+use futures::StreamExt;
+use serde_json::json;
+use testbed::{Result, Site, ensure};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Long enough for a server on the same machine to answer.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A connection with the agent's login that hears what the server objects to.
+async fn attacker(site: &Site) -> Result<(Client, mpsc::UnboundedReceiver<String>)> {
+    let (send, objections) = mpsc::unbounded_channel();
+    let client = ConnectOptions::new()
+        .custom_inbox_prefix(format!("{INBOX_PREFIX}.attacker"))
+        .event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                // The receiver is gone when the test is over.
+                let _ = send.send(error.to_string());
+            }
+            std::future::ready(())
+        })
+        .connect(site.broker.url())
+        .await?;
+    Ok((client, objections))
+}
+
+/// Waits until the server objects.
+async fn objected(objections: &mut mpsc::UnboundedReceiver<String>, what: &str) -> Result {
+    match timeout(SOON, objections.recv()).await {
+        Ok(Some(words)) => {
+            ensure(words.to_lowercase().contains("permissions violation"), || format!("{what}: {words}"))
+        }
+        _ => testbed::fail(format!("{what}: the server did not object")),
+    }
+}
+
+/// N01, N02: other people's replies, the whole traffic and the system's subjects stay closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn n02_an_agent_cannot_listen_to_everything() -> Result {
+    let site = Site::single()?;
+    let (client, mut objections) = attacker(&site).await?;
+    for subject in
+        [">", "*", "chat.>", "live.>", "live.*.g.>", "$SYS.>", "$JS.>", "_INBOX.>", "reg.v1.>", "$SRV.>"]
+    {
+        let _listening = client.subscribe(subject).await?;
+        client.flush().await?;
+        objected(&mut objections, subject).await?;
+    }
+    Ok(())
+}
+
+/// N03, N04, N05, N06, N14: no consumers, no purging, no deleting, no changing of streams; the stored messages
+/// are all still there afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn n05_an_agent_cannot_manage_streams() -> Result {
+    let site = Site::single()?;
+    let (client, mut objections) = attacker(&site).await?;
+    let group = GroupId::from_bytes([7; 16]);
+    let (route, stream) = (Route::Application(group), Source::Group(group).stream());
+    let stored = client.request(route.to_string(), "x".into()).await?;
+    ensure(stored.payload.starts_with(b"{\"stream\""), || format!("{stored:?}"))?;
+    let consumer =
+        json!({ "stream_name": stream, "config": { "deliver_subject": "live.1.i.x", "name": "c" } });
+    for subject in [
+        format!("$JS.API.CONSUMER.CREATE.{stream}"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}.c"),
+        format!("$JS.API.CONSUMER.CREATE.{stream}.c.{route}"),
+        format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.c"),
+        format!("$JS.API.STREAM.PURGE.{stream}"),
+        format!("$JS.API.STREAM.DELETE.{stream}"),
+        format!("$JS.API.STREAM.UPDATE.{stream}"),
+        format!("$JS.API.STREAM.MSG.DELETE.{stream}"),
+        format!("$JS.API.STREAM.SNAPSHOT.{stream}"),
+        format!("$JS.API.STREAM.RESTORE.{stream}"),
+        format!("$JS.API.STREAM.INFO.{stream}"),
+        "$JS.API.STREAM.CREATE.MINE".into(),
+        "$JS.API.STREAM.LIST".into(),
+        "$SYS.REQ.SERVER.PING".into(),
+        "$SRV.PING".into(),
+    ] {
+        client
+            .publish_with_reply(
+                subject.clone(),
+                format!("{INBOX_PREFIX}.attacker.r"),
+                consumer.to_string().into(),
+            )
+            .await?;
+        client.flush().await?;
+        objected(&mut objections, &subject).await?;
+    }
+    let traffic = site.registry.traffic(10)?;
+    ensure(traffic.len() == 1, || format!("{traffic:?}"))
+}
+
+/// N14: headers that would wipe, expire or redirect are refused or change nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn n14_hostile_headers_erase_nothing() -> Result {
+    let site = Site::single()?;
+    let (client, _objections) = attacker(&site).await?;
+    let route = Route::Application(GroupId::from_bytes([7; 16])).to_string();
+    client.request(route.clone(), "the first".into()).await?;
+    for (name, value) in [
+        ("Nats-Rollup", "all"),
+        ("Nats-Rollup", "sub"),
+        ("Nats-TTL", "1s"),
+        ("Nats-Schedule", "@at 2026-01-01T00:00:00Z"),
+        ("Nats-Schedule-Target", "chat.0.i.x"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value);
+        // Some are refused, some are ignored.
+        let answer = client.request_with_headers(route.clone(), headers, "hostile".into()).await;
+        let _ = answer;
+    }
+    let traffic = site.registry.traffic(100)?;
+    let first =
+        traffic.iter().filter(|line| line.get("sequence").and_then(serde_json::Value::as_u64) == Some(1));
+    ensure(first.count() == 1, || format!("the first message is gone: {traffic:?}"))
+}
+
+/// N04: a reply subject of somebody else's is only a place for the broker's own small answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_can_do_what_it_needs() -> Result {
+    let site = Site::single()?;
+    let (client, mut objections) = attacker(&site).await?;
+    let group = GroupId::from_bytes([9; 16]);
+    let source = Source::Group(group);
+    let mut bell = client.subscribe(source.doorbell()).await?;
+    client.request(Route::Application(group).to_string(), "x".into()).await?;
+    let rung = timeout(SOON, bell.next()).await;
+    ensure(matches!(&rung, Ok(Some(message)) if message.payload.is_empty()), || format!("{rung:?}"))?;
+    let get = json!({ "last_by_subj": Route::Application(group).to_string() });
+    let message =
+        client.request(format!("$JS.API.DIRECT.GET.{}", source.stream()), get.to_string().into()).await?;
+    ensure(message.payload.as_ref() == b"x", || format!("{message:?}"))?;
+    ensure(objections.try_recv().is_err(), || "the server objected to something".into())?;
+    assert!(agent().subscribe.iter().any(|pattern| covers(pattern, &source.doorbell())));
+    Ok(())
+}

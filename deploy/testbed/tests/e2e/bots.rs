@@ -1,0 +1,69 @@
+//! Bots that die, and answer every command exactly once all the same.
+
+use testbed::person::{kind_of, text};
+use testbed::{Result, Site, ensure};
+
+use crate::support::echo_bot;
+
+/// Commands in one burst.
+const BURST: usize = 24;
+
+#[test]
+fn a_bot_killed_in_the_middle_of_a_burst_answers_every_command_once() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let (mut bot, echo) = echo_bot(&alice)?;
+    alice.does(&["group", "add", "team", &echo])?;
+    let mut screen = bob.follows("team")?;
+    bob.sends("team", "/echo are you there")?;
+    screen.sees("are you there")?;
+    for n in 0..BURST {
+        bob.sends("team", &format!("/echo word {n}"))?;
+        // Killed three times, at moments that have nothing to do with what it is doing.
+        if n % 8 == 5 {
+            screen.sees(&format!("word {}", n.saturating_sub(4)))?;
+            bot.process().kill()?;
+            bot = echo_bot(&alice)?.0;
+        }
+    }
+    for n in 0..BURST {
+        let words = format!("word {n}");
+        let again = screen.history().iter().filter(|line| text(line, "text") == Some(&words)).count();
+        if again == 0 {
+            screen.until(&words, |line| text(line, "text") == Some(&words))?;
+        }
+    }
+    bot.interrupt()?;
+    bob.sends("team", "that was all")?;
+    alice.syncs()?;
+    let messages = alice.reads("team")?;
+    for n in 0..BURST {
+        let words = format!("word {n}");
+        let answers = messages
+            .iter()
+            .filter(|line| kind_of(line) == Some("message") && text(line, "text") == Some(&words));
+        let answers = answers.count();
+        ensure(answers == 1, || format!("`{words}` was answered {answers} times"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bot_that_was_away_answers_what_it_missed() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    alice.creates("team", &[])?;
+    let (mut bot, echo) = echo_bot(&alice)?;
+    alice.does(&["group", "add", "team", &echo])?;
+    let mut screen = alice.follows("team")?;
+    alice.sends("team", "/echo first")?;
+    screen.sees("first")?;
+    bot.interrupt()?;
+    alice.sends("team", "/echo while you were out")?;
+    let (_bot, again) = echo_bot(&alice)?;
+    assert_eq!(echo, again, "a bot keeps its account");
+    let answer = screen.sees("while you were out")?;
+    assert_eq!(answer.pointer("/from/kind").and_then(|kind| kind.as_str()), Some("bot"));
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! People and a bot talk.
+
+use testbed::person::text;
+use testbed::{Result, Site, ensure};
+
+use crate::support::{all_equal, all_read, echo_bot, opened};
+
+/// The whole first day: accounts, a group, talk, a bot, a new name, a new role, and a member who has to go.
+#[test]
+fn people_and_a_bot_talk_and_a_removed_member_reads_no_more() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &["bob"])?;
+    let joined = bob.accepts("team")?;
+    assert_eq!(text(&joined, "name"), Some("team"));
+
+    let mut bobs_screen = opened(&bob, "team", "can you read me?", &alice)?;
+    bob.sends("team", "loud and clear")?;
+    let said = bobs_screen.sees("loud and clear")?;
+    assert_eq!(said.pointer("/from/handle").and_then(|h| h.as_str()), Some("bob"));
+
+    let (mut bot, echo) = echo_bot(&alice)?;
+    alice.does(&["group", "add", "team", &echo])?;
+    let shown = testbed::wait::until("the bot has joined", || {
+        let shown = alice.shows("team").ok()?;
+        let members = shown.get("members")?.as_array()?.clone();
+        members.iter().any(|member| text(member, "handle") == Some(&echo)).then_some(shown)
+    })?;
+    let kinds = shown.get("members").and_then(|members| members.as_array()).into_iter().flatten();
+    ensure(kinds.filter(|member| text(member, "kind") == Some("bot")).count() == 1, || shown.to_string())?;
+    bob.sends("team", "/echo hello from the machine")?;
+    let answer = bobs_screen.sees("hello from the machine")?;
+    assert_eq!(answer.pointer("/from/kind").and_then(|kind| kind.as_str()), Some("bot"));
+
+    alice.does(&["group", "rename", "team", "crew"])?;
+    alice.does(&["group", "role", "crew", "bob", "admin"])?;
+    bobs_screen.until("the new name", |line| text(line, "kind") == Some("renamed"))?;
+    bobs_screen.until("the new role", |line| text(line, "kind") == Some("role"))?;
+    all_equal("crew", &[&alice, &bob])?;
+
+    alice.does(&["group", "remove", "crew", "bob"])?;
+    alice.sends("crew", "now we are alone")?;
+    bobs_screen.until("the removal", |line| text(line, "kind") == Some("removed"))?;
+    bobs_screen.interrupt()?;
+    ensure(!bob.texts("crew")?.contains(&"now we are alone".to_owned()), || "bob still reads".into())?;
+    let refused = bob.run(&["send", "crew", "let me in"])?;
+    ensure([4, 9].contains(&refused.code), || refused.to_string())?;
+    assert_eq!(bot.interrupt()?, 0, "a bot ends in order on Ctrl-C");
+    Ok(())
+}
+
+#[test]
+fn a_direct_conversation_needs_both_sides() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.does(&["contact", "add", "bob", "-m", "it is me"])?;
+    bob.does(&["contact", "accept", "alice"])?;
+    alice.sends("@bob", "nice to meet you")?;
+    bob.sends("@alice", "likewise")?;
+    alice.syncs()?;
+    let texts = alice.texts("@bob")?;
+    ensure(texts.iter().any(|words| words == "likewise"), || format!("{texts:?}"))
+}
+
+#[test]
+fn a_member_who_was_away_catches_up_through_commits_and_messages() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut expected = Vec::new();
+    for round in 0..4 {
+        alice.does(&["group", "rename", "team", &format!("team-{round}")])?;
+        alice.does(&["group", "rename", &format!("team-{round}"), "team"])?;
+        for n in 0..3 {
+            let words = format!("round {round} message {n}");
+            alice.sends("team", &words)?;
+            expected.push(words);
+        }
+    }
+    alice.does(&["group", "add", "team", "carol"])?;
+    carol.accepts("team")?;
+    carol.sends("team", "a new voice")?;
+    expected.push("a new voice".into());
+    all_read("team", &[&alice, &bob], &expected)?;
+    all_equal("team", &[&alice, &bob, &carol])?;
+    ensure(carol.texts("team")? == ["a new voice"], || "carol reads what was before her".into())
+}
+
+#[test]
+fn what_is_said_offline_is_queued_and_delivered_once() -> Result {
+    let mut site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    site.broker.stop(0)?;
+    let queued = alice.sends("team", "written on the train")?;
+    assert_eq!(text(&queued, "state"), Some("queued"));
+    assert_eq!(text(&alice.sends("team", "and another")?, "state"), Some("queued"));
+    site.broker.start(0)?;
+    alice.syncs()?;
+    alice.syncs()?;
+    all_read("team", &[&alice, &bob], &["written on the train".into(), "and another".into()])
+}
+
+#[test]
+fn a_conversation_goes_on_when_the_broker_comes_back() -> Result {
+    let mut site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = opened(&bob, "team", "before", &alice)?;
+    for round in 0..2 {
+        site.broker.kill(0)?;
+        site.broker.start(0)?;
+        let words = format!("after restart {round}");
+        let sent = alice.sends("team", &words)?;
+        ensure(text(&sent, "state") == Some("sent"), || sent.to_string())?;
+        screen.sees(&words)?;
+    }
+    all_read("team", &[&alice], &["before".into(), "after restart 0".into(), "after restart 1".into()])
+}
+
+#[test]
+fn a_post_quantum_group_works_like_any_other() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let made = alice.does(&["group", "create", "vault", "--with", "bob", "--pq"])?.of_type("group")?;
+    ensure(made.get("suite").and_then(serde_json::Value::as_u64) == Some(0x004F), || made.to_string())?;
+    bob.accepts("vault")?;
+    bob.sends("vault", "harvest this")?;
+    all_read("vault", &[&alice, &bob], &["harvest this".into()])
+}

@@ -1,0 +1,79 @@
+//! Malformed bytes on every subject anybody may write to: everything goes on.
+
+use async_nats::HeaderMap;
+use cipher_broker::codec;
+use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::subject::{Route, registry};
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::registry::Operation;
+use testbed::person::text;
+use testbed::{Failure, Result, Site, ensure};
+
+use crate::support::{all_equal, all_read};
+
+/// Bytes that are wrong in different ways.
+fn junk() -> Vec<Vec<u8>> {
+    let mut bomb = vec![1];
+    bomb.extend(std::iter::repeat_n(0x91, 50_000));
+    vec![
+        Vec::new(),
+        vec![0],
+        vec![0xFF; 300],
+        b"hello".to_vec(),
+        bomb,
+        codec::encode(&Envelope::Message(vec![0; 64])),
+        codec::encode(&Envelope::Message(Vec::new())),
+        codec::encode(&Envelope::Tree(vec![7; 1000])),
+        codec::encode(&Envelope::Welcome { welcome: vec![1; 200], note: vec![2; 50] }),
+        vec![1; 200 * 1024],
+        vec![1; 300 * 1024],
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_on_every_subject_stops_nobody() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    site.group("team", &alice, &[&bob])?;
+    alice.sends("team", "before")?;
+    let id: GroupId = text(&alice.shows("team")?, "id").unwrap_or_default().parse()?;
+    let device = |person: &testbed::Person| -> Result<DeviceId> {
+        let account = person.does(&["whoami"])?.of_type("account")?;
+        Ok(text(&account, "device_id").ok_or_else(|| Failure::new(account.to_string()))?.parse()?)
+    };
+    let (bobs, carols) = (device(&bob)?, device(&carol)?);
+    let epoch = alice.shows("team")?.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or_default();
+
+    let client = async_nats::connect(site.broker.url()).await?;
+    let routes = [
+        Route::Application(id),
+        Route::Handshake(id),
+        Route::Inbox(bobs),
+        Route::Inbox(carols),
+        Route::Tree { group: id, epoch: epoch + 1, piece: 0 },
+        Route::Tree { group: id, epoch: epoch + 2, piece: 0 },
+    ];
+    for route in routes {
+        for bytes in junk() {
+            // What the stream refuses for its size never reaches anybody.
+            let _ = client.request_with_headers(route.to_string(), HeaderMap::new(), bytes.into()).await;
+        }
+    }
+    for operation in Operation::NAMES {
+        for bytes in junk() {
+            let _ = client.request(registry(operation), bytes.into()).await;
+        }
+    }
+
+    // Everything still works: old members, a new one, a change of the group, the registry.
+    bob.sends("team", "after")?;
+    all_read("team", &[&alice, &bob], &["before".into(), "after".into()])?;
+    alice.does(&["group", "rename", "team", "crew"])?;
+    alice.does(&["group", "add", "crew", "carol"])?;
+    carol.accepts("crew")?;
+    carol.sends("crew", "junk or not")?;
+    all_equal("crew", &[&alice, &bob, &carol])?;
+    all_read("crew", &[&alice, &bob], &["before".into(), "after".into(), "junk or not".into()])?;
+    let dave = site.registered("dave")?;
+    ensure(text(&dave.does(&["whoami"])?.of_type("account")?, "handle") == Some("dave"), || "no dave".into())
+}

@@ -1,0 +1,123 @@
+//! The registry restarts, and cannot be fooled by what was said before.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::sign::Purpose;
+use cipher_broker::subject;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::refusal::Code;
+use cipher_broker::wire::registry::{
+    Operation, Outcome, ReplyBody, RequestBody, SignedReply, open_reply, seal_request,
+};
+use ed25519_dalek::SigningKey;
+use testbed::person::text;
+use testbed::{Result, Site, ensure};
+
+#[test]
+fn a_restarted_registry_knows_everybody() -> Result {
+    let mut site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.registry.stop()?;
+    site.registry.start()?;
+    site.group("team", &alice, &[&bob])?;
+    site.registry.kill()?;
+    site.registry.start()?;
+    let carol = site.registered("carol")?;
+    alice.does(&["group", "add", "team", "carol"])?;
+    carol.accepts("team")?;
+    site.person("mallory")?.is_refused(8, "conflict", &["register", "alice"])?;
+    let shown = alice.does(&["profile", "show", "bob"])?.of_type("account")?;
+    ensure(text(&shown, "handle") == Some("bob"), || shown.to_string())
+}
+
+#[test]
+fn a_profile_is_what_its_owner_said_last() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    bob.does(&["profile", "set", "--name", "Robert", "--status", "in a meeting", "--presence", "busy"])?;
+    let shown = alice.does(&["profile", "show", "bob"])?.of_type("account")?;
+    for (field, value) in [("name", "Robert"), ("status", "in a meeting"), ("presence", "busy")] {
+        assert_eq!(text(&shown, field), Some(value), "{shown}");
+    }
+    Ok(())
+}
+
+/// A request counts once, and only for five minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_or_stale_request_is_refused() -> Result {
+    let site = Site::single()?;
+    let client = async_nats::ConnectOptions::new()
+        .custom_inbox_prefix(format!("{}.replay", subject::INBOX_PREFIX))
+        .connect(site.broker.url())
+        .await?;
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let request = |nonce: u8, shift: i64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or_default() + shift * 1000;
+        let body = RequestBody {
+            nonce: [nonce; 16],
+            issued_at: Timestamp::from_millis(u64::try_from(now).unwrap_or_default()),
+            account: AccountId::of_key(&key.verifying_key().to_bytes()),
+            device: DeviceId::from_bytes([4; 16]),
+            operation: Operation::Ping,
+        };
+        seal_request(&body, &key)
+    };
+    let ask = async |bytes: Vec<u8>| -> Result<ReplyBody> {
+        let reply = client.request(subject::registry("ping"), bytes.clone().into()).await?;
+        Ok(open_reply(&reply.payload, &bytes, None)?)
+    };
+    let code = |reply: &ReplyBody| match &reply.outcome {
+        Outcome::Refused(refusal) => Some(refusal.code),
+        Outcome::Answer(_) => None,
+    };
+    let first = request(1, 0);
+    let answer = ask(first.clone()).await?;
+    ensure(code(&answer).is_none(), || format!("{answer:?}"))?;
+    for (bytes, expected) in [
+        (request(2, -400), Code::ClockSkew),
+        (request(3, 400), Code::ClockSkew),
+        (request(4, -250), Code::Internal),
+    ] {
+        let answer = ask(bytes).await?;
+        let wanted = (expected != Code::Internal).then_some(expected);
+        ensure(code(&answer) == wanted, || format!("wanted {wanted:?}: {answer:?}"))?;
+    }
+    // Pings change nothing, so they may be asked again; what changes something may not: see the registry's tests.
+    let again = ask(first).await?;
+    ensure(matches!(code(&again), None | Some(Code::Replayed)), || format!("{again:?}"))?;
+    // A reply is signed by the registry and by nobody else.
+    let forged: SignedReply = SignedReply::new(&key, Purpose::RegistryReply, codec::encode(&again));
+    let bytes = request(5, 0);
+    ensure(open_reply(&codec::encode(&forged), &bytes, Some(&again.registry_key)).is_err(), || {
+        "forged".into()
+    })
+}
+
+#[test]
+fn an_operator_sees_sizes_and_subjects_and_no_meaning() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let secrets = ["the launch code is 7291", "nobody should know that"];
+    for words in secrets {
+        alice.sends("team", words)?;
+    }
+    let traffic = site.registry.traffic(200)?;
+    ensure(traffic.len() >= 4, || format!("{traffic:?}"))?;
+    let shown = format!("{traffic:?}");
+    for words in secrets.iter().chain(&["team"]) {
+        ensure(!shown.contains(words), || format!("`{words}` is in the traffic"))?;
+    }
+    let found =
+        testbed::disk::search(site.broker.folder(), &["the launch code", "nobody should know", "7291"])?;
+    ensure(found.is_empty(), || format!("on the broker's disk: {found:?}"))?;
+    let found = testbed::disk::search(site.registry.folder(), &["the launch code", "nobody should know"])?;
+    ensure(found.is_empty(), || format!("on the registry's disk: {found:?}"))?;
+    // The search finds what is there.
+    let found = testbed::disk::search(site.registry.folder(), &["alice"])?;
+    ensure(!found.is_empty(), || "the search does not find the handle in the registry's store".into())?;
+    Ok(())
+}
