@@ -11,6 +11,10 @@ use crate::command::{Call, Misuse};
 use crate::event::{Conversation, Event, EventId, Message, Sender};
 
 /// An argument of a command.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a command",
+    note = "take `Rest`, `Word`, a number, `Option` of one, `Sender` or `Context`, or implement `FromArguments`"
+)]
 pub trait FromArguments: Sized {
     /// How the usage shows it.
     const SHAPE: Shape = Shape::Required;

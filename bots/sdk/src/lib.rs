@@ -60,6 +60,10 @@ pub mod testing;
 /// What a bot needs: `use cipher_bot::prelude::*;`
 pub mod prelude {
     pub use cipher_bot_macros::command;
+    pub use cipher_broker::certificate::Kind;
+    pub use cipher_broker::handle::Handle;
+    pub use cipher_broker::time::Timestamp;
+    pub use cipher_broker::wire::group::Role;
 
     pub use crate::answer::Reply;
     pub use crate::argument::{Context, Rest, Word};
