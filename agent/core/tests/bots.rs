@@ -1,0 +1,231 @@
+//! Bots: what they have not handled comes again, what they handled never does, and each answer is said once.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::GroupId;
+use cipher_broker::sign::digest;
+use cipher_core::view::{BotEventView, GroupState};
+use cipher_core::{BotSay, Command, CoreError, Reply};
+
+use crate::support::disk::End;
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::world::{Faults, World, rename, send};
+
+/// Alice and Bob, and Alice's bot in a group with both.
+fn world(seed: u64) -> (World, GroupId) {
+    let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
+    world.register_bot("echo", "alice");
+    let group = world.admins("ops", &["alice", "bob", "echo"]);
+    (world, group)
+}
+
+fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
+    match world.person("echo").does(Command::BotEvents { bot: bot.into(), limit: 1000 }) {
+        Reply::BotEvents(events) => events,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a bot says to an event: to a person's text, that text.
+fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
+    let sequence = event.message.seq.unwrap();
+    let group = event.message.group;
+    let said = event.message.kind == "text" && event.message.from.kind == Kind::Person;
+    let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &sequence.to_be_bytes()]);
+    let say = BotSay {
+        text: format!("{bot}: {}", event.message.text),
+        reply_to: Some(event.message.id),
+        salt: full[..16].try_into().unwrap(),
+        hops: event.message.hops + 1,
+    };
+    Command::BotHandled {
+        bot: bot.into(),
+        group,
+        sequence,
+        say: said.then_some(say).into_iter().collect(),
+        memory: memory.map(<[u8]>::to_vec),
+    }
+}
+
+/// Handles whatever waits, in order. An error ends it: the bot's host starts again.
+fn serve(world: &mut World, bot: &str) -> Result<usize, CoreError> {
+    let waiting = events(world, bot);
+    for event in &waiting {
+        world.person("echo").command(answer(bot, event, None))?;
+    }
+    Ok(waiting.len())
+}
+
+fn answers(world: &mut World, group: GroupId) -> Vec<String> {
+    let mut texts = world.person("bob").texts(group);
+    texts.retain(|text| text.starts_with("echo: "));
+    texts
+}
+
+#[test]
+fn every_message_is_answered_exactly_once() {
+    let (mut world, group) = world(1);
+    for n in 0..10 {
+        world.person("bob").says(group, &format!("{n}"));
+        world.settle();
+        serve(&mut world, "echo").unwrap();
+        world.settle();
+    }
+    serve(&mut world, "echo").unwrap();
+    assert!(events(&mut world, "echo").is_empty(), "nothing is left, and a bot does not hear itself");
+    let expected: Vec<String> = (0..10).map(|n| format!("echo: {n}")).collect();
+    assert_eq!(answers(&mut world, group), expected);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn what_was_not_handled_comes_again_and_what_was_handled_changes_nothing() {
+    let (mut world, group) = world(2);
+    serve(&mut world, "echo").unwrap();
+    world.person("bob").says(group, "once");
+    world.settle();
+    let first = events(&mut world, "echo");
+    assert_eq!(first, events(&mut world, "echo"), "looking does not handle");
+    let command = answer("echo", first.iter().find(|e| e.message.text == "once").unwrap(), Some(b"seen 1"));
+    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    world.person("echo").restarts(End::PowerLoss);
+    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    // Even if the repeat says something else: the event is handled.
+    let Command::BotHandled { bot, group: of, sequence, mut say, .. } = command else { panic!() };
+    say[0].text = "something else".into();
+    say[0].salt = [9; 16];
+    let other = Command::BotHandled { bot, group: of, sequence, say, memory: Some(b"other".to_vec()) };
+    world.person("echo").does(other);
+    world.settle();
+    assert_eq!(answers(&mut world, group), ["echo: once"]);
+    world.person("bob").says(group, "twice");
+    world.settle();
+    let next = events(&mut world, "echo");
+    assert_eq!(next[0].memory.as_deref(), Some(&b"seen 1"[..]), "the memory of the first handling");
+    assert_eq!(next[0].message.text, "twice");
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_crash_between_the_event_and_its_handling_repeats_the_event_only() {
+    for end in [End::Clean, End::Kill, End::PowerLoss] {
+        let (mut world, group) = world(3);
+        serve(&mut world, "echo").unwrap();
+        for n in 0..6 {
+            world.person("bob").says(group, &format!("{n}"));
+            world.settle();
+            let waiting = events(&mut world, "echo");
+            // Before: the event comes again.
+            world.person("echo").restarts(end);
+            assert_eq!(events(&mut world, "echo"), waiting);
+            // After: the answer is on its way and comes once.
+            let command = answer("echo", &waiting[0], None);
+            world.person("echo").starts(command.clone());
+            world.person("echo").restarts(end);
+            if n % 2 == 0 {
+                world.person("echo").does(command);
+            }
+            world.settle();
+            assert!(events(&mut world, "echo").is_empty());
+        }
+        let expected: Vec<String> = (0..6).map(|n| format!("echo: {n}")).collect();
+        assert_eq!(answers(&mut world, group), expected);
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn every_conversation_and_every_bot_has_a_place_and_a_memory_of_its_own() {
+    let (mut world, group) = world(4);
+    let second = world.person("alice").creates("second", &["echo", "bob"]);
+    world.settle();
+    if world.person("bob").group(second).state == GroupState::Invited {
+        world.person("bob").accepts(second);
+    }
+    world.settle();
+    for bot in ["echo", "scribe"] {
+        serve(&mut world, bot).unwrap();
+    }
+    world.person("bob").says(group, "in ops");
+    world.person("bob").says(second, "in second");
+    world.settle();
+    let waiting = events(&mut world, "echo");
+    assert_eq!(waiting.len(), 2);
+    let in_second = waiting.iter().find(|event| event.message.group == second).unwrap();
+    assert_eq!(in_second.group_name, "second");
+    world.person("echo").does(answer("echo", in_second, Some(b"second")));
+    let left = events(&mut world, "echo");
+    assert_eq!(left.len(), 1, "the other conversation still waits");
+    assert_eq!((left[0].message.group, left[0].memory.clone()), (group, None));
+    assert_eq!(events(&mut world, "scribe").len(), 2, "the other bot has not looked");
+    world.settle();
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn events_come_in_the_order_of_their_conversation_and_in_bounded_numbers() {
+    let (mut world, group) = world(5);
+    serve(&mut world, "echo").unwrap();
+    for n in 0..9 {
+        world.person(if n % 2 == 0 { "alice" } else { "bob" }).says(group, &format!("{n}"));
+    }
+    world.settle();
+    let Reply::BotEvents(some) =
+        world.person("echo").does(Command::BotEvents { bot: "echo".into(), limit: 4 })
+    else {
+        panic!()
+    };
+    let texts: Vec<String> = some.into_iter().map(|event| event.message.text).collect();
+    assert_eq!(texts, ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn through_crashes_and_a_bad_network_each_question_gets_one_answer() {
+    for seed in 0..8 {
+        let (mut world, group) = world(100 + seed);
+        world.faults = Faults::ROUGH;
+        let echo = world.index("echo");
+        let mut asked = Vec::new();
+        for n in 0..30 {
+            match world.dice.below(6) {
+                0..=1 => {
+                    let text = format!("question {n}");
+                    world.person("bob").starts(send(group, &text));
+                    asked.push(text);
+                }
+                2 => {
+                    // The host looks, handles some of it, and may die in the middle.
+                    for event in events(&mut world, "echo") {
+                        world.person("echo").starts(answer("echo", &event, None));
+                        if world.dice.chance(300) {
+                            world.restart(echo, *[End::Clean, End::Kill, End::PowerLoss].get(n % 3).unwrap());
+                            break;
+                        }
+                    }
+                }
+                3 => {
+                    world.person("alice").starts(rename(group, &format!("name {n}")));
+                }
+                4 => world.restart(echo, End::Kill),
+                _ => {
+                    world.disconnect(echo);
+                    world.churn(5);
+                    world.connect(echo);
+                }
+            }
+            world.churn(10);
+        }
+        world.heal();
+        while serve(&mut world, "echo").unwrap() > 0 {
+            world.settle();
+        }
+        world.settle();
+        let mut expected: Vec<String> = asked.iter().map(|text| format!("echo: {text}")).collect();
+        let mut answers = answers(&mut world, group);
+        expected.sort();
+        answers.sort();
+        assert_eq!(answers, expected, "seed {seed}");
+        oracle::judge(&mut world);
+    }
+}

@@ -1,0 +1,350 @@
+//! Who is in a group, who may say so, and what others see of it.
+
+use cipher_broker::id::GroupId;
+use cipher_broker::wire::group::Role;
+use cipher_core::view::{ContactState, GroupState, MessageState};
+use cipher_core::{Command, ErrorKind, Reply, Target};
+
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::world::{World, add, remove, rename, send};
+
+fn world(names: &[&str]) -> World {
+    World::of(1, Flavour::R3, names)
+}
+
+fn at(group: GroupId) -> Target {
+    Target::Group(group)
+}
+
+fn to(handle: &str) -> Target {
+    Target::Account(handle.parse().unwrap())
+}
+
+fn say(handle: &str, text: &str) -> Command {
+    Command::Send { target: to(handle), text: text.into(), reply_to: None }
+}
+
+fn leave(group: GroupId) -> Command {
+    Command::GroupLeave { target: at(group) }
+}
+
+fn contact(world: &mut World, whose: &str, handle: &str) -> Option<ContactState> {
+    let Reply::Contacts(contacts) = world.person(whose).does(Command::Contacts) else { panic!() };
+    contacts.into_iter().find(|contact| contact.handle.as_str() == handle).map(|contact| contact.state)
+}
+
+/// What the system lines of somebody's history say.
+fn lines(world: &mut World, name: &str, group: GroupId) -> Vec<String> {
+    world.person(name).messages(group).into_iter().filter(|m| m.kind != "text").map(|m| m.kind).collect()
+}
+
+#[test]
+fn a_group_begins_with_its_maker_and_grows_by_invitation() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let group = world.person("alice").creates("ops", &[]);
+    assert_eq!(world.person("alice").members(group), ["alice"]);
+    world.person("alice").adds(group, &["bob", "carol"]);
+    world.settle();
+    for name in ["bob", "carol"] {
+        let view = world.person(name).group(group);
+        assert_eq!((view.state, view.name.as_str()), (GroupState::Invited, "ops"), "{name}");
+        assert_eq!(view.invited_by.map(|handle| handle.to_string()).as_deref(), Some("alice"));
+        assert_eq!(world.person(name).status().invitations, 1);
+        assert!(world.person(name).messages(group).is_empty());
+        world.person(name).cannot(send(group, "too early"), ErrorKind::Misuse);
+    }
+    // What is said between the invitation and the answer belongs to the new member too.
+    world.person("alice").says(group, "before you came");
+    world.person("bob").accepts(group);
+    world.settle();
+    assert_eq!(world.person("bob").texts(group), ["before you came"]);
+    assert_eq!(world.person("bob").members(group), ["alice", "bob", "carol"]);
+    assert!(world.person("carol").messages(group).is_empty(), "carol has not accepted");
+    world.person("carol").accepts(group);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn an_invitation_can_be_declined_and_made_again() {
+    let mut world = world(&["alice", "bob"]);
+    let group = world.person("alice").creates("ops", &["bob"]);
+    world.settle();
+    assert_eq!(world.person("bob").does(Command::GroupDecline { target: at(group) }), Reply::Done);
+    world.settle();
+    assert!(world.person("bob").knows(group).is_none());
+    assert_eq!(world.person("bob").status().invitations, 0);
+    world.person("alice").removes(group, &["bob"]);
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    oracle::judge(&mut world);
+    assert_eq!(world.person("bob").members(group), ["alice", "bob"]);
+}
+
+#[test]
+fn a_contact_request_opens_a_direct_conversation_and_accepted_contacts_join_by_themselves() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let ask = Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi, it is alice".into()) };
+    world.person("alice").does(ask);
+    world.settle();
+    assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Pending));
+    assert_eq!(contact(&mut world, "bob", "alice"), Some(ContactState::Requested));
+    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.settle();
+    assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Accepted));
+    assert_eq!(contact(&mut world, "bob", "alice"), Some(ContactState::Accepted));
+    let direct = world.person("bob").active().remove(0);
+    assert!(direct.direct && direct.name.contains("alice"), "{direct:?}");
+    assert_eq!(world.person("bob").texts(direct.id), ["hi, it is alice"]);
+    // An accepted contact's group is joined without asking; a stranger's is not.
+    let friends = world.person("alice").creates("friends", &["bob", "carol"]);
+    world.settle();
+    assert_eq!(world.person("bob").group(friends).state, GroupState::Active);
+    assert_eq!(world.person("carol").group(friends).state, GroupState::Invited);
+    world.person("carol").accepts(friends);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_bot_joins_its_owners_groups_and_nobody_elses() {
+    let mut world = world(&["alice", "bob"]);
+    world.register_bot("echo", "alice");
+    let group = world.person("alice").creates("ops", &["echo", "bob"]);
+    world.settle();
+    assert_eq!(world.person("echo").group(group).state, GroupState::Active);
+    world.person("bob").accepts(group);
+    world.settle();
+    let view = world.person("bob").group(group);
+    let echo = view.members.iter().find(|member| member.handle == "echo").unwrap();
+    assert_eq!(echo.kind, cipher_broker::certificate::Kind::Bot);
+    assert!(echo.owner.is_some());
+    let other = world.person("bob").creates("trap", &["echo"]);
+    world.settle();
+    assert_eq!(world.person("echo").group(other).state, GroupState::Invited);
+    world.person("echo").does(Command::GroupDecline { target: at(other) });
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_direct_conversation_is_two_people_and_stays_so() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    world.person("alice").does(say("bob", "psst"));
+    world.settle();
+    let direct = world.person("alice").active().remove(0);
+    assert!(direct.direct);
+    assert_eq!(world.person("bob").group(direct.id).state, GroupState::Invited);
+    // Answering is accepting.
+    world.person("bob").does(say("alice", "yes?"));
+    world.settle();
+    for name in ["alice", "bob"] {
+        assert_eq!(world.person(name).texts(direct.id), ["psst", "yes?"], "{name}");
+        let groups = world.person(name).groups();
+        assert_eq!(groups.len(), 1, "one conversation, not one for each side");
+    }
+    let refused = world.person("alice").command(add(direct.id, &["carol"]));
+    assert!(
+        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Misuse)),
+        "{refused:?}"
+    );
+    let refused = world.person("alice").command(rename(direct.id, "a name"));
+    assert!(
+        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Misuse)),
+        "{refused:?}"
+    );
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn two_people_who_write_to_each_other_at_once_can_both_be_heard() {
+    for seed in 0..6 {
+        let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
+        world.person("alice").starts(say("bob", "first"));
+        world.person("bob").starts(say("alice", "also first"));
+        world.settle();
+        for (name, other) in [("alice", "bob"), ("bob", "alice")] {
+            let _ = world.person(name).command(Command::ContactAccept { handle: other.parse().unwrap() });
+        }
+        world.settle();
+        for name in ["alice", "bob"] {
+            let mut texts = Vec::new();
+            for view in world.person(name).groups() {
+                texts.extend(world.person(name).texts(view.id));
+            }
+            texts.sort();
+            assert_eq!(texts, ["also first", "first"], "{name}, seed {seed}");
+        }
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn names_roles_and_members_change_for_everybody() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    world.person("alice").renames(group, "war room");
+    world.person("alice").makes(group, "bob", Role::Admin);
+    world.person("bob").removes(group, &["carol"]);
+    world.settle();
+    for name in ["alice", "bob"] {
+        let view = world.person(name).group(group);
+        assert_eq!(view.name, "war room");
+        let bob = view.members.iter().find(|member| member.handle == "bob").unwrap();
+        assert_eq!(bob.role, Role::Admin);
+        let lines = lines(&mut world, name, group);
+        for kind in ["renamed", "role", "removed"] {
+            assert!(lines.iter().any(|line| line == kind), "{name} is told of {kind}: {lines:?}");
+        }
+    }
+    oracle::judge(&mut world);
+}
+
+/// M30: the own program refuses what others would refuse, before anything is published.
+#[test]
+fn m30_a_mere_member_cannot_change_the_group() {
+    let mut world = world(&["alice", "bob", "carol", "dave"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    let before = world.log.len();
+    let role = Command::GroupRole { target: at(group), handle: "bob".parse().unwrap(), role: Role::Owner };
+    for command in [add(group, &["dave"]), remove(group, &["carol"]), rename(group, "mine"), role] {
+        world.person("bob").cannot(command, ErrorKind::Refused);
+    }
+    world.settle();
+    assert_eq!(world.log.len(), before, "nothing was published");
+    world.person("alice").makes(group, "bob", Role::Admin);
+    world.settle();
+    world.person("bob").cannot(remove(group, &["alice"]), ErrorKind::Refused);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_removed_member_neither_reads_nor_writes() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    world.person("bob").says(group, "while I can");
+    world.settle();
+    world.person("alice").removes(group, &["bob"]);
+    world.person("alice").says(group, "bob must not see this");
+    world.settle();
+    assert_eq!(world.person("bob").group(group).state, GroupState::Removed);
+    assert_eq!(world.person("bob").texts(group), ["while I can"]);
+    world.person("bob").cannot(send(group, "hello?"), ErrorKind::Refused);
+    world.person("bob").cannot(rename(group, "hello?"), ErrorKind::Refused);
+    // And comes back only with what is said from then on.
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    world.settle();
+    world.person("alice").says(group, "welcome back");
+    world.settle();
+    let texts = world.person("bob").texts(group);
+    assert!(
+        texts.contains(&"welcome back".to_owned()) && !texts.contains(&"bob must not see this".to_owned())
+    );
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn somebody_leaves_when_another_member_is_there() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    for name in ["alice", "carol"] {
+        world.person(name).disconnects();
+    }
+    assert_eq!(world.person("bob").does(leave(group)), Reply::Done);
+    world.settle();
+    assert_eq!(world.person("bob").group(group).state, GroupState::Leaving, "nobody could do it yet");
+    world.person("carol").connects();
+    world.settle();
+    assert_eq!(world.person("bob").group(group).state, GroupState::Left);
+    assert_eq!(world.person("carol").members(group), ["alice", "carol"]);
+    world.person("alice").connects();
+    oracle::judge(&mut world);
+    assert!(lines(&mut world, "alice", group).contains(&"left".to_owned()));
+}
+
+#[test]
+fn everybody_but_one_may_leave_at_once() {
+    for seed in 0..6 {
+        let people = ["alice", "bob", "carol", "dave"];
+        let mut world = World::of(seed, Flavour::R1, &people);
+        let group = world.group_of("ops", &people);
+        for name in ["bob", "carol", "dave"] {
+            world.person(name).starts(leave(group));
+        }
+        world.settle();
+        assert_eq!(world.person("alice").members(group), ["alice"], "seed {seed}");
+        for name in ["bob", "carol", "dave"] {
+            assert_eq!(world.person(name).group(group).state, GroupState::Left, "{name} seed {seed}");
+        }
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn a_removal_that_meets_a_leaving_ends_the_same() {
+    for seed in 0..6 {
+        let people = ["alice", "bob", "carol"];
+        let mut world = World::of(seed, Flavour::R3, &people);
+        let group = world.group_of("ops", &people);
+        world.person("bob").starts(leave(group));
+        world.person("alice").starts(remove(group, &["bob"]));
+        world.settle();
+        let state = world.person("bob").group(group).state;
+        assert!(matches!(state, GroupState::Left | GroupState::Removed), "{state:?}");
+        assert_eq!(world.person("carol").members(group), ["alice", "carol"]);
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn what_cannot_be_is_said_clearly() {
+    let mut world = world(&["alice", "bob"]);
+    let nowhere = GroupId::from_bytes([9; 16]);
+    world.person("alice").cannot(send(nowhere, "?"), ErrorKind::NotFound);
+    world.person("alice").cannot(Command::GroupAccept { target: at(nowhere) }, ErrorKind::NotFound);
+    world.person("alice").cannot(Command::GroupDecline { target: at(nowhere) }, ErrorKind::NotFound);
+    let group = world.person("alice").creates("ops", &[]);
+    world.person("alice").cannot(remove(group, &["bob"]), ErrorKind::NotFound);
+    let twins = world.person("alice").creates("ops", &[]);
+    assert_ne!(group, twins);
+    let by_name = Command::Send { target: Target::Name("ops".into()), text: "which?".into(), reply_to: None };
+    world.person("alice").cannot(by_name, ErrorKind::Conflict);
+    let named = Command::GroupRename { target: at(group), name: "x".repeat(129) };
+    world.person("alice").cannot(named, ErrorKind::Limit);
+    let again = Command::Register { handle: "alice2".parse().unwrap(), name: String::new(), bot: None };
+    world.person("alice").cannot(again, ErrorKind::Misuse);
+}
+
+#[test]
+fn an_own_message_moves_from_queued_to_sent_and_counts_as_unread_for_others() {
+    let mut world = world(&["alice", "bob"]);
+    let group = world.group_of("ops", &["alice", "bob"]);
+    let sent = world.person("alice").says(group, "hello");
+    assert_eq!(sent.state, MessageState::Sent);
+    assert!(sent.seq.is_some());
+    world.settle();
+    let unread = world.person("bob").group(group).unread;
+    assert!(unread >= 1);
+    world.person("bob").does(Command::Read { target: at(group), last: None, mark: true });
+    assert_eq!(world.person("bob").group(group).unread, 0);
+    let received = world.person("bob").messages(group).into_iter().find(|m| m.text == "hello").unwrap();
+    assert_eq!((received.id, received.seq, received.state), (sent.id, sent.seq, MessageState::Received));
+    assert_eq!(received.from.handle, "alice");
+}
+
+#[test]
+fn a_post_quantum_group_works_like_any_other() {
+    let mut world = world(&["alice", "bob", "carol"]);
+    let with = vec!["bob".parse().unwrap()];
+    let command = Command::GroupCreate { name: "later".into(), with, post_quantum: true };
+    let Reply::Group(view) = world.person("alice").does(command) else { panic!() };
+    assert_eq!(view.suite, 0x004F);
+    world.settle();
+    world.person("bob").accepts(view.id);
+    world.person("alice").adds(view.id, &["carol"]);
+    world.settle();
+    world.person("carol").accepts(view.id);
+    world.person("alice").removes(view.id, &["bob"]);
+    oracle::judge(&mut world);
+}

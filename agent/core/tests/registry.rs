@@ -1,0 +1,274 @@
+//! The registry may be away, wrong or hostile: nothing happens on its word alone.
+
+use std::time::Duration;
+
+use cipher_broker::limit;
+use cipher_core::view::GroupState;
+use cipher_core::{Command, ErrorKind, Reply};
+
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::registry::Fate;
+use crate::support::world::{Spoil, World, add};
+
+fn world(names: &[&str]) -> World {
+    World::of(1, Flavour::R1, names)
+}
+
+fn register(handle: &str) -> Command {
+    Command::Register { handle: handle.parse().unwrap(), name: "Somebody".into(), bot: None }
+}
+
+fn show(handle: &str) -> Command {
+    Command::ShowProfile { handle: handle.parse().unwrap() }
+}
+
+fn set_name(name: &str) -> Command {
+    Command::SetProfile { name: Some(name.into()), status: None, presence: None }
+}
+
+#[test]
+fn an_unknown_handle_is_not_found() {
+    let mut world = world(&["alice"]);
+    let group = world.person("alice").creates("ops", &[]);
+    world.person("alice").cannot(show("nobody"), ErrorKind::NotFound);
+    world.person("alice").cannot(add(group, &["nobody"]), ErrorKind::NotFound);
+    let contact = Command::ContactAdd { handle: "nobody".parse().unwrap(), text: None };
+    world.person("alice").cannot(contact, ErrorKind::NotFound);
+    assert_eq!(world.person("alice").members(group), ["alice"]);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn one_unknown_handle_among_several_changes_nothing() {
+    let mut world = world(&["alice", "bob"]);
+    let with = ["bob", "nobody"].map(|handle| handle.parse().unwrap()).to_vec();
+    let create = Command::GroupCreate { name: "ops".into(), with, post_quantum: false };
+    world.person("alice").cannot(create, ErrorKind::NotFound);
+    world.settle();
+    assert!(world.person("alice").groups().is_empty());
+    assert!(world.person("bob").groups().is_empty());
+}
+
+#[test]
+fn a_taken_handle_is_a_conflict_and_another_one_can_be_chosen() {
+    let mut world = world(&["alice"]);
+    let second = world.arrive("second");
+    let error = world.run(second, register("alice")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error:?}");
+    assert!(world.run(second, Command::Whoami).is_err(), "nobody is registered here");
+    let reply = world.run(second, register("second")).unwrap();
+    assert!(matches!(reply, Reply::Registered { phrase: Some(_), .. }));
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn without_a_reply_registration_is_unreachable_and_repeating_it_gives_one_account() {
+    for fate in [Fate::NoReply, Fate::LostReply] {
+        let mut world = World::new(1, Flavour::R1);
+        let alice = world.arrive("alice");
+        world.registry.next("create-account", fate);
+        let error = world.run(alice, register("alice")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{error:?}");
+        world.settle();
+        let reply = world.run(alice, register("alice"));
+        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
+        world.settle();
+        assert!(world.status(alice).registered);
+        assert_eq!(world.person("alice").account().account_id, world.registry.account("alice"));
+    }
+}
+
+#[test]
+fn without_a_reply_nothing_changes() {
+    let mut world = world(&["alice", "bob"]);
+    let group = world.person("alice").creates("ops", &[]);
+    for operation in ["resolve", "claim-key-packages"] {
+        for fate in [Fate::NoReply, Fate::LostReply] {
+            world.registry.next(operation, fate);
+            world.person("alice").cannot(add(group, &["bob"]), ErrorKind::Unreachable);
+            world.settle();
+            assert_eq!(world.person("alice").members(group), ["alice"]);
+        }
+    }
+    world.registry.next("set-profile", Fate::NoReply);
+    world.person("alice").cannot(set_name("Alicia"), ErrorKind::Unreachable);
+    assert_eq!(world.person("alice").account().name, "Alice");
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn k14_forged_and_foreign_replies_are_not_believed() {
+    let mut world = world(&["alice", "bob"]);
+    let group = world.person("alice").creates("ops", &[]);
+    for operation in ["resolve", "claim-key-packages"] {
+        for fate in [Fate::Forged, Fate::Foreign, Fate::Noise] {
+            world.registry.next(operation, fate);
+            let error = world.person("alice").command(add(group, &["bob"])).unwrap_err();
+            assert!(
+                matches!(error.kind, ErrorKind::Trust | ErrorKind::Unreachable),
+                "{operation} {fate:?}: {error:?}"
+            );
+            world.settle();
+            assert_eq!(world.person("alice").members(group), ["alice"]);
+        }
+    }
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    oracle::judge(&mut world);
+}
+
+/// K05: Bob's key package is exchanged for one whose keys somebody else has.
+#[test]
+fn k05_a_swapped_key_package_is_a_matter_of_trust() {
+    let mut world = world(&["alice", "bob", "mallory"]);
+    let group = world.person("alice").creates("ops", &[]);
+    world.registry.swapped = Some((world.registry.account("bob"), world.registry.account("mallory")));
+    world.person("alice").cannot(add(group, &["bob"]), ErrorKind::Trust);
+    world.settle();
+    assert_eq!(world.person("alice").members(group), ["alice"]);
+    assert!(world.person("mallory").groups().is_empty());
+    world.registry.swapped = None;
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn g01_a_handle_that_points_to_another_account_stops_what_it_is_used_for() {
+    let mut world = world(&["alice", "bob", "mallory"]);
+    world.person("alice").does(show("bob"));
+    let mallory = world.registry.account("mallory");
+    world.registry.remap("bob", mallory);
+    world.person("alice").cannot(show("bob"), ErrorKind::Trust);
+    let group = world.person("alice").creates("ops", &[]);
+    world.person("alice").cannot(add(group, &["bob"]), ErrorKind::Trust);
+    assert_eq!(world.person("alice").members(group), ["alice"]);
+}
+
+/// K07: packages that were made too long ago are handed out by a registry that does not care.
+#[test]
+fn k07_an_expired_key_package_is_refused_and_the_group_stays_usable() {
+    for days in [60, 100] {
+        let mut world = world(&["alice", "carol"]);
+        world.registry.strict = false;
+        let bob = world.arrive("bob");
+        world.people[bob].behind = Duration::from_secs(days * 86_400);
+        let reply = world.run(bob, register("bob"));
+        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
+        world.settle();
+        let group = world.group_of("ops", &["alice", "carol"]);
+        world.person("alice").cannot(add(group, &["bob"]), ErrorKind::Trust);
+        world.settle();
+        assert_eq!(world.person("carol").members(group).len(), 2);
+        world.people[bob].behind = Duration::ZERO;
+        world.registry.strict = true;
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn a_low_stock_is_refilled_on_the_next_connection() {
+    let mut world = world(&["alice", "bob"]);
+    let bob = world.registry.account("bob");
+    assert_eq!(world.registry.stock(bob), 2 * limit::KEY_PACKAGE_STOCK);
+    world.registry.drain(bob, 3);
+    world.person("bob").disconnects();
+    world.person("bob").connects();
+    world.settle();
+    assert!(world.registry.stock(bob) >= 2 * limit::KEY_PACKAGE_REFILL, "{}", world.registry.stock(bob));
+    // A refill whose reply got lost is not made for ever.
+    world.registry.drain(bob, 3);
+    world.registry.next("publish-key-packages", Fate::LostReply);
+    world.person("bob").disconnects();
+    world.person("bob").connects();
+    world.settle();
+    assert!(world.registry.stock(bob) <= 4 * limit::KEY_PACKAGE_STOCK);
+}
+
+/// K08: the last resort serves more than one inviter, and every one of its groups can be joined.
+#[test]
+fn k08_a_last_resort_package_serves_several_groups() {
+    let mut world = world(&["alice", "bob"]);
+    let bob = world.registry.account("bob");
+    world.person("bob").disconnects();
+    world.registry.drain(bob, 0);
+    let groups: Vec<_> = (0..3)
+        .map(|n| {
+            let group = world.person("alice").creates(&format!("group {n}"), &["bob"]);
+            world.settle();
+            group
+        })
+        .collect();
+    world.person("bob").connects();
+    world.settle();
+    for group in groups {
+        assert_eq!(world.person("bob").group(group).state, GroupState::Invited);
+        world.person("bob").accepts(group);
+    }
+    oracle::judge(&mut world);
+}
+
+/// K12: a join that fails for a damaged tree leaves nothing behind; the next one succeeds.
+#[test]
+fn k12_a_failed_join_can_be_tried_again() {
+    fn flip(mut pieces: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+        let last = pieces.last_mut()?;
+        let end = last.len() - 1;
+        last[end] ^= 1;
+        Some(pieces)
+    }
+    fn lose(_: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+    fn empty(_: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+        Some(Vec::new())
+    }
+    for spoil in [flip as Spoil, lose, empty] {
+        let mut world = world(&["alice", "bob"]);
+        world.spoil_tree = Some(spoil);
+        let group = world.person("alice").creates("ops", &["bob"]);
+        world.settle();
+        assert!(world.spoil_tree.is_none(), "a tree was fetched");
+        for _ in 0..5 {
+            if world.person("bob").knows(group).is_some() {
+                break;
+            }
+            world.pass(Duration::from_secs(600));
+            world.person("bob").disconnects();
+            world.person("bob").connects();
+            world.settle();
+        }
+        assert_eq!(world.person("bob").group(group).state, GroupState::Invited);
+        world.person("bob").accepts(group);
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn a_profile_is_seen_by_others() {
+    let mut world = world(&["alice", "bob"]);
+    let command = Command::SetProfile { name: None, status: Some("on call".into()), presence: None };
+    world.person("alice").does(command);
+    world.person("alice").does(set_name("Alicia"));
+    let Reply::Account(seen) = world.person("bob").does(show("alice")) else { panic!() };
+    assert_eq!((seen.name.as_str(), seen.status.as_str()), ("Alicia", "on call"));
+    assert_eq!(seen.account_id, world.registry.account("alice"));
+    world.person("alice").restarts(crate::support::disk::End::PowerLoss);
+    assert_eq!(world.person("alice").account().name, "Alicia");
+}
+
+#[test]
+fn g10_a_wrong_clock_is_said_so() {
+    let mut world = world(&["alice", "bob"]);
+    world.registry.ahead = Duration::from_secs(3600);
+    let error = world.person("alice").command(show("bob")).unwrap_err();
+    assert!(error.message.contains("clock") || error.message.contains("ours"), "{error:?}");
+    world.registry.ahead = Duration::ZERO;
+    world.person("alice").does(show("bob"));
+}

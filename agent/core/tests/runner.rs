@@ -1,0 +1,19 @@
+//! The core in invented worlds: many cores, one broker, one registry, and everything that can go wrong between
+//! them, by seed. See `support/world.rs` for how a world runs and `support/oracle.rs` for what must always hold.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, in its helpers too, and says how to repeat it"
+)]
+
+mod support;
+
+mod bots;
+mod crash;
+mod delivery;
+mod membership;
+mod race;
+mod registry;
+mod schedules;
+mod stored;

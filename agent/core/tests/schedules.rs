@@ -1,0 +1,204 @@
+//! Seeded stories: whatever people do, whatever the network does, in whatever order, the oracles hold.
+//!
+//! `WORLD_SEEDS=10000` makes the long run; `WORLD_SEED=17` repeats one story, with `WORLD_TRACE=1` aloud.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use cipher_broker::id::GroupId;
+use cipher_broker::wire::group::Role;
+use cipher_core::view::GroupState;
+use cipher_core::{Command, Target};
+
+use crate::support::disk::End;
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::setting;
+use crate::support::world::{Faults, Frozen, World, add, remove, rename, send};
+
+const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
+/// Stories of one run of the tests.
+const SEEDS: u64 = 512;
+/// Tests they are spread over, so that they run side by side.
+const BATCHES: u64 = 8;
+
+fn flavour(seed: u64) -> Flavour {
+    if seed.is_multiple_of(2) { Flavour::R1 } else { Flavour::R3 }
+}
+
+/// One story from its seed; what it came to.
+fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
+    let people = usize::try_from(3 + seed / 2 % 3).unwrap();
+    let mut world = frozen.thaw(seed, flavour(seed), people);
+    let mut names = NAMES.to_vec();
+    names.truncate(world.dice.between(2, people));
+    if world.dice.chance(500) {
+        world.admins("ops", &names);
+    } else {
+        world.group_of("ops", &names);
+    }
+    world.faults = match world.dice.below(4) {
+        0 => Faults::NONE,
+        1 => Faults { busy: 300, stale: 200, ..Faults::NONE },
+        _ => Faults::ROUGH,
+    };
+    for n in 0..world.dice.between(40, 90) {
+        happening(&mut world, n);
+        let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
+        world.churn(steps);
+    }
+    oracle::judge(&mut world);
+    oracle::outcome(&mut world)
+}
+
+/// One of somebody's groups in one of these states.
+fn some_group(world: &mut World, index: usize, states: &[GroupState]) -> Option<GroupId> {
+    let mut groups = world.groups(index);
+    groups.retain(|view| states.contains(&view.state));
+    // By name and not by id: ids are as random as the keys are.
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
+    (!groups.is_empty()).then(|| world.dice.pick(&groups).id)
+}
+
+/// Somebody does something, or something happens to somebody.
+fn happening(world: &mut World, n: usize) {
+    let index = world.dice.below(world.people.len());
+    if world.people[index].core.is_none() {
+        return;
+    }
+    let other = world.people[world.dice.below(world.people.len())].name.clone();
+    let name = world.people[index].name.clone();
+    let active = some_group(world, index, &[GroupState::Active]);
+    let roll = world.dice.below(100);
+    match (roll, active) {
+        (0..=29, Some(group)) => {
+            world.start(index, send(group, &format!("{name} says {n}")));
+        }
+        (30..=35, Some(group)) => {
+            for part in 0..world.dice.between(3, 8) {
+                world.start(index, send(group, &format!("{name} says {n}.{part}")));
+            }
+        }
+        (36..=39, _) => {
+            let with = if other == name { vec![] } else { vec![other.parse().unwrap()] };
+            let post_quantum = world.dice.chance(100);
+            world.start(index, Command::GroupCreate { name: format!("room {n}"), with, post_quantum });
+        }
+        (40..=46, Some(group)) => {
+            world.start(index, add(group, &[&other]));
+        }
+        (47..=51, Some(group)) => {
+            world.start(index, remove(group, &[&other]));
+        }
+        (52..=57, Some(group)) => {
+            world.start(index, rename(group, &format!("name {n}")));
+        }
+        (58..=62, Some(group)) => {
+            let role = *world.dice.pick(&[Role::Member, Role::Admin, Role::Owner]);
+            let target = Target::Group(group);
+            world.start(index, Command::GroupRole { target, handle: other.parse().unwrap(), role });
+        }
+        (63..=64, Some(group)) => {
+            world.start(index, Command::GroupLeave { target: Target::Group(group) });
+        }
+        (65..=75, _) => {
+            if let Some(group) = some_group(world, index, &[GroupState::Invited]) {
+                let target = Target::Group(group);
+                let accepts = world.dice.chance(850);
+                let answer =
+                    if accepts { Command::GroupAccept { target } } else { Command::GroupDecline { target } };
+                world.start(index, answer);
+            }
+        }
+        (76..=78, _) if other != name => {
+            let text = Some(format!("hello from {name}"));
+            world.start(index, Command::ContactAdd { handle: other.parse().unwrap(), text });
+        }
+        (79..=80, _) => {
+            world.start(index, Command::ContactAccept { handle: other.parse().unwrap() });
+        }
+        (81..=86, _) => {
+            let end = *world.dice.pick(&[End::Clean, End::Kill, End::PowerLoss]);
+            world.restart(index, end);
+        }
+        (87..=89, _) => world.disconnect(index),
+        (90..=94, _) => (0..world.people.len()).for_each(|index| world.connect(index)),
+        (95..=98, _) => {
+            let by = *world.dice.pick(&[1, 5, 30, 150]);
+            world.pass(Duration::from_secs(by));
+        }
+        (99, _) => {
+            world.start(index, Command::Sync);
+        }
+        _ => {}
+    }
+}
+
+fn told(frozen: &Frozen, seed: u64) -> Vec<String> {
+    catch_unwind(AssertUnwindSafe(|| story(frozen, seed))).unwrap_or_else(|panic| {
+        eprintln!("again: WORLD_SEED={seed} cargo test -p cipher-core --test runner schedules::batch");
+        resume_unwind(panic)
+    })
+}
+
+fn batch(which: u64) {
+    let frozen = Frozen::with(&NAMES);
+    if let Some(seed) = setting::number("WORLD_SEED") {
+        if seed % BATCHES == which {
+            told(&frozen, seed);
+        }
+        return;
+    }
+    let seeds = setting::number("WORLD_SEEDS").unwrap_or(SEEDS);
+    for seed in (0..seeds).filter(|seed| seed % BATCHES == which) {
+        told(&frozen, seed);
+    }
+}
+
+#[test]
+fn batch_0_of_stories_ends_well() {
+    batch(0);
+}
+
+#[test]
+fn batch_1_of_stories_ends_well() {
+    batch(1);
+}
+
+#[test]
+fn batch_2_of_stories_ends_well() {
+    batch(2);
+}
+
+#[test]
+fn batch_3_of_stories_ends_well() {
+    batch(3);
+}
+
+#[test]
+fn batch_4_of_stories_ends_well() {
+    batch(4);
+}
+
+#[test]
+fn batch_5_of_stories_ends_well() {
+    batch(5);
+}
+
+#[test]
+fn batch_6_of_stories_ends_well() {
+    batch(6);
+}
+
+#[test]
+fn batch_7_of_stories_ends_well() {
+    batch(7);
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    let frozen = Frozen::with(&NAMES);
+    for seed in [3, 4, 5, 6] {
+        assert_eq!(story(&frozen, seed), story(&frozen, seed), "seed {seed}");
+    }
+}

@@ -1,0 +1,9 @@
+//! What the invented worlds are made of.
+
+pub(crate) mod dice;
+pub(crate) mod disk;
+pub(crate) mod log;
+pub(crate) mod oracle;
+pub(crate) mod registry;
+pub(crate) mod setting;
+pub(crate) mod world;

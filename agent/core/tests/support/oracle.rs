@@ -1,0 +1,212 @@
+//! What must hold whenever a world has come to rest, whatever happened before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_core::view::{GroupState, GroupView, MessageState, MessageView};
+
+use crate::support::log::APPLICATION;
+use crate::support::world::World;
+
+/// Classes of skipped messages that a world without attackers never shows: a ratchet key used twice, or a message
+/// that was made for its epoch and could not be read.
+const NEVER: [&str; 4] = ["secret-reuse", "bad-signature", "credential", "policy"];
+
+/// Everything an oracle looks at, of one person in one group.
+struct Seen {
+    index: usize,
+    name: String,
+    view: GroupView,
+    messages: Vec<MessageView>,
+}
+
+/// Checks a world at rest in which everybody is honest and connected.
+pub(crate) fn check(world: &mut World) {
+    let mut by_group: BTreeMap<GroupId, Vec<Seen>> = BTreeMap::new();
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        let status = world.status(index);
+        assert_eq!((status.outbox, status.questions), (0, 0), "{name} is not done: {status:?}");
+        for (class, count) in &status.skipped {
+            assert!(!NEVER.contains(&class.as_str()), "{name} skipped {count} as {class}");
+        }
+        for view in world.groups(index) {
+            let messages = world.messages(index, view.id);
+            by_group.entry(view.id).or_default().push(Seen { index, name: name.clone(), view, messages });
+        }
+    }
+    for (group, seen) in &by_group {
+        same_world(world, *group, seen);
+        history(world, *group, seen);
+    }
+}
+
+/// Active members agree on epoch, members and authenticator, and are where the log is.
+fn same_world(world: &World, group: GroupId, seen: &[Seen]) {
+    let outside = world.log.outside(group);
+    let commits = outside.iter().filter(|m| m.landed && m.header.content == crate::support::log::COMMIT);
+    let epoch = commits.count() as u64;
+    let mut active = seen.iter().filter(|s| s.view.state == GroupState::Active);
+    let Some(first) = active.next() else { return };
+    assert_eq!(first.view.epoch, epoch, "{} is not in the epoch of the log in {group:?}", first.name);
+    for other in active {
+        let what = |s: &Seen| {
+            let members: BTreeSet<_> = s.view.members.iter().map(|m| (m.account_id, m.role)).collect();
+            (s.view.epoch, s.view.authenticator.clone(), members)
+        };
+        assert_eq!(what(first), what(other), "{} and {} are not in one world", first.name, other.name);
+    }
+    let stuck: Vec<&str> =
+        seen.iter().filter(|s| s.view.state == GroupState::Stuck).map(|s| s.name.as_str()).collect();
+    assert!(stuck.is_empty(), "{stuck:?} are stuck in {group:?}");
+}
+
+/// What is shown, to whom, how often and in which order.
+fn history(world: &World, group: GroupId, seen: &[Seen]) {
+    let outside = world.log.outside(group);
+    let at: BTreeMap<u64, _> = outside.iter().map(|message| (message.sequence, message)).collect();
+    for reader in seen {
+        let name = &reader.name;
+        let mut ids = BTreeSet::new();
+        let mut last = 0;
+        for message in reader.messages.iter().filter(|m| m.kind == "text") {
+            assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
+            if let Some(sequence) = message.seq {
+                assert!(sequence > last, "{name} sees {:?} out of order", message.text);
+                last = sequence;
+                let place = at.get(&sequence).unwrap_or_else(|| {
+                    panic!("{name} has {:?} at {sequence}, where nothing of the group lies", message.text)
+                });
+                assert!(
+                    place.landed && place.header.content == APPLICATION,
+                    "{name} shows {:?} from a place that does not count",
+                    message.text
+                );
+                member_at(world, group, place.header.epoch, reader, message);
+            }
+            match message.state {
+                MessageState::Queued => assert!(
+                    reader.view.state != GroupState::Active,
+                    "{name} still has {:?} queued",
+                    message.text
+                ),
+                MessageState::Sent | MessageState::Delivered | MessageState::Read => {
+                    let sequence =
+                        message.seq.unwrap_or_else(|| panic!("{:?} is sent without a place", message.text));
+                    everybody_has(world, group, at[&sequence].header.epoch, message, seen);
+                }
+                MessageState::Received | MessageState::Failed => {}
+            }
+        }
+    }
+}
+
+/// Nothing is shown to somebody who was no member at its place.
+fn member_at(world: &World, group: GroupId, epoch: u64, reader: &Seen, message: &MessageView) {
+    if let Some((_, members)) = world.truth.get(&(group, epoch)) {
+        let account = world.registry.account(&reader.name).to_string();
+        assert!(
+            members.iter().any(|member| member.starts_with(&account)),
+            "{} was no member in epoch {epoch} and sees {:?}",
+            reader.name,
+            message.text
+        );
+    }
+}
+
+/// A message that its sender calls sent is there once, at the same place, for everybody who has been a member since.
+fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageView, seen: &[Seen]) {
+    for other in seen.iter().filter(|s| s.view.state == GroupState::Active) {
+        if world.since.get(&(other.index, group)).is_none_or(|since| *since > epoch) {
+            continue;
+        }
+        let found: Vec<(MessageId, Option<u64>)> =
+            other.messages.iter().filter(|m| m.id == message.id).map(|m| (m.id, m.seq)).collect();
+        assert_eq!(
+            found,
+            [(message.id, message.seq)],
+            "{} was sent in epoch {epoch}; what {} has of {:?}",
+            message.from.handle,
+            other.name,
+            message.text
+        );
+    }
+}
+
+/// Active members agree, whatever lies in the log besides.
+pub(crate) fn agree(world: &mut World) {
+    let mut worlds = BTreeMap::new();
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        for view in world.groups(index) {
+            assert!(view.state != GroupState::Stuck, "{name} is stuck");
+            if view.state == GroupState::Active {
+                let here = (view.epoch, view.authenticator);
+                let known = worlds.entry(view.id).or_insert_with(|| here.clone());
+                assert_eq!(*known, here, "{name} is in another world");
+            }
+        }
+    }
+}
+
+/// For worlds with attackers: everybody agrees, and every group still works.
+pub(crate) fn survive(world: &mut World) {
+    world.heal();
+    agree(world);
+    probe(world);
+    agree(world);
+}
+
+/// Every active member says something, and everybody else sees it once: the group is alive.
+pub(crate) fn probe(world: &mut World) {
+    let mut said = Vec::new();
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        for view in world.person(&name).active() {
+            let text = format!("probe of {name} {}", world.dice.roll());
+            world.person(&name).says(view.id, &text);
+            said.push((view.id, text));
+        }
+    }
+    world.settle();
+    for (group, text) in &said {
+        for index in 0..world.people.len() {
+            let name = world.people[index].name.clone();
+            let mut somebody = world.person(&name);
+            if somebody.active().iter().any(|view| view.id == *group) {
+                assert_eq!(somebody.sees(*group, text), 1, "{name} sees {text:?}");
+            }
+        }
+    }
+}
+
+/// What must hold at the end of every story: rest, agreement, and a group that still works.
+pub(crate) fn judge(world: &mut World) {
+    world.heal();
+    check(world);
+    probe(world);
+    check(world);
+}
+
+/// What a world came to, without anything that cannot repeat (ids, keys, times).
+pub(crate) fn outcome(world: &mut World) -> Vec<String> {
+    let mut lines = Vec::new();
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        let mut groups = world.groups(index);
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        for view in groups {
+            let mut members: Vec<String> =
+                view.members.iter().map(|m| format!("{} {:?}", m.handle, m.role)).collect();
+            members.sort();
+            let messages = world.messages(index, view.id);
+            let texts: Vec<String> =
+                messages.iter().map(|m| format!("{} {:?} {}", m.kind, m.state, m.text)).collect();
+            lines.push(format!(
+                "{name}: {} {:?} epoch {} {members:?} {texts:?}",
+                view.name, view.state, view.epoch
+            ));
+        }
+    }
+    lines
+}

@@ -1,0 +1,326 @@
+//! The registry in memory: the same answers as the real one, from whatever this test wants it to be.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, wire_hash};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::refusal::{Code, Refusal};
+use cipher_broker::wire::registry::{
+    AccountRecord, Answer, Claim, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Profile, ReplyBody,
+    RequestBody, SignedProfile, SignedRequest, Statement, seal_reply,
+};
+use ed25519_dalek::SigningKey;
+
+/// What becomes of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is answered.
+    Answered,
+    /// It never arrives.
+    NoReply,
+    /// It is done, and the reply gets lost.
+    LostReply,
+    /// The reply is signed by somebody else.
+    Forged,
+    /// The reply answers another request.
+    Foreign,
+    /// The reply is noise.
+    Noise,
+    /// The registry says it failed.
+    Internal,
+}
+
+/// Packages of one device and suite.
+#[derive(Debug, Clone, Default)]
+struct Shelf {
+    one_time: VecDeque<Vec<u8>>,
+    last_resort: Option<Vec<u8>>,
+}
+
+/// The registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Registry {
+    key: SigningKey,
+    accounts: BTreeMap<AccountId, AccountRecord>,
+    handles: BTreeMap<Handle, AccountId>,
+    devices: BTreeMap<(AccountId, DeviceId), [u8; 32]>,
+    shelves: BTreeMap<(AccountId, DeviceId, u16), Shelf>,
+    nonces: BTreeSet<(DeviceId, [u8; 16])>,
+    brought: BTreeSet<[u8; 32]>,
+    /// What becomes of the next requests of an operation.
+    pub(crate) fates: VecDeque<(&'static str, Fate)>,
+    /// Whoever asks for the packages of the first gets those of the second, under the first's device id.
+    pub(crate) swapped: Option<(AccountId, AccountId)>,
+    /// Whether old packages and wrong clocks are refused.
+    pub(crate) strict: bool,
+    /// How far its clock is ahead.
+    pub(crate) ahead: Duration,
+    /// Requests that were answered, by operation.
+    pub(crate) answered: BTreeMap<&'static str, usize>,
+}
+
+type Result<T> = std::result::Result<T, Refusal>;
+
+impl Registry {
+    pub(crate) fn new(key: [u8; 32]) -> Self {
+        Self {
+            key: SigningKey::from_bytes(&key),
+            accounts: BTreeMap::new(),
+            handles: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            shelves: BTreeMap::new(),
+            nonces: BTreeSet::new(),
+            brought: BTreeSet::new(),
+            fates: VecDeque::new(),
+            swapped: None,
+            strict: true,
+            ahead: Duration::ZERO,
+            answered: BTreeMap::new(),
+        }
+    }
+
+    /// Plans what becomes of the next request of an operation.
+    pub(crate) fn next(&mut self, operation: &'static str, fate: Fate) {
+        self.fates.push_back((operation, fate));
+    }
+
+    /// The account behind a handle.
+    pub(crate) fn account(&self, handle: &str) -> AccountId {
+        self.handles[&handle.parse::<Handle>().unwrap()]
+    }
+
+    /// One-time packages left, over all suites and devices of an account.
+    pub(crate) fn stock(&self, account: AccountId) -> usize {
+        self.of(account).map(|(_, shelf)| shelf.one_time.len()).sum()
+    }
+
+    fn of(&self, account: AccountId) -> impl Iterator<Item = (&(AccountId, DeviceId, u16), &Shelf)> {
+        self.shelves.iter().filter(move |((whose, ..), _)| *whose == account)
+    }
+
+    /// Takes one-time packages away until `left` are there per device and suite.
+    pub(crate) fn drain(&mut self, account: AccountId, left: usize) {
+        for ((whose, ..), shelf) in &mut self.shelves {
+            if *whose == account {
+                shelf.one_time.truncate(left);
+            }
+        }
+    }
+
+    /// Points a handle at another account.
+    pub(crate) fn remap(&mut self, handle: &str, account: AccountId) {
+        let handle: Handle = handle.parse().unwrap();
+        self.handles.insert(handle.clone(), account);
+        self.accounts.get_mut(&account).unwrap().handle = handle;
+    }
+
+    /// One request; `None` when no reply comes.
+    pub(crate) fn ask(
+        &mut self,
+        operation: &str,
+        request: &[u8],
+        now: Timestamp,
+        fate: Fate,
+    ) -> Option<Vec<u8>> {
+        let planned = self.fates.iter().position(|(name, _)| *name == operation);
+        let fate = planned.and_then(|at| self.fates.remove(at)).map_or(fate, |(_, fate)| fate);
+        let now = now.plus(self.ahead);
+        let outcome = match fate {
+            Fate::NoReply => return None,
+            Fate::Internal => Err(Code::Internal.because("the registry failed; nothing was changed")),
+            Fate::Answered | Fate::LostReply | Fate::Forged | Fate::Foreign | Fate::Noise => {
+                self.answer(operation, request, now)
+            }
+        };
+        let reply = |hash: [u8; 32], key: &SigningKey| {
+            let outcome = match &outcome {
+                Ok(answer) => Outcome::Answer(Box::new(answer.clone())),
+                Err(refusal) => Outcome::Refused(refusal.clone()),
+            };
+            seal_reply(
+                &ReplyBody { request: hash, at: now, registry_key: key.verifying_key().to_bytes(), outcome },
+                key,
+            )
+        };
+        match fate {
+            Fate::Answered | Fate::Internal => Some(reply(wire_hash(request), &self.key)),
+            Fate::Forged => Some(reply(wire_hash(request), &SigningKey::from_bytes(&[66; 32]))),
+            Fate::Foreign => Some(reply(wire_hash(b"another request"), &self.key)),
+            Fate::Noise => Some(b"not a reply".to_vec()),
+            Fate::LostReply | Fate::NoReply => None,
+        }
+    }
+
+    fn answer(&mut self, operation: &str, request: &[u8], now: Timestamp) -> Result<Answer> {
+        assert!(request.len() <= limit::REGISTRY_BYTES, "a request of {} bytes", request.len());
+        let malformed = |_| Code::Malformed.because("the request cannot be read");
+        let signed: SignedRequest = codec::decode(request).map_err(malformed)?;
+        let body: RequestBody = codec::decode(&signed.body).map_err(malformed)?;
+        assert_eq!(body.operation.name(), operation, "the core names the operation it asks");
+        let apart = body.issued_at.since(now).max(now.since(body.issued_at));
+        if self.strict && apart > limit::REQUEST_WINDOW {
+            return Err(Code::ClockSkew.because(format!("yours says {}, ours {now}", body.issued_at)));
+        }
+        let key = match &body.operation {
+            Operation::Ping => None,
+            Operation::CreateAccount(create) => {
+                let certificate =
+                    create.certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;
+                assert_eq!((certificate.account, certificate.device), (body.account, body.device));
+                Some(certificate.device_key)
+            }
+            _ => Some(
+                *self
+                    .devices
+                    .get(&(body.account, body.device))
+                    .ok_or_else(|| Code::Denied.because("this registry does not know the calling device"))?,
+            ),
+        };
+        if let Some(key) = key {
+            signed
+                .verified(&key, Purpose::RegistryRequest)
+                .map_err(|_| Code::Denied.because("the request is not signed by the device"))?;
+            if !self.nonces.insert((body.device, body.nonce)) {
+                return Err(Code::Replayed.because("this request was made before"));
+            }
+        }
+        *self.answered.entry(body.operation.name()).or_default() += 1;
+        let (account, device) = (body.account, body.device);
+        match body.operation {
+            Operation::Ping => Ok(Answer::Done),
+            Operation::CreateAccount(create) => self.create(&account, &device, *create),
+            Operation::PublishKeyPackages { one_time, last_resort } => {
+                assert!(one_time.len() <= limit::KEY_PACKAGES_PER_REQUEST);
+                for package in one_time {
+                    if self.brought.insert(wire_hash(&package)) {
+                        let shelf = self.shelves.entry((account, device, suite_of(&package))).or_default();
+                        shelf.one_time.push_back(package.into_vec());
+                    }
+                }
+                if let Some(package) = last_resort {
+                    let shelf = self.shelves.entry((account, device, suite_of(&package))).or_default();
+                    shelf.last_resort = Some(package.into_vec());
+                }
+                Ok(Answer::Done)
+            }
+            Operation::CountKeyPackages => {
+                let mine = || self.of(account).filter(|((_, whose, _), _)| *whose == device);
+                Ok(Answer::Stock {
+                    one_time: u32::try_from(mine().map(|(_, shelf)| shelf.one_time.len()).sum::<usize>())
+                        .unwrap(),
+                    last_resort: mine().any(|(_, shelf)| shelf.last_resort.is_some()),
+                })
+            }
+            Operation::ClaimKeyPackages { account, suite } => self.claim(account, suite),
+            Operation::Resolve { handle } => {
+                let account = self.handles.get(&handle);
+                let account =
+                    account.ok_or_else(|| Code::NotFound.because(format!("nobody is @{handle}")))?;
+                Ok(Answer::Account(self.accounts[account].clone()))
+            }
+            Operation::FetchAccount { account } => {
+                let record = self.accounts.get(&account);
+                Ok(Answer::Account(record.ok_or_else(|| Code::NotFound.because("no such account"))?.clone()))
+            }
+            Operation::SetProfile(signed) => {
+                let new = self.profile(&account, &signed)?;
+                let record = self.accounts.get_mut(&account).unwrap();
+                let old: Profile = codec::decode(&record.profile.profile.body).unwrap();
+                if record.profile != signed && new.version <= old.version {
+                    return Err(Code::Denied.because("the profile's version must grow"));
+                }
+                record.profile = signed;
+                Ok(Answer::Done)
+            }
+            _ => Err(Code::Malformed.because("unknown operation")),
+        }
+    }
+
+    fn profile(&self, account: &AccountId, signed: &SignedProfile) -> Result<Profile> {
+        let key = self.devices.get(&(*account, signed.device));
+        let key = key.ok_or_else(|| Code::Denied.because("a profile of a foreign device"))?;
+        let body = signed
+            .profile
+            .verified(key, Purpose::Profile)
+            .map_err(|_| Code::Denied.because("the profile is not signed by its device"))?;
+        let profile: Profile =
+            codec::decode(body).map_err(|_| Code::Malformed.because("the profile cannot be read"))?;
+        if profile.account == *account { Ok(profile) } else { Err(Code::Denied.because("a foreign profile")) }
+    }
+
+    fn create(&mut self, account: &AccountId, device: &DeviceId, create: CreateAccount) -> Result<Answer> {
+        let CreateAccount { statement, certificate, profile } = create;
+        let body = certificate.verify().unwrap();
+        let stated = statement
+            .verified(&body.account_key, Purpose::AccountStatement)
+            .map_err(|_| Code::Denied.because("the statement is not signed by the account"))?;
+        let stated: Statement = codec::decode(stated).unwrap();
+        let Claim::Create { handle, certificate: claimed } = stated.claim else {
+            return Err(Code::Malformed.because("the first statement creates the account"));
+        };
+        assert_eq!((stated.account, stated.sequence, stated.previous), (*account, 0, [0; 32]));
+        assert_eq!(claimed, wire_hash(&certificate.to_bytes()));
+        if let Some(existing) = self.accounts.get(account) {
+            return if existing.handle == handle && existing.certificates == [certificate] {
+                Ok(Answer::Done)
+            } else {
+                Err(Code::AccountExists.because("the account exists otherwise"))
+            };
+        }
+        if self.handles.contains_key(&handle) {
+            return Err(Code::HandleTaken.because(format!("@{handle} belongs to another account")));
+        }
+        if body.owner.is_some_and(|owner| !self.accounts.contains_key(&owner.account)) {
+            return Err(Code::NotFound.because("the owner has no account here"));
+        }
+        self.devices.insert((*account, *device), body.device_key);
+        if let Err(refusal) = self.profile(account, &profile) {
+            self.devices.remove(&(*account, *device));
+            return Err(refusal);
+        }
+        self.handles.insert(handle.clone(), *account);
+        let record = AccountRecord {
+            handle,
+            account: *account,
+            statements: vec![statement],
+            certificates: vec![certificate],
+            profile,
+        };
+        self.accounts.insert(*account, record);
+        Ok(Answer::Done)
+    }
+
+    fn claim(&mut self, account: AccountId, suite: u16) -> Result<Answer> {
+        if !self.accounts.contains_key(&account) {
+            return Err(Code::NotFound.because("there is no account with this id"));
+        }
+        let from = self.swapped.filter(|(victim, _)| *victim == account).map_or(account, |(_, other)| other);
+        let named = self.devices.keys().find(|(whose, _)| *whose == account).unwrap().1;
+        let mut taken = Vec::new();
+        for ((whose, device, which), shelf) in &mut self.shelves {
+            if *whose != from || *which != suite {
+                continue;
+            }
+            let device = if from == account { *device } else { named };
+            if let Some(key_package) = shelf.one_time.pop_front() {
+                taken.push(ClaimedKeyPackage { device, key_package, last_resort: false });
+            } else if let Some(key_package) = shelf.last_resort.clone() {
+                taken.push(ClaimedKeyPackage { device, key_package, last_resort: true });
+            }
+        }
+        if taken.is_empty() {
+            return Err(Code::NoKeyPackage.because("no device of the account has a key package left"));
+        }
+        Ok(Answer::KeyPackages(taken))
+    }
+}
+
+/// The cipher suite of an encoded key package (RFC 9420 §10): behind two bytes of version.
+fn suite_of(package: &[u8]) -> u16 {
+    u16::from_be_bytes([package[2], package[3]])
+}

@@ -1,0 +1,1158 @@
+//! A world: cores, one broker, one registry, and the time, driven by dice.
+//!
+//! Everything a core wants done waits in a list of its owner until a throw of the dice picks it. So any order that
+//! a real network could show may come, and the same seed brings the same order again. [`World::settle`] runs
+//! without faults until nobody has anything to do; `oracle.rs` then says whether the outcome is right.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::Role;
+use cipher_core::view::{AccountView, GroupState, GroupView, MessageView, StatusView};
+use cipher_core::{
+    BotOwnership, Command, Core, CoreError, Delivered, Effect, ErrorKind, Event, Input, Interest, NoReply,
+    Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
+};
+
+use crate::support::dice::Dice;
+use crate::support::disk::{Disk, End};
+use crate::support::log::{Flavour, Log};
+use crate::support::registry::{Fate, Registry};
+
+/// Steps after which a world that does not come to rest is broken.
+const PATIENCE: usize = 60_000;
+/// Lines of the trace that a failure shows.
+const TRACE: usize = 80;
+
+/// How often things go wrong, of 1000.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// A publish never arrives.
+    pub(crate) lost_publish: usize,
+    /// A publish is stored and its acknowledgement gets lost.
+    pub(crate) lost_ack: usize,
+    /// An acknowledgement comes twice.
+    pub(crate) double_ack: usize,
+    /// A cluster is still busy with the fenced message before.
+    pub(crate) busy: usize,
+    /// A reader sees an old state of the log.
+    pub(crate) stale: usize,
+    /// A reader starts over a few messages back.
+    pub(crate) repeat: usize,
+    /// A question to the registry gets lost, or its reply, or the registry fails.
+    pub(crate) registry: usize,
+}
+
+impl Faults {
+    pub(crate) const NONE: Self =
+        Self { lost_publish: 0, lost_ack: 0, double_ack: 0, busy: 0, stale: 0, repeat: 0, registry: 0 };
+    /// A bad day.
+    pub(crate) const ROUGH: Self = Self {
+        lost_publish: 60,
+        lost_ack: 90,
+        double_ack: 60,
+        busy: 250,
+        stale: 300,
+        repeat: 60,
+        registry: 60,
+    };
+}
+
+/// A log that a core reads.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    source: Source,
+    cursor: u64,
+    /// Known to exist.
+    want: u64,
+    /// Whether the reader has to tell that it reached the end.
+    due: bool,
+}
+
+/// One profile and the process that runs it.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) disk: Disk,
+    pub(crate) core: Option<Core>,
+    pub(crate) online: bool,
+    pub(crate) interest: Interest,
+    /// Whether nothing happens with it: its machine is slow.
+    pub(crate) held: bool,
+    /// How far its clock is behind the world's.
+    pub(crate) behind: Duration,
+    life: u64,
+    outgoing: Vec<Publish>,
+    acks: Vec<(OutboxId, PublishOutcome)>,
+    asks: Vec<(QuestionId, &'static str, Vec<u8>)>,
+    answers: Vec<(QuestionId, Result<Vec<u8>, NoReply>)>,
+    trees: Vec<(GroupId, u64, u32)>,
+    readers: Vec<Reader>,
+    wake: Option<Timestamp>,
+    open: BTreeMap<Ticket, String>,
+    replies: BTreeMap<Ticket, Result<Reply, CoreError>>,
+    /// What was told since the process began.
+    pub(crate) events: Vec<Event>,
+}
+
+impl Person {
+    fn runs(&self) -> bool {
+        self.core.is_some() && self.online && !self.held
+    }
+}
+
+/// Sees a publish before the broker does.
+type Meddle = Box<dyn FnMut(&str, &Publish, &mut Log)>;
+
+/// What becomes of the pieces of a tree on their way.
+pub(crate) type Spoil = fn(Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>>;
+
+/// The world.
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) dice: Dice,
+    pub(crate) now: Timestamp,
+    pub(crate) log: Log,
+    pub(crate) registry: Registry,
+    pub(crate) people: Vec<Person>,
+    pub(crate) faults: Faults,
+    /// What every view ever shown said of (group, epoch): authenticator, and accounts with their roles.
+    pub(crate) truth: BTreeMap<(GroupId, u64), (String, BTreeSet<String>)>,
+    /// Since which epoch a person is an active member without a break.
+    pub(crate) since: BTreeMap<(usize, GroupId), u64>,
+    /// What a failing disk leaves behind.
+    pub(crate) dies: End,
+    /// Sees every publish just before it reaches the broker.
+    pub(crate) meddle: Option<Meddle>,
+    /// Changes the pieces of the next tree that is fetched.
+    pub(crate) spoil_tree: Option<Spoil>,
+    trace: VecDeque<String>,
+    /// Whether to print the trace as it grows.
+    aloud: bool,
+    /// Whether nothing is noted: the oracle looks around.
+    quiet: bool,
+    tickets: u64,
+    steps: usize,
+}
+
+/// One thing that could happen next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// The broker gets the outgoing publish at this place.
+    Publish(usize),
+    Ack(usize),
+    Ask,
+    Answer(usize),
+    Tree(usize),
+    Read(usize),
+    Tick,
+}
+
+/// A registered world at rest, to be started many times.
+pub(crate) struct Frozen {
+    now: Timestamp,
+    log: Log,
+    registry: Registry,
+    people: Vec<(String, Vec<u8>)>,
+}
+
+impl Frozen {
+    /// People who registered, one after the other, without faults.
+    pub(crate) fn with(names: &[&str]) -> Self {
+        let mut world = World::new(1, Flavour::R1);
+        for name in names {
+            world.register(name);
+        }
+        world.freeze()
+    }
+
+    /// Starts it with a fate of its own.
+    pub(crate) fn thaw(&self, seed: u64, flavour: Flavour, people: usize) -> World {
+        let mut world = World::new(seed, flavour);
+        world.now = self.now;
+        world.log = self.log.clone();
+        world.log.flavour = flavour;
+        world.registry = self.registry.clone();
+        for (name, bytes) in self.people.iter().take(people) {
+            world.arrive_with(name, Disk::holding(bytes.clone()));
+        }
+        world.settle();
+        world
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "OpenMLS compares lifetimes with the system clock: a world starts there"
+)]
+fn today() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, flavour: Flavour) -> Self {
+        Self {
+            seed,
+            dice: Dice::new(seed),
+            now: today(),
+            log: Log::new(flavour),
+            registry: Registry::new([7; 32]),
+            people: Vec::new(),
+            faults: Faults::NONE,
+            truth: BTreeMap::new(),
+            since: BTreeMap::new(),
+            dies: End::Kill,
+            meddle: None,
+            spoil_tree: None,
+            trace: VecDeque::new(),
+            aloud: crate::support::setting::is_set("WORLD_TRACE"),
+            quiet: false,
+            tickets: 0,
+            steps: 0,
+        }
+    }
+
+    /// A world at rest with these people, registered and connected.
+    pub(crate) fn of(seed: u64, flavour: Flavour, names: &[&str]) -> Self {
+        let mut world = Self::new(seed, flavour);
+        for name in names {
+            world.register(name);
+        }
+        world
+    }
+
+    pub(crate) fn freeze(mut self) -> Frozen {
+        self.settle();
+        let mut people = Vec::new();
+        for index in 0..self.people.len() {
+            self.end(index, End::Clean);
+            people.push((self.people[index].name.clone(), self.people[index].disk.bytes()));
+        }
+        Frozen { now: self.now, log: self.log.clone(), registry: self.registry.clone(), people }
+    }
+
+    /// Notes what happens.
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.quiet {
+            return;
+        }
+        if self.trace.len() >= TRACE {
+            self.trace.pop_front();
+        }
+        let line = format!("{:>5} {}", self.steps, line());
+        if self.aloud {
+            eprintln!("{line}");
+        }
+        self.trace.push_back(line);
+    }
+
+    // People and their processes.
+
+    fn newcomer(&mut self, name: &str, disk: Disk) -> usize {
+        self.people.push(Person {
+            name: name.into(),
+            disk,
+            core: None,
+            online: false,
+            interest: Interest::Everything,
+            held: false,
+            behind: Duration::ZERO,
+            life: 0,
+            outgoing: Vec::new(),
+            acks: Vec::new(),
+            asks: Vec::new(),
+            answers: Vec::new(),
+            trees: Vec::new(),
+            readers: Vec::new(),
+            wake: None,
+            open: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            events: Vec::new(),
+        });
+        self.people.len() - 1
+    }
+
+    /// Somebody with an empty store, running and connected.
+    pub(crate) fn arrive(&mut self, name: &str) -> usize {
+        self.arrive_with(name, Disk::default())
+    }
+
+    /// Somebody with a store, running and connected, unless the disk fails at once.
+    pub(crate) fn arrive_with(&mut self, name: &str, disk: Disk) -> usize {
+        let index = self.newcomer(name, disk);
+        match self.boot(index) {
+            Ok(()) => self.connect(index),
+            Err(error) => assert!(self.people[index].disk.failed(), "{name}: {error:?}"),
+        }
+        index
+    }
+
+    /// Starts a process that a failing disk ended; its disk works again.
+    pub(crate) fn revive(&mut self, index: usize) {
+        if self.people[index].core.is_none() {
+            self.people[index].disk.plan(None);
+            let Self { people, dice, dies, .. } = self;
+            people[index].disk.end(*dies, dice);
+            self.boot(index)
+                .unwrap_or_else(|error| panic!("{} starts again: {error:?}", self.people[index].name));
+            self.connect(index);
+        }
+    }
+
+    /// Somebody new, registered.
+    pub(crate) fn register(&mut self, name: &str) -> usize {
+        let index = self.arrive(name);
+        let command = Command::Register { handle: name.parse().unwrap(), name: title(name), bot: None };
+        let reply = self.run(index, command);
+        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{name} registers: {reply:?}");
+        self.settle();
+        index
+    }
+
+    /// A bot of somebody, registered.
+    pub(crate) fn register_bot(&mut self, name: &str, owner: &str) -> usize {
+        let owner = self.index(owner);
+        let Ok(Reply::OwnerCard { owner: card, handle }) = self.run(owner, Command::OwnerCard) else {
+            panic!("an owner has a card")
+        };
+        let index = self.arrive(name);
+        let Ok(Reply::BotCertificate(certificate)) =
+            self.run(index, Command::PrepareBot { owner: card.clone() })
+        else {
+            panic!("a bot has a certificate")
+        };
+        let Ok(Reply::Signature(signature)) = self.run(owner, Command::SignBot { certificate }) else {
+            panic!("an owner signs")
+        };
+        let bot = Some(BotOwnership { owner: card, handle, signature });
+        let command = Command::Register { handle: name.parse().unwrap(), name: title(name), bot };
+        let reply = self.run(index, command);
+        assert!(matches!(reply, Ok(Reply::Registered { phrase: None, .. })), "{name} registers: {reply:?}");
+        self.settle();
+        index
+    }
+
+    pub(crate) fn index(&self, name: &str) -> usize {
+        let found = self.people.iter().position(|person| person.name == name);
+        found.unwrap_or_else(|| panic!("nobody is called {name}"))
+    }
+
+    /// Somebody, to talk to.
+    pub(crate) fn person(&mut self, name: &str) -> Somebody<'_> {
+        let index = self.index(name);
+        Somebody { world: self, index }
+    }
+
+    /// Starts a process on somebody's disk.
+    pub(crate) fn boot(&mut self, index: usize) -> Result<(), CoreError> {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&(index as u64).to_le_bytes());
+        seed[16..24].copy_from_slice(&self.people[index].life.to_le_bytes());
+        let now = self.clock(index);
+        let person = &mut self.people[index];
+        person.life += 1;
+        let name = person.name.clone();
+        let options = Options { seed, cached_groups: *Dice::new(self.seed).pick(&[1, 64]) };
+        let started = Core::open_on(person.disk.handle(), options)
+            .and_then(|mut core| core.resume(now).map(|effects| (core, effects)));
+        self.note(|| format!("{name} boots: {}", describe(started.as_ref().err())));
+        let (core, effects) = started?;
+        self.people[index].core = Some(core);
+        self.carry(index, effects);
+        Ok(())
+    }
+
+    /// Ends somebody's process. What was on its way may still arrive.
+    pub(crate) fn end(&mut self, index: usize, end: End) {
+        let name = self.people[index].name.clone();
+        self.note(|| format!("{name} ends: {end:?}"));
+        if end == End::Clean {
+            self.people[index].core = None;
+        }
+        let Self { people, dice, .. } = self;
+        people[index].disk.end(end, dice);
+        people[index].core = None;
+        self.cut(index, true);
+        let person = &mut self.people[index];
+        person.open.clear();
+        person.events.clear();
+        person.wake = None;
+        person.online = false;
+    }
+
+    /// Ends somebody's process and starts it again, as connected as it was.
+    pub(crate) fn restart(&mut self, index: usize, end: End) {
+        let online = self.people[index].online;
+        self.end(index, end);
+        self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
+        if online {
+            self.connect(index);
+        }
+    }
+
+    /// The connection is gone: what was on its way may arrive or not, and no answer comes.
+    fn cut(&mut self, index: usize, dies: bool) {
+        let outgoing = std::mem::take(&mut self.people[index].outgoing);
+        let mut dead = Vec::new();
+        for publish in outgoing {
+            let lost = dead.contains(&publish.route) || self.dice.chance(500);
+            if lost {
+                dead.push(publish.route);
+            } else {
+                let outcome = self.store(index, &publish);
+                self.note(|| format!("  a late publish arrives: {:?} {outcome:?}", publish.route));
+            }
+            self.people[index].acks.push((publish.row, PublishOutcome::Unknown));
+        }
+        for (question, operation, bytes) in std::mem::take(&mut self.people[index].asks) {
+            if self.dice.chance(500) {
+                self.registry.ask(operation, &bytes, self.now, Fate::LostReply);
+            }
+            self.people[index].answers.push((question, Err(NoReply)));
+        }
+        let person = &mut self.people[index];
+        for (_, outcome) in &mut person.answers {
+            *outcome = Err(NoReply);
+        }
+        person.readers.clear();
+        if dies {
+            person.acks.clear();
+            person.answers.clear();
+            person.trees.clear();
+        }
+    }
+
+    /// Somebody gets a connection.
+    pub(crate) fn connect(&mut self, index: usize) {
+        if self.people[index].core.is_some() && !self.people[index].online {
+            self.people[index].online = true;
+            let interest = self.people[index].interest;
+            self.feed(index, vec![Input::Connected(interest)]);
+        }
+    }
+
+    /// Somebody loses the connection.
+    pub(crate) fn disconnect(&mut self, index: usize) {
+        if self.people[index].core.is_some() && self.people[index].online {
+            self.people[index].online = false;
+            self.cut(index, false);
+            // Whoever ran the network may still report that no acknowledgement came, or not any more.
+            let acks = std::mem::take(&mut self.people[index].acks);
+            let told = self.dice.chance(500);
+            let mut batch: Vec<Input> = acks
+                .into_iter()
+                .filter(|_| told)
+                .map(|(row, _)| Input::Published { row, outcome: PublishOutcome::Unknown })
+                .collect();
+            batch.push(Input::Disconnected);
+            self.feed(index, batch);
+        }
+    }
+
+    /// The time as somebody's machine has it.
+    fn clock(&self, index: usize) -> Timestamp {
+        self.now.minus(self.people[index].behind)
+    }
+
+    /// Hands facts to a core and takes what it wants done.
+    pub(crate) fn feed(&mut self, index: usize, inputs: Vec<Input>) {
+        let now = self.clock(index);
+        let name = self.people[index].name.clone();
+        self.note(|| format!("{name} <- {}", inputs.iter().map(input).collect::<Vec<_>>().join(" + ")));
+        let person = &mut self.people[index];
+        let Some(core) = &mut person.core else { return };
+        match core.handle(inputs, now) {
+            Ok(effects) => self.carry(index, effects),
+            Err(error) if person.disk.failed() => {
+                // A store that failed is not trusted again before it was reopened.
+                let name = person.name.clone();
+                self.note(|| format!("{name} fails: {error}"));
+                self.end(index, self.dies);
+            }
+            Err(error) => panic!("{} fails: {error:?}", person.name),
+        }
+    }
+
+    fn carry(&mut self, index: usize, effects: Vec<Effect>) {
+        let name = self.people[index].name.clone();
+        for effect in effects {
+            self.note(|| format!("    {name} -> {}", outcome(&effect)));
+            if let Effect::Notify(Event::Group(view)) = &effect {
+                self.learn(index, view);
+            }
+            if let Effect::Reply { result: Ok(reply), .. } = &effect {
+                match reply {
+                    Reply::Group(view) => self.learn(index, view),
+                    Reply::Groups(views) => views.iter().for_each(|view| self.learn(index, view)),
+                    _ => {}
+                }
+            }
+            let online = self.people[index].online;
+            let person = &mut self.people[index];
+            match effect {
+                Effect::Publish(publish) => {
+                    assert!(
+                        person.outgoing.iter().all(|other| other.row != publish.row),
+                        "{} publishes row {:?} twice at once",
+                        person.name,
+                        publish.row
+                    );
+                    if online {
+                        person.outgoing.push(publish);
+                    } else {
+                        person.acks.push((publish.row, PublishOutcome::Unknown));
+                    }
+                }
+                Effect::Ask { question, operation, bytes } => {
+                    if online {
+                        person.asks.push((question, operation, bytes));
+                    } else {
+                        person.answers.push((question, Err(NoReply)));
+                    }
+                }
+                Effect::Follow { source, after } => {
+                    person.readers.retain(|reader| reader.source != source);
+                    person.readers.push(Reader { source, cursor: after, want: 0, due: true });
+                }
+                Effect::Fetch { source, sequence } => {
+                    if let Some(reader) = person.readers.iter_mut().find(|reader| reader.source == source) {
+                        reader.want = reader.want.max(sequence);
+                        reader.due = true;
+                    }
+                }
+                Effect::Unfollow { source } => person.readers.retain(|reader| reader.source != source),
+                Effect::FetchTree { group, epoch, pieces } => person.trees.push((group, epoch, pieces)),
+                Effect::Notify(event) => person.events.push(event),
+                Effect::Reply { ticket, result } => {
+                    if let Err(error) = &result {
+                        assert!(error.kind != ErrorKind::Bug, "{}: {error:?}", person.name);
+                    }
+                    assert!(
+                        person.open.remove(&ticket).is_some(),
+                        "{ticket:?} is answered twice or was never asked"
+                    );
+                    person.replies.insert(ticket, result);
+                }
+                Effect::WakeAt(at) => person.wake = Some(at.plus(person.behind)),
+                other => panic!("an effect this world does not know: {other:?}"),
+            }
+        }
+    }
+
+    /// Compares a view with every other view of the same epoch: no two members ever see two worlds.
+    fn learn(&mut self, index: usize, view: &GroupView) {
+        if !matches!(view.state, GroupState::Active | GroupState::Leaving) {
+            self.since.remove(&(index, view.id));
+            return;
+        }
+        self.since.entry((index, view.id)).or_insert(view.epoch);
+        let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
+        let seen = (view.authenticator.clone(), members);
+        let name = &self.people[index].name;
+        let known = self.truth.entry((view.id, view.epoch)).or_insert_with(|| seen.clone());
+        assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
+    }
+
+    // What happens.
+
+    fn store(&mut self, index: usize, publish: &Publish) -> PublishOutcome {
+        if let Some(meddle) = &mut self.meddle {
+            meddle(&self.people[index].name, publish, &mut self.log);
+        }
+        self.log.publish(publish, self.now, &mut self.dice, self.faults.busy)
+    }
+
+    fn choices(&self, index: usize) -> Vec<Next> {
+        let person = &self.people[index];
+        let mut choices = Vec::new();
+        if person.core.is_none() || person.held {
+            return choices;
+        }
+        let mut routes: Vec<Route> = Vec::new();
+        for (at, publish) in person.outgoing.iter().enumerate() {
+            if !routes.contains(&publish.route) {
+                routes.push(publish.route);
+                choices.push(Next::Publish(at));
+            }
+        }
+        choices.extend((0..person.acks.len()).map(Next::Ack));
+        if !person.asks.is_empty() {
+            choices.push(Next::Ask);
+        }
+        choices.extend((0..person.answers.len()).map(Next::Answer));
+        if person.online {
+            choices.extend((0..person.trees.len()).map(Next::Tree));
+            for (at, reader) in person.readers.iter().enumerate() {
+                if reader.due || reader.cursor < self.log.last_of(&reader.source) {
+                    choices.push(Next::Read(at));
+                }
+            }
+        }
+        if person.wake.is_some_and(|wake| wake <= self.now) {
+            choices.push(Next::Tick);
+        }
+        choices
+    }
+
+    /// One thing happens, if there is anything that could.
+    pub(crate) fn step(&mut self) -> bool {
+        let busy: Vec<(usize, Vec<Next>)> = (0..self.people.len())
+            .map(|index| (index, self.choices(index)))
+            .filter(|(_, choices)| !choices.is_empty())
+            .collect();
+        if busy.is_empty() {
+            return false;
+        }
+        self.steps += 1;
+        self.now = self.now.plus(Duration::from_millis(self.dice.between(1, 20) as u64));
+        let (index, choices) = &busy[self.dice.below(busy.len())];
+        let mut batch = Vec::new();
+        let next = *self.dice.pick(choices);
+        self.happen(*index, next, &mut batch);
+        // What waits at the same time becomes one batch.
+        while !batch.is_empty() && self.dice.chance(350) {
+            let choices = self.choices(*index);
+            if choices.is_empty() {
+                break;
+            }
+            let next = *self.dice.pick(&choices);
+            self.happen(*index, next, &mut batch);
+        }
+        if !batch.is_empty() {
+            self.feed(*index, batch);
+        }
+        true
+    }
+
+    fn happen(&mut self, index: usize, next: Next, batch: &mut Vec<Input>) {
+        let faults = self.faults;
+        match next {
+            Next::Publish(at) => {
+                let publish = self.people[index].outgoing.remove(at);
+                let row = publish.row;
+                let ack = if self.dice.chance(faults.lost_publish) {
+                    PublishOutcome::Unknown
+                } else {
+                    let outcome = self.store(index, &publish);
+                    if self.dice.chance(faults.lost_ack) { PublishOutcome::Unknown } else { outcome }
+                };
+                let name = self.people[index].name.clone();
+                self.note(|| format!("  broker: {name} {row:?} {} {ack:?}", route(&publish.route)));
+                self.people[index].acks.push((row, ack));
+            }
+            Next::Ack(at) => {
+                let (row, outcome) = self.people[index].acks.remove(at);
+                batch.push(Input::Published { row, outcome });
+                if self.dice.chance(faults.double_ack) {
+                    batch.push(Input::Published { row, outcome });
+                }
+            }
+            Next::Ask => {
+                let (question, operation, bytes) = self.people[index].asks.remove(0);
+                let fate = if self.dice.chance(faults.registry) {
+                    *self.dice.pick(&[Fate::NoReply, Fate::LostReply, Fate::Internal])
+                } else {
+                    Fate::Answered
+                };
+                let answer = self.registry.ask(operation, &bytes, self.now, fate).ok_or(NoReply);
+                self.people[index].answers.push((question, answer));
+            }
+            Next::Answer(at) => {
+                let (question, outcome) = self.people[index].answers.remove(at);
+                batch.push(Input::Answered { question, outcome });
+            }
+            Next::Tree(at) => {
+                let (group, epoch, pieces) = self.people[index].trees.remove(at);
+                let mut found = self.log.tree(group, epoch, pieces);
+                if self.dice.chance(faults.stale) {
+                    found = None;
+                }
+                if found.is_some()
+                    && let Some(spoil) = self.spoil_tree.take()
+                {
+                    found = found.and_then(spoil);
+                }
+                batch.push(Input::TreeFetched { group, epoch, pieces: found });
+            }
+            Next::Read(at) => self.read(index, at, batch),
+            Next::Tick => {
+                self.people[index].wake = None;
+                batch.push(Input::Tick);
+            }
+        }
+    }
+
+    fn read(&mut self, index: usize, at: usize, batch: &mut Vec<Input>) {
+        let faults = self.faults;
+        let reader = self.people[index].readers[at];
+        let source = reader.source;
+        let (true_end, true_last) = (self.log.end(&source), self.log.last_of(&source));
+        // A replica may be behind; a reader that knows better asks again until it gets what it knows of.
+        let stale = self.dice.chance(faults.stale);
+        let end =
+            if stale { self.dice.between(0, usize::try_from(true_end).unwrap()) as u64 } else { true_end };
+        let end = end.max(reader.cursor.min(true_end));
+        let most = *self.dice.pick(&[1, 2, 5, 20, 500]);
+        let mut from = reader.cursor;
+        if self.dice.chance(faults.repeat) {
+            from = from.saturating_sub(self.dice.between(1, 8) as u64);
+        }
+        let messages = self.log.read(&source, from, end, most);
+        let mut cursor = reader.cursor;
+        for message in messages {
+            cursor = cursor.max(message.sequence);
+            batch.push(Input::Delivered(message));
+        }
+        let all = if stale { self.log.read(&source, cursor, end, 1).is_empty() } else { cursor >= true_last };
+        let mut due = reader.due;
+        // A reader may also tell that it is at the end when nobody asked.
+        if all && end >= reader.want && (reader.due || self.dice.chance(500)) {
+            due = false;
+            let sequence = if self.dice.chance(500) { end } else { cursor.max(reader.want).min(end) };
+            batch.push(Input::CaughtUp { source, sequence });
+        }
+        let reader = &mut self.people[index].readers[at];
+        reader.cursor = cursor;
+        reader.due = due;
+    }
+
+    /// Whether a publish on such a route waits in somebody's machine.
+    pub(crate) fn waits(&self, index: usize, which: impl Fn(&Route) -> bool) -> bool {
+        self.people[index].outgoing.iter().any(|publish| which(&publish.route))
+    }
+
+    /// What waits in somebody's machine.
+    pub(crate) fn outgoing(&self, index: usize) -> &[Publish] {
+        &self.people[index].outgoing
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, by: Duration) {
+        self.now = self.now.plus(by);
+        self.note(|| format!("  {by:?} pass"));
+    }
+
+    /// Things happen, up to so many, with whatever faults there are.
+    pub(crate) fn churn(&mut self, steps: usize) {
+        for _ in 0..steps {
+            if !self.step() {
+                break;
+            }
+        }
+    }
+
+    /// Runs without faults until nobody who is connected has anything left to do.
+    pub(crate) fn settle(&mut self) {
+        let faults = std::mem::replace(&mut self.faults, Faults::NONE);
+        let (mut steps, mut waits) = (0, 0);
+        loop {
+            while self.step() {
+                steps += 1;
+                assert!(steps < PATIENCE, "seed {}: no rest after {PATIENCE} steps", self.seed);
+            }
+            let unfinished = self.unfinished();
+            let next = self.people.iter().filter(|p| p.runs()).filter_map(|p| p.wake).min();
+            let soon = next.is_some_and(|wake| wake <= self.now.plus(Duration::from_secs(5)));
+            let Some(wake) = next.filter(|_| soon || unfinished.is_some()) else {
+                assert_eq!(unfinished, None, "seed {}: nobody will ever do anything again", self.seed);
+                break;
+            };
+            waits += 1;
+            assert!(waits < 400, "seed {}: no rest after {waits} timers: {unfinished:?}", self.seed);
+            self.now = self.now.max(wake);
+        }
+        self.faults = faults;
+    }
+
+    /// Somebody connected who waits for something.
+    fn unfinished(&mut self) -> Option<String> {
+        for index in 0..self.people.len() {
+            if !self.people[index].runs() {
+                continue;
+            }
+            if let Some((ticket, command)) = self.people[index].open.first_key_value() {
+                return Some(format!(
+                    "{} waits for the reply to {ticket:?} {command}",
+                    self.people[index].name
+                ));
+            }
+            let status = self.status(index);
+            if status.outbox > 0 || status.questions > 0 {
+                let (outbox, questions) = (status.outbox, status.questions);
+                let name = &self.people[index].name;
+                return Some(format!("{name} has {outbox} in the outbox and {questions} questions"));
+            }
+        }
+        None
+    }
+
+    /// Everybody runs and is connected, and the world comes to rest.
+    pub(crate) fn heal(&mut self) {
+        self.faults = Faults::NONE;
+        for index in 0..self.people.len() {
+            if self.people[index].core.is_none() {
+                self.people[index].disk.plan(None);
+                self.boot(index).unwrap_or_else(|error| panic!("{}: {error}", self.people[index].name));
+            }
+            self.people[index].held = false;
+            self.connect(index);
+        }
+        self.settle();
+    }
+
+    /// A group of these people, all of whom accepted; the first one made it. Comes to rest.
+    pub(crate) fn group_of(&mut self, name: &str, people: &[&str]) -> GroupId {
+        let group = self.person(people[0]).creates(name, &people[1..]);
+        self.settle();
+        for other in &people[1..] {
+            if self.person(other).group(group).state == GroupState::Invited {
+                self.person(other).accepts(group);
+            }
+        }
+        self.settle();
+        group
+    }
+
+    /// [`World::group_of`] in which everybody may add, remove and rename.
+    pub(crate) fn admins(&mut self, name: &str, people: &[&str]) -> GroupId {
+        let group = self.group_of(name, people);
+        for other in &people[1..] {
+            self.person(people[0]).makes(group, other, Role::Admin);
+        }
+        self.settle();
+        group
+    }
+
+    // Commands.
+
+    /// Gives a command; its reply comes later.
+    pub(crate) fn start(&mut self, index: usize, command: Command) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let person = &mut self.people[index];
+        if person.core.is_none() {
+            let dead = ErrorKind::Storage.because("the process is not running");
+            person.replies.insert(ticket, Err(dead));
+            return ticket;
+        }
+        person.open.insert(ticket, format!("{command:?}"));
+        self.feed(index, vec![Input::Command { ticket, command: Box::new(command) }]);
+        ticket
+    }
+
+    /// The reply to a command, if it came.
+    pub(crate) fn reply(&mut self, index: usize, ticket: Ticket) -> Option<Result<Reply, CoreError>> {
+        self.people[index].replies.remove(&ticket)
+    }
+
+    /// Gives a command and lets the world run until its reply comes. A process that dies answers nothing:
+    /// [`ErrorKind::Storage`].
+    pub(crate) fn run(&mut self, index: usize, command: Command) -> Result<Reply, CoreError> {
+        let ticket = self.start(index, command);
+        for _ in 0..PATIENCE {
+            if let Some(reply) = self.reply(index, ticket) {
+                return reply;
+            }
+            if !self.people[index].open.contains_key(&ticket) {
+                return Err(ErrorKind::Storage.because("the process died"));
+            }
+            if !self.step() {
+                let next =
+                    self.people.iter().filter(|p| p.core.is_some() && !p.held).filter_map(|p| p.wake).min();
+                let wake = next.unwrap_or_else(|| panic!("seed {}: no reply will ever come", self.seed));
+                self.now = self.now.max(wake);
+            }
+        }
+        panic!("seed {}: no reply after {PATIENCE} steps", self.seed)
+    }
+
+    /// Answers that need nobody else: without a step of the world, and not in the trace.
+    fn look(&mut self, index: usize, command: Command) -> Result<Reply, CoreError> {
+        self.quiet = !self.aloud;
+        let ticket = self.start(index, command);
+        self.quiet = false;
+        self.reply(index, ticket).unwrap_or_else(|| panic!("looking is answered at once"))
+    }
+
+    pub(crate) fn status(&mut self, index: usize) -> StatusView {
+        match self.look(index, Command::Status) {
+            Ok(Reply::Status(status)) => *status,
+            other => panic!("status of {}: {other:?}", self.people[index].name),
+        }
+    }
+
+    pub(crate) fn groups(&mut self, index: usize) -> Vec<GroupView> {
+        match self.look(index, Command::Groups) {
+            Ok(Reply::Groups(groups)) => groups,
+            other => panic!("groups of {}: {other:?}", self.people[index].name),
+        }
+    }
+
+    pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {
+        let command = Command::Read { target: Target::Group(group), last: None, mark: false };
+        match self.look(index, command) {
+            Ok(Reply::Messages(messages)) => messages,
+            Err(error) if error.kind == ErrorKind::NotFound => Vec::new(),
+            other => panic!("messages of {}: {other:?}", self.people[index].name),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.trace.is_empty() {
+            eprintln!("--- the last of world {} ({:?}):", self.seed, self.log.flavour);
+            for line in &self.trace {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+/// Somebody in a world, to talk to.
+pub(crate) struct Somebody<'w> {
+    world: &'w mut World,
+    index: usize,
+}
+
+impl Somebody<'_> {
+    fn name(&self) -> String {
+        self.world.people[self.index].name.clone()
+    }
+
+    /// Gives a command and lets the world run until its reply comes.
+    pub(crate) fn command(&mut self, command: Command) -> Result<Reply, CoreError> {
+        self.world.run(self.index, command)
+    }
+
+    /// Gives a command; the world does not run.
+    pub(crate) fn starts(&mut self, command: Command) -> Ticket {
+        self.world.start(self.index, command)
+    }
+
+    /// A command that must succeed.
+    pub(crate) fn does(&mut self, command: Command) -> Reply {
+        let what = format!("{command:?}");
+        self.command(command).unwrap_or_else(|error| panic!("{}: {what}: {error:?}", self.name()))
+    }
+
+    /// A command that must fail in this way.
+    pub(crate) fn cannot(&mut self, command: Command, kind: ErrorKind) -> CoreError {
+        let what = format!("{command:?}");
+        match self.command(command) {
+            Err(error) => {
+                assert_eq!(error.kind, kind, "{}: {what}: {error:?}", self.name());
+                error
+            }
+            Ok(reply) => panic!("{} can {what}: {reply:?}", self.name()),
+        }
+    }
+
+    fn group_reply(&mut self, command: Command) -> GroupView {
+        match self.does(command) {
+            Reply::Group(view) => *view,
+            other => panic!("a group was expected: {other:?}"),
+        }
+    }
+
+    pub(crate) fn creates(&mut self, name: &str, with: &[&str]) -> GroupId {
+        let with = with.iter().map(|handle| handle.parse().unwrap()).collect();
+        self.group_reply(Command::GroupCreate { name: name.into(), with, post_quantum: false }).id
+    }
+
+    pub(crate) fn adds(&mut self, group: GroupId, handles: &[&str]) -> GroupView {
+        self.group_reply(add(group, handles))
+    }
+
+    pub(crate) fn removes(&mut self, group: GroupId, handles: &[&str]) -> GroupView {
+        self.group_reply(remove(group, handles))
+    }
+
+    pub(crate) fn renames(&mut self, group: GroupId, name: &str) -> GroupView {
+        self.group_reply(rename(group, name))
+    }
+
+    pub(crate) fn accepts(&mut self, group: GroupId) -> GroupView {
+        self.group_reply(Command::GroupAccept { target: Target::Group(group) })
+    }
+
+    pub(crate) fn says(&mut self, group: GroupId, text: &str) -> MessageView {
+        match self.does(send(group, text)) {
+            Reply::Message(message) => *message,
+            other => panic!("a message was expected: {other:?}"),
+        }
+    }
+
+    /// What people said in a group, as far as this person knows, in order.
+    pub(crate) fn texts(&mut self, group: GroupId) -> Vec<String> {
+        self.messages(group).into_iter().filter(|m| m.kind == "text").map(|m| m.text).collect()
+    }
+
+    pub(crate) fn messages(&mut self, group: GroupId) -> Vec<MessageView> {
+        self.world.messages(self.index, group)
+    }
+
+    /// How often this person sees a text.
+    pub(crate) fn sees(&mut self, group: GroupId, text: &str) -> usize {
+        self.texts(group).iter().filter(|seen| *seen == text).count()
+    }
+
+    pub(crate) fn groups(&mut self) -> Vec<GroupView> {
+        self.world.groups(self.index)
+    }
+
+    /// A group, if this person knows it.
+    pub(crate) fn knows(&mut self, group: GroupId) -> Option<GroupView> {
+        self.groups().into_iter().find(|view| view.id == group)
+    }
+
+    pub(crate) fn group(&mut self, group: GroupId) -> GroupView {
+        let name = self.name();
+        self.knows(group).unwrap_or_else(|| panic!("{name} does not know the group"))
+    }
+
+    /// Handles of the members, sorted.
+    pub(crate) fn members(&mut self, group: GroupId) -> Vec<String> {
+        let mut members: Vec<String> = self.group(group).members.into_iter().map(|m| m.handle).collect();
+        members.sort();
+        members
+    }
+
+    pub(crate) fn status(&mut self) -> StatusView {
+        self.world.status(self.index)
+    }
+
+    pub(crate) fn account(&mut self) -> AccountView {
+        match self.does(Command::Whoami) {
+            Reply::Account(view) => *view,
+            other => panic!("an account was expected: {other:?}"),
+        }
+    }
+
+    pub(crate) fn restarts(&mut self, end: End) {
+        self.world.restart(self.index, end);
+    }
+
+    pub(crate) fn disconnects(&mut self) {
+        self.world.disconnect(self.index);
+    }
+
+    pub(crate) fn connects(&mut self) {
+        self.world.connect(self.index);
+    }
+
+    /// Nothing happens with this person until it is let go.
+    pub(crate) fn holds(&mut self, held: bool) {
+        self.world.people[self.index].held = held;
+    }
+
+    /// Gives a role.
+    pub(crate) fn makes(&mut self, group: GroupId, handle: &str, role: Role) -> GroupView {
+        let handle = handle.parse().unwrap();
+        self.group_reply(Command::GroupRole { target: Target::Group(group), handle, role })
+    }
+
+    /// Own groups in which this person is a member.
+    pub(crate) fn active(&mut self) -> Vec<GroupView> {
+        self.groups().into_iter().filter(|view| view.state == GroupState::Active).collect()
+    }
+
+    /// Gives a message to the core as if it had been delivered.
+    pub(crate) fn gets(&mut self, delivered: Delivered) {
+        self.world.feed(self.index, vec![Input::Delivered(delivered)]);
+    }
+}
+
+pub(crate) fn send(group: GroupId, text: &str) -> Command {
+    Command::Send { target: Target::Group(group), text: text.into(), reply_to: None }
+}
+
+pub(crate) fn rename(group: GroupId, name: &str) -> Command {
+    Command::GroupRename { target: Target::Group(group), name: name.into() }
+}
+
+pub(crate) fn add(group: GroupId, handles: &[&str]) -> Command {
+    let handles = handles.iter().map(|handle| handle.parse().unwrap()).collect();
+    Command::GroupAdd { target: Target::Group(group), handles }
+}
+
+pub(crate) fn remove(group: GroupId, handles: &[&str]) -> Command {
+    let handles = handles.iter().map(|handle| handle.parse().unwrap()).collect();
+    Command::GroupRemove { target: Target::Group(group), handles }
+}
+
+fn title(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+// One line for everything, for the trace.
+
+fn describe(error: Option<&CoreError>) -> String {
+    error.map_or_else(|| "well".into(), ToString::to_string)
+}
+
+fn route(route: &Route) -> String {
+    match route {
+        Route::Application(group) => format!("{}.a", group.short()),
+        Route::Handshake(group) => format!("{}.h", group.short()),
+        Route::Inbox(device) => format!("inbox {}", device.short()),
+        Route::Tree { group, epoch, piece } => format!("tree {} {epoch}.{piece}", group.short()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(160).collect()
+}
+
+fn input(input: &Input) -> String {
+    match input {
+        Input::Command { ticket, command } => short(&format!("#{} {command:?}", ticket.0)),
+        Input::Delivered(delivered) => {
+            let header = crate::support::log::Header::of(&delivered.bytes);
+            let epoch =
+                header.map_or_else(String::new, |h| format!(" (epoch {} type {})", h.epoch, h.content));
+            format!("{} {}{epoch}", route(&delivered.route), delivered.sequence)
+        }
+        Input::Answered { question, outcome } => {
+            format!("answer {} {}", question.0, if outcome.is_ok() { "came" } else { "did not come" })
+        }
+        Input::TreeFetched { group, epoch, pieces } => {
+            format!("tree {} {epoch} {:?}", group.short(), pieces.as_ref().map(Vec::len))
+        }
+        Input::CaughtUp { source, sequence } => format!("caught up {source:?} {sequence}"),
+        other => short(&format!("{other:?}")),
+    }
+}
+
+fn outcome(effect: &Effect) -> String {
+    match effect {
+        Effect::Publish(p) => {
+            let expect = p.expect.as_ref().map(|e| format!(" if {} at {}", route(&e.route), e.sequence));
+            format!("publish {} {}{}", p.row.0, route(&p.route), expect.unwrap_or_default())
+        }
+        Effect::Ask { question, operation, .. } => format!("ask {} {operation}", question.0),
+        Effect::Reply { ticket, result: Ok(reply) } => short(&format!("reply #{} {reply:?}", ticket.0)),
+        Effect::Reply { ticket, result: Err(error) } => {
+            format!("reply #{} {:?}: {error}", ticket.0, error.kind)
+        }
+        Effect::Notify(Event::Group(view)) => {
+            format!(
+                "group {} epoch {} {:?} of {}",
+                view.id.short(),
+                view.epoch,
+                view.state,
+                view.members.len()
+            )
+        }
+        Effect::Notify(Event::Message(m)) => {
+            format!("message {} {:?} {:?} {:?} {}", m.group.short(), m.seq, m.state, m.kind, short(&m.text))
+        }
+        other => short(&format!("{other:?}")),
+    }
+}
