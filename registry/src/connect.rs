@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use rand_core::{OsRng, RngCore};
 
 use crate::error::Error;
@@ -23,18 +23,17 @@ const WAITING: usize = 2048;
 pub(crate) async fn connect(settings: &Settings, inbox: &str) -> Result<Client, Error> {
     let began = Instant::now();
     let server = redacted(&settings.server);
+    let addresses = addresses(&settings.server)
+        .map_err(|_| Error::Usage(format!("{server} is not the address of a broker")))?;
     for attempt in 1.. {
         let options = options(settings, inbox).await?;
-        let error = match options.connect(settings.server.as_str()).await {
+        let error = match options.connect(addresses.as_slice()).await {
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
         match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 return Err(Error::Login { server, reason: error.kind().to_string() });
-            }
-            ConnectErrorKind::ServerParse => {
-                return Err(Error::Usage(format!("{server} is not the address of a broker")));
             }
             _ if began.elapsed() >= settings.patience => {
                 return Err(Error::Broker { doing: "cannot connect", server, reason: error.to_string() });
@@ -43,6 +42,11 @@ pub(crate) async fn connect(settings: &Settings, inbox: &str) -> Result<Client, 
         }
     }
     Err(Error::Broker { doing: "cannot connect", server, reason: "gave up".into() })
+}
+
+/// Every address of a list separated by commas.
+fn addresses(server: &str) -> std::io::Result<Vec<ServerAddr>> {
+    server.split(',').map(|address| address.trim().parse()).collect()
 }
 
 /// A broker address without what is in front of `@`, for messages.
