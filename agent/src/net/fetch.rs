@@ -1,0 +1,120 @@
+//! One page of a log by batched direct get (ADR-31). No consumer, no state in the server.
+//!
+//! Any replica may answer, so a page may end before what is known to exist; [`crate::net::reader`] asks again.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, StatusCode};
+use bytes::Bytes;
+use cipher_broker::{header, limit};
+use serde::Serialize;
+
+use crate::net::connect::Network;
+
+/// How long to wait for the next reply.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// End of a batch.
+const END_OF_BATCH: u16 = 204;
+
+/// Messages of a log in order.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) messages: Vec<Stored>,
+    /// Whether the log goes on behind the last message, as far as this replica knows.
+    pub(crate) more: bool,
+}
+
+/// One stored message.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
+    pub(crate) bytes: Bytes,
+}
+
+/// No answer, or none that makes sense. Asking again later may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// Nobody answered in time, or the connection is gone.
+    #[error("no answer")]
+    NoAnswer,
+    /// The stream is not there or has no leader.
+    #[error("no stream answers")]
+    NoStream,
+    /// The server refused with this status.
+    #[error("refused with status {0}")]
+    Status(u16),
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    seq: u64,
+    next_by_subj: &'a str,
+    batch: usize,
+    max_bytes: usize,
+}
+
+/// Fetches what follows from sequence `from` on, at most one batch.
+pub(crate) async fn page(network: &Network, stream: &str, filter: &str, from: u64) -> Result<Page, FetchError> {
+    let request =
+        Request { seq: from, next_by_subj: filter, batch: limit::FETCH_MESSAGES, max_bytes: limit::FETCH_BYTES };
+    let body = serde_json::to_vec(&request).map_err(|_| FetchError::Status(0))?;
+    let mut expected = network.replies.expect();
+    let subject = format!("$JS.API.DIRECT.GET.{stream}");
+    let asked = network.client.publish_with_reply(subject, expected.subject.clone(), body.into());
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) | Err(_) => return Err(FetchError::NoAnswer),
+    }
+    let mut page = Page::default();
+    loop {
+        let Ok(Some(message)) = tokio::time::timeout(PATIENCE, expected.messages.recv()).await else {
+            return part(page, FetchError::NoAnswer);
+        };
+        match message.status {
+            Some(StatusCode::NOT_FOUND) => return Ok(page),
+            Some(StatusCode::NO_RESPONDERS) => return part(page, FetchError::NoStream),
+            Some(status) if status.as_u16() == END_OF_BATCH => {
+                let pending = number(&message, header::NUM_PENDING);
+                page.more = pending.is_some_and(|pending| pending > 0);
+                return Ok(page);
+            }
+            Some(status) => return part(page, FetchError::Status(status.as_u16())),
+            None => {}
+        }
+        let Some(stored) = stored(&message) else { return part(page, FetchError::Status(0)) };
+        let before = page.messages.last().map(|last| last.sequence);
+        // Each reply names the one before it. A hole means a reply was lost on the way: continue behind it.
+        let whole = before.is_none_or(|before| {
+            stored.sequence > before && number(&message, header::LAST_SEQUENCE).is_none_or(|named| named == before)
+        });
+        if !whole {
+            return part(page, FetchError::NoAnswer);
+        }
+        page.messages.push(stored);
+    }
+}
+
+/// What arrived before something went wrong is still good, and there may be more.
+fn part(mut page: Page, error: FetchError) -> Result<Page, FetchError> {
+    if page.messages.is_empty() {
+        return Err(error);
+    }
+    page.more = true;
+    Ok(page)
+}
+
+fn stored(message: &Message) -> Option<Stored> {
+    let subject = text(message.headers.as_ref()?, header::SUBJECT)?.to_owned();
+    let sequence = number(message, header::SEQUENCE)?;
+    Some(Stored { subject, sequence, bytes: message.payload.clone() })
+}
+
+/// A header's value as a number.
+pub(crate) fn number(message: &Message, name: &'static str) -> Option<u64> {
+    text(message.headers.as_ref()?, name)?.parse().ok()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.as_str())
+}

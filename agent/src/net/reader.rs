@@ -1,0 +1,318 @@
+//! Readers: one per followed log. A doorbell rings, the log is read; the log is the truth.
+//!
+//! ```text
+//! bell, Fetch, (re)connect, slow look ──► page from `after + 1` ──► Input::Delivered … ──► Input::CaughtUp
+//! ```
+//! A bell or a `Fetch` that names a sequence is a promise that it exists: while a replica that lags behind answers
+//! without it, the reader asks again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use cipher_broker::header;
+use cipher_broker::subject::{Route, Source};
+use cipher_core::{Delivered, Input};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::net::chance;
+use crate::net::connect::{Link, Network};
+use crate::net::fetch::{self, Page};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::task::Tasks;
+
+/// Pages that are fetched or wait for the core at once, over all readers. Each is up to a megabyte.
+const PAGES: usize = 8;
+/// How often a quiet log is looked at, against bells that were lost.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The first look after subscribing comes sooner: in a cluster, a subscription takes a moment to be known.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// Pauses while something that must exist is not there yet, or nobody answers.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a promised sequence is asked for before the promise is taken for broken: about half a minute. It may
+/// have been removed by age, or the broker lost it.
+const PATIENCE: u32 = 35;
+
+/// All readers of a session.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    open: HashMap<Source, Open>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    network: Network,
+    mailbox: Arc<Mailbox>,
+    pages: Semaphore,
+}
+
+#[derive(Debug)]
+struct Open {
+    orders: mpsc::UnboundedSender<Order>,
+    task: AbortHandle,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Start over behind this sequence.
+    Start(u64),
+    /// At least this sequence exists.
+    Fetch(u64),
+}
+
+impl Readers {
+    pub(crate) fn new(network: Network, mailbox: Arc<Mailbox>, tasks: Tasks) -> Self {
+        let shared = Arc::new(Shared { network, mailbox, pages: Semaphore::new(PAGES) });
+        Self { shared, tasks, open: HashMap::new() }
+    }
+
+    /// Follows a log from behind `after`.
+    pub(crate) fn follow(&mut self, source: Source, after: u64) {
+        if let Some(open) = self.open.get(&source)
+            && open.orders.send(Order::Start(after)).is_ok()
+        {
+            return;
+        }
+        let (orders, received) = mpsc::unbounded_channel();
+        let reader = Reader::new(Arc::clone(&self.shared), source, after, received);
+        let task = self.tasks.spawn("reader", reader.run());
+        self.open.insert(source, Open { orders, task });
+    }
+
+    /// Looks at a followed log now. A log nobody follows has no position to read from: the core follows it first.
+    pub(crate) fn fetch(&self, source: Source, sequence: u64) {
+        match self.open.get(&source) {
+            Some(open) => drop(open.orders.send(Order::Fetch(sequence))),
+            None => tracing::debug!("a fetch from a log that nobody follows"),
+        }
+    }
+
+    /// Stops following.
+    pub(crate) fn unfollow(&mut self, source: Source) {
+        if let Some(open) = self.open.remove(&source) {
+            open.task.abort();
+        }
+    }
+}
+
+struct Reader {
+    shared: Arc<Shared>,
+    source: Source,
+    stream: String,
+    filter: String,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Everything up to here was handed to the core.
+    after: u64,
+    /// The highest sequence of this log that somebody says exists.
+    promised: u64,
+    want: Want,
+    /// Fruitless attempts in a row.
+    attempts: u32,
+    /// No request before this.
+    not_before: Option<Instant>,
+    next_look: Instant,
+    /// The connection of the last look.
+    link: Link,
+}
+
+/// Why the log is to be read although no bell says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Want {
+    Nothing,
+    /// To see whether a bell was lost. Silent if not: an idle agent writes nothing.
+    Look,
+    /// The core waits to hear that the end is reached.
+    Report,
+}
+
+impl Reader {
+    fn new(shared: Arc<Shared>, source: Source, after: u64, orders: mpsc::UnboundedReceiver<Order>) -> Self {
+        Self {
+            stream: source.stream(),
+            filter: source.filter(),
+            next_look: Instant::now() + chance::jittered(FIRST_LOOK),
+            shared,
+            source,
+            orders,
+            after,
+            promised: 0,
+            want: Want::Report,
+            attempts: 0,
+            not_before: None,
+            link: Link::Pending,
+        }
+    }
+
+    async fn run(mut self) {
+        // Before the first look, so that nothing falls between the look and the bell.
+        let Ok(mut bells) = self.shared.network.client.subscribe(self.source.doorbell()).await else { return };
+        let mut state = self.shared.network.link.clone();
+        self.on_link(&state.borrow_and_update().clone());
+        loop {
+            self.drain(&mut bells);
+            if self.ready() {
+                if !self.read().await {
+                    return;
+                }
+                continue;
+            }
+            let wake = if self.wanting() { self.not_before.unwrap_or(self.next_look) } else { self.next_look };
+            tokio::select! {
+                bell = bells.next() => match bell {
+                    Some(bell) => self.on_bell(&bell),
+                    None => return,
+                },
+                order = self.orders.recv() => match order {
+                    Some(order) => self.on_order(order),
+                    None => return,
+                },
+                changed = state.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let link = state.borrow_and_update().clone();
+                    self.on_link(&link);
+                }
+                () = tokio::time::sleep_until(wake), if self.link.is_up() => self.on_time(),
+            }
+        }
+    }
+
+    fn wanting(&self) -> bool {
+        self.want > Want::Nothing || self.promised > self.after
+    }
+
+    fn ready(&self) -> bool {
+        self.link.is_up() && self.wanting() && self.not_before.is_none()
+    }
+
+    /// Takes all bells and orders that are there, so that many of them cost one page.
+    fn drain(&mut self, bells: &mut Subscriber) {
+        while let Some(Some(bell)) = bells.next().now_or_never() {
+            self.on_bell(&bell);
+        }
+        while let Ok(order) = self.orders.try_recv() {
+            self.on_order(order);
+        }
+    }
+
+    fn on_bell(&mut self, bell: &Message) {
+        if let Some(sequence) = fetch::number(bell, header::SEQUENCE) {
+            self.promise(sequence);
+        }
+    }
+
+    fn on_order(&mut self, order: Order) {
+        match order {
+            Order::Start(after) => {
+                self.after = after;
+                self.want = Want::Report;
+                self.start_anew();
+            }
+            Order::Fetch(sequence) => {
+                self.want = Want::Report;
+                self.promise(sequence);
+                self.not_before = None;
+            }
+        }
+    }
+
+    fn on_link(&mut self, link: &Link) {
+        if link.is_up() && self.link != *link {
+            self.want = Want::Report;
+            self.start_anew();
+        }
+        self.link = link.clone();
+    }
+
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.not_before.is_some_and(|at| at <= now) {
+            self.not_before = None;
+        }
+        if self.next_look <= now {
+            self.next_look = now + chance::jittered(LOOK_EVERY);
+            self.want = self.want.max(Want::Look);
+        }
+    }
+
+    fn promise(&mut self, sequence: u64) {
+        if sequence > self.promised {
+            self.promised = sequence;
+            self.start_anew();
+        }
+    }
+
+    fn start_anew(&mut self) {
+        self.attempts = 0;
+        self.not_before = None;
+    }
+
+    /// Reads one page and hands it over. `false` when the session is over.
+    async fn read(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        // Held until the core has room for the page: this bounds what is in memory.
+        let Ok(_slot) = shared.pages.acquire().await else { return false };
+        match fetch::page(&shared.network, &self.stream, &self.filter, self.after.saturating_add(1)).await {
+            Ok(page) => self.on_page(page).await,
+            Err(error) => {
+                tracing::debug!(%error, "a log could not be read");
+                self.pause();
+                true
+            }
+        }
+    }
+
+    async fn on_page(&mut self, page: Page) -> bool {
+        let news = !page.messages.is_empty();
+        if let Some(last) = page.messages.last() {
+            self.after = last.sequence;
+            self.attempts = 0;
+        }
+        let messages: Vec<Delivered> = page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
+        if !self.shared.mailbox.deliver(messages).await {
+            return false;
+        }
+        if news {
+            self.want = Want::Report;
+        }
+        if page.more {
+            return true;
+        }
+        if self.promised > self.after && self.attempts < PATIENCE {
+            self.pause();
+            return true;
+        }
+        if self.promised > self.after {
+            tracing::warn!("a message that the broker announced cannot be found");
+            self.promised = self.after;
+        }
+        if self.want == Want::Report {
+            self.shared.mailbox.push(Input::CaughtUp { source: self.source, sequence: self.after });
+        }
+        self.want = Want::Nothing;
+        self.attempts = 0;
+        true
+    }
+
+    fn checked(&self, stored: fetch::Stored) -> Option<Delivered> {
+        let route = Route::parse(&stored.subject).filter(|route| route.source() == Some(self.source));
+        if route.is_none() {
+            tracing::warn!("the broker sent a message of another log; it is ignored");
+        }
+        Some(Delivered { route: route?, sequence: stored.sequence, bytes: stored.bytes.into() })
+    }
+
+    fn pause(&mut self) {
+        let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.attempts.min(7));
+        self.attempts = self.attempts.saturating_add(1);
+        self.not_before = Some(Instant::now() + chance::jittered(doubled.min(LONGEST_PAUSE)));
+    }
+}

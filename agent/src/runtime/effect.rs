@@ -1,0 +1,129 @@
+//! Carries out effects, in the order in which the core made them.
+
+use std::sync::Arc;
+
+use cipher_broker::time::Timestamp;
+use cipher_core::{Effect, Input, NoReply, Publish};
+use tokio::sync::{mpsc, watch};
+
+use crate::net::connect::Network;
+use crate::net::publisher::{Publisher, Unsettled};
+use crate::net::reader::Readers;
+use crate::net::{registry, tree};
+use crate::runtime::listener::Listeners;
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::task::Tasks;
+use crate::runtime::ticket::Tickets;
+use crate::runtime::{timer, worker};
+
+/// What effects reach.
+pub(crate) struct Hands {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) listeners: Arc<Listeners>,
+    /// `None` in a session that wants no network.
+    pub(crate) online: Option<Online>,
+    pub(crate) wake: Option<Timestamp>,
+}
+
+/// The network half of [`Hands`].
+pub(crate) struct Online {
+    network: Network,
+    publish: mpsc::UnboundedSender<Publish>,
+    readers: Readers,
+    unsettled: Unsettled,
+    tasks: Tasks,
+}
+
+impl Online {
+    /// Starts the publisher; readers start as the core follows logs.
+    pub(crate) fn start(
+        network: Network,
+        mailbox: &Arc<Mailbox>,
+        violations: mpsc::UnboundedReceiver<String>,
+        unsettled: Unsettled,
+        tasks: Tasks,
+    ) -> Self {
+        let (publish, wanted) = mpsc::unbounded_channel();
+        let readers = Readers::new(network.clone(), Arc::clone(mailbox), tasks.clone());
+        let publisher =
+            Publisher::new(network.clone(), Arc::clone(mailbox), wanted, violations, unsettled.clone());
+        tasks.spawn("publisher", async move {
+            // The one error is that the client is gone already.
+            if let Ok(publisher) = publisher.await {
+                publisher.run().await;
+            }
+        });
+        Self { network, publish, readers, unsettled, tasks }
+    }
+}
+
+/// Runs until the core is gone; then everybody who still waits is told so.
+pub(crate) async fn run(mut effects: mpsc::UnboundedReceiver<Vec<Effect>>, mut hands: Hands, over: watch::Sender<bool>) {
+    loop {
+        tokio::select! {
+            todo = effects.recv() => match todo {
+                Some(todo) => todo.into_iter().for_each(|effect| hands.perform(effect)),
+                None => break,
+            },
+            () = timer::wait(hands.wake) => {
+                hands.wake = None;
+                hands.mailbox.push(Input::Tick);
+            }
+        }
+    }
+    hands.mailbox.close();
+    hands.tickets.end(worker::gone());
+    hands.listeners.end();
+    over.send_replace(true);
+}
+
+impl Hands {
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { ticket, result } => self.tickets.answer(ticket, result),
+            Effect::Notify(event) => self.listeners.tell(&event),
+            Effect::WakeAt(at) => self.wake = Some(at),
+            other => match &mut self.online {
+                Some(online) => online.perform(other, &self.mailbox),
+                None => offline(&other, &self.mailbox),
+            },
+        }
+    }
+}
+
+impl Online {
+    fn perform(&mut self, effect: Effect, mailbox: &Arc<Mailbox>) {
+        match effect {
+            Effect::Publish(publish) => {
+                self.unsettled.add();
+                // It ends after this does.
+                drop(self.publish.send(publish));
+            }
+            Effect::Ask { question, operation, bytes } => {
+                let (network, mailbox) = (self.network.clone(), Arc::clone(mailbox));
+                self.unsettled.add();
+                let unsettled = self.unsettled.clone();
+                self.tasks.spawn("ask", async move {
+                    registry::ask(network, mailbox, question, operation, bytes).await;
+                    unsettled.done();
+                });
+            }
+            Effect::Follow { source, after } => self.readers.follow(source, after),
+            Effect::Fetch { source, sequence } => self.readers.fetch(source, sequence),
+            Effect::Unfollow { source } => self.readers.unfollow(source),
+            Effect::FetchTree { group, epoch, pieces } => {
+                let (network, mailbox) = (self.network.clone(), Arc::clone(mailbox));
+                self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces));
+            }
+            other => tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out"),
+        }
+    }
+}
+
+/// Without network a question has an answer all the same; everything else waits in the store for the next session.
+fn offline(effect: &Effect, mailbox: &Mailbox) {
+    if let Effect::Ask { question, .. } = effect {
+        mailbox.push(Input::Answered { question: *question, outcome: Err(NoReply) });
+    }
+}

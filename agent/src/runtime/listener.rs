@@ -1,0 +1,123 @@
+//! Who hears events. A listener that is too slow loses some and is told how many; it never holds up the core.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use cipher_core::Event;
+use futures::Stream;
+use tokio::sync::mpsc;
+
+/// Events that may wait for one listener.
+const CAPACITY: usize = 16_384;
+
+/// All listeners of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    /// `None` once the session is over.
+    open: Mutex<Vec<Listener>>,
+    over: std::sync::atomic::AtomicBool,
+}
+
+#[derive(Debug)]
+struct Listener {
+    sender: mpsc::Sender<Event>,
+    missed: u64,
+}
+
+/// Events from the moment this was made. Ends with the session.
+#[derive(Debug)]
+pub struct Events {
+    receiver: mpsc::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; `None` when the session is over.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.receiver.recv().await
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.receiver.poll_recv(context)
+    }
+}
+
+impl Listeners {
+    /// A new listener.
+    pub(crate) fn listen(&self) -> Events {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        if !self.over.load(std::sync::atomic::Ordering::Acquire) {
+            self.lock().push(Listener { sender, missed: 0 });
+        }
+        Events { receiver }
+    }
+
+    /// Tells everybody.
+    pub(crate) fn tell(&self, event: &Event) {
+        self.lock().retain_mut(|listener| listener.tell(event));
+    }
+
+    /// Ends every listener's events.
+    pub(crate) fn end(&self) {
+        self.over.store(true, std::sync::atomic::Ordering::Release);
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Listener>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener {
+    /// `false` when nobody listens any more.
+    fn tell(&mut self, event: &Event) -> bool {
+        if self.missed > 0 {
+            let told = Event::Warning(format!("{} events were missed here; read the conversations", self.missed));
+            // One place is left for the event itself, or this waits until there are two.
+            if self.sender.capacity() < 2 {
+                self.missed += 1;
+                return !self.sender.is_closed();
+            }
+            if self.sender.try_send(told).is_ok() {
+                self.missed = 0;
+            }
+        }
+        match self.sender.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.missed += 1;
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_listener_is_told_what_it_missed() {
+        let listeners = Listeners::default();
+        let mut events = listeners.listen();
+        let event = Event::Warning("x".into());
+        for _ in 0..CAPACITY + 3 {
+            listeners.tell(&event);
+        }
+        for _ in 0..CAPACITY {
+            assert_eq!(events.next().await, Some(event.clone()));
+        }
+        listeners.tell(&event);
+        let Some(Event::Warning(told)) = events.next().await else { panic!("a warning") };
+        assert!(told.starts_with("3 events"), "{told}");
+        assert_eq!(events.next().await, Some(event));
+        listeners.end();
+        assert_eq!(events.next().await, None);
+        assert_eq!(listeners.listen().next().await, None);
+    }
+}

@@ -1,0 +1,275 @@
+//! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
+//! difference.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cipher_core::{Command, CoreError, ErrorKind, Input, Interest, Reply};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+pub use crate::net::settings::{Login, NetworkSettings, Tls};
+pub use crate::runtime::listener::Events;
+
+use crate::control::client::Remote;
+use crate::control::server;
+use crate::control::socket::Claim;
+use crate::net::chance;
+use crate::net::connect::{self, Link, Network};
+use crate::net::publisher::Unsettled;
+use crate::profile::Profile;
+use crate::runtime::effect::{self, Hands, Online};
+use crate::runtime::listener::Listeners;
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::task::Tasks;
+use crate::runtime::ticket::Tickets;
+use crate::runtime::worker::{Effects, Worker};
+
+/// How long to wait for a profile that another process holds without serving it: longer than a one-shot command
+/// may take when the registry is silent.
+const LOCK_PATIENCE: Duration = Duration::from_secs(6);
+/// Pauses between attempts, doubling.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How long closing waits for what is in flight.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a caller needs of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Local,
+    /// Deliver what is queued, read what that needs.
+    Outbox,
+    /// Follow all groups.
+    Everything,
+}
+
+/// A profile in use. Cheap to clone; all clones mean the same session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Local(Box<Local>),
+    Remote(Remote),
+}
+
+#[derive(Debug)]
+struct Local {
+    profile: Profile,
+    server: String,
+    mailbox: Arc<Mailbox>,
+    tickets: Arc<Tickets>,
+    listeners: Arc<Listeners>,
+    network: Option<Network>,
+    unsettled: Unsettled,
+    /// Publisher, readers, questions.
+    tasks: Tasks,
+    /// Connections of the control socket.
+    visitors: Tasks,
+    claim: Claim,
+    /// True once the core is gone and its store closed.
+    over: watch::Receiver<bool>,
+    /// True once somebody wants the session closed.
+    closing: watch::Sender<bool>,
+    worker: Mutex<Option<Worker>>,
+}
+
+impl Session {
+    /// Opens the profile's store in this process, or speaks to the process of ours that has it open.
+    pub async fn open(profile: &Profile, network: NetworkSettings, need: Need) -> Result<Self, CoreError> {
+        if let Some(remote) = Remote::connect(profile).await? {
+            return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
+        }
+        profile.prepare()?;
+        let (mailbox, tasks, unsettled) = (Arc::new(Mailbox::default()), Tasks::default(), Unsettled::default());
+        let interest = match need {
+            Need::Local => None,
+            Need::Outbox => Some(Interest::Outbox),
+            Need::Everything => Some(Interest::Everything),
+        };
+        // The connection is made while the store is opened.
+        let (violations, violated) = mpsc::unbounded_channel();
+        let connection = match interest {
+            Some(interest) => {
+                Some(Network::start(&network, interest, Arc::clone(&mailbox), violations, &tasks).await?)
+            }
+            None => None,
+        };
+        let (worker, effects) = match open_store(profile, &mailbox).await {
+            Ok(Opened::Here(worker, effects)) => (worker, effects),
+            Ok(Opened::Elsewhere(remote)) => {
+                tasks.end().await;
+                return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
+            }
+            Err(error) => {
+                tasks.end().await;
+                return Err(error);
+            }
+        };
+        let (tickets, listeners) = (Arc::new(Tickets::default()), Arc::new(Listeners::default()));
+        let hands = Hands {
+            mailbox: Arc::clone(&mailbox),
+            tickets: Arc::clone(&tickets),
+            listeners: Arc::clone(&listeners),
+            online: connection
+                .clone()
+                .map(|network| Online::start(network, &mailbox, violated, unsettled.clone(), tasks.clone())),
+            wake: None,
+        };
+        let (ended, over) = watch::channel(false);
+        // Not one of `tasks`: it ends by itself, after everything the core wanted done was started.
+        Tasks::default().spawn("effects", effect::run(effects, hands, ended));
+        let local = Local {
+            profile: profile.clone(),
+            server: network.server,
+            mailbox,
+            tickets,
+            listeners,
+            network: connection,
+            unsettled,
+            tasks,
+            visitors: Tasks::default(),
+            claim: Claim::default(),
+            over,
+            closing: watch::Sender::new(false),
+            worker: Mutex::new(Some(worker)),
+        };
+        Ok(Self { inner: Arc::new(Inner::Local(Box::new(local))) })
+    }
+
+    /// Whether another process has the store open.
+    pub fn is_remote(&self) -> bool {
+        matches!(*self.inner, Inner::Remote(_))
+    }
+
+    /// Waits until the broker is connected, at most `timeout`. False when it cannot be reached, at once when that
+    /// is known; attempts go on in the background.
+    pub async fn connected(&self, timeout: Duration) -> bool {
+        let waiting = async {
+            match &*self.inner {
+                Inner::Local(local) => match &local.network {
+                    Some(network) => network.settled().await,
+                    None => false,
+                },
+                Inner::Remote(remote) => remote.connected(timeout).await,
+            }
+        };
+        tokio::time::timeout(timeout, waiting).await.unwrap_or(false)
+    }
+
+    /// Why the broker cannot be reached, as an error to show; `None` while it is connected or still trying for the
+    /// first time.
+    pub fn trouble(&self) -> Option<CoreError> {
+        let Inner::Local(local) = &*self.inner else { return None };
+        match &*local.network.as_ref()?.link.borrow() {
+            Link::Down(why) => Some(connect::unreachable(&local.server, why)),
+            Link::Pending | Link::Up(_) => None,
+        }
+    }
+
+    /// Asks the core. Waits as long as it takes: callers set their own limit.
+    pub async fn request(&self, command: Command) -> Result<Reply, CoreError> {
+        match &*self.inner {
+            Inner::Local(local) => {
+                let (ticket, answer) = local.tickets.open()?;
+                local.mailbox.push(Input::Command { ticket, command: Box::new(command) });
+                answer.await.unwrap_or_else(|_| Err(closed()))
+            }
+            Inner::Remote(remote) => remote.request(command).await,
+        }
+    }
+
+    /// Events from now on.
+    pub fn events(&self) -> Events {
+        match &*self.inner {
+            Inner::Local(local) => local.listeners.listen(),
+            Inner::Remote(remote) => remote.events(),
+        }
+    }
+
+    /// Serves the profile to other processes of ours until the session is closed. In a remote session, waits until
+    /// the process that owns the profile ends.
+    pub async fn serve(&self) -> Result<(), CoreError> {
+        match &*self.inner {
+            Inner::Local(local) => {
+                let listener = local.claim.bind(&local.profile)?;
+                let mut closing = local.closing.subscribe();
+                let mut over = local.over.clone();
+                tokio::select! {
+                    served = server::accept(listener, self.clone(), local.visitors.clone()) => served,
+                    _ = closing.wait_for(|closing| *closing) => Ok(()),
+                    _ = over.wait_for(|over| *over) => {
+                        let wanted = *local.closing.borrow();
+                        if wanted { Ok(()) } else { Err(crate::runtime::worker::gone()) }
+                    }
+                }
+            }
+            Inner::Remote(remote) => {
+                remote.ended().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for what is in flight, a short while, and ends. The store is closed when this returns; other clones
+    /// of the session get errors from then on.
+    pub async fn close(self) {
+        let local = match &*self.inner {
+            Inner::Local(local) => local,
+            Inner::Remote(remote) => return remote.close().await,
+        };
+        local.closing.send_replace(true);
+        // Before the store is free for others, so that nobody finds a socket without anyone behind it.
+        local.claim.release();
+        local.visitors.end().await;
+        if local.network.as_ref().is_some_and(|network| network.link.borrow().is_up()) {
+            // What has no outcome by then is in the store and goes on next time.
+            drop(tokio::time::timeout(CLOSE_PATIENCE, local.unsettled.none()).await);
+        }
+        local.tickets.end(closed());
+        local.mailbox.close();
+        // The sender lives until the core is gone, or is dropped because it is.
+        drop(local.over.clone().wait_for(|over| *over).await);
+        let worker = local.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker {
+            worker.join();
+        }
+        local.tasks.end().await;
+    }
+}
+
+enum Opened {
+    Here(Worker, Effects),
+    Elsewhere(Remote),
+}
+
+/// Opens the store. While another process has it: speaks to it if it serves, else waits for it to end.
+async fn open_store(profile: &Profile, mailbox: &Arc<Mailbox>) -> Result<Opened, CoreError> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match Worker::start(profile.store(), Arc::clone(mailbox)).await {
+            Ok((worker, effects)) => return Ok(Opened::Here(worker, effects)),
+            Err(error) if error.kind == ErrorKind::Locked && Instant::now() < until => {}
+            Err(error) if error.kind == ErrorKind::Locked => {
+                return Err(error.hint(
+                    "another cipher-chat process uses this profile and does not share it; wait for it to end, or stop it",
+                ));
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(chance::jittered(pause)).await;
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        if let Some(remote) = Remote::connect(profile).await? {
+            return Ok(Opened::Elsewhere(remote));
+        }
+    }
+}
+
+fn closed() -> CoreError {
+    ErrorKind::Misuse.because("the session is closed")
+}
