@@ -1,53 +1,555 @@
-//! The machine: opens the store, takes batches of inputs, gives effects.
+//! The machine: opens the store, takes batches of inputs, commits them together, gives effects.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
+use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
-use std::path::Path;
 
+use crate::command::Command;
 use crate::effect::Effect;
-use crate::error::Result;
-use crate::input::Input;
+use crate::errand::Errand;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::Groups;
+use crate::history::History;
+use crate::input::{Input, Interest, Ticket};
+use crate::provider::Provider;
+use crate::question::Question;
+use crate::reply::Reply;
+use crate::state::State;
+use crate::store::Store;
 
 /// What a core is told at start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Seed of every random choice made outside of MLS itself. Must be unpredictable in production.
+    /// Seed of every random choice made outside of MLS's own sealing. Must be unpredictable in production.
     pub seed: [u8; 32],
     /// Most loaded groups kept in memory.
     pub cached_groups: usize,
 }
 
-/// One profile's brain.
+/// One profile's brain. See the crate's documentation.
 #[derive(Debug)]
 pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) provider: Provider,
+    pub(crate) history: History,
+    pub(crate) groups: Groups,
+    pub(crate) run: Run,
+    path: Option<PathBuf>,
     options: Options,
+    commits: u64,
+    /// A storage error poisoned the handle: it must be opened again before it is used.
+    poisoned: bool,
 }
+
+/// What lives only as long as the process: nothing here is needed to be correct after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub now: Timestamp,
+    pub connected: bool,
+    pub interest: Option<Interest>,
+    /// Logs that are being read, and those read to their end since the connection came up.
+    pub following: BTreeSet<Source>,
+    pub caught_up: BTreeSet<Source>,
+    /// Outbox rows whose publish is on its way.
+    pub in_flight: BTreeSet<u64>,
+    /// Outbox rows of each group, and rows by the hash of their bytes.
+    pub by_group: BTreeMap<GroupId, BTreeSet<u64>>,
+    pub by_hash: HashMap<[u8; 32], u64>,
+    /// Groups to look at before the batch ends.
+    pub touched: BTreeSet<GroupId>,
+    pub effects: Vec<Effect>,
+    pub questions: BTreeMap<u64, Question>,
+    pub errands: BTreeMap<u64, Errand>,
+    pub next_volatile: u64,
+    /// Who waits for what.
+    pub sends: BTreeMap<u64, Ticket>,
+    pub intents: BTreeMap<u64, Ticket>,
+    pub leaves: BTreeMap<GroupId, Ticket>,
+    pub syncs: Vec<SyncWait>,
+    /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
+    pub leave_seen: BTreeMap<GroupId, Timestamp>,
+    /// Accounts whose removal in the commit being merged is their own wish.
+    pub leavers: BTreeMap<GroupId, BTreeSet<cipher_broker::id::AccountId>>,
+    /// Groups whose last merged commit removed us, and how.
+    pub ended: BTreeMap<GroupId, crate::view::GroupState>,
+    /// Intents whose commit won, to be answered when the group is back in its place.
+    pub won: BTreeMap<u64, GroupId>,
+    /// Groups to tell about before the batch ends.
+    pub changed: BTreeSet<GroupId>,
+    /// Messages received since the start.
+    pub received: u64,
+    /// Tickets whose command was swept away by a storage error in a later batch.
+    orphans: Vec<(Ticket, CoreError)>,
+    wake: Option<Timestamp>,
+}
+
+/// A `sync` that is not done.
+#[derive(Debug)]
+pub(crate) struct SyncWait {
+    ticket: Ticket,
+    waiting: BTreeSet<Source>,
+    received_before: u64,
+    deadline: Timestamp,
+}
+
+/// How long a `sync` waits for an answering but slow deployment.
+const SYNC_DEADLINE: Duration = Duration::from_secs(20);
 
 impl Core {
     /// Opens or creates the store of a profile. `ErrorKind::Locked` when another process has it open.
     pub fn open(path: &Path, options: Options) -> Result<Self> {
-        let _ = path;
-        Ok(Self { options })
+        Self::ready(Store::open(path)?, Some(path.into()), options)
     }
 
     /// Opens the store on any redb backend: memory for simulations, a faulty one for crash tests.
     pub fn open_on(backend: impl StorageBackend, options: Options) -> Result<Self> {
-        let _ = backend;
-        Ok(Self { options })
+        Self::ready(Store::open_on(backend)?, None, options)
     }
 
-    /// Repeats the effects that an earlier process left unfinished. Call once after opening.
+    fn ready(store: Store, path: Option<PathBuf>, options: Options) -> Result<Self> {
+        let mut core = Self {
+            state: State::load(&store)?,
+            provider: Provider::new(store.clone(), options.seed),
+            history: History::new(store.clone()),
+            groups: Groups::new(options.cached_groups),
+            run: Run::default(),
+            store,
+            path,
+            options,
+            commits: 0,
+            poisoned: false,
+        };
+        core.index_outbox();
+        Ok(core)
+    }
+
+    /// Repeats what an earlier process left unfinished. Call once after opening. What needs the broker follows
+    /// when [`Input::Connected`] says that it is there.
     pub fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>> {
-        let _ = (now, &self.options);
-        Ok(Vec::new())
+        self.handle(vec![Input::Tick], now)
+    }
+
+    /// Number of transactions committed since opening: one fsync each.
+    pub const fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Handles a batch of inputs in one transaction and gives what is to be done now that it is committed.
     ///
-    /// On error nothing of the batch happened, except that commands of the batch were answered with the error in
-    /// the returned effects where that was possible; the caller re-sends `Connected` to start reading again.
+    /// On error nothing of the batch happened. Commands that were open are answered by the caller with that
+    /// error; the caller also sends [`Input::Connected`] again, so that logs are read anew from where the store
+    /// stands.
     pub fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
-        let _ = (inputs, now);
-        Ok(Vec::new())
+        self.run.now = now;
+        let fresh: BTreeSet<Ticket> = inputs
+            .iter()
+            .filter_map(|input| match input {
+                Input::Command { ticket, .. } => Some(*ticket),
+                _ => None,
+            })
+            .collect();
+        let done = self.heal().and_then(|()| {
+            for (ticket, error) in std::mem::take(&mut self.run.orphans) {
+                self.reply(ticket, Err(error));
+            }
+            for input in inputs {
+                self.take(input)?;
+                self.answer_won()?;
+            }
+            self.drive_touched()?;
+            self.tell_changed()?;
+            self.finish_syncs();
+            self.commit()
+        });
+        match done {
+            Ok(()) => {
+                self.groups.shrink();
+                let mut effects = std::mem::take(&mut self.run.effects);
+                if let Some(at) = self.next_wake() {
+                    effects.push(Effect::WakeAt(at));
+                }
+                Ok(effects)
+            }
+            Err(error) => {
+                self.abort(&error, &fresh);
+                Err(error)
+            }
+        }
     }
+
+    fn take(&mut self, input: Input) -> Result<()> {
+        match input {
+            Input::Command { ticket, command } => {
+                let result = self.command(ticket, *command);
+                match result {
+                    Ok(Some(reply)) => self.reply(ticket, Ok(reply)),
+                    Ok(None) => {}
+                    Err(error) if fatal(&error) => return Err(error),
+                    Err(error) => self.reply(ticket, Err(error)),
+                }
+                Ok(())
+            }
+            Input::Connected(interest) => self.connected(interest),
+            Input::Disconnected => self.disconnected(),
+            Input::Delivered(delivered) => self.delivered(delivered),
+            Input::CaughtUp { source, sequence } => self.caught_up(source, sequence),
+            Input::Published { row, outcome } => self.published(row.0, outcome),
+            Input::Answered { question, outcome } => self.answered(question.0, outcome),
+            Input::TreeFetched { group, epoch, pieces } => self.tree_fetched(group, epoch, pieces),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
+        use Command as C;
+        match command {
+            C::Register { handle, name, bot } => self.register(ticket, handle, name, bot),
+            C::PrepareBot { owner } => self.prepare_bot(owner).map(Some),
+            C::OwnerCard => self.owner_card().map(Some),
+            C::SignBot { certificate } => self.sign_bot(&certificate).map(Some),
+            C::Whoami => Ok(Some(Reply::Account(Box::new(self.own_account()?)))),
+            C::SetProfile { name, status, presence } => self.set_profile(ticket, name, status, presence),
+            C::ShowProfile { handle } => self.show_profile(ticket, handle),
+            C::Devices => self.devices().map(Some),
+            C::ContactAdd { handle, text } => self.contact_add(ticket, handle, text),
+            C::Contacts => Ok(Some(Reply::Contacts(self.contacts()))),
+            C::ContactAccept { handle } => self.contact_accept(&handle).map(Some),
+            C::GroupCreate { name, with, post_quantum } => {
+                self.group_create(ticket, name, with, post_quantum)
+            }
+            C::Groups => self.group_list().map(Some),
+            C::GroupShow { target } => self.group_show(&target).map(Some),
+            C::GroupAccept { target } => self.group_accept(&target).map(Some),
+            C::GroupDecline { target } => self.group_decline(&target).map(Some),
+            C::GroupAdd { target, handles } => self.group_add(ticket, &target, handles),
+            C::GroupRemove { target, handles } => self.group_remove(ticket, &target, &handles),
+            C::GroupRename { target, name } => self.group_rename(ticket, &target, name),
+            C::GroupRole { target, handle, role } => self.group_role(ticket, &target, &handle, role),
+            C::GroupLeave { target } => self.group_leave(ticket, &target),
+            C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
+            C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
+            C::Sync => self.sync(ticket),
+            C::Status => Ok(Some(self.status())),
+            C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
+            C::BotHandled { bot, group, sequence, say, memory } => {
+                self.bot_handled(&bot, group, sequence, say, memory).map(Some)
+            }
+        }
+    }
+
+    fn connected(&mut self, interest: Interest) -> Result<()> {
+        self.run.connected = true;
+        self.run.interest = Some(interest);
+        self.run.in_flight.clear();
+        self.run.following.clear();
+        self.run.caught_up.clear();
+        if interest == Interest::Everything && self.registered() {
+            let inbox = self.inbox();
+            self.follow(inbox);
+            for group in self.state.groups.keys() {
+                if self.is_member(&group) {
+                    self.follow(Source::Group(group));
+                }
+            }
+            self.ask_stock();
+            self.refresh_unknown_accounts();
+        }
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+        Ok(())
+    }
+
+    fn disconnected(&mut self) -> Result<()> {
+        self.run.connected = false;
+        self.run.in_flight.clear();
+        self.run.following.clear();
+        self.run.caught_up.clear();
+        for (row, ticket) in std::mem::take(&mut self.run.sends) {
+            let reply = self.queued_reply(row);
+            self.reply(ticket, reply);
+        }
+        let unreachable = || {
+            ErrorKind::Unreachable
+                .because("the broker cannot be reached")
+                .hint("the change is kept and made as soon as the broker answers")
+        };
+        for ticket in std::mem::take(&mut self.run.intents).into_values() {
+            self.reply(ticket, Err(unreachable()));
+        }
+        for ticket in std::mem::take(&mut self.run.leaves).into_values() {
+            self.reply(ticket, Err(unreachable()));
+        }
+        for wait in std::mem::take(&mut self.run.syncs) {
+            self.reply(wait.ticket, Err(ErrorKind::Unreachable.because("the broker cannot be reached")));
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+        Ok(())
+    }
+
+    /// Looks again at every group that has something waiting.
+    fn touch_unfinished(&mut self) {
+        let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
+        self.run.touched.extend(waiting);
+        let wanted: Vec<GroupId> = self
+            .state
+            .groups
+            .iter()
+            .filter(|(_, row)| row.slot.is_some() || !row.proposals.is_empty() || row.leave_epoch.is_some())
+            .map(|(group, _)| *group)
+            .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
+            .collect();
+        self.run.touched.extend(wanted);
+    }
+
+    fn drive_touched(&mut self) -> Result<()> {
+        while let Some(group) = self.run.touched.pop_first() {
+            self.drive(group)?;
+        }
+        Ok(())
+    }
+
+    /// Answers the commands whose commit is in the log now.
+    fn answer_won(&mut self) -> Result<()> {
+        for (intent, group) in std::mem::take(&mut self.run.won) {
+            let reply = self.group_reply(group);
+            self.intent_done(intent, reply);
+        }
+        Ok(())
+    }
+
+    /// One piece of news per changed group and batch, however many commits there were.
+    fn tell_changed(&mut self) -> Result<()> {
+        for group in std::mem::take(&mut self.run.changed) {
+            if self.state.groups.get(&group).is_some() {
+                let view = Box::new(self.group_view(group)?);
+                self.notify(Event::Group(view));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, ticket: Ticket) -> Result<Option<Reply>> {
+        self.identity()?;
+        if !self.run.connected {
+            return Err(ErrorKind::Unreachable
+                .because("the broker cannot be reached")
+                .hint("check --server and that the broker runs"));
+        }
+        if self.run.interest != Some(Interest::Everything) {
+            self.connected(Interest::Everything)?;
+        }
+        let waiting = self.run.following.clone();
+        for source in &waiting {
+            self.run.effects.push(Effect::Fetch { source: *source, sequence: 0 });
+        }
+        self.run.syncs.push(SyncWait {
+            ticket,
+            waiting,
+            received_before: self.run.received,
+            deadline: self.run.now.plus(SYNC_DEADLINE),
+        });
+        Ok(None)
+    }
+
+    fn finish_syncs(&mut self) {
+        if self.run.syncs.is_empty() {
+            return;
+        }
+        let tree_missing =
+            self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3);
+        let idle = self.run.questions.is_empty()
+            && self.run.errands.is_empty()
+            && self.state.outbox.len() == 0
+            && !tree_missing;
+        let (now, queued) = (self.run.now, self.state.outbox.len());
+        for wait in std::mem::take(&mut self.run.syncs) {
+            if (wait.waiting.is_empty() && idle) || now >= wait.deadline {
+                let received = self.run.received.saturating_sub(wait.received_before);
+                self.reply(wait.ticket, Ok(Reply::Synced { received, queued: queued as u64 }));
+            } else {
+                self.wake_at(wait.deadline);
+                self.run.syncs.push(wait);
+            }
+        }
+    }
+
+    fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
+        self.run.caught_up.insert(source);
+        for wait in &mut self.run.syncs {
+            wait.waiting.remove(&source);
+        }
+        if let Source::Group(group) = source {
+            self.settle_doubts(group, sequence);
+            self.run.touched.insert(group);
+        }
+        Ok(())
+    }
+
+    /// Starts reading a log from where the store stands.
+    pub(crate) fn follow(&mut self, source: Source) {
+        let after = match source {
+            Source::Group(group) => self.state.groups.get(&group).map_or(0, |row| row.cursor),
+            Source::Inbox(_) => self.state.meta.inbox_cursor,
+            _ => return,
+        };
+        if self.run.connected && self.run.following.insert(source) {
+            self.run.caught_up.remove(&source);
+            for wait in &mut self.run.syncs {
+                wait.waiting.insert(source);
+            }
+            self.run.effects.push(Effect::Follow { source, after });
+        }
+    }
+
+    /// Makes sure that a log is read at least up to a sequence that is known to exist.
+    pub(crate) fn want(&mut self, source: Source, sequence: u64) {
+        if !self.run.connected {
+            return;
+        }
+        self.follow(source);
+        self.run.effects.push(Effect::Fetch { source, sequence });
+    }
+
+    pub(crate) fn unfollow(&mut self, source: Source) {
+        self.run.caught_up.remove(&source);
+        for wait in &mut self.run.syncs {
+            wait.waiting.remove(&source);
+        }
+        if self.run.following.remove(&source) {
+            self.run.effects.push(Effect::Unfollow { source });
+        }
+    }
+
+    pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
+        self.run.effects.push(Effect::Reply { ticket, result });
+    }
+
+    pub(crate) fn notify(&mut self, event: Event) {
+        self.run.effects.push(Effect::Notify(event));
+    }
+
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.run.wake = Some(self.run.wake.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    pub(crate) fn volatile_id(&mut self) -> u64 {
+        self.run.next_volatile = self.run.next_volatile.saturating_add(1);
+        self.run.next_volatile
+    }
+
+    /// When to look again without being asked.
+    fn next_wake(&mut self) -> Option<Timestamp> {
+        let asked = self.run.wake.take();
+        let now = self.run.now;
+        let retry = self
+            .run
+            .connected
+            .then(|| {
+                self.state
+                    .outbox
+                    .iter()
+                    .filter(|(row, _)| !self.run.in_flight.contains(row))
+                    .map(|(_, row)| row.retry_at)
+                    .filter(|at| *at > now)
+                    .min()
+            })
+            .flatten();
+        [asked, retry].into_iter().flatten().min()
+    }
+
+    /// Writes everything that changed, in one transaction.
+    fn commit(&mut self) -> Result<()> {
+        let overlay = self.provider.storage();
+        if overlay.is_clean() && self.state.is_clean() && self.history.is_clean() {
+            return Ok(());
+        }
+        self.groups.write_secrets(&self.provider)?;
+        let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
+        self.store.write(|txn| {
+            overlay.flush(txn)?;
+            state.flush(txn)?;
+            history.flush(txn)
+        })?;
+        self.provider.storage().flushed();
+        self.state.flushed();
+        self.history.flushed();
+        self.commits = self.commits.saturating_add(1);
+        Ok(())
+    }
+
+    /// Forgets everything that was not committed. Loaded groups are ahead of the disk and go too.
+    fn abort(&mut self, error: &CoreError, fresh: &BTreeSet<Ticket>) {
+        tracing::warn!(kind = error.kind.name(), "batch aborted");
+        let run = std::mem::take(&mut self.run);
+        let errand_tickets = run.errands.into_values().filter_map(|errand| errand.ticket);
+        let question_tickets = run.questions.into_values().filter_map(|question| question.ticket);
+        let open: BTreeSet<Ticket> = run
+            .sends
+            .into_values()
+            .chain(run.intents.into_values())
+            .chain(run.leaves.into_values())
+            .chain(run.syncs.into_iter().map(|wait| wait.ticket))
+            .chain(errand_tickets)
+            .chain(question_tickets)
+            .collect();
+        self.run = Run { now: run.now, next_volatile: run.next_volatile, ..Run::default() };
+        self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();
+        self.provider.storage().discard();
+        self.history.discard();
+        self.groups.clear();
+        self.poisoned = true;
+    }
+
+    /// After a storage error: opens the file again and reads the rows as they are on disk.
+    fn heal(&mut self) -> Result<()> {
+        if !self.poisoned {
+            return Ok(());
+        }
+        if let Some(path) = self.path.clone() {
+            // The old handle must be gone before the file can be opened again; a database in memory is the
+            // shortest-lived stand-in that every holder of the handle can be given.
+            let stand_in = Store::open_on(redb::backends::InMemoryBackend::new())?;
+            self.replace_store(stand_in);
+            self.replace_store(Store::open(&path)?);
+        }
+        self.state = State::load(&self.store)?;
+        self.index_outbox();
+        self.poisoned = false;
+        Ok(())
+    }
+
+    fn replace_store(&mut self, store: Store) {
+        let mut seed = self.options.seed;
+        // Never the same stream of choices twice: continue from what the old generator would have given.
+        for (byte, more) in seed.iter_mut().zip(self.provider.bytes::<32>()) {
+            *byte ^= more;
+        }
+        self.provider = Provider::new(store.clone(), seed);
+        self.history = History::new(store.clone());
+        self.store = store;
+    }
+
+    /// Drops a message that could not be used, and says why in the counters.
+    pub(crate) fn skip(&mut self, class: &'static str) {
+        tracing::debug!(class, "message skipped");
+        self.state.count_skipped(class);
+    }
+}
+
+/// Errors that end the batch: the store failed or the program is wrong.
+pub(crate) const fn fatal(error: &CoreError) -> bool {
+    matches!(error.kind, ErrorKind::Storage | ErrorKind::Bug | ErrorKind::Locked)
 }

@@ -22,12 +22,26 @@ pub mod input;
 pub mod reply;
 pub mod view;
 
+mod account;
+mod bot;
 mod core;
+mod errand;
+mod group;
+mod history;
+mod identity;
+mod key_package;
+mod outbox;
+mod provider;
+mod question;
+mod state;
+mod store;
 
 pub use crate::command::{BotOwnership, BotSay, Command, Target};
 pub use crate::core::{Core, Options};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::Event;
-pub use crate::input::{Delivered, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId, Ticket};
+pub use crate::input::{
+    Delivered, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId, Ticket,
+};
 pub use crate::reply::Reply;

@@ -1,0 +1,293 @@
+//! Other accounts: pinned at first use, and the contacts among them.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::sign::Purpose;
+use cipher_broker::wire::content;
+use cipher_broker::wire::registry::{AccountRecord, Claim, Operation, Profile, Statement};
+
+use crate::command::BotOwnership;
+use crate::core::Core;
+use crate::errand::Goal;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::Ticket;
+use crate::question::Purpose as Why;
+use crate::reply::Reply;
+use crate::state::AccountRow;
+use crate::view::{AccountView, ContactState, ContactView, GroupState, Trust};
+
+impl Core {
+    /// Checks a record the registry gave and pins it: R-PIN-01 (everything verifies under the account key),
+    /// R-PIN-02 (the account itself claimed the handle), R-PIN-03 (a handle keeps its account).
+    pub(crate) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
+        let bad = |what: &str| -> CoreError {
+            ErrorKind::Trust
+                .because(format!(
+                    "the registry gave a record of @{} that cannot be right: {what}",
+                    record.handle
+                ))
+                .hint("nothing was changed; compare with the person over another channel")
+        };
+        // R-PIN-01
+        let mut bodies = Vec::new();
+        for certificate in &record.certificates {
+            let body = certificate.verify().map_err(|error| bad(&error.to_string()))?;
+            if body.account != record.account {
+                return Err(bad("a device certificate is of another account"));
+            }
+            bodies.push(body);
+        }
+        let first = bodies.first().ok_or_else(|| bad("it has no device"))?;
+        // R-PIN-02
+        let statement = record.statements.first().ok_or_else(|| bad("it has no statement"))?;
+        let statement = statement
+            .verified(&first.account_key, Purpose::AccountStatement)
+            .map_err(|_| bad("its first statement is not signed by the account"))?;
+        let statement: Statement =
+            codec::decode(statement).map_err(|_| bad("its first statement is malformed"))?;
+        let Claim::Create { handle, .. } = &statement.claim else {
+            return Err(bad("its first statement does not create the account"));
+        };
+        if statement.account != record.account || *handle != record.handle {
+            return Err(bad("the account did not claim this handle itself"));
+        }
+        let signer = bodies.iter().find(|body| body.device == record.profile.device);
+        let signer = signer.ok_or_else(|| bad("its profile is signed by an unknown device"))?;
+        let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile);
+        let profile: Profile = profile
+            .ok()
+            .and_then(|bytes| codec::decode(bytes).ok())
+            .filter(|profile: &Profile| profile.account == record.account)
+            .ok_or_else(|| bad("its profile is not signed by its device"))?;
+        // R-PIN-03
+        if let Some(pinned) = self.account_of(&record.handle)
+            && pinned != record.account
+        {
+            if let Some(row) = self.state.accounts.get_mut(&pinned) {
+                row.trust = Trust::Changed;
+            }
+            return Err(ErrorKind::Trust
+                .because(format!("@{} is another account now than when it was first seen", record.handle))
+                .hint("nothing is sent to it; ask the person over another channel what happened"));
+        }
+        let known = self.state.accounts.get(&record.account);
+        let row = AccountRow {
+            handle: record.handle.clone(),
+            kind: first.kind,
+            owner: first.owner.as_ref().map(|owner| owner.account),
+            devices: bodies.iter().map(|body| body.device).collect(),
+            contact: known.and_then(|row| row.contact),
+            trust: known.map_or(Trust::Unverified, |row| row.trust),
+            profile,
+        };
+        if record.account != self.own_id() {
+            self.state.accounts.insert(record.account, row);
+        }
+        Ok(record.account)
+    }
+
+    /// A bot knows its owner from the day it was made, without asking anybody.
+    pub(crate) fn pin_owner(&mut self, bot: &BotOwnership) {
+        let account = bot.owner.account;
+        let row = AccountRow {
+            handle: bot.handle.clone(),
+            kind: Kind::Person,
+            owner: None,
+            devices: Vec::new(),
+            profile: Profile {
+                account,
+                name: String::new(),
+                status: String::new(),
+                presence: cipher_broker::wire::registry::Presence::Available,
+                version: 0,
+            },
+            contact: Some(ContactState::Accepted),
+            trust: Trust::Verified,
+        };
+        self.state.accounts.insert(account, row);
+    }
+
+    /// The account pinned for a handle; the own one for the own handle.
+    pub(crate) fn account_of(&self, handle: &Handle) -> Option<AccountId> {
+        if let Some(own) = &self.state.identity
+            && own.handle.as_ref() == Some(handle)
+        {
+            return Some(own.account);
+        }
+        self.state.accounts.iter().find(|(_, row)| row.handle == *handle).map(|(account, _)| *account)
+    }
+
+    /// The handle of an account, or its id when it is not known here.
+    pub(crate) fn handle_of(&self, account: &AccountId) -> String {
+        if let Some(own) = &self.state.identity
+            && own.account == *account
+            && let Some(handle) = &own.handle
+        {
+            return handle.to_string();
+        }
+        self.state.accounts.get(account).map_or_else(|| account.to_string(), |row| row.handle.to_string())
+    }
+
+    /// Asks for fellow members whose handle is not known.
+    pub(crate) fn learn(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
+        for account in accounts {
+            if account != self.own_id()
+                && self.state.accounts.get(&account).is_none()
+                && !self.is_asked(&account)
+            {
+                self.ask(Operation::FetchAccount { account }, Why::Fetch { account }, None);
+            }
+        }
+    }
+
+    /// After a reconnect: asks again for whoever is still unknown.
+    pub(crate) fn refresh_unknown_accounts(&mut self) {
+        let invited: Vec<AccountId> = self
+            .state
+            .invites
+            .iter()
+            .filter_map(|(_, invite)| invite.known.as_ref())
+            .flat_map(|known| known.members.iter().map(|member| member.0))
+            .chain(self.state.groups.iter().filter_map(|(_, row)| row.peer))
+            .collect();
+        self.learn(invited);
+        let loaded = self.groups.loaded_accounts();
+        self.learn(loaded);
+    }
+
+    pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
+        if self.identity()?.handle.as_ref() == Some(&handle) {
+            return Ok(Some(Reply::Account(Box::new(self.own_account()?))));
+        }
+        self.begin_errand(Some(ticket), Goal::ShowProfile, vec![handle])?;
+        Ok(None)
+    }
+
+    /// What is known of another account.
+    pub(crate) fn account_view(&self, account: &AccountId) -> Result<AccountView> {
+        let row = self.state.accounts.get(account);
+        let row = row.ok_or_else(|| ErrorKind::Bug.because("an account that was just pinned is gone"))?;
+        Ok(AccountView {
+            handle: row.handle.clone(),
+            account_id: *account,
+            device_id: None,
+            kind: row.kind,
+            owner: row.owner.as_ref().map(|owner| self.handle_of(owner)),
+            name: row.profile.name.clone(),
+            status: row.profile.status.clone(),
+            presence: row.profile.presence,
+        })
+    }
+
+    pub(crate) fn contact_add(
+        &mut self,
+        ticket: Ticket,
+        handle: Handle,
+        text: Option<String>,
+    ) -> Result<Option<Reply>> {
+        self.identity()?;
+        if let Some(account) = self.account_of(&handle) {
+            if account == self.own_id() {
+                return Err(ErrorKind::Misuse.because("one cannot be one's own contact"));
+            }
+            if self.contact_state(&account) == Some(ContactState::Requested) {
+                return self.contact_accept(&handle).map(Some);
+            }
+            if self.contact_state(&account) == Some(ContactState::Accepted) {
+                return Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))));
+            }
+        }
+        self.begin_errand(Some(ticket), Goal::Contact { text }, vec![handle])?;
+        Ok(None)
+    }
+
+    pub(crate) fn contact_state(&self, account: &AccountId) -> Option<ContactState> {
+        self.state.accounts.get(account).and_then(|row| row.contact)
+    }
+
+    pub(crate) fn set_contact(&mut self, account: &AccountId, state: ContactState) {
+        if let Some(row) = self.state.accounts.get_mut(account) {
+            row.contact = Some(state);
+        }
+    }
+
+    pub(crate) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
+        let row = self.state.accounts.get(account);
+        let row = row.ok_or_else(|| ErrorKind::Bug.because("a contact is not pinned"))?;
+        Ok(ContactView {
+            handle: row.handle.clone(),
+            account_id: *account,
+            state: row.contact.unwrap_or(ContactState::Pending),
+            trust: row.trust,
+            devices: row.devices.len(),
+        })
+    }
+
+    pub(crate) fn contacts(&self) -> Vec<ContactView> {
+        self.state
+            .accounts
+            .iter()
+            .filter(|(_, row)| row.contact.is_some())
+            .filter_map(|(account, _)| self.contact_view(account).ok())
+            .collect()
+    }
+
+    /// Accepts a request: joins the direct conversation it came with and tells the other side there.
+    pub(crate) fn contact_accept(&mut self, handle: &Handle) -> Result<Reply> {
+        self.identity()?;
+        let none = || {
+            ErrorKind::NotFound
+                .because(format!("there is no contact request of @{handle}"))
+                .hint("see the waiting ones with: cipher-chat contact list")
+        };
+        let account = self.account_of(handle).ok_or_else(none)?;
+        let invite = self.direct_invite_of(&account);
+        match (self.contact_state(&account), invite) {
+            (_, Some(group)) => self.accept_direct(group, account)?,
+            (Some(ContactState::Accepted), None) => {}
+            _ => return Err(none()),
+        }
+        Ok(Reply::Contact(Box::new(self.contact_view(&account)?)))
+    }
+
+    /// A waiting direct conversation that an account opened.
+    pub(crate) fn direct_invite_of(&self, account: &AccountId) -> Option<GroupId> {
+        self.state
+            .invites
+            .iter()
+            .find(|(_, invite)| invite.known.as_ref().is_some_and(|k| k.direct && k.inviter == *account))
+            .map(|(group, _)| *group)
+    }
+
+    /// Joins a direct conversation and tells its maker so, in it.
+    pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
+        self.join(group)?;
+        self.set_contact(&account, ContactState::Accepted);
+        let content = self.content(content::CONTACT_ACCEPTED, String::new(), None, None);
+        self.enqueue_message(group, &content)?;
+        Ok(())
+    }
+
+    /// The direct conversation with an account, if there is one we are in.
+    pub(crate) fn direct_with(&self, account: &AccountId) -> Option<GroupId> {
+        self.state
+            .groups
+            .iter()
+            .find(|(_, row)| row.direct && row.state == GroupState::Active && row.peer == Some(*account))
+            .map(|(group, _)| *group)
+    }
+
+    /// R-INV-01: whether an invitation joins by itself. Accepted contacts may; a bot follows its owner.
+    pub(crate) fn welcomes(&self, inviter: &AccountId, direct: bool) -> bool {
+        let owner =
+            self.state.identity.as_ref().and_then(|own| own.owner.as_ref()).map(|owner| owner.account);
+        match self.contact_state(inviter) {
+            Some(ContactState::Accepted) => true,
+            // We asked them first: their direct conversation is the answer.
+            Some(ContactState::Pending) => direct,
+            Some(ContactState::Requested | ContactState::Blocked) | None => owner == Some(*inviter),
+        }
+    }
+}

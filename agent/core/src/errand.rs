@@ -1,0 +1,230 @@
+//! Commands that need several answers of the registry before anything changes: look handles up, take key
+//! packages, and only then act. An errand that fails leaves nothing behind.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
+
+use crate::core::Core;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::Ticket;
+use crate::key_package::{POST_QUANTUM_SUITE, SUITE};
+use crate::question::Purpose;
+use crate::reply::Reply;
+use crate::state::{Joiner, Wish};
+use crate::view::{ContactState, Trust};
+
+/// An errand.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub ticket: Option<Ticket>,
+    goal: Goal,
+    /// Handles not looked up yet.
+    resolving: BTreeSet<Handle>,
+    /// Accounts that were found, in the order asked for.
+    accounts: Vec<AccountId>,
+    /// Accounts whose key packages are on their way.
+    claiming: BTreeSet<AccountId>,
+    joiners: Vec<Joiner>,
+}
+
+/// What it is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// Show an account.
+    ShowProfile,
+    /// Make a group with these members.
+    Create { name: String, post_quantum: bool },
+    /// Add them to a group.
+    Add { group: GroupId },
+    /// Open a direct conversation as a contact request.
+    Contact { text: Option<String> },
+    /// Open a direct conversation and say something.
+    Say { text: String, reply_to: Option<MessageId> },
+}
+
+impl Core {
+    pub(crate) fn begin_errand(
+        &mut self,
+        ticket: Option<Ticket>,
+        goal: Goal,
+        handles: Vec<Handle>,
+    ) -> Result<()> {
+        self.identity()?;
+        let id = self.volatile_id();
+        let resolving: BTreeSet<Handle> = handles.into_iter().collect();
+        for handle in &resolving {
+            self.ask(
+                Operation::Resolve { handle: handle.clone() },
+                Purpose::Resolve { errand: id, handle: handle.clone() },
+                None,
+            );
+        }
+        let errand =
+            Errand { ticket, goal, resolving, accounts: vec![], claiming: BTreeSet::new(), joiners: vec![] };
+        self.run.errands.insert(id, errand);
+        Ok(())
+    }
+
+    pub(crate) fn fail_errand(&mut self, id: u64, error: CoreError) {
+        if let Some(errand) = self.run.errands.remove(&id)
+            && let Some(ticket) = errand.ticket
+        {
+            self.reply(ticket, Err(error));
+        }
+    }
+
+    /// A handle was looked up and pinned.
+    pub(crate) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
+        let handle = self.handle_of(&account);
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        errand.resolving.retain(|waiting| waiting.as_str() != handle);
+        errand.accounts.push(account);
+        if !errand.resolving.is_empty() {
+            return Ok(());
+        }
+        let (goal, accounts) = (errand.goal.clone(), errand.accounts.clone());
+        let suite = match &goal {
+            Goal::ShowProfile => return self.finish_errand(id),
+            Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
+            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say { .. } => SUITE.into(),
+            Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
+        };
+        for account in &accounts {
+            if *account == self.own_id() {
+                return Err(ErrorKind::Misuse.because("one cannot invite oneself"));
+            }
+            if self.state.accounts.get(account).is_some_and(|row| row.trust == Trust::Changed) {
+                return Err(ErrorKind::Trust
+                    .because(format!(
+                        "@{} is another account now than when it was first seen",
+                        self.handle_of(account)
+                    ))
+                    .hint("ask the person over another channel what happened"));
+            }
+        }
+        // Somebody may have opened the conversation from the other side in the meantime.
+        if let (Goal::Contact { .. } | Goal::Say { .. }, [account]) = (&goal, accounts.as_slice())
+            && (self.direct_with(account).is_some() || self.direct_invite_of(account).is_some())
+        {
+            return self.finish_errand(id);
+        }
+        let mut claiming = BTreeSet::new();
+        for account in accounts {
+            if let Goal::Add { group } = &goal
+                && self.has_member(*group, &account)?
+            {
+                continue;
+            }
+            claiming.insert(account);
+            self.ask(
+                Operation::ClaimKeyPackages { account, suite },
+                Purpose::Claim { errand: id, account },
+                None,
+            );
+        }
+        let nobody = claiming.is_empty();
+        if let Some(errand) = self.run.errands.get_mut(&id) {
+            errand.claiming = claiming;
+        }
+        if nobody { self.finish_errand(id) } else { Ok(()) }
+    }
+
+    /// Key packages of one account arrived.
+    pub(crate) fn errand_claimed(
+        &mut self,
+        id: u64,
+        account: AccountId,
+        packages: Vec<ClaimedKeyPackage>,
+    ) -> Result<()> {
+        let Some(errand) = self.run.errands.get(&id) else { return Ok(()) };
+        let suite: u16 = match &errand.goal {
+            Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
+            Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
+            _ => SUITE.into(),
+        };
+        let mut joiners = Vec::new();
+        for package in packages {
+            let joiner = Joiner { account, device: package.device, key_package: package.key_package };
+            self.judge_key_package(&joiner.key_package, &joiner, suite)?;
+            joiners.push(joiner);
+        }
+        if joiners.is_empty() {
+            let handle = self.handle_of(&account);
+            return Err(ErrorKind::Limit
+                .because(format!("@{handle} has no key package left"))
+                .hint("the account must come online once to refill; try again later"));
+        }
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        errand.joiners.extend(joiners);
+        errand.claiming.remove(&account);
+        if errand.claiming.is_empty() { self.finish_errand(id) } else { Ok(()) }
+    }
+
+    /// Everything is here: act.
+    fn finish_errand(&mut self, id: u64) -> Result<()> {
+        let Some(errand) = self.run.errands.remove(&id) else { return Ok(()) };
+        let ticket = errand.ticket;
+        let done = self.act(errand);
+        match (done, ticket) {
+            (Ok(Some(reply)), Some(ticket)) => self.reply(ticket, Ok(reply)),
+            (Err(error), _) if crate::core::fatal(&error) => return Err(error),
+            (Err(error), Some(ticket)) => self.reply(ticket, Err(error)),
+            (Ok(_) | Err(_), _) => {}
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, errand: Errand) -> Result<Option<Reply>> {
+        let first = errand.accounts.first().copied();
+        let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
+        match errand.goal {
+            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.account_view(&one()?)?)))),
+            Goal::Create { name, post_quantum } => {
+                let group = self.make_group(name, None, post_quantum)?;
+                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
+            }
+            Goal::Add { group } => {
+                if errand.joiners.is_empty() {
+                    return self.group_reply(group).map(Some);
+                }
+                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
+            }
+            Goal::Contact { text } => {
+                let account = one()?;
+                let group = self.open_direct(account, errand.joiners)?;
+                if let Some(text) = text {
+                    self.enqueue_text(group, text, None)?;
+                }
+                Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
+            }
+            Goal::Say { text, reply_to } => {
+                let group = self.open_direct(one()?, errand.joiners)?;
+                let row = self.enqueue_text(group, text, reply_to)?;
+                if let Some(ticket) = errand.ticket {
+                    self.run.sends.insert(row, ticket);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The direct conversation with an account: the one that is there, the one it opened, or a new one.
+    fn open_direct(&mut self, account: AccountId, joiners: Vec<Joiner>) -> Result<GroupId> {
+        if let Some(group) = self.direct_with(&account) {
+            return Ok(group);
+        }
+        if let Some(group) = self.direct_invite_of(&account) {
+            self.accept_direct(group, account)?;
+            return Ok(group);
+        }
+        let group = self.make_group(String::new(), Some(account), false)?;
+        self.wish(group, Wish::Add(joiners), None)?;
+        if self.contact_state(&account).is_none() {
+            self.set_contact(&account, ContactState::Pending);
+        }
+        Ok(group)
+    }
+}

@@ -1,0 +1,616 @@
+//! The commit slot of a group: one own commit at a time, from being made to being seen in the log.
+//!
+//! ```text
+//! Idle ──build──► Drafted ──publish──► InFlight ──log shows these bytes in our epoch──► merged ──► tree, Welcomes
+//!                    ▲                    │ conflict: read the log to its end
+//!                    └── same epoch ──────┤
+//!  Idle, intent stays ◄── another commit was merged first (lost)
+//! ```
+//! A pending commit is merged only when the log shows exactly its bytes at a place where we are in its epoch. What
+//! OpenMLS says about "own messages" is never trusted: that claim is not authenticated. A Welcome leaves only
+//! after the merge, so nobody is invited into an epoch that lost.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::sign::wire_hash;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
+use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
+use openmls::prelude::{
+    Extension, KeyPackage, LeafNodeIndex, MlsGroup, Proposal, ProposalOrRefType, QueuedProposal, Sender,
+    StagedCommit, UnknownExtension,
+};
+use openmls_traits::OpenMlsProvider;
+use tls_codec::Serialize as _;
+
+use crate::core::{Core, fatal};
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::create::extensions;
+use crate::group::loaded::{Live, group_data, store_failed};
+use crate::group::policy::{self, CommitFacts, Committer, Proposer};
+use crate::group::roster::{self, Roster};
+use crate::group::tree;
+use crate::history::MessageRow;
+use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
+use crate::store::mls;
+use crate::view::GroupState;
+
+/// What a commit is to contain.
+#[derive(Default)]
+struct Draft {
+    adds: Vec<KeyPackage>,
+    joiners: Vec<cipher_broker::id::DeviceId>,
+    removes: Vec<LeafNodeIndex>,
+    data: Option<GroupData>,
+}
+
+impl Core {
+    /// Brings the commits of a group forward: publishes the one that is pending, or makes the next.
+    pub(crate) fn drive_commits(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        if let Some(slot) = &row.slot {
+            let (id, fence) = (slot.row, row.handshake);
+            return self.publish_commit(id, fence);
+        }
+        match row.state {
+            GroupState::Active => {}
+            GroupState::Leaving => return self.propose_leave(group),
+            _ => return Ok(()),
+        }
+        let next = self.state.intents.iter().find(|(_, intent)| intent.group == group);
+        let next = next.map(|(id, intent)| (*id, intent.wish.clone()));
+        let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
+        if next.is_none() && !(!leavers.is_empty() && self.is_our_turn(group, &leavers)?) {
+            return Ok(());
+        }
+        let intent = next.as_ref().map(|(id, _)| *id);
+        let made = self.with_live(group, |core, live| {
+            let Some(draft) = core.draft(live, next.as_ref().map(|(_, wish)| wish), &leavers)? else {
+                return Ok(false);
+            };
+            core.build(group, live, draft, intent).map(|()| true)
+        });
+        match (made, intent) {
+            (Ok(true), _) => self.drive_commits(group),
+            (Ok(false), Some(id)) => {
+                // Somebody else did it already: as good as done.
+                let reply = self.group_reply(group);
+                self.intent_done(id, reply);
+                self.drive_commits(group)
+            }
+            (Ok(false), None) => Ok(()),
+            (Err(error), _) if fatal(&error) => Err(error),
+            (Err(error), Some(id)) => {
+                self.intent_done(id, Err(error));
+                self.drive_commits(group)
+            }
+            (Err(_), None) => {
+                // Proposals that cannot be committed would be tried for ever.
+                if let Some(row) = self.state.groups.get_mut(&group) {
+                    row.proposals.clear();
+                }
+                self.skip("proposal");
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it is on us to commit others' wish to leave: owners and admins first, then by leaf.
+    /// Everybody else waits and steps in later, so the group does not race for every leaver.
+    fn is_our_turn(&mut self, group: GroupId, leavers: &BTreeSet<u32>) -> Result<bool> {
+        let now = self.run.now;
+        let rank = self.with_live(group, |_, live| {
+            let mut order: Vec<_> = live
+                .roster
+                .iter()
+                .filter(|(index, _)| !leavers.contains(index))
+                .map(|(index, leaf)| {
+                    (leaf.kind == Kind::Bot, std::cmp::Reverse(live.data.role_of(&leaf.account)), *index)
+                })
+                .collect();
+            order.sort();
+            let me = live.mls.own_leaf_index().u32();
+            Ok(order.iter().position(|(_, _, index)| *index == me).unwrap_or(order.len()))
+        })?;
+        if rank == 0 {
+            return Ok(true);
+        }
+        let wait = std::time::Duration::from_millis(700u64.saturating_mul(rank.min(20) as u64));
+        let seen = *self.run.leave_seen.entry(group).or_insert(now);
+        let at = seen.plus(wait);
+        if now >= at {
+            return Ok(true);
+        }
+        self.wake_at(at);
+        Ok(false)
+    }
+
+    /// What a wish means in the group as it is now; `None` when there is nothing left to do.
+    fn draft(&mut self, live: &Live, wish: Option<&Wish>, leavers: &BTreeSet<u32>) -> Result<Option<Draft>> {
+        let mut draft = Draft::default();
+        let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
+        let own_role = live.data.role_of(&self.own_id());
+        let mut data = live.data.clone();
+        match wish {
+            None => return Ok((!leavers.is_empty()).then_some(draft)),
+            Some(Wish::Add(joiners)) => {
+                let devices: BTreeSet<_> =
+                    live.roster.values().map(|leaf| (leaf.account, leaf.device)).collect();
+                for joiner in joiners.iter().filter(|j| !devices.contains(&(j.account, j.device))) {
+                    let suite = live.mls.ciphersuite().into();
+                    draft.adds.push(self.judge_key_package(&joiner.key_package, joiner, suite)?);
+                    draft.joiners.push(joiner.device);
+                    if own_role == Role::Owner && !accounts.contains(&joiner.account) {
+                        data.roles.remove(&joiner.account);
+                    }
+                }
+                if draft.adds.is_empty() {
+                    return Ok(None);
+                }
+                if live.roster.len().saturating_add(draft.adds.len()) > limit::MEMBERS {
+                    return Err(
+                        ErrorKind::Limit.because(format!("a group has at most {} devices", limit::MEMBERS))
+                    );
+                }
+            }
+            Some(Wish::Remove(targets)) => {
+                let mut any = false;
+                for (index, leaf) in live.roster.iter().filter(|(_, leaf)| targets.contains(&leaf.account)) {
+                    any = true;
+                    // Who asked to leave is removed by that proposal; a second removal would be invalid.
+                    if !leavers.contains(index) {
+                        draft.removes.push(LeafNodeIndex::new(*index));
+                    }
+                    if own_role == Role::Owner {
+                        data.roles.remove(&leaf.account);
+                    }
+                }
+                if !any {
+                    return Ok(None);
+                }
+                if draft.removes.is_empty() {
+                    draft.data = (data != live.data).then_some(data);
+                    return Ok(Some(draft));
+                }
+            }
+            Some(Wish::Rename(name)) => data.name.clone_from(name),
+            Some(Wish::Role(account, role)) => {
+                if !accounts.contains(account) {
+                    return Err(
+                        ErrorKind::NotFound.because("the account is not a member of this group any more")
+                    );
+                }
+                match role {
+                    Role::Member => data.roles.remove(account),
+                    Role::Admin | Role::Owner => data.roles.insert(*account, *role),
+                };
+            }
+        }
+        if data != live.data {
+            draft.data = Some(data);
+        } else if draft.adds.is_empty() && draft.removes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(draft))
+    }
+
+    /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.
+    fn build(&mut self, group: GroupId, live: &mut Live, draft: Draft, intent: Option<u64>) -> Result<()> {
+        let signer = self.signer()?;
+        let row = self.state.groups.get(&group).ok_or_else(|| super::show::not_found(""))?;
+        let (link, proposals) = (row.link.clone(), row.proposals.clone());
+        self.load_proposals(live, &proposals)?;
+        live.mls.set_aad(codec::encode(&link));
+        let key: [u8; 32] = self.provider.bytes();
+        let failed = |error: &dyn std::fmt::Display| {
+            ErrorKind::Refused.because(format!("the group cannot be changed like that: {error}"))
+        };
+        let bundle = (|| {
+            let mut builder = live
+                .mls
+                .commit_builder()
+                .consume_proposal_store(true)
+                .propose_adds(draft.adds)
+                .propose_removals(draft.removes);
+            if let Some(data) = &draft.data {
+                builder =
+                    builder.propose_group_context_extensions(extensions(data)?).map_err(|e| failed(&e))?;
+            }
+            let mut builder = builder.load_psks(self.provider.storage()).map_err(|e| failed(&e))?;
+            if !draft.joiners.is_empty() {
+                let key = Extension::Unknown(TREE_KEY_EXTENSION, UnknownExtension(key.to_vec()));
+                builder = builder.create_group_info_with_extensions([key]).map_err(|e| failed(&e))?;
+            }
+            builder
+                .build(self.provider.rand(), self.provider.crypto(), &signer, |_| true)
+                .map_err(|e| failed(&e))?
+                .stage_commit(&self.provider)
+                .map_err(|e| failed(&e))
+        })();
+        let bundle = match bundle {
+            Ok(bundle) => bundle,
+            Err(error) => {
+                live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
+                return Err(error);
+            }
+        };
+        let welcome = bundle.to_welcome_msg().map(|message| message.to_bytes()).transpose();
+        let welcome = welcome
+            .map_err(|error| ErrorKind::Bug.because(format!("a Welcome cannot be encoded: {error}")))?;
+        let commit = bundle.into_commit().to_bytes();
+        let commit =
+            commit.map_err(|error| ErrorKind::Bug.because(format!("a commit cannot be encoded: {error}")))?;
+        let bytes = codec::encode(&Envelope::Message(commit));
+        let refused = match live.mls.pending_commit() {
+            Some(staged) => {
+                let facts = facts(live, staged, Committer::Member(live.mls.own_leaf_index().u32()));
+                policy::authorize(&live.roster, &live.data, &facts).err().map(|refused| refused.reason)
+            }
+            None => Some("there is no pending commit".into()),
+        };
+        let too_large = bytes.len() > limit::MESSAGE_BYTES;
+        if refused.is_some() || too_large {
+            live.mls.clear_pending_commit(self.provider.storage()).map_err(store_failed)?;
+            live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
+            return Err(match refused {
+                Some(reason) => ErrorKind::Refused.because(reason).hint("ask an owner or admin of the group"),
+                None => ErrorKind::Limit
+                    .because("the change is too large for one step")
+                    .hint("do it in smaller steps"),
+            });
+        }
+        // A stored proposal blocks sending; the pending commit carries what it needs of them.
+        live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
+        let hash = wire_hash(&bytes);
+        let row = self.enqueue(OutboxRow {
+            group,
+            kind: OutboxKind::Commit,
+            seal: Some(Seal {
+                epoch: live.epoch(),
+                bytes,
+                hash,
+                publish_id: PublishId::from_bytes(self.provider.bytes()),
+                fence: None,
+                stored_at: None,
+                doubtful: false,
+            }),
+            attempts: 0,
+            retry_at: Timestamp::default(),
+        });
+        let slot = Slot {
+            row,
+            intent,
+            epoch: live.epoch(),
+            hash,
+            welcome: welcome.map(|welcome| PendingWelcome { welcome, key, devices: draft.joiners }),
+        };
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.slot = Some(slot);
+        }
+        Ok(())
+    }
+
+    /// Gives OpenMLS the proposals of others, for the one commit that is made or processed next.
+    pub(crate) fn load_proposals(&self, live: &mut Live, proposals: &[serde_bytes::ByteBuf]) -> Result<()> {
+        for bytes in proposals {
+            if let Ok(proposal) = mls::decode::<QueuedProposal>(bytes) {
+                live.mls.store_pending_proposal(self.provider.storage(), proposal).map_err(store_failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks to be removed, in the current epoch (RFC 9420 §12.1.3; nobody can commit their own removal).
+    fn propose_leave(&mut self, group: GroupId) -> Result<()> {
+        let waiting = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let waiting: Vec<u64> = waiting
+            .filter(|id| self.state.outbox.get(id).is_some_and(|row| matches!(row.kind, OutboxKind::Leave)))
+            .collect();
+        let epoch = self.state.groups.get(&group).map_or(0, |row| row.epoch);
+        if let Some(id) = waiting.first() {
+            let stale = self
+                .state
+                .outbox
+                .get(id)
+                .and_then(|row| row.seal.as_ref())
+                .is_none_or(|seal| seal.epoch != epoch);
+            if !stale {
+                self.publish_plain(*id, cipher_broker::subject::Route::Handshake(group));
+                return Ok(());
+            }
+            self.dequeue(*id);
+        } else if self.state.groups.get(&group).is_some_and(|row| row.leave_epoch == Some(epoch)) {
+            return Ok(());
+        }
+        let signer = self.signer()?;
+        let bytes = self.with_live(group, |core, live| {
+            let message = live
+                .mls
+                .leave_group(&core.provider, &signer)
+                .map_err(|error| ErrorKind::Bug.because(format!("leaving cannot be proposed: {error}")))?;
+            // Kept out of OpenMLS's store like everybody's; it is given back when the commit comes.
+            let own: Vec<serde_bytes::ByteBuf> = live
+                .mls
+                .pending_proposals()
+                .filter_map(|proposal| mls::encode(proposal).ok())
+                .map(serde_bytes::ByteBuf::from)
+                .collect();
+            live.mls.clear_pending_proposals(core.provider.storage()).map_err(store_failed)?;
+            if let Some(row) = core.state.groups.get_mut(&group) {
+                row.proposals.extend(own);
+                row.leave_epoch = Some(epoch);
+            }
+            message
+                .to_bytes()
+                .map_err(|error| ErrorKind::Bug.because(format!("a proposal cannot be encoded: {error}")))
+        })?;
+        let bytes = codec::encode(&Envelope::Message(bytes));
+        let id = self.enqueue(OutboxRow {
+            group,
+            kind: OutboxKind::Leave,
+            seal: Some(Seal {
+                epoch,
+                hash: wire_hash(&bytes),
+                bytes,
+                publish_id: PublishId::from_bytes(self.provider.bytes()),
+                fence: None,
+                stored_at: None,
+                doubtful: false,
+            }),
+            attempts: 0,
+            retry_at: Timestamp::default(),
+        });
+        self.publish_plain(id, cipher_broker::subject::Route::Handshake(group));
+        Ok(())
+    }
+
+    /// The log shows our own commit, in its epoch: it won.
+    pub(crate) fn own_commit_won(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        slot: &Slot,
+        sequence: u64,
+    ) -> Result<()> {
+        let (roster, data) = (live.roster.clone(), live.data.clone());
+        live.mls.merge_pending_commit(&self.provider).map_err(|error| {
+            ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
+        })?;
+        live.refresh()?;
+        self.dequeue(slot.row);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.slot = None;
+        }
+        let own = live.mls.own_leaf_index().u32();
+        self.epoch_began(group, live, &roster, &data, Some(own), sequence, slot.hash)?;
+        if let Some(pending) = &slot.welcome {
+            self.post_welcome(group, live, pending, sequence, slot.hash)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the sealed tree and the Welcomes on their way; the Welcomes wait for the tree.
+    fn post_welcome(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        pending: &PendingWelcome,
+        sequence: u64,
+        hash: [u8; 32],
+    ) -> Result<()> {
+        let encoding =
+            |error: tls_codec::Error| ErrorKind::Bug.because(format!("a tree cannot be encoded: {error}"));
+        let exported = live.mls.export_ratchet_tree().tls_serialize_detached().map_err(encoding)?;
+        let epoch = live.epoch();
+        let pieces = tree::seal_tree(&pending.key, self.provider.bytes(), &group, epoch, &exported)?;
+        let note = WelcomeNote {
+            commit_sequence: sequence,
+            commit_hash: hash,
+            pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+        };
+        for (piece, bytes) in (0u32..).zip(pieces) {
+            self.enqueue_post(group, Post::Tree { epoch, piece }, bytes);
+        }
+        for device in &pending.devices {
+            let note = tree::seal_note(&pending.key, self.provider.bytes(), &group, &note)?;
+            let bytes = codec::encode(&Envelope::Welcome { welcome: pending.welcome.clone(), note });
+            self.enqueue_post(group, Post::Welcome { device: *device }, bytes);
+        }
+        Ok(())
+    }
+
+    fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
+        let seal = Seal {
+            epoch: 0,
+            hash: wire_hash(&bytes),
+            bytes,
+            publish_id: PublishId::from_bytes(self.provider.bytes()),
+            fence: None,
+            stored_at: None,
+            doubtful: false,
+        };
+        self.enqueue(OutboxRow {
+            group,
+            kind: OutboxKind::Post(post),
+            seal: Some(seal),
+            attempts: 0,
+            retry_at: Timestamp::default(),
+        });
+    }
+
+    /// A commit was merged, own or other: rows, system lines, news.
+    pub(crate) fn epoch_began(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        old_roster: &Roster,
+        old_data: &GroupData,
+        committer: Option<u32>,
+        sequence: u64,
+        hash: [u8; 32],
+    ) -> Result<()> {
+        let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
+        if let Some(slot) = lost {
+            // Another commit took the epoch: OpenMLS dropped ours when it merged; the intent tries again.
+            self.dequeue(slot.row);
+        }
+        self.run.leave_seen.remove(&group);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.slot = None;
+            row.epoch = live.epoch();
+            row.link = CommitLink { sequence, hash };
+            row.proposals.clear();
+            row.leave_epoch = None;
+            row.suspect = None;
+            if !row.direct {
+                row.name.clone_from(&live.data.name);
+            }
+        }
+        self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
+        self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
+        self.run.touched.insert(group);
+        self.run.changed.insert(group);
+        Ok(())
+    }
+
+    /// Who came, went, was promoted, and what the group is called now.
+    fn system_lines(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        old_roster: &Roster,
+        old_data: &GroupData,
+        committer: Option<u32>,
+        sequence: u64,
+    ) -> Result<()> {
+        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
+        let (before, after) = (accounts(old_roster), accounts(&live.roster));
+        let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
+        let Some(actor) = actor.cloned() else { return Ok(()) };
+        let leavers = self.run.leavers.remove(&group).unwrap_or_default();
+        let mut lines: Vec<(&str, Option<AccountId>, String)> = Vec::new();
+        for account in after.difference(&before) {
+            lines.push(("joined", Some(*account), String::new()));
+        }
+        for account in before.difference(&after) {
+            let kind = if leavers.contains(account) { "left" } else { "removed" };
+            lines.push((kind, Some(*account), String::new()));
+        }
+        if live.data.name != old_data.name {
+            lines.push(("renamed", Some(actor.account), live.data.name.clone()));
+        }
+        for account in after.intersection(&before) {
+            let role = live.data.role_of(account);
+            if role != old_data.role_of(account) {
+                let name = match role {
+                    Role::Member => "member",
+                    Role::Admin => "admin",
+                    Role::Owner => "owner",
+                };
+                lines.push(("role", Some(*account), name.into()));
+            }
+        }
+        for (place, (kind, subject, text)) in (0u16..).zip(lines) {
+            let fact = [group.as_bytes().as_slice(), &sequence.to_be_bytes(), &place.to_be_bytes()].concat();
+            let row = MessageRow {
+                id: cipher_broker::id::MessageId::of_content(&group, &actor.account, &fact),
+                account: actor.account,
+                device: actor.device,
+                sender_kind: actor.kind,
+                sent_at: self.run.now,
+                kind: kind.into(),
+                text,
+                reply_to: None,
+                hops: 0,
+                subject,
+            };
+            let view = Box::new(self.message_view(group, (sequence, place), &row));
+            self.history.insert(group, (sequence, place), row);
+            self.notify(Event::Message(view));
+        }
+        Ok(())
+    }
+}
+
+/// Reduces a staged commit to what the rules speak about.
+pub(crate) fn facts(live: &Live, staged: &StagedCommit, sender: Committer) -> CommitFacts {
+    let proven = |result: Result<roster::Leaf, roster::BadLeaf>| result.map_err(|bad| bad.0);
+    let mut facts = CommitFacts {
+        sender,
+        adds: Vec::new(),
+        removes: Vec::new(),
+        updates: Vec::new(),
+        path: staged.update_path_leaf_node().map(|leaf| proven(roster::prove_leaf(leaf))),
+        data_after: group_data(staged.group_context().extensions()),
+        other_extensions_changed: others(&live.mls) != others_of(staged),
+        foreign_extensions_proposal: false,
+        forbidden: None,
+    };
+    for queued in staged.queued_proposals() {
+        let proposer = match (queued.proposal_or_ref_type(), queued.sender()) {
+            (ProposalOrRefType::Proposal, _) => Proposer::Committer,
+            (ProposalOrRefType::Reference, Sender::Member(index)) => Proposer::Member(index.u32()),
+            (ProposalOrRefType::Reference, _) => Proposer::Other,
+        };
+        match queued.proposal() {
+            // By-reference adds have nobody's role behind them at commit time; they are not used here.
+            Proposal::Add(_) if proposer != Proposer::Committer => facts.forbidden = Some("add by reference"),
+            Proposal::Add(add) => facts.adds.push(proven(roster::prove_leaf(add.key_package().leaf_node()))),
+            Proposal::Remove(remove) => facts.removes.push((remove.removed().u32(), proposer)),
+            Proposal::Update(update) => match proposer {
+                Proposer::Member(index) => {
+                    facts.updates.push((index, proven(roster::prove_leaf(update.leaf_node()))));
+                }
+                Proposer::Committer | Proposer::Other => facts.forbidden = Some("update"),
+            },
+            Proposal::GroupContextExtensions(_) => {
+                facts.foreign_extensions_proposal |= proposer != Proposer::Committer;
+            }
+            Proposal::ExternalInit(_) if sender == Committer::Outsider => {}
+            Proposal::ExternalInit(_) => facts.forbidden = Some("external init"),
+            Proposal::PreSharedKey(_) => facts.forbidden = Some("pre-shared key"),
+            Proposal::ReInit(_) => facts.forbidden = Some("re-init"),
+            Proposal::SelfRemove => facts.forbidden = Some("self remove"),
+            Proposal::Custom(_) => facts.forbidden = Some("custom"),
+        }
+    }
+    facts
+}
+
+/// The GroupContext extensions besides the group data, as bytes to compare.
+fn others(mls: &MlsGroup) -> Vec<Vec<u8>> {
+    encoded(mls.extensions().iter())
+}
+
+fn others_of(staged: &StagedCommit) -> Vec<Vec<u8>> {
+    encoded(staged.group_context().extensions().iter())
+}
+
+fn encoded<'a>(extensions: impl Iterator<Item = &'a Extension>) -> Vec<Vec<u8>> {
+    use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
+    use openmls::prelude::ExtensionType;
+    let mut encoded: Vec<Vec<u8>> = extensions
+        .filter(|extension| extension.extension_type() != ExtensionType::Unknown(GROUP_DATA_EXTENSION))
+        .filter_map(|extension| extension.tls_serialize_detached().ok())
+        .collect();
+    encoded.sort();
+    encoded
+}
+
+/// The leaf that a stored proposal asks to remove, if it is its own sender's.
+pub(crate) fn leaver(bytes: &[u8]) -> Option<u32> {
+    leaver_of(&mls::decode::<QueuedProposal>(bytes).ok()?)
+}
+
+/// The same for a proposal that just came.
+pub(crate) fn leaver_of(proposal: &QueuedProposal) -> Option<u32> {
+    match (proposal.proposal(), proposal.sender()) {
+        (Proposal::Remove(remove), Sender::Member(index)) if remove.removed() == *index => Some(index.u32()),
+        _ => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! A new conversation, first epoch: local until its first commit.
+
+use std::collections::BTreeMap;
+
+use cipher_broker::certificate::CREDENTIAL_TYPE;
+use cipher_broker::codec;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role};
+use openmls::group::{GroupContext, PastEpochDeletionPolicy};
+use openmls::prelude::{
+    Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, MlsGroup, MlsGroupCreateConfig,
+    MlsGroupJoinConfig, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
+};
+
+use crate::core::Core;
+use crate::errand::Goal;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::loaded::{Live, mls_id};
+use crate::input::Ticket;
+use crate::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
+use crate::reply::Reply;
+use crate::state::GroupRow;
+use crate::view::GroupState;
+
+/// How far a sender's ratchet may be ahead, and how many skipped keys are kept.
+fn ratchets() -> SenderRatchetConfiguration {
+    SenderRatchetConfiguration::new(limit::RATCHET_OUT_OF_ORDER, limit::RATCHET_FORWARD)
+}
+
+/// How a joiner runs its copy of the group. No past epochs: total order makes "what lands after the commit is
+/// dropped by everybody and re-sent by its sender" deterministic.
+pub(crate) fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .padding_size(limit::PADDING_BYTES)
+        .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
+        .sender_ratchet_configuration(ratchets())
+        .use_ratchet_tree_extension(false)
+        .build()
+}
+
+/// The GroupContext extensions of a group with this data.
+pub(crate) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
+    let required = RequiredCapabilitiesExtension::new(
+        &[ExtensionType::Unknown(GROUP_DATA_EXTENSION)],
+        &[],
+        &[CredentialType::Other(CREDENTIAL_TYPE)],
+    );
+    Extensions::from_vec(vec![
+        Extension::RequiredCapabilities(required),
+        Extension::Unknown(GROUP_DATA_EXTENSION, UnknownExtension(codec::encode(data))),
+    ])
+    .map_err(|error| ErrorKind::Bug.because(format!("the group's extensions cannot be built: {error}")))
+}
+
+/// Checks a group name as a person gave it.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(ErrorKind::Misuse.because("a group needs a name"));
+    }
+    crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)
+}
+
+impl Core {
+    pub(crate) fn group_create(
+        &mut self,
+        ticket: Ticket,
+        name: String,
+        with: Vec<Handle>,
+        post_quantum: bool,
+    ) -> Result<Option<Reply>> {
+        self.identity()?;
+        check_name(&name)?;
+        if with.is_empty() {
+            let group = self.make_group(name, None, post_quantum)?;
+            return self.group_reply(group).map(Some);
+        }
+        self.begin_errand(Some(ticket), Goal::Create { name, post_quantum }, with)?;
+        Ok(None)
+    }
+
+    /// Makes a group with only this device in it.
+    pub(crate) fn make_group(
+        &mut self,
+        name: String,
+        peer: Option<AccountId>,
+        post_quantum: bool,
+    ) -> Result<GroupId> {
+        let group = GroupId::from_bytes(self.provider.bytes());
+        let suite: Ciphersuite = if post_quantum { POST_QUANTUM_SUITE } else { SUITE };
+        let data = GroupData {
+            version: GroupData::VERSION,
+            name: name.clone(),
+            direct: peer.is_some(),
+            roles: BTreeMap::from([(self.own_id(), Role::Owner)]),
+            may_add: Role::Admin,
+            may_rename: Role::Admin,
+            may_resync: true,
+        };
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(suite)
+            .capabilities(capabilities())
+            .with_group_context_extensions(extensions(&data)?)
+            .padding_size(limit::PADDING_BYTES)
+            .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
+            .sender_ratchet_configuration(ratchets())
+            .use_ratchet_tree_extension(false)
+            .build();
+        let (signer, credential) = (self.signer()?, self.credential()?);
+        let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
+            .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
+        self.groups.put(group, Live::of(mls)?);
+        self.state.groups.insert(
+            group,
+            GroupRow {
+                state: GroupState::Active,
+                name,
+                direct: peer.is_some(),
+                peer,
+                suite: suite.into(),
+                epoch: 0,
+                cursor: 0,
+                handshake: 0,
+                link: CommitLink { sequence: 0, hash: [0; 32] },
+                joined_at: 0,
+                unread: 0,
+                slot: None,
+                proposals: Vec::new(),
+                leave_epoch: None,
+                suspect: None,
+                parked: 0,
+                parked_bytes: 0,
+            },
+        );
+        self.follow(Source::Group(group));
+        let view = Box::new(self.group_view(group)?);
+        self.notify(Event::Group(view));
+        Ok(group)
+    }
+}

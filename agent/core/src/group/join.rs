@@ -1,0 +1,347 @@
+//! From a Welcome to membership: look, wait for the tree, judge, ask the person, join.
+//!
+//! Looking happens in a trial of the overlay, because OpenMLS deletes the key package of a Welcome before it has
+//! judged it: an invitation that is refused, or not answered yet, must not cost the key package (H5).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::wire::envelope::{CommitLink, Envelope};
+use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use openmls::group::ProcessedWelcome;
+use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
+use openmls_traits::OpenMlsProvider;
+use tls_codec::DeserializeBytes;
+
+use crate::command::Target;
+use crate::core::Core;
+use crate::effect::Effect;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::create::join_config;
+use crate::group::loaded::{Live, group_data};
+use crate::group::{roster, tree};
+use crate::input::Delivered;
+use crate::reply::Reply;
+use crate::state::{GroupRow, InviteFacts, InviteRow};
+use crate::view::{ContactState, GroupState};
+
+/// Why an invitation is not one.
+type Bad = &'static str;
+
+impl Core {
+    pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
+        if self.inbox() != Source::Inbox(device) || delivered.sequence <= self.state.meta.inbox_cursor {
+            return Ok(());
+        }
+        self.state.meta_mut().inbox_cursor = delivered.sequence;
+        match self.look(&delivered.bytes) {
+            Ok((group, invite)) => {
+                let (epoch, pieces) = (invite.epoch, invite.pieces);
+                self.state.invites.insert(group, invite);
+                self.run.effects.push(Effect::FetchTree { group, epoch, pieces });
+            }
+            Err(class) => self.skip(class),
+        }
+        Ok(())
+    }
+
+    /// Opens a Welcome far enough to know which group it is for.
+    fn look(&mut self, bytes: &[u8]) -> Result<(GroupId, InviteRow), Bad> {
+        if bytes.len() > limit::WELCOME_BYTES {
+            return Err("too-large");
+        }
+        if self.state.invites.len() >= limit::INVITATIONS {
+            return Err("limit");
+        }
+        let Ok(Envelope::Welcome { welcome, note }) = codec::decode(bytes) else { return Err("parse") };
+        let (group, key, epoch) = self.trial(|core| {
+            let processed = core.processed(&welcome)?;
+            let info = processed.unverified_group_info();
+            let group = GroupId::from_slice(info.group_id().as_slice()).map_err(|_| "welcome")?;
+            let key = info.extensions().unknown(TREE_KEY_EXTENSION).ok_or("welcome")?;
+            let key: [u8; 32] = key.0.as_slice().try_into().map_err(|_| "welcome")?;
+            Ok::<_, Bad>((group, key, info.epoch().as_u64()))
+        })?;
+        let note = tree::open_note(&key, &group, &note).map_err(|_| "welcome")?;
+        if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS {
+            return Err("welcome");
+        }
+        // Already in, and this is not a newer invitation.
+        if self.is_member(&group) {
+            return Err("welcome");
+        }
+        if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch) {
+            return Err("welcome");
+        }
+        Ok((
+            group,
+            InviteRow {
+                welcome,
+                key,
+                epoch,
+                commit_sequence: note.commit_sequence,
+                commit_hash: note.commit_hash,
+                pieces: note.pieces,
+                received_at: self.run.now,
+                attempts: 0,
+                known: None,
+            },
+        ))
+    }
+
+    /// Works on a provisional overlay and forgets it.
+    fn trial<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.provider.storage().begin_trial();
+        let result = work(self);
+        self.provider.storage().end_trial(false);
+        result
+    }
+
+    fn processed(&self, welcome: &[u8]) -> Result<ProcessedWelcome, Bad> {
+        let welcome: Welcome =
+            match MlsMessageIn::tls_deserialize_exact_bytes(welcome).map(MlsMessageIn::extract) {
+                Ok(MlsMessageBodyIn::Welcome(welcome)) => welcome,
+                _ => return Err("parse"),
+            };
+        ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).map_err(|_| "welcome")
+    }
+
+    fn staged(&self, welcome: &[u8], tree: &[u8], replace: bool) -> Result<StagedWelcome, Bad> {
+        let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree).map_err(|_| "welcome")?;
+        let builder = openmls::group::JoinBuilder::new(&self.provider, self.processed(welcome)?);
+        // Freshness was the adder's to check; a leaf that expired since must not lock us out (H5).
+        let builder = builder.with_ratchet_tree(tree).skip_lifetime_validation();
+        let builder = if replace { builder.replace_old_group() } else { builder };
+        builder.build().map_err(|_| "welcome")
+    }
+
+    /// Asks for the trees that invitations wait for.
+    pub(crate) fn fetch_missing_trees(&mut self) {
+        if !self.run.connected {
+            return;
+        }
+        let wanted: Vec<(GroupId, u64, u32)> = self
+            .state
+            .invites
+            .iter()
+            .filter(|(_, invite)| invite.known.is_none())
+            .map(|(group, invite)| (*group, invite.epoch, invite.pieces))
+            .collect();
+        for (group, epoch, pieces) in wanted {
+            self.run.effects.push(Effect::FetchTree { group, epoch, pieces });
+        }
+    }
+
+    pub(crate) fn tree_fetched(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        pieces: Option<Vec<Vec<u8>>>,
+    ) -> Result<()> {
+        let Some(invite) = self.state.invites.get(&group) else { return Ok(()) };
+        if invite.epoch != epoch || invite.known.is_some() {
+            return Ok(());
+        }
+        let opened = pieces.and_then(|pieces| tree::open_tree(&invite.key, &group, epoch, &pieces).ok());
+        let Some(opened) = opened else {
+            // The Welcome may have overtaken its tree, or the broker withholds it: ask again, less and less.
+            let attempts = invite.attempts.saturating_add(1);
+            if let Some(invite) = self.state.invites.get_mut(&group) {
+                invite.attempts = attempts;
+            }
+            let wait = Duration::from_millis(50u64.saturating_mul(1 << attempts.min(12)));
+            self.wake_at(self.run.now.plus(wait));
+            return Ok(());
+        };
+        let welcome = invite.welcome.clone();
+        let facts = self.trial(|core| {
+            let staged = core.staged(&welcome, &opened, true)?;
+            core.judge_welcome(&staged, opened)
+        });
+        match facts {
+            Ok(facts) => self.invited(group, facts),
+            Err(class) => {
+                self.skip(class);
+                self.state.invites.remove(&group);
+                Ok(())
+            }
+        }
+    }
+
+    /// R-WELCOME-01: every leaf proves itself. R-WELCOME-02: the inviter is one of them. R-WELCOME-03: the group
+    /// data is there and sound (K03).
+    fn judge_welcome(&self, staged: &StagedWelcome, tree: Vec<u8>) -> Result<InviteFacts, Bad> {
+        let data = group_data(staged.group_context().extensions()).ok_or("welcome")?;
+        let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
+        let mut inviter = None;
+        for member in staged.members() {
+            let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| "credential")?;
+            if member.index == staged.welcome_sender_index() {
+                inviter = Some(leaf.account);
+            }
+            let entry = members.entry(leaf.account).or_insert((leaf.kind, 0));
+            entry.1 = entry.1.saturating_add(1);
+        }
+        if !members.contains_key(&self.own_id()) || (data.direct && members.len() > 2) {
+            return Err("welcome");
+        }
+        if data.name.chars().count() > limit::GROUP_NAME_CHARS {
+            return Err("welcome");
+        }
+        Ok(InviteFacts {
+            tree,
+            inviter: inviter.ok_or("credential")?,
+            name: data.name.clone(),
+            direct: data.direct,
+            members: members
+                .into_iter()
+                .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))
+                .collect(),
+            suite: staged.group_context().ciphersuite().into(),
+        })
+    }
+
+    /// An invitation is complete: join by itself if its maker may, else let it wait.
+    fn invited(&mut self, group: GroupId, facts: InviteFacts) -> Result<()> {
+        let (inviter, direct) = (facts.inviter, facts.direct);
+        self.learn(facts.members.iter().map(|member| member.0));
+        if let Some(invite) = self.state.invites.get_mut(&group) {
+            invite.known = Some(facts);
+        }
+        if self.contact_state(&inviter) == Some(ContactState::Blocked) {
+            self.state.invites.remove(&group);
+            return Ok(());
+        }
+        if self.welcomes(&inviter, direct) {
+            return if direct { self.accept_direct(group, inviter) } else { self.join(group) };
+        }
+        if direct {
+            // A stranger's record may still be on its way; it is marked then.
+            self.note_requests();
+        }
+        let view = Box::new(self.group_view(group)?);
+        self.notify(Event::Group(view));
+        Ok(())
+    }
+
+    /// Marks makers of direct conversations as having asked, as soon as they are pinned.
+    pub(crate) fn note_requests(&mut self) {
+        let asked: Vec<AccountId> = self
+            .state
+            .invites
+            .iter()
+            .filter_map(|(_, invite)| invite.known.as_ref())
+            .filter(|known| known.direct)
+            .map(|known| known.inviter)
+            .collect();
+        for account in asked {
+            if self.state.accounts.get(&account).is_some_and(|row| row.contact.is_none()) {
+                self.set_contact(&account, ContactState::Requested);
+            }
+        }
+    }
+
+    fn invitation(&self, target: &Target) -> Result<GroupId> {
+        let group = self.resolve(target)?;
+        if self.state.invites.get(&group).is_some_and(|invite| invite.known.is_some()) {
+            return Ok(group);
+        }
+        Err(ErrorKind::NotFound
+            .because("there is no invitation to this group")
+            .hint("see the waiting ones with: cipher-chat group list"))
+    }
+
+    pub(crate) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
+        let group = match self.invitation(target) {
+            Ok(group) => group,
+            // Accepting twice is not an error.
+            Err(error) => match self.resolve(target) {
+                Ok(group) if self.is_member(&group) => return self.group_reply(group),
+                _ => return Err(error),
+            },
+        };
+        let known = self.state.invites.get(&group).and_then(|invite| invite.known.as_ref());
+        match known.map(|known| (known.direct, known.inviter)) {
+            Some((true, inviter)) => self.accept_direct(group, inviter)?,
+            _ => self.join(group)?,
+        }
+        self.group_reply(group)
+    }
+
+    pub(crate) fn group_decline(&mut self, target: &Target) -> Result<Reply> {
+        let group = self.invitation(target)?;
+        let known = self.state.invites.remove(&group).and_then(|invite| invite.known);
+        if let Some(known) = known
+            && known.direct
+            && self.contact_state(&known.inviter) == Some(ContactState::Requested)
+            && let Some(row) = self.state.accounts.get_mut(&known.inviter)
+        {
+            row.contact = None;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Becomes a member: the Welcome is used up, reading starts at the commit that added us.
+    pub(crate) fn join(&mut self, group: GroupId) -> Result<()> {
+        let gone = |_: Bad| -> CoreError {
+            ErrorKind::Refused
+                .because("this invitation cannot be used any more")
+                .hint("ask for a new one: the inviter removes and adds this account")
+        };
+        let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone("welcome")) };
+        let Some(known) = invite.known else { return Err(gone("welcome")) };
+        if self.is_member(&group) {
+            self.state.invites.remove(&group);
+            return Ok(());
+        }
+        // Whole or not at all: what OpenMLS writes is kept only if the join succeeds.
+        self.provider.storage().begin_trial();
+        let joined = self
+            .staged(&invite.welcome, &known.tree, true)
+            .and_then(|staged| staged.into_group(&self.provider).map_err(|_| "welcome"));
+        self.provider.storage().end_trial(joined.is_ok());
+        self.state.invites.remove(&group);
+        let live = Live::of(joined.map_err(gone)?)?;
+        let unread = self.state.groups.get(&group).map_or(0, |row| row.unread);
+        let own = self.own_id();
+        let row = GroupRow {
+            state: GroupState::Active,
+            name: known.name,
+            direct: known.direct,
+            peer: known.direct.then(|| {
+                known
+                    .members
+                    .iter()
+                    .map(|member| member.0)
+                    .find(|account| *account != own)
+                    .unwrap_or(known.inviter)
+            }),
+            suite: known.suite,
+            epoch: live.epoch(),
+            cursor: invite.commit_sequence,
+            handshake: invite.commit_sequence,
+            link: CommitLink { sequence: invite.commit_sequence, hash: invite.commit_hash },
+            joined_at: invite.commit_sequence,
+            unread,
+            slot: None,
+            proposals: Vec::new(),
+            leave_epoch: None,
+            suspect: None,
+            parked: 0,
+            parked_bytes: 0,
+        };
+        self.groups.put(group, live);
+        self.state.groups.insert(group, row);
+        if self.run.interest == Some(crate::input::Interest::Everything) {
+            self.follow(Source::Group(group));
+        }
+        self.run.changed.insert(group);
+        Ok(())
+    }
+}

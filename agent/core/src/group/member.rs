@@ -1,0 +1,262 @@
+//! What people want changed in a group, turned into intents that survive lost races.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::subject::Source;
+use cipher_broker::wire::group::Role;
+
+use crate::command::Target;
+use crate::core::Core;
+use crate::errand::Goal;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::input::Ticket;
+use crate::reply::Reply;
+use crate::state::{IntentRow, Wish};
+use crate::view::GroupState;
+
+impl Core {
+    /// The group a person wants to change, if we can take part in changing it.
+    fn changeable(&mut self, target: &Target) -> Result<GroupId> {
+        let group = self.resolve(target)?;
+        self.must_be_active(group)?;
+        Ok(group)
+    }
+
+    /// An error unless we are an active member.
+    pub(crate) fn must_be_active(&self, group: GroupId) -> Result<()> {
+        let name = self.conversation_name(&group);
+        let no = |why: String, hint: &str| Err(ErrorKind::Refused.because(why).hint(hint));
+        match self.state.groups.get(&group).map(|row| row.state) {
+            Some(GroupState::Active) => Ok(()),
+            None | Some(GroupState::Invited) => no(
+                "this is an invitation that was not accepted yet".into(),
+                &format!("accept it with: cipher-chat group accept {group}"),
+            ),
+            Some(GroupState::Leaving | GroupState::Left) => {
+                no(format!("you have left '{name}'"), "ask a member to invite you again")
+            }
+            Some(GroupState::Removed) => {
+                no(format!("you were removed from '{name}'"), "ask a member to invite you again")
+            }
+            Some(GroupState::Stuck) => no(
+                format!("this device cannot follow '{name}' any more"),
+                "ask an admin to remove this account and add it again",
+            ),
+        }
+    }
+
+    /// Own role must reach this.
+    fn must_have_role(
+        &mut self,
+        group: GroupId,
+        pick: impl Fn(&super::Live) -> Role,
+        what: &str,
+    ) -> Result<()> {
+        let own = self.own_id();
+        let (have, need) = self.with_live(group, |_, live| Ok((live.data.role_of(&own), pick(live))))?;
+        if have >= need {
+            return Ok(());
+        }
+        Err(ErrorKind::Refused
+            .because(format!("your role in '{}' does not allow to {what}", self.conversation_name(&group)))
+            .hint("ask an owner or admin of the group"))
+    }
+
+    /// Whether an account is in a group.
+    pub(crate) fn has_member(&mut self, group: GroupId, account: &AccountId) -> Result<bool> {
+        self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == *account)))
+    }
+
+    fn member_named(&mut self, group: GroupId, handle: &Handle) -> Result<AccountId> {
+        let none = || -> CoreError {
+            ErrorKind::NotFound
+                .because(format!("@{handle} is not a member of this group"))
+                .hint("see the members with: cipher-chat group show GROUP")
+        };
+        let account = self.account_of(handle).ok_or_else(none)?;
+        if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
+    }
+
+    pub(crate) fn group_add(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        handles: Vec<Handle>,
+    ) -> Result<Option<Reply>> {
+        let group = self.changeable(target)?;
+        if self.state.groups.get(&group).is_some_and(|row| row.direct) {
+            return Err(ErrorKind::Refused
+                .because("nobody can be added to a direct conversation")
+                .hint("make a group with: cipher-chat group create NAME --with HANDLE,HANDLE"));
+        }
+        self.must_have_role(group, |live| live.data.may_add, "add members")?;
+        self.begin_errand(Some(ticket), Goal::Add { group }, handles)?;
+        Ok(None)
+    }
+
+    pub(crate) fn group_remove(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        handles: &[Handle],
+    ) -> Result<Option<Reply>> {
+        let group = self.changeable(target)?;
+        self.must_have_role(group, |_| Role::Admin, "remove members")?;
+        let mut accounts = Vec::new();
+        for handle in handles {
+            let account = self.member_named(group, handle)?;
+            if account == self.own_id() {
+                return Err(ErrorKind::Misuse
+                    .because("one does not remove oneself")
+                    .hint("leave with: cipher-chat group leave GROUP"));
+            }
+            accounts.push(account);
+        }
+        self.wish(group, Wish::Remove(accounts), Some(ticket))
+    }
+
+    pub(crate) fn group_rename(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        name: String,
+    ) -> Result<Option<Reply>> {
+        super::create::check_name(&name)?;
+        let group = self.changeable(target)?;
+        if self.state.groups.get(&group).is_some_and(|row| row.direct) {
+            return Err(ErrorKind::Refused.because("a direct conversation has no name"));
+        }
+        self.must_have_role(group, |live| live.data.may_rename, "rename it")?;
+        self.wish(group, Wish::Rename(name), Some(ticket))
+    }
+
+    pub(crate) fn group_role(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        handle: &Handle,
+        role: Role,
+    ) -> Result<Option<Reply>> {
+        let group = self.changeable(target)?;
+        self.must_have_role(group, |_| Role::Owner, "give roles")?;
+        let account = self.member_named(group, handle)?;
+        self.wish(group, Wish::Role(account, role), Some(ticket))
+    }
+
+    /// Notes an intent; the group is driven before the batch ends.
+    pub(crate) fn wish(
+        &mut self,
+        group: GroupId,
+        wish: Wish,
+        ticket: Option<Ticket>,
+    ) -> Result<Option<Reply>> {
+        if ticket.is_some() && !self.run.connected {
+            return Err(ErrorKind::Unreachable
+                .because("the broker cannot be reached; the group was not changed")
+                .hint("check --server and that the broker runs"));
+        }
+        let id = self.state.next_id();
+        self.state.intents.insert(id, IntentRow { group, wish });
+        if let Some(ticket) = ticket {
+            self.run.intents.insert(id, ticket);
+        }
+        self.run.touched.insert(group);
+        Ok(None)
+    }
+
+    pub(crate) fn group_leave(&mut self, ticket: Ticket, target: &Target) -> Result<Option<Reply>> {
+        let group = self.resolve(target)?;
+        if self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck) {
+            self.forget(group, GroupState::Left)?;
+            return Ok(Some(Reply::Done));
+        }
+        self.must_be_active(group)?;
+        let own = self.own_id();
+        let (alone, last_owner) = self.with_live(group, |_, live| {
+            let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
+            let owners = accounts.iter().filter(|account| live.data.role_of(account) == Role::Owner);
+            let owners: Vec<_> = owners.collect();
+            Ok((accounts.len() == 1, !live.data.direct && owners == [&own]))
+        })?;
+        if alone {
+            self.forget(group, GroupState::Left)?;
+            return Ok(Some(Reply::Done));
+        }
+        if last_owner {
+            return Err(ErrorKind::Refused
+                .because("you are the only owner of this group")
+                .hint("first make another member owner with: cipher-chat group role GROUP HANDLE owner"));
+        }
+        if !self.run.connected {
+            return Err(
+                ErrorKind::Unreachable.because("the broker cannot be reached; you are still a member")
+            );
+        }
+        self.drop_intents(group, &ErrorKind::Refused.because("you are leaving this group"));
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.state = GroupState::Leaving;
+        }
+        self.run.leaves.insert(group, ticket);
+        self.run.touched.insert(group);
+        Ok(None)
+    }
+
+    /// Ends our part in a group: keys go, history stays.
+    pub(crate) fn forget(&mut self, group: GroupId, state: GroupState) -> Result<()> {
+        self.with_live(group, |core, live| {
+            use openmls_traits::OpenMlsProvider as _;
+            live.mls.delete(core.provider.storage()).map_err(super::loaded::store_failed)
+        })?;
+        self.groups.remove(&group);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.state = state;
+            row.slot = None;
+            row.proposals.clear();
+            row.leave_epoch = None;
+        }
+        self.drop_outbox(group);
+        let name = self.conversation_name(&group);
+        self.drop_intents(
+            group,
+            &ErrorKind::Refused.because(format!("you are not a member of '{name}' any more")),
+        );
+        for sequence in self.history.parked(&group)?.into_keys() {
+            self.history.unpark(group, sequence);
+        }
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            (row.parked, row.parked_bytes) = (0, 0);
+        }
+        if let Some(ticket) = self.run.leaves.remove(&group) {
+            self.reply(ticket, Ok(Reply::Done));
+        }
+        self.unfollow(Source::Group(group));
+        let view = Box::new(self.group_view(group)?);
+        self.notify(Event::Group(view));
+        Ok(())
+    }
+
+    /// Gives up everything wanted in a group.
+    pub(crate) fn drop_intents(&mut self, group: GroupId, error: &CoreError) {
+        let ids: Vec<u64> = self
+            .state
+            .intents
+            .iter()
+            .filter(|(_, intent)| intent.group == group)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            self.intent_done(id, Err(error.clone()));
+        }
+    }
+
+    /// An intent is over, one way or the other.
+    pub(crate) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
+        self.state.intents.remove(&id);
+        if let Some(ticket) = self.run.intents.remove(&id) {
+            self.reply(ticket, result);
+        }
+    }
+}

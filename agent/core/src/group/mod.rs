@@ -1,0 +1,23 @@
+//! The life of a conversation.
+//!
+//! ```text
+//! create ──► member (wishes) ──► commit (slot, race) ──┐
+//! join   ──► receive (Delivered → judged → merged) ◄───┘──► history
+//! send   ──► outbox (queued → sealed → published → seen in the log)
+//! ```
+//! `policy` decides what may be merged, `roster` proves who the leaves are, `loaded` keeps groups in memory,
+//! `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
+
+mod commit;
+mod create;
+mod join;
+mod loaded;
+mod member;
+mod policy;
+mod receive;
+pub(crate) mod roster;
+mod send;
+mod show;
+mod tree;
+
+pub(crate) use loaded::{Groups, Live, store_failed};

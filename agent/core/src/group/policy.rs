@@ -1,0 +1,259 @@
+//! `authorize`: whether an ordered commit may be merged.
+//!
+//! A pure function of group state and commit: no clock, no registry, no local setting. Every member must come to
+//! the same answer, else honest members fork (RFC 9420 §14, §16.12). OpenMLS checks signatures and the tree; it
+//! does not bind credentials to people nor know roles, so this does. Rules carry the ids of `docs/RULES.md`.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
+use cipher_broker::wire::group::{GroupData, Role};
+
+use crate::group::roster::{Leaf, Roster};
+
+/// What a commit does, reduced to what rules speak about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitFacts {
+    /// Who made it.
+    pub sender: Committer,
+    /// Devices it adds, each with what its certificate proves.
+    pub adds: Vec<Result<Leaf, String>>,
+    /// Leaves it removes: index and who proposed it.
+    pub removes: Vec<(u32, Proposer)>,
+    /// By-reference updates: leaf index and the new leaf.
+    pub updates: Vec<(u32, Result<Leaf, String>)>,
+    /// The new leaf of the committer, when the commit has a path.
+    pub path: Option<Result<Leaf, String>>,
+    /// Group data afterwards; `None` when it is missing or malformed.
+    pub data_after: Option<GroupData>,
+    /// Whether anything else in the GroupContext extensions changed.
+    pub other_extensions_changed: bool,
+    /// Whether GroupContext extensions were proposed by somebody else than the committer.
+    pub foreign_extensions_proposal: bool,
+    /// Name of a proposal type that is never allowed here, if there is one.
+    pub forbidden: Option<&'static str>,
+}
+
+/// Who made a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Committer {
+    /// A member.
+    Member(u32),
+    /// Somebody outside, by an external commit.
+    Outsider,
+}
+
+/// Who proposed something that a commit contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proposer {
+    /// The committer itself, in the commit.
+    Committer,
+    /// A member, by reference.
+    Member(u32),
+    /// Anybody else.
+    Other,
+}
+
+/// Why a commit is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Rule of `docs/RULES.md`.
+    pub rule: &'static str,
+    /// One sentence.
+    pub reason: String,
+}
+
+fn refuse<T>(rule: &'static str, reason: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused { rule, reason: reason.into() })
+}
+
+/// Judges a commit. `Ok` means: merge it.
+pub(crate) fn authorize(roster: &Roster, data: &GroupData, facts: &CommitFacts) -> Result<(), Refused> {
+    // R-COMMIT-07: no PSK, ReInit, external init by members, custom or unknown proposals.
+    if let Some(name) = facts.forbidden {
+        return refuse("R-COMMIT-07", format!("proposals of type {name} are not used here"));
+    }
+    let sender = match facts.sender {
+        Committer::Outsider => return resync(roster, data, facts),
+        Committer::Member(index) => match roster.get(&index) {
+            Some(leaf) => leaf,
+            // R-COMMIT-01: a commit comes from a member.
+            None => return refuse("R-COMMIT-01", "the committer is not a member"),
+        },
+    };
+    same_device("R-COMMIT-02", sender, facts.path.as_ref())?;
+    for (index, leaf) in &facts.updates {
+        let Some(old) = roster.get(index) else {
+            return refuse("R-COMMIT-08", "an update is for an empty leaf");
+        };
+        same_device("R-COMMIT-08", old, Some(leaf))?;
+    }
+    let role = data.role_of(&sender.account);
+    removes(roster, data, sender, role, facts)?;
+    adds(roster, data, sender, role, facts)?;
+    group_data(roster, data, role, facts)
+}
+
+/// R-COMMIT-02 and R-COMMIT-08: a leaf is only ever replaced by a leaf of the same account and device, with a
+/// valid certificate that is not older.
+fn same_device(rule: &'static str, old: &Leaf, new: Option<&Result<Leaf, String>>) -> Result<(), Refused> {
+    match new {
+        None => Ok(()),
+        Some(Err(reason)) => refuse(rule, reason.clone()),
+        Some(Ok(new)) if (new.account, new.device) != (old.account, old.device) => {
+            refuse(rule, "a member tries to take another identity")
+        }
+        Some(Ok(new)) if new.serial < old.serial => refuse(rule, "a member shows an older certificate"),
+        Some(Ok(_)) => Ok(()),
+    }
+}
+
+/// R-COMMIT-05: who may remove whom.
+fn removes(
+    roster: &Roster,
+    data: &GroupData,
+    sender: &Leaf,
+    role: Role,
+    facts: &CommitFacts,
+) -> Result<(), Refused> {
+    for (index, proposer) in &facts.removes {
+        let Some(target) = roster.get(index) else {
+            return refuse("R-COMMIT-05", "a removed leaf is empty");
+        };
+        let by_itself = match proposer {
+            // A leaf that asked for it may be removed by anybody: that is how members leave.
+            Proposer::Member(by) => by == index,
+            Proposer::Committer => target.account == sender.account,
+            Proposer::Other => return refuse("R-COMMIT-05", "a removal was proposed from outside"),
+        };
+        let outranks = role >= Role::Admin && (role == Role::Owner || role > data.role_of(&target.account));
+        let by_committer = *proposer == Proposer::Committer;
+        if !(by_itself || (by_committer && outranks)) {
+            return refuse("R-COMMIT-05", "the committer's role does not allow to remove this member");
+        }
+    }
+    Ok(())
+}
+
+/// R-COMMIT-03, R-COMMIT-04, R-COMMIT-10, R-COMMIT-11, R-COMMIT-12: who may add whom.
+fn adds(
+    roster: &Roster,
+    data: &GroupData,
+    sender: &Leaf,
+    role: Role,
+    facts: &CommitFacts,
+) -> Result<(), Refused> {
+    let removed: BTreeSet<u32> = facts.removes.iter().map(|(index, _)| *index).collect();
+    let staying = || roster.iter().filter(|(index, _)| !removed.contains(index)).map(|(_, leaf)| leaf);
+    let mut devices: BTreeSet<(AccountId, DeviceId)> = staying().map(|l| (l.account, l.device)).collect();
+    let accounts: BTreeSet<AccountId> = staying().map(|l| l.account).collect();
+    let mut added = BTreeSet::new();
+    for add in &facts.adds {
+        let leaf = match add {
+            Ok(leaf) => leaf,
+            Err(reason) => return refuse("R-COMMIT-03", reason.clone()),
+        };
+        if accounts.contains(&leaf.account) {
+            // R-COMMIT-04: a further device of an account comes from that account or an admin.
+            if leaf.account != sender.account && role < Role::Admin {
+                return refuse("R-COMMIT-04", "only its account or an admin may add a further device");
+            }
+        } else {
+            if role < data.may_add {
+                return refuse("R-COMMIT-03", "the committer's role does not allow to add members");
+            }
+            // R-COMMIT-12: a role left over from earlier membership comes back by an owner only.
+            let after = facts.data_after.as_ref().unwrap_or(data);
+            if after.role_of(&leaf.account) > Role::Member && role < Role::Owner {
+                return refuse("R-COMMIT-12", "only an owner may add an account that holds a role");
+            }
+            added.insert(leaf.account);
+        }
+        // R-COMMIT-10: each device once.
+        if !devices.insert((leaf.account, leaf.device)) {
+            return refuse("R-COMMIT-10", "a device would be in the group twice");
+        }
+    }
+    if facts.adds.len() > limit::ADDS_PER_COMMIT || devices.len() > limit::MEMBERS {
+        return refuse("R-COMMIT-10", "the group or the commit would be too large");
+    }
+    // R-COMMIT-11: a direct conversation is its maker and one other account, for ever.
+    if data.direct
+        && !added.is_empty()
+        && (roster.len() > 1 || accounts.len().saturating_add(added.len()) > 2)
+    {
+        return refuse("R-COMMIT-11", "nobody can be added to a direct conversation");
+    }
+    Ok(())
+}
+
+/// R-COMMIT-06: what may change in the group data, and by whom.
+fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts) -> Result<(), Refused> {
+    const RULE: &str = "R-COMMIT-06";
+    let Some(after) = &facts.data_after else {
+        return refuse(RULE, "the group data is missing or malformed");
+    };
+    if facts.other_extensions_changed {
+        return refuse(RULE, "extensions other than the group data were changed");
+    }
+    if after == data {
+        return Ok(());
+    }
+    if facts.foreign_extensions_proposal {
+        return refuse(RULE, "group data can only be changed by the committer itself");
+    }
+    if after.version < data.version {
+        return refuse(RULE, "the version of the group data was lowered");
+    }
+    if after.direct != data.direct {
+        return refuse(RULE, "a group cannot turn into a direct conversation or back");
+    }
+    if after.name != data.name {
+        if role < data.may_rename {
+            return refuse(RULE, "the committer's role does not allow to rename");
+        }
+        if data.direct || after.name.trim().is_empty() || after.name.chars().count() > limit::GROUP_NAME_CHARS
+        {
+            return refuse(RULE, "the new name is empty or too long");
+        }
+    }
+    let powers = |d: &GroupData| (d.roles.clone(), d.may_add, d.may_rename, d.may_resync, d.version);
+    if powers(after) != powers(data) {
+        if role < Role::Owner {
+            return refuse(RULE, "only an owner may change roles and policy");
+        }
+        let members: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
+        if !after.roles.iter().any(|(account, role)| *role == Role::Owner && members.contains(account)) {
+            return refuse(RULE, "a group keeps at least one owner");
+        }
+    }
+    Ok(())
+}
+
+/// R-COMMIT-09: an external commit only brings one's own leaf back, where the group allows it.
+fn resync(roster: &Roster, data: &GroupData, facts: &CommitFacts) -> Result<(), Refused> {
+    const RULE: &str = "R-COMMIT-09";
+    let leaf = match &facts.path {
+        Some(Ok(leaf)) => leaf,
+        Some(Err(reason)) => return refuse(RULE, reason.clone()),
+        None => return refuse(RULE, "an external commit without a leaf"),
+    };
+    let [(removed, _)] = facts.removes.as_slice() else {
+        return refuse(RULE, "an external commit may only replace its own leaf");
+    };
+    let same = roster.get(removed).is_some_and(|old| {
+        (old.account, old.device) == (leaf.account, leaf.device) && leaf.serial >= old.serial
+    });
+    if !data.may_resync || !same || !facts.adds.is_empty() || !facts.updates.is_empty() {
+        return refuse(RULE, "an external commit may only replace its own leaf, where the group allows it");
+    }
+    if facts.data_after.as_ref() != Some(data) || facts.other_extensions_changed {
+        return refuse(RULE, "an external commit may not change the group data");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "policy_test.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+//! One test per rule; the attack cases M25–M32 by id.
+
+use std::collections::BTreeMap;
+
+use cipher_broker::certificate::Kind;
+
+use super::*;
+
+fn account(n: u8) -> AccountId {
+    AccountId::from_bytes([n; 32])
+}
+
+fn leaf(n: u8) -> Leaf {
+    Leaf {
+        account: account(n),
+        device: DeviceId::from_bytes([n; 16]),
+        kind: Kind::Person,
+        owner: None,
+        serial: 1,
+    }
+}
+
+/// Leaf 0 is the owner, 1 an admin, 2 and 3 are members.
+fn group() -> (Roster, GroupData) {
+    let roster = (0..4).map(|n| (u32::from(n), leaf(n))).collect();
+    let data = GroupData {
+        version: 1,
+        name: "team".into(),
+        direct: false,
+        roles: BTreeMap::from([(account(0), Role::Owner), (account(1), Role::Admin)]),
+        may_add: Role::Admin,
+        may_rename: Role::Admin,
+        may_resync: true,
+    };
+    (roster, data)
+}
+
+fn by(sender: u32) -> CommitFacts {
+    CommitFacts {
+        sender: Committer::Member(sender),
+        adds: vec![],
+        removes: vec![],
+        updates: vec![],
+        path: None,
+        data_after: Some(group().1),
+        other_extensions_changed: false,
+        foreign_extensions_proposal: false,
+        forbidden: None,
+    }
+}
+
+fn judge(facts: &CommitFacts) -> Result<(), &'static str> {
+    let (roster, data) = group();
+    authorize(&roster, &data, facts).map_err(|refused| refused.rule)
+}
+
+fn change(sender: u32, change: impl FnOnce(&mut GroupData)) -> CommitFacts {
+    let mut facts = by(sender);
+    change(facts.data_after.as_mut().unwrap());
+    facts
+}
+
+#[test]
+fn r_commit_01_a_commit_comes_from_a_member() {
+    assert_eq!(judge(&by(2)), Ok(()));
+    assert_eq!(judge(&by(9)), Err("R-COMMIT-01"));
+}
+
+/// M27: a self-update that carries somebody else's identity is refused.
+#[test]
+fn r_commit_02_m27_a_path_keeps_account_and_device() {
+    let path = |leaf| CommitFacts { path: Some(leaf), ..by(2) };
+    assert_eq!(judge(&path(Ok(leaf(2)))), Ok(()));
+    assert_eq!(judge(&path(Ok(leaf(0)))), Err("R-COMMIT-02"));
+    assert_eq!(
+        judge(&path(Ok(Leaf { device: DeviceId::from_bytes([7; 16]), ..leaf(2) }))),
+        Err("R-COMMIT-02")
+    );
+    assert_eq!(judge(&path(Ok(Leaf { serial: 0, ..leaf(2) }))), Err("R-COMMIT-02"));
+    assert_eq!(judge(&path(Err("bad certificate".into()))), Err("R-COMMIT-02"));
+}
+
+/// M29, M30: adding needs a role and a certificate that proves the leaf.
+#[test]
+fn r_commit_03_m29_m30_adding_needs_a_role_and_a_proven_leaf() {
+    let add = |sender, leaf| CommitFacts { adds: vec![leaf], ..by(sender) };
+    assert_eq!(judge(&add(0, Ok(leaf(8)))), Ok(()));
+    assert_eq!(judge(&add(1, Ok(leaf(8)))), Ok(()));
+    assert_eq!(judge(&add(2, Ok(leaf(8)))), Err("R-COMMIT-03"));
+    assert_eq!(judge(&add(0, Err("certificate is for another key".into()))), Err("R-COMMIT-03"));
+}
+
+#[test]
+fn r_commit_04_a_further_device_comes_from_its_account_or_an_admin() {
+    let second = Leaf { device: DeviceId::from_bytes([9; 16]), ..leaf(2) };
+    let add = |sender| CommitFacts { adds: vec![Ok(second.clone())], ..by(sender) };
+    assert_eq!(judge(&add(2)), Ok(()));
+    assert_eq!(judge(&add(1)), Ok(()));
+    assert_eq!(judge(&add(3)), Err("R-COMMIT-04"));
+}
+
+/// M30: removing follows roles; leaving needs none.
+#[test]
+fn r_commit_05_m30_removing_follows_roles() {
+    let remove = |sender, target, proposer| CommitFacts { removes: vec![(target, proposer)], ..by(sender) };
+    assert_eq!(judge(&remove(0, 1, Proposer::Committer)), Ok(()));
+    assert_eq!(judge(&remove(1, 2, Proposer::Committer)), Ok(()));
+    assert_eq!(judge(&remove(1, 0, Proposer::Committer)), Err("R-COMMIT-05"));
+    assert_eq!(judge(&remove(2, 3, Proposer::Committer)), Err("R-COMMIT-05"));
+    assert_eq!(judge(&remove(2, 3, Proposer::Member(3))), Ok(()), "3 asked to leave, 2 commits it");
+    assert_eq!(judge(&remove(2, 3, Proposer::Member(2))), Err("R-COMMIT-05"));
+    assert_eq!(judge(&remove(0, 3, Proposer::Other)), Err("R-COMMIT-05"));
+    assert_eq!(judge(&remove(0, 9, Proposer::Committer)), Err("R-COMMIT-05"));
+}
+
+/// M30, M32: names and roles change by the right people only, and nothing else changes.
+#[test]
+fn r_commit_06_m30_m32_group_data_changes_by_role() {
+    let rename = |sender| change(sender, |data| data.name = "new".into());
+    assert_eq!(judge(&rename(1)), Ok(()));
+    assert_eq!(judge(&rename(2)), Err("R-COMMIT-06"));
+    let promote = |sender| change(sender, |data| _ = data.roles.insert(account(2), Role::Admin));
+    assert_eq!(judge(&promote(0)), Ok(()));
+    assert_eq!(judge(&promote(1)), Err("R-COMMIT-06"));
+    assert_eq!(
+        judge(&change(0, |data| _ = data.roles.remove(&account(0)))),
+        Err("R-COMMIT-06"),
+        "no owner left"
+    );
+    assert_eq!(judge(&change(0, |data| data.version = 0)), Err("R-COMMIT-06"));
+    assert_eq!(judge(&change(0, |data| data.direct = true)), Err("R-COMMIT-06"));
+    assert_eq!(judge(&change(0, |data| data.name = " ".into())), Err("R-COMMIT-06"));
+    assert_eq!(judge(&change(0, |data| data.name = "x".repeat(129))), Err("R-COMMIT-06"));
+    assert_eq!(judge(&CommitFacts { data_after: None, ..by(0) }), Err("R-COMMIT-06"));
+    assert_eq!(judge(&CommitFacts { other_extensions_changed: true, ..by(0) }), Err("R-COMMIT-06"));
+    assert_eq!(judge(&CommitFacts { foreign_extensions_proposal: true, ..rename(0) }), Err("R-COMMIT-06"));
+}
+
+/// M31: proposal types we do not use are refused whoever sends them.
+#[test]
+fn r_commit_07_m31_unused_proposal_types_are_refused() {
+    assert_eq!(judge(&CommitFacts { forbidden: Some("psk"), ..by(0) }), Err("R-COMMIT-07"));
+}
+
+/// M28: a by-reference update with somebody else's credential is refused.
+#[test]
+fn r_commit_08_m28_updates_keep_account_and_device() {
+    let update = |index, leaf| CommitFacts { updates: vec![(index, leaf)], ..by(0) };
+    assert_eq!(judge(&update(2, Ok(leaf(2)))), Ok(()));
+    assert_eq!(judge(&update(2, Ok(leaf(3)))), Err("R-COMMIT-08"));
+    assert_eq!(judge(&update(2, Err("bad".into()))), Err("R-COMMIT-08"));
+    assert_eq!(judge(&update(9, Ok(leaf(2)))), Err("R-COMMIT-08"));
+}
+
+/// M25, M26: an outsider with a leaked GroupInfo, and a resync aimed at somebody else, are refused.
+#[test]
+fn r_commit_09_m25_m26_an_external_commit_only_replaces_its_own_leaf() {
+    let external = |path, removes: &[u32]| CommitFacts {
+        sender: Committer::Outsider,
+        path: Some(path),
+        removes: removes.iter().map(|index| (*index, Proposer::Committer)).collect(),
+        ..by(0)
+    };
+    assert_eq!(judge(&external(Ok(leaf(2)), &[2])), Ok(()));
+    assert_eq!(judge(&external(Ok(leaf(8)), &[])), Err("R-COMMIT-09"), "M25");
+    assert_eq!(judge(&external(Ok(leaf(2)), &[3])), Err("R-COMMIT-09"), "M26");
+    assert_eq!(judge(&external(Ok(leaf(2)), &[2, 3])), Err("R-COMMIT-09"));
+    assert_eq!(judge(&external(Err("bad".into()), &[2])), Err("R-COMMIT-09"));
+    let (roster, mut data) = group();
+    data.may_resync = false;
+    let facts = CommitFacts { data_after: Some(data.clone()), ..external(Ok(leaf(2)), &[2]) };
+    assert_eq!(authorize(&roster, &data, &facts).map_err(|r| r.rule), Err("R-COMMIT-09"));
+}
+
+/// M38: too many at once, or one device twice.
+#[test]
+fn r_commit_10_m38_each_device_once_and_not_too_many() {
+    let other = |n: usize| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        id[31] = 9;
+        Ok(Leaf { account: AccountId::from_bytes(id), ..leaf(9) })
+    };
+    let many = |n: usize| CommitFacts { adds: (0..n).map(other).collect(), ..by(0) };
+    assert_eq!(judge(&many(limit::ADDS_PER_COMMIT)), Ok(()));
+    assert_eq!(judge(&many(limit::ADDS_PER_COMMIT + 1)), Err("R-COMMIT-10"));
+    assert_eq!(judge(&CommitFacts { adds: vec![Ok(leaf(2))], ..by(0) }), Err("R-COMMIT-10"));
+    assert_eq!(judge(&CommitFacts { adds: vec![Ok(leaf(8)), Ok(leaf(8))], ..by(0) }), Err("R-COMMIT-10"));
+}
+
+#[test]
+fn r_commit_11_nobody_joins_a_direct_conversation() {
+    let (_, mut data) = group();
+    data.direct = true;
+    let add = CommitFacts { adds: vec![Ok(leaf(8))], data_after: Some(data.clone()), ..by(0) };
+    let pair: Roster = [(0, leaf(0)), (1, leaf(1))].into();
+    assert_eq!(authorize(&pair, &data, &add).map_err(|r| r.rule), Err("R-COMMIT-11"));
+    let alone: Roster = [(0, leaf(0))].into();
+    assert_eq!(authorize(&alone, &data, &add), Ok(()), "its maker adds the one other account");
+    let two = CommitFacts { adds: vec![Ok(leaf(8)), Ok(leaf(7))], ..add };
+    assert_eq!(authorize(&alone, &data, &two).map_err(|r| r.rule), Err("R-COMMIT-11"));
+}
+
+#[test]
+fn r_commit_12_a_leftover_role_comes_back_by_an_owner_only() {
+    let (roster, mut data) = group();
+    data.roles.insert(account(8), Role::Admin);
+    let add = |sender| CommitFacts { adds: vec![Ok(leaf(8))], data_after: Some(data.clone()), ..by(sender) };
+    assert_eq!(authorize(&roster, &data, &add(1)).map_err(|r| r.rule), Err("R-COMMIT-12"));
+    assert_eq!(authorize(&roster, &data, &add(0)), Ok(()));
+}

@@ -1,0 +1,470 @@
+//! From stored bytes to history: decode, process, judge, merge.
+//!
+//! Each step has a type that only the step before can make: bytes become a `Checked` message (ours, right group,
+//! right kind, right epoch), OpenMLS makes it processed, `authorize` judges a commit, and only then it is merged.
+//! Whatever cannot be used costs nothing but itself: it is counted by class and the cursor moves on.
+
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::sign::wire_hash;
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::envelope::{CommitLink, Envelope};
+use openmls::framing::errors::MessageDecryptionError;
+use openmls::group::{ProcessMessageError, StageCommitError, ValidationError};
+use openmls::prelude::{
+    ContentType, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, QueuedProposal,
+    Sender, StagedCommit,
+};
+use openmls_traits::OpenMlsProvider;
+use tls_codec::DeserializeBytes;
+
+use crate::core::Core;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::commit::{facts, leaver_of};
+use crate::group::loaded::{Live, store_failed};
+use crate::group::policy::{self, Committer};
+use crate::history::MessageRow;
+use crate::input::Delivered;
+use crate::store::mls;
+use crate::store::mls::OverlayError;
+use crate::view::{ContactState, GroupState};
+
+/// How far ahead an epoch may be and still be worth waiting for.
+const EPOCHS_AHEAD: u64 = 64;
+
+/// A message of our group, of the right kind for its subject.
+struct Checked {
+    message: ProtocolMessage,
+    epoch: u64,
+    handshake: bool,
+    hash: [u8; 32],
+}
+
+impl Core {
+    /// One stored message.
+    pub(crate) fn delivered(&mut self, delivered: Delivered) -> Result<()> {
+        match delivered.route.source() {
+            Some(Source::Group(group)) => self.group_delivered(group, delivered),
+            Some(Source::Inbox(device)) => self.inbox_delivered(device, &delivered),
+            _ => Ok(()),
+        }
+    }
+
+    fn group_delivered(&mut self, group: GroupId, delivered: Delivered) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
+            return Ok(());
+        }
+        let handshake = matches!(delivered.route, Route::Handshake(_));
+        let sequence = delivered.sequence;
+        // Behind the cursor only a handshake message can still matter: one that others are parked for.
+        let late = sequence <= row.cursor;
+        if late && !(handshake && row.parked > 0 && sequence > row.handshake) {
+            return Ok(());
+        }
+        match check(&group, &delivered, handshake) {
+            Ok(checked) => {
+                let bytes = delivered.bytes;
+                self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
+            }
+            Err(class) => self.skip(class),
+        }
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.cursor = row.cursor.max(sequence);
+            if handshake {
+                row.handshake = row.handshake.max(sequence);
+            }
+        }
+        self.after_delivery(group)
+    }
+
+    /// A removal of ourselves, or a new epoch that parked messages wait for.
+    fn after_delivery(&mut self, group: GroupId) -> Result<()> {
+        if let Some(state) = self.run.ended.remove(&group) {
+            return self.forget(group, state);
+        }
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        if row.parked == 0 || !self.run.changed.contains(&group) {
+            return Ok(());
+        }
+        self.retry_parked(group)
+    }
+
+    /// Processes what was parked for the epoch that has now begun.
+    fn retry_parked(&mut self, group: GroupId) -> Result<()> {
+        loop {
+            let Some(epoch) = self.state.groups.get(&group).map(|row| row.epoch) else { return Ok(()) };
+            let mut progress = false;
+            for (sequence, bytes) in self.history.parked(&group)? {
+                let Some((handshake, checked)) = unpark(&group, sequence, &bytes) else {
+                    self.unpark(group, sequence, bytes.len());
+                    continue;
+                };
+                if checked.epoch > epoch {
+                    continue;
+                }
+                self.unpark(group, sequence, bytes.len());
+                self.with_live(group, |core, live| core.process(group, live, checked, sequence, Vec::new()))?;
+                if handshake {
+                    progress = true;
+                    break;
+                }
+            }
+            if !progress || self.run.ended.contains_key(&group) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn park(&mut self, group: GroupId, sequence: u64, bytes: Vec<u8>) {
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        let more = row.parked_bytes.saturating_add(bytes.len() as u64);
+        if row.parked as usize >= limit::PARKED_MESSAGES || more > limit::PARKED_BYTES as u64 {
+            return self.skip("limit");
+        }
+        row.parked = row.parked.saturating_add(1);
+        row.parked_bytes = more;
+        self.history.park(group, sequence, bytes);
+    }
+
+    fn unpark(&mut self, group: GroupId, sequence: u64, bytes: usize) {
+        self.history.unpark(group, sequence);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.parked = row.parked.saturating_sub(1);
+            row.parked_bytes = row.parked_bytes.saturating_sub(bytes as u64);
+        }
+    }
+
+    fn process(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        checked: Checked,
+        sequence: u64,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
+        if let Some(own) = self.run.by_hash.get(&checked.hash).copied()
+            && self.own_echo(group, live, own, sequence)?
+        {
+            return Ok(());
+        }
+        let epoch = live.epoch();
+        if checked.epoch < epoch {
+            self.skip("old-epoch");
+            return Ok(());
+        }
+        if checked.epoch > epoch {
+            if self.state.groups.get(&group).is_some_and(|row| row.suspect == Some(epoch)) {
+                self.stuck(group);
+            } else if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
+                self.skip("future-epoch");
+            } else {
+                self.park(group, sequence, bytes);
+            }
+            return Ok(());
+        }
+        let loaded = if checked.handshake { self.give_proposals(group, live)? } else { false };
+        let processed = live.mls.process_message(&self.provider, checked.message);
+        let processed = match processed {
+            Ok(processed) => processed,
+            Err(error) => {
+                self.take_proposals(live, loaded)?;
+                return self.unusable(group, epoch, checked.handshake, error);
+            }
+        };
+        let sender = match processed.sender() {
+            Sender::Member(index) => Some(index.u32()),
+            _ => None,
+        };
+        let aad = processed.aad().to_vec();
+        match processed.into_content() {
+            ProcessedMessageContent::ApplicationMessage(message) => {
+                self.said(group, live, sender, sequence, &message.into_bytes())
+            }
+            ProcessedMessageContent::ProposalMessage(proposal) => {
+                self.take_proposals(live, loaded)?;
+                self.proposed(group, &proposal);
+                Ok(())
+            }
+            ProcessedMessageContent::StagedCommitMessage(staged) => {
+                self.committed(group, live, sender, *staged, sequence, checked.hash, &aad, loaded)
+            }
+            // A settled own message, or a forged claim of one (H6, M23): nobody else reads it either.
+            ProcessedMessageContent::OwnPrivateMessage => self.take_proposals(live, loaded),
+            _ => {
+                self.skip("policy");
+                self.take_proposals(live, loaded)
+            }
+        }
+    }
+
+    /// Lends OpenMLS the proposals of this epoch; whether there were any.
+    fn give_proposals(&mut self, group: GroupId, live: &mut Live) -> Result<bool> {
+        let proposals = self.state.groups.get(&group).map(|row| row.proposals.clone()).unwrap_or_default();
+        self.load_proposals(live, &proposals)?;
+        Ok(!proposals.is_empty())
+    }
+
+    /// Takes them back: a stored proposal would block sending.
+    fn take_proposals(&mut self, live: &mut Live, loaded: bool) -> Result<()> {
+        if loaded {
+            live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
+        }
+        Ok(())
+    }
+
+    /// R-PROP-01: the only proposal kept for others to commit is a leaf's wish to leave.
+    fn proposed(&mut self, group: GroupId, proposal: &QueuedProposal) {
+        let Some(leaver) = leaver_of(proposal) else { return self.skip("policy") };
+        let Ok(bytes) = mls::encode(proposal) else { return self.skip("policy") };
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        let known = row.proposals.iter().any(|bytes| super::commit::leaver(bytes) == Some(leaver));
+        if !known {
+            row.proposals.push(bytes.into());
+        }
+        self.run.touched.insert(group);
+    }
+
+    fn committed(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        sender: Option<u32>,
+        staged: StagedCommit,
+        sequence: u64,
+        hash: [u8; 32],
+        aad: &[u8],
+        loaded: bool,
+    ) -> Result<()> {
+        let committer = sender.map_or(Committer::Outsider, Committer::Member);
+        let facts = facts(live, &staged, committer);
+        if let Err(refused) = policy::authorize(&live.roster, &live.data, &facts) {
+            tracing::info!(rule = refused.rule, group = group.short(), sequence, "commit refused");
+            self.skip("policy");
+            return self.take_proposals(live, loaded);
+        }
+        self.check_link(group, aad);
+        let (roster, data) = (live.roster.clone(), live.data.clone());
+        let leavers = facts
+            .removes
+            .iter()
+            .filter(|(index, proposer)| *proposer == policy::Proposer::Member(*index))
+            .filter_map(|(index, _)| roster.get(index).map(|leaf| leaf.account))
+            .collect();
+        let removed = staged.self_removed();
+        live.mls
+            .merge_staged_commit(&self.provider, staged)
+            .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
+        self.run.leavers.insert(group, leavers);
+        if removed {
+            let leaving = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
+            let state = if leaving { GroupState::Left } else { GroupState::Removed };
+            self.run.ended.insert(group, state);
+            self.removal_line(group, &roster, sender, sequence, leaving);
+            return Ok(());
+        }
+        live.refresh()?;
+        self.epoch_began(group, live, &roster, &data, sender, sequence, hash)
+    }
+
+    /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that
+    /// the broker's log is not the one its sender saw.
+    fn check_link(&mut self, group: GroupId, aad: &[u8]) {
+        let Ok(link) = codec::decode::<CommitLink>(aad) else { return self.skip("link") };
+        if self.state.groups.get(&group).is_some_and(|row| row.link != link) {
+            self.skip("link");
+            let name = self.conversation_name(&group);
+            self.notify(Event::Warning(format!(
+                "a change of '{name}' refers to a log that differs from the broker's: it may have lost messages"
+            )));
+        }
+    }
+
+    fn removal_line(
+        &mut self,
+        group: GroupId,
+        roster: &super::roster::Roster,
+        sender: Option<u32>,
+        sequence: u64,
+        left: bool,
+    ) {
+        let Some(actor) = sender.and_then(|index| roster.get(&index)).cloned() else { return };
+        let own = self.own_id();
+        let row = MessageRow {
+            id: MessageId::of_content(&group, &actor.account, &sequence.to_be_bytes()),
+            account: actor.account,
+            device: actor.device,
+            sender_kind: actor.kind,
+            sent_at: self.run.now,
+            kind: if left { "left" } else { "removed" }.into(),
+            text: String::new(),
+            reply_to: None,
+            hops: 0,
+            subject: Some(own),
+        };
+        let view = Box::new(self.message_view(group, (sequence, 0), &row));
+        self.history.insert(group, (sequence, 0), row);
+        self.notify(Event::Message(view));
+    }
+
+    /// An application message was opened.
+    fn said(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        sender: Option<u32>,
+        sequence: u64,
+        payload: &[u8],
+    ) -> Result<()> {
+        // A11: who sent it is the leaf, never the payload.
+        let Some(leaf) = sender.and_then(|index| live.roster.get(&index)) else {
+            self.skip("credential");
+            return Ok(());
+        };
+        let Ok(content) = codec::decode::<Content>(payload) else {
+            self.skip("content");
+            return Ok(());
+        };
+        if content.text.len() > limit::TEXT_BYTES || content.kind.len() > 64 {
+            self.skip("limit");
+            return Ok(());
+        }
+        let id = MessageId::of_content(&group, &leaf.account, payload);
+        if self.history.seen(&group, &id)?.is_some() {
+            self.skip("repeat");
+            return Ok(());
+        }
+        self.history.mark_seen(group, id, sequence);
+        let row = MessageRow {
+            id,
+            account: leaf.account,
+            device: leaf.device,
+            sender_kind: leaf.kind,
+            sent_at: content.sent_at,
+            kind: content.kind,
+            text: content.text,
+            reply_to: content.reply_to,
+            hops: content.hops,
+            subject: None,
+        };
+        self.run.received = self.run.received.saturating_add(1);
+        if row.kind == content::CONTACT_ACCEPTED {
+            let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
+            if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {
+                self.set_contact(&row.account, ContactState::Accepted);
+            }
+            return Ok(());
+        }
+        let view = Box::new(self.message_view(group, (sequence, 0), &row));
+        self.history.insert(group, (sequence, 0), row);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.unread = row.unread.saturating_add(1);
+        }
+        self.notify(Event::Message(view));
+        Ok(())
+    }
+
+    /// What OpenMLS could not use, by class. Only a failing store ends the batch.
+    fn unusable(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        handshake: bool,
+        error: ProcessMessageError<OverlayError>,
+    ) -> Result<()> {
+        let class = match error {
+            ProcessMessageError::StorageError(error) => return Err(store_failed(error)),
+            ProcessMessageError::LibraryError(error) => {
+                tracing::warn!(%error, "OpenMLS failed on a message");
+                "library"
+            }
+            ProcessMessageError::IncompatibleWireFormat => "wire-format",
+            ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(error)) => match error {
+                MessageDecryptionError::SecretTreeError(error) => ratchet_class(&format!("{error:?}")),
+                _ => "decrypt",
+            },
+            ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(_)) if handshake => {
+                self.suspect(group, epoch);
+                "key-package"
+            }
+            ProcessMessageError::ValidationError(_) => "signature",
+            ProcessMessageError::InvalidCommit(StageCommitError::LibraryError(_)) => "library",
+            ProcessMessageError::InvalidCommit(_) => {
+                self.suspect(group, epoch);
+                "commit"
+            }
+            _ => "policy",
+        };
+        self.skip(class);
+        Ok(())
+    }
+
+    /// An authenticated commit could not be applied here. If others go on without us, we are stuck.
+    fn suspect(&mut self, group: GroupId, epoch: u64) {
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.suspect = Some(epoch);
+        }
+    }
+
+    fn stuck(&mut self, group: GroupId) {
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.state = GroupState::Stuck;
+        }
+        let error = ErrorKind::Refused
+            .because("this device cannot follow the group any more")
+            .hint("ask an admin to remove this account and add it again");
+        self.drop_intents(group, &error);
+        self.drop_outbox(group);
+        self.run.changed.insert(group);
+        let name = self.conversation_name(&group);
+        self.notify(Event::Warning(format!(
+            "'{name}' cannot be followed any more: ask an admin to remove this account and add it again"
+        )));
+    }
+}
+
+/// OpenMLS does not export the type of its ratchet errors, only their names.
+fn ratchet_class(name: &str) -> &'static str {
+    match name {
+        "SecretReuseError" => "replay",
+        "TooDistantInThePast" => "gap",
+        "TooDistantInTheFuture" => "limit",
+        _ => "decrypt",
+    }
+}
+
+/// Everything that can be said about bytes without keys.
+fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Checked, &'static str> {
+    // Before parsing: nobody makes us look into more than was agreed (M05).
+    if delivered.bytes.len() > limit::MESSAGE_BYTES {
+        return Err("too-large");
+    }
+    let Ok(Envelope::Message(bytes)) = codec::decode(&delivered.bytes) else { return Err("parse") };
+    let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| "parse")?;
+    let message: ProtocolMessage = match message.extract() {
+        MlsMessageBodyIn::PrivateMessage(message) => message.into(),
+        // Handshakes are encrypted here; a readable one (M35) can only be an external commit, which no client of
+        // this version makes.
+        _ => return Err("wire-format"),
+    };
+    if message.group_id().as_slice() != group.as_bytes() {
+        return Err("wrong-group");
+    }
+    if (message.content_type() != ContentType::Application) != handshake {
+        return Err("wrong-subject");
+    }
+    let hash = wire_hash(&delivered.bytes);
+    Ok(Checked { epoch: message.epoch().as_u64(), message, handshake, hash })
+}
+
+/// A parked message: only application and handshake messages of the group were ever parked.
+fn unpark(group: &GroupId, sequence: u64, bytes: &[u8]) -> Option<(bool, Checked)> {
+    [false, true].into_iter().find_map(|handshake| {
+        let route = if handshake { Route::Handshake(*group) } else { Route::Application(*group) };
+        let delivered = Delivered { route, sequence, bytes: bytes.to_vec() };
+        check(group, &delivered, handshake).ok().map(|checked| (handshake, checked))
+    })
+}

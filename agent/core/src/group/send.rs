@@ -1,0 +1,193 @@
+//! From text to a sealed application message, and to its place in history.
+
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, MessageId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::sign::wire_hash;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::envelope::Envelope;
+use openmls_basic_credential::SignatureKeyPair;
+
+use crate::command::Target;
+use crate::core::Core;
+use crate::errand::Goal;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::history::MessageRow;
+use crate::input::Ticket;
+use crate::reply::Reply;
+use crate::state::{OutboxKind, OutboxRow, Seal};
+use crate::view::{MessageState, Trust};
+
+impl Core {
+    pub(crate) fn send(
+        &mut self,
+        ticket: Ticket,
+        target: Target,
+        text: String,
+        reply_to: Option<MessageId>,
+    ) -> Result<Option<Reply>> {
+        self.identity()?;
+        check_text_size(&text)?;
+        if let Target::Account(handle) = &target {
+            let account = self.account_of(handle);
+            if account == Some(self.own_id()) {
+                return Err(ErrorKind::Misuse.because("one does not send messages to oneself"));
+            }
+            if let Some(account) = account
+                && self.state.accounts.get(&account).is_some_and(|row| row.trust == Trust::Changed)
+            {
+                return Err(ErrorKind::Trust
+                    .because(format!("@{handle} is another account now than when it was first seen"))
+                    .hint("ask the person over another channel what happened"));
+            }
+            let direct = account.and_then(|account| self.direct_with(&account));
+            let invite = account.and_then(|account| self.direct_invite_of(&account));
+            match (direct, invite, account) {
+                (Some(_), _, _) => {}
+                (None, Some(group), Some(account)) => self.accept_direct(group, account)?,
+                _ => {
+                    self.begin_errand(Some(ticket), Goal::Say { text, reply_to }, vec![handle.clone()])?;
+                    return Ok(None);
+                }
+            }
+        }
+        let group = self.resolve(&target)?;
+        self.must_be_active(group)?;
+        let row = self.enqueue_text(group, text, reply_to)?;
+        if self.run.connected {
+            self.run.sends.insert(row, ticket);
+            return Ok(None);
+        }
+        self.queued_reply(row).map(Some)
+    }
+
+    /// A message's payload, with fresh salt unless one is given.
+    pub(crate) fn content(
+        &self,
+        kind: &str,
+        text: String,
+        reply_to: Option<MessageId>,
+        bot: Option<([u8; 16], u8)>,
+    ) -> Content {
+        let (salt, hops) = bot.unwrap_or_else(|| (self.provider.bytes(), 0));
+        Content { salt, sent_at: self.run.now, reply_to, hops, kind: kind.into(), text }
+    }
+
+    pub(crate) fn enqueue_text(
+        &mut self,
+        group: GroupId,
+        text: String,
+        reply_to: Option<MessageId>,
+    ) -> Result<u64> {
+        check_text_size(&text)?;
+        let content = self.content(content::TEXT, text, reply_to, None);
+        self.enqueue_message(group, &content)
+    }
+
+    pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
+        if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+            return Err(ErrorKind::Limit
+                .because("too many messages wait for the broker")
+                .hint("run: cipher-chat sync"));
+        }
+        let content = codec::encode(content);
+        let id = MessageId::of_content(&group, &self.own_id(), &content);
+        Ok(self.enqueue(OutboxRow {
+            group,
+            kind: OutboxKind::Message { content, id },
+            seal: None,
+            attempts: 0,
+            retry_at: Timestamp::default(),
+        }))
+    }
+
+    /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
+    pub(crate) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
+        let message = live
+            .mls
+            .create_message(&self.provider, signer, content)
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be sealed: {error}")))?
+            .to_bytes()
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
+        let bytes = codec::encode(&Envelope::Message(message));
+        let seal = Seal {
+            epoch: live.epoch(),
+            hash: wire_hash(&bytes),
+            bytes,
+            publish_id: PublishId::from_bytes(self.provider.bytes()),
+            fence: None,
+            stored_at: None,
+            doubtful: false,
+        };
+        self.reseal(id, Some(seal));
+        Ok(())
+    }
+
+    /// An own message has its place in the log: history, news, reply.
+    pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
+        let ticket = self.run.sends.remove(&id);
+        let Some(row) = self.dequeue(id) else { return Ok(()) };
+        let OutboxKind::Message { content: payload, id: message } = row.kind else { return Ok(()) };
+        let content: Content = codec::decode(&payload)
+            .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
+        let group = row.group;
+        let identity = self.identity()?;
+        let stored = MessageRow {
+            id: message,
+            account: identity.account,
+            device: identity.device,
+            sender_kind: identity.kind,
+            sent_at: content.sent_at,
+            kind: content.kind,
+            text: content.text,
+            reply_to: content.reply_to,
+            hops: content.hops,
+            subject: None,
+        };
+        if self.history.seen(&group, &message)?.is_none() {
+            self.history.mark_seen(group, message, sequence);
+            let view = self.message_view(group, (sequence, 0), &stored);
+            if stored.kind == content::CONTACT_ACCEPTED {
+                return Ok(());
+            }
+            self.history.insert(group, (sequence, 0), stored);
+            self.notify(Event::State { group, id: message, state: MessageState::Sent });
+            self.notify(Event::Message(Box::new(view.clone())));
+            if let Some(ticket) = ticket {
+                self.reply(ticket, Ok(Reply::Message(Box::new(view))));
+            }
+        } else if let Some(ticket) = ticket {
+            let view = self.message_view(group, (sequence, 0), &stored);
+            self.reply(ticket, Ok(Reply::Message(Box::new(view))));
+        }
+        Ok(())
+    }
+
+    /// The reply to a `send` whose message waits.
+    pub(crate) fn queued_reply(&self, row: u64) -> Result<Reply> {
+        self.outbox_view(row)
+            .map(|view| Reply::Message(Box::new(view)))
+            .ok_or_else(|| ErrorKind::Bug.because("a queued message is gone"))
+    }
+}
+
+fn check_text_size(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(ErrorKind::Misuse.because("there is nothing to send: the text is empty"));
+    }
+    if text.len() > limit::TEXT_BYTES {
+        return Err(ErrorKind::Limit
+            .because(format!(
+                "a message has at most {} bytes; this one has {}",
+                limit::TEXT_BYTES,
+                text.len()
+            ))
+            .hint("split it, or send it as a file by other means"));
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! Rows as people see them, and targets as people name them.
+
+use std::collections::BTreeMap;
+
+use cipher_broker::id::GroupId;
+
+use crate::command::Target;
+use crate::core::Core;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::history::{MessageRow, Place};
+use crate::reply::Reply;
+use crate::state::OutboxKind;
+use crate::view::{GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView};
+
+impl Core {
+    /// The conversation a person means. R-NAME-01: a name that fits two groups is refused, never guessed.
+    pub(crate) fn resolve(&self, target: &Target) -> Result<GroupId> {
+        self.identity()?;
+        let known = |group: &GroupId| {
+            self.state.groups.get(group).is_some() || self.state.invites.get(group).is_some()
+        };
+        match target {
+            Target::Group(group) if known(group) => Ok(*group),
+            Target::Group(group) => Err(not_found(&group.to_string())),
+            Target::Account(handle) => {
+                let direct = self.account_of(handle).and_then(|account| {
+                    self.direct_with(&account)
+                        .or_else(|| self.direct_invite_of(&account))
+                        .or_else(|| self.past_direct_with(&account))
+                });
+                direct.ok_or_else(|| {
+                    ErrorKind::NotFound
+                        .because(format!("there is no conversation with @{handle} yet"))
+                        .hint(format!("start one with: cipher-chat send @{handle} TEXT"))
+                })
+            }
+            Target::Name(name) => self.by_name(name),
+        }
+    }
+
+    fn by_name(&self, name: &str) -> Result<GroupId> {
+        let groups = self.state.groups.iter().filter(|(_, row)| !row.direct && row.name == *name);
+        let (current, past): (Vec<_>, Vec<_>) =
+            groups.partition(|(_, row)| !matches!(row.state, GroupState::Left | GroupState::Removed));
+        let invited = self.state.invites.iter().filter(|(_, invite)| {
+            invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
+        });
+        let mut found: Vec<GroupId> =
+            current.into_iter().map(|(group, _)| *group).chain(invited.map(|(group, _)| *group)).collect();
+        if found.is_empty() {
+            found = past.into_iter().map(|(group, _)| *group).collect();
+        }
+        match found.as_slice() {
+            [group] => Ok(*group),
+            [] => Err(not_found(name)),
+            several => Err(ErrorKind::Misuse
+                .because(format!("{} groups are named '{name}'", several.len()))
+                .hint("name it by its id, as shown by: cipher-chat group list")),
+        }
+    }
+
+    fn past_direct_with(&self, account: &cipher_broker::id::AccountId) -> Option<GroupId> {
+        self.state
+            .groups
+            .iter()
+            .find(|(_, row)| row.direct && row.peer == Some(*account))
+            .map(|(group, _)| *group)
+    }
+
+    /// Whether we are in a group, as far as we know.
+    pub(crate) fn is_member(&self, group: &GroupId) -> bool {
+        self.state.groups.get(group).is_some_and(|row| {
+            matches!(row.state, GroupState::Active | GroupState::Leaving | GroupState::Stuck)
+        })
+    }
+
+    pub(crate) fn group_reply(&mut self, group: GroupId) -> Result<Reply> {
+        Ok(Reply::Group(Box::new(self.group_view(group)?)))
+    }
+
+    pub(crate) fn group_show(&mut self, target: &Target) -> Result<Reply> {
+        let group = self.resolve(target)?;
+        self.group_reply(group)
+    }
+
+    pub(crate) fn group_list(&mut self) -> Result<Reply> {
+        self.identity()?;
+        let mut ids = self.state.groups.keys();
+        ids.extend(
+            self.state.invites.iter().filter(|(_, invite)| invite.known.is_some()).map(|(group, _)| *group),
+        );
+        ids.sort();
+        ids.dedup();
+        let mut views = Vec::new();
+        for group in ids {
+            views.push(self.group_view(group)?);
+        }
+        Ok(Reply::Groups(views))
+    }
+
+    pub(crate) fn group_view(&mut self, group: GroupId) -> Result<GroupView> {
+        if let Some(view) = self.invite_view(&group) {
+            return Ok(view);
+        }
+        let row = self.state.groups.get(&group).ok_or_else(|| not_found(&group.to_string()))?.clone();
+        let mut view = GroupView {
+            id: group,
+            name: self.conversation_name(&group),
+            epoch: row.epoch,
+            members: Vec::new(),
+            direct: row.direct,
+            unread: row.unread,
+            state: row.state,
+            invited_by: None,
+            suite: row.suite,
+            authenticator: String::new(),
+        };
+        if self.is_member(&group) {
+            self.with_live(group, |core, live| {
+                view.members = core.members(live);
+                let code = live.mls.epoch_authenticator().as_slice();
+                view.authenticator = code.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+                Ok(())
+            })?;
+        }
+        Ok(view)
+    }
+
+    fn members(&self, live: &super::Live) -> Vec<MemberView> {
+        let mut members: BTreeMap<_, MemberView> = BTreeMap::new();
+        for leaf in live.roster.values() {
+            let member = members.entry(leaf.account).or_insert_with(|| MemberView {
+                handle: self.handle_of(&leaf.account),
+                account_id: leaf.account,
+                role: live.data.role_of(&leaf.account),
+                kind: leaf.kind,
+                devices: 0,
+                owner: leaf.owner.as_ref().map(|owner| self.handle_of(owner)),
+            });
+            member.devices = member.devices.saturating_add(1);
+        }
+        let mut members: Vec<MemberView> = members.into_values().collect();
+        members.sort_by(|a, b| b.role.cmp(&a.role).then_with(|| a.handle.cmp(&b.handle)));
+        members
+    }
+
+    fn invite_view(&self, group: &GroupId) -> Option<GroupView> {
+        let invite = self.state.invites.get(group)?;
+        let known = invite.known.as_ref()?;
+        let inviter = self.handle_of(&known.inviter);
+        let members = known.members.iter().map(|(account, role, kind, devices)| MemberView {
+            handle: self.handle_of(account),
+            account_id: *account,
+            role: *role,
+            kind: *kind,
+            devices: *devices as usize,
+            owner: None,
+        });
+        Some(GroupView {
+            id: *group,
+            name: if known.direct { format!("@{inviter}") } else { known.name.clone() },
+            epoch: invite.epoch,
+            members: members.collect(),
+            direct: known.direct,
+            unread: 0,
+            state: GroupState::Invited,
+            invited_by: inviter.parse().ok(),
+            suite: known.suite,
+            authenticator: String::new(),
+        })
+    }
+
+    /// The name people see: the group's, or the other's handle.
+    pub(crate) fn conversation_name(&self, group: &GroupId) -> String {
+        match self.state.groups.get(group) {
+            Some(row) if row.direct => {
+                row.peer.map_or_else(|| "@?".to_owned(), |peer| format!("@{}", self.handle_of(&peer)))
+            }
+            Some(row) => row.name.clone(),
+            None => String::new(),
+        }
+    }
+
+    /// A stored message as people see it.
+    pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
+        let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
+        MessageView {
+            id: row.id,
+            group,
+            seq: Some(place.0),
+            from: SenderView {
+                handle: self.handle_of(&row.account),
+                account_id: row.account,
+                device_id: row.device,
+                kind: row.sender_kind,
+            },
+            sent_at: row.sent_at,
+            kind: row.kind.clone(),
+            text: self.sentence(row),
+            state: if own { MessageState::Sent } else { MessageState::Received },
+            reply_to: row.reply_to,
+            hops: row.hops,
+        }
+    }
+
+    /// System lines are stored as facts and become sentences when they are shown, when handles are known.
+    fn sentence(&self, row: &MessageRow) -> String {
+        let Some(subject) = &row.subject else { return row.text.clone() };
+        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(subject));
+        match row.kind.as_str() {
+            "joined" if actor == subject => format!("@{subject} joined"),
+            "joined" => format!("@{actor} added @{subject}"),
+            "removed" => format!("@{actor} removed @{subject}"),
+            "left" => format!("@{subject} left"),
+            "renamed" => format!("@{actor} renamed the group to '{}'", row.text),
+            "role" => format!("@{actor} made @{subject} {}", row.text),
+            _ => row.text.clone(),
+        }
+    }
+
+    /// An own message that is not in the log yet.
+    pub(crate) fn outbox_view(&self, id: u64) -> Option<MessageView> {
+        let row = self.state.outbox.get(&id)?;
+        let OutboxKind::Message { content, id } = &row.kind else { return None };
+        let content: cipher_broker::wire::content::Content = cipher_broker::codec::decode(content).ok()?;
+        let own = self.state.identity.as_ref()?;
+        let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
+        Some(MessageView {
+            id: *id,
+            group: row.group,
+            seq: None,
+            from: SenderView {
+                handle: self.handle_of(&own.account),
+                account_id: own.account,
+                device_id: own.device,
+                kind: own.kind,
+            },
+            sent_at: content.sent_at,
+            kind: content.kind,
+            text: content.text,
+            state: if stored.is_some() { MessageState::Sent } else { MessageState::Queued },
+            reply_to: content.reply_to,
+            hops: content.hops,
+        })
+    }
+
+    pub(crate) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
+        let group = self.resolve(target)?;
+        if self.state.groups.get(&group).is_none() {
+            return Err(ErrorKind::Refused
+                .because("this is an invitation that was not accepted yet")
+                .hint(format!("accept it with: cipher-chat group accept {group}")));
+        }
+        let limit = last.unwrap_or(usize::MAX);
+        let rows = self.history.last(&group, limit)?;
+        let mut views: Vec<MessageView> = rows
+            .iter()
+            .filter(|(_, row)| row.kind != cipher_broker::wire::content::CONTACT_ACCEPTED)
+            .map(|(place, row)| self.message_view(group, *place, row))
+            .collect();
+        let waiting = self.run.by_group.get(&group).cloned().unwrap_or_default();
+        let waiting = waiting.into_iter().filter_map(|id| self.outbox_view(id));
+        views.extend(waiting.filter(|view| view.kind != cipher_broker::wire::content::CONTACT_ACCEPTED));
+        let skip = views.len().saturating_sub(limit);
+        views.drain(..skip.min(views.len()));
+        if mark
+            && self.state.groups.get(&group).is_some_and(|row| row.unread > 0)
+            && let Some(row) = self.state.groups.get_mut(&group)
+        {
+            row.unread = 0;
+        }
+        Ok(Reply::Messages(views))
+    }
+
+    pub(crate) fn status(&self) -> Reply {
+        let groups = self.state.groups.iter().filter(|(group, _)| self.is_member(group)).count();
+        Reply::Status(Box::new(StatusView {
+            registered: self.registered(),
+            groups,
+            invitations: self.state.invites.len(),
+            outbox: self.state.outbox.len(),
+            questions: self.run.questions.len(),
+            key_packages: self.state.meta.stock,
+            skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
+            clock_skew_ms: self.state.meta.clock_skew_ms,
+            schema: crate::store::table::SCHEMA,
+        }))
+    }
+}
+
+pub(crate) fn not_found(name: &str) -> CoreError {
+    ErrorKind::NotFound
+        .because(format!("there is no group '{name}' here"))
+        .hint("see what there is with: cipher-chat group list")
+}

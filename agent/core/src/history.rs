@@ -1,0 +1,245 @@
+//! Readable messages, what was seen already, and what came too early.
+
+use std::collections::BTreeMap;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
+use redb::{ReadOnlyTable, ReadableDatabase, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::error::Result;
+use crate::state::BotRow;
+use crate::store::{Store, storage, table};
+
+/// A stored message or system line. The conversation and the sequence are its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessageRow {
+    #[serde(rename = "i")]
+    pub id: MessageId,
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    #[serde(rename = "b")]
+    pub sender_kind: Kind,
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    #[serde(rename = "k")]
+    pub kind: String,
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    #[serde(rename = "h", default)]
+    pub hops: u8,
+    /// Whom a system line is about.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<AccountId>,
+}
+
+/// Where a message stands: stream sequence, and place among several lines of one commit.
+pub(crate) type Place = (u64, u16);
+
+type SeenTable = ReadOnlyTable<(&'static [u8; 16], &'static [u8; 16]), u64>;
+
+/// History with the writes of the running batch in front.
+pub(crate) struct History {
+    store: Store,
+    messages: BTreeMap<(GroupId, u64, u16), MessageRow>,
+    seen: BTreeMap<(GroupId, MessageId), u64>,
+    parked: BTreeMap<(GroupId, u64), Option<Vec<u8>>>,
+    bots: BTreeMap<(String, GroupId), BotRow>,
+    /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
+    seen_table: Option<SeenTable>,
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History").field("pending", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
+impl History {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            messages: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            bots: BTreeMap::new(),
+            seen_table: None,
+        }
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.messages.is_empty() && self.seen.is_empty() && self.parked.is_empty() && self.bots.is_empty()
+    }
+
+    pub(crate) fn discard(&mut self) {
+        self.messages.clear();
+        self.seen.clear();
+        self.parked.clear();
+        self.bots.clear();
+        self.seen_table = None;
+    }
+
+    pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
+        if !self.messages.is_empty() {
+            let mut messages = txn.open_table(table::MESSAGES).map_err(storage)?;
+            for ((group, sequence, place), row) in &self.messages {
+                messages
+                    .insert((group.as_bytes(), *sequence, *place), codec::encode(row).as_slice())
+                    .map_err(storage)?;
+            }
+        }
+        if !self.seen.is_empty() {
+            let mut seen = txn.open_table(table::SEEN).map_err(storage)?;
+            for ((group, id), sequence) in &self.seen {
+                seen.insert((group.as_bytes(), id.as_bytes()), sequence).map_err(storage)?;
+            }
+        }
+        if !self.parked.is_empty() {
+            let mut parked = txn.open_table(table::PARKED).map_err(storage)?;
+            for ((group, sequence), bytes) in &self.parked {
+                let key = (group.as_bytes(), *sequence);
+                match bytes {
+                    Some(bytes) => parked.insert(key, bytes.as_slice()),
+                    None => parked.remove(key),
+                }
+                .map_err(storage)?;
+            }
+        }
+        if !self.bots.is_empty() {
+            let mut bots = txn.open_table(table::BOTS).map_err(storage)?;
+            for ((bot, group), row) in &self.bots {
+                bots.insert(bot_key(bot, group).as_slice(), codec::encode(row).as_slice())
+                    .map_err(storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flushed(&mut self) {
+        self.discard();
+    }
+
+    /// Stores a message at its place in the log.
+    pub(crate) fn insert(&mut self, group: GroupId, place: Place, row: MessageRow) {
+        self.messages.insert((group, place.0, place.1), row);
+    }
+
+    /// The place at which this message was shown, if it was.
+    pub(crate) fn seen(&mut self, group: &GroupId, id: &MessageId) -> Result<Option<u64>> {
+        if let Some(sequence) = self.seen.get(&(*group, *id)) {
+            return Ok(Some(*sequence));
+        }
+        if self.seen_table.is_none() {
+            let read = self.store.db().begin_read().map_err(storage)?;
+            self.seen_table = Some(read.open_table(table::SEEN).map_err(storage)?);
+        }
+        let Some(seen) = &self.seen_table else { return Ok(None) };
+        Ok(seen.get((group.as_bytes(), id.as_bytes())).map_err(storage)?.map(|row| row.value()))
+    }
+
+    pub(crate) fn mark_seen(&mut self, group: GroupId, id: MessageId, sequence: u64) {
+        self.seen.insert((group, id), sequence);
+    }
+
+    /// Messages after a place, oldest first, at most `limit`.
+    pub(crate) fn after(
+        &self,
+        group: &GroupId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(Place, MessageRow)>> {
+        let from = (group.as_bytes(), after.saturating_add(1), 0);
+        let mut found = BTreeMap::new();
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
+        for row in messages.range(from..=(group.as_bytes(), u64::MAX, u16::MAX)).map_err(storage)?.take(limit)
+        {
+            let (key, value) = row.map_err(storage)?;
+            let (_, sequence, place) = key.value();
+            if let Ok(message) = codec::decode(value.value()) {
+                found.insert((sequence, place), message);
+            }
+        }
+        self.add_pending(group, after, &mut found);
+        Ok(found.into_iter().take(limit).collect())
+    }
+
+    /// The latest messages, oldest first.
+    pub(crate) fn last(&self, group: &GroupId, limit: usize) -> Result<Vec<(Place, MessageRow)>> {
+        let mut found = BTreeMap::new();
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
+        let range = (group.as_bytes(), 0, 0)..=(group.as_bytes(), u64::MAX, u16::MAX);
+        for row in messages.range(range).map_err(storage)?.rev().take(limit) {
+            let (key, value) = row.map_err(storage)?;
+            let (_, sequence, place) = key.value();
+            if let Ok(message) = codec::decode(value.value()) {
+                found.insert((sequence, place), message);
+            }
+        }
+        self.add_pending(group, 0, &mut found);
+        let skip = found.len().saturating_sub(limit);
+        Ok(found.into_iter().skip(skip).collect())
+    }
+
+    fn add_pending(&self, group: &GroupId, after: u64, found: &mut BTreeMap<Place, MessageRow>) {
+        let from = (*group, after.saturating_add(1), 0);
+        for ((_, sequence, place), row) in self.messages.range(from..=(*group, u64::MAX, u16::MAX)) {
+            found.insert((*sequence, *place), row.clone());
+        }
+    }
+
+    /// Keeps a message whose epoch has not begun here.
+    pub(crate) fn park(&mut self, group: GroupId, sequence: u64, bytes: Vec<u8>) {
+        self.parked.insert((group, sequence), Some(bytes));
+    }
+
+    pub(crate) fn unpark(&mut self, group: GroupId, sequence: u64) {
+        self.parked.insert((group, sequence), None);
+    }
+
+    /// What is parked for a group, in stream order.
+    pub(crate) fn parked(&self, group: &GroupId) -> Result<BTreeMap<u64, Vec<u8>>> {
+        let mut found = BTreeMap::new();
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let parked = read.open_table(table::PARKED).map_err(storage)?;
+        for row in parked.range((group.as_bytes(), 0)..=(group.as_bytes(), u64::MAX)).map_err(storage)? {
+            let (key, value) = row.map_err(storage)?;
+            found.insert(key.value().1, value.value().to_vec());
+        }
+        for ((_, sequence), bytes) in self.parked.range((*group, 0)..=(*group, u64::MAX)) {
+            match bytes {
+                Some(bytes) => found.insert(*sequence, bytes.clone()),
+                None => found.remove(sequence),
+            };
+        }
+        Ok(found)
+    }
+
+    /// A bot's place and memory in a conversation.
+    pub(crate) fn bot(&self, bot: &str, group: &GroupId) -> Result<Option<BotRow>> {
+        if let Some(row) = self.bots.get(&(bot.to_owned(), *group)) {
+            return Ok(Some(row.clone()));
+        }
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let bots = read.open_table(table::BOTS).map_err(storage)?;
+        let row = bots.get(bot_key(bot, group).as_slice()).map_err(storage)?;
+        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+    }
+
+    pub(crate) fn set_bot(&mut self, bot: &str, group: GroupId, cursor: u64, memory: Option<Vec<u8>>) {
+        let row = BotRow { cursor, memory: memory.map(ByteBuf::from) };
+        self.bots.insert((bot.to_owned(), group), row);
+    }
+}
+
+fn bot_key(bot: &str, group: &GroupId) -> Vec<u8> {
+    [group.as_bytes().as_slice(), bot.as_bytes()].concat()
+}

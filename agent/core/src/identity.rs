@@ -1,0 +1,318 @@
+//! The own account and device: making, registering, showing, and owning bots.
+
+use std::time::Duration;
+
+use bip39::Mnemonic;
+use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
+use cipher_broker::codec;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
+use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
+use cipher_broker::subject::Source;
+use cipher_broker::wire::registry::{
+    Claim, CreateAccount, Operation, Presence, Profile, SignedProfile, Statement,
+};
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_traits::types::SignatureScheme;
+
+use crate::command::BotOwnership;
+use crate::core::Core;
+use crate::error::{ErrorKind, Result};
+use crate::input::Ticket;
+use crate::question::Purpose as Why;
+use crate::reply::Reply;
+use crate::state::IdentityRow;
+use crate::view::{AccountView, DeviceView};
+
+/// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
+const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
+
+impl Core {
+    /// The own identity, or what to do to get one.
+    pub(crate) fn identity(&self) -> Result<&IdentityRow> {
+        match &self.state.identity {
+            Some(identity) if identity.registered => Ok(identity),
+            _ => Err(ErrorKind::Misuse
+                .because("this profile has no account yet")
+                .hint("make one with: cipher-chat register HANDLE")),
+        }
+    }
+
+    pub(crate) fn registered(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|identity| identity.registered)
+    }
+
+    /// The own inbox.
+    pub(crate) fn inbox(&self) -> Source {
+        let device = self.state.identity.as_ref().map_or(DeviceId::from_bytes([0; 16]), |own| own.device);
+        Source::Inbox(device)
+    }
+
+    /// Own account id; all zeros before registration.
+    pub(crate) fn own_id(&self) -> AccountId {
+        self.state.identity.as_ref().map_or(AccountId::from_bytes([0; 32]), |own| own.account)
+    }
+
+    /// Signs for OpenMLS with the device key.
+    pub(crate) fn signer(&self) -> Result<SignatureKeyPair> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(SignatureKeyPair::from_raw(
+            SignatureScheme::ED25519,
+            identity.device_seed.to_vec(),
+            key.verifying_key().to_bytes().to_vec(),
+        ))
+    }
+
+    /// The own credential for MLS leaves.
+    pub(crate) fn credential(&self) -> Result<CredentialWithKey> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(CredentialWithKey {
+            credential: Credential::new(CredentialType::Other(CREDENTIAL_TYPE), identity.certificate.clone()),
+            signature_key: key.verifying_key().to_bytes().to_vec().into(),
+        })
+    }
+
+    /// Makes keys, once: a second call gives the same, so that a lost reply of the registry costs nothing.
+    fn make_identity(&mut self, kind: Kind, owner: Option<Owner>) -> IdentityRow {
+        if let Some(known) = &self.state.identity
+            && known.kind == kind
+            && known.owner == owner
+        {
+            return known.clone();
+        }
+        let account_seed: [u8; 32] = self.provider.bytes();
+        let device_seed: [u8; 32] = self.provider.bytes();
+        let account_key = SigningKey::from_bytes(&account_seed);
+        let account = AccountId::of_key(&account_key.verifying_key().to_bytes());
+        let body = CertificateBody {
+            account,
+            account_key: account_key.verifying_key().to_bytes(),
+            device: DeviceId::from_bytes(self.provider.bytes()),
+            device_key: SigningKey::from_bytes(&device_seed).verifying_key().to_bytes(),
+            kind,
+            owner: owner.clone(),
+            not_before: self.run.now.minus(limit::CLOCK_SKEW),
+            not_after: self.run.now.plus(CERTIFICATE_LIFETIME),
+            serial: 1,
+        };
+        let identity = IdentityRow {
+            handle: None,
+            account_seed,
+            device_seed,
+            account,
+            device: body.device,
+            kind,
+            owner,
+            certificate: DeviceCertificate::sign(&body, &account_key).to_bytes(),
+            created_at: self.run.now,
+            registered: false,
+            profile: Profile {
+                account,
+                name: String::new(),
+                status: String::new(),
+                presence: Presence::Available,
+                version: 1,
+            },
+        };
+        self.set_identity(identity.clone());
+        identity
+    }
+
+    fn set_identity(&mut self, identity: IdentityRow) {
+        self.state.identity = Some(identity);
+        self.state.identity_dirty = true;
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        ticket: Ticket,
+        handle: Handle,
+        name: String,
+        bot: Option<BotOwnership>,
+    ) -> Result<Option<Reply>> {
+        if self.registered() {
+            let own = self.own_account()?.handle;
+            return Err(ErrorKind::Misuse
+                .because(format!("this profile already has the account @{own}"))
+                .hint("choose another profile with --profile NAME"));
+        }
+        check_text("a display name", &name, limit::DISPLAY_NAME_CHARS)?;
+        let kind = if bot.is_some() { Kind::Bot } else { Kind::Person };
+        let mut identity = self.make_identity(kind, bot.as_ref().map(|bot| bot.owner.clone()));
+        let mut certificate: DeviceCertificate = decode_own(&identity.certificate)?;
+        if let Some(bot) = &bot {
+            let signature = bot.signature.as_slice().try_into();
+            let signature = signature
+                .map_err(|_| ErrorKind::Trust.because("the owner's signature is not 64 bytes long"))?;
+            certificate = certificate.countersigned(signature);
+            self.pin_owner(bot);
+        }
+        if certificate.verify().is_err() {
+            return Err(ErrorKind::Trust
+                .because("the owner's signature is not for this bot")
+                .hint("let the owner's profile sign again"));
+        }
+        identity.certificate = certificate.to_bytes();
+        identity.handle = Some(handle.clone());
+        identity.profile.name = name;
+        let account_key = SigningKey::from_bytes(&identity.account_seed);
+        let statement = Statement {
+            account: identity.account,
+            sequence: 0,
+            previous: [0; 32],
+            at: self.run.now,
+            claim: Claim::Create { handle, certificate: wire_hash(&identity.certificate) },
+        };
+        let request = CreateAccount {
+            statement: Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement)),
+            certificate,
+            profile: signed_profile(&identity),
+        };
+        self.set_identity(identity);
+        self.ask(Operation::CreateAccount(Box::new(request)), Why::Register, Some(ticket));
+        Ok(None)
+    }
+
+    /// The registry has the account now.
+    pub(crate) fn registration_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
+        identity.registered = true;
+        let phrase = match identity.kind {
+            Kind::Person => Some(
+                Mnemonic::from_entropy(&identity.account_seed)
+                    .map_err(|_| ErrorKind::Bug.because("a recovery phrase could not be made"))?
+                    .to_string(),
+            ),
+            Kind::Bot => None,
+        };
+        self.set_identity(identity);
+        self.publish_key_packages(limit::KEY_PACKAGE_STOCK, true)?;
+        let inbox = self.inbox();
+        self.follow(inbox);
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Registered { account, phrase }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
+        if self.registered() {
+            return Err(ErrorKind::Misuse.because("this profile already has an account"));
+        }
+        let identity = self.make_identity(Kind::Bot, Some(owner));
+        Ok(Reply::BotCertificate(identity.certificate))
+    }
+
+    pub(crate) fn owner_card(&self) -> Result<Reply> {
+        let identity = self.identity()?;
+        let handle = self.own_account()?.handle;
+        if identity.kind == Kind::Bot {
+            return Err(ErrorKind::Refused.because("a bot cannot own a bot"));
+        }
+        let account_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
+        Ok(Reply::OwnerCard { owner: Owner { account: identity.account, account_key }, handle })
+    }
+
+    pub(crate) fn sign_bot(&self, certificate: &[u8]) -> Result<Reply> {
+        let identity = self.identity()?;
+        let bad = |_| ErrorKind::Misuse.because("the bytes to sign are not a bot's certificate");
+        let certificate: DeviceCertificate = codec::decode(certificate).map_err(bad)?;
+        let body: CertificateBody = codec::decode(certificate.body_bytes()).map_err(bad)?;
+        // Only what names this account as owner of a bot is ever signed.
+        if body.kind != Kind::Bot || body.owner.as_ref().map(|owner| owner.account) != Some(identity.account)
+        {
+            return Err(
+                ErrorKind::Refused.because("the certificate does not name this account as a bot's owner")
+            );
+        }
+        let key = SigningKey::from_bytes(&identity.account_seed);
+        Ok(Reply::Signature(sign::sign(&key, Purpose::BotOwner, certificate.body_bytes()).to_vec()))
+    }
+
+    pub(crate) fn own_account(&self) -> Result<AccountView> {
+        let identity = self.identity()?;
+        let handle = identity.handle.clone();
+        Ok(AccountView {
+            handle: handle.ok_or_else(|| ErrorKind::Bug.because("a registered account has no handle"))?,
+            account_id: identity.account,
+            device_id: Some(identity.device),
+            kind: identity.kind,
+            owner: identity.owner.as_ref().map(|owner| self.handle_of(&owner.account)),
+            name: identity.profile.name.clone(),
+            status: identity.profile.status.clone(),
+            presence: identity.profile.presence,
+        })
+    }
+
+    pub(crate) fn set_profile(
+        &mut self,
+        ticket: Ticket,
+        name: Option<String>,
+        status: Option<String>,
+        presence: Option<Presence>,
+    ) -> Result<Option<Reply>> {
+        let mut identity = self.identity()?.clone();
+        let profile = &mut identity.profile;
+        profile.name = name.unwrap_or_else(|| profile.name.clone());
+        profile.status = status.unwrap_or_else(|| profile.status.clone());
+        profile.presence = presence.unwrap_or(profile.presence);
+        profile.version = profile.version.saturating_add(1);
+        check_text("a display name", &profile.name, limit::DISPLAY_NAME_CHARS)?;
+        check_text("a status text", &profile.status, limit::STATUS_CHARS)?;
+        let (signed, profile) = (signed_profile(&identity), identity.profile);
+        self.ask(Operation::SetProfile(signed), Why::SetProfile(profile), Some(ticket));
+        Ok(None)
+    }
+
+    /// The registry has the new profile now.
+    pub(crate) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
+        let mut identity = self.identity()?.clone();
+        identity.profile = profile;
+        self.set_identity(identity);
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Account(account)));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn devices(&self) -> Result<Reply> {
+        let identity = self.identity()?;
+        Ok(Reply::Devices(vec![DeviceView {
+            device_id: identity.device,
+            name: "this device".into(),
+            kind: identity.kind,
+            current: true,
+            created_at: identity.created_at,
+            revoked: false,
+        }]))
+    }
+}
+
+fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
+    codec::decode(bytes).map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))
+}
+
+fn signed_profile(identity: &IdentityRow) -> SignedProfile {
+    let key = SigningKey::from_bytes(&identity.device_seed);
+    SignedProfile {
+        device: identity.device,
+        profile: Signed::new(&key, Purpose::Profile, codec::encode(&identity.profile)),
+    }
+}
+
+pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {
+    let length = text.chars().count();
+    if length > limit {
+        return Err(
+            ErrorKind::Limit.because(format!("{what} has at most {limit} characters; this one has {length}"))
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The stock of key packages: making, refilling, and judging those of others.
+
+use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
+use cipher_broker::wire::registry::Operation;
+use openmls::prelude::{
+    Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageIn, Lifetime,
+    ProtocolVersion,
+};
+use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteBuf;
+use tls_codec::{DeserializeBytes, Serialize as _};
+
+use crate::core::Core;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::group::roster;
+use crate::question::Purpose;
+use crate::state::Joiner;
+
+/// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).
+pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
+/// Post-quantum suite: X-Wing (ML-KEM-768 and X25519), AES-128-GCM, Ed25519.
+pub(crate) const POST_QUANTUM_SUITE: Ciphersuite =
+    Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
+
+/// What every leaf of ours can do; equal for groups and key packages.
+pub(crate) fn capabilities() -> Capabilities {
+    Capabilities::new(
+        Some(&[ProtocolVersion::Mls10]),
+        Some(&[SUITE, POST_QUANTUM_SUITE]),
+        Some(&[ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort]),
+        Some(&[]),
+        Some(&[CredentialType::Other(cipher_broker::certificate::CREDENTIAL_TYPE)]),
+    )
+}
+
+impl Core {
+    /// Asks how many packages are left, once per connection.
+    pub(crate) fn ask_stock(&mut self) {
+        self.ask(Operation::CountKeyPackages, Purpose::Count, None);
+    }
+
+    /// The registry told our stock.
+    pub(crate) fn stock_known(&mut self, one_time: u32, last_resort: bool) -> Result<()> {
+        if self.state.meta.stock != Some(one_time) {
+            self.state.meta_mut().stock = Some(one_time);
+        }
+        let have = one_time as usize;
+        if have < limit::KEY_PACKAGE_REFILL || !last_resort {
+            self.publish_key_packages(limit::KEY_PACKAGE_STOCK.saturating_sub(have), !last_resort)?;
+        }
+        Ok(())
+    }
+
+    /// Makes packages for both suites and asks the registry to take them. Their private parts are in this
+    /// batch's transaction, so nothing leaves before it is safe.
+    pub(crate) fn publish_key_packages(&mut self, count: usize, last_resort: bool) -> Result<()> {
+        for suite in [SUITE, POST_QUANTUM_SUITE] {
+            let mut one_time = Vec::with_capacity(count);
+            for _ in 0..count {
+                one_time.push(ByteBuf::from(self.make_key_package(suite, false)?));
+            }
+            let last_resort =
+                if last_resort { Some(ByteBuf::from(self.make_key_package(suite, true)?)) } else { None };
+            self.ask(
+                Operation::PublishKeyPackages { one_time, last_resort },
+                Purpose::PublishKeyPackages,
+                None,
+            );
+        }
+        Ok(())
+    }
+
+    fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {
+        let now = self.run.now;
+        let mut builder = KeyPackage::builder().leaf_node_capabilities(capabilities()).key_package_lifetime(
+            Lifetime::init(
+                now.minus(limit::CLOCK_SKEW).as_secs(),
+                now.plus(limit::KEY_PACKAGE_LIFETIME).as_secs(),
+            ),
+        );
+        if last_resort {
+            builder = builder.mark_as_last_resort();
+        }
+        let bundle = builder
+            .build(suite, &self.provider, &self.signer()?, self.credential()?)
+            .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be made: {error}")))?;
+        bundle
+            .key_package()
+            .tls_serialize_detached()
+            .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be encoded: {error}")))
+    }
+
+    /// Judges somebody's key package before it is used: R-KP-01 to R-KP-04.
+    pub(crate) fn judge_key_package(&self, bytes: &[u8], joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
+        let bad = |reason: String| -> CoreError {
+            ErrorKind::Trust
+                .because(format!("the registry gave a key package that cannot be used: {reason}"))
+                .hint("nothing was changed; tell the account's owner to run: cipher-chat sync")
+        };
+        // R-KP-01: it parses completely, is well signed, and is of the group's suite.
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(bytes)
+            .map_err(|error| bad(error.to_string()))?
+            .validate(self.provider.crypto(), ProtocolVersion::Mls10)
+            .map_err(|error| bad(error.to_string()))?;
+        if u16::from(package.ciphersuite()) != suite {
+            return Err(bad("it is of another cipher suite".into()));
+        }
+        // R-KP-02: its certificate proves the account and device that were asked for (K05).
+        let leaf = roster::prove_leaf(package.leaf_node()).map_err(|error| bad(error.0))?;
+        if (leaf.account, leaf.device) != (joiner.account, joiner.device) {
+            return Err(bad("it belongs to another account".into()));
+        }
+        // R-KP-03: lifetime not wider than allowed, begun, and with enough left to be replayed later (K07).
+        let lifetime = package.life_time();
+        let (from, to) = (seconds(lifetime.not_before()), seconds(lifetime.not_after()));
+        if to.since(from) > limit::KEY_PACKAGE_MAX_LIFETIME || from > self.run.now.plus(limit::CLOCK_SKEW) {
+            return Err(bad("its lifetime is not acceptable".into()));
+        }
+        if to.since(self.run.now) < limit::KEY_PACKAGE_MIN_REMAINING {
+            return Err(bad("it has expired or expires too soon".into()));
+        }
+        // R-KP-04: its leaf can do what every leaf of ours can.
+        let extensions = package.leaf_node().capabilities().extensions();
+        if !extensions.contains(&ExtensionType::Unknown(GROUP_DATA_EXTENSION)) {
+            return Err(bad("its client is too old for groups of this version".into()));
+        }
+        Ok(package)
+    }
+}
+
+const fn seconds(secs: u64) -> Timestamp {
+    Timestamp::from_millis(secs.saturating_mul(1000))
+}

@@ -1,0 +1,489 @@
+//! What must reach the broker: durable rows, and what becomes of each publish.
+//!
+//! ```text
+//! Queued ──seal──► Sealed ──publish──► in flight ──stored──► (fenced: done) ──log shows it in its epoch──► done
+//!   ▲                 ▲                    │ no ack: same bytes, same id, later
+//!   │                 └── same epoch ◄─────┤ refused by the fence: read the log to its end first
+//!   └── a commit came first ◄──────────────┘
+//! ```
+//! A retry sends the same bytes under the same publish id. What landed behind a commit is dropped by everybody
+//! and sealed again in the new epoch under the same message id, so nobody notices. The broker's word that it had
+//! an id already is verified by reading the log: ids live in a window that is shared with strangers.
+
+use std::time::Duration;
+
+use cipher_broker::id::{GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
+
+use crate::core::Core;
+use crate::effect::Effect;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::Live;
+use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
+use crate::reply::Reply;
+use crate::state::{OutboxKind, OutboxRow, Post, Seal};
+use crate::view::{GroupState, MessageState};
+
+/// Longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+impl Core {
+    /// Derives the indexes from the rows, after loading.
+    pub(crate) fn index_outbox(&mut self) {
+        self.run.by_group.clear();
+        self.run.by_hash.clear();
+        for (id, row) in self.state.outbox.iter() {
+            self.run.by_group.entry(row.group).or_default().insert(*id);
+            if let Some(seal) = &row.seal {
+                self.run.by_hash.insert(seal.hash, *id);
+            }
+        }
+    }
+
+    pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
+        let id = self.state.next_id();
+        self.run.by_group.entry(row.group).or_default().insert(id);
+        if let Some(seal) = &row.seal {
+            self.run.by_hash.insert(seal.hash, id);
+        }
+        self.run.touched.insert(row.group);
+        self.state.outbox.insert(id, row);
+        id
+    }
+
+    pub(crate) fn dequeue(&mut self, id: u64) -> Option<OutboxRow> {
+        let row = self.state.outbox.remove(&id)?;
+        if let Some(seal) = &row.seal {
+            self.run.by_hash.remove(&seal.hash);
+        }
+        if let Some(rows) = self.run.by_group.get_mut(&row.group) {
+            rows.remove(&id);
+            if rows.is_empty() {
+                self.run.by_group.remove(&row.group);
+            }
+        }
+        self.run.in_flight.remove(&id);
+        Some(row)
+    }
+
+    /// Gives a row new bytes, or takes them away.
+    pub(crate) fn reseal(&mut self, id: u64, seal: Option<Seal>) {
+        let Some(row) = self.state.outbox.get_mut(&id) else { return };
+        if let Some(old) = &row.seal {
+            self.run.by_hash.remove(&old.hash);
+        }
+        if let Some(new) = &seal {
+            self.run.by_hash.insert(new.hash, id);
+        }
+        row.seal = seal;
+    }
+
+    fn seal_mut(&mut self, id: u64) -> Option<&mut Seal> {
+        self.state.outbox.get_mut(&id)?.seal.as_mut()
+    }
+
+    /// Ends everything of a group that waits; messages are told to have failed.
+    pub(crate) fn drop_outbox(&mut self, group: GroupId) {
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            // Invitations and trees of a commit that won still have to arrive.
+            if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(_))) {
+                continue;
+            }
+            self.fail_row(id);
+        }
+    }
+
+    fn fail_row(&mut self, id: u64) {
+        let Some(row) = self.dequeue(id) else { return };
+        if let OutboxKind::Message { id: message, .. } = row.kind {
+            self.notify(Event::State { group: row.group, id: message, state: MessageState::Failed });
+        }
+        if let Some(ticket) = self.run.sends.remove(&id) {
+            let name = self.conversation_name(&row.group);
+            let error = ErrorKind::Refused
+                .because(format!("the message cannot be sent: you are not in '{name}' any more"))
+                .hint("ask a member to invite you again");
+            self.reply(ticket, Err(error));
+        }
+    }
+
+    /// Brings everything of a group forward.
+    pub(crate) fn drive(&mut self, group: GroupId) -> Result<()> {
+        if !self.run.connected {
+            return Ok(());
+        }
+        self.drive_posts(group);
+        let state = self.state.groups.get(&group).map(|row| row.state);
+        if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
+            self.drive_commits(group)?;
+        }
+        if state == Some(GroupState::Active) {
+            self.drive_messages(group)?;
+        }
+        Ok(())
+    }
+
+    /// Trees first, Welcomes when the trees are stored.
+    fn drive_posts(&mut self, group: GroupId) {
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let posts: Vec<(u64, Post)> = rows
+            .filter_map(|id| match self.state.outbox.get(id)?.kind {
+                OutboxKind::Post(post) => Some((*id, post)),
+                _ => None,
+            })
+            .collect();
+        let trees_wait = posts.iter().any(|(_, post)| matches!(post, Post::Tree { .. }));
+        for (id, post) in posts {
+            match post {
+                Post::Tree { epoch, piece } => self.publish_plain(id, Route::Tree { group, epoch, piece }),
+                Post::Welcome { device } if !trees_wait => self.publish_plain(id, Route::Inbox(device)),
+                Post::Welcome { .. } => {}
+            }
+        }
+    }
+
+    /// Publishes a row's bytes without a fence, unless they are on their way or it is not time yet.
+    pub(crate) fn publish_plain(&mut self, id: u64, route: Route) {
+        let Some(row) = self.state.outbox.get(&id) else { return };
+        let Some(seal) = &row.seal else { return };
+        if self.run.in_flight.contains(&id)
+            || seal.stored_at.is_some()
+            || seal.doubtful
+            || row.retry_at > self.run.now
+        {
+            return;
+        }
+        let publish = Publish {
+            row: OutboxId(id),
+            route,
+            publish_id: seal.publish_id,
+            expect: None,
+            bytes: seal.bytes.clone(),
+        };
+        self.run.in_flight.insert(id);
+        self.run.effects.push(Effect::Publish(publish));
+    }
+
+    /// Publishes the pending commit, compare-and-set on the last handshake sequence that was handled.
+    pub(crate) fn publish_commit(&mut self, id: u64, handshake: u64) -> Result<()> {
+        let now = self.run.now;
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let group = row.group;
+        let Some(seal) = &row.seal else { return Ok(()) };
+        let waits = self.run.in_flight.contains(&id) || seal.stored_at.is_some() || seal.doubtful;
+        if waits || row.retry_at > now {
+            return Ok(());
+        }
+        // Retention may have emptied the subject: then the broker's last sequence is below ours.
+        let sequence = seal.fence.map_or(handshake, |lower| lower.min(handshake));
+        let publish = Publish {
+            row: OutboxId(id),
+            route: Route::Handshake(group),
+            publish_id: seal.publish_id,
+            expect: Some(Expect { route: Route::Handshake(group), sequence }),
+            bytes: seal.bytes.clone(),
+        };
+        self.run.in_flight.insert(id);
+        self.run.effects.push(Effect::Publish(publish));
+        Ok(())
+    }
+
+    /// Publishes queued messages: a single one behind the epoch fence, so that its acknowledgement means
+    /// "delivered in the right epoch"; several pipelined, each checked where it landed. A replicated stream takes
+    /// one fenced message per group at a time, so others wait for it.
+    fn drive_messages(&mut self, group: GroupId) -> Result<()> {
+        let Some(rows) = self.run.by_group.get(&group) else { return Ok(()) };
+        let (mut ready, mut flying, mut unsettled, mut fenced) = (Vec::new(), 0usize, 0usize, false);
+        for id in rows {
+            let Some(row) = self.state.outbox.get(id) else { continue };
+            if !matches!(row.kind, OutboxKind::Message { .. }) {
+                continue;
+            }
+            let seal = row.seal.as_ref();
+            if self.run.in_flight.contains(id) {
+                flying = flying.saturating_add(1);
+                fenced |= seal.is_some_and(|seal| seal.fence.is_some());
+            } else if seal.is_some_and(|seal| seal.stored_at.is_some()) {
+                unsettled = unsettled.saturating_add(1);
+            } else if seal.is_some_and(|seal| seal.doubtful) || row.retry_at > self.run.now {
+                // In order: what follows waits for it.
+                break;
+            } else {
+                ready.push(*id);
+            }
+            let open = flying.saturating_add(unsettled).saturating_add(ready.len());
+            if open >= limit::IN_FLIGHT_PER_GROUP.saturating_mul(4) {
+                break;
+            }
+        }
+        if ready.is_empty() || fenced || self.waits_for_company(group)? {
+            return Ok(());
+        }
+        let known_tail = self.run.caught_up.contains(&Source::Group(group));
+        let single = flying == 0 && (ready.len() == 1 || !known_tail);
+        if single {
+            ready.truncate(1);
+        }
+        ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
+        let signer = self.signer()?;
+        let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+        self.with_live(group, |core, live| {
+            for id in ready {
+                core.publish_message(group, live, id, single.then_some(handshake), &signer)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a group that was just made still waits for its first members: nobody could read what is said.
+    fn waits_for_company(&mut self, group: GroupId) -> Result<bool> {
+        let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);
+        let slot = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
+        if !wanted && !slot {
+            return Ok(false);
+        }
+        self.with_live(group, |_, live| Ok(live.roster.len() == 1))
+    }
+
+    fn publish_message(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        id: u64,
+        fence: Option<u64>,
+        signer: &openmls_basic_credential::SignatureKeyPair,
+    ) -> Result<()> {
+        let sealed = self.state.outbox.get(&id).is_some_and(|row| row.seal.is_some());
+        if !sealed {
+            self.seal_message(live, id, signer)?;
+        }
+        let Some(seal) = self.seal_mut(id) else { return Ok(()) };
+        seal.fence = fence;
+        let publish = Publish {
+            row: OutboxId(id),
+            route: Route::Application(group),
+            publish_id: seal.publish_id,
+            expect: fence.map(|sequence| Expect { route: Route::Handshake(group), sequence }),
+            bytes: seal.bytes.clone(),
+        };
+        self.run.in_flight.insert(id);
+        self.run.effects.push(Effect::Publish(publish));
+        Ok(())
+    }
+
+    /// What became of a publish.
+    pub(crate) fn published(&mut self, id: u64, outcome: PublishOutcome) -> Result<()> {
+        self.run.in_flight.remove(&id);
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let (group, kind) = (row.group, row.kind.clone());
+        self.run.touched.insert(group);
+        match outcome {
+            PublishOutcome::Stored { sequence, duplicate } => {
+                self.stored(id, group, &kind, sequence, duplicate)
+            }
+            PublishOutcome::Conflict { last } => {
+                self.back_off(id);
+                let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+                let lower = last.filter(|last| *last < handshake);
+                if let Some(seal) = self.seal_mut(id) {
+                    seal.doubtful = true;
+                    if matches!(kind, OutboxKind::Commit) {
+                        seal.fence = lower;
+                    }
+                }
+                let source = Source::Group(group);
+                self.run.caught_up.remove(&source);
+                self.want(source, last.unwrap_or(0));
+                Ok(())
+            }
+            PublishOutcome::Unknown => {
+                self.back_off(id);
+                Ok(())
+            }
+            PublishOutcome::Refused => match kind {
+                OutboxKind::Commit => self.commit_refused(group),
+                OutboxKind::Message { .. } => {
+                    if let Some(ticket) = self.run.sends.remove(&id) {
+                        let error = ErrorKind::Limit
+                            .because("the broker does not take this message")
+                            .hint("send less at once, or ask the operator for the broker's limits");
+                        self.reply(ticket, Err(error));
+                    }
+                    self.fail_row(id);
+                    Ok(())
+                }
+                OutboxKind::Leave | OutboxKind::Post(_) => {
+                    self.back_off(id);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn stored(
+        &mut self,
+        id: u64,
+        group: GroupId,
+        kind: &OutboxKind,
+        sequence: u64,
+        duplicate: bool,
+    ) -> Result<()> {
+        match kind {
+            // A duplicate is ours from an earlier attempt: nobody else knows the id before the bytes are stored.
+            OutboxKind::Post(_) => {
+                self.dequeue(id);
+                Ok(())
+            }
+            OutboxKind::Leave => {
+                self.dequeue(id);
+                if let Some(ticket) = self.run.leaves.remove(&group) {
+                    self.reply(ticket, Ok(Reply::Done));
+                }
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+            OutboxKind::Commit => {
+                if let Some(seal) = self.seal_mut(id) {
+                    seal.stored_at = Some(sequence);
+                }
+                self.run.caught_up.remove(&Source::Group(group));
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+            OutboxKind::Message { .. } => {
+                let Some(seal) = self.seal_mut(id) else { return Ok(()) };
+                let fenced = seal.fence.is_some();
+                seal.stored_at = Some(sequence);
+                if fenced && !duplicate {
+                    return self.settle_message(id, sequence);
+                }
+                // The sender's process may end now: the row stays until the log shows where it landed.
+                if let Some(ticket) = self.run.sends.remove(&id) {
+                    let reply = self.queued_reply(id);
+                    self.reply(ticket, reply);
+                }
+                self.run.caught_up.remove(&Source::Group(group));
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+        }
+    }
+
+    /// The broker will never take our commit: the change is too large for it, or not permitted.
+    fn commit_refused(&mut self, group: GroupId) -> Result<()> {
+        let Some(slot) = self.state.groups.get(&group).and_then(|row| row.slot.clone()) else {
+            return Ok(());
+        };
+        self.with_live(group, |core, live| {
+            use openmls_traits::OpenMlsProvider as _;
+            live.mls.clear_pending_commit(core.provider.storage()).map_err(crate::group::store_failed)
+        })?;
+        self.dequeue(slot.row);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.slot = None;
+        }
+        if let Some(intent) = slot.intent {
+            let error = ErrorKind::Limit
+                .because("the broker does not take this change of the group")
+                .hint("do it in smaller steps, or ask the operator for the broker's limits");
+            self.intent_done(intent, Err(error));
+        }
+        Ok(())
+    }
+
+    fn back_off(&mut self, id: u64) {
+        let [jitter] = self.provider.bytes();
+        let now = self.run.now;
+        let Some(row) = self.state.outbox.get_mut(&id) else { return };
+        row.attempts = row.attempts.saturating_add(1);
+        let base = 10u64.saturating_mul(1 << row.attempts.min(9));
+        let wait = Duration::from_millis(base.saturating_add(base.saturating_mul(u64::from(jitter)) / 256));
+        row.retry_at = now.plus(wait.min(BACKOFF_MAX));
+    }
+
+    /// A log was read to its end: what was in doubt is decided.
+    pub(crate) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
+        let epoch = self.state.groups.get(&group).map(|row| row.epoch);
+        let cursor = self.state.groups.get(&group).map_or(0, |row| row.cursor).max(sequence);
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            let Some(row) = self.state.outbox.get(&id) else { continue };
+            let Some(seal) = &row.seal else { continue };
+            if self.run.in_flight.contains(&id) {
+                continue;
+            }
+            let swallowed = seal.stored_at.is_some_and(|at| at <= cursor);
+            if !seal.doubtful && !swallowed {
+                continue;
+            }
+            let is_message = matches!(row.kind, OutboxKind::Message { .. });
+            let stale = epoch != Some(seal.epoch);
+            if is_message && (stale || swallowed) {
+                self.reseal(id, None);
+                continue;
+            }
+            let fresh = PublishId::from_bytes(self.provider.bytes());
+            if let Some(seal) = self.seal_mut(id) {
+                seal.doubtful = false;
+                if swallowed {
+                    // The log does not have it where the broker said: another publish had our id.
+                    seal.stored_at = None;
+                    seal.publish_id = fresh;
+                }
+            }
+        }
+    }
+
+    /// The log shows bytes of ours. Whether they were handled completely.
+    pub(crate) fn own_echo(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        id: u64,
+        sequence: u64,
+    ) -> Result<bool> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(false) };
+        if row.group != group {
+            return Ok(false);
+        }
+        let Some(seal) = row.seal.clone() else { return Ok(false) };
+        self.run.in_flight.remove(&id);
+        self.run.touched.insert(group);
+        match row.kind {
+            OutboxKind::Message { .. } if seal.epoch == live.epoch() => {
+                self.settle_message(id, sequence)?;
+            }
+            OutboxKind::Message { .. } => {
+                // It landed behind a commit: everybody drops it, and it is sealed again.
+                self.reseal(id, None);
+                if let Some(row) = self.state.outbox.get_mut(&id) {
+                    row.retry_at = Timestamp::default();
+                }
+            }
+            OutboxKind::Commit => {
+                let slot = self.state.groups.get(&group).and_then(|row| row.slot.clone());
+                match slot {
+                    Some(slot) if slot.row == id && slot.epoch == live.epoch() => {
+                        let intent = slot.intent;
+                        self.own_commit_won(group, live, &slot, sequence)?;
+                        if let Some(intent) = intent {
+                            self.run.won.insert(intent, group);
+                        }
+                    }
+                    _ => return Ok(false),
+                }
+            }
+            // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
+            OutboxKind::Leave => {
+                self.dequeue(id);
+                if let Some(ticket) = self.run.leaves.remove(&group) {
+                    self.reply(ticket, Ok(Reply::Done));
+                }
+            }
+            OutboxKind::Post(_) => return Ok(false),
+        }
+        Ok(true)
+    }
+}

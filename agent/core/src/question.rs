@@ -1,0 +1,200 @@
+//! Questions to the registry: asked by effect, answered by input, signed both ways.
+//!
+//! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
+//! the same bytes, a low stock is counted again, an unknown account is asked for again.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::AccountId;
+use cipher_broker::wire::refusal::{Code, Refusal};
+use cipher_broker::wire::registry::{
+    Answer, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
+};
+use ed25519_dalek::SigningKey;
+use serde_bytes::ByteBuf;
+
+use crate::core::{Core, fatal};
+use crate::effect::Effect;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::{NoReply, QuestionId, Ticket};
+
+/// A question without answer.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub ticket: Option<Ticket>,
+    purpose: Purpose,
+    request: Vec<u8>,
+}
+
+/// Why it was asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// To register.
+    Register,
+    /// To change the own profile.
+    SetProfile(Profile),
+    /// To refill.
+    PublishKeyPackages,
+    /// To know the stock.
+    Count,
+    /// To show or add somebody: an errand waits.
+    Resolve { errand: u64, handle: Handle },
+    /// To add somebody: an errand waits.
+    Claim { errand: u64, account: AccountId },
+    /// To learn the handle of a fellow member.
+    Fetch { account: AccountId },
+}
+
+impl Core {
+    /// Asks. The answer comes back through [`Core::answered`].
+    pub(crate) fn ask(&mut self, operation: Operation, purpose: Purpose, ticket: Option<Ticket>) {
+        let Some(identity) = &self.state.identity else { return };
+        let name = operation.name();
+        let body = RequestBody {
+            nonce: self.provider.bytes(),
+            issued_at: self.run.now,
+            account: identity.account,
+            device: identity.device,
+            operation,
+        };
+        let request = seal_request(&body, &SigningKey::from_bytes(&identity.device_seed));
+        let question = self.volatile_id();
+        self.run.effects.push(Effect::Ask {
+            question: QuestionId(question),
+            operation: name,
+            bytes: request.clone(),
+        });
+        self.run.questions.insert(question, Question { ticket, purpose, request });
+    }
+
+    /// Whether somebody asks for this account already.
+    pub(crate) fn is_asked(&self, account: &AccountId) -> bool {
+        self.run.questions.values().any(
+            |question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account),
+        )
+    }
+
+    pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
+        let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        let answer =
+            outcome.map_err(|NoReply| unreachable()).and_then(|bytes| self.open_answer(&bytes, &question));
+        let ticket = question.ticket;
+        let errand = match &question.purpose {
+            Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
+            _ => None,
+        };
+        let result = match answer {
+            Ok(answer) => self.use_answer(question, answer),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if fatal(&error) => Err(error),
+            Err(error) => {
+                if let Some(errand) = errand {
+                    self.fail_errand(errand, error);
+                } else if let Some(ticket) = ticket {
+                    self.reply(ticket, Err(error));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Answer> {
+        let pinned: Option<[u8; 32]> =
+            self.state.meta.registry_key.as_ref().and_then(|key| key.as_slice().try_into().ok());
+        let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
+            ErrorKind::Trust
+                .because(format!("an answer was not from the known registry: {error}"))
+                .hint("nothing was changed; if the registry's key was replaced on purpose, ask its operator")
+        })?;
+        if pinned.is_none() {
+            self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
+        }
+        self.note_skew(body.at);
+        match body.outcome {
+            Outcome::Answer(answer) => Ok(*answer),
+            Outcome::Refused(refusal) => Err(refused(&refusal)),
+        }
+    }
+
+    /// Keeps the clock difference, when it is worth telling.
+    fn note_skew(&mut self, at: cipher_broker::time::Timestamp) {
+        let difference = i128::from(at.as_millis()) - i128::from(self.run.now.as_millis());
+        let difference = i64::try_from(difference).unwrap_or(i64::MAX);
+        let known = self.state.meta.clock_skew_ms.unwrap_or_default();
+        if known.abs_diff(difference) > 5_000 {
+            self.state.meta_mut().clock_skew_ms = Some(difference);
+        }
+    }
+
+    fn use_answer(&mut self, question: Question, answer: Answer) -> Result<()> {
+        match (question.purpose, answer) {
+            (Purpose::Register, Answer::Done) => self.registration_done(question.ticket),
+            (Purpose::SetProfile(profile), Answer::Done) => self.profile_done(profile, question.ticket),
+            (Purpose::PublishKeyPackages, Answer::Stock { one_time, .. }) => {
+                self.state.meta_mut().stock = Some(one_time);
+                Ok(())
+            }
+            (Purpose::PublishKeyPackages, Answer::Done) => Ok(()),
+            (Purpose::Count, Answer::Stock { one_time, last_resort }) => {
+                self.stock_known(one_time, last_resort)
+            }
+            (Purpose::Resolve { errand, handle }, Answer::Account(record)) => {
+                let account = self.pin(&record)?;
+                if record.handle != handle {
+                    return Err(
+                        ErrorKind::Trust.because("the registry answered with another handle than asked")
+                    );
+                }
+                self.errand_resolved(errand, account)
+            }
+            (Purpose::Claim { errand, account }, Answer::KeyPackages(packages)) => {
+                self.errand_claimed(errand, account, packages)
+            }
+            (Purpose::Fetch { account }, Answer::Account(record)) => {
+                if record.account != account {
+                    return Err(
+                        ErrorKind::Trust.because("the registry answered with another account than asked")
+                    );
+                }
+                self.pin(&record)?;
+                self.note_requests();
+                Ok(())
+            }
+            _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
+        }
+    }
+}
+
+fn unreachable() -> CoreError {
+    ErrorKind::Unreachable
+        .because("the registry does not answer")
+        .hint("check --server and that the registry runs; nothing was changed")
+}
+
+/// A refusal in the words and exit codes of the agent.
+fn refused(refusal: &Refusal) -> CoreError {
+    let kind = match refusal.code {
+        Code::HandleTaken | Code::AccountExists => ErrorKind::Conflict,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::NoKeyPackage | Code::Quota | Code::TooLarge => ErrorKind::Limit,
+        Code::Denied | Code::ClockSkew | Code::Replayed | Code::Malformed => ErrorKind::Refused,
+        Code::BadKeyPackage => ErrorKind::Trust,
+        Code::Internal => ErrorKind::Unreachable,
+    };
+    let hint = match refusal.code {
+        Code::HandleTaken => "choose another handle",
+        Code::AccountExists => "this account is registered under another handle",
+        Code::NotFound => "check the spelling of the handle",
+        Code::NoKeyPackage => "the account must come online once to refill; try again later",
+        Code::Quota => "wait and try again",
+        Code::TooLarge => "send less at once",
+        Code::ClockSkew => "set the clock of this machine",
+        Code::Denied => "this device may not do that",
+        Code::Replayed | Code::Internal => "try again",
+        Code::Malformed => "agent and registry may be of different versions",
+        Code::BadKeyPackage => "update this agent",
+    };
+    kind.because(refusal.message.clone()).hint(hint)
+}

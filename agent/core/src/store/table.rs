@@ -1,0 +1,45 @@
+//! Every table on one page: the schema of a profile.
+
+use redb::{TableDefinition, WriteTransaction};
+
+use crate::error::Result;
+use crate::store::storage;
+
+/// Format of the file. Rows carry the version byte of [`cipher_broker::codec`] besides.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Single values: `schema`, `identity`, `counters`, `profile`.
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Rows of OpenMLS: label byte and its key → its value.
+pub(crate) const MLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("mls");
+/// Group id → [`crate::state::GroupRow`].
+pub(crate) const GROUPS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("groups");
+/// Group id → [`crate::state::InviteRow`].
+pub(crate) const INVITES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("invites");
+/// Account id → [`crate::state::AccountRow`].
+pub(crate) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
+/// Outbox id, big-endian → [`crate::state::OutboxRow`].
+pub(crate) const OUTBOX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("outbox");
+/// Intent id, big-endian → [`crate::state::IntentRow`].
+pub(crate) const INTENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intents");
+/// (Group id, stream sequence, place within it) → [`crate::history::MessageRow`].
+pub(crate) const MESSAGES: TableDefinition<'_, (&[u8; 16], u64, u16), &[u8]> =
+    TableDefinition::new("messages");
+/// (Group id, message id) → stream sequence: what was shown already.
+pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableDefinition::new("seen");
+/// (Group id, stream sequence) → envelope of an epoch that has not begun here.
+pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
+/// Bot name and group id → [`crate::state::BotRow`].
+pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
+
+/// Creates every table, so that later reads need not care.
+pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
+    txn.open_table(META).map_err(storage)?;
+    for table in [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS] {
+        txn.open_table(table).map_err(storage)?;
+    }
+    txn.open_table(MESSAGES).map_err(storage)?;
+    txn.open_table(SEEN).map_err(storage)?;
+    txn.open_table(PARKED).map_err(storage)?;
+    Ok(())
+}
