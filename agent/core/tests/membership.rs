@@ -52,7 +52,7 @@ fn a_group_begins_with_its_maker_and_grows_by_invitation() {
         assert_eq!(view.invited_by.map(|handle| handle.to_string()).as_deref(), Some("alice"));
         assert_eq!(world.person(name).status().invitations, 1);
         assert!(world.person(name).messages(group).is_empty());
-        world.person(name).cannot(send(group, "too early"), ErrorKind::Misuse);
+        world.person(name).cannot(send(group, "too early"), ErrorKind::Refused);
     }
     // What is said between the invitation and the answer belongs to the new member too.
     world.person("alice").says(group, "before you came");
@@ -309,7 +309,7 @@ fn what_cannot_be_is_said_clearly() {
     let twins = world.person("alice").creates("ops", &[]);
     assert_ne!(group, twins);
     let by_name = Command::Send { target: Target::Name("ops".into()), text: "which?".into(), reply_to: None };
-    world.person("alice").cannot(by_name, ErrorKind::Conflict);
+    world.person("alice").cannot(by_name, ErrorKind::Misuse);
     let named = Command::GroupRename { target: at(group), name: "x".repeat(129) };
     world.person("alice").cannot(named, ErrorKind::Limit);
     let again = Command::Register { handle: "alice2".parse().unwrap(), name: String::new(), bot: None };

@@ -1,7 +1,7 @@
 //! JetStream in memory, as far as the core can tell: one stream per shard, sequences, compare-and-set, the
 //! duplicate window, and the differences between a single node and a cluster that a client must live with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, PublishId};
@@ -175,6 +175,19 @@ impl Log {
             .filter(|(_, stored)| stored.route == *route)
             .map(|(n, stored)| (n, stored.bytes.clone()))
             .collect()
+    }
+
+    /// How many messages lie behind an equal one.
+    pub(crate) fn repeats(&self) -> u64 {
+        let all = self.all();
+        let different: BTreeSet<&[u8]> = all.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        (all.len() - different.len()) as u64
+    }
+
+    /// Everything, in the order of each stream.
+    pub(crate) fn all(&self) -> Vec<(Route, Vec<u8>)> {
+        let messages = self.streams.iter().flat_map(|stream| &stream.messages);
+        messages.map(|stored| (stored.route, stored.bytes.clone())).collect()
     }
 
     /// The pieces of the sealed tree of an epoch: the first message on each exact subject.
