@@ -1,5 +1,7 @@
 //! The connection to the broker: how to log in, how to come back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
@@ -15,7 +17,7 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 /// Longest pause between attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Requests that may wait per endpoint: what is above is dropped, and asked again by whoever waits for it.
-const WAITING: usize = 2048;
+const WAITING: usize = 8192;
 
 /// Connects, trying until the patience of the settings ends. Once connected it reconnects for ever.
 ///
@@ -68,6 +70,7 @@ pub(crate) fn pause(attempt: usize) -> Duration {
 }
 
 async fn options(settings: &Settings, inbox: &str) -> Result<ConnectOptions, Error> {
+    let dropped = Arc::new(AtomicU64::new(0));
     let options = ConnectOptions::new()
         .name("cipher-registry")
         .custom_inbox_prefix(inbox)
@@ -76,7 +79,10 @@ async fn options(settings: &Settings, inbox: &str) -> Result<ConnectOptions, Err
         .subscription_capacity(WAITING)
         .max_reconnects(None)
         .reconnect_delay_callback(pause)
-        .event_callback(|event| async move { note(&event) });
+        .event_callback(move |event| {
+            let dropped = Arc::clone(&dropped);
+            async move { note(&event, &dropped) }
+        });
     let options = match &settings.tls_ca {
         Some(path) => options.add_root_certificates(path.clone()),
         None => options,
@@ -100,11 +106,17 @@ async fn options(settings: &Settings, inbox: &str) -> Result<ConnectOptions, Err
     })
 }
 
-fn note(event: &Event) {
+fn note(event: &Event, dropped: &AtomicU64) {
     match event {
         Event::Connected => tracing::info!("connected to the broker"),
         Event::Disconnected => tracing::warn!("lost the broker; reconnecting"),
-        Event::SlowConsumer(_) => tracing::warn!("too many requests at once; some were dropped"),
+        Event::SlowConsumer(_) => {
+            // One event per request: a flood of requests must not become a flood of lines.
+            let dropped = dropped.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            if dropped.is_power_of_two() {
+                tracing::warn!(dropped, "too many requests at once; some were dropped");
+            }
+        }
         Event::LameDuckMode => tracing::info!("the broker is about to restart"),
         Event::ServerError(error) => tracing::warn!(%error, "the broker objects"),
         other => tracing::debug!(event = %other, "broker event"),

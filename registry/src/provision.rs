@@ -321,7 +321,8 @@ mod tests {
     /// N06: whatever would let users erase or inject is reported by its name.
     #[test]
     fn n06_every_dangerous_field_is_reported() {
-        let table: [(&str, fn(&mut Config)); 8] = [
+        type Change = fn(&mut Config);
+        let table: [(&str, Change); 8] = [
             ("allow_rollup_hdrs", |c| c.allow_rollup = true),
             ("allow_msg_ttl", |c| c.allow_message_ttl = true),
             ("allow_msg_schedules", |c| c.allow_message_schedules = true),

@@ -16,7 +16,7 @@ async fn a_created_account_is_found_by_handle_and_by_id() {
     assert_eq!(by_handle, by_id);
     let Ok(Answer::Account(record)) = by_id else { panic!("{by_id:?}") };
     assert_eq!((record.account, &record.handle), (ana.account, &ana.handle));
-    assert_eq!(record.certificates, [ana.certificate.clone()]);
+    assert_eq!(record.certificates, std::slice::from_ref(&ana.certificate));
     assert_eq!(record.statements, [ana.creation().statement]);
 }
 

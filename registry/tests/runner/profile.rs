@@ -3,13 +3,6 @@ use cipher_broker::wire::registry::{Answer, Operation, SignedProfile};
 
 use crate::support::{NOW, Person, code, desk};
 
-async fn stored(desk: &cipher_registry::Desk, who: &Person) -> SignedProfile {
-    match who.ask(desk, Operation::FetchAccount { account: who.account }, NOW).await {
-        Ok(Answer::Account(record)) => record.profile,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_newer_profile_replaces_the_older() {
     let desk = desk();
@@ -19,7 +12,7 @@ async fn a_newer_profile_replaces_the_older() {
         // The second time is the repetition after a lost reply.
         assert_eq!(ana.ask(&desk, Operation::SetProfile(profile.clone()), NOW).await, Ok(Answer::Done));
     }
-    assert_eq!(stored(&desk, &ana).await, profile);
+    assert_eq!(ana.stored_profile(&desk).await, profile);
 }
 
 /// Whoever kept an old profile cannot bring it back.
@@ -33,7 +26,7 @@ async fn a_profile_cannot_be_downgraded() {
         let old = ana.signed(&ana.profile(name, version));
         assert_eq!(code(ana.ask(&desk, Operation::SetProfile(old), NOW).await), Some(Code::Denied));
     }
-    assert_eq!(stored(&desk, &ana).await, newest);
+    assert_eq!(ana.stored_profile(&desk).await, newest);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! A registry without a broker, and people who ask it.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -250,6 +251,13 @@ impl Person {
         let claim = Operation::ClaimKeyPackages { account: whose.account, suite: suite.into() };
         match self.ask(desk, claim, now).await? {
             Answer::KeyPackages(packages) => Ok(packages),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn stored_profile(&self, desk: &Desk) -> SignedProfile {
+        match self.ask(desk, Operation::FetchAccount { account: self.account }, NOW).await {
+            Ok(Answer::Account(record)) => record.profile,
             other => panic!("{other:?}"),
         }
     }
