@@ -130,19 +130,19 @@ impl Broker {
         servers.join(",")
     }
 
+    /// The same, parsed.
+    pub fn addresses(&self) -> Result<Vec<async_nats::ServerAddr>> {
+        Ok(self.servers().split(',').map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// User and password of agents.
+    pub fn agent_login(&self) -> (&'static str, &'static str) {
+        (server_file::AGENT, AGENT_PASSWORD)
+    }
+
     /// User and password of the registry.
     pub fn registry_login(&self) -> (&'static str, &'static str) {
         (server_file::REGISTRY, REGISTRY_PASSWORD)
-    }
-
-    /// Where the registry connects.
-    pub fn registry_url(&self) -> String {
-        self.urls(server_file::REGISTRY, REGISTRY_PASSWORD)
-    }
-
-    /// Where an operator connects.
-    pub fn operator_url(&self) -> String {
-        self.urls(server_file::OPERATOR, OPERATOR_PASSWORD)
     }
 
     /// The agent's URL by way of another address, a proxy.

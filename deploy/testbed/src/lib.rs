@@ -22,6 +22,7 @@ pub mod fault;
 pub mod frame;
 pub mod person;
 pub mod process;
+pub mod raw;
 pub mod registry;
 pub mod site;
 pub mod wait;

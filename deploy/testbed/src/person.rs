@@ -21,7 +21,8 @@ use crate::wait::PATIENCE;
 pub struct Person {
     name: String,
     home: PathBuf,
-    server: String,
+    state: PathBuf,
+    server: Option<String>,
     program: PathBuf,
 }
 
@@ -57,13 +58,20 @@ impl Person {
     pub fn new(name: &str, homes: &Path, server: &str) -> Result<Self> {
         let home = homes.join(name);
         fs::create_dir_all(&home)?;
-        Ok(Self { name: name.into(), home, server: server.into(), program: process::binary("cipher-chat")? })
+        let (state, program) = (home.join("state"), process::binary("cipher-chat")?);
+        Ok(Self { name: name.into(), home, state, server: Some(server.into()), program })
+    }
+
+    /// A profile beside others in the home of a running `up`, which tells by itself where the broker is.
+    pub fn beside_up(name: &str, home: &Path) -> Result<Self> {
+        let program = process::binary("cipher-chat")?;
+        Ok(Self { name: name.into(), home: home.into(), state: home.into(), server: None, program })
     }
 
     /// The same person by way of another server or proxy.
     #[must_use]
     pub fn by_way_of(&self, server: &str) -> Self {
-        Self { server: server.into(), ..self.clone() }
+        Self { server: Some(server.into()), ..self.clone() }
     }
 
     /// Name, which is also the handle and the profile.
@@ -79,12 +87,11 @@ impl Person {
     /// A command with the flags that name home, profile and server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = process::sealed(&self.program, &self.home);
-        command
-            .current_dir(&self.home)
-            .arg("--home")
-            .arg(self.home.join("state"))
-            .args(["--profile", &self.name, "--server", &self.server, "--json", "--no-input"])
-            .args(arguments);
+        command.current_dir(&self.home).arg("--home").arg(&self.state).args(["--profile", &self.name]);
+        if let Some(server) = &self.server {
+            command.args(["--server", server]);
+        }
+        command.args(["--json", "--no-input"]).args(arguments);
         command
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, HeaderMap};
+use async_nats::{Client, Event, HeaderMap};
 use cipher_broker::id::GroupId;
 use cipher_broker::permission::{agent, covers};
 use cipher_broker::subject::{INBOX_PREFIX, Route, Source};
@@ -18,8 +18,7 @@ const SOON: Duration = Duration::from_secs(10);
 /// A connection with the agent's login that hears what the server objects to.
 async fn attacker(site: &Site) -> Result<(Client, mpsc::UnboundedReceiver<String>)> {
     let (send, objections) = mpsc::unbounded_channel();
-    let client = ConnectOptions::new()
-        .custom_inbox_prefix(format!("{INBOX_PREFIX}.attacker"))
+    let client = testbed::raw::as_agent(&site.broker)
         .event_callback(move |event| {
             if let Event::ServerError(error) = event {
                 // The receiver is gone when the test is over.
@@ -27,7 +26,7 @@ async fn attacker(site: &Site) -> Result<(Client, mpsc::UnboundedReceiver<String
             }
             std::future::ready(())
         })
-        .connect(site.broker.url())
+        .connect(site.broker.addresses()?)
         .await?;
     Ok((client, objections))
 }
@@ -89,7 +88,7 @@ async fn n05_an_agent_cannot_manage_streams() -> Result {
         client
             .publish_with_reply(
                 subject.clone(),
-                format!("{INBOX_PREFIX}.attacker.r"),
+                format!("{INBOX_PREFIX}.testbed.r"),
                 consumer.to_string().into(),
             )
             .await?;

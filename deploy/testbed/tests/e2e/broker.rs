@@ -8,7 +8,7 @@ use testbed::{Broker, Result, Site, ensure};
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_a_running_broker_are_the_specified_ones() -> Result {
     let site = Site::single()?;
-    let client = async_nats::connect(site.broker.registry_url()).await?;
+    let client = testbed::raw::registry(&site.broker).await?;
     let context = jetstream::new(client);
     for specified in stream::all(1) {
         let config = context.get_stream(&specified.name).await?.cached_info().config.clone();

@@ -44,7 +44,7 @@ async fn junk_on_every_subject_stops_nobody() -> Result {
     let (bobs, carols) = (device(&bob)?, device(&carol)?);
     let epoch = alice.shows("team")?.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or_default();
 
-    let client = async_nats::connect(site.broker.url()).await?;
+    let client = testbed::raw::agent(&site.broker).await?;
     let routes = [
         Route::Application(id),
         Route::Handshake(id),

@@ -48,10 +48,7 @@ fn a_profile_is_what_its_owner_said_last() -> Result {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_or_stale_request_is_refused() -> Result {
     let site = Site::single()?;
-    let client = async_nats::ConnectOptions::new()
-        .custom_inbox_prefix(format!("{}.replay", subject::INBOX_PREFIX))
-        .connect(site.broker.url())
-        .await?;
+    let client = testbed::raw::agent(&site.broker).await?;
     let key = SigningKey::from_bytes(&[3; 32]);
     let request = |nonce: u8, shift: i64| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
