@@ -1,1 +1,20 @@
-//! Under construction.
+//! The agent as a library: what the binary `cipher-chat` is made of, and what tests and the testbed may use.
+//!
+//! ```text
+//! cli ──► session ──► runtime ──► cipher-core        commands in, replies and events out
+//!           │            └──────► net                 effects to the broker and the registry, outcomes back
+//!           └──► control                              or: the process that has the profile open
+//! host ──► session                                    bots, by the same door
+//! up                                                  a private broker and registry
+//! ```
+
+pub mod cli;
+mod control;
+pub mod host;
+mod net;
+pub mod profile;
+mod runtime;
+pub mod session;
+pub mod settings;
+pub mod telemetry;
+pub mod up;

@@ -1,0 +1,186 @@
+//! `bot`: programs that are members.
+
+use std::path::PathBuf;
+
+use cipher_broker::handle::Handle;
+use cipher_core::view::AccountView;
+use cipher_core::{BotOwnership, Command, ErrorKind, Reply};
+
+use crate::cli::desk::{Desk, interrupted};
+use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::line::Line;
+use crate::cli::run::Context;
+use crate::host::{self, Source};
+use crate::profile::Profile;
+use crate::session::Need;
+
+/// Run bots
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat bot run echo\n  cipher-chat bot run echo --handle alice.echo\n  cipher-chat bot run counter --exec ./target/release/counter\n  cipher-chat group add ops @echo"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Run a bot until interrupted
+    ///
+    /// The first time it gets an account of its own, owned by yours, and everybody can see both. Add it to groups
+    /// like anybody else; it accepts your invitations.
+    Run {
+        /// Name of a bot of the catalog, or with --exec any name
+        #[arg(required_unless_present = "exec", required_unless_present = "named")]
+        name: Option<String>,
+        /// The name, for those who like it as a flag
+        #[arg(long = "name", id = "named", value_name = "NAME", conflicts_with = "name")]
+        named: Option<String>,
+        /// Handle of its account [default: its name]
+        #[arg(long, value_name = "HANDLE")]
+        handle: Option<Handle>,
+        /// Program that is the bot; it is told events on its standard input
+        #[arg(long, value_name = "PATH")]
+        exec: Option<PathBuf>,
+    },
+    /// List the bots that ship
+    List,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    match args.verb {
+        Verb::List => list(context).await,
+        Verb::Run { name, named, handle, exec } => {
+            let name = name
+                .or(named)
+                .or_else(|| exec.as_ref().and_then(stem))
+                .ok_or_else(|| Failure::usage("the bot has no name: give one before --exec"))?;
+            let source = source(&name, exec)?;
+            let (desk, account) = open(context, &name, handle).await?;
+            context.ui.show(&Line::account(&account))?;
+            desk.serve();
+            let ready =
+                Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
+            context.ui.show(&ready)?;
+            let ended = tokio::select! {
+                result = host::run(&desk.session, &name, source) => result.map_err(Failure::from),
+                () = interrupted() => Ok(()),
+            };
+            desk.close().await;
+            ended
+        }
+    }
+}
+
+/// The bot's own profile, with an account: made now if this is its first run.
+pub async fn open<'a>(
+    context: &'a Context,
+    name: &str,
+    handle: Option<Handle>,
+) -> Result<(Desk<'a>, AccountView)> {
+    // Both must make sense before anything is written.
+    let nested = format!("{}/{name}", context.settings.profile);
+    Profile::new(&context.settings.home, &nested)?;
+    let wanted = match &handle {
+        Some(handle) => handle.clone(),
+        None => name.parse().map_err(|e| Failure::Usage {
+            message: format!("the name {name} cannot be a handle: {e}"),
+            hint: Some("choose one with --handle".into()),
+        })?,
+    };
+    Desk::known(context)?;
+    if Profile::new(&context.settings.home, &nested)?.exists() {
+        let desk = Desk::open_profile(context, &nested, Need::Everything).await?;
+        if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+            if handle.is_some_and(|handle| handle != account.handle) {
+                return Err(ErrorKind::Misuse
+                    .because(format!("bot {name} has the handle @{} already", account.handle))
+                    .hint("leave --handle out, or run it under another name")
+                    .into());
+            }
+            return Ok((desk, *account));
+        }
+        desk.close().await;
+    }
+    register(context, name, &nested, wanted).await
+}
+
+/// Both halves: the bot makes its keys, its owner signs for them, the registry takes both.
+async fn register<'a>(
+    context: &'a Context,
+    name: &str,
+    nested: &str,
+    handle: Handle,
+) -> Result<(Desk<'a>, AccountView)> {
+    let owner_desk = Desk::open(context, Need::Outbox).await?;
+    let Reply::OwnerCard { owner, handle: owner_handle } = owner_desk.request(Command::OwnerCard).await?
+    else {
+        return Err(unexpected());
+    };
+    let desk = Desk::open_profile(context, nested, Need::Everything).await?;
+    let Reply::BotCertificate(certificate) =
+        desk.request(Command::PrepareBot { owner: owner.clone() }).await?
+    else {
+        return Err(unexpected());
+    };
+    let Reply::Signature(signature) = owner_desk.request(Command::SignBot { certificate }).await? else {
+        return Err(unexpected());
+    };
+    owner_desk.close().await;
+    desk.reach().await?;
+    let bot = Some(BotOwnership { owner, handle: owner_handle, signature });
+    let command = Command::Register { handle: handle.clone(), name: name.into(), bot };
+    match desk.request(command).await {
+        Ok(Reply::Registered { account, .. }) => Ok((desk, *account)),
+        Ok(_) => Err(unexpected()),
+        Err(Failure::Failed(error)) if error.kind == ErrorKind::Conflict => Err(error
+            .hint(format!("@{handle} belongs to somebody else: choose another with --handle"))
+            .into()),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn list(context: &Context) -> Result {
+    let mut bots = Vec::new();
+    for (name, make) in cipher_bots::catalog() {
+        bots.push((*name, make().description().about, handle_of(context, name).await));
+    }
+    let lines: Vec<_> =
+        bots.iter().map(|(name, about, handle)| Line::Bot { name, about, handle: handle.clone() }).collect();
+    context.ui.list(&lines, "no bots")
+}
+
+/// Its handle, if it has an account under this profile.
+async fn handle_of(context: &Context, name: &str) -> Option<Handle> {
+    let nested = format!("{}/{name}", context.settings.profile);
+    if !Profile::new(&context.settings.home, &nested).ok()?.exists() {
+        return None;
+    }
+    let desk = Desk::open_profile(context, &nested, Need::Local).await.ok()?;
+    let reply = desk.session.request(Command::Whoami).await;
+    desk.close().await;
+    match reply {
+        Ok(Reply::Account(account)) => Some(account.handle),
+        _ => None,
+    }
+}
+
+fn source(name: &str, exec: Option<PathBuf>) -> Result<Source> {
+    if let Some(path) = exec {
+        return Ok(Source::Program(path));
+    }
+    cipher_bots::find(name).map(Source::Bot).ok_or_else(|| {
+        let known: Vec<_> = cipher_bots::catalog().iter().map(|(name, _)| *name).collect();
+        ErrorKind::NotFound
+            .because(format!("no bot {name} in the catalog"))
+            .hint(format!("bots that ship: {}; your own: bot run NAME --exec PATH", known.join(", ")))
+            .into()
+    })
+}
+
+#[expect(clippy::ptr_arg, reason = "called on an Option<PathBuf>")]
+fn stem(path: &PathBuf) -> Option<String> {
+    path.file_stem().and_then(|stem| stem.to_str()).map(str::to_lowercase)
+}

@@ -1,0 +1,25 @@
+//! `completions`: what a shell needs to complete command lines.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::exit::Result;
+use crate::cli::run::Context;
+use crate::cli::tree::Cli;
+
+/// Print a completion script for a shell
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat completions bash > ~/.local/share/bash-completion/completions/cipher-chat\n  cipher-chat completions fish > ~/.config/fish/completions/cipher-chat.fish"
+)]
+pub struct Args {
+    /// Shell
+    pub shell: Shell,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: Args) -> Result {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "cipher-chat", &mut script);
+    context.ui.raw(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,39 @@
+//! `config`: which settings are in force.
+
+use crate::cli::exit::Result;
+use crate::cli::line::Line;
+use crate::cli::run::Context;
+use crate::settings::Origin;
+
+/// Show the settings in force
+///
+/// Weakest first: defaults, /etc/cipher-chat/config.toml, ~/.config/cipher-chat/config.toml, ./cipher-chat.toml,
+/// CIPHER_CHAT_… in the environment, flags.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat config show --origin\n  CIPHER_CHAT_SERVER=nats://10.0.0.5 cipher-chat config show --json"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Show every setting
+    Show {
+        /// Tell where each value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// Runs it.
+pub fn run(context: &Context, Args { verb: Verb::Show { origin } }: Args) -> Result {
+    let lines: Vec<_> = context.settings.origins.iter().map(|of| line(of, origin)).collect();
+    context.ui.list(&lines, "")
+}
+
+fn line(of: &Origin, with_origin: bool) -> Line<'_> {
+    Line::Config { key: of.key, value: &of.value, origin: with_origin.then_some(&of.origin) }
+}

@@ -1,0 +1,229 @@
+//! Where commands meet the profile: which one, whether it exists, and how long to wait for the network.
+
+use std::time::Duration;
+
+use cipher_broker::handle::Handle;
+use cipher_broker::limit;
+use cipher_core::{Command, CoreError, ErrorKind, Reply, Target};
+
+use crate::cli::exit::{Failure, Result};
+use crate::cli::run::Context;
+use crate::net::connect::without_login;
+use crate::profile::Profile;
+use crate::session::{Need, NetworkSettings, Session};
+
+/// How long a command that can do without the broker waits for it.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a command that cannot do without the broker waits for it.
+const PERSISTENCE: Duration = Duration::from_secs(10);
+/// How long bringing the own state up to date may hold up a command that only wants to show it.
+const REFRESH: Duration = Duration::from_secs(5);
+/// How long the core may take for one command: several registry questions and a few lost races.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// An open profile.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    context: &'a Context,
+    profile: String,
+    /// The session behind it.
+    pub session: Session,
+}
+
+impl<'a> Desk<'a> {
+    /// Opens the profile in force. It must exist.
+    pub async fn open(context: &'a Context, need: Need) -> Result<Self> {
+        Self::known(context)?;
+        Self::open_profile(context, &context.settings.profile, need).await
+    }
+
+    /// Fails if the profile in force does not exist. Makes nothing: a typing error must not leave a folder.
+    pub fn known(context: &Context) -> Result {
+        let settings = &context.settings;
+        if Profile::new(&settings.home, &settings.profile)?.dir().is_dir() {
+            return Ok(());
+        }
+        Err(if settings.profile_chosen { unknown_profile(context) } else { no_account(&settings.profile) }
+            .into())
+    }
+
+    /// Opens a profile, making it if need be.
+    pub async fn open_profile(context: &'a Context, name: &str, need: Need) -> Result<Self> {
+        let profile = Profile::new(&context.settings.home, name)?;
+        let session = Session::open(&profile, network(context), need).await?;
+        Ok(Self { context, profile: name.into(), session })
+    }
+
+    /// Whether the broker is there, after a short wait.
+    pub async fn reachable(&self) -> bool {
+        self.session.connected(PATIENCE).await
+    }
+
+    /// Insists on the broker, for a profile with an account.
+    pub async fn online(&self) -> Result {
+        let reached = self.reach().await;
+        if reached.is_err() {
+            self.registered().await?;
+        }
+        reached
+    }
+
+    /// Insists on the broker, account or not.
+    pub async fn reach(&self) -> Result {
+        if self.session.connected(PERSISTENCE).await {
+            return Ok(());
+        }
+        Err(self.unreachable().into())
+    }
+
+    /// Why the broker cannot be reached.
+    pub fn unreachable(&self) -> CoreError {
+        let server = without_login(&self.context.settings.server);
+        self.session.trouble().unwrap_or_else(|| {
+            ErrorKind::Unreachable
+                .because(format!("the broker at {server} does not answer"))
+                .hint("start one with `cipher-chat up`, or name another with --server")
+        })
+    }
+
+    /// Serves the profile to other commands from now on, as long as the session is open.
+    pub fn serve(&self) {
+        let session = self.session.clone();
+        tokio::spawn(async move {
+            if let Err(error) = session.serve().await {
+                tracing::warn!(kind = error.kind.name(), "the profile is not served to other processes");
+            }
+        });
+    }
+
+    /// Brings everything up to date if the broker allows it soon; else what is stored must do.
+    pub async fn refresh(&self) -> Result {
+        if !self.reachable().await {
+            self.registered().await?;
+            self.context.ui.warn(&format!("{}; this is what is stored here", self.unreachable()));
+            return Ok(());
+        }
+        match tokio::time::timeout(REFRESH, self.request(Command::Sync)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(Failure::Failed(error))) if error.kind.retryable() => {
+                self.context.ui.warn(&format!("not up to date: {error}"));
+                Ok(())
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => {
+                self.context.ui.warn("not up to date yet: the broker takes its time");
+                Ok(())
+            }
+        }
+    }
+
+    /// Has a command done.
+    pub async fn request(&self, command: Command) -> Result<Reply> {
+        let answer = tokio::time::timeout(ANSWER, self.session.request(command)).await;
+        match answer {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) if error.kind == ErrorKind::Misuse => {
+                self.registered().await?;
+                Err(error.into())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ErrorKind::Unreachable
+                .because("broker or registry did not answer in time")
+                .hint("what was asked may still happen; `cipher-chat doctor` tells more")
+                .into()),
+        }
+    }
+
+    /// Fails with the one helpful sentence if the profile has no account.
+    async fn registered(&self) -> Result {
+        match self.session.request(Command::Status).await {
+            Ok(Reply::Status(status)) if !status.registered => Err(no_account(&self.profile).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the session in order.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+/// How to reach the broker.
+pub fn network(context: &Context) -> NetworkSettings {
+    NetworkSettings::new(&context.settings.server)
+}
+
+/// Reads `@handle`, a group id or a name from the command line.
+pub fn target(text: &str) -> std::result::Result<Target, String> {
+    if text.trim().is_empty() {
+        return Err("a target is @handle, a group name or a group id".into());
+    }
+    Target::parse(text).map_err(|e| e.to_string())
+}
+
+/// A message's text, as long as it may be.
+pub fn text(text: String) -> Result<String> {
+    if text.is_empty() {
+        return Err(Failure::usage("the text is empty"));
+    }
+    if text.len() > limit::TEXT_BYTES {
+        return Err(ErrorKind::Limit
+            .because(format!("the text has {} bytes; {} are allowed", text.len(), limit::TEXT_BYTES))
+            .hint("nothing was sent; split it into several messages")
+            .into());
+    }
+    Ok(text)
+}
+
+/// A name or status, at most so many characters.
+pub fn short(what: &str, text: String, most: usize) -> Result<String> {
+    let count = text.chars().count();
+    if count > most {
+        return Err(ErrorKind::Limit
+            .because(format!("the {what} has {count} characters; {most} are allowed"))
+            .into());
+    }
+    Ok(text)
+}
+
+/// Ready for the next person to read: `@a, @b`.
+pub fn names(handles: &[Handle]) -> String {
+    handles.iter().map(|handle| format!("@{handle}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Ctrl-C, or the polite signal of a service manager.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn no_account(profile: &str) -> CoreError {
+    let flag = if profile == crate::settings::DEFAULT_PROFILE {
+        String::new()
+    } else {
+        format!("--profile {profile} ")
+    };
+    ErrorKind::Misuse
+        .because(format!("no account in profile {profile}"))
+        .hint(format!("cipher-chat {flag}register HANDLE"))
+}
+
+fn unknown_profile(context: &Context) -> CoreError {
+    let home = &context.settings.home;
+    let known = Profile::list(home);
+    let hint = if known.is_empty() {
+        "there is no profile yet: cipher-chat register HANDLE makes one".into()
+    } else {
+        format!("profiles here: {}", known.join(", "))
+    };
+    ErrorKind::NotFound
+        .because(format!("no profile {} in {}", context.settings.profile, home.display()))
+        .hint(hint)
+}

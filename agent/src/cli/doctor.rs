@@ -1,0 +1,192 @@
+//! `doctor`: what is well, what is not, and what to do about it.
+
+use std::time::Duration;
+
+use cipher_broker::limit;
+use cipher_core::view::{GroupState, StatusView};
+use cipher_core::{Command, CoreError, ErrorKind, Reply};
+
+use crate::cli::desk::Desk;
+use crate::cli::exit::{self, Failure, Result};
+use crate::cli::line::{Line, Status};
+use crate::cli::run::Context;
+use crate::net::connect::without_login;
+use crate::session::Need;
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Check the store, the account, the broker and the registry
+///
+/// Ends with 0 when nothing fails, else with the exit code of the first check that does.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
+)]
+pub struct Args {}
+
+/// Shows findings and remembers the first that fails.
+struct Findings<'a> {
+    context: &'a Context,
+    first: Option<ErrorKind>,
+}
+
+impl Findings<'_> {
+    fn ok(&self, name: &str, detail: &str) -> Result {
+        self.show(name, Status::Ok, detail, None)
+    }
+
+    fn warn(&self, name: &str, detail: &str, hint: &str) -> Result {
+        self.show(name, Status::Warn, detail, Some(hint))
+    }
+
+    fn fail(&mut self, name: &str, error: &CoreError) -> Result {
+        self.first = self.first.or(Some(error.kind));
+        self.show(name, Status::Fail, &error.message, error.hint.as_deref())
+    }
+
+    fn show(&self, name: &str, status: Status, detail: &str, hint: Option<&str>) -> Result {
+        self.context.ui.show(&Line::Check { name, status, detail, hint })
+    }
+}
+
+/// Runs it.
+pub async fn run(context: &Context, Args {}: Args) -> Result {
+    let mut findings = Findings { context, first: None };
+    match Desk::open(context, Need::Everything).await {
+        Ok(desk) => {
+            let online = broker(context, &desk, &mut findings).await?;
+            profile(&desk, online, &mut findings).await?;
+            desk.close().await;
+        }
+        Err(Failure::Failed(error)) => findings.fail("store", &error)?,
+        Err(failure) => return Err(failure),
+    }
+    findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(exit::code(kind))))
+}
+
+async fn broker(context: &Context, desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    if !desk.session.connected(PATIENCE).await {
+        findings.fail("broker", &desk.unreachable())?;
+        return Ok(false);
+    }
+    let server = without_login(&context.settings.server);
+    findings.ok("broker", &format!("{server} answers"))?;
+    Ok(true)
+}
+
+async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
+    let status = match desk.session.request(Command::Status).await {
+        Ok(Reply::Status(status)) => status,
+        Ok(_) => return Err(exit::unexpected()),
+        Err(error) => return findings.fail("store", &error),
+    };
+    findings.ok("store", &format!("opens, format {}", status.schema))?;
+    if !status.registered {
+        return match desk.request(Command::Whoami).await {
+            Err(Failure::Failed(error)) => findings.fail("account", &error),
+            _ => Ok(()),
+        };
+    }
+    if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+        findings.ok("account", &format!("@{}", account.handle))?;
+    }
+    // The registry is asked by asking it for something: what one's own profile looks like there.
+    if online {
+        registry(desk, findings).await?;
+        let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
+    }
+    match desk.session.request(Command::Status).await {
+        Ok(Reply::Status(status)) => figures(&status, findings)?,
+        _ => figures(&status, findings)?,
+    }
+    groups(desk, findings).await
+}
+
+async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
+    let Ok(Reply::Account(me)) = desk.session.request(Command::Whoami).await else { return Ok(()) };
+    let question = desk.session.request(Command::ShowProfile { handle: me.handle });
+    match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
+        Ok(Ok(Reply::Account(there))) if there.account_id == me.account_id => {
+            findings.ok("registry", "answers, knows this account")
+        }
+        Ok(Ok(_)) => findings.fail(
+            "registry",
+            &ErrorKind::Trust
+                .because("the registry maps the own handle to another account")
+                .hint("tell your operator; do not trust handles of this registry"),
+        ),
+        Ok(Err(error)) => findings.fail("registry", &error),
+        Err(_) => findings.fail(
+            "registry",
+            &ErrorKind::Unreachable
+                .because("the registry does not answer")
+                .hint("is cipher-registry running?"),
+        ),
+    }
+}
+
+fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
+    match status.clock_skew_ms {
+        Some(skew) => {
+            let window = i64::try_from(limit::REQUEST_WINDOW.as_millis()).unwrap_or(i64::MAX);
+            let detail = format!("differs by {skew} ms from the registry's");
+            if skew.abs() >= window {
+                let error = ErrorKind::Refused
+                    .because(format!("the clock {detail}"))
+                    .hint("set the clock of this machine");
+                findings.fail("clock", &error)?;
+            } else if skew.abs() >= window / 10 {
+                findings.warn("clock", &detail, "set the clock of this machine")?;
+            } else {
+                findings.ok("clock", &detail)?;
+            }
+        }
+        None => findings.warn("clock", "not compared with the registry's yet", "cipher-chat sync")?,
+    }
+    match status.key_packages.map(|count| (count, usize::try_from(count).unwrap_or(usize::MAX))) {
+        Some((count, known)) if known < limit::KEY_PACKAGE_REFILL => {
+            findings.warn(
+                "key-packages",
+                &format!("{count} left at the registry"),
+                "cipher-chat sync refills them",
+            )?;
+        }
+        Some((count, _)) => findings.ok("key-packages", &format!("{count} at the registry"))?,
+        None => {
+            findings.warn("key-packages", "not counted yet", "cipher-chat sync counts and refills them")?
+        }
+    }
+    match status.outbox {
+        0 => findings.ok("outbox", "empty")?,
+        n => findings.warn(
+            "outbox",
+            &format!("{n} waiting for the broker"),
+            "cipher-chat sync delivers them",
+        )?,
+    }
+    let skipped: u64 = status.skipped.iter().map(|(_, count)| count).sum();
+    if skipped > 0 {
+        let classes: Vec<_> =
+            status.skipped.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        findings.warn(
+            "skipped",
+            &classes.join(", "),
+            "messages that could not be read; a few are normal after joining",
+        )?;
+    }
+    Ok(())
+}
+
+async fn groups(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
+    let Ok(Reply::Groups(groups)) = desk.session.request(Command::Groups).await else { return Ok(()) };
+    let stuck: Vec<_> = groups.iter().filter(|group| group.state == GroupState::Stuck).collect();
+    if stuck.is_empty() {
+        return findings.ok("groups", &format!("{} followed", groups.len()));
+    }
+    for group in stuck {
+        let hint = "ask a member to remove and add this account";
+        findings.warn("groups", &format!("{} ({}) is stuck", group.name, group.id), hint)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! How a command ends: kind, message, hint, exit code.
+
+use std::io;
+
+use cipher_core::{CoreError, ErrorKind};
+
+use crate::settings::SettingsError;
+
+/// Result of a command.
+pub type Result<T = ()> = std::result::Result<T, Failure>;
+
+/// Why a command ended before it was done.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line makes no sense.
+    Usage {
+        /// What is wrong with it.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// It could not be done.
+    Failed(CoreError),
+    /// What failed is on the screen already; only the exit code is left to tell.
+    Shown(u8),
+    /// Nobody reads our output any more: the end of a pipe, not an error.
+    Closed,
+}
+
+impl Failure {
+    /// A usage error.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// The exit code that scripts branch on.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Usage { .. } => 2,
+            Self::Failed(error) => code(error.kind),
+            Self::Shown(code) => *code,
+        }
+    }
+}
+
+/// Exit code of a kind of error. 0 is success and 2 a usage error.
+pub const fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Misuse | ErrorKind::Bug => 1,
+        ErrorKind::Unreachable => 3,
+        ErrorKind::Refused => 4,
+        ErrorKind::Limit => 5,
+        ErrorKind::Trust => 6,
+        ErrorKind::Locked | ErrorKind::Storage => 7,
+        ErrorKind::Conflict => 8,
+        ErrorKind::NotFound => 9,
+    }
+}
+
+/// The exit codes, for `--help`.
+pub const HELP: &str = "Exit codes: 0 ok, 1 error, 2 usage, 3 broker or registry unreachable, 4 refused, \
+                        5 limit, 6 trust, 7 store locked or damaged, 8 conflict, 9 not found";
+
+impl From<CoreError> for Failure {
+    fn from(error: CoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::Failed(CoreError { kind: ErrorKind::Misuse, message: error.message, hint: error.hint })
+    }
+}
+
+/// For output; errors of input say what was read.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::Closed;
+        }
+        Self::Failed(ErrorKind::Misuse.because(format!("output cannot be written: {error}")))
+    }
+}
+
+/// The reply to a command was not the one it promises: a defect, not the user's fault.
+pub fn unexpected() -> Failure {
+    Failure::Failed(ErrorKind::Bug.because("the reply does not belong to the command"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let codes = [
+            (ErrorKind::Misuse, 1),
+            (ErrorKind::Bug, 1),
+            (ErrorKind::Unreachable, 3),
+            (ErrorKind::Refused, 4),
+            (ErrorKind::Limit, 5),
+            (ErrorKind::Trust, 6),
+            (ErrorKind::Locked, 7),
+            (ErrorKind::Storage, 7),
+            (ErrorKind::Conflict, 8),
+            (ErrorKind::NotFound, 9),
+        ];
+        for (kind, code) in codes {
+            assert_eq!(Failure::from(kind.because("x")).code(), code, "{kind:?}");
+        }
+        assert_eq!(Failure::usage("x").code(), 2);
+        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
+    }
+}

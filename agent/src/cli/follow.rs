@@ -1,0 +1,238 @@
+//! Following conversations: each message once, in order, whatever happens to the process that owns the store.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_core::view::{GroupView, MessageView};
+use cipher_core::{Command, Event, Reply};
+
+use crate::cli::desk::{Desk, interrupted};
+use crate::cli::exit::{Result, unexpected};
+use crate::cli::line::Line;
+use crate::cli::run::Context;
+use crate::session::{Need, Session};
+
+/// How often what was shown is marked as read.
+const MARK: Duration = Duration::from_secs(2);
+/// Pause before a profile is opened again whose owner has ended.
+const REOPEN: Duration = Duration::from_millis(300);
+
+/// Which messages were shown already.
+#[derive(Debug, Default)]
+pub struct Seen {
+    stored: HashSet<(MessageId, u64)>,
+    queued: HashSet<MessageId>,
+}
+
+impl Seen {
+    /// Whether a message is new here; it no longer is afterwards. An own message that was shown while it was
+    /// queued is not shown again when it takes its place.
+    pub fn first(&mut self, message: &MessageView) -> bool {
+        match message.seq {
+            Some(seq) => {
+                let waited = self.queued.remove(&message.id);
+                self.stored.insert((message.id, seq)) && !waited
+            }
+            None => self.queued.insert(message.id),
+        }
+    }
+}
+
+/// What to follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One conversation: its id.
+    One(GroupId),
+    /// Several.
+    Some(HashSet<GroupId>),
+    /// All.
+    All,
+}
+
+impl Scope {
+    fn has(&self, group: GroupId) -> bool {
+        match self {
+            Self::One(one) => *one == group,
+            Self::Some(some) => some.contains(&group),
+            Self::All => true,
+        }
+    }
+}
+
+/// Follows until interrupted. `start` is the desk to begin with and its news, taken before history was read.
+pub async fn follow(
+    context: &Context,
+    mut desk: Desk<'_>,
+    mut news: crate::session::Events,
+    scope: Scope,
+    mut seen: Seen,
+) -> Result {
+    let mut names = names(&desk).await?;
+    let stop = interrupted();
+    tokio::pin!(stop);
+    loop {
+        let mut unread = HashSet::new();
+        let mut mark = tokio::time::interval(MARK);
+        let ended = loop {
+            tokio::select! {
+                () = &mut stop => break true,
+                event = news.next() => match event {
+                    Some(event) => show(context, &event, &scope, &mut seen, &mut names, &mut unread)?,
+                    None => break false,
+                },
+                _ = mark.tick(), if !unread.is_empty() => mark_read(&desk.session, &mut unread).await,
+            }
+        };
+        mark_read(&desk.session, &mut unread).await;
+        desk.close().await;
+        if ended {
+            return Ok(());
+        }
+        // The process that owned the profile has ended: from now on it is us, or whoever was faster.
+        tokio::time::sleep(REOPEN).await;
+        desk = Desk::open(context, Need::Everything).await?;
+        news = desk.session.events();
+        desk.serve();
+        names = self::names(&desk).await?;
+        missed(context, &desk, &scope, &mut seen, &names).await?;
+    }
+}
+
+/// Shows what took its place while nobody followed.
+async fn missed(
+    context: &Context,
+    desk: &Desk<'_>,
+    scope: &Scope,
+    seen: &mut Seen,
+    names: &HashMap<GroupId, String>,
+) -> Result {
+    for group in names.keys().copied().filter(|group| scope.has(*group)) {
+        let command =
+            Command::Read { target: cipher_core::Target::Group(group), last: Some(100), mark: false };
+        let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
+        // What is older than the newest we know was there before.
+        let known = messages
+            .iter()
+            .rposition(|message| message.seq.is_some_and(|seq| seen.stored.contains(&(message.id, seq))));
+        let new = known.map_or(0, |at| at + 1);
+        for message in messages.iter().skip(new) {
+            if seen.first(message) {
+                context.ui.message(message, label(scope, names, group))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show(
+    context: &Context,
+    event: &Event,
+    scope: &Scope,
+    seen: &mut Seen,
+    names: &mut HashMap<GroupId, String>,
+    unread: &mut HashSet<GroupId>,
+) -> Result {
+    match event {
+        Event::Message(message) if scope.has(message.group) => {
+            if seen.first(message) {
+                unread.insert(message.group);
+                context.ui.message(message, label(scope, names, message.group))?;
+            }
+            Ok(())
+        }
+        Event::Group(group) => {
+            names.insert(group.id, group.name.clone());
+            if scope.has(group.id) { changed(context, group, scope) } else { Ok(()) }
+        }
+        // People see the message; scripts want to know what became of it.
+        Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event),
+        Event::Warning(message) => {
+            context.ui.warn(message);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A group changed: scripts get it, and people an invitation; the rest they read in system lines.
+fn changed(context: &Context, group: &GroupView, scope: &Scope) -> Result {
+    if context.ui.json() {
+        return context.ui.show(&Line::Group(group));
+    }
+    if let (Scope::All, Some(by)) = (scope, &group.invited_by) {
+        context.ui.note(&format!(
+            "@{by} invites you to {}: cipher-chat group accept {}",
+            crate::cli::safe_text::safe_text(&group.name),
+            group.id
+        ));
+    }
+    Ok(())
+}
+
+fn told(context: &Context, event: &Event) -> Result {
+    Line::event(event).map_or(Ok(()), |line| context.ui.show(&line))
+}
+
+fn label<'a>(scope: &Scope, names: &'a HashMap<GroupId, String>, group: GroupId) -> Option<&'a str> {
+    match scope {
+        Scope::One(_) => None,
+        Scope::Some(_) | Scope::All => names.get(&group).map(String::as_str).filter(|name| !name.is_empty()),
+    }
+}
+
+async fn names(desk: &Desk<'_>) -> Result<HashMap<GroupId, String>> {
+    let Reply::Groups(groups) = desk.request(Command::Groups).await? else { return Err(unexpected()) };
+    Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
+}
+
+/// Best effort: what is not marked now is marked by the next `read`.
+async fn mark_read(session: &Session, unread: &mut HashSet<GroupId>) {
+    for group in unread.drain() {
+        let command = Command::Read { target: cipher_core::Target::Group(group), last: Some(0), mark: true };
+        if let Err(error) = session.request(command).await {
+            tracing::debug!(kind = error.kind.name(), "messages shown could not be marked as read");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::id::{AccountId, DeviceId};
+    use cipher_broker::time::Timestamp;
+    use cipher_core::view::{MessageState, SenderView};
+
+    fn message(id: u8, seq: Option<u64>) -> MessageView {
+        MessageView {
+            id: MessageId::from_bytes([id; 16]),
+            group: GroupId::from_bytes([1; 16]),
+            seq,
+            from: SenderView {
+                handle: "alice".into(),
+                account_id: AccountId::from_bytes([1; 32]),
+                device_id: DeviceId::from_bytes([1; 16]),
+                kind: Kind::Person,
+            },
+            sent_at: Timestamp::default(),
+            kind: "text".into(),
+            text: String::new(),
+            state: MessageState::Received,
+            reply_to: None,
+            hops: 0,
+        }
+    }
+
+    #[test]
+    fn each_message_is_shown_once() {
+        let mut seen = Seen::default();
+        assert!(seen.first(&message(1, Some(5))));
+        assert!(!seen.first(&message(1, Some(5))));
+        assert!(seen.first(&message(2, None)));
+        assert!(!seen.first(&message(2, None)));
+        assert!(!seen.first(&message(2, Some(6))), "shown while it was queued");
+        assert!(!seen.first(&message(2, Some(6))));
+        assert!(seen.first(&message(3, Some(7))));
+    }
+}

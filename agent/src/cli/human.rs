@@ -1,0 +1,375 @@
+//! How things look to people. Every text passes `safe_text` here, on its way into a line.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+use cipher_core::view::{AccountView, ContactState, GroupState, GroupView, MemberView, MessageState, Trust};
+
+use crate::cli::line::{Line, MessageLine, Status};
+use crate::cli::safe_text::{safe_block, safe_text};
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint(pub bool);
+
+/// A colour of the terminal's own palette.
+#[derive(Debug, Clone, Copy)]
+pub enum Ink {
+    /// Stands back.
+    Dim,
+    /// Stands out.
+    Bold,
+    /// Good.
+    Green,
+    /// Look at it.
+    Yellow,
+    /// Bad.
+    Red,
+    /// A name.
+    Cyan,
+}
+
+impl Paint {
+    /// The text in a colour.
+    pub fn ink(self, ink: Ink, text: &str) -> String {
+        if !self.0 || text.is_empty() {
+            return text.into();
+        }
+        let code = match ink {
+            Ink::Dim => 2,
+            Ink::Bold => 1,
+            Ink::Green => 32,
+            Ink::Yellow => 33,
+            Ink::Red => 31,
+            Ink::Cyan => 36,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+/// One thing on its own, without the last newline.
+pub fn block(line: &Line<'_>, paint: Paint) -> String {
+    match line {
+        Line::Account { account, phrase } => account_block(account, *phrase, paint),
+        Line::Check { name, status, detail, hint } => check(name, *status, detail, *hint, paint),
+        Line::Done { action, target } => match target {
+            Some(target) => format!("{} {}", safe_text(action), safe_text(target)),
+            None => safe_text(action),
+        },
+        Line::Error { message, hint, .. } => error(message, *hint, paint),
+        Line::Group(group) => group_block(group, paint),
+        Line::Message(line) => message(line, None, paint),
+        Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
+        Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
+        Line::Synced { received, queued } => synced(*received, *queued),
+        Line::Warning { message } => {
+            format!("{} {}", paint.ink(Ink::Yellow, "warning:"), safe_text(message))
+        }
+        Line::Bot { .. } | Line::Config { .. } | Line::Contact(_) | Line::Device { .. } => {
+            table(std::slice::from_ref(line), paint)
+        }
+    }
+}
+
+/// Several things of one kind, aligned, without the last newline.
+pub fn table(lines: &[Line<'_>], paint: Paint) -> String {
+    let Some(first) = lines.first() else { return String::new() };
+    let head: Vec<String> = head(first).iter().map(|&name| name.into()).collect();
+    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+    aligned(&head, &rows, paint)
+}
+
+/// A message; `label` names its conversation where several are mixed.
+pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> String {
+    let time = paint.ink(Ink::Dim, &minute(line.sent_at()));
+    let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
+    let text = match line.kind() {
+        cipher_broker::wire::content::TEXT => {
+            let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
+            let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
+            let reply = if line.is_reply() { "(reply) " } else { "" };
+            format!("{who} {reply}{}", safe_block(line.text(), 4))
+        }
+        kind if line.text().is_empty() => {
+            format!(
+                "* {} sent something this version cannot show: {}",
+                safe_text(&at(&line.from().handle)),
+                safe_text(kind)
+            )
+        }
+        _ => paint.ink(Ink::Dim, &format!("* {}", safe_text(line.text()))),
+    };
+    let state = match line.state() {
+        MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
+        MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
+        MessageState::Sent | MessageState::Delivered | MessageState::Read | MessageState::Received => {
+            String::new()
+        }
+    };
+    format!("{time} {label}{text}{state}")
+}
+
+/// An error with its hint.
+pub fn error(message: &str, hint: Option<&str>, paint: Paint) -> String {
+    let mut text = format!("{} {}", paint.ink(Ink::Red, "error:"), safe_block(message, 2));
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n{} {}", paint.ink(Ink::Green, "hint:"), safe_block(hint, 2)));
+    }
+    text
+}
+
+fn head(line: &Line<'_>) -> &'static [&'static str] {
+    match line {
+        Line::Bot { .. } => &["BOT", "HANDLE", "ABOUT"],
+        Line::Config { origin: Some(_), .. } => &["KEY", "VALUE", "ORIGIN"],
+        Line::Config { origin: None, .. } => &["KEY", "VALUE"],
+        Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES"],
+        Line::Device { .. } => &["DEVICE", "NAME", "KIND", "CREATED", ""],
+        Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
+        _ => &[],
+    }
+}
+
+fn row(line: &Line<'_>) -> Vec<String> {
+    match line {
+        Line::Bot { name, about, handle } => {
+            let handle = handle.as_ref().map_or_else(|| "-".into(), |handle| at(handle.as_str()));
+            vec![safe_text(name), handle, safe_text(about)]
+        }
+        Line::Config { key, value, origin } => {
+            let mut row = vec![safe_text(key), safe_text(value)];
+            row.extend(origin.map(safe_text));
+            row
+        }
+        Line::Contact(contact) => vec![
+            at(contact.handle.as_str()),
+            contact_state(contact.state).into(),
+            trust(contact.trust).into(),
+            contact.devices.to_string(),
+        ],
+        Line::Device { device_id, name, kind, current, created_at, revoked } => vec![
+            device_id.to_string(),
+            safe_text(name),
+            kind_name(*kind).into(),
+            minute(created_at),
+            match (current, revoked) {
+                (_, true) => "revoked".into(),
+                (true, false) => "this device".into(),
+                (false, false) => String::new(),
+            },
+        ],
+        Line::Group(group) => vec![
+            safe_text(&group.name),
+            group_state(group),
+            accounts(group).to_string(),
+            group.unread.to_string(),
+            group.id.to_string(),
+        ],
+        other => vec![block(other, Paint(false))],
+    }
+}
+
+fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> String {
+    let mut rows = vec![("handle", at(account.handle.as_str()))];
+    if !account.name.is_empty() {
+        rows.push(("name", safe_text(&account.name)));
+    }
+    if !account.status.is_empty() {
+        rows.push(("status", safe_text(&account.status)));
+    }
+    rows.push(("presence", presence(account.presence).into()));
+    if account.kind == Kind::Bot {
+        let owner = account.owner.as_deref().map_or_else(|| "unknown".into(), |owner| safe_text(&at(owner)));
+        rows.push(("bot of", owner));
+    }
+    rows.push(("account", account.account_id.to_string()));
+    if let Some(device) = account.device_id {
+        rows.push(("device", device.to_string()));
+    }
+    if let Some(phrase) = phrase {
+        rows.push(("phrase", safe_text(phrase)));
+    }
+    pairs(&rows, paint)
+}
+
+fn group_block(group: &GroupView, paint: Paint) -> String {
+    let mut rows =
+        vec![("group", safe_text(&group.name)), ("id", group.id.to_string()), ("state", group_state(group))];
+    rows.push(("epoch", group.epoch.to_string()));
+    rows.push(("suite", format!("0x{:04x}", group.suite)));
+    if !group.authenticator.is_empty() {
+        rows.push(("code", safe_text(&group.authenticator)));
+    }
+    if group.unread > 0 {
+        rows.push(("unread", group.unread.to_string()));
+    }
+    let mut text = pairs(&rows, paint);
+    if !group.members.is_empty() {
+        let head = ["MEMBER", "ROLE", "KIND", "DEVICES"].map(String::from);
+        let members: Vec<Vec<String>> = group.members.iter().map(member).collect();
+        text.push('\n');
+        text.push_str(&aligned(&head, &members, paint));
+    }
+    text
+}
+
+fn member(member: &MemberView) -> Vec<String> {
+    let kind = match &member.owner {
+        Some(owner) => format!("{} of {}", kind_name(member.kind), safe_text(&at(owner))),
+        None => kind_name(member.kind).into(),
+    };
+    vec![safe_text(&at(&member.handle)), role(member.role).into(), kind, member.devices.to_string()]
+}
+
+fn check(name: &str, status: Status, detail: &str, hint: Option<&str>, paint: Paint) -> String {
+    let word = match status {
+        Status::Ok => paint.ink(Ink::Green, "ok  "),
+        Status::Warn => paint.ink(Ink::Yellow, "warn"),
+        Status::Fail => paint.ink(Ink::Red, "fail"),
+    };
+    let mut text = format!("{word}  {name:<12}  {}", safe_text(detail));
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n      {}", paint.ink(Ink::Dim, &safe_text(hint))));
+    }
+    text
+}
+
+fn ready(
+    server: Option<&str>,
+    home: Option<&str>,
+    bot: Option<&str>,
+    handle: Option<&cipher_broker::handle::Handle>,
+    paint: Paint,
+) -> String {
+    let mut rows = Vec::new();
+    if let Some(server) = server {
+        rows.push(("server", safe_text(server)));
+    }
+    if let Some(home) = home {
+        rows.push(("home", safe_text(home)));
+    }
+    if let Some(bot) = bot {
+        rows.push(("bot", safe_text(bot)));
+    }
+    if let Some(handle) = handle {
+        rows.push(("handle", at(handle.as_str())));
+    }
+    rows.insert(0, ("ready", String::new()));
+    pairs(&rows, paint)
+}
+
+fn synced(received: u64, queued: u64) -> String {
+    let plural = if received == 1 { "" } else { "s" };
+    match queued {
+        0 => format!("up to date, {received} new message{plural}"),
+        n => format!("{received} new message{plural}, {n} still queued"),
+    }
+}
+
+fn pairs(rows: &[(&str, String)], paint: Paint) -> String {
+    let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(key, value)| {
+            format!("{}  {value}", paint.ink(Ink::Dim, &format!("{key:<width$}"))).trim_end().into()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn aligned(head: &[String], rows: &[Vec<String>], paint: Paint) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).chain(head.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |row: &[String]| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        String::from(cells.join("  ").trim_end())
+    };
+    let mut lines = vec![paint.ink(Ink::Dim, &line(head))];
+    lines.extend(rows.iter().map(|row| line(row)));
+    lines.join("\n")
+}
+
+/// `2026-01-02 15:04` of an RFC 3339 time, in UTC as the `Z` says.
+fn minute(time: &str) -> String {
+    match (time.get(..10), time.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute}Z"),
+        _ => safe_text(time),
+    }
+}
+
+/// A handle with its `@`; what is no handle (an account id) stays as it is.
+fn at(handle: &str) -> String {
+    if handle.len() <= 32 && !handle.starts_with('@') { format!("@{handle}") } else { handle.into() }
+}
+
+fn accounts(group: &GroupView) -> usize {
+    group.members.len()
+}
+
+fn group_state(group: &GroupView) -> String {
+    match (group.state, &group.invited_by) {
+        (GroupState::Invited, Some(by)) => format!("invited by @{by}"),
+        (GroupState::Invited, None) => "invited".into(),
+        (GroupState::Active, _) => "active".into(),
+        (GroupState::Leaving, _) => "leaving".into(),
+        (GroupState::Left, _) => "left".into(),
+        (GroupState::Removed, _) => "removed".into(),
+        (GroupState::Stuck, _) => "stuck".into(),
+    }
+}
+
+const fn contact_state(state: ContactState) -> &'static str {
+    match state {
+        ContactState::Pending => "pending",
+        ContactState::Requested => "requested",
+        ContactState::Accepted => "accepted",
+        ContactState::Blocked => "blocked",
+    }
+}
+
+const fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "unverified",
+        Trust::Verified => "verified",
+        Trust::Changed => "changed",
+    }
+}
+
+const fn state_name(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Sent => "sent",
+        MessageState::Delivered => "delivered",
+        MessageState::Read => "read",
+        MessageState::Received => "received",
+        MessageState::Failed => "failed",
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Person => "person",
+        Kind::Bot => "bot",
+    }
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Admin => "admin",
+        Role::Owner => "owner",
+    }
+}
+
+const fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Available => "available",
+        Presence::Away => "away",
+        Presence::Busy => "busy",
+        Presence::Offline => "offline",
+    }
+}

@@ -1,0 +1,293 @@
+//! What `--json` prints: one object per line, each with its `type`. Scripts rely on these names.
+
+use std::io;
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{DeviceId, GroupId, MessageId};
+use cipher_core::Event;
+use cipher_core::view::{
+    AccountView, ContactView, DeviceView, GroupView, MessageState, MessageView, SenderView,
+};
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use crate::cli::safe_text::is_hidden;
+
+/// One line of output.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Line<'a> {
+    /// An account.
+    Account {
+        /// Its fields.
+        #[serde(flatten)]
+        account: &'a AccountView,
+        /// Recovery phrase, right after registering.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phrase: Option<&'a str>,
+    },
+    /// A bot of the catalog.
+    Bot {
+        /// Its name there.
+        name: &'a str,
+        /// One sentence on what it does.
+        about: &'a str,
+        /// Handle of its account under this profile, if it has one.
+        handle: Option<Handle>,
+    },
+    /// One finding of `doctor`.
+    Check {
+        /// What was looked at.
+        name: &'a str,
+        /// How it is.
+        status: Status,
+        /// In words.
+        detail: &'a str,
+        /// What to do about it.
+        hint: Option<&'a str>,
+    },
+    /// A setting and its source.
+    Config {
+        /// Name.
+        key: &'a str,
+        /// Value.
+        value: &'a str,
+        /// Where it came from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        origin: Option<&'a str>,
+    },
+    /// A contact.
+    Contact(&'a ContactView),
+    /// A device.
+    Device {
+        /// Its id.
+        device_id: DeviceId,
+        /// Its name.
+        name: &'a str,
+        /// Person or bot.
+        kind: cipher_broker::certificate::Kind,
+        /// Whether it is this one.
+        current: bool,
+        /// RFC 3339.
+        created_at: String,
+        /// Whether it was revoked.
+        revoked: bool,
+    },
+    /// An action without a result of its own is done.
+    Done {
+        /// Which.
+        action: &'a str,
+        /// On what.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<&'a str>,
+    },
+    /// It failed.
+    Error {
+        /// Closed list.
+        kind: &'a str,
+        /// One sentence.
+        message: &'a str,
+        /// What to do about it.
+        hint: Option<&'a str>,
+        /// Whether the same command may succeed later.
+        retryable: bool,
+    },
+    /// A group.
+    Group(&'a GroupView),
+    /// A message.
+    Message(Box<MessageLine<'a>>),
+    /// A server or a bot is up.
+    Ready {
+        /// Broker to use.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server: Option<&'a str>,
+        /// Folder with its profiles.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        home: Option<&'a str>,
+        /// The bot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bot: Option<&'a str>,
+        /// Its handle.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handle: Option<&'a Handle>,
+    },
+    /// An own message moved on.
+    State {
+        /// The message.
+        id: MessageId,
+        /// Its conversation.
+        group: GroupId,
+        /// Where it stands now.
+        state: MessageState,
+    },
+    /// All is up to date.
+    Synced {
+        /// Messages received.
+        received: u64,
+        /// Own messages that still wait.
+        queued: u64,
+    },
+    /// Something a person should know; on stderr, except among events.
+    Warning {
+        /// One sentence.
+        message: &'a str,
+    },
+}
+
+/// A message as scripts see it.
+#[derive(Debug, Serialize)]
+pub struct MessageLine<'a> {
+    id: MessageId,
+    group: GroupId,
+    seq: Option<u64>,
+    from: &'a SenderView,
+    /// RFC 3339.
+    sent_at: String,
+    kind: &'a str,
+    text: &'a str,
+    state: MessageState,
+    reply_to: Option<MessageId>,
+    edited: bool,
+    deleted: bool,
+    reactions: [(); 0],
+    attachments: [(); 0],
+    hops: u8,
+}
+
+impl MessageLine<'_> {
+    /// Who sent it.
+    pub const fn from(&self) -> &SenderView {
+        self.from
+    }
+
+    /// When, RFC 3339.
+    pub fn sent_at(&self) -> &str {
+        &self.sent_at
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> &str {
+        self.kind
+    }
+
+    /// Its text.
+    pub const fn text(&self) -> &str {
+        self.text
+    }
+
+    /// Where it stands.
+    pub const fn state(&self) -> MessageState {
+        self.state
+    }
+
+    /// Whether it answers another.
+    pub const fn is_reply(&self) -> bool {
+        self.reply_to.is_some()
+    }
+}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, but somebody should look.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+impl<'a> Line<'a> {
+    /// An account.
+    pub const fn account(account: &'a AccountView) -> Self {
+        Self::Account { account, phrase: None }
+    }
+
+    /// A device.
+    pub fn device(device: &'a DeviceView) -> Self {
+        Self::Device {
+            device_id: device.device_id,
+            name: &device.name,
+            kind: device.kind,
+            current: device.current,
+            created_at: device.created_at.to_string(),
+            revoked: device.revoked,
+        }
+    }
+
+    /// A message.
+    pub fn message(message: &'a MessageView) -> Self {
+        Self::Message(Box::new(MessageLine {
+            id: message.id,
+            group: message.group,
+            seq: message.seq,
+            from: &message.from,
+            sent_at: message.sent_at.to_string(),
+            kind: &message.kind,
+            text: &message.text,
+            state: message.state,
+            reply_to: message.reply_to,
+            edited: false,
+            deleted: false,
+            reactions: [],
+            attachments: [],
+            hops: message.hops,
+        }))
+    }
+
+    /// News; `None` for a kind of news this command line does not know.
+    pub fn event(event: &'a Event) -> Option<Self> {
+        match event {
+            Event::Message(message) => Some(Self::message(message)),
+            Event::State { group, id, state } => Some(Self::State { id: *id, group: *group, state: *state }),
+            Event::Group(group) => Some(Self::Group(group)),
+            Event::Warning(message) => Some(Self::Warning { message }),
+            _ => None,
+        }
+    }
+
+    /// The line, with its newline.
+    pub fn to_json(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(512);
+        self.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Visible))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+/// JSON in which nothing hidden is left raw: `serde_json` escapes C0 only, and these lines are read on
+/// terminals too.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
+            CompactFormatter.write_string_fragment(to, fragment.get(plain..at).unwrap_or_default())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(to, "\\u{unit:04x}")?;
+            }
+            plain = at + c.len_utf8();
+        }
+        CompactFormatter.write_string_fragment(to, fragment.get(plain..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T02: still the same text to a parser, and nothing raw to a terminal.
+    #[test]
+    fn t02_json_carries_hostile_text_without_a_raw_hidden_character() {
+        let message = "\x1b[31m\u{9b}2J\u{202e}x\u{2028}\u{200d}\u{feff}\u{e0041}\"\\\n\t漢👍\x7f";
+        let json = String::from_utf8(Line::Warning { message }.to_json().expect("written")).expect("UTF-8");
+        let line = json.strip_suffix('\n').expect("one line");
+        assert!(line.chars().all(|c| !is_hidden(c) && !c.is_control()), "{line}");
+        let back: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(back["message"], message);
+        assert_eq!(back["type"], "warning");
+        assert!(line.contains("漢👍"));
+    }
+}

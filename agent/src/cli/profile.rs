@@ -1,0 +1,90 @@
+//! `profile`: what an account tells everybody about itself.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::limit;
+use cipher_broker::wire::registry;
+use cipher_core::{Command, Reply};
+
+use crate::cli::desk::{self, Desk};
+use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::line::Line;
+use crate::cli::run::Context;
+use crate::session::Need;
+
+/// Show a profile, or change the own one
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat profile set --status \"on call\" --presence busy\n  cipher-chat profile show @bob"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Change the own name, status or presence
+    Set {
+        /// Display name; empty removes it
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// Status text; empty removes it
+        #[arg(long, value_name = "TEXT")]
+        status: Option<String>,
+        /// Presence
+        #[arg(long)]
+        presence: Option<Presence>,
+    },
+    /// Show somebody's profile, or the own one
+    Show {
+        /// Whose
+        handle: Option<Handle>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Presence {
+    Available,
+    Away,
+    Busy,
+    Offline,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let (desk, command) = match args.verb {
+        Verb::Set { name: None, status: None, presence: None } => {
+            return Err(Failure::usage("nothing to set: give --name, --status or --presence"));
+        }
+        Verb::Set { name, status, presence } => {
+            let name = name.map(|name| desk::short("name", name, limit::DISPLAY_NAME_CHARS)).transpose()?;
+            let status =
+                status.map(|status| desk::short("status", status, limit::STATUS_CHARS)).transpose()?;
+            let presence = presence.map(registry::Presence::from);
+            let desk = Desk::open(context, Need::Outbox).await?;
+            desk.online().await?;
+            (desk, Command::SetProfile { name, status, presence })
+        }
+        Verb::Show { handle: None } => (Desk::open(context, Need::Local).await?, Command::Whoami),
+        Verb::Show { handle: Some(handle) } => {
+            let desk = Desk::open(context, Need::Outbox).await?;
+            desk.online().await?;
+            (desk, Command::ShowProfile { handle })
+        }
+    };
+    let Reply::Account(account) = desk.request(command).await? else { return Err(unexpected()) };
+    context.ui.show(&Line::account(&account))?;
+    desk.close().await;
+    Ok(())
+}
+
+impl From<Presence> for registry::Presence {
+    fn from(presence: Presence) -> Self {
+        match presence {
+            Presence::Available => Self::Available,
+            Presence::Away => Self::Away,
+            Presence::Busy => Self::Busy,
+            Presence::Offline => Self::Offline,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! From words to an exit code: parse, settle, run, tell.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use cipher_core::ErrorKind;
+use clap::Parser;
+use clap::error::ErrorKind as ClapKind;
+
+use crate::cli::exit::{Failure, Result};
+use crate::cli::tree::{self, Cli};
+use crate::cli::ui::Ui;
+use crate::settings::{self, Settings};
+use crate::telemetry;
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Context {
+    /// What is in force.
+    pub settings: Settings,
+    /// Where to show things.
+    pub ui: Ui,
+}
+
+/// Runs one command line; the first word is the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let json =
+        settings::json_wanted() || args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+    let mut ui = Ui::early(json);
+    match run(&args, &mut ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui.fail(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(args: &[OsString], ui: &mut Ui) -> Result {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error, ui),
+    };
+    let settings = settings::load(&cli.flags)?;
+    *ui = Ui::new(&settings);
+    telemetry::start(settings.verbose, settings.plain);
+    let context = Context { settings, ui: *ui };
+    // One thread is enough: the core has its own, and a one-shot command must start at once.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| ErrorKind::Misuse.because(format!("the system refuses to start a runtime: {e}")))?;
+    let result = runtime.block_on(tree::dispatch(&context, cli.command));
+    // A reader that still waits for standard input must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// Help and versions are what was asked for; the rest is a usage error.
+fn not_parsed(error: &clap::Error, ui: &Ui) -> Result {
+    match error.kind() {
+        ClapKind::DisplayHelp | ClapKind::DisplayVersion => ui.help(&error.render()),
+        ClapKind::DisplayHelpOnMissingArgumentOrSubcommand if !ui.json() => {
+            ui.usage(&error.render());
+            Err(Failure::Shown(2))
+        }
+        ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::usage("a command is missing")),
+        _ => {
+            let text = error.render().to_string();
+            let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
+            let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more information"));
+            let (message, rest) = end.map_or((text, ""), |end| text.split_at(end));
+            let usage = rest.trim().lines().next().filter(|line| line.starts_with("Usage:"));
+            let hint = usage.map_or_else(|| "try --help".into(), |usage| format!("{usage} (try --help)"));
+            Err(Failure::Usage { message: message.trim().into(), hint: Some(hint) })
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The tree of commands, and which file runs which.
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::exit::{self, Result};
+use crate::cli::run::Context;
+use crate::cli::{
+    completions, config, contact, device, doctor, group, profile, read, register, send, sync, tail, whoami,
+};
+use crate::settings::Flags;
+
+/// End-to-end encrypted chat and bots over NATS.
+#[derive(Debug, Parser)]
+#[command(name = "cipher-chat", version, arg_required_else_help = true, after_help = exit::HELP)]
+pub struct Cli {
+    /// Flags that every command takes, before or after its name.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the help of each command stands at its Args")]
+pub enum Verb {
+    Send(send::Args),
+    Read(read::Args),
+    Tail(tail::Args),
+    Group(group::Args),
+    Contact(contact::Args),
+    Register(register::Args),
+    Whoami(whoami::Args),
+    Profile(profile::Args),
+    Device(device::Args),
+    Sync(sync::Args),
+    Doctor(doctor::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+}
+
+/// Runs a command.
+pub async fn dispatch(context: &Context, verb: Verb) -> Result {
+    // Each is boxed: the caller's future would otherwise be as large as the largest of them.
+    match verb {
+        Verb::Completions(args) => completions::run(context, args),
+        Verb::Config(args) => config::run(context, args),
+        Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
+        Verb::Device(args) => Box::pin(device::run(context, args)).await,
+        Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
+        Verb::Group(args) => Box::pin(group::run(context, args)).await,
+        Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
+        Verb::Read(args) => Box::pin(read::run(context, args)).await,
+        Verb::Register(args) => Box::pin(register::run(context, args)).await,
+        Verb::Send(args) => Box::pin(send::run(context, args)).await,
+        Verb::Sync(args) => Box::pin(sync::run(context, args)).await,
+        Verb::Tail(args) => Box::pin(tail::run(context, args)).await,
+        Verb::Whoami(args) => Box::pin(whoami::run(context, args)).await,
+    }
+}

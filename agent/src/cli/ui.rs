@@ -1,0 +1,172 @@
+//! The only file that prints: data to stdout, everything else to stderr; for people or as JSON lines.
+
+use std::io::{self, IsTerminal, Write};
+
+use cipher_core::view::MessageView;
+use cipher_core::{CoreError, ErrorKind};
+
+use crate::cli::exit::{Failure, Result};
+use crate::cli::human::{self, Paint};
+use crate::cli::line::Line;
+use crate::settings::{Color, Settings};
+
+/// Where a command shows what it found.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    json: bool,
+    out: Paint,
+    err: Paint,
+}
+
+impl Ui {
+    /// As the settings say.
+    pub fn new(settings: &Settings) -> Self {
+        let paint = |terminal: bool| {
+            Paint(match settings.color {
+                Color::Always => true,
+                Color::Never => false,
+                Color::Auto => terminal && !settings.plain,
+            })
+        };
+        Self {
+            json: settings.json,
+            out: paint(io::stdout().is_terminal()),
+            err: paint(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Before there are settings.
+    pub const fn early(json: bool) -> Self {
+        Self { json, out: Paint(false), err: Paint(false) }
+    }
+
+    /// Whether output is JSON lines.
+    pub const fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Shows one thing.
+    pub fn show(&self, line: &Line<'_>) -> Result {
+        if self.json { json(&mut io::stdout().lock(), line) } else { text(&human::block(line, self.out)) }
+    }
+
+    /// Shows things of one kind; `empty` tells people that there are none.
+    pub fn list(&self, lines: &[Line<'_>], empty: &str) -> Result {
+        if self.json {
+            let mut out = io::stdout().lock();
+            return lines.iter().try_for_each(|line| json(&mut out, line));
+        }
+        if lines.is_empty() {
+            self.note(empty);
+            return Ok(());
+        }
+        text(&human::table(lines, self.out))
+    }
+
+    /// Shows a message; `label` names its conversation where several are mixed.
+    pub fn message(&self, message: &MessageView, label: Option<&str>) -> Result {
+        match Line::message(message) {
+            Line::Message(line) if !self.json => text(&human::message(&line, label, self.out)),
+            line => self.show(&line),
+        }
+    }
+
+    /// Prints a text that is data as it is: help, completions.
+    pub fn raw(&self, raw: &str) -> Result {
+        let mut out = io::stdout().lock();
+        out.write_all(raw.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Prints a help text that was asked for.
+    pub fn help(&self, help: &clap::builder::StyledStr) -> Result {
+        let terminal = io::stdout().is_terminal() && self.out.0;
+        self.raw(&if terminal { help.ansi().to_string() } else { help.to_string() })
+    }
+
+    /// Prints a help text that was not asked for, where errors go.
+    pub fn usage(&self, help: &clap::builder::StyledStr) {
+        let _ = write!(io::stderr().lock(), "{help}");
+    }
+
+    /// Tells people what happens meanwhile. Scripts are spared.
+    pub fn note(&self, note: &str) {
+        if !self.json {
+            // Nobody is left to be told that stderr is closed.
+            let _ = writeln!(io::stderr().lock(), "{}", crate::cli::safe_text::safe_block(note, 0));
+        }
+    }
+
+    /// Something a person or a script should know, on stderr.
+    pub fn warn(&self, message: &str) {
+        self.aside(&Line::Warning { message });
+    }
+
+    /// Shows why the command failed, on stderr.
+    pub fn fail(&self, failure: &Failure) {
+        match failure {
+            Failure::Closed | Failure::Shown(_) => {}
+            Failure::Usage { message, hint } => {
+                // For scripts one sentence: clap indents what it lists on lines of their own.
+                let sentence = message.split_whitespace().collect::<Vec<_>>().join(" ");
+                self.aside(&Line::Error {
+                    kind: "usage",
+                    message: if self.json { &sentence } else { message },
+                    hint: Some(hint.as_deref().unwrap_or("try --help")),
+                    retryable: false,
+                });
+            }
+            Failure::Failed(error) => self.error(error),
+        }
+    }
+
+    /// Shows an error that does not end the command, on stderr.
+    pub fn error(&self, error: &CoreError) {
+        let CoreError { kind, message, hint } = error;
+        let hint = hint.as_deref().unwrap_or_else(|| fallback(*kind));
+        self.aside(&Line::Error {
+            kind: kind.name(),
+            message,
+            hint: Some(hint),
+            retryable: kind.retryable(),
+        });
+    }
+
+    fn aside(&self, line: &Line<'_>) {
+        let mut err = io::stderr().lock();
+        let _ = match self.json {
+            true => line.to_json().and_then(|bytes| err.write_all(&bytes)),
+            false => writeln!(err, "{}", human::block(line, self.err)),
+        };
+    }
+}
+
+/// What to do about an error whose place of origin knows no better.
+const fn fallback(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unreachable => "cipher-chat doctor tells what cannot be reached",
+        ErrorKind::Refused => {
+            "ask somebody with a role that may do this: cipher-chat group show GROUP lists them"
+        }
+        ErrorKind::Limit => "send less, or later",
+        ErrorKind::Trust => "do not go on before you know why; ask them on another way",
+        ErrorKind::Locked => "another cipher-chat process uses this profile; wait for it to end",
+        ErrorKind::Storage => "cipher-chat doctor tells more; do not delete the store, it holds your keys",
+        ErrorKind::Conflict => "look at what is there now, then try again",
+        ErrorKind::NotFound => "cipher-chat group list and contact list show what there is",
+        ErrorKind::Misuse => "try --help",
+        ErrorKind::Bug => "this is a defect of cipher-chat; -vv shows more",
+    }
+}
+
+/// One write and one flush per line: whoever reads the pipe gets whole lines, at once.
+fn json(out: &mut impl Write, line: &Line<'_>) -> Result {
+    out.write_all(&line.to_json()?)?;
+    Ok(out.flush()?)
+}
+
+fn text(text: &str) -> Result {
+    let mut out = io::stdout().lock();
+    out.write_all(format!("{text}\n").as_bytes())?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,7 @@
+//! The binary `cipher-chat`; everything it does is in the library beside it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cipher_chat::cli::main(std::env::args_os())
+}

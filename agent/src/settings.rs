@@ -1,0 +1,386 @@
+//! Where a setting comes from: defaults < system file < user file < project file < environment < flags.
+//!
+//! The only reader of the environment. Everybody else gets the plain [`Settings`] that come out of here.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Provider};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the machine.
+pub const SYSTEM_FILE: &str = "/etc/cipher-chat/config.toml";
+/// Settings of the folder one works in.
+pub const PROJECT_FILE: &str = "cipher-chat.toml";
+/// The server when nothing names one.
+pub const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
+/// The profile when nothing names one.
+pub const DEFAULT_PROFILE: &str = "default";
+
+const PREFIX: &str = "CIPHER_CHAT_";
+const KEYS: [&str; 7] = ["color", "home", "json", "no_input", "profile", "server", "verbose"];
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The global flags: every one may be absent, and an absent one must not hide a file's value.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Flags {
+    /// Profile to act as; each has its own account [default: default]
+    #[arg(long, global = true, value_name = "NAME", overrides_with = "profile")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Folder that holds all profiles [default: ~/.local/share/cipher-chat]
+    #[arg(long, global = true, value_name = "DIR", overrides_with = "home")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub home: Option<PathBuf>,
+    /// Broker to use [default: a running `up` of the same home, else nats://127.0.0.1:4222]
+    #[arg(long, global = true, value_name = "URL", overrides_with = "server")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Read this file instead of the system, user and project files
+    #[arg(long, global = true, value_name = "FILE", overrides_with = "config")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object per line
+    #[arg(long, global = true, overrides_with = "json")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub json: bool,
+    /// Never ask anything
+    #[arg(long, global = true, overrides_with = "no_input")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_input: bool,
+    /// When to use colours [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", overrides_with = "color")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color: Option<Color>,
+    /// Log more to stderr; repeat for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub verbose: u8,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Profile to act as.
+    pub profile: String,
+    /// Whether somebody chose the profile, rather than it being the default.
+    pub profile_chosen: bool,
+    /// Folder that holds all profiles; absolute.
+    pub home: PathBuf,
+    /// Broker to use.
+    pub server: String,
+    /// One JSON object per line.
+    pub json: bool,
+    /// Never ask anything.
+    pub no_input: bool,
+    /// Colours.
+    pub color: Color,
+    /// `NO_COLOR` is set, or the terminal cannot do it.
+    pub plain: bool,
+    /// How much to log.
+    pub verbose: u8,
+    /// Where each value came from, in alphabetical order of the keys.
+    pub origins: Vec<Origin>,
+}
+
+/// One setting with its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Name of the setting.
+    pub key: &'static str,
+    /// Its value as text.
+    pub value: String,
+    /// Where the value came from.
+    pub origin: String,
+}
+
+/// Why there are no settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SettingsError {
+    /// Which source is wrong, and how.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What files and the environment may say, and what figment makes of all layers together.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Layers {
+    profile: Option<String>,
+    home: Option<PathBuf>,
+    server: Option<String>,
+    #[serde(default, deserialize_with = "yes_or_no")]
+    json: bool,
+    #[serde(default, deserialize_with = "yes_or_no")]
+    no_input: bool,
+    #[serde(default)]
+    color: Color,
+    #[serde(default, deserialize_with = "small")]
+    verbose: u8,
+}
+
+/// Puts all layers together.
+pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
+    let mut figment = Figment::new();
+    for file in files(flags)? {
+        figment = figment.merge(checked(&file)?);
+    }
+    let environment = Environment::read();
+    let figment = figment.merge(&environment).merge(GivenFlags(flags));
+    let layers: Layers = figment.extract().map_err(|e| wrong(&e))?;
+
+    let profile_chosen = layers.profile.is_some();
+    let profile = layers.profile.unwrap_or_else(|| DEFAULT_PROFILE.into());
+    let home = match layers.home {
+        Some(home) => home,
+        None => {
+            below("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("cipher-chat")).ok_or_else(no_home)?
+        }
+    };
+    let home = std::path::absolute(&home).map_err(|e| SettingsError {
+        message: format!("home folder {}: {e}", home.display()),
+        hint: Some("name it with --home DIR".into()),
+    })?;
+    let mut from_up = false;
+    let server = layers.server.unwrap_or_else(|| {
+        let running = running_server(&home);
+        from_up = running.is_some();
+        running.unwrap_or_else(|| DEFAULT_SERVER.into())
+    });
+
+    let origin = |key: &'static str, value: String| {
+        let origin = match figment.find_metadata(key) {
+            Some(metadata) => named(metadata, key),
+            None if key == "server" && from_up => server_file(&home).display().to_string(),
+            None => "default".into(),
+        };
+        Origin { key, value, origin }
+    };
+    let color = match layers.color {
+        Color::Auto => "auto",
+        Color::Always => "always",
+        Color::Never => "never",
+    };
+    let origins = vec![
+        origin("color", color.into()),
+        origin("home", home.display().to_string()),
+        origin("json", layers.json.to_string()),
+        origin("no_input", layers.no_input.to_string()),
+        origin("profile", profile.clone()),
+        origin("server", crate::net::connect::without_login(&server)),
+        origin("verbose", layers.verbose.to_string()),
+    ];
+    Ok(Settings {
+        profile,
+        profile_chosen,
+        home,
+        server,
+        json: layers.json,
+        no_input: layers.no_input,
+        color: layers.color,
+        plain: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
+        verbose: layers.verbose,
+        origins,
+    })
+}
+
+/// Whether the environment asks for JSON: for errors that happen before there are settings.
+pub fn json_wanted() -> bool {
+    variable("CIPHER_CHAT_JSON").is_some_and(|text| truth(&text) == Some(true))
+}
+
+/// Where a running `up` says how to reach it.
+pub fn server_file(home: &Path) -> PathBuf {
+    home.join("server.json")
+}
+
+fn running_server(home: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ServerFile {
+        server: String,
+    }
+    let bytes = std::fs::read(server_file(home)).ok()?;
+    serde_json::from_slice::<ServerFile>(&bytes).ok().map(|file| file.server)
+}
+
+/// The files to read, weakest first.
+fn files(flags: &Flags) -> Result<Vec<PathBuf>, SettingsError> {
+    if let Some(file) = flags.config.clone().or_else(|| variable("CIPHER_CHAT_CONFIG").map(PathBuf::from)) {
+        return if file.is_file() {
+            Ok(vec![file])
+        } else {
+            Err(SettingsError {
+                message: format!("config file {} does not exist", file.display()),
+                hint: None,
+            })
+        };
+    }
+    let user = below("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("cipher-chat/config.toml"));
+    let all = [Some(PathBuf::from(SYSTEM_FILE)), user, Some(PathBuf::from(PROJECT_FILE))];
+    Ok(all.into_iter().flatten().filter(|file| file.is_file()).collect())
+}
+
+/// A file whose keys are all known. Read alone first, so that the error names this file and no other.
+fn checked(file: &Path) -> Result<impl Provider, SettingsError> {
+    let toml = Toml::file_exact(file);
+    let layer: Result<Layers, figment::Error> = Figment::from(Toml::file_exact(file)).extract();
+    match layer {
+        Ok(_) => Ok(toml),
+        Err(error) => {
+            let what = error.into_iter().next().map_or_else(String::new, |error| match error.kind {
+                figment::error::Kind::UnknownField(key, _) => format!("unknown key `{key}`"),
+                kind if error.path.is_empty() => kind.to_string(),
+                kind => format!("`{}`: {kind}", error.path.join(".")),
+            });
+            Err(SettingsError {
+                message: format!("config file {}: {}", file.display(), what.trim_end()),
+                hint: Some(format!("known keys: {}", KEYS.join(", "))),
+            })
+        }
+    }
+}
+
+fn wrong(error: &figment::Error) -> SettingsError {
+    let key = error.path.join(".");
+    let source = error.metadata.as_ref().map_or_else(String::new, |metadata| named(metadata, &key));
+    SettingsError { message: format!("{source}: {}", error.kind), hint: None }
+}
+
+fn named(metadata: &Metadata, key: &str) -> String {
+    match (&metadata.source, &*metadata.name) {
+        (Some(figment::Source::File(path)), _) => path.display().to_string(),
+        (_, ENVIRONMENT) => format!("{PREFIX}{}", key.to_uppercase()),
+        (_, FLAG) => format!("--{}", key.replace('_', "-")),
+        (_, other) => other.into(),
+    }
+}
+
+fn no_home() -> SettingsError {
+    SettingsError {
+        message: "neither HOME nor XDG_DATA_HOME is set, so there is no place for profiles".into(),
+        hint: Some("name a folder with --home DIR".into()),
+    }
+}
+
+/// `$VARIABLE`, else `$HOME/relative`.
+fn below(name: &str, relative: &str) -> Option<PathBuf> {
+    // The XDG specification has relative paths ignored.
+    let xdg = variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    xdg.or_else(|| variable("HOME").map(|home| Path::new(&home).join(relative)))
+}
+
+/// A variable that is set and not empty.
+#[expect(clippy::disallowed_methods, reason = "this file is the one reader of the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+const ENVIRONMENT: &str = "environment";
+const FLAG: &str = "flag";
+
+/// The layer of `CIPHER_CHAT_…`. Values stay texts: figment's own provider would read a profile `007` as 7.
+struct Environment(Dict);
+
+impl Environment {
+    fn read() -> Self {
+        let found = |key: &str| variable(&format!("{PREFIX}{}", key.to_uppercase()));
+        Self(KEYS.iter().filter_map(|key| Some(((*key).to_owned(), Value::from(found(key)?)))).collect())
+    }
+}
+
+impl Provider for &Environment {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(ENVIRONMENT)
+    }
+
+    fn data(&self) -> Result<Map<figment::Profile, Dict>, figment::Error> {
+        Ok(figment::Profile::Default.collect(self.0.clone()))
+    }
+}
+
+struct GivenFlags<'a>(&'a Flags);
+
+impl Provider for GivenFlags<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(FLAG)
+    }
+
+    fn data(&self) -> Result<Map<figment::Profile, Dict>, figment::Error> {
+        Serialized::defaults(self.0).data()
+    }
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// A boolean, also as the texts and numbers people put into the environment.
+fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct YesOrNo;
+    impl Visitor<'_> for YesOrNo {
+        type Value = bool;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true or false")
+        }
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+            truth(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(YesOrNo)
+}
+
+/// A small number, also as text.
+fn small<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    struct Small;
+    impl Visitor<'_> for Small {
+        type Value = u8;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 to 3")
+        }
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<u8, E> {
+            u8::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+        }
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<u8, E> {
+            u8::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<u8, E> {
+            text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(Small)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u8) -> bool {
+    *value == 0
+}

@@ -1,0 +1,67 @@
+//! Usage errors: exit code 2, one sentence, and as JSON if asked for.
+
+use crate::support::Room;
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    let room = Room::new();
+    for args in [
+        &["nonsense"][..],
+        &["send"],
+        &["send", "@bob"],
+        &["send", "@bob", "hi", "more"],
+        &["send", "", "hi"],
+        &["send", "@No", "hi"],
+        &["read", "ops", "-n", "many"],
+        &["read", "ops", "--since", "yesterday"],
+        &["register", "Alice"],
+        &["register", "al"],
+        &["register", "a\u{200d}lice"],
+        &["group", "create", "ops", "--with", "bob,,carol"],
+        &["group", "create", "  "],
+        &["group", "create", ""],
+        &["group", "role", "ops", "@bob", "king"],
+        &["group", "add", "ops"],
+        &["profile", "set"],
+        &["bot", "run"],
+        &["up", "--nodes", "2"],
+        &["completions", "tcsh2"],
+        &["whoami", "--color", "sometimes"],
+    ] {
+        let outcome = room.run(args).fails(2);
+        assert!(outcome.stderr.starts_with("error: "), "{args:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn an_invalid_handle_is_told_the_grammar() {
+    let outcome = Room::new().run(&["register", "Alice"]).fails(2);
+    insta::assert_snapshot!(outcome.stderr);
+}
+
+#[test]
+fn as_json_an_error_is_one_line() {
+    let room = Room::new();
+    for args in
+        [&["--json", "send"][..], &["send", "--json"], &["send", "a", "b", "c", "--json"], &["--json"]]
+    {
+        let errors = room.run(args).fails(2).errors();
+        assert_eq!(errors.len(), 1);
+        assert_eq!((&errors[0]["type"], &errors[0]["kind"]), (&"error".into(), &"usage".into()));
+        assert_eq!(errors[0]["retryable"], false);
+        assert!(errors[0]["message"].is_string() && errors[0].get("hint").is_some());
+    }
+    let errors = Room::new().with("CIPHER_CHAT_JSON", "1").run(&["nonsense"]).fails(2).errors();
+    assert_eq!(errors[0]["kind"], "usage");
+    // Behind `--` it is a text, not a flag.
+    let outcome = room.run(&["read", "--", "--json", "x"]).fails(2);
+    assert!(outcome.stderr.starts_with("error: "));
+}
+
+/// T01: what a script passes on from strangers does not act on the terminal of whoever reads the error.
+#[test]
+fn t01_errors_show_what_was_typed_without_letting_it_act() {
+    let outcome = Room::new().run(&["register", "\x1b[31m\u{202e}x\u{9b}"]).fails(2);
+    assert!(outcome.stderr.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", outcome.stderr);
+    assert!(!outcome.stderr.contains('\u{202e}'));
+}

@@ -1,0 +1,10 @@
+//! One file per subject.
+
+mod bot;
+mod completions;
+mod config;
+mod error;
+mod help;
+mod limit;
+mod output;
+mod profile;

@@ -1,0 +1,74 @@
+//! Profiles that are not there, or empty.
+
+use crate::support::Room;
+
+const COMMANDS: [&[&str]; 10] = [
+    &["whoami"],
+    &["send", "@bob", "hi"],
+    &["read", "@bob"],
+    &["tail"],
+    &["sync"],
+    &["group", "list"],
+    &["contact", "list"],
+    &["device", "list"],
+    &["profile", "show"],
+    &["bot", "run", "echo"],
+];
+
+#[test]
+fn an_unknown_profile_is_not_found_and_not_made() {
+    for command in COMMANDS {
+        let room = Room::new();
+        let outcome = room.run(&[command, &["--profile", "nosuch"]].concat()).fails(9);
+        assert!(outcome.stderr.contains("no profile nosuch"), "{command:?}: {}", outcome.stderr);
+        assert!(!room.home().exists(), "{command:?} made a folder");
+    }
+}
+
+#[test]
+fn the_profiles_that_exist_are_named() {
+    let room = Room::new();
+    for name in ["alice", "bob"] {
+        room.write(&format!(".local/share/cipher-chat/profiles/{name}/store.redb"), "x");
+    }
+    let errors = room.run(&["whoami", "--profile", "carol", "--json"]).fails(9).errors();
+    assert_eq!(errors[0]["kind"], "not-found");
+    assert_eq!(errors[0]["hint"], "profiles here: alice, bob");
+}
+
+#[test]
+fn the_default_profile_asks_to_be_registered() {
+    for command in COMMANDS {
+        let room = Room::new();
+        let outcome = room.run(command).fails(1);
+        assert_eq!(
+            outcome.stderr, "error: no account in profile default\nhint: cipher-chat register HANDLE\n",
+            "{command:?}"
+        );
+        assert!(!room.home().exists(), "{command:?} made a folder");
+    }
+}
+
+#[test]
+fn a_name_cannot_leave_the_home() {
+    for name in ["..", "../x", "/etc", "a/b/c", "", "A"] {
+        let room = Room::new();
+        let outcome = room.run(&["whoami", "--profile", name]);
+        assert_eq!(outcome.code, Some(1), "{name}: {}", outcome.stderr);
+        assert!(!room.home().exists());
+    }
+}
+
+/// Needs the core, but no broker.
+#[test]
+fn without_a_broker_registering_ends_with_3() {
+    let room = Room::new();
+    let args = ["--server", "nats://127.0.0.1:1", "--json"];
+    let errors = room.run(&[&["register", "alice"][..], &args].concat()).fails(3).errors();
+    assert_eq!((&errors[0]["kind"], &errors[0]["retryable"]), (&"unreachable".into(), &true.into()));
+    // The profile is there now, and still without an account.
+    for command in [&["whoami"][..], &["send", "@bob", "hi"], &["sync"], &["read", "@bob"]] {
+        let errors = room.run(&[command, &args].concat()).fails(1).errors();
+        assert_eq!(errors.last().unwrap()["message"], "no account in profile default", "{command:?}");
+    }
+}

@@ -1,0 +1,5 @@
+//! A sealed room for the binary: its own home, no environment, no terminal, no broker.
+
+mod room;
+
+pub(crate) use room::{Outcome, Room};

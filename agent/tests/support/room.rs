@@ -1,0 +1,104 @@
+//! The room and what comes out of it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder that the binary takes for the whole world.
+#[derive(Debug)]
+pub(crate) struct Room {
+    dir: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::new().unwrap(), environment: Vec::new() }
+    }
+
+    /// The same room with a variable set.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where profiles are unless something says otherwise.
+    pub(crate) fn home(&self) -> std::path::PathBuf {
+        self.path().join(".local/share/cipher-chat")
+    }
+
+    /// Writes a file below the room.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cipher-chat"));
+        command.args(args).env_clear().env("HOME", self.path()).current_dir(self.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command line that gets nothing on its standard input.
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
+        self.run_with(args, b"")
+    }
+
+    /// Runs a command line with this standard input.
+    pub(crate) fn run_with(&self, args: &[&str], input: &[u8]) -> Outcome {
+        let mut command = self.command(args);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // It may well end without reading all of it.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().replace(self.path().to_str().unwrap(), "[ROOM]")
+        };
+        Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Outcome {
+    /// Asserts the exit code and that nothing was printed as data.
+    pub(crate) fn fails(self, code: i32) -> Self {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "stderr: {}", self.stderr);
+        self
+    }
+
+    /// Asserts success.
+    pub(crate) fn succeeds(self) -> Self {
+        assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
+        self
+    }
+
+    /// The lines of stderr as JSON.
+    pub(crate) fn errors(&self) -> Vec<serde_json::Value> {
+        self.stderr
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
+    }
+
+    /// The lines of stdout as JSON.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
