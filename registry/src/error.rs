@@ -50,6 +50,12 @@ pub enum Error {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// Another registry answers already.
+    #[error("another registry answers at {server} already")]
+    Occupied {
+        /// Behind which broker.
+        server: String,
+    },
     /// The registry refuses.
     #[error("the registry refuses: {0}")]
     Refused(Refusal),
@@ -74,6 +80,7 @@ impl Error {
             Self::Key { .. } => "key-file",
             Self::Login { .. } => "login-refused",
             Self::NotFound(_) => "not-found",
+            Self::Occupied { .. } => "registry-runs",
             Self::Refused(_) => "refused",
             Self::Reply(_) => "wrong-registry",
             Self::Store(StoreError::Locked) => "store-locked",
@@ -91,6 +98,7 @@ impl Error {
             Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
             Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
             Self::NotFound(_) => "check the spelling; handles are lower case",
+            Self::Occupied { .. } => "one registry serves one broker: stop the other one first",
             Self::Refused(_) => "see the message of the registry",
             Self::Reply(_) => "run this with the --data-dir of the registry that serves this broker",
             Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
@@ -103,7 +111,7 @@ impl Error {
     /// Whether the same command may succeed later with nothing changed.
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::Broker { .. } | Self::Store(StoreError::Locked) => true,
+            Self::Broker { .. } | Self::Occupied { .. } | Self::Store(StoreError::Locked) => true,
             Self::Refused(refusal) => refusal.code.retryable(),
             Self::Drifted(_)
             | Self::File { .. }
@@ -119,7 +127,11 @@ impl Error {
     /// The exit code of the process.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Drifted(_) | Self::File { .. } | Self::Key { .. } | Self::Reply(_) => 1,
+            Self::Drifted(_)
+            | Self::File { .. }
+            | Self::Key { .. }
+            | Self::Occupied { .. }
+            | Self::Reply(_) => 1,
             Self::Usage(_) => 2,
             Self::Broker { .. } => 3,
             Self::Login { .. } | Self::Refused(_) => 4,

@@ -10,6 +10,7 @@ use async_nats::service::{Request, Service, ServiceExt};
 use cipher_broker::subject::{self, INBOX_PREFIX};
 use cipher_broker::wire::registry::Operation;
 use futures::StreamExt;
+use rand_core::{OsRng, RngCore};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -22,11 +23,13 @@ use crate::provision::{Mode, Provisioned, provision};
 use crate::settings::Settings;
 use crate::store::Store;
 
-/// Name of the micro service, and its queue group: several instances share the requests.
+/// Name of the micro service, and its queue group.
 const NAME: &str = "cipher-registry";
 /// Prefix of the service's own reply subjects. Not [`INBOX_PREFIX`]: the service answers only there, so nobody
 /// can make it send something to itself.
 const OWN_INBOX: &str = "_INBOX";
+/// Time for another registry to say that it is there.
+const LOOK_AROUND: Duration = Duration::from_secs(2);
 /// Time for requests that are being worked on when it shuts down.
 const LAST_CALL: Duration = Duration::from_secs(10);
 
@@ -54,6 +57,12 @@ pub async fn serve(
     let desk = Desk::open(store, key, settings.limits)?;
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
+        if another_answers(&client)
+            .await
+            .map_err(|reason| broker("cannot look for other registries", &settings.server, &reason))?
+        {
+            return Err(Error::Occupied { server: redacted(&settings.server) });
+        }
         let streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
             .await
             .map_err(|error| error.at(&settings.server))?;
@@ -88,6 +97,28 @@ pub async fn serve(
     let _ = client.flush().await;
     let _ = client.drain().await;
     outcome
+}
+
+/// Whether some registry answers already. Two with stores of their own would share the requests between them: a
+/// handle could be given twice and half of all accounts would seem not to exist.
+async fn another_answers(client: &Client) -> Result<bool, String> {
+    // An inbox of the shared prefix, because registries answer nowhere else.
+    let inbox = format!("{INBOX_PREFIX}.{}", nuid());
+    let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+    client
+        .publish_with_reply(subject::registry(Operation::Ping.name()), inbox, "".into())
+        .await
+        .map_err(|error| error.to_string())?;
+    // Silence: something is subscribed that does not work. Better a registry that does.
+    let reply = tokio::time::timeout(LOOK_AROUND, replies.next()).await;
+    Ok(matches!(reply, Ok(Some(reply)) if reply.status.is_none()))
+}
+
+/// A token that nobody else has.
+fn nuid() -> String {
+    let mut bytes = [0; 16];
+    OsRng.fill_bytes(&mut bytes);
+    data_encoding::HEXLOWER.encode(&bytes)
 }
 
 /// Subscribes all endpoints; when this returns, the broker routes requests to them.

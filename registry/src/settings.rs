@@ -77,7 +77,7 @@ impl Settings {
             replicas: 1,
             limits: Limits::default(),
             concurrency: 256,
-            patience: Duration::from_secs(30),
+            patience: Duration::from_secs(60),
             log: "warn,async_nats=error,async_nats::connector=off".into(),
         }
     }
@@ -139,7 +139,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<usize>,
-    /// Seconds to wait at start for the broker and its streams [default: 30]
+    /// Seconds to wait at start for the broker and its streams [default: 60]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_PATIENCE", value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     patience: Option<u64>,
