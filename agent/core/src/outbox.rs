@@ -449,7 +449,7 @@ impl Core {
             return Ok(false);
         }
         let Some(seal) = row.seal.clone() else { return Ok(false) };
-        self.run.in_flight.remove(&id);
+        // A row that gets new bytes stays in flight: the acknowledgement of the old ones would count for the new.
         self.run.touched.insert(group);
         match row.kind {
             OutboxKind::Message { .. } if seal.epoch == live.epoch() => {
