@@ -75,8 +75,9 @@ pub const FETCH_BYTES: usize = 1024 * 1024;
 pub const PADDING_BYTES: usize = 256;
 /// Messages of one sender that may be missing before one that arrives (RFC 9420 §9.1 ratchet window).
 pub const RATCHET_FORWARD: u32 = 10_000;
-/// Keys kept for messages of one sender that arrive out of order.
-pub const RATCHET_OUT_OF_ORDER: u32 = 32;
+/// Keys kept for messages of one sender that arrive out of order: more than one sender has in flight, because a
+/// lost one is sent again with the same bytes after the others.
+pub const RATCHET_OUT_OF_ORDER: u32 = 512;
 
 const fn days(n: u64) -> Duration {
     Duration::from_secs(n.saturating_mul(86_400))

@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub caught_up: BTreeSet<Source>,
     /// Outbox rows whose publish is on its way.
     pub in_flight: BTreeSet<u64>,
+    /// Publishes whose outcome is open: outbox row and hash of the bytes.
+    pub attempts: BTreeMap<u64, (u64, [u8; 32])>,
     /// Outbox rows of each group, and rows by the hash of their bytes.
     pub by_group: BTreeMap<GroupId, BTreeSet<u64>>,
     pub by_hash: HashMap<[u8; 32], u64>,
@@ -249,6 +251,7 @@ impl Core {
         self.run.connected = true;
         self.run.interest = Some(interest);
         self.run.in_flight.clear();
+        self.run.attempts.clear();
         self.run.following.clear();
         self.run.caught_up.clear();
         if interest == Interest::Everything && self.registered() {
@@ -270,6 +273,7 @@ impl Core {
     fn disconnected(&mut self) -> Result<()> {
         self.run.connected = false;
         self.run.in_flight.clear();
+        self.run.attempts.clear();
         self.run.following.clear();
         self.run.caught_up.clear();
         for (row, ticket) in std::mem::take(&mut self.run.sends) {

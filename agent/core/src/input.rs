@@ -10,7 +10,7 @@ use crate::command::Command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
-/// Names one row of the outbox. Stable across restarts.
+/// Names one publish until its [`Input::Published`]. A retry has a new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OutboxId(pub u64);
 
@@ -44,7 +44,7 @@ pub enum Input {
     },
     /// What became of a [`crate::Effect::Publish`].
     Published {
-        /// The row that was published.
+        /// The publish.
         row: OutboxId,
         /// The outcome.
         outcome: PublishOutcome,
@@ -126,7 +126,7 @@ pub struct Expect {
 /// One publish, complete: the same row always gives the same bytes until it is re-sealed under a new id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// The row it comes from.
+    /// Comes back with the outcome.
     pub row: OutboxId,
     /// Where to.
     pub route: Route,

@@ -79,6 +79,16 @@ impl Core {
             self.run.by_hash.insert(new.hash, id);
         }
         row.seal = seal;
+        self.run.in_flight.remove(&id);
+    }
+
+    /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about
+    /// the new bytes, so it must be told apart.
+    fn attempt(&mut self, row: u64, hash: [u8; 32]) -> OutboxId {
+        let attempt = self.volatile_id();
+        self.run.attempts.insert(attempt, (row, hash));
+        self.run.in_flight.insert(row);
+        OutboxId(attempt)
     }
 
     fn seal_mut(&mut self, id: u64) -> Option<&mut Seal> {
@@ -156,14 +166,9 @@ impl Core {
         {
             return;
         }
-        let publish = Publish {
-            row: OutboxId(id),
-            route,
-            publish_id: seal.publish_id,
-            expect: None,
-            bytes: seal.bytes.clone(),
-        };
-        self.run.in_flight.insert(id);
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash);
+        let publish = Publish { row: attempt, route, publish_id, expect: None, bytes };
         self.run.effects.push(Effect::Publish(publish));
     }
 
@@ -179,14 +184,15 @@ impl Core {
         }
         // Retention may have emptied the subject: then the broker's last sequence is below ours.
         let sequence = seal.fence.map_or(handshake, |lower| lower.min(handshake));
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash);
         let publish = Publish {
-            row: OutboxId(id),
+            row: attempt,
             route: Route::Handshake(group),
-            publish_id: seal.publish_id,
+            publish_id,
             expect: Some(Expect { route: Route::Handshake(group), sequence }),
-            bytes: seal.bytes.clone(),
+            bytes,
         };
-        self.run.in_flight.insert(id);
         self.run.effects.push(Effect::Publish(publish));
         Ok(())
     }
@@ -262,22 +268,27 @@ impl Core {
         }
         let Some(seal) = self.seal_mut(id) else { return Ok(()) };
         seal.fence = fence;
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash);
         let publish = Publish {
-            row: OutboxId(id),
+            row: attempt,
             route: Route::Application(group),
-            publish_id: seal.publish_id,
+            publish_id,
             expect: fence.map(|sequence| Expect { route: Route::Handshake(group), sequence }),
-            bytes: seal.bytes.clone(),
+            bytes,
         };
-        self.run.in_flight.insert(id);
         self.run.effects.push(Effect::Publish(publish));
         Ok(())
     }
 
     /// What became of a publish.
-    pub(crate) fn published(&mut self, id: u64, outcome: PublishOutcome) -> Result<()> {
-        self.run.in_flight.remove(&id);
+    pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
+        let Some((id, hash)) = self.run.attempts.remove(&attempt) else { return Ok(()) };
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
+            return Ok(());
+        }
+        self.run.in_flight.remove(&id);
         let (group, kind) = (row.group, row.kind.clone());
         self.run.touched.insert(group);
         match outcome {
