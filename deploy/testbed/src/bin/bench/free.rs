@@ -41,7 +41,7 @@ macro_rules! as_in_memory {
     ($(fn $name:ident[$($g:ident: $bound:ident),*]($($a:ident: $t:ty),*) -> $r:ty;)*) => {
         $(
             fn $name<$($g: traits::$bound<V>),*>(&self, $($a: $t),*) -> Result<$r, Self::Error> {
-                self.0.$name($($a),*)
+                self.0.$name::<$($g),*>($($a),*)
             }
         )*
     };

@@ -1,0 +1,121 @@
+//! A core without a network: what it publishes is stored at once, what it follows is at its end.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_core::{
+    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Ticket,
+};
+use testbed::{Result, ensure};
+
+use crate::lab::{Somebody, core, send, words};
+
+/// Messages handed over in one batch: what a reader fetches at once.
+const BATCH: usize = cipher_broker::limit::FETCH_MESSAGES;
+
+/// One person's core.
+pub(crate) struct Brain {
+    core: Core,
+    group: GroupId,
+    /// Last sequence of the group's log.
+    sequence: u64,
+    tickets: u64,
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
+}
+
+impl Brain {
+    /// Opens the store of somebody whose session is closed.
+    pub(crate) fn open(who: &Somebody, group: GroupId) -> Result<Self> {
+        let options = Options { seed: [42; 32], cached_groups: 64 };
+        let mut brain = Self {
+            core: Core::open(&who.profile.store(), options).map_err(core)?,
+            group,
+            sequence: 0,
+            tickets: 0,
+        };
+        let mut effects = brain.core.resume(now()).map_err(core)?;
+        effects.extend(brain.core.handle(vec![Input::Connected(Interest::Everything)], now()).map_err(core)?);
+        brain.settle(effects)?;
+        Ok(brain)
+    }
+
+    /// Everything that is wanted of the world is answered: nothing new, nobody there.
+    fn settle(&mut self, mut effects: Vec<Effect>) -> Result {
+        for _ in 0..100 {
+            let mut inputs = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Follow { source, after } => {
+                        if source == Source::Group(self.group) {
+                            self.sequence = self.sequence.max(after);
+                        }
+                        inputs.push(Input::CaughtUp { source, sequence: after });
+                    }
+                    Effect::Ask { question, .. } => inputs.push(Input::Answered { question, outcome: Err(NoReply) }),
+                    _ => {}
+                }
+            }
+            if inputs.is_empty() {
+                return Ok(());
+            }
+            effects = self.core.handle(inputs, now()).map_err(core)?;
+        }
+        testbed::fail("the core does not come to rest")
+    }
+
+    /// Sends that many messages, and takes part in their delivery to itself; gives the log.
+    pub(crate) fn send(&mut self, count: usize, size: usize) -> Result<Vec<Delivered>> {
+        let mut log = Vec::with_capacity(count);
+        let mut waiting: Vec<Input> = Vec::new();
+        let mut sent = 0;
+        while sent < count || !waiting.is_empty() {
+            let mut inputs = std::mem::take(&mut waiting);
+            for n in sent..count.min(sent + BATCH) {
+                self.tickets += 1;
+                let command = Box::new(send(self.group, words(size, n)));
+                inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
+                sent += 1;
+            }
+            let mut effects = self.core.handle(inputs, now()).map_err(core)?;
+            let mut published = 0;
+            for effect in effects.drain(..) {
+                if let Effect::Publish(publish) = effect {
+                    published += 1;
+                    self.stored(publish, &mut log, &mut waiting);
+                }
+            }
+            ensure(published > 0 || sent == count, || "the core publishes nothing".into())?;
+        }
+        ensure(log.len() == count, || format!("{} of {count} messages were published", log.len()))?;
+        Ok(log)
+    }
+
+    fn stored(&mut self, publish: Publish, log: &mut Vec<Delivered>, waiting: &mut Vec<Input>) {
+        self.sequence += 1;
+        let outcome = PublishOutcome::Stored { sequence: self.sequence, duplicate: false };
+        waiting.push(Input::Published { row: publish.row, outcome });
+        let delivered = Delivered { route: publish.route, sequence: self.sequence, bytes: publish.bytes };
+        waiting.push(Input::Delivered(delivered.clone()));
+        log.push(delivered);
+    }
+
+    /// Receives a log in batches as a reader fetches it; gives the number of messages that were shown, and of
+    /// transactions.
+    pub(crate) fn receive(&mut self, log: Vec<Delivered>) -> Result<(usize, u64)> {
+        let before = self.core.commits();
+        let mut shown = 0;
+        let mut log = log.into_iter().peekable();
+        while log.peek().is_some() {
+            let inputs = log.by_ref().take(BATCH).map(Input::Delivered).collect();
+            let effects = self.core.handle(inputs, now()).map_err(core)?;
+            shown += effects.iter().filter(|effect| matches!(effect, Effect::Notify(_))).count();
+        }
+        Ok((shown, self.core.commits() - before))
+    }
+}

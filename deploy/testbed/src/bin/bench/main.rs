@@ -1,0 +1,70 @@
+//! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
+//!
+//! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
+//! the run came to its end.
+
+mod brain;
+mod catch_up;
+mod figure;
+mod free;
+mod lab;
+mod latency;
+mod process;
+mod raw;
+mod throughput;
+
+use std::process::ExitCode;
+
+use testbed::Result;
+
+use crate::figure::Report;
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// Messages in a throughput run.
+    messages: usize,
+    /// Sizes of groups.
+    groups: &'static [usize],
+    /// Messages to catch up on.
+    missed: usize,
+    /// Samples of a latency.
+    samples: usize,
+    /// Cold starts.
+    starts: usize,
+}
+
+const FULL: Extent =
+    Extent { messages: 4_000, groups: &[2, 10, 100], missed: 10_000, samples: 500, starts: 40 };
+const QUICK: Extent = Extent { messages: 1_000, groups: &[2, 10], missed: 2_000, samples: 100, starts: 10 };
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let report = Report::new(has("--json"));
+    let extent = if has("--quick") { QUICK } else { FULL };
+    match run(&report, extent) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report.failed(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(report: &Report, extent: Extent) -> Result {
+    if cfg!(debug_assertions) {
+        report.note("a debug build: figures mean nothing; use cargo xtask bench");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut lab = lab::Lab::new()?;
+        throughput::raw_and_core(report, &mut lab, extent).await?;
+        throughput::through_the_broker(report, &mut lab, extent).await?;
+        latency::publish_to_shown(report, &mut lab, extent).await?;
+        catch_up::missed_messages(report, &mut lab, extent).await?;
+        process::cold_send(report, &mut lab, extent)?;
+        process::idle_and_peak(report, &mut lab)?;
+        Ok(())
+    })
+}
