@@ -21,3 +21,7 @@ mod show;
 mod tree;
 
 pub(crate) use loaded::{Groups, Live, store_failed};
+
+#[cfg(test)]
+#[path = "real_commits_test.rs"]
+mod real_commits;
