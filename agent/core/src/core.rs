@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::group::Groups;
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
+use crate::outbox::Attempt;
 use crate::provider::Provider;
 use crate::question::Question;
 use crate::reply::Reply;
@@ -60,8 +61,8 @@ pub(crate) struct Run {
     pub caught_up: BTreeSet<Source>,
     /// Outbox rows whose publish is on its way.
     pub in_flight: BTreeSet<u64>,
-    /// Publishes whose outcome is open: outbox row and hash of the bytes.
-    pub attempts: BTreeMap<u64, (u64, [u8; 32])>,
+    /// Publishes whose outcome is open.
+    pub attempts: BTreeMap<u64, Attempt>,
     /// Outbox rows of each group, and rows by the hash of their bytes.
     pub by_group: BTreeMap<GroupId, BTreeSet<u64>>,
     pub by_hash: HashMap<[u8; 32], u64>,

@@ -27,6 +27,17 @@ use crate::reply::Reply;
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
 use crate::view::{GroupState, MessageState};
 
+/// A publish whose outcome is open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// Its outbox row.
+    row: u64,
+    /// Hash of the bytes.
+    hash: [u8; 32],
+    /// Whether these bytes were never published before.
+    first: bool,
+}
+
 /// Longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -84,9 +95,9 @@ impl Core {
 
     /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about
     /// the new bytes, so it must be told apart.
-    fn attempt(&mut self, row: u64, hash: [u8; 32]) -> OutboxId {
+    fn attempt(&mut self, row: u64, hash: [u8; 32], first: bool) -> OutboxId {
         let attempt = self.volatile_id();
-        self.run.attempts.insert(attempt, (row, hash));
+        self.run.attempts.insert(attempt, Attempt { row, hash, first });
         self.run.in_flight.insert(row);
         OutboxId(attempt)
     }
@@ -167,7 +178,7 @@ impl Core {
             return;
         }
         let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
-        let attempt = self.attempt(id, hash);
+        let attempt = self.attempt(id, hash, false);
         let publish = Publish { row: attempt, route, publish_id, expect: None, bytes };
         self.run.effects.push(Effect::Publish(publish));
     }
@@ -185,7 +196,7 @@ impl Core {
         // Retention may have emptied the subject: then the broker's last sequence is below ours.
         let sequence = seal.fence.map_or(handshake, |lower| lower.min(handshake));
         let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
-        let attempt = self.attempt(id, hash);
+        let attempt = self.attempt(id, hash, false);
         let publish = Publish {
             row: attempt,
             route: Route::Handshake(group),
@@ -262,14 +273,17 @@ impl Core {
         fence: Option<u64>,
         signer: &openmls_basic_credential::SignatureKeyPair,
     ) -> Result<()> {
-        let sealed = self.state.outbox.get(&id).is_some_and(|row| row.seal.is_some());
-        if !sealed {
+        // Bytes of an epoch that is over can only land where everybody drops them: had they landed in time, the
+        // log would have shown them before the commit.
+        let seal = self.state.outbox.get(&id).and_then(|row| row.seal.as_ref());
+        let first = seal.is_none_or(|seal| seal.epoch != live.epoch());
+        if first {
             self.seal_message(live, id, signer)?;
         }
         let Some(seal) = self.seal_mut(id) else { return Ok(()) };
         seal.fence = fence;
         let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
-        let attempt = self.attempt(id, hash);
+        let attempt = self.attempt(id, hash, first);
         let publish = Publish {
             row: attempt,
             route: Route::Application(group),
@@ -283,7 +297,7 @@ impl Core {
 
     /// What became of a publish.
     pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
-        let Some((id, hash)) = self.run.attempts.remove(&attempt) else { return Ok(()) };
+        let Some(Attempt { row: id, hash, first }) = self.run.attempts.remove(&attempt) else { return Ok(()) };
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
             return Ok(());
@@ -293,7 +307,7 @@ impl Core {
         self.run.touched.insert(group);
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
-                self.stored(id, group, &kind, sequence, duplicate)
+                self.stored(id, group, &kind, sequence, first && !duplicate)
             }
             PublishOutcome::Conflict { last } => {
                 self.back_off(id);
@@ -340,7 +354,7 @@ impl Core {
         group: GroupId,
         kind: &OutboxKind,
         sequence: u64,
-        duplicate: bool,
+        certain: bool,
     ) -> Result<()> {
         match kind {
             // A duplicate is ours from an earlier attempt: nobody else knows the id before the bytes are stored.
@@ -368,11 +382,12 @@ impl Core {
                 let Some(seal) = self.seal_mut(id) else { return Ok(()) };
                 let fenced = seal.fence.is_some();
                 seal.stored_at = Some(sequence);
-                if fenced && !duplicate {
+                // Of a repeated publish an earlier copy may lie elsewhere, and the first copy is the one that counts.
+                if fenced && certain {
                     return self.settle_message(id, sequence);
                 }
                 // The sender's process may end now: the row stays until the log shows where it landed.
-                if let Some(ticket) = self.run.sends.remove(&id) {
+                if !fenced && let Some(ticket) = self.run.sends.remove(&id) {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);
                 }
