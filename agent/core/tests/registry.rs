@@ -101,7 +101,7 @@ fn without_a_reply_nothing_changes() {
 }
 
 #[test]
-fn k14_forged_and_foreign_replies_are_not_believed() {
+fn n09_forged_and_foreign_replies_are_not_believed() {
     let mut world = world(&["alice", "bob"]);
     let group = world.person("alice").creates("ops", &[]);
     for operation in ["resolve", "claim-key-packages"] {
