@@ -1,11 +1,15 @@
 //! Broker, registry and people together.
 
+use std::time::Duration;
+
+use cipher_broker::subject;
 use tempfile::TempDir;
 
 use crate::broker::Broker;
-use crate::failure::Result;
+use crate::failure::{Result, fail};
 use crate::fault::Fault;
 use crate::person::Person;
+use crate::raw;
 use crate::registry::Registry;
 
 /// A whole deployment. Everything ends and is wiped when dropped.
@@ -32,6 +36,7 @@ impl Site {
 
     fn with(broker: Broker) -> Result<Self> {
         let registry = Registry::beside(&broker).map_err(|failure| failure.and(broker.log(0)))?;
+        reachable(&broker)?;
         let homes = tempfile::Builder::new().prefix("testbed-homes-").tempdir()?;
         Ok(Self { registry, broker, homes })
     }
@@ -69,4 +74,29 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// Waits until the registry can be reached by way of every server: they tell each other who listens to what.
+fn reachable(broker: &Broker) -> Result {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for address in broker.addresses()? {
+        std::thread::scope(|scope| {
+            // A thread of its own: the caller may be inside a runtime.
+            let asking = scope.spawn(|| {
+                runtime.block_on(async {
+                    let client = raw::as_agent(broker).connect(&[address][..]).await?;
+                    let ping = subject::registry("ping");
+                    for _ in 0..200 {
+                        if client.request(ping.clone(), "?".into()).await.is_ok() {
+                            return Ok(());
+                        }
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    fail("the registry cannot be reached by way of every server")
+                })
+            });
+            asking.join().unwrap_or_else(|_| fail("asking the registry panicked"))
+        })?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use testbed::person::text;
 use testbed::{Result, Site, ensure};
 
-use crate::support::{all_equal, all_read, echo_bot};
+use crate::support::{all_equal_in_time, all_read_in_time, echo_bot};
 
 /// Messages before, around and after each death.
 const EACH: usize = 8;
@@ -59,6 +59,6 @@ fn a_killed_leader_of_a_cluster_loses_and_repeats_nothing() -> Result {
             screen.sees(words)?;
         }
     }
-    all_equal(&id, &[&alice, &bob])?;
-    all_read(&id, &[&alice, &bob], &said)
+    all_equal_in_time(&id, &[&alice, &bob])?;
+    all_read_in_time(&id, &[&alice, &bob], &said)
 }

@@ -2,7 +2,7 @@
 
 use testbed::{Failure, Person, Result, Site, ensure};
 
-use crate::support::{all_equal, all_read, at_once};
+use crate::support::{all_equal_in_time, all_read_in_time, at_once};
 
 /// Two admins rename and add at once, over and over; each command succeeds in the end and nobody forks.
 fn committers(site: &Site, rounds: usize) -> Result {
@@ -25,7 +25,7 @@ fn committers(site: &Site, rounds: usize) -> Result {
             newcomer.accepts(&id)?;
         }
     }
-    let shown = all_equal(&id, &[&alice, &bob, &carol])?;
+    let shown = all_equal_in_time(&id, &[&alice, &bob, &carol])?;
     let members = shown.get("members").and_then(|members| members.as_array()).map_or(0, Vec::len);
     ensure(members == 3 + 2 * rounds, || format!("{members} members: {shown}"))
 }
@@ -67,8 +67,8 @@ fn writers_between_committers(site: &Site, commits: usize, messages: usize) -> R
     for person in &people {
         person.syncs()?;
     }
-    all_equal(&id, &[alice, bob, carol, dave])?;
-    all_read(&id, &[alice, bob, carol, dave], &expected)
+    all_equal_in_time(&id, &[alice, bob, carol, dave])?;
+    all_read_in_time(&id, &[alice, bob, carol, dave], &expected)
 }
 
 fn group_id(person: &Person) -> Result<String> {

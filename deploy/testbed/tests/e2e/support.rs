@@ -1,6 +1,7 @@
 //! What several topics need.
 
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use testbed::person::text;
@@ -57,6 +58,26 @@ pub(crate) fn all_equal(group: &str, people: &[&Person]) -> Result<Value> {
     Ok(shown.clone())
 }
 
+/// The same on a cluster: any replica may answer a reader, and one may be behind for a moment. Nothing may be
+/// missing for long, and nothing may ever be there twice.
+pub(crate) fn all_read_in_time(group: &str, people: &[&Person], expected: &[String]) -> Result {
+    for person in people {
+        testbed::wait::within(Duration::from_secs(20), "everything is read", || {
+            person.syncs().ok()?;
+            let texts = person.texts(group).ok()?;
+            expected.iter().all(|words| texts.contains(words)).then_some(())
+        })
+        .or_else(|failure| all_read(group, people, expected).map_err(|why| why.and(failure)))?;
+    }
+    all_read(group, people, expected)
+}
+
+/// The same world on a cluster, as soon as every replica has caught up.
+pub(crate) fn all_equal_in_time(group: &str, people: &[&Person]) -> Result<Value> {
+    testbed::wait::within(Duration::from_secs(20), "one world", || all_equal(group, people).ok())
+        .or_else(|_| all_equal(group, people))
+}
+
 /// Fails unless everybody has read exactly these words, each once, all in the same order.
 pub(crate) fn all_read(group: &str, people: &[&Person], expected: &[String]) -> Result {
     let mut wanted = expected.to_vec();
@@ -72,7 +93,16 @@ pub(crate) fn all_read(group: &str, people: &[&Person], expected: &[String]) -> 
             let twice: Vec<_> =
                 sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
             let others: Vec<_> = texts.iter().filter(|words| !wanted.contains(words)).collect();
-            format!("{}: missing {missing:?}, twice {twice:?}, unexpected {others:?}", person.name())
+            let mut text = format!("{}: missing {missing:?}, twice {twice:?}, unexpected {others:?}", person.name());
+            for words in missing {
+                for other in people {
+                    let lines = other.reads(group).unwrap_or_default();
+                    let found = lines.iter().find(|line| testbed::person::text(line, "text") == Some(words));
+                    text.push_str(&format!("\n  {} has {words:?} as {found:?}", other.name()));
+                }
+            }
+            let doctor = person.run(&["doctor"]).map(|output| output.to_string()).unwrap_or_default();
+            format!("{text}\n{doctor}")
         })?;
         match &first {
             None => first = Some((person.name().into(), texts)),
