@@ -122,8 +122,8 @@ impl Core {
     fn note_skew(&mut self, at: cipher_broker::time::Timestamp) {
         let difference = i128::from(at.as_millis()) - i128::from(self.run.now.as_millis());
         let difference = i64::try_from(difference).unwrap_or(i64::MAX);
-        let known = self.state.meta.clock_skew_ms.unwrap_or_default();
-        if known.abs_diff(difference) > 5_000 {
+        let known = self.state.meta.clock_skew_ms;
+        if known.is_none_or(|known| known.abs_diff(difference) > 5_000) {
             self.state.meta_mut().clock_skew_ms = Some(difference);
         }
     }
