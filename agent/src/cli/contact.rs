@@ -40,6 +40,7 @@ enum Verb {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
+    let looks_only = matches!(args.verb, Verb::List);
     let (desk, command) = match args.verb {
         Verb::Add { handle, message } => {
             let text = message.map(desk::text).transpose()?;
@@ -68,6 +69,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
             context.ui.list(&lines, "no contacts yet: cipher-chat contact add @HANDLE")?;
         }
         _ => return Err(unexpected()),
+    }
+    if !looks_only {
+        // The other side learns of it now, not with the next command.
+        desk.refresh().await?;
     }
     desk.close().await;
     Ok(())
