@@ -21,7 +21,21 @@ pub const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
 pub const DEFAULT_PROFILE: &str = "default";
 
 const PREFIX: &str = "CIPHER_CHAT_";
-const KEYS: [&str; 7] = ["color", "home", "json", "no_input", "profile", "server", "verbose"];
+/// Every key of a file or of the environment; the first five have no flag.
+const KEYS: [&str; 12] = [
+    "credentials",
+    "nkey",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "color",
+    "home",
+    "json",
+    "no_input",
+    "profile",
+    "server",
+    "verbose",
+];
 
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -91,12 +105,27 @@ pub struct Settings {
     pub no_input: bool,
     /// Colours.
     pub color: Color,
+    /// How to log in to the broker and how to know it: files and the environment only.
+    pub access: Access,
     /// `NO_COLOR` is set, or the terminal cannot do it.
     pub plain: bool,
     /// How much to log.
     pub verbose: u8,
-    /// Where each value came from, in alphabetical order of the keys.
+    /// Where each value came from.
     pub origins: Vec<Origin>,
+}
+
+/// Login and transport security of the broker, as paths of files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// User JWT and seed.
+    pub credentials: Option<PathBuf>,
+    /// Seed of an nkey.
+    pub nkey: Option<PathBuf>,
+    /// Authorities to trust besides those of the system (PEM).
+    pub tls_ca: Option<PathBuf>,
+    /// Client certificate and its key (PEM).
+    pub tls_identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// One setting with its source.
@@ -127,6 +156,11 @@ struct Layers {
     profile: Option<String>,
     home: Option<PathBuf>,
     server: Option<String>,
+    credentials: Option<PathBuf>,
+    nkey: Option<PathBuf>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     #[serde(default, deserialize_with = "yes_or_no")]
     json: bool,
     #[serde(default, deserialize_with = "yes_or_no")]
@@ -159,6 +193,18 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         message: format!("home folder {}: {e}", home.display()),
         hint: Some("name it with --home DIR".into()),
     })?;
+    let tls_identity = match (layers.tls_cert, layers.tls_key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            return Err(SettingsError {
+                message: "tls_cert and tls_key are needed together".into(),
+                hint: Some("cipher-chat config show --origin".into()),
+            });
+        }
+    };
+    let access =
+        Access { credentials: layers.credentials, nkey: layers.nkey, tls_ca: layers.tls_ca, tls_identity };
     let mut from_up = false;
     let server = layers.server.unwrap_or_else(|| {
         let running = running_server(&home);
@@ -179,7 +225,10 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         Color::Always => "always",
         Color::Never => "never",
     };
-    let origins = vec![
+    let path = |key, path: Option<&PathBuf>| path.map(|path| origin(key, path.display().to_string()));
+    let (certificate, key) =
+        access.tls_identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+    let mut origins = vec![
         origin("color", color.into()),
         origin("home", home.display().to_string()),
         origin("json", layers.json.to_string()),
@@ -188,7 +237,14 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         origin("server", crate::net::connect::without_login(&server)),
         origin("verbose", layers.verbose.to_string()),
     ];
+    // Paths are listed only if somebody set them.
+    origins.extend(path("credentials", access.credentials.as_ref()));
+    origins.extend(path("nkey", access.nkey.as_ref()));
+    origins.extend(path("tls_ca", access.tls_ca.as_ref()));
+    origins.extend(path("tls_cert", certificate));
+    origins.extend(path("tls_key", key));
     Ok(Settings {
+        access,
         profile,
         profile_chosen,
         home,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use cipher_broker::handle::Handle;
 use cipher_core::view::AccountView;
-use cipher_core::{BotOwnership, Command, ErrorKind, Reply};
+use cipher_core::{BotOwnership, Command, ErrorKind, Event, Reply};
 
-use crate::cli::desk::{Desk, interrupted};
+use crate::cli::desk::{Desk, Interrupt};
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
@@ -58,18 +58,47 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 .or_else(|| exec.as_ref().and_then(stem))
                 .ok_or_else(|| Failure::usage("the bot has no name: give one before --exec"))?;
             let source = source(&name, exec)?;
+            let mut stop = Interrupt::new();
             let (desk, account) = open(context, &name, handle).await?;
+            if desk.session.is_remote() {
+                return Err(ErrorKind::Conflict
+                    .because(format!("the bot {name} runs already, or another command has its profile open"))
+                    .hint("one process at a time is the bot; stop the other first")
+                    .into());
+            }
             context.ui.show(&Line::account(&account))?;
             desk.serve();
             let ready =
                 Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
             context.ui.show(&ready)?;
-            let ended = tokio::select! {
-                result = host::run(&desk.session, &name, source) => result.map_err(Failure::from),
-                () = interrupted() => Ok(()),
-            };
+            let ended = host(context, &desk, &name, source, &mut stop).await;
             desk.close().await;
             ended
+        }
+    }
+}
+
+/// Hosts until the end, and passes on what a person should know.
+async fn host(
+    context: &Context,
+    desk: &Desk<'_>,
+    name: &str,
+    source: Source,
+    stop: &mut Interrupt,
+) -> Result {
+    let mut news = desk.session.events();
+    let hosting = host::run(&desk.session, name, source);
+    tokio::pin!(hosting);
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            result = &mut hosting => return Ok(result?),
+            () = stop.wait() => return Ok(()),
+            event = news.next(), if listening => match event {
+                Some(Event::Warning(message)) => context.ui.warn(&message),
+                Some(_) => {}
+                None => listening = false,
+            },
         }
     }
 }
@@ -169,7 +198,11 @@ async fn handle_of(context: &Context, name: &str) -> Option<Handle> {
 
 fn source(name: &str, exec: Option<PathBuf>) -> Result<Source> {
     if let Some(path) = exec {
-        return Ok(Source::Program(path));
+        return if path.is_file() {
+            Ok(Source::Program(path))
+        } else {
+            Err(ErrorKind::NotFound.because(format!("there is no program {}", path.display())).into())
+        };
     }
     cipher_bots::find(name).map(Source::Bot).ok_or_else(|| {
         let known: Vec<_> = cipher_bots::catalog().iter().map(|(name, _)| *name).collect();

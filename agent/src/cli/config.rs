@@ -8,7 +8,8 @@ use crate::settings::Origin;
 /// Show the settings in force
 ///
 /// Weakest first: defaults, /etc/cipher-chat/config.toml, ~/.config/cipher-chat/config.toml, ./cipher-chat.toml,
-/// CIPHER_CHAT_… in the environment, flags.
+/// CIPHER_CHAT_… in the environment, flags. Files and environment may also name how to log in to the broker:
+/// credentials, nkey, tls_ca, tls_cert, tls_key, each the path of a file.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat config show --origin\n  CIPHER_CHAT_SERVER=nats://10.0.0.5 cipher-chat config show --json"

@@ -5,12 +5,13 @@ use std::time::Duration;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_core::{Command, CoreError, ErrorKind, Reply, Target};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::run::Context;
 use crate::net::connect::without_login;
 use crate::profile::Profile;
-use crate::session::{Need, NetworkSettings, Session};
+use crate::session::{Login, Need, NetworkSettings, Session};
 
 /// How long a command that can do without the broker waits for it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -150,7 +151,16 @@ impl<'a> Desk<'a> {
 
 /// How to reach the broker.
 pub fn network(context: &Context) -> NetworkSettings {
-    NetworkSettings::new(&context.settings.server)
+    let access = &context.settings.access;
+    let mut network = NetworkSettings::new(&context.settings.server);
+    network.login = match (&access.credentials, &access.nkey) {
+        (Some(file), _) => Login::Credentials(file.clone()),
+        (None, Some(file)) => Login::Nkey(file.clone()),
+        (None, None) => Login::None,
+    };
+    network.tls.authorities.clone_from(&access.tls_ca);
+    network.tls.identity.clone_from(&access.tls_identity);
+    network
 }
 
 /// Reads `@handle`, a group id or a name from the command line.
@@ -191,16 +201,33 @@ pub fn names(handles: &[Handle]) -> String {
     handles.iter().map(|handle| format!("@{handle}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Ctrl-C, or the polite signal of a service manager.
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C, or the polite signal of a service manager. Heard from the moment this is made: before, they end the
+/// process at once.
+#[derive(Debug)]
+pub struct Interrupt {
+    signals: Option<(Signal, Signal)>,
+}
+
+impl Interrupt {
+    /// Starts to listen.
+    pub fn new() -> Self {
+        let signals =
+            signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
+        Self { signals: signals.ok() }
+    }
+
+    /// Waits for one of them.
+    pub async fn wait(&mut self) {
+        match &mut self.signals {
+            Some((interrupt, terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            // The system gave us no handler, so it ends the process itself.
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_core::view::{GroupView, MessageView};
 use cipher_core::{Command, Event, Reply};
 
-use crate::cli::desk::{Desk, interrupted};
+use crate::cli::desk::{Desk, Interrupt};
 use crate::cli::exit::{Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
@@ -67,16 +67,15 @@ pub async fn follow(
     mut news: crate::session::Events,
     scope: Scope,
     mut seen: Seen,
+    mut stop: Interrupt,
 ) -> Result {
     let mut names = names(&desk).await?;
-    let stop = interrupted();
-    tokio::pin!(stop);
     loop {
         let mut unread = HashSet::new();
         let mut mark = tokio::time::interval(MARK);
         let ended = loop {
             tokio::select! {
-                () = &mut stop => break true,
+                () = stop.wait() => break true,
                 event = news.next() => match event {
                     Some(event) => show(context, &event, &scope, &mut seen, &mut names, &mut unread)?,
                     None => break false,

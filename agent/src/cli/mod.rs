@@ -5,9 +5,11 @@
 //!
 //! Reading order: [`run`], [`tree`], [`desk`], one command, [`ui`].
 
+pub mod bot;
 pub mod completions;
 pub mod config;
 pub mod contact;
+pub mod demo;
 pub mod desk;
 pub mod device;
 pub mod doctor;
@@ -27,6 +29,7 @@ pub mod sync;
 pub mod tail;
 pub mod tree;
 pub mod ui;
+pub mod up;
 pub mod whoami;
 
 pub use run::main;

@@ -6,7 +6,7 @@ use cipher_broker::time::Timestamp;
 use cipher_core::view::MessageView;
 use cipher_core::{Command, Reply, Target};
 
-use crate::cli::desk::{self, Desk};
+use crate::cli::desk::{self, Desk, Interrupt};
 use crate::cli::exit::{Result, unexpected};
 use crate::cli::follow::{Scope, Seen, follow};
 use crate::cli::run::Context;
@@ -38,6 +38,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
+    let stop = args.follow.then(Interrupt::new);
     // Taken before history is read, so that nothing falls between the two.
     let news = args.follow.then(|| desk.session.events());
     if args.follow {
@@ -51,7 +52,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let shown = wanted(&messages, args.since.map(|since| since.from(now())), args.last);
     shown.iter().try_for_each(|message| context.ui.message(message, None))?;
 
-    let Some(news) = news else {
+    let (Some(news), Some(stop)) = (news, stop) else {
         if shown.is_empty() {
             context.ui.note("no messages");
         }
@@ -65,7 +66,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let Reply::Group(group) = desk.request(Command::GroupShow { target: args.target }).await? else {
         return Err(unexpected());
     };
-    follow(context, desk, news, Scope::One(group.id), seen).await
+    follow(context, desk, news, Scope::One(group.id), seen, stop).await
 }
 
 fn wanted(messages: &[MessageView], since: Option<Timestamp>, last: Option<usize>) -> Vec<&MessageView> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cipher_core::{Command, Reply, Target};
 
-use crate::cli::desk::{self, Desk};
+use crate::cli::desk::{self, Desk, Interrupt};
 use crate::cli::exit::{Result, unexpected};
 use crate::cli::follow::{Scope, Seen, follow};
 use crate::cli::run::Context;
@@ -22,6 +22,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
+    let stop = Interrupt::new();
     let mut scope = HashSet::new();
     for target in args.targets {
         let Reply::Group(group) = desk.request(Command::GroupShow { target }).await? else {
@@ -35,5 +36,5 @@ pub async fn run(context: &Context, args: Args) -> Result {
     // Taken after the old news came in: those are for `read`.
     let news = desk.session.events();
     context.ui.note("following; Ctrl-C ends it");
-    follow(context, desk, news, scope, Seen::default()).await
+    follow(context, desk, news, scope, Seen::default(), stop).await
 }

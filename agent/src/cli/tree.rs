@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::cli::exit::{self, Result};
 use crate::cli::run::Context;
 use crate::cli::{
-    completions, config, contact, device, doctor, group, profile, read, register, send, sync, tail, whoami,
+    bot, completions, config, contact, device, doctor, group, profile, read, register, send, sync, tail, up,
+    whoami,
 };
 use crate::settings::Flags;
 
@@ -30,12 +31,14 @@ pub enum Verb {
     Tail(tail::Args),
     Group(group::Args),
     Contact(contact::Args),
+    Bot(bot::Args),
     Register(register::Args),
     Whoami(whoami::Args),
     Profile(profile::Args),
     Device(device::Args),
     Sync(sync::Args),
     Doctor(doctor::Args),
+    Up(up::Args),
     Config(config::Args),
     Completions(completions::Args),
 }
@@ -44,6 +47,7 @@ pub enum Verb {
 pub async fn dispatch(context: &Context, verb: Verb) -> Result {
     // Each is boxed: the caller's future would otherwise be as large as the largest of them.
     match verb {
+        Verb::Bot(args) => Box::pin(bot::run(context, args)).await,
         Verb::Completions(args) => completions::run(context, args),
         Verb::Config(args) => config::run(context, args),
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
@@ -56,6 +60,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Send(args) => Box::pin(send::run(context, args)).await,
         Verb::Sync(args) => Box::pin(sync::run(context, args)).await,
         Verb::Tail(args) => Box::pin(tail::run(context, args)).await,
+        Verb::Up(args) => Box::pin(up::run(context, args)).await,
         Verb::Whoami(args) => Box::pin(whoami::run(context, args)).await,
     }
 }

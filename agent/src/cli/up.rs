@@ -34,6 +34,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
         home: context.settings.home.clone(),
         port: args.port.unwrap_or(4222),
         nodes: args.nodes,
+        progress: std::sync::Arc::new({
+            let ui = context.ui;
+            move |sentence: &str| ui.note(sentence)
+        }),
     };
     let servers = up(settings, |ready| {
         // Nobody listens any more only when we are ending anyway.

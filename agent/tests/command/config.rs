@@ -13,7 +13,11 @@ fn setting(room: &Room, args: &[&str], key: &str) -> (String, String) {
 
 #[test]
 fn defaults() {
-    insta::assert_snapshot!(Room::new().run(&["config", "show", "--origin"]).succeeds().stdout);
+    let shown = Room::new().run(&["config", "show", "--origin"]).succeeds().stdout;
+    // How wide the columns are depends on where the room is.
+    let words: Vec<_> =
+        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    insta::assert_snapshot!(words.join("\n"));
 }
 
 #[test]
@@ -45,7 +49,11 @@ fn a_named_file_is_read_instead_of_the_usual_ones() {
     assert_eq!(setting(&room, &["--config", "mine.toml"], "profile").0, "mine");
     assert_eq!(setting(&room, &["--config", "mine.toml"], "server").0, "nats://127.0.0.1:4222");
     let outcome = room.run(&["config", "show", "--config", "none.toml"]).fails(1);
-    assert_eq!(outcome.stderr, "error: config file none.toml does not exist\n");
+    assert!(
+        outcome.stderr.starts_with("error: config file none.toml does not exist\n"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
