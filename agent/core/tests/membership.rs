@@ -107,7 +107,7 @@ fn a_contact_request_opens_a_direct_conversation_and_accepted_contacts_join_by_t
 }
 
 #[test]
-fn a_bot_joins_its_owners_groups_and_nobody_elses() {
+fn r_inv_01_a_bot_joins_its_owners_groups_and_nobody_elses() {
     let mut world = world(&["alice", "bob"]);
     world.register_bot("echo", "alice");
     let group = world.person("alice").creates("ops", &["echo", "bob"]);
@@ -245,7 +245,7 @@ fn a_removed_member_neither_reads_nor_writes() {
 }
 
 #[test]
-fn somebody_leaves_when_another_member_is_there() {
+fn somebody_leaves_when_another_member_is_there_r_prop_01() {
     let mut world = world(&["alice", "bob", "carol"]);
     let group = world.group_of("ops", &["alice", "bob", "carol"]);
     for name in ["alice", "carol"] {

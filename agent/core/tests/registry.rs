@@ -124,7 +124,7 @@ fn n09_forged_and_foreign_replies_are_not_believed() {
 
 /// K05: Bob's key package is exchanged for one whose keys somebody else has.
 #[test]
-fn k05_a_swapped_key_package_is_a_matter_of_trust() {
+fn r_kp_01_r_kp_02_k05_a_swapped_key_package_is_a_matter_of_trust() {
     let mut world = world(&["alice", "bob", "mallory"]);
     let group = world.person("alice").creates("ops", &[]);
     world.registry.swapped = Some((world.registry.account("bob"), world.registry.account("mallory")));
@@ -140,7 +140,7 @@ fn k05_a_swapped_key_package_is_a_matter_of_trust() {
 }
 
 #[test]
-fn g01_a_handle_that_points_to_another_account_stops_what_it_is_used_for() {
+fn r_pin_03_g01_a_handle_that_points_to_another_account_stops_what_it_is_used_for() {
     let mut world = world(&["alice", "bob", "mallory"]);
     world.person("alice").does(show("bob"));
     let mallory = world.registry.account("mallory");
@@ -153,7 +153,7 @@ fn g01_a_handle_that_points_to_another_account_stops_what_it_is_used_for() {
 
 /// K07: packages that were made too long ago are handed out by a registry that does not care.
 #[test]
-fn k07_an_expired_key_package_is_refused_and_the_group_stays_usable() {
+fn r_kp_03_k07_an_expired_key_package_is_refused_and_the_group_stays_usable() {
     for days in [60, 100] {
         let mut world = world(&["alice", "carol"]);
         world.registry.strict = false;
