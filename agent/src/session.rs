@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cipher_core::{Command, CoreError, ErrorKind, Input, Interest, Reply};
+use cipher_core::{Command, CoreError, ErrorKind, Event, Input, Interest, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -43,6 +43,15 @@ pub enum Need {
     Outbox,
     /// Follow all groups.
     Everything,
+}
+
+/// What a broker says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Version of nats-server.
+    pub version: String,
+    /// Whether JetStream is enabled.
+    pub jetstream: bool,
 }
 
 /// A profile in use. Cheap to clone; all clones mean the same session.
@@ -168,6 +177,21 @@ impl Session {
         match &*local.network.as_ref()?.link.borrow() {
             Link::Down(why) => Some(connect::unreachable(&local.server, why)),
             Link::Pending | Link::Up(_) => None,
+        }
+    }
+
+    /// The broker it is connected to; `None` while it is not, and in a remote session.
+    pub fn broker(&self) -> Option<Broker> {
+        let Inner::Local(local) = &*self.inner else { return None };
+        let network = local.network.as_ref().filter(|network| network.link.borrow().is_up())?;
+        let info = network.client.try_server_info()?;
+        Some(Broker { version: info.version, jetstream: info.jetstream })
+    }
+
+    /// Tells everybody who listens to this session something a person should know.
+    pub(crate) fn warn(&self, sentence: String) {
+        if let Inner::Local(local) = &*self.inner {
+            local.listeners.tell(&Event::Warning(sentence));
         }
     }
 

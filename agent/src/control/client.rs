@@ -107,7 +107,8 @@ impl Shared {
             Answer::Connected { ticket, connected } => {
                 let waiting = self.connected.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
                 if let Some(waiting) = waiting {
-                    drop(waiting.send(connected));
+                    // Whoever asked may have lost patience.
+                    let _ = waiting.send(connected);
                 }
             }
         }

@@ -66,11 +66,8 @@ pub(crate) async fn connect(profile: &Profile) -> Result<Option<UnixStream>, Cor
             Ok(_) | Err(_) => return Ok(None),
         }
     };
-    let stream = match UnixStream::connect(&path).await {
-        Ok(stream) => stream,
-        // Nobody there, a stale socket, or one that is being made.
-        Err(_) => return Ok(None),
-    };
+    // An error is nobody there, a stale socket, or one that is being made.
+    let Ok(stream) = UnixStream::connect(&path).await else { return Ok(None) };
     if is_us(&stream) {
         Ok(Some(stream))
     } else {

@@ -184,7 +184,8 @@ impl Publisher {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        while let Some((_, id)) = self.deadlines.pop_front_if(|(deadline, _)| *deadline <= now) {
+        while let Some((_, id)) = self.deadlines.front().copied().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.pop_front();
             if let Some(flying) = self.flying.remove(&id) {
                 self.tell(flying.row, PublishOutcome::Unknown);
             }
@@ -210,7 +211,9 @@ impl Publisher {
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        while self.deadlines.pop_front_if(|(_, id)| !self.flying.contains_key(id)).is_some() {}
+        while self.deadlines.front().is_some_and(|(_, id)| !self.flying.contains_key(id)) {
+            self.deadlines.pop_front();
+        }
         let ack = self.deadlines.front().map(|(at, _)| *at);
         let held = self.held.keys().next().map(|(at, _)| *at);
         ack.into_iter().chain(held).min()

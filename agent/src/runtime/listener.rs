@@ -1,7 +1,8 @@
 //! Who hears events. A listener that is too slow loses some and is told how many; it never holds up the core.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use cipher_core::Event;
@@ -14,9 +15,8 @@ const CAPACITY: usize = 16_384;
 /// All listeners of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    /// `None` once the session is over.
     open: Mutex<Vec<Listener>>,
-    over: std::sync::atomic::AtomicBool,
+    over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl Events {
     pub async fn next(&mut self) -> Option<Event> {
         self.receiver.recv().await
     }
+
+    /// An event that is there already.
+    pub(crate) fn now(&mut self) -> Option<Event> {
+        self.receiver.try_recv().ok()
+    }
 }
 
 impl Stream for Events {
@@ -50,7 +55,7 @@ impl Listeners {
     /// A new listener.
     pub(crate) fn listen(&self) -> Events {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        if !self.over.load(std::sync::atomic::Ordering::Acquire) {
+        if !self.over.load(Ordering::Acquire) {
             self.lock().push(Listener { sender, missed: 0 });
         }
         Events { receiver }
@@ -63,11 +68,11 @@ impl Listeners {
 
     /// Ends every listener's events.
     pub(crate) fn end(&self) {
-        self.over.store(true, std::sync::atomic::Ordering::Release);
+        self.over.store(true, Ordering::Release);
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Listener>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Listener>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

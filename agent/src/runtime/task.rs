@@ -10,7 +10,7 @@ const TIDY_AT: usize = 64;
 
 /// A group of tasks that ends together. Cheap to clone; all clones mean the same group.
 #[derive(Debug, Clone, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     running: Arc<Mutex<Vec<Task>>>,
 }
 
@@ -22,7 +22,7 @@ struct Task {
 
 impl Tasks {
     /// Starts a task of this group. The handle ends it alone, before the group does.
-    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let handle = tokio::spawn(work);
         let abort = handle.abort_handle();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl Tasks {
     }
 
     /// Ends every task, the last one started first, and waits until each is gone.
-    pub async fn end(&self) {
+    pub(crate) async fn end(&self) {
         loop {
             let last = self.running.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(Task { name, handle }) = last else { return };

@@ -71,6 +71,7 @@ fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), CoreError> {
     Ok((core, first))
 }
 
+/// Owns the core, so that the store is closed when this returns: before the effects end, which is what others wait for.
 fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Effect>>) {
     let mut pause = FIRST_PAUSE;
     while let Some(batch) = mailbox.take() {
@@ -98,8 +99,6 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
             }
         }
     }
-    // The store is closed before `effects` ends, which is what `ended` waits for.
-    drop(core);
 }
 
 fn ticket_of(input: &Input) -> Option<cipher_core::Ticket> {

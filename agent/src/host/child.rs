@@ -1,0 +1,171 @@
+//! A bot that is a program: one child process, one line per question and answer, started again when it breaks.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cipher_bot::bot::{Outcome, Rules};
+use cipher_bot::event::Event;
+use cipher_bot::stdio::{self, LINE_BYTES};
+use cipher_core::{CoreError, ErrorKind};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+
+use crate::host::runner::{TIME_LIMIT, Trouble};
+
+/// The first line each process gets: it shows that the program is a bot at all.
+const DESCRIBE: &[u8] = b"{\"type\":\"describe\"}\n";
+/// How long a program may take to answer it.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a program may take to end when its input ends.
+const END_LIMIT: Duration = Duration::from_secs(2);
+/// Pauses before it is started again, doubling while it breaks.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The program and, if it runs, its process.
+pub(super) struct Child {
+    program: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    running: Option<Running>,
+    pause: Duration,
+}
+
+struct Running {
+    process: tokio::process::Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Child {
+    /// Starts the program. An error means that it is none, or no bot.
+    pub(super) async fn start(program: PathBuf) -> Result<Self, CoreError> {
+        let running = Running::start(&program).await.map_err(|trouble| {
+            ErrorKind::Misuse
+                .because(format!("{} cannot be used as a bot: {trouble}", program.display()))
+                .hint("a bot answers {\"type\":\"describe\"} on its standard input with one line")
+        })?;
+        Ok(Self { program, state: Mutex::new(State { running: Some(running), pause: SHORTEST_PAUSE }) })
+    }
+
+    /// Asks about an event. One question at a time: a pipe has one order.
+    pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
+        let rules = Rules::default();
+        let Some(question) = stdio::question(event, memory, rules).map_err(Trouble::Failed)? else {
+            return Ok(Outcome { actions: Vec::new(), memory: memory.to_vec() });
+        };
+        let mut state = self.state.lock().await;
+        let answer = state.ask(&self.program, &question).await?;
+        drop(state);
+        stdio::outcome(event, memory, rules, &answer).map_err(Trouble::Failed)
+    }
+
+    /// Closes its input and waits a little; then it is killed.
+    pub(super) async fn end(&self) {
+        if let Some(Running { mut process, questions, answers }) = self.state.lock().await.running.take() {
+            drop((questions, answers));
+            if tokio::time::timeout(END_LIMIT, process.wait()).await.is_err() {
+                // It may have ended this moment.
+                drop(process.kill().await);
+            }
+        }
+    }
+}
+
+impl State {
+    async fn ask(&mut self, program: &PathBuf, question: &[u8]) -> Result<Vec<u8>, Trouble> {
+        // Taken out: a process that breaks, or whose answer nobody waits for any more, is never asked again.
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => {
+                tokio::time::sleep(self.pause).await;
+                self.pause = self.pause.saturating_mul(2).min(LONGEST_PAUSE);
+                Running::start(program).await?
+            }
+        };
+        let answer = tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| Trouble::Slow)??;
+        self.pause = SHORTEST_PAUSE;
+        self.running = Some(running);
+        Ok(answer)
+    }
+}
+
+impl Running {
+    async fn start(program: &PathBuf) -> Result<Self, Trouble> {
+        let broken = |error: std::io::Error| Trouble::Broken(format!("does not start: {error}"));
+        let mut process = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(broken)?;
+        let (Some(questions), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(Trouble::Broken("has no pipes".into()));
+        };
+        let mut running = Self { process, questions, answers: BufReader::new(answers) };
+        let described = tokio::time::timeout(START_LIMIT, running.ask(DESCRIBE)).await.map_err(|_| Trouble::Slow)??;
+        match serde_json::from_slice::<stdio::Response>(&described) {
+            Ok(_) => Ok(running),
+            Err(_) => Err(Trouble::Broken("does not answer as a bot does".into())),
+        }
+    }
+
+    async fn ask(&mut self, question: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let broken = |error: std::io::Error| Trouble::Broken(format!("broke its pipe: {error}"));
+        self.questions.write_all(question).await.map_err(broken)?;
+        self.questions.flush().await.map_err(broken)?;
+        let mut line = Vec::new();
+        let bound = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+        (&mut self.answers).take(bound).read_until(b'\n', &mut line).await.map_err(broken)?;
+        if line.ends_with(b"\n") {
+            Ok(line)
+        } else {
+            Err(Trouble::Broken(if line.is_empty() { "ended".into() } else { "wrote half a line".into() }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn script(folder: &tempfile::TempDir, text: &str) -> PathBuf {
+        let path = folder.path().join("bot");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    const DESCRIPTION: &str = r#"read line; echo '{"type":"description","name":"sh","about":"","commands":[]}'"#;
+
+    #[tokio::test]
+    async fn a_script_is_a_bot_and_one_that_dies_is_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let event = cipher_bot::testing::event(7, "alice", "hi");
+        let id = serde_json::to_string(&event.id).unwrap();
+        // Answers one event per process.
+        let answer = format!(
+            r#"read line; echo '{{"type":"outcome","id":{id},"actions":[{{"type":"say","text":"yo"}}],"memory":1}}'"#
+        );
+        let child = Child::start(script(&folder, &format!("{DESCRIPTION}\n{answer}\n"))).await.unwrap();
+        let first = child.handle(&event, b"").await.unwrap();
+        assert_eq!(first.actions.len(), 1);
+        assert!(matches!(child.handle(&event, &first.memory).await, Err(Trouble::Broken(_))));
+        assert_eq!(child.handle(&event, &first.memory).await.unwrap().actions.len(), 1);
+        child.end().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_bot_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["echo hello", "exit 1"] {
+            assert!(Child::start(script(&folder, text)).await.is_err_and(|error| error.kind == ErrorKind::Misuse));
+        }
+        assert!(Child::start(folder.path().join("nothing")).await.is_err());
+    }
+}

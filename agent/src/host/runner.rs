@@ -1,0 +1,136 @@
+//! Has a bot handle one event, whatever it does: panics, hangs or dies.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use cipher_bot::bot::{Bot, Handler, Outcome};
+use cipher_bot::event::Event;
+use cipher_bot::memory::Failure;
+use cipher_core::CoreError;
+use tokio::sync::oneshot;
+
+use crate::host::child::Child;
+
+/// How long one event may take.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a bot comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A bot in this process.
+    Bot(Bot),
+    /// A program that speaks the protocol of [`cipher_bot::stdio`].
+    Program(PathBuf),
+}
+
+/// A bot that can be asked. Cheap to clone.
+#[derive(Clone)]
+pub(super) enum Runner {
+    Here(Arc<dyn Handler>),
+    Child(Arc<Child>),
+}
+
+/// Why an event was not handled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The bot says so; asking again gives the same.
+    #[error("{0}")]
+    Failed(Failure),
+    /// It panicked.
+    #[error("it panicked")]
+    Panicked,
+    /// It is still at it.
+    #[error("it took longer than {} s", TIME_LIMIT.as_secs())]
+    Slow,
+    /// Its process ended, or said nothing that makes sense.
+    #[error("its process {0}")]
+    Broken(String),
+}
+
+impl Trouble {
+    /// Whether another attempt may end better.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed(_) => false,
+            Self::Panicked | Self::Slow | Self::Broken(_) => true,
+        }
+    }
+}
+
+impl Runner {
+    /// A bot that is ready. A program is started and asked what it is.
+    pub(super) async fn new(source: Source) -> Result<Self, CoreError> {
+        Ok(match source {
+            Source::Bot(bot) => Self::Here(Arc::new(bot)),
+            Source::Program(path) => Self::Child(Arc::new(Child::start(path).await?)),
+        })
+    }
+
+    pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
+        match self {
+            Self::Here(handler) => here(Arc::clone(handler), event.clone(), memory.to_vec()).await,
+            Self::Child(child) => child.handle(event, memory).await,
+        }
+    }
+
+    pub(super) async fn end(&self) {
+        if let Self::Child(child) = self {
+            child.end().await;
+        }
+    }
+}
+
+/// On a thread of its own: a handler that hangs is left behind, and holds up neither others nor our own end.
+async fn here(handler: Arc<dyn Handler>, event: Event, memory: Vec<u8>) -> Result<Outcome, Trouble> {
+    let (done, outcome) = oneshot::channel();
+    let started = thread::Builder::new().name("bot".into()).spawn(move || {
+        let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&event, &memory)));
+        // Nobody listens if it took too long.
+        drop(done.send(handled));
+    });
+    if started.is_err() {
+        return Err(Trouble::Broken("got no thread".into()));
+    }
+    match tokio::time::timeout(TIME_LIMIT, outcome).await {
+        Ok(Ok(Ok(handled))) => handled.map_err(Trouble::Failed),
+        Ok(Ok(Err(_)) | Err(_)) => Err(Trouble::Panicked),
+        Err(_) => Err(Trouble::Slow),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Moody;
+
+    impl Handler for Moody {
+        fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure> {
+            match event.message().map(|message| message.text.as_str()) {
+                Some("panic") => panic!("as told"),
+                Some("hang") => loop {
+                    thread::park();
+                },
+                _ => Ok(Outcome { actions: Vec::new(), memory: memory.to_vec() }),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn panics_and_endless_loops_are_troubles_of_one_event() {
+        let runner = Runner::Here(Arc::new(Moody));
+        let event = |text| cipher_bot::testing::event(1, "alice", text);
+        assert_eq!(runner.handle(&event("panic"), b"").await, Err(Trouble::Panicked));
+        assert_eq!(runner.handle(&event("hang"), b"").await, Err(Trouble::Slow));
+    }
+
+    #[tokio::test]
+    async fn a_good_event_is_handled() {
+        let runner = Runner::Here(Arc::new(Moody));
+        let event = cipher_bot::testing::event(1, "alice", "hello");
+        assert_eq!(runner.handle(&event, b"m").await.map(|outcome| outcome.memory), Ok(b"m".to_vec()));
+    }
+}

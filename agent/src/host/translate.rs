@@ -1,0 +1,135 @@
+//! Between the core's view of a conversation and what bots are told.
+
+use cipher_bot::action::{Action, derive_salt};
+use cipher_bot::bot::Outcome;
+use cipher_bot::event::{Change, Conversation, Event, EventId, EventKind, Me, MemberChange, Message, Sender};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::AccountId;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::Role;
+use cipher_core::view::{BotEventView, MessageView, SenderView};
+use cipher_core::{BotSay, Command};
+
+/// The event of a view; `None` for a message without a place in the log, which no bot is told.
+pub(super) fn event(view: &BotEventView, me: &Me, at: Timestamp) -> Option<Event> {
+    let message = &view.message;
+    let name = if view.direct { String::new() } else { view.group_name.clone() };
+    Some(Event {
+        id: EventId { conversation: message.group, position: message.seq? },
+        me: me.clone(),
+        conversation: Conversation { id: message.group, name, direct: view.direct },
+        at,
+        kind: kind(message, sender(&message.from, view.role)?, me),
+    })
+}
+
+fn kind(message: &MessageView, from: Sender, me: &Me) -> EventKind {
+    let change = |change| EventKind::MemberChanged(MemberChange { member: from.clone(), change });
+    match message.kind.as_str() {
+        "text" => EventKind::Message(Message {
+            message_id: message.id,
+            sender: from,
+            text: message.text.clone(),
+            reply_to: message.reply_to,
+            hops: message.hops,
+            sent_at: message.sent_at,
+        }),
+        "joined" if from.account_id == me.account => EventKind::Joined,
+        "joined" => change(Change::Added),
+        "removed" | "left" => change(Change::Removed),
+        "role" => change(Change::Role),
+        _ => EventKind::Unknown,
+    }
+}
+
+fn sender(from: &SenderView, role: Role) -> Option<Sender> {
+    let handle = handle(&from.handle, &from.account_id)?;
+    Some(Sender { handle, account_id: from.account_id, kind: from.kind, role })
+}
+
+/// The handle; while none is known, the beginning of the account id, which has the form of one.
+fn handle(known: &str, account: &AccountId) -> Option<Handle> {
+    known.parse().or_else(|_| account.to_string().chars().take(32).collect::<String>().parse()).ok()
+}
+
+/// What saves an outcome. Memory that did not change is not written again.
+pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> Command {
+    let hops = event.hops_of_answers();
+    let mut say = Vec::new();
+    for (index, action) in (0_u32..).zip(outcome.actions) {
+        let salt = derive_salt(&event.me.account, &event.id, index);
+        match action {
+            Action::Say { text, reply_to } => say.push(BotSay { text, reply_to, salt, hops }),
+            _ => tracing::warn!("an action of a bot is not known to this host"),
+        }
+    }
+    let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
+    let EventId { conversation: group, position: sequence } = event.id;
+    Command::BotHandled { bot: bot.into(), group, sequence, say, memory }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::id::{DeviceId, GroupId, MessageId};
+    use cipher_core::view::MessageState;
+
+    fn view(kind: &str, account: u8) -> BotEventView {
+        BotEventView {
+            message: MessageView {
+                id: MessageId::from_bytes([1; 16]),
+                group: GroupId::from_bytes([2; 16]),
+                seq: Some(7),
+                from: SenderView {
+                    handle: AccountId::from_bytes([account; 32]).to_string(),
+                    account_id: AccountId::from_bytes([account; 32]),
+                    device_id: DeviceId::from_bytes([3; 16]),
+                    kind: Kind::Person,
+                },
+                sent_at: Timestamp::from_millis(5),
+                kind: kind.into(),
+                text: "/echo hi".into(),
+                state: MessageState::Received,
+                reply_to: None,
+                hops: 1,
+            },
+            role: Role::Member,
+            memory: None,
+            group_name: "ops".into(),
+            direct: false,
+        }
+    }
+
+    fn me() -> Me {
+        Me { handle: "echo".parse().unwrap(), account: AccountId::from_bytes([9; 32]) }
+    }
+
+    #[test]
+    fn every_kind_of_line_is_an_event() {
+        let told = |kind, account| event(&view(kind, account), &me(), Timestamp::default()).unwrap().kind;
+        assert!(matches!(told("text", 1), EventKind::Message(_)));
+        assert_eq!(told("joined", 9), EventKind::Joined);
+        for (kind, expected) in [("joined", Change::Added), ("left", Change::Removed), ("role", Change::Role)] {
+            assert!(matches!(told(kind, 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected));
+        }
+        assert_eq!(told("renamed", 1), EventKind::Unknown);
+        let mut queued = view("text", 1);
+        queued.message.seq = None;
+        assert!(event(&queued, &me(), Timestamp::default()).is_none());
+    }
+
+    #[test]
+    fn an_outcome_has_the_same_salts_each_time_and_writes_memory_only_if_it_changed() {
+        let event = event(&view("text", 1), &me(), Timestamp::default()).unwrap();
+        let say = |text: &str| Action::Say { text: text.into(), reply_to: None };
+        let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec() };
+        let first = handled("echo", &event, None, outcome.clone());
+        assert_eq!(first, handled("echo", &event, None, outcome.clone()));
+        let Command::BotHandled { say, memory, sequence, .. } = first else { panic!("handled") };
+        assert_eq!((sequence, memory.as_deref()), (7, Some(b"m".as_slice())));
+        assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
+        let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else { panic!() };
+        assert_eq!(memory, None);
+    }
+}
