@@ -291,3 +291,7 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "account_test.rs"]
+mod tests;

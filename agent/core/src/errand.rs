@@ -148,7 +148,7 @@ impl Core {
         let mut joiners = Vec::new();
         for package in packages {
             let joiner = Joiner { account, device: package.device, key_package: package.key_package };
-            self.judge_key_package(&joiner.key_package, &joiner, suite)?;
+            self.judge_key_package(&joiner, suite)?;
             joiners.push(joiner);
         }
         if joiners.is_empty() {

@@ -9,6 +9,7 @@ use openmls::prelude::{
     ProtocolVersion,
 };
 use openmls_traits::OpenMlsProvider;
+use openmls_traits::crypto::OpenMlsCrypto;
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
@@ -92,44 +93,53 @@ impl Core {
             .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be encoded: {error}")))
     }
 
-    /// Judges somebody's key package before it is used: R-KP-01 to R-KP-04.
-    pub(crate) fn judge_key_package(&self, bytes: &[u8], joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
-        let bad = |reason: String| -> CoreError {
-            ErrorKind::Trust
-                .because(format!("the registry gave a key package that cannot be used: {reason}"))
-                .hint("nothing was changed; tell the account's owner to run: cipher-chat sync")
-        };
-        // R-KP-01: it parses completely, is well signed, and is of the group's suite.
-        let package = KeyPackageIn::tls_deserialize_exact_bytes(bytes)
-            .map_err(|error| bad(error.to_string()))?
-            .validate(self.provider.crypto(), ProtocolVersion::Mls10)
-            .map_err(|error| bad(error.to_string()))?;
-        if u16::from(package.ciphersuite()) != suite {
-            return Err(bad("it is of another cipher suite".into()));
-        }
-        // R-KP-02: its certificate proves the account and device that were asked for (K05).
-        let leaf = roster::prove_leaf(package.leaf_node()).map_err(|error| bad(error.0))?;
-        if (leaf.account, leaf.device) != (joiner.account, joiner.device) {
-            return Err(bad("it belongs to another account".into()));
-        }
-        // R-KP-03: lifetime not wider than allowed, begun, and with enough left to be replayed later (K07).
-        let lifetime = package.life_time();
-        let (from, to) = (seconds(lifetime.not_before()), seconds(lifetime.not_after()));
-        if to.since(from) > limit::KEY_PACKAGE_MAX_LIFETIME || from > self.run.now.plus(limit::CLOCK_SKEW) {
-            return Err(bad("its lifetime is not acceptable".into()));
-        }
-        if to.since(self.run.now) < limit::KEY_PACKAGE_MIN_REMAINING {
-            return Err(bad("it has expired or expires too soon".into()));
-        }
-        // R-KP-04: its leaf can do what every leaf of ours can.
-        let extensions = package.leaf_node().capabilities().extensions();
-        if !extensions.contains(&ExtensionType::Unknown(GROUP_DATA_EXTENSION)) {
-            return Err(bad("its client is too old for groups of this version".into()));
-        }
-        Ok(package)
+    /// Judges somebody's key package before it is used.
+    pub(crate) fn judge_key_package(&self, joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
+        judge(self.provider.crypto(), joiner, suite, self.run.now)
     }
+}
+
+/// R-KP-01 to R-KP-04.
+fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestamp) -> Result<KeyPackage> {
+    let bad = |reason: String| -> CoreError {
+        ErrorKind::Trust
+            .because(format!("the registry gave a key package that cannot be used: {reason}"))
+            .hint("nothing was changed; tell the account's owner to run: cipher-chat sync")
+    };
+    // R-KP-01: it parses completely, is well signed, and is of the group's suite.
+    let package = KeyPackageIn::tls_deserialize_exact_bytes(&joiner.key_package)
+        .map_err(|error| bad(error.to_string()))?
+        .validate(crypto, ProtocolVersion::Mls10)
+        .map_err(|error| bad(error.to_string()))?;
+    if u16::from(package.ciphersuite()) != suite {
+        return Err(bad("it is of another cipher suite".into()));
+    }
+    // R-KP-02: its certificate proves the account and device that were asked for (K05).
+    let leaf = roster::prove_leaf(package.leaf_node()).map_err(|error| bad(error.0))?;
+    if (leaf.account, leaf.device) != (joiner.account, joiner.device) {
+        return Err(bad("it belongs to another account".into()));
+    }
+    // R-KP-03: lifetime not wider than allowed, begun, and with enough left to be replayed later (K07).
+    let lifetime = package.life_time();
+    let (from, to) = (seconds(lifetime.not_before()), seconds(lifetime.not_after()));
+    if to.since(from) > limit::KEY_PACKAGE_MAX_LIFETIME || from > now.plus(limit::CLOCK_SKEW) {
+        return Err(bad("its lifetime is not acceptable".into()));
+    }
+    if to.since(now) < limit::KEY_PACKAGE_MIN_REMAINING {
+        return Err(bad("it has expired or expires too soon".into()));
+    }
+    // R-KP-04: its leaf can do what every leaf of ours can.
+    let extensions = package.leaf_node().capabilities().extensions();
+    if !extensions.contains(&ExtensionType::Unknown(GROUP_DATA_EXTENSION)) {
+        return Err(bad("its client is too old for groups of this version".into()));
+    }
+    Ok(package)
 }
 
 const fn seconds(secs: u64) -> Timestamp {
     Timestamp::from_millis(secs.saturating_mul(1000))
 }
+
+#[cfg(test)]
+#[path = "key_package_test.rs"]
+mod tests;

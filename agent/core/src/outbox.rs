@@ -297,7 +297,9 @@ impl Core {
 
     /// What became of a publish.
     pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
-        let Some(Attempt { row: id, hash, first }) = self.run.attempts.remove(&attempt) else { return Ok(()) };
+        let Some(Attempt { row: id, hash, first }) = self.run.attempts.remove(&attempt) else {
+            return Ok(());
+        };
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
             return Ok(());

@@ -348,3 +348,14 @@ fn a_post_quantum_group_works_like_any_other() {
     world.person("alice").removes(view.id, &["bob"]);
     oracle::judge(&mut world);
 }
+
+/// Two groups of one name: the name alone is refused, the id works.
+#[test]
+fn r_name_01_a_name_that_fits_two_groups_is_refused() {
+    let mut world = world(&["alice"]);
+    let first = world.person("alice").creates("ops", &[]);
+    world.person("alice").creates("ops", &[]);
+    let by_name = Command::GroupShow { target: Target::Name("ops".into()) };
+    world.person("alice").cannot(by_name, ErrorKind::Misuse);
+    assert_eq!(world.person("alice").group(first).name, "ops");
+}

@@ -143,7 +143,7 @@ impl Core {
                     live.roster.values().map(|leaf| (leaf.account, leaf.device)).collect();
                 for joiner in joiners.iter().filter(|j| !devices.contains(&(j.account, j.device))) {
                     let suite = live.mls.ciphersuite().into();
-                    draft.adds.push(self.judge_key_package(&joiner.key_package, joiner, suite)?);
+                    draft.adds.push(self.judge_key_package(joiner, suite)?);
                     draft.joiners.push(joiner.device);
                     if own_role == Role::Owner && !accounts.contains(&joiner.account) {
                         data.roles.remove(&joiner.account);

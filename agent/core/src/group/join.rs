@@ -162,7 +162,7 @@ impl Core {
         let welcome = invite.welcome.clone();
         let facts = self.trial(|core| {
             let staged = core.staged(&welcome, &opened, true)?;
-            core.judge_welcome(&staged, opened)
+            judge_welcome(&core.own_id(), &staged, opened)
         });
         match facts {
             Ok(facts) => self.invited(group, facts),
@@ -172,39 +172,6 @@ impl Core {
                 Ok(())
             }
         }
-    }
-
-    /// R-WELCOME-01: every leaf proves itself. R-WELCOME-02: the inviter is one of them. R-WELCOME-03: the group
-    /// data is there and sound (K03).
-    fn judge_welcome(&self, staged: &StagedWelcome, tree: Vec<u8>) -> Result<InviteFacts, Bad> {
-        let data = group_data(staged.group_context().extensions()).ok_or("welcome")?;
-        let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
-        let mut inviter = None;
-        for member in staged.members() {
-            let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| "credential")?;
-            if member.index == staged.welcome_sender_index() {
-                inviter = Some(leaf.account);
-            }
-            let entry = members.entry(leaf.account).or_insert((leaf.kind, 0));
-            entry.1 = entry.1.saturating_add(1);
-        }
-        if !members.contains_key(&self.own_id()) || (data.direct && members.len() > 2) {
-            return Err("welcome");
-        }
-        if data.name.chars().count() > limit::GROUP_NAME_CHARS {
-            return Err("welcome");
-        }
-        Ok(InviteFacts {
-            tree,
-            inviter: inviter.ok_or("credential")?,
-            name: data.name.clone(),
-            direct: data.direct,
-            members: members
-                .into_iter()
-                .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))
-                .collect(),
-            suite: staged.group_context().ciphersuite().into(),
-        })
     }
 
     /// An invitation is complete: join by itself if its maker may, else let it wait.
@@ -344,4 +311,41 @@ impl Core {
         self.run.changed.insert(group);
         Ok(())
     }
+}
+
+/// R-WELCOME-01: every leaf proves itself. R-WELCOME-02: the inviter is one of them. R-WELCOME-03: the group
+/// data is there and sound (K03).
+pub(super) fn judge_welcome(
+    own: &AccountId,
+    staged: &StagedWelcome,
+    tree: Vec<u8>,
+) -> Result<InviteFacts, Bad> {
+    let data = group_data(staged.group_context().extensions()).ok_or("welcome")?;
+    let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
+    let mut inviter = None;
+    for member in staged.members() {
+        let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| "credential")?;
+        if member.index == staged.welcome_sender_index() {
+            inviter = Some(leaf.account);
+        }
+        let entry = members.entry(leaf.account).or_insert((leaf.kind, 0));
+        entry.1 = entry.1.saturating_add(1);
+    }
+    if !members.contains_key(own) || (data.direct && members.len() > 2) {
+        return Err("welcome");
+    }
+    if data.name.chars().count() > limit::GROUP_NAME_CHARS {
+        return Err("welcome");
+    }
+    Ok(InviteFacts {
+        tree,
+        inviter: inviter.ok_or("credential")?,
+        name: data.name.clone(),
+        direct: data.direct,
+        members: members
+            .into_iter()
+            .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))
+            .collect(),
+        suite: staged.group_context().ciphersuite().into(),
+    })
 }

@@ -21,6 +21,7 @@ use openmls_traits::types::SignatureScheme;
 use tls_codec::DeserializeBytes;
 
 use super::create::{extensions, join_config};
+use super::join::judge_welcome;
 use super::loaded::group_data;
 use super::policy::{Committer, authorize};
 use super::{commit, roster};
@@ -233,4 +234,37 @@ fn r_cred_01_r_cred_02_r_cred_03_a_leaf_proves_its_identity() {
     changed[last] ^= 1;
     let changed = Credential::new(CredentialType::Other(CREDENTIAL_TYPE), changed);
     assert!(roster::prove(&changed, key).is_err(), "R-CRED-02");
+}
+
+/// What Bob's rules say of a Welcome to a group that somebody made with these extensions, under this credential.
+fn invited(maker: &Raw, credential: CredentialWithKey, with_data: bool) -> Result<AccountId, &'static str> {
+    let bob = raw(9);
+    let builder = MlsGroupCreateConfig::builder()
+        .ciphersuite(SUITE)
+        .capabilities(capabilities())
+        .use_ratchet_tree_extension(true);
+    let config = if with_data {
+        builder.with_group_context_extensions(extensions(&data(maker.account)).unwrap()).build()
+    } else {
+        builder.build()
+    };
+    let mut group = MlsGroup::new(&maker.provider, &maker.signer, &config, credential).unwrap();
+    let (_, welcome, _) = group.add_members(&maker.provider, &maker.signer, &[bob.key_package()]).unwrap();
+    let MlsMessageBodyIn::Welcome(welcome) = read(&welcome) else { panic!("a Welcome") };
+    let staged = StagedWelcome::new_from_welcome(&bob.provider, &join_config(), welcome, None)
+        .expect("OpenMLS accepts it");
+    judge_welcome(&bob.account, &staged, Vec::new()).map(|facts| facts.inviter)
+}
+
+/// K03: a Welcome into a tree with a leaf that does not prove itself, or a group without data, is no invitation.
+#[test]
+fn r_welcome_01_r_welcome_02_r_welcome_03_k03_a_welcome_is_judged_by_its_whole_tree() {
+    let mallory = raw(7);
+    assert_eq!(invited(&mallory, mallory.credential.clone(), true), Ok(mallory.account), "R-WELCOME-02");
+    let copied = CredentialWithKey {
+        credential: raw(1).credential.credential,
+        signature_key: mallory.credential.signature_key.clone(),
+    };
+    assert_eq!(invited(&mallory, copied, true), Err("credential"), "R-WELCOME-01");
+    assert_eq!(invited(&mallory, mallory.credential.clone(), false), Err("welcome"), "R-WELCOME-03");
 }

@@ -1,0 +1,118 @@
+//! Key packages of others, judged: K05, K07 and their like on real bytes.
+
+use std::time::Duration;
+
+use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
+use cipher_broker::id::{AccountId, DeviceId};
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{Credential, CredentialWithKey};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::types::SignatureScheme;
+
+use super::*;
+use crate::error::ErrorKind;
+
+/// Now, as far as OpenMLS's own look at the clock goes.
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "OpenMLS compares lifetimes with the system clock")]
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn package(lifetime: (Timestamp, Timestamp), capabilities: Capabilities) -> Joiner {
+    let (account_key, device_key) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+    let account_public = account_key.verifying_key().to_bytes();
+    let device_public = device_key.verifying_key().to_bytes();
+    let body = CertificateBody {
+        account: AccountId::of_key(&account_public),
+        account_key: account_public,
+        device: DeviceId::from_bytes([3; 16]),
+        device_key: device_public,
+        kind: Kind::Person,
+        owner: None,
+        not_before: Timestamp::from_millis(0),
+        not_after: Timestamp::from_millis(u64::MAX),
+        serial: 1,
+    };
+    let certificate = DeviceCertificate::sign(&body, &account_key).to_bytes();
+    let credential = CredentialWithKey {
+        credential: Credential::new(CredentialType::Other(CREDENTIAL_TYPE), certificate),
+        signature_key: device_public.to_vec().into(),
+    };
+    let provider = OpenMlsRustCrypto::default();
+    let seed = device_key.to_bytes().to_vec();
+    let signer = SignatureKeyPair::from_raw(SignatureScheme::ED25519, seed, device_public.to_vec());
+    let bundle = KeyPackage::builder()
+        .leaf_node_capabilities(capabilities)
+        .key_package_lifetime(Lifetime::init(lifetime.0.as_secs(), lifetime.1.as_secs()))
+        .build(SUITE, &provider, &signer, credential)
+        .unwrap();
+    let key_package = bundle.key_package().tls_serialize_detached().unwrap();
+    Joiner { account: body.account, device: body.device, key_package }
+}
+
+fn judged(joiner: &Joiner, suite: u16) -> Result<(), ErrorKind> {
+    judge(OpenMlsRustCrypto::default().crypto(), joiner, suite, now()).map(|_| ()).map_err(|error| error.kind)
+}
+
+fn usual() -> (Timestamp, Timestamp) {
+    (now().minus(DAY), now().plus(limit::KEY_PACKAGE_LIFETIME))
+}
+
+#[test]
+fn r_kp_01_a_package_is_whole_well_signed_and_of_the_suite() {
+    let good = package(usual(), capabilities());
+    assert_eq!(judged(&good, SUITE.into()), Ok(()));
+    assert_eq!(judged(&good, POST_QUANTUM_SUITE.into()), Err(ErrorKind::Trust));
+    for at in [10, good.key_package.len() / 2, good.key_package.len() - 1] {
+        let mut changed = good.clone();
+        changed.key_package[at] ^= 1;
+        assert_eq!(judged(&changed, SUITE.into()), Err(ErrorKind::Trust), "byte {at}");
+    }
+    let mut longer = good;
+    longer.key_package.push(0);
+    assert_eq!(judged(&longer, SUITE.into()), Err(ErrorKind::Trust));
+}
+
+/// K05: the registry hands out a package of somebody else.
+#[test]
+fn r_kp_02_k05_a_package_is_of_the_account_and_device_that_were_asked_for() {
+    let good = package(usual(), capabilities());
+    let other = Joiner { account: AccountId::from_bytes([9; 32]), ..good.clone() };
+    assert_eq!(judged(&other, SUITE.into()), Err(ErrorKind::Trust));
+    let other = Joiner { device: DeviceId::from_bytes([9; 16]), ..good };
+    assert_eq!(judged(&other, SUITE.into()), Err(ErrorKind::Trust));
+}
+
+/// K07: expired, from the future, of a thousand years, or with too little left.
+#[test]
+fn r_kp_03_k07_lifetimes_are_bounded_and_long_enough() {
+    let (from, to) = usual();
+    for lifetime in [
+        (from, now().plus(DAY * 44)),
+        (from, now().plus(DAY * 365_000)),
+        (now().minus(DAY * 80), now().minus(DAY)),
+        (now().plus(DAY), to),
+    ] {
+        assert_eq!(
+            judged(&package(lifetime, capabilities()), SUITE.into()),
+            Err(ErrorKind::Trust),
+            "{lifetime:?}"
+        );
+    }
+}
+
+#[test]
+fn r_kp_04_a_leaf_that_cannot_carry_group_data_is_not_added() {
+    let old = Capabilities::new(
+        Some(&[ProtocolVersion::Mls10]),
+        Some(&[SUITE]),
+        Some(&[]),
+        Some(&[]),
+        Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
+    );
+    assert_eq!(judged(&package(usual(), old), SUITE.into()), Err(ErrorKind::Trust));
+}
