@@ -94,7 +94,8 @@ impl Session {
             return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
         }
         profile.prepare()?;
-        let (mailbox, tasks, unsettled) = (Arc::new(Mailbox::default()), Tasks::default(), Unsettled::default());
+        let (mailbox, tasks, unsettled) =
+            (Arc::new(Mailbox::default()), Tasks::default(), Unsettled::default());
         let interest = match need {
             Need::Local => None,
             Need::Outbox => Some(Interest::Outbox),

@@ -122,7 +122,8 @@ async fn send(answers: &mpsc::Sender<Vec<u8>>, answer: Answer) -> bool {
     let frame = match (frame::encode(&answer, ANSWER_BYTES), &answer) {
         (Ok(frame), _) => frame,
         (Err(_), Answer::Result { ticket, .. }) => {
-            let error = ErrorKind::Limit.because("the answer is too large to pass on").hint("ask for less at once");
+            let error =
+                ErrorKind::Limit.because("the answer is too large to pass on").hint("ask for less at once");
             match frame::encode(&Answer::Result { ticket: *ticket, result: Err(error) }, ANSWER_BYTES) {
                 Ok(frame) => frame,
                 Err(_) => return true,

@@ -29,7 +29,8 @@ impl Claim {
         if !bound.is_empty() {
             return Err(ErrorKind::Misuse.because("this session is served already"));
         }
-        let failed = |error: io::Error| ErrorKind::Storage.because(format!("cannot make the control socket: {error}"));
+        let failed =
+            |error: io::Error| ErrorKind::Storage.because(format!("cannot make the control socket: {error}"));
         let path = profile.socket();
         let pointer = pointer(profile);
         if path.as_os_str().len() <= PATH_BYTES {

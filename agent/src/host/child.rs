@@ -87,7 +87,8 @@ impl State {
                 Running::start(program).await?
             }
         };
-        let answer = tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| Trouble::Slow)??;
+        let answer =
+            tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| Trouble::Slow)??;
         self.pause = SHORTEST_PAUSE;
         self.running = Some(running);
         Ok(answer)
@@ -107,7 +108,8 @@ impl Running {
             return Err(Trouble::Broken("has no pipes".into()));
         };
         let mut running = Self { process, questions, answers: BufReader::new(answers) };
-        let described = tokio::time::timeout(START_LIMIT, running.ask(DESCRIBE)).await.map_err(|_| Trouble::Slow)??;
+        let described =
+            tokio::time::timeout(START_LIMIT, running.ask(DESCRIBE)).await.map_err(|_| Trouble::Slow)??;
         match serde_json::from_slice::<stdio::Response>(&described) {
             Ok(_) => Ok(running),
             Err(_) => Err(Trouble::Broken("does not answer as a bot does".into())),
@@ -141,7 +143,8 @@ mod tests {
         path
     }
 
-    const DESCRIPTION: &str = r#"read line; echo '{"type":"description","name":"sh","about":"","commands":[]}'"#;
+    const DESCRIPTION: &str =
+        r#"read line; echo '{"type":"description","name":"sh","about":"","commands":[]}'"#;
 
     #[tokio::test]
     async fn a_script_is_a_bot_and_one_that_dies_is_started_again() {
@@ -164,7 +167,9 @@ mod tests {
     async fn what_is_no_bot_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["echo hello", "exit 1"] {
-            assert!(Child::start(script(&folder, text)).await.is_err_and(|error| error.kind == ErrorKind::Misuse));
+            assert!(
+                Child::start(script(&folder, text)).await.is_err_and(|error| error.kind == ErrorKind::Misuse)
+            );
         }
         assert!(Child::start(folder.path().join("nothing")).await.is_err());
     }

@@ -101,7 +101,10 @@ async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks)
 }
 
 /// Unhandled events by conversation, each in order.
-async fn unhandled(session: &Session, bot: &str) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, CoreError> {
+async fn unhandled(
+    session: &Session,
+    bot: &str,
+) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, CoreError> {
     let command = Command::BotEvents { bot: bot.into(), limit: PAGE };
     let Reply::BotEvents(views) = session.request(command).await? else {
         return Err(ErrorKind::Bug.because("the core gave another answer than events"));
@@ -148,7 +151,10 @@ impl Worker {
             let after = outcome.memory.clone();
             let command = translate::handled(&self.bot, &event, memory.as_deref(), outcome);
             if let Err(error) = self.session.request(command).await {
-                tracing::warn!(kind = error.kind.name(), "a bot's outcome was not saved; it will be asked again");
+                tracing::warn!(
+                    kind = error.kind.name(),
+                    "a bot's outcome was not saved; it will be asked again"
+                );
                 return Worked::CoreFailed;
             }
             memory = Some(after);
@@ -175,7 +181,11 @@ impl Worker {
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to
     /// the session hears it.
     fn report(&self, event: &Event, trouble: &Trouble) {
-        tracing::warn!(conversation = event.id.conversation.short(), seq = event.id.position, "a bot gave up an event");
+        tracing::warn!(
+            conversation = event.id.conversation.short(),
+            seq = event.id.position,
+            "a bot gave up an event"
+        );
         self.session.warn(format!(
             "the bot {} did not handle message {} of {}: {trouble}",
             self.bot,

@@ -110,8 +110,11 @@ mod tests {
         let told = |kind, account| event(&view(kind, account), &me(), Timestamp::default()).unwrap().kind;
         assert!(matches!(told("text", 1), EventKind::Message(_)));
         assert_eq!(told("joined", 9), EventKind::Joined);
-        for (kind, expected) in [("joined", Change::Added), ("left", Change::Removed), ("role", Change::Role)] {
-            assert!(matches!(told(kind, 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected));
+        for (kind, expected) in [("joined", Change::Added), ("left", Change::Removed), ("role", Change::Role)]
+        {
+            assert!(
+                matches!(told(kind, 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected)
+            );
         }
         assert_eq!(told("renamed", 1), EventKind::Unknown);
         let mut queued = view("text", 1);
@@ -129,7 +132,9 @@ mod tests {
         let Command::BotHandled { say, memory, sequence, .. } = first else { panic!("handled") };
         assert_eq!((sequence, memory.as_deref()), (7, Some(b"m".as_slice())));
         assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
-        let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else { panic!() };
+        let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else {
+            panic!()
+        };
         assert_eq!(memory, None);
     }
 }

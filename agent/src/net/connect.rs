@@ -195,7 +195,8 @@ fn login(
     };
     Ok(match &settings.login {
         // The client library parses a login in a URL and does not use it.
-        Login::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?))) {
+        Login::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?)))
+        {
             Some((user, password)) => options.user_and_password(user.into(), password.into()),
             None => options,
         },

@@ -55,9 +55,18 @@ struct Request<'a> {
 }
 
 /// Fetches what follows from sequence `from` on, at most one batch.
-pub(crate) async fn page(network: &Network, stream: &str, filter: &str, from: u64) -> Result<Page, FetchError> {
-    let request =
-        Request { seq: from, next_by_subj: filter, batch: limit::FETCH_MESSAGES, max_bytes: limit::FETCH_BYTES };
+pub(crate) async fn page(
+    network: &Network,
+    stream: &str,
+    filter: &str,
+    from: u64,
+) -> Result<Page, FetchError> {
+    let request = Request {
+        seq: from,
+        next_by_subj: filter,
+        batch: limit::FETCH_MESSAGES,
+        max_bytes: limit::FETCH_BYTES,
+    };
     let body = serde_json::to_vec(&request).map_err(|_| FetchError::Status(0))?;
     let mut expected = network.replies.expect();
     let subject = format!("$JS.API.DIRECT.GET.{stream}");
@@ -86,7 +95,8 @@ pub(crate) async fn page(network: &Network, stream: &str, filter: &str, from: u6
         let before = page.messages.last().map(|last| last.sequence);
         // Each reply names the one before it. A hole means a reply was lost on the way: continue behind it.
         let whole = before.is_none_or(|before| {
-            stored.sequence > before && number(&message, header::LAST_SEQUENCE).is_none_or(|named| named == before)
+            stored.sequence > before
+                && number(&message, header::LAST_SEQUENCE).is_none_or(|named| named == before)
         });
         if !whole {
             return part(page, FetchError::NoAnswer);

@@ -140,8 +140,12 @@ impl Publisher {
         let subject = publish.route.to_string();
         let headers = headers(&publish);
         let reply = format!("{}{id}", self.prefix);
-        let sent =
-            self.network.client.publish_with_reply_and_headers(subject.clone(), reply, headers, publish.bytes.into());
+        let sent = self.network.client.publish_with_reply_and_headers(
+            subject.clone(),
+            reply,
+            headers,
+            publish.bytes.into(),
+        );
         match tokio::time::timeout_at(deadline, sent).await {
             Ok(Ok(())) => {
                 self.flying.insert(id, Flying { row: publish.row, subject });

@@ -152,7 +152,9 @@ impl Reader {
 
     async fn run(mut self) {
         // Before the first look, so that nothing falls between the look and the bell.
-        let Ok(mut bells) = self.shared.network.client.subscribe(self.source.doorbell()).await else { return };
+        let Ok(mut bells) = self.shared.network.client.subscribe(self.source.doorbell()).await else {
+            return;
+        };
         let mut state = self.shared.network.link.clone();
         self.on_link(&state.borrow_and_update().clone());
         loop {
@@ -163,7 +165,8 @@ impl Reader {
                 }
                 continue;
             }
-            let wake = if self.wanting() { self.not_before.unwrap_or(self.next_look) } else { self.next_look };
+            let wake =
+                if self.wanting() { self.not_before.unwrap_or(self.next_look) } else { self.next_look };
             tokio::select! {
                 bell = bells.next() => match bell {
                     Some(bell) => self.on_bell(&bell),
@@ -276,7 +279,8 @@ impl Reader {
             self.after = last.sequence;
             self.attempts = 0;
         }
-        let messages: Vec<Delivered> = page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
+        let messages: Vec<Delivered> =
+            page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
         if !self.shared.mailbox.deliver(messages).await {
             return false;
         }

@@ -59,7 +59,11 @@ impl Online {
 }
 
 /// Runs until the core is gone; then everybody who still waits is told so.
-pub(crate) async fn run(mut effects: mpsc::UnboundedReceiver<Vec<Effect>>, mut hands: Hands, over: watch::Sender<bool>) {
+pub(crate) async fn run(
+    mut effects: mpsc::UnboundedReceiver<Vec<Effect>>,
+    mut hands: Hands,
+    over: watch::Sender<bool>,
+) {
     loop {
         tokio::select! {
             todo = effects.recv() => match todo {
@@ -116,7 +120,9 @@ impl Online {
                 let (network, mailbox) = (self.network.clone(), Arc::clone(mailbox));
                 self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces));
             }
-            other => tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out"),
+            other => {
+                tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out")
+            }
         }
     }
 }

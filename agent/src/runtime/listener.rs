@@ -81,7 +81,8 @@ impl Listener {
     /// `false` when nobody listens any more.
     fn tell(&mut self, event: &Event) -> bool {
         if self.missed > 0 {
-            let told = Event::Warning(format!("{} events were missed here; read the conversations", self.missed));
+            let told =
+                Event::Warning(format!("{} events were missed here; read the conversations", self.missed));
             // One place is left for the event itself, or this waits until there are two.
             if self.sender.capacity() < 2 {
                 self.missed += 1;

@@ -79,7 +79,9 @@ impl Mailbox {
         while messages.peek().is_some() {
             let mut needed: u32 = 0;
             let mut chunk = Vec::new();
-            while let Some(message) = messages.next_if(|next| needed == 0 || needed + weight(next) <= ROOM / 2) {
+            while let Some(message) =
+                messages.next_if(|next| needed == 0 || needed + weight(next) <= ROOM / 2)
+            {
                 needed += weight(&message);
                 chunk.push(message);
             }
@@ -176,7 +178,9 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let sender = {
             let mailbox = Arc::clone(&mailbox);
-            tokio::spawn(async move { mailbox.deliver((0..20).map(|n| message(n, 1024 * 1024)).collect()).await })
+            tokio::spawn(
+                async move { mailbox.deliver((0..20).map(|n| message(n, 1024 * 1024)).collect()).await },
+            )
         };
         let mut seen = Vec::new();
         while seen.len() < 20 {

@@ -22,7 +22,11 @@ struct Task {
 
 impl Tasks {
     /// Starts a task of this group. The handle ends it alone, before the group does.
-    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
         let handle = tokio::spawn(work);
         let abort = handle.abort_handle();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -60,7 +60,9 @@ impl Worker {
 
 /// What every request gets after the core's thread ended by itself.
 pub(crate) fn gone() -> CoreError {
-    ErrorKind::Bug.because("the core stopped unexpectedly").hint("run the command again; if it repeats, report it")
+    ErrorKind::Bug
+        .because("the core stopped unexpectedly")
+        .hint("run the command again; if it repeats, report it")
 }
 
 fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), CoreError> {

@@ -74,7 +74,8 @@ async fn fetch(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, CoreErr
 }
 
 async fn is_usable(path: &Path) -> bool {
-    let Ok(run) = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await else {
+    let Ok(run) = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await
+    else {
         return false;
     };
     version(&String::from_utf8_lossy(&run.stdout)).is_some_and(|version| version >= OLDEST)

@@ -34,7 +34,12 @@ pub(super) struct Broker {
 
 impl Broker {
     /// Starts one server or a cluster of three. `port` 0 takes free ones.
-    pub(super) async fn start(program: &Path, server: &Path, port: u16, nodes: u8) -> Result<Self, CoreError> {
+    pub(super) async fn start(
+        program: &Path,
+        server: &Path,
+        port: u16,
+        nodes: u8,
+    ) -> Result<Self, CoreError> {
         let conf = server.join("conf");
         write_files(&conf)?;
         let registry_password = chance::token();
@@ -49,13 +54,24 @@ impl Broker {
             let start = Start { program, conf: conf.join("embedded.conf"), server, name: "nats" };
             let (child, url) = start.run(embedded.environment()).await?;
             let children = vec![child];
-            return Ok(Self { children, server: url.clone(), registry_server: url, registry_password, replicas: 1 });
+            return Ok(Self {
+                children,
+                server: url.clone(),
+                registry_server: url,
+                registry_password,
+                replicas: 1,
+            });
         }
         cluster(program, server, port, registry_password).await
     }
 }
 
-async fn cluster(program: &Path, server: &Path, port: u16, registry_password: String) -> Result<Broker, CoreError> {
+async fn cluster(
+    program: &Path,
+    server: &Path,
+    port: u16,
+    registry_password: String,
+) -> Result<Broker, CoreError> {
     let (agent, operator, route) = (chance::token(), chance::token(), chance::token());
     let free = free_ports(3)?;
     let routes: Vec<(&str, u16)> = free.iter().map(|port| (LOCALHOST, *port)).collect();
@@ -144,10 +160,7 @@ fn told(folder: &Path) -> Option<String> {
 fn write_files(conf: &Path) -> Result<(), CoreError> {
     for (name, text) in server_file::ALL {
         let path = conf.join(name);
-        let wrote = path
-            .parent()
-            .map_or(Ok(()), private_folder)
-            .and_then(|()| std::fs::write(&path, text));
+        let wrote = path.parent().map_or(Ok(()), private_folder).and_then(|()| std::fs::write(&path, text));
         wrote.map_err(|error| unwritable(&path, &error))?;
     }
     Ok(())
@@ -155,10 +168,14 @@ fn write_files(conf: &Path) -> Result<(), CoreError> {
 
 /// Ports nobody listens on now. Servers of a cluster must know each other's before any of them runs.
 fn free_ports(count: usize) -> Result<Vec<u16>, CoreError> {
-    let failed = |error: std::io::Error| ErrorKind::Misuse.because(format!("no free port on this machine: {error}"));
+    let failed =
+        |error: std::io::Error| ErrorKind::Misuse.because(format!("no free port on this machine: {error}"));
     let held: Result<Vec<TcpListener>, _> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    held.map_err(failed)?.iter().map(|listener| listener.local_addr().map(|at| at.port()).map_err(failed)).collect()
+    held.map_err(failed)?
+        .iter()
+        .map(|listener| listener.local_addr().map(|at| at.port()).map_err(failed))
+        .collect()
 }
 
 fn text(path: &Path) -> Result<&str, CoreError> {

@@ -103,6 +103,7 @@ fn last_line(log: &Path) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(&text);
     let lines = || text.lines().rev().filter(|line| !line.trim().is_empty());
-    let trouble = lines().find(|line| line.contains("[FTL]") || line.contains("[ERR]") || line.contains("error"));
+    let trouble =
+        lines().find(|line| line.contains("[FTL]") || line.contains("[ERR]") || line.contains("error"));
     trouble.or_else(|| lines().next()).map(|line| line.chars().take(300).collect())
 }

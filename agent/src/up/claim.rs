@@ -93,7 +93,10 @@ async fn end_left_over(pid: u32, server: &Path) {
 
 fn is_ours(pid: u32, server: &Path) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok().or_else(|| {
-        let run = std::process::Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
+        let run = std::process::Command::new("ps")
+            .args(["-o", "command=", "-p", &pid.to_string()])
+            .output()
+            .ok()?;
         Some(run.stdout)
     });
     let folder = server.to_string_lossy();
@@ -113,7 +116,8 @@ mod tests {
         assert!(refused.message.contains(&std::process::id().to_string()));
         // Says our folder on its command line, as a child of ours would.
         let script = format!("exec sleep 60 # {}", home.path().display());
-        let mut ours = std::process::Command::new("sh").args(["-c", &script.replace("exec ", "")]).spawn().unwrap();
+        let mut ours =
+            std::process::Command::new("sh").args(["-c", &script.replace("exec ", "")]).spawn().unwrap();
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         claim.note(&[ours.id(), other.id()]).unwrap();
         drop(claim);

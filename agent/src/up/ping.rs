@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::wire::registry::{Operation, RequestBody, open_reply, seal_request};
 use cipher_broker::subject;
+use cipher_broker::wire::registry::{Operation, RequestBody, open_reply, seal_request};
 use ed25519_dalek::SigningKey;
 use rand_core::{OsRng, RngCore};
 use tokio::time::Instant;

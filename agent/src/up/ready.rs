@@ -107,7 +107,15 @@ async fn run(
     private(&password, registry_password.as_bytes())?;
     let mut command = Command::new(binary::registry());
     command
-        .args(["--json", "--user", REGISTRY, "--server", &registry_server, "--replicas", &replicas.to_string()])
+        .args([
+            "--json",
+            "--user",
+            REGISTRY,
+            "--server",
+            &registry_server,
+            "--replicas",
+            &replicas.to_string(),
+        ])
         .arg("--data-dir")
         .arg(server.join("registry"))
         .arg("--password-file")
@@ -168,7 +176,8 @@ async fn registry_key(server: &str) -> Option<String> {
     let (violations, _) = tokio::sync::mpsc::unbounded_channel();
     let settings = NetworkSettings::new(server);
     let interest = cipher_core::Interest::Outbox;
-    let network = crate::net::connect::Network::start(&settings, interest, mailbox, violations, &tasks).await.ok()?;
+    let network =
+        crate::net::connect::Network::start(&settings, interest, mailbox, violations, &tasks).await.ok()?;
     let key = ping::registry_key(&network.client).await;
     tasks.end().await;
     key.map(|key| data_encoding::HEXLOWER.encode(&key))
