@@ -345,6 +345,7 @@ impl Screen {
             text.push_str(&format!("\n  {line}"));
         }
         let failure = Failure::new(text);
+        let _ = self.process.terminate();
         let _ = self.process.kill();
         match self.stderr.take().map(JoinHandle::join) {
             Some(Ok(stderr)) if !stderr.is_empty() => failure.and(stderr),

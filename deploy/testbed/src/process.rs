@@ -16,6 +16,7 @@ pub struct Process {
     child: Child,
     name: String,
     ended: Option<ExitStatus>,
+    has_children: bool,
 }
 
 impl Process {
@@ -24,7 +25,12 @@ impl Process {
         let name = command.get_program().to_string_lossy().into_owned();
         let child =
             command.spawn().map_err(|error| Failure::new(format!("{name} could not be started: {error}")))?;
-        Ok(Self { child, name, ended: None })
+        Ok(Self { child, name, ended: None, has_children: false })
+    }
+
+    /// It has started others: when dropped it is asked to end first, so that it can take them along.
+    pub fn has_children(&mut self) {
+        self.has_children = true;
     }
 
     /// Its process id.
@@ -95,6 +101,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.has_children && self.signal(Signal::TERM).is_ok() {
+            let _ = self.wait(Duration::from_secs(20));
+        }
         if self.ended().is_none() {
             let _ = self.child.kill();
             let deadline = Instant::now() + Duration::from_secs(5);

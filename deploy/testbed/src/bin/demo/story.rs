@@ -107,6 +107,7 @@ fn bring_up(stage: &Stage, home: &Path) -> Result<Screen> {
     command.arg("up").arg("--home").arg(home).args(["--port", "0", "--json"]);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let mut up = Screen::of(&mut command, "up")?;
+    up.process().has_children();
     let ready = stage.step("operator", "cipher-chat up --port 0", || up.is_ready())?;
     stage.detail(&format!("broker and registry answer at {}", text(&ready, "server").unwrap_or("?")));
     Ok(up)
@@ -152,16 +153,8 @@ fn traffic(home: &Path) -> Result<Vec<Value>> {
     let server = text(&told, "server").ok_or_else(|| Failure::new("server.json names no server"))?.to_owned();
     let mut command = process::sealed(&process::binary("cipher-registry")?, home);
     command.args(["--json", "--server", &server, "--user", "registry"]);
-    command.arg("--password-file").arg(password_file(home)?).args(["traffic", "--limit", "10000"]);
+    command.arg("--password-file").arg(home.join("server/registry.password")).args(["traffic", "--limit", "10000"]);
     Ok(testbed::Output::of(&mut command)?.expecting(0)?.lines)
-}
-
-/// Where `up` keeps the registry's password.
-fn password_file(home: &Path) -> Result<std::path::PathBuf> {
-    let found = disk::files(home)?.into_iter().find(|file| {
-        file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.contains("password"))
-    });
-    found.ok_or_else(|| Failure::new("up keeps no password of the registry"))
 }
 
 /// Folder of the streams of the private server.
