@@ -162,7 +162,10 @@ async fn register<'a>(
     let bot = Some(BotOwnership { owner, handle: owner_handle, signature });
     let command = Command::Register { handle: handle.clone(), name: name.into(), bot };
     match desk.request(command).await {
-        Ok(Reply::Registered { account, .. }) => Ok((desk, *account)),
+        Ok(Reply::Registered { account, .. }) => {
+            desk.settle().await;
+            Ok((desk, *account))
+        }
         Ok(_) => Err(unexpected()),
         Err(Failure::Failed(error)) if error.kind == ErrorKind::Conflict => Err(error
             .hint(format!("@{handle} belongs to somebody else: choose another with --handle"))

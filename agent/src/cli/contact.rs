@@ -71,8 +71,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         _ => return Err(unexpected()),
     }
     if !looks_only {
-        // The other side learns of it now, not with the next command.
-        desk.refresh().await?;
+        desk.settle().await;
     }
     desk.close().await;
     Ok(())

@@ -63,6 +63,7 @@ async fn account(person: &Context, name: &str) -> Result {
         }
     };
     person.ui.show(&Line::account(&account))?;
+    desk.settle().await;
     desk.close().await;
     Ok(())
 }

@@ -118,6 +118,14 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Gives what a command set off (key packages, invitations, first words) the time to leave: the next command
+    /// that connects would deliver it, but the other side should not have to wait for that.
+    pub async fn settle(&self) {
+        if let Ok(Err(error)) = tokio::time::timeout(REFRESH, self.session.request(Command::Sync)).await {
+            tracing::debug!(kind = error.kind.name(), "something is left for the next command");
+        }
+    }
+
     /// Has a command done.
     pub async fn request(&self, command: Command) -> Result<Reply> {
         let answer = tokio::time::timeout(ANSWER, self.session.request(command)).await;

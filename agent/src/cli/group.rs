@@ -132,6 +132,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         _ => return Err(unexpected()),
     }
+    if !looks_only {
+        desk.settle().await;
+    }
     desk.close().await;
     Ok(())
 }

@@ -43,6 +43,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
     if phrase.is_some() {
         context.ui.note("Write the phrase down and keep it secret: it is shown this once.");
     }
+    // An account without key packages cannot be added to anything.
+    desk.settle().await;
     desk.close().await;
     Ok(())
 }
