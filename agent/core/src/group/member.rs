@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
 
@@ -14,7 +15,7 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::input::Ticket;
 use crate::reply::Reply;
-use crate::state::{IntentRow, Wish};
+use crate::state::{IntentRow, Joiner, Wish};
 use crate::view::GroupState;
 
 impl Core {
@@ -158,9 +159,18 @@ impl Core {
                 .because("the broker cannot be reached; the group was not changed")
                 .hint("check --server and that the broker runs"));
         }
-        let id = self.state.next_id();
-        self.state.intents.insert(id, IntentRow { group, wish });
-        if let Some(ticket) = ticket {
+        // A commit and its Welcome must fit into a message: many joiners come in several steps.
+        let steps = match wish {
+            Wish::Add(joiners) => steps(joiners).into_iter().map(Wish::Add).collect(),
+            other => vec![other],
+        };
+        let mut last = None;
+        for wish in steps {
+            let id = self.state.next_id();
+            self.state.intents.insert(id, IntentRow { group, wish });
+            last = Some(id);
+        }
+        if let (Some(ticket), Some(id)) = (ticket, last) {
             self.run.intents.insert(id, ticket);
         }
         self.run.touched.insert(group);
@@ -258,5 +268,48 @@ impl Core {
         if let Some(ticket) = self.run.intents.remove(&id) {
             self.reply(ticket, result);
         }
+    }
+}
+
+/// Key packages that one commit carries: their sum must leave room for the path.
+const ADD_BYTES: usize = 128 * 1024;
+
+/// Cuts a list of joiners into commits.
+fn steps(joiners: Vec<Joiner>) -> Vec<Vec<Joiner>> {
+    let (mut steps, mut step, mut bytes) = (Vec::new(), Vec::new(), 0usize);
+    for joiner in joiners {
+        let size = joiner.key_package.len();
+        if !step.is_empty()
+            && (step.len() >= limit::ADDS_PER_COMMIT || bytes.saturating_add(size) > ADD_BYTES)
+        {
+            steps.push(std::mem::take(&mut step));
+            bytes = 0;
+        }
+        bytes = bytes.saturating_add(size);
+        step.push(joiner);
+    }
+    steps.push(step);
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use cipher_broker::id::DeviceId;
+
+    use super::*;
+
+    #[test]
+    fn many_joiners_come_in_steps_that_fit() {
+        let joiner = |size| Joiner {
+            account: AccountId::from_bytes([1; 32]),
+            device: DeviceId::from_bytes([1; 16]),
+            key_package: vec![0; size],
+        };
+        let lengths =
+            |n, size| steps((0..n).map(|_| joiner(size)).collect()).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(1, 700), [1]);
+        assert_eq!(lengths(450, 100), [200, 200, 50]);
+        assert_eq!(lengths(100, 3_000), [43, 43, 14]);
+        assert_eq!(lengths(2, ADD_BYTES + 1), [1, 1]);
     }
 }
