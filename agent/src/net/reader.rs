@@ -294,12 +294,15 @@ impl Reader {
             self.pause();
             return true;
         }
+        // What was promised and is not there after all is covered too: the core then knows that its own publish
+        // is not where the broker said.
+        let covered = self.promised.max(self.after);
         if self.promised > self.after {
             tracing::warn!("a message that the broker announced cannot be found");
             self.promised = self.after;
         }
         if self.want == Want::Report {
-            self.shared.mailbox.push(Input::CaughtUp { source: self.source, sequence: self.after });
+            self.shared.mailbox.push(Input::CaughtUp { source: self.source, sequence: covered });
         }
         self.want = Want::Nothing;
         self.attempts = 0;
