@@ -140,8 +140,7 @@ impl Core {
         let state = self.state.groups.get(&group).map(|row| row.state);
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
             self.drive_commits(group)?;
-        }
-        if state == Some(GroupState::Active) {
+            // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
             self.drive_messages(group)?;
         }
         Ok(())
