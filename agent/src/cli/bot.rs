@@ -58,7 +58,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 .or_else(|| exec.as_ref().and_then(stem))
                 .ok_or_else(|| Failure::usage("the bot has no name: give one before --exec"))?;
             let source = source(&name, exec)?;
-            let mut stop = Interrupt::new();
+            let mut stop = Interrupt::listen();
             let (desk, account) = open(context, &name, handle).await?;
             if desk.session.is_remote() {
                 return Err(ErrorKind::Conflict

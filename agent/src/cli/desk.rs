@@ -218,7 +218,7 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Starts to listen.
-    pub fn new() -> Self {
+    pub fn listen() -> Self {
         let signals =
             signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
         Self { signals: signals.ok() }

@@ -139,23 +139,9 @@ async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
 }
 
 fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
-    match status.clock_skew_ms {
-        Some(skew) => {
-            let window = i64::try_from(limit::REQUEST_WINDOW.as_millis()).unwrap_or(i64::MAX);
-            let detail = format!("differs by {skew} ms from the registry's");
-            if skew.abs() >= window {
-                let error = ErrorKind::Refused
-                    .because(format!("the clock {detail}"))
-                    .hint("set the clock of this machine");
-                findings.fail("clock", &error)?;
-            } else if skew.abs() >= window / 10 {
-                findings.warn("clock", &detail, "set the clock of this machine")?;
-            } else {
-                findings.ok("clock", &detail)?;
-            }
-        }
-        // The registry refuses requests of a clock that is far off, so an answer says enough.
-        None => {}
+    // Unknown is no finding: the registry refuses requests of a clock that is far off, so an answer says enough.
+    if let Some(skew) = status.clock_skew_ms {
+        clock(skew, findings)?;
     }
     match status.key_packages.map(|count| (count, usize::try_from(count).unwrap_or(usize::MAX))) {
         Some((count, known)) if known < limit::KEY_PACKAGE_REFILL => {
@@ -167,7 +153,7 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
         }
         Some((count, _)) => findings.ok("key-packages", &format!("{count} at the registry"))?,
         None => {
-            findings.warn("key-packages", "not counted yet", "cipher-chat sync counts and refills them")?
+            findings.warn("key-packages", "not counted yet", "cipher-chat sync counts and refills them")?;
         }
     }
     match status.outbox {
@@ -191,7 +177,20 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
     Ok(())
 }
 
-async fn groups(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
+fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
+    let window = i64::try_from(limit::REQUEST_WINDOW.as_millis()).unwrap_or(i64::MAX);
+    let (detail, hint) =
+        (format!("differs by {skew} ms from the registry's"), "set the clock of this machine");
+    if skew.abs() >= window {
+        findings.fail("clock", &ErrorKind::Refused.because(format!("the clock {detail}")).hint(hint))
+    } else if skew.abs() >= window / 10 {
+        findings.warn("clock", &detail, hint)
+    } else {
+        findings.ok("clock", &detail)
+    }
+}
+
+async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
     let Ok(Reply::Groups(groups)) = desk.session.request(Command::Groups).await else { return Ok(()) };
     let stuck: Vec<_> = groups.iter().filter(|group| group.state == GroupState::Stuck).collect();
     if stuck.is_empty() {

@@ -38,7 +38,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
-    let stop = args.follow.then(Interrupt::new);
+    let stop = args.follow.then(Interrupt::listen);
     // Taken before history is read, so that nothing falls between the two.
     let news = args.follow.then(|| desk.session.events());
     if args.follow {

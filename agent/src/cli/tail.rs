@@ -22,7 +22,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
-    let stop = Interrupt::new();
+    let stop = Interrupt::listen();
     let mut scope = HashSet::new();
     for target in args.targets {
         let Reply::Group(group) = desk.request(Command::GroupShow { target }).await? else {

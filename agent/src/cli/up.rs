@@ -12,9 +12,7 @@ use crate::up::{UpSettings, up};
 ///
 /// All it writes lies under --home; commands with the same --home find it by themselves.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  cipher-chat up --demo\n  cipher-chat up --port 0 --home ./try --json"
-)]
+#[command(after_help = "Examples:\n  cipher-chat up --demo\n  cipher-chat up --port 0 --home ./try --json")]
 pub struct Args {
     /// Port for clients on 127.0.0.1; 0 takes a free one [default: 4222]
     #[arg(long, value_name = "N")]

@@ -2,4 +2,4 @@
 
 mod room;
 
-pub(crate) use room::{Outcome, Room};
+pub(crate) use room::Room;
