@@ -120,7 +120,7 @@ impl Core {
 
     /// Keeps the clock difference, when it is worth telling.
     fn note_skew(&mut self, at: cipher_broker::time::Timestamp) {
-        let difference = i128::from(at.as_millis()) - i128::from(self.run.now.as_millis());
+        let difference = i128::from(at.as_millis()).saturating_sub(i128::from(self.run.now.as_millis()));
         let difference = i64::try_from(difference).unwrap_or(i64::MAX);
         let known = self.state.meta.clock_skew_ms;
         if known.is_none_or(|known| known.abs_diff(difference) > 5_000) {

@@ -65,7 +65,7 @@ impl Core {
         let next = self.state.intents.iter().find(|(_, intent)| intent.group == group);
         let next = next.map(|(id, intent)| (*id, intent.wish.clone()));
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
-        if next.is_none() && !(!leavers.is_empty() && self.is_our_turn(group, &leavers)?) {
+        if next.is_none() && (leavers.is_empty() || !self.is_our_turn(group, &leavers)?) {
             return Ok(());
         }
         let intent = next.as_ref().map(|(id, _)| *id);
@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// What a wish means in the group as it is now; `None` when there is nothing left to do.
-    fn draft(&mut self, live: &Live, wish: Option<&Wish>, leavers: &BTreeSet<u32>) -> Result<Option<Draft>> {
+    fn draft(&self, live: &Live, wish: Option<&Wish>, leavers: &BTreeSet<u32>) -> Result<Option<Draft>> {
         let mut draft = Draft::default();
         let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
         let own_role = live.data.role_of(&self.own_id());

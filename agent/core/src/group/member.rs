@@ -20,7 +20,7 @@ use crate::view::GroupState;
 
 impl Core {
     /// The group a person wants to change, if we can take part in changing it.
-    fn changeable(&mut self, target: &Target) -> Result<GroupId> {
+    fn changeable(&self, target: &Target) -> Result<GroupId> {
         let group = self.resolve(target)?;
         self.must_be_active(group)?;
         Ok(group)

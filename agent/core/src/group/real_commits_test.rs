@@ -16,7 +16,6 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
-use openmls_traits::OpenMlsProvider;
 use openmls_traits::types::SignatureScheme;
 use tls_codec::DeserializeBytes;
 
@@ -179,7 +178,7 @@ fn m29_an_add_with_a_copied_certificate_is_refused_on_real_bytes() {
     let (alice, hers, mallory, mut theirs) = scene();
     let carol = raw(3);
     let copied = CredentialWithKey {
-        credential: carol.credential.credential.clone(),
+        credential: carol.credential.credential,
         signature_key: raw(4).credential.signature_key,
     };
     let package = raw(4).key_package_as(copied);

@@ -202,14 +202,14 @@ impl Core {
     }
 
     /// Lends OpenMLS the proposals of this epoch; whether there were any.
-    fn give_proposals(&mut self, group: GroupId, live: &mut Live) -> Result<bool> {
+    fn give_proposals(&self, group: GroupId, live: &mut Live) -> Result<bool> {
         let proposals = self.state.groups.get(&group).map(|row| row.proposals.clone()).unwrap_or_default();
         self.load_proposals(live, &proposals)?;
         Ok(!proposals.is_empty())
     }
 
     /// Takes them back: a stored proposal would block sending.
-    fn take_proposals(&mut self, live: &mut Live, loaded: bool) -> Result<()> {
+    fn take_proposals(&self, live: &mut Live, loaded: bool) -> Result<()> {
         if loaded {
             live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
         }
