@@ -78,25 +78,24 @@ impl Site {
 
 /// Waits until the registry can be reached by way of every server: they tell each other who listens to what.
 fn reachable(broker: &Broker) -> Result {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for address in broker.addresses()? {
-        std::thread::scope(|scope| {
-            // A thread of its own: the caller may be inside a runtime.
-            let asking = scope.spawn(|| {
-                runtime.block_on(async {
-                    let client = raw::as_agent(broker).connect(&[address][..]).await?;
-                    let ping = subject::registry("ping");
-                    for _ in 0..200 {
-                        if client.request(ping.clone(), "?".into()).await.is_ok() {
-                            return Ok(());
-                        }
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    fail("the registry cannot be reached by way of every server")
-                })
-            });
-            asking.join().unwrap_or_else(|_| fail("asking the registry panicked"))
-        })?;
+    // A thread of its own: the caller may be inside a runtime.
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            broker.addresses()?.into_iter().try_for_each(|address| runtime.block_on(answered(broker, address)))
+        });
+        asking.join().unwrap_or_else(|_| fail("asking the registry panicked"))
+    })
+}
+
+async fn answered(broker: &Broker, address: async_nats::ServerAddr) -> Result {
+    let client = raw::as_agent(broker).connect(&[address][..]).await?;
+    let ping = subject::registry("ping");
+    for _ in 0..200 {
+        if client.request(ping.clone(), "?".into()).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(())
+    fail("the registry cannot be reached by way of every server")
 }
