@@ -82,7 +82,10 @@ fn reachable(broker: &Broker) -> Result {
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            broker.addresses()?.into_iter().try_for_each(|address| runtime.block_on(answered(broker, address)))
+            broker
+                .addresses()?
+                .into_iter()
+                .try_for_each(|address| runtime.block_on(answered(broker, address)))
         });
         asking.join().unwrap_or_else(|_| fail("asking the registry panicked"))
     })

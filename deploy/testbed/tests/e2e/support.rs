@@ -93,7 +93,8 @@ pub(crate) fn all_read(group: &str, people: &[&Person], expected: &[String]) -> 
             let twice: Vec<_> =
                 sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
             let others: Vec<_> = texts.iter().filter(|words| !wanted.contains(words)).collect();
-            let mut text = format!("{}: missing {missing:?}, twice {twice:?}, unexpected {others:?}", person.name());
+            let mut text =
+                format!("{}: missing {missing:?}, twice {twice:?}, unexpected {others:?}", person.name());
             for words in missing {
                 for other in people {
                     let lines = other.reads(group).unwrap_or_default();

@@ -57,7 +57,9 @@ impl Brain {
                         }
                         inputs.push(Input::CaughtUp { source, sequence: after });
                     }
-                    Effect::Ask { question, .. } => inputs.push(Input::Answered { question, outcome: Err(NoReply) }),
+                    Effect::Ask { question, .. } => {
+                        inputs.push(Input::Answered { question, outcome: Err(NoReply) })
+                    }
                     _ => {}
                 }
             }

@@ -77,7 +77,8 @@ impl Lab {
                     profile: Profile::new(home, &name).map_err(core)?,
                 };
                 let session = lab.session(&who, Need::Outbox).await?;
-                let command = Command::Register { handle: who.handle.clone(), name: String::new(), bot: None };
+                let command =
+                    Command::Register { handle: who.handle.clone(), name: String::new(), bot: None };
                 session.request(command).await.map_err(core)?;
                 session.close().await;
                 Ok::<_, Failure>(who)
@@ -90,7 +91,9 @@ impl Lab {
     /// Two people in a group of a given size; the others are leaves that never say anything.
     pub(crate) async fn room(&mut self, size: usize) -> Result<Room> {
         let people = self.people(size).await?;
-        let [alice, bob, others @ ..] = people.as_slice() else { return testbed::fail("a room for two or more") };
+        let [alice, bob, others @ ..] = people.as_slice() else {
+            return testbed::fail("a room for two or more");
+        };
         self.groups += 1;
         let name = format!("room {}", self.groups);
         let session = self.session(alice, Need::Everything).await?;

@@ -40,7 +40,11 @@ pub(crate) fn cold_send(report: &Report, lab: &mut Lab, extent: Extent) -> Resul
     Command::new(alice.command(&[]).get_program()).arg("--version").stdout(Stdio::null()).status()?;
     let bare = begun.elapsed().as_secs_f64() * 1000.0;
     let (p50, p99) = percentiles(&mut times);
-    report.tell(&Figure::new("cold `send` as a process, p50", p50, "ms").against("`--version`", bare).goal(Goal::Most(40.0)));
+    report.tell(
+        &Figure::new("cold `send` as a process, p50", p50, "ms")
+            .against("`--version`", bare)
+            .goal(Goal::Most(40.0)),
+    );
     report.tell(&Figure::new("cold `send` as a process, p99", p99, "ms"));
     Ok(())
 }
@@ -58,15 +62,21 @@ pub(crate) fn idle_and_peak(report: &Report, lab: &mut Lab) -> Result {
     let seconds = 5;
     let _ = screen.process().wait(Duration::from_secs(seconds));
     let written = field(pid, "io", "write_bytes:")?.saturating_sub(before);
-    let mib = |name: &str| field(pid, "status", name).map(|kib| number(usize::try_from(kib).unwrap_or(usize::MAX)) / 1024.0);
+    let mib = |name: &str| {
+        field(pid, "status", name).map(|kib| number(usize::try_from(kib).unwrap_or(usize::MAX)) / 1024.0)
+    };
     report.tell(&Figure::new("idle `read --follow`, resident", mib("VmRSS:")?, "MiB").goal(Goal::Most(30.0)));
     let written = number(usize::try_from(written).unwrap_or(usize::MAX));
-    report.tell(&Figure::new(format!("idle `read --follow`, written in {seconds} s"), written, "B").goal(Goal::Most(0.0)));
+    report.tell(
+        &Figure::new(format!("idle `read --follow`, written in {seconds} s"), written, "B")
+            .goal(Goal::Most(0.0)),
+    );
     let text = "x".repeat(1000);
     for n in 0..50 {
         alice.sends("team", &format!("{n} {text}"))?;
     }
-    screen.until("the last one", |line| line["text"].as_str().is_some_and(|words| words.starts_with("49 ")))?;
+    screen
+        .until("the last one", |line| line["text"].as_str().is_some_and(|words| words.starts_with("49 ")))?;
     report.tell(&Figure::new("`read --follow`, peak memory", mib("VmHWM:")?, "MiB"));
     ensure(screen.interrupt()? == 0, || "read --follow did not end in order".into())
 }

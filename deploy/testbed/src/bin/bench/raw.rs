@@ -11,9 +11,9 @@ use cipher_broker::subject::{Route, Source};
 use futures::StreamExt;
 use openmls::prelude::tls_codec::{Deserialize, Serialize};
 use openmls::prelude::{
-    BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig,
-    MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage, SenderRatchetConfiguration,
-    StagedWelcome,
+    BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage, MlsGroup, MlsGroupCreateConfig,
+    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, ProcessedMessageContent, ProtocolMessage,
+    SenderRatchetConfiguration, StagedWelcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use serde_json::json;
@@ -41,7 +41,8 @@ fn ratchets() -> SenderRatchetConfiguration {
 fn somebody(provider: &Free) -> Result<(SignatureKeyPair, CredentialWithKey, KeyPackage)> {
     let keys = SignatureKeyPair::new(SUITE.signature_algorithm()).map_err(mls)?;
     let credential = BasicCredential::new(keys.to_public_vec());
-    let credential = CredentialWithKey { credential: credential.into(), signature_key: keys.to_public_vec().into() };
+    let credential =
+        CredentialWithKey { credential: credential.into(), signature_key: keys.to_public_vec().into() };
     let package = KeyPackage::builder().build(SUITE, provider, &keys, credential.clone()).map_err(mls)?;
     Ok((keys, credential, package.key_package().clone()))
 }
@@ -65,8 +66,11 @@ impl Pair {
         let mut group = MlsGroup::new(&sender, &keys, &config, credential).map_err(mls)?;
         let (_, welcome, _) = group.add_members(&sender, &keys, &packages).map_err(mls)?;
         group.merge_pending_commit(&sender).map_err(mls)?;
-        let welcome = MlsMessageIn::tls_deserialize_exact(welcome.tls_serialize_detached().map_err(mls)?).map_err(mls)?;
-        let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else { return testbed::fail("no Welcome") };
+        let welcome = MlsMessageIn::tls_deserialize_exact(welcome.tls_serialize_detached().map_err(mls)?)
+            .map_err(mls)?;
+        let MlsMessageBodyIn::Welcome(welcome) = welcome.extract() else {
+            return testbed::fail("no Welcome");
+        };
         let config = MlsGroupJoinConfig::builder()
             .padding_size(limit::PADDING_BYTES)
             .sender_ratchet_configuration(ratchets())
@@ -107,7 +111,13 @@ impl Pair {
 
 /// Publishes that many messages with ids to the stream of a group that is nobody's, `window` in flight; gives the
 /// rate per second.
-pub(crate) async fn publish(client: &Client, group: GroupId, count: usize, bytes: &[u8], window: usize) -> Result<f64> {
+pub(crate) async fn publish(
+    client: &Client,
+    group: GroupId,
+    count: usize,
+    bytes: &[u8],
+    window: usize,
+) -> Result<f64> {
     let context = jetstream::new(client.clone());
     let subject = Route::Application(group).to_string();
     let begun = Instant::now();
@@ -139,7 +149,9 @@ pub(crate) async fn read(client: &Client, group: GroupId) -> Result<(usize, f64)
         });
         let inbox = client.new_inbox();
         let mut replies = client.subscribe(inbox.clone()).await?;
-        client.publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, ask.to_string().into()).await?;
+        client
+            .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, ask.to_string().into())
+            .await?;
         let mut more = false;
         while let Some(message) = replies.next().await {
             let headers = message.headers.unwrap_or_else(HeaderMap::new);

@@ -42,7 +42,11 @@ pub(crate) async fn raw_and_core(report: &Report, lab: &mut Lab, extent: Extent)
 
             for (what, ours, theirs) in [("send", sending, raw_send), ("receive", receiving, raw_receive)] {
                 let name = format!("core {what}, {members} members, {size} B");
-                report.tell(&Figure::new(name, ours, "msg/s").against("raw OpenMLS", theirs).goal(Goal::RatioAtLeast(0.5)));
+                report.tell(
+                    &Figure::new(name, ours, "msg/s")
+                        .against("raw OpenMLS", theirs)
+                        .goal(Goal::RatioAtLeast(0.5)),
+                );
             }
         }
     }

@@ -24,13 +24,18 @@ pub(crate) fn tell(stage: &Stage, interactive: bool) -> Result {
 
     stage.chapter("people");
     for person in [&alice, &bob] {
-        let account = stage.step(person.name(), &format!("register {}", person.name()), || person.registers())?;
+        let account =
+            stage.step(person.name(), &format!("register {}", person.name()), || person.registers())?;
         stage.detail(&format!("account {}…", short(text(&account, "account_id"))));
     }
     stage.step("alice", "group create team --with bob", || alice.creates("team", &["bob"]))?;
     let group = stage.step("bob", "group accept team", || bob.accepts("team"))?;
     let id = text(&group, "id").ok_or_else(|| Failure::new("a group without id"))?.to_owned();
-    stage.detail(&format!("epoch {}, same code on both sides: {}", group["epoch"], same_world(&alice, &bob, &id)?));
+    stage.detail(&format!(
+        "epoch {}, same code on both sides: {}",
+        group["epoch"],
+        same_world(&alice, &bob, &id)?
+    ));
 
     stage.chapter("talk");
     let mut bobs_screen = bob.follows(&id)?;
@@ -44,11 +49,19 @@ pub(crate) fn tell(stage: &Stage, interactive: bool) -> Result {
     let mut bot = alice.starts(&["bot", "run", "echo"])?;
     let ready = stage.step("alice", "bot run echo   (a process of its own)", || bot.is_ready())?;
     let echo = text(&ready, "handle").ok_or_else(|| Failure::new("a bot without handle"))?.to_owned();
-    let added = stage.step("alice", &format!("group add team {echo}"), || alice.does(&["group", "add", &id, &echo]))?;
+    let added = stage
+        .step("alice", &format!("group add team {echo}"), || alice.does(&["group", "add", &id, &echo]))?;
     let members = added.of_type("group")?;
-    let owner = members["members"].as_array().into_iter().flatten().find(|member| text(member, "kind") == Some("bot"));
+    let owner = members["members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|member| text(member, "kind") == Some("bot"));
     let owner = owner.and_then(|member| text(member, "owner")).unwrap_or("?");
-    stage.detail(&format!("everybody sees that @{echo} is a bot, owned by @{}", owner.trim_start_matches('@')));
+    stage.detail(&format!(
+        "everybody sees that @{echo} is a bot, owned by @{}",
+        owner.trim_start_matches('@')
+    ));
     let spoken = format!("/echo {TO_THE_BOT}");
     stage.step("bob", &format!("send team \"{spoken}\""), || bob.sends(&id, &spoken))?;
     let heard_bot = heard(stage, "alice", &mut alices_screen, TO_THE_BOT)?;
@@ -58,7 +71,9 @@ pub(crate) fn tell(stage: &Stage, interactive: bool) -> Result {
     stage.chapter("changes");
     stage.step("alice", "group rename team attic", || alice.does(&["group", "rename", &id, "attic"]))?;
     shown(stage, "bob", &mut bobs_screen, "renamed")?;
-    stage.step("alice", "group role attic bob admin", || alice.does(&["group", "role", &id, "bob", "admin"]))?;
+    stage.step("alice", "group role attic bob admin", || {
+        alice.does(&["group", "role", &id, "bob", "admin"])
+    })?;
     shown(stage, "bob", &mut bobs_screen, "role")?;
     stage.detail(&format!("same code on both sides: {}", same_world(&alice, &bob, &id)?));
 
@@ -67,7 +82,8 @@ pub(crate) fn tell(stage: &Stage, interactive: bool) -> Result {
     shown(stage, "bob", &mut bobs_screen, "removed")?;
     stage.step("alice", &format!("send attic \"{ALONE}\""), || alice.sends(&id, ALONE))?;
     bobs_screen.interrupt()?;
-    let refused = stage.step("bob", "send attic \"may I come back?\"", || bob.run(&["send", &id, "may I come back?"]))?;
+    let refused = stage
+        .step("bob", "send attic \"may I come back?\"", || bob.run(&["send", &id, "may I come back?"]))?;
     ensure([4, 9].contains(&refused.code), || refused.to_string())?;
     let words = refused.errors.iter().find_map(|line| text(line, "message")).unwrap_or_default();
     stage.detail(&format!("exit code {}: {words}", refused.code));
@@ -86,7 +102,10 @@ pub(crate) fn tell(stage: &Stage, interactive: bool) -> Result {
     let bytes = stage.step("operator", "search the streams on disk for every word that was said", || {
         search(&store, &said)
     })?;
-    stage.detail(&format!("{} messages stored, {bytes} bytes searched, none of the words found", stored.len()));
+    stage.detail(&format!(
+        "{} messages stored, {bytes} bytes searched, none of the words found",
+        stored.len()
+    ));
 
     stage.line(&format!("\ndemo: {} steps, all as expected", stage.steps()));
     if interactive {
@@ -153,7 +172,10 @@ fn traffic(home: &Path) -> Result<Vec<Value>> {
     let server = text(&told, "server").ok_or_else(|| Failure::new("server.json names no server"))?.to_owned();
     let mut command = process::sealed(&process::binary("cipher-registry")?, home);
     command.args(["--json", "--server", &server, "--user", "registry"]);
-    command.arg("--password-file").arg(home.join("server/registry.password")).args(["traffic", "--limit", "10000"]);
+    command
+        .arg("--password-file")
+        .arg(home.join("server/registry.password"))
+        .args(["traffic", "--limit", "10000"]);
     Ok(testbed::Output::of(&mut command)?.expecting(0)?.lines)
 }
 
