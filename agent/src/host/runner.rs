@@ -71,7 +71,7 @@ impl Runner {
 
     pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
         match self {
-            Self::Here(handler) => here(Arc::clone(handler), event.clone(), memory.to_vec()).await,
+            Self::Here(handler) => here(Arc::clone(handler), event.clone(), memory.to_vec(), TIME_LIMIT).await,
             Self::Child(child) => child.handle(event, memory).await,
         }
     }
@@ -84,7 +84,12 @@ impl Runner {
 }
 
 /// On a thread of its own: a handler that hangs is left behind, and holds up neither others nor our own end.
-async fn here(handler: Arc<dyn Handler>, event: Event, memory: Vec<u8>) -> Result<Outcome, Trouble> {
+async fn here(
+    handler: Arc<dyn Handler>,
+    event: Event,
+    memory: Vec<u8>,
+    limit: Duration,
+) -> Result<Outcome, Trouble> {
     let (done, outcome) = oneshot::channel();
     let started = thread::Builder::new().name("bot".into()).spawn(move || {
         let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&event, &memory)));
@@ -94,7 +99,7 @@ async fn here(handler: Arc<dyn Handler>, event: Event, memory: Vec<u8>) -> Resul
     if started.is_err() {
         return Err(Trouble::Broken("got no thread".into()));
     }
-    match tokio::time::timeout(TIME_LIMIT, outcome).await {
+    match tokio::time::timeout(limit, outcome).await {
         Ok(Ok(Ok(handled))) => handled.map_err(Trouble::Failed),
         Ok(Ok(Err(_)) | Err(_)) => Err(Trouble::Panicked),
         Err(_) => Err(Trouble::Slow),
@@ -119,18 +124,15 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn panics_and_endless_loops_are_troubles_of_one_event() {
-        let runner = Runner::Here(Arc::new(Moody));
-        let event = |text| cipher_bot::testing::event(1, "alice", text);
-        assert_eq!(runner.handle(&event("panic"), b"").await, Err(Trouble::Panicked));
-        assert_eq!(runner.handle(&event("hang"), b"").await, Err(Trouble::Slow));
+    async fn told(text: &str) -> Result<Outcome, Trouble> {
+        let event = cipher_bot::testing::event(1, "alice", text);
+        here(Arc::new(Moody), event, b"m".to_vec(), Duration::from_millis(500)).await
     }
 
     #[tokio::test]
-    async fn a_good_event_is_handled() {
-        let runner = Runner::Here(Arc::new(Moody));
-        let event = cipher_bot::testing::event(1, "alice", "hello");
-        assert_eq!(runner.handle(&event, b"m").await.map(|outcome| outcome.memory), Ok(b"m".to_vec()));
+    async fn panics_and_endless_loops_are_troubles_of_one_event() {
+        assert_eq!(told("panic").await, Err(Trouble::Panicked));
+        assert_eq!(told("hang").await, Err(Trouble::Slow));
+        assert_eq!(told("hello").await.map(|outcome| outcome.memory), Ok(b"m".to_vec()));
     }
 }

@@ -124,7 +124,7 @@ impl Listener {
             Event::Disconnected | Event::Closed => self.down("the connection was lost"),
             Event::ClientError(error) => {
                 if !self.link.borrow().is_up() {
-                    self.down(error.to_string().trim_start_matches("nats: "));
+                    self.down(in_words(error.to_string().trim_start_matches("nats: ")));
                 }
             }
             Event::ServerError(error) => self.server_error(error),
@@ -148,6 +148,16 @@ impl Listener {
         } else {
             tracing::warn!(error = kind_of(&text), "the broker complains");
         }
+    }
+}
+
+/// The client library tells only the kind of an error.
+fn in_words(kind: &str) -> &str {
+    match kind {
+        "IO error" => "nothing answers there",
+        "timed out" => "it does not answer in time",
+        "authorization violation" => "it refuses the login",
+        other => other,
     }
 }
 

@@ -40,6 +40,7 @@ impl Broker {
         port: u16,
         nodes: u8,
     ) -> Result<Self, CoreError> {
+        same_shape(server, nodes)?;
         let conf = server.join("conf");
         write_files(&conf)?;
         let registry_password = chance::token();
@@ -64,6 +65,17 @@ impl Broker {
         }
         cluster(program, server, port, registry_password).await
     }
+}
+
+/// Messages lie in the folders of their servers: one server does not find what three stored, nor the reverse.
+fn same_shape(server: &Path, nodes: u8) -> Result<(), CoreError> {
+    let (other, nodes) = if nodes == 1 { ("n1", 3) } else { ("nats", 1) };
+    if server.join(other).exists() {
+        return Err(ErrorKind::Misuse
+            .because(format!("this home has been used with --nodes {nodes}"))
+            .hint("use that again, or another --home"));
+    }
+    Ok(())
 }
 
 async fn cluster(
