@@ -86,6 +86,10 @@ impl Core {
             return Ok(());
         }
         let (goal, accounts) = (errand.goal.clone(), errand.accounts.clone());
+        if let Goal::Add { group } = &goal {
+            // We may have left, or been removed, since it was asked.
+            self.must_be_active(*group)?;
+        }
         let suite = match &goal {
             Goal::ShowProfile => return self.finish_errand(id),
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
@@ -187,6 +191,7 @@ impl Core {
                 self.wish(group, Wish::Add(errand.joiners), errand.ticket)
             }
             Goal::Add { group } => {
+                self.must_be_active(group)?;
                 if errand.joiners.is_empty() {
                     return self.group_reply(group).map(Some);
                 }
