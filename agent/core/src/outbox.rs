@@ -416,7 +416,7 @@ impl Core {
             let error = ErrorKind::Limit
                 .because("the broker does not take this change of the group")
                 .hint("do it in smaller steps, or ask the operator for the broker's limits");
-            self.intent_done(intent, Err(error));
+            self.intent_failed(group, intent, error)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cipher_broker::limit;
 use cipher_core::view::GroupState;
-use cipher_core::{Command, ErrorKind, Reply};
+use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::support::log::Flavour;
 use crate::support::oracle;
@@ -271,4 +271,23 @@ fn g10_a_wrong_clock_is_said_so() {
     assert!(error.message.contains("clock") || error.message.contains("ours"), "{error:?}");
     world.registry.ahead = Duration::ZERO;
     world.person("alice").does(show("bob"));
+}
+
+/// Somebody who never came online after registering: told at once, and nothing is left behind.
+#[test]
+fn an_account_without_any_key_package_cannot_be_reached_yet() {
+    let mut world = world(&["alice", "bob"]);
+    let bob = world.registry.account("bob");
+    world.person("bob").disconnects();
+    world.registry.empty(bob);
+    let to_bob =
+        Command::Send { target: Target::Account("bob".parse().unwrap()), text: "hi".into(), reply_to: None };
+    world.person("alice").cannot(to_bob.clone(), ErrorKind::Limit);
+    let add = Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi".into()) };
+    world.person("alice").cannot(add, ErrorKind::Limit);
+    assert_eq!(world.person("alice").status().groups, 0);
+    world.person("bob").connects();
+    world.settle();
+    world.person("alice").does(to_bob);
+    world.settle();
 }

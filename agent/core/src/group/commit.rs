@@ -86,7 +86,7 @@ impl Core {
             (Ok(false), None) => Ok(()),
             (Err(error), _) if fatal(&error) => Err(error),
             (Err(error), Some(id)) => {
-                self.intent_done(id, Err(error));
+                self.intent_failed(group, id, error)?;
                 self.drive_commits(group)
             }
             (Err(_), None) => {

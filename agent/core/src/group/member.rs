@@ -262,6 +262,19 @@ impl Core {
         }
     }
 
+    /// An intent cannot be carried out. A direct conversation that its other half can never join is given up, so
+    /// that what is said to that account starts a new one.
+    pub(crate) fn intent_failed(&mut self, group: GroupId, id: u64, error: CoreError) -> Result<()> {
+        tracing::info!(kind = error.kind.name(), group = group.short(), "a change of a group failed");
+        self.intent_done(id, Err(error));
+        let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);
+        let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
+        if direct && !wanted && self.with_live(group, |_, live| Ok(live.roster.len() == 1))? {
+            self.forget(group, GroupState::Left)?;
+        }
+        Ok(())
+    }
+
     /// An intent is over, one way or the other.
     pub(crate) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
         self.state.intents.remove(&id);

@@ -112,6 +112,11 @@ impl Registry {
         }
     }
 
+    /// Takes every package away, the last resorts too.
+    pub(crate) fn empty(&mut self, account: AccountId) {
+        self.shelves.retain(|(whose, ..), _| *whose != account);
+    }
+
     /// Points a handle at another account.
     pub(crate) fn remap(&mut self, handle: &str, account: AccountId) {
         let handle: Handle = handle.parse().unwrap();
