@@ -76,6 +76,10 @@ fn bless() {
     for name in ["alice", "bob"] {
         let index = world.index(name);
         world.end(index, End::Clean);
+        // Pages that are free may still hold what they held.
+        let disk = world.people[index].disk.clone();
+        redb::Builder::new().create_with_backend(disk.handle()).unwrap().compact().unwrap();
+        disk.end(End::Clean, &mut world.dice);
         std::fs::write(file(&format!("{name}.pages")), pack(&world.people[index].disk.bytes())).unwrap();
     }
     let log: Vec<(String, ByteBuf)> =
