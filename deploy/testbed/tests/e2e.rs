@@ -27,3 +27,5 @@ mod refusal;
 mod registry;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/up.rs"]
+mod up;

@@ -14,6 +14,8 @@ use crate::lab::{Somebody, core, send, words};
 
 /// Messages handed over in one batch: what a reader fetches at once.
 const BATCH: usize = cipher_broker::limit::FETCH_MESSAGES;
+/// Messages of a writer under way at once.
+const WINDOW: usize = cipher_broker::limit::IN_FLIGHT_PER_GROUP;
 
 /// One person's core.
 pub(crate) struct Brain {
@@ -78,7 +80,7 @@ impl Brain {
         let mut sent = 0;
         while sent < count || !waiting.is_empty() {
             let mut inputs = std::mem::take(&mut waiting);
-            for n in sent..count.min(sent + BATCH) {
+            for n in sent..count.min(sent + WINDOW) {
                 self.tickets += 1;
                 let command = Box::new(send(self.group, words(size, n)));
                 inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
