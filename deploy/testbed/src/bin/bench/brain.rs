@@ -60,7 +60,7 @@ impl Brain {
                         inputs.push(Input::CaughtUp { source, sequence: after });
                     }
                     Effect::Ask { question, .. } => {
-                        inputs.push(Input::Answered { question, outcome: Err(NoReply) })
+                        inputs.push(Input::Answered { question, outcome: Err(NoReply) });
                     }
                     _ => {}
                 }
@@ -80,12 +80,13 @@ impl Brain {
         let mut sent = 0;
         while sent < count || !waiting.is_empty() {
             let mut inputs = std::mem::take(&mut waiting);
-            for n in sent..count.min(sent + WINDOW) {
+            let until = count.min(sent + WINDOW);
+            for n in sent..until {
                 self.tickets += 1;
                 let command = Box::new(send(self.group, words(size, n)));
                 inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
-                sent += 1;
             }
+            sent = until;
             let mut effects = self.core.handle(inputs, now()).map_err(core)?;
             let mut published = 0;
             for effect in effects.drain(..) {

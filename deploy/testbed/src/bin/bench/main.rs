@@ -63,8 +63,8 @@ fn run(report: &Report, extent: Extent) -> Result {
         throughput::through_the_broker(report, &mut lab, extent).await?;
         latency::publish_to_shown(report, &mut lab, extent).await?;
         catch_up::missed_messages(report, &mut lab, extent).await?;
-        process::cold_send(report, &mut lab, extent)?;
-        process::idle_and_peak(report, &mut lab)?;
+        process::cold_send(report, &lab, extent)?;
+        process::idle_and_peak(report, &lab)?;
         Ok(())
     })
 }

@@ -23,7 +23,7 @@ fn people(lab: &Lab, prefix: &str) -> Result<(Person, Person)> {
 }
 
 /// `cipher-chat send`, from nothing to acknowledged and ended.
-pub(crate) fn cold_send(report: &Report, lab: &mut Lab, extent: Extent) -> Result {
+pub(crate) fn cold_send(report: &Report, lab: &Lab, extent: Extent) -> Result {
     let (alice, _bob) = people(lab, "cold")?;
     let mut times = Vec::new();
     for n in 0..extent.starts {
@@ -50,7 +50,7 @@ pub(crate) fn cold_send(report: &Report, lab: &mut Lab, extent: Extent) -> Resul
 }
 
 /// A window that waits, and one that catches up.
-pub(crate) fn idle_and_peak(report: &Report, lab: &mut Lab) -> Result {
+pub(crate) fn idle_and_peak(report: &Report, lab: &Lab) -> Result {
     let (alice, bob) = people(lab, "idle")?;
     let mut screen = bob.follows("team")?;
     alice.sends("team", "mark")?;
