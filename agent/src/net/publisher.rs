@@ -22,8 +22,13 @@ use crate::net::chance;
 use crate::net::connect::Network;
 use crate::runtime::mailbox::Mailbox;
 
-/// How long to wait for an acknowledgement.
+/// How long to wait for an acknowledgement while none at all arrives.
 const ACK_WAIT: Duration = Duration::from_secs(2);
+/// How much longer for each publish in flight: a broker that writes each to disk answers a queue of them late and
+/// all at once, and repeating them would make the queue longer.
+const ACK_WAIT_EACH: Duration = Duration::from_millis(4);
+/// How long at most, whatever else arrives.
+const LONGEST_ACK_WAIT: Duration = Duration::from_secs(15);
 /// First wait before "no stream" is reported; doubles up to [`ACK_WAIT`] while it lasts.
 const NO_STREAM_WAIT: Duration = Duration::from_millis(100);
 
@@ -37,8 +42,10 @@ pub(crate) struct Publisher {
     prefix: String,
     next: u64,
     flying: HashMap<u64, Flying>,
-    /// Deadlines in order of sending, so in order of time; those of answered ones are skipped.
-    deadlines: VecDeque<(Instant, u64)>,
+    /// When each was sent, in order; answered ones are skipped.
+    sent: VecDeque<(Instant, u64)>,
+    /// When the broker last answered anything.
+    last_ack: Instant,
     /// Outcomes that are told later, by time.
     held: BTreeMap<(Instant, u64), OutboxId>,
     no_stream_wait: Duration,
@@ -95,7 +102,8 @@ impl Publisher {
             prefix,
             next: 0,
             flying: HashMap::new(),
-            deadlines: VecDeque::new(),
+            sent: VecDeque::new(),
+            last_ack: Instant::now(),
             held: BTreeMap::new(),
             no_stream_wait: NO_STREAM_WAIT,
             unsettled,
@@ -131,10 +139,10 @@ impl Publisher {
     async fn send(&mut self, publish: Publish) {
         self.next += 1;
         let id = self.next;
-        let deadline = Instant::now() + ACK_WAIT;
+        let now = Instant::now();
         if !self.network.link.borrow().is_up() {
             // The core asked before it heard that the connection is gone. Not at once, or both would spin.
-            self.held.insert((Instant::now() + chance::jittered(NO_STREAM_WAIT), id), publish.row);
+            self.held.insert((now + chance::jittered(NO_STREAM_WAIT), id), publish.row);
             return;
         }
         let subject = publish.route.to_string();
@@ -146,10 +154,10 @@ impl Publisher {
             headers,
             publish.bytes.into(),
         );
-        match tokio::time::timeout_at(deadline, sent).await {
+        match tokio::time::timeout_at(now + ACK_WAIT, sent).await {
             Ok(Ok(())) => {
                 self.flying.insert(id, Flying { row: publish.row, subject });
-                self.deadlines.push_back((deadline, id));
+                self.sent.push_back((now, id));
             }
             Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
                 self.tell(publish.row, PublishOutcome::Refused);
@@ -160,6 +168,7 @@ impl Publisher {
 
     fn on_ack(&mut self, message: &Message) {
         let id = message.subject.strip_prefix(&self.prefix).and_then(|id| id.parse::<u64>().ok());
+        self.last_ack = Instant::now();
         let Some((id, flying)) = id.and_then(|id| Some((id, self.flying.remove(&id)?))) else { return };
         match ack::read(message) {
             Ack::Outcome(outcome) => {
@@ -188,9 +197,12 @@ impl Publisher {
 
     fn on_time(&mut self) {
         let now = Instant::now();
-        while let Some((_, id)) = self.deadlines.front().copied().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.pop_front();
+        while let Some((sent, id)) =
+            self.sent.front().copied().filter(|(sent, _)| self.deadline(*sent) <= now)
+        {
+            self.sent.pop_front();
             if let Some(flying) = self.flying.remove(&id) {
+                tracing::debug!(waited = ?(now - sent), "no acknowledgement");
                 self.tell(flying.row, PublishOutcome::Unknown);
             }
         }
@@ -201,7 +213,7 @@ impl Publisher {
     }
 
     fn lose_all(&mut self) {
-        self.deadlines.clear();
+        self.sent.clear();
         let mut lost: Vec<(u64, Flying)> = self.flying.drain().collect();
         lost.sort_by_key(|(id, _)| *id);
         for (_, flying) in lost {
@@ -214,11 +226,17 @@ impl Publisher {
         self.unsettled.done();
     }
 
+    fn deadline(&self, sent: Instant) -> Instant {
+        let queue = u32::try_from(self.flying.len()).unwrap_or(u32::MAX);
+        let patience = ACK_WAIT.saturating_add(ACK_WAIT_EACH.saturating_mul(queue));
+        (self.last_ack.max(sent) + patience.min(LONGEST_ACK_WAIT)).min(sent + LONGEST_ACK_WAIT)
+    }
+
     fn next_deadline(&mut self) -> Option<Instant> {
-        while self.deadlines.front().is_some_and(|(_, id)| !self.flying.contains_key(id)) {
-            self.deadlines.pop_front();
+        while self.sent.front().is_some_and(|(_, id)| !self.flying.contains_key(id)) {
+            self.sent.pop_front();
         }
-        let ack = self.deadlines.front().map(|(at, _)| *at);
+        let ack = self.sent.front().map(|(sent, _)| self.deadline(*sent));
         let held = self.held.keys().next().map(|(at, _)| *at);
         ack.into_iter().chain(held).min()
     }

@@ -26,7 +26,7 @@ use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 
 /// Pages that are fetched or wait for the core at once, over all readers. Each is up to a megabyte.
-const PAGES: usize = 8;
+const PAGES: usize = 16;
 /// How often a quiet log is looked at, against bells that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// The first look after subscribing comes sooner: in a cluster, a subscription takes a moment to be known.
