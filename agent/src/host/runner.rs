@@ -71,7 +71,9 @@ impl Runner {
 
     pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
         match self {
-            Self::Here(handler) => here(Arc::clone(handler), event.clone(), memory.to_vec(), TIME_LIMIT).await,
+            Self::Here(handler) => {
+                here(Arc::clone(handler), event.clone(), memory.to_vec(), TIME_LIMIT).await
+            }
             Self::Child(child) => child.handle(event, memory).await,
         }
     }
