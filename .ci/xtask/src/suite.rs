@@ -147,8 +147,9 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
     if seeds.parse::<u64>().is_err() {
         return Err(format!("--seeds takes a number, not `{seeds}`"));
     }
-    let mut command = run::cargo(["test", "--package", "cipher-core", "--tests", "--locked", "--release"]);
-    command.args(["--", "world", "--nocapture"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
+    let mut command =
+        run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
+    command.args(["--", "schedules::", "crash::"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
     run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
 }
 
