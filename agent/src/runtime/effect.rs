@@ -121,7 +121,7 @@ impl Online {
                 self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces));
             }
             other => {
-                tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out")
+                tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out");
             }
         }
     }
