@@ -121,6 +121,11 @@ impl Disk {
             }
             image.now = left;
         }
+        // redb writes its magic number last when it makes a file. Whoever makes a store makes it beside its place
+        // and moves it there when it is whole, so what was left half made is not there for the next process.
+        if !image.now.starts_with(b"redb") {
+            image.now.clear();
+        }
         image.safe.clone_from(&image.now);
         image.dirty.clear();
     }
@@ -208,23 +213,23 @@ impl StorageBackend for Handle {
 fn a_disk_keeps_what_was_synced_and_may_lose_the_rest() {
     let disk = Disk::default();
     let handle = disk.handle();
-    handle.set_len(4).unwrap();
-    handle.write(0, b"safe").unwrap();
+    handle.set_len(8).unwrap();
+    handle.write(0, b"redbsafe").unwrap();
     handle.sync_data().unwrap();
-    handle.write(0, b"lost").unwrap();
+    handle.write(4, b"lost").unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..200 {
         let copy = Disk(Arc::new(Mutex::new(Image {
             now: disk.bytes(),
-            safe: b"safe".to_vec(),
-            dirty: vec![Change::Write(0, b"lost".to_vec())],
+            safe: b"redbsafe".to_vec(),
+            dirty: vec![Change::Write(4, b"lost".to_vec())],
             ..Image::default()
         })));
         copy.end(End::PowerLoss, &mut Dice::new(seed));
         seen.insert(copy.bytes());
     }
-    assert!(seen.contains(&b"safe"[..]) && seen.iter().all(|bytes| bytes != b"lost"));
+    assert!(seen.contains(&b"redbsafe"[..]) && !seen.contains(&b"redblost"[..]), "{seen:?}");
     disk.end(End::Kill, &mut Dice::new(1));
-    assert_eq!(disk.bytes(), b"lost");
+    assert_eq!(disk.bytes(), b"redblost");
     assert!(handle.write(0, b"late").is_err(), "a dead process writes no more");
 }

@@ -736,6 +736,11 @@ impl World {
         self.note(|| format!("  {by:?} pass"));
     }
 
+    /// Whether nothing could happen now.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        (0..self.people.len()).all(|index| self.choices(index).is_empty())
+    }
+
     /// Things happen, up to so many, with whatever faults there are.
     pub(crate) fn churn(&mut self, steps: usize) {
         for _ in 0..steps {
