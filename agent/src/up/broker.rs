@@ -153,7 +153,7 @@ impl Start<'_> {
                 return Ok((child, url));
             }
             if Instant::now() > until {
-                child.stop().await;
+                child.stop(STEP).await;
                 return Err(ErrorKind::Unreachable
                     .because("nats-server does not get ready")
                     .hint(format!("its log is {}", log.display())));

@@ -10,9 +10,6 @@ use cipher_core::{CoreError, ErrorKind};
 use rustix::process::{Pid, Signal};
 use tokio::process::{ChildStdout, Command};
 
-/// How long a child may take to end when asked to.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 /// A running child. Killed when dropped.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -64,13 +61,13 @@ impl Child {
             .hint(format!("its log is {}", self.log.display()))
     }
 
-    /// Asks it to end and waits; after a while it is killed.
-    pub(super) async fn stop(mut self) {
+    /// Asks it to end and waits; after that long it is killed.
+    pub(super) async fn stop(mut self, patience: Duration) {
         if let Some(pid) = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             // It may have ended this moment.
             let _ = rustix::process::kill_process(pid, Signal::TERM);
         }
-        if tokio::time::timeout(PATIENCE, self.process.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.process.wait()).await.is_err() {
             tracing::warn!(child = self.name, "a child does not end and is killed");
             let _ = self.process.kill().await;
         }
@@ -98,12 +95,10 @@ pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> CoreError {
     ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display()))
 }
 
-/// The last thing a child said that looks like trouble, else the last thing.
+/// The last thing a child said that looks like trouble.
 fn last_line(log: &Path) -> Option<String> {
     let text = std::fs::read(log).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let lines = || text.lines().rev().filter(|line| !line.trim().is_empty());
-    let trouble =
-        lines().find(|line| line.contains("[FTL]") || line.contains("[ERR]") || line.contains("error"));
-    trouble.or_else(|| lines().next()).map(|line| line.chars().take(300).collect())
+    let trouble = |line: &&str| line.contains("[FTL]") || line.contains("[ERR]") || line.contains("error");
+    text.lines().rev().find(trouble).map(|line| line.chars().take(300).collect())
 }

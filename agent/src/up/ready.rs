@@ -23,6 +23,9 @@ use crate::up::{binary, ping};
 
 /// How long the registry may take to make its streams and answer.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a child may take to end, and how long when another has died and they can do no more good together.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+const WRECK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What `up` is told.
 #[derive(Clone)]
@@ -80,8 +83,9 @@ pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<()
     };
     remove(&settings.home.join("server.json"));
     // The registry first: it may still be writing to the broker.
+    let patience = if ended.is_ok() { STOP_PATIENCE } else { WRECK_PATIENCE };
     while let Some(child) = running.pop() {
-        child.stop().await;
+        child.stop(patience).await;
     }
     ended
 }
