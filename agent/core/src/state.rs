@@ -6,6 +6,7 @@ use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId, PublishId};
+use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::Role;
@@ -433,6 +434,21 @@ pub(crate) struct Seal {
     /// It was refused or its outcome is open: read the log to its end before doing anything else.
     #[serde(rename = "x")]
     pub doubtful: bool,
+}
+
+impl OutboxRow {
+    /// A row that may go at once.
+    pub(crate) fn new(group: GroupId, kind: OutboxKind, seal: Option<Seal>) -> Self {
+        Self { group, kind, seal, attempts: 0, retry_at: Timestamp::default() }
+    }
+}
+
+impl Seal {
+    /// Bytes that nobody published yet.
+    pub(crate) fn new(epoch: u64, bytes: Vec<u8>, publish_id: PublishId) -> Self {
+        let hash = wire_hash(&bytes);
+        Self { epoch, bytes, hash, publish_id, fence: None, stored_at: None, doubtful: false }
+    }
 }
 
 /// A change of a group that survives lost races.

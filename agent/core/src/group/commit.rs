@@ -16,26 +16,19 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::sign::wire_hash;
-use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
-use openmls::prelude::{
-    Extension, KeyPackage, LeafNodeIndex, MlsGroup, Proposal, ProposalOrRefType, QueuedProposal, Sender,
-    StagedCommit, UnknownExtension,
-};
+use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
 use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
 
 use crate::core::{Core, fatal};
 use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::create::extensions;
-use crate::group::loaded::{Live, group_data, store_failed};
-use crate::group::policy::{self, CommitFacts, Committer, Proposer};
-use crate::group::roster::{self, Roster};
+use crate::group::facts::{facts, leaver};
+use crate::group::loaded::{Live, store_failed};
+use crate::group::policy::{self, Committer};
 use crate::group::tree;
-use crate::history::MessageRow;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
 use crate::view::GroupState;
@@ -266,22 +259,9 @@ impl Core {
         }
         // A stored proposal blocks sending; the pending commit carries what it needs of them.
         live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
-        let hash = wire_hash(&bytes);
-        let row = self.enqueue(OutboxRow {
-            group,
-            kind: OutboxKind::Commit,
-            seal: Some(Seal {
-                epoch: live.epoch(),
-                bytes,
-                hash,
-                publish_id: PublishId::from_bytes(self.provider.bytes()),
-                fence: None,
-                stored_at: None,
-                doubtful: false,
-            }),
-            attempts: 0,
-            retry_at: Timestamp::default(),
-        });
+        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
+        let hash = seal.hash;
+        let row = self.enqueue(OutboxRow::new(group, OutboxKind::Commit, Some(seal)));
         let slot = Slot {
             row,
             intent,
@@ -350,21 +330,8 @@ impl Core {
                 .map_err(|error| ErrorKind::Bug.because(format!("a proposal cannot be encoded: {error}")))
         })?;
         let bytes = codec::encode(&Envelope::Message(bytes));
-        let id = self.enqueue(OutboxRow {
-            group,
-            kind: OutboxKind::Leave,
-            seal: Some(Seal {
-                epoch,
-                hash: wire_hash(&bytes),
-                bytes,
-                publish_id: PublishId::from_bytes(self.provider.bytes()),
-                fence: None,
-                stored_at: None,
-                doubtful: false,
-            }),
-            attempts: 0,
-            retry_at: Timestamp::default(),
-        });
+        let seal = Seal::new(epoch, bytes, PublishId::from_bytes(self.provider.bytes()));
+        let id = self.enqueue(OutboxRow::new(group, OutboxKind::Leave, Some(seal)));
         self.publish_plain(id, cipher_broker::subject::Route::Handshake(group));
         Ok(())
     }
@@ -425,192 +392,7 @@ impl Core {
     }
 
     fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
-        let seal = Seal {
-            epoch: 0,
-            hash: wire_hash(&bytes),
-            bytes,
-            publish_id: PublishId::from_bytes(self.provider.bytes()),
-            fence: None,
-            stored_at: None,
-            doubtful: false,
-        };
-        self.enqueue(OutboxRow {
-            group,
-            kind: OutboxKind::Post(post),
-            seal: Some(seal),
-            attempts: 0,
-            retry_at: Timestamp::default(),
-        });
-    }
-
-    /// A commit was merged, own or other: rows, system lines, news.
-    pub(crate) fn epoch_began(
-        &mut self,
-        group: GroupId,
-        live: &Live,
-        old_roster: &Roster,
-        old_data: &GroupData,
-        committer: Option<u32>,
-        sequence: u64,
-        hash: [u8; 32],
-    ) -> Result<()> {
-        let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
-        if let Some(slot) = lost {
-            // Another commit took the epoch: OpenMLS dropped ours when it merged; the intent tries again.
-            self.dequeue(slot.row);
-        }
-        self.run.leave_seen.remove(&group);
-        if let Some(row) = self.state.groups.get_mut(&group) {
-            row.slot = None;
-            row.epoch = live.epoch();
-            row.link = CommitLink { sequence, hash };
-            row.proposals.clear();
-            row.leave_epoch = None;
-            row.suspect = None;
-            if !row.direct {
-                row.name.clone_from(&live.data.name);
-            }
-        }
-        self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
-        self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
-        self.run.touched.insert(group);
-        self.run.changed.insert(group);
-        Ok(())
-    }
-
-    /// Who came, went, was promoted, and what the group is called now.
-    fn system_lines(
-        &mut self,
-        group: GroupId,
-        live: &Live,
-        old_roster: &Roster,
-        old_data: &GroupData,
-        committer: Option<u32>,
-        sequence: u64,
-    ) -> Result<()> {
-        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
-        let (before, after) = (accounts(old_roster), accounts(&live.roster));
-        let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
-        let Some(actor) = actor.cloned() else { return Ok(()) };
-        let leavers = self.run.leavers.remove(&group).unwrap_or_default();
-        let mut lines: Vec<(&str, Option<AccountId>, String)> = Vec::new();
-        for account in after.difference(&before) {
-            lines.push(("joined", Some(*account), String::new()));
-        }
-        for account in before.difference(&after) {
-            let kind = if leavers.contains(account) { "left" } else { "removed" };
-            lines.push((kind, Some(*account), String::new()));
-        }
-        if live.data.name != old_data.name {
-            lines.push(("renamed", Some(actor.account), live.data.name.clone()));
-        }
-        for account in after.intersection(&before) {
-            let role = live.data.role_of(account);
-            if role != old_data.role_of(account) {
-                let name = match role {
-                    Role::Member => "member",
-                    Role::Admin => "admin",
-                    Role::Owner => "owner",
-                };
-                lines.push(("role", Some(*account), name.into()));
-            }
-        }
-        for (place, (kind, subject, text)) in (0u16..).zip(lines) {
-            let fact = [group.as_bytes().as_slice(), &sequence.to_be_bytes(), &place.to_be_bytes()].concat();
-            let row = MessageRow {
-                id: cipher_broker::id::MessageId::of_content(&group, &actor.account, &fact),
-                account: actor.account,
-                device: actor.device,
-                sender_kind: actor.kind,
-                sent_at: self.run.now,
-                kind: kind.into(),
-                text,
-                reply_to: None,
-                hops: 0,
-                subject,
-            };
-            let view = Box::new(self.message_view(group, (sequence, place), &row));
-            self.history.insert(group, (sequence, place), row);
-            self.notify(Event::Message(view));
-        }
-        Ok(())
-    }
-}
-
-/// Reduces a staged commit to what the rules speak about.
-pub(crate) fn facts(live: &Live, staged: &StagedCommit, sender: Committer) -> CommitFacts {
-    let proven = |result: Result<roster::Leaf, roster::BadLeaf>| result.map_err(|bad| bad.0);
-    let mut facts = CommitFacts {
-        sender,
-        adds: Vec::new(),
-        removes: Vec::new(),
-        updates: Vec::new(),
-        path: staged.update_path_leaf_node().map(|leaf| proven(roster::prove_leaf(leaf))),
-        data_after: group_data(staged.group_context().extensions()),
-        other_extensions_changed: others(&live.mls) != others_of(staged),
-        foreign_extensions_proposal: false,
-        forbidden: None,
-    };
-    for queued in staged.queued_proposals() {
-        let proposer = match (queued.proposal_or_ref_type(), queued.sender()) {
-            (ProposalOrRefType::Proposal, _) => Proposer::Committer,
-            (ProposalOrRefType::Reference, Sender::Member(index)) => Proposer::Member(index.u32()),
-            (ProposalOrRefType::Reference, _) => Proposer::Other,
-        };
-        match queued.proposal() {
-            // By-reference adds have nobody's role behind them at commit time; they are not used here.
-            Proposal::Add(_) if proposer != Proposer::Committer => facts.forbidden = Some("add by reference"),
-            Proposal::Add(add) => facts.adds.push(proven(roster::prove_leaf(add.key_package().leaf_node()))),
-            Proposal::Remove(remove) => facts.removes.push((remove.removed().u32(), proposer)),
-            Proposal::Update(update) => match proposer {
-                Proposer::Member(index) => {
-                    facts.updates.push((index, proven(roster::prove_leaf(update.leaf_node()))));
-                }
-                Proposer::Committer | Proposer::Other => facts.forbidden = Some("update"),
-            },
-            Proposal::GroupContextExtensions(_) => {
-                facts.foreign_extensions_proposal |= proposer != Proposer::Committer;
-            }
-            Proposal::ExternalInit(_) if sender == Committer::Outsider => {}
-            Proposal::ExternalInit(_) => facts.forbidden = Some("external init"),
-            Proposal::PreSharedKey(_) => facts.forbidden = Some("pre-shared key"),
-            Proposal::ReInit(_) => facts.forbidden = Some("re-init"),
-            Proposal::SelfRemove => facts.forbidden = Some("self remove"),
-            Proposal::Custom(_) => facts.forbidden = Some("custom"),
-        }
-    }
-    facts
-}
-
-/// The GroupContext extensions besides the group data, as bytes to compare.
-fn others(mls: &MlsGroup) -> Vec<Vec<u8>> {
-    encoded(mls.extensions().iter())
-}
-
-fn others_of(staged: &StagedCommit) -> Vec<Vec<u8>> {
-    encoded(staged.group_context().extensions().iter())
-}
-
-fn encoded<'a>(extensions: impl Iterator<Item = &'a Extension>) -> Vec<Vec<u8>> {
-    use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
-    use openmls::prelude::ExtensionType;
-    let mut encoded: Vec<Vec<u8>> = extensions
-        .filter(|extension| extension.extension_type() != ExtensionType::Unknown(GROUP_DATA_EXTENSION))
-        .filter_map(|extension| extension.tls_serialize_detached().ok())
-        .collect();
-    encoded.sort();
-    encoded
-}
-
-/// The leaf that a stored proposal asks to remove, if it is its own sender's.
-pub(crate) fn leaver(bytes: &[u8]) -> Option<u32> {
-    leaver_of(&mls::decode::<QueuedProposal>(bytes).ok()?)
-}
-
-/// The same for a proposal that just came.
-pub(crate) fn leaver_of(proposal: &QueuedProposal) -> Option<u32> {
-    match (proposal.proposal(), proposal.sender()) {
-        (Proposal::Remove(remove), Sender::Member(index)) if remove.removed() == *index => Some(index.u32()),
-        _ => None,
+        let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
+        self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
     }
 }

@@ -5,11 +5,13 @@
 //! join   ──► receive (Delivered → judged → merged) ◄───┘──► history
 //! send   ──► outbox (queued → sealed → published → seen in the log)
 //! ```
-//! `policy` decides what may be merged, `roster` proves who the leaves are, `loaded` keeps groups in memory,
+//! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
 //! `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
 mod commit;
 mod create;
+mod epoch;
+mod facts;
 mod join;
 mod loaded;
 mod member;

@@ -23,7 +23,7 @@ use super::create::{extensions, join_config};
 use super::join::judge_welcome;
 use super::loaded::group_data;
 use super::policy::{Committer, authorize};
-use super::{commit, roster};
+use super::{facts, roster};
 use crate::key_package::{SUITE, capabilities};
 
 /// Somebody with a raw MLS library.
@@ -138,7 +138,7 @@ fn judged(alice: &Raw, hers: MlsGroup, commit: &MlsMessageOut) -> Result<(), &'s
     let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
         panic!("a commit")
     };
-    let facts = commit::facts(&live, &staged, sender);
+    let facts = facts::facts(&live, &staged, sender);
     authorize(&live.roster, &live.data, &facts).map_err(|refused| refused.rule)
 }
 

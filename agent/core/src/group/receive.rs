@@ -23,7 +23,7 @@ use tls_codec::DeserializeBytes;
 use crate::core::Core;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
-use crate::group::commit::{facts, leaver_of};
+use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
 use crate::history::MessageRow;
@@ -218,10 +218,10 @@ impl Core {
 
     /// R-PROP-01: the only proposal kept for others to commit is a leaf's wish to leave.
     fn proposed(&mut self, group: GroupId, proposal: &QueuedProposal) {
-        let Some(leaver) = leaver_of(proposal) else { return self.skip("policy") };
+        let Some(index) = leaver_of(proposal) else { return self.skip("policy") };
         let Ok(bytes) = mls::encode(proposal) else { return self.skip("policy") };
         let Some(row) = self.state.groups.get_mut(&group) else { return };
-        let known = row.proposals.iter().any(|bytes| super::commit::leaver(bytes) == Some(leaver));
+        let known = row.proposals.iter().any(|bytes| leaver(bytes) == Some(index));
         if !known {
             row.proposals.push(bytes.into());
         }

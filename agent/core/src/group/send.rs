@@ -3,8 +3,6 @@
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::sign::wire_hash;
-use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
@@ -95,13 +93,7 @@ impl Core {
         }
         let content = codec::encode(content);
         let id = MessageId::of_content(&group, &self.own_id(), &content);
-        Ok(self.enqueue(OutboxRow {
-            group,
-            kind: OutboxKind::Message { content, id },
-            seal: None,
-            attempts: 0,
-            retry_at: Timestamp::default(),
-        }))
+        Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }
 
     /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
@@ -115,15 +107,7 @@ impl Core {
             .to_bytes()
             .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
         let bytes = codec::encode(&Envelope::Message(message));
-        let seal = Seal {
-            epoch: live.epoch(),
-            hash: wire_hash(&bytes),
-            bytes,
-            publish_id: PublishId::from_bytes(self.provider.bytes()),
-            fence: None,
-            stored_at: None,
-            doubtful: false,
-        };
+        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
         self.reseal(id, Some(seal));
         Ok(())
     }

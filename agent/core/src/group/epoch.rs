@@ -1,0 +1,109 @@
+//! A new epoch began: rows, system lines, news.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::group::{GroupData, Role};
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::group::roster::Roster;
+use crate::history::MessageRow;
+
+impl Core {
+    /// A commit was merged, own or other: rows, system lines, news.
+    pub(crate) fn epoch_began(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        old_roster: &Roster,
+        old_data: &GroupData,
+        committer: Option<u32>,
+        sequence: u64,
+        hash: [u8; 32],
+    ) -> Result<()> {
+        let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
+        if let Some(slot) = lost {
+            // Another commit took the epoch: OpenMLS dropped ours when it merged; the intent tries again.
+            self.dequeue(slot.row);
+        }
+        self.run.leave_seen.remove(&group);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.slot = None;
+            row.epoch = live.epoch();
+            row.link = CommitLink { sequence, hash };
+            row.proposals.clear();
+            row.leave_epoch = None;
+            row.suspect = None;
+            if !row.direct {
+                row.name.clone_from(&live.data.name);
+            }
+        }
+        self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
+        self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
+        self.run.touched.insert(group);
+        self.run.changed.insert(group);
+        Ok(())
+    }
+
+    /// Who came, went, was promoted, and what the group is called now.
+    fn system_lines(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        old_roster: &Roster,
+        old_data: &GroupData,
+        committer: Option<u32>,
+        sequence: u64,
+    ) -> Result<()> {
+        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
+        let (before, after) = (accounts(old_roster), accounts(&live.roster));
+        let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
+        let Some(actor) = actor.cloned() else { return Ok(()) };
+        let leavers = self.run.leavers.remove(&group).unwrap_or_default();
+        let mut lines: Vec<(&str, Option<AccountId>, String)> = Vec::new();
+        for account in after.difference(&before) {
+            lines.push(("joined", Some(*account), String::new()));
+        }
+        for account in before.difference(&after) {
+            let kind = if leavers.contains(account) { "left" } else { "removed" };
+            lines.push((kind, Some(*account), String::new()));
+        }
+        if live.data.name != old_data.name {
+            lines.push(("renamed", Some(actor.account), live.data.name.clone()));
+        }
+        for account in after.intersection(&before) {
+            let role = live.data.role_of(account);
+            if role != old_data.role_of(account) {
+                let name = match role {
+                    Role::Member => "member",
+                    Role::Admin => "admin",
+                    Role::Owner => "owner",
+                };
+                lines.push(("role", Some(*account), name.into()));
+            }
+        }
+        for (place, (kind, subject, text)) in (0u16..).zip(lines) {
+            let fact = [group.as_bytes().as_slice(), &sequence.to_be_bytes(), &place.to_be_bytes()].concat();
+            let row = MessageRow {
+                id: MessageId::of_content(&group, &actor.account, &fact),
+                account: actor.account,
+                device: actor.device,
+                sender_kind: actor.kind,
+                sent_at: self.run.now,
+                kind: kind.into(),
+                text,
+                reply_to: None,
+                hops: 0,
+                subject,
+            };
+            let view = Box::new(self.message_view(group, (sequence, place), &row));
+            self.history.insert(group, (sequence, place), row);
+            self.notify(Event::Message(view));
+        }
+        Ok(())
+    }
+}
