@@ -6,8 +6,8 @@
 //! <home>/profiles/<name>/bots/<bot>/…           the same again for a bot of this profile
 //! ```
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use cipher_core::{CoreError, ErrorKind};
@@ -65,22 +65,20 @@ impl Profile {
         found
     }
 
-    /// Makes the folder and an empty store file, readable by their owner only, before anything is written.
+    /// Makes the folder, 0700. The core makes the store in it, 0600; one that others may read loses that.
     pub(crate) fn prepare(&self) -> Result<(), CoreError> {
         let storage = |what: &Path, error: std::io::Error| {
             ErrorKind::Storage.because(format!("cannot prepare {}: {error}", what.display()))
         };
         private_folder(&self.dir).map_err(|error| storage(&self.dir, error))?;
         let store = self.store();
-        // redb would make the file with the rights of the umask.
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&store);
-        file.and_then(|file| {
-            if file.metadata()?.permissions().mode() & 0o077 == 0 {
-                return Ok(());
+        match store.metadata() {
+            Ok(file) if file.permissions().mode() & 0o077 != 0 => {
+                std::fs::set_permissions(&store, Permissions::from_mode(0o600))
+                    .map_err(|error| storage(&store, error))
             }
-            file.set_permissions(Permissions::from_mode(0o600))
-        })
-        .map_err(|error| storage(&store, error))
+            _ => Ok(()),
+        }
     }
 }
 
@@ -132,9 +130,11 @@ mod tests {
         profile.prepare().unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(profile.dir()), 0o700);
-        assert_eq!(mode(&profile.store()), 0o600);
         assert_eq!(mode(&home.path().join("profiles/ana")), 0o700);
         std::fs::write(profile.store(), b"x").unwrap();
+        std::fs::set_permissions(profile.store(), Permissions::from_mode(0o644)).unwrap();
+        profile.prepare().unwrap();
+        assert_eq!(mode(&profile.store()), 0o600);
         assert_eq!(Profile::list(home.path()), ["ana/echo"]);
     }
 }

@@ -37,8 +37,39 @@ pub(crate) fn storage(error: impl Into<redb::Error>) -> CoreError {
 
 impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let db = builder().create(path).map_err(opening)?;
-        Self::ready(db)
+        if !path.exists() {
+            Self::make(path)?;
+        }
+        Self::ready(builder().open(path).map_err(opening)?)
+    }
+
+    /// Makes a store whole or not at all: beside its place, on disk, and only then under its name. redb writes the
+    /// mark of a valid file last, so a file that was cut off while it was made would never open again.
+    fn make(path: &Path) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = path.with_file_name(format!("{name}.new-{}", std::process::id()));
+        let made = (|| {
+            // Before redb sees it: redb would make the file with the rights of the umask.
+            let file = private_file(&beside).map_err(redb::Error::from)?;
+            Self::ready(builder().create(&beside).map_err(redb::Error::from)?)
+                .map(drop)
+                .map_err(|error| redb::Error::Io(std::io::Error::other(error.message)))?;
+            file.sync_all().map_err(redb::Error::from)?;
+            match std::fs::hard_link(&beside, path) {
+                // Another process was faster: its store is the one.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            }
+            .map_err(redb::Error::from)
+        })();
+        let removed = std::fs::remove_file(&beside);
+        made.map_err(|error: redb::Error| storage(error))?;
+        removed.map_err(redb::Error::from).map_err(storage)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(redb::Error::from)
+            .map_err(storage)
     }
 
     pub(crate) fn open_on(backend: impl StorageBackend) -> Result<Self> {
@@ -92,6 +123,15 @@ impl Store {
     }
 }
 
+/// A new file that only its owner can read.
+fn private_file(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 fn builder() -> redb::Builder {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE_BYTES);
@@ -104,5 +144,46 @@ fn opening(error: DatabaseError) -> CoreError {
         other => ErrorKind::Storage
             .because(format!("the store of this profile cannot be opened: {other}"))
             .hint("if the file is damaged, move it away and restore a copy"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// L01, and half-made files: a store appears whole, private, and alone in its folder.
+    #[test]
+    fn l01_a_store_is_made_whole_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        drop(Store::open(&path).unwrap());
+        drop(Store::open(&path).unwrap());
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["store.redb"]);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_told_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        for bytes in [b"".as_slice(), b"not a store"] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(Store::open(&path).unwrap_err().kind, ErrorKind::Storage);
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_store_has_one_opener() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.redb");
+        let first = Store::open(&path).unwrap();
+        assert_eq!(Store::open(&path).unwrap_err().kind, ErrorKind::Locked);
+        drop(first);
+        assert!(Store::open(&path).is_ok());
     }
 }
