@@ -53,6 +53,9 @@ impl Brain {
             let mut inputs = Vec::new();
             for effect in effects {
                 match effect {
+                    Effect::Fetch { source, .. } => {
+                        inputs.push(Input::CaughtUp { source, sequence: self.sequence });
+                    }
                     Effect::Follow { source, after } => {
                         if source == Source::Group(self.group) {
                             self.sequence = self.sequence.max(after);
@@ -73,6 +76,11 @@ impl Brain {
         testbed::fail("the core does not come to rest")
     }
 
+    /// Transactions since it was opened.
+    pub(crate) const fn commits(&self) -> u64 {
+        self.core.commits()
+    }
+
     /// Sends that many messages, and takes part in their delivery to itself; gives the log.
     pub(crate) fn send(&mut self, count: usize, size: usize) -> Result<Vec<Delivered>> {
         let mut log = Vec::with_capacity(count);
@@ -89,13 +97,24 @@ impl Brain {
             sent = until;
             let mut effects = self.core.handle(inputs, now()).map_err(core)?;
             let mut published = 0;
+            let mut looked_for = false;
             for effect in effects.drain(..) {
-                if let Effect::Publish(publish) = effect {
-                    published += 1;
-                    self.stored(publish, &mut log, &mut waiting);
+                match effect {
+                    Effect::Publish(publish) => {
+                        published += 1;
+                        self.stored(publish, &mut log, &mut waiting);
+                    }
+                    Effect::Follow { source, .. } | Effect::Fetch { source, .. } => {
+                        looked_for |= source == Source::Group(self.group);
+                    }
+                    _ => {}
                 }
             }
-            ensure(published > 0 || sent == count, || "the core publishes nothing".into())?;
+            if looked_for || published > 0 {
+                // As the reader of the log would say after these.
+                waiting.push(Input::CaughtUp { source: Source::Group(self.group), sequence: self.sequence });
+            }
+            ensure(published > 0 || looked_for || sent == count, || "the core publishes nothing".into())?;
         }
         ensure(log.len() == count, || format!("{} of {count} messages were published", log.len()))?;
         Ok(log)

@@ -29,9 +29,16 @@ pub(crate) async fn raw_and_core(report: &Report, lab: &mut Lab, extent: Extent)
             let (raw_send, raw_receive) = pair.rates(count, size)?;
 
             let mut alice = Brain::open(&room.alice, room.group)?;
+            let (before, written) = (alice.commits(), written());
             let begun = Instant::now();
             let log = alice.send(count, size)?;
             let sending = number(count) / begun.elapsed().as_secs_f64();
+            let written = number(self::written().saturating_sub(written)) / number(count);
+            let commits = alice.commits() - before;
+            let name = format!(
+                "core send, {members} members, {size} B: written in {commits} transactions, per message"
+            );
+            report.tell(&Figure::new(name, written, "B"));
             drop(alice);
 
             let mut bob = Brain::open(&room.bob, room.group)?;
@@ -90,4 +97,11 @@ pub(crate) async fn through_the_broker(report: &Report, lab: &mut Lab, extent: E
         report.tell(&figure.against("plain JetStream read", reading));
     }
     Ok(())
+}
+
+/// Bytes this process has handed to the disk so far.
+fn written() -> usize {
+    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
