@@ -1,14 +1,21 @@
 //! Carries a signed question to the registry and its answer back. Reads neither.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::Request;
 use async_nats::client::RequestErrorKind;
 use cipher_broker::{limit, subject};
 use cipher_core::{Input, NoReply, QuestionId};
 
+use crate::net::chance;
 use crate::net::connect::{Link, Network};
 use crate::runtime::mailbox::Mailbox;
+
+/// Pauses while nobody listens: a registry may be restarting, and in a cluster a server that just started learns of
+/// it from the others.
+const ABSENT: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600)];
 
 /// Asks and tells the core what came, or that nothing came.
 pub(crate) async fn ask(
@@ -26,8 +33,21 @@ async fn answer(network: &Network, operation: &'static str, bytes: Vec<u8>) -> R
     if matches!(*network.link.borrow(), Link::Down(_)) {
         return Err(NoReply);
     }
-    let request = Request::new().payload(bytes.into()).timeout(Some(network.registry_timeout));
-    match network.client.send_request(subject::registry(operation), request).await {
+    let bytes = bytes::Bytes::from(bytes);
+    let mut pauses = ABSENT.iter();
+    let reply = loop {
+        let request = Request::new().payload(bytes.clone()).timeout(Some(network.registry_timeout));
+        let reply = network.client.send_request(subject::registry(operation), request).await;
+        match &reply {
+            // Nobody got it, so the same request may be made again.
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => match pauses.next() {
+                Some(pause) => tokio::time::sleep(chance::jittered(*pause)).await,
+                None => break reply,
+            },
+            _ => break reply,
+        }
+    };
+    match reply {
         Ok(reply) if reply.payload.len() <= limit::REGISTRY_BYTES => Ok(reply.payload.into()),
         Ok(_) => {
             tracing::warn!(operation, "the registry's reply is too large");
