@@ -79,6 +79,8 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
             let with = vec!["bob".parse().map_err(|_| unexpected())?, echo.clone()];
             let command = Command::GroupCreate { name: GROUP.into(), with, post_quantum: false };
             let Reply::Group(group) = desk.request(command).await? else { return Err(unexpected()) };
+            // The group is made when its commit is in the log; the invitations follow it.
+            desk.refresh().await?;
             group
         }
         Ok(_) => return Err(unexpected()),
