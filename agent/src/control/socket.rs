@@ -138,7 +138,7 @@ mod tests {
         assert!(is_us(&accepted.unwrap().0));
         claim.release();
         assert!(connect(&profile).await.unwrap().is_none());
-        assert_eq!(std::fs::read_dir(profile.dir()).unwrap().count(), 1, "only the store is left");
+        assert_eq!(std::fs::read_dir(profile.dir()).unwrap().count(), 0, "nothing is left");
     }
 
     #[tokio::test]
