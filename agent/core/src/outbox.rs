@@ -103,7 +103,7 @@ impl Core {
     }
 
     fn seal_mut(&mut self, id: u64) -> Option<&mut Seal> {
-        self.state.outbox.get_mut(&id)?.seal.as_mut()
+        self.state.outbox.volatile_mut(&id)?.seal.as_mut()
     }
 
     /// Ends everything of a group that waits; messages are told to have failed.
@@ -424,7 +424,7 @@ impl Core {
     fn back_off(&mut self, id: u64) {
         let [jitter] = self.provider.bytes();
         let now = self.run.now;
-        let Some(row) = self.state.outbox.get_mut(&id) else { return };
+        let Some(row) = self.state.outbox.volatile_mut(&id) else { return };
         row.attempts = row.attempts.saturating_add(1);
         let base = 10u64.saturating_mul(1 << row.attempts.min(9));
         let wait = Duration::from_millis(base.saturating_add(base.saturating_mul(u64::from(jitter)) / 256));

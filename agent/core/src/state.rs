@@ -45,6 +45,11 @@ impl<K: Ord + Copy, V> Rows<K, V> {
         Some(row)
     }
 
+    /// For changing what lives only as long as the process: the row is not written.
+    pub(crate) fn volatile_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.rows.get_mut(key)
+    }
+
     pub(crate) fn insert(&mut self, key: K, value: V) {
         self.rows.insert(key, value);
         self.dirty.insert(key);
@@ -375,10 +380,12 @@ pub(crate) struct OutboxRow {
     pub kind: OutboxKind,
     #[serde(rename = "s")]
     pub seal: Option<Seal>,
-    #[serde(rename = "n")]
+    /// Attempts of this process. What the broker said of a row is not stored: it can be asked again, and every
+    /// write of the row would write its bytes again.
+    #[serde(skip)]
     pub attempts: u32,
     /// Not before this time.
-    #[serde(rename = "t")]
+    #[serde(skip)]
     pub retry_at: Timestamp,
 }
 
@@ -426,13 +433,13 @@ pub(crate) struct Seal {
     #[serde(rename = "i")]
     pub publish_id: PublishId,
     /// Expected last handshake sequence, when it goes fenced.
-    #[serde(rename = "f")]
+    #[serde(skip)]
     pub fence: Option<u64>,
     /// The broker stored it there; the log must still show it in the right epoch.
-    #[serde(rename = "q")]
+    #[serde(skip)]
     pub stored_at: Option<u64>,
     /// It was refused or its outcome is open: read the log to its end before doing anything else.
-    #[serde(rename = "x")]
+    #[serde(skip)]
     pub doubtful: bool,
 }
 
