@@ -44,8 +44,15 @@ impl ErrorKind {
     /// Whether the same command may succeed later without changing anything.
     pub const fn retryable(self) -> bool {
         match self {
-            Self::Unreachable | Self::Limit | Self::Locked | Self::Storage => true,
-            Self::Refused | Self::Trust | Self::Conflict | Self::NotFound | Self::Misuse | Self::Bug => false,
+            Self::Unreachable | Self::Locked => true,
+            Self::Limit
+            | Self::Storage
+            | Self::Refused
+            | Self::Trust
+            | Self::Conflict
+            | Self::NotFound
+            | Self::Misuse
+            | Self::Bug => false,
         }
     }
 

@@ -35,6 +35,9 @@ pub(crate) struct MessageRow {
     pub reply_to: Option<MessageId>,
     #[serde(rename = "h", default)]
     pub hops: u8,
+    /// Own, and never delivered.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Whom a system line is about.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<AccountId>,

@@ -119,8 +119,9 @@ impl Core {
 
     fn fail_row(&mut self, id: u64) {
         let Some(row) = self.dequeue(id) else { return };
-        if let OutboxKind::Message { id: message, .. } = row.kind {
-            self.notify(Event::State { group: row.group, id: message, state: MessageState::Failed });
+        if let OutboxKind::Message { id: message, content } = &row.kind {
+            self.keep_failed(row.group, id, *message, content);
+            self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
         }
         if let Some(ticket) = self.run.sends.remove(&id) {
             let name = self.conversation_name(&row.group);

@@ -260,7 +260,13 @@ fn somebody_leaves_when_another_member_is_there_r_prop_01() {
     assert_eq!(world.person("carol").members(group), ["alice", "carol"]);
     world.person("alice").connects();
     oracle::judge(&mut world);
-    assert!(lines(&mut world, "alice", group).contains(&"left".to_owned()));
+    for name in ["alice", "bob", "carol"] {
+        let told = lines(&mut world, name, group);
+        assert!(
+            told.contains(&"left".to_owned()) && !told.contains(&"removed".to_owned()),
+            "{name}: {told:?}"
+        );
+    }
 }
 
 #[test]
@@ -358,4 +364,79 @@ fn r_name_01_a_name_that_fits_two_groups_is_refused() {
     let by_name = Command::GroupShow { target: Target::Name("ops".into()) };
     world.person("alice").cannot(by_name, ErrorKind::Misuse);
     assert_eq!(world.person("alice").group(first).name, "ops");
+}
+
+/// What somebody reads of a conversation named by an account.
+fn with(world: &mut World, name: &str, other: &str) -> Vec<String> {
+    let read = Command::Read { target: to(other), last: None, mark: true };
+    let Reply::Messages(messages) = world.person(name).does(read) else { panic!() };
+    messages.into_iter().filter(|m| m.kind == "text").map(|m| m.text).collect()
+}
+
+#[test]
+fn words_that_crossed_are_read_together() {
+    let mut world = world(&["alice", "bob"]);
+    world.person("alice").starts(say("bob", "first"));
+    world.person("bob").starts(say("alice", "also first"));
+    world.settle();
+    for (name, other) in [("alice", "bob"), ("bob", "alice")] {
+        let _ = world.person(name).command(Command::ContactAccept { handle: other.parse().unwrap() });
+    }
+    world.settle();
+    for (name, other) in [("alice", "bob"), ("bob", "alice")] {
+        let mut read = with(&mut world, name, other);
+        read.sort();
+        assert_eq!(read, ["also first", "first"], "{name}");
+        assert!(world.person(name).groups().iter().all(|view| view.unread == 0), "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_to_somebody_who_left_starts_a_new_conversation() {
+    let mut world = world(&["alice", "bob"]);
+    world.person("alice").does(say("bob", "hello"));
+    world.settle();
+    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.settle();
+    let Reply::Group(direct) = world.person("bob").does(Command::GroupShow { target: to("alice") }) else {
+        panic!()
+    };
+    world.person("bob").does(leave(direct.id));
+    world.settle();
+    assert_eq!(world.person("alice").group(direct.id).state, GroupState::Left);
+    world.person("alice").does(say("bob", "are you there"));
+    world.settle();
+    assert_eq!(with(&mut world, "bob", "alice"), ["hello", "are you there"]);
+    assert_eq!(with(&mut world, "alice", "bob"), ["hello", "are you there"]);
+}
+
+#[test]
+fn a_queued_message_of_somebody_who_was_removed_stays_visible_as_failed() {
+    let mut world = world(&["alice", "bob"]);
+    let group = world.group_of("ops", &["alice", "bob"]);
+    world.person("bob").disconnects();
+    world.person("bob").does(send(group, "lost?"));
+    world.person("alice").removes(group, &["bob"]);
+    world.settle();
+    world.person("bob").connects();
+    world.settle();
+    let messages = world.person("bob").messages(group);
+    let lost = messages.iter().find(|message| message.text == "lost?").expect("still there");
+    assert_eq!(lost.state, MessageState::Failed);
+    assert_eq!(world.person("alice").sees(group, "lost?"), 0);
+}
+
+#[test]
+fn a_strangers_invitation_does_not_get_between_a_person_and_their_group() {
+    let mut world = world(&["alice", "mallory"]);
+    let mine = world.person("alice").creates("team", &[]);
+    let other = world.person("mallory").creates("team", &["alice"]);
+    world.settle();
+    let by_name = || Target::Name("team".into());
+    let Reply::Group(shown) = world.person("alice").does(Command::GroupShow { target: by_name() }) else {
+        panic!()
+    };
+    assert_eq!(shown.id, mine);
+    assert_eq!(world.person("alice").does(Command::GroupDecline { target: by_name() }), Reply::Done);
+    assert!(world.person("alice").knows(other).is_none());
 }

@@ -21,5 +21,7 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> Result {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "cipher-chat", &mut script);
-    context.ui.raw(&String::from_utf8_lossy(&script))
+    // For bash, clap_complete takes the hyphen of our name for a level of commands in one of two places.
+    let script = String::from_utf8_lossy(&script).replace("cipher__subcmd__chat", "cipher__chat");
+    context.ui.raw(&script)
 }

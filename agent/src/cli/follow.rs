@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_core::view::{GroupView, MessageView};
-use cipher_core::{Command, Event, Reply};
+use cipher_core::{Command, ErrorKind, Event, Reply};
 
 use crate::cli::desk::{Desk, Interrupt};
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::session::{Need, Session};
@@ -109,12 +109,23 @@ async fn missed(
     for group in names.keys().copied().filter(|group| scope.has(*group)) {
         let command =
             Command::Read { target: cipher_core::Target::Group(group), last: Some(100), mark: false };
-        let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
+        let messages = match desk.request(command).await {
+            Ok(Reply::Messages(messages)) => messages,
+            Ok(_) => return Err(unexpected()),
+            // An invitation that waits has nothing to show, whoever made it.
+            Err(Failure::Failed(error)) if error.kind == ErrorKind::Refused => continue,
+            Err(failure) => return Err(failure),
+        };
         // What is older than the newest we know was there before.
         let known = messages
             .iter()
             .rposition(|message| message.seq.is_some_and(|seq| seen.stored.contains(&(message.id, seq))));
-        let new = known.map_or(0, |at| at + 1);
+        let new = match (known, scope) {
+            (Some(at), _) => at + 1,
+            // Nothing of it was shown yet: its history is for `read`.
+            (None, Scope::All) => continue,
+            (None, Scope::One(_) | Scope::Some(_)) => 0,
+        };
         for message in messages.iter().skip(new) {
             if seen.first(message) {
                 context.ui.message(message, label(scope, names, group))?;

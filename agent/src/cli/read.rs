@@ -18,7 +18,7 @@ use crate::session::Need;
 /// Asks the broker for news first. Without a broker it shows what is stored here, which is no error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --follow --json | jq -r .text"
+    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
 )]
 pub struct Args {
     /// @handle, group name or group id

@@ -13,11 +13,14 @@ use tokio::time::Instant;
 use crate::net::chance;
 use crate::profile::private_folder;
 use crate::up::child::{Child, Output, unwritable};
+use crate::up::ready;
 
 /// How long a server may take to say its ports.
 const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 const LOCALHOST: &str = "127.0.0.1";
+/// What a server is called to people.
+pub(super) const NAME: &str = "nats-server";
 
 /// Running servers.
 #[derive(Debug)]
@@ -78,13 +81,27 @@ fn same_shape(server: &Path, nodes: u8) -> Result<(), CoreError> {
     Ok(())
 }
 
+/// A token that stays the same for a home.
+fn kept_token(path: &Path) -> Result<String, CoreError> {
+    if let Ok(known) = std::fs::read_to_string(path)
+        && !known.is_empty()
+    {
+        return Ok(known);
+    }
+    let token = chance::token();
+    ready::private(path, token.as_bytes())?;
+    Ok(token)
+}
+
 async fn cluster(
     program: &Path,
     server: &Path,
     port: u16,
     registry_password: String,
 ) -> Result<Broker, CoreError> {
-    let (agent, operator, route) = (chance::token(), chance::token(), chance::token());
+    // Kept, so that agents that ran through a restart still get in.
+    let agent = kept_token(&server.join("agent.password"))?;
+    let (operator, route) = (chance::token(), chance::token());
     let free = free_ports(3)?;
     let routes: Vec<(&str, u16)> = free.iter().map(|port| (LOCALHOST, *port)).collect();
     let mut started = Vec::new();
@@ -142,7 +159,7 @@ impl Start<'_> {
         let mut command = Command::new(self.program);
         command.arg("-c").arg(&self.conf).arg("--ports_file_dir").arg(&ports).envs(environment);
         let log = self.server.join(format!("{}.log", self.name));
-        let (mut child, _) = Child::start("nats-server", command, &log, Output::Log)?;
+        let (mut child, _) = Child::start(NAME, command, &log, Output::Log)?;
         let until = Instant::now() + PATIENCE;
         loop {
             tokio::select! {

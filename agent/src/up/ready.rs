@@ -19,7 +19,7 @@ use crate::profile::private_folder;
 use crate::up::broker::Broker;
 use crate::up::child::{Child, Output, unwritable};
 use crate::up::claim::Claim;
-use crate::up::{binary, ping};
+use crate::up::{binary, broker, ping};
 
 /// How long the registry may take to make its streams and answer.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(60);
@@ -138,7 +138,7 @@ async fn run(
         registry_key(&url).await
     };
     let registry_key = tokio::select! {
-        error = first_death(running) => return Err(error),
+        (_, error) = first_death(running) => return Err(error),
         key = tokio::time::timeout(REGISTRY_PATIENCE, answers) => key.ok().flatten(),
     };
     let registry_key = registry_key.ok_or_else(|| {
@@ -156,8 +156,21 @@ async fn run(
         }
         std::future::pending().await
     };
+    // A cluster of three goes on with two.
+    let mut spare = usize::from(settings.nodes / 2);
+    let watch = async {
+        loop {
+            let (index, error) = first_death(running).await;
+            let child = running.remove(index);
+            if child.name != broker::NAME || spare == 0 {
+                return error;
+            }
+            spare -= 1;
+            progress(&format!("{error}; the other servers go on. Start `up` again to have all of them"));
+        }
+    };
     tokio::select! {
-        error = first_death(running) => Err(error),
+        error = watch => Err(error),
         never = listen => never,
     }
 }
@@ -166,10 +179,13 @@ fn pids(running: &[Child]) -> Vec<u32> {
     running.iter().map(Child::pid).collect()
 }
 
-async fn first_death(running: &mut [Child]) -> CoreError {
-    let mut deaths: FuturesUnordered<_> = running.iter_mut().map(Child::died).collect();
+/// Which child ended by itself, and why.
+async fn first_death(running: &mut [Child]) -> (usize, CoreError) {
+    let deaths =
+        running.iter_mut().enumerate().map(|(index, child)| async move { (index, child.died().await) });
+    let mut deaths: FuturesUnordered<_> = deaths.collect();
     match deaths.next().await {
-        Some(error) => error,
+        Some(death) => death,
         None => std::future::pending().await,
     }
 }
@@ -193,7 +209,7 @@ fn publish(path: &Path, ready: &Ready) -> Result<(), CoreError> {
 }
 
 /// Whole or not at all, and for nobody else: it holds a password.
-fn private(path: &Path, bytes: &[u8]) -> Result<(), CoreError> {
+pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), CoreError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let draft = path.with_extension("draft");

@@ -345,6 +345,9 @@ impl Core {
         sequence: u64,
     ) -> Result<()> {
         let (roster, data) = (live.roster.clone(), live.data.clone());
+        let own = Committer::Member(live.mls.own_leaf_index().u32());
+        let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own).leavers(&roster));
+        self.run.leavers.insert(group, leavers.unwrap_or_default());
         live.mls.merge_pending_commit(&self.provider).map_err(|error| {
             ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
         })?;

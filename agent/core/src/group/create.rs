@@ -62,6 +62,11 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(ErrorKind::Misuse.because("a group needs a name"));
     }
+    if name.starts_with('@') || name.chars().any(char::is_control) {
+        return Err(ErrorKind::Misuse
+            .because("a group name does not begin with '@' and has no control characters")
+            .hint("'@' names accounts"));
+    }
     crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)
 }
 

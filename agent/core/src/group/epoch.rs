@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::roster::Roster;
 use crate::history::MessageRow;
+use crate::view::GroupState;
 
 impl Core {
     /// A commit was merged, own or other: rows, system lines, news.
@@ -44,6 +45,11 @@ impl Core {
         }
         self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
         self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
+        let others = live.roster.values().any(|leaf| leaf.account != self.own_id());
+        if live.data.direct && !others {
+            // The other side has left for good: what is said to that account from now on starts anew.
+            self.run.ended.insert(group, GroupState::Left);
+        }
         self.run.touched.insert(group);
         self.run.changed.insert(group);
         Ok(())
@@ -98,6 +104,7 @@ impl Core {
                 text,
                 reply_to: None,
                 hops: 0,
+                failed: false,
                 subject,
             };
             let view = Box::new(self.message_view(group, (sequence, place), &row));

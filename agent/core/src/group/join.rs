@@ -215,7 +215,13 @@ impl Core {
     }
 
     fn invitation(&self, target: &Target) -> Result<GroupId> {
-        let group = self.resolve(target)?;
+        let group = match target {
+            Target::Name(name) => match self.invited_by_name(name).as_slice() {
+                [group] => *group,
+                _ => self.resolve(target)?,
+            },
+            Target::Account(_) | Target::Group(_) => self.resolve(target)?,
+        };
         if self.state.invites.get(&group).is_some_and(|invite| invite.known.is_some()) {
             return Ok(group);
         }

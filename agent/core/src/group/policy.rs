@@ -35,6 +35,14 @@ pub(crate) struct CommitFacts {
     pub forbidden: Option<&'static str>,
 }
 
+impl CommitFacts {
+    /// Accounts whose removal is their own wish.
+    pub(crate) fn leavers(&self, roster: &Roster) -> BTreeSet<AccountId> {
+        let asked = self.removes.iter().filter(|(index, proposer)| *proposer == Proposer::Member(*index));
+        asked.filter_map(|(index, _)| roster.get(index).map(|leaf| leaf.account)).collect()
+    }
+}
+
 /// Who made a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Committer {

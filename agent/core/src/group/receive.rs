@@ -248,12 +248,7 @@ impl Core {
         }
         self.check_link(group, aad);
         let (roster, data) = (live.roster.clone(), live.data.clone());
-        let leavers = facts
-            .removes
-            .iter()
-            .filter(|(index, proposer)| *proposer == policy::Proposer::Member(*index))
-            .filter_map(|(index, _)| roster.get(index).map(|leaf| leaf.account))
-            .collect();
+        let leavers = facts.leavers(&roster);
         let removed = staged.self_removed();
         live.mls
             .merge_staged_commit(&self.provider, staged)
@@ -303,6 +298,7 @@ impl Core {
             text: String::new(),
             reply_to: None,
             hops: 0,
+            failed: false,
             subject: Some(own),
         };
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
@@ -348,6 +344,7 @@ impl Core {
             text: content.text,
             reply_to: content.reply_to,
             hops: content.hops,
+            failed: false,
             subject: None,
         };
         self.run.received = self.run.received.saturating_add(1);

@@ -131,6 +131,7 @@ impl Core {
             text: content.text,
             reply_to: content.reply_to,
             hops: content.hops,
+            failed: false,
             subject: None,
         };
         if self.history.seen(&group, &message)?.is_none() {
@@ -152,6 +153,38 @@ impl Core {
         Ok(())
     }
 
+    /// What could not be said stays where its author looks for it, and says so.
+    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8]) {
+        let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
+            return;
+        };
+        if content.kind == content::CONTACT_ACCEPTED {
+            return;
+        }
+        let failed = MessageRow {
+            id,
+            account: identity.account,
+            device: identity.device,
+            sender_kind: identity.kind,
+            sent_at: content.sent_at,
+            kind: content.kind,
+            text: content.text,
+            reply_to: content.reply_to,
+            hops: content.hops,
+            failed: true,
+            subject: None,
+        };
+        // Behind everything of its sequence, several in the order they were written.
+        let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
+        let [.., high, low] = row.to_be_bytes();
+        let place = u16::from_be_bytes([high, low]) | 0x8000;
+        self.history.insert(group, (sequence, place), failed);
+        let name = self.conversation_name(&group);
+        self.notify(Event::Warning(format!(
+            "a message to '{name}' was not delivered: you are not in it any more"
+        )));
+    }
+
     /// The reply to a `send` whose message waits.
     pub(crate) fn queued_reply(&self, row: u64) -> Result<Reply> {
         self.outbox_view(row)
@@ -161,7 +194,7 @@ impl Core {
 }
 
 fn check_text_size(text: &str) -> Result<()> {
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(ErrorKind::Misuse.because("there is nothing to send: the text is empty"));
     }
     if text.len() > limit::TEXT_BYTES {

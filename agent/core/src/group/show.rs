@@ -42,11 +42,11 @@ impl Core {
         let groups = self.state.groups.iter().filter(|(_, row)| !row.direct && row.name == *name);
         let (current, past): (Vec<_>, Vec<_>) =
             groups.partition(|(_, row)| !matches!(row.state, GroupState::Left | GroupState::Removed));
-        let invited = self.state.invites.iter().filter(|(_, invite)| {
-            invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
-        });
-        let mut found: Vec<GroupId> =
-            current.into_iter().map(|(group, _)| *group).chain(invited.map(|(group, _)| *group)).collect();
+        let mut found: Vec<GroupId> = current.into_iter().map(|(group, _)| *group).collect();
+        // An invitation never gets between a person and a group of theirs: anybody can make one of any name.
+        if found.is_empty() {
+            found = self.invited_by_name(name);
+        }
         if found.is_empty() {
             found = past.into_iter().map(|(group, _)| *group).collect();
         }
@@ -57,6 +57,14 @@ impl Core {
                 .because(format!("{} groups are named '{name}'", several.len()))
                 .hint("name it by its id, as shown by: cipher-chat group list")),
         }
+    }
+
+    /// Waiting invitations to groups of this name.
+    pub(crate) fn invited_by_name(&self, name: &str) -> Vec<GroupId> {
+        let fits = |invite: &crate::state::InviteRow| {
+            invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
+        };
+        self.state.invites.iter().filter(|(_, invite)| fits(invite)).map(|(group, _)| *group).collect()
     }
 
     fn past_direct_with(&self, account: &cipher_broker::id::AccountId) -> Option<GroupId> {
@@ -187,7 +195,7 @@ impl Core {
         MessageView {
             id: row.id,
             group,
-            seq: Some(place.0),
+            seq: (!row.failed).then_some(place.0),
             from: SenderView {
                 handle: self.handle_of(&row.account),
                 account_id: row.account,
@@ -197,7 +205,11 @@ impl Core {
             sent_at: row.sent_at,
             kind: row.kind.clone(),
             text: self.sentence(row),
-            state: if own { MessageState::Sent } else { MessageState::Received },
+            state: match (row.failed, own) {
+                (true, _) => MessageState::Failed,
+                (false, true) => MessageState::Sent,
+                (false, false) => MessageState::Received,
+            },
             reply_to: row.reply_to,
             hops: row.hops,
         }
@@ -252,24 +264,39 @@ impl Core {
                 .hint(format!("accept it with: cipher-chat group accept {group}")));
         }
         let limit = last.unwrap_or(usize::MAX);
-        let rows = self.history.last(&group, limit)?;
-        let mut views: Vec<MessageView> = rows
-            .iter()
-            .filter(|(_, row)| row.kind != cipher_broker::wire::content::CONTACT_ACCEPTED)
-            .map(|(place, row)| self.message_view(group, *place, row))
-            .collect();
-        let waiting = self.run.by_group.get(&group).cloned().unwrap_or_default();
-        let waiting = waiting.into_iter().filter_map(|id| self.outbox_view(id));
-        views.extend(waiting.filter(|view| view.kind != cipher_broker::wire::content::CONTACT_ACCEPTED));
+        let conversations = match target {
+            Target::Account(handle) => self.all_with(handle, group),
+            Target::Group(_) | Target::Name(_) => vec![group],
+        };
+        let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
+        for group in &conversations {
+            let rows = self.history.last(group, limit)?;
+            views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
+            let queued = self.run.by_group.get(group).into_iter().flatten();
+            waiting.extend(queued.filter_map(|id| self.outbox_view(*id)));
+            if mark
+                && self.state.groups.get(group).is_some_and(|row| row.unread > 0)
+                && let Some(row) = self.state.groups.get_mut(group)
+            {
+                row.unread = 0;
+            }
+        }
+        if conversations.len() > 1 {
+            views.sort_by_key(|view| view.sent_at);
+        }
+        views.extend(waiting);
+        views.retain(|view| view.kind != cipher_broker::wire::content::CONTACT_ACCEPTED);
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
-        if mark
-            && self.state.groups.get(&group).is_some_and(|row| row.unread > 0)
-            && let Some(row) = self.state.groups.get_mut(&group)
-        {
-            row.unread = 0;
-        }
         Ok(Reply::Messages(views))
+    }
+
+    /// Every direct conversation with an account that we are or were in: two people who write to each other for
+    /// the first time at once make two, and one that somebody left is followed by another.
+    fn all_with(&self, handle: &cipher_broker::handle::Handle, found: GroupId) -> Vec<GroupId> {
+        let Some(account) = self.account_of(handle) else { return vec![found] };
+        let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
+        with.map(|(group, _)| *group).collect()
     }
 
     pub(crate) fn status(&self) -> Reply {
