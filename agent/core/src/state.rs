@@ -117,7 +117,7 @@ fn damaged(definition: &TableDefinition<'_, &'static [u8], &'static [u8]>) -> cr
             "the store of this profile is damaged: a row of '{}' cannot be read",
             definition.name()
         ))
-        .hint("restore a copy of the profile, or move it away and link this device again")
+        .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
 }
 
 /// How a key is written.
@@ -526,7 +526,7 @@ impl State {
         let broken = |_| {
             ErrorKind::Storage
                 .because("the store of this profile is damaged: its identity cannot be read")
-                .hint("restore a copy of the profile")
+                .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
         };
         Ok(Self {
             identity: identity.map_err(broken)?,

@@ -138,7 +138,7 @@ impl Core {
                 let mls = mls.ok_or_else(|| {
                     ErrorKind::Storage
                         .because("the state of a group is missing from the store")
-                        .hint("restore a copy")
+                        .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
                 })?;
                 Live::of(mls)?
             }

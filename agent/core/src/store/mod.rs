@@ -143,7 +143,7 @@ fn opening(error: DatabaseError) -> CoreError {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
         other => ErrorKind::Storage
             .because(format!("the store of this profile cannot be opened: {other}"))
-            .hint("if the file is damaged, move it away and restore a copy"),
+            .hint("if the file is damaged, move it away; an old copy would repeat keys and lose messages, so register anew"),
     }
 }
 
