@@ -16,7 +16,7 @@ use crate::group::loaded::Live;
 use crate::history::MessageRow;
 use crate::input::Ticket;
 use crate::reply::Reply;
-use crate::state::{OutboxKind, OutboxRow, Seal};
+use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
 use crate::view::{MessageState, Trust};
 
 impl Core {
@@ -121,19 +121,7 @@ impl Core {
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
         let identity = self.identity()?;
-        let stored = MessageRow {
-            id: message,
-            account: identity.account,
-            device: identity.device,
-            sender_kind: identity.kind,
-            sent_at: content.sent_at,
-            kind: content.kind,
-            text: content.text,
-            reply_to: content.reply_to,
-            hops: content.hops,
-            failed: false,
-            subject: None,
-        };
+        let stored = own_row(identity, message, content, false);
         if self.history.seen(&group, &message)?.is_none() {
             self.history.mark_seen(group, message, sequence);
             let view = self.message_view(group, (sequence, 0), &stored);
@@ -161,19 +149,7 @@ impl Core {
         if content.kind == content::CONTACT_ACCEPTED {
             return;
         }
-        let failed = MessageRow {
-            id,
-            account: identity.account,
-            device: identity.device,
-            sender_kind: identity.kind,
-            sent_at: content.sent_at,
-            kind: content.kind,
-            text: content.text,
-            reply_to: content.reply_to,
-            hops: content.hops,
-            failed: true,
-            subject: None,
-        };
+        let failed = own_row(identity, id, content, true);
         // Behind everything of its sequence, several in the order they were written.
         let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
         let [.., high, low] = row.to_be_bytes();
@@ -190,6 +166,23 @@ impl Core {
         self.outbox_view(row)
             .map(|view| Reply::Message(Box::new(view)))
             .ok_or_else(|| ErrorKind::Bug.because("a queued message is gone"))
+    }
+}
+
+/// An own message as history keeps it.
+fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool) -> MessageRow {
+    MessageRow {
+        id,
+        account: identity.account,
+        device: identity.device,
+        sender_kind: identity.kind,
+        sent_at: content.sent_at,
+        kind: content.kind,
+        text: content.text,
+        reply_to: content.reply_to,
+        hops: content.hops,
+        failed,
+        subject: None,
     }
 }
 
