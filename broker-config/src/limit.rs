@@ -37,6 +37,32 @@ pub const OUTBOX_ROWS: usize = 100_000;
 /// Certified devices of one account.
 pub const DEVICES_PER_ACCOUNT: usize = 10;
 
+/// Statements of one account, over its whole life: devices come and go.
+pub const STATEMENTS_PER_ACCOUNT: usize = 1_000;
+/// Sizes in one request for consistency proofs.
+pub const PROOFS_PER_REQUEST: usize = 8;
+/// A head older than this is worth a warning while the registry answers: it may hide something.
+pub const HEAD_STALE: Duration = days(1);
+/// A registry signs a fresh head at least this often, also when nothing was added.
+pub const HEAD_REFRESH: Duration = Duration::from_secs(900);
+/// A member tells a group its head of the account log at most this often.
+pub const GOSSIP_EVERY: Duration = Duration::from_secs(3600);
+/// Entries of the account log that an agent reads one by one after a pause; when more are missing, it asks for the
+/// accounts it knows instead.
+pub const LOG_CATCH_UP: u64 = 5_000;
+/// How long a code for linking a device can be used.
+pub const LINK_LIFETIME: Duration = Duration::from_secs(900);
+/// Links by which one group can be joined, at the same time.
+pub const JOIN_LINKS: usize = 32;
+/// Accounts banned from one group.
+pub const BANNED: usize = 1_000;
+/// Requests to join that wait for an answer, per group.
+pub const JOIN_REQUESTS: usize = 256;
+/// Evidence kept per profile.
+pub const EVIDENCE: usize = 64;
+/// Largest whisper (presence) on a group's ephemeral subject.
+pub const WHISPER_BYTES: usize = 2 * 1024;
+
 /// One-time key packages a device keeps at the registry.
 pub const KEY_PACKAGE_STOCK: usize = 50;
 /// Stock at which a device refills.

@@ -2,7 +2,9 @@
 //!
 //! The server files under `server/` are rendered from here; `tests/agreement.rs` compares both.
 
-use crate::subject::{INBOX_PREFIX, LIVE, REGISTRY, SHARDS, STORED, stream_of};
+use crate::subject::{
+    EPHEMERAL, HINT, INBOX_PREFIX, LIVE, LOG_STREAM, LOG_SUBJECT, REGISTRY, SHARDS, STORED, stream_of,
+};
 
 /// Subjects a login may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +26,21 @@ pub fn agent() -> Permissions {
         format!("{STORED}.*.g.*.a"),
         format!("{STORED}.*.i.*"),
         format!("{STORED}.*.t.*.*.*"),
+        format!("{EPHEMERAL}.*.g.*"),
         format!("{REGISTRY}.>"),
     ];
-    for shard in 0..SHARDS {
-        let stream = stream_of(shard);
+    for stream in (0..SHARDS).map(stream_of).chain([LOG_STREAM.to_owned()]) {
         publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
         publish.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
     }
-    let subscribe = vec![format!("{LIVE}.*.g.*.*"), format!("{LIVE}.*.i.*"), format!("{INBOX_PREFIX}.>")];
+    let subscribe = vec![
+        format!("{LIVE}.*.g.*.*"),
+        format!("{LIVE}.*.i.*"),
+        format!("{LIVE}.{LOG_SUBJECT}"),
+        format!("{EPHEMERAL}.*.g.*"),
+        format!("{HINT}.*"),
+        format!("{INBOX_PREFIX}.>"),
+    ];
     Permissions { publish, subscribe }
 }
 
@@ -44,8 +53,13 @@ pub fn registry() -> Permissions {
             "$SRV.>".into(),
             "_INBOX.>".into(),
             format!("{REGISTRY}.>"),
+            LOG_SUBJECT.into(),
+            format!("{HINT}.*"),
+            // Copies of one registry among themselves.
+            "registry.>".into(),
         ],
         subscribe: vec![
+            "registry.>".into(),
             format!("{REGISTRY}.>"),
             "$SRV.>".into(),
             format!("{INBOX_PREFIX}.>"),
@@ -92,7 +106,7 @@ mod tests {
             assert!(allowed(&agent.publish, &format!("$JS.API.DIRECT.GET.{}", route.stream())));
         }
         assert!(allowed(&agent.publish, &registry_subject("resolve")));
-        for source in [Source::Group(group), Source::Inbox(device)] {
+        for source in [Source::Group(group), Source::Inbox(device), Source::Log] {
             assert!(allowed(&agent.subscribe, &source.doorbell()));
         }
     }
@@ -110,6 +124,10 @@ mod tests {
             "$JS.API.CONSUMER.DURABLE.CREATE.CHAT-0.x",
             "$SYS.REQ.SERVER.PING",
             "live.0.g.x.a",
+            "log.statements",
+            "live.log.statements",
+            "hint.x",
+            "registry.write",
         ] {
             assert!(!allowed(&agent.publish, subject), "{subject}");
         }

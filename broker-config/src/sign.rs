@@ -22,6 +22,12 @@ pub enum Purpose {
     RegistryRequest,
     /// The registry key signs a reply.
     RegistryReply,
+    /// The registry key signs a head of the account log.
+    TreeHead,
+    /// A device key signs a request to join a group by a link.
+    JoinRequest,
+    /// A device key signs what it whispers to a group.
+    Whisper,
 }
 
 impl Purpose {
@@ -33,6 +39,9 @@ impl Purpose {
             Self::Profile => "cipher-chat/profile/v1",
             Self::RegistryRequest => "cipher-chat/registry-request/v1",
             Self::RegistryReply => "cipher-chat/registry-reply/v1",
+            Self::TreeHead => "cipher-chat/tree-head/v1",
+            Self::JoinRequest => "cipher-chat/join-request/v1",
+            Self::Whisper => "cipher-chat/whisper/v1",
         }
     }
 }

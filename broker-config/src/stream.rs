@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limit;
-use crate::subject::{LIVE, SHARDS, STORED, stream_of};
+use crate::subject::{LIVE, LOG_STREAM, LOG_SUBJECT, SHARDS, STORED, stream_of};
 
 /// One JetStream stream as it must be. What is not named here must be off: rollup headers, message schedules and
 /// per-message TTL on a stream that users write would let one of them erase or inject for others.
@@ -15,7 +15,7 @@ pub struct StreamSpec {
     pub subjects: Vec<String>,
     /// Copies: 1 on a single node, 3 in a cluster.
     pub replicas: usize,
-    /// How long messages stay.
+    /// How long messages stay; zero is for ever.
     pub max_age: Duration,
     /// Largest message, bytes.
     pub max_message_bytes: i32,
@@ -33,8 +33,31 @@ pub struct StreamSpec {
     pub republish_destination: String,
 }
 
-/// Every stream of a deployment with that many copies of each.
+/// Every stream of a deployment with that many copies of each: the shards, then the account log.
 pub fn all(replicas: usize) -> Vec<StreamSpec> {
+    let mut streams = shards(replicas);
+    streams.push(account_log(replicas));
+    streams
+}
+
+/// The account log: written by the registry only, kept for ever, so that anybody can replay it.
+fn account_log(replicas: usize) -> StreamSpec {
+    StreamSpec {
+        name: LOG_STREAM.into(),
+        subjects: vec![LOG_SUBJECT.into()],
+        replicas,
+        max_age: Duration::ZERO,
+        max_message_bytes: MAX_MESSAGE_BYTES,
+        duplicate_window: limit::DUPLICATE_WINDOW,
+        allow_direct: true,
+        deny_delete: true,
+        deny_purge: true,
+        republish_source: LOG_SUBJECT.into(),
+        republish_destination: format!("{LIVE}.{LOG_SUBJECT}"),
+    }
+}
+
+fn shards(replicas: usize) -> Vec<StreamSpec> {
     (0..SHARDS)
         .map(|shard| StreamSpec {
             name: stream_of(shard),
@@ -62,8 +85,9 @@ mod tests {
     #[test]
     fn one_stream_per_shard_and_every_limit_fits() {
         let streams = all(3);
-        assert_eq!(streams.len(), usize::from(SHARDS));
-        for (shard, stream) in streams.iter().enumerate() {
+        assert_eq!(streams.len(), usize::from(SHARDS) + 1);
+        assert_eq!(streams.last().map(|log| log.max_age), Some(Duration::ZERO));
+        for (shard, stream) in streams.iter().take(usize::from(SHARDS)).enumerate() {
             assert_eq!(stream.subjects, [format!("chat.{shard}.>")]);
             let largest = usize::try_from(stream.max_message_bytes).unwrap();
             assert!(largest > limit::TREE_CHUNK_BYTES.max(limit::MESSAGE_BYTES));

@@ -6,6 +6,9 @@
 //! chat.<shard>.t.<group>.<epoch>.<piece>   sealed ratchet tree of an epoch with joiners     stored
 //! chat.<shard>.i.<device>         inbox of a device: Welcomes                               stored
 //! live.<shard>.…                  doorbell: headers of each stored message, from the broker not stored
+//! log.statements                  every statement of every account, by the registry only    stored, for ever
+//! eph.<shard>.g.<group>           what is worth nothing tomorrow: presence                  not stored
+//! hint.<device>                   the registry's hint to a device: look at your stock       not stored
 //! reg.v1.<operation>              requests to the registry                                  request/reply
 //! ```
 //! `<shard>` is a decimal number below [`SHARDS`], fixed for life: changing the count would move groups.
@@ -21,6 +24,14 @@ pub const SHARDS: u8 = 16;
 pub const STORED: &str = "chat";
 /// First token of doorbells.
 pub const LIVE: &str = "live";
+/// First token of what is not stored and comes from members.
+pub const EPHEMERAL: &str = "eph";
+/// First token of hints of the registry.
+pub const HINT: &str = "hint";
+/// Stream of the account log. Entry `n` (from 0) has stream sequence `n + 1`.
+pub const LOG_STREAM: &str = "ACCOUNT-LOG";
+/// Subject of the account log: one encoded [`crate::wire::statement::LogEntry`] each.
+pub const LOG_SUBJECT: &str = "log.statements";
 /// Prefix of requests to the registry.
 pub const REGISTRY: &str = "reg.v1";
 /// Prefix of reply subjects: ours instead of the default, so that permissions can name it.
@@ -34,6 +45,8 @@ pub enum Source {
     Group(GroupId),
     /// What was sent to one device.
     Inbox(DeviceId),
+    /// Every statement of every account.
+    Log,
 }
 
 /// What a stored subject carries.
@@ -55,6 +68,8 @@ pub enum Route {
         /// Which piece, from 0.
         piece: u32,
     },
+    /// The account log.
+    Log,
 }
 
 /// The stream that holds a shard, `CHAT-<shard>`.
@@ -69,17 +84,21 @@ fn shard_of(id: &[u8; 16]) -> u8 {
 }
 
 impl Source {
-    /// The shard whose stream holds this log.
+    /// The shard whose stream holds this log; [`SHARDS`] for the account log, which has a stream of its own.
     pub fn shard(&self) -> u8 {
         match self {
             Self::Group(group) => shard_of(group.as_bytes()),
             Self::Inbox(device) => shard_of(device.as_bytes()),
+            Self::Log => SHARDS,
         }
     }
 
     /// The stream that holds this log.
     pub fn stream(&self) -> String {
-        stream_of(self.shard())
+        match self {
+            Self::Group(_) | Self::Inbox(_) => stream_of(self.shard()),
+            Self::Log => LOG_STREAM.into(),
+        }
     }
 
     /// The filter that selects this log inside its stream.
@@ -87,6 +106,7 @@ impl Source {
         match self {
             Self::Group(group) => format!("{STORED}.{}.g.{group}.*", self.shard()),
             Self::Inbox(device) => format!("{STORED}.{}.i.{device}", self.shard()),
+            Self::Log => LOG_SUBJECT.into(),
         }
     }
 
@@ -95,6 +115,7 @@ impl Source {
         match self {
             Self::Group(group) => format!("{LIVE}.{}.g.{group}.*", self.shard()),
             Self::Inbox(device) => format!("{LIVE}.{}.i.{device}", self.shard()),
+            Self::Log => format!("{LIVE}.{LOG_SUBJECT}"),
         }
     }
 }
@@ -106,6 +127,7 @@ impl Route {
             Self::Application(group) | Self::Handshake(group) => Some(Source::Group(*group)),
             Self::Inbox(device) => Some(Source::Inbox(*device)),
             Self::Tree { .. } => None,
+            Self::Log => Some(Source::Log),
         }
     }
 
@@ -116,16 +138,24 @@ impl Route {
                 shard_of(group.as_bytes())
             }
             Self::Inbox(device) => shard_of(device.as_bytes()),
+            Self::Log => SHARDS,
         }
     }
 
     /// The stream that holds this subject.
     pub fn stream(&self) -> String {
-        stream_of(self.shard())
+        match self {
+            Self::Log => LOG_STREAM.into(),
+            _ => stream_of(self.shard()),
+        }
     }
 
     /// Reads a stored (`chat.`) or doorbell (`live.`) subject. `None` for anything that is not exactly ours.
     pub fn parse(subject: &str) -> Option<Self> {
+        if subject == LOG_SUBJECT || subject.strip_prefix(LIVE).is_some_and(|rest| rest == ".log.statements")
+        {
+            return Some(Self::Log);
+        }
         let mut tokens = subject.split('.');
         let root = tokens.next()?;
         if root != STORED && root != LIVE {
@@ -162,8 +192,25 @@ impl fmt::Display for Route {
             Self::Handshake(group) => write!(f, "{STORED}.{shard}.g.{group}.h"),
             Self::Inbox(device) => write!(f, "{STORED}.{shard}.i.{device}"),
             Self::Tree { group, epoch, piece } => write!(f, "{STORED}.{shard}.t.{group}.{epoch}.{piece}"),
+            Self::Log => f.write_str(LOG_SUBJECT),
         }
     }
+}
+
+/// The ephemeral subject of a group, `eph.<shard>.g.<group>`.
+pub fn ephemeral(group: &GroupId) -> String {
+    format!("{EPHEMERAL}.{}.g.{group}", shard_of(group.as_bytes()))
+}
+
+/// The group of an ephemeral subject.
+pub fn ephemeral_group(subject: &str) -> Option<GroupId> {
+    let group = subject.rsplit('.').next()?.parse().ok()?;
+    (subject == ephemeral(&group)).then_some(group)
+}
+
+/// The subject of the registry's hints to a device, `hint.<device>`.
+pub fn hint(device: &DeviceId) -> String {
+    format!("{HINT}.{device}")
 }
 
 /// The subject of a registry operation, `reg.v1.<operation>`.
@@ -185,10 +232,12 @@ mod tests {
             Route::Handshake(group),
             Route::Inbox(device),
             Route::Tree { group, epoch: 7, piece: 3 },
+            Route::Log,
         ] {
             let subject = route.to_string();
             assert_eq!(Route::parse(&subject), Some(route), "{subject}");
-            assert_eq!(Route::parse(&subject.replacen("chat", "live", 1)), Some(route));
+            let bell = subject.replacen("chat", "live", 1).replacen("log.", "live.log.", 1);
+            assert_eq!(Route::parse(&bell), Some(route));
             assert_eq!(Route::parse(&format!("{subject}.x")), None);
         }
     }

@@ -11,20 +11,26 @@ use std::path::{Path, PathBuf};
 
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{CONTACT_ACCEPTED, Content, TEXT};
-use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::transparency::{Inclusion, TreeHead};
+use cipher_broker::wire::content::{CONTACT_ACCEPTED, Content, SYNC, TEXT};
+use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
+use cipher_broker::wire::group::{GroupData, JoinLink, Role};
+use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
+use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    AccountRecord, Answer, Claim, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence, Profile,
-    ReplyBody, RequestBody, SignedProfile, Statement, seal_reply, seal_request,
+    AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
+    Outcome, Presence, Profile, ReplyBody, RequestBody, SignedProfile, Ticket, seal_reply, seal_request,
 };
+use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
+use cipher_broker::wire::sync::{Sync, SyncAccount, SyncMessage};
+use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
 use ed25519_dalek::SigningKey;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteArray, ByteBuf};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
@@ -135,6 +141,7 @@ fn record() -> AccountRecord {
         statements: vec![signed_statement()],
         certificates: vec![certificate()],
         profile: signed_profile(),
+        inclusion: None,
     }
 }
 
@@ -145,16 +152,25 @@ fn operations() -> Vec<Operation> {
             statement: signed_statement(),
             certificate: certificate(),
             profile: signed_profile(),
+            ticket: None,
         })),
         Operation::PublishKeyPackages {
             one_time: vec![ByteBuf::from(vec![1, 2, 3]), ByteBuf::from(vec![4])],
             last_resort: Some(ByteBuf::from(vec![5, 6])),
         },
         Operation::CountKeyPackages,
-        Operation::ClaimKeyPackages { account: account(), suite: 0x004D },
+        Operation::ClaimKeyPackages { account: account(), suite: 0x004D, device: None },
         Operation::Resolve { handle: "ana.mueller".parse().unwrap() },
         Operation::FetchAccount { account: account() },
         Operation::SetProfile(signed_profile()),
+        Operation::AppendStatement(Box::new(AppendStatement {
+            statement: signed_statement(),
+            certificate: Some(certificate()),
+            profile: None,
+        })),
+        Operation::OpenRecovery { certificate: certificate() },
+        Operation::ProveConsistency { sizes: vec![0, 70_000] },
+        Operation::Admission,
     ]
 }
 
@@ -163,7 +179,7 @@ fn request(operation: Operation) -> RequestBody {
 }
 
 fn reply(outcome: Outcome) -> ReplyBody {
-    ReplyBody { request: [8; 32], at: at(), registry_key: public(5), outcome }
+    ReplyBody { request: [8; 32], at: at(), registry_key: public(5), outcome, head: None }
 }
 
 #[test]
@@ -184,6 +200,8 @@ fn golden_content() {
         hops: 0,
         kind: TEXT.into(),
         text: "hello, wörld \u{1f44b}".into(),
+        data: None,
+        head: None,
     };
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
     check("content-text", &text);
@@ -208,6 +226,9 @@ fn golden_group_data() {
         may_add: Role::Admin,
         may_rename: Role::Member,
         may_resync: true,
+        personal: false,
+        links: BTreeMap::new(),
+        banned: BTreeSet::new(),
     };
     check("group-data", &group);
     let direct = GroupData { name: String::new(), direct: true, roles: BTreeMap::new(), ..group };
@@ -259,6 +280,11 @@ fn golden_replies_one_per_answer() {
         ("reply-account", Answer::Account(record())),
         ("reply-stock", Answer::Stock { one_time: 49, last_resort: true }),
         ("reply-packages", Answer::KeyPackages(packages)),
+        (
+            "reply-consistency",
+            Answer::Consistency { head: head().sign(&key(5)), proofs: vec![ByteBuf::from(vec![1; 32])] },
+        ),
+        ("reply-admission", Answer::Admission(AdmissionPolicy::Code)),
     ] {
         check(name, &reply(Outcome::Answer(Box::new(answer))));
     }
@@ -281,6 +307,10 @@ fn golden_refusals_one_per_code() {
         Code::Quota,
         Code::TooLarge,
         Code::Internal,
+        Code::Revoked,
+        Code::Blocked,
+        Code::Admission,
+        Code::StaleStatement,
     ];
     for code in codes {
         let name = format!("refusal-{code:?}").to_lowercase();
@@ -312,8 +342,19 @@ fn golden_no_file_is_left_over() {
     for code in ["malformed", "denied", "clockskew", "replayed", "handletaken", "accountexists", "notfound"] {
         known.insert(format!("refusal-{code}.bin"));
     }
-    for code in ["nokeypackage", "badkeypackage", "quota", "toolarge", "internal"] {
+    for code in ["nokeypackage", "badkeypackage", "quota", "toolarge", "internal", "revoked", "blocked"] {
         known.insert(format!("refusal-{code}.bin"));
+    }
+    for code in ["admission", "stalestatement"] {
+        known.insert(format!("refusal-{code}.bin"));
+    }
+    for name in
+        ["statement-add-device", "statement-revoke-device", "statement-recover", "ticket-code", "ticket-work"]
+    {
+        known.insert(format!("{name}.bin"));
+    }
+    for name in ["open", "code", "closed", "work-20-"] {
+        known.insert(format!("admission-{name}.bin"));
     }
     for presence in ["available", "busy", "offline"] {
         known.insert(format!("profile-{presence}.bin"));
@@ -325,5 +366,152 @@ fn golden_no_file_is_left_over() {
             known.contains(&name) || this.contains(&format!("\"{stem}\"")),
             "{name} is compared by no test"
         );
+    }
+}
+
+fn head() -> TreeHead {
+    TreeHead { registry_key: public(5), size: 70_001, root: [11; 32], at: at() }
+}
+
+#[test]
+fn golden_account_log() {
+    let device = DeviceId::from_bytes([12; 16]);
+    for (name, claim) in [
+        ("add-device", Claim::AddDevice { device, certificate: [7; 32] }),
+        ("revoke-device", Claim::RevokeDevice { device }),
+        ("recover", Claim::Recover { device, certificate: [7; 32] }),
+    ] {
+        check(
+            &format!("statement-{name}"),
+            &Statement { sequence: 1, previous: [6; 32], claim, ..statement() },
+        );
+    }
+    check("log-entry", &LogEntry { statement: signed_statement(), certificate: Some(certificate()) });
+    check("tree-head", &head());
+    check("signed-head", &head().sign(&key(5)));
+    let inclusion = Inclusion { head: head().sign(&key(5)), index: 70_000, proof: vec![13; 64] };
+    check("account-record-with-inclusion", &AccountRecord { inclusion: Some(inclusion), ..record() });
+    let outcome = Outcome::Answer(Box::new(Answer::Done));
+    check("reply-with-head", &ReplyBody { head: Some(head().sign(&key(5))), ..reply(outcome) });
+}
+
+#[test]
+fn golden_device_linking() {
+    let reveal = LinkReveal {
+        key: [14; 32],
+        nonce: [15; 16],
+        device: device(),
+        device_key: public(3),
+        name: "laptop".into(),
+    };
+    check("link-offer", &LinkStep::Offer { commitment: [16; 32] });
+    check("link-accept", &LinkStep::Accept { key: [17; 32], nonce: [18; 16] });
+    check("link-reveal", &LinkStep::Reveal(reveal));
+    check("link-admit", &LinkStep::Admit(vec![19; 30]));
+    check("link-cancel", &LinkStep::Cancel);
+    let admission = LinkAdmission {
+        handle: "ana.mueller".parse().unwrap(),
+        account_seed: [20; 32],
+        certificate: certificate(),
+        statements: vec![signed_statement()],
+        certificates: vec![certificate()],
+        registry_key: ByteBuf::from(public(5)),
+        profile: profile(),
+        names: vec![(device(), "laptop".into())],
+        log_size: 70_001,
+        at: at(),
+    };
+    check("link-admission", &admission);
+}
+
+#[test]
+fn golden_joining_by_link() {
+    let secret = ByteArray::new([21; 16]);
+    let group = GroupId::from_bytes([22; 16]);
+    check("join-ticket", &JoinTicket { group, secret, suite: 3, expires: at() });
+    let body =
+        JoinRequestBody { group, link: link_id(&secret), at: at(), key_package: ByteBuf::from(vec![23; 9]) };
+    check("join-request-body", &body);
+    let body = Signed::new(&key(3), Purpose::JoinRequest, codec::encode(&body));
+    check("join-request", &JoinRequest { certificate: certificate(), body });
+    check("join-refusal", &JoinRefusal::UsedUp);
+    check("envelope-join", &Envelope::Join { link: [24; 16], request: vec![25] });
+    check("envelope-join-refused", &Envelope::JoinRefused { link: [24; 16], refusal: vec![25] });
+    check("envelope-link", &Envelope::Link(vec![26; 3]));
+    let link = JoinLink { secret, by: account(), expires: at(), uses: Some(3), approval: true };
+    let data = GroupData {
+        version: GroupData::VERSION,
+        name: "open".into(),
+        direct: false,
+        roles: BTreeMap::new(),
+        may_add: Role::Member,
+        may_rename: Role::Member,
+        may_resync: true,
+        personal: true,
+        links: BTreeMap::from([(link_id(&secret), link)]),
+        banned: BTreeSet::from([account()]),
+    };
+    check("group-data-links-and-bans", &data);
+    check("commit-note", &CommitNote { sequence: 7, hash: [5; 32], evidence: vec![signed_statement()] });
+}
+
+#[test]
+fn golden_sync() {
+    let (group, id) = (GroupId::from_bytes([22; 16]), MessageId::from_bytes([3; 16]));
+    let other = SyncAccount {
+        account: account(),
+        handle: "ana.mueller".parse().unwrap(),
+        kind: Kind::Person,
+        owner: None,
+        log: Some(ByteBuf::from(vec![1, 2])),
+        contact: Some("accepted".into()),
+        trust: "verified".into(),
+    };
+    let message = SyncMessage {
+        group,
+        place: (70_000, 1),
+        id,
+        account: account(),
+        device: device(),
+        kind: Kind::Bot,
+        sent_at: at(),
+        content: TEXT.into(),
+        text: "hi".into(),
+        reply_to: Some(id),
+        subject: None,
+    };
+    check("sync-accounts", &Sync::Accounts(vec![other]));
+    check("sync-read", &Sync::Read { group, sequence: 8 });
+    check("sync-invitation", &Sync::Invitation { group, accepted: true });
+    check("sync-device-name", &Sync::DeviceName { device: device(), name: "phone".into() });
+    check("sync-request-policy", &Sync::RequestPolicy("contacts".into()));
+    check("sync-history", &Sync::History { device: device(), messages: vec![message], done: 1, total: 9 });
+    let whisper = WhisperBody { group, at: at(), presence: Presence::Away };
+    check("whisper-body", &whisper);
+    let body = Signed::new(&key(3), Purpose::Whisper, codec::encode(&whisper));
+    check("signed-whisper", &SignedWhisper { device: device(), body });
+    check("whisper", &Whisper { epoch: 4, sealed: vec![27; 5] });
+    let content = Content {
+        salt: [1; 16],
+        sent_at: at(),
+        reply_to: None,
+        hops: 0,
+        kind: SYNC.into(),
+        text: String::new(),
+        data: Some(ByteBuf::from(vec![1])),
+        head: Some(head().sign(&key(5))),
+    };
+    check("content-sync-with-head", &content);
+}
+
+#[test]
+fn golden_admission() {
+    for (name, ticket) in [("code", Ticket::Code("x-y".into())), ("work", Ticket::Work(99))] {
+        check(&format!("ticket-{name}"), &ticket);
+    }
+    for policy in
+        [AdmissionPolicy::Open, AdmissionPolicy::Code, AdmissionPolicy::Work(20), AdmissionPolicy::Closed]
+    {
+        check(&format!("admission-{policy:?}").to_lowercase().replace(['(', ')'], "-"), &policy);
     }
 }

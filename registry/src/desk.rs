@@ -98,7 +98,7 @@ impl Inner {
             (Standing::Newcomer(caller, certificate), Operation::CreateAccount(create)) => {
                 (Write::CreateAccount(Box::new(create_account::check(*create, *certificate)?)), caller)
             }
-            (Standing::Known(caller), Operation::ClaimKeyPackages { account, suite }) => {
+            (Standing::Known(caller), Operation::ClaimKeyPackages { account, suite, device: _ }) => {
                 (Write::ClaimKeyPackages { account, suite }, caller)
             }
             (Standing::Known(caller), Operation::PublishKeyPackages { one_time, last_resort }) => {
@@ -137,7 +137,7 @@ impl Inner {
             Ok(answer) => Outcome::Answer(Box::new(answer)),
             Err(refusal) => Outcome::Refused(refusal),
         };
-        let body = ReplyBody { request, at: now, registry_key: self.key.public(), outcome };
+        let body = ReplyBody { request, at: now, registry_key: self.key.public(), outcome, head: None };
         seal_reply(&body, self.key.signer())
     }
 }

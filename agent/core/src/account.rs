@@ -6,7 +6,8 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::sign::Purpose;
 use cipher_broker::wire::content;
-use cipher_broker::wire::registry::{AccountRecord, Claim, Operation, Profile, Statement};
+use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
+use cipher_broker::wire::statement::{Claim, Statement};
 
 use crate::command::BotOwnership;
 use crate::core::Core;

@@ -58,6 +58,7 @@ fn record(handle: &str, claimed: &str, account: u8, statement_by: u8, profile_by
             device,
             profile: Signed::new(&key(profile_by), Purpose::Profile, codec::encode(&profile)),
         },
+        inclusion: None,
     }
 }
 

@@ -124,7 +124,7 @@ impl Core {
             }
             claiming.insert(account);
             self.ask(
-                Operation::ClaimKeyPackages { account, suite },
+                Operation::ClaimKeyPackages { account, suite, device: None },
                 Purpose::Claim { errand: id, account },
                 None,
             );

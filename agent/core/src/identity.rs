@@ -10,9 +10,8 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
-use cipher_broker::wire::registry::{
-    Claim, CreateAccount, Operation, Presence, Profile, SignedProfile, Statement,
-};
+use cipher_broker::wire::registry::{CreateAccount, Operation, Presence, Profile, SignedProfile};
+use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
 use openmls_basic_credential::SignatureKeyPair;
@@ -172,6 +171,7 @@ impl Core {
             statement: Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement)),
             certificate,
             profile: signed_profile(&identity),
+            ticket: None,
         };
         self.set_identity(identity);
         self.ask(Operation::CreateAccount(Box::new(request)), Why::Register, Some(ticket));

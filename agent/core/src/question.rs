@@ -180,6 +180,8 @@ fn refused(refusal: &Refusal) -> CoreError {
         Code::NotFound => ErrorKind::NotFound,
         Code::NoKeyPackage | Code::Quota | Code::TooLarge => ErrorKind::Limit,
         Code::Denied | Code::ClockSkew | Code::Replayed | Code::Malformed => ErrorKind::Refused,
+        Code::Revoked | Code::Blocked | Code::Admission => ErrorKind::Refused,
+        Code::StaleStatement => ErrorKind::Conflict,
         Code::BadKeyPackage => ErrorKind::Trust,
         Code::Internal => ErrorKind::Unreachable,
     };
@@ -195,6 +197,12 @@ fn refused(refusal: &Refusal) -> CoreError {
         Code::Replayed | Code::Internal => "try again",
         Code::Malformed => "agent and registry may be of different versions",
         Code::BadKeyPackage => "update this agent",
+        Code::Revoked => "this device was revoked by its account; link it anew in a fresh profile",
+        Code::Blocked => "ask the registry's operator",
+        Code::Admission => {
+            "ask the registry's operator for an invite code: cipher-chat register HANDLE --invite-code CODE"
+        }
+        Code::StaleStatement => "another device changed the account; try again",
     };
     kind.because(refusal.message.clone()).hint(hint)
 }

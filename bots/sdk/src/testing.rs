@@ -302,7 +302,10 @@ impl User<'_> {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
         let (kind, text) = (TEXT.into(), text.into());
-        test.publish(&sender, Content { salt, sent_at: test.now, reply_to: None, hops, kind, text });
+        test.publish(
+            &sender,
+            Content { salt, sent_at: test.now, reply_to: None, hops, kind, text, data: None, head: None },
+        );
         test.settle();
     }
 }
@@ -343,7 +346,16 @@ fn contents(event: &Event, actions: Vec<Action>) -> Vec<Content> {
         let Action::Say { text, reply_to } = action;
         let salt = derive_salt(&event.me.account, &event.id, index);
         let (kind, hops) = (TEXT.into(), event.hops_of_answers());
-        contents.push(Content { salt, sent_at: event.at, reply_to, hops, kind, text });
+        contents.push(Content {
+            salt,
+            sent_at: event.at,
+            reply_to,
+            hops,
+            kind,
+            text,
+            data: None,
+            head: None,
+        });
     }
     contents
 }

@@ -5,8 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use serde_bytes::ByteBuf;
+
 use crate::id::MessageId;
 use crate::time::Timestamp;
+use crate::transparency::SignedHead;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +34,20 @@ pub struct Content {
     /// The text, for kinds that have one.
     #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// Bytes, for kinds that have them; an encoded [`crate::wire::sync::Sync`] for [`SYNC`].
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<ByteBuf>,
+    /// Gossip: the latest head of the account log that the sender accepted. The registry cannot rewrite it here.
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<SignedHead>,
 }
 
 /// Kind of an ordinary message.
 pub const TEXT: &str = "text";
 /// Kind by which an account tells a new contact that it accepted; carries no text and is not shown.
 pub const CONTACT_ACCEPTED: &str = "contact-accepted";
+/// Kind by which devices of one account keep each other up to date, in the group that only they are in.
+pub const SYNC: &str = "sync";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &u8) -> bool {

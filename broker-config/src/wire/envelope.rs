@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sign::Signed;
+
 /// A message on a stored subject. The broker sees this much and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -20,6 +22,31 @@ pub enum Envelope {
         #[serde(rename = "n", with = "serde_bytes")]
         note: Vec<u8>,
     },
+    /// A request to join a group by a link, on the group's application subject: a sealed
+    /// [`crate::wire::join::JoinRequest`].
+    #[serde(rename = "j")]
+    Join {
+        /// Which link.
+        #[serde(rename = "l", with = "serde_bytes")]
+        link: [u8; 16],
+        /// Sealed under the key that the link carries.
+        #[serde(rename = "r", with = "serde_bytes")]
+        request: Vec<u8>,
+    },
+    /// Why a request to join was refused, on the asking device's inbox: a sealed
+    /// [`crate::wire::join::JoinRefusal`].
+    #[serde(rename = "n")]
+    JoinRefused {
+        /// Which link.
+        #[serde(rename = "l", with = "serde_bytes")]
+        link: [u8; 16],
+        /// Sealed under the key that the link carries.
+        #[serde(rename = "r", with = "serde_bytes")]
+        refusal: Vec<u8>,
+    },
+    /// A step of linking a device, on a rendezvous inbox: an encoded [`crate::wire::link::LinkStep`].
+    #[serde(rename = "k")]
+    Link(#[serde(with = "serde_bytes")] Vec<u8>),
     /// One piece of the sealed ratchet tree of an epoch that has joiners.
     #[serde(rename = "t")]
     Tree(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -39,14 +66,40 @@ pub struct WelcomeNote {
     pub pieces: u32,
 }
 
-/// Authenticated data of a commit (RFC 9420 §6.3.1): which commit it follows. Lets members notice that the
-/// broker lost or swapped an acknowledged commit.
+/// A commit by its place and bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitLink {
-    /// Sequence of the predecessor; 0 for the first commit of a group.
+    /// Its sequence; 0 for "none yet".
     #[serde(rename = "s")]
     pub sequence: u64,
-    /// SHA-256 of the predecessor's bytes; zeros for the first.
+    /// SHA-256 of its bytes; zeros for "none yet".
     #[serde(rename = "h", with = "serde_bytes")]
     pub hash: [u8; 32],
+}
+
+/// Authenticated data of a commit (RFC 9420 §6.3.1): which commit it follows, and what allows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitNote {
+    /// Sequence of the predecessor. Lets members notice that the broker lost or swapped an acknowledged commit.
+    #[serde(rename = "s")]
+    pub sequence: u64,
+    /// SHA-256 of the predecessor's bytes.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hash: [u8; 32],
+    /// Statements, signed by account keys, that allow what the committer's role would not: the removal of a
+    /// revoked device, the return of a recovered account.
+    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Signed>,
+}
+
+impl CommitNote {
+    /// A note that follows `link`.
+    pub const fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
+        Self { sequence: link.sequence, hash: link.hash, evidence }
+    }
+
+    /// The predecessor.
+    pub const fn link(&self) -> CommitLink {
+        CommitLink { sequence: self.sequence, hash: self.hash }
+    }
 }

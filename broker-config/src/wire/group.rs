@@ -2,11 +2,13 @@
 //!
 //! It changes by commit only, so everybody sees the same, and `authorize` in `cipher-core` can judge by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 
 use crate::id::AccountId;
+use crate::time::Timestamp;
 
 /// GroupContext extension type of [`GroupData`], private-use range (RFC 9420 §17.3).
 pub const GROUP_DATA_EXTENSION: u16 = 0xF0A2;
@@ -51,6 +53,43 @@ pub struct GroupData {
     /// Whether a member may come back by an external commit that replaces its own leaf.
     #[serde(rename = "px")]
     pub may_resync: bool,
+    /// Whether this is the group of one account's own devices: nobody else can be added.
+    #[serde(rename = "o", default, skip_serializing_if = "is_false")]
+    pub personal: bool,
+    /// Links by which the group can be joined, by their id.
+    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<LinkId, JoinLink>,
+    /// Accounts that nobody may add.
+    #[serde(rename = "b", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub banned: BTreeSet<AccountId>,
+}
+
+/// Names a link: derived from its secret.
+pub type LinkId = ByteArray<16>;
+
+/// A link by which a group can be joined. All members know it: any that may add serves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinLink {
+    /// What the link proves: whoever knows it may ask.
+    #[serde(rename = "s")]
+    pub secret: ByteArray<16>,
+    /// Who made it.
+    #[serde(rename = "a")]
+    pub by: AccountId,
+    /// Nobody is let in by it later; never decides on merging a commit.
+    #[serde(rename = "x")]
+    pub expires: Timestamp,
+    /// How many accounts may still join by it; `None` is no bound.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Whether a member that may add approves each request.
+    #[serde(rename = "q", default, skip_serializing_if = "is_false")]
+    pub approval: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl GroupData {

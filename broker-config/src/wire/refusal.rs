@@ -47,6 +47,18 @@ pub enum Code {
     /// The caller's quota is used up; try again later.
     #[serde(rename = "quota")]
     Quota,
+    /// The calling device was revoked by its account.
+    #[serde(rename = "revoked")]
+    Revoked,
+    /// The operator blocked the account, or buried its handle.
+    #[serde(rename = "blocked")]
+    Blocked,
+    /// A newcomer must bring a code or work that it did not bring.
+    #[serde(rename = "admission")]
+    Admission,
+    /// The statement does not continue the account's log as it is now.
+    #[serde(rename = "stale-statement")]
+    StaleStatement,
     /// Something is larger or more than [`crate::limit`] allows.
     #[serde(rename = "too-large")]
     TooLarge,
@@ -60,7 +72,11 @@ impl Code {
     pub const fn retryable(self) -> bool {
         match self {
             Self::Quota | Self::Internal | Self::NoKeyPackage => true,
-            Self::Malformed
+            Self::Revoked
+            | Self::Blocked
+            | Self::Admission
+            | Self::StaleStatement
+            | Self::Malformed
             | Self::Denied
             | Self::ClockSkew
             | Self::Replayed

@@ -9,8 +9,9 @@ use crate::certificate::DeviceCertificate;
 use crate::codec;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId};
-use crate::sign::{Purpose, Signed, wire_hash};
+use crate::sign::{Purpose, Signed, digest, wire_hash};
 use crate::time::Timestamp;
+use crate::transparency::{Inclusion, SignedHead};
 use crate::wire::refusal::Refusal;
 
 /// A signed [`RequestBody`], encoded: what travels on `reg.v1.<operation>`. Signed by the device key named in
@@ -74,6 +75,9 @@ pub enum Operation {
         /// Cipher suite wanted (RFC 9420 §17.1).
         #[serde(rename = "s")]
         suite: u16,
+        /// Only of this device; of every device when absent.
+        #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+        device: Option<DeviceId>,
     },
     /// The account behind a handle.
     #[serde(rename = "resolve")]
@@ -92,11 +96,34 @@ pub enum Operation {
     /// Replaces the profile of the calling account.
     #[serde(rename = "set-profile")]
     SetProfile(SignedProfile),
+    /// Appends a statement to the log of the calling account: a further device, a revocation, a recovery.
+    /// Repeating it with the same statement succeeds. A recovery is asked for by the new device itself.
+    #[serde(rename = "append-statement")]
+    AppendStatement(Box<AppendStatement>),
+    /// The own account, asked for by a device it certified but that is not registered: the first step of a
+    /// recovery.
+    #[serde(rename = "open-recovery")]
+    OpenRecovery {
+        /// Certificate of the asking device.
+        #[serde(rename = "c")]
+        certificate: DeviceCertificate,
+    },
+    /// Proves that heads of the account log of these sizes are prefixes of the log as it is now.
+    #[serde(rename = "prove-consistency")]
+    ProveConsistency {
+        /// Sizes of earlier heads, at most [`crate::limit::PROOFS_PER_REQUEST`]; 0 and the present size have
+        /// empty proofs.
+        #[serde(rename = "f")]
+        sizes: Vec<u64>,
+    },
+    /// What a registration must bring. Signed by any key, like a ping.
+    #[serde(rename = "admission")]
+    Admission,
 }
 
 impl Operation {
     /// Every operation's name, in the order of the enum: the endpoints of the micro service.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 12] = [
         "ping",
         "create-account",
         "publish-key-packages",
@@ -105,6 +132,10 @@ impl Operation {
         "resolve",
         "fetch-account",
         "set-profile",
+        "append-statement",
+        "open-recovery",
+        "prove-consistency",
+        "admission",
     ];
 
     /// The last token of the subject.
@@ -118,6 +149,10 @@ impl Operation {
             Self::Resolve { .. } => "resolve",
             Self::FetchAccount { .. } => "fetch-account",
             Self::SetProfile(_) => "set-profile",
+            Self::AppendStatement(_) => "append-statement",
+            Self::OpenRecovery { .. } => "open-recovery",
+            Self::ProveConsistency { .. } => "prove-consistency",
+            Self::Admission => "admission",
         }
     }
 }
@@ -135,42 +170,62 @@ pub struct CreateAccount {
     /// First profile, signed by that device.
     #[serde(rename = "p")]
     pub profile: SignedProfile,
+    /// What the registry asks of newcomers, see [`AdmissionPolicy`].
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
 }
 
-/// One entry of an account's log. Each carries the hash of the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statement {
-    /// The account.
-    #[serde(rename = "a")]
-    pub account: AccountId,
-    /// Position in the account's log, from 0.
-    #[serde(rename = "n")]
-    pub sequence: u64,
-    /// SHA-256 of the previous signed statement, zeros for the first.
-    #[serde(rename = "p", with = "serde_bytes")]
-    pub previous: [u8; 32],
-    /// When, by the account's clock.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// What is stated.
-    #[serde(rename = "c")]
-    pub claim: Claim,
-}
-
-/// What an account can state.
+/// What admits a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Claim {
-    /// The account begins, under a handle, with a first device.
-    #[serde(rename = "create")]
-    Create {
-        /// The claimed handle.
-        #[serde(rename = "h")]
-        handle: Handle,
-        /// SHA-256 of the encoded certificate of the first device.
-        #[serde(rename = "c", with = "serde_bytes")]
-        certificate: [u8; 32],
-    },
+pub enum Ticket {
+    /// A code that the operator gave.
+    #[serde(rename = "c")]
+    Code(String),
+    /// A number that makes [`admission_work`] small enough.
+    #[serde(rename = "w")]
+    Work(u64),
+}
+
+/// What a registry asks of newcomers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum AdmissionPolicy {
+    /// Nothing.
+    #[serde(rename = "open")]
+    Open,
+    /// A code from the operator.
+    #[serde(rename = "code")]
+    Code,
+    /// Work: [`admission_work`] must begin with this many zero bits.
+    #[serde(rename = "work")]
+    Work(u8),
+    /// Nobody new.
+    #[serde(rename = "closed")]
+    Closed,
+}
+
+/// Leading zero bits of the work for an account. Bound to registry and account, so that it cannot be reused.
+pub fn admission_work(registry_key: &[u8; 32], account: &AccountId, number: u64) -> u32 {
+    let parts: [&[u8]; 3] = [registry_key, account.as_bytes(), &number.to_be_bytes()];
+    let hash = digest("cipher-chat/admission-work/v1", &parts);
+    let zeros = hash.iter().take_while(|byte| **byte == 0).count();
+    let partial = hash.get(zeros).map_or(0, |byte| byte.leading_zeros());
+    u32::try_from(zeros).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(partial)
+}
+
+/// A statement to append.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendStatement {
+    /// The statement, signed by the account key.
+    #[serde(rename = "s")]
+    pub statement: Signed,
+    /// Certificate of the device that it adds, for claims that add one.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<DeviceCertificate>,
+    /// A new profile, when the statement revokes the device that signed the present one.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<SignedProfile>,
 }
 
 /// What an account tells everybody about itself.
@@ -237,6 +292,10 @@ pub struct ReplyBody {
     /// The answer.
     #[serde(rename = "o")]
     pub outcome: Outcome,
+    /// The latest head of the account log: every contact shows it, so that a registry that went back in time is
+    /// noticed at once.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<SignedHead>,
 }
 
 /// Answer or refusal.
@@ -273,6 +332,19 @@ pub enum Answer {
     /// One key package of each device that had one.
     #[serde(rename = "packages")]
     KeyPackages(Vec<ClaimedKeyPackage>),
+    /// Proofs against `head`, in the order of the sizes asked for.
+    #[serde(rename = "consistency")]
+    Consistency {
+        /// The head that the proofs lead to.
+        #[serde(rename = "h")]
+        head: SignedHead,
+        /// One proof per size (RFC 9162 §2.1.4).
+        #[serde(rename = "p")]
+        proofs: Vec<ByteBuf>,
+    },
+    /// What newcomers must bring.
+    #[serde(rename = "admission")]
+    Admission(AdmissionPolicy),
 }
 
 /// What the registry keeps of an account. Nothing in it is taken on the registry's word: the certificates and
@@ -288,12 +360,15 @@ pub struct AccountRecord {
     /// Log of statements, oldest first.
     #[serde(rename = "s")]
     pub statements: Vec<Signed>,
-    /// Certificates of its devices.
+    /// Certificates of its active devices.
     #[serde(rename = "c")]
     pub certificates: Vec<DeviceCertificate>,
-    /// Latest profile.
+    /// Latest profile, signed by an active device.
     #[serde(rename = "p")]
     pub profile: SignedProfile,
+    /// Proof that the account's latest statement is in the account log.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub inclusion: Option<Inclusion>,
 }
 
 /// A key package that was handed out.
@@ -363,6 +438,7 @@ mod tests {
                 at: Timestamp::from_millis(1),
                 registry_key: key.verifying_key().to_bytes(),
                 outcome: Outcome::Answer(Box::new(Answer::Done)),
+                head: None,
             };
             seal_reply(&body, key)
         };

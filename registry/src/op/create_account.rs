@@ -5,7 +5,8 @@ use cipher_broker::codec;
 use cipher_broker::id::DeviceId;
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::{AccountRecord, Answer, Claim, CreateAccount, Statement};
+use cipher_broker::wire::registry::{AccountRecord, Answer, CreateAccount};
+use cipher_broker::wire::statement::{Claim, Statement};
 
 use crate::error::OpError;
 use crate::op::set_profile;
@@ -27,7 +28,7 @@ pub(crate) struct NewAccount {
 
 /// Verifies everything that was signed. `certificate` is the verified body of `request.certificate`.
 pub(crate) fn check(request: CreateAccount, certificate: CertificateBody) -> Result<NewAccount, Refusal> {
-    let CreateAccount { statement, certificate: encoded, profile } = request;
+    let CreateAccount { statement, certificate: encoded, profile, ticket: _ } = request;
     let certificate_bytes = encoded.to_bytes();
     for (what, size, most) in [
         ("certificate", certificate_bytes.len(), CERTIFICATE_BYTES),
@@ -64,6 +65,7 @@ pub(crate) fn check(request: CreateAccount, certificate: CertificateBody) -> Res
         statements: vec![statement],
         certificates: vec![encoded],
         profile,
+        inclusion: None,
     };
     let CertificateBody { device, device_key, owner, .. } = certificate;
     Ok(NewAccount { record, device, device_key, owner })

@@ -1,7 +1,8 @@
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::id::AccountId;
 use cipher_broker::wire::refusal::Code;
-use cipher_broker::wire::registry::{Answer, Claim, CreateAccount, Operation};
+use cipher_broker::wire::registry::{Answer, CreateAccount, Operation};
+use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 
 use crate::support::{DAY, NOW, Person, code, desk, send};
@@ -121,7 +122,7 @@ async fn every_part_of_a_creation_must_fit_the_others() {
         change(&mut creation);
         Operation::CreateAccount(Box::new(creation))
     };
-    let statement = |edit: &dyn Fn(&mut cipher_broker::wire::registry::Statement)| {
+    let statement = |edit: &dyn Fn(&mut Statement)| {
         let mut statement = ana.statement();
         edit(&mut statement);
         let signed = ana.stated(&statement);

@@ -101,7 +101,7 @@ async fn g09_nobody_asks_in_the_name_of_another() {
     let desk = desk();
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let mallory = Person::new("mallory", 2).enrolled(&desk).await;
-    let claim = Operation::ClaimKeyPackages { account: mallory.account, suite: SUITE.into() };
+    let claim = Operation::ClaimKeyPackages { account: mallory.account, suite: SUITE.into(), device: None };
     let mut body = mallory.body(claim, NOW);
     (body.account, body.device) = (ana.account, ana.device);
     let request = seal_request(&body, &mallory.device_key);
@@ -131,7 +131,7 @@ async fn g10_a_replayed_request_is_refused() {
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     ana.publish(&desk, vec![ana.usual_package(), ana.usual_package()]).await.unwrap();
-    let claim = Operation::ClaimKeyPackages { account: ana.account, suite: SUITE.into() };
+    let claim = Operation::ClaimKeyPackages { account: ana.account, suite: SUITE.into(), device: None };
     for operation in [claim, Operation::CountKeyPackages, ben.create()] {
         let name = operation.name();
         let request = ben.request(operation, NOW);
@@ -170,7 +170,7 @@ async fn g10_a_replay_after_a_restart_is_refused() {
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     ana.publish(&desk, vec![ana.usual_package(), ana.usual_package()]).await.unwrap();
-    let claim = Operation::ClaimKeyPackages { account: ana.account, suite: SUITE.into() };
+    let claim = Operation::ClaimKeyPackages { account: ana.account, suite: SUITE.into(), device: None };
     let request = ben.request(claim, NOW);
     assert!(send(&desk, "claim-key-packages", request.clone(), NOW).await.is_ok());
     drop(desk);

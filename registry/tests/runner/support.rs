@@ -13,9 +13,10 @@ use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    Answer, Claim, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence, Profile, RequestBody,
-    SignedProfile, Statement, open_reply, seal_request,
+    Answer, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence, Profile, RequestBody,
+    SignedProfile, open_reply, seal_request,
 };
+use cipher_broker::wire::statement::{Claim, Statement};
 use cipher_registry::{Desk, Limits, RegistryKey, Store};
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
@@ -171,6 +172,7 @@ impl Person {
             statement: self.stated(&self.statement()),
             certificate: self.certificate.clone(),
             profile: self.signed(&self.profile("", 0)),
+            ticket: None,
         }
     }
 
@@ -248,7 +250,7 @@ impl Person {
         suite: Ciphersuite,
         now: Timestamp,
     ) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
-        let claim = Operation::ClaimKeyPackages { account: whose.account, suite: suite.into() };
+        let claim = Operation::ClaimKeyPackages { account: whose.account, suite: suite.into(), device: None };
         match self.ask(desk, claim, now).await? {
             Answer::KeyPackages(packages) => Ok(packages),
             other => panic!("{other:?}"),

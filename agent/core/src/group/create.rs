@@ -1,6 +1,6 @@
 //! A new conversation, first epoch: local until its first commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::CREDENTIAL_TYPE;
 use cipher_broker::codec;
@@ -105,6 +105,9 @@ impl Core {
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
+            personal: false,
+            links: BTreeMap::new(),
+            banned: BTreeSet::new(),
         };
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(suite)

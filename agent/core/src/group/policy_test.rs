@@ -1,6 +1,6 @@
 //! One test per rule; the attack cases M25–M32 by id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::Kind;
 
@@ -31,6 +31,9 @@ fn group() -> (Roster, GroupData) {
         may_add: Role::Admin,
         may_rename: Role::Admin,
         may_resync: true,
+        personal: false,
+        links: BTreeMap::new(),
+        banned: BTreeSet::new(),
     };
     (roster, data)
 }

@@ -2,7 +2,7 @@
 //!
 //! OpenMLS accepts each of these commits; `facts` and `authorize` are what refuses them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
@@ -92,6 +92,9 @@ fn data(owner: AccountId) -> GroupData {
         may_add: Role::Admin,
         may_rename: Role::Admin,
         may_resync: true,
+        personal: false,
+        links: BTreeMap::new(),
+        banned: BTreeSet::new(),
     }
 }
 

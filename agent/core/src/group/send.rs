@@ -71,7 +71,16 @@ impl Core {
         bot: Option<([u8; 16], u8)>,
     ) -> Content {
         let (salt, hops) = bot.unwrap_or_else(|| (self.provider.bytes(), 0));
-        Content { salt, sent_at: self.run.now, reply_to, hops, kind: kind.into(), text }
+        Content {
+            salt,
+            sent_at: self.run.now,
+            reply_to,
+            hops,
+            kind: kind.into(),
+            text,
+            data: None,
+            head: None,
+        }
     }
 
     pub(crate) fn enqueue_text(

@@ -71,7 +71,7 @@ impl Stream {
 
 impl Log {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { flavour, streams: vec![Stream::default(); usize::from(SHARDS)] }
+        Self { flavour, streams: vec![Stream::default(); usize::from(SHARDS) + 1] }
     }
 
     fn stream(&self, shard: u8) -> &Stream {

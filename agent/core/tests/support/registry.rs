@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use cipher_broker::account_log::{self, AccountLog, LogError};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::{Inclusion, MerkleLog, SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    AccountRecord, Answer, Claim, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Profile, ReplyBody,
-    RequestBody, SignedProfile, SignedRequest, Statement, seal_reply,
+    AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
+    Outcome, Profile, ReplyBody, RequestBody, SignedProfile, SignedRequest, seal_reply,
 };
+use cipher_broker::wire::statement::LogEntry;
 use ed25519_dalek::SigningKey;
 
 /// What becomes of one request.
@@ -51,6 +54,12 @@ pub(crate) struct Registry {
     devices: BTreeMap<(AccountId, DeviceId), [u8; 32]>,
     shelves: BTreeMap<(AccountId, DeviceId, u16), Shelf>,
     nonces: BTreeSet<(DeviceId, [u8; 16])>,
+    logs: BTreeMap<AccountId, AccountLog>,
+    /// Where the latest statement of an account lies in the log.
+    latest: BTreeMap<AccountId, u64>,
+    pub(crate) tree: MerkleLog,
+    /// Entries of the account log that are not in the stream yet.
+    pub(crate) unpublished: Vec<LogEntry>,
     brought: BTreeSet<[u8; 32]>,
     /// What becomes of the next requests of an operation.
     pub(crate) fates: VecDeque<(&'static str, Fate)>,
@@ -75,6 +84,10 @@ impl Registry {
             devices: BTreeMap::new(),
             shelves: BTreeMap::new(),
             nonces: BTreeSet::new(),
+            logs: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            tree: MerkleLog::default(),
+            unpublished: Vec::new(),
             brought: BTreeSet::new(),
             fates: VecDeque::new(),
             swapped: None,
@@ -147,10 +160,9 @@ impl Registry {
                 Ok(answer) => Outcome::Answer(Box::new(answer.clone())),
                 Err(refusal) => Outcome::Refused(refusal.clone()),
             };
-            seal_reply(
-                &ReplyBody { request: hash, at: now, registry_key: key.verifying_key().to_bytes(), outcome },
-                key,
-            )
+            let head = Some(self.head(now));
+            let registry_key = key.verifying_key().to_bytes();
+            seal_reply(&ReplyBody { request: hash, at: now, registry_key, outcome, head }, key)
         };
         match fate {
             Fate::Answered | Fate::Internal => Some(reply(wire_hash(request), &self.key)),
@@ -172,7 +184,16 @@ impl Registry {
             return Err(Code::ClockSkew.because(format!("yours says {}, ours {now}", body.issued_at)));
         }
         let key = match &body.operation {
-            Operation::Ping => None,
+            Operation::Ping | Operation::Admission => None,
+            Operation::OpenRecovery { certificate } => Some(certificate.verify().unwrap().device_key),
+            Operation::AppendStatement(append)
+                if append
+                    .certificate
+                    .as_ref()
+                    .is_some_and(|new| new.verify().unwrap().device == body.device) =>
+            {
+                Some(append.certificate.as_ref().unwrap().verify().unwrap().device_key)
+            }
             Operation::CreateAccount(create) => {
                 let certificate =
                     create.certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;
@@ -221,16 +242,18 @@ impl Registry {
                     last_resort: mine().any(|(_, shelf)| shelf.last_resort.is_some()),
                 })
             }
-            Operation::ClaimKeyPackages { account, suite } => self.claim(account, suite),
+            Operation::ClaimKeyPackages { account, suite, device } => self.claim(account, suite, device),
             Operation::Resolve { handle } => {
                 let account = self.handles.get(&handle);
                 let account =
                     account.ok_or_else(|| Code::NotFound.because(format!("nobody is @{handle}")))?;
-                Ok(Answer::Account(self.accounts[account].clone()))
+                Ok(Answer::Account(self.record(account, now)))
             }
             Operation::FetchAccount { account } => {
-                let record = self.accounts.get(&account);
-                Ok(Answer::Account(record.ok_or_else(|| Code::NotFound.because("no such account"))?.clone()))
+                if !self.accounts.contains_key(&account) {
+                    return Err(Code::NotFound.because("no such account"));
+                }
+                Ok(Answer::Account(self.record(&account, now)))
             }
             Operation::SetProfile(signed) => {
                 let new = self.profile(&account, &signed)?;
@@ -242,8 +265,75 @@ impl Registry {
                 record.profile = signed;
                 Ok(Answer::Done)
             }
+            Operation::AppendStatement(append) => self.append(&account, *append),
+            Operation::OpenRecovery { certificate } => {
+                assert_eq!(certificate.verify().unwrap().account, account);
+                if !self.accounts.contains_key(&account) {
+                    return Err(Code::NotFound.because("no account has this recovery phrase"));
+                }
+                Ok(Answer::Account(self.record(&account, now)))
+            }
+            Operation::ProveConsistency { sizes } => {
+                let proofs: Option<Vec<_>> =
+                    sizes.iter().map(|size| self.tree.prove_consistency(*size).map(Into::into)).collect();
+                let proofs = proofs.ok_or_else(|| Code::NotFound.because("the log never was that long"))?;
+                Ok(Answer::Consistency { head: self.head(now), proofs })
+            }
+            Operation::Admission => Ok(Answer::Admission(AdmissionPolicy::Open)),
             _ => Err(Code::Malformed.because("unknown operation")),
         }
+    }
+
+    /// The head of the account log as it is now.
+    pub(crate) fn head(&self, at: Timestamp) -> SignedHead {
+        let registry_key = self.key.verifying_key().to_bytes();
+        TreeHead { registry_key, size: self.tree.size(), root: self.tree.root(), at }.sign(&self.key)
+    }
+
+    fn record(&self, account: &AccountId, now: Timestamp) -> AccountRecord {
+        let mut record = self.accounts[account].clone();
+        let index = self.latest[account];
+        let proof = self.tree.prove_inclusion(index).unwrap();
+        record.inclusion = Some(Inclusion { head: self.head(now), index, proof });
+        record
+    }
+
+    fn publish(&mut self, account: AccountId, entry: LogEntry) {
+        self.latest.insert(account, self.tree.size());
+        self.tree.push(account_log::leaf(&entry.statement));
+        self.unpublished.push(entry);
+    }
+
+    fn append(&mut self, account: &AccountId, append: AppendStatement) -> Result<Answer> {
+        let AppendStatement { statement, certificate, profile } = append;
+        let log = self.logs.get_mut(account).ok_or_else(|| Code::NotFound.because("no such account"))?;
+        if log.statements().last() == Some(&statement) {
+            return Ok(Answer::Done);
+        }
+        log.append(&statement, certificate.as_ref()).map_err(|error| match error {
+            LogError::Order => Code::StaleStatement.because(error.to_string()),
+            _ => Code::Denied.because(error.to_string()),
+        })?;
+        let log = log.clone();
+        if let Some(certificate) = &certificate {
+            let body = certificate.verify().unwrap();
+            self.devices.insert((*account, body.device), body.device_key);
+        }
+        let signed = profile.map(|profile| self.profile(account, &profile).map(|_| profile)).transpose()?;
+        self.devices.retain(|(whose, device), _| whose != account || log.is_active(device));
+        self.shelves.retain(|(whose, device, _), _| whose != account || log.is_active(device));
+        let record = self.accounts.get_mut(account).unwrap();
+        record.statements = log.statements().to_vec();
+        record.certificates.extend(certificate.clone());
+        record.certificates.retain(|certificate| log.is_active(&certificate.verify().unwrap().device));
+        if let Some(profile) = signed {
+            record.profile = profile;
+        }
+        if !log.is_active(&record.profile.device) {
+            return Err(Code::Denied.because("the profile is signed by a device that is revoked by this"));
+        }
+        self.publish(*account, LogEntry { statement, certificate });
+        Ok(Answer::Done)
     }
 
     fn profile(&self, account: &AccountId, signed: &SignedProfile) -> Result<Profile> {
@@ -259,17 +349,12 @@ impl Registry {
     }
 
     fn create(&mut self, account: &AccountId, device: &DeviceId, create: CreateAccount) -> Result<Answer> {
-        let CreateAccount { statement, certificate, profile } = create;
+        let CreateAccount { statement, certificate, profile, ticket: _ } = create;
         let body = certificate.verify().unwrap();
-        let stated = statement
-            .verified(&body.account_key, Purpose::AccountStatement)
-            .map_err(|_| Code::Denied.because("the statement is not signed by the account"))?;
-        let stated: Statement = codec::decode(stated).unwrap();
-        let Claim::Create { handle, certificate: claimed } = stated.claim else {
-            return Err(Code::Malformed.because("the first statement creates the account"));
-        };
-        assert_eq!((stated.account, stated.sequence, stated.previous), (*account, 0, [0; 32]));
-        assert_eq!(claimed, wire_hash(&certificate.to_bytes()));
+        let log = AccountLog::begin(&statement, &certificate)
+            .map_err(|error| Code::Denied.because(error.to_string()))?;
+        assert_eq!(log.account(), *account);
+        let handle = log.handle().clone();
         if let Some(existing) = self.accounts.get(account) {
             return if existing.handle == handle && existing.certificates == [certificate] {
                 Ok(Answer::Done)
@@ -292,15 +377,18 @@ impl Registry {
         let record = AccountRecord {
             handle,
             account: *account,
-            statements: vec![statement],
-            certificates: vec![certificate],
+            statements: vec![statement.clone()],
+            certificates: vec![certificate.clone()],
             profile,
+            inclusion: None,
         };
         self.accounts.insert(*account, record);
+        self.logs.insert(*account, log);
+        self.publish(*account, LogEntry { statement, certificate: Some(certificate) });
         Ok(Answer::Done)
     }
 
-    fn claim(&mut self, account: AccountId, suite: u16) -> Result<Answer> {
+    fn claim(&mut self, account: AccountId, suite: u16, only: Option<DeviceId>) -> Result<Answer> {
         if !self.accounts.contains_key(&account) {
             return Err(Code::NotFound.because("there is no account with this id"));
         }
@@ -308,7 +396,7 @@ impl Registry {
         let named = self.devices.keys().find(|(whose, _)| *whose == account).unwrap().1;
         let mut taken = Vec::new();
         for ((whose, device, which), shelf) in &mut self.shelves {
-            if *whose != from || *which != suite {
+            if *whose != from || *which != suite || only.is_some_and(|only| only != *device) {
                 continue;
             }
             let device = if from == account { *device } else { named };

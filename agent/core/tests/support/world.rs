@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
@@ -411,6 +412,7 @@ impl World {
         for (question, operation, bytes) in std::mem::take(&mut self.people[index].asks) {
             if self.dice.chance(500) {
                 self.registry.ask(operation, &bytes, self.now, Fate::LostReply);
+                self.publish_statements();
             }
             self.people[index].answers.push((question, Err(NoReply)));
         }
@@ -559,6 +561,13 @@ impl World {
 
     // What happens.
 
+    /// The registry puts what accounts stated into the account log.
+    fn publish_statements(&mut self) {
+        for entry in std::mem::take(&mut self.registry.unpublished) {
+            self.log.inject(Route::Log, codec::encode(&entry));
+        }
+    }
+
     fn store(&mut self, index: usize, publish: &Publish) -> PublishOutcome {
         if let Some(meddle) = &mut self.meddle {
             meddle(&self.people[index].name, publish, &mut self.log);
@@ -659,6 +668,7 @@ impl World {
                     Fate::Answered
                 };
                 let answer = self.registry.ask(operation, &bytes, self.now, fate).ok_or(NoReply);
+                self.publish_statements();
                 self.people[index].answers.push((question, answer));
             }
             Next::Answer(at) => {

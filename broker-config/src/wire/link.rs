@@ -1,0 +1,144 @@
+//! Linking a device: a rendezvous on two inboxes that derive from a short code.
+//!
+//! ```text
+//! new device N                                            existing device A
+//!   Offer { commitment }            ──► inbox of the code ──►
+//!                                   ◄── Accept { A's key, nonce } ◄──   (N's side inbox)
+//!   Reveal { N's key, nonce, … }    ──►                              A checks the commitment
+//!        both show the same short authentication string; a person compares
+//!                                   ◄── Admit, sealed ◄──
+//! ```
+//! The code only finds the other side. Whoever sits in between would have to find keys whose string collides,
+//! with one try: N is committed to its key before it sees A's (a SAS protocol as in ZRTP, RFC 6189 §4.4.1.1).
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::certificate::DeviceCertificate;
+use crate::handle::Handle;
+use crate::id::{AccountId, DeviceId};
+use crate::sign::{Signed, digest};
+use crate::time::Timestamp;
+use crate::wire::registry::Profile;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum LinkStep {
+    /// N begins. The hash of the [`LinkReveal`] that follows.
+    #[serde(rename = "o")]
+    Offer {
+        /// SHA-256 of the encoded reveal.
+        #[serde(rename = "c", with = "serde_bytes")]
+        commitment: [u8; 32],
+    },
+    /// A answers.
+    #[serde(rename = "a")]
+    Accept {
+        /// A's X25519 key, made for this.
+        #[serde(rename = "k", with = "serde_bytes")]
+        key: [u8; 32],
+        /// 16 random bytes.
+        #[serde(rename = "n", with = "serde_bytes")]
+        nonce: [u8; 16],
+    },
+    /// N shows what it was committed to.
+    #[serde(rename = "r")]
+    Reveal(LinkReveal),
+    /// A admits N: a sealed [`LinkAdmission`].
+    #[serde(rename = "w")]
+    Admit(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The person said that the strings differ, or gave up.
+    #[serde(rename = "x")]
+    Cancel,
+}
+
+/// What N is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkReveal {
+    /// N's X25519 key, made for this.
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key: [u8; 32],
+    /// 16 random bytes.
+    #[serde(rename = "n", with = "serde_bytes")]
+    pub nonce: [u8; 16],
+    /// The device id it chose.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// Its Ed25519 device key, to be certified.
+    #[serde(rename = "s", with = "serde_bytes")]
+    pub device_key: [u8; 32],
+    /// What the machine calls itself; only shown to the account's own devices.
+    #[serde(rename = "m")]
+    pub name: String,
+}
+
+/// What N becomes. Sealed under the key that both agreed on.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkAdmission {
+    /// The handle.
+    #[serde(rename = "h")]
+    pub handle: Handle,
+    /// The account key's seed: every device of an account can approve, revoke and own bots.
+    #[serde(rename = "a", with = "serde_bytes")]
+    pub account_seed: [u8; 32],
+    /// N's certificate.
+    #[serde(rename = "c")]
+    pub certificate: DeviceCertificate,
+    /// Every statement of the account's log, the one that adds N included.
+    #[serde(rename = "s")]
+    pub statements: Vec<Signed>,
+    /// Certificates of the account's active devices.
+    #[serde(rename = "cs")]
+    pub certificates: Vec<DeviceCertificate>,
+    /// The registry's key as the account pinned it.
+    #[serde(rename = "r")]
+    pub registry_key: ByteBuf,
+    /// The profile.
+    #[serde(rename = "p")]
+    pub profile: Profile,
+    /// Names that the person gave to the devices.
+    #[serde(rename = "n")]
+    pub names: Vec<(DeviceId, String)>,
+    /// Size of the account log now: N follows it from there.
+    #[serde(rename = "l")]
+    pub log_size: u64,
+    /// When.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}
+
+impl std::fmt::Debug for LinkAdmission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkAdmission").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// The two inboxes of a code: the one A reads first, and the one N reads.
+pub fn rendezvous(code: &str) -> (DeviceId, DeviceId) {
+    let half = |label: &str| {
+        let hash = digest(label, &[code.as_bytes()]);
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(hash) {
+            *to = from;
+        }
+        DeviceId::from_bytes(id)
+    };
+    (half("cipher-chat/link-offer/v1"), half("cipher-chat/link-answer/v1"))
+}
+
+/// What both sides show: seven digits over everything that was exchanged. One in ten million tries of somebody in
+/// between succeeds, and each try is seen by a person.
+pub fn authentication_string(
+    code: &str,
+    account: &AccountId,
+    offer: &[u8],
+    accept: &[u8],
+    reveal: &[u8],
+) -> String {
+    let hash =
+        digest("cipher-chat/link-sas/v1", &[code.as_bytes(), account.as_bytes(), offer, accept, reveal]);
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]) % 10_000_000;
+    format!("{:03} {:04}", number / 10_000, number % 10_000)
+}

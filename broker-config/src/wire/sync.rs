@@ -1,0 +1,135 @@
+//! What devices of one account tell each other, as messages ([`crate::wire::content::SYNC`]) in the group that
+//! only they are in.
+//!
+//! Everything here is either a fact that may be told twice, or the latest of its kind wins. Ordered and
+//! authenticated by that group.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::certificate::Kind;
+use crate::handle::Handle;
+use crate::id::{AccountId, DeviceId, GroupId, MessageId};
+use crate::time::Timestamp;
+
+/// One thing worth telling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Sync {
+    /// Other accounts as this account sees them: pins, trust, contacts. Replaces what is known.
+    #[serde(rename = "a")]
+    Accounts(Vec<SyncAccount>),
+    /// Everything up to this sequence of a group was read.
+    #[serde(rename = "r")]
+    Read {
+        /// The group.
+        #[serde(rename = "g")]
+        group: GroupId,
+        /// The sequence.
+        #[serde(rename = "s")]
+        sequence: u64,
+    },
+    /// An invitation was accepted (`true`) or declined on another device.
+    #[serde(rename = "i")]
+    Invitation {
+        /// The group.
+        #[serde(rename = "g")]
+        group: GroupId,
+        /// The answer.
+        #[serde(rename = "y")]
+        accepted: bool,
+    },
+    /// A device got a name.
+    #[serde(rename = "n")]
+    DeviceName {
+        /// The device.
+        #[serde(rename = "d")]
+        device: DeviceId,
+        /// Its name.
+        #[serde(rename = "n")]
+        name: String,
+    },
+    /// Who may ask to become a contact, see `RequestPolicy` of `cipher-core`.
+    #[serde(rename = "p")]
+    RequestPolicy(String),
+    /// History for a device that just joined. Others ignore it.
+    #[serde(rename = "h")]
+    History {
+        /// For whom.
+        #[serde(rename = "d")]
+        device: DeviceId,
+        /// Messages, of one group each.
+        #[serde(rename = "m")]
+        messages: Vec<SyncMessage>,
+        /// Messages sent so far, these included.
+        #[serde(rename = "n")]
+        done: u64,
+        /// Messages to be sent in all.
+        #[serde(rename = "o")]
+        total: u64,
+    },
+}
+
+/// Another account, as pinned. The log is that of [`crate::account_log::AccountLog`], encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncAccount {
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Its handle.
+    #[serde(rename = "h")]
+    pub handle: Handle,
+    /// Person or bot.
+    #[serde(rename = "k")]
+    pub kind: Kind,
+    /// The owner, for bots.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<AccountId>,
+    /// Its log, as far as it was seen.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<ByteBuf>,
+    /// Contact state; absent for no contact.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// Trust.
+    #[serde(rename = "t")]
+    pub trust: String,
+}
+
+/// One message of the history, as its reader stored it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncMessage {
+    /// The conversation.
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    /// Sequence, and the place behind it.
+    #[serde(rename = "s")]
+    pub place: (u64, u16),
+    /// Its id.
+    #[serde(rename = "i")]
+    pub id: MessageId,
+    /// Who sent it.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// From which device.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// Person or bot.
+    #[serde(rename = "k")]
+    pub kind: Kind,
+    /// When, by the sender's clock.
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    /// Kind of content or system line.
+    #[serde(rename = "c")]
+    pub content: String,
+    /// The text.
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// The message it answers.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Whom a system line is about.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<AccountId>,
+}
