@@ -82,6 +82,9 @@ impl Core {
             contact: known.and_then(|row| row.contact),
             trust: known.map_or(Trust::Unverified, |row| row.trust),
             profile,
+            log: None,
+            rival: None,
+            retired: false,
         };
         if record.account != self.own_id() {
             self.state.accounts.insert(record.account, row);
@@ -106,6 +109,9 @@ impl Core {
             },
             contact: Some(ContactState::Accepted),
             trust: Trust::Verified,
+            log: None,
+            rival: None,
+            retired: false,
         };
         self.state.accounts.insert(account, row);
     }

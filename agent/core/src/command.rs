@@ -8,6 +8,8 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 use serde::{Deserialize, Serialize};
 
+use crate::view::{HistoryPolicy, RequestPolicy};
+
 /// A request to the core. Every one gets exactly one [`crate::Effect::Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -52,8 +54,55 @@ pub enum Command {
         /// Whose.
         handle: Handle,
     },
-    /// Devices of the own account. Reply: `Devices`.
+    /// Who may ask to become a contact. Reply: `Done`.
+    SetRequestPolicy(RequestPolicy),
+    /// The person is here: presence is not away for a while. Reply: `Done`.
+    Active,
+    /// Devices of the own account, revoked ones too. Reply: `Devices`.
     Devices,
+    /// In a fresh profile: begins to link it to an account. Reply: `LinkCode`, at once; what follows is told by
+    /// [`crate::Event::Link`]. Repeating it while the code is good gives the same code.
+    DeviceLink {
+        /// What this machine calls itself; only own devices see it.
+        name: String,
+    },
+    /// On a device of the account: finds the new one by its code. Reply: `LinkCompare`, when both sides can show
+    /// the string.
+    DeviceApprove {
+        /// The code, or the URI.
+        code: String,
+        /// What the new device gets of the past.
+        history: HistoryPolicy,
+    },
+    /// The person compared the strings of [`Command::DeviceApprove`]. Reply: `Device`, when the registry has the
+    /// new device; `Done` when they differ: nothing was changed then.
+    DeviceConfirm {
+        /// The code.
+        code: String,
+        /// Whether they are equal.
+        equal: bool,
+    },
+    /// Gives a device of the account a name. Reply: `Device`.
+    DeviceRename {
+        /// Its id, the beginning of it, or its name.
+        device: String,
+        /// The new name.
+        name: String,
+    },
+    /// A device is not the account's any more: signed, told to the registry, removed from every group.
+    /// Reply: `Device`, when the registry has it; the groups follow as soon as a member is online.
+    DeviceRevoke {
+        /// Its id, the beginning of it, or its name.
+        device: String,
+    },
+    /// In a fresh profile, without any other device: takes the account over from the recovery phrase. Every
+    /// other device is revoked. Reply: `Account`.
+    DeviceRecover {
+        /// BIP-39 words.
+        phrase: String,
+        /// What this machine calls itself.
+        name: String,
+    },
 
     /// Asks an account to become a contact: a direct conversation it may accept. Reply: `Contact`.
     ContactAdd {
@@ -66,6 +115,41 @@ pub enum Command {
     Contacts,
     /// Accepts a contact's request and its direct conversation. Reply: `Contact`.
     ContactAccept {
+        /// Whose.
+        handle: Handle,
+    },
+
+    /// Declines a contact's request; it may ask again. Reply: `Contact` is gone: `Done`.
+    ContactDecline {
+        /// Whose.
+        handle: Handle,
+    },
+    /// Ends an acquaintance: the direct conversation is left, its history stays. Reply: `Done`.
+    ContactRemove {
+        /// Whom.
+        handle: Handle,
+    },
+    /// Wants nothing of an account any more: its messages are hidden everywhere, its requests and invitations
+    /// dropped. Reply: `Contact`.
+    ContactBlock {
+        /// Whom.
+        handle: Handle,
+    },
+    /// Lifts a block. What was hidden is shown again. Reply: `Contact`, or `Done` for who never was one.
+    ContactUnblock {
+        /// Whom.
+        handle: Handle,
+    },
+    /// The safety number with an account; with the other side's number or URI, compares and verifies.
+    /// Reply: `SafetyNumber`. `ErrorKind::Trust` when they differ.
+    ContactVerify {
+        /// With whom.
+        handle: Handle,
+        /// What the other side shows.
+        code: Option<String>,
+    },
+    /// Accepts that a handle maps to another account than when it was first seen. Reply: `Contact`.
+    ContactTrust {
         /// Whose.
         handle: Handle,
     },
@@ -131,6 +215,64 @@ pub enum Command {
         /// Which group.
         target: Target,
     },
+
+    /// Makes a link by which a group can be joined. Reply: `JoinLink`, once the commit is in the log.
+    GroupInvite {
+        /// Which group.
+        target: Target,
+        /// Seconds until it ends.
+        lifetime: u64,
+        /// How many may join by it; `None` is no bound.
+        uses: Option<u32>,
+        /// Whether a member approves each request.
+        approval: bool,
+    },
+    /// The links of a group. Reply: `JoinLinks`.
+    GroupInvites {
+        /// Which group.
+        target: Target,
+    },
+    /// Revokes a link. Reply: `Done`, once the commit is in the log.
+    GroupInviteRevoke {
+        /// Which group.
+        target: Target,
+        /// Its id, or the link.
+        link: String,
+    },
+    /// Asks to join a group by a link. Reply: `Group` once in it; `JoinPending` when nobody answered for a while
+    /// or somebody has to approve: the group appears by itself later.
+    Join {
+        /// The link.
+        link: String,
+    },
+    /// Who waits to be let into a group. Reply: `JoinRequests`.
+    GroupRequests {
+        /// Which group; all when `None`.
+        target: Option<Target>,
+    },
+    /// Lets somebody in, or not. Reply: `Group`, once the commit is in the log; `Done` for a no.
+    GroupRequestAnswer {
+        /// Which group.
+        target: Target,
+        /// Whom: handle or account id.
+        account: String,
+        /// Whether.
+        accept: bool,
+    },
+    /// Removes accounts and keeps them out. Reply: `Group`, once the commit is in the log.
+    GroupBan {
+        /// Which group.
+        target: Target,
+        /// Whom.
+        handles: Vec<Handle>,
+        /// Lifts the ban instead.
+        lift: bool,
+    },
+
+    /// What was found against the registry, oldest first. Reply: `Evidence`.
+    Evidence,
+    /// What is known of the account log. Reply: `Head`.
+    Head,
 
     /// Says something. Reply: `Message`, when the broker stored it, or at once as queued when it is offline.
     Send {

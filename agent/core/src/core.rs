@@ -207,6 +207,8 @@ impl Core {
             Input::Published { row, outcome } => self.published(row.0, outcome),
             Input::Answered { question, outcome } => self.answered(question.0, outcome),
             Input::TreeFetched { group, epoch, pieces } => self.tree_fetched(group, epoch, pieces),
+            Input::Whispered { group, bytes } => self.whispered(group, &bytes),
+            Input::Hinted => self.hinted(),
             Input::Tick => self.tick(),
         }
     }
@@ -221,10 +223,24 @@ impl Core {
             C::Whoami => Ok(Some(Reply::Account(Box::new(self.own_account()?)))),
             C::SetProfile { name, status, presence } => self.set_profile(ticket, name, status, presence),
             C::ShowProfile { handle } => self.show_profile(ticket, handle),
+            C::SetRequestPolicy(policy) => self.set_request_policy(policy).map(Some),
+            C::Active => self.person_active().map(Some),
             C::Devices => self.devices().map(Some),
+            C::DeviceLink { name } => self.device_link(name).map(Some),
+            C::DeviceApprove { code, history } => self.device_approve(ticket, &code, history),
+            C::DeviceConfirm { code, equal } => self.device_confirm(ticket, &code, equal),
+            C::DeviceRename { device, name } => self.device_rename(&device, name).map(Some),
+            C::DeviceRevoke { device } => self.device_revoke(ticket, &device),
+            C::DeviceRecover { phrase, name } => self.device_recover(ticket, &phrase, name),
             C::ContactAdd { handle, text } => self.contact_add(ticket, handle, text),
             C::Contacts => Ok(Some(Reply::Contacts(self.contacts()))),
             C::ContactAccept { handle } => self.contact_accept(&handle).map(Some),
+            C::ContactDecline { handle } => self.contact_decline(&handle).map(Some),
+            C::ContactRemove { handle } => self.contact_remove(&handle).map(Some),
+            C::ContactBlock { handle } => self.contact_block(ticket, handle),
+            C::ContactUnblock { handle } => self.contact_unblock(&handle).map(Some),
+            C::ContactVerify { handle, code } => self.contact_verify(ticket, handle, code),
+            C::ContactTrust { handle } => self.contact_trust(&handle).map(Some),
             C::GroupCreate { name, with, post_quantum } => {
                 self.group_create(ticket, name, with, post_quantum)
             }
@@ -237,6 +253,19 @@ impl Core {
             C::GroupRename { target, name } => self.group_rename(ticket, &target, name),
             C::GroupRole { target, handle, role } => self.group_role(ticket, &target, &handle, role),
             C::GroupLeave { target } => self.group_leave(ticket, &target),
+            C::GroupInvite { target, lifetime, uses, approval } => {
+                self.group_invite(ticket, &target, lifetime, uses, approval)
+            }
+            C::GroupInvites { target } => self.group_invites(&target).map(Some),
+            C::GroupInviteRevoke { target, link } => self.group_invite_revoke(ticket, &target, &link),
+            C::Join { link } => self.join_by_link(ticket, &link),
+            C::GroupRequests { target } => self.group_requests(target.as_ref()).map(Some),
+            C::GroupRequestAnswer { target, account, accept } => {
+                self.group_request_answer(ticket, &target, &account, accept)
+            }
+            C::GroupBan { target, handles, lift } => self.group_ban(ticket, &target, &handles, lift),
+            C::Evidence => Ok(Some(self.evidence())),
+            C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
             C::Sync => self.sync(ticket),

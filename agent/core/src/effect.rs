@@ -55,6 +55,13 @@ pub enum Effect {
         /// Number of pieces.
         pieces: u32,
     },
+    /// Publish on the ephemeral subject of a group, if it can be done at once. Nothing comes back.
+    Whisper {
+        /// The group.
+        group: GroupId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// Tell whoever shows or handles it.
     Notify(Event),
     /// Answer a command.

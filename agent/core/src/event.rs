@@ -1,9 +1,10 @@
 //! News for whoever shows or handles them.
 
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::wire::registry::Presence;
 use serde::{Deserialize, Serialize};
 
-use crate::view::{GroupView, MessageState, MessageView};
+use crate::view::{EvidenceView, GroupView, JoinRequestView, LinkCompareView, MessageState, MessageView};
 
 /// Something a person or a bot could notice. Sent after the commit that made it true.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,47 @@ pub enum Event {
     },
     /// A group is new, changed or gone for us (see its state).
     Group(Box<GroupView>),
+    /// A device link moved on.
+    Link(LinkEvent),
+    /// History is arriving on this new device, or leaving for one.
+    Progress {
+        /// Messages so far.
+        done: u64,
+        /// Messages in all.
+        total: u64,
+    },
+    /// Somebody asks to join a group, and one of its members must approve.
+    JoinRequest(Box<JoinRequestView>),
+    /// The registry, or somebody in its place, was caught. To be kept as a file.
+    Evidence(Box<EvidenceView>),
+    /// What an account lets others see of its presence changed.
+    Presence {
+        /// Handle, when known, else the account id.
+        handle: String,
+        /// The account.
+        account: AccountId,
+        /// Its presence.
+        presence: Presence,
+    },
     /// Something a person should know, one sentence.
     Warning(String),
+}
+
+/// A step of linking this new device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The other side is there: compare.
+    Compare(LinkCompareView),
+    /// This device is the account's now. Groups and history follow.
+    Linked {
+        /// The account's handle.
+        handle: String,
+    },
+    /// It ended without success; nothing was changed.
+    Failed {
+        /// One sentence.
+        reason: String,
+    },
 }

@@ -117,12 +117,16 @@ impl Core {
                 presence: Presence::Available,
                 version: 1,
             },
+            log: None,
+            certificates: Vec::new(),
+            names: std::collections::BTreeMap::new(),
+            revoked: false,
         };
         self.set_identity(identity.clone());
         identity
     }
 
-    fn set_identity(&mut self, identity: IdentityRow) {
+    pub(crate) fn set_identity(&mut self, identity: IdentityRow) {
         self.state.identity = Some(identity);
         self.state.identity_dirty = true;
     }

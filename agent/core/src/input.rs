@@ -65,6 +65,15 @@ pub enum Input {
         /// Envelopes as stored, in order.
         pieces: Option<Vec<Vec<u8>>>,
     },
+    /// A whisper on the ephemeral subject of a group. Nothing in it is trusted.
+    Whispered {
+        /// The group.
+        group: GroupId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The registry hints that there is something to look at: the stock of key packages, the own account.
+    Hinted,
     /// Time passed; see [`crate::Effect::WakeAt`].
     Tick,
 }

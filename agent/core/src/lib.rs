@@ -24,23 +24,34 @@ pub mod view;
 
 mod account;
 mod bot;
+mod contact;
 mod core;
+mod device;
 mod errand;
 mod group;
 mod history;
+mod history_transfer;
 mod identity;
 mod key_package;
+mod link;
+mod look_alike;
 mod outbox;
+mod personal;
+mod presence;
 mod provider;
 mod question;
+mod reconcile;
+mod recovery;
 mod state;
 mod store;
+mod transparency;
+mod verification;
 
 pub use crate::command::{BotOwnership, BotSay, Command, Target};
 pub use crate::core::{Core, Options};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
-pub use crate::event::Event;
+pub use crate::event::{Event, LinkEvent};
 pub use crate::input::{
     Delivered, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId, Ticket,
 };

@@ -4,7 +4,10 @@ use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use serde::{Deserialize, Serialize};
 
-use crate::view::{AccountView, BotEventView, ContactView, DeviceView, GroupView, MessageView, StatusView};
+use crate::view::{
+    AccountView, BotEventView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView,
+    JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+};
 
 /// What a command gave. Each [`crate::Command`] names its variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,31 @@ pub enum Reply {
     Messages(Vec<MessageView>),
     /// Devices.
     Devices(Vec<DeviceView>),
+    /// One device.
+    Device(Box<DeviceView>),
+    /// A code for linking this device.
+    LinkCode(LinkCodeView),
+    /// What to compare.
+    LinkCompare(LinkCompareView),
+    /// A safety number.
+    SafetyNumber(Box<SafetyNumberView>),
+    /// A link to a group.
+    JoinLink(Box<JoinLinkView>),
+    /// Links to a group.
+    JoinLinks(Vec<JoinLinkView>),
+    /// A request to join waits for an answer.
+    JoinPending {
+        /// The group.
+        group: cipher_broker::id::GroupId,
+        /// Whether somebody has it and must approve, as far as is known.
+        approval: bool,
+    },
+    /// Requests to join.
+    JoinRequests(Vec<JoinRequestView>),
+    /// Evidence, oldest first.
+    Evidence(Vec<EvidenceView>),
+    /// What is known of the account log.
+    Head(Box<HeadView>),
     /// Everything is up to date.
     Synced {
         /// Messages received since the command.

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_broker::certificate::{Kind, Owner};
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId, PublishId};
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::envelope::CommitLink;
-use cipher_broker::wire::group::Role;
+use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use cipher_broker::wire::registry::Profile;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
@@ -17,8 +19,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::{ErrorKind, Result};
+use crate::group::{JoinRequestRow, JoinRow};
+use crate::history_transfer::TransferRow;
+use crate::link::LinkRow;
 use crate::store::{Store, storage, table};
-use crate::view::{ContactState, GroupState, Trust};
+use crate::transparency::EvidenceRow;
+use crate::view::{ContactState, GroupState, RequestPolicy, Trust};
 
 /// Rows of one table, all in memory, with the keys that changed.
 #[derive(Debug)]
@@ -144,6 +150,15 @@ impl RowKey for AccountId {
     }
 }
 
+impl RowKey for DeviceId {
+    fn to_key(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
 impl RowKey for u64 {
     fn to_key(&self) -> Vec<u8> {
         self.to_be_bytes().to_vec()
@@ -180,6 +195,18 @@ pub(crate) struct IdentityRow {
     pub registered: bool,
     #[serde(rename = "p")]
     pub profile: Profile,
+    /// The account's log as last seen; `None` in stores of before there was one.
+    #[serde(rename = "l", default)]
+    pub log: Option<AccountLog>,
+    /// Certificates of the account's active devices, this one's included.
+    #[serde(rename = "cs", default)]
+    pub certificates: Vec<DeviceCertificate>,
+    /// What the person calls the devices.
+    #[serde(rename = "dn", default)]
+    pub names: BTreeMap<DeviceId, String>,
+    /// The account revoked this device: nothing works any more.
+    #[serde(rename = "rv", default)]
+    pub revoked: bool,
 }
 
 impl std::fmt::Debug for IdentityRow {
@@ -212,6 +239,24 @@ pub(crate) struct MetaRow {
     /// Clock of the registry minus ours, milliseconds.
     #[serde(rename = "cs")]
     pub clock_skew_ms: Option<i64>,
+    /// The latest head of the account log that was proven to continue the one before.
+    #[serde(rename = "hd", default)]
+    pub head: Option<SignedHead>,
+    /// The longest head that was shown and is not proven yet.
+    #[serde(rename = "hs", default)]
+    pub head_shown: Option<SignedHead>,
+    /// Everything up to this sequence of the account log was handled; `None` before the first head.
+    #[serde(rename = "lc", default)]
+    pub log_cursor: Option<u64>,
+    /// Who may ask to become a contact.
+    #[serde(rename = "rp", default)]
+    pub request_policy: RequestPolicy,
+    /// The group of the own devices, once there are several.
+    #[serde(rename = "pg", default)]
+    pub personal: Option<GroupId>,
+    /// A device link under way, on either side.
+    #[serde(rename = "lk", default)]
+    pub link: Option<LinkRow>,
 }
 
 /// A group we are or were in.
@@ -261,6 +306,39 @@ pub(crate) struct GroupRow {
     pub parked: u32,
     #[serde(rename = "pb")]
     pub parked_bytes: u64,
+    /// The group of the own devices: never shown.
+    #[serde(rename = "o", default)]
+    pub personal: bool,
+    /// When this device last told the group its head of the account log.
+    #[serde(rename = "gs", default)]
+    pub gossiped_at: Timestamp,
+}
+
+impl GroupRow {
+    /// A group we are in from now on, at the place of the commit that `link` names.
+    pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitLink) -> Self {
+        Self {
+            state: GroupState::Active,
+            name: data.name.clone(),
+            direct: data.direct,
+            peer: None,
+            suite,
+            epoch,
+            cursor: link.sequence,
+            handshake: link.sequence,
+            joined_at: link.sequence,
+            link,
+            unread: 0,
+            slot: None,
+            proposals: Vec::new(),
+            leave_epoch: None,
+            suspect: None,
+            parked: 0,
+            parked_bytes: 0,
+            personal: data.personal,
+            gossiped_at: Timestamp::default(),
+        }
+    }
 }
 
 /// An own commit between being made and being seen in the log.
@@ -369,6 +447,16 @@ pub(crate) struct AccountRow {
     pub contact: Option<ContactState>,
     #[serde(rename = "t")]
     pub trust: Trust,
+    /// Its log as far as it was seen: never goes back. `None` in stores of before there was one, and while only the
+    /// account id is known.
+    #[serde(rename = "l", default)]
+    pub log: Option<AccountLog>,
+    /// The account that the registry says has the handle now, while trust is [`Trust::Changed`].
+    #[serde(rename = "rv", default)]
+    pub rival: Option<AccountId>,
+    /// The person accepted that another account has the handle: this one is history.
+    #[serde(rename = "rt", default)]
+    pub retired: bool,
 }
 
 /// Something of ours that must reach the broker.
@@ -478,6 +566,20 @@ pub(crate) enum Wish {
     Rename(String),
     #[serde(rename = "o")]
     Role(AccountId, Role),
+    /// Brings the group's leaves in line with what accounts stated: revoked devices go, own new devices and
+    /// recovered accounts come. What that means is worked out when the commit is made; `joiners` has the key
+    /// packages that were taken for it.
+    #[serde(rename = "d")]
+    Devices { joiners: Vec<Joiner> },
+    /// Makes a link to join by, or revokes one.
+    #[serde(rename = "l")]
+    Link { id: LinkId, link: Option<JoinLink> },
+    /// Lets an account in by a link.
+    #[serde(rename = "j")]
+    Admit { link: LinkId, joiner: Joiner },
+    /// Bans accounts, removing those that are members; or lifts their ban.
+    #[serde(rename = "b")]
+    Ban { accounts: Vec<AccountId>, lift: bool },
 }
 
 /// A device to add, with its checked key package.
@@ -512,6 +614,10 @@ pub(crate) struct State {
     pub accounts: Rows<AccountId, AccountRow>,
     pub outbox: Rows<u64, OutboxRow>,
     pub intents: Rows<u64, IntentRow>,
+    pub evidence: Rows<u64, EvidenceRow>,
+    pub joins: Rows<GroupId, JoinRow>,
+    pub join_requests: Rows<u64, JoinRequestRow>,
+    pub transfers: Rows<DeviceId, TransferRow>,
 }
 
 impl State {
@@ -538,6 +644,10 @@ impl State {
             accounts: Rows::load(store, table::ACCOUNTS)?,
             outbox: Rows::load(store, table::OUTBOX)?,
             intents: Rows::load(store, table::INTENTS)?,
+            evidence: Rows::load(store, table::EVIDENCE)?,
+            joins: Rows::load(store, table::JOINS)?,
+            join_requests: Rows::load(store, table::JOIN_REQUESTS)?,
+            transfers: Rows::load(store, table::TRANSFERS)?,
         })
     }
 
@@ -549,6 +659,10 @@ impl State {
             && self.accounts.dirty.is_empty()
             && self.outbox.dirty.is_empty()
             && self.intents.dirty.is_empty()
+            && self.evidence.dirty.is_empty()
+            && self.joins.dirty.is_empty()
+            && self.join_requests.dirty.is_empty()
+            && self.transfers.dirty.is_empty()
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -563,7 +677,11 @@ impl State {
         self.invites.flush(txn, table::INVITES)?;
         self.accounts.flush(txn, table::ACCOUNTS)?;
         self.outbox.flush(txn, table::OUTBOX)?;
-        self.intents.flush(txn, table::INTENTS)
+        self.intents.flush(txn, table::INTENTS)?;
+        self.evidence.flush(txn, table::EVIDENCE)?;
+        self.joins.flush(txn, table::JOINS)?;
+        self.join_requests.flush(txn, table::JOIN_REQUESTS)?;
+        self.transfers.flush(txn, table::TRANSFERS)
     }
 
     pub(crate) fn flushed(&mut self) {
@@ -574,6 +692,10 @@ impl State {
         self.accounts.dirty.clear();
         self.outbox.dirty.clear();
         self.intents.dirty.clear();
+        self.evidence.dirty.clear();
+        self.joins.dirty.clear();
+        self.join_requests.dirty.clear();
+        self.transfers.dirty.clear();
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -44,6 +44,127 @@ pub struct ContactView {
     pub devices: usize,
 }
 
+/// Who may ask to become a contact: requests and invitations of everybody else are dropped unseen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestPolicy {
+    /// Nobody: only contacts, and members of shared groups that are contacts, reach this account.
+    Contacts,
+    /// Accounts that the own registry knows.
+    #[default]
+    Deployment,
+    /// Everybody, accounts whose handle cannot be looked up too.
+    Anyone,
+}
+
+/// What a new device of the own account gets of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HistoryPolicy {
+    /// Everything that this device has.
+    #[default]
+    All,
+    /// Nothing.
+    None,
+    /// What is younger than this many days.
+    Days(u32),
+}
+
+/// A code by which another device of the account finds this new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCodeView {
+    /// The code, as typed: `xxxx-xxxx`.
+    pub code: String,
+    /// The same as a URI, for a QR code: `cipher-chat:link/<code>`.
+    pub uri: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// What both sides of a link show: a person compares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCompareView {
+    /// Code of the link.
+    pub code: String,
+    /// Seven digits, `ddd dddd`.
+    pub string: String,
+    /// On the approving side: what the new machine calls itself. On the new side: the handle.
+    pub other: String,
+}
+
+/// A safety number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SafetyNumberView {
+    /// With whom.
+    pub handle: Handle,
+    /// The account.
+    pub account_id: AccountId,
+    /// Sixty digits in twelve groups of five; the same on both sides.
+    pub number: String,
+    /// For a QR code: `cipher-chat:verify/…`; the other side reads it with `contact verify --code`.
+    pub uri: String,
+    /// Trust now.
+    pub trust: Trust,
+}
+
+/// A link by which a group can be joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinLinkView {
+    /// Names it, to revoke it.
+    pub id: String,
+    /// The group.
+    pub group: GroupId,
+    /// The link.
+    pub link: String,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// How many may still join by it.
+    pub uses: Option<u32>,
+    /// Whether each request is approved by a member.
+    pub approval: bool,
+    /// Who made it: handle, when known, else the account id.
+    pub by: String,
+}
+
+/// Somebody who wants to join a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinRequestView {
+    /// The group.
+    pub group: GroupId,
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// The account.
+    pub account_id: AccountId,
+    /// When it asked, by its clock.
+    pub at: Timestamp,
+}
+
+/// Proof that somebody lied, or a sign of it: what to show to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceView {
+    /// `split-view`, `rollback`, `not-proven`, `ghost-device`, `changed-account`, `stale-head`.
+    pub kind: String,
+    /// When it was found.
+    pub at: Timestamp,
+    /// One sentence.
+    pub what: String,
+    /// Signed heads, records and replies as they came, each named: transferable where they are signed.
+    pub exhibits: Vec<(String, Vec<u8>)>,
+}
+
+/// What is known of the account log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadView {
+    /// The registry's key, as pinned.
+    pub registry_key: Vec<u8>,
+    /// The latest accepted head: signed bytes as the registry gave them.
+    pub head: Option<cipher_broker::transparency::SignedHead>,
+    /// Its size.
+    pub size: u64,
+    /// Entries read from the log by this device.
+    pub log_cursor: u64,
+}
+
 /// State of a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -172,6 +172,9 @@ impl Core {
                 }
             }
             Some(Wish::Rename(name)) => data.name.clone_from(name),
+            Some(Wish::Devices { .. } | Wish::Link { .. } | Wish::Admit { .. } | Wish::Ban { .. }) => {
+                return Err(crate::error::not_built());
+            }
             Some(Wish::Role(account, role)) => {
                 if !accounts.contains(account) {
                     return Err(

@@ -25,7 +25,6 @@ use crate::input::Ticket;
 use crate::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
 use crate::reply::Reply;
 use crate::state::GroupRow;
-use crate::view::GroupState;
 
 /// How far a sender's ratchet may be ahead, and how many skipped keys are kept.
 fn ratchets() -> SenderRatchetConfiguration {
@@ -99,7 +98,7 @@ impl Core {
         let suite: Ciphersuite = if post_quantum { POST_QUANTUM_SUITE } else { SUITE };
         let data = GroupData {
             version: GroupData::VERSION,
-            name: name.clone(),
+            name,
             direct: peer.is_some(),
             roles: BTreeMap::from([(self.own_id(), Role::Owner)]),
             may_add: Role::Admin,
@@ -122,28 +121,9 @@ impl Core {
         let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
             .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
         self.groups.put(group, Live::of(mls)?);
-        self.state.groups.insert(
-            group,
-            GroupRow {
-                state: GroupState::Active,
-                name,
-                direct: peer.is_some(),
-                peer,
-                suite: suite.into(),
-                epoch: 0,
-                cursor: 0,
-                handshake: 0,
-                link: CommitLink { sequence: 0, hash: [0; 32] },
-                joined_at: 0,
-                unread: 0,
-                slot: None,
-                proposals: Vec::new(),
-                leave_epoch: None,
-                suspect: None,
-                parked: 0,
-                parked_bytes: 0,
-            },
-        );
+        let none = CommitLink { sequence: 0, hash: [0; 32] };
+        let row = GroupRow { peer, ..GroupRow::active(&data, suite.into(), 0, none) };
+        self.state.groups.insert(group, row);
         self.follow(Source::Group(group));
         let view = Box::new(self.group_view(group)?);
         self.notify(Event::Group(view));

@@ -29,7 +29,7 @@ use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow};
-use crate::view::{ContactState, GroupState};
+use crate::view::ContactState;
 
 /// Why an invitation is not one.
 type Bad = &'static str;
@@ -283,32 +283,12 @@ impl Core {
         let live = Live::of(joined.map_err(gone)?)?;
         let unread = self.state.groups.get(&group).map_or(0, |row| row.unread);
         let own = self.own_id();
-        let row = GroupRow {
-            state: GroupState::Active,
-            name: known.name,
-            direct: known.direct,
-            peer: known.direct.then(|| {
-                known
-                    .members
-                    .iter()
-                    .map(|member| member.0)
-                    .find(|account| *account != own)
-                    .unwrap_or(known.inviter)
-            }),
-            suite: known.suite,
-            epoch: live.epoch(),
-            cursor: invite.commit_sequence,
-            handshake: invite.commit_sequence,
-            link: CommitLink { sequence: invite.commit_sequence, hash: invite.commit_hash },
-            joined_at: invite.commit_sequence,
-            unread,
-            slot: None,
-            proposals: Vec::new(),
-            leave_epoch: None,
-            suspect: None,
-            parked: 0,
-            parked_bytes: 0,
-        };
+        let link = CommitLink { sequence: invite.commit_sequence, hash: invite.commit_hash };
+        let peer = known.direct.then(|| {
+            let accounts = known.members.iter().map(|member| member.0);
+            accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
+        });
+        let row = GroupRow { peer, unread, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
         self.groups.put(group, live);
         self.state.groups.insert(group, row);
         if self.run.interest == Some(crate::input::Interest::Everything) {

@@ -13,6 +13,7 @@ mod create;
 mod epoch;
 mod facts;
 mod join;
+mod join_link;
 mod loaded;
 mod member;
 mod policy;
@@ -22,6 +23,7 @@ mod send;
 mod show;
 mod tree;
 
+pub(crate) use join_link::{JoinRequestRow, JoinRow};
 pub(crate) use loaded::{Groups, Live, store_failed};
 
 #[cfg(test)]

@@ -88,7 +88,9 @@ impl Store {
             }
         };
         match known {
-            Some(bytes) if bytes == table::SCHEMA.to_be_bytes() => {}
+            // Tables that came later are made when an older store is opened.
+            Some(bytes) if bytes == table::SCHEMA.to_be_bytes() && store.is_complete()? => {}
+            Some(bytes) if bytes == table::SCHEMA.to_be_bytes() => store.write(table::create_all)?,
             Some(_) => {
                 return Err(ErrorKind::Storage
                     .because("the store of this profile was written by a newer version")
@@ -102,6 +104,15 @@ impl Store {
             })?,
         }
         Ok(store)
+    }
+
+    fn is_complete(&self) -> Result<bool> {
+        let read = self.db.begin_read().map_err(storage)?;
+        match read.open_table(table::TRANSFERS) {
+            Ok(_) => Ok(true),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
+            Err(error) => Err(storage(error)),
+        }
     }
 
     /// The database, for reads.

@@ -31,11 +31,21 @@ pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableD
 pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
 /// Bot name and group id → [`crate::state::BotRow`].
 pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
+/// Number, big-endian → [`crate::transparency::EvidenceRow`].
+pub(crate) const EVIDENCE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("evidence");
+/// Group id → [`crate::group::JoinRow`]: own requests to join by a link.
+pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("joins");
+/// Number, big-endian → [`crate::group::JoinRequestRow`]: others' requests that wait for an answer.
+pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("join-requests");
+/// Device id → [`crate::history_transfer::TransferRow`]: history on its way to a device of ours.
+pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
 
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(storage)?;
-    for table in [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS] {
+    let singles =
+        [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS, EVIDENCE, JOINS, JOIN_REQUESTS, TRANSFERS];
+    for table in singles {
         txn.open_table(table).map_err(storage)?;
     }
     txn.open_table(MESSAGES).map_err(storage)?;

@@ -1,0 +1,1 @@
+//! Display names that look like somebody else's.
