@@ -20,6 +20,9 @@ use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNot
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
 use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep};
+use cipher_broker::wire::operator::{
+    InspectedDevice, InspectedStock, Inspection, OperatorAnswer, OperatorRequest, Quotas, Whom,
+};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
     AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
@@ -171,6 +174,7 @@ fn operations() -> Vec<Operation> {
         Operation::OpenRecovery { certificate: certificate() },
         Operation::ProveConsistency { sizes: vec![0, 70_000] },
         Operation::Admission,
+        Operation::Operate(OperatorRequest::Inspect(Whom::Handle("ana.mueller".parse().unwrap()))),
     ]
 }
 
@@ -285,6 +289,30 @@ fn golden_replies_one_per_answer() {
             Answer::Consistency { head: head().sign(&key(5)), proofs: vec![ByteBuf::from(vec![1; 32])] },
         ),
         ("reply-admission", Answer::Admission(AdmissionPolicy::Code)),
+        (
+            "reply-operator-inspection",
+            Answer::Operator(OperatorAnswer::Inspection(Box::new(Inspection {
+                record: record(),
+                blocked: true,
+                buried: false,
+                devices: vec![InspectedDevice {
+                    device: device(),
+                    since: at(),
+                    revoked_by: Some(3),
+                    stock: vec![InspectedStock { suite: 3, one_time: 40, last_resort: true }],
+                }],
+            }))),
+        ),
+        (
+            "reply-operator-quotas",
+            Answer::Operator(OperatorAnswer::Quotas(Quotas {
+                claims_per_target: 100,
+                claims_overall: 2_000,
+                look_ups: 20_000,
+                registrations: 10_000,
+                admission: AdmissionPolicy::Work(20),
+            })),
+        ),
     ] {
         check(name, &reply(Outcome::Answer(Box::new(answer))));
     }

@@ -6,7 +6,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::sign::Purpose;
 use cipher_broker::wire::content;
-use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
+use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
 use cipher_broker::wire::statement::{Claim, Statement};
 
 use crate::command::BotOwnership;
@@ -56,12 +56,26 @@ impl Core {
         }
         let signer = bodies.iter().find(|body| body.device == record.profile.device);
         let signer = signer.ok_or_else(|| bad("its profile is signed by an unknown device"))?;
-        let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile);
-        let profile: Profile = profile
-            .ok()
-            .and_then(|bytes| codec::decode(bytes).ok())
-            .filter(|profile: &Profile| profile.account == record.account)
-            .ok_or_else(|| bad("its profile is not signed by its device"))?;
+        let profile = if record.profile.is_unknown() {
+            // A registry that was rebuilt from the account log has no profiles: nothing is said, nothing forged.
+            self.state.accounts.get(&record.account).map_or_else(
+                || Profile {
+                    account: record.account,
+                    name: String::new(),
+                    status: String::new(),
+                    presence: Presence::Available,
+                    version: 0,
+                },
+                |row| row.profile.clone(),
+            )
+        } else {
+            let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile);
+            profile
+                .ok()
+                .and_then(|bytes| codec::decode(bytes).ok())
+                .filter(|profile: &Profile| profile.account == record.account)
+                .ok_or_else(|| bad("its profile is not signed by its device"))?
+        };
         // R-PIN-03
         if let Some(pinned) = self.account_of(&record.handle)
             && pinned != record.account
@@ -104,7 +118,7 @@ impl Core {
                 account,
                 name: String::new(),
                 status: String::new(),
-                presence: cipher_broker::wire::registry::Presence::Available,
+                presence: Presence::Available,
                 version: 0,
             },
             contact: Some(ContactState::Accepted),

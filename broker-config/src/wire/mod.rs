@@ -17,6 +17,7 @@ pub mod envelope;
 pub mod group;
 pub mod join;
 pub mod link;
+pub mod operator;
 pub mod refusal;
 pub mod registry;
 pub mod statement;

@@ -12,6 +12,7 @@ use crate::id::{AccountId, DeviceId};
 use crate::sign::{Purpose, Signed, digest, wire_hash};
 use crate::time::Timestamp;
 use crate::transparency::{Inclusion, SignedHead};
+use crate::wire::operator::{OperatorAnswer, OperatorRequest};
 use crate::wire::refusal::Refusal;
 
 /// A signed [`RequestBody`], encoded: what travels on `reg.v1.<operation>`. Signed by the device key named in
@@ -119,11 +120,14 @@ pub enum Operation {
     /// What a registration must bring. Signed by any key, like a ping.
     #[serde(rename = "admission")]
     Admission,
+    /// What only the operator may ask: signed with the registry's own key.
+    #[serde(rename = "operate")]
+    Operate(OperatorRequest),
 }
 
 impl Operation {
     /// Every operation's name, in the order of the enum: the endpoints of the micro service.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "ping",
         "create-account",
         "publish-key-packages",
@@ -136,6 +140,7 @@ impl Operation {
         "open-recovery",
         "prove-consistency",
         "admission",
+        "operate",
     ];
 
     /// The last token of the subject.
@@ -153,6 +158,7 @@ impl Operation {
             Self::OpenRecovery { .. } => "open-recovery",
             Self::ProveConsistency { .. } => "prove-consistency",
             Self::Admission => "admission",
+            Self::Operate(_) => "operate",
         }
     }
 }
@@ -277,6 +283,19 @@ pub struct SignedProfile {
     pub profile: Signed,
 }
 
+impl SignedProfile {
+    /// Stands for a profile that the registry does not have: it was rebuilt from the account log, which holds no
+    /// profiles. The account brings it back by setting it. `device` is an active device.
+    pub const fn unknown(device: DeviceId) -> Self {
+        Self { device, profile: Signed { body: Vec::new(), signature: Vec::new() } }
+    }
+
+    /// Whether this is [`SignedProfile::unknown`]: nothing was said, and nothing is signed.
+    pub const fn is_unknown(&self) -> bool {
+        self.profile.body.is_empty() && self.profile.signature.is_empty()
+    }
+}
+
 /// What is signed by the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyBody {
@@ -345,6 +364,9 @@ pub enum Answer {
     /// What newcomers must bring.
     #[serde(rename = "admission")]
     Admission(AdmissionPolicy),
+    /// What the operator asked for.
+    #[serde(rename = "operator")]
+    Operator(OperatorAnswer),
 }
 
 /// What the registry keeps of an account. Nothing in it is taken on the registry's word: the certificates and
@@ -363,7 +385,7 @@ pub struct AccountRecord {
     /// Certificates of its active devices.
     #[serde(rename = "c")]
     pub certificates: Vec<DeviceCertificate>,
-    /// Latest profile, signed by an active device.
+    /// Latest profile, signed by an active device; [`SignedProfile::unknown`] when the registry lost it.
     #[serde(rename = "p")]
     pub profile: SignedProfile,
     /// Proof that the account's latest statement is in the account log.
