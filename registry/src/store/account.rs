@@ -4,9 +4,10 @@ use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::wire::registry::AccountRecord;
-use redb::{ReadableTable, Table};
+use redb::ReadableTable;
 
 use crate::error::StoreError;
+use crate::store::rows::Rows;
 
 type Found<T> = Result<Option<T>, StoreError>;
 
@@ -56,7 +57,7 @@ pub(crate) fn devices(
 
 /// Writes an account.
 pub(crate) fn put(
-    accounts: &mut Table<'_, &'static [u8; 32], &'static [u8]>,
+    accounts: &mut Rows<'_, &'static [u8; 32], &'static [u8]>,
     record: &AccountRecord,
 ) -> Result<(), StoreError> {
     accounts.insert(record.account.as_bytes(), codec::encode(record).as_slice())?;
@@ -65,7 +66,7 @@ pub(crate) fn put(
 
 /// Gives a handle to an account. The caller has made sure that it is free.
 pub(crate) fn claim(
-    handles: &mut Table<'_, &'static str, &'static [u8; 32]>,
+    handles: &mut Rows<'_, &'static str, &'static [u8; 32]>,
     handle: &Handle,
     account: &AccountId,
 ) -> Result<(), StoreError> {
@@ -75,7 +76,7 @@ pub(crate) fn claim(
 
 /// Registers a device. The caller has made sure that it is new.
 pub(crate) fn enrol(
-    devices: &mut Table<'_, &'static [u8; 48], &'static [u8; 32]>,
+    devices: &mut Rows<'_, &'static [u8; 48], &'static [u8; 32]>,
     account: &AccountId,
     device: &DeviceId,
     key: &[u8; 32],

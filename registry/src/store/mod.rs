@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod once;
 mod open;
+pub(crate) mod rows;
 pub(crate) mod stock;
 mod table;
 pub(crate) mod writer;

@@ -3,10 +3,11 @@
 //! Each is kept until it would be refused for its age anyway, then forgotten.
 
 use cipher_broker::time::Timestamp;
-use redb::{ReadableTable, Table};
+use redb::ReadableTable;
 
 use crate::caller::NonceKey;
 use crate::error::StoreError;
+use crate::store::rows::Rows;
 
 /// Rows forgotten per transaction at most: more would make somebody wait.
 const SWEEP: usize = 1024;
@@ -22,14 +23,14 @@ pub(crate) fn key_package(hash: &[u8; 32]) -> Vec<u8> {
 }
 
 /// Whether it was noted before.
-pub(crate) fn seen(once: &Table<'_, &'static [u8], ()>, key: &[u8]) -> Result<bool, StoreError> {
+pub(crate) fn seen(once: &Rows<'_, &'static [u8], ()>, key: &[u8]) -> Result<bool, StoreError> {
     Ok(once.get(key)?.is_some())
 }
 
 /// Notes it until a time.
 pub(crate) fn note(
-    once: &mut Table<'_, &'static [u8], ()>,
-    expiry: &mut Table<'_, (u64, &'static [u8]), ()>,
+    once: &mut Rows<'_, &'static [u8], ()>,
+    expiry: &mut Rows<'_, (u64, &'static [u8]), ()>,
     key: &[u8],
     until: Timestamp,
 ) -> Result<(), StoreError> {
@@ -40,8 +41,8 @@ pub(crate) fn note(
 
 /// Forgets some of what has expired, oldest first.
 pub(crate) fn sweep(
-    once: &mut Table<'_, &'static [u8], ()>,
-    expiry: &mut Table<'_, (u64, &'static [u8]), ()>,
+    once: &mut Rows<'_, &'static [u8], ()>,
+    expiry: &mut Rows<'_, (u64, &'static [u8]), ()>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for _ in 0..SWEEP {

@@ -2,11 +2,12 @@
 
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
-use redb::{ReadableTable, Table};
+use redb::ReadableTable;
 
 use crate::error::StoreError;
+use crate::store::rows::Rows;
 
-type Stock<'t> = Table<'t, &'static [u8; 58], (u64, &'static [u8])>;
+type Stock<'t> = Rows<'t, &'static [u8; 58], (u64, &'static [u8])>;
 
 /// Where packages of one device and suite are.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +123,7 @@ pub(crate) fn last_resort(
 
 /// Replaces the package for when the shelf is empty.
 pub(crate) fn put_last_resort(
-    table: &mut Table<'_, &'static [u8; 50], (u64, &'static [u8])>,
+    table: &mut Rows<'_, &'static [u8; 50], (u64, &'static [u8])>,
     shelf: &Shelf,
     not_after: Timestamp,
     bytes: &[u8],

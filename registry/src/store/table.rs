@@ -1,8 +1,9 @@
 //! Every table on one page: the schema. Keys are raw bytes of fixed length, so that ranges are prefixes.
 
-use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value, WriteTransaction};
 
 use crate::error::StoreError;
+use crate::store::rows::{Change, Notes, Raw, Rows};
 
 /// Version of what is below; a store with a higher one is refused.
 pub(super) const SCHEMA: u64 = 1;
@@ -54,25 +55,52 @@ impl View {
 
 /// The tables of a transaction that writes.
 pub(crate) struct Txn<'t> {
-    pub(crate) accounts: Table<'t, &'static [u8; 32], &'static [u8]>,
-    pub(crate) handles: Table<'t, &'static str, &'static [u8; 32]>,
-    pub(crate) devices: Table<'t, &'static [u8; 48], &'static [u8; 32]>,
-    pub(crate) stock: Table<'t, &'static [u8; 58], (u64, &'static [u8])>,
-    pub(crate) last_resort: Table<'t, &'static [u8; 50], (u64, &'static [u8])>,
-    pub(crate) once: Table<'t, &'static [u8], ()>,
-    pub(crate) expiry: Table<'t, (u64, &'static [u8]), ()>,
+    pub(crate) accounts: Rows<'t, &'static [u8; 32], &'static [u8]>,
+    pub(crate) handles: Rows<'t, &'static str, &'static [u8; 32]>,
+    pub(crate) devices: Rows<'t, &'static [u8; 48], &'static [u8; 32]>,
+    pub(crate) stock: Rows<'t, &'static [u8; 58], (u64, &'static [u8])>,
+    pub(crate) last_resort: Rows<'t, &'static [u8; 50], (u64, &'static [u8])>,
+    pub(crate) once: Rows<'t, &'static [u8], ()>,
+    pub(crate) expiry: Rows<'t, (u64, &'static [u8]), ()>,
 }
 
 impl<'t> Txn<'t> {
-    pub(super) fn of(txn: &'t WriteTransaction) -> Result<Self, StoreError> {
+    pub(crate) fn of(txn: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Self::noted(txn, &None)
+    }
+
+    /// The same, noting what is written.
+    pub(crate) fn noted(txn: &'t WriteTransaction, notes: &Notes) -> Result<Self, StoreError> {
         Ok(Self {
-            accounts: txn.open_table(ACCOUNTS)?,
-            handles: txn.open_table(HANDLES)?,
-            devices: txn.open_table(DEVICES)?,
-            stock: txn.open_table(STOCK)?,
-            last_resort: txn.open_table(LAST_RESORT)?,
-            once: txn.open_table(ONCE)?,
-            expiry: txn.open_table(EXPIRY)?,
+            accounts: open(txn, ACCOUNTS, notes)?,
+            handles: open(txn, HANDLES, notes)?,
+            devices: open(txn, DEVICES, notes)?,
+            stock: open(txn, STOCK, notes)?,
+            last_resort: open(txn, LAST_RESORT, notes)?,
+            once: open(txn, ONCE, notes)?,
+            expiry: open(txn, EXPIRY, notes)?,
         })
     }
+
+    /// Makes changes that were noted elsewhere.
+    #[expect(dead_code, reason = "for the replicated store, which lands next")]
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        // Without `..`: a table that is added and not listed here does not compile.
+        let Self { accounts, handles, devices, stock, last_resort, once, expiry } = self;
+        let mut tables: [&mut dyn Raw; 7] = [accounts, handles, devices, stock, last_resort, once, expiry];
+        for change in changes {
+            let table = tables.iter_mut().find(|table| table.name() == change.table);
+            let value = change.value.as_ref().map(|value| value.as_slice());
+            table.ok_or(StoreError::Row("change of an unknown table"))?.put(&change.key, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn open<'t, K: Key + 'static, V: Value + 'static>(
+    txn: &'t WriteTransaction,
+    definition: TableDefinition<'_, K, V>,
+    notes: &Notes,
+) -> Result<Rows<'t, K, V>, StoreError> {
+    Ok(Rows::new(txn.open_table(definition)?, notes.clone()))
 }
