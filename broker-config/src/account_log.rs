@@ -334,6 +334,31 @@ impl AccountLog {
         self.statements.get(usize::try_from(by).ok()?)
     }
 
+    /// The same for a leaf, known by its device or by its certificate: the id of an account's first device may not be
+    /// known any more, see [`Self::replay`].
+    pub fn revocation_of(&self, device: &DeviceId, certificate: &[u8; 32]) -> Option<&Signed> {
+        let known = self.devices.get(device);
+        let state = known
+            .or_else(|| self.devices.get(&UNNAMED).filter(|unnamed| unnamed.certificate == *certificate))?;
+        self.statements.get(usize::try_from(state.revoked_by?).ok()?)
+    }
+
+    /// The latest recovery, if there was one.
+    pub fn recovery(&self) -> Option<(&Signed, Statement)> {
+        self.statements.iter().rev().find_map(|signed| {
+            let statement: Statement = codec::decode(&signed.body).ok()?;
+            matches!(statement.claim, Claim::Recover { .. }).then_some((signed, statement))
+        })
+    }
+
+    /// A time for the next statement that is not before any other of this log, so that "stated later" and "certified
+    /// later" can be compared: `now`, or just behind the latest statement when a clock went backwards.
+    pub fn stamp(&self, now: Timestamp) -> Timestamp {
+        let last: Option<Statement> =
+            self.statements.last().and_then(|signed| codec::decode(&signed.body).ok());
+        last.map_or(now, |last| now.max(last.at.plus(std::time::Duration::from_millis(1))))
+    }
+
     /// The statement that brought a device.
     pub fn introduction(&self, device: &DeviceId) -> Option<&Signed> {
         let by = self.devices.get(device)?.brought_by;

@@ -152,3 +152,33 @@ fn statements_out_of_order_of_others_or_forged_are_refused_and_change_nothing() 
     }
     assert_eq!(add(&mut log, 99), Err(LogError::TooManyDevices));
 }
+
+#[test]
+fn a_revocation_is_found_by_device_or_by_certificate() {
+    let mut log = begun();
+    add(&mut log, 2).unwrap();
+    let hash = |n| wire_hash(&certificate(1, n).to_bytes());
+    let device = |n| DeviceId::from_bytes([n; 16]);
+    assert_eq!(log.revocation_of(&device(1), &hash(1)), None);
+    let third = certificate(1, 3);
+    let recover = Claim::Recover { device: device(3), certificate: hash(3) };
+    claim(&mut log, recover, Some(&third)).unwrap();
+    let (recovery, stated) = log.recovery().unwrap();
+    assert_eq!(stated.sequence, 2);
+    for n in [1, 2] {
+        assert_eq!(log.revocation_of(&device(n), &hash(n)), Some(recovery), "{n}");
+    }
+    assert_eq!(log.revocation_of(&device(3), &hash(3)), None);
+    // Who replays the log later never sees the first device's id; its certificate still tells it.
+    let (replayed, _) = AccountLog::replay(log.statements(), &[third]).unwrap();
+    assert!(!replayed.is_revoked(&device(1)));
+    assert_eq!(replayed.revocation_of(&device(1), &hash(1)), Some(recovery));
+    assert_eq!(replayed.revocation_of(&device(9), &hash(9)), None);
+}
+
+#[test]
+fn statements_are_stamped_in_their_order_whatever_the_clock_says() {
+    let log = begun();
+    assert_eq!(log.stamp(Timestamp::from_millis(9)), Timestamp::from_millis(9));
+    assert_eq!(log.stamp(Timestamp::from_millis(2)), Timestamp::from_millis(6));
+}

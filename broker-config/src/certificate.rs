@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
 use crate::id::{AccountId, DeviceId};
+use crate::limit;
 use crate::sign::{self, BadSignature, Purpose};
 use crate::time::Timestamp;
 
@@ -98,6 +99,13 @@ pub enum CertificateError {
     /// `not_after` is not after `not_before`.
     #[error("certificate validity ends before it begins")]
     Validity,
+}
+
+impl CertificateBody {
+    /// When it was made, by the account's clock: validity begins [`limit::CLOCK_SKEW`] earlier.
+    pub fn issued_at(&self) -> Timestamp {
+        self.not_before.plus(limit::CLOCK_SKEW)
+    }
 }
 
 impl DeviceCertificate {

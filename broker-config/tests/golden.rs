@@ -432,8 +432,13 @@ fn golden_device_linking() {
         device_key: public(3),
         name: "laptop".into(),
     };
-    check("link-offer", &LinkStep::Offer { commitment: [16; 32] });
-    check("link-accept", &LinkStep::Accept { key: [17; 32], nonce: [18; 16] });
+    let zero = Timestamp::default();
+    check("link-offer", &LinkStep::Offer { commitment: [16; 32], at: zero });
+    check("link-offer-with-time", &LinkStep::Offer { commitment: [16; 32], at: at() });
+    check("link-accept", &LinkStep::Accept { key: [17; 32], nonce: [18; 16], account: None, at: zero });
+    let whose = Some((account(), "ana.mueller".parse().unwrap()));
+    let accept = LinkStep::Accept { key: [17; 32], nonce: [18; 16], account: whose, at: at() };
+    check("link-accept-with-account", &accept);
     check("link-reveal", &LinkStep::Reveal(reveal));
     check("link-admit", &LinkStep::Admit(vec![19; 30]));
     check("link-cancel", &LinkStep::Cancel);

@@ -31,6 +31,9 @@ pub enum LinkStep {
         /// SHA-256 of the encoded reveal.
         #[serde(rename = "c", with = "serde_bytes")]
         commitment: [u8; 32],
+        /// When, by N's clock: the other side takes no offer that is older than a link lives.
+        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        at: Timestamp,
     },
     /// A answers.
     #[serde(rename = "a")]
@@ -41,6 +44,12 @@ pub enum LinkStep {
         /// 16 random bytes.
         #[serde(rename = "n", with = "serde_bytes")]
         nonce: [u8; 16],
+        /// The account that N is to belong to, and its handle, for N to show. A claim until the strings are equal.
+        #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+        account: Option<(AccountId, Handle)>,
+        /// When, by A's clock.
+        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        at: Timestamp,
     },
     /// N shows what it was committed to.
     #[serde(rename = "r")]
@@ -51,6 +60,11 @@ pub enum LinkStep {
     /// The person said that the strings differ, or gave up.
     #[serde(rename = "x")]
     Cancel,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }
 
 /// What N is.
@@ -125,6 +139,20 @@ pub fn rendezvous(code: &str) -> (DeviceId, DeviceId) {
         DeviceId::from_bytes(id)
     };
     (half("cipher-chat/link-offer/v1"), half("cipher-chat/link-answer/v1"))
+}
+
+/// The key under which [`LinkStep::Admit`] is sealed: both X25519 keys, the code and everything that was exchanged go
+/// into it, so it opens nowhere but in this one conversation.
+pub fn admission_key(
+    shared: &[u8; 32],
+    code: &str,
+    account: &AccountId,
+    offer: &[u8],
+    accept: &[u8],
+    reveal: &[u8],
+) -> [u8; 32] {
+    let parts: [&[u8]; 6] = [shared, code.as_bytes(), account.as_bytes(), offer, accept, reveal];
+    digest("cipher-chat/link-admission/v1", &parts)
 }
 
 /// What both sides show: seven digits over everything that was exchanged. One in ten million tries of somebody in
