@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
+use cipher_broker::wire::join::link_id;
 
 use crate::group::roster::{Leaf, Roster};
 
@@ -100,7 +101,9 @@ pub(crate) fn authorize(roster: &Roster, data: &GroupData, facts: &CommitFacts) 
     let role = data.role_of(&sender.account);
     removes(roster, data, sender, role, facts)?;
     adds(roster, data, sender, role, facts)?;
-    group_data(roster, data, role, facts)
+    group_data(roster, data, role, facts)?;
+    links(roster, data, sender, role, facts)?;
+    bans(roster, data, role, facts)
 }
 
 /// R-COMMIT-02 and R-COMMIT-08: a leaf is only ever replaced by a leaf of the same account and device, with a
@@ -162,6 +165,11 @@ fn adds(
             Ok(leaf) => leaf,
             Err(reason) => return refuse("R-COMMIT-03", reason.clone()),
         };
+        // R-COMMIT-18: nobody brings a banned account back, not even in the commit that lifts the ban.
+        let banned = |data: &GroupData| data.banned.contains(&leaf.account);
+        if banned(data) || facts.data_after.as_ref().is_some_and(banned) {
+            return refuse("R-COMMIT-18", "the account is banned from this group");
+        }
         if accounts.contains(&leaf.account) {
             // R-COMMIT-04: a further device of an account comes from that account or an admin.
             if leaf.account != sender.account && role < Role::Admin {
@@ -234,6 +242,96 @@ fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts
         let members: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
         if !after.roles.iter().any(|(account, role)| *role == Role::Owner && members.contains(account)) {
             return refuse(RULE, "a group keeps at least one owner");
+        }
+    }
+    Ok(())
+}
+
+/// R-COMMIT-17: links to join by come from who may add, go by who may add or an admin, and change in nothing but
+/// how often they may still be used: downwards, with the accounts that the same commit adds.
+fn links(
+    roster: &Roster,
+    data: &GroupData,
+    sender: &Leaf,
+    role: Role,
+    facts: &CommitFacts,
+) -> Result<(), Refused> {
+    const RULE: &str = "R-COMMIT-17";
+    let Some(after) = facts.data_after.as_ref().filter(|after| after.links != data.links) else {
+        return Ok(());
+    };
+    if data.direct || data.personal {
+        return refuse(RULE, "nobody joins this conversation by a link");
+    }
+    if after.links.len() > limit::JOIN_LINKS {
+        return refuse(RULE, "the group would have too many links");
+    }
+    if data.links.keys().any(|id| !after.links.contains_key(id)) && role < data.may_add && role < Role::Admin
+    {
+        return refuse(RULE, "the committer's role does not allow to revoke a link");
+    }
+    let present: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
+    let newcomers: BTreeSet<AccountId> =
+        facts.adds.iter().flatten().map(|leaf| leaf.account).filter(|a| !present.contains(a)).collect();
+    let mut used = 0u64;
+    for (id, link) in &after.links {
+        used = used.saturating_add(match data.links.get(id) {
+            None if role < data.may_add => {
+                return refuse(RULE, "the committer's role does not allow to make a link");
+            }
+            None if !is_sound(id, link, sender) => return refuse(RULE, "a new link is not what it must be"),
+            None => 0,
+            Some(before) => match uses_taken(before, link) {
+                Some(taken) => u64::from(taken),
+                None => return refuse(RULE, "a link was changed"),
+            },
+        });
+    }
+    if used > newcomers.len() as u64 {
+        return refuse(RULE, "a link was used without letting anybody in");
+    }
+    Ok(())
+}
+
+/// Whether a link that a commit makes is found by its secret, is its maker's, and can be used.
+fn is_sound(id: &LinkId, link: &JoinLink, maker: &Leaf) -> bool {
+    link_id(&link.secret) == *id && link.by == maker.account && link.uses != Some(0)
+}
+
+/// By how much a link's uses went down; `None` when they went up or anything else changed.
+fn uses_taken(before: &JoinLink, after: &JoinLink) -> Option<u32> {
+    let same = JoinLink { uses: before.uses, ..after.clone() } == *before;
+    match (before.uses, after.uses) {
+        _ if !same => None,
+        (Some(before), Some(after)) => before.checked_sub(after),
+        (None, None) => Some(0),
+        _ => None,
+    }
+}
+
+/// R-COMMIT-18: an admin bans whom it outranks and who is not in the group afterwards, an owner anybody; an admin
+/// lifts a ban. Who is banned is added by nobody (see [`adds`]).
+fn bans(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts) -> Result<(), Refused> {
+    const RULE: &str = "R-COMMIT-18";
+    let Some(after) = facts.data_after.as_ref().filter(|after| after.banned != data.banned) else {
+        return Ok(());
+    };
+    if role < Role::Admin {
+        return refuse(RULE, "the committer's role does not allow to ban or to lift a ban");
+    }
+    if data.direct || data.personal {
+        return refuse(RULE, "nobody is banned from this conversation");
+    }
+    if after.banned.len() > limit::BANNED {
+        return refuse(RULE, "the group would have too many banned accounts");
+    }
+    let removed: BTreeSet<u32> = facts.removes.iter().map(|(index, _)| *index).collect();
+    for account in after.banned.difference(&data.banned) {
+        if role < Role::Owner && data.role_of(account) >= role {
+            return refuse(RULE, "the committer's role does not allow to ban this account");
+        }
+        if roster.iter().any(|(index, leaf)| leaf.account == *account && !removed.contains(index)) {
+            return refuse(RULE, "a banned account would stay in the group");
         }
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::Kind;
+use cipher_broker::time::Timestamp;
+use serde_bytes::ByteArray;
 
 use super::*;
 
@@ -211,4 +213,138 @@ fn r_commit_12_a_leftover_role_comes_back_by_an_owner_only() {
     let add = |sender| CommitFacts { adds: vec![Ok(leaf(8))], data_after: Some(data.clone()), ..by(sender) };
     assert_eq!(authorize(&roster, &data, &add(1)).map_err(|r| r.rule), Err("R-COMMIT-12"));
     assert_eq!(authorize(&roster, &data, &add(0)), Ok(()));
+}
+
+fn link(n: u8, by: u8, uses: Option<u32>) -> (LinkId, JoinLink) {
+    let secret = ByteArray::new([n; 16]);
+    let link =
+        JoinLink { secret, by: account(by), expires: Timestamp::from_millis(5), uses, approval: false };
+    (link_id(&secret), link)
+}
+
+/// Judged in a group that has one link for three.
+fn judge_linked(facts: &CommitFacts, change: impl FnOnce(&mut GroupData)) -> Result<(), &'static str> {
+    let (roster, mut data) = group();
+    data.links.extend([link(1, 0, Some(3))]);
+    let mut after = data.clone();
+    change(&mut after);
+    let facts = CommitFacts { data_after: Some(after), ..facts.clone() };
+    authorize(&roster, &data, &facts).map_err(|refused| refused.rule)
+}
+
+#[test]
+fn r_commit_17_links_come_and_go_by_role() {
+    const NO: Result<(), &str> = Err("R-COMMIT-17");
+    let makes = |sender: u32, (id, link): (LinkId, JoinLink)| {
+        judge_linked(&by(sender), |data| _ = data.links.insert(id, link))
+    };
+    assert_eq!(makes(0, link(2, 0, None)), Ok(()));
+    assert_eq!(makes(1, link(2, 1, Some(1))), Ok(()));
+    assert_eq!(makes(2, link(2, 2, None)), NO, "a mere member");
+    assert_eq!(makes(1, link(2, 0, None)), NO, "in somebody else's name");
+    assert_eq!(makes(1, link(2, 1, Some(0))), NO, "for nobody");
+    assert_eq!(makes(1, (link(3, 1, None).0, link(2, 1, None).1)), NO, "under another id than its secret's");
+    let too_many = judge_linked(&by(0), |data| data.links.extend((2..34).map(|n| link(n, 0, None))));
+    assert_eq!(too_many, NO);
+    let full = judge_linked(&by(0), |data| data.links.extend((2..33).map(|n| link(n, 0, None))));
+    assert_eq!(full, Ok(()));
+    for (sender, outcome) in [(0, Ok(())), (1, Ok(())), (2, NO)] {
+        assert_eq!(judge_linked(&by(sender), |data| data.links.clear()), outcome, "{sender} revokes");
+    }
+    let (roster, mut data) = group();
+    (data.direct, data.personal) = (false, true);
+    let mut after = data.clone();
+    after.links.extend([link(2, 0, None)]);
+    let facts = CommitFacts { data_after: Some(after), ..by(0) };
+    assert_eq!(authorize(&roster, &data, &facts).map_err(|r| r.rule), NO, "the own devices' group");
+}
+
+#[test]
+fn r_commit_17_uses_go_down_with_the_accounts_let_in_and_never_below_zero() {
+    const NO: Result<(), &str> = Err("R-COMMIT-17");
+    let used = |sender: u32, adds: &[u8], left: Option<u32>| {
+        let facts = CommitFacts { adds: adds.iter().map(|n| Ok(leaf(*n))).collect(), ..by(sender) };
+        judge_linked(&facts, |data| data.links.values_mut().for_each(|link| link.uses = left))
+    };
+    assert_eq!(used(1, &[8], Some(2)), Ok(()));
+    assert_eq!(used(1, &[8, 9], Some(1)), Ok(()));
+    assert_eq!(used(1, &[8], Some(1)), NO, "more than were let in");
+    assert_eq!(used(1, &[], Some(2)), NO, "nobody was let in");
+    assert_eq!(used(1, &[8], Some(4)), NO, "upwards");
+    assert_eq!(used(1, &[8], None), NO, "without end");
+    assert_eq!(used(2, &[], Some(2)), NO, "a mere member uses links up");
+    let second = Leaf { device: DeviceId::from_bytes([77; 16]), ..leaf(1) };
+    let facts = CommitFacts { adds: vec![Ok(second)], ..by(1) };
+    let own = judge_linked(&facts, |data| data.links.values_mut().for_each(|link| link.uses = Some(2)));
+    assert_eq!(own, NO, "a further device of a member uses no link");
+    for change in 0..3 {
+        let changed = judge_linked(&by(0), |data| {
+            for link in data.links.values_mut() {
+                match change {
+                    0 => link.expires = Timestamp::from_millis(9),
+                    1 => link.approval = true,
+                    _ => link.by = account(1),
+                }
+            }
+        });
+        assert_eq!(changed, NO, "change {change}");
+    }
+}
+
+#[test]
+fn r_commit_18_a_banned_account_is_added_by_nobody() {
+    let (roster, mut data) = group();
+    data.banned.insert(account(8));
+    let add = |sender, after: &GroupData| {
+        let facts = CommitFacts { adds: vec![Ok(leaf(8))], data_after: Some(after.clone()), ..by(sender) };
+        authorize(&roster, &data, &facts).map_err(|refused| refused.rule)
+    };
+    assert_eq!(add(1, &data), Err("R-COMMIT-18"));
+    assert_eq!(add(0, &data), Err("R-COMMIT-18"), "an owner neither");
+    let lifted = GroupData { banned: BTreeSet::new(), ..data.clone() };
+    assert_eq!(add(0, &lifted), Err("R-COMMIT-18"), "first the ban is lifted, then it is added");
+    let lift = |sender| {
+        let facts = CommitFacts { data_after: Some(lifted.clone()), ..by(sender) };
+        authorize(&roster, &data, &facts).map_err(|refused| refused.rule)
+    };
+    assert_eq!((lift(0), lift(1), lift(2)), (Ok(()), Ok(()), Err("R-COMMIT-18")));
+    let banned_and_added = CommitFacts {
+        adds: vec![Ok(leaf(9))],
+        data_after: Some(GroupData { banned: [account(8), account(9)].into(), ..data.clone() }),
+        ..by(0)
+    };
+    assert_eq!(authorize(&roster, &data, &banned_and_added).map_err(|r| r.rule), Err("R-COMMIT-18"));
+}
+
+#[test]
+fn r_commit_18_bans_follow_roles_and_remove() {
+    const NO: Result<(), &str> = Err("R-COMMIT-18");
+    let ban = |sender, target: u8, removes: &[u32]| {
+        let removes = removes.iter().map(|index| (*index, Proposer::Committer)).collect();
+        let mut facts =
+            CommitFacts { removes, ..change(sender, |data| _ = data.banned.insert(account(target))) };
+        if sender == 0 {
+            facts.data_after.as_mut().unwrap().roles.remove(&account(target));
+        }
+        judge(&facts)
+    };
+    assert_eq!(ban(1, 2, &[2]), Ok(()));
+    assert_eq!(ban(1, 9, &[]), Ok(()), "who is no member too");
+    assert_eq!(ban(1, 2, &[]), NO, "it would stay");
+    assert_eq!(ban(2, 3, &[]), NO, "a mere member");
+    assert_eq!(ban(0, 1, &[1]), Ok(()), "an owner bans an admin");
+    let (roster, mut data) = group();
+    data.roles.insert(account(9), Role::Owner);
+    let after = GroupData { banned: [account(9)].into(), ..data.clone() };
+    let facts = CommitFacts { data_after: Some(after), ..by(1) };
+    assert_eq!(authorize(&roster, &data, &facts).map_err(|r| r.rule), NO, "an admin does not ban an owner");
+    assert_eq!(
+        judge(&change(0, |data| data.banned.extend((0..=limit::BANNED).map(|n| {
+            let mut id = [9; 32];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            AccountId::from_bytes(id)
+        })))),
+        NO,
+        "too many"
+    );
 }
