@@ -1,12 +1,14 @@
 //! Who asks: verifies a signed request. A [`Caller`] is the only source of authority for `op/`.
 
-use cipher_broker::certificate::CertificateBody;
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{Operation, RequestBody};
+
+use redb::ReadableTable;
 
 use crate::error::OpError;
 use crate::store::{View, account};
@@ -23,18 +25,34 @@ pub(crate) struct Caller {
     pub(crate) device: DeviceId,
     /// The key of the device.
     pub(crate) device_key: [u8; 32],
+    /// As what it asks.
+    pub(crate) role: Role,
     nonce: [u8; 16],
+}
+
+/// As what somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A device that this registry knows and that was not revoked when it was looked at.
+    Device,
+    /// A device that is not registered yet, with a certificate of the account.
+    Newcomer,
+    /// Whoever has the registry's key.
+    Operator,
 }
 
 /// How much is known about who asks.
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
-    /// Nothing was verified: only [`Operation::Ping`], which tells nothing and changes nothing.
+    /// Nothing was verified: only what tells nothing about anybody and changes nothing ([`Operation::Ping`],
+    /// [`Operation::Admission`]).
     Anyone,
-    /// A device this registry knows, or the operator for operations that only read.
+    /// A device this registry knows, not revoked.
     Known(Caller),
-    /// A device that is not registered yet, with its verified certificate: only [`Operation::CreateAccount`].
+    /// A device that is not registered yet, with its verified certificate: creates an account or recovers one.
     Newcomer(Caller, Box<CertificateBody>),
+    /// The operator.
+    Operator(Caller),
 }
 
 impl Caller {
@@ -54,7 +72,7 @@ impl Caller {
     }
 }
 
-/// Verifies time and signature. `operator` is the id and `operator_key` the public key of the registry itself.
+/// Verifies time and signature, and that neither device nor account was shut out.
 pub(crate) fn identify(
     signed: &Signed,
     body: &RequestBody,
@@ -63,33 +81,68 @@ pub(crate) fn identify(
     now: Timestamp,
 ) -> Result<Standing, OpError> {
     in_time(body.issued_at, now)?;
-    let caller = |device_key| {
+    let caller = |device_key, role| {
         signed
             .verified(&device_key, Purpose::RegistryRequest)
             .map_err(|_| Code::Denied.because("the request is not signed by the key of this device"))?;
-        Ok::<_, OpError>(Caller { account: body.account, device: body.device, device_key, nonce: body.nonce })
+        let RequestBody { account, device, nonce, .. } = *body;
+        Ok::<_, OpError>(Caller { account, device, device_key, role, nonce })
+    };
+    let newcomer = |certificate: &DeviceCertificate| {
+        let certificate = certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;
+        if certificate.account != body.account || certificate.device != body.device {
+            return Err(Code::Denied.because("the certificate is for another account or device").into());
+        }
+        let caller = caller(certificate.device_key, Role::Newcomer)?;
+        admitted(&caller, &view.revoked, &view.blocked)?;
+        Ok(Standing::Newcomer(caller, Box::new(certificate)))
     };
     match &body.operation {
-        Operation::Ping => Ok(Standing::Anyone),
-        Operation::CreateAccount(create) => {
-            let certificate =
-                create.certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;
-            if certificate.account != body.account || certificate.device != body.device {
-                return Err(Code::Denied.because("the certificate is for another account or device").into());
-            }
-            Ok(Standing::Newcomer(caller(certificate.device_key)?, Box::new(certificate)))
+        Operation::Ping | Operation::Admission => return Ok(Standing::Anyone),
+        Operation::CreateAccount(create) => return newcomer(&create.certificate),
+        _ if body.account == AccountId::of_key(operator_key) => {
+            return Ok(Standing::Operator(caller(*operator_key, Role::Operator)?));
         }
-        Operation::FetchAccount { .. } | Operation::Resolve { .. }
-            if body.account == AccountId::of_key(operator_key) =>
-        {
-            Ok(Standing::Known(caller(*operator_key)?))
-        }
-        // Keys of devices are never replaced: one read before the transaction that acts on it is still true in it.
-        _ => match account::device_key(&view.devices, &body.account, &body.device)? {
-            Some(device_key) => Ok(Standing::Known(caller(device_key)?)),
-            None => Err(Code::Denied.because("this registry does not know the calling device").into()),
-        },
+        _ => {}
     }
+    // Keys of devices are never replaced: one read before the transaction that acts on it is still true in it.
+    if let Some(device_key) = account::device_key(&view.devices, &body.account, &body.device)? {
+        let caller = caller(device_key, Role::Device)?;
+        admitted(&caller, &view.revoked, &view.blocked)?;
+        return Ok(Standing::Known(caller));
+    }
+    match &body.operation {
+        Operation::OpenRecovery { certificate } => newcomer(certificate),
+        Operation::AppendStatement(append) if append.certificate.is_some() => {
+            append.certificate.as_ref().map_or_else(|| Err(unknown().into()), newcomer)
+        }
+        _ => Err(unknown().into()),
+    }
+}
+
+fn unknown() -> Refusal {
+    Code::Denied.because("this registry does not know the calling device")
+}
+
+/// Refuses devices that were revoked and accounts that were blocked. Asked again in the transaction that writes:
+/// what was true when the request was examined may have ended (R-REG-03).
+pub(crate) fn admitted(
+    caller: &Caller,
+    revoked: &impl ReadableTable<&'static [u8; 48], u64>,
+    blocked: &impl ReadableTable<&'static [u8; 32], ()>,
+) -> Result<(), OpError> {
+    if caller.role == Role::Operator {
+        return Ok(());
+    }
+    if caller.role == Role::Device && account::is_revoked(revoked, &caller.account, &caller.device)? {
+        return Err(Code::Revoked.because("the calling device was revoked by its account").into());
+    }
+    if account::is_barred(blocked, &caller.account)? {
+        return Err(Code::Blocked
+            .because("the operator of this registry blocked the calling account")
+            .into());
+    }
+    Ok(())
 }
 
 fn in_time(issued_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {

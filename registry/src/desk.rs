@@ -1,28 +1,47 @@
 //! The desk: bytes of a request in, bytes of a signed reply out. Knows nothing of NATS.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use cipher_broker::certificate::{CertificateBody, Kind};
 use cipher_broker::codec;
+use cipher_broker::id::DeviceId;
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::Inclusion;
+use cipher_broker::wire::operator::{OperatorAnswer, OperatorRequest, Quotas};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    Answer, Operation, Outcome, ReplyBody, RequestBody, SignedRequest, seal_reply,
+    AccountRecord, Answer, CreateAccount, Operation, Outcome, ReplyBody, RequestBody, SignedRequest,
+    seal_reply,
 };
+use tokio::sync::{mpsc, watch};
 
-use crate::caller::{self, Caller, Standing};
+use crate::admission::Admission;
+use crate::caller::{self, Caller, Role, Standing};
 use crate::error::{OpError, StoreError};
+use crate::hint::Hints;
 use crate::key::RegistryKey;
 use crate::nonce::RecentNonces;
 use crate::op::write::Write;
 use crate::op::{
-    count_key_packages, create_account, fetch_account, publish_key_packages, resolve, set_profile,
+    append_statement, claim_key_packages, count_key_packages, create_account, fetch_account, operate,
+    publish_key_packages, resolve, set_profile,
 };
 use crate::quota::{Limits, Quota};
-use crate::store::Store;
 use crate::store::writer::{Writer, internal};
+use crate::store::{Store, View, account, log};
+use crate::tree::Tree;
+
+/// On which terms a desk serves.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// What may be asked in an hour.
+    pub limits: Limits,
+    /// What is asked of newcomers.
+    pub admission: Admission,
+}
 
 /// Answers requests. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,9 +52,13 @@ pub struct Desk {
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    tree: Arc<Tree>,
     writer: Writer,
     key: RegistryKey,
+    admission: Admission,
+    quota: Mutex<Quota>,
     recent: Mutex<RecentNonces>,
+    hints: Hints,
 }
 
 /// What is known after the part that needs no writing.
@@ -46,10 +69,12 @@ enum Examined {
 
 impl Desk {
     /// A desk on an open store.
-    pub fn open(store: Store, key: RegistryKey, limits: Limits) -> Result<Self, StoreError> {
-        let writer = Writer::start(store.clone(), Quota::new(limits))?;
-        let recent = Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { store, writer, key, recent }) })
+    pub fn open(store: Store, key: RegistryKey, terms: Terms) -> Result<Self, StoreError> {
+        let tree = Arc::new(Tree::load(&store, key.clone())?);
+        let writer = Writer::start(store.clone(), Arc::clone(&tree))?;
+        let quota = Mutex::new(Quota::new(terms.limits));
+        let (admission, recent, hints) = (terms.admission, Mutex::default(), Hints::default());
+        Ok(Self { inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints }) })
     }
 
     /// Answers a request that came in for `operation`. Whatever the bytes are, there is a signed reply.
@@ -62,7 +87,12 @@ impl Desk {
         let examined = tokio::task::spawn_blocking(move || inner.examine(&operation, &request, now)).await;
         let outcome = match examined {
             Ok(Ok(Examined::Answered(answer))) => Ok(answer),
-            Ok(Ok(Examined::Write(write, caller))) => self.inner.writer.submit(write, caller, now).await,
+            Ok(Ok(Examined::Write(write, caller))) => {
+                self.inner.writer.submit(write, caller, now).await.map(|change| {
+                    self.inner.hints.tell(change.hints, now);
+                    change.answer
+                })
+            }
             Ok(Err(OpError::Refused(refusal))) => Err(refusal),
             Ok(Err(OpError::Store(error))) => {
                 tracing::error!(%error, "the store cannot be read");
@@ -85,6 +115,22 @@ impl Desk {
     pub async fn failure(&self) {
         self.inner.writer.failure().await;
     }
+
+    /// Number of committed entries of the account log, and whenever it grows.
+    pub fn log_size(&self) -> watch::Receiver<u64> {
+        self.inner.tree.watch()
+    }
+
+    /// Committed entries of the account log from a position on (each an encoded
+    /// [`cipher_broker::wire::statement::LogEntry`]), at most so many.
+    pub fn log_entries(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        log::entries(&self.inner.store.view()?, from, most)
+    }
+
+    /// Devices that should be told to look at their account and stock. The first who asks gets them.
+    pub fn hints(&self) -> Option<mpsc::Receiver<DeviceId>> {
+        self.inner.hints.take()
+    }
 }
 
 impl Inner {
@@ -92,37 +138,183 @@ impl Inner {
         let (signed, body) = read(endpoint, request)?;
         let view = self.store.view()?;
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
-        let unknown = || Code::Malformed.because("this registry does not know the operation");
-        let (write, caller) = match (standing, body.operation) {
-            (Standing::Anyone, Operation::Ping) => return Ok(Examined::Answered(Answer::Done)),
+        match (standing, body.operation) {
+            (Standing::Anyone, Operation::Ping) => Ok(Examined::Answered(Answer::Done)),
+            (Standing::Anyone, Operation::Admission) => {
+                Ok(Examined::Answered(Answer::Admission(self.admission.policy())))
+            }
             (Standing::Newcomer(caller, certificate), Operation::CreateAccount(create)) => {
-                (Write::CreateAccount(Box::new(create_account::check(*create, *certificate)?)), caller)
+                if account::by_id(&view.accounts, &caller.account)?.is_none() {
+                    self.fresh(&caller, now)?;
+                    self.admit(&create, &certificate, now)?;
+                }
+                let new = create_account::check(*create, *certificate)?;
+                Ok(Examined::Write(Write::CreateAccount(Box::new(new)), caller))
             }
-            (Standing::Known(caller), Operation::ClaimKeyPackages { account, suite, device: _ }) => {
-                (Write::ClaimKeyPackages { account, suite }, caller)
+            (Standing::Newcomer(caller, _), Operation::AppendStatement(append))
+            | (Standing::Known(caller), Operation::AppendStatement(append)) => {
+                let append = append_statement::check(*append)?;
+                Ok(Examined::Write(Write::AppendStatement(Box::new(append)), caller))
             }
-            (Standing::Known(caller), Operation::PublishKeyPackages { one_time, last_resort }) => {
-                let packages = publish_key_packages::check(&one_time, last_resort.as_ref(), &caller, now)?;
-                (Write::PublishKeyPackages(packages), caller)
-            }
-            (Standing::Known(caller), Operation::SetProfile(profile)) => {
-                (Write::SetProfile(set_profile::check(profile, &caller, &view)?), caller)
-            }
-            (Standing::Known(caller), reading) => {
+            (Standing::Newcomer(caller, _) | Standing::Known(caller), Operation::OpenRecovery { .. }) => {
                 self.fresh(&caller, now)?;
-                return Ok(Examined::Answered(match reading {
-                    Operation::CountKeyPackages => count_key_packages::run(&caller, &view, now)?,
-                    Operation::FetchAccount { account } => fetch_account::run(&account, &view)?,
-                    Operation::Resolve { handle } => resolve::run(&handle, &view)?,
-                    _ => return Err(unknown().into()),
-                }));
+                self.quota().look_up(caller.account, now)?;
+                let record = fetch_account::run(&caller.account, &view)?;
+                self.account(record, &view, now)
             }
-            (Standing::Anyone | Standing::Newcomer(..), _) => return Err(unknown().into()),
-        };
-        Ok(Examined::Write(write, caller))
+            (Standing::Known(caller), operation) => self.examine_known(operation, caller, &view, now),
+            (Standing::Operator(caller), operation) => self.examine_operator(operation, caller, &view, now),
+            (Standing::Anyone | Standing::Newcomer(..), _) => Err(unknown().into()),
+        }
     }
 
-    /// Uses up the nonce of a request that changes nothing.
+    /// What a device of an account asks.
+    fn examine_known(
+        &self,
+        operation: Operation,
+        caller: Caller,
+        view: &View,
+        now: Timestamp,
+    ) -> Result<Examined, OpError> {
+        match operation {
+            Operation::ClaimKeyPackages { account, suite, device } => {
+                if account::devices(&view.devices, &account)?.is_empty() {
+                    return Err(claim_key_packages::nobody().into());
+                }
+                // Before it is counted: somebody who replays a claim must not use up the quota of who made it.
+                self.fresh(&caller, now)?;
+                self.quota().claim(caller.account, account, now)?;
+                let wanted = claim_key_packages::Wanted { account, suite, device };
+                Ok(Examined::Write(Write::ClaimKeyPackages(wanted), caller))
+            }
+            Operation::PublishKeyPackages { one_time, last_resort } => {
+                let packages = publish_key_packages::check(&one_time, last_resort.as_ref(), &caller, now)?;
+                Ok(Examined::Write(Write::PublishKeyPackages(packages), caller))
+            }
+            Operation::SetProfile(profile) => {
+                let profile = set_profile::check(profile, &caller, view)?;
+                Ok(Examined::Write(Write::SetProfile(profile), caller))
+            }
+            Operation::CountKeyPackages => {
+                self.fresh(&caller, now)?;
+                Ok(Examined::Answered(count_key_packages::run(&caller, view, now)?))
+            }
+            reading => self.examine_reading(reading, &caller, view, now),
+        }
+    }
+
+    /// What devices and the operator may read.
+    fn examine_reading(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        view: &View,
+        now: Timestamp,
+    ) -> Result<Examined, OpError> {
+        match operation {
+            Operation::FetchAccount { account } => {
+                self.fresh(caller, now)?;
+                if caller.role == Role::Device && account != caller.account {
+                    self.quota().look_up(caller.account, now)?;
+                }
+                self.account(fetch_account::run(&account, view)?, view, now)
+            }
+            Operation::Resolve { handle } => {
+                self.fresh(caller, now)?;
+                if caller.role == Role::Device {
+                    self.quota().look_up(caller.account, now)?;
+                }
+                self.account(resolve::run(&handle, view)?, view, now)
+            }
+            Operation::ProveConsistency { sizes } => {
+                self.fresh(caller, now)?;
+                Ok(Examined::Answered(self.prove(&sizes, now)?))
+            }
+            _ if caller.role == Role::Operator => {
+                Err(Code::Denied.because("the operator may look and order, not act as an account").into())
+            }
+            _ => Err(unknown().into()),
+        }
+    }
+
+    /// What the operator asks.
+    fn examine_operator(
+        &self,
+        operation: Operation,
+        caller: Caller,
+        view: &View,
+        now: Timestamp,
+    ) -> Result<Examined, OpError> {
+        let Operation::Operate(order) = operation else {
+            return self.examine_reading(operation, &caller, view, now);
+        };
+        let order = match order {
+            OperatorRequest::Block(handle) => operate::Order::Block(handle),
+            OperatorRequest::Unblock(handle) => operate::Order::Unblock(handle),
+            OperatorRequest::Bury(handle) => operate::Order::Bury(handle),
+            OperatorRequest::Inspect(whom) => {
+                self.fresh(&caller, now)?;
+                let mut inspection = operate::inspect(&whom, view, now)?;
+                inspection.record.inclusion = Some(self.inclusion(&inspection.record, view, now)?);
+                let answer = OperatorAnswer::Inspection(Box::new(inspection));
+                return Ok(Examined::Answered(Answer::Operator(answer)));
+            }
+            OperatorRequest::Quotas => {
+                self.fresh(&caller, now)?;
+                let Limits { per_target, overall, look_ups, registrations } = self.quota().limits();
+                let quotas = Quotas {
+                    claims_per_target: per_target,
+                    claims_overall: overall,
+                    look_ups,
+                    registrations,
+                    admission: self.admission.policy(),
+                };
+                return Ok(Examined::Answered(Answer::Operator(OperatorAnswer::Quotas(quotas))));
+            }
+            _ => return Err(unknown().into()),
+        };
+        Ok(Examined::Write(Write::Operate(order), caller))
+    }
+
+    /// Whether somebody new may come. Bots come by their owner's signature: their certificate has it, and that the
+    /// owner has an account is looked at where the bot is written.
+    fn admit(
+        &self,
+        create: &CreateAccount,
+        certificate: &CertificateBody,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if certificate.kind == Kind::Person {
+            self.admission.admit(create.ticket.as_ref(), &self.key.public(), &certificate.account)?;
+        }
+        self.quota().register(now)
+    }
+
+    /// The answer that shows an account: with the proof that its latest statement is in the account log.
+    fn account(&self, mut record: AccountRecord, view: &View, now: Timestamp) -> Result<Examined, OpError> {
+        record.inclusion = Some(self.inclusion(&record, view, now)?);
+        Ok(Examined::Answered(Answer::Account(record)))
+    }
+
+    fn inclusion(&self, record: &AccountRecord, view: &View, now: Timestamp) -> Result<Inclusion, OpError> {
+        let index = log::latest(view, &record.account)?.ok_or(StoreError::Row("latest"))?;
+        Ok(self.tree.prove(index, now).ok_or(StoreError::Stopped)?)
+    }
+
+    fn prove(&self, sizes: &[u64], now: Timestamp) -> Result<Answer, Refusal> {
+        let most = limit::PROOFS_PER_REQUEST;
+        if sizes.len() > most {
+            return Err(Code::TooLarge.because(format!("one request asks for at most {most} proofs")));
+        }
+        match self.tree.prove_prefixes(sizes, now) {
+            Ok((head, proofs)) => Ok(Answer::Consistency { head, proofs }),
+            Err((size, present)) => Err(Code::NotFound.because(format!(
+                "the account log has {present} entries and never had {size}: this registry has lost some"
+            ))),
+        }
+    }
+
+    /// Uses up the nonce of a request that changes nothing, or of one that is counted.
     fn fresh(&self, caller: &Caller, now: Timestamp) -> Result<(), Refusal> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.note(caller.nonce_key(), Caller::nonce_expires(now), now) {
@@ -132,14 +324,29 @@ impl Inner {
         }
     }
 
+    fn quota(&self) -> MutexGuard<'_, Quota> {
+        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sign(&self, request: [u8; 32], outcome: Result<Answer, Refusal>, now: Timestamp) -> Vec<u8> {
+        // One reply shows one head: the one that its proofs lead to.
+        let head = match &outcome {
+            Ok(Answer::Account(record)) => record.inclusion.as_ref().map(|inclusion| &inclusion.head),
+            Ok(Answer::Consistency { head, .. }) => Some(head),
+            _ => None,
+        };
+        let head = Some(head.cloned().unwrap_or_else(|| self.tree.head(now)));
         let outcome = match outcome {
             Ok(answer) => Outcome::Answer(Box::new(answer)),
             Err(refusal) => Outcome::Refused(refusal),
         };
-        let body = ReplyBody { request, at: now, registry_key: self.key.public(), outcome, head: None };
+        let body = ReplyBody { request, at: now, registry_key: self.key.public(), outcome, head };
         seal_reply(&body, self.key.signer())
     }
+}
+
+fn unknown() -> Refusal {
+    Code::Malformed.because("this registry does not know the operation")
 }
 
 /// Reads a request; nothing in it is verified yet.

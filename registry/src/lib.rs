@@ -9,12 +9,14 @@
 //! Reading order: `desk.rs`, `caller.rs`, `op/`, `store/table.rs`, `store/writer.rs`, `provision.rs`.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
+mod admission;
 mod caller;
 pub mod cli;
 mod clock;
 mod connect;
 mod desk;
 mod error;
+mod hint;
 mod inspect;
 mod key;
 mod key_package;
@@ -26,9 +28,11 @@ mod service;
 mod settings;
 mod store;
 mod traffic;
+mod tree;
 mod ui;
 
-pub use desk::Desk;
+pub use admission::Admission;
+pub use desk::{Desk, Terms};
 pub use error::{Error, StoreError};
 pub use key::RegistryKey;
 pub use provision::{Drift, Mode, Provisioned, provision};

@@ -1,4 +1,4 @@
-//! How many key packages one account may take: fixed windows of an hour, counted in memory.
+//! How much may be asked: fixed windows of an hour, counted in memory, spent before anything is written.
 //!
 //! A restart begins new windows. That is harmless: the limits keep one account from emptying the stock of others
 //! within minutes, and restarts are the operator's.
@@ -8,30 +8,44 @@ use std::time::Duration;
 
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::refusal::{Code, Refusal};
 
 /// Length of a window.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// Claims of key packages that one account may make in an hour.
+/// What may be asked in an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Against one and the same account.
+    /// Claims of key packages by one account against one other account.
     pub per_target: u32,
-    /// In all.
+    /// Claims of key packages by one account in all.
     pub overall: u32,
+    /// Look-ups of other accounts by one account.
+    pub look_ups: u32,
+    /// New accounts, by whomever.
+    pub registrations: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_target: 100, overall: 2_000 }
+        Self { per_target: 100, overall: 2_000, look_ups: 20_000, registrations: 10_000 }
     }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counter {
+    ClaimsAgainst(AccountId, AccountId),
+    Claims(AccountId),
+    LookUps(AccountId),
+    Registrations,
 }
 
 /// Counters of the running windows.
 #[derive(Debug)]
 pub(crate) struct Quota {
     limits: Limits,
-    windows: HashMap<(AccountId, Option<AccountId>), Window>,
+    windows: HashMap<Counter, Window>,
     swept: Timestamp,
 }
 
@@ -46,29 +60,55 @@ impl Quota {
         Self { limits, windows: HashMap::new(), swept: Timestamp::default() }
     }
 
-    /// Counts one claim of `requester` against `target`, or says how long until one is possible again.
-    pub(crate) fn spend(
+    /// The limits in force.
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// R-REG-06: counts one claim of `requester` against `target`. An account's own devices are not counted: they
+    /// join each other to its groups.
+    pub(crate) fn claim(
         &mut self,
         requester: AccountId,
         target: AccountId,
         now: Timestamp,
-    ) -> Result<(), Duration> {
+    ) -> Result<(), Refusal> {
+        if requester == target {
+            return Ok(());
+        }
+        let Limits { per_target, overall, .. } = self.limits;
+        let counters =
+            [(Counter::ClaimsAgainst(requester, target), per_target), (Counter::Claims(requester), overall)];
+        self.spend(&counters, "too many key packages taken", now)
+    }
+
+    /// Counts one look-up.
+    pub(crate) fn look_up(&mut self, requester: AccountId, now: Timestamp) -> Result<(), Refusal> {
+        self.spend(&[(Counter::LookUps(requester), self.limits.look_ups)], "too many look-ups", now)
+    }
+
+    /// Counts one new account.
+    pub(crate) fn register(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        self.spend(&[(Counter::Registrations, self.limits.registrations)], "too many new accounts", now)
+    }
+
+    /// Counts one in every window, or in none and says how long until it is possible again.
+    fn spend(&mut self, counters: &[(Counter, u32)], what: &str, now: Timestamp) -> Result<(), Refusal> {
         if now.since(self.swept) >= WINDOW {
             self.windows.retain(|_, window| window.runs(now));
             self.swept = now;
         }
-        let keys =
-            [((requester, Some(target)), self.limits.per_target), ((requester, None), self.limits.overall)];
-        for (key, limit) in keys {
-            if let Some(window) = self.windows.get(&key)
+        for (counter, limit) in counters {
+            if let Some(window) = self.windows.get(counter)
                 && window.runs(now)
-                && window.count >= limit
+                && window.count >= *limit
             {
-                return Err(window.began.plus(WINDOW).since(now));
+                let minutes = window.began.plus(WINDOW).since(now).as_secs().div_ceil(60);
+                return Err(Code::Quota.because(format!("{what}; again possible in {minutes} minutes")));
             }
         }
-        for (key, _) in keys {
-            let window = self.windows.entry(key).or_insert(Window { began: now, count: 0 });
+        for (counter, _) in counters {
+            let window = self.windows.entry(*counter).or_insert(Window { began: now, count: 0 });
             if !window.runs(now) {
                 *window = Window { began: now, count: 0 };
             }
@@ -92,14 +132,18 @@ mod tests {
         AccountId::from_bytes([n; 32])
     }
 
+    const fn at(secs: u64) -> Timestamp {
+        Timestamp::from_millis(secs * 1000)
+    }
+
     #[test]
     fn each_target_and_the_whole_have_their_limit_and_an_hour_later_all_is_new() {
-        let mut quota = Quota::new(Limits { per_target: 2, overall: 3 });
-        let at = |secs: u64| Timestamp::from_millis(secs * 1000);
+        let mut quota = Quota::new(Limits { per_target: 2, overall: 3, ..Limits::default() });
         let table = [
             (1, 2, 0, true),
             (1, 2, 1, true),
             (1, 2, 2, false), // per target
+            (1, 1, 2, true),  // own devices are not counted
             (1, 3, 2, true),
             (1, 3, 3, false), // overall
             (4, 2, 3, true),  // somebody else is not concerned
@@ -107,20 +151,33 @@ mod tests {
             (1, 2, 3600, true),
         ];
         for (requester, target, secs, allowed) in table {
-            let spent = quota.spend(who(requester), who(target), at(secs));
+            let spent = quota.claim(who(requester), who(target), at(secs));
             assert_eq!(spent.is_ok(), allowed, "{requester} {target} at {secs}");
         }
-        let wait = quota.spend(who(1), who(2), at(3601)).and_then(|()| quota.spend(who(1), who(2), at(3602)));
-        assert_eq!(wait, Err(Duration::from_secs(3598)));
+        quota.claim(who(1), who(2), at(3601)).unwrap();
+        let refusal = quota.claim(who(1), who(2), at(3602)).unwrap_err();
+        assert_eq!(refusal.message, "too many key packages taken; again possible in 60 minutes");
+    }
+
+    #[test]
+    fn look_ups_count_per_account_and_registrations_for_all_together() {
+        let mut quota = Quota::new(Limits { look_ups: 1, registrations: 2, ..Limits::default() });
+        assert!(quota.look_up(who(1), at(0)).is_ok());
+        assert!(quota.look_up(who(1), at(1)).is_err());
+        assert!(quota.look_up(who(2), at(1)).is_ok());
+        assert!(quota.register(at(1)).is_ok());
+        assert!(quota.register(at(1)).is_ok());
+        assert_eq!(quota.register(at(1)).unwrap_err().code, Code::Quota);
+        assert!(quota.register(at(3601)).is_ok());
     }
 
     #[test]
     fn windows_that_ended_are_forgotten() {
         let mut quota = Quota::new(Limits::default());
         for n in 0..100 {
-            quota.spend(who(n), who(200), Timestamp::from_millis(0)).unwrap();
+            quota.claim(who(n), who(200), at(0)).unwrap();
         }
-        quota.spend(who(1), who(2), Timestamp::from_millis(3_600_000)).unwrap();
+        quota.claim(who(1), who(2), at(3600)).unwrap();
         assert_eq!(quota.windows.len(), 2);
     }
 }

@@ -54,7 +54,7 @@ pub async fn serve(
     tokio::pin!(shutdown);
     let store = Store::open_folder(&settings.data_dir)?;
     let key = RegistryKey::load_or_create(&settings.data_dir)?;
-    let desk = Desk::open(store, key, settings.limits)?;
+    let desk = Desk::open(store, key, settings.terms.clone())?;
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         if another_answers(&client)

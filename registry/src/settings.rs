@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::Admission;
+use crate::desk::Terms;
 use crate::error::Error;
-use crate::quota::Limits;
 
 /// Everything the registry needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Copies of each stream: 1, 3 or 5.
     pub replicas: usize,
-    /// Claims of key packages per account and hour.
-    pub limits: Limits,
+    /// What may be asked in an hour, and what is asked of newcomers.
+    pub terms: Terms,
     /// Requests worked on at the same time.
     pub concurrency: usize,
     /// How long to wait for the broker, and then for its streams, before giving up at start.
@@ -75,13 +76,30 @@ impl Settings {
             tls_ca: None,
             data_dir: data_dir.into(),
             replicas: 1,
-            limits: Limits::default(),
+            terms: Terms::default(),
             concurrency: 256,
             patience: Duration::from_secs(60),
             log: "warn,async_nats=error,async_nats::connector=off".into(),
         }
     }
 }
+
+/// What newcomers must bring, as a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Registration {
+    /// Nothing
+    Open,
+    /// A code that the operator gave
+    Code,
+    /// Work for a computer
+    Work,
+    /// Nobody may come
+    Closed,
+}
+
+/// Work that takes a laptop about a second.
+const WORK_BITS: u8 = 20;
 
 /// One layer: what it does not say is left to the layer below.
 #[derive(Args, Clone, Default, Serialize, Deserialize)]
@@ -135,6 +153,26 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_OVERALL", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     claims_overall: Option<u32>,
+    /// Look-ups of accounts an account may make in an hour [default: 20000]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_LOOK_UPS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups: Option<u32>,
+    /// New accounts in an hour, in all [default: 10000]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_REGISTRATIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registrations: Option<u32>,
+    /// What newcomers must bring [default: open]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_REGISTRATION", value_name = "WHAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<Registration>,
+    /// File of registration codes, one per line; each counts once
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_REGISTRATION_CODES", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_codes: Option<PathBuf>,
+    /// Zero bits of the work that newcomers bring, at most 30 [default: 20]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_WORK_BITS", value_name = "BITS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_bits: Option<u8>,
     /// Requests worked on at the same time [default: 256]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,7 +212,7 @@ impl Layer {
     }
 
     fn over_defaults(self) -> Result<Settings, Error> {
-        let login = self.login()?;
+        let (login, admission) = (self.login()?, self.admission()?);
         let data_dir = match self.data_dir {
             Some(folder) => folder,
             None => default_data_dir()?,
@@ -183,8 +221,12 @@ impl Layer {
         let mut settings = Settings::new(server, login, data_dir);
         settings.tls_ca = self.tls_ca;
         settings.replicas = self.replicas.unwrap_or(settings.replicas);
-        settings.limits.per_target = self.claims_per_target.unwrap_or(settings.limits.per_target);
-        settings.limits.overall = self.claims_overall.unwrap_or(settings.limits.overall);
+        let limits = &mut settings.terms.limits;
+        limits.per_target = self.claims_per_target.unwrap_or(limits.per_target);
+        limits.overall = self.claims_overall.unwrap_or(limits.overall);
+        limits.look_ups = self.look_ups.unwrap_or(limits.look_ups);
+        limits.registrations = self.registrations.unwrap_or(limits.registrations);
+        settings.terms.admission = admission;
         settings.concurrency = self.concurrency.unwrap_or(settings.concurrency);
         settings.patience = self.patience.map_or(settings.patience, Duration::from_secs);
         settings.log = self.log.unwrap_or(settings.log);
@@ -195,6 +237,27 @@ impl Layer {
             return Err(Error::Usage("concurrency is at least 1".into()));
         }
         Ok(settings)
+    }
+
+    fn admission(&self) -> Result<Admission, Error> {
+        let registration = self.registration.unwrap_or(Registration::Open);
+        let admission = match (registration, &self.registration_codes, self.work_bits) {
+            (Registration::Open, None, None) => Admission::Open,
+            (Registration::Code, Some(file), None) => Admission::Code(file.clone()),
+            (Registration::Work, None, bits) => Admission::Work(bits.unwrap_or(WORK_BITS)),
+            (Registration::Closed, None, None) => Admission::Closed,
+            (Registration::Code, None, _) => {
+                return Err(Error::Usage("registration by code needs a file: --registration-codes".into()));
+            }
+            (_, Some(_), _) => {
+                return Err(Error::Usage("registration codes count with --registration code only".into()));
+            }
+            (_, None, Some(_)) => {
+                return Err(Error::Usage("work bits count with --registration work only".into()));
+            }
+        };
+        admission.verify()?;
+        Ok(admission)
     }
 
     fn login(&self) -> Result<Login, Error> {
@@ -238,6 +301,7 @@ fn default_data_dir() -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::Limits;
 
     fn layer() -> Layer {
         Layer { data_dir: Some("/d".into()), ..Layer::default() }
@@ -252,7 +316,7 @@ mod tests {
         let settings = flags.settle().unwrap();
         assert_eq!(settings.server, "nats://flag");
         assert_eq!(settings.replicas, 3);
-        assert_eq!(settings.limits, Limits { overall: 5, ..Limits::default() });
+        assert_eq!(settings.terms.limits, Limits { overall: 5, ..Limits::default() });
         assert_eq!(settings.concurrency, 256);
     }
 
@@ -275,6 +339,10 @@ mod tests {
             Layer { password: Some("p".into()), ..layer() },
             Layer { nkey_seed_file: path(), credentials: path(), ..layer() },
             Layer { config: path(), ..layer() },
+            Layer { registration: Some(Registration::Code), ..layer() },
+            Layer { registration_codes: path(), ..layer() },
+            Layer { work_bits: Some(20), ..layer() },
+            Layer { registration: Some(Registration::Work), work_bits: Some(31), ..layer() },
         ] {
             assert!(matches!(layer.settle(), Err(Error::Usage(_))));
         }

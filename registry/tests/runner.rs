@@ -4,6 +4,8 @@
 mod account;
 #[path = "runner/key_package.rs"]
 mod key_package;
+#[path = "runner/place.rs"]
+mod place;
 #[path = "runner/profile.rs"]
 mod profile;
 #[path = "runner/request.rs"]

@@ -1,48 +1,69 @@
 //! Takes one key package of every device of an account: a one-time package goes to one taker, ever.
 
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::refusal::Code;
+use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{Answer, ClaimedKeyPackage};
 
-use crate::caller::Caller;
 use crate::error::OpError;
 use crate::key_package::fresh;
-use crate::quota::Quota;
+use crate::op::write::Change;
 use crate::store::{Txn, account, stock};
 
-pub(crate) fn run(
-    target: &AccountId,
-    suite: u16,
-    caller: &Caller,
-    txn: &mut Txn<'_>,
-    quota: &mut Quota,
-    now: Timestamp,
-) -> Result<Answer, OpError> {
-    let devices = account::devices(&txn.devices, target)?;
+/// Whose packages are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Of which account.
+    pub(crate) account: AccountId,
+    /// Of which cipher suite.
+    pub(crate) suite: u16,
+    /// Of this device only.
+    pub(crate) device: Option<DeviceId>,
+}
+
+pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<Change, OpError> {
+    let Wanted { account, suite, device: only } = *wanted;
+    let mut devices = account::active(&txn.devices, &txn.revoked, &account)?;
     if devices.is_empty() {
-        return Err(Code::NotFound.because("there is no account with this id").into());
+        return Err(nobody().into());
     }
-    if let Err(wait) = quota.spend(caller.account, *target, now) {
-        let minutes = wait.as_secs().div_ceil(60);
-        let text = format!("too many key packages taken; again possible in {minutes} minutes");
-        return Err(Code::Quota.because(text).into());
+    if account::is_barred(&txn.blocked, &account)? {
+        return Err(Code::Blocked.because("the operator of this registry blocked the account").into());
     }
+    if let Some(only) = only {
+        devices.retain(|device| *device == only);
+        if devices.is_empty() {
+            return Err(Code::NotFound.because("the account has no such device").into());
+        }
+    }
+    let mut change = Change::from(Answer::Done);
     let mut taken = Vec::with_capacity(devices.len());
     for device in devices {
-        let shelf = stock::Shelf { account: *target, device, suite };
-        let package = match stock::take(&mut txn.stock, &shelf, |not_after| fresh(not_after, now))? {
+        let shelf = stock::Shelf { account, device, suite };
+        let good = |not_after| fresh(not_after, now);
+        let package = match stock::take(&mut txn.stock, &shelf, good)? {
             Some(bytes) => Some((bytes, false)),
             None => stock::last_resort(&txn.last_resort, &shelf)?
-                .filter(|(not_after, _)| fresh(*not_after, now))
+                .filter(|(not_after, _)| good(*not_after))
                 .map(|(_, bytes)| (bytes, true)),
         };
         if let Some((key_package, last_resort)) = package {
+            let most = limit::KEY_PACKAGE_REFILL.saturating_add(1);
+            if last_resort || stock::count(&txn.stock, &shelf, most, good)? < most {
+                change.hints.push(device);
+            }
             taken.push(ClaimedKeyPackage { device, key_package, last_resort });
         }
     }
     if taken.is_empty() {
         return Err(Code::NoKeyPackage.because("no device of the account has a key package left").into());
     }
-    Ok(Answer::KeyPackages(taken))
+    change.answer = Answer::KeyPackages(taken);
+    Ok(change)
+}
+
+/// There is no such account.
+pub(crate) fn nobody() -> Refusal {
+    Code::NotFound.because("there is no account with this id")
 }

@@ -4,10 +4,12 @@
 //! `run` runs on the store's thread, first looks and then writes: many share one transaction, so an operation
 //! that refuses must not have written anything but what may stay.
 
+pub(crate) mod append_statement;
 pub(crate) mod claim_key_packages;
 pub(crate) mod count_key_packages;
 pub(crate) mod create_account;
 pub(crate) mod fetch_account;
+pub(crate) mod operate;
 pub(crate) mod publish_key_packages;
 pub(crate) mod resolve;
 pub(crate) mod set_profile;

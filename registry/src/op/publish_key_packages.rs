@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 use crate::caller::Caller;
 use crate::error::OpError;
 use crate::key_package::{Acceptable, Examiner, SUITES, fresh};
+use crate::op::write::Change;
 use crate::store::{Txn, once, stock};
 
 /// Most one-time packages kept per device and suite.
@@ -54,7 +55,7 @@ pub(crate) fn run(
     caller: &Caller,
     txn: &mut Txn<'_>,
     now: Timestamp,
-) -> Result<Answer, OpError> {
+) -> Result<Change, OpError> {
     let shelf = |suite| stock::Shelf { account: caller.account, device: caller.device, suite };
     // A package that was brought before is not taken again, not even after it was handed out.
     let mut new = Vec::with_capacity(packages.one_time.len());
@@ -87,7 +88,7 @@ pub(crate) fn run(
     if let Some(last) = packages.last_resort {
         stock::put_last_resort(&mut txn.last_resort, &shelf(last.suite), last.not_after, &last.bytes)?;
     }
-    Ok(Answer::Done)
+    Ok(Answer::Done.into())
 }
 
 fn both() -> Refusal {

@@ -9,6 +9,7 @@ use cipher_broker::wire::registry::{Answer, Profile, SignedProfile};
 
 use crate::caller::Caller;
 use crate::error::OpError;
+use crate::op::write::Change;
 use crate::store::{Txn, View, account};
 
 /// Bytes of an encoded profile: names and status texts of four bytes a character, and room for what is added.
@@ -58,20 +59,32 @@ pub(crate) fn verify(signed: &SignedProfile, owner: &AccountId, key: &[u8; 32]) 
     Ok(profile)
 }
 
-pub(crate) fn run(new: NewProfile, caller: &Caller, txn: &mut Txn<'_>) -> Result<Answer, OpError> {
+pub(crate) fn run(new: NewProfile, caller: &Caller, txn: &mut Txn<'_>) -> Result<Change, OpError> {
     let mut record = account::by_id(&txn.accounts, &caller.account)?
         .ok_or_else(|| Code::NotFound.because("the calling account does not exist"))?;
     if record.profile == new.signed {
-        return Ok(Answer::Done);
+        return Ok(Answer::Done.into());
     }
-    let current: Profile = decode(&record.profile.profile.body)?;
-    if new.version <= current.version {
-        let current = current.version;
-        return Err(Code::Denied.because(format!("the profile's version must be above {current}")).into());
+    // The device that signed may have been revoked since it was looked at.
+    if account::is_revoked(&txn.revoked, &caller.account, &new.signed.device)? {
+        return Err(Code::Denied.because("the profile is signed by a revoked device").into());
     }
+    follows(&record.profile, &new.signed, new.version)?;
     record.profile = new.signed;
     account::put(&mut txn.accounts, &record)?;
-    Ok(Answer::Done)
+    Ok(Answer::Done.into())
+}
+
+/// Refuses a profile that is not newer than the present one. One that was lost is older than any.
+pub(crate) fn follows(present: &SignedProfile, new: &SignedProfile, version: u64) -> Result<(), Refusal> {
+    if present.is_unknown() || present == new {
+        return Ok(());
+    }
+    let current = decode(&present.profile.body)?.version;
+    if version <= current {
+        return Err(Code::Denied.because(format!("the profile's version must be above {current}")));
+    }
+    Ok(())
 }
 
 fn decode(body: &[u8]) -> Result<Profile, Refusal> {

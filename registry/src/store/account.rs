@@ -1,5 +1,6 @@
 //! Accounts, handles and devices in the store.
 
+use cipher_broker::account_log::AccountLog;
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
@@ -39,7 +40,7 @@ pub(crate) fn device_key(
     Ok(devices.get(&device_row(account, device))?.map(|row| *row.value()))
 }
 
-/// The devices of an account, in the order of their ids. None: there is no such account.
+/// Every device of an account, active or not, in the order of their ids. None: there is no such account.
 pub(crate) fn devices(
     devices: &impl ReadableTable<&'static [u8; 48], &'static [u8; 32]>,
     account: &AccountId,
@@ -83,6 +84,69 @@ pub(crate) fn enrol(
 ) -> Result<(), StoreError> {
     devices.insert(&device_row(account, device), key)?;
     Ok(())
+}
+
+/// The devices of an account that were not revoked.
+pub(crate) fn active(
+    all: &impl ReadableTable<&'static [u8; 48], &'static [u8; 32]>,
+    revoked: &impl ReadableTable<&'static [u8; 48], u64>,
+    account: &AccountId,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let mut found = Vec::new();
+    for device in devices(all, account)? {
+        if !is_revoked(revoked, account, &device)? {
+            found.push(device);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a device was revoked by its account.
+pub(crate) fn is_revoked(
+    revoked: &impl ReadableTable<&'static [u8; 48], u64>,
+    account: &AccountId,
+    device: &DeviceId,
+) -> Result<bool, StoreError> {
+    Ok(revoked.get(&device_row(account, device))?.is_some())
+}
+
+/// Notes that a device was revoked by the statement at a position of the account's log.
+pub(crate) fn revoke(
+    revoked: &mut Rows<'_, &'static [u8; 48], u64>,
+    account: &AccountId,
+    device: &DeviceId,
+    by: u64,
+) -> Result<(), StoreError> {
+    revoked.insert(&device_row(account, device), by)?;
+    Ok(())
+}
+
+/// The log of an account: the stored one, or the one of a single statement, made from the record.
+pub(crate) fn log(
+    logs: &impl ReadableTable<&'static [u8; 32], &'static [u8]>,
+    record: &AccountRecord,
+) -> Result<AccountLog, StoreError> {
+    if let Some(row) = logs.get(record.account.as_bytes())? {
+        return codec::decode(row.value()).map_err(|_| StoreError::Row("account log"));
+    }
+    let (Some(statement), Some(certificate)) = (record.statements.first(), record.certificates.first())
+    else {
+        return Err(StoreError::Row("account"));
+    };
+    AccountLog::begin(statement, certificate).map_err(|_| StoreError::Row("account"))
+}
+
+/// A row that this version does not write.
+pub(crate) const fn bad_row() -> StoreError {
+    StoreError::Row("account")
+}
+
+/// Whether the operator blocked an account, or buried its handle.
+pub(crate) fn is_barred(
+    blocked: &impl ReadableTable<&'static [u8; 32], ()>,
+    account: &AccountId,
+) -> Result<bool, StoreError> {
+    Ok(blocked.get(account.as_bytes())?.is_some())
 }
 
 fn device_row(account: &AccountId, device: &DeviceId) -> [u8; 48] {

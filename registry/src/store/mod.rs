@@ -4,9 +4,11 @@
 //! [`writer::Writer`]. `table.rs` is the schema on one page.
 
 pub(crate) mod account;
+pub(crate) mod log;
 pub(crate) mod once;
 mod open;
 pub(crate) mod rows;
+mod schema;
 pub(crate) mod stock;
 mod table;
 pub(crate) mod writer;

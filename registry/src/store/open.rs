@@ -6,17 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
+use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
 
 use crate::error::StoreError;
-use crate::store::table::{META, SCHEMA, Txn, View};
+use crate::store::schema;
+use crate::store::table::View;
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
 /// Memory for pages: the working set is handles, device keys and the front of each stock.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
-/// The row of the schema version.
-const SCHEMA_ROW: &str = "schema";
 
 /// The open store. Clones share it; it closes with the last one.
 #[derive(Debug, Clone)]
@@ -59,19 +58,7 @@ impl Store {
 
     fn ready(db: Database) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
-        {
-            let mut meta = txn.open_table(META)?;
-            let found = meta.get(SCHEMA_ROW)?.map(|version| version.value());
-            match found {
-                None => {
-                    meta.insert(SCHEMA_ROW, SCHEMA)?;
-                }
-                Some(SCHEMA) => {}
-                Some(newer) => return Err(StoreError::Newer(newer)),
-            }
-            // Opening makes the tables, so that readers find them.
-            Txn::of(&txn)?;
-        }
+        schema::settle(&txn)?;
         txn.commit()?;
         Ok(Self { db: Arc::new(db) })
     }
@@ -97,6 +84,8 @@ fn builder() -> Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::schema::SCHEMA_ROW;
+    use crate::store::table::{META, SCHEMA};
     use redb::backends::InMemoryBackend;
 
     #[test]
@@ -118,7 +107,7 @@ mod tests {
         txn.open_table(META).unwrap().insert(SCHEMA_ROW, SCHEMA + 1).unwrap();
         txn.commit().unwrap();
         let db = Arc::into_inner(store.db).unwrap();
-        assert!(matches!(Store::ready(db), Err(StoreError::Newer(2))));
+        assert!(matches!(Store::ready(db), Err(StoreError::Newer(3))));
     }
 
     #[test]

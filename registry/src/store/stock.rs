@@ -58,6 +58,26 @@ pub(crate) fn rows(
     Ok(found)
 }
 
+/// How many packages on a shelf are `good`; counts no further than `most`.
+pub(crate) fn count(
+    stock: &impl ReadableTable<&'static [u8; 58], (u64, &'static [u8])>,
+    shelf: &Shelf,
+    most: usize,
+    good: impl Fn(Timestamp) -> bool,
+) -> Result<usize, StoreError> {
+    let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
+    let mut found = 0_usize;
+    for row in stock.range::<&[u8; 58]>(&first..=&last)? {
+        if found >= most {
+            break;
+        }
+        if good(Timestamp::from_millis(row?.1.value().0)) {
+            found = found.saturating_add(1);
+        }
+    }
+    Ok(found)
+}
+
 /// Puts a package behind the others.
 pub(crate) fn push(
     stock: &mut Stock<'_>,
@@ -129,5 +149,14 @@ pub(crate) fn put_last_resort(
     bytes: &[u8],
 ) -> Result<(), StoreError> {
     table.insert(&shelf.prefix(), (not_after.as_millis(), bytes))?;
+    Ok(())
+}
+
+/// Throws away the package for when the shelf is empty.
+pub(crate) fn remove_last_resort(
+    table: &mut Rows<'_, &'static [u8; 50], (u64, &'static [u8])>,
+    shelf: &Shelf,
+) -> Result<(), StoreError> {
+    table.remove(&shelf.prefix())?;
     Ok(())
 }

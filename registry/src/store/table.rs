@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::store::rows::{Change, Notes, Raw, Rows};
 
 /// Version of what is below; a store with a higher one is refused.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const SCHEMA: u64 = 2;
 
 /// `"schema"` → version.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -17,7 +17,7 @@ const ACCOUNTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("ac
 /// Handle → account id. A handle is never given to another account.
 const HANDLES: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("handles");
 
-/// Account id, device id → device key. A key is never replaced.
+/// Account id, device id → device key, also of revoked devices. A key is never replaced.
 const DEVICES: TableDefinition<'_, &[u8; 48], &[u8; 32]> = TableDefinition::new("devices");
 
 /// Account id, device id, suite, number → end of lifetime (ms), key package. The lowest number goes first.
@@ -32,6 +32,31 @@ const ONCE: TableDefinition<'_, &[u8], ()> = TableDefinition::new("once");
 /// When a row of `once` may be forgotten (ms), its key → nothing.
 const EXPIRY: TableDefinition<'_, (u64, &[u8]), ()> = TableDefinition::new("expiry");
 
+/// Account id, device id → position of the statement that revoked the device.
+const REVOKED: TableDefinition<'_, &[u8; 48], u64> = TableDefinition::new("revoked");
+
+/// Position in the account log → encoded `LogEntry`. Only ever appended to.
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+
+/// Position in the account log → leaf of the tree: small, because all of them are read at start.
+const LEAVES: TableDefinition<'_, u64, &[u8; 32]> = TableDefinition::new("leaves");
+
+/// Account id → position in the account log of its latest statement.
+const LATEST: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("latest");
+
+/// Account id → encoded `AccountLog`, from the second statement on: most accounts never make one, and the log of
+/// one statement is made from the record.
+const LOGS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("logs");
+
+/// Account id → nothing: blocked by the operator.
+const BLOCKED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("blocked");
+
+/// Handle → nothing: ended by the operator for ever.
+const BURIED: TableDefinition<'_, &str, ()> = TableDefinition::new("buried");
+
+/// SHA-256 of a registration code → account that used it.
+const CODES: TableDefinition<'_, &[u8; 32], &[u8; 32]> = TableDefinition::new("codes");
+
 /// A snapshot for reading.
 pub(crate) struct View {
     pub(crate) accounts: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
@@ -39,6 +64,13 @@ pub(crate) struct View {
     pub(crate) devices: ReadOnlyTable<&'static [u8; 48], &'static [u8; 32]>,
     pub(crate) stock: ReadOnlyTable<&'static [u8; 58], (u64, &'static [u8])>,
     pub(crate) last_resort: ReadOnlyTable<&'static [u8; 50], (u64, &'static [u8])>,
+    pub(crate) revoked: ReadOnlyTable<&'static [u8; 48], u64>,
+    pub(crate) log: ReadOnlyTable<u64, &'static [u8]>,
+    pub(crate) leaves: ReadOnlyTable<u64, &'static [u8; 32]>,
+    pub(crate) latest: ReadOnlyTable<&'static [u8; 32], u64>,
+    pub(crate) logs: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    pub(crate) blocked: ReadOnlyTable<&'static [u8; 32], ()>,
+    pub(crate) buried: ReadOnlyTable<&'static str, ()>,
 }
 
 impl View {
@@ -49,6 +81,13 @@ impl View {
             devices: txn.open_table(DEVICES)?,
             stock: txn.open_table(STOCK)?,
             last_resort: txn.open_table(LAST_RESORT)?,
+            revoked: txn.open_table(REVOKED)?,
+            log: txn.open_table(LOG)?,
+            leaves: txn.open_table(LEAVES)?,
+            latest: txn.open_table(LATEST)?,
+            logs: txn.open_table(LOGS)?,
+            blocked: txn.open_table(BLOCKED)?,
+            buried: txn.open_table(BURIED)?,
         })
     }
 }
@@ -62,6 +101,14 @@ pub(crate) struct Txn<'t> {
     pub(crate) last_resort: Rows<'t, &'static [u8; 50], (u64, &'static [u8])>,
     pub(crate) once: Rows<'t, &'static [u8], ()>,
     pub(crate) expiry: Rows<'t, (u64, &'static [u8]), ()>,
+    pub(crate) revoked: Rows<'t, &'static [u8; 48], u64>,
+    pub(crate) log: Rows<'t, u64, &'static [u8]>,
+    pub(crate) leaves: Rows<'t, u64, &'static [u8; 32]>,
+    pub(crate) latest: Rows<'t, &'static [u8; 32], u64>,
+    pub(crate) logs: Rows<'t, &'static [u8; 32], &'static [u8]>,
+    pub(crate) blocked: Rows<'t, &'static [u8; 32], ()>,
+    pub(crate) buried: Rows<'t, &'static str, ()>,
+    pub(crate) codes: Rows<'t, &'static [u8; 32], &'static [u8; 32]>,
 }
 
 impl<'t> Txn<'t> {
@@ -79,6 +126,14 @@ impl<'t> Txn<'t> {
             last_resort: open(txn, LAST_RESORT, notes)?,
             once: open(txn, ONCE, notes)?,
             expiry: open(txn, EXPIRY, notes)?,
+            revoked: open(txn, REVOKED, notes)?,
+            log: open(txn, LOG, notes)?,
+            leaves: open(txn, LEAVES, notes)?,
+            latest: open(txn, LATEST, notes)?,
+            logs: open(txn, LOGS, notes)?,
+            blocked: open(txn, BLOCKED, notes)?,
+            buried: open(txn, BURIED, notes)?,
+            codes: open(txn, CODES, notes)?,
         })
     }
 
@@ -86,8 +141,40 @@ impl<'t> Txn<'t> {
     #[expect(dead_code, reason = "for the replicated store, which lands next")]
     pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         // Without `..`: a table that is added and not listed here does not compile.
-        let Self { accounts, handles, devices, stock, last_resort, once, expiry } = self;
-        let mut tables: [&mut dyn Raw; 7] = [accounts, handles, devices, stock, last_resort, once, expiry];
+        let Self {
+            accounts,
+            handles,
+            devices,
+            stock,
+            last_resort,
+            once,
+            expiry,
+            revoked,
+            log,
+            leaves,
+            latest,
+            logs,
+            blocked,
+            buried,
+            codes,
+        } = self;
+        let mut tables: [&mut dyn Raw; 15] = [
+            accounts,
+            handles,
+            devices,
+            stock,
+            last_resort,
+            once,
+            expiry,
+            revoked,
+            log,
+            leaves,
+            latest,
+            logs,
+            blocked,
+            buried,
+            codes,
+        ];
         for change in changes {
             let table = tables.iter_mut().find(|table| table.name() == change.table);
             let value = change.value.as_ref().map(|value| value.as_slice());

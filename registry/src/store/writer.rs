@@ -1,19 +1,18 @@
 //! The one thread that writes. Requests that wait at the same time share a transaction, so one commit (and one
 //! disk flush) serves many; each is answered only after that commit.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::Answer;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::caller::Caller;
+use crate::caller::{self, Caller};
 use crate::error::{OpError, StoreError};
-use crate::op::write::Write;
-use crate::quota::Quota;
+use crate::op::write::{Change, Write};
 use crate::store::{Store, Txn, once};
+use crate::tree::Tree;
 
 /// Requests that may wait for the thread; further ones wait for room.
 const QUEUE: usize = 1024;
@@ -21,7 +20,7 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 
 /// What became of a request.
-pub(crate) type Outcome = Result<Answer, Refusal>;
+pub(crate) type Outcome = Result<Change, Refusal>;
 
 /// The door to the thread. Dropping it waits for the thread: what was accepted is committed.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ struct Job {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Store, mut quota: Quota) -> Result<Self, StoreError> {
+    pub(crate) fn start(store: Store, tree: Arc<Tree>) -> Result<Self, StoreError> {
         let (jobs, mut waiting) = mpsc::channel(QUEUE);
         let (fail, failed) = watch::channel(false);
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
@@ -52,7 +51,7 @@ impl Writer {
                     batch.push(next);
                 }
                 // A store that failed once is not trusted again before it was reopened.
-                if let Err(error) = commit(&store, batch, &mut quota) {
+                if let Err(error) = commit(&store, &tree, batch) {
                     tracing::error!(%error, "the store failed; no further writes");
                     fail.send_replace(true);
                     return;
@@ -96,11 +95,15 @@ impl Drop for Writer {
     }
 }
 
-/// Runs a batch in one transaction and answers after the commit. On an error of the store nobody's change
+/// Runs a batch in one transaction, then grows the tree, then answers. On an error of the store nobody's change
 /// happened, and everybody is told so.
-fn commit(store: &Store, batch: Vec<Job>, quota: &mut Quota) -> Result<(), StoreError> {
+fn commit(store: &Store, tree: &Tree, batch: Vec<Job>) -> Result<(), StoreError> {
     let mut answers = Vec::with_capacity(batch.len());
-    let result = transact(store, batch, quota, &mut answers);
+    let result = transact(store, batch, &mut answers);
+    if result.is_ok() {
+        let leaves = answers.iter().flat_map(|(_, outcome)| outcome.iter()).flat_map(|change| &change.leaves);
+        tree.grow(&leaves.copied().collect::<Vec<_>>());
+    }
     for (done, outcome) in answers {
         // Nobody may be waiting any more; the change is made all the same.
         let _ = done.send(if result.is_ok() { outcome } else { Err(internal()) });
@@ -111,7 +114,6 @@ fn commit(store: &Store, batch: Vec<Job>, quota: &mut Quota) -> Result<(), Store
 fn transact(
     store: &Store,
     batch: Vec<Job>,
-    quota: &mut Quota,
     answers: &mut Vec<(oneshot::Sender<Outcome>, Outcome)>,
 ) -> Result<(), StoreError> {
     let txn = store.begin()?;
@@ -122,8 +124,8 @@ fn transact(
         }
         for job in batch {
             let Job { write, caller, now, done } = job;
-            let outcome = match run(write, &caller, &mut tables, quota, now) {
-                Ok(answer) => Ok(answer),
+            let outcome = match apply(write, &caller, &mut tables, now) {
+                Ok(change) => Ok(change),
                 Err(OpError::Refused(refusal)) => Err(refusal),
                 Err(OpError::Store(error)) => {
                     answers.push((done, Err(internal())));
@@ -137,21 +139,21 @@ fn transact(
     Ok(())
 }
 
-/// Uses up the nonce in the transaction of the change: neither can exist without the other. A refused request
-/// uses it up too.
-fn run(
+/// One write. Uses up the nonce in the transaction of the change: neither can exist without the other. A refused
+/// request uses it up too.
+pub(crate) fn apply(
     write: Write,
     caller: &Caller,
     txn: &mut Txn<'_>,
-    quota: &mut Quota,
     now: Timestamp,
-) -> Result<Answer, OpError> {
+) -> Result<Change, OpError> {
     let nonce = once::nonce(&caller.nonce_key());
     if once::seen(&txn.once, &nonce)? {
         return Err(Code::Replayed.because("this request was made before").into());
     }
     once::note(&mut txn.once, &mut txn.expiry, &nonce, Caller::nonce_expires(now))?;
-    write.run(caller, txn, quota, now)
+    caller::admitted(caller, &txn.revoked, &txn.blocked)?;
+    write.run(caller, txn, now)
 }
 
 /// What a caller is told about our own trouble.

@@ -9,7 +9,7 @@ use crate::support::{DAY, NOW, Person, code, desk, send};
 
 #[tokio::test]
 async fn a_created_account_is_found_by_handle_and_by_id() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let by_handle = ben.ask(&desk, Operation::Resolve { handle: ana.handle.clone() }, NOW).await;
@@ -23,7 +23,7 @@ async fn a_created_account_is_found_by_handle_and_by_id() {
 
 #[tokio::test]
 async fn an_unknown_handle_or_account_is_not_found() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let nobody = Person::new("nobody", 9);
     let by_handle = ana.ask(&desk, Operation::Resolve { handle: nobody.handle.clone() }, NOW).await;
@@ -36,7 +36,7 @@ async fn an_unknown_handle_or_account_is_not_found() {
 /// A lost reply costs nothing: the same again, in a new request, is done.
 #[tokio::test]
 async fn creating_the_same_account_again_is_done() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     for _ in 0..3 {
         assert_eq!(ana.ask(&desk, ana.create(), NOW.plus(DAY)).await, Ok(Answer::Done));
@@ -45,7 +45,7 @@ async fn creating_the_same_account_again_is_done() {
 
 #[tokio::test]
 async fn an_account_that_exists_cannot_be_created_with_another_handle() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let renamed = Person::new("hannah", 1);
     assert_eq!(code(renamed.ask(&desk, renamed.create(), NOW).await), Some(Code::AccountExists));
@@ -55,7 +55,7 @@ async fn an_account_that_exists_cannot_be_created_with_another_handle() {
 
 #[tokio::test]
 async fn a_taken_handle_is_refused_and_stays_with_its_account() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let thief = Person::new("ana", 2);
     assert_eq!(code(thief.ask(&desk, thief.create(), NOW).await), Some(Code::HandleTaken));
@@ -70,7 +70,7 @@ async fn a_taken_handle_is_refused_and_stays_with_its_account() {
 /// G06: many claim one handle at the same moment; exactly one wins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn g06_of_many_who_claim_a_handle_at_once_one_wins() {
-    let desk = desk();
+    let desk = desk().await;
     let claims = (1..=32).map(|seed| {
         let desk = desk.clone();
         tokio::spawn(async move {
@@ -91,7 +91,7 @@ async fn g06_of_many_who_claim_a_handle_at_once_one_wins() {
 /// G01, K05: nobody but the account key makes a device or an account.
 #[tokio::test]
 async fn g01_a_forged_certificate_is_refused() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1);
     let mut forged = ana.clone();
     let body = ana.certificate.verify().unwrap();
@@ -106,7 +106,7 @@ async fn g01_a_forged_certificate_is_refused() {
 /// G09: the body names another account than the certificate.
 #[tokio::test]
 async fn g09_an_account_cannot_be_created_in_the_name_of_another() {
-    let desk = desk();
+    let desk = desk().await;
     let (ana, mallory) = (Person::new("ana", 1), Person::new("mallory", 2));
     let mut body = mallory.body(mallory.create(), NOW);
     body.account = ana.account;
@@ -155,7 +155,7 @@ async fn every_part_of_a_creation_must_fit_the_others() {
             Code::TooLarge,
         ),
     ];
-    let desk = desk();
+    let desk = desk().await;
     for (what, operation, expected) in table {
         assert_eq!(code(ana.ask(&desk, operation, NOW).await), Some(expected), "{what}");
     }
@@ -164,7 +164,7 @@ async fn every_part_of_a_creation_must_fit_the_others() {
 
 #[tokio::test]
 async fn a_bot_needs_an_owner_who_exists_and_has_countersigned() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1);
     let unsigned = Person::bot("bot", 3, &ana, None);
     assert_eq!(code(unsigned.ask(&desk, unsigned.create(), NOW).await), Some(Code::Denied));
@@ -181,7 +181,7 @@ async fn a_bot_needs_an_owner_who_exists_and_has_countersigned() {
 /// G07: a handle that only looks like another cannot even be decoded.
 #[tokio::test]
 async fn g07_a_look_alike_handle_is_malformed() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1);
     let mut statement = cipher_broker::codec::encode(&ana.statement());
     let at = statement.windows(3).position(|bytes| bytes == b"ana").unwrap();
@@ -198,7 +198,7 @@ async fn g07_a_look_alike_handle_is_malformed() {
 
 #[tokio::test]
 async fn the_operator_may_read_and_nothing_else() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let mut operator = Person::new("operator", 9);
     operator.device_key = crate::support::registry_key().signer().clone();

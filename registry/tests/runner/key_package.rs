@@ -12,7 +12,7 @@ use crate::support::{DAY, HOUR, HYBRID, NOW, Person, SUITE, code, desk, desk_wit
 
 #[tokio::test]
 async fn packages_go_out_oldest_first_and_then_the_last_resort_again_and_again() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let packages: Vec<_> = (0..3).map(|_| ana.usual_package()).collect();
@@ -37,7 +37,7 @@ async fn packages_go_out_oldest_first_and_then_the_last_resort_again_and_again()
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn k06_each_package_is_handed_out_exactly_once_under_eight_threads() {
     const PACKAGES: usize = 100;
-    let desk = desk_with(Limits { per_target: 1_000, overall: 1_000 });
+    let desk = desk_with(Limits { per_target: 1_000, overall: 1_000, ..Limits::default() }).await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let packages: Vec<_> = (0..PACKAGES).map(|_| ana.usual_package()).collect();
     ana.publish(&desk, packages.clone()).await.unwrap();
@@ -68,7 +68,7 @@ async fn k06_each_package_is_handed_out_exactly_once_under_eight_threads() {
 /// K06: a package that was brought before is ignored, also after it was handed out.
 #[tokio::test]
 async fn k06_a_package_brought_twice_is_handed_out_once() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let package = ana.usual_package();
@@ -84,7 +84,7 @@ async fn k06_a_package_brought_twice_is_handed_out_once() {
 
 #[tokio::test]
 async fn suites_have_stocks_of_their_own() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let hybrid = ana.package(HYBRID, NOW.minus(HOUR), NOW.plus(DAY * 84));
@@ -98,7 +98,7 @@ async fn suites_have_stocks_of_their_own() {
 /// K07: lifetimes, each judged by the registry's clock, not the machine's.
 #[tokio::test]
 async fn k07_only_packages_with_a_sensible_lifetime_are_accepted() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let second = Duration::from_secs(1);
     let accepted = [
@@ -130,7 +130,7 @@ async fn k07_only_packages_with_a_sensible_lifetime_are_accepted() {
 /// K11: a package with less than 45 days left is not handed out, and goes away.
 #[tokio::test]
 async fn k11_a_package_that_ends_soon_is_not_handed_out() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let first = ana.package(SUITE, NOW.minus(HOUR), NOW.plus(DAY * 60));
@@ -149,7 +149,7 @@ async fn k11_a_package_that_ends_soon_is_not_handed_out() {
 /// K09: one account cannot empty another's stock: a quota per target and in all; after an hour it goes on.
 #[tokio::test]
 async fn k09_claims_are_limited_per_target_and_in_all() {
-    let desk = desk_with(Limits { per_target: 3, overall: 4 });
+    let desk = desk_with(Limits { per_target: 3, overall: 4, ..Limits::default() }).await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let mallory = Person::new("mallory", 3).enrolled(&desk).await;
@@ -171,7 +171,7 @@ async fn k09_claims_are_limited_per_target_and_in_all() {
 /// K05: only packages of the calling device, with its certificate, are taken.
 #[tokio::test]
 async fn k05_packages_of_others_are_refused() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     let other_key = SigningKey::from_bytes(&[66; 32]);
@@ -196,7 +196,7 @@ async fn k05_packages_of_others_are_refused() {
 /// anywhere is refused, although the machine's clock finds every package of this test expired or too early.
 #[tokio::test]
 async fn k10_a_changed_or_cut_package_is_refused() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let package = ana.usual_package();
     for at in 0..package.len() {
@@ -217,7 +217,7 @@ async fn k10_a_changed_or_cut_package_is_refused() {
 
 #[tokio::test]
 async fn a_suite_that_no_group_uses_is_refused() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let suite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
     let package = ana.package(suite, NOW.minus(HOUR), NOW.plus(DAY * 84));
@@ -226,7 +226,7 @@ async fn a_suite_that_no_group_uses_is_refused() {
 
 #[tokio::test]
 async fn number_and_size_of_packages_are_limited() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let too_many = vec![vec![0; 10]; limit::KEY_PACKAGES_PER_REQUEST + 1];
     assert_eq!(code(ana.publish(&desk, too_many).await), Some(Code::TooLarge));

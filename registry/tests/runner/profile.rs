@@ -5,7 +5,7 @@ use crate::support::{NOW, Person, code, desk};
 
 #[tokio::test]
 async fn a_newer_profile_replaces_the_older() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let profile = ana.signed(&ana.profile("Ana", 1));
     for _ in 0..2 {
@@ -18,7 +18,7 @@ async fn a_newer_profile_replaces_the_older() {
 /// Whoever kept an old profile cannot bring it back.
 #[tokio::test]
 async fn a_profile_cannot_be_downgraded() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let newest = ana.signed(&ana.profile("Ana", 5));
     ana.ask(&desk, Operation::SetProfile(newest.clone()), NOW).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_profile_cannot_be_downgraded() {
 
 #[tokio::test]
 async fn a_profile_is_set_only_for_oneself_and_only_by_an_own_device() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     // Mallory-like Ben: own signature for Ana's account, Ana's signature in his own request, a foreign device.
@@ -48,7 +48,7 @@ async fn a_profile_is_set_only_for_oneself_and_only_by_an_own_device() {
 
 #[tokio::test]
 async fn limits_of_a_profile_count_characters_and_refuse_control_characters() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let set = |name: String, status: String, version| {
         let mut profile = ana.profile(&name, version);

@@ -12,7 +12,7 @@ use crate::support::{DAY, HOUR, NOW, Person, SUITE, code, desk, desk_in, send};
 
 #[tokio::test]
 async fn garbage_gets_a_signed_refusal_on_every_endpoint() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1);
     let real = ana.request(ana.create(), NOW);
     let mut inputs: Vec<Vec<u8>> = vec![vec![], vec![0], vec![1], vec![0xff; 1000], vec![1, 0x91, 0x91]];
@@ -28,7 +28,7 @@ async fn garbage_gets_a_signed_refusal_on_every_endpoint() {
 /// T07: a nesting bomb, outside and inside the signature.
 #[tokio::test]
 async fn t07_a_nesting_bomb_is_malformed() {
-    let desk = desk();
+    let desk = desk().await;
     let mut bomb = vec![codec::VERSION];
     bomb.extend(std::iter::repeat_n(0x91, 200_000));
     assert_eq!(code(send(&desk, "ping", bomb.clone(), NOW).await), Some(Code::Malformed));
@@ -38,7 +38,7 @@ async fn t07_a_nesting_bomb_is_malformed() {
 
 #[tokio::test]
 async fn a_changed_byte_anywhere_is_never_accepted() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1);
     let request = ana.request(ana.create(), NOW);
     for at in (0..request.len()).step_by(3) {
@@ -51,7 +51,7 @@ async fn a_changed_byte_anywhere_is_never_accepted() {
 
 #[tokio::test]
 async fn a_request_over_the_limit_is_refused_before_it_is_read() {
-    let desk = desk();
+    let desk = desk().await;
     let refused = send(&desk, "ping", vec![1; limit::REGISTRY_BYTES + 1], NOW).await;
     assert_eq!(code(refused), Some(Code::TooLarge));
     let refused = send(&desk, "ping", vec![1; limit::REGISTRY_BYTES], NOW).await;
@@ -60,7 +60,7 @@ async fn a_request_over_the_limit_is_refused_before_it_is_read() {
 
 #[tokio::test]
 async fn a_request_on_the_subject_of_another_operation_is_malformed() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let request = ana.request(Operation::CountKeyPackages, NOW);
     assert_eq!(code(send(&desk, "resolve", request, NOW).await), Some(Code::Malformed));
@@ -68,7 +68,7 @@ async fn a_request_on_the_subject_of_another_operation_is_malformed() {
 
 #[tokio::test]
 async fn ping_answers_anybody() {
-    let desk = desk();
+    let desk = desk().await;
     let stranger = Person::new("stranger", 7);
     assert_eq!(stranger.ask(&desk, Operation::Ping, NOW).await, Ok(Answer::Done));
     let mut body = stranger.body(Operation::Ping, NOW);
@@ -79,7 +79,7 @@ async fn ping_answers_anybody() {
 
 #[tokio::test]
 async fn an_unknown_device_or_a_wrong_key_is_denied() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let resolve = || Operation::Resolve { handle: ana.handle.clone() };
     let stranger = Person::new("stranger", 7);
@@ -98,7 +98,7 @@ async fn an_unknown_device_or_a_wrong_key_is_denied() {
 /// G09: a signed request counts for the account that signed it, whatever account it names.
 #[tokio::test]
 async fn g09_nobody_asks_in_the_name_of_another() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let mallory = Person::new("mallory", 2).enrolled(&desk).await;
     let claim = Operation::ClaimKeyPackages { account: mallory.account, suite: SUITE.into(), device: None };
@@ -111,7 +111,7 @@ async fn g09_nobody_asks_in_the_name_of_another() {
 /// G10: a clock an hour off is told, with both times.
 #[tokio::test]
 async fn g10_a_wrong_clock_is_told_both_times() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     for theirs in [NOW.plus(HOUR), NOW.minus(HOUR)] {
         for operation in [Operation::Ping, Operation::CountKeyPackages, ana.create()] {
@@ -127,7 +127,7 @@ async fn g10_a_wrong_clock_is_told_both_times() {
 /// G06, G10: the same bytes count once, whether they read or write, and too late is too late.
 #[tokio::test]
 async fn g10_a_replayed_request_is_refused() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     ana.publish(&desk, vec![ana.usual_package(), ana.usual_package()]).await.unwrap();
@@ -150,7 +150,7 @@ async fn g10_a_replayed_request_is_refused() {
 /// G10: a request issued by a fast clock can be replayed longer; its nonce is remembered for that long.
 #[tokio::test]
 async fn g10_a_nonce_is_remembered_as_long_as_its_request_is_in_time() {
-    let desk = desk();
+    let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let issued_at = NOW.plus(limit::REQUEST_WINDOW);
     let request = ana.request(ana.create(), issued_at);
@@ -166,7 +166,7 @@ async fn g10_a_nonce_is_remembered_as_long_as_its_request_is_in_time() {
 #[tokio::test]
 async fn g10_a_replay_after_a_restart_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let desk = desk_in(folder.path());
+    let desk = desk_in(folder.path()).await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
     let ben = Person::new("ben", 2).enrolled(&desk).await;
     ana.publish(&desk, vec![ana.usual_package(), ana.usual_package()]).await.unwrap();
@@ -174,7 +174,7 @@ async fn g10_a_replay_after_a_restart_is_refused() {
     let request = ben.request(claim, NOW);
     assert!(send(&desk, "claim-key-packages", request.clone(), NOW).await.is_ok());
     drop(desk);
-    let desk = desk_in(folder.path());
+    let desk = desk_in(folder.path()).await;
     let again = send(&desk, "claim-key-packages", request, NOW).await;
     assert_eq!(code(again), Some(Code::Replayed));
     assert_eq!(ana.stock(&desk, NOW).await.0, 1);

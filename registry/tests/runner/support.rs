@@ -1,7 +1,6 @@
 //! A registry without a broker, and people who ask it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use cipher_broker::wire::registry::{
     SignedProfile, open_reply, seal_request,
 };
 use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_registry::{Desk, Limits, RegistryKey, Store};
+use cipher_registry::{Desk, Limits, RegistryKey, Terms};
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -26,9 +25,10 @@ use openmls::prelude::{
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
-use redb::backends::InMemoryBackend;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
+
+pub(crate) use crate::place::{desk_in, desk_on};
 
 /// A moment far from the machine's clock, so that nothing can use that one by mistake.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(2_100_000_000_000);
@@ -41,17 +41,12 @@ pub(crate) fn registry_key() -> RegistryKey {
     RegistryKey::new(SigningKey::from_bytes(&[0xee; 32]))
 }
 
-pub(crate) fn desk() -> Desk {
-    desk_with(Limits::default())
+pub(crate) async fn desk() -> Desk {
+    desk_on(Terms::default()).await
 }
 
-pub(crate) fn desk_with(limits: Limits) -> Desk {
-    let store = Store::open(InMemoryBackend::new()).unwrap();
-    Desk::open(store, registry_key(), limits).unwrap()
-}
-
-pub(crate) fn desk_in(folder: &Path) -> Desk {
-    Desk::open(Store::open_folder(folder).unwrap(), registry_key(), Limits::default()).unwrap()
+pub(crate) async fn desk_with(limits: Limits) -> Desk {
+    desk_on(Terms { limits, ..Terms::default() }).await
 }
 
 /// Sends bytes to an endpoint; the reply must be the registry's, for this request.

@@ -1,0 +1,20 @@
+//! Where the registry under test keeps its rows. The suite runs over any desk: another store brings another file
+//! with these functions (`#[path]` in a runner of its own) and changes no test.
+
+use std::path::Path;
+
+use cipher_registry::{Desk, Store, Terms};
+use redb::backends::InMemoryBackend;
+
+use crate::support::registry_key;
+
+/// A new registry.
+pub(crate) async fn desk_on(terms: Terms) -> Desk {
+    let store = Store::open(InMemoryBackend::new()).unwrap();
+    Desk::open(store, registry_key(), terms).unwrap()
+}
+
+/// A registry that keeps its rows in a folder: what a restart finds.
+pub(crate) async fn desk_in(folder: &Path) -> Desk {
+    Desk::open(Store::open_folder(folder).unwrap(), registry_key(), Terms::default()).unwrap()
+}
