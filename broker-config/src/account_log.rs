@@ -370,6 +370,39 @@ impl AccountLog {
         self.key == other.key && self.statements.starts_with(&other.statements)
     }
 
+    /// Checks a log that was decoded from bytes: every signature, the chain, and that its devices are what the
+    /// statements say. Needs no certificates: which device the first statement brought is taken on the word of
+    /// whoever encoded the log.
+    pub fn check(&self) -> Result<(), LogError> {
+        let (first, rest) = self.statements.split_first().ok_or(LogError::Creation)?;
+        let stated = read(first, &self.key)?;
+        let Claim::Create { handle, certificate } = &stated.claim else { return Err(LogError::Creation) };
+        if self.account != AccountId::of_key(&self.key) || stated.account != self.account {
+            return Err(LogError::WrongAccount);
+        }
+        if stated.sequence != 0 || stated.previous != [0; 32] {
+            return Err(LogError::Order);
+        }
+        let brought = self.devices.iter().find(|(_, state)| state.brought_by == 0);
+        let (device, state) = brought.ok_or(LogError::OtherCertificate)?;
+        let state = DeviceState { revoked_by: None, since: stated.at, ..state.clone() };
+        if state.certificate != *certificate || *handle != self.handle {
+            return Err(LogError::OtherCertificate);
+        }
+        let mut log = Self {
+            account: self.account,
+            key: self.key,
+            handle: handle.clone(),
+            statements: vec![first.clone()],
+            devices: BTreeMap::from([(*device, state)]),
+        };
+        for statement in rest {
+            let (next, stated) = log.follows(statement)?;
+            log.apply(next, statement, &stated)?;
+        }
+        if log == *self { Ok(()) } else { Err(LogError::OtherCertificate) }
+    }
+
     /// The next statement for a claim, to be signed by the account key.
     pub fn next(&self, at: Timestamp, claim: Claim) -> Statement {
         Statement { account: self.account, sequence: self.len(), previous: self.tip(), at, claim }

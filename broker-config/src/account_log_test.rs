@@ -182,3 +182,31 @@ fn statements_are_stamped_in_their_order_whatever_the_clock_says() {
     assert_eq!(log.stamp(Timestamp::from_millis(9)), Timestamp::from_millis(9));
     assert_eq!(log.stamp(Timestamp::from_millis(2)), Timestamp::from_millis(6));
 }
+
+#[test]
+fn a_log_that_was_decoded_is_checked_as_a_whole() {
+    let mut log = begun();
+    add(&mut log, 2).unwrap();
+    revoke(&mut log, 1).unwrap();
+    add(&mut log, 3).unwrap();
+    assert_eq!(log.check(), Ok(()));
+    let decoded: AccountLog = codec::decode(&codec::encode(&log)).unwrap();
+    assert_eq!(decoded.check(), Ok(()));
+
+    let mut back = log.clone();
+    back.devices.get_mut(&DeviceId::from_bytes([1; 16])).unwrap().revoked_by = None;
+    assert!(back.check().is_err(), "a revoked device is not brought back by whoever encodes");
+    let mut ghost = log.clone();
+    let state = ghost.devices[&DeviceId::from_bytes([3; 16])].clone();
+    ghost.devices.insert(DeviceId::from_bytes([9; 16]), state);
+    assert!(ghost.check().is_err(), "a device needs a statement");
+    let mut other = log.clone();
+    other.handle = "bea".parse().unwrap();
+    assert!(other.check().is_err(), "the handle is the claimed one");
+    let mut key_of_another = log.clone();
+    key_of_another.key = key(2).verifying_key().to_bytes();
+    assert!(key_of_another.check().is_err(), "the key is the account's");
+    let mut short = log;
+    short.statements.remove(1);
+    assert!(short.check().is_err(), "the chain is whole");
+}

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MESSAGE_BYTES: usize = 256 * 1024;
 /// Largest text of one message, so that its sealed and padded form stays below [`MESSAGE_BYTES`].
 pub const TEXT_BYTES: usize = 192 * 1024;
+/// Largest thing that devices of one account tell each other in one message: room for one message of history.
+pub const SYNC_BYTES: usize = TEXT_BYTES + 4 * 1024;
 /// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.
 pub const WELCOME_BYTES: usize = 256 * 1024;
 /// Size of one piece of a sealed ratchet tree.
@@ -32,6 +34,8 @@ pub const PARKED_BYTES: usize = 4 * 1024 * 1024;
 pub const PROPOSALS_PER_MEMBER: usize = 4;
 /// Invitations that wait for an answer, per device.
 pub const INVITATIONS: usize = 1_000;
+/// Invitations of one account that wait for an answer, per device: who floods locks nobody else out.
+pub const INVITATIONS_PER_ACCOUNT: usize = 50;
 /// Own messages that wait for the broker, per profile.
 pub const OUTBOX_ROWS: usize = 100_000;
 /// Certified devices of one account.

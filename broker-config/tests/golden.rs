@@ -499,6 +499,8 @@ fn golden_sync() {
         log: Some(ByteBuf::from(vec![1, 2])),
         contact: Some("accepted".into()),
         trust: "verified".into(),
+        profile: None,
+        retired: false,
     };
     let message = SyncMessage {
         group,
@@ -512,13 +514,30 @@ fn golden_sync() {
         text: "hi".into(),
         reply_to: Some(id),
         subject: None,
+        hops: 0,
     };
-    check("sync-accounts", &Sync::Accounts(vec![other]));
+    check("sync-accounts", &Sync::Accounts(vec![other.clone()]));
+    let profile = Profile {
+        account: account(),
+        name: "Ana".into(),
+        status: String::new(),
+        presence: Presence::Available,
+        version: 1,
+    };
+    let retired = SyncAccount { profile: Some(profile), retired: true, ..other };
+    check("sync-accounts-with-profile", &Sync::Accounts(vec![retired]));
     check("sync-read", &Sync::Read { group, sequence: 8 });
-    check("sync-invitation", &Sync::Invitation { group, accepted: true });
+    check("sync-invitation", &Sync::Invitation { group, accepted: true, epoch: 0 });
+    check("sync-invitation-of-an-epoch", &Sync::Invitation { group, accepted: false, epoch: 3 });
+    check("sync-left", &Sync::Left { group });
     check("sync-device-name", &Sync::DeviceName { device: device(), name: "phone".into() });
     check("sync-request-policy", &Sync::RequestPolicy("contacts".into()));
+    let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check("sync-history", &Sync::History { device: device(), messages: vec![message], done: 1, total: 9 });
+    check(
+        "sync-history-of-bots",
+        &Sync::History { device: device(), messages: vec![by_bots], done: 2, total: 9 },
+    );
     let whisper = WhisperBody { group, at: at(), presence: Presence::Away };
     check("whisper-body", &whisper);
     let body = Signed::new(&key(3), Purpose::Whisper, codec::encode(&whisper));

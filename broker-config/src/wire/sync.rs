@@ -11,6 +11,7 @@ use crate::certificate::Kind;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId, GroupId, MessageId};
 use crate::time::Timestamp;
+use crate::wire::registry::Profile;
 
 /// One thing worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,16 @@ pub enum Sync {
         /// The answer.
         #[serde(rename = "y")]
         accepted: bool,
+        /// Epoch of the invitation: a later one is another question.
+        #[serde(rename = "e", default, skip_serializing_if = "is_zero")]
+        epoch: u64,
+    },
+    /// The account leaves a group: every device asks to be removed.
+    #[serde(rename = "l")]
+    Left {
+        /// The group.
+        #[serde(rename = "g")]
+        group: GroupId,
     },
     /// A device got a name.
     #[serde(rename = "n")]
@@ -94,6 +105,12 @@ pub struct SyncAccount {
     /// Trust.
     #[serde(rename = "t")]
     pub trust: String,
+    /// Its profile, as far as it was seen.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// The person accepted that another account has the handle now: this one is history.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
 }
 
 /// One message of the history, as its reader stored it.
@@ -132,4 +149,11 @@ pub struct SyncMessage {
     /// Whom a system line is about.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<AccountId>,
+    /// Bots in a row that led to it.
+    #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
+    pub hops: u8,
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
