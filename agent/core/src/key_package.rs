@@ -1,6 +1,7 @@
 //! The stock of key packages: making, refilling, and judging those of others.
 
 use cipher_broker::limit;
+use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::Operation;
@@ -95,7 +96,16 @@ impl Core {
 
     /// Judges somebody's key package before it is used.
     pub(crate) fn judge_key_package(&self, joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
-        judge(self.provider.crypto(), joiner, suite, self.run.now)
+        let package = judge(self.provider.crypto(), joiner, suite, self.run.now)?;
+        // R-KP-05: a device that its account revoked is not added, whatever the registry still hands out.
+        let certificate = wire_hash(package.leaf_node().credential().serialized_content());
+        let log = self.log_of(&joiner.account);
+        if log.is_some_and(|log| log.revocation_of(&joiner.device, &certificate).is_some()) {
+            return Err(ErrorKind::Trust
+                .because("the registry gave a key package of a device that its account revoked")
+                .hint("nothing was changed; try again later"));
+        }
+        Ok(package)
     }
 }
 

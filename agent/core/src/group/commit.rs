@@ -16,7 +16,8 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
+use cipher_broker::sign::Signed;
+use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
 use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
 use openmls_traits::OpenMlsProvider;
@@ -40,6 +41,8 @@ struct Draft {
     joiners: Vec<cipher_broker::id::DeviceId>,
     removes: Vec<LeafNodeIndex>,
     data: Option<GroupData>,
+    /// Statements of accounts that allow what the own role does not.
+    evidence: Vec<Signed>,
 }
 
 impl Core {
@@ -201,7 +204,8 @@ impl Core {
         let row = self.state.groups.get(&group).ok_or_else(|| super::show::not_found(""))?;
         let (link, proposals) = (row.link.clone(), row.proposals.clone());
         self.load_proposals(live, &proposals)?;
-        live.mls.set_aad(codec::encode(&link));
+        let note = CommitNote::after(&link, draft.evidence);
+        live.mls.set_aad(codec::encode(&note));
         let key: [u8; 32] = self.provider.bytes();
         let failed = |error: &dyn std::fmt::Display| {
             ErrorKind::Refused.because(format!("the group cannot be changed like that: {error}"))
@@ -244,7 +248,8 @@ impl Core {
         let bytes = codec::encode(&Envelope::Message(commit));
         let refused = match live.mls.pending_commit() {
             Some(staged) => {
-                let facts = facts(live, staged, Committer::Member(live.mls.own_leaf_index().u32()));
+                let own = Committer::Member(live.mls.own_leaf_index().u32());
+                let facts = facts(live, staged, own, &note.evidence);
                 policy::authorize(&live.roster, &live.data, &facts).err().map(|refused| refused.reason)
             }
             None => Some("there is no pending commit".into()),
@@ -349,7 +354,7 @@ impl Core {
     ) -> Result<()> {
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let own = Committer::Member(live.mls.own_leaf_index().u32());
-        let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own).leavers(&roster));
+        let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own, &[]).leavers(&roster));
         self.run.leavers.insert(group, leavers.unwrap_or_default());
         live.mls.merge_pending_commit(&self.provider).map_err(|error| {
             ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))

@@ -1,18 +1,25 @@
 //! A staged commit, reduced to what the rules of [`super::policy`] speak about.
 
+use cipher_broker::sign::Signed;
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use openmls::prelude::{
     Extension, ExtensionType, MlsGroup, Proposal, ProposalOrRefType, QueuedProposal, Sender, StagedCommit,
 };
 use tls_codec::Serialize as _;
 
+use crate::group::evidence;
 use crate::group::loaded::{Live, group_data};
 use crate::group::policy::{CommitFacts, Committer, Proposer};
 use crate::group::roster;
 use crate::store::mls;
 
 /// Reduces a staged commit to what the rules speak about.
-pub(crate) fn facts(live: &Live, staged: &StagedCommit, sender: Committer) -> CommitFacts {
+pub(crate) fn facts(
+    live: &Live,
+    staged: &StagedCommit,
+    sender: Committer,
+    evidence: &[Signed],
+) -> CommitFacts {
     let proven = |result: Result<roster::Leaf, roster::BadLeaf>| result.map_err(|bad| bad.0);
     let mut facts = CommitFacts {
         sender,
@@ -24,6 +31,7 @@ pub(crate) fn facts(live: &Live, staged: &StagedCommit, sender: Committer) -> Co
         other_extensions_changed: others(&live.mls) != others_of(staged),
         foreign_extensions_proposal: false,
         forbidden: None,
+        evidence: Vec::new(),
     };
     for queued in staged.queued_proposals() {
         let proposer = match (queued.proposal_or_ref_type(), queued.sender()) {
@@ -52,6 +60,11 @@ pub(crate) fn facts(live: &Live, staged: &StagedCommit, sender: Committer) -> Co
             Proposal::SelfRemove => facts.forbidden = Some("self remove"),
             Proposal::Custom(_) => facts.forbidden = Some("custom"),
         }
+    }
+    if !evidence.is_empty() {
+        let leaves = live.roster.values().chain(facts.adds.iter().flatten());
+        let keys = leaves.map(|leaf| (leaf.account, leaf.account_key)).collect();
+        facts.evidence = evidence::verified(evidence, &keys);
     }
     facts
 }

@@ -320,6 +320,10 @@ pub(super) fn judge_welcome(
     if !members.contains_key(own) || (data.direct && members.len() > 2) {
         return Err("welcome");
     }
+    // R-COMMIT-15: what own devices tell each other is believed, so nobody else is in the group they do it in.
+    if data.personal && members.len() > 1 {
+        return Err("welcome");
+    }
     if data.name.chars().count() > limit::GROUP_NAME_CHARS {
         return Err("welcome");
     }

@@ -11,6 +11,7 @@
 mod commit;
 mod create;
 mod epoch;
+mod evidence;
 mod facts;
 mod join;
 mod join_link;

@@ -11,6 +11,7 @@ use cipher_broker::limit;
 use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use cipher_broker::wire::join::link_id;
 
+use crate::group::evidence::Shown;
 use crate::group::roster::{Leaf, Roster};
 
 /// What a commit does, reduced to what rules speak about.
@@ -34,6 +35,8 @@ pub(crate) struct CommitFacts {
     pub foreign_extensions_proposal: bool,
     /// Name of a proposal type that is never allowed here, if there is one.
     pub forbidden: Option<&'static str>,
+    /// What the commit shows of its accounts' statements, verified.
+    pub evidence: Vec<Shown>,
 }
 
 impl CommitFacts {
@@ -120,7 +123,7 @@ fn same_device(rule: &'static str, old: &Leaf, new: Option<&Result<Leaf, String>
     }
 }
 
-/// R-COMMIT-05: who may remove whom.
+/// R-COMMIT-05, R-COMMIT-13, R-COMMIT-16: who may remove whom.
 fn removes(
     roster: &Roster,
     data: &GroupData,
@@ -128,26 +131,55 @@ fn removes(
     role: Role,
     facts: &CommitFacts,
 ) -> Result<(), Refused> {
+    let leavers = facts.leavers(roster);
     for (index, proposer) in &facts.removes {
         let Some(target) = roster.get(index) else {
             return refuse("R-COMMIT-05", "a removed leaf is empty");
         };
         let by_itself = match proposer {
-            // A leaf that asked for it may be removed by anybody: that is how members leave.
+            // A leaf that asked for it may be removed by anybody, with every leaf of its account: that is how members
+            // leave.
             Proposer::Member(by) => by == index,
-            Proposer::Committer => target.account == sender.account,
+            Proposer::Committer => target.account == sender.account || leavers.contains(&target.account),
             Proposer::Other => return refuse("R-COMMIT-05", "a removal was proposed from outside"),
         };
         let outranks = role >= Role::Admin && (role == Role::Owner || role > data.role_of(&target.account));
         let by_committer = *proposer == Proposer::Committer;
-        if !(by_itself || (by_committer && outranks)) {
+        if by_itself || (by_committer && outranks) {
+            continue;
+        }
+        // R-COMMIT-13: anybody may remove a device that its own account revoked, showing that it did.
+        let shown: Vec<&Shown> = facts.evidence.iter().filter(|shown| shown.revokes(target)).collect();
+        if !by_committer || shown.is_empty() {
             return refuse("R-COMMIT-05", "the committer's role does not allow to remove this member");
+        }
+        if !shown.iter().any(|shown| stays(roster, facts, target, shown)) {
+            return refuse("R-COMMIT-16", "a recovered account would be put out of the group");
         }
     }
     Ok(())
 }
 
-/// R-COMMIT-03, R-COMMIT-04, R-COMMIT-10, R-COMMIT-11, R-COMMIT-12: who may add whom.
+/// R-COMMIT-16: a recovery that somebody else carries out brings the account's new device too, unless another of its
+/// leaves stays, or the account revoked the recovered device since. Else anybody could put the account out with it.
+fn stays(roster: &Roster, facts: &CommitFacts, target: &Leaf, shown: &Shown) -> bool {
+    let Some(recovered) = shown.recovered() else { return true };
+    let removed = |index: &u32| facts.removes.iter().any(|(removed, _)| removed == index);
+    let ours = |leaf: &Leaf| leaf.account == target.account;
+    roster.iter().any(|(index, leaf)| ours(leaf) && !removed(index))
+        || facts.adds.iter().flatten().any(ours)
+        || facts.evidence.iter().any(|shown| shown.names(&target.account, &recovered))
+}
+
+/// R-COMMIT-14: a recovered account comes back by anybody who is there, with exactly the device that its recovery
+/// names, if it has or had until this commit a leaf that did not ask to leave.
+fn returns(roster: &Roster, facts: &CommitFacts, leaf: &Leaf) -> bool {
+    let left = |index: &u32| facts.removes.contains(&(*index, Proposer::Member(*index)));
+    facts.evidence.iter().any(|shown| shown.brings(leaf))
+        && roster.iter().any(|(index, old)| old.account == leaf.account && !left(index))
+}
+
+/// R-COMMIT-03, R-COMMIT-04, R-COMMIT-10, R-COMMIT-11, R-COMMIT-12, R-COMMIT-14, R-COMMIT-15: who may add whom.
 fn adds(
     roster: &Roster,
     data: &GroupData,
@@ -159,6 +191,7 @@ fn adds(
     let staying = || roster.iter().filter(|(index, _)| !removed.contains(index)).map(|(_, leaf)| leaf);
     let mut devices: BTreeSet<(AccountId, DeviceId)> = staying().map(|l| (l.account, l.device)).collect();
     let accounts: BTreeSet<AccountId> = staying().map(|l| l.account).collect();
+    let present: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
     let mut added = BTreeSet::new();
     for add in &facts.adds {
         let leaf = match add {
@@ -170,7 +203,13 @@ fn adds(
         if banned(data) || facts.data_after.as_ref().is_some_and(banned) {
             return refuse("R-COMMIT-18", "the account is banned from this group");
         }
-        if accounts.contains(&leaf.account) {
+        // R-COMMIT-15: a personal group has the devices of one account.
+        if data.personal && present.iter().any(|account| *account != leaf.account) {
+            return refuse("R-COMMIT-15", "nobody else can be added to the group of somebody's own devices");
+        }
+        if returns(roster, facts, leaf) {
+            // R-COMMIT-14: nobody's role is asked for.
+        } else if accounts.contains(&leaf.account) {
             // R-COMMIT-04: a further device of an account comes from that account or an admin.
             if leaf.account != sender.account && role < Role::Admin {
                 return refuse("R-COMMIT-04", "only its account or an admin may add a further device");
@@ -194,10 +233,10 @@ fn adds(
     if facts.adds.len() > limit::ADDS_PER_COMMIT || devices.len() > limit::MEMBERS {
         return refuse("R-COMMIT-10", "the group or the commit would be too large");
     }
-    // R-COMMIT-11: a direct conversation is its maker and one other account, for ever.
+    // R-COMMIT-11: a direct conversation is its maker and one other account, for ever, each with all its devices.
     if data.direct
         && !added.is_empty()
-        && (roster.len() > 1 || accounts.len().saturating_add(added.len()) > 2)
+        && (present.len() > 1 || accounts.len().saturating_add(added.len()) > 2)
     {
         return refuse("R-COMMIT-11", "nobody can be added to a direct conversation");
     }
@@ -224,6 +263,10 @@ fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts
     }
     if after.direct != data.direct {
         return refuse(RULE, "a group cannot turn into a direct conversation or back");
+    }
+    // R-COMMIT-15
+    if after.personal != data.personal {
+        return refuse("R-COMMIT-15", "a group cannot turn into one of somebody's own devices or back");
     }
     if after.name != data.name {
         if role < data.may_rename {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::Kind;
+use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::statement::{Claim, Statement};
 use serde_bytes::ByteArray;
 
 use super::*;
@@ -19,6 +21,9 @@ fn leaf(n: u8) -> Leaf {
         kind: Kind::Person,
         owner: None,
         serial: 1,
+        account_key: [n; 32],
+        certificate: [n; 32],
+        issued_at: Timestamp::from_millis(10),
     }
 }
 
@@ -51,6 +56,7 @@ fn by(sender: u32) -> CommitFacts {
         other_extensions_changed: false,
         foreign_extensions_proposal: false,
         forbidden: None,
+        evidence: vec![],
     }
 }
 
@@ -347,4 +353,172 @@ fn r_commit_18_bans_follow_roles_and_remove() {
         NO,
         "too many"
     );
+}
+
+#[test]
+fn r_commit_11_both_sides_of_a_direct_conversation_have_all_their_devices() {
+    let (_, mut data) = group();
+    data.direct = true;
+    let second = |n| Leaf { device: DeviceId::from_bytes([90 + n; 16]), ..leaf(n) };
+    let add =
+        |leaf, sender| CommitFacts { adds: vec![Ok(leaf)], data_after: Some(data.clone()), ..by(sender) };
+    let maker: Roster = [(0, leaf(0)), (1, second(0))].into();
+    assert_eq!(authorize(&maker, &data, &add(leaf(8), 0)), Ok(()), "the other side comes after a sibling");
+    let pair: Roster = [(0, leaf(0)), (1, leaf(2))].into();
+    assert_eq!(authorize(&pair, &data, &add(second(2), 1)), Ok(()));
+    assert_eq!(authorize(&pair, &data, &add(leaf(8), 1)).map_err(|r| r.rule), Err("R-COMMIT-03"));
+}
+
+/// Who leaves takes all devices along: whoever carries it out removes the others too.
+#[test]
+fn r_commit_05_an_account_that_leaves_goes_with_all_its_devices() {
+    let (mut roster, data) = group();
+    roster.insert(4, Leaf { device: DeviceId::from_bytes([44; 16]), ..leaf(3) });
+    let removes = vec![(3, Proposer::Member(3)), (4, Proposer::Committer)];
+    let facts = CommitFacts { removes, ..by(2) };
+    assert_eq!(authorize(&roster, &data, &facts), Ok(()));
+    let alone = CommitFacts { removes: vec![(4, Proposer::Committer)], ..by(2) };
+    assert_eq!(authorize(&roster, &data, &alone).map_err(|r| r.rule), Err("R-COMMIT-05"));
+}
+
+fn shown(n: u8, at: u64, claim: Claim) -> Shown {
+    let statement = Statement {
+        account: account(n),
+        sequence: 1,
+        previous: [0; 32],
+        at: Timestamp::from_millis(at),
+        claim,
+    };
+    Shown { statement, signed: Signed { body: vec![], signature: vec![] } }
+}
+
+fn revocation(n: u8, device: u8) -> Shown {
+    shown(n, 20, Claim::RevokeDevice { device: DeviceId::from_bytes([device; 16]) })
+}
+
+/// The recovery of account `n` at a time, by device `device` with the certificate of the same number.
+fn recovery(n: u8, at: u64, device: u8) -> Shown {
+    shown(n, at, Claim::Recover { device: DeviceId::from_bytes([device; 16]), certificate: [device; 32] })
+}
+
+/// What a recovered account goes on with.
+fn recovered(n: u8, device: u8, at: u64) -> Leaf {
+    Leaf {
+        device: DeviceId::from_bytes([device; 16]),
+        certificate: [device; 32],
+        issued_at: Timestamp::from_millis(at),
+        ..leaf(n)
+    }
+}
+
+#[test]
+fn r_commit_13_anybody_removes_a_device_that_its_account_revoked() {
+    let remove = |sender, target, evidence| CommitFacts {
+        removes: vec![(target, Proposer::Committer)],
+        evidence,
+        ..by(sender)
+    };
+    assert_eq!(judge(&remove(2, 3, vec![revocation(3, 3)])), Ok(()));
+    assert_eq!(judge(&remove(2, 0, vec![revocation(0, 0)])), Ok(()), "an owner's device too");
+    assert_eq!(judge(&remove(2, 3, vec![])), Err("R-COMMIT-05"));
+    assert_eq!(judge(&remove(2, 3, vec![revocation(3, 9)])), Err("R-COMMIT-05"), "another device");
+    assert_eq!(judge(&remove(2, 3, vec![revocation(1, 3)])), Err("R-COMMIT-05"), "another account's word");
+    let added =
+        shown(3, 20, Claim::AddDevice { device: DeviceId::from_bytes([3; 16]), certificate: [3; 32] });
+    assert_eq!(judge(&remove(2, 3, vec![added])), Err("R-COMMIT-05"), "not a revocation");
+    let by_reference =
+        CommitFacts { removes: vec![(3, Proposer::Member(2))], evidence: vec![revocation(3, 3)], ..by(2) };
+    assert_eq!(judge(&by_reference), Err("R-COMMIT-05"), "only the committer itself shows it");
+}
+
+/// G02: an old recovery, shown again, removes nothing that came after it.
+#[test]
+fn r_commit_13_a_recovery_that_is_shown_again_removes_no_later_device() {
+    let (mut roster, data) = group();
+    roster.insert(3, recovered(3, 33, 20));
+    roster.insert(
+        4,
+        Leaf { device: DeviceId::from_bytes([34; 16]), issued_at: Timestamp::from_millis(21), ..leaf(3) },
+    );
+    for target in [3, 4] {
+        let facts = CommitFacts {
+            removes: vec![(target, Proposer::Committer)],
+            evidence: vec![recovery(3, 20, 33)],
+            ..by(2)
+        };
+        assert_eq!(authorize(&roster, &data, &facts).map_err(|r| r.rule), Err("R-COMMIT-05"), "{target}");
+    }
+}
+
+#[test]
+fn r_commit_14_anybody_brings_a_recovered_account_back() {
+    let swap = |add, evidence| CommitFacts {
+        adds: vec![Ok(add)],
+        removes: vec![(3, Proposer::Committer)],
+        evidence,
+        ..by(2)
+    };
+    let shows = || vec![recovery(3, 20, 33)];
+    assert_eq!(judge(&swap(recovered(3, 33, 20), shows())), Ok(()));
+    // Its devices may be removed in one commit and come in another, as long as the account is there.
+    let only_add = CommitFacts { adds: vec![Ok(recovered(3, 33, 20))], evidence: shows(), ..by(2) };
+    assert_eq!(judge(&only_add), Ok(()));
+    assert_eq!(judge(&CommitFacts { evidence: vec![], ..only_add }), Err("R-COMMIT-04"));
+    let other_certificate = Leaf { certificate: [7; 32], ..recovered(3, 33, 20) };
+    assert_eq!(judge(&swap(other_certificate, shows())), Err("R-COMMIT-03"), "not the certificate it names");
+    assert_eq!(judge(&swap(recovered(3, 34, 20), shows())), Err("R-COMMIT-03"), "not the device it names");
+    let stranger =
+        CommitFacts { adds: vec![Ok(recovered(8, 33, 20))], evidence: vec![recovery(8, 20, 33)], ..by(2) };
+    assert_eq!(judge(&stranger), Err("R-COMMIT-03"), "an account that was not there does not return");
+    let left = CommitFacts {
+        adds: vec![Ok(recovered(3, 33, 20))],
+        removes: vec![(3, Proposer::Member(3))],
+        evidence: shows(),
+        ..by(2)
+    };
+    assert_eq!(judge(&left), Err("R-COMMIT-03"), "nor one that asked to leave");
+}
+
+/// A role and a direct conversation survive the recovery: the account never was away.
+#[test]
+fn r_commit_14_a_recovered_owner_keeps_its_role_and_its_direct_conversations() {
+    let swap = |data: &GroupData, sender| CommitFacts {
+        adds: vec![Ok(recovered(0, 33, 20))],
+        removes: vec![(0, Proposer::Committer)],
+        evidence: vec![recovery(0, 20, 33)],
+        data_after: Some(data.clone()),
+        ..by(sender)
+    };
+    let (roster, mut data) = group();
+    assert_eq!(authorize(&roster, &data, &swap(&data, 2)), Ok(()));
+    data.direct = true;
+    let pair: Roster = [(0, leaf(0)), (1, leaf(2))].into();
+    assert_eq!(authorize(&pair, &data, &swap(&data, 1)), Ok(()));
+}
+
+#[test]
+fn r_commit_15_a_personal_group_has_the_devices_of_one_account() {
+    let (_, mut data) = group();
+    data.personal = true;
+    let mine: Roster = [(0, leaf(0))].into();
+    let add = |leaf| CommitFacts { adds: vec![Ok(leaf)], data_after: Some(data.clone()), ..by(0) };
+    assert_eq!(authorize(&mine, &data, &add(recovered(0, 33, 20))), Ok(()));
+    assert_eq!(authorize(&mine, &data, &add(leaf(8))).map_err(|r| r.rule), Err("R-COMMIT-15"));
+    assert_eq!(judge(&change(0, |data| data.personal = true)), Err("R-COMMIT-15"));
+}
+
+#[test]
+fn r_commit_16_a_recovery_does_not_put_an_account_out() {
+    let remove = |evidence| CommitFacts { removes: vec![(3, Proposer::Committer)], evidence, ..by(2) };
+    assert_eq!(judge(&remove(vec![recovery(3, 20, 33)])), Err("R-COMMIT-16"));
+    assert_eq!(
+        judge(&remove(vec![recovery(3, 20, 33), revocation(3, 33)])),
+        Ok(()),
+        "the recovered device is revoked too: there is nobody to bring"
+    );
+    let (mut roster, data) = group();
+    roster.insert(4, recovered(3, 33, 20));
+    assert_eq!(authorize(&roster, &data, &remove(vec![recovery(3, 20, 33)])), Ok(()), "it is back already");
+    let by_owner = CommitFacts { removes: vec![(3, Proposer::Committer)], ..by(0) };
+    assert_eq!(judge(&by_owner), Ok(()), "an owner may put anybody out");
 }

@@ -141,7 +141,7 @@ fn judged(alice: &Raw, hers: MlsGroup, commit: &MlsMessageOut) -> Result<(), &'s
     let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
         panic!("a commit")
     };
-    let facts = facts::facts(&live, &staged, sender);
+    let facts = facts::facts(&live, &staged, sender, &[]);
     authorize(&live.roster, &live.data, &facts).map_err(|refused| refused.rule)
 }
 

@@ -10,7 +10,7 @@ use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::content::{self, Content};
-use cipher_broker::wire::envelope::{CommitLink, Envelope};
+use cipher_broker::wire::envelope::{CommitNote, Envelope};
 use openmls::framing::errors::MessageDecryptionError;
 use openmls::group::{ProcessMessageError, StageCommitError, ValidationError};
 use openmls::prelude::{
@@ -240,13 +240,15 @@ impl Core {
         loaded: bool,
     ) -> Result<()> {
         let committer = sender.map_or(Committer::Outsider, Committer::Member);
-        let facts = facts(live, &staged, committer);
+        let note = codec::decode::<CommitNote>(aad).ok();
+        let evidence = note.as_ref().map_or(&[][..], |note| note.evidence.as_slice());
+        let facts = facts(live, &staged, committer, evidence);
         if let Err(refused) = policy::authorize(&live.roster, &live.data, &facts) {
             tracing::info!(rule = refused.rule, group = group.short(), sequence, "commit refused");
             self.skip("policy");
             return self.take_proposals(live, loaded);
         }
-        self.check_link(group, aad);
+        self.check_link(group, note.as_ref());
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let leavers = facts.leavers(&roster);
         let removed = staged.self_removed();
@@ -255,7 +257,10 @@ impl Core {
             .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
         self.run.leavers.insert(group, leavers);
         if removed {
-            let leaving = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
+            let asked = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
+            // Another device of this account may have asked.
+            let by_us = self.run.leavers.get(&group).is_some_and(|leavers| leavers.contains(&self.own_id()));
+            let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
             self.run.ended.insert(group, state);
             self.removal_line(group, &roster, sender, sequence, leaving);
@@ -267,8 +272,8 @@ impl Core {
 
     /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that
     /// the broker's log is not the one its sender saw.
-    fn check_link(&mut self, group: GroupId, aad: &[u8]) {
-        let Ok(link) = codec::decode::<CommitLink>(aad) else { return self.skip("link") };
+    fn check_link(&mut self, group: GroupId, note: Option<&CommitNote>) {
+        let Some(link) = note.map(CommitNote::link) else { return self.skip("link") };
         if self.state.groups.get(&group).is_some_and(|row| row.link != link) {
             self.skip("link");
             let name = self.conversation_name(&group);

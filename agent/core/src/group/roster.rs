@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::sign::wire_hash;
+use cipher_broker::time::Timestamp;
 use openmls::prelude::{Credential, CredentialType, LeafNode, MlsGroup};
 
 /// What a leaf's certificate proves.
@@ -14,6 +16,12 @@ pub(crate) struct Leaf {
     pub kind: Kind,
     pub owner: Option<AccountId>,
     pub serial: u64,
+    /// The account key that signed the certificate: what the account's statements verify under.
+    pub account_key: [u8; 32],
+    /// SHA-256 of the encoded certificate: what statements name it by.
+    pub certificate: [u8; 32],
+    /// When the certificate was made, by the account's clock.
+    pub issued_at: Timestamp,
 }
 
 /// All leaves, by index (RFC 9420 §4.1).
@@ -31,13 +39,13 @@ pub(crate) fn prove(credential: &Credential, signature_key: &[u8]) -> Result<Lea
         return Err(BadLeaf("credential type is not a device certificate".into()));
     }
     // R-CRED-02
-    let body =
-        DeviceCertificate::open(credential.serialized_content()).map_err(|e| BadLeaf(e.to_string()))?;
+    let bytes = credential.serialized_content();
+    let body = DeviceCertificate::open(bytes).map_err(|e| BadLeaf(e.to_string()))?;
     // R-CRED-03
     if body.device_key != *signature_key {
         return Err(BadLeaf("certificate is for another key than the leaf's".into()));
     }
-    Ok(leaf(body))
+    Ok(leaf(body, wire_hash(bytes)))
 }
 
 /// The same for a leaf node.
@@ -45,11 +53,14 @@ pub(crate) fn prove_leaf(node: &LeafNode) -> Result<Leaf, BadLeaf> {
     prove(node.credential(), node.signature_key().as_slice())
 }
 
-fn leaf(body: CertificateBody) -> Leaf {
+fn leaf(body: CertificateBody, certificate: [u8; 32]) -> Leaf {
     Leaf {
         account: body.account,
         device: body.device,
         kind: body.kind,
+        issued_at: body.issued_at(),
+        account_key: body.account_key,
+        certificate,
         owner: body.owner.map(|owner| owner.account),
         serial: body.serial,
     }
