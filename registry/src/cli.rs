@@ -33,7 +33,11 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Answer requests until SIGTERM or SIGINT (the default)
-    Serve,
+    Serve {
+        /// First take statements into the store that only the account log in the broker has: after a restore
+        #[arg(long)]
+        adopt_log: bool,
+    },
     /// Create the streams, and change those that differ
     Provision {
         /// Change nothing, only report what differs
@@ -83,13 +87,14 @@ fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| {
         Error::File { doing: "start threads for", path: "cipher-registry".into(), source }
     })?;
-    runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve), settings, ui))
+    runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve { adopt_log: false }), settings, ui))
 }
 
 async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Error> {
     match command {
-        Command::Serve => {
+        Command::Serve { adopt_log } => {
             let stop = stop_signal()?;
+            let settings = Settings { adopt_log, ..settings };
             Box::pin(serve(settings, |ready| ui.ready(ready), stop)).await
         }
         Command::Provision { verify } => {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use cipher_broker::wire::refusal::Refusal;
 
+use crate::publisher::Discord;
+
 /// Why a command of the registry ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum Error {
         /// What the client library said.
         reason: String,
     },
+    /// The account log in the broker does not go with the store.
+    #[error(transparent)]
+    Discord(#[from] Discord),
     /// The streams are not as they must be.
     #[error("the streams are not as they must be ({0} differences)")]
     Drifted(usize),
@@ -75,6 +80,8 @@ impl Error {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Broker { .. } => "broker-unreachable",
+            Self::Discord(Discord::Longer { .. }) => "log-longer",
+            Self::Discord(_) => "log-differs",
             Self::Drifted(_) => "streams-differ",
             Self::File { .. } => "file",
             Self::Key { .. } => "key-file",
@@ -93,6 +100,14 @@ impl Error {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
+            Self::Discord(Discord::Longer { .. }) => {
+                "the store was restored from a backup? `cipher-registry serve --adopt-log` takes the missing \
+                 statements from the broker; they verify by themselves"
+            }
+            Self::Discord(_) => {
+                "this data folder and this broker belong to different registries, or one was changed: use those \
+                 that belong together"
+            }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
             Self::File { .. } => "check the path and that this user may write there",
             Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
@@ -113,7 +128,8 @@ impl Error {
         match self {
             Self::Broker { .. } | Self::Occupied { .. } | Self::Store(StoreError::Locked) => true,
             Self::Refused(refusal) => refusal.code.retryable(),
-            Self::Drifted(_)
+            Self::Discord(_)
+            | Self::Drifted(_)
             | Self::File { .. }
             | Self::Key { .. }
             | Self::Login { .. }
@@ -135,7 +151,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Broker { .. } => 3,
             Self::Login { .. } | Self::Refused(_) => 4,
-            Self::Store(_) => 7,
+            Self::Discord(_) | Self::Store(_) => 7,
             Self::NotFound(_) => 9,
         }
     }
@@ -204,6 +220,15 @@ pub(crate) enum OpError {
     /// The caller is told nothing but `internal`.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<OpError> for Error {
+    fn from(error: OpError) -> Self {
+        match error {
+            OpError::Refused(refusal) => Self::Refused(refusal),
+            OpError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 macro_rules! store_from_redb {

@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod admission;
+mod batch;
 mod caller;
 pub mod cli;
 mod clock;
@@ -23,6 +24,7 @@ mod key_package;
 mod nonce;
 mod op;
 mod provision;
+mod publisher;
 mod quota;
 mod service;
 mod settings;
@@ -36,6 +38,7 @@ pub use desk::{Desk, Terms};
 pub use error::{Error, StoreError};
 pub use key::RegistryKey;
 pub use provision::{Drift, Mode, Provisioned, provision};
+pub use publisher::Discord;
 pub use quota::Limits;
 pub use service::{Ready, serve};
 pub use settings::{Login, Settings};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::service::endpoint::Endpoint;
@@ -15,11 +15,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::connect::{connect, redacted};
+use crate::connect::{connect, pause, redacted};
 use crate::desk::Desk;
 use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision};
+use crate::publisher::{self, Trouble};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -54,7 +55,6 @@ pub async fn serve(
     tokio::pin!(shutdown);
     let store = Store::open_folder(&settings.data_dir)?;
     let key = RegistryKey::load_or_create(&settings.data_dir)?;
-    let desk = Desk::open(store, key, settings.terms.clone())?;
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         if another_answers(&client)
@@ -66,13 +66,15 @@ pub async fn serve(
         let streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
             .await
             .map_err(|error| error.at(&settings.server))?;
+        settle_log(&client, &store, &settings).await?;
+        let desk = Desk::open(store.clone(), key, settings.terms.clone())?;
         let (service, tasks) = start(&client, &desk, settings.concurrency)
             .await
             .map_err(|reason| broker("cannot start the service", &settings.server, &reason))?;
-        Ok::<_, Error>((client, streams, service, tasks))
+        Ok::<_, Error>((client, streams, desk, service, tasks))
     };
     // Stopping while the broker is still waited for is an orderly stop.
-    let (client, streams, service, mut tasks) = tokio::select! {
+    let (client, streams, desk, service, mut tasks) = tokio::select! {
         started = starting => started?,
         () = &mut shutdown => return Ok(()),
     };
@@ -84,6 +86,8 @@ pub async fn serve(
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
         () = desk.failure() => Err(Error::Store(StoreError::Stopped)),
+        discord = publisher::publish(client.clone(), store, desk.clone()) => Err(discord.into()),
+        () = tell(&client, &desk) => Ok(()),
     };
     if service.stop().await.is_err() {
         tracing::debug!("the service was stopped already");
@@ -97,6 +101,45 @@ pub async fn serve(
     let _ = client.flush().await;
     let _ = client.drain().await;
     outcome
+}
+
+/// Compares the log in the broker with the store, again and again while the broker says that it may work later.
+/// Adopts what only the broker has, when that is wanted.
+async fn settle_log(client: &Client, store: &Store, settings: &Settings) -> Result<(), Error> {
+    let began = Instant::now();
+    for attempt in 1.. {
+        let settled = if settings.adopt_log {
+            publisher::adopt(client, store).await.map(|taken| {
+                if taken > 0 {
+                    tracing::warn!(taken, "statements were taken from the account log in the broker");
+                }
+            })
+        } else {
+            publisher::compare(client, store).await.map(|_| ())
+        };
+        match settled {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Final(discord)) => return Err(discord.into()),
+            Err(Trouble::Passing(reason)) if began.elapsed() >= settings.patience => {
+                return Err(broker("cannot read the account log", &settings.server, &reason));
+            }
+            Err(Trouble::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
+        }
+    }
+    Ok(())
+}
+
+/// Tells devices to look at their account and stock, for ever.
+async fn tell(client: &Client, desk: &Desk) {
+    if let Some(mut hints) = desk.hints() {
+        while let Some(device) = hints.recv().await {
+            // A hint that is lost costs nothing but time.
+            if let Err(error) = client.publish(subject::hint(&device), "".into()).await {
+                tracing::debug!(%error, "a hint could not be sent");
+            }
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Whether some registry answers already. Two with stores of their own would share the requests between them: a

@@ -29,6 +29,8 @@ pub struct Settings {
     pub replicas: usize,
     /// What may be asked in an hour, and what is asked of newcomers.
     pub terms: Terms,
+    /// Take statements that only the account log in the broker has into the store, before starting.
+    pub adopt_log: bool,
     /// Requests worked on at the same time.
     pub concurrency: usize,
     /// How long to wait for the broker, and then for its streams, before giving up at start.
@@ -77,6 +79,7 @@ impl Settings {
             data_dir: data_dir.into(),
             replicas: 1,
             terms: Terms::default(),
+            adopt_log: false,
             concurrency: 256,
             patience: Duration::from_secs(60),
             log: "warn,async_nats=error,async_nats::connector=off".into(),

@@ -1,21 +1,14 @@
 //! `traffic`: what the broker sees. Walks the streams without changing anything.
 
-use std::time::Duration;
-
-use async_nats::{Client, HeaderMap, Message};
+use async_nats::{Client, Message};
 use cipher_broker::header;
-use cipher_broker::limit;
 use cipher_broker::stream;
-use futures::StreamExt;
 use serde::Serialize;
-use serde_json::json;
+
+use crate::batch;
 
 /// Bytes of a message that are shown.
 const HEAD: usize = 16;
-/// Time for the next message of a batch.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Status that ends a batch.
-const END_OF_BATCH: u16 = 204;
 
 /// One stored message as anybody with the broker's disk sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,50 +56,25 @@ async fn walk(
     all: &mut Vec<Stored>,
 ) -> Result<(), String> {
     while next <= last {
-        let inbox = client.new_inbox();
-        let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-        let ask = json!({ "seq": next, "batch": limit::FETCH_MESSAGES, "max_bytes": limit::FETCH_BYTES });
-        client
-            .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, ask.to_string().into())
-            .await
-            .map_err(|error| error.to_string())?;
-        let begun = next;
-        loop {
-            let Ok(Some(reply)) = tokio::time::timeout(PATIENCE, replies.next()).await else {
-                return Err(format!("{stream}: the broker does not answer"));
-            };
-            match reply.status.map(|status| status.as_u16()) {
-                None | Some(200) => {
-                    let stored = read(stream, &reply)
-                        .ok_or_else(|| format!("{stream}: the broker sent something else than a message"))?;
-                    next = stored.sequence.saturating_add(1);
-                    // Those that arrived meanwhile belong to the next look.
-                    if stored.sequence <= last {
-                        all.push(stored);
-                    }
-                }
-                Some(END_OF_BATCH) => break,
-                // Everything from here on has expired meanwhile.
-                Some(404) => return Ok(()),
-                Some(other) => return Err(format!("{stream}: the broker answers with status {other}")),
-            }
-        }
-        if next == begun {
-            return Ok(());
+        let messages = batch::read(client, stream, next).await?;
+        let Some((newest, _)) = messages.last() else { return Ok(()) };
+        next = newest.saturating_add(1);
+        // Those that arrived meanwhile belong to the next look.
+        for (sequence, message) in messages.iter().filter(|(sequence, _)| *sequence <= last) {
+            let stored = read(stream, *sequence, message);
+            all.push(stored.ok_or_else(|| format!("{stream}: a message without subject or time"))?);
         }
     }
     Ok(())
 }
 
-fn read(stream: &str, message: &Message) -> Option<Stored> {
-    let headers = message.headers.as_ref()?;
-    let text = |name| HeaderMap::get(headers, name).map(|value| value.as_str().to_owned());
+fn read(stream: &str, sequence: u64, message: &Message) -> Option<Stored> {
     Some(Stored {
         stream: stream.to_owned(),
-        sequence: text(header::SEQUENCE)?.parse().ok()?,
-        subject: text(header::SUBJECT)?,
+        sequence,
+        subject: batch::text(message, header::SUBJECT)?,
         size: message.payload.len(),
-        time: text(header::TIME_STAMP)?,
+        time: batch::text(message, header::TIME_STAMP)?,
         head: data_encoding::HEXLOWER.encode(message.payload.get(..HEAD).unwrap_or(&message.payload)),
     })
 }

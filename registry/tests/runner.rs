@@ -2,13 +2,21 @@
 
 #[path = "runner/account.rs"]
 mod account;
+#[path = "runner/admission.rs"]
+mod admission;
+#[path = "runner/head.rs"]
+mod head;
 #[path = "runner/key_package.rs"]
 mod key_package;
+#[path = "runner/operator.rs"]
+mod operator;
 #[path = "runner/place.rs"]
 mod place;
 #[path = "runner/profile.rs"]
 mod profile;
 #[path = "runner/request.rs"]
 mod request;
+#[path = "runner/statement.rs"]
+mod statement;
 #[path = "runner/support.rs"]
 mod support;

@@ -40,9 +40,15 @@ impl Registry {
 
     /// Starts it on the data it had, and waits until it answers.
     pub fn start(&mut self) -> Result {
+        self.start_with(&[])
+    }
+
+    /// The same, with arguments of `serve`.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result {
         ensure(self.screen.is_none(), || "the registry is running already".into())?;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file())?;
         let mut command = self.command(&["serve"]);
+        command.args(arguments);
         command.stdout(Stdio::piped()).stderr(log);
         let mut screen = Screen::of(&mut command, "registry")?;
         screen

@@ -122,7 +122,6 @@ impl Next {
             .into())
     }
 
-    #[expect(dead_code, reason = "for the replay of a log, which comes next")]
     /// What is left of a profile whose device went, when nobody can be asked for a new one.
     pub(crate) fn without_lost_profile(mut self) -> Self {
         if !self.log.is_active(&self.record.profile.device)

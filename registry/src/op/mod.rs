@@ -11,6 +11,7 @@ pub(crate) mod create_account;
 pub(crate) mod fetch_account;
 pub(crate) mod operate;
 pub(crate) mod publish_key_packages;
+pub(crate) mod replay;
 pub(crate) mod resolve;
 pub(crate) mod set_profile;
 pub(crate) mod write;

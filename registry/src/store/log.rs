@@ -28,6 +28,11 @@ pub(crate) fn latest(view: &View, account: &AccountId) -> Result<Option<u64>, St
     Ok(view.latest.get(account.as_bytes())?.map(|index| index.value()))
 }
 
+/// Number of entries.
+pub(crate) fn size(view: &View) -> Result<u64, StoreError> {
+    Ok(view.leaves.len()?)
+}
+
 /// Encoded entries from a position on, at most so many.
 pub(crate) fn entries(view: &View, from: u64, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut found = Vec::new();

@@ -5,12 +5,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use cipher_broker::wire::statement::LogEntry;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
 
-use crate::error::StoreError;
+use crate::error::{Error, StoreError};
+use crate::op::replay;
 use crate::store::schema;
-use crate::store::table::View;
+use crate::store::table::{Txn, View};
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
@@ -61,6 +63,19 @@ impl Store {
         schema::settle(&txn)?;
         txn.commit()?;
         Ok(Self { db: Arc::new(db) })
+    }
+
+    /// Takes statements back, all or none. `Err`: which of them, and why.
+    pub(crate) fn replay(&self, entries: Vec<LogEntry>) -> Result<(), (u64, Error)> {
+        let store = |error: StoreError| (0, Error::Store(error));
+        let txn = self.begin().map_err(store)?;
+        {
+            let mut tables = Txn::of(&txn).map_err(store)?;
+            for (place, entry) in (0..).zip(entries) {
+                replay::run(entry, &mut tables).map_err(|error| (place, error.into()))?;
+            }
+        }
+        txn.commit().map_err(|error| store(error.into()))
     }
 
     /// A snapshot of what is committed.

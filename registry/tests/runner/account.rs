@@ -1,11 +1,10 @@
 use cipher_broker::certificate::DeviceCertificate;
-use cipher_broker::id::AccountId;
 use cipher_broker::wire::refusal::Code;
 use cipher_broker::wire::registry::{Answer, CreateAccount, Operation};
 use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 
-use crate::support::{DAY, NOW, Person, code, desk, send};
+use crate::support::{DAY, NOW, Person, code, desk, operator, send};
 
 #[tokio::test]
 async fn a_created_account_is_found_by_handle_and_by_id() {
@@ -200,9 +199,7 @@ async fn g07_a_look_alike_handle_is_malformed() {
 async fn the_operator_may_read_and_nothing_else() {
     let desk = desk().await;
     let ana = Person::new("ana", 1).enrolled(&desk).await;
-    let mut operator = Person::new("operator", 9);
-    operator.device_key = crate::support::registry_key().signer().clone();
-    operator.account = AccountId::of_key(&desk.registry_key());
+    let mut operator = operator();
     let found = operator.ask(&desk, Operation::Resolve { handle: ana.handle.clone() }, NOW).await;
     assert!(matches!(found, Ok(Answer::Account(_))));
     let found = operator.ask(&desk, Operation::FetchAccount { account: ana.account }, NOW).await;

@@ -1,9 +1,11 @@
 //! Where the registry under test keeps its rows. The suite runs over any desk: another store brings another file
 //! with these functions (`#[path]` in a runner of its own) and changes no test.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::path::Path;
 
-use cipher_registry::{Desk, Store, Terms};
+pub(crate) use cipher_registry::Desk;
+use cipher_registry::{Store, Terms};
 use redb::backends::InMemoryBackend;
 
 use crate::support::registry_key;

@@ -4,16 +4,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cipher_broker::account_log::{AccountLog, leaf};
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::TreeHead;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    Answer, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence, Profile, RequestBody,
-    SignedProfile, open_reply, seal_request,
+    AccountRecord, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence,
+    Profile, RequestBody, SignedProfile, open_reply, seal_request,
 };
 use cipher_broker::wire::statement::{Claim, Statement};
 use cipher_registry::{Desk, Limits, RegistryKey, Terms};
@@ -59,6 +61,18 @@ pub(crate) async fn send(
     let reply = desk.answer(endpoint, request.clone().into(), now).await;
     let body = open_reply(&reply, &request, Some(&registry_key().public())).unwrap();
     assert_eq!(body.at, now);
+    // R-REG-07: every reply shows a head, refusals too; whatever it proves leads to that head.
+    let signed = body.head.unwrap();
+    let head = TreeHead::open(&signed, &registry_key().public()).unwrap();
+    if let Outcome::Answer(answer) = &body.outcome
+        && let Answer::Account(record) = answer.as_ref()
+    {
+        let inclusion = record.inclusion.as_ref().unwrap();
+        assert_eq!(inclusion.head, signed);
+        let latest = leaf(record.statements.last().unwrap());
+        assert_eq!(head.includes(inclusion.index, &latest, &inclusion.proof), Ok(()));
+        AccountLog::replay(&record.statements, &record.certificates).unwrap();
+    }
     match body.outcome {
         Outcome::Answer(answer) => Ok(*answer),
         Outcome::Refused(refusal) => Err(refusal),
@@ -120,6 +134,67 @@ impl Person {
             account_key,
             device_key,
         }
+    }
+
+    /// A further device of the account, not stated yet.
+    pub(crate) fn sibling(&self, seed: u8) -> Self {
+        let mut body = self.certificate.verify().unwrap();
+        let device_key = SigningKey::from_bytes(&[seed ^ 0x80; 32]);
+        (body.device, body.device_key) =
+            (DeviceId::from_bytes([seed; 16]), device_key.verifying_key().to_bytes());
+        let certificate = DeviceCertificate::sign(&body, &self.account_key);
+        Self { device: body.device, device_key, certificate, ..self.clone() }
+    }
+
+    /// What the registry has of the account.
+    pub(crate) async fn record(&self, desk: &Desk) -> AccountRecord {
+        match self.ask(desk, Operation::FetchAccount { account: self.account }, NOW).await {
+            Ok(Answer::Account(record)) => record,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The account's log, as `who` reads it from the registry.
+    pub(crate) async fn log(&self, desk: &Desk) -> AccountLog {
+        let record = self.record(desk).await;
+        AccountLog::replay(&record.statements, &record.certificates).unwrap().0
+    }
+
+    /// A request that appends a claim to a log.
+    pub(crate) fn append(&self, log: &AccountLog, claim: Claim) -> AppendStatement {
+        AppendStatement { statement: self.stated(&log.next(NOW, claim)), certificate: None, profile: None }
+    }
+
+    /// A request that adds a device.
+    pub(crate) fn adding(&self, log: &AccountLog, new: &Self) -> AppendStatement {
+        let certificate = wire_hash(&new.certificate.to_bytes());
+        let append = self.append(log, Claim::AddDevice { device: new.device, certificate });
+        AppendStatement { certificate: Some(new.certificate.clone()), ..append }
+    }
+
+    /// A request of a new device that recovers its account.
+    pub(crate) fn recovering(&self, log: &AccountLog) -> AppendStatement {
+        let certificate = wire_hash(&self.certificate.to_bytes());
+        let append = self.append(log, Claim::Recover { device: self.device, certificate });
+        let profile = Some(self.signed(&self.profile("back", 7)));
+        AppendStatement { certificate: Some(self.certificate.clone()), profile, ..append }
+    }
+
+    pub(crate) async fn appends(&self, desk: &Desk, append: AppendStatement) -> Result<Answer, Refusal> {
+        self.ask(desk, Operation::AppendStatement(Box::new(append)), NOW).await
+    }
+
+    /// A second device, added by this one.
+    pub(crate) async fn with_device(&self, desk: &Desk, seed: u8) -> Self {
+        let (new, log) = (self.sibling(seed), self.log(desk).await);
+        assert_eq!(self.appends(desk, self.adding(&log, &new)).await, Ok(Answer::Done));
+        new
+    }
+
+    /// Revokes a device.
+    pub(crate) async fn revokes(&self, desk: &Desk, device: DeviceId) -> Result<Answer, Refusal> {
+        let log = self.log(desk).await;
+        self.appends(desk, self.append(&log, Claim::RevokeDevice { device })).await
     }
 
     pub(crate) fn body(&self, operation: Operation, now: Timestamp) -> RequestBody {
@@ -265,6 +340,14 @@ impl Person {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The operator of the registry.
+pub(crate) fn operator() -> Person {
+    let mut operator = Person::new("operator", 99);
+    operator.device_key = registry_key().signer().clone();
+    operator.account = AccountId::of_key(&registry_key().public());
+    operator
 }
 
 /// An Ed25519 key as OpenMLS wants it.

@@ -118,3 +118,63 @@ fn an_operator_sees_sizes_and_subjects_and_no_meaning() -> Result {
     ensure(!found.is_empty(), || "the search does not find the handle in the registry's store".into())?;
     Ok(())
 }
+
+/// Number of entries of the account log in the broker.
+fn published(site: &Site) -> Result<usize> {
+    let traffic = site.registry.traffic(10_000)?;
+    Ok(traffic.iter().filter(|stored| text(stored, "subject") == Some(subject::LOG_SUBJECT)).count())
+}
+
+/// G04: a registry that was restored from yesterday's backup notices it by itself, and takes what it forgot back
+/// from its log in the broker.
+#[test]
+fn g04_a_store_older_than_its_published_log_does_not_start_until_it_adopts_the_log() -> Result {
+    let mut site = Site::single()?;
+    let alice = site.registered("alice")?;
+    let store = site.registry.folder().join("data/registry.redb");
+    let backup = site.registry.folder().join("backup.redb");
+    site.registry.stop()?;
+    std::fs::copy(&store, &backup)?;
+    site.registry.start()?;
+    let bob = site.registered("bob")?;
+    site.registered("carol")?;
+    site.until("the log is published", || Ok(published(&site)? == 3))?;
+    site.registry.stop()?;
+    std::fs::copy(&backup, &store)?;
+
+    let refused = site.registry.shows(&["serve"])?;
+    assert_eq!(refused.code, 7, "{refused}");
+    let error = refused.error()?;
+    assert_eq!(text(&error, "kind"), Some("log-longer"), "{error}");
+    let message = text(&error, "message").unwrap_or_default();
+    ensure(message.contains("has 3 entries, this store only 1"), || message.to_owned())?;
+    ensure(text(&error, "hint").is_some_and(|hint| hint.contains("--adopt-log")), || error.to_string())?;
+
+    site.registry.start_with(&["--adopt-log"])?;
+    site.person("mallory")?.is_refused(8, "conflict", &["register", "carol"])?;
+    site.registered("dave")?;
+    site.group("team", &alice, &[])?;
+    // Bob's profile and key packages were lost with the store; his account and devices were not.
+    bob.does(&["sync"])?;
+    let shown = alice.does(&["profile", "show", "bob"])?.of_type("account")?;
+    assert_eq!(text(&shown, "handle"), Some("bob"));
+    site.until("the log goes on", || Ok(published(&site)? == 4))
+}
+
+/// A data folder that belongs to another broker is noticed before it does harm.
+#[test]
+fn a_store_of_another_registry_does_not_start() -> Result {
+    let (mut one, mut two) = (Site::single()?, Site::single()?);
+    one.registered("alice")?;
+    two.registered("bob")?;
+    for site in [&one, &two] {
+        site.until("the log is published", || Ok(published(site)? == 1))?;
+    }
+    one.registry.stop()?;
+    two.registry.stop()?;
+    let store = |site: &Site| site.registry.folder().join("data/registry.redb");
+    std::fs::copy(store(&one), store(&two))?;
+    let refused = two.registry.shows(&["serve"])?;
+    assert_eq!((refused.code, text(&refused.error()?, "kind")), (7, Some("log-differs")), "{refused}");
+    Ok(())
+}
