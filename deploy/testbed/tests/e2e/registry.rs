@@ -12,8 +12,9 @@ use cipher_broker::wire::registry::{
     Operation, Outcome, ReplyBody, RequestBody, SignedReply, open_reply, seal_request,
 };
 use ed25519_dalek::SigningKey;
+use serde_json::Value;
 use testbed::person::text;
-use testbed::{Result, Site, ensure};
+use testbed::{Failure, Output, Result, Site, ensure};
 
 #[test]
 fn a_restarted_registry_knows_everybody() -> Result {
@@ -119,10 +120,19 @@ fn an_operator_sees_sizes_and_subjects_and_no_meaning() -> Result {
     Ok(())
 }
 
-/// Number of entries of the account log in the broker.
-fn published(site: &Site) -> Result<usize> {
-    let traffic = site.registry.traffic(10_000)?;
-    Ok(traffic.iter().filter(|stored| text(stored, "subject") == Some(subject::LOG_SUBJECT)).count())
+/// Waits until the broker has so many entries of the account log.
+fn is_published(site: &Site, entries: usize) -> Result {
+    testbed::wait::until("the account log is published", || {
+        let traffic = site.registry.traffic(10_000).ok()?;
+        let of_log = |stored: &&Value| text(stored, "subject") == Some(subject::LOG_SUBJECT);
+        (traffic.iter().filter(of_log).count() == entries).then_some(())
+    })
+}
+
+/// The error line of a command of the registry.
+fn error_of(output: &Output) -> Result<Value> {
+    let error = output.errors.iter().find(|line| testbed::registry::is(line, "error"));
+    error.cloned().ok_or_else(|| Failure::new(output.to_string()))
 }
 
 /// G04: a registry that was restored from yesterday's backup notices it by itself, and takes what it forgot back
@@ -138,13 +148,13 @@ fn g04_a_store_older_than_its_published_log_does_not_start_until_it_adopts_the_l
     site.registry.start()?;
     let bob = site.registered("bob")?;
     site.registered("carol")?;
-    site.until("the log is published", || Ok(published(&site)? == 3))?;
+    is_published(&site, 3)?;
     site.registry.stop()?;
     std::fs::copy(&backup, &store)?;
 
     let refused = site.registry.shows(&["serve"])?;
     assert_eq!(refused.code, 7, "{refused}");
-    let error = refused.error()?;
+    let error = error_of(&refused)?;
     assert_eq!(text(&error, "kind"), Some("log-longer"), "{error}");
     let message = text(&error, "message").unwrap_or_default();
     ensure(message.contains("has 3 entries, this store only 1"), || message.to_owned())?;
@@ -158,7 +168,7 @@ fn g04_a_store_older_than_its_published_log_does_not_start_until_it_adopts_the_l
     bob.does(&["sync"])?;
     let shown = alice.does(&["profile", "show", "bob"])?.of_type("account")?;
     assert_eq!(text(&shown, "handle"), Some("bob"));
-    site.until("the log goes on", || Ok(published(&site)? == 4))
+    is_published(&site, 4)
 }
 
 /// A data folder that belongs to another broker is noticed before it does harm.
@@ -168,13 +178,13 @@ fn a_store_of_another_registry_does_not_start() -> Result {
     one.registered("alice")?;
     two.registered("bob")?;
     for site in [&one, &two] {
-        site.until("the log is published", || Ok(published(site)? == 1))?;
+        is_published(site, 1)?;
     }
     one.registry.stop()?;
     two.registry.stop()?;
     let store = |site: &Site| site.registry.folder().join("data/registry.redb");
     std::fs::copy(store(&one), store(&two))?;
     let refused = two.registry.shows(&["serve"])?;
-    assert_eq!((refused.code, text(&refused.error()?, "kind")), (7, Some("log-differs")), "{refused}");
+    assert_eq!((refused.code, text(&error_of(&refused)?, "kind")), (7, Some("log-differs")), "{refused}");
     Ok(())
 }
