@@ -2,15 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
+use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::archive;
 use crate::connect::{connect, redacted};
 use crate::error::Error;
-use crate::inspect::{self, Who};
+use crate::operator::{self, Who};
 use crate::provision::{Mode, provision};
 use crate::service::serve;
 use crate::settings::{Layer, Settings};
@@ -49,6 +52,35 @@ enum Command {
         /// Handle or account id
         #[arg(value_name = "HANDLE|ACCOUNT_ID")]
         who: Who,
+    },
+    /// Refuse requests of an account from now on, and let nobody take its key packages
+    Block {
+        /// Its handle
+        handle: Handle,
+    },
+    /// Take a block back
+    Unblock {
+        /// Its handle
+        handle: Handle,
+    },
+    /// End a handle, and the account behind it, for ever
+    Bury {
+        /// The handle; nobody needs to have it
+        handle: Handle,
+    },
+    /// Show the quotas in force, and what newcomers must bring
+    Quotas,
+    /// Show the head of the account log, and how much of it the broker has
+    Heads,
+    /// Write accounts, statements, profiles and blocks to a file, while the registry does not run
+    Export {
+        /// A file that does not exist yet; `-` is stdout
+        file: PathBuf,
+    },
+    /// Take what `export` wrote into an empty store, verifying every statement
+    Import {
+        /// The file; `-` is stdin
+        file: PathBuf,
     },
     /// Show what the broker sees: every stored message, without its meaning
     Traffic {
@@ -107,7 +139,38 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
             if result.drifts.is_empty() { Ok(()) } else { Err(Error::Drifted(result.drifts.len())) }
         }
         Command::Inspect { who } => {
-            ui.account(&inspect::inspect(&settings, who).await?);
+            ui.told(&operator::inspect(&settings, who).await?);
+            Ok(())
+        }
+        Command::Block { handle } => {
+            ui.told(&operator::change(&settings, "blocked", handle).await?);
+            Ok(())
+        }
+        Command::Unblock { handle } => {
+            ui.told(&operator::change(&settings, "unblocked", handle).await?);
+            Ok(())
+        }
+        Command::Bury { handle } => {
+            ui.told(&operator::change(&settings, "buried", handle).await?);
+            Ok(())
+        }
+        Command::Quotas => {
+            ui.told(&operator::quotas(&settings).await?);
+            Ok(())
+        }
+        Command::Heads => {
+            ui.told(&operator::heads(&settings).await?);
+            Ok(())
+        }
+        Command::Export { file } => {
+            let told = archive::export(&settings.data_dir, &file)?;
+            if file.as_os_str() != "-" {
+                ui.told(&told);
+            }
+            Ok(())
+        }
+        Command::Import { file } => {
+            ui.told(&archive::import(&settings.data_dir, &file)?);
             Ok(())
         }
         Command::Traffic { limit } => {

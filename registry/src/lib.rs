@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod admission;
+mod archive;
 mod batch;
 mod caller;
 pub mod cli;
@@ -17,12 +18,13 @@ mod clock;
 mod connect;
 mod desk;
 mod error;
+mod fill;
 mod hint;
-mod inspect;
 mod key;
 mod key_package;
 mod nonce;
 mod op;
+mod operator;
 mod provision;
 mod publisher;
 mod quota;
@@ -36,6 +38,7 @@ mod ui;
 pub use admission::Admission;
 pub use desk::{Desk, Terms};
 pub use error::{Error, StoreError};
+pub use fill::{Filled, fill_unverified};
 pub use key::RegistryKey;
 pub use provision::{Drift, Mode, Provisioned, provision};
 pub use publisher::Discord;

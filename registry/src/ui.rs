@@ -59,11 +59,11 @@ impl Ui {
         }
     }
 
-    /// An account; always JSON, indented for people.
-    pub(crate) fn account(self, account: &Value) {
+    /// What the operator asked for; always JSON, indented for people.
+    pub(crate) fn told(self, value: &Value) {
         match self {
-            Self::Json => println!("{account}"),
-            Self::Human => format!("{account:#}").lines().for_each(|line| println!("{}", safe(line))),
+            Self::Json => println!("{value}"),
+            Self::Human => format!("{value:#}").lines().for_each(|line| println!("{}", safe(line))),
         }
     }
 

@@ -54,7 +54,6 @@ fn begin(entry: LogEntry, txn: &mut Txn<'_>) -> Result<[u8; 32], OpError> {
 }
 
 /// Takes a profile of an account that was taken back.
-#[expect(dead_code, reason = "for the import, which lands next")]
 pub(crate) fn profile(
     account: &cipher_broker::id::AccountId,
     profile: SignedProfile,

@@ -85,7 +85,7 @@ impl Store {
 
     /// Begins to write. The default durability, `Immediate`, is what is wanted: a reply after a commit is true
     /// after a power cut too.
-    pub(super) fn begin(&self) -> Result<WriteTransaction, StoreError> {
+    pub(crate) fn begin(&self) -> Result<WriteTransaction, StoreError> {
         Ok(self.db.begin_write()?)
     }
 }

@@ -71,6 +71,7 @@ pub(crate) struct View {
     pub(crate) logs: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(crate) blocked: ReadOnlyTable<&'static [u8; 32], ()>,
     pub(crate) buried: ReadOnlyTable<&'static str, ()>,
+    pub(crate) codes: ReadOnlyTable<&'static [u8; 32], &'static [u8; 32]>,
 }
 
 impl View {
@@ -88,6 +89,7 @@ impl View {
             logs: txn.open_table(LOGS)?,
             blocked: txn.open_table(BLOCKED)?,
             buried: txn.open_table(BURIED)?,
+            codes: txn.open_table(CODES)?,
         })
     }
 }
