@@ -41,7 +41,9 @@ pub fn fill_unverified(store: &Store, accounts: impl IntoIterator<Item = Filled>
     let mut accounts = accounts.into_iter();
     let mut written = 0_u64;
     loop {
-        let batch: Vec<Filled> = accounts.by_ref().take(BATCH).collect();
+        let mut batch: Vec<Filled> = accounts.by_ref().take(BATCH).collect();
+        // Neighbours in the tables are written one after the other.
+        batch.sort_by_key(|filled| filled.account);
         if batch.is_empty() {
             return Ok(written);
         }

@@ -79,6 +79,11 @@ impl Registry {
         }
     }
 
+    /// The process that runs.
+    pub fn pid(&mut self) -> Option<u32> {
+        self.screen.as_mut().map(|screen| screen.process().id())
+    }
+
     /// What the running registry or the broker shows to an operator.
     pub fn shows(&self, arguments: &[&str]) -> Result<Output> {
         Output::of(&mut self.command(arguments))

@@ -8,6 +8,8 @@ use testbed::Failure;
 pub(crate) enum Goal {
     /// Value at most this.
     Most(f64),
+    /// Value at least this.
+    Least(f64),
     /// Ratio to what it is measured against at least this.
     RatioAtLeast(f64),
     /// No goal: it is just told.
@@ -51,6 +53,7 @@ impl Figure {
     fn holds(&self) -> Option<bool> {
         match self.goal {
             Goal::Most(most) => Some(self.value <= most),
+            Goal::Least(least) => Some(self.value >= least),
             Goal::RatioAtLeast(least) => Some(self.ratio().is_some_and(|ratio| ratio >= least)),
             Goal::None => None,
         }
@@ -59,6 +62,7 @@ impl Figure {
     fn goal_in_words(&self) -> Option<String> {
         match self.goal {
             Goal::Most(most) => Some(format!("<= {most} {}", self.unit)),
+            Goal::Least(least) => Some(format!(">= {least} {}", self.unit)),
             Goal::RatioAtLeast(least) => Some(format!("ratio >= {least}")),
             Goal::None => None,
         }

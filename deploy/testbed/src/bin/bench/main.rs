@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
+//! `--registry` measures the registry alone, `--accounts N` and `--stock N` say with how much in its store.
+//!
 //! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
 //! the run came to its end.
 
@@ -11,6 +13,7 @@ mod lab;
 mod latency;
 mod process;
 mod raw;
+mod registry;
 mod throughput;
 
 use std::process::ExitCode;
@@ -32,18 +35,43 @@ pub(crate) struct Extent {
     samples: usize,
     /// Cold starts.
     starts: usize,
+    /// Accounts in the registry's store.
+    accounts: usize,
+    /// Key packages per account and suite.
+    stock: usize,
 }
 
-const FULL: Extent =
-    Extent { messages: 4_000, groups: &[2, 10, 100], missed: 10_000, samples: 500, starts: 40 };
-const QUICK: Extent = Extent { messages: 1_000, groups: &[2, 10], missed: 2_000, samples: 100, starts: 10 };
+const FULL: Extent = Extent {
+    messages: 4_000,
+    groups: &[2, 10, 100],
+    missed: 10_000,
+    samples: 500,
+    starts: 40,
+    accounts: 100_000,
+    stock: 20,
+};
+const QUICK: Extent = Extent {
+    messages: 1_000,
+    groups: &[2, 10],
+    missed: 2_000,
+    samples: 100,
+    starts: 10,
+    accounts: 10_000,
+    stock: 20,
+};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let report = Report::new(has("--json"));
-    let extent = if has("--quick") { QUICK } else { FULL };
-    match run(&report, extent) {
+    let number = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1)?.parse::<usize>().ok()
+    };
+    let mut extent = if has("--quick") { QUICK } else { FULL };
+    extent.accounts = number("--accounts").unwrap_or(extent.accounts);
+    extent.stock = number("--stock").unwrap_or(extent.stock);
+    match run(&report, extent, has("--registry")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report.failed(&failure);
@@ -52,12 +80,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(report: &Report, extent: Extent) -> Result {
+fn run(report: &Report, extent: Extent, only_registry: bool) -> Result {
     if cfg!(debug_assertions) {
         report.note("a debug build: figures mean nothing; use cargo xtask bench");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        if only_registry {
+            return registry::many_accounts(report, extent).await;
+        }
         let mut lab = lab::Lab::new()?;
         throughput::raw_and_core(report, &mut lab, extent).await?;
         throughput::through_the_broker(report, &mut lab, extent).await?;
@@ -65,6 +96,7 @@ fn run(report: &Report, extent: Extent) -> Result {
         catch_up::missed_messages(report, &mut lab, extent).await?;
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
-        Ok(())
+        drop(lab);
+        registry::many_accounts(report, extent).await
     })
 }

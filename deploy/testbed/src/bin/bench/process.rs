@@ -81,7 +81,8 @@ pub(crate) fn idle_and_peak(report: &Report, lab: &Lab) -> Result {
     ensure(screen.interrupt()? == 0, || "read --follow did not end in order".into())
 }
 
-fn field(pid: u32, file: &str, name: &str) -> Result<u64> {
+/// A number of a process in /proc.
+pub(crate) fn field(pid: u32, file: &str, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let value = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
