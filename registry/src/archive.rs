@@ -62,7 +62,7 @@ enum Line {
 }
 
 /// Writes everything to a file that must not exist yet, or to stdout (`-`).
-pub(crate) fn export(data_dir: &Path, file: &Path) -> Result<Value, Error> {
+pub fn export(data_dir: &Path, file: &Path) -> Result<Value, Error> {
     let store = Store::open_folder(data_dir)?;
     let view = store.view()?;
     let failed = |source| Error::File { doing: "write", path: file.to_owned(), source };
@@ -133,7 +133,7 @@ fn write_rows(view: &View, out: &mut Out<'_>) -> Result<(), Error> {
 }
 
 /// Takes an export into an empty store: all of it, or nothing.
-pub(crate) fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
+pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
     let failed = |source| Error::File { doing: "read", path: file.to_owned(), source };
     let input: Box<dyn Read> = if file.as_os_str() == "-" {
         Box::new(io::stdin().lock())

@@ -36,6 +36,7 @@ mod tree;
 mod ui;
 
 pub use admission::Admission;
+pub use archive::{export, import};
 pub use desk::{Desk, Terms};
 pub use error::{Error, StoreError};
 pub use fill::{Filled, fill_unverified};

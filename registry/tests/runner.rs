@@ -4,6 +4,8 @@
 mod account;
 #[path = "runner/admission.rs"]
 mod admission;
+#[path = "runner/archive.rs"]
+mod archive;
 #[path = "runner/head.rs"]
 mod head;
 #[path = "runner/key_package.rs"]

@@ -1,6 +1,7 @@
 use cipher_broker::certificate::DeviceCertificate;
+use cipher_broker::sign::{Purpose, Signed};
 use cipher_broker::wire::refusal::Code;
-use cipher_broker::wire::registry::{Answer, CreateAccount, Operation};
+use cipher_broker::wire::registry::{Answer, CreateAccount, Operation, seal_request};
 use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 
@@ -109,7 +110,7 @@ async fn g09_an_account_cannot_be_created_in_the_name_of_another() {
     let (ana, mallory) = (Person::new("ana", 1), Person::new("mallory", 2));
     let mut body = mallory.body(mallory.create(), NOW);
     body.account = ana.account;
-    let request = cipher_broker::wire::registry::seal_request(&body, &mallory.device_key);
+    let request = seal_request(&body, &mallory.device_key);
     assert_eq!(code(send(&desk, "create-account", request, NOW).await), Some(Code::Denied));
 }
 
@@ -177,22 +178,69 @@ async fn a_bot_needs_an_owner_who_exists_and_has_countersigned() {
     assert!(matches!(found, Ok(Answer::Account(_))));
 }
 
-/// G07: a handle that only looks like another cannot even be decoded.
+/// G06: a claim that was made before, and one that uses an old nonce for something else, count for nothing.
 #[tokio::test]
-async fn g07_a_look_alike_handle_is_malformed() {
+async fn g06_a_replayed_claim_of_a_handle_and_an_old_nonce_are_refused() {
     let desk = desk().await;
-    let ana = Person::new("ana", 1);
-    let mut statement = cipher_broker::codec::encode(&ana.statement());
-    let at = statement.windows(3).position(|bytes| bytes == b"ana").unwrap();
-    statement[at] = b'A';
-    let mut creation = ana.creation();
-    creation.statement = cipher_broker::sign::Signed::new(
-        &ana.account_key,
-        cipher_broker::sign::Purpose::AccountStatement,
-        statement,
-    );
-    let outcome = ana.ask(&desk, Operation::CreateAccount(Box::new(creation)), NOW).await;
-    assert_eq!(code(outcome), Some(Code::Malformed));
+    let (ana, ben) = (Person::new("ana", 1), Person::new("ben", 2).enrolled(&desk).await);
+    let mut body = ana.body(ana.create(), NOW);
+    let request = seal_request(&body, &ana.device_key);
+    assert_eq!(send(&desk, "create-account", request.clone(), NOW).await, Ok(Answer::Done));
+    assert_eq!(code(send(&desk, "create-account", request, NOW).await), Some(Code::Replayed));
+    body.operation = Operation::SetProfile(ana.signed(&ana.profile("Ana", 1)));
+    let request = seal_request(&body, &ana.device_key);
+    assert_eq!(code(send(&desk, "set-profile", request, NOW).await), Some(Code::Replayed));
+    // The same nonce of somebody else is another one.
+    let mut theirs = ben.body(Operation::CountKeyPackages, NOW);
+    theirs.nonce = body.nonce;
+    let request = seal_request(&theirs, &ben.device_key);
+    assert!(send(&desk, "count-key-packages", request, NOW).await.is_ok());
+}
+
+/// G07: a handle that only looks like another cannot even be decoded, neither to claim nor to look it up. ASCII
+/// look-alikes (`al1ce`) are other handles: people see which one they pinned.
+#[tokio::test]
+async fn g07_look_alike_handles_are_malformed() {
+    let desk = desk().await;
+    let alice = Person::new("alice", 1).enrolled(&desk).await;
+    let tricks = [
+        ("upper case", "Alice"),
+        ("all upper case", "ALICE"),
+        ("cyrillic a", "\u{430}lice"),
+        ("zero width joiner", "al\u{200d}ice"),
+        ("zero width space", "alice\u{200b}"),
+        ("full width", "\u{ff41}lice"),
+        ("combining accent", "alice\u{301}"),
+        ("right to left override", "\u{202e}alice"),
+        ("soft hyphen", "ali\u{ad}ce"),
+        ("space", "alice "),
+        ("control", "alice\n"),
+        ("dotless i", "al\u{131}ce"),
+        ("with @", "@alice"),
+    ];
+    for (what, trick) in tricks {
+        let squatter = Person::new(&"x".repeat(trick.len()), 2);
+        let replaced = |bytes: Vec<u8>| {
+            let at = bytes.windows(trick.len()).position(|part| part == squatter.handle.as_str().as_bytes());
+            let mut bytes = bytes;
+            let at = at.unwrap();
+            bytes[at..at + trick.len()].copy_from_slice(trick.as_bytes());
+            bytes
+        };
+        let mut creation = squatter.creation();
+        let statement = replaced(cipher_broker::codec::encode(&squatter.statement()));
+        creation.statement = Signed::new(&squatter.account_key, Purpose::AccountStatement, statement);
+        let outcome = squatter.ask(&desk, Operation::CreateAccount(Box::new(creation)), NOW).await;
+        assert_eq!(code(outcome), Some(Code::Malformed), "{what}");
+        let look = alice.body(Operation::Resolve { handle: squatter.handle.clone() }, NOW);
+        let look = replaced(cipher_broker::codec::encode(&look));
+        let look = Signed::new(&alice.device_key, Purpose::RegistryRequest, look);
+        let outcome = send(&desk, "resolve", cipher_broker::codec::encode(&look), NOW).await;
+        assert_eq!(code(outcome), Some(Code::Malformed), "{what}");
+    }
+    Person::new("al1ce", 3).enrolled(&desk).await;
+    let thief = Person::new("alice", 4);
+    assert_eq!(code(thief.ask(&desk, thief.create(), NOW).await), Some(Code::HandleTaken));
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use cipher_broker::limit;
 use cipher_broker::wire::refusal::Code;
-use cipher_broker::wire::registry::Answer;
+use cipher_broker::wire::registry::{Answer, Operation};
 use cipher_registry::Limits;
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{BasicCredential, Ciphersuite, Credential, CredentialType};
 
-use crate::support::{DAY, HOUR, HYBRID, NOW, Person, SUITE, code, desk, desk_with};
+use crate::support::{DAY, HOUR, HYBRID, NOW, Person, SUITE, code, desk, desk_with, send};
 
 #[tokio::test]
 async fn packages_go_out_oldest_first_and_then_the_last_resort_again_and_again() {
@@ -166,6 +166,109 @@ async fn k09_claims_are_limited_per_target_and_in_all() {
     assert_eq!(code(mallory.claim(&desk, &ben).await), Some(Code::Quota));
     ben.claim(&desk, &ana).await.unwrap();
     mallory.claim_at(&desk, &ana, SUITE, NOW.plus(HOUR)).await.unwrap();
+}
+
+/// K09: ten thousand claims by one account: its quota, then nothing; the stock of others is not touched by more.
+#[tokio::test]
+async fn k09_one_account_takes_its_quota_and_no_more() {
+    let desk = desk().await;
+    let mut hints = desk.hints().unwrap();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let mallory = Person::new("mallory", 3).enrolled(&desk).await;
+    let packages = (0..50).map(|_| ana.usual_package()).collect();
+    ana.publish_at(&desk, packages, Some(ana.usual_package()), NOW).await.unwrap();
+    let (mut one_time, mut last_resort, mut refused) = (0, 0, 0);
+    for _ in 0..10_000 {
+        match mallory.claim(&desk, &ana).await {
+            Ok(claimed) if claimed[0].last_resort => last_resort += 1,
+            Ok(_) => one_time += 1,
+            Err(refusal) => {
+                assert_eq!(refusal.code, Code::Quota);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((one_time, last_resort, refused), (50, 50, 9_900));
+    assert_eq!(hints.try_recv(), Ok(ana.device), "the device is told to refill");
+    // The device refills when it is told; then others get one-time packages again.
+    ana.publish(&desk, vec![ana.usual_package()]).await.unwrap();
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    assert!(!ben.claim(&desk, &ana).await.unwrap()[0].last_resort);
+}
+
+/// K09: a thousand accounts take ten each: the stock, then the last resort, which adds people all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn k09_a_thousand_accounts_find_the_last_resort() {
+    let desk = desk().await;
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let (packages, last): (Vec<_>, _) = ((0..50).map(|_| ana.usual_package()).collect(), ana.usual_package());
+    ana.publish_at(&desk, packages.clone(), Some(last.clone()), NOW).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..1_000 {
+        let (desk, ana) = (desk.clone(), ana.clone());
+        tasks.spawn(async move {
+            let taker = Person::numbered(n).enrolled(&desk).await;
+            let mut taken = Vec::new();
+            for _ in 0..10 {
+                taken.extend(taker.claim(&desk, &ana).await.unwrap());
+            }
+            taken
+        });
+    }
+    let (mut one_time, mut last_resort) = (HashSet::new(), 0);
+    while let Some(taken) = tasks.join_next().await {
+        for package in taken.unwrap() {
+            if package.last_resort {
+                assert_eq!(package.key_package, last);
+                last_resort += 1;
+            } else {
+                assert!(one_time.insert(package.key_package), "handed out twice");
+            }
+        }
+    }
+    assert_eq!((one_time, last_resort), (packages.into_iter().collect(), 9_950));
+}
+
+/// K08: the last resort is handed out as such, its device is told, and a new one takes its place at once.
+#[tokio::test]
+async fn k08_a_used_last_resort_is_marked_and_replaced() {
+    let desk = desk().await;
+    let mut hints = desk.hints().unwrap();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    let (first, second) = (ana.usual_package(), ana.usual_package());
+    ana.publish_at(&desk, vec![], Some(first.clone()), NOW).await.unwrap();
+    for _ in 0..3 {
+        let claimed = ben.claim(&desk, &ana).await.unwrap();
+        assert_eq!((&claimed[0].key_package, claimed[0].last_resort), (&first, true));
+    }
+    assert_eq!(hints.try_recv(), Ok(ana.device));
+    ana.publish_at(&desk, vec![], Some(second.clone()), NOW).await.unwrap();
+    let claimed = ben.claim(&desk, &ana).await.unwrap();
+    assert_eq!((&claimed[0].key_package, claimed[0].last_resort), (&second, true));
+    assert_eq!(ana.stock(&desk, NOW).await, (0, true));
+}
+
+/// R-REG-06: an account's own devices, and claims replayed by somebody else, use nobody's quota up.
+#[tokio::test]
+async fn r_reg_06_own_claims_and_replays_are_not_counted() {
+    let desk = desk_with(Limits { per_target: 1, overall: 1, ..Limits::default() }).await;
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let ben = Person::new("ben", 2).enrolled(&desk).await;
+    for person in [&ana, &ben] {
+        person.publish_at(&desk, vec![], Some(person.usual_package()), NOW).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert!(ana.claim(&desk, &ana).await.is_ok());
+    }
+    let claim = Operation::ClaimKeyPackages { account: ben.account, suite: SUITE.into(), device: None };
+    let request = ana.request(claim, NOW.minus(HOUR));
+    for _ in 0..3 {
+        let refused = send(&desk, "claim-key-packages", request.clone(), NOW).await;
+        assert_eq!(code(refused), Some(Code::ClockSkew));
+    }
+    assert!(ana.claim(&desk, &ben).await.is_ok());
+    assert_eq!(code(ana.claim(&desk, &ben).await), Some(Code::Quota));
 }
 
 /// K05: only packages of the calling device, with its certificate, are taken.

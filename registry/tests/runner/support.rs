@@ -111,14 +111,34 @@ impl Person {
         bot
     }
 
+    /// One of many.
+    pub(crate) fn numbered(n: u16) -> Self {
+        let key = |label| SigningKey::from_bytes(&sign::digest(label, &[&n.to_be_bytes()]));
+        let mut device = [0x77; 16];
+        device[..2].copy_from_slice(&n.to_be_bytes());
+        let (account, device_key) = (key("test/account"), key("test/device"));
+        Self::made(&format!("number{n}"), account, device_key, device, Kind::Person, None)
+    }
+
     fn with(handle: &str, seed: u8, kind: Kind, owner: Option<Owner>) -> Self {
         let account_key = SigningKey::from_bytes(&[seed; 32]);
         let device_key = SigningKey::from_bytes(&[seed ^ 0x80; 32]);
+        Self::made(handle, account_key, device_key, [seed; 16], kind, owner)
+    }
+
+    fn made(
+        handle: &str,
+        account_key: SigningKey,
+        device_key: SigningKey,
+        device: [u8; 16],
+        kind: Kind,
+        owner: Option<Owner>,
+    ) -> Self {
         let public = account_key.verifying_key().to_bytes();
         let body = CertificateBody {
             account: AccountId::of_key(&public),
             account_key: public,
-            device: DeviceId::from_bytes([seed; 16]),
+            device: DeviceId::from_bytes(device),
             device_key: device_key.verifying_key().to_bytes(),
             kind,
             owner,
