@@ -23,6 +23,8 @@ pub enum Command {
         name: String,
         /// Present for bots: made with [`Command::PrepareBot`] and the owner's [`Command::SignBot`].
         bot: Option<BotOwnership>,
+        /// What the registry's operator gave to newcomers, if it asks for a code.
+        invite_code: Option<String>,
     },
     /// First half of registering a bot, in the bot's profile: makes its keys. Reply: `BotCertificate` with the
     /// bytes its owner must sign. Repeating it gives the same bytes.

@@ -10,6 +10,7 @@ use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
 
+use crate::admission::AdmissionWork;
 use crate::command::Command;
 use crate::effect::Effect;
 use crate::errand::Errand;
@@ -89,6 +90,8 @@ pub(crate) struct Run {
     pub changed: BTreeSet<GroupId>,
     /// Messages received since the start.
     pub received: u64,
+    /// What the registry asks a newcomer to compute, while it is being computed.
+    pub admission: Option<AdmissionWork>,
     /// Tickets whose command was swept away by a storage error in a later batch.
     orphans: Vec<(Ticket, CoreError)>,
     wake: Option<Timestamp>,
@@ -216,7 +219,9 @@ impl Core {
     fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
         use Command as C;
         match command {
-            C::Register { handle, name, bot } => self.register(ticket, handle, name, bot),
+            C::Register { handle, name, bot, invite_code } => {
+                self.register(ticket, handle, name, bot, invite_code)
+            }
             C::PrepareBot { owner } => self.prepare_bot(owner).map(Some),
             C::OwnerCard => self.owner_card().map(Some),
             C::SignBot { certificate } => self.sign_bot(&certificate).map(Some),
@@ -328,6 +333,7 @@ impl Core {
     }
 
     fn tick(&mut self) -> Result<()> {
+        self.work_for_admission();
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -538,6 +544,7 @@ impl Core {
             .chain(run.syncs.into_iter().map(|wait| wait.ticket))
             .chain(errand_tickets)
             .chain(question_tickets)
+            .chain(run.admission.and_then(|work| work.ticket))
             .collect();
         self.run = Run { now: run.now, next_volatile: run.next_volatile, ..Run::default() };
         self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();

@@ -10,7 +10,9 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
-use cipher_broker::wire::registry::{CreateAccount, Operation, Presence, Profile, SignedProfile};
+use cipher_broker::wire::registry::{
+    CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
+};
 use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
@@ -137,6 +139,7 @@ impl Core {
         handle: Handle,
         name: String,
         bot: Option<BotOwnership>,
+        invite_code: Option<String>,
     ) -> Result<Option<Reply>> {
         if self.registered() {
             let own = self.own_account()?.handle;
@@ -163,6 +166,21 @@ impl Core {
         identity.certificate = certificate.to_bytes();
         identity.handle = Some(handle.clone());
         identity.profile.name = name;
+        self.set_identity(identity);
+        self.ask_to_register(invite_code.map(Admitted::Code), Some(ticket))?;
+        Ok(None)
+    }
+
+    /// Asks the registry for the account that this profile has made, with what admits a newcomer if that is known.
+    pub(crate) fn ask_to_register(
+        &mut self,
+        admitted: Option<Admitted>,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let identity = self.state.identity.as_ref();
+        let Some((identity, handle)) = identity.and_then(|own| Some((own, own.handle.clone()?))) else {
+            return Err(ErrorKind::Bug.because("there is no account to register"));
+        };
         let account_key = SigningKey::from_bytes(&identity.account_seed);
         let statement = Statement {
             account: identity.account,
@@ -173,13 +191,13 @@ impl Core {
         };
         let request = CreateAccount {
             statement: Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement)),
-            certificate,
-            profile: signed_profile(&identity),
-            ticket: None,
+            certificate: decode_own(&identity.certificate)?,
+            profile: signed_profile(identity),
+            ticket: admitted,
         };
-        self.set_identity(identity);
-        self.ask(Operation::CreateAccount(Box::new(request)), Why::Register, Some(ticket));
-        Ok(None)
+        let why = Why::Register { bare: request.ticket.is_none() };
+        self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
+        Ok(())
     }
 
     /// The registry has the account now.

@@ -23,6 +23,7 @@ pub mod reply;
 pub mod view;
 
 mod account;
+mod admission;
 mod bot;
 mod contact;
 mod core;

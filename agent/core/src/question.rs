@@ -28,8 +28,10 @@ pub(crate) struct Question {
 /// Why it was asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Purpose {
-    /// To register.
-    Register,
+    /// To register; `bare` while nothing is brought that admits a newcomer.
+    Register { bare: bool },
+    /// To know what a newcomer must bring.
+    Admission,
     /// To change the own profile.
     SetProfile(Profile),
     /// To refill.
@@ -75,8 +77,14 @@ impl Core {
 
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
-        let answer =
+        let outcome =
             outcome.map_err(|NoReply| unreachable()).and_then(|bytes| self.open_answer(&bytes, &question));
+        let wants_admission = matches!(question.purpose, Purpose::Register { bare: true })
+            && matches!(&outcome, Ok(Outcome::Refused(refusal)) if refusal.code == Code::Admission);
+        let answer = outcome.and_then(|outcome| match outcome {
+            Outcome::Answer(answer) => Ok(*answer),
+            Outcome::Refused(refusal) => Err(refused(&refusal)),
+        });
         let ticket = question.ticket;
         let errand = match &question.purpose {
             Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
@@ -89,6 +97,10 @@ impl Core {
         match result {
             Ok(()) => Ok(()),
             Err(error) if fatal(&error) => Err(error),
+            Err(_) if wants_admission => {
+                self.ask(Operation::Admission, Purpose::Admission, ticket);
+                Ok(())
+            }
             Err(error) => {
                 if let Some(errand) = errand {
                     self.fail_errand(errand, error);
@@ -100,7 +112,7 @@ impl Core {
         }
     }
 
-    fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Answer> {
+    fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Outcome> {
         let pinned: Option<[u8; 32]> =
             self.state.meta.registry_key.as_ref().and_then(|key| key.as_slice().try_into().ok());
         let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
@@ -112,10 +124,7 @@ impl Core {
             self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
         }
         self.note_skew(body.at);
-        match body.outcome {
-            Outcome::Answer(answer) => Ok(*answer),
-            Outcome::Refused(refusal) => Err(refused(&refusal)),
-        }
+        Ok(body.outcome)
     }
 
     /// Keeps the clock difference, when it is worth telling.
@@ -130,7 +139,8 @@ impl Core {
 
     fn use_answer(&mut self, question: Question, answer: Answer) -> Result<()> {
         match (question.purpose, answer) {
-            (Purpose::Register, Answer::Done) => self.registration_done(question.ticket),
+            (Purpose::Register { .. }, Answer::Done) => self.registration_done(question.ticket),
+            (Purpose::Admission, Answer::Admission(policy)) => self.admission_known(policy, question.ticket),
             (Purpose::SetProfile(profile), Answer::Done) => self.profile_done(profile, question.ticket),
             (Purpose::PublishKeyPackages, Answer::Stock { one_time, .. }) => {
                 self.state.meta_mut().stock = Some(one_time);

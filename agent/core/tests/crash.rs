@@ -45,7 +45,8 @@ fn find(world: &mut World, who: &str, names: &[&str]) -> Option<GroupId> {
 }
 
 fn register(world: &mut World) {
-    let command = Command::Register { handle: VIC.parse().unwrap(), name: "Vic".into(), bot: None };
+    let command =
+        Command::Register { handle: VIC.parse().unwrap(), name: "Vic".into(), bot: None, invite_code: None };
     insist(world, VIC, &command, |world| world.person(VIC).status().registered);
 }
 

@@ -318,7 +318,12 @@ fn what_cannot_be_is_said_clearly() {
     world.person("alice").cannot(by_name, ErrorKind::Misuse);
     let named = Command::GroupRename { target: at(group), name: "x".repeat(129) };
     world.person("alice").cannot(named, ErrorKind::Limit);
-    let again = Command::Register { handle: "alice2".parse().unwrap(), name: String::new(), bot: None };
+    let again = Command::Register {
+        handle: "alice2".parse().unwrap(),
+        name: String::new(),
+        bot: None,
+        invite_code: None,
+    };
     world.person("alice").cannot(again, ErrorKind::Misuse);
 }
 

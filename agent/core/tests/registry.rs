@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use cipher_broker::limit;
+use cipher_broker::wire::registry::AdmissionPolicy;
 use cipher_core::view::GroupState;
 use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::support::log::Flavour;
 use crate::support::oracle;
-use crate::support::registry::Fate;
+use crate::support::registry::{CODE, Fate};
 use crate::support::world::{Spoil, World, add};
 
 fn world(names: &[&str]) -> World {
@@ -16,7 +17,12 @@ fn world(names: &[&str]) -> World {
 }
 
 fn register(handle: &str) -> Command {
-    Command::Register { handle: handle.parse().unwrap(), name: "Somebody".into(), bot: None }
+    Command::Register {
+        handle: handle.parse().unwrap(),
+        name: "Somebody".into(),
+        bot: None,
+        invite_code: None,
+    }
 }
 
 fn show(handle: &str) -> Command {
@@ -59,6 +65,41 @@ fn a_taken_handle_is_a_conflict_and_another_one_can_be_chosen() {
     assert!(world.run(second, Command::Whoami).is_err(), "nobody is registered here");
     let reply = world.run(second, register("second")).unwrap();
     assert!(matches!(reply, Reply::Registered { phrase: Some(_), .. }));
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_newcomer_brings_the_code_or_does_the_work_that_the_registry_asks_for() {
+    let code = |code: Option<&str>| Command::Register {
+        handle: "alice".parse().unwrap(),
+        name: String::new(),
+        bot: None,
+        invite_code: code.map(Into::into),
+    };
+    let mut world = World::new(1, Flavour::R1);
+    let alice = world.arrive("alice");
+    for policy in [AdmissionPolicy::Code, AdmissionPolicy::Closed] {
+        world.registry.admission = policy;
+        for brought in [None, Some("a guess")] {
+            let error = world.run(alice, code(brought)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Refused, "{error:?}");
+        }
+    }
+    world.registry.admission = AdmissionPolicy::Work(60);
+    assert_eq!(world.run(alice, code(None)).unwrap_err().kind, ErrorKind::Limit, "nobody works that long");
+    assert!(!world.status(alice).registered);
+
+    world.registry.admission = AdmissionPolicy::Work(17);
+    assert!(matches!(world.run(alice, code(None)), Ok(Reply::Registered { .. })));
+    world.registry.admission = AdmissionPolicy::Code;
+    let bob = world.arrive("bob");
+    let command = Command::Register {
+        handle: "bob".parse().unwrap(),
+        name: String::new(),
+        bot: None,
+        invite_code: Some(CODE.into()),
+    };
+    assert!(matches!(world.run(bob, command), Ok(Reply::Registered { .. })));
     oracle::judge(&mut world);
 }
 

@@ -160,7 +160,7 @@ async fn register<'a>(
     owner_desk.close().await;
     desk.reach().await?;
     let bot = Some(BotOwnership { owner, handle: owner_handle, signature });
-    let command = Command::Register { handle: handle.clone(), name: name.into(), bot };
+    let command = Command::Register { handle: handle.clone(), name: name.into(), bot, invite_code: None };
     match desk.request(command).await {
         Ok(Reply::Registered { account, .. }) => {
             desk.settle().await;

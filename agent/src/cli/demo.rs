@@ -55,7 +55,7 @@ async fn account(person: &Context, name: &str) -> Result {
         _ => {
             person.ui.note(&format!("registering @{handle}"));
             desk.reach().await?;
-            let command = Command::Register { handle, name: name.into(), bot: None };
+            let command = Command::Register { handle, name: name.into(), bot: None, invite_code: None };
             let Reply::Registered { account, .. } = desk.request(command).await? else {
                 return Err(unexpected());
             };

@@ -14,10 +14,14 @@ use cipher_broker::transparency::{Inclusion, MerkleLog, SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
     AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
-    Outcome, Profile, ReplyBody, RequestBody, SignedProfile, SignedRequest, seal_reply,
+    Outcome, Profile, ReplyBody, RequestBody, SignedProfile, SignedRequest, Ticket, admission_work,
+    seal_reply,
 };
 use cipher_broker::wire::statement::LogEntry;
 use ed25519_dalek::SigningKey;
+
+/// The code that admits newcomers where one is asked for.
+pub(crate) const CODE: &str = "let-me-in";
 
 /// What becomes of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,8 @@ pub(crate) struct Registry {
     pub(crate) strict: bool,
     /// How far its clock is ahead.
     pub(crate) ahead: Duration,
+    /// What newcomers must bring.
+    pub(crate) admission: AdmissionPolicy,
     /// Requests that were answered, by operation.
     pub(crate) answered: BTreeMap<&'static str, usize>,
 }
@@ -93,6 +99,7 @@ impl Registry {
             swapped: None,
             strict: true,
             ahead: Duration::ZERO,
+            admission: AdmissionPolicy::Open,
             answered: BTreeMap::new(),
         }
     }
@@ -279,7 +286,7 @@ impl Registry {
                 let proofs = proofs.ok_or_else(|| Code::NotFound.because("the log never was that long"))?;
                 Ok(Answer::Consistency { head: self.head(now), proofs })
             }
-            Operation::Admission => Ok(Answer::Admission(AdmissionPolicy::Open)),
+            Operation::Admission => Ok(Answer::Admission(self.admission)),
             _ => Err(Code::Malformed.because("unknown operation")),
         }
     }
@@ -349,7 +356,7 @@ impl Registry {
     }
 
     fn create(&mut self, account: &AccountId, device: &DeviceId, create: CreateAccount) -> Result<Answer> {
-        let CreateAccount { statement, certificate, profile, ticket: _ } = create;
+        let CreateAccount { statement, certificate, profile, ticket } = create;
         let body = certificate.verify().unwrap();
         let log = AccountLog::begin(&statement, &certificate)
             .map_err(|error| Code::Denied.because(error.to_string()))?;
@@ -361,6 +368,18 @@ impl Registry {
             } else {
                 Err(Code::AccountExists.because("the account exists otherwise"))
             };
+        }
+        let key = self.key.verifying_key().to_bytes();
+        let admitted = match (self.admission, ticket) {
+            (AdmissionPolicy::Open, _) => true,
+            (AdmissionPolicy::Code, Some(Ticket::Code(code))) => code == CODE,
+            (AdmissionPolicy::Work(bits), Some(Ticket::Work(number))) => {
+                admission_work(&key, account, number) >= u32::from(bits)
+            }
+            _ => false,
+        };
+        if !admitted {
+            return Err(Code::Admission.because("a newcomer must bring something else"));
         }
         if self.handles.contains_key(&handle) {
             return Err(Code::HandleTaken.because(format!("@{handle} belongs to another account")));

@@ -306,7 +306,12 @@ impl World {
     /// Somebody new, registered.
     pub(crate) fn register(&mut self, name: &str) -> usize {
         let index = self.arrive(name);
-        let command = Command::Register { handle: name.parse().unwrap(), name: title(name), bot: None };
+        let command = Command::Register {
+            handle: name.parse().unwrap(),
+            name: title(name),
+            bot: None,
+            invite_code: None,
+        };
         let reply = self.run(index, command);
         assert!(matches!(reply, Ok(Reply::Registered { .. })), "{name} registers: {reply:?}");
         self.settle();
@@ -329,7 +334,8 @@ impl World {
             panic!("an owner signs")
         };
         let bot = Some(BotOwnership { owner: card, handle, signature });
-        let command = Command::Register { handle: name.parse().unwrap(), name: title(name), bot };
+        let command =
+            Command::Register { handle: name.parse().unwrap(), name: title(name), bot, invite_code: None };
         let reply = self.run(index, command);
         assert!(matches!(reply, Ok(Reply::Registered { phrase: None, .. })), "{name} registers: {reply:?}");
         self.settle();

@@ -78,7 +78,7 @@ impl Lab {
                 };
                 let session = lab.session(&who, Need::Outbox).await?;
                 let command =
-                    Command::Register { handle: who.handle.clone(), name: String::new(), bot: None };
+                    Command::Register { handle: who.handle.clone(), name: String::new(), bot: None, invite_code: None };
                 session.request(command).await.map_err(core)?;
                 session.close().await;
                 Ok::<_, Failure>(who)
