@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod control;
+pub mod evidence;
 pub mod host;
 mod net;
 pub mod profile;

@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/profiles/<name>/store.redb             everything the core keeps, 0600
 //! <home>/profiles/<name>/control.sock           while a process owns the profile
+//! <home>/profiles/<name>/evidence/…             what was found against the registry, one file each
 //! <home>/profiles/<name>/bots/<bot>/…           the same again for a bot of this profile
 //! ```
 
@@ -11,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use cipher_core::{CoreError, ErrorKind};
+use rustix::fs::FlockOperation;
 
 /// Longest name of a profile.
 const NAME_CHARS: usize = 32;
@@ -47,6 +49,11 @@ impl Profile {
         self.dir.join("control.sock")
     }
 
+    /// Folder of what was found against the registry.
+    pub fn evidence(&self) -> PathBuf {
+        self.dir.join("evidence")
+    }
+
     /// Whether a store was ever written here.
     pub fn exists(&self) -> bool {
         self.store().metadata().is_ok_and(|file| file.len() > 0)
@@ -63,6 +70,20 @@ impl Profile {
         found.retain(|name| Self::new(home, name).is_ok_and(|profile| profile.exists()));
         found.sort();
         found
+    }
+
+    /// Removes a profile that was made for nothing: its store, and its folder if nothing else is in it. A store that
+    /// another process has open stays.
+    pub(crate) fn discard(&self) {
+        let Ok(store) = std::fs::File::open(self.store()) else { return };
+        // The lock is that of the store's owner, so nobody has it open, and nobody opens it meanwhile.
+        if rustix::fs::flock(&store, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return;
+        }
+        let removed = std::fs::remove_file(self.store()).and_then(|()| std::fs::remove_dir(&self.dir));
+        if let Err(error) = removed {
+            tracing::debug!(%error, "something is left of a profile without account");
+        }
     }
 
     /// Makes the folder, 0700. The core makes the store in it, 0600; one that others may read loses that.
@@ -120,6 +141,21 @@ mod tests {
         }
         assert_eq!(Profile::new(home, "ana").unwrap().dir(), Path::new("/h/profiles/ana"));
         assert_eq!(Profile::new(home, "ana/echo-1").unwrap().dir(), Path::new("/h/profiles/ana/bots/echo-1"));
+    }
+
+    #[test]
+    fn a_discarded_profile_leaves_nothing_unless_somebody_uses_it() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::new(home.path(), "ana").unwrap();
+        profile.prepare().unwrap();
+        std::fs::write(profile.store(), b"x").unwrap();
+        let used = std::fs::File::open(profile.store()).unwrap();
+        rustix::fs::flock(&used, FlockOperation::LockExclusive).unwrap();
+        profile.discard();
+        assert!(profile.exists());
+        drop(used);
+        profile.discard();
+        assert!(!profile.dir().exists());
     }
 
     #[test]

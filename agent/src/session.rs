@@ -1,9 +1,11 @@
 //! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
 //! difference.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cipher_core::view::EvidenceView;
 use cipher_core::{Command, CoreError, ErrorKind, Event, Input, Interest, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -14,6 +16,7 @@ pub use crate::runtime::listener::Events;
 use crate::control::client::Remote;
 use crate::control::server;
 use crate::control::socket::Claim;
+use crate::evidence::Alarms;
 use crate::net::chance;
 use crate::net::connect::{self, Link, Network};
 use crate::net::publisher::Unsettled;
@@ -82,6 +85,7 @@ struct Local {
     claim: Claim,
     /// True once the core is gone and its store closed.
     over: watch::Receiver<bool>,
+    alarms: Alarms,
     /// True once somebody wants the session closed.
     closing: watch::Sender<bool>,
     worker: Mutex<Option<Worker>>,
@@ -121,7 +125,9 @@ impl Session {
             }
         };
         let (tickets, listeners) = (Arc::new(Tickets::default()), Arc::new(Listeners::default()));
+        let alarms = Alarms::new(profile.clone());
         let hands = Hands {
+            alarms: alarms.clone(),
             mailbox: Arc::clone(&mailbox),
             tickets: Arc::clone(&tickets),
             listeners: Arc::clone(&listeners),
@@ -145,6 +151,7 @@ impl Session {
             visitors: Tasks::default(),
             claim: Claim::default(),
             over,
+            alarms,
             closing: watch::Sender::new(false),
             worker: Mutex::new(Some(worker)),
         };
@@ -193,6 +200,27 @@ impl Session {
     pub(crate) fn warn(&self, sentence: String) {
         if let Inner::Local(local) = &*self.inner {
             local.listeners.tell(&Event::Warning(sentence));
+        }
+    }
+
+    /// What was found against the registry since the last call, and the file each was written to. Only the process
+    /// that owns the profile finds something.
+    pub fn alarms(&self) -> Vec<(EvidenceView, Option<PathBuf>)> {
+        match &*self.inner {
+            Inner::Local(local) => local.alarms.take(),
+            Inner::Remote(_) => Vec::new(),
+        }
+    }
+
+    /// Tells the core something and does not wait for its answer.
+    pub(crate) fn mention(&self, command: Command) {
+        match &*self.inner {
+            Inner::Local(local) => {
+                if let Ok((ticket, _)) = local.tickets.open() {
+                    local.mailbox.push(Input::Command { ticket, command: Box::new(command) });
+                }
+            }
+            Inner::Remote(remote) => remote.mention(command),
         }
     }
 

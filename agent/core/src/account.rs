@@ -198,6 +198,8 @@ impl Core {
             name: row.profile.name.clone(),
             status: row.profile.status.clone(),
             presence: row.profile.presence,
+            trust: Some(row.trust),
+            warning: self.name_warning(account),
         })
     }
 }

@@ -50,9 +50,11 @@ impl Core {
         Ok(ContactView {
             handle: row.handle.clone(),
             account_id: *account,
+            name: row.profile.name.clone(),
             state: row.contact.unwrap_or(ContactState::Pending),
             trust: row.trust,
             devices: row.devices.len(),
+            warning: self.name_warning(account),
         })
     }
 

@@ -4,6 +4,7 @@ use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::registry::Presence;
 use serde::{Deserialize, Serialize};
 
+use crate::error::CoreError;
 use crate::view::{EvidenceView, GroupView, JoinRequestView, LinkCompareView, MessageState, MessageView};
 
 /// Something a person or a bot could notice. Sent after the commit that made it true.
@@ -63,8 +64,5 @@ pub enum LinkEvent {
         handle: String,
     },
     /// It ended without success; nothing was changed.
-    Failed {
-        /// One sentence.
-        reason: String,
-    },
+    Failed(CoreError),
 }

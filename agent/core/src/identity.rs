@@ -269,6 +269,8 @@ impl Core {
             name: identity.profile.name.clone(),
             status: identity.profile.status.clone(),
             presence: identity.profile.presence,
+            trust: None,
+            warning: None,
         })
     }
 

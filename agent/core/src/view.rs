@@ -27,6 +27,10 @@ pub struct AccountView {
     pub status: String,
     /// Presence.
     pub presence: Presence,
+    /// What is known of its key; `None` for the own account.
+    pub trust: Option<Trust>,
+    /// What a person should know of its name: it looks like that of somebody else.
+    pub warning: Option<String>,
 }
 
 /// A contact.
@@ -36,12 +40,16 @@ pub struct ContactView {
     pub handle: Handle,
     /// Its account.
     pub account_id: AccountId,
+    /// Display name.
+    pub name: String,
     /// How far the acquaintance is.
     pub state: ContactState,
     /// What is known of its key.
     pub trust: Trust,
     /// Number of its devices.
     pub devices: usize,
+    /// What a person should know of its name: it looks like that of somebody else.
+    pub warning: Option<String>,
 }
 
 /// Who may ask to become a contact: requests and invitations of everybody else are dropped unseen.
@@ -249,6 +257,10 @@ pub struct MemberView {
     pub devices: usize,
     /// Handle of a bot's owner, when known, else its account id.
     pub owner: Option<String>,
+    /// What is known of its key; `None` for the own account and for one that was never looked up.
+    pub trust: Option<Trust>,
+    /// What a person should know of its name: it looks like that of somebody else.
+    pub warning: Option<String>,
 }
 
 /// One message or system line.
@@ -360,4 +372,10 @@ pub struct StatusView {
     pub clock_skew_ms: Option<i64>,
     /// Version of the stored format.
     pub schema: u32,
+    /// Who may ask to become a contact.
+    pub requests: RequestPolicy,
+    /// This device was linked or recovered a moment ago, and its groups or history are not all here yet.
+    pub arriving: bool,
+    /// Own devices that this one still has groups or history for.
+    pub sending: usize,
 }

@@ -1,18 +1,25 @@
-//! `contact`: whom one knows.
+//! `contact`: whom one knows, and how sure one is of it.
 
 use cipher_broker::handle::Handle;
+use cipher_core::view::{ContactState, ContactView};
 use cipher_core::{Command, Reply};
 
 use crate::cli::desk::{self, Desk};
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::session::Need;
 
-/// Ask people to become contacts, and answer those who asked
+/// Longest code of somebody's safety number: the URI.
+const CODE_CHARS: usize = 512;
+
+/// Ask people to become contacts, answer those who asked, verify them, block them
+///
+/// ✓ verified: you compared safety numbers. ? unverified: pinned when first seen. ! changed: another account has the
+/// handle now, and nothing is sent until you trust it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat contact add @bob -m \"It's Alice from the on-call room\"\n  cipher-chat contact accept @alice\n  cipher-chat send @bob \"hello\""
+    after_help = "Examples:\n  cipher-chat contact add @bob -m \"It's Alice from the on-call room\"\n  cipher-chat contact requests\n  cipher-chat contact accept @alice\n  cipher-chat contact verify @bob\n  cipher-chat contact block @mallory"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -31,42 +38,86 @@ enum Verb {
     },
     /// List contacts and requests
     List,
+    /// List those who ask to become a contact
+    Requests,
     /// Accept somebody's request
     Accept {
         /// Whose
         handle: Handle,
     },
+    /// Decline somebody's request; they may ask again
+    Decline {
+        /// Whose
+        handle: Handle,
+    },
+    /// End an acquaintance; what was said stays readable here
+    Remove {
+        /// Whom
+        handle: Handle,
+    },
+    /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
+    Block {
+        /// Whom
+        handle: Handle,
+    },
+    /// Lift a block; what was hidden is shown again
+    Unblock {
+        /// Whom
+        handle: Handle,
+    },
+    /// Show the safety number with somebody, and compare it with what they see
+    ///
+    /// Both sides see the same sixty digits if nobody is in between. Compare them face to face or by telephone, or
+    /// scan the QR code and give what it says as --code: equal means verified, different ends with exit code 6.
+    #[command(
+        after_help = "Examples:\n  cipher-chat contact verify @bob\n  cipher-chat contact verify @bob --code \"12345 67890 …\"\n  cipher-chat contact verify @bob --code cipher-chat:verify/…"
+    )]
+    Verify {
+        /// With whom
+        handle: Handle,
+        /// What the other side shows: the digits, or the URI of its QR code
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Accept that a handle belongs to another account than when it was first seen
+    Trust {
+        /// Whose
+        handle: Handle,
+    },
+}
+
+impl Verb {
+    const fn looks_only(&self) -> bool {
+        matches!(self, Self::List | Self::Requests)
+    }
+
+    /// Whether it can be done without the broker: it only changes what this account thinks.
+    const fn is_local(&self) -> bool {
+        matches!(self, Self::Verify { .. } | Self::Trust { .. } | Self::Unblock { .. } | Self::Block { .. })
+    }
 }
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let looks_only = matches!(args.verb, Verb::List);
-    let (desk, command) = match args.verb {
-        Verb::Add { handle, message } => {
-            let text = message.map(desk::text).transpose()?;
-            let desk = Desk::open(context, Need::Everything).await?;
-            desk.online().await?;
-            // Whether they have asked meanwhile decides what adding means.
-            desk.refresh().await?;
-            (desk, Command::ContactAdd { handle, text })
-        }
-        Verb::List => {
-            let desk = Desk::open(context, Need::Everything).await?;
-            desk.refresh().await?;
-            (desk, Command::Contacts)
-        }
-        Verb::Accept { handle } => {
-            let desk = Desk::open(context, Need::Everything).await?;
-            desk.online().await?;
-            desk.refresh().await?;
-            (desk, Command::ContactAccept { handle })
-        }
-    };
+    let (looks_only, is_local) = (args.verb.looks_only(), args.verb.is_local());
+    let requests_only = matches!(args.verb, Verb::Requests);
+    let (command, done) = command(args.verb)?;
+    let desk = Desk::open(context, Need::Everything).await?;
+    if !looks_only && !is_local {
+        desk.online().await?;
+    }
+    // Whether they have asked meanwhile, or changed, decides what a command means.
+    desk.refresh().await?;
     match desk.request(command).await? {
         Reply::Contact(contact) => context.ui.list(&[Line::Contact(&contact)], "")?,
-        Reply::Contacts(contacts) => {
-            let lines: Vec<_> = contacts.iter().map(Line::Contact).collect();
-            context.ui.list(&lines, "no contacts yet: cipher-chat contact add @HANDLE")?;
+        Reply::Contacts(contacts) => list(context, &contacts, requests_only)?,
+        Reply::SafetyNumber(number) => {
+            context.ui.show(&Line::SafetyNumber(&number))?;
+            context.ui.qr(&number.uri);
+        }
+        Reply::Done => {
+            let (action, handle) = done.ok_or_else(unexpected)?;
+            context.ui.show(&Line::Done { action, target: Some(&format!("@{handle}")) })?;
         }
         _ => return Err(unexpected()),
     }
@@ -75,4 +126,51 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
     desk.close().await;
     Ok(())
+}
+
+fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Result {
+    let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
+    let lines: Vec<_> = contacts.iter().filter(wanted).map(Line::Contact).collect();
+    let empty = if requests_only {
+        "nobody asks"
+    } else {
+        "no contacts yet: cipher-chat contact add @HANDLE"
+    };
+    context.ui.list(&lines, empty)
+}
+
+/// The command, and what to say of it when it has no result of its own.
+fn command(verb: Verb) -> Result<(Command, Option<(&'static str, Handle)>)> {
+    let done = |action, handle: &Handle| Some((action, handle.clone()));
+    Ok(match verb {
+        Verb::Add { handle, message } => {
+            (Command::ContactAdd { handle, text: message.map(desk::text).transpose()? }, None)
+        }
+        Verb::List | Verb::Requests => (Command::Contacts, None),
+        Verb::Accept { handle } => (Command::ContactAccept { handle }, None),
+        Verb::Decline { handle } => {
+            let done = done("declined", &handle);
+            (Command::ContactDecline { handle }, done)
+        }
+        Verb::Remove { handle } => {
+            let done = done("removed", &handle);
+            (Command::ContactRemove { handle }, done)
+        }
+        Verb::Block { handle } => {
+            let done = done("blocked", &handle);
+            (Command::ContactBlock { handle }, done)
+        }
+        Verb::Unblock { handle } => {
+            let done = done("unblocked", &handle);
+            (Command::ContactUnblock { handle }, done)
+        }
+        Verb::Verify { handle, code } => {
+            let code = code.map(|code| desk::short("code", code, CODE_CHARS)).transpose()?;
+            if code.as_deref().is_some_and(|code| code.trim().is_empty()) {
+                return Err(Failure::usage("the code is empty"));
+            }
+            (Command::ContactVerify { handle, code }, None)
+        }
+        Verb::Trust { handle } => (Command::ContactTrust { handle }, None),
+    })
 }

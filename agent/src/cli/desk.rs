@@ -1,9 +1,11 @@
 //! Where commands meet the profile: which one, whether it exists, and how long to wait for the network.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
+use cipher_core::view::StatusView;
 use cipher_core::{Command, CoreError, ErrorKind, Reply, Target};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,19 +31,60 @@ pub struct Desk<'a> {
     profile: String,
     /// The session behind it.
     pub session: Session,
+    /// The folder that was made for this command, if it was, until something was asked that may leave a trace.
+    made: Cell<Option<Made>>,
+}
+
+/// A profile that was made a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// Nobody heard of it.
+    Empty,
+    /// The registry may have heard of it.
+    Told,
 }
 
 impl<'a> Desk<'a> {
     /// Opens the profile in force. It must exist.
     pub async fn open(context: &'a Context, need: Need) -> Result<Self> {
         Self::known(context)?;
-        Self::open_profile(context, &context.settings.profile, need).await
+        let desk = Self::open_profile(context, &context.settings.profile, need).await?;
+        if need != Need::Local {
+            desk.session.mention(Command::Active);
+        }
+        Ok(desk)
+    }
+
+    /// Opens the profile in force for somebody who has no account in it yet, making it if need be.
+    pub async fn fresh(context: &'a Context, need: Need) -> Result<Self> {
+        let desk = Self::open_profile(context, &context.settings.profile, need).await?;
+        if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+            let profile = &desk.profile;
+            return Err(ErrorKind::Misuse
+                .because(format!("profile {profile} has the account @{} already", account.handle))
+                .hint("another account or device needs another profile: --profile NAME")
+                .into());
+        }
+        Ok(desk)
+    }
+
+    /// The same, but a device that was linked and waits for its groups or history may go on.
+    pub async fn fresh_or_arriving(context: &'a Context) -> Result<Self> {
+        let profile = &context.settings.profile;
+        if Profile::new(&context.settings.home, profile)?.exists() {
+            let desk = Self::open_profile(context, profile, Need::Everything).await?;
+            if desk.status().await?.arriving {
+                return Ok(desk);
+            }
+            desk.close().await;
+        }
+        Self::fresh(context, Need::Everything).await
     }
 
     /// Fails if the profile in force does not exist. Makes nothing: a typing error must not leave a folder.
     pub fn known(context: &Context) -> Result {
         let settings = &context.settings;
-        if Profile::new(&settings.home, &settings.profile)?.dir().is_dir() {
+        if named_profile(context, &settings.profile)?.dir().is_dir() {
             return Ok(());
         }
         Err(if settings.profile_chosen { unknown_profile(context) } else { no_account(&settings.profile) }
@@ -50,9 +93,40 @@ impl<'a> Desk<'a> {
 
     /// Opens a profile, making it if need be.
     pub async fn open_profile(context: &'a Context, name: &str, need: Need) -> Result<Self> {
-        let profile = Profile::new(&context.settings.home, name)?;
+        let profile = named_profile(context, name)?;
+        let made = (!profile.dir().exists()).then_some(Made::Empty);
         let session = Session::open(&profile, network(context), need).await?;
-        Ok(Self { context, profile: name.into(), session })
+        Ok(Self { context, profile: name.into(), session, made: Cell::new(made) })
+    }
+
+    /// Ends a command that was to begin something in this profile and failed. If the profile was made for it and
+    /// nothing is in it that anybody knows of, it goes again.
+    pub async fn undo(self, failure: Failure) -> Failure {
+        let open = matches!(&failure, Failure::Failed(error) if error.kind == ErrorKind::Unreachable);
+        let nobody_knows = match self.made.get() {
+            None => false,
+            Some(Made::Empty) => true,
+            // Without an answer it may be the registry's by now: the keys must stay.
+            Some(Made::Told) => !open,
+        };
+        let registered = self.status().await.is_ok_and(|status| status.registered);
+        let profile = Profile::new(&self.context.settings.home, &self.profile);
+        self.close().await;
+        if nobody_knows
+            && !registered
+            && let Ok(profile) = profile
+        {
+            profile.discard();
+        }
+        failure
+    }
+
+    /// How the profile stands.
+    pub async fn status(&self) -> Result<StatusView> {
+        match self.session.request(Command::Status).await? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(crate::cli::exit::unexpected()),
+        }
     }
 
     /// Whether the broker is there, after a short wait.
@@ -128,7 +202,12 @@ impl<'a> Desk<'a> {
 
     /// Has a command done.
     pub async fn request(&self, command: Command) -> Result<Reply> {
-        let answer = tokio::time::timeout(ANSWER, self.session.request(command)).await;
+        let patience = if matches!(command, Command::DeviceApprove { .. }) { limit::LINK_LIFETIME } else { ANSWER };
+        if begins(&command) && self.made.get().is_some() {
+            self.made.set(Some(Made::Told));
+        }
+        let answer = tokio::time::timeout(patience, self.session.request(command)).await;
+        self.alarm();
         match answer {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) if error.kind == ErrorKind::Misuse => {
@@ -151,10 +230,32 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Shows what must not be missed: what was found against the registry.
+    pub fn alarm(&self) {
+        for (evidence, file) in self.session.alarms() {
+            self.context.ui.alarm(&evidence, file.as_deref());
+        }
+    }
+
     /// Ends the session in order.
     pub async fn close(self) {
-        self.session.close().await;
+        self.session.clone().close().await;
+        self.alarm();
     }
+}
+
+/// Whether a command may make a profile known to somebody.
+const fn begins(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Register { .. } | Command::DeviceLink { .. } | Command::DeviceRecover { .. }
+    )
+}
+
+/// The profile of a name; a name that is none is a mistake on the command line.
+fn named_profile(context: &Context, name: &str) -> Result<Profile> {
+    Profile::new(&context.settings.home, name)
+        .map_err(|error| Failure::Usage { message: error.message, hint: error.hint })
 }
 
 /// How to reach the broker.

@@ -68,9 +68,10 @@ impl From<CoreError> for Failure {
     }
 }
 
+/// Settings are said on the command line, in a file or in the environment: usage, wherever it was.
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self::Failed(CoreError { kind: ErrorKind::Misuse, message: error.message, hint: error.hint })
+        Self::Usage { message: error.message, hint: error.hint }
     }
 }
 

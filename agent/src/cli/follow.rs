@@ -77,6 +77,10 @@ pub async fn follow(
             tokio::select! {
                 () = stop.wait() => break true,
                 event = news.next() => match event {
+                    Some(Event::Evidence(evidence)) if desk.session.is_remote() => {
+                        context.ui.alarm(&evidence, None);
+                    }
+                    Some(Event::Evidence(_)) => desk.alarm(),
                     Some(event) => show(context, &event, &scope, &mut seen, &mut names, &mut unread)?,
                     None => break false,
                 },
@@ -155,6 +159,18 @@ fn show(
             names.insert(group.id, group.name.clone());
             if scope.has(group.id) { changed(context, group, scope) } else { Ok(()) }
         }
+        Event::JoinRequest(request) if scope.has(request.group) => {
+            if context.ui.json() {
+                return told(context, event);
+            }
+            let who = crate::cli::safe_text::safe_text(&request.handle);
+            context.ui.note(&format!(
+                "{who} asks to be let in: cipher-chat group requests {} --accept {who}",
+                request.group
+            ));
+            Ok(())
+        }
+        Event::Presence { .. } => told(context, event),
         // People see the message; scripts want to know what became of it.
         Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event),
         Event::Warning(message) => {

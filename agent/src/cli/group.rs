@@ -7,16 +7,18 @@ use cipher_core::{Command, Reply, Target};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::join;
 use crate::cli::line::Line;
 use crate::cli::run::Context;
+use crate::cli::since::Lifetime;
 use crate::session::Need;
 
-/// Make groups, answer invitations, change who is in
+/// Make groups, answer invitations, invite by link, change who is in
 ///
 /// A group is named by its name, if that is unambiguous, or by its id.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat group create ops --with @bob,@carol\n  cipher-chat group accept ops\n  cipher-chat group add ops @echo\n  cipher-chat group role ops @bob admin"
+    after_help = "Examples:\n  cipher-chat group create ops --with @bob,@carol\n  cipher-chat group accept ops\n  cipher-chat group add ops @echo\n  cipher-chat group role ops @bob admin\n  cipher-chat group invite ops --expires 1d --uses 5"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -74,6 +76,65 @@ enum Verb {
         #[arg(required = true)]
         handles: Vec<Handle>,
     },
+    /// Remove people or bots and keep them out: nobody can add them, and no link lets them in
+    Ban {
+        /// Which group
+        #[arg(value_parser = desk::target)]
+        group: Target,
+        /// Whom
+        #[arg(required = true)]
+        handles: Vec<Handle>,
+    },
+    /// Lift a ban
+    Unban {
+        /// Which group
+        #[arg(value_parser = desk::target)]
+        group: Target,
+        /// Whom
+        #[arg(required = true)]
+        handles: Vec<Handle>,
+    },
+    /// Make a link by which others can join; list or revoke links
+    #[command(
+        after_help = "Examples:\n  cipher-chat group invite ops\n  cipher-chat group invite ops --expires 12h --uses 1\n  cipher-chat group invite ops --approve\n  cipher-chat group invite ops --list\n  cipher-chat group invite ops --revoke mfrggzdf"
+    )]
+    Invite {
+        /// Which group
+        #[arg(value_parser = desk::target)]
+        group: Target,
+        /// How long it is good: 90s, 30m, 12h, 7d, 2w
+        #[arg(long, value_name = "TIME", default_value = "7d")]
+        expires: Lifetime,
+        /// How many may join by it [default: any number]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        uses: Option<u32>,
+        /// Somebody approves each request: cipher-chat group requests
+        #[arg(long)]
+        approve: bool,
+        /// List the links instead
+        #[arg(long, conflicts_with_all = ["expires", "uses", "approve", "revoke"])]
+        list: bool,
+        /// Revoke a link instead: its id, or the link
+        #[arg(long, value_name = "ID", conflicts_with_all = ["expires", "uses", "approve"])]
+        revoke: Option<String>,
+    },
+    /// Join a group by a link; the same as `cipher-chat join`
+    Join(join::Args),
+    /// List who asks to be let in, or answer one
+    #[command(
+        after_help = "Examples:\n  cipher-chat group requests\n  cipher-chat group requests ops --accept @carol\n  cipher-chat group requests ops --deny @mallory"
+    )]
+    Requests {
+        /// Which group; all when left out
+        #[arg(value_parser = desk::target)]
+        group: Option<Target>,
+        /// Let somebody in: handle or account id
+        #[arg(long, value_name = "WHO", requires = "group", conflicts_with = "deny")]
+        accept: Option<String>,
+        /// Do not let somebody in: handle or account id
+        #[arg(long, value_name = "WHO", requires = "group")]
+        deny: Option<String>,
+    },
     /// Rename a group
     Rename {
         /// Which group
@@ -110,10 +171,26 @@ enum Role {
     Owner,
 }
 
+impl Verb {
+    const fn looks_only(&self) -> bool {
+        matches!(
+            self,
+            Self::List
+                | Self::Show { .. }
+                | Self::Invite { list: true, .. }
+                | Self::Requests { accept: None, deny: None, .. }
+        )
+    }
+}
+
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let looks_only = matches!(args.verb, Verb::List | Verb::Show { .. });
-    let (command, done) = command(args.verb)?;
+    let verb = match args.verb {
+        Verb::Join(args) => return join::run(context, args).await,
+        other => other,
+    };
+    let looks_only = verb.looks_only();
+    let (command, done) = command(verb)?;
     let desk = Desk::open(context, Need::Everything).await?;
     if !looks_only {
         desk.online().await?;
@@ -129,6 +206,18 @@ pub async fn run(context: &Context, args: Args) -> Result {
         Reply::Groups(groups) => {
             let lines: Vec<_> = groups.iter().map(Line::Group).collect();
             context.ui.list(&lines, "no groups yet: cipher-chat group create NAME --with @HANDLE")?;
+        }
+        Reply::JoinLink(link) => {
+            context.ui.show(&Line::join_link(&link))?;
+            context.ui.qr(&link.link);
+        }
+        Reply::JoinLinks(links) => {
+            let lines: Vec<_> = links.iter().map(Line::join_link).collect();
+            context.ui.list(&lines, "no links: cipher-chat group invite GROUP makes one")?;
+        }
+        Reply::JoinRequests(requests) => {
+            let lines: Vec<_> = requests.iter().map(Line::join_request).collect();
+            context.ui.list(&lines, "nobody asks to be let in")?;
         }
         _ => return Err(unexpected()),
     }
@@ -155,6 +244,35 @@ fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
         }
         Verb::Add { group, handles } => with_result(Command::GroupAdd { target: group, handles }),
         Verb::Remove { group, handles } => with_result(Command::GroupRemove { target: group, handles }),
+        Verb::Ban { group, handles } => {
+            with_result(Command::GroupBan { target: group, handles, lift: false })
+        }
+        Verb::Unban { group, handles } => {
+            with_result(Command::GroupBan { target: group, handles, lift: true })
+        }
+        Verb::Invite { group, list: true, .. } => with_result(Command::GroupInvites { target: group }),
+        Verb::Invite { group, revoke: Some(link), .. } => {
+            let done = Some(("revoked", link.clone()));
+            Ok((Command::GroupInviteRevoke { target: group, link }, done))
+        }
+        Verb::Invite { group, expires, uses, approve, .. } => with_result(Command::GroupInvite {
+            target: group,
+            lifetime: expires.as_secs(),
+            uses,
+            approval: approve,
+        }),
+        // It has its own way through; see `run`.
+        Verb::Join(args) => with_result(Command::Join { link: args.link }),
+        Verb::Requests { group: Some(target), accept, deny: None } if accept.is_some() => {
+            let account = accept.unwrap_or_default();
+            let done = Some(("let in", account.clone()));
+            Ok((Command::GroupRequestAnswer { target, account, accept: true }, done))
+        }
+        Verb::Requests { group: Some(target), deny: Some(account), .. } => {
+            let done = Some(("denied", account.clone()));
+            Ok((Command::GroupRequestAnswer { target, account, accept: false }, done))
+        }
+        Verb::Requests { group, .. } => with_result(Command::GroupRequests { target: group }),
         Verb::Rename { group, name } => {
             with_result(Command::GroupRename { target: group, name: named(name)? })
         }

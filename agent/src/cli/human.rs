@@ -3,10 +3,11 @@
 use cipher_broker::certificate::Kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
-use cipher_core::view::{AccountView, ContactState, GroupState, GroupView, MemberView, MessageState, Trust};
+use cipher_core::view::{AccountView, ContactState, GroupState, GroupView, MemberView, MessageState};
 
 use crate::cli::line::{Line, MessageLine, Status};
 use crate::cli::safe_text::{safe_block, safe_text};
+use crate::cli::trust;
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +58,21 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
             None => safe_text(action),
         },
         Line::Error { message, hint, .. } => error(message, *hint, paint),
+        Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), paint),
         Line::Group(group) => group_block(group, paint),
+        Line::Head { size, root, at, registry_key } => {
+            trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), paint)
+        }
+        Line::JoinLink { id, link, expires, uses, approval, .. } => {
+            trust::join_link(id, link, expires, *uses, *approval, paint)
+        }
+        Line::JoinPending { approval, .. } => trust::join_pending(*approval),
+        Line::Link(line) => trust::link(line, paint),
+        Line::Presence { handle, presence: now, .. } => {
+            format!("{} is {}", safe_text(&at(handle)), presence(*now))
+        }
+        Line::Progress { done, total } => format!("{done} of {total}"),
+        Line::SafetyNumber(number) => trust::safety_number(number, paint),
         Line::Message(line) => message(line, None, paint),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
@@ -65,9 +80,11 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         Line::Warning { message } => {
             format!("{} {}", paint.ink(Ink::Yellow, "warning:"), safe_text(message))
         }
-        Line::Bot { .. } | Line::Config { .. } | Line::Contact(_) | Line::Device { .. } => {
-            table(std::slice::from_ref(line), paint)
-        }
+        Line::Bot { .. }
+        | Line::Config { .. }
+        | Line::Contact(_)
+        | Line::Device { .. }
+        | Line::JoinRequest { .. } => table(std::slice::from_ref(line), paint),
     }
 }
 
@@ -123,9 +140,11 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
         Line::Bot { .. } => &["BOT", "HANDLE", "ABOUT"],
         Line::Config { origin: Some(_), .. } => &["KEY", "VALUE", "ORIGIN"],
         Line::Config { origin: None, .. } => &["KEY", "VALUE"],
-        Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES"],
+        Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES", "NAME"],
         Line::Device { .. } => &["DEVICE", "NAME", "KIND", "CREATED", ""],
         Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
+        Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
+        Line::JoinRequest { .. } => &["WHO", "ASKED", "GROUP"],
         _ => &[],
     }
 }
@@ -144,8 +163,9 @@ fn row(line: &Line<'_>) -> Vec<String> {
         Line::Contact(contact) => vec![
             at(contact.handle.as_str()),
             contact_state(contact.state).into(),
-            trust(contact.trust).into(),
+            trust::shown(contact.trust).into(),
             contact.devices.to_string(),
+            named(&contact.name, contact.warning.as_deref()),
         ],
         Line::Device { device_id, name, kind, current, created_at, revoked } => vec![
             device_id.to_string(),
@@ -165,14 +185,24 @@ fn row(line: &Line<'_>) -> Vec<String> {
             group.unread.to_string(),
             group.id.to_string(),
         ],
+        Line::JoinLink { id, expires, uses, approval, by, .. } => vec![
+            safe_text(id),
+            minute(expires),
+            uses.map_or_else(|| "any".into(), |uses| format!("{uses} left")),
+            if *approval { "each" } else { "none" }.into(),
+            safe_text(&at(by)),
+        ],
+        Line::JoinRequest { group, handle, at: asked, .. } => {
+            vec![safe_text(&at(handle)), minute(asked), group.to_string()]
+        }
         other => vec![block(other, Paint(false))],
     }
 }
 
 fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> String {
     let mut rows = vec![("handle", at(account.handle.as_str()))];
-    if !account.name.is_empty() {
-        rows.push(("name", safe_text(&account.name)));
+    if !account.name.is_empty() || account.warning.is_some() {
+        rows.push(("name", named(&account.name, account.warning.as_deref())));
     }
     if !account.status.is_empty() {
         rows.push(("status", safe_text(&account.status)));
@@ -180,7 +210,10 @@ fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> S
     rows.push(("presence", presence(account.presence).into()));
     if account.kind == Kind::Bot {
         let owner = account.owner.as_deref().map_or_else(|| "unknown".into(), |owner| safe_text(&at(owner)));
-        rows.push(("bot of", owner));
+        rows.push(("owned by", owner));
+    }
+    if let Some(known) = account.trust {
+        rows.push(("trust", trust::shown(known).into()));
     }
     rows.push(("account", account.account_id.to_string()));
     if let Some(device) = account.device_id {
@@ -205,7 +238,7 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
     }
     let mut text = pairs(&rows, paint);
     if !group.members.is_empty() {
-        let head = ["MEMBER", "ROLE", "KIND", "DEVICES"].map(String::from);
+        let head = ["MEMBER", "ROLE", "KIND", "DEVICES", ""].map(String::from);
         let members: Vec<Vec<String>> = group.members.iter().map(member).collect();
         text.push('\n');
         text.push_str(&aligned(&head, &members, paint));
@@ -215,10 +248,13 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
 
 fn member(member: &MemberView) -> Vec<String> {
     let kind = match &member.owner {
-        Some(owner) => format!("{} of {}", kind_name(member.kind), safe_text(&at(owner))),
+        Some(owner) => format!("{} owned by {}", kind_name(member.kind), safe_text(&at(owner))),
         None => kind_name(member.kind).into(),
     };
-    vec![safe_text(&at(&member.handle)), role(member.role).into(), kind, member.devices.to_string()]
+    let mark = member.trust.map_or(" ", trust::mark);
+    let who = format!("{mark} {}", safe_text(&at(&member.handle)));
+    let warning = member.warning.as_deref().map_or_else(String::new, |warning| format!("! {}", safe_text(warning)));
+    vec![who, role(member.role).into(), kind, member.devices.to_string(), warning]
 }
 
 fn check(name: &str, status: Status, detail: &str, hint: Option<&str>, paint: Paint) -> String {
@@ -266,7 +302,7 @@ fn synced(received: u64, queued: u64) -> String {
     }
 }
 
-fn pairs(rows: &[(&str, String)], paint: Paint) -> String {
+pub(super) fn pairs(rows: &[(&str, String)], paint: Paint) -> String {
     let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
     let lines: Vec<String> = rows
         .iter()
@@ -293,8 +329,24 @@ fn aligned(head: &[String], rows: &[Vec<String>], paint: Paint) -> String {
     lines.join("\n")
 }
 
+/// A display name, with what a person should know of it.
+fn named(name: &str, warning: Option<&str>) -> String {
+    match warning {
+        Some(warning) => format!("{} (! {})", safe_text(name), safe_text(warning)),
+        None => safe_text(name),
+    }
+}
+
+/// How far something is, in one line.
+pub fn bar(what: &str, done: u64, total: u64) -> String {
+    const WIDTH: u64 = 24;
+    let full = done.min(total).saturating_mul(WIDTH).checked_div(total).unwrap_or(WIDTH);
+    let bar: String = (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect();
+    format!("{what}  {bar}  {done}/{total}")
+}
+
 /// `2026-01-02 15:04` of an RFC 3339 time, in UTC as the `Z` says.
-fn minute(time: &str) -> String {
+pub(super) fn minute(time: &str) -> String {
     match (time.get(..10), time.get(11..16)) {
         (Some(day), Some(minute)) => format!("{day} {minute}Z"),
         _ => safe_text(time),
@@ -302,7 +354,7 @@ fn minute(time: &str) -> String {
 }
 
 /// A handle with its `@`; what is no handle (an account id) stays as it is.
-fn at(handle: &str) -> String {
+pub(super) fn at(handle: &str) -> String {
     if handle.len() <= 32 && !handle.starts_with('@') { format!("@{handle}") } else { handle.into() }
 }
 
@@ -328,14 +380,6 @@ const fn contact_state(state: ContactState) -> &'static str {
         ContactState::Requested => "requested",
         ContactState::Accepted => "accepted",
         ContactState::Blocked => "blocked",
-    }
-}
-
-const fn trust(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Unverified => "unverified",
-        Trust::Verified => "verified",
-        Trust::Changed => "changed",
     }
 }
 

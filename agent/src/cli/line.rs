@@ -1,13 +1,18 @@
 //! What `--json` prints: one object per line, each with its `type`. Scripts rely on these names.
 
 use std::io;
+use std::path::Path;
 
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{DeviceId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::transparency::TreeHead;
+use cipher_broker::wire::registry::Presence;
 use cipher_core::Event;
 use cipher_core::view::{
-    AccountView, ContactView, DeviceView, GroupView, MessageState, MessageView, SenderView,
+    AccountView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView, JoinRequestView,
+    LinkCodeView, LinkCompareView, MessageState, MessageView, SafetyNumberView, SenderView,
 };
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
@@ -94,8 +99,83 @@ pub enum Line<'a> {
     },
     /// A group.
     Group(&'a GroupView),
+    /// What was found against the registry.
+    Evidence {
+        /// What kind of finding.
+        kind: &'a str,
+        /// RFC 3339.
+        at: String,
+        /// One sentence.
+        what: &'a str,
+        /// Where it is kept, to be shown to others.
+        file: Option<String>,
+    },
+    /// What is known of the account log.
+    Head {
+        /// Number of entries.
+        size: u64,
+        /// Root of the tree over them, hexadecimal.
+        root: Option<String>,
+        /// When the registry signed it, RFC 3339.
+        at: Option<String>,
+        /// Key of the registry, hexadecimal.
+        registry_key: Option<String>,
+    },
+    /// A link by which a group can be joined.
+    JoinLink {
+        /// Names it, to revoke it.
+        id: &'a str,
+        /// The group.
+        group: GroupId,
+        /// The link.
+        link: &'a str,
+        /// RFC 3339.
+        expires: String,
+        /// How many may still join by it; null is no bound.
+        uses: Option<u32>,
+        /// Whether somebody approves each request.
+        approval: bool,
+        /// Who made it.
+        by: &'a str,
+    },
+    /// A request of ours to join waits.
+    JoinPending {
+        /// The group.
+        group: GroupId,
+        /// Whether it is known that somebody has to approve.
+        approval: bool,
+    },
+    /// Somebody wants to join.
+    JoinRequest {
+        /// The group.
+        group: GroupId,
+        /// Handle, when known, else the account id.
+        handle: &'a str,
+        /// The account.
+        account_id: AccountId,
+        /// RFC 3339, by its clock.
+        at: String,
+    },
+    /// A step of linking a device.
+    Link(LinkLine<'a>),
     /// A message.
     Message(Box<MessageLine<'a>>),
+    /// What an account lets others see of its presence.
+    Presence {
+        /// Handle, when known, else the account id.
+        handle: &'a str,
+        /// The account.
+        account_id: AccountId,
+        /// Its presence.
+        presence: Presence,
+    },
+    /// How far something is that takes a while.
+    Progress {
+        /// So many.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
     /// A server or a bot is up.
     Ready {
         /// Broker to use.
@@ -111,6 +191,8 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         handle: Option<&'a Handle>,
     },
+    /// A safety number.
+    SafetyNumber(&'a SafetyNumberView),
     /// An own message moved on.
     State {
         /// The message.
@@ -132,6 +214,95 @@ pub enum Line<'a> {
         /// One sentence.
         message: &'a str,
     },
+}
+
+/// A step of linking a device as scripts see it: `code`, `compare`, `linked`, `failed`, `done` on the new one,
+/// `compare`, `registered`, `done` on the one that approves.
+#[derive(Debug, Default, Serialize)]
+pub struct LinkLine<'a> {
+    /// Which step.
+    pub stage: &'a str,
+    /// The code to approve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'a str>,
+    /// The same as a QR code says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<&'a str>,
+    /// Until when the code is good, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// What both sides show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub string: Option<&'a str>,
+    /// What the other side says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<&'a str>,
+    /// The account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<&'a str>,
+    /// The new device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+    /// Groups it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<usize>,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> LinkLine<'a> {
+    /// A code waits to be approved.
+    pub fn code(code: &'a LinkCodeView) -> Self {
+        Self {
+            stage: "code",
+            code: Some(&code.code),
+            uri: Some(&code.uri),
+            expires: Some(code.expires.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// Both sides know what to compare.
+    pub fn compare(compare: &'a LinkCompareView) -> Self {
+        Self {
+            stage: "compare",
+            code: Some(&compare.code),
+            string: Some(&compare.string),
+            other: Some(&compare.other),
+            ..Self::default()
+        }
+    }
+
+    /// This device is the account's.
+    pub fn linked(handle: &'a str) -> Self {
+        Self { stage: "linked", handle: Some(handle), ..Self::default() }
+    }
+
+    /// It ended, and nothing was changed.
+    pub fn failed(reason: &'a str) -> Self {
+        Self { stage: "failed", reason: Some(reason), ..Self::default() }
+    }
+
+    /// Groups and history are here.
+    pub fn done(handle: &'a str, groups: usize) -> Self {
+        Self { stage: "done", handle: Some(handle), groups: Some(groups), ..Self::default() }
+    }
+
+    /// The registry has the new device.
+    pub fn registered(device: &'a DeviceView) -> Self {
+        Self {
+            stage: "registered",
+            device_id: Some(device.device_id),
+            other: Some(&device.name),
+            ..Self::default()
+        }
+    }
+
+    /// Everything for the new device has left.
+    pub fn sent(device: &'a DeviceView) -> Self {
+        Self { stage: "done", device_id: Some(device.device_id), other: Some(&device.name), ..Self::default() }
+    }
 }
 
 /// A message as scripts see it.
@@ -216,6 +387,51 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// What was found against the registry.
+    pub fn evidence(evidence: &'a EvidenceView, file: Option<&Path>) -> Self {
+        Self::Evidence {
+            kind: &evidence.kind,
+            at: evidence.at.to_string(),
+            what: &evidence.what,
+            file: file.map(|file| file.display().to_string()),
+        }
+    }
+
+    /// What is known of the account log.
+    pub fn head(head: &HeadView) -> Self {
+        let known: Option<TreeHead> =
+            head.head.as_ref().and_then(|signed| cipher_broker::codec::decode(&signed.body).ok());
+        Self::Head {
+            size: known.as_ref().map_or(head.size, |head| head.size),
+            root: known.as_ref().map(|head| HEXLOWER.encode(&head.root)),
+            at: known.as_ref().map(|head| head.at.to_string()),
+            registry_key: (!head.registry_key.is_empty()).then(|| HEXLOWER.encode(&head.registry_key)),
+        }
+    }
+
+    /// A link to a group.
+    pub fn join_link(link: &'a JoinLinkView) -> Self {
+        Self::JoinLink {
+            id: &link.id,
+            group: link.group,
+            link: &link.link,
+            expires: link.expires.to_string(),
+            uses: link.uses,
+            approval: link.approval,
+            by: &link.by,
+        }
+    }
+
+    /// Somebody wants to join.
+    pub fn join_request(request: &'a JoinRequestView) -> Self {
+        Self::JoinRequest {
+            group: request.group,
+            handle: &request.handle,
+            account_id: request.account_id,
+            at: request.at.to_string(),
+        }
+    }
+
     /// A message.
     pub fn message(message: &'a MessageView) -> Self {
         Self::Message(Box::new(MessageLine {
@@ -242,6 +458,12 @@ impl<'a> Line<'a> {
             Event::Message(message) => Some(Self::message(message)),
             Event::State { group, id, state } => Some(Self::State { id: *id, group: *group, state: *state }),
             Event::Group(group) => Some(Self::Group(group)),
+            Event::JoinRequest(request) => Some(Self::join_request(request)),
+            Event::Presence { handle, account, presence } => {
+                Some(Self::Presence { handle, account_id: *account, presence: *presence })
+            }
+            Event::Progress { done, total } => Some(Self::Progress { done: *done, total: *total }),
+            Event::Evidence(evidence) => Some(Self::evidence(evidence, None)),
             Event::Warning(message) => Some(Self::Warning { message }),
             _ => None,
         }

@@ -5,6 +5,7 @@
 //!
 //! Reading order: [`run`], [`tree`], [`desk`], one command, [`ui`].
 
+pub mod ask;
 pub mod bot;
 pub mod completions;
 pub mod config;
@@ -17,8 +18,11 @@ pub mod exit;
 pub mod follow;
 pub mod group;
 pub mod human;
+pub mod join;
 pub mod line;
+pub mod link;
 pub mod profile;
+pub mod qr;
 pub mod read;
 pub mod register;
 pub mod run;
@@ -28,6 +32,7 @@ pub mod since;
 pub mod sync;
 pub mod tail;
 pub mod tree;
+pub mod trust;
 pub mod ui;
 pub mod up;
 pub mod whoami;

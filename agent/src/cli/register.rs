@@ -2,7 +2,7 @@
 
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
-use cipher_core::{Command, ErrorKind, Reply};
+use cipher_core::{Command, Reply};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Result, unexpected};
@@ -23,22 +23,25 @@ pub struct Args {
     /// Display name
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
+    /// Code that the registry's operator gave you, where the registry asks for one
+    #[arg(long, value_name = "CODE")]
+    pub invite_code: Option<String>,
 }
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let name = desk::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
-    let profile = &context.settings.profile;
-    let desk = Desk::open_profile(context, profile, Need::Outbox).await?;
-    if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
-        return Err(ErrorKind::Misuse
-            .because(format!("profile {profile} has the account @{} already", account.handle))
-            .hint("another account needs another profile: --profile NAME")
-            .into());
-    }
-    desk.reach().await?;
-    let reply = desk.request(Command::Register { handle: args.handle, name, bot: None }).await?;
-    let Reply::Registered { account, phrase } = reply else { return Err(unexpected()) };
+    let desk = Desk::fresh(context, Need::Outbox).await?;
+    let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
+    let registered = async {
+        desk.reach().await?;
+        desk.request(command).await
+    };
+    let (account, phrase) = match registered.await {
+        Ok(Reply::Registered { account, phrase }) => (account, phrase),
+        Ok(_) => return Err(desk.undo(unexpected()).await),
+        Err(failure) => return Err(desk.undo(failure).await),
+    };
     context.ui.show(&Line::Account { account: &account, phrase: phrase.as_deref() })?;
     if phrase.is_some() {
         context.ui.note("Write the phrase down and keep it secret: it is shown this once.");

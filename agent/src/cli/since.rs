@@ -37,6 +37,30 @@ impl FromStr for Since {
     }
 }
 
+/// How long something is good: `90s`, `30m`, `12h`, `7d`, `2w`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(Duration);
+
+/// Why a text is not a length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a length of time is like 90s, 30m, 12h, 7d or 2w")]
+pub struct InvalidLifetime;
+
+impl Lifetime {
+    /// In whole seconds.
+    pub const fn as_secs(self) -> u64 {
+        self.0.as_secs()
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = InvalidLifetime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLifetime> {
+        ago(text).filter(|time| !time.is_zero()).map(Self).ok_or(InvalidLifetime)
+    }
+}
+
 fn ago(text: &str) -> Option<Duration> {
     let seconds: u64 = match text.chars().last()? {
         's' => 1,
@@ -160,6 +184,15 @@ mod tests {
             assert_eq!(text.parse::<Since>().expect(text).from(now).to_string(), time, "{text}");
         }
         assert_eq!("1000000w".parse::<Since>().expect("long").from(now), Timestamp::default());
+    }
+
+    #[test]
+    fn a_lifetime_is_a_length_of_time_and_not_nothing() {
+        assert_eq!("7d".parse::<Lifetime>().map(Lifetime::as_secs), Ok(604_800));
+        assert_eq!("90s".parse::<Lifetime>().map(Lifetime::as_secs), Ok(90));
+        for text in ["0s", "0d", "", "7", "-1d", "2026-08-01", "99999999999999999999s"] {
+            assert_eq!(text.parse::<Lifetime>(), Err(InvalidLifetime), "{text}");
+        }
     }
 
     #[test]

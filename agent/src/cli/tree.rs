@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::cli::exit::{self, Result};
 use crate::cli::run::Context;
 use crate::cli::{
-    bot, completions, config, contact, device, doctor, group, profile, read, register, send, sync, tail, up,
+    bot, completions, config, contact, device, doctor, group, join, profile, read, register, send, sync, tail, up,
     whoami,
 };
 use crate::settings::Flags;
@@ -30,6 +30,7 @@ pub enum Verb {
     Read(read::Args),
     Tail(tail::Args),
     Group(group::Args),
+    Join(join::Args),
     Contact(contact::Args),
     Bot(bot::Args),
     Register(register::Args),
@@ -53,6 +54,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
         Verb::Device(args) => Box::pin(device::run(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
+        Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
         Verb::Read(args) => Box::pin(read::run(context, args)).await,

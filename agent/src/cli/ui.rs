@@ -1,13 +1,15 @@
 //! The only file that prints: data to stdout, everything else to stderr; for people or as JSON lines.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
-use cipher_core::view::MessageView;
+use cipher_core::view::{EvidenceView, MessageView};
 use cipher_core::{CoreError, ErrorKind};
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::human::{self, Paint};
 use crate::cli::line::Line;
+use crate::cli::qr;
 use crate::settings::{Color, Settings};
 
 /// Where a command shows what it found.
@@ -16,6 +18,8 @@ pub struct Ui {
     json: bool,
     out: Paint,
     err: Paint,
+    /// Whether somebody looks at stderr: who asks and draws does it there.
+    watched: bool,
 }
 
 impl Ui {
@@ -32,12 +36,13 @@ impl Ui {
             json: settings.json,
             out: paint(io::stdout().is_terminal()),
             err: paint(io::stderr().is_terminal()),
+            watched: io::stderr().is_terminal(),
         }
     }
 
     /// Before there are settings.
     pub const fn early(json: bool) -> Self {
-        Self { json, out: Paint(false), err: Paint(false) }
+        Self { json, out: Paint(false), err: Paint(false), watched: false }
     }
 
     /// Whether output is JSON lines.
@@ -95,6 +100,48 @@ impl Ui {
             // Nobody is left to be told that stderr is closed.
             let _ = writeln!(io::stderr().lock(), "{}", crate::cli::safe_text::safe_block(note, 0));
         }
+    }
+
+    /// A question to the person at the terminal; what they type stands behind it.
+    pub fn prompt(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{}", crate::cli::safe_text::safe_block(question, 0));
+        let _ = err.flush();
+    }
+
+    /// Shows a text as a QR code, on a terminal only.
+    pub fn qr(&self, text: &str) {
+        if self.watched
+            && !self.json
+            && let Some(code) = qr::half_blocks(text)
+        {
+            let _ = writeln!(io::stderr().lock(), "{code}");
+        }
+    }
+
+    /// How far something is: lines for scripts, one line that is drawn over for a person who looks.
+    pub fn progress(&self, what: &str, done: u64, total: u64) -> Result {
+        if self.json {
+            return self.show(&Line::Progress { done, total });
+        }
+        if self.watched {
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "\r{}\x1b[K", human::bar(what, done, total));
+            let _ = err.flush();
+        }
+        Ok(())
+    }
+
+    /// Clears the line of [`Ui::progress`].
+    pub fn progress_end(&self) {
+        if self.watched && !self.json {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+
+    /// The registry, or somebody in its place, was caught: nobody may miss it.
+    pub fn alarm(&self, evidence: &EvidenceView, file: Option<&Path>) {
+        self.aside(&Line::evidence(evidence, file));
     }
 
     /// Something a person or a script should know, on stderr.

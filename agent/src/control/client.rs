@@ -61,6 +61,17 @@ impl Remote {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// Passes a command on without waiting for its answer.
+    pub(crate) fn mention(&self, command: Command) {
+        if let Ok((Ticket(ticket), _)) = self.shared.tickets.open()
+            && let Ok(frame) =
+                frame::encode(&Question::Request { ticket, command: Box::new(command) }, QUESTION_BYTES)
+        {
+            // If the other side is gone, so is whoever it was for.
+            drop(self.questions.send(frame));
+        }
+    }
+
     pub(crate) async fn connected(&self, wait: Duration) -> bool {
         let (sender, answer) = oneshot::channel();
         let ticket = self.shared.next.fetch_add(1, Ordering::Relaxed);

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use cipher_broker::header;
-use cipher_broker::subject::{Route, Source};
+use cipher_broker::limit;
+use cipher_broker::subject::{self, Route, Source};
 use cipher_core::{Delivered, Input};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc};
@@ -102,6 +103,22 @@ impl Readers {
     }
 }
 
+/// The subject beside a log that carries what is not stored: whispers of a group's members, hints to a device.
+fn aside(source: &Source) -> Option<String> {
+    match source {
+        Source::Group(group) => Some(subject::ephemeral(group)),
+        Source::Inbox(device) => Some(subject::hint(device)),
+        _ => None,
+    }
+}
+
+async fn next_of(subscriber: &mut Option<Subscriber>) -> Option<Message> {
+    match subscriber {
+        Some(open) => open.next().await,
+        None => None,
+    }
+}
+
 struct Reader {
     shared: Arc<Shared>,
     source: Source,
@@ -155,6 +172,10 @@ impl Reader {
         let Ok(mut bells) = self.shared.network.client.subscribe(self.source.doorbell()).await else {
             return;
         };
+        let mut whispers = match aside(&self.source) {
+            Some(subject) => self.shared.network.client.subscribe(subject).await.ok(),
+            None => None,
+        };
         let mut state = self.shared.network.link.clone();
         self.on_link(&state.borrow_and_update().clone());
         loop {
@@ -172,6 +193,7 @@ impl Reader {
                     Some(bell) => self.on_bell(&bell),
                     None => return,
                 },
+                Some(whisper) = next_of(&mut whispers) => self.on_whisper(&whisper),
                 order = self.orders.recv() => match order {
                     Some(order) => self.on_order(order),
                     None => return,
@@ -209,6 +231,18 @@ impl Reader {
     fn on_bell(&mut self, bell: &Message) {
         if let Some(sequence) = fetch::number(bell, header::SEQUENCE) {
             self.promise(sequence);
+        }
+    }
+
+    /// Nothing in it is trusted, and none of it may be missed more than a lost one.
+    fn on_whisper(&self, whisper: &Message) {
+        match self.source {
+            Source::Group(group) if whisper.payload.len() <= limit::WHISPER_BYTES => {
+                let bytes = whisper.payload.to_vec();
+                self.shared.mailbox.overhear(Input::Whispered { group, bytes });
+            }
+            Source::Inbox(_) => self.shared.mailbox.overhear(Input::Hinted),
+            _ => {}
         }
     }
 

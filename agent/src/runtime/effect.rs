@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use cipher_broker::time::Timestamp;
-use cipher_core::{Effect, Input, NoReply, Publish};
+use cipher_broker::{limit, subject};
+use cipher_core::{Effect, Event, Input, NoReply, Publish};
 use tokio::sync::{mpsc, watch};
 
+use crate::evidence::Alarms;
 use crate::net::connect::Network;
 use crate::net::publisher::{Publisher, Unsettled};
 use crate::net::reader::Readers;
@@ -18,6 +20,7 @@ use crate::runtime::{timer, worker};
 
 /// What effects reach.
 pub(crate) struct Hands {
+    pub(crate) alarms: Alarms,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) listeners: Arc<Listeners>,
@@ -86,7 +89,12 @@ impl Hands {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { ticket, result } => self.tickets.answer(ticket, result),
-            Effect::Notify(event) => self.listeners.tell(&event),
+            Effect::Notify(event) => {
+                if let Event::Evidence(evidence) = &event {
+                    self.alarms.raise(evidence);
+                }
+                self.listeners.tell(&event);
+            }
             Effect::WakeAt(at) => self.wake = Some(at),
             other => match &mut self.online {
                 Some(online) => online.perform(other, &self.mailbox),
@@ -116,6 +124,17 @@ impl Online {
             Effect::Follow { source, after } => self.readers.follow(source, after),
             Effect::Fetch { source, sequence } => self.readers.fetch(source, sequence),
             Effect::Unfollow { source } => self.readers.unfollow(source),
+            Effect::Whisper { group, bytes } => {
+                let network = self.network.clone();
+                // At once or not at all: what is whispered late is wrong.
+                if network.link.borrow().is_up() && bytes.len() <= limit::WHISPER_BYTES {
+                    self.tasks.spawn("whisper", async move {
+                        if network.client.publish(subject::ephemeral(&group), bytes.into()).await.is_err() {
+                            tracing::debug!("a whisper was not sent");
+                        }
+                    });
+                }
+            }
             Effect::FetchTree { group, epoch, pieces } => {
                 let (network, mailbox) = (self.network.clone(), Arc::clone(mailbox));
                 self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces));

@@ -17,6 +17,9 @@ pub(crate) const BATCH: usize = 512;
 /// messages, or about four megabytes of large ones.
 const ROOM: u32 = 4096;
 
+/// Whispers and hints that may wait for the core; more are dropped, as they may be at any time.
+const WHISPERS: usize = 64;
+
 /// The queue in front of the core's thread.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -30,6 +33,8 @@ struct State {
     waiting: VecDeque<Input>,
     /// What to tell the core when it has to start over; `None` while the broker cannot be reached.
     connected: Option<Interest>,
+    /// Whispers and hints among those that wait.
+    whispers: usize,
     closed: bool,
 }
 
@@ -44,6 +49,17 @@ impl Mailbox {
     pub(crate) fn push(&self, input: Input) {
         self.lock().waiting.push_back(input);
         self.changed.notify_one();
+    }
+
+    /// Adds a whisper or a hint, unless too many wait already: whoever can publish them must not fill our memory.
+    pub(crate) fn overhear(&self, input: Input) {
+        let mut state = self.lock();
+        if state.whispers < WHISPERS {
+            state.whispers += 1;
+            state.waiting.push_back(input);
+            drop(state);
+            self.changed.notify_one();
+        }
     }
 
     /// Notes that the broker can be reached, and tells the core.
@@ -99,7 +115,11 @@ impl Mailbox {
         loop {
             if !state.waiting.is_empty() {
                 let count = state.waiting.len().min(BATCH);
-                return Some(state.waiting.drain(..count).collect());
+                let batch: Vec<Input> = state.waiting.drain(..count).collect();
+                let whispers =
+                    batch.iter().filter(|input| matches!(input, Input::Whispered { .. } | Input::Hinted));
+                state.whispers = state.whispers.saturating_sub(whispers.count());
+                return Some(batch);
             }
             if state.closed {
                 return None;
@@ -198,6 +218,17 @@ mod tests {
         }
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
         assert!(sender.await.unwrap());
+    }
+
+    #[test]
+    fn a_flood_of_whispers_is_dropped_and_the_next_one_after_it_is_heard() {
+        let mailbox = Mailbox::default();
+        for _ in 0..10 * WHISPERS {
+            mailbox.overhear(Input::Hinted);
+        }
+        assert_eq!(mailbox.take().map(|batch| batch.len()), Some(WHISPERS));
+        mailbox.overhear(Input::Hinted);
+        assert_eq!(mailbox.take().map(|batch| batch.len()), Some(1));
     }
 
     #[tokio::test]

@@ -144,6 +144,8 @@ impl Core {
                 kind: leaf.kind,
                 devices: 0,
                 owner: leaf.owner.as_ref().map(|owner| self.handle_of(owner)),
+                trust: self.state.accounts.get(&leaf.account).map(|row| row.trust),
+                warning: self.name_warning(&leaf.account),
             });
             member.devices = member.devices.saturating_add(1);
         }
@@ -163,6 +165,8 @@ impl Core {
             kind: *kind,
             devices: *devices as usize,
             owner: None,
+            trust: self.state.accounts.get(account).map(|row| row.trust),
+            warning: self.name_warning(account),
         });
         Some(GroupView {
             id: *group,
@@ -311,6 +315,9 @@ impl Core {
             skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
             schema: crate::store::table::SCHEMA,
+            requests: self.state.meta.request_policy,
+            arriving: self.arriving(),
+            sending: self.state.transfers.len(),
         }))
     }
 }
