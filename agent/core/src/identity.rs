@@ -164,7 +164,7 @@ impl Core {
                 .hint("let the owner's profile sign again"));
         }
         identity.certificate = certificate.to_bytes();
-        identity.handle = Some(handle.clone());
+        identity.handle = Some(handle);
         identity.profile.name = name;
         self.set_identity(identity);
         self.ask_to_register(invite_code.map(Admitted::Code), Some(ticket))?;

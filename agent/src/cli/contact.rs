@@ -131,11 +131,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
 fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Result {
     let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
     let lines: Vec<_> = contacts.iter().filter(wanted).map(Line::Contact).collect();
-    let empty = if requests_only {
-        "nobody asks"
-    } else {
-        "no contacts yet: cipher-chat contact add @HANDLE"
-    };
+    let empty =
+        if requests_only { "nobody asks" } else { "no contacts yet: cipher-chat contact add @HANDLE" };
     context.ui.list(&lines, empty)
 }
 

@@ -202,7 +202,8 @@ impl<'a> Desk<'a> {
 
     /// Has a command done.
     pub async fn request(&self, command: Command) -> Result<Reply> {
-        let patience = if matches!(command, Command::DeviceApprove { .. }) { limit::LINK_LIFETIME } else { ANSWER };
+        let patience =
+            if matches!(command, Command::DeviceApprove { .. }) { limit::LINK_LIFETIME } else { ANSWER };
         if begins(&command) && self.made.get().is_some() {
             self.made.set(Some(Made::Told));
         }
@@ -246,10 +247,7 @@ impl<'a> Desk<'a> {
 
 /// Whether a command may make a profile known to somebody.
 const fn begins(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Register { .. } | Command::DeviceLink { .. } | Command::DeviceRecover { .. }
-    )
+    matches!(command, Command::Register { .. } | Command::DeviceLink { .. } | Command::DeviceRecover { .. })
 }
 
 /// The profile of a name; a name that is none is a mistake on the command line.

@@ -125,9 +125,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     match args.verb {
         Verb::List => list(context).await,
         Verb::Link { name } => link::link(context, named(name)?).await,
-        Verb::Approve { code, history, compare } => {
-            link::approve(context, code, history.0, compare).await
-        }
+        Verb::Approve { code, history, compare } => link::approve(context, code, history.0, compare).await,
         Verb::Rename { device, name } => rename(context, device, name).await,
         Verb::Revoke { device, yes } => revoke(context, device, yes).await,
         Verb::Recover { phrase_file, name } => recover(context, phrase_file.as_deref(), named(name)?).await,

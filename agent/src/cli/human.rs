@@ -253,7 +253,8 @@ fn member(member: &MemberView) -> Vec<String> {
     };
     let mark = member.trust.map_or(" ", trust::mark);
     let who = format!("{mark} {}", safe_text(&at(&member.handle)));
-    let warning = member.warning.as_deref().map_or_else(String::new, |warning| format!("! {}", safe_text(warning)));
+    let warning =
+        member.warning.as_deref().map_or_else(String::new, |warning| format!("! {}", safe_text(warning)));
     vec![who, role(member.role).into(), kind, member.devices.to_string(), warning]
 }
 

@@ -301,7 +301,12 @@ impl<'a> LinkLine<'a> {
 
     /// Everything for the new device has left.
     pub fn sent(device: &'a DeviceView) -> Self {
-        Self { stage: "done", device_id: Some(device.device_id), other: Some(&device.name), ..Self::default() }
+        Self {
+            stage: "done",
+            device_id: Some(device.device_id),
+            other: Some(&device.name),
+            ..Self::default()
+        }
     }
 }
 

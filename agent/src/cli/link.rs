@@ -102,7 +102,9 @@ pub async fn approve(
     if compare.is_none() && !ask::somebody_is_there(context) {
         return Err(Failure::Usage {
             message: "somebody must compare what both machines show, and nobody is there to be asked".into(),
-            hint: Some("give what the new machine shows: --compare \"123 4567\", or --compare - to read it".into()),
+            hint: Some(
+                "give what the new machine shows: --compare \"123 4567\", or --compare - to read it".into(),
+            ),
         });
     }
     let desk = Desk::open(context, Need::Everything).await?;
@@ -144,8 +146,7 @@ async fn compared(context: &Context, shown: &LinkCompareView, typed: Option<Stri
     match typed {
         Some(typed) => Ok(digits(&typed) == digits(&shown.string)),
         None => {
-            let question =
-                format!("Does {} show the same: {}?", quoted(&shown.other), shown.string);
+            let question = format!("Does {} show the same: {}?", quoted(&shown.other), shown.string);
             ask::yes(context, &question).await
         }
     }

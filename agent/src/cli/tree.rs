@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::cli::exit::{self, Result};
 use crate::cli::run::Context;
 use crate::cli::{
-    bot, completions, config, contact, device, doctor, group, join, profile, read, register, send, sync, tail, up,
-    whoami,
+    bot, completions, config, contact, device, doctor, group, join, profile, read, register, send, sync,
+    tail, up, whoami,
 };
 use crate::settings::Flags;
 

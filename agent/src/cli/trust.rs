@@ -27,8 +27,10 @@ pub const fn shown(trust: Trust) -> &'static str {
 /// Sixty digits in three lines of four groups, and how to compare them.
 pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint) -> String {
     let groups: Vec<&str> = view.number.split_whitespace().collect();
-    let lines: Vec<String> =
-        groups.chunks(4).map(|line| format!("  {}", paint.ink(Ink::Bold, &safe_text(&line.join(" "))))).collect();
+    let lines: Vec<String> = groups
+        .chunks(4)
+        .map(|line| format!("  {}", paint.ink(Ink::Bold, &safe_text(&line.join(" ")))))
+        .collect();
     let who = at(view.handle.as_str());
     let what = match view.trust {
         Trust::Verified => format!("{} with {who}", paint.ink(Ink::Green, "✓ verified")),
@@ -50,7 +52,10 @@ pub(super) fn link(line: &LinkLine<'_>, paint: Paint) -> String {
     let other = line.other.map(safe_text).filter(|other| !other.is_empty());
     match line.stage {
         "code" => {
-            let until = line.expires.as_deref().map_or_else(String::new, |at| format!(" (good until {})", minute(at)));
+            let until = line
+                .expires
+                .as_deref()
+                .map_or_else(String::new, |at| format!(" (good until {})", minute(at)));
             format!(
                 "code  {}{until}\non a device of your account: cipher-chat device approve {}",
                 bold(line.code),
@@ -58,13 +63,20 @@ pub(super) fn link(line: &LinkLine<'_>, paint: Paint) -> String {
             )
         }
         "compare" => format!("compare  {}", bold(line.string)),
-        "linked" => format!("this device belongs to {} now", at(&line.handle.map(safe_text).unwrap_or_default())),
+        "linked" => {
+            format!("this device belongs to {} now", at(&line.handle.map(safe_text).unwrap_or_default()))
+        }
         "registered" => {
-            format!("{} is a device of your account now; its groups and history follow", other.unwrap_or_else(|| "it".into()))
+            format!(
+                "{} is a device of your account now; its groups and history follow",
+                other.unwrap_or_else(|| "it".into())
+            )
         }
         "failed" => format!("not linked: {}", line.reason.map(safe_text).unwrap_or_default()),
         _ => match line.groups {
-            Some(groups) => format!("everything is here: {groups} {}", if groups == 1 { "group" } else { "groups" }),
+            Some(groups) => {
+                format!("everything is here: {groups} {}", if groups == 1 { "group" } else { "groups" })
+            }
             None => "everything it may have has left for the new device".into(),
         },
     }
@@ -96,7 +108,8 @@ pub(super) fn join_pending(approval: bool) -> String {
     if approval {
         "asked: a member has to approve; the group appears in `cipher-chat group list` by itself".into()
     } else {
-        "asked, and nobody is there to answer yet; the group appears in `cipher-chat group list` by itself".into()
+        "asked, and nobody is there to answer yet; the group appears in `cipher-chat group list` by itself"
+            .into()
     }
 }
 
@@ -104,7 +117,10 @@ pub(super) fn join_pending(approval: bool) -> String {
 pub(super) fn evidence(kind: &str, when: &str, what: &str, file: Option<&str>, paint: Paint) -> String {
     let title = paint.ink(Ink::Red, &format!("!!! {}", safe_text(kind)));
     let file = file.map_or_else(String::new, |file| {
-        format!("\n    kept in {}\n    show it to your operator and to others; what it holds is signed", safe_text(file))
+        format!(
+            "\n    kept in {}\n    show it to your operator and to others; what it holds is signed",
+            safe_text(file)
+        )
     });
     format!("{title} {}: {}{file}", minute(when), safe_text(what))
 }

@@ -48,7 +48,7 @@ fn a_named_file_is_read_instead_of_the_usual_ones() {
     room.write("mine.toml", "profile = \"mine\"\n");
     assert_eq!(setting(&room, &["--config", "mine.toml"], "profile").0, "mine");
     assert_eq!(setting(&room, &["--config", "mine.toml"], "server").0, "nats://127.0.0.1:4222");
-    let outcome = room.run(&["config", "show", "--config", "none.toml"]).fails(1);
+    let outcome = room.run(&["config", "show", "--config", "none.toml"]).fails(2);
     assert!(
         outcome.stderr.starts_with("error: config file none.toml does not exist\n"),
         "{}",
@@ -64,7 +64,7 @@ fn the_environment_is_taken_by_its_words() {
     assert_eq!(setting(&room, &[], "no_input").0, "true");
     assert_eq!(setting(&room, &[], "home").0, "[ROOM]/here");
     let room = Room::new().with("CIPHER_CHAT_JSON", "maybe");
-    let outcome = room.run(&["config", "show"]).fails(1);
+    let outcome = room.run(&["config", "show"]).fails(2);
     assert!(outcome.stderr.contains("CIPHER_CHAT_JSON"), "{}", outcome.stderr);
 }
 
@@ -78,13 +78,13 @@ fn xdg_folders_are_followed() {
 fn an_unknown_key_is_one_clear_error() {
     let room = Room::new();
     room.write("cipher-chat.toml", "sever = \"nats://typo\"\n");
-    let outcome = room.run(&["whoami"]).fails(1);
+    let outcome = room.run(&["whoami"]).fails(2);
     insta::assert_snapshot!(outcome.stderr);
     room.write("cipher-chat.toml", "server = \n");
-    let outcome = room.run(&["whoami"]).fails(1);
+    let outcome = room.run(&["whoami"]).fails(2);
     assert!(outcome.stderr.starts_with("error: config file cipher-chat.toml: "), "{}", outcome.stderr);
     room.write("cipher-chat.toml", "verbose = \"loud\"\n");
-    let outcome = room.run(&["whoami"]).fails(1);
+    let outcome = room.run(&["whoami"]).fails(2);
     assert!(outcome.stderr.contains("cipher-chat.toml: `verbose`"), "{}", outcome.stderr);
 }
 

@@ -27,7 +27,15 @@ fn every_command_explains_itself_with_examples() {
         vec!["config", "show"],
         vec!["profile", "set"],
         vec!["contact", "add"],
+        vec!["contact", "verify"],
         vec!["device", "list"],
+        vec!["device", "link"],
+        vec!["device", "approve"],
+        vec!["device", "revoke"],
+        vec!["device", "recover"],
+        vec!["group", "invite"],
+        vec!["group", "requests"],
+        vec!["join"],
         vec!["sync"],
         vec!["whoami"],
         vec!["group", "create"],
@@ -48,7 +56,7 @@ fn every_command_explains_itself_with_examples() {
 
 #[test]
 fn groups_of_commands_list_theirs() {
-    for command in ["group", "contact", "profile", "bot"] {
+    for command in ["group", "contact", "profile", "bot", "device"] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Commands:") && text.contains("Examples:"), "{text}");
     }

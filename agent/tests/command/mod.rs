@@ -3,6 +3,7 @@
 mod bot;
 mod completions;
 mod config;
+mod device;
 mod error;
 mod help;
 mod limit;

@@ -2,7 +2,7 @@
 
 use crate::support::Room;
 
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 20] = [
     &["whoami"],
     &["send", "@bob", "hi"],
     &["read", "@bob"],
@@ -10,7 +10,17 @@ const COMMANDS: [&[&str]; 10] = [
     &["sync"],
     &["group", "list"],
     &["contact", "list"],
+    &["contact", "requests"],
+    &["contact", "decline", "@bob"],
+    &["contact", "block", "@bob"],
+    &["contact", "verify", "@bob"],
     &["device", "list"],
+    &["device", "rename", "laptop", "x"],
+    &["device", "revoke", "laptop", "--yes"],
+    &["device", "approve", "abcd-efgh", "--compare", "1"],
+    &["group", "invite", "ops"],
+    &["group", "requests"],
+    &["profile", "set", "--requests", "contacts"],
     &["profile", "show"],
     &["bot", "run", "echo"],
 ];
@@ -54,7 +64,7 @@ fn a_name_cannot_leave_the_home() {
     for name in ["..", "../x", "/etc", "a/b/c", "", "A"] {
         let room = Room::new();
         let outcome = room.run(&["whoami", "--profile", name]);
-        assert_eq!(outcome.code, Some(1), "{name}: {}", outcome.stderr);
+        assert_eq!(outcome.code, Some(2), "{name}: {}", outcome.stderr);
         assert!(!room.home().exists());
     }
 }
@@ -66,7 +76,8 @@ fn without_a_broker_registering_ends_with_3() {
     let args = ["--server", "nats://127.0.0.1:1", "--json"];
     let errors = room.run(&[&["register", "alice"][..], &args].concat()).fails(3).errors();
     assert_eq!((&errors[0]["kind"], &errors[0]["retryable"]), (&"unreachable".into(), &true.into()));
-    // The profile is there now, and still without an account.
+    // Nothing was asked of anybody, so nothing is left.
+    assert!(!room.home().join("profiles/default").exists());
     for command in [&["whoami"][..], &["send", "@bob", "hi"], &["sync"], &["read", "@bob"]] {
         let errors = room.run(&[command, &args].concat()).fails(1).errors();
         assert_eq!(errors.last().unwrap()["message"], "no account in profile default", "{command:?}");
