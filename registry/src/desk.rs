@@ -329,7 +329,7 @@ impl Inner {
     }
 
     fn sign(&self, request: [u8; 32], outcome: Result<Answer, Refusal>, now: Timestamp) -> Vec<u8> {
-        // One reply shows one head: the one that its proofs lead to.
+        // R-REG-07: one reply shows one head, the one that its proofs lead to.
         let head = match &outcome {
             Ok(Answer::Account(record)) => record.inclusion.as_ref().map(|inclusion| &inclusion.head),
             Ok(Answer::Consistency { head, .. }) => Some(head),

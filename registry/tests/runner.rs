@@ -18,6 +18,8 @@ mod place;
 mod profile;
 #[path = "runner/request.rs"]
 mod request;
+#[path = "runner/rfc9162.rs"]
+mod rfc9162;
 #[path = "runner/statement.rs"]
 mod statement;
 #[path = "runner/support.rs"]

@@ -114,7 +114,7 @@ async fn g04_a_restart_shows_the_same_log() {
 
 /// While many register at once, every reply's head is one that all others lead to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn heads_shown_under_load_are_all_of_one_log() {
+async fn r_reg_07_heads_shown_under_load_are_all_of_one_log() {
     let desk = desk().await;
     let watcher = Person::new("watcher", 200).enrolled(&desk).await;
     let tasks: Vec<_> = (1..=48_u8)

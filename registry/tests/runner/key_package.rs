@@ -168,7 +168,7 @@ async fn k09_claims_are_limited_per_target_and_in_all() {
     mallory.claim_at(&desk, &ana, SUITE, NOW.plus(HOUR)).await.unwrap();
 }
 
-/// K09: ten thousand claims by one account: its quota, then nothing; the stock of others is not touched by more.
+/// K09: one account claims without end: its quota, then nothing; the stock of others is not touched by more.
 #[tokio::test]
 async fn k09_one_account_takes_its_quota_and_no_more() {
     let desk = desk().await;
@@ -178,7 +178,7 @@ async fn k09_one_account_takes_its_quota_and_no_more() {
     let packages = (0..50).map(|_| ana.usual_package()).collect();
     ana.publish_at(&desk, packages, Some(ana.usual_package()), NOW).await.unwrap();
     let (mut one_time, mut last_resort, mut refused) = (0, 0, 0);
-    for _ in 0..10_000 {
+    for _ in 0..1_000 {
         match mallory.claim(&desk, &ana).await {
             Ok(claimed) if claimed[0].last_resort => last_resort += 1,
             Ok(_) => one_time += 1,
@@ -188,7 +188,7 @@ async fn k09_one_account_takes_its_quota_and_no_more() {
             }
         }
     }
-    assert_eq!((one_time, last_resort, refused), (50, 50, 9_900));
+    assert_eq!((one_time, last_resort, refused), (50, 50, 900));
     assert_eq!(hints.try_recv(), Ok(ana.device), "the device is told to refill");
     // The device refills when it is told; then others get one-time packages again.
     ana.publish(&desk, vec![ana.usual_package()]).await.unwrap();
@@ -196,7 +196,7 @@ async fn k09_one_account_takes_its_quota_and_no_more() {
     assert!(!ben.claim(&desk, &ana).await.unwrap()[0].last_resort);
 }
 
-/// K09: a thousand accounts take ten each: the stock, then the last resort, which adds people all the same.
+/// K09: a thousand accounts take three each: the stock, then the last resort, which adds people all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn k09_a_thousand_accounts_find_the_last_resort() {
     let desk = desk().await;
@@ -209,7 +209,7 @@ async fn k09_a_thousand_accounts_find_the_last_resort() {
         tasks.spawn(async move {
             let taker = Person::numbered(n).enrolled(&desk).await;
             let mut taken = Vec::new();
-            for _ in 0..10 {
+            for _ in 0..3 {
                 taken.extend(taker.claim(&desk, &ana).await.unwrap());
             }
             taken
@@ -226,7 +226,7 @@ async fn k09_a_thousand_accounts_find_the_last_resort() {
             }
         }
     }
-    assert_eq!((one_time, last_resort), (packages.into_iter().collect(), 9_950));
+    assert_eq!((one_time, last_resort), (packages.into_iter().collect(), 2_950));
 }
 
 /// K08: the last resort is handed out as such, its device is told, and a new one takes its place at once.

@@ -61,7 +61,7 @@ pub(crate) async fn send(
     let reply = desk.answer(endpoint, request.clone().into(), now).await;
     let body = open_reply(&reply, &request, Some(&registry_key().public())).unwrap();
     assert_eq!(body.at, now);
-    // R-REG-07: every reply shows a head, refusals too; whatever it proves leads to that head.
+    // Every reply shows a head, refusals too; whatever it proves leads to that head.
     let signed = body.head.unwrap();
     let head = TreeHead::open(&signed, &registry_key().public()).unwrap();
     if let Outcome::Answer(answer) = &body.outcome
