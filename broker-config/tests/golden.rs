@@ -282,7 +282,11 @@ fn golden_replies_one_per_answer() {
     for (name, answer) in [
         ("reply-done", Answer::Done),
         ("reply-account", Answer::Account(record())),
-        ("reply-stock", Answer::Stock { one_time: 49, last_resort: true }),
+        ("reply-stock", Answer::Stock { one_time: 49, last_resort: true, suites: BTreeMap::new() }),
+        (
+            "reply-stock-by-suite",
+            Answer::Stock { one_time: 49, last_resort: true, suites: BTreeMap::from([(3, 9), (79, 40)]) },
+        ),
         ("reply-packages", Answer::KeyPackages(packages)),
         (
             "reply-consistency",
@@ -461,7 +465,9 @@ fn golden_device_linking() {
 fn golden_joining_by_link() {
     let secret = ByteArray::new([21; 16]);
     let group = GroupId::from_bytes([22; 16]);
-    check("join-ticket", &JoinTicket { group, secret, suite: 3, expires: at() });
+    let ticket = JoinTicket { group, secret, suite: 3, expires: at(), approval: false };
+    check("join-ticket", &ticket);
+    check("join-ticket-with-approval", &JoinTicket { approval: true, ..ticket });
     let body =
         JoinRequestBody { group, link: link_id(&secret), at: at(), key_package: ByteBuf::from(vec![23; 9]) };
     check("join-request-body", &body);

@@ -16,7 +16,7 @@ use crate::effect::Effect;
 use crate::errand::Errand;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::group::Groups;
+use crate::group::{Groups, JoinWait};
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
 use crate::outbox::Attempt;
@@ -78,6 +78,9 @@ pub(crate) struct Run {
     pub intents: BTreeMap<u64, Ticket>,
     pub leaves: BTreeMap<GroupId, Ticket>,
     pub syncs: Vec<SyncWait>,
+    pub joins: Vec<JoinWait>,
+    /// Groups with requests to join that are not done.
+    pub asked: BTreeSet<GroupId>,
     /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
     pub leave_seen: BTreeMap<GroupId, Timestamp>,
     /// Accounts whose removal in the commit being merged is their own wish.
@@ -94,7 +97,8 @@ pub(crate) struct Run {
     pub admission: Option<AdmissionWork>,
     /// Tickets whose command was swept away by a storage error in a later batch.
     orphans: Vec<(Ticket, CoreError)>,
-    wake: Option<Timestamp>,
+    /// When to look again, as long as that is ahead.
+    wakes: BTreeSet<Timestamp>,
 }
 
 /// A `sync` that is not done.
@@ -172,6 +176,7 @@ impl Core {
             }
             self.drive_touched()?;
             self.tell_changed()?;
+            self.finish_joins()?;
             self.finish_syncs();
             self.commit()
         });
@@ -282,7 +287,7 @@ impl Core {
         }
     }
 
-    fn connected(&mut self, interest: Interest) -> Result<()> {
+    pub(crate) fn connected(&mut self, interest: Interest) -> Result<()> {
         self.run.connected = true;
         self.run.interest = Some(interest);
         self.run.in_flight.clear();
@@ -326,6 +331,12 @@ impl Core {
         for ticket in std::mem::take(&mut self.run.leaves).into_values() {
             self.reply(ticket, Err(unreachable()));
         }
+        for wait in std::mem::take(&mut self.run.joins) {
+            let asked = ErrorKind::Unreachable.because("the broker cannot be reached").hint(
+                "the request to join is kept; the group appears by itself when somebody lets this account in",
+            );
+            self.reply(wait.ticket, Err(asked));
+        }
         for wait in std::mem::take(&mut self.run.syncs) {
             self.reply(wait.ticket, Err(ErrorKind::Unreachable.because("the broker cannot be reached")));
         }
@@ -333,6 +344,8 @@ impl Core {
     }
 
     fn tick(&mut self) -> Result<()> {
+        let now = self.run.now;
+        self.run.wakes.retain(|at| *at > now);
         self.work_for_admission();
         self.touch_unfinished();
         self.fetch_missing_trees();
@@ -350,6 +363,7 @@ impl Core {
             .filter(|(_, row)| row.slot.is_some() || !row.proposals.is_empty() || row.leave_epoch.is_some())
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
+            .chain(self.run.asked.iter().copied())
             .collect();
         self.run.touched.extend(wanted);
     }
@@ -364,7 +378,7 @@ impl Core {
     /// Answers the commands whose commit is in the log now.
     fn answer_won(&mut self) -> Result<()> {
         for (intent, group) in std::mem::take(&mut self.run.won) {
-            let reply = self.group_reply(group);
+            let reply = self.won_reply(intent, group);
             self.intent_done(intent, reply);
         }
         Ok(())
@@ -482,7 +496,7 @@ impl Core {
     }
 
     pub(crate) fn wake_at(&mut self, at: Timestamp) {
-        self.run.wake = Some(self.run.wake.map_or(at, |earlier| earlier.min(at)));
+        self.run.wakes.insert(at);
     }
 
     pub(crate) fn volatile_id(&mut self) -> u64 {
@@ -492,7 +506,7 @@ impl Core {
 
     /// When to look again without being asked.
     fn next_wake(&mut self) -> Option<Timestamp> {
-        let asked = self.run.wake.take();
+        let asked = self.run.wakes.first().copied();
         let now = self.run.now;
         let retry = self
             .run
@@ -542,6 +556,7 @@ impl Core {
             .chain(run.intents.into_values())
             .chain(run.leaves.into_values())
             .chain(run.syncs.into_iter().map(|wait| wait.ticket))
+            .chain(run.joins.into_iter().map(|wait| wait.ticket))
             .chain(errand_tickets)
             .chain(question_tickets)
             .chain(run.admission.and_then(|work| work.ticket))

@@ -1,5 +1,7 @@
 //! The stock of key packages: making, refilling, and judging those of others.
 
+use std::collections::BTreeMap;
+
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
@@ -26,6 +28,11 @@ pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20P
 pub(crate) const POST_QUANTUM_SUITE: Ciphersuite =
     Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
 
+/// The suite of a number, if it is one of ours.
+pub(crate) fn suite_of(number: u16) -> Option<Ciphersuite> {
+    [SUITE, POST_QUANTUM_SUITE].into_iter().find(|suite| u16::from(*suite) == number)
+}
+
 /// What every leaf of ours can do; equal for groups and key packages.
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities::new(
@@ -44,13 +51,23 @@ impl Core {
     }
 
     /// The registry told our stock.
-    pub(crate) fn stock_known(&mut self, one_time: u32, last_resort: bool) -> Result<()> {
+    pub(crate) fn stock_known(
+        &mut self,
+        one_time: u32,
+        last_resort: bool,
+        suites: &BTreeMap<u16, u32>,
+    ) -> Result<()> {
         if self.state.meta.stock != Some(one_time) {
             self.state.meta_mut().stock = Some(one_time);
         }
-        let have = one_time as usize;
-        if have < limit::KEY_PACKAGE_REFILL || !last_resort {
-            self.publish_key_packages(limit::KEY_PACKAGE_STOCK.saturating_sub(have), !last_resort)?;
+        for suite in [SUITE, POST_QUANTUM_SUITE] {
+            // One suite may run out while nobody asks for the other.
+            let have = suites.get(&suite.into()).copied().unwrap_or(one_time / 2) as usize;
+            let few = have < limit::KEY_PACKAGE_REFILL;
+            if few || !last_resort {
+                let missing = if few { limit::KEY_PACKAGE_STOCK.saturating_sub(have) } else { 0 };
+                self.publish_suite(suite, missing, !last_resort)?;
+            }
         }
         Ok(())
     }
@@ -59,22 +76,24 @@ impl Core {
     /// batch's transaction, so nothing leaves before it is safe.
     pub(crate) fn publish_key_packages(&mut self, count: usize, last_resort: bool) -> Result<()> {
         for suite in [SUITE, POST_QUANTUM_SUITE] {
-            let mut one_time = Vec::with_capacity(count);
-            for _ in 0..count {
-                one_time.push(ByteBuf::from(self.make_key_package(suite, false)?));
-            }
-            let last_resort =
-                if last_resort { Some(ByteBuf::from(self.make_key_package(suite, true)?)) } else { None };
-            self.ask(
-                Operation::PublishKeyPackages { one_time, last_resort },
-                Purpose::PublishKeyPackages,
-                None,
-            );
+            self.publish_suite(suite, count, last_resort)?;
         }
         Ok(())
     }
 
-    fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {
+    fn publish_suite(&mut self, suite: Ciphersuite, count: usize, last_resort: bool) -> Result<()> {
+        let mut one_time = Vec::with_capacity(count);
+        for _ in 0..count {
+            one_time.push(ByteBuf::from(self.make_key_package(suite, false)?));
+        }
+        let last_resort =
+            if last_resort { Some(ByteBuf::from(self.make_key_package(suite, true)?)) } else { None };
+        let publish = Operation::PublishKeyPackages { one_time, last_resort };
+        self.ask(publish, Purpose::PublishKeyPackages, None);
+        Ok(())
+    }
+
+    pub(crate) fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {
         let now = self.run.now;
         let mut builder = KeyPackage::builder().leaf_node_capabilities(capabilities()).key_package_lifetime(
             Lifetime::init(

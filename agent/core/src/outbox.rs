@@ -52,6 +52,7 @@ impl Core {
                 self.run.by_hash.insert(seal.hash, *id);
             }
         }
+        self.index_join_requests();
     }
 
     pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
@@ -140,6 +141,7 @@ impl Core {
         self.drive_posts(group);
         let state = self.state.groups.get(&group).map(|row| row.state);
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
+            self.serve_joins(group)?;
             self.drive_commits(group)?;
             // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
             self.drive_messages(group)?;
@@ -162,6 +164,8 @@ impl Core {
                 Post::Tree { epoch, piece } => self.publish_plain(id, Route::Tree { group, epoch, piece }),
                 Post::Welcome { device } if !trees_wait => self.publish_plain(id, Route::Inbox(device)),
                 Post::Welcome { .. } => {}
+                Post::Join => self.publish_plain(id, Route::Application(group)),
+                Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
             }
         }
     }
@@ -360,8 +364,11 @@ impl Core {
     ) -> Result<()> {
         match kind {
             // A duplicate is ours from an earlier attempt: nobody else knows the id before the bytes are stored.
-            OutboxKind::Post(_) => {
+            OutboxKind::Post(post) => {
                 self.dequeue(id);
+                if matches!(post, Post::Join) {
+                    self.join_request_stored(group);
+                }
                 Ok(())
             }
             OutboxKind::Leave => {

@@ -147,8 +147,8 @@ impl Core {
                 Ok(())
             }
             (Purpose::PublishKeyPackages, Answer::Done) => Ok(()),
-            (Purpose::Count, Answer::Stock { one_time, last_resort }) => {
-                self.stock_known(one_time, last_resort)
+            (Purpose::Count, Answer::Stock { one_time, last_resort, suites }) => {
+                self.stock_known(one_time, last_resort, &suites)
             }
             (Purpose::Resolve { errand, handle }, Answer::Account(record)) => {
                 let account = self.pin(&record)?;

@@ -309,6 +309,9 @@ pub(crate) struct GroupRow {
     /// The group of the own devices: never shown.
     #[serde(rename = "o", default)]
     pub personal: bool,
+    /// Links that were revoked or dropped, the latest ones: who asks by one is told why it stays out.
+    #[serde(rename = "gl", default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_links: Vec<(LinkId, JoinLink)>,
     /// When this device last told the group its head of the account log.
     #[serde(rename = "gs", default)]
     pub gossiped_at: Timestamp,
@@ -337,7 +340,13 @@ impl GroupRow {
             parked_bytes: 0,
             personal: data.personal,
             gossiped_at: Timestamp::default(),
+            gone_links: Vec::new(),
         }
+    }
+
+    /// A link that is in the group data no more.
+    pub(crate) fn gone_link(&self, id: &LinkId) -> Option<JoinLink> {
+        self.gone_links.iter().rev().find(|(gone, _)| gone == id).map(|(_, link)| link.clone())
     }
 }
 
@@ -428,6 +437,9 @@ pub(crate) struct InviteFacts {
     pub members: Vec<(AccountId, Role, Kind, u32)>,
     #[serde(rename = "su")]
     pub suite: u16,
+    /// Links in the group data, each under the id of its secret.
+    #[serde(rename = "l", default)]
+    pub links: Vec<LinkId>,
 }
 
 /// Another account, as pinned at first use.
@@ -494,7 +506,7 @@ pub(crate) enum OutboxKind {
     /// A proposal to leave.
     #[serde(rename = "l")]
     Leave,
-    /// A piece of a sealed tree, or a Welcome.
+    /// A piece of a sealed tree, a Welcome, or what else anybody may send without being in the group.
     #[serde(rename = "p")]
     Post(Post),
 }
@@ -506,6 +518,12 @@ pub(crate) enum Post {
     Tree { epoch: u64, piece: u32 },
     #[serde(rename = "w")]
     Welcome { device: DeviceId },
+    /// An own request to join, on the group's application subject.
+    #[serde(rename = "j")]
+    Join,
+    /// Why somebody else's request was refused.
+    #[serde(rename = "n")]
+    Refusal { device: DeviceId },
 }
 
 /// Bytes that may have been published.
@@ -577,6 +595,9 @@ pub(crate) enum Wish {
     /// Lets an account in by a link.
     #[serde(rename = "j")]
     Admit { link: LinkId, joiner: Joiner },
+    /// Gives this device new keys in the group.
+    #[serde(rename = "t")]
+    Rotate,
     /// Bans accounts, removing those that are members; or lifts their ban.
     #[serde(rename = "b")]
     Ban { accounts: Vec<AccountId>, lift: bool },

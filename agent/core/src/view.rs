@@ -222,6 +222,12 @@ pub struct GroupView {
     pub suite: u16,
     /// Code that all members share in this epoch: equal on both sides means the same world.
     pub authenticator: String,
+    /// Accounts that nobody may add: handles, when known, else account ids.
+    #[serde(default)]
+    pub banned: Vec<String>,
+    /// Number of links by which it can be joined, ended ones too until the next is made.
+    #[serde(default)]
+    pub links: usize,
 }
 
 /// Our part in a group.
@@ -276,7 +282,8 @@ pub struct MessageView {
     pub from: SenderView,
     /// When the sender says it was written.
     pub sent_at: Timestamp,
-    /// `text`; for system lines `joined`, `removed`, `left`, `renamed`, `role`; other kinds as sent.
+    /// `text`; for system lines `joined`, `removed`, `left`, `renamed`, `role`, `banned`, `unbanned`, `link`,
+    /// `link-revoked`; other kinds as sent.
     pub kind: String,
     /// Text; for system lines a sentence; empty for kinds this version does not know.
     pub text: String,

@@ -12,6 +12,7 @@ mod support;
 mod bots;
 mod crash;
 mod delivery;
+mod join_link;
 mod membership;
 mod race;
 mod registry;

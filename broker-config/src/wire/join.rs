@@ -33,6 +33,9 @@ pub struct JoinTicket {
     /// When it ends, as far as the link itself knows: it may be revoked before.
     #[serde(rename = "x")]
     pub expires: Timestamp,
+    /// Whether a member approves each request, as far as the link itself knows.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
 }
 
 const SCHEME: &str = "cipher-chat:join/";
@@ -135,6 +138,7 @@ mod tests {
             secret: ByteArray::new([2; 16]),
             suite: 3,
             expires: Timestamp::from_millis(5),
+            approval: false,
         };
         assert_eq!(link.to_string().parse(), Ok(link.clone()));
         for text in ["", "cipher-chat:join/", "cipher-chat:join/AAAA", "http://x", &link.to_string()[..40]] {

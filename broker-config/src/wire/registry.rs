@@ -1,6 +1,8 @@
 //! Requests to the registry and its replies. Both are signed end to end: the broker that carries them, and NATS
 //! permissions, are never the authority.
 
+use std::collections::BTreeMap;
+
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -341,12 +343,15 @@ pub enum Answer {
     /// Stock of the calling device.
     #[serde(rename = "stock")]
     Stock {
-        /// One-time packages left.
+        /// One-time packages left, of all suites.
         #[serde(rename = "n")]
         one_time: u32,
-        /// Whether a last-resort package is there.
+        /// Whether every suite has a last-resort package.
         #[serde(rename = "l")]
         last_resort: bool,
+        /// The same by cipher suite: one may run out while another is untouched.
+        #[serde(rename = "s", default, skip_serializing_if = "BTreeMap::is_empty")]
+        suites: BTreeMap<u16, u32>,
     },
     /// One key package of each device that had one.
     #[serde(rename = "packages")]

@@ -356,7 +356,7 @@ impl Person {
 
     pub(crate) async fn stock(&self, desk: &Desk, now: Timestamp) -> (u32, bool) {
         match self.ask(desk, Operation::CountKeyPackages, now).await {
-            Ok(Answer::Stock { one_time, last_resort }) => (one_time, last_resort),
+            Ok(Answer::Stock { one_time, last_resort, .. }) => (one_time, last_resort),
             other => panic!("{other:?}"),
         }
     }

@@ -25,6 +25,7 @@ use tls_codec::Serialize as _;
 
 use crate::core::{Core, fatal};
 use crate::error::{ErrorKind, Result};
+use crate::group::admission::{admissible, refusal_error};
 use crate::group::create::extensions;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
@@ -43,6 +44,8 @@ struct Draft {
     data: Option<GroupData>,
     /// Statements of accounts that allow what the own role does not.
     evidence: Vec<Signed>,
+    /// New keys for the own leaf, whatever else it does.
+    rotate: bool,
 }
 
 impl Core {
@@ -75,7 +78,7 @@ impl Core {
             (Ok(true), _) => self.drive_commits(group),
             (Ok(false), Some(id)) => {
                 // Somebody else did it already: as good as done.
-                let reply = self.group_reply(group);
+                let reply = self.won_reply(id, group);
                 self.intent_done(id, reply);
                 self.drive_commits(group)
             }
@@ -138,6 +141,7 @@ impl Core {
                 let devices: BTreeSet<_> =
                     live.roster.values().map(|leaf| (leaf.account, leaf.device)).collect();
                 for joiner in joiners.iter().filter(|j| !devices.contains(&(j.account, j.device))) {
+                    self.must_not_be_banned(live, &joiner.account)?;
                     let suite = live.mls.ciphersuite().into();
                     draft.adds.push(self.judge_key_package(joiner, suite)?);
                     draft.joiners.push(joiner.device);
@@ -175,8 +179,52 @@ impl Core {
                 }
             }
             Some(Wish::Rename(name)) => data.name.clone_from(name),
-            Some(Wish::Devices { .. } | Wish::Link { .. } | Wish::Admit { .. } | Wish::Ban { .. }) => {
-                return Err(crate::error::not_built());
+            Some(Wish::Devices { .. }) => return Err(crate::error::not_built()),
+            Some(Wish::Rotate) => {
+                draft.rotate = true;
+                return Ok(Some(draft));
+            }
+            Some(Wish::Link { id, link: Some(link) }) => {
+                let now = self.run.now;
+                data.links.retain(|_, link| link.expires > now);
+                if data.links.len() >= limit::JOIN_LINKS {
+                    return Err(ErrorKind::Limit
+                        .because(format!("a group has at most {} links", limit::JOIN_LINKS))
+                        .hint("revoke one with: cipher-chat group invites GROUP --revoke ID"));
+                }
+                data.links.insert(*id, link.clone());
+            }
+            Some(Wish::Link { id, link: None }) => _ = data.links.remove(id),
+            Some(Wish::Admit { link: id, joiner }) => {
+                if accounts.contains(&joiner.account) {
+                    return Ok(None);
+                }
+                admissible(&live.data, id, &joiner.account, self.run.now).map_err(refusal_error)?;
+                draft.adds.push(self.judge_key_package(joiner, live.mls.ciphersuite().into())?);
+                draft.joiners.push(joiner.device);
+                if own_role == Role::Owner {
+                    data.roles.remove(&joiner.account);
+                }
+                if let Some(uses) = data.links.get_mut(id).and_then(|link| link.uses.as_mut()) {
+                    *uses = uses.saturating_sub(1);
+                }
+            }
+            Some(Wish::Ban { accounts, lift: true }) => {
+                data.banned.retain(|account| !accounts.contains(account));
+            }
+            Some(Wish::Ban { accounts, lift: false }) => {
+                let named = live.roster.iter().filter(|(_, leaf)| accounts.contains(&leaf.account));
+                for (index, _) in named {
+                    if !leavers.contains(index) {
+                        draft.removes.push(LeafNodeIndex::new(*index));
+                    }
+                }
+                for account in accounts {
+                    data.banned.insert(*account);
+                    if own_role == Role::Owner {
+                        data.roles.remove(account);
+                    }
+                }
             }
             Some(Wish::Role(account, role)) => {
                 if !accounts.contains(account) {
@@ -198,6 +246,17 @@ impl Core {
         Ok(Some(draft))
     }
 
+    /// R-COMMIT-18 in words, before the commit is made.
+    fn must_not_be_banned(&self, live: &Live, account: &AccountId) -> Result<()> {
+        if !live.data.banned.contains(account) {
+            return Ok(());
+        }
+        let handle = self.handle_of(account);
+        Err(ErrorKind::Refused
+            .because(format!("@{handle} is banned from this group"))
+            .hint(format!("lift the ban with: cipher-chat group ban GROUP {handle} --lift")))
+    }
+
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.
     fn build(&mut self, group: GroupId, live: &mut Live, draft: Draft, intent: Option<u64>) -> Result<()> {
         let signer = self.signer()?;
@@ -215,6 +274,7 @@ impl Core {
                 .mls
                 .commit_builder()
                 .consume_proposal_store(true)
+                .force_self_update(draft.rotate)
                 .propose_adds(draft.adds)
                 .propose_removals(draft.removes);
             if let Some(data) = &draft.data {
@@ -402,7 +462,7 @@ impl Core {
         Ok(())
     }
 
-    fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
+    pub(crate) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
         let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
         self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
     }

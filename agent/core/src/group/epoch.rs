@@ -9,6 +9,7 @@ use cipher_broker::wire::group::{GroupData, Role};
 use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
+use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::Roster;
 use crate::history::MessageRow;
@@ -43,6 +44,7 @@ impl Core {
                 row.name.clone_from(&live.data.name);
             }
         }
+        self.requests_changed(group, old_data, &live.data);
         self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
         self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
         let others = live.roster.values().any(|leaf| leaf.account != self.own_id());
@@ -77,6 +79,20 @@ impl Core {
         for account in before.difference(&after) {
             let kind = if leavers.contains(account) { "left" } else { "removed" };
             lines.push((kind, Some(*account), String::new()));
+        }
+        for account in live.data.banned.difference(&old_data.banned) {
+            lines.push(("banned", Some(*account), String::new()));
+        }
+        for account in old_data.banned.difference(&live.data.banned) {
+            lines.push(("unbanned", Some(*account), String::new()));
+        }
+        for id in live.data.links.keys().filter(|id| !old_data.links.contains_key(*id)) {
+            lines.push(("link", Some(actor.account), link_name(id)));
+        }
+        let now = self.run.now;
+        let revoked = old_data.links.iter().filter(|(_, link)| link.expires > now);
+        for (id, _) in revoked.filter(|(id, _)| !live.data.links.contains_key(*id)) {
+            lines.push(("link-revoked", Some(actor.account), link_name(id)));
         }
         if live.data.name != old_data.name {
             lines.push(("renamed", Some(actor.account), live.data.name.clone()));

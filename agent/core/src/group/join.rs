@@ -16,6 +16,7 @@ use cipher_broker::wire::group::TREE_KEY_EXTENSION;
 use openmls::group::ProcessedWelcome;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
 use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::command::Target;
@@ -24,6 +25,7 @@ use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::create::join_config;
+use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
 use crate::group::{roster, tree};
 use crate::input::Delivered;
@@ -40,6 +42,11 @@ impl Core {
             return Ok(());
         }
         self.state.meta_mut().inbox_cursor = delivered.sequence;
+        if delivered.bytes.len() <= limit::WELCOME_BYTES
+            && let Ok(Envelope::JoinRefused { link, refusal }) = codec::decode(&delivered.bytes)
+        {
+            return self.join_refused(ByteArray::new(link), &refusal);
+        }
         match self.look(&delivered.bytes) {
             Ok((group, invite)) => {
                 let (epoch, pieces) = (invite.epoch, invite.pieces);
@@ -177,9 +184,13 @@ impl Core {
     /// An invitation is complete: join by itself if its maker may, else let it wait.
     fn invited(&mut self, group: GroupId, facts: InviteFacts) -> Result<()> {
         let (inviter, direct) = (facts.inviter, facts.direct);
+        let asked = !direct && self.asked_for(&group, &facts.links);
         self.learn(facts.members.iter().map(|member| member.0));
         if let Some(invite) = self.state.invites.get_mut(&group) {
             invite.known = Some(facts);
+        }
+        if asked {
+            return self.join(group);
         }
         if self.contact_state(&inviter) == Some(ContactState::Blocked) {
             self.state.invites.remove(&group);
@@ -337,5 +348,6 @@ pub(super) fn judge_welcome(
             .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))
             .collect(),
         suite: staged.group_context().ciphersuite().into(),
+        links: proven_links(&data),
     })
 }

@@ -1,80 +1,247 @@
-//! Links by which a group can be joined: making and revoking them, asking by one, letting in.
+//! Links by which a group can be joined, and bans: making and revoking them, and answering who asks.
+//!
+//! A link is in the group data, so every member knows it and any that may add serves it (`admission.rs`). What the
+//! other side does stands in `join_request.rs`.
+
+use std::time::Duration;
 
 use cipher_broker::handle::Handle;
-use serde::{Deserialize, Serialize};
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::wire::group::{JoinLink, LinkId, Role};
+use cipher_broker::wire::join::{JoinRefusal, JoinTicket, link_id};
+use serde_bytes::ByteArray;
 
 use crate::command::Target;
 use crate::core::Core;
-use crate::error::{Result, not_built};
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::group::admission::Standing;
 use crate::input::Ticket;
 use crate::reply::Reply;
+use crate::state::Wish;
+use crate::view::{GroupState, JoinLinkView, JoinRequestView};
 
-/// An own request to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct JoinRow {
-    /// The link.
-    #[serde(rename = "l")]
-    pub link: String,
-}
-
-/// Somebody's request to join that waits for an answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct JoinRequestRow {
-    /// The group.
-    #[serde(rename = "g")]
-    pub group: cipher_broker::id::GroupId,
-}
+/// Longest life of a link.
+const LINK_LIFETIME_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 impl Core {
-    pub(crate) fn group_invite(
-        &mut self,
-        _ticket: Ticket,
-        _target: &Target,
-        _lifetime: u64,
-        _uses: Option<u32>,
-        _approval: bool,
-    ) -> Result<Option<Reply>> {
-        Err(not_built())
+    /// A group whose members may change: not a direct conversation, not the group of the own devices.
+    fn open_group(&self, target: &Target, what: &str) -> Result<GroupId> {
+        let group = self.changeable(target)?;
+        if self.state.groups.get(&group).is_some_and(|row| row.direct || row.personal) {
+            return Err(ErrorKind::Refused.because(format!("{what} in a direct conversation")));
+        }
+        Ok(group)
     }
 
-    pub(crate) fn group_invites(&mut self, _target: &Target) -> Result<Reply> {
-        Err(not_built())
+    pub(crate) fn group_invite(
+        &mut self,
+        ticket: Ticket,
+        target: &Target,
+        lifetime: u64,
+        uses: Option<u32>,
+        approval: bool,
+    ) -> Result<Option<Reply>> {
+        let group = self.open_group(target, "there are no links to join by")?;
+        let lifetime = Duration::from_secs(lifetime);
+        if lifetime.is_zero() || uses == Some(0) {
+            return Err(ErrorKind::Misuse.because("nobody could ever join by this link"));
+        }
+        if lifetime > LINK_LIFETIME_MAX {
+            return Err(ErrorKind::Limit.because("a link ends after a year at the latest"));
+        }
+        self.must_have_role(group, |live| live.data.may_add, "make links to join by")?;
+        let secret = ByteArray::new(self.provider.bytes());
+        let expires = self.run.now.plus(lifetime);
+        let link = JoinLink { secret, by: self.own_id(), expires, uses, approval };
+        self.wish(group, Wish::Link { id: link_id(&secret), link: Some(link) }, Some(ticket))
+    }
+
+    pub(crate) fn group_invites(&mut self, target: &Target) -> Result<Reply> {
+        let group = self.open_group(target, "there are no links to join by")?;
+        let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
+        let mut views: Vec<JoinLinkView> =
+            links.iter().map(|(id, link)| self.link_view(group, id, link)).collect();
+        views.sort_by_key(|view| view.expires);
+        Ok(Reply::JoinLinks(views))
+    }
+
+    /// A link as people see it.
+    pub(crate) fn link_view(&self, group: GroupId, id: &LinkId, link: &JoinLink) -> JoinLinkView {
+        let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
+        let JoinLink { secret, by, expires, uses, approval } = link.clone();
+        JoinLinkView {
+            id: link_name(id),
+            group,
+            link: JoinTicket { group, secret, suite, expires, approval }.to_string(),
+            expires,
+            uses,
+            approval,
+            by: self.handle_of(&by),
+        }
     }
 
     pub(crate) fn group_invite_revoke(
         &mut self,
-        _ticket: Ticket,
-        _target: &Target,
-        _link: &str,
+        ticket: Ticket,
+        target: &Target,
+        link: &str,
     ) -> Result<Option<Reply>> {
-        Err(not_built())
+        let group = self.open_group(target, "there are no links to join by")?;
+        let known: Vec<LinkId> =
+            self.with_live(group, |_, live| Ok(live.data.links.keys().copied().collect()))?;
+        let named: Vec<LinkId> = match link.parse::<JoinTicket>() {
+            Ok(ticket) if ticket.group == group => {
+                known.into_iter().filter(|id| *id == link_id(&ticket.secret)).collect()
+            }
+            Ok(_) => Vec::new(),
+            Err(_) if link.is_empty() => Vec::new(),
+            Err(_) => known.into_iter().filter(|id| link_name(id).starts_with(link)).collect(),
+        };
+        let [id] = named.as_slice() else {
+            return Err(ErrorKind::NotFound
+                .because("this names no link, or several, of this group")
+                .hint("see them with: cipher-chat group invites GROUP"));
+        };
+        self.must_have_role(group, |live| live.data.may_add.min(Role::Admin), "revoke links")?;
+        self.wish(group, Wish::Link { id: *id, link: None }, Some(ticket))
     }
 
-    pub(crate) fn join_by_link(&mut self, _ticket: Ticket, _link: &str) -> Result<Option<Reply>> {
-        Err(not_built())
+    /// What a command gets whose commit is in the log.
+    pub(crate) fn won_reply(&mut self, intent: u64, group: GroupId) -> Result<Reply> {
+        match self.state.intents.get(&intent).map(|intent| &intent.wish) {
+            Some(Wish::Link { id, link: Some(link) }) => {
+                Ok(Reply::JoinLink(Box::new(self.link_view(group, &id.clone(), &link.clone()))))
+            }
+            Some(Wish::Link { link: None, .. }) => Ok(Reply::Done),
+            _ => self.group_reply(group),
+        }
     }
 
-    pub(crate) fn group_requests(&mut self, _target: Option<&Target>) -> Result<Reply> {
-        Err(not_built())
+    pub(crate) fn group_requests(&mut self, target: Option<&Target>) -> Result<Reply> {
+        self.identity()?;
+        let groups = match target {
+            Some(target) => {
+                let group = self.open_group(target, "nobody asks to join")?;
+                self.must_have_role(group, |live| live.data.may_add, "let anybody in")?;
+                vec![group]
+            }
+            None => {
+                let active = |group: &GroupId| {
+                    self.state.groups.get(group).is_some_and(|row| row.state == GroupState::Active)
+                };
+                let mut groups: Vec<GroupId> =
+                    self.state.join_requests.iter().map(|(_, row)| row.group).filter(active).collect();
+                groups.sort();
+                groups.dedup();
+                groups
+            }
+        };
+        let mut views = Vec::new();
+        for group in groups {
+            let own = self.own_id();
+            let waiting = self.requests_to_approve(group)?;
+            if self.with_live(group, |_, live| Ok(live.data.role_of(&own) >= live.data.may_add))? {
+                views.extend(waiting.into_iter().map(|(_, view)| view));
+            }
+        }
+        views.sort_by_key(|view| view.at);
+        Ok(Reply::JoinRequests(views))
     }
 
     pub(crate) fn group_request_answer(
         &mut self,
-        _ticket: Ticket,
-        _target: &Target,
-        _account: &str,
-        _accept: bool,
+        ticket: Ticket,
+        target: &Target,
+        account: &str,
+        accept: bool,
     ) -> Result<Option<Reply>> {
-        Err(not_built())
+        let group = self.open_group(target, "nobody asks to join")?;
+        self.must_have_role(group, |live| live.data.may_add, "let anybody in")?;
+        let wanted = self.account_named(account);
+        let found =
+            self.requests_to_approve(group)?.into_iter().find(|(_, view)| Some(view.account_id) == wanted);
+        let Some((id, _)) = found else {
+            return Err(ErrorKind::NotFound
+                .because(format!("nobody called '{account}' asks to join this group"))
+                .hint("see who does with: cipher-chat group requests"));
+        };
+        if !self.run.connected {
+            return Err(ErrorKind::Unreachable
+                .because("the broker cannot be reached; the request was not answered")
+                .hint("check --server and that the broker runs"));
+        }
+        if accept {
+            self.admit(id, Some(ticket))?;
+            return Ok(None);
+        }
+        self.refuse(id, JoinRefusal::Denied)?;
+        Ok(Some(Reply::Done))
+    }
+
+    fn account_named(&self, name: &str) -> Option<AccountId> {
+        let handle: Option<Handle> = name.parse().ok();
+        handle.and_then(|handle| self.account_of(&handle)).or_else(|| name.parse().ok())
+    }
+
+    /// Requests that a person has to answer, by their row.
+    fn requests_to_approve(&mut self, group: GroupId) -> Result<Vec<(u64, JoinRequestView)>> {
+        let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
+        let now = self.run.now;
+        let waits = self.state.join_requests.iter().filter(|(_, row)| {
+            row.group == group
+                && matches!(row.standing, Standing::Open)
+                && links.get(&row.link).is_some_and(|link| link.approval && link.expires > now)
+        });
+        Ok(waits.map(|(id, row)| (*id, self.request_view(row))).collect())
     }
 
     pub(crate) fn group_ban(
         &mut self,
-        _ticket: Ticket,
-        _target: &Target,
-        _handles: &[Handle],
-        _lift: bool,
+        ticket: Ticket,
+        target: &Target,
+        handles: &[Handle],
+        lift: bool,
     ) -> Result<Option<Reply>> {
-        Err(not_built())
+        let group = self.open_group(target, "nobody is banned")?;
+        self.must_have_role(group, |_| Role::Admin, "ban accounts or lift bans")?;
+        let mut accounts = Vec::new();
+        for handle in handles {
+            let account = self.account_of(handle).ok_or_else(|| -> CoreError {
+                ErrorKind::NotFound
+                    .because(format!("@{handle} is not known here"))
+                    .hint(format!("look it up first: cipher-chat profile show {handle}"))
+            })?;
+            if account == self.own_id() {
+                return Err(ErrorKind::Misuse
+                    .because("one does not ban oneself")
+                    .hint("leave with: cipher-chat group leave GROUP"));
+            }
+            accounts.push(account);
+        }
+        if accounts.is_empty() {
+            return Err(ErrorKind::Misuse.because("nobody was named"));
+        }
+        let own = self.own_id();
+        let judged = self.with_live(group, |_, live| {
+            let role = live.data.role_of(&own);
+            let above = |account: &&AccountId| role < Role::Owner && live.data.role_of(account) >= role;
+            let new = accounts.iter().filter(|account| !live.data.banned.contains(*account)).count();
+            Ok((accounts.iter().find(above).copied(), live.data.banned.len().saturating_add(new)))
+        })?;
+        match judged {
+            (Some(above), _) if !lift => Err(ErrorKind::Refused
+                .because(format!("your role does not allow to ban @{}", self.handle_of(&above)))
+                .hint("ask an owner of the group")),
+            (_, banned) if !lift && banned > limit::BANNED => {
+                Err(ErrorKind::Limit.because(format!("a group bans at most {} accounts", limit::BANNED)))
+            }
+            _ => self.wish(group, Wish::Ban { accounts, lift }, Some(ticket)),
+        }
     }
+}
+
+/// The text form of a link's id: what names it in lists.
+pub(crate) fn link_name(id: &LinkId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

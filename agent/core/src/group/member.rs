@@ -20,7 +20,7 @@ use crate::view::GroupState;
 
 impl Core {
     /// The group a person wants to change, if we can take part in changing it.
-    fn changeable(&self, target: &Target) -> Result<GroupId> {
+    pub(crate) fn changeable(&self, target: &Target) -> Result<GroupId> {
         let group = self.resolve(target)?;
         self.must_be_active(group)?;
         Ok(group)
@@ -50,7 +50,7 @@ impl Core {
     }
 
     /// Own role must reach this.
-    fn must_have_role(
+    pub(crate) fn must_have_role(
         &mut self,
         group: GroupId,
         pick: impl Fn(&super::Live) -> Role,
@@ -160,21 +160,26 @@ impl Core {
                 .hint("check --server and that the broker runs"));
         }
         // A commit and its Welcome must fit into a message: many joiners come in several steps.
-        let steps = match wish {
+        let steps: Vec<Wish> = match wish {
             Wish::Add(joiners) => steps(joiners).into_iter().map(Wish::Add).collect(),
             other => vec![other],
         };
-        let mut last = None;
-        for wish in steps {
-            let id = self.state.next_id();
-            self.state.intents.insert(id, IntentRow { group, wish });
-            last = Some(id);
+        let last = steps.len();
+        for (step, wish) in (1..).zip(steps) {
+            self.intend(group, wish, ticket.filter(|_| step == last));
         }
-        if let (Some(ticket), Some(id)) = (ticket, last) {
+        Ok(None)
+    }
+
+    /// Notes one intent; gives its id.
+    pub(crate) fn intend(&mut self, group: GroupId, wish: Wish, ticket: Option<Ticket>) -> u64 {
+        let id = self.state.next_id();
+        self.state.intents.insert(id, IntentRow { group, wish });
+        if let Some(ticket) = ticket {
             self.run.intents.insert(id, ticket);
         }
         self.run.touched.insert(group);
-        Ok(None)
+        id
     }
 
     pub(crate) fn group_leave(&mut self, ticket: Ticket, target: &Target) -> Result<Option<Reply>> {
@@ -242,6 +247,7 @@ impl Core {
         if let Some(ticket) = self.run.leaves.remove(&group) {
             self.reply(ticket, Ok(Reply::Done));
         }
+        self.drop_join_requests(group);
         self.unfollow(Source::Group(group));
         let view = Box::new(self.group_view(group)?);
         self.notify(Event::Group(view));

@@ -6,8 +6,10 @@
 //! send   ──► outbox (queued → sealed → published → seen in the log)
 //! ```
 //! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
+//! `join_link`, `admission` and `join_request` are joining by a link,
 //! `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
+mod admission;
 mod commit;
 mod create;
 mod epoch;
@@ -15,6 +17,7 @@ mod evidence;
 mod facts;
 mod join;
 mod join_link;
+mod join_request;
 mod loaded;
 mod member;
 mod policy;
@@ -22,9 +25,10 @@ mod receive;
 pub(crate) mod roster;
 mod send;
 mod show;
-mod tree;
+pub(crate) mod tree;
 
-pub(crate) use join_link::{JoinRequestRow, JoinRow};
+pub(crate) use admission::JoinRequestRow;
+pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live, store_failed};
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope};
+use cipher_broker::wire::group::LinkId;
 use openmls::framing::errors::MessageDecryptionError;
 use openmls::group::{ProcessMessageError, StageCommitError, ValidationError};
 use openmls::prelude::{
@@ -18,6 +19,7 @@ use openmls::prelude::{
     Sender, StagedCommit,
 };
 use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::core::Core;
@@ -34,6 +36,16 @@ use crate::view::{ContactState, GroupState};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
+
+/// What lies on a group's subjects.
+enum Incoming {
+    Message(Checked),
+    /// Somebody outside asks to join.
+    Join {
+        link: LinkId,
+        request: Vec<u8>,
+    },
+}
 
 /// A message of our group, of the right kind for its subject.
 struct Checked {
@@ -66,7 +78,8 @@ impl Core {
             return Ok(());
         }
         match check(&group, &delivered, handshake) {
-            Ok(checked) => {
+            Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
+            Ok(Incoming::Message(checked)) => {
                 let bytes = delivered.bytes;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
             }
@@ -439,12 +452,18 @@ fn ratchet_class(name: &str) -> &'static str {
 }
 
 /// Everything that can be said about bytes without keys.
-fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Checked, &'static str> {
+fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Incoming, &'static str> {
     // Before parsing: nobody makes us look into more than was agreed (M05).
     if delivered.bytes.len() > limit::MESSAGE_BYTES {
         return Err("too-large");
     }
-    let Ok(Envelope::Message(bytes)) = codec::decode(&delivered.bytes) else { return Err("parse") };
+    let bytes = match codec::decode(&delivered.bytes) {
+        Ok(Envelope::Message(bytes)) => bytes,
+        Ok(Envelope::Join { link, request }) if !handshake => {
+            return Ok(Incoming::Join { link: ByteArray::new(link), request });
+        }
+        _ => return Err("parse"),
+    };
     let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| "parse")?;
     let message: ProtocolMessage = match message.extract() {
         MlsMessageBodyIn::PrivateMessage(message) => message.into(),
@@ -459,7 +478,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Chec
         return Err("wrong-subject");
     }
     let hash = wire_hash(&delivered.bytes);
-    Ok(Checked { epoch: message.epoch().as_u64(), message, handshake, hash })
+    Ok(Incoming::Message(Checked { epoch: message.epoch().as_u64(), message, handshake, hash }))
 }
 
 /// A parked message: only application and handshake messages of the group were ever parked.
@@ -467,6 +486,9 @@ fn unpark(group: &GroupId, sequence: u64, bytes: &[u8]) -> Option<(bool, Checked
     [false, true].into_iter().find_map(|handshake| {
         let route = if handshake { Route::Handshake(*group) } else { Route::Application(*group) };
         let delivered = Delivered { route, sequence, bytes: bytes.to_vec() };
-        check(group, &delivered, handshake).ok().map(|checked| (handshake, checked))
+        match check(group, &delivered, handshake) {
+            Ok(Incoming::Message(checked)) => Some((handshake, checked)),
+            _ => None,
+        }
     })
 }

@@ -122,10 +122,14 @@ impl Core {
             invited_by: None,
             suite: row.suite,
             authenticator: String::new(),
+            banned: Vec::new(),
+            links: 0,
         };
         if self.is_member(&group) {
             self.with_live(group, |core, live| {
                 view.members = core.members(live);
+                view.banned = live.data.banned.iter().map(|account| core.handle_of(account)).collect();
+                view.links = live.data.links.len();
                 let code = live.mls.epoch_authenticator().as_slice();
                 view.authenticator = code.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
                 Ok(())
@@ -179,6 +183,8 @@ impl Core {
             invited_by: inviter.parse().ok(),
             suite: known.suite,
             authenticator: String::new(),
+            banned: Vec::new(),
+            links: 0,
         })
     }
 
@@ -228,6 +234,10 @@ impl Core {
             "joined" => format!("@{actor} added @{subject}"),
             "removed" => format!("@{actor} removed @{subject}"),
             "left" => format!("@{subject} left"),
+            "banned" => format!("@{actor} banned @{subject}"),
+            "unbanned" => format!("@{actor} lifted the ban of @{subject}"),
+            "link" => format!("@{actor} made a link to join by"),
+            "link-revoked" => format!("@{actor} revoked a link to join by"),
             "renamed" => format!("@{actor} renamed the group to '{}'", row.text),
             "role" => format!("@{actor} made @{subject} {}", row.text),
             _ => row.text.clone(),

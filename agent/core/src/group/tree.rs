@@ -16,7 +16,14 @@ const NONCE: usize = 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DoesNotOpen;
 
-fn seal(key: &[u8; 32], nonce: [u8; NONCE], label: &[u8], group: &GroupId, plain: &[u8]) -> Result<Vec<u8>> {
+/// Seals under XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), bound to a label and a group. The nonce comes first.
+pub(crate) fn seal(
+    key: &[u8; 32],
+    nonce: [u8; NONCE],
+    label: &[u8],
+    group: &GroupId,
+    plain: &[u8],
+) -> Result<Vec<u8>> {
     let aad = [label, group.as_bytes()].concat();
     let sealed = XChaCha20Poly1305::new(key.into())
         .encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad })
@@ -24,7 +31,13 @@ fn seal(key: &[u8; 32], nonce: [u8; NONCE], label: &[u8], group: &GroupId, plain
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
-fn open(key: &[u8; 32], label: &[u8], group: &GroupId, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+/// Opens what [`seal`] made.
+pub(crate) fn open(
+    key: &[u8; 32],
+    label: &[u8],
+    group: &GroupId,
+    sealed: &[u8],
+) -> Result<Vec<u8>, DoesNotOpen> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE).ok_or(DoesNotOpen)?;
     let aad = [label, group.as_bytes()].concat();
     XChaCha20Poly1305::new(key.into())

@@ -246,7 +246,10 @@ impl Registry {
                 Ok(Answer::Stock {
                     one_time: u32::try_from(mine().map(|(_, shelf)| shelf.one_time.len()).sum::<usize>())
                         .unwrap(),
-                    last_resort: mine().any(|(_, shelf)| shelf.last_resort.is_some()),
+                    last_resort: mine().count() > 0 && mine().all(|(_, shelf)| shelf.last_resort.is_some()),
+                    suites: mine()
+                        .map(|((_, _, suite), shelf)| (*suite, u32::try_from(shelf.one_time.len()).unwrap()))
+                        .collect(),
                 })
             }
             Operation::ClaimKeyPackages { account, suite, device } => self.claim(account, suite, device),

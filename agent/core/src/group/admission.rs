@@ -1,0 +1,447 @@
+//! Letting in who asks by a link: what every member that may add does with a request on the group's log.
+//!
+//! ```text
+//! Envelope::Join ──opened, proven──► Open ──our turn──► Admitting (an intent) ──commit──► in: Done
+//!                                     │ approval: a person answers                     └─ lost for good: refused, Done
+//!                                     └── expired, used up, revoked, banned, denied ──► refused, Done
+//! ```
+//! Done rows stay until their link is gone, so that the same bytes are never served twice. Whose turn it is depends
+//! on rank and time only; when two serve at once the commits race, and the loser finds the account in already.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, wire_hash};
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::group::{GroupData, JoinLink, LinkId};
+use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_key};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::core::Core;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::group::tree;
+use crate::input::Ticket;
+use crate::state::{Joiner, Post, Wish};
+use crate::view::{ContactState, JoinRequestView};
+
+/// Largest sealed request: a key package, a certificate, and what is around them.
+const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
+/// How many members tell a refusal, in the order of their turns: the first may be away.
+const REFUSERS: usize = 3;
+/// How much later each next one steps in.
+const TURN: Duration = Duration::from_millis(700);
+/// Handled requests of one group that are remembered.
+const DONE: usize = 4 * limit::JOIN_REQUESTS;
+
+/// Somebody's request to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct JoinRequestRow {
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    #[serde(rename = "l")]
+    pub link: LinkId,
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// When it was asked, by the asking device's clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// When it came, by ours: turns are counted from there.
+    #[serde(rename = "n")]
+    pub arrived: Timestamp,
+    /// Empty once it is done.
+    #[serde(rename = "k")]
+    pub key_package: ByteBuf,
+    /// SHA-256 of the sealed request.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hash: [u8; 32],
+    #[serde(rename = "s")]
+    pub standing: Standing,
+    /// Whether the person was told of it.
+    #[serde(rename = "p", default)]
+    pub told: bool,
+}
+
+/// Where a request stands here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Standing {
+    /// To be served, by us or others.
+    #[serde(rename = "o")]
+    Open,
+    /// This intent lets it in.
+    #[serde(rename = "i")]
+    Admitting(u64),
+    /// Nothing more is to be done.
+    #[serde(rename = "d")]
+    Done,
+}
+
+/// What is to be done with a request.
+enum Verdict {
+    /// The account is in the group.
+    In,
+    /// To be told.
+    No(JoinRefusal),
+    /// Cannot be carried out, and nobody needs to know.
+    Unusable,
+    /// A person decides.
+    Ask,
+    /// It comes in.
+    Admit,
+}
+
+/// Our place among those who serve.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Whether the own role allows it.
+    allowed: bool,
+    /// Place in the order; `None` for a bot while there are people who serve.
+    rank: Option<usize>,
+}
+
+/// R-LINK-02: nobody comes in by a link that is unknown, has ended by our clock or is used up, nor a banned account.
+/// Judged again for the state in which the commit is made.
+pub(crate) fn admissible<'a>(
+    data: &'a GroupData,
+    link: &LinkId,
+    account: &AccountId,
+    now: Timestamp,
+) -> Result<&'a JoinLink, JoinRefusal> {
+    let link = data.links.get(link).ok_or(JoinRefusal::Revoked)?;
+    if data.banned.contains(account) {
+        Err(JoinRefusal::Banned)
+    } else if link.expires <= now {
+        Err(JoinRefusal::Expired)
+    } else if link.uses == Some(0) {
+        Err(JoinRefusal::UsedUp)
+    } else {
+        Ok(link)
+    }
+}
+
+/// A refusal in words.
+pub(crate) fn refusal_error(refusal: JoinRefusal) -> CoreError {
+    let (why, hint) = match refusal {
+        JoinRefusal::Expired => ("the link has ended", "ask a member of the group for a new link"),
+        JoinRefusal::UsedUp => {
+            ("as many have joined by this link as may", "ask a member of the group for a new link")
+        }
+        JoinRefusal::Revoked => ("the link was revoked", "ask a member of the group for a new link"),
+        JoinRefusal::Banned => ("the account is banned from this group", "ask an admin to lift the ban"),
+        JoinRefusal::Denied => ("the request to join was declined", "ask the person who gave the link"),
+        _ => ("the request to join was refused", "update this agent: it does not know the reason"),
+    };
+    ErrorKind::Refused.because(why).hint(hint)
+}
+
+/// R-LINK-01: a request is sealed under the link's key, signed by a certified device, and names this very group and
+/// link.
+fn open_request(
+    group: &GroupId,
+    id: &LinkId,
+    link: &JoinLink,
+    sealed: &[u8],
+) -> Option<(AccountId, DeviceId, JoinRequestBody)> {
+    let opened = tree::open(&link_key(&link.secret), &label(id), group, sealed).ok()?;
+    let request: JoinRequest = codec::decode(&opened).ok()?;
+    let certificate = request.certificate.verify().ok()?;
+    let body = request.body.verified(&certificate.device_key, Purpose::JoinRequest).ok()?;
+    let body: JoinRequestBody = codec::decode(body).ok()?;
+    let fits = body.group == *group && body.link == *id && body.key_package.len() <= limit::KEY_PACKAGE_BYTES;
+    fits.then_some((certificate.account, certificate.device, body))
+}
+
+/// What a sealed request is bound to besides its group.
+pub(crate) fn label(id: &LinkId) -> Vec<u8> {
+    [b"join".as_slice(), id.as_slice()].concat()
+}
+
+/// What a sealed refusal is bound to besides its group: one request.
+pub(crate) fn refusal_label(id: &LinkId, request: &[u8; 32]) -> Vec<u8> {
+    [b"join-refused".as_slice(), id.as_slice(), request].concat()
+}
+
+impl Core {
+    /// Somebody asks to join, on the log of a group we are in.
+    pub(crate) fn join_asked(&mut self, group: GroupId, link: LinkId, sealed: &[u8]) -> Result<()> {
+        if sealed.len() > JOIN_REQUEST_BYTES {
+            self.skip("too-large");
+            return Ok(());
+        }
+        let hash = wire_hash(sealed);
+        let gone = self.state.groups.get(&group).and_then(|row| row.gone_link(&link));
+        let known = self.with_live(group, |_, live| Ok(live.data.links.get(&link).cloned()))?.or(gone);
+        let opened = known.and_then(|known| open_request(&group, &link, &known, sealed));
+        let Some((account, device, body)) = opened else {
+            self.skip("join");
+            return Ok(());
+        };
+        // R-LINK-04: the same bytes are served once, whoever repeats them.
+        let mine = |row: &JoinRequestRow| row.group == group;
+        if self.state.join_requests.iter().any(|(_, row)| mine(row) && row.hash == hash) {
+            return Ok(());
+        }
+        let blocked = self.contact_state(&account) == Some(ContactState::Blocked);
+        let revoked = self.log_of(&account).is_some_and(|log| log.is_revoked(&device));
+        let now = self.run.now;
+        if blocked || revoked || body.at > now.plus(limit::CLOCK_SKEW) || self.has_member(group, &account)? {
+            return Ok(());
+        }
+        let open: Vec<(u64, AccountId, Timestamp, Standing)> = self
+            .state
+            .join_requests
+            .iter()
+            .filter(|(_, row)| mine(row) && row.standing != Standing::Done)
+            .map(|(id, row)| (*id, row.account, row.at, row.standing))
+            .collect();
+        match open.iter().find(|(_, other, ..)| *other == account) {
+            Some((_, _, at, standing)) if *standing != Standing::Open || *at >= body.at => return Ok(()),
+            // Asked anew: the old request is over.
+            Some((id, ..)) => self.done(*id),
+            None if open.len() >= limit::JOIN_REQUESTS => {
+                self.skip("limit");
+                return Ok(());
+            }
+            None => {}
+        }
+        let row = JoinRequestRow {
+            group,
+            link,
+            account,
+            device,
+            at: body.at,
+            arrived: now,
+            key_package: body.key_package,
+            hash,
+            standing: Standing::Open,
+            told: false,
+        };
+        let id = self.state.next_id();
+        self.state.join_requests.insert(id, row);
+        self.learn([account]);
+        self.run.asked.insert(group);
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    /// Which groups have requests that are not done, after loading.
+    pub(crate) fn index_join_requests(&mut self) {
+        let open = self.state.join_requests.iter().filter(|(_, row)| row.standing != Standing::Done);
+        self.run.asked = open.map(|(_, row)| row.group).collect();
+    }
+
+    /// A new epoch may have let somebody in, or ended a link: its requests are looked at again.
+    pub(crate) fn requests_changed(&mut self, group: GroupId, before: &GroupData, after: &GroupData) {
+        if self.state.join_requests.iter().any(|(_, row)| row.group == group) {
+            self.run.asked.insert(group);
+        }
+        if before.links == after.links {
+            return;
+        }
+        let gone = before.links.iter().filter(|(id, _)| !after.links.contains_key(*id));
+        let gone: Vec<(LinkId, JoinLink)> = gone.map(|(id, link)| (*id, link.clone())).collect();
+        if let Some(row) = self.state.groups.get_mut(&group)
+            && !gone.is_empty()
+        {
+            row.gone_links.extend(gone);
+            let extra = row.gone_links.len().saturating_sub(limit::JOIN_LINKS);
+            row.gone_links.drain(..extra.min(row.gone_links.len()));
+        }
+    }
+
+    /// We are out of a group: its requests are others' matter.
+    pub(crate) fn drop_join_requests(&mut self, group: GroupId) {
+        self.run.asked.remove(&group);
+        let of_group = self.state.join_requests.iter().filter(|(_, row)| row.group == group);
+        for id in of_group.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.state.join_requests.remove(&id);
+        }
+    }
+
+    /// Looks at every request of a group that is not done.
+    pub(crate) fn serve_joins(&mut self, group: GroupId) -> Result<()> {
+        // Behind the end of the log somebody may have answered already.
+        if !self.run.asked.contains(&group) || !self.run.caught_up.contains(&Source::Group(group)) {
+            return Ok(());
+        }
+        let rows = self.state.join_requests.iter().filter(|(_, row)| row.group == group);
+        let rows: Vec<(u64, JoinRequestRow)> = rows.map(|(id, row)| (*id, row.clone())).collect();
+        self.forget_done(group, &rows)?;
+        let open: Vec<_> = rows.into_iter().filter(|(_, row)| row.standing != Standing::Done).collect();
+        if open.is_empty() {
+            self.run.asked.remove(&group);
+            return Ok(());
+        }
+        let (turn, verdicts) = self.with_live(group, |core, live| {
+            let verdicts = open.iter().map(|(_, row)| core.verdict(live, row)).collect::<Vec<_>>();
+            Ok((our_turn(live, &core.own_id()), verdicts))
+        })?;
+        for ((id, row), verdict) in open.into_iter().zip(verdicts) {
+            self.act_on(id, &row, &verdict, turn)?;
+        }
+        Ok(())
+    }
+
+    fn act_on(&mut self, id: u64, row: &JoinRequestRow, verdict: &Verdict, turn: Turn) -> Result<()> {
+        if let Standing::Admitting(intent) = row.standing
+            && self.state.intents.get(&intent).is_some()
+        {
+            return Ok(());
+        }
+        let gave_up = matches!(row.standing, Standing::Admitting(_));
+        match verdict {
+            Verdict::In | Verdict::Unusable => self.done(id),
+            Verdict::No(refusal) => match turn.rank.filter(|rank| turn.allowed && *rank < REFUSERS) {
+                Some(rank) if gave_up || self.is_time(row, rank) => self.refuse(id, *refusal)?,
+                Some(_) => {}
+                None => self.done(id),
+            },
+            Verdict::Ask | Verdict::Admit if gave_up => self.done(id),
+            Verdict::Ask => {
+                if turn.allowed && !row.told {
+                    let view = Box::new(self.request_view(row));
+                    self.notify(Event::JoinRequest(view));
+                    if let Some(row) = self.state.join_requests.get_mut(&id) {
+                        row.told = true;
+                    }
+                }
+            }
+            Verdict::Admit => {
+                if turn.allowed
+                    && let Some(rank) = turn.rank
+                    && self.is_time(row, rank)
+                {
+                    self.admit(id, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is our turn, as the one of this rank; else looks again when it is.
+    fn is_time(&mut self, row: &JoinRequestRow, rank: usize) -> bool {
+        let at = row.arrived.plus(TURN.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20)));
+        if self.run.now < at {
+            self.wake_at(at);
+        }
+        self.run.now >= at
+    }
+
+    fn verdict(&self, live: &Live, row: &JoinRequestRow) -> Verdict {
+        if live.roster.values().any(|leaf| leaf.account == row.account) {
+            return Verdict::In;
+        }
+        let link = match admissible(&live.data, &row.link, &row.account, self.run.now) {
+            Ok(link) => link,
+            Err(refusal) => return Verdict::No(refusal),
+        };
+        let joiner = row.joiner();
+        if self.judge_key_package(&joiner, live.mls.ciphersuite().into()).is_err()
+            || live.roster.len() >= limit::MEMBERS
+        {
+            return Verdict::Unusable;
+        }
+        if link.approval { Verdict::Ask } else { Verdict::Admit }
+    }
+
+    /// Notes the intent that lets somebody in.
+    pub(crate) fn admit(&mut self, id: u64, ticket: Option<Ticket>) -> Result<()> {
+        let Some(row) = self.state.join_requests.get(&id) else { return Ok(()) };
+        let (group, wish) = (row.group, Wish::Admit { link: row.link, joiner: row.joiner() });
+        let intent = self.intend(group, wish, ticket);
+        if let Some(row) = self.state.join_requests.get_mut(&id) {
+            row.standing = Standing::Admitting(intent);
+        }
+        self.run.asked.insert(group);
+        Ok(())
+    }
+
+    /// Tells the asking device that it stays out, and why.
+    pub(crate) fn refuse(&mut self, id: u64, refusal: JoinRefusal) -> Result<()> {
+        let Some(row) = self.state.join_requests.get(&id).cloned() else { return Ok(()) };
+        let gone = self.state.groups.get(&row.group).and_then(|group| group.gone_link(&row.link));
+        let link = self.with_live(row.group, |_, live| Ok(live.data.links.get(&row.link).cloned()))?.or(gone);
+        if let Some(link) = link {
+            // A link that ended before it was dropped was not revoked.
+            let ended = refusal == JoinRefusal::Revoked && link.expires <= self.run.now;
+            let refusal = if ended { JoinRefusal::Expired } else { refusal };
+            let (key, label) = (link_key(&link.secret), refusal_label(&row.link, &row.hash));
+            let nonce = self.provider.bytes();
+            let refusal = tree::seal(&key, nonce, &label, &row.group, &codec::encode(&refusal))?;
+            let bytes = codec::encode(&Envelope::JoinRefused { link: *row.link, refusal });
+            self.enqueue_post(row.group, Post::Refusal { device: row.device }, bytes);
+        }
+        self.done(id);
+        Ok(())
+    }
+
+    /// Remembers only that it was handled.
+    fn done(&mut self, id: u64) {
+        if let Some(row) = self.state.join_requests.get_mut(&id) {
+            row.standing = Standing::Done;
+            row.key_package = ByteBuf::new();
+        }
+    }
+
+    /// Forgets handled requests whose link cannot be used any more, and the oldest when there are too many.
+    fn forget_done(&mut self, group: GroupId, rows: &[(u64, JoinRequestRow)]) -> Result<()> {
+        let gone = self.state.groups.get(&group).map(|row| row.gone_links.clone()).unwrap_or_default();
+        let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
+        let known = |id: &LinkId| links.contains_key(id) || gone.iter().any(|(other, _)| other == id);
+        let mut done: Vec<&(u64, JoinRequestRow)> =
+            rows.iter().filter(|(_, row)| row.standing == Standing::Done).collect();
+        done.retain(|(id, row)| {
+            let keep = known(&row.link);
+            if !keep {
+                self.state.join_requests.remove(id);
+            }
+            keep
+        });
+        for (id, _) in done.iter().take(done.len().saturating_sub(DONE)) {
+            self.state.join_requests.remove(id);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn request_view(&self, row: &JoinRequestRow) -> JoinRequestView {
+        JoinRequestView {
+            group: row.group,
+            handle: self.handle_of(&row.account),
+            account_id: row.account,
+            at: row.at,
+        }
+    }
+}
+
+impl JoinRequestRow {
+    fn joiner(&self) -> Joiner {
+        Joiner { account: self.account, device: self.device, key_package: self.key_package.to_vec() }
+    }
+}
+
+/// Owners and admins first, then by leaf; bots only where nobody else may add.
+fn our_turn(live: &Live, own: &AccountId) -> Turn {
+    let allowed = live.data.role_of(own) >= live.data.may_add;
+    let serves = |account: &AccountId| live.data.role_of(account) >= live.data.may_add;
+    let mut order: Vec<_> = live
+        .roster
+        .iter()
+        .filter(|(_, leaf)| serves(&leaf.account))
+        .map(|(index, leaf)| (leaf.kind == Kind::Bot, Reverse(live.data.role_of(&leaf.account)), *index))
+        .collect();
+    order.sort();
+    let people = order.iter().any(|(bot, ..)| !bot);
+    order.retain(|(bot, ..)| !bot || !people);
+    let me = live.mls.own_leaf_index().u32();
+    Turn { allowed, rank: order.iter().position(|(_, _, index)| *index == me) }
+}

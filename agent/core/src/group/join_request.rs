@@ -1,0 +1,217 @@
+//! Asking to join a group by a link, and what comes of it.
+//!
+//! The request survives restarts. Its key package is fresh, and its private part is written in the same transaction
+//! as the request, so whatever Welcome comes can be opened.
+
+use std::time::Duration;
+
+use cipher_broker::certificate::DeviceCertificate;
+use cipher_broker::codec;
+use cipher_broker::id::GroupId;
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::group::{GroupData, LinkId};
+use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::core::Core;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::admission::{label, refusal_error, refusal_label};
+use crate::group::tree;
+use crate::input::{Interest, Ticket};
+use crate::key_package::suite_of;
+use crate::reply::Reply;
+use crate::state::{OutboxKind, Post};
+
+/// How long a `join` waits to be let in before it says that it waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An own request to join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct JoinRow {
+    /// The link.
+    #[serde(rename = "l")]
+    pub ticket: JoinTicket,
+    /// SHA-256 of the sealed request: what refuses it names it.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub request: [u8; 32],
+    /// When it was made.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}
+
+/// A `join` that was not answered yet.
+#[derive(Debug)]
+pub(crate) struct JoinWait {
+    pub ticket: Ticket,
+    pub group: GroupId,
+    deadline: Timestamp,
+}
+
+/// Links of a group whose id is that of their secret: what shows that an invitation is into the group asked for.
+pub(crate) fn proven_links(data: &GroupData) -> Vec<LinkId> {
+    let proven = data.links.iter().filter(|(id, link)| link_id(&link.secret) == **id);
+    proven.map(|(id, _)| *id).collect()
+}
+
+impl Core {
+    pub(crate) fn join_by_link(&mut self, ticket: Ticket, link: &str) -> Result<Option<Reply>> {
+        self.identity()?;
+        let link: JoinTicket = link.parse().map_err(|_| {
+            ErrorKind::Misuse
+                .because("this is not a link to a group")
+                .hint("a link begins with cipher-chat:join/ and is one word")
+        })?;
+        let group = link.group;
+        if self.is_member(&group) {
+            return self.group_reply(group).map(Some);
+        }
+        if link.expires <= self.run.now {
+            return Err(refusal_error(JoinRefusal::Expired));
+        }
+        if let Some(known) = self.state.invites.get(&group).and_then(|invite| invite.known.as_ref()) {
+            if !known.links.contains(&link_id(&link.secret)) {
+                return Err(ErrorKind::Refused
+                    .because("an invitation to this group waits for an answer")
+                    .hint(format!("accept it with: cipher-chat group accept {group}")));
+            }
+            self.join(group)?;
+            return self.group_reply(group).map(Some);
+        }
+        if !self.run.connected {
+            return Err(ErrorKind::Unreachable
+                .because("the broker cannot be reached; nobody was asked")
+                .hint("check --server and that the broker runs"));
+        }
+        if self.run.interest != Some(Interest::Everything) {
+            // The answer comes to the inbox.
+            self.connected(Interest::Everything)?;
+        }
+        let asked = self.state.joins.get(&group).is_some_and(|row| {
+            row.ticket.secret == link.secret && row.at.plus(limit::RETENTION) > self.run.now
+        });
+        if !asked {
+            self.ask_to_join(&link)?;
+        }
+        let deadline = self.run.now.plus(PATIENCE);
+        self.run.joins.push(JoinWait { ticket, group, deadline });
+        Ok(None)
+    }
+
+    /// Makes the request and puts it on its way.
+    fn ask_to_join(&mut self, link: &JoinTicket) -> Result<()> {
+        let group = link.group;
+        let suite = suite_of(link.suite).ok_or_else(|| {
+            ErrorKind::Misuse
+                .because("the group of this link uses a cipher suite that this version does not know")
+                .hint("update this agent")
+        })?;
+        self.drop_join(group);
+        let key_package = ByteBuf::from(self.make_key_package(suite, false)?);
+        let identity = self.identity()?;
+        let certificate: DeviceCertificate = codec::decode(&identity.certificate)
+            .map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
+        let device_key = SigningKey::from_bytes(&identity.device_seed);
+        let (id, at) = (link_id(&link.secret), self.run.now);
+        let body = JoinRequestBody { group, link: id, at, key_package };
+        let body = Signed::new(&device_key, Purpose::JoinRequest, codec::encode(&body));
+        let request = codec::encode(&JoinRequest { certificate, body });
+        let key = link_key(&link.secret);
+        let sealed = tree::seal(&key, self.provider.bytes(), &label(&id), &group, &request)?;
+        let row = JoinRow { ticket: link.clone(), request: wire_hash(&sealed), at };
+        self.state.joins.insert(group, row);
+        let bytes = codec::encode(&Envelope::Join { link: *id, request: sealed });
+        self.enqueue_post(group, Post::Join, bytes);
+        Ok(())
+    }
+
+    /// R-LINK-03: an invitation joins by itself when we asked for this very group, and its group data holds the link
+    /// that we asked by, with its secret. Who only saw the request does not know that.
+    pub(crate) fn asked_for(&self, group: &GroupId, links: &[LinkId]) -> bool {
+        self.state.joins.get(group).is_some_and(|row| links.contains(&link_id(&row.ticket.secret)))
+    }
+
+    /// Somebody says that we stay out. R-LINK-05: it counts for the very request it names, under the link's key.
+    pub(crate) fn join_refused(&mut self, link: LinkId, sealed: &[u8]) -> Result<()> {
+        let asked = self.state.joins.iter().find(|(_, row)| link_id(&row.ticket.secret) == link);
+        let Some((group, row)) = asked.map(|(group, row)| (*group, row.clone())) else {
+            self.skip("join");
+            return Ok(());
+        };
+        let (key, label) = (link_key(&row.ticket.secret), refusal_label(&link, &row.request));
+        let opened = tree::open(&key, &label, &group, sealed).ok();
+        let Some(refusal) = opened.and_then(|bytes| codec::decode::<JoinRefusal>(&bytes).ok()) else {
+            self.skip("join");
+            return Ok(());
+        };
+        self.drop_join(group);
+        self.tell_join_ended(group, refusal);
+        Ok(())
+    }
+
+    fn tell_join_ended(&mut self, group: GroupId, refusal: JoinRefusal) {
+        let error = refusal_error(refusal);
+        let waits = std::mem::take(&mut self.run.joins);
+        let (ours, others): (Vec<_>, Vec<_>) = waits.into_iter().partition(|wait| wait.group == group);
+        self.run.joins = others;
+        if ours.is_empty() {
+            self.notify(Event::Warning(format!("a group could not be joined: {}", error.message)));
+        }
+        for wait in ours {
+            self.reply(wait.ticket, Err(error.clone()));
+        }
+    }
+
+    /// The request is over: nothing of it is sent any more. Its key package stays: one member may have refused while
+    /// another let us in, and that invitation must be one that can be opened.
+    fn drop_join(&mut self, group: GroupId) {
+        self.state.joins.remove(&group);
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(Post::Join))) {
+                self.dequeue(id);
+            }
+        }
+    }
+
+    /// The request lies where members find it. Where a person has to approve there is nothing to wait for.
+    pub(crate) fn join_request_stored(&mut self, group: GroupId) {
+        let approval = self.state.joins.get(&group).is_some_and(|row| row.ticket.approval);
+        for wait in self.run.joins.iter_mut().filter(|wait| approval && wait.group == group) {
+            wait.deadline = self.run.now;
+        }
+    }
+
+    /// Answers who waited long enough, or is in; ends requests whose link is over.
+    pub(crate) fn finish_joins(&mut self) -> Result<()> {
+        let now = self.run.now;
+        for group in self.state.joins.keys() {
+            if self.is_member(&group) {
+                self.drop_join(group);
+            } else if self.state.joins.get(&group).is_some_and(|row| row.ticket.expires <= now)
+                && self.state.invites.get(&group).is_none()
+            {
+                self.drop_join(group);
+                self.tell_join_ended(group, JoinRefusal::Expired);
+            }
+        }
+        for wait in std::mem::take(&mut self.run.joins) {
+            let JoinWait { ticket, group, deadline } = wait;
+            if self.is_member(&group) {
+                let reply = self.group_reply(group);
+                self.reply(ticket, reply);
+            } else if now >= deadline {
+                let approval = self.state.joins.get(&group).is_some_and(|row| row.ticket.approval);
+                self.reply(ticket, Ok(Reply::JoinPending { group, approval }));
+            } else {
+                self.wake_at(deadline);
+                self.run.joins.push(wait);
+            }
+        }
+        Ok(())
+    }
+}
