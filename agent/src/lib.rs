@@ -8,7 +8,6 @@
 //! up                                                  a private broker and registry
 //! ```
 
-pub mod audit;
 pub mod cli;
 mod control;
 pub mod evidence;

@@ -20,7 +20,7 @@ impl Core {
             .state
             .groups
             .iter()
-            .filter(|(_, row)| row.state == GroupState::Active)
+            .filter(|(_, row)| row.state == GroupState::Active && !row.personal)
             .map(|(group, _)| *group)
             .collect();
         for group in active {
@@ -33,7 +33,7 @@ impl Core {
             }
             for (place, message) in self.history.after(&group, cursor, room)? {
                 // Several lines of one commit share a sequence, and a cursor; the first speaks for all.
-                if message.account == own || place.1 > 0 {
+                if message.account == own || place.1 > 0 || self.hides(&message) {
                     continue;
                 }
                 let view = self.message_view(group, place, &message);

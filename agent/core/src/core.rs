@@ -387,7 +387,7 @@ impl Core {
     /// One piece of news per changed group and batch, however many commits there were.
     fn tell_changed(&mut self) -> Result<()> {
         for group in std::mem::take(&mut self.run.changed) {
-            if self.state.groups.get(&group).is_some() {
+            if self.state.groups.get(&group).is_some_and(|row| !row.personal) {
                 let view = Box::new(self.group_view(group)?);
                 self.notify(Event::Group(view));
             }

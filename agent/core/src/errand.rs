@@ -35,6 +35,8 @@ pub(crate) struct Errand {
 pub(crate) enum Goal {
     /// Show an account.
     ShowProfile,
+    /// Block an account that was not known yet.
+    Block,
     /// Make a group with these members.
     Create { name: String, post_quantum: bool },
     /// Add them to a group.
@@ -91,7 +93,7 @@ impl Core {
             self.must_be_active(*group)?;
         }
         let suite = match &goal {
-            Goal::ShowProfile => return self.finish_errand(id),
+            Goal::ShowProfile | Goal::Block => return self.finish_errand(id),
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
             Goal::Create { .. } | Goal::Contact { .. } | Goal::Say { .. } => SUITE.into(),
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
@@ -100,6 +102,7 @@ impl Core {
             if *account == self.own_id() {
                 return Err(ErrorKind::Misuse.because("one cannot invite oneself"));
             }
+            self.must_not_be_blocked(account)?;
             if self.state.accounts.get(account).is_some_and(|row| row.trust == Trust::Changed) {
                 return Err(ErrorKind::Trust
                     .because(format!(
@@ -186,6 +189,7 @@ impl Core {
         let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
         match errand.goal {
             Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.account_view(&one()?)?)))),
+            Goal::Block => self.block(one()?).map(Some),
             Goal::Create { name, post_quantum } => {
                 let group = self.make_group(name, None, post_quantum)?;
                 self.wish(group, Wish::Add(errand.joiners), errand.ticket)
@@ -222,13 +226,14 @@ impl Core {
             return Ok(group);
         }
         if let Some(group) = self.direct_invite_of(&account) {
-            self.accept_direct(group, account)?;
+            self.accept_request(group, account)?;
             return Ok(group);
         }
         let group = self.make_group(String::new(), Some(account), false)?;
         self.wish(group, Wish::Add(joiners), None)?;
         if self.contact_state(&account).is_none() {
             self.set_contact(&account, ContactState::Pending);
+            self.tell_accounts([account])?;
         }
         Ok(group)
     }

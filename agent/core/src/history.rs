@@ -174,22 +174,63 @@ impl History {
         Ok(found.into_iter().take(limit).collect())
     }
 
-    /// The latest messages, oldest first.
-    pub(crate) fn last(&self, group: &GroupId, limit: usize) -> Result<Vec<(Place, MessageRow)>> {
-        let mut found = BTreeMap::new();
+    /// The latest messages that `wanted` takes, oldest first.
+    pub(crate) fn last(
+        &self,
+        group: &GroupId,
+        limit: usize,
+        wanted: impl Fn(&MessageRow) -> bool,
+    ) -> Result<Vec<(Place, MessageRow)>> {
+        let mut found = self.before(group, (u64::MAX, u16::MAX), limit, wanted)?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Messages before a place that `wanted` takes, newest first, at most `limit`.
+    pub(crate) fn before(
+        &self,
+        group: &GroupId,
+        before: Place,
+        limit: usize,
+        wanted: impl Fn(&MessageRow) -> bool,
+    ) -> Result<Vec<(Place, MessageRow)>> {
+        let mut found: BTreeMap<Place, MessageRow> = BTreeMap::new();
+        let pending = self.messages.range((*group, 0, 0)..(*group, before.0, before.1));
+        for ((_, sequence, place), row) in pending.rev().filter(|(_, row)| wanted(row)).take(limit) {
+            found.insert((*sequence, *place), row.clone());
+        }
         let read = self.store.db().begin_read().map_err(storage)?;
         let messages = read.open_table(table::MESSAGES).map_err(storage)?;
-        let range = (group.as_bytes(), 0, 0)..=(group.as_bytes(), u64::MAX, u16::MAX);
-        for row in messages.range(range).map_err(storage)?.rev().take(limit) {
+        let range = (group.as_bytes(), 0, 0)..(group.as_bytes(), before.0, before.1);
+        let mut taken = 0usize;
+        for row in messages.range(range).map_err(storage)?.rev() {
+            if taken >= limit {
+                break;
+            }
             let (key, value) = row.map_err(storage)?;
             let (_, sequence, place) = key.value();
-            if let Ok(message) = codec::decode(value.value()) {
+            // What this batch writes at the same place replaces it.
+            if self.messages.contains_key(&(*group, sequence, place)) {
+                continue;
+            }
+            if let Ok(message) = codec::decode(value.value())
+                && wanted(&message)
+            {
+                taken = taken.saturating_add(1);
                 found.insert((sequence, place), message);
             }
         }
-        self.add_pending(group, 0, &mut found);
-        let skip = found.len().saturating_sub(limit);
-        Ok(found.into_iter().skip(skip).collect())
+        Ok(found.into_iter().rev().take(limit).collect())
+    }
+
+    /// Whether something stands at a place.
+    pub(crate) fn has(&self, group: &GroupId, place: Place) -> Result<bool> {
+        if self.messages.contains_key(&(*group, place.0, place.1)) {
+            return Ok(true);
+        }
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
+        Ok(messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?.is_some())
     }
 
     fn add_pending(&self, group: &GroupId, after: u64, found: &mut BTreeMap<Place, MessageRow>) {

@@ -1,20 +1,245 @@
 //! History for a device that was just linked.
+//!
+//! The device that admitted it sends what it has, newest first per conversation, as messages in the group of the
+//! own devices. The row says what is left; a few chunks are in the outbox at a time, so either side may die at
+//! any moment. On the other side a chunk, its rows and the place in the log are one transaction, and a message
+//! that is there already stays as it is.
+
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::sync::{Sync, SyncMessage};
+use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
+use crate::error::Result;
+use crate::event::Event;
+use crate::history::{MessageRow, Place};
+use crate::view::{GroupState, HistoryPolicy};
 
-use serde::{Deserialize, Serialize};
+/// Bytes of history in one message, about: a single long message may be more.
+const CHUNK_BYTES: usize = 150 * 1024;
+/// Rows looked at in one step.
+const STEP: usize = 256;
+/// Things for own devices in the outbox at a time.
+const QUEUED: usize = 4;
 
 /// How far the history for a device is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TransferRow {
+    /// What it gets.
+    #[serde(rename = "p")]
+    pub policy: HistoryPolicy,
+    /// When the device was admitted.
+    #[serde(rename = "t")]
+    pub since: Timestamp,
+    /// Conversations that are left, the next one last; `None` before the device is in the group of own devices.
+    #[serde(rename = "g")]
+    pub groups: Option<Vec<GroupId>>,
+    /// In the next conversation, everything from here on was sent.
+    #[serde(rename = "b")]
+    pub before: Option<Place>,
     /// Messages sent so far.
     #[serde(rename = "n")]
     pub done: u64,
+    /// Messages in all.
+    #[serde(rename = "o")]
+    pub total: u64,
+}
+
+impl TransferRow {
+    pub(crate) const fn new(policy: HistoryPolicy, since: Timestamp) -> Self {
+        Self { policy, since, groups: None, before: None, done: 0, total: 0 }
+    }
+
+    /// Whether a message is part of it.
+    fn wants(&self, row: &MessageRow) -> bool {
+        let young = |days: u32| {
+            let age = Duration::from_secs(u64::from(days).saturating_mul(86_400));
+            row.sent_at >= self.since.minus(age)
+        };
+        !row.failed
+            && match self.policy {
+                HistoryPolicy::All => true,
+                HistoryPolicy::None => false,
+                HistoryPolicy::Days(days) => young(days),
+            }
+    }
 }
 
 impl Core {
+    /// Puts the next chunks into the outbox, for every new device that is in the group of the own devices.
+    pub(crate) fn drive_transfers(&mut self, group: GroupId) -> Result<()> {
+        let room = self.state.outbox.len().saturating_add(QUEUED) < limit::OUTBOX_ROWS;
+        if self.state.transfers.len() == 0 || self.personal_group() != Some(group) || !room {
+            return Ok(());
+        }
+        let there: Vec<DeviceId> =
+            self.with_live(group, |_, live| Ok(live.roster.values().map(|leaf| leaf.device).collect()))?;
+        for device in self.state.transfers.keys() {
+            if self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&device)) {
+                self.state.transfers.remove(&device);
+                continue;
+            }
+            while there.contains(&device)
+                && self.state.transfers.get(&device).is_some()
+                && self.run.by_group.get(&group).map_or(0, std::collections::BTreeSet::len) < QUEUED
+            {
+                self.transfer_step(group, device)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first step tells what is not history; each further one sends a chunk, the last one removes the row.
+    fn transfer_step(&mut self, group: GroupId, device: DeviceId) -> Result<()> {
+        let Some(mut row) = self.state.transfers.get(&device).cloned() else { return Ok(()) };
+        if row.groups.is_none() {
+            self.tell_everything()?;
+            let (groups, total) = self.to_transfer(&row)?;
+            row = TransferRow { groups: Some(groups), total, ..row };
+            self.state.transfers.insert(device, row);
+            return Ok(());
+        }
+        let messages = self.next_chunk(&mut row)?;
+        row.done = row.done.saturating_add(messages.len() as u64);
+        let over = row.groups.as_ref().is_none_or(Vec::is_empty);
+        row.total = if over { row.done } else { row.total.max(row.done.saturating_add(1)) };
+        let chunk = Sync::History { device, messages, done: row.done, total: row.total };
+        // In one transaction with the row: what is in the outbox arrives, what is not is still in the row.
+        self.enqueue_sync(group, &chunk)?;
+        if over {
+            self.state.transfers.remove(&device);
+        } else {
+            self.state.transfers.insert(device, row);
+        }
+        Ok(())
+    }
+
+    /// The conversations to send, the one with the latest message last, and how many messages they have.
+    fn to_transfer(&self, row: &TransferRow) -> Result<(Vec<GroupId>, u64)> {
+        if row.policy == HistoryPolicy::None {
+            return Ok((Vec::new(), 0));
+        }
+        let mut groups = Vec::new();
+        let mut total = 0u64;
+        let active = self.state.groups.iter().filter(|(_, r)| r.state == GroupState::Active && !r.personal);
+        for (group, _) in active {
+            let messages = self.history.last(group, usize::MAX, |message| row.wants(message))?;
+            if let Some((last, _)) = messages.last() {
+                groups.push((*last, *group));
+                total = total.saturating_add(messages.len() as u64);
+            }
+        }
+        groups.sort();
+        Ok((groups.into_iter().map(|(_, group)| group).collect(), total))
+    }
+
+    /// Takes the next messages, of as many conversations as fit.
+    fn next_chunk(&self, row: &mut TransferRow) -> Result<Vec<SyncMessage>> {
+        let mut chunk = Vec::new();
+        let mut bytes = 0usize;
+        while let Some(group) = row.groups.as_ref().and_then(|groups| groups.last().copied()) {
+            let before = row.before.unwrap_or((u64::MAX, u16::MAX));
+            let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
+            let last = step.len() < STEP;
+            for (place, message) in step {
+                let message = on_the_way(group, place, message);
+                let size = codec::encode(&message).len();
+                if !chunk.is_empty() && bytes.saturating_add(size) > CHUNK_BYTES {
+                    return Ok(chunk);
+                }
+                row.before = Some(place);
+                bytes = bytes.saturating_add(size);
+                chunk.push(message);
+            }
+            if last {
+                row.before = None;
+                if let Some(groups) = &mut row.groups {
+                    groups.pop();
+                }
+            }
+        }
+        Ok(chunk)
+    }
+
+    /// A chunk of ours is in the log.
+    pub(crate) fn history_sent(&mut self, done: u64, total: u64) {
+        self.notify(Event::Progress { done, total });
+    }
+
     /// Whether this new device still waits for groups or history.
     pub(crate) fn arriving(&self) -> bool {
-        false
+        self.state.meta.arriving
+    }
+
+    /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is. Conversations that it has not
+    /// joined yet get theirs too.
+    pub(crate) fn history_received(
+        &mut self,
+        messages: Vec<SyncMessage>,
+        done: u64,
+        total: u64,
+    ) -> Result<()> {
+        for message in messages {
+            if message.text.len() > limit::TEXT_BYTES || message.content.len() > 64 {
+                self.skip("limit");
+                continue;
+            }
+            let (group, place) = (message.group, message.place);
+            let own = self.state.groups.get(&group);
+            let comes_itself = own.is_some_and(|row| row.personal || place.0 > row.joined_at);
+            if comes_itself
+                || self.history.has(&group, place)?
+                || (message.subject.is_none() && self.history.seen(&group, &message.id)?.is_some())
+            {
+                continue;
+            }
+            if message.subject.is_none() {
+                self.history.mark_seen(group, message.id, place.0);
+            }
+            self.history.insert(group, place, off_the_way(message));
+        }
+        if done >= total && self.state.meta.arriving {
+            self.state.meta_mut().arriving = false;
+        }
+        self.notify(Event::Progress { done, total });
+        Ok(())
+    }
+}
+
+fn on_the_way(group: GroupId, place: Place, row: MessageRow) -> SyncMessage {
+    SyncMessage {
+        group,
+        place,
+        id: row.id,
+        account: row.account,
+        device: row.device,
+        kind: row.sender_kind,
+        sent_at: row.sent_at,
+        content: row.kind,
+        text: row.text,
+        reply_to: row.reply_to,
+        subject: row.subject,
+        hops: row.hops,
+    }
+}
+
+fn off_the_way(message: SyncMessage) -> MessageRow {
+    MessageRow {
+        id: message.id,
+        account: message.account,
+        device: message.device,
+        sender_kind: message.kind,
+        sent_at: message.sent_at,
+        kind: message.content,
+        text: message.text,
+        reply_to: message.reply_to,
+        hops: message.hops,
+        failed: false,
+        subject: message.subject,
     }
 }

@@ -122,7 +122,9 @@ impl Core {
         let Some(row) = self.dequeue(id) else { return };
         if let OutboxKind::Message { id: message, content } = &row.kind {
             self.keep_failed(row.group, id, *message, content);
-            self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
+            if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
+                self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
+            }
         }
         if let Some(ticket) = self.run.sends.remove(&id) {
             let name = self.conversation_name(&row.group);
@@ -143,6 +145,7 @@ impl Core {
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
             self.serve_joins(group)?;
             self.drive_commits(group)?;
+            self.drive_transfers(group)?;
             // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
             self.drive_messages(group)?;
         }
@@ -261,6 +264,9 @@ impl Core {
 
     /// Whether a group that was just made still waits for its first members: nobody could read what is said.
     fn waits_for_company(&mut self, group: GroupId) -> Result<bool> {
+        if self.state.groups.get(&group).is_some_and(|row| row.personal) {
+            return self.waits_for_siblings(group);
+        }
         let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);
         let slot = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
         if !wanted && !slot {

@@ -169,8 +169,7 @@ impl Core {
                     );
                 }
                 self.pin(&record)?;
-                self.note_requests();
-                Ok(())
+                self.show_invitations()
             }
             _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
         }

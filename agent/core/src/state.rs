@@ -254,6 +254,15 @@ pub(crate) struct MetaRow {
     /// The group of the own devices, once there are several.
     #[serde(rename = "pg", default)]
     pub personal: Option<GroupId>,
+    /// Blocked accounts that were accepted contacts before.
+    #[serde(rename = "bc", default)]
+    pub blocked_contacts: BTreeSet<AccountId>,
+    /// What other own devices answered to invitations that have not come here yet, up to which epoch.
+    #[serde(rename = "an", default)]
+    pub answers: BTreeMap<GroupId, (bool, u64)>,
+    /// This device was linked, and not all of its groups and history are here.
+    #[serde(rename = "ar", default)]
+    pub arriving: bool,
     /// A device link under way, on either side.
     #[serde(rename = "lk", default)]
     pub link: Option<LinkRow>,
@@ -289,6 +298,9 @@ pub(crate) struct GroupRow {
     pub joined_at: u64,
     #[serde(rename = "u")]
     pub unread: u64,
+    /// Everything up to here was read, by this device or another own one; `None` in stores of before it was noted.
+    #[serde(rename = "rd", default)]
+    pub read_to: Option<u64>,
     /// Own commit that waits for its place in the log.
     #[serde(rename = "s")]
     pub slot: Option<Slot>,
@@ -330,6 +342,7 @@ impl GroupRow {
             cursor: link.sequence,
             handshake: link.sequence,
             joined_at: link.sequence,
+            read_to: Some(link.sequence),
             link,
             unread: 0,
             slot: None,
@@ -411,6 +424,12 @@ pub(crate) struct InviteRow {
     /// What the tree told, once it is here.
     #[serde(rename = "i")]
     pub known: Option<InviteFacts>,
+    /// Whether it was shown.
+    #[serde(rename = "sh", default)]
+    pub told: bool,
+    /// Declined here or on another own device, and kept for a while: a yes of a third device would win.
+    #[serde(rename = "dc", default)]
+    pub declined: bool,
 }
 
 impl std::fmt::Debug for InviteRow {
@@ -440,6 +459,12 @@ pub(crate) struct InviteFacts {
     /// Links in the group data, each under the id of its secret.
     #[serde(rename = "l", default)]
     pub links: Vec<LinkId>,
+    /// Whether it is the group of one account's devices.
+    #[serde(rename = "o", default)]
+    pub personal: bool,
+    /// Devices in that group; empty for others.
+    #[serde(rename = "dv", default)]
+    pub devices: Vec<DeviceId>,
 }
 
 /// Another account, as pinned at first use.

@@ -10,6 +10,7 @@
 mod support;
 
 mod bots;
+mod contacts;
 mod crash;
 mod delivery;
 mod join_link;

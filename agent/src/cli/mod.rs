@@ -6,7 +6,6 @@
 //! Reading order: [`run`], [`tree`], [`desk`], one command, [`ui`].
 
 pub mod ask;
-pub mod audit;
 pub mod bot;
 pub mod completions;
 pub mod config;

@@ -10,7 +10,6 @@
 //! A doorbell (`live.…`) carries headers only: it says that the log grew, and the log is read to see what by.
 
 mod ack;
-pub(crate) mod audit;
 pub(crate) mod chance;
 pub(crate) mod connect;
 mod fetch;

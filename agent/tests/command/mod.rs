@@ -1,6 +1,5 @@
 //! One file per subject.
 
-mod audit;
 mod bot;
 mod completions;
 mod config;

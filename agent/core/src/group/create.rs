@@ -94,12 +94,19 @@ impl Core {
         peer: Option<AccountId>,
         post_quantum: bool,
     ) -> Result<GroupId> {
-        let group = GroupId::from_bytes(self.provider.bytes());
-        let suite: Ciphersuite = if post_quantum { POST_QUANTUM_SUITE } else { SUITE };
-        let data = GroupData {
+        let data = self.first_data(name, peer.is_some());
+        let group = self.make_group_of(&data, peer, post_quantum)?;
+        let view = Box::new(self.group_view(group)?);
+        self.notify(Event::Group(view));
+        Ok(group)
+    }
+
+    /// What a new group begins with.
+    pub(crate) fn first_data(&self, name: String, direct: bool) -> GroupData {
+        GroupData {
             version: GroupData::VERSION,
             name,
-            direct: peer.is_some(),
+            direct,
             roles: BTreeMap::from([(self.own_id(), Role::Owner)]),
             may_add: Role::Admin,
             may_rename: Role::Admin,
@@ -107,11 +114,22 @@ impl Core {
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),
-        };
+        }
+    }
+
+    /// Makes a group with this data, telling nobody.
+    pub(crate) fn make_group_of(
+        &mut self,
+        data: &GroupData,
+        peer: Option<AccountId>,
+        post_quantum: bool,
+    ) -> Result<GroupId> {
+        let group = GroupId::from_bytes(self.provider.bytes());
+        let suite: Ciphersuite = if post_quantum { POST_QUANTUM_SUITE } else { SUITE };
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(suite)
             .capabilities(capabilities())
-            .with_group_context_extensions(extensions(&data)?)
+            .with_group_context_extensions(extensions(data)?)
             .padding_size(limit::PADDING_BYTES)
             .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
             .sender_ratchet_configuration(ratchets())
@@ -122,11 +140,9 @@ impl Core {
             .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
         self.groups.put(group, Live::of(mls)?);
         let none = CommitLink { sequence: 0, hash: [0; 32] };
-        let row = GroupRow { peer, ..GroupRow::active(&data, suite.into(), 0, none) };
+        let row = GroupRow { peer, ..GroupRow::active(data, suite.into(), 0, none) };
         self.state.groups.insert(group, row);
         self.follow(Source::Group(group));
-        let view = Box::new(self.group_view(group)?);
-        self.notify(Event::Group(view));
         Ok(group)
     }
 }

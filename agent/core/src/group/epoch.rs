@@ -45,6 +45,12 @@ impl Core {
             }
         }
         self.requests_changed(group, old_data, &live.data);
+        if live.data.personal {
+            // Only own devices are in it and nobody sees it.
+            self.run.leavers.remove(&group);
+            self.run.touched.insert(group);
+            return Ok(());
+        }
         self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
         self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
         let others = live.roster.values().any(|leaf| leaf.account != self.own_id());

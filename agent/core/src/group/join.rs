@@ -3,7 +3,7 @@
 //! Looking happens in a trial of the overlay, because OpenMLS deletes the key package of a Welcome before it has
 //! judged it: an invitation that is refused, or not answered yet, must not cost the key package (H5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_broker::certificate::Kind;
@@ -11,8 +11,10 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{CommitLink, Envelope};
 use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use cipher_broker::wire::sync::Sync;
 use openmls::group::ProcessedWelcome;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
 use openmls_traits::OpenMlsProvider;
@@ -20,10 +22,10 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::command::Target;
+use crate::contact::Reception;
 use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
@@ -31,10 +33,12 @@ use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow};
-use crate::view::ContactState;
 
 /// Why an invitation is not one.
 type Bad = &'static str;
+
+/// Fellow members whose accounts are asked for before an invitation was accepted.
+const LEARNT_OF_A_STRANGER: usize = 32;
 
 impl Core {
     pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
@@ -50,6 +54,7 @@ impl Core {
         match self.look(&delivered.bytes) {
             Ok((group, invite)) => {
                 let (epoch, pieces) = (invite.epoch, invite.pieces);
+                self.make_room_for_invitation();
                 self.state.invites.insert(group, invite);
                 self.run.effects.push(Effect::FetchTree { group, epoch, pieces });
             }
@@ -62,9 +67,6 @@ impl Core {
     fn look(&mut self, bytes: &[u8]) -> Result<(GroupId, InviteRow), Bad> {
         if bytes.len() > limit::WELCOME_BYTES {
             return Err("too-large");
-        }
-        if self.state.invites.len() >= limit::INVITATIONS {
-            return Err("limit");
         }
         let Ok(Envelope::Welcome { welcome, note }) = codec::decode(bytes) else { return Err("parse") };
         let (group, key, epoch) = self.trial(|core| {
@@ -98,6 +100,8 @@ impl Core {
                 received_at: self.run.now,
                 attempts: 0,
                 known: None,
+                told: false,
+                declined: false,
             },
         ))
     }
@@ -183,46 +187,84 @@ impl Core {
 
     /// An invitation is complete: join by itself if its maker may, else let it wait.
     fn invited(&mut self, group: GroupId, facts: InviteFacts) -> Result<()> {
-        let (inviter, direct) = (facts.inviter, facts.direct);
-        let asked = !direct && self.asked_for(&group, &facts.links);
-        self.learn(facts.members.iter().map(|member| member.0));
-        if let Some(invite) = self.state.invites.get_mut(&group) {
-            invite.known = Some(facts);
-        }
-        if asked {
-            return self.join(group);
-        }
-        if self.contact_state(&inviter) == Some(ContactState::Blocked) {
+        let (inviter, direct, personal) = (facts.inviter, facts.direct, facts.personal);
+        let epoch = self.state.invites.get(&group).map_or(0, |invite| invite.epoch);
+        let reception = self.receive_invitation(&group, epoch, &facts);
+        self.state.meta_mut().answers.remove(&group);
+        if let Reception::Dropped(class) = reception {
+            self.skip(class);
             self.state.invites.remove(&group);
             return Ok(());
         }
-        if self.welcomes(&inviter, direct) {
-            return if direct { self.accept_direct(group, inviter) } else { self.join(group) };
+        // A stranger cannot make us ask for thousands.
+        let some = facts.members.iter().map(|member| member.0).take(LEARNT_OF_A_STRANGER);
+        self.learn(some.chain([inviter]).collect::<BTreeSet<_>>());
+        if let Some(invite) = self.state.invites.get_mut(&group) {
+            invite.known = Some(facts);
+        }
+        if reception == Reception::Joins {
+            let asked = direct && inviter != self.own_id();
+            return match (personal, asked) {
+                (true, _) => self.join_personal(group),
+                (false, true) => self.accept_direct(group, inviter),
+                (false, false) => self.join(group),
+            };
+        }
+        if self.identity()?.kind == Kind::Bot {
+            self.skip("not-owner");
         }
         if direct {
-            // A stranger's record may still be on its way; it is marked then.
-            self.note_requests();
+            self.only_request(group, inviter);
         }
-        let view = Box::new(self.group_view(group)?);
-        self.notify(Event::Group(view));
-        Ok(())
+        self.show_invitations()
     }
 
-    /// Marks makers of direct conversations as having asked, as soon as they are pinned.
-    pub(crate) fn note_requests(&mut self) {
-        let asked: Vec<AccountId> = self
+    /// Of several requests of one account the latest counts.
+    fn only_request(&mut self, group: GroupId, inviter: AccountId) {
+        let older =
+            |invite: &InviteRow| invite.known.as_ref().is_some_and(|k| k.direct && k.inviter == inviter);
+        let dropped: Vec<GroupId> = self
             .state
             .invites
             .iter()
-            .filter_map(|(_, invite)| invite.known.as_ref())
-            .filter(|known| known.direct)
-            .map(|known| known.inviter)
+            .filter(|(other, invite)| **other != group && older(invite))
+            .map(|(other, _)| *other)
             .collect();
-        for account in asked {
-            if self.state.accounts.get(&account).is_some_and(|row| row.contact.is_none()) {
-                self.set_contact(&account, ContactState::Requested);
-            }
+        for other in dropped {
+            self.state.invites.remove(&other);
         }
+    }
+
+    /// R-CONTACT-05: room for one more invitation: what cannot be shown goes first, never what a person may be about to answer.
+    fn make_room_for_invitation(&mut self) {
+        if self.state.invites.len() < limit::INVITATIONS {
+            return;
+        }
+        let hidden = self.state.invites.iter().filter(|(_, invite)| !self.is_shown(invite));
+        let first = hidden
+            .min_by_key(|(_, invite)| {
+                (!invite.declined, std::cmp::Reverse(invite.attempts), invite.received_at)
+            })
+            .map(|(group, _)| *group);
+        self.skip("limit");
+        match first {
+            Some(group) => self.state.invites.remove(&group),
+            None => {
+                // All are shown: whoever has most of them gives way, so that nobody is locked out.
+                let mut by_inviter: BTreeMap<AccountId, Vec<(Timestamp, GroupId)>> = BTreeMap::new();
+                for (group, invite) in self.state.invites.iter() {
+                    if let Some(known) = &invite.known {
+                        by_inviter.entry(known.inviter).or_default().push((invite.received_at, *group));
+                    }
+                }
+                let most = by_inviter.into_values().max_by_key(Vec::len);
+                let group = most.and_then(|mut all| {
+                    all.sort();
+                    all.pop()
+                });
+                group.and_then(|(_, group)| self.state.invites.remove(&group))
+            }
+        };
     }
 
     fn invitation(&self, target: &Target) -> Result<GroupId> {
@@ -233,7 +275,7 @@ impl Core {
             },
             Target::Account(_) | Target::Group(_) => self.resolve(target)?,
         };
-        if self.state.invites.get(&group).is_some_and(|invite| invite.known.is_some()) {
+        if self.state.invites.get(&group).is_some_and(|invite| self.is_shown(invite)) {
             return Ok(group);
         }
         Err(ErrorKind::NotFound
@@ -250,24 +292,25 @@ impl Core {
                 _ => return Err(error),
             },
         };
-        let known = self.state.invites.get(&group).and_then(|invite| invite.known.as_ref());
-        match known.map(|known| (known.direct, known.inviter)) {
-            Some((true, inviter)) => self.accept_direct(group, inviter)?,
-            _ => self.join(group)?,
+        let Some(invite) = self.state.invites.get(&group) else { return self.group_reply(group) };
+        let epoch = invite.epoch;
+        let asker = invite.known.as_ref().filter(|known| known.direct).map(|known| known.inviter);
+        match asker {
+            Some(inviter) => {
+                self.must_not_be_blocked(&inviter)?;
+                self.accept_request(group, inviter)?;
+            }
+            None => {
+                self.join(group)?;
+                self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
+            }
         }
         self.group_reply(group)
     }
 
     pub(crate) fn group_decline(&mut self, target: &Target) -> Result<Reply> {
         let group = self.invitation(target)?;
-        let known = self.state.invites.remove(&group).and_then(|invite| invite.known);
-        if let Some(known) = known
-            && known.direct
-            && self.contact_state(&known.inviter) == Some(ContactState::Requested)
-            && let Some(row) = self.state.accounts.get_mut(&known.inviter)
-        {
-            row.contact = None;
-        }
+        self.decline_invitation(group)?;
         Ok(Reply::Done)
     }
 
@@ -302,6 +345,7 @@ impl Core {
         let row = GroupRow { peer, unread, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
         self.groups.put(group, live);
         self.state.groups.insert(group, row);
+        self.learn(known.members.iter().map(|member| member.0));
         if self.run.interest == Some(crate::input::Interest::Everything) {
             self.follow(Source::Group(group));
         }
@@ -319,11 +363,14 @@ pub(super) fn judge_welcome(
 ) -> Result<InviteFacts, Bad> {
     let data = group_data(staged.group_context().extensions()).ok_or("welcome")?;
     let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
-    let mut inviter = None;
+    let (mut inviter, mut devices) = (None, Vec::new());
     for member in staged.members() {
         let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| "credential")?;
         if member.index == staged.welcome_sender_index() {
             inviter = Some(leaf.account);
+        }
+        if data.personal {
+            devices.push(leaf.device);
         }
         let entry = members.entry(leaf.account).or_insert((leaf.kind, 0));
         entry.1 = entry.1.saturating_add(1);
@@ -343,6 +390,8 @@ pub(super) fn judge_welcome(
         inviter: inviter.ok_or("credential")?,
         name: data.name.clone(),
         direct: data.direct,
+        personal: data.personal,
+        devices,
         members: members
             .into_iter()
             .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))

@@ -7,6 +7,7 @@ use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
+use cipher_broker::wire::sync::Sync;
 
 use crate::command::Target;
 use crate::core::Core;
@@ -185,7 +186,7 @@ impl Core {
     pub(crate) fn group_leave(&mut self, ticket: Ticket, target: &Target) -> Result<Option<Reply>> {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck) {
-            self.forget(group, GroupState::Left)?;
+            self.begin_leaving(group)?;
             return Ok(Some(Reply::Done));
         }
         self.must_be_active(group)?;
@@ -197,7 +198,7 @@ impl Core {
             Ok((accounts.len() == 1, !live.data.direct && owners == [&own]))
         })?;
         if alone {
-            self.forget(group, GroupState::Left)?;
+            self.begin_leaving(group)?;
             return Ok(Some(Reply::Done));
         }
         if last_owner {
@@ -210,13 +211,34 @@ impl Core {
                 ErrorKind::Unreachable.because("the broker cannot be reached; you are still a member")
             );
         }
+        self.run.leaves.insert(group, ticket);
+        self.begin_leaving(group)?;
+        Ok(None)
+    }
+
+    /// Goes, as soon as the broker can be reached. The other own devices go too.
+    pub(crate) fn begin_leaving(&mut self, group: GroupId) -> Result<()> {
+        self.leave_too(group)?;
+        self.tell_devices(&Sync::Left { group })
+    }
+
+    /// The account leaves: so does this device.
+    pub(crate) fn leave_too(&mut self, group: GroupId) -> Result<()> {
+        match self.state.groups.get(&group).map(|row| row.state) {
+            Some(GroupState::Active) => {}
+            Some(GroupState::Stuck) => return self.forget(group, GroupState::Left),
+            _ => return Ok(()),
+        }
+        let own = self.own_id();
+        if self.with_live(group, |_, live| Ok(live.roster.values().all(|leaf| leaf.account == own)))? {
+            return self.forget(group, GroupState::Left);
+        }
         self.drop_intents(group, &ErrorKind::Refused.because("you are leaving this group"));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.state = GroupState::Leaving;
         }
-        self.run.leaves.insert(group, ticket);
         self.run.touched.insert(group);
-        Ok(None)
+        Ok(())
     }
 
     /// Ends our part in a group: keys go, history stays.
@@ -249,6 +271,9 @@ impl Core {
         }
         self.drop_join_requests(group);
         self.unfollow(Source::Group(group));
+        if self.state.groups.get(&group).is_some_and(|row| row.personal) {
+            return Ok(());
+        }
         let view = Box::new(self.group_view(group)?);
         self.notify(Event::Group(view));
         Ok(())

@@ -305,6 +305,9 @@ impl Core {
         left: bool,
     ) {
         let Some(actor) = sender.and_then(|index| roster.get(&index)).cloned() else { return };
+        if self.state.groups.get(&group).is_some_and(|row| row.personal) {
+            return;
+        }
         let own = self.own_id();
         let row = MessageRow {
             id: MessageId::of_content(&group, &actor.account, &sequence.to_be_bytes()),
@@ -334,7 +337,7 @@ impl Core {
         payload: &[u8],
     ) -> Result<()> {
         // A11: who sent it is the leaf, never the payload.
-        let Some(leaf) = sender.and_then(|index| live.roster.get(&index)) else {
+        let Some(leaf) = sender.and_then(|index| live.roster.get(&index)).cloned() else {
             self.skip("credential");
             return Ok(());
         };
@@ -342,7 +345,8 @@ impl Core {
             self.skip("content");
             return Ok(());
         };
-        if content.text.len() > limit::TEXT_BYTES || content.kind.len() > 64 {
+        let data = content.data.as_ref().map_or(0, |data| data.len());
+        if content.text.len() > limit::TEXT_BYTES || data > limit::SYNC_BYTES || content.kind.len() > 64 {
             self.skip("limit");
             return Ok(());
         }
@@ -352,6 +356,16 @@ impl Core {
             return Ok(());
         }
         self.history.mark_seen(group, id, sequence);
+        let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
+        if personal || content.kind == content::SYNC {
+            // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
+            let trusted = personal && content.kind == content::SYNC && self.is_sibling(&leaf);
+            match content.data {
+                Some(data) if trusted => return self.told(leaf.device, &data),
+                _ => self.skip("policy"),
+            }
+            return Ok(());
+        }
         let row = MessageRow {
             id,
             account: leaf.account,
@@ -365,17 +379,28 @@ impl Core {
             failed: false,
             subject: None,
         };
-        self.run.received = self.run.received.saturating_add(1);
         if row.kind == content::CONTACT_ACCEPTED {
+            self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
             if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {
                 self.set_contact(&row.account, ContactState::Accepted);
             }
             return Ok(());
         }
+        if self.hides(&row) {
+            self.history.insert(group, (sequence, 0), row);
+            return Ok(());
+        }
+        self.run.received = self.run.received.saturating_add(1);
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
+        let own = row.account == self.own_id();
         self.history.insert(group, (sequence, 0), row);
-        if let Some(row) = self.state.groups.get_mut(&group) {
+        if own {
+            // Said on another own device: whoever answers has read.
+            self.read_up_to(group, sequence)?;
+        } else if let Some(row) = self.state.groups.get_mut(&group)
+            && row.read_to.is_none_or(|read_to| read_to < sequence)
+        {
             row.unread = row.unread.saturating_add(1);
         }
         self.notify(Event::Message(view));

@@ -41,11 +41,14 @@ impl Core {
                     .because(format!("@{handle} is another account now than when it was first seen"))
                     .hint("ask the person over another channel what happened"));
             }
+            if let Some(account) = account {
+                self.must_not_be_blocked(&account)?;
+            }
             let direct = account.and_then(|account| self.direct_with(&account));
             let invite = account.and_then(|account| self.direct_invite_of(&account));
             match (direct, invite, account) {
                 (Some(_), _, _) => {}
-                (None, Some(group), Some(account)) => self.accept_direct(group, account)?,
+                (None, Some(group), Some(account)) => self.accept_request(group, account)?,
                 _ => {
                     self.begin_errand(Some(ticket), Goal::Say { text, reply_to }, vec![handle.clone()])?;
                     return Ok(None);
@@ -54,6 +57,10 @@ impl Core {
         }
         let group = self.resolve(&target)?;
         self.must_be_active(group)?;
+        let peer = self.state.groups.get(&group).filter(|row| row.direct).and_then(|row| row.peer);
+        if let Some(peer) = peer {
+            self.must_not_be_blocked(&peer)?;
+        }
         let row = self.enqueue_text(group, text, reply_to)?;
         if self.run.connected {
             self.run.sends.insert(row, ticket);
@@ -129,6 +136,10 @@ impl Core {
         let content: Content = codec::decode(&payload)
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
+        if content.kind == content::SYNC {
+            self.history.mark_seen(group, message, sequence);
+            return content.data.map_or(Ok(()), |data| self.told_by_us(&data));
+        }
         let identity = self.identity()?;
         let stored = own_row(identity, message, content, false);
         if self.history.seen(&group, &message)?.is_none() {
@@ -155,7 +166,7 @@ impl Core {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
-        if content.kind == content::CONTACT_ACCEPTED {
+        if content.kind == content::CONTACT_ACCEPTED || content.kind == content::SYNC {
             return;
         }
         let failed = own_row(identity, id, content, true);

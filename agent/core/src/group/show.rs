@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::history::{MessageRow, Place};
 use crate::reply::Reply;
-use crate::state::OutboxKind;
+use crate::state::{GroupRow, OutboxKind};
 use crate::view::{GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView};
 
 impl Core {
@@ -17,7 +17,8 @@ impl Core {
     pub(crate) fn resolve(&self, target: &Target) -> Result<GroupId> {
         self.identity()?;
         let known = |group: &GroupId| {
-            self.state.groups.get(group).is_some() || self.state.invites.get(group).is_some()
+            self.state.groups.get(group).is_some_and(|row| !row.personal)
+                || self.state.invites.get(group).is_some_and(|invite| self.is_shown(invite))
         };
         match target {
             Target::Group(group) if known(group) => Ok(*group),
@@ -39,7 +40,8 @@ impl Core {
     }
 
     fn by_name(&self, name: &str) -> Result<GroupId> {
-        let groups = self.state.groups.iter().filter(|(_, row)| !row.direct && row.name == *name);
+        let groups =
+            self.state.groups.iter().filter(|(_, row)| !row.direct && !row.personal && row.name == *name);
         let (current, past): (Vec<_>, Vec<_>) =
             groups.partition(|(_, row)| !matches!(row.state, GroupState::Left | GroupState::Removed));
         let mut found: Vec<GroupId> = current.into_iter().map(|(group, _)| *group).collect();
@@ -62,7 +64,8 @@ impl Core {
     /// Waiting invitations to groups of this name.
     pub(crate) fn invited_by_name(&self, name: &str) -> Vec<GroupId> {
         let fits = |invite: &crate::state::InviteRow| {
-            invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
+            self.is_shown(invite)
+                && invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
         };
         self.state.invites.iter().filter(|(_, invite)| fits(invite)).map(|(group, _)| *group).collect()
     }
@@ -93,10 +96,10 @@ impl Core {
 
     pub(crate) fn group_list(&mut self) -> Result<Reply> {
         self.identity()?;
-        let mut ids = self.state.groups.keys();
-        ids.extend(
-            self.state.invites.iter().filter(|(_, invite)| invite.known.is_some()).map(|(group, _)| *group),
-        );
+        let groups = self.state.groups.iter().filter(|(_, row)| !row.personal);
+        let invites = self.state.invites.iter().filter(|(_, invite)| self.is_shown(invite));
+        let mut ids: Vec<GroupId> =
+            groups.map(|(group, _)| *group).chain(invites.map(|(group, _)| *group)).collect();
         ids.sort();
         ids.dedup();
         let mut views = Vec::new();
@@ -159,7 +162,7 @@ impl Core {
     }
 
     fn invite_view(&self, group: &GroupId) -> Option<GroupView> {
-        let invite = self.state.invites.get(group)?;
+        let invite = self.state.invites.get(group).filter(|invite| self.is_shown(invite))?;
         let known = invite.known.as_ref()?;
         let inviter = self.handle_of(&known.inviter);
         let members = known.members.iter().map(|(account, role, kind, devices)| MemberView {
@@ -194,6 +197,7 @@ impl Core {
             Some(row) if row.direct => {
                 row.peer.map_or_else(|| "@?".to_owned(), |peer| format!("@{}", self.handle_of(&peer)))
             }
+            Some(row) if row.personal => "own devices".to_owned(),
             Some(row) => row.name.clone(),
             None => String::new(),
         }
@@ -201,7 +205,8 @@ impl Core {
 
     /// A stored message as people see it.
     pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
-        let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
+        // Whichever of the own devices said it.
+        let own = self.state.identity.as_ref().is_some_and(|own| own.account == row.account);
         MessageView {
             id: row.id,
             group,
@@ -284,15 +289,12 @@ impl Core {
         };
         let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
         for group in &conversations {
-            let rows = self.history.last(group, limit)?;
+            let rows = self.history.last(group, limit, |row| !self.hides(row))?;
             views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
             let queued = self.run.by_group.get(group).into_iter().flatten();
             waiting.extend(queued.filter_map(|id| self.outbox_view(*id)));
-            if mark
-                && self.state.groups.get(group).is_some_and(|row| row.unread > 0)
-                && let Some(row) = self.state.groups.get_mut(group)
-            {
-                row.unread = 0;
+            if mark {
+                self.mark_read(*group)?;
             }
         }
         if conversations.len() > 1 {
@@ -314,11 +316,12 @@ impl Core {
     }
 
     pub(crate) fn status(&self) -> Reply {
-        let groups = self.state.groups.iter().filter(|(group, _)| self.is_member(group)).count();
+        let member = |group: &GroupId, row: &GroupRow| !row.personal && self.is_member(group);
+        let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
         Reply::Status(Box::new(StatusView {
             registered: self.registered(),
             groups,
-            invitations: self.state.invites.len(),
+            invitations: self.state.invites.iter().filter(|(_, invite)| self.is_shown(invite)).count(),
             outbox: self.state.outbox.len(),
             questions: self.run.questions.len(),
             key_packages: self.state.meta.stock,
