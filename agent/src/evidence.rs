@@ -6,7 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cipher_broker::codec;
@@ -63,13 +63,17 @@ pub fn file(profile: &Profile, view: &EvidenceView) -> PathBuf {
 
 /// Writes the file of a finding, once. Gives its path.
 pub fn keep(profile: &Profile, view: &EvidenceView) -> io::Result<PathBuf> {
+    keep_in(&profile.evidence(), view)
+}
+
+/// The same in any folder, which is made for its owner only if it is not there.
+pub fn keep_in(folder: &Path, view: &EvidenceView) -> io::Result<PathBuf> {
     let text = text(view);
-    let folder = profile.evidence();
     let path = folder.join(name(view, &text));
     if path.exists() {
         return Ok(path);
     }
-    private_folder(&folder)?;
+    private_folder(folder)?;
     // Whole or not at all, whatever happens to us in between.
     let part = path.with_extension(format!("{}.part", std::process::id()));
     let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
@@ -117,11 +121,14 @@ fn name(view: &EvidenceView, text: &[u8]) -> String {
     format!("{second}Z-{kind}-{hash}.json")
 }
 
+/// A finding, and the file it was written to.
+pub type Alarm = (EvidenceView, Option<PathBuf>);
+
 /// Writes what is found as it is found, and remembers it for whoever shows it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Alarms {
     profile: Profile,
-    waiting: Arc<Mutex<Vec<(EvidenceView, Option<PathBuf>)>>>,
+    waiting: Arc<Mutex<Vec<Alarm>>>,
 }
 
 impl Alarms {
@@ -140,7 +147,7 @@ impl Alarms {
         }
     }
 
-    pub(crate) fn take(&self) -> Vec<(EvidenceView, Option<PathBuf>)> {
+    pub(crate) fn take(&self) -> Vec<Alarm> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

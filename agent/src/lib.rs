@@ -8,6 +8,7 @@
 //! up                                                  a private broker and registry
 //! ```
 
+pub mod audit;
 pub mod cli;
 mod control;
 pub mod evidence;

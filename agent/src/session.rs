@@ -1,11 +1,9 @@
 //! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
 //! difference.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cipher_core::view::EvidenceView;
 use cipher_core::{Command, CoreError, ErrorKind, Event, Input, Interest, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -16,7 +14,7 @@ pub use crate::runtime::listener::Events;
 use crate::control::client::Remote;
 use crate::control::server;
 use crate::control::socket::Claim;
-use crate::evidence::Alarms;
+use crate::evidence::{Alarm, Alarms};
 use crate::net::chance;
 use crate::net::connect::{self, Link, Network};
 use crate::net::publisher::Unsettled;
@@ -205,7 +203,7 @@ impl Session {
 
     /// What was found against the registry since the last call, and the file each was written to. Only the process
     /// that owns the profile finds something.
-    pub fn alarms(&self) -> Vec<(EvidenceView, Option<PathBuf>)> {
+    pub fn alarms(&self) -> Vec<Alarm> {
         match &*self.inner {
             Inner::Local(local) => local.alarms.take(),
             Inner::Remote(_) => Vec::new(),

@@ -121,6 +121,11 @@ impl<'a> Desk<'a> {
         failure
     }
 
+    /// The profile it is about.
+    pub fn profile(&self) -> Result<Profile> {
+        named_profile(self.context, &self.profile)
+    }
+
     /// How the profile stands.
     pub async fn status(&self) -> Result<StatusView> {
         match self.session.request(Command::Status).await? {

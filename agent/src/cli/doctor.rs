@@ -10,6 +10,7 @@ use crate::cli::desk::Desk;
 use crate::cli::exit::{self, Failure, Result};
 use crate::cli::line::{Line, Status};
 use crate::cli::run::Context;
+use crate::evidence;
 use crate::net::connect::without_login;
 use crate::session::Need;
 
@@ -18,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Check the store, the account, the broker and the registry
 ///
-/// Ends with 0 when nothing fails, else with the exit code of the first check that does.
+/// Ends with 0 when nothing fails, with 6 when something was found against the registry, else with the exit code of the
+/// first check that fails.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
@@ -41,7 +43,10 @@ impl Findings<'_> {
     }
 
     fn fail(&mut self, name: &str, error: &CoreError) -> Result {
-        self.first = self.first.or(Some(error.kind));
+        // A lie of the registry outweighs whatever else is wrong.
+        if self.first.is_none() || error.kind == ErrorKind::Trust {
+            self.first = Some(error.kind);
+        }
         self.show(name, Status::Fail, &error.message, error.hint.as_deref())
     }
 
@@ -112,7 +117,50 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
         Ok(Reply::Status(status)) => figures(&status, findings)?,
         _ => figures(&status, findings)?,
     }
+    devices(desk, findings).await?;
+    account_log(desk, findings).await?;
     groups(desk, findings).await
+}
+
+async fn devices(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
+    let Ok(Reply::Devices(devices)) = desk.session.request(Command::Devices).await else { return Ok(()) };
+    let active: Vec<_> = devices.iter().filter(|device| !device.revoked).collect();
+    let names: Vec<_> = active.iter().map(|device| device.name.as_str()).collect();
+    if active.iter().any(|device| device.current) {
+        findings.ok("devices", &format!("{}: {}", active.len(), names.join(", ")))
+    } else {
+        findings.warn("devices", "this device was revoked", "link it anew in a fresh profile: device link")
+    }
+}
+
+/// What the registry is held to, and what was found against it.
+async fn account_log(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
+    if let Ok(Reply::Head(head)) = desk.session.request(Command::Head).await {
+        match Line::head(&head) {
+            Line::Head { size, root: Some(root), at: Some(at), .. } => {
+                let short: String = root.chars().take(16).collect();
+                findings.ok("account-log", &format!("{size} entries, root {short}…, signed {at}"))?;
+            }
+            _ => findings.warn("account-log", "no head seen yet", "cipher-chat sync asks for one")?,
+        }
+    }
+    let Ok(Reply::Evidence(found)) = desk.session.request(Command::Evidence).await else { return Ok(()) };
+    if found.is_empty() {
+        return findings.ok("evidence", "nothing was found against the registry");
+    }
+    let folder = desk.profile()?;
+    for evidence in found {
+        // Also those whose file was removed or could not be written then.
+        let file = evidence::keep(&folder, &evidence).map_or_else(
+            |error| format!("no file could be written: {error}"),
+            |file| format!("kept in {}", file.display()),
+        );
+        let error = ErrorKind::Trust
+            .because(format!("{} at {}: {}", evidence.kind, evidence.at, evidence.what))
+            .hint(format!("{file}; show it to your operator and to others"));
+        findings.fail("evidence", &error)?;
+    }
+    Ok(())
 }
 
 async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {

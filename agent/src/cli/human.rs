@@ -52,6 +52,7 @@ impl Paint {
 pub fn block(line: &Line<'_>, paint: Paint) -> String {
     match line {
         Line::Account { account, phrase } => account_block(account, *phrase, paint),
+        Line::Audit(audit) => trust::audit(audit, paint),
         Line::Check { name, status, detail, hint } => check(name, *status, detail, *hint, paint),
         Line::Done { action, target } => match target {
             Some(target) => format!("{} {}", safe_text(action), safe_text(target)),

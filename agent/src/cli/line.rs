@@ -31,6 +31,8 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         phrase: Option<&'a str>,
     },
+    /// The account log was replayed.
+    Audit(AuditLine),
     /// A bot of the catalog.
     Bot {
         /// Its name there.
@@ -214,6 +216,33 @@ pub enum Line<'a> {
         /// One sentence.
         message: &'a str,
     },
+}
+
+/// An audit without a finding.
+#[derive(Debug, Serialize)]
+pub struct AuditLine {
+    /// Entries that were verified.
+    pub entries: u64,
+    /// Accounts in them.
+    pub accounts: usize,
+    /// Active devices of those accounts.
+    pub devices: usize,
+    /// Devices that were revoked.
+    pub revoked: usize,
+    /// Size of the head that the registry shows.
+    pub size: u64,
+    /// Its root, hexadecimal; that of the rebuilt tree too.
+    pub root: String,
+    /// When it was signed, RFC 3339.
+    pub at: String,
+    /// Key that signed it, hexadecimal.
+    pub registry_key: String,
+    /// Heads that the log was compared with.
+    pub compared: usize,
+    /// How long it took.
+    pub seconds: f64,
+    /// Entries a second.
+    pub rate: u64,
 }
 
 /// A step of linking a device as scripts see it: `code`, `compare`, `linked`, `failed`, `done` on the new one,

@@ -6,6 +6,7 @@
 //! Reading order: [`run`], [`tree`], [`desk`], one command, [`ui`].
 
 pub mod ask;
+pub mod audit;
 pub mod bot;
 pub mod completions;
 pub mod config;

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use crate::cli::exit::{self, Result};
 use crate::cli::run::Context;
 use crate::cli::{
-    bot, completions, config, contact, device, doctor, group, join, profile, read, register, send, sync,
-    tail, up, whoami,
+    audit, bot, completions, config, contact, device, doctor, group, join, profile, read, register, send,
+    sync, tail, up, whoami,
 };
 use crate::settings::Flags;
 
@@ -39,6 +39,7 @@ pub enum Verb {
     Device(device::Args),
     Sync(sync::Args),
     Doctor(doctor::Args),
+    Audit(audit::Args),
     Up(up::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -48,6 +49,7 @@ pub enum Verb {
 pub async fn dispatch(context: &Context, verb: Verb) -> Result {
     // Each is boxed: the caller's future would otherwise be as large as the largest of them.
     match verb {
+        Verb::Audit(args) => Box::pin(audit::run(context, args)).await,
         Verb::Bot(args) => Box::pin(bot::run(context, args)).await,
         Verb::Completions(args) => completions::run(context, args),
         Verb::Config(args) => config::run(context, args),

@@ -3,7 +3,7 @@
 use cipher_core::view::{SafetyNumberView, Trust};
 
 use crate::cli::human::{Ink, Paint, at, minute, pairs};
-use crate::cli::line::LinkLine;
+use crate::cli::line::{AuditLine, LinkLine};
 use crate::cli::safe_text::safe_text;
 
 /// One character that says what is known of a key.
@@ -123,6 +123,24 @@ pub(super) fn evidence(kind: &str, when: &str, what: &str, file: Option<&str>, p
         )
     });
     format!("{title} {}: {}{file}", minute(when), safe_text(what))
+}
+
+/// A replay of the account log without a finding.
+pub(super) fn audit(audit: &AuditLine, paint: Paint) -> String {
+    let heads = if audit.compared == 1 { "one head" } else { "every head known here" };
+    pairs(
+        &[
+            ("audit", paint.ink(Ink::Green, &format!("nothing wrong; {heads} fits the published log"))),
+            ("entries", format!("{}, all signed and in order", audit.entries)),
+            ("accounts", audit.accounts.to_string()),
+            ("devices", format!("{} active, {} revoked", audit.devices, audit.revoked)),
+            ("head", format!("{} entries, signed {}", audit.size, minute(&audit.at))),
+            ("root", safe_text(&audit.root)),
+            ("registry", safe_text(&audit.registry_key)),
+            ("rate", format!("{} entries/s", audit.rate)),
+        ],
+        paint,
+    )
 }
 
 /// What is known of the account log.

@@ -10,6 +10,7 @@
 //! A doorbell (`live.…`) carries headers only: it says that the log grew, and the log is read to see what by.
 
 mod ack;
+pub(crate) mod audit;
 pub(crate) mod chance;
 pub(crate) mod connect;
 mod fetch;

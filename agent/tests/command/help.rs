@@ -22,6 +22,7 @@ fn every_command_explains_itself_with_examples() {
         vec!["register"],
         vec!["up"],
         vec!["doctor"],
+        vec!["audit"],
         vec!["completions"],
         vec!["bot", "run"],
         vec!["config", "show"],

@@ -1,5 +1,6 @@
 //! One file per subject.
 
+mod audit;
 mod bot;
 mod completions;
 mod config;
