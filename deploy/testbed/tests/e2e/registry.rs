@@ -188,3 +188,46 @@ fn a_store_of_another_registry_does_not_start() -> Result {
     assert_eq!((refused.code, text(&error_of(&refused)?, "kind")), (7, Some("log-differs")), "{refused}");
     Ok(())
 }
+
+/// The operator's commands on a running registry: each with its line and its exit code.
+#[test]
+fn an_operator_blocks_buries_and_looks() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let orders = |arguments: &[&str], code: i32| site.registry.shows(arguments)?.expecting(code);
+    let quotas = orders(&["quotas"], 0)?.of_type("quotas")?;
+    assert_eq!(quotas["registration"], "open", "{quotas}");
+    is_published(&site, 2)?;
+    let head = orders(&["heads"], 0)?.of_type("head")?;
+    assert_eq!((&head["size"], &head["unpublished"]), (&2.into(), &0.into()), "{head}");
+
+    orders(&["block", "bob"], 0)?.of_type("blocked")?;
+    let shown = orders(&["inspect", "bob"], 0)?.of_type("account")?;
+    assert_eq!(
+        (&shown["blocked"], &shown["devices"][0]["state"]),
+        (&true.into(), &"active".into()),
+        "{shown}"
+    );
+    ensure(bob.run(&["profile", "set", "--name", "Robert"])?.code != 0, || {
+        "a blocked account changed".into()
+    })?;
+    orders(&["unblock", "bob"], 0)?.of_type("unblocked")?;
+    bob.does(&["profile", "set", "--name", "Robert"])?;
+
+    orders(&["bury", "admin"], 0)?.of_type("buried")?;
+    site.person("admin")?.is_refused(8, "conflict", &["register", "admin"])?;
+    for (arguments, code, kind) in [
+        (&["block", "nobody"][..], 9, "not-found"),
+        (&["unblock", "nobody"], 9, "not-found"),
+        (&["inspect", "nobody"], 9, "not-found"),
+    ] {
+        let refused = orders(arguments, code)?;
+        assert_eq!(text(&error_of(&refused)?, "kind"), Some(kind), "{refused}");
+    }
+    // An export needs the store for itself.
+    let file = site.registry.folder().join("export");
+    let file = file.to_string_lossy();
+    assert_eq!(text(&error_of(&orders(&["export", &file], 7)?)?, "kind"), Some("store-locked"));
+    drop(alice);
+    Ok(())
+}
