@@ -24,6 +24,8 @@ pub enum Purpose {
     RegistryReply,
     /// The registry key signs a head of the account log.
     TreeHead,
+    /// The registry key signs a record of the log that the replicas of a registry follow.
+    RegistryRecord,
     /// A device key signs a request to join a group by a link.
     JoinRequest,
     /// A device key signs what it whispers to a group.
@@ -40,6 +42,7 @@ impl Purpose {
             Self::RegistryRequest => "cipher-chat/registry-request/v1",
             Self::RegistryReply => "cipher-chat/registry-reply/v1",
             Self::TreeHead => "cipher-chat/tree-head/v1",
+            Self::RegistryRecord => "cipher-chat/registry-record/v1",
             Self::JoinRequest => "cipher-chat/join-request/v1",
             Self::Whisper => "cipher-chat/whisper/v1",
         }

@@ -29,8 +29,10 @@ pub struct StreamSpec {
     pub deny_purge: bool,
     /// Source subjects of the doorbell.
     pub republish_source: String,
-    /// Destination subjects of the doorbell. Headers only: the log stays the one truth.
+    /// Destination subjects of the doorbell.
     pub republish_destination: String,
+    /// The doorbell carries headers only: the log stays the one truth.
+    pub republish_headers_only: bool,
 }
 
 /// Every stream of a deployment with that many copies of each: the shards, then the account log.
@@ -54,6 +56,27 @@ fn account_log(replicas: usize) -> StreamSpec {
         deny_purge: true,
         republish_source: LOG_SUBJECT.into(),
         republish_destination: format!("{LIVE}.{LOG_SUBJECT}"),
+        republish_headers_only: true,
+    }
+}
+
+/// The log that the replicas of a registry follow: `name` and `prefix` are [`crate::subject::REPLICA_STREAM`] and
+/// [`crate::subject::REPLICA`], but for tests. Kept for ever and never trimmed: a new replica begins at its first
+/// record. Replicas get each record as it is stored.
+pub fn replica_log(name: &str, prefix: &str, replicas: usize) -> StreamSpec {
+    StreamSpec {
+        name: name.into(),
+        subjects: vec![format!("{prefix}.log")],
+        replicas,
+        max_age: Duration::ZERO,
+        max_message_bytes: MAX_RECORD_BYTES,
+        duplicate_window: limit::DUPLICATE_WINDOW,
+        allow_direct: true,
+        deny_delete: true,
+        deny_purge: true,
+        republish_source: format!("{prefix}.log"),
+        republish_destination: format!("{prefix}.live"),
+        republish_headers_only: false,
     }
 }
 
@@ -71,12 +94,15 @@ fn shards(replicas: usize) -> Vec<StreamSpec> {
             deny_purge: true,
             republish_source: format!("{STORED}.{shard}.>"),
             republish_destination: format!("{LIVE}.{shard}.>"),
+            republish_headers_only: true,
         })
         .collect()
 }
 
 /// Largest stored message: a piece of a sealed tree, with room for headers.
 pub const MAX_MESSAGE_BYTES: i32 = 600 * 1024;
+/// Largest record of [`replica_log`]: the broker's `max_payload` with room for headers.
+pub const MAX_RECORD_BYTES: i32 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,9 @@
 //! eph.<shard>.g.<group>           what is worth nothing tomorrow: presence                  not stored
 //! hint.<device>                   the registry's hint to a device: look at your stock       not stored
 //! reg.v1.<operation>              requests to the registry                                  request/reply
+//! registry.log                    what the replicas of a registry write                     stored, for ever
+//! registry.live                   the same, from the broker as it is stored                 not stored
+//! registry.…                      the replicas of a registry among themselves               request/reply
 //! ```
 //! `<shard>` is a decimal number below [`SHARDS`], fixed for life: changing the count would move groups.
 
@@ -32,6 +35,10 @@ pub const HINT: &str = "hint";
 pub const LOG_STREAM: &str = "ACCOUNT-LOG";
 /// Subject of the account log: one encoded [`crate::wire::statement::LogEntry`] each.
 pub const LOG_SUBJECT: &str = "log.statements";
+/// Stream that the replicas of a registry follow: their one truth.
+pub const REPLICA_STREAM: &str = "REGISTRY-LOG";
+/// Prefix of everything that the replicas of a registry tell each other; nobody else may read or write there.
+pub const REPLICA: &str = "registry";
 /// Prefix of requests to the registry.
 pub const REGISTRY: &str = "reg.v1";
 /// Prefix of reply subjects: ours instead of the default, so that permissions can name it.

@@ -251,7 +251,7 @@ fn wanted(spec: &StreamSpec) -> Config {
         republish: Some(Republish {
             source: spec.republish_source.clone(),
             destination: spec.republish_destination.clone(),
-            headers_only: true,
+            headers_only: spec.republish_headers_only,
         }),
         ..Config::default()
     }
