@@ -3,7 +3,7 @@
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
-use cipher_broker::sign::{Purpose, Signed};
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{Operation, RequestBody};
@@ -27,6 +27,10 @@ pub(crate) struct Caller {
     pub(crate) device_key: [u8; 32],
     /// As what it asks.
     pub(crate) role: Role,
+    /// SHA-256 of the signed body: two requests with one nonce are told apart.
+    pub(crate) request: [u8; 32],
+    /// Bytes of the signed body.
+    pub(crate) bytes: usize,
     nonce: [u8; 16],
 }
 
@@ -86,7 +90,8 @@ pub(crate) fn identify(
             .verified(&device_key, Purpose::RegistryRequest)
             .map_err(|_| Code::Denied.because("the request is not signed by the key of this device"))?;
         let RequestBody { account, device, nonce, .. } = *body;
-        Ok::<_, OpError>(Caller { account, device, device_key, role, nonce })
+        let (request, bytes) = (wire_hash(&signed.body), signed.body.len());
+        Ok::<_, OpError>(Caller { account, device, device_key, role, request, bytes, nonce })
     };
     let newcomer = |certificate: &DeviceCertificate| {
         let certificate = certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;

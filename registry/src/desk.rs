@@ -1,5 +1,7 @@
 //! The desk: bytes of a request in, bytes of a signed reply out. Knows nothing of NATS.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -30,8 +32,8 @@ use crate::op::{
     publish_key_packages, resolve, set_profile,
 };
 use crate::quota::{Limits, Quota};
-use crate::store::writer::{Writer, internal};
-use crate::store::{Store, View, account, log};
+use crate::store::writer::{NotDone, Writer, internal};
+use crate::store::{Store, View, account, log, once};
 use crate::tree::Tree;
 
 /// On which terms a desk serves.
@@ -59,6 +61,7 @@ struct Inner {
     quota: Mutex<Quota>,
     recent: Mutex<RecentNonces>,
     hints: Hints,
+    asking: Mutex<HashMap<[u8; 32], watch::Receiver<Option<Vec<u8>>>>>,
 }
 
 /// What is known after the part that needs no writing.
@@ -72,9 +75,21 @@ impl Desk {
     pub fn open(store: Store, key: RegistryKey, terms: Terms) -> Result<Self, StoreError> {
         let tree = Arc::new(Tree::load(&store, key.clone())?);
         let writer = Writer::start(store.clone(), Arc::clone(&tree))?;
+        Ok(Self::over(store, tree, writer, key, terms))
+    }
+
+    /// A desk on a store that has its writer already.
+    pub(crate) fn over(
+        store: Store,
+        tree: Arc<Tree>,
+        writer: Writer,
+        key: RegistryKey,
+        terms: Terms,
+    ) -> Self {
         let quota = Mutex::new(Quota::new(terms.limits));
         let (admission, recent, hints) = (terms.admission, Mutex::default(), Hints::default());
-        Ok(Self { inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints }) })
+        let asking = Mutex::default();
+        Self { inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints, asking }) }
     }
 
     /// Answers a request that came in for `operation`. Whatever the bytes are, there is a signed reply.
@@ -83,15 +98,50 @@ impl Desk {
     /// store's.
     pub async fn answer(&self, operation: &str, request: Bytes, now: Timestamp) -> Vec<u8> {
         let hash = wire_hash(&request);
+        let reply = self.decide(operation, request, now).await;
+        reply.unwrap_or_else(|| self.inner.sign(hash, Err(internal()), now))
+    }
+
+    /// The same for a replica of the registry. `None`: it does not write and nothing may be said.
+    ///
+    /// The same bytes that come again while they are worked on wait for the same answer.
+    pub(crate) async fn decide(&self, operation: &str, request: Bytes, now: Timestamp) -> Option<Vec<u8>> {
+        let hash = wire_hash(&request);
+        let (told, first) = match self.inner.asking().entry(hash) {
+            Entry::Occupied(entry) => (None, entry.get().clone()),
+            Entry::Vacant(entry) => {
+                let (tell, told) = watch::channel(None);
+                entry.insert(told.clone());
+                (Some(Asking { inner: &self.inner, hash, tell }), told)
+            }
+        };
+        let Some(asking) = told else {
+            let mut first = first;
+            return first.wait_for(Option::is_some).await.ok().and_then(|reply| reply.clone());
+        };
+        let reply = self.work(operation, request, hash, now).await;
+        asking.tell.send_replace(reply.clone());
+        reply
+    }
+
+    async fn work(&self, operation: &str, request: Bytes, hash: [u8; 32], now: Timestamp) -> Option<Vec<u8>> {
         let (inner, operation) = (Arc::clone(&self.inner), operation.to_owned());
         let examined = tokio::task::spawn_blocking(move || inner.examine(&operation, &request, now)).await;
         let outcome = match examined {
             Ok(Ok(Examined::Answered(answer))) => Ok(answer),
             Ok(Ok(Examined::Write(write, caller))) => {
-                self.inner.writer.submit(write, caller, now).await.map(|change| {
-                    self.inner.hints.tell(change.hints, now);
-                    change.answer
-                })
+                let nonce = caller.nonce_key();
+                match self.inner.writer.submit(write, caller, now).await {
+                    Ok(change) => {
+                        self.inner.hints.tell(change.hints, now);
+                        Ok(change.answer)
+                    }
+                    Err(NotDone::Refused(refusal)) => Err(refusal),
+                    Err(NotDone::Withheld) => {
+                        self.inner.recent().forget(&nonce);
+                        return None;
+                    }
+                }
             }
             Ok(Err(OpError::Refused(refusal))) => Err(refusal),
             Ok(Err(OpError::Store(error))) => {
@@ -103,7 +153,7 @@ impl Desk {
                 Err(internal())
             }
         };
-        self.inner.sign(hash, outcome, now)
+        Some(self.inner.sign(hash, outcome, now))
     }
 
     /// The public key under which replies verify.
@@ -133,11 +183,42 @@ impl Desk {
     }
 }
 
+/// A request that is worked on; not any more when this goes.
+struct Asking<'a> {
+    inner: &'a Inner,
+    hash: [u8; 32],
+    tell: watch::Sender<Option<Vec<u8>>>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.inner.asking().remove(&self.hash);
+    }
+}
+
 impl Inner {
+    fn asking(&self) -> MutexGuard<'_, HashMap<[u8; 32], watch::Receiver<Option<Vec<u8>>>>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, RecentNonces> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn examine(&self, endpoint: &str, request: &[u8], now: Timestamp) -> Result<Examined, OpError> {
         let (signed, body) = read(endpoint, request)?;
         let view = self.store.view()?;
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
+        if let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
+            &standing
+        {
+            // R-REG-20: who lost the reply is told the same again.
+            match once::answered(&view.answers, caller, now)? {
+                Some(Outcome::Answer(answer)) => return Ok(Examined::Answered(*answer)),
+                Some(Outcome::Refused(refusal)) => return Err(refusal.into()),
+                None => {}
+            }
+        }
         match (standing, body.operation) {
             (Standing::Anyone, Operation::Ping) => Ok(Examined::Answered(Answer::Done)),
             (Standing::Anyone, Operation::Admission) => {
@@ -316,8 +397,7 @@ impl Inner {
 
     /// Uses up the nonce of a request that changes nothing, or of one that is counted.
     fn fresh(&self, caller: &Caller, now: Timestamp) -> Result<(), Refusal> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.note(caller.nonce_key(), Caller::nonce_expires(now), now) {
+        if self.recent().note(caller.nonce_key(), Caller::nonce_expires(now), now) {
             Ok(())
         } else {
             Err(Code::Replayed.because("this request was made before"))

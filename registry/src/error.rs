@@ -67,6 +67,9 @@ pub enum Error {
     /// The registry's reply cannot be trusted.
     #[error("the reply is not from the registry whose key is in this data folder: {0}")]
     Reply(String),
+    /// This replica cannot follow the log of the registry.
+    #[error("{0}")]
+    Replica(String),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,6 +93,7 @@ impl Error {
             Self::Occupied { .. } => "registry-runs",
             Self::Refused(_) => "refused",
             Self::Reply(_) => "wrong-registry",
+            Self::Replica(_) => "replica",
             Self::Store(StoreError::Locked) => "store-locked",
             Self::Store(_) => "store-damaged",
             Self::Usage(_) => "usage",
@@ -116,6 +120,10 @@ impl Error {
             Self::Occupied { .. } => "one registry serves one broker: stop the other one first",
             Self::Refused(_) => "see the message of the registry",
             Self::Reply(_) => "run this with the --data-dir of the registry that serves this broker",
+            Self::Replica(_) => {
+                "give every replica the same registry.key; start one whose folder does not fit with an empty folder \
+                 (but the key), it catches up by itself"
+            }
             Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
             Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
@@ -135,6 +143,7 @@ impl Error {
             | Self::Login { .. }
             | Self::NotFound(_)
             | Self::Reply(_)
+            | Self::Replica(_)
             | Self::Store(_)
             | Self::Usage(_) => false,
         }
@@ -151,7 +160,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Broker { .. } => 3,
             Self::Login { .. } | Self::Refused(_) => 4,
-            Self::Discord(_) | Self::Store(_) => 7,
+            Self::Discord(_) | Self::Replica(_) | Self::Store(_) => 7,
             Self::NotFound(_) => 9,
         }
     }

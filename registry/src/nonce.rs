@@ -37,6 +37,11 @@ impl RecentNonces {
         }
         fresh
     }
+
+    /// Forgets a nonce: nothing came of its request.
+    pub(crate) fn forget(&mut self, key: &NonceKey) {
+        self.seen.remove(key);
+    }
 }
 
 #[cfg(test)]

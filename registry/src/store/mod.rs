@@ -14,4 +14,4 @@ mod table;
 pub(crate) mod writer;
 
 pub use open::Store;
-pub(crate) use table::{Txn, View};
+pub(crate) use table::{Txn, View, leaves_of};

@@ -1,16 +1,63 @@
-//! What counts once: nonces of requests, and key packages that were ever brought as one-time packages.
+//! What counts once: nonces of requests, and key packages that were ever brought as one-time packages. Each is kept
+//! until it would be refused for its age anyway, then forgotten.
 //!
-//! Each is kept until it would be refused for its age anyway, then forgotten.
+//! What became of a request that writes is kept for a minute: who lost the reply asks again with the same bytes and
+//! is told the same, so nothing is handed out in vain.
 
+use std::time::Duration;
+
+use cipher_broker::codec;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::registry::Outcome;
 use redb::ReadableTable;
+use serde::{Deserialize, Serialize};
 
-use crate::caller::NonceKey;
+use crate::caller::{Caller, NonceKey};
 use crate::error::StoreError;
+use crate::store::Txn;
 use crate::store::rows::Rows;
 
-/// Rows forgotten per transaction at most: more would make somebody wait.
-const SWEEP: usize = 1024;
+/// How long what became of a request is kept. A minute of the busiest registry is some hundred megabytes.
+pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(60);
+
+/// What became of a request.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    /// SHA-256 of the signed body.
+    #[serde(rename = "q", with = "serde_bytes")]
+    request: [u8; 32],
+    #[serde(rename = "t")]
+    until: Timestamp,
+    #[serde(rename = "o")]
+    outcome: Outcome,
+}
+
+/// What the caller was told when it asked exactly this before, within a minute.
+pub(crate) fn answered(
+    answers: &impl ReadableTable<&'static [u8; 64], &'static [u8]>,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Option<Outcome>, StoreError> {
+    let Some(row) = answers.get(&caller.nonce_key())? else { return Ok(None) };
+    let kept: Kept = codec::decode(row.value()).map_err(|_| StoreError::Row("answer"))?;
+    Ok((kept.request == caller.request && now < kept.until).then_some(kept.outcome))
+}
+
+/// Keeps what became of a request.
+pub(crate) fn keep(
+    txn: &mut Txn<'_>,
+    caller: &Caller,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (nonce, until) = (caller.nonce_key(), now.plus(ANSWER_KEPT));
+    let kept = codec::encode(&Kept { request: caller.request, until, outcome });
+    txn.answers.insert(&nonce, kept.as_slice())?;
+    txn.expiry.insert((until.as_millis(), tagged(ANSWER, &nonce).as_slice()), ())?;
+    Ok(())
+}
+
+const ANSWER: u8 = b'a';
 
 /// The key of a nonce.
 pub(crate) fn nonce(nonce: &NonceKey) -> Vec<u8> {
@@ -39,14 +86,10 @@ pub(crate) fn note(
     Ok(())
 }
 
-/// Forgets some of what has expired, oldest first.
-pub(crate) fn sweep(
-    once: &mut Rows<'_, &'static [u8], ()>,
-    expiry: &mut Rows<'_, (u64, &'static [u8]), ()>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for _ in 0..SWEEP {
-        let Some((due, key)) = expiry.first()?.map(|(row, _)| {
+/// Forgets some of what has expired, oldest first: at most so many rows, because somebody waits.
+pub(crate) fn sweep(txn: &mut Txn<'_>, now: Timestamp, most: usize) -> Result<(), StoreError> {
+    for _ in 0..most {
+        let Some((due, key)) = txn.expiry.first()?.map(|(row, _)| {
             let (due, key) = row.value();
             (due, key.to_vec())
         }) else {
@@ -55,8 +98,11 @@ pub(crate) fn sweep(
         if due >= now.as_millis() {
             break;
         }
-        once.remove(key.as_slice())?;
-        expiry.remove((due, key.as_slice()))?;
+        match key.split_first().map(|(tag, nonce)| (*tag, <&NonceKey>::try_from(nonce))) {
+            Some((ANSWER, Ok(nonce))) => drop(txn.answers.remove(nonce)?),
+            _ => drop(txn.once.remove(key.as_slice())?),
+        }
+        txn.expiry.remove((due, key.as_slice()))?;
     }
     Ok(())
 }

@@ -38,7 +38,6 @@ pub(crate) struct Changes {
     bytes: usize,
 }
 
-#[expect(dead_code, reason = "for the replicated store, which lands next")]
 impl Changes {
     /// Bytes of keys and values.
     pub(crate) const fn bytes(&self) -> usize {
@@ -134,13 +133,15 @@ impl<K: Key + 'static, V: Value + 'static> ReadableTable<K, V> for Rows<'_, K, V
 }
 
 /// A table without its types, for making the changes of another.
-#[expect(dead_code, reason = "for the replicated store, which lands next")]
 pub(crate) trait Raw {
     /// The name that changes carry.
     fn name(&self) -> &str;
 
     /// Writes or removes a row. The bytes come from [`Rows`] of the same table: their maker is verified before.
     fn put(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError>;
+
+    /// Hands over every row, in the order of keys.
+    fn each(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
 }
 
 impl<K: Key + 'static, V: Value + 'static> Raw for Rows<'_, K, V> {
@@ -160,6 +161,14 @@ impl<K: Key + 'static, V: Value + 'static> Raw for Rows<'_, K, V> {
             None => {
                 self.table.remove(K::from_bytes(key))?;
             }
+        }
+        Ok(())
+    }
+
+    fn each(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        for found in self.table.iter()? {
+            let (key, value) = found?;
+            row(K::as_bytes(&key.value()).as_ref(), V::as_bytes(&value.value()).as_ref());
         }
         Ok(())
     }

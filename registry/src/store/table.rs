@@ -1,6 +1,7 @@
 //! Every table on one page: the schema. Keys are raw bytes of fixed length, so that ranges are prefixes.
 
-use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value, WriteTransaction};
+use cipher_broker::sign::digest;
+use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableHandle, Value, WriteTransaction};
 
 use crate::error::StoreError;
 use crate::store::rows::{Change, Notes, Raw, Rows};
@@ -57,6 +58,9 @@ const BURIED: TableDefinition<'_, &str, ()> = TableDefinition::new("buried");
 /// SHA-256 of a registration code → account that used it.
 const CODES: TableDefinition<'_, &[u8; 32], &[u8; 32]> = TableDefinition::new("codes");
 
+/// Account id, device id, nonce → hash of the request and what became of it (`once.rs`).
+const ANSWERS: TableDefinition<'_, &[u8; 64], &[u8]> = TableDefinition::new("answers");
+
 /// A snapshot for reading.
 pub(crate) struct View {
     pub(crate) accounts: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
@@ -72,6 +76,7 @@ pub(crate) struct View {
     pub(crate) blocked: ReadOnlyTable<&'static [u8; 32], ()>,
     pub(crate) buried: ReadOnlyTable<&'static str, ()>,
     pub(crate) codes: ReadOnlyTable<&'static [u8; 32], &'static [u8; 32]>,
+    pub(crate) answers: ReadOnlyTable<&'static [u8; 64], &'static [u8]>,
 }
 
 impl View {
@@ -90,6 +95,7 @@ impl View {
             blocked: txn.open_table(BLOCKED)?,
             buried: txn.open_table(BURIED)?,
             codes: txn.open_table(CODES)?,
+            answers: txn.open_table(ANSWERS)?,
         })
     }
 }
@@ -111,6 +117,7 @@ pub(crate) struct Txn<'t> {
     pub(crate) blocked: Rows<'t, &'static [u8; 32], ()>,
     pub(crate) buried: Rows<'t, &'static str, ()>,
     pub(crate) codes: Rows<'t, &'static [u8; 32], &'static [u8; 32]>,
+    pub(crate) answers: Rows<'t, &'static [u8; 64], &'static [u8]>,
 }
 
 impl<'t> Txn<'t> {
@@ -136,12 +143,12 @@ impl<'t> Txn<'t> {
             blocked: open(txn, BLOCKED, notes)?,
             buried: open(txn, BURIED, notes)?,
             codes: open(txn, CODES, notes)?,
+            answers: open(txn, ANSWERS, notes)?,
         })
     }
 
-    /// Makes changes that were noted elsewhere.
-    #[expect(dead_code, reason = "for the replicated store, which lands next")]
-    pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    /// Every table, without its types.
+    fn raw(&mut self) -> [&mut dyn Raw; 16] {
         // Without `..`: a table that is added and not listed here does not compile.
         let Self {
             accounts,
@@ -159,8 +166,9 @@ impl<'t> Txn<'t> {
             blocked,
             buried,
             codes,
+            answers,
         } = self;
-        let mut tables: [&mut dyn Raw; 15] = [
+        [
             accounts,
             handles,
             devices,
@@ -176,7 +184,13 @@ impl<'t> Txn<'t> {
             blocked,
             buried,
             codes,
-        ];
+            answers,
+        ]
+    }
+
+    /// Makes changes that were noted elsewhere.
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut tables = self.raw();
         for change in changes {
             let table = tables.iter_mut().find(|table| table.name() == change.table);
             let value = change.value.as_ref().map(|value| value.as_slice());
@@ -184,6 +198,24 @@ impl<'t> Txn<'t> {
         }
         Ok(())
     }
+
+    /// One hash of every row of every table.
+    pub(crate) fn hash(&mut self) -> Result<[u8; 32], StoreError> {
+        let mut hash = [0; 32];
+        for table in self.raw() {
+            let name = table.name().to_owned();
+            table.each(&mut |key, value| {
+                hash = digest("cipher-registry/rows/v1", &[&hash, name.as_bytes(), key, value]);
+            })?;
+        }
+        Ok(hash)
+    }
+}
+
+/// The leaves of the account log that these changes appended, in order.
+pub(crate) fn leaves_of(changes: &[Change]) -> Vec<[u8; 32]> {
+    let appended = changes.iter().filter(|change| change.table == LEAVES.name());
+    appended.filter_map(|change| change.value.as_ref()?.as_slice().try_into().ok()).collect()
 }
 
 fn open<'t, K: Key + 'static, V: Value + 'static>(

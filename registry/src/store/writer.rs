@@ -6,11 +6,13 @@ use std::thread::JoinHandle;
 
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
+use cipher_broker::wire::registry as wire;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::caller::{self, Caller};
 use crate::error::{OpError, StoreError};
 use crate::op::write::{Change, Write};
+use crate::replica::engine::Order;
 use crate::store::{Store, Txn, once};
 use crate::tree::Tree;
 
@@ -20,29 +22,67 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 256;
 
 /// What became of a request.
-pub(crate) type Outcome = Result<Change, Refusal>;
+pub(crate) type Outcome = Result<Change, NotDone>;
+
+/// Why nothing was changed.
+#[derive(Debug)]
+pub(crate) enum NotDone {
+    /// The caller is told why.
+    Refused(Refusal),
+    /// This replica of the registry is not the one that writes: nothing is said.
+    Withheld,
+}
+
+impl From<Refusal> for NotDone {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// What a thread that writes is told.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A request.
+    Job(Job),
+    /// What only replicas do.
+    Order(Order),
+}
+
+/// Rows forgotten per transaction at most.
+const SWEEP: usize = 512;
 
 /// The door to the thread. Dropping it waits for the thread: what was accepted is committed.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<Input>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     failed: watch::Receiver<bool>,
 }
 
+/// A checked request and who waits for it.
 #[derive(Debug)]
-struct Job {
+pub(crate) struct Job {
     write: Write,
     caller: Caller,
     now: Timestamp,
     done: oneshot::Sender<Outcome>,
 }
 
+impl Job {
+    /// About as many bytes as the rows that it writes.
+    pub(crate) const fn weight(&self) -> usize {
+        self.caller.bytes
+    }
+
+    /// Tells what became of it. Nobody may be waiting any more.
+    pub(crate) fn finish(self, outcome: Outcome) {
+        let _ = self.done.send(outcome);
+    }
+}
+
 impl Writer {
     pub(crate) fn start(store: Store, tree: Arc<Tree>) -> Result<Self, StoreError> {
-        let (jobs, mut waiting) = mpsc::channel(QUEUE);
-        let (fail, failed) = watch::channel(false);
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+        Self::spawn(move |mut waiting| {
             while let Some(first) = waiting.blocking_recv() {
                 let mut batch = vec![first];
                 while batch.len() < BATCH
@@ -53,25 +93,41 @@ impl Writer {
                 // A store that failed once is not trusted again before it was reopened.
                 if let Err(error) = commit(&store, &tree, batch) {
                     tracing::error!(%error, "the store failed; no further writes");
-                    fail.send_replace(true);
-                    return;
+                    return false;
                 }
+            }
+            true
+        })
+        .map(|(writer, _)| writer)
+    }
+
+    /// A thread that works on what comes in until nothing can come any more (`true`) or it fails. Gives also a way
+    /// to tell it other things than requests.
+    pub(crate) fn spawn(
+        work: impl FnOnce(mpsc::Receiver<Input>) -> bool + Send + 'static,
+    ) -> Result<(Self, mpsc::WeakSender<Input>), StoreError> {
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (fail, failed) = watch::channel(false);
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            if !work(waiting) {
+                fail.send_replace(true);
             }
         });
         let thread = Mutex::new(Some(thread.map_err(|_| StoreError::Stopped)?));
-        Ok(Self { jobs: Some(jobs), thread, failed })
+        let orders = jobs.downgrade();
+        Ok((Self { jobs: Some(jobs), thread, failed }, orders))
     }
 
     /// Runs a checked operation; resolves after its commit.
     pub(crate) async fn submit(&self, write: Write, caller: Caller, now: Timestamp) -> Outcome {
         let (done, outcome) = oneshot::channel();
         let Some(jobs) = &self.jobs else {
-            return Err(internal());
+            return Err(internal().into());
         };
-        if jobs.send(Job { write, caller, now, done }).await.is_err() {
-            return Err(internal());
+        if jobs.send(Input::Job(Job { write, caller, now, done })).await.is_err() {
+            return Err(internal().into());
         }
-        outcome.await.unwrap_or_else(|_| Err(internal()))
+        outcome.await.unwrap_or_else(|_| Err(internal().into()))
     }
 
     /// Resolves when the thread gave up.
@@ -97,7 +153,7 @@ impl Drop for Writer {
 
 /// Runs a batch in one transaction, then grows the tree, then answers. On an error of the store nobody's change
 /// happened, and everybody is told so.
-fn commit(store: &Store, tree: &Tree, batch: Vec<Job>) -> Result<(), StoreError> {
+fn commit(store: &Store, tree: &Tree, batch: Vec<Input>) -> Result<(), StoreError> {
     let mut answers = Vec::with_capacity(batch.len());
     let result = transact(store, batch, &mut answers);
     if result.is_ok() {
@@ -106,41 +162,54 @@ fn commit(store: &Store, tree: &Tree, batch: Vec<Job>) -> Result<(), StoreError>
     }
     for (done, outcome) in answers {
         // Nobody may be waiting any more; the change is made all the same.
-        let _ = done.send(if result.is_ok() { outcome } else { Err(internal()) });
+        let _ = done.send(if result.is_ok() { outcome } else { Err(internal().into()) });
     }
     result
 }
 
 fn transact(
     store: &Store,
-    batch: Vec<Job>,
+    batch: Vec<Input>,
     answers: &mut Vec<(oneshot::Sender<Outcome>, Outcome)>,
 ) -> Result<(), StoreError> {
     let txn = store.begin()?;
     {
         let mut tables = Txn::of(&txn)?;
-        if let Some(job) = batch.first() {
-            once::sweep(&mut tables.once, &mut tables.expiry, job.now)?;
-        }
-        for job in batch {
-            let Job { write, caller, now, done } = job;
-            let outcome = match apply(write, &caller, &mut tables, now) {
-                Ok(change) => Ok(change),
-                Err(OpError::Refused(refusal)) => Err(refusal),
-                Err(OpError::Store(error)) => {
-                    answers.push((done, Err(internal())));
-                    return Err(error);
-                }
-            };
-            answers.push((done, outcome));
+        let mut swept = false;
+        for input in batch {
+            // Orders are for replicas only.
+            let Input::Job(job) = input else { continue };
+            if !std::mem::replace(&mut swept, true) {
+                sweep(&mut tables, &job)?;
+            }
+            answers.push(run_job(job, &mut tables)?);
         }
     }
     txn.commit()?;
     Ok(())
 }
 
+/// Forgets what has expired by the time of a request.
+pub(crate) fn sweep(tables: &mut Txn<'_>, job: &Job) -> Result<(), StoreError> {
+    once::sweep(tables, job.now, SWEEP)
+}
+
+/// Runs one request. On an error of the store its caller, and everybody else in the transaction, is told that the
+/// registry failed: whoever waits learns it by the end of the wait.
+pub(crate) fn run_job(
+    job: Job,
+    tables: &mut Txn<'_>,
+) -> Result<(oneshot::Sender<Outcome>, Outcome), StoreError> {
+    let Job { write, caller, now, done } = job;
+    match apply(write, &caller, tables, now) {
+        Ok(change) => Ok((done, Ok(change))),
+        Err(OpError::Refused(refusal)) => Ok((done, Err(refusal.into()))),
+        Err(OpError::Store(error)) => Err(error),
+    }
+}
+
 /// One write. Uses up the nonce in the transaction of the change: neither can exist without the other. A refused
-/// request uses it up too.
+/// request uses it up too. Exactly the same request within a minute is told the same again.
 pub(crate) fn apply(
     write: Write,
     caller: &Caller,
@@ -149,11 +218,22 @@ pub(crate) fn apply(
 ) -> Result<Change, OpError> {
     let nonce = once::nonce(&caller.nonce_key());
     if once::seen(&txn.once, &nonce)? {
-        return Err(Code::Replayed.because("this request was made before").into());
+        return match once::answered(&txn.answers, caller, now)? {
+            Some(wire::Outcome::Answer(answer)) => Ok((*answer).into()),
+            Some(wire::Outcome::Refused(refusal)) => Err(refusal.into()),
+            None => Err(Code::Replayed.because("this request was made before").into()),
+        };
     }
     once::note(&mut txn.once, &mut txn.expiry, &nonce, Caller::nonce_expires(now))?;
-    caller::admitted(caller, &txn.revoked, &txn.blocked)?;
-    write.run(caller, txn, now)
+    let result =
+        caller::admitted(caller, &txn.revoked, &txn.blocked).and_then(|()| write.run(caller, txn, now));
+    let outcome = match &result {
+        Ok(change) => wire::Outcome::Answer(Box::new(change.answer.clone())),
+        Err(OpError::Refused(refusal)) => wire::Outcome::Refused(refusal.clone()),
+        Err(OpError::Store(_)) => return result,
+    };
+    once::keep(txn, caller, outcome, now)?;
+    result
 }
 
 /// What a caller is told about our own trouble.
