@@ -15,6 +15,8 @@ use crate::connect::{connect, redacted};
 use crate::error::Error;
 use crate::operator::{self, Who};
 use crate::provision::{Mode, provision};
+use crate::replica;
+use crate::replica::log::LogName;
 use crate::service::serve;
 use crate::settings::{Layer, Settings};
 use crate::traffic::traffic;
@@ -82,6 +84,8 @@ enum Command {
         /// The file; `-` is stdin
         file: PathBuf,
     },
+    /// Show every replica that runs: which one writes, how far each is
+    Replicas,
     /// Show what the broker sees: every stored message, without its meaning
     Traffic {
         /// Show the newest N messages
@@ -171,6 +175,17 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         }
         Command::Import { file } => {
             ui.told(&archive::import(&settings.data_dir, &file)?);
+            Ok(())
+        }
+        Command::Replicas => {
+            let client = connect(&settings, INBOX_PREFIX).await?;
+            let found = replica::health::ask(&client, &LogName::default()).await.map_err(|reason| {
+                Error::Broker { doing: "cannot ask the replicas", server: redacted(&settings.server), reason }
+            })?;
+            if found.is_empty() {
+                return Err(Error::NotFound("no replica of a registry runs there".into()));
+            }
+            ui.replicas(&found);
             Ok(())
         }
         Command::Traffic { limit } => {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::connect::{pause, redacted};
 use crate::error::Error;
+use crate::replica::log::LogName;
 
 /// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.
 const CONSUMERS: i32 = 16;
@@ -98,8 +99,28 @@ pub async fn provision(
     mode: Mode,
     patience: Duration,
 ) -> Result<Provisioned, Failure> {
+    settle_all(client, &stream::all(replicas), mode, patience).await
+}
+
+/// The same for the log that the replicas of a registry follow.
+pub async fn provision_log(
+    client: &Client,
+    name: &LogName,
+    replicas: usize,
+    mode: Mode,
+    patience: Duration,
+) -> Result<Provisioned, Failure> {
+    let log = stream::replica_log(&name.stream, &name.prefix, replicas);
+    settle_all(client, &[log], mode, patience).await
+}
+
+async fn settle_all(
+    client: &Client,
+    specs: &[StreamSpec],
+    mode: Mode,
+    patience: Duration,
+) -> Result<Provisioned, Failure> {
     let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
-    let specs = stream::all(replicas);
     let deadline = Instant::now().checked_add(patience);
     let work = specs.iter().map(|spec| settle(&context, spec, mode, deadline));
     let mut result = Provisioned::default();

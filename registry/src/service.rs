@@ -17,11 +17,12 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::connect::{connect, pause, redacted};
 use crate::desk::Desk;
-use crate::error::{Error, StoreError};
+use crate::error::Error;
+use crate::front::{self, Front};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision};
 use crate::publisher::{self, Trouble};
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
 
 /// Name of the micro service, and its queue group.
@@ -57,37 +58,31 @@ pub async fn serve(
     let key = RegistryKey::load_or_create(&settings.data_dir)?;
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
-        if another_answers(&client)
-            .await
-            .map_err(|reason| broker("cannot look for other registries", &settings.server, &reason))?
-        {
-            return Err(Error::Occupied { server: redacted(&settings.server) });
-        }
+        look_around(&client, &settings).await?;
         let streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
             .await
             .map_err(|error| error.at(&settings.server))?;
-        settle_log(&client, &store, &settings).await?;
-        let desk = Desk::open(store.clone(), key, settings.terms.clone())?;
-        let (service, tasks) = start(&client, &desk, settings.concurrency)
+        let front = front::open(store.clone(), key, &settings, &client).await?;
+        let (service, tasks) = start(&client, &front, settings.concurrency)
             .await
             .map_err(|reason| broker("cannot start the service", &settings.server, &reason))?;
-        Ok::<_, Error>((client, streams, desk, service, tasks))
+        Ok::<_, Error>((client, streams, front, service, tasks))
     };
     // Stopping while the broker is still waited for is an orderly stop.
-    let (client, streams, desk, service, mut tasks) = tokio::select! {
+    let (client, streams, front, service, mut tasks) = tokio::select! {
         started = starting => started?,
         () = &mut shutdown => return Ok(()),
     };
     for drift in &streams.drifts {
         tracing::warn!(%drift, "a stream is not as it must be");
     }
-    ready(&Ready { registry_key: desk.registry_key(), streams });
+    ready(&Ready { registry_key: front.desk().registry_key(), streams });
 
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
-        () = desk.failure() => Err(Error::Store(StoreError::Stopped)),
-        discord = publisher::publish(client.clone(), store, desk.clone()) => Err(discord.into()),
-        () = tell(&client, &desk) => Ok(()),
+        failure = front.failure() => Err(failure),
+        discord = front.publish(&client, &store) => Err(discord.into()),
+        () = tell(&client, front.desk()) => Ok(()),
     };
     if service.stop().await.is_err() {
         tracing::debug!("the service was stopped already");
@@ -97,6 +92,7 @@ pub async fn serve(
     if finished.is_err() {
         tracing::warn!("some requests were not answered before the end");
     }
+    front.resign().await;
     // Nobody to tell if this fails: the broker is gone, and so are those who wait.
     let _ = client.flush().await;
     let _ = client.drain().await;
@@ -105,7 +101,7 @@ pub async fn serve(
 
 /// Compares the log in the broker with the store, again and again while the broker says that it may work later.
 /// Adopts what only the broker has, when that is wanted.
-async fn settle_log(client: &Client, store: &Store, settings: &Settings) -> Result<(), Error> {
+pub(crate) async fn settle_log(client: &Client, store: &Store, settings: &Settings) -> Result<(), Error> {
     let began = Instant::now();
     for attempt in 1.. {
         let settled = if settings.adopt_log {
@@ -142,6 +138,44 @@ async fn tell(client: &Client, desk: &Desk) {
     std::future::pending::<()>().await;
 }
 
+/// Refuses to start beside registries that this one cannot share the requests with.
+async fn look_around(client: &Client, settings: &Settings) -> Result<(), Error> {
+    let occupied = match settings.store {
+        StoreKind::Redb => another_answers(client).await,
+        StoreKind::Jetstream => others_are_no_replicas(client).await,
+    };
+    match occupied {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::Occupied { server: redacted(&settings.server) }),
+        Err(reason) => Err(broker("cannot look for other registries", &settings.server, &reason)),
+    }
+}
+
+/// Whether a registry with a store of its own is there. Replicas are welcome: they have one store.
+async fn others_are_no_replicas(client: &Client) -> Result<bool, String> {
+    let inbox = client.new_inbox();
+    let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+    client
+        .publish_with_reply(format!("$SRV.INFO.{NAME}"), inbox, "".into())
+        .await
+        .map_err(|error| error.to_string())?;
+    // The first may take its time, the others come with it.
+    let mut patience = LOOK_AROUND;
+    while let Ok(Some(reply)) = tokio::time::timeout(patience, replies.next()).await {
+        if reply.status.is_some() {
+            break;
+        }
+        patience = Duration::from_millis(300);
+        let info: serde_json::Value = serde_json::from_slice(&reply.payload).unwrap_or_default();
+        if info.pointer("/metadata/store").and_then(serde_json::Value::as_str)
+            != Some(StoreKind::Jetstream.name())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether some registry answers already. Two with stores of their own would share the requests between them: a
 /// handle could be given twice and half of all accounts would seem not to exist.
 async fn another_answers(client: &Client) -> Result<bool, String> {
@@ -165,10 +199,11 @@ fn nuid() -> String {
 }
 
 /// Subscribes all endpoints; when this returns, the broker routes requests to them.
-async fn start(client: &Client, desk: &Desk, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
+async fn start(client: &Client, front: &Front, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
     let metadata = HashMap::from([
         ("encoding".to_owned(), "cipher_broker::codec".to_owned()),
-        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&desk.registry_key())),
+        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&front.desk().registry_key())),
+        ("store".to_owned(), front.store().name().to_owned()),
     ]);
     let service = client
         .service_builder()
@@ -187,7 +222,7 @@ async fn start(client: &Client, desk: &Desk, concurrency: usize) -> Result<(Serv
             .add(subject::registry(name))
             .await
             .map_err(|error| error.to_string())?;
-        tasks.spawn(attend(endpoint, name, desk.clone(), Arc::clone(&room), concurrency));
+        tasks.spawn(attend(endpoint, name, front.clone(), Arc::clone(&room), concurrency));
     }
     barrier(client).await?;
     Ok((service, tasks))
@@ -208,31 +243,37 @@ async fn barrier(client: &Client) -> Result<(), String> {
 async fn attend(
     endpoint: Endpoint,
     name: &'static str,
-    desk: Desk,
+    front: Front,
     room: Arc<Semaphore>,
     concurrency: usize,
 ) {
     endpoint
         .for_each_concurrent(concurrency, |request| {
-            let (desk, room) = (&desk, &room);
+            let (front, room) = (&front, &room);
             async move {
                 // The semaphore is never closed; without a permit there would be no bound, so do not answer.
                 if let Ok(_permit) = room.acquire().await {
-                    answer(desk, name, &request).await;
+                    answer(front, name, &request).await;
                 }
             }
         })
         .await;
 }
 
-async fn answer(desk: &Desk, name: &'static str, request: &Request) {
+async fn answer(front: &Front, name: &'static str, request: &Request) {
     let message = &request.message;
     // N10: whoever asks chooses the reply subject, and we may publish where they may not.
     if !message.reply.as_deref().is_some_and(may_reply) {
         tracing::debug!(operation = name, "a request without a reply subject of ours was ignored");
         return;
     }
-    let reply = desk.answer(name, message.payload.clone(), clock::now()).await;
+    let Some(reply) = front.answer(name, message.payload.clone(), clock::now()).await else {
+        tracing::debug!(
+            operation = name,
+            "a request was left without an answer: this replica is not up to date"
+        );
+        return;
+    };
     if let Err(error) = request.respond(Ok(reply.into())).await {
         tracing::warn!(operation = name, %error, "a reply could not be sent");
     }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub tls_ca: Option<PathBuf>,
     /// Folder of the key and the store.
     pub data_dir: PathBuf,
+    /// Where the accounts are.
+    pub store: StoreKind,
     /// Copies of each stream: 1, 3 or 5.
     pub replicas: usize,
     /// What may be asked in an hour, and what is asked of newcomers.
@@ -77,12 +79,34 @@ impl Settings {
             login,
             tls_ca: None,
             data_dir: data_dir.into(),
+            store: StoreKind::Redb,
             replicas: 1,
             terms: Terms::default(),
             adopt_log: false,
             concurrency: 256,
             patience: Duration::from_secs(60),
             log: "warn,async_nats=error,async_nats::connector=off".into(),
+        }
+    }
+}
+
+/// Where the accounts are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// In the data folder of one registry
+    #[default]
+    Redb,
+    /// In a log on JetStream, which every replica follows in its own data folder
+    Jetstream,
+}
+
+impl StoreKind {
+    /// As it is written in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redb => "redb",
+            Self::Jetstream => "jetstream",
         }
     }
 }
@@ -144,6 +168,10 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_DATA_DIR", value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<PathBuf>,
+    /// Where the accounts are; `jetstream`: any number of replicas may run [default: redb]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_STORE", value_name = "STORE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreKind>,
     /// Copies of each stream: 1, 3 or 5 [default: 1]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_REPLICAS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,6 +251,7 @@ impl Layer {
         let server = self.server.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
         let mut settings = Settings::new(server, login, data_dir);
         settings.tls_ca = self.tls_ca;
+        settings.store = self.store.unwrap_or(settings.store);
         settings.replicas = self.replicas.unwrap_or(settings.replicas);
         let limits = &mut settings.terms.limits;
         limits.per_target = self.claims_per_target.unwrap_or(limits.per_target);

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::provision::Provisioned;
+use crate::replica::health::Health;
 use crate::service::Ready;
 use crate::traffic::Stored;
 
@@ -22,6 +23,7 @@ pub(crate) enum Ui {
 enum Line<'a> {
     Error { kind: &'a str, message: String, hint: &'a str, retryable: bool },
     Ready { registry_key: String },
+    Replica(&'a Health),
     Stored(&'a Stored),
     Streams(&'a Provisioned),
 }
@@ -64,6 +66,20 @@ impl Ui {
         match self {
             Self::Json => println!("{value}"),
             Self::Human => format!("{value:#}").lines().for_each(|line| println!("{}", safe(line))),
+        }
+    }
+
+    /// Replicas, one a line.
+    pub(crate) fn replicas(self, replicas: &[Health]) {
+        for replica in replicas {
+            if self == Self::Json {
+                println!("{}", Line::Replica(replica).text());
+                continue;
+            }
+            let Health { replica, writes, term, applied, behind } = replica;
+            let role = if *writes { "writes" } else { "follows" };
+            let short = replica.get(..6).unwrap_or(replica);
+            println!("{}  {role}  reign {term}  record {applied}  {behind} behind", safe(short));
         }
     }
 

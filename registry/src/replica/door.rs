@@ -1,14 +1,13 @@
 //! The way in of a replica: who answers a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, HeaderMap, Request, Subscriber};
+use async_nats::{Client, Request, Subscriber};
 use bytes::Bytes;
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use futures::StreamExt;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -20,6 +19,7 @@ use crate::replica::ReplicaId;
 use crate::replica::election::{self, Election};
 use crate::replica::engine::{Engine, State};
 use crate::replica::fresh::Fresh;
+use crate::replica::health::Health;
 use crate::replica::log::{Log, LogName};
 use crate::replica::record::Record;
 use crate::replica::tail::Tail;
@@ -67,22 +67,6 @@ impl Drop for Inner {
         // The thread may be waiting for the broker.
         self.stop.send_replace(true);
     }
-}
-
-/// How a replica is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// Which one; another one after every start.
-    #[serde(rename = "replica")]
-    pub replica: String,
-    /// Whether it writes.
-    pub writes: bool,
-    /// Number of the reign.
-    pub term: u64,
-    /// The last record whose changes it has.
-    pub applied: u64,
-    /// Records that it does not have yet, as far as it knows.
-    pub behind: u64,
 }
 
 impl Replica {
@@ -151,7 +135,7 @@ impl Replica {
         let replica = Self {
             inner: Arc::new_cyclic(|inner| {
                 tasks.spawn(handed_on(inner.clone(), handed));
-                tasks.spawn(inspect(inner.clone(), inspected));
+                tasks.spawn(tell_health(inner.clone(), inspected));
                 Inner { desk, log: log.clone(), id, fresh, known, state, stop, _tasks: tasks }
             }),
         };
@@ -217,12 +201,21 @@ impl Replica {
         self.inner.state.borrow().leading
     }
 
-    /// Waits until it writes.
-    pub async fn until_it_writes(&self) {
+    /// Waits until it writes, or does not.
+    pub async fn until(&self, writes: bool) {
         let mut state = self.inner.state.clone();
         // An error means that the thread ended: it never will.
-        if state.wait_for(|state| state.leading).await.is_err() {
+        if state.wait_for(|state| state.leading == writes).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether it has all that the log has now.
+    pub(crate) async fn is_fresh(&self) -> bool {
+        let deadline = Instant::now().checked_add(TRIES);
+        match deadline {
+            Some(deadline) => self.inner.fresh.wait(deadline).await,
+            None => false,
         }
     }
 
@@ -264,7 +257,7 @@ impl Replica {
 }
 
 /// What others hand on to who writes, many at once.
-async fn handed_on(replica: std::sync::Weak<Inner>, mut handed: Subscriber) {
+async fn handed_on(replica: Weak<Inner>, mut handed: Subscriber) {
     let room = Arc::new(Semaphore::new(ROOM));
     let mut working = JoinSet::new();
     while let Some(message) = handed.next().await {
@@ -297,13 +290,17 @@ async fn handed_on(replica: std::sync::Weak<Inner>, mut handed: Subscriber) {
 const ROOM: usize = 1024;
 
 /// Tells an operator how this replica is.
-async fn inspect(replica: std::sync::Weak<Inner>, mut inspected: Subscriber) {
-    while let Some(message) = inspected.next().await {
+async fn tell_health(replica: Weak<Inner>, mut asked: Subscriber) {
+    while let Some(message) = asked.next().await {
         let (Some(inner), Some(to)) = (replica.upgrade(), message.reply) else { continue };
-        let replica = Replica { inner };
+        let mut health = Replica { inner: Arc::clone(&inner) }.health();
         // As of now, not of the last question.
-        let _ = replica.inner.log.last().await;
-        let health = serde_json::to_vec(&replica.health()).unwrap_or_default();
-        let _ = replica.inner.log.client().publish_with_headers(to, HeaderMap::new(), health.into()).await;
+        if let Ok(last) = inner.log.last().await {
+            health.behind = last.saturating_sub(health.applied);
+        }
+        let health = serde_json::to_vec(&health).unwrap_or_default();
+        if let Err(error) = inner.log.client().publish(to, health.into()).await {
+            tracing::debug!(%error, "an operator could not be answered");
+        }
     }
 }

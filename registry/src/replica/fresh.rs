@@ -43,8 +43,10 @@ impl Fresh {
                             *known = last.max(*known);
                             grown
                         });
-                        // Whoever does not wait any more does not need it.
-                        waiting.into_iter().for_each(|waiter| drop(waiter.send(last)));
+                        for waiter in waiting {
+                            // Whoever does not wait any more does not need it.
+                            let _ = waiter.send(last);
+                        }
                     }
                     // Dropping them tells them that nothing is known.
                     Err(error) => tracing::debug!(error, "the length of the log is not known"),

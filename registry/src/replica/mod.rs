@@ -15,9 +15,10 @@ pub(crate) mod door;
 mod election;
 pub(crate) mod engine;
 mod fresh;
+pub(crate) mod health;
 pub(crate) mod log;
 mod position;
 mod record;
 mod tail;
 
-pub(crate) use position::ReplicaId;
+pub(crate) use position::{Position, ReplicaId};

@@ -11,6 +11,7 @@ use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction
 
 use crate::error::{Error, StoreError};
 use crate::op::replay;
+use crate::replica::Position;
 use crate::store::schema;
 use crate::store::table::{Txn, View};
 
@@ -76,6 +77,15 @@ impl Store {
             }
         }
         txn.commit().map_err(|error| store(error.into()))
+    }
+
+    /// Makes the store one of its own when it followed the log of replicas; says whether it did. It cannot follow
+    /// that log any more.
+    pub(crate) fn leave_log(&self) -> Result<bool, StoreError> {
+        let txn = self.begin()?;
+        let followed = Position::forget(&txn)?;
+        txn.commit()?;
+        Ok(followed)
     }
 
     /// A snapshot of what is committed.
