@@ -83,6 +83,14 @@ impl Front {
         }
     }
 
+    /// Which replica it is, when it is one.
+    pub(crate) fn replica(&self) -> Option<String> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Replica(replica) => Some(replica.health().replica),
+        }
+    }
+
     /// Where the accounts are.
     pub(crate) const fn store(&self) -> StoreKind {
         match self {

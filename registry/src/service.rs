@@ -41,6 +41,8 @@ const LAST_CALL: Duration = Duration::from_secs(10);
 pub struct Ready {
     /// The key under which its replies verify.
     pub registry_key: [u8; 32],
+    /// Which replica this is, when it is one.
+    pub replica: Option<String>,
     /// What was found and done about the streams.
     pub streams: Provisioned,
 }
@@ -76,7 +78,7 @@ pub async fn serve(
     for drift in &streams.drifts {
         tracing::warn!(%drift, "a stream is not as it must be");
     }
-    ready(&Ready { registry_key: front.desk().registry_key(), streams });
+    ready(&Ready { registry_key: front.desk().registry_key(), replica: front.replica(), streams });
 
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),

@@ -21,8 +21,17 @@ pub(crate) enum Ui {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line<'a> {
-    Error { kind: &'a str, message: String, hint: &'a str, retryable: bool },
-    Ready { registry_key: String },
+    Error {
+        kind: &'a str,
+        message: String,
+        hint: &'a str,
+        retryable: bool,
+    },
+    Ready {
+        registry_key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replica: Option<&'a str>,
+    },
     Replica(&'a Health),
     Stored(&'a Stored),
     Streams(&'a Provisioned),
@@ -39,7 +48,9 @@ impl Ui {
     pub(crate) fn ready(self, ready: &Ready) {
         let registry_key = data_encoding::HEXLOWER.encode(&ready.registry_key);
         match self {
-            Self::Json => println!("{}", Line::Ready { registry_key }.text()),
+            Self::Json => {
+                println!("{}", Line::Ready { registry_key, replica: ready.replica.as_deref() }.text());
+            }
             Self::Human => println!("ready; registry key {registry_key}"),
         }
     }
@@ -134,7 +145,7 @@ mod tests {
 
     #[test]
     fn lines_begin_with_their_type() {
-        let line = Line::Ready { registry_key: "00".into() };
+        let line = Line::Ready { registry_key: "00".into(), replica: None };
         assert_eq!(line.text(), r#"{"type":"ready","registry_key":"00"}"#);
         let line = Line::Error { kind: "k", message: "m".into(), hint: "h", retryable: true };
         assert_eq!(line.text(), r#"{"type":"error","kind":"k","message":"m","hint":"h","retryable":true}"#);

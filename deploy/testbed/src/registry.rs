@@ -21,21 +21,76 @@ pub struct Registry {
     folder: TempDir,
     program: PathBuf,
     screen: Option<Screen>,
+    settings: Vec<String>,
+    replica: Option<String>,
 }
 
 impl Registry {
     /// Started and answering; the streams exist.
     pub fn beside(broker: &Broker) -> Result<Self> {
-        let mut registry = Self {
+        let mut registry = Self::prepared(broker, &[])?;
+        registry.start()?;
+        Ok(registry)
+    }
+
+    /// Not started; with further settings, as they are given on the command line.
+    pub fn prepared(broker: &Broker, settings: &[&str]) -> Result<Self> {
+        Ok(Self {
             server: broker.servers(),
             login: broker.registry_login(),
             replicas: broker.replicas(),
             folder: tempfile::Builder::new().prefix("testbed-registry-").tempdir()?,
             program: process::binary("cipher-registry")?,
             screen: None,
-        };
-        registry.start()?;
-        Ok(registry)
+            settings: settings.iter().map(|setting| (*setting).to_owned()).collect(),
+            replica: None,
+        })
+    }
+
+    /// Replicas of one registry with one key, started; with further settings.
+    pub fn replicas(broker: &Broker, count: usize, settings: &[&str]) -> Result<Vec<Self>> {
+        let settings = [&["--store", "jetstream"], settings].concat();
+        let mut all: Vec<Self> = Vec::new();
+        for _ in 0..count {
+            let mut replica = Self::prepared(broker, &settings)?;
+            if let Some(first) = all.first() {
+                replica.takes_key_of(first)?;
+            }
+            replica.start()?;
+            all.push(replica);
+        }
+        Ok(all)
+    }
+
+    /// Has the same key as another one from now on.
+    pub fn takes_key_of(&self, other: &Self) -> Result {
+        fs::create_dir_all(self.data())?;
+        fs::copy(other.data().join("registry.key"), self.data().join("registry.key"))?;
+        Ok(())
+    }
+
+    /// Its id as a replica, another one after every start.
+    pub fn replica(&self) -> Option<&str> {
+        self.replica.as_deref()
+    }
+
+    /// Folder of its key and store alone.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Stops it in its tracks: connections stay open, nothing is answered.
+    pub fn pause(&mut self) -> Result {
+        self.screen
+            .as_mut()
+            .map_or_else(|| fail("the registry is not running"), |screen| screen.process().pause())
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) -> Result {
+        self.screen
+            .as_mut()
+            .map_or_else(|| fail("the registry is not running"), |screen| screen.process().resume())
     }
 
     /// Starts it on the data it had, and waits until it answers.
@@ -51,11 +106,12 @@ impl Registry {
         command.args(arguments);
         command.stdout(Stdio::piped()).stderr(log);
         let mut screen = Screen::of(&mut command, "registry")?;
-        screen
+        let ready = screen
             .until("the registry answers", |line| {
                 line.pointer("/type").and_then(Value::as_str) == Some("ready")
             })
             .map_err(|failure| failure.and(self.log()))?;
+        self.replica = ready.pointer("/replica").and_then(Value::as_str).map(str::to_owned);
         self.screen = Some(screen);
         Ok(())
     }
@@ -110,8 +166,9 @@ impl Registry {
             .arg("--json")
             .args(["--server", &self.server, "--user", user])
             .arg("--data-dir")
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             .args(["--replicas", &self.replicas.to_string()])
+            .args(&self.settings)
             .env("CIPHER_REGISTRY_PASSWORD", password)
             .env("CIPHER_REGISTRY_LOG", "info")
             .args(arguments);

@@ -18,7 +18,7 @@ use cipher_broker::wire::registry::{
     Profile, RequestBody, SignedProfile, open_reply, seal_request,
 };
 use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_registry::{Desk, Limits, RegistryKey, Terms};
+use cipher_registry::{Limits, RegistryKey, Terms};
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -30,6 +30,7 @@ use openmls_traits::types::SignatureScheme;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 
+use crate::place::Desk;
 pub(crate) use crate::place::{desk_in, desk_on};
 
 /// A moment far from the machine's clock, so that nothing can use that one by mistake.

@@ -1,0 +1,155 @@
+//! The registry as three replicas on a cluster of three brokers, all on this machine.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cipher_broker::id::AccountId;
+use cipher_broker::wire::registry::Operation;
+use serde_json::Value;
+use testbed::registry::Registry;
+use testbed::{Broker, Failure, Result};
+
+use crate::Extent;
+use crate::figure::{Figure, Goal, Report, number};
+use crate::registry::{CLAIMED, fill, handle, keys, load, scattered};
+
+/// Replicas.
+const REPLICAS: usize = 3;
+/// Writers killed.
+const KILLS: usize = 5;
+
+/// Looks up, claims, kills and catches up.
+pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
+    let accounts = extent.accounts;
+    let broker = Broker::cluster()?;
+    let most = u32::MAX.to_string();
+    let settings = [
+        "--store",
+        "jetstream",
+        "--claims-per-target",
+        &most,
+        "--claims-overall",
+        &most,
+        "--look-ups",
+        &most,
+    ];
+    let prepared = tempfile::tempdir()?;
+    fill(prepared.path(), accounts, extent.stock).await?;
+    let mut all: Vec<Registry> = Vec::new();
+    for n in 0..REPLICAS {
+        let mut replica = Registry::prepared(&broker, &settings)?;
+        if let Some(first) = all.first() {
+            replica.takes_key_of(first)?;
+        }
+        copy_store(prepared.path(), &replica.data())?;
+        let begun = Instant::now();
+        replica.start()?;
+        report.note(&format!("replica {n} began in {:.1} s", begun.elapsed().as_secs_f64()));
+        all.push(replica);
+    }
+    let named = |what: &str| format!("3 replicas, {accounts} accounts: {what}");
+    writer(&all)?;
+    wait_published(&all, accounts)?;
+
+    let client = testbed::raw::agent(&broker).await?;
+    let resolve = |n: usize| Ok::<_, Failure>(Operation::Resolve { handle: handle(scattered(n, accounts))? });
+    load(&client, &resolve).await?.tell(report, &named("resolve"), 5_000.0);
+    let claim = |n: usize| {
+        let (account, _) = keys(scattered(n, accounts));
+        let account = AccountId::of_key(&account.verifying_key().to_bytes());
+        Ok::<_, Failure>(Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None })
+    };
+    let before = applied(&all)?;
+    let rates = load(&client, &claim).await?;
+    rates.tell(report, &named("claim"), 2_000.0);
+    let records = applied(&all)?.saturating_sub(before);
+    let records = number(usize::try_from(records).unwrap_or(usize::MAX));
+    report.tell(&Figure::new(named("claims per record"), number(rates.count) / records, ""));
+
+    // A replica with the folder from before all that: reads the log to its end before it is ready.
+    let last = all.last_mut().ok_or_else(|| Failure::new("no replica"))?;
+    last.stop()?;
+    let begun = Instant::now();
+    last.start()?;
+    let start = begun.elapsed().as_secs_f64();
+    report.tell(&Figure::new(named("start to ready"), start, "s").goal(Goal::Most(2.0)));
+    last.stop()?;
+    copy_store(prepared.path(), &last.data())?;
+    let begun = Instant::now();
+    last.start()?;
+    let rate = number(rates.count) / (begun.elapsed().as_secs_f64() - start).max(0.001);
+    report.tell(&Figure::new(named("claims made again by a late replica"), rate, "/s"));
+
+    let mut longest = 0.0_f64;
+    for _ in 0..KILLS {
+        let writing = writer(&all)?;
+        let replica = all.get_mut(writing).ok_or_else(|| Failure::new("no such replica"))?;
+        let killed = Instant::now();
+        replica.kill()?;
+        // One claim that is asked for again and again, by nobody that had anything to do with the dead one.
+        wait_claimed(&client, accounts, killed).await?;
+        longest = longest.max(killed.elapsed().as_secs_f64());
+        replica.start()?;
+    }
+    report.tell(
+        &Figure::new(named(&format!("claims again after the writer died, slowest of {KILLS}")), longest, "s")
+            .goal(Goal::Most(5.0)),
+    );
+    for replica in &mut all {
+        replica.stop()?;
+    }
+    Ok(())
+}
+
+/// Claims with requests that are repeated every half second until one is answered.
+async fn wait_claimed(client: &async_nats::Client, accounts: usize, from: Instant) -> Result {
+    let n = usize::try_from(from.elapsed().subsec_nanos()).unwrap_or_default();
+    let (target, _) = keys(scattered(n, accounts));
+    let account = AccountId::of_key(&target.verifying_key().to_bytes());
+    let claim = Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None };
+    let (subject, request) = crate::registry::signed(n, claim)?;
+    while from.elapsed() < Duration::from_secs(60) {
+        let request = async_nats::Request::new()
+            .payload(request.clone().into())
+            .timeout(Some(Duration::from_millis(500)));
+        if client.send_request(subject.clone(), request).await.is_ok() {
+            return Ok(());
+        }
+    }
+    testbed::fail("nobody answers any more")
+}
+
+fn health(all: &[Registry]) -> Result<Vec<Value>> {
+    let first = all.first().ok_or_else(|| Failure::new("no replica"))?;
+    Ok(first.shows(&["replicas"])?.expecting(0)?.lines)
+}
+
+fn writer(all: &[Registry]) -> Result<usize> {
+    testbed::wait::until("somebody writes", || {
+        let health = health(all).ok()?;
+        let writing = health.iter().find(|line| line["writes"] == true)?;
+        all.iter().position(|replica| replica.replica() == writing["replica"].as_str())
+    })
+}
+
+/// Records that the writer has.
+fn applied(all: &[Registry]) -> Result<u64> {
+    let health = health(all)?;
+    Ok(health.iter().filter_map(|line| line["applied"].as_u64()).max().unwrap_or_default())
+}
+
+/// The first writer publishes the whole account log.
+fn wait_published(all: &[Registry], accounts: usize) -> Result {
+    let first = all.first().ok_or_else(|| Failure::new("no replica"))?;
+    testbed::wait::within(Duration::from_secs(600), &format!("{accounts} statements are published"), || {
+        let head = first.shows(&["heads"]).ok()?.of_type("head").ok()?;
+        (head["unpublished"].as_u64()? == 0).then_some(())
+    })
+}
+
+fn copy_store(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to)?;
+    fs::copy(from.join("registry.redb"), to.join("registry.redb"))?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Where the suite keeps its rows here: a replica on a cluster, with a log of its own per test.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+use bytes::Bytes;
+use cipher_broker::sign::wire_hash;
+use cipher_broker::time::Timestamp;
+use cipher_registry::{LogName, Mode, Replica, Store, Terms, provision_log};
+
+use crate::support::registry_key;
+
+/// Environment with the cluster; without it the suite runs in memory.
+pub(crate) const SERVERS: &str = "TESTBED_SUITE_SERVERS";
+pub(crate) const USER: &str = "TESTBED_SUITE_USER";
+pub(crate) const PASSWORD: &str = "TESTBED_SUITE_PASSWORD";
+
+/// What the suite asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Desk {
+    Alone(cipher_registry::Desk),
+    Replica(Replica),
+}
+
+impl Desk {
+    pub(crate) async fn answer(&self, operation: &str, request: Bytes, now: Timestamp) -> Vec<u8> {
+        match self {
+            Self::Alone(desk) => desk.answer(operation, request, now).await,
+            Self::Replica(replica) => replica.answer(operation, request, now).await.unwrap(),
+        }
+    }
+
+    fn desk(&self) -> &cipher_registry::Desk {
+        match self {
+            Self::Alone(desk) => desk,
+            Self::Replica(replica) => replica.desk(),
+        }
+    }
+
+    pub(crate) fn registry_key(&self) -> [u8; 32] {
+        self.desk().registry_key()
+    }
+
+    pub(crate) fn log_size(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.desk().log_size()
+    }
+
+    pub(crate) fn log_entries(
+        &self,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, cipher_registry::StoreError> {
+        self.desk().log_entries(from, most)
+    }
+
+    pub(crate) fn hints(&self) -> Option<tokio::sync::mpsc::Receiver<cipher_broker::id::DeviceId>> {
+        self.desk().hints()
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|value| value.into_string().ok())
+}
+
+async fn open(store: Store, terms: Terms, log: [u8; 32]) -> Desk {
+    let Some(servers) = variable(SERVERS) else {
+        return Desk::Alone(cipher_registry::Desk::open(store, registry_key(), terms).unwrap());
+    };
+    let options =
+        ConnectOptions::with_user_and_password(variable(USER).unwrap(), variable(PASSWORD).unwrap());
+    let servers: Vec<async_nats::ServerAddr> =
+        servers.split(',').map(|server| server.parse().unwrap()).collect();
+    let client = options.connect(servers).await.unwrap();
+    let tag: String = log.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = LogName { stream: format!("REGISTRY-LOG-{tag}"), prefix: format!("registry.{tag}") };
+    provision_log(&client, &name, 3, Mode::Create, Duration::from_secs(60)).await.unwrap();
+    let replica = Replica::open(store, registry_key(), terms, client, name).await.unwrap();
+    replica.until(true).await;
+    Desk::Replica(replica)
+}
+
+/// A new registry.
+pub(crate) async fn desk_on(terms: Terms) -> Desk {
+    let folder = tempfile::tempdir().unwrap();
+    let log = wire_hash(folder.path().as_os_str().as_encoded_bytes());
+    // The file stays open; its name is not needed any more.
+    open(Store::open_folder(folder.path()).unwrap(), terms, log).await
+}
+
+/// A registry that keeps its rows in a folder: what a restart finds.
+pub(crate) async fn desk_in(folder: &Path) -> Desk {
+    let log = wire_hash(folder.as_os_str().as_encoded_bytes());
+    open(Store::open_folder(folder).unwrap(), Terms::default(), log).await
+}
