@@ -100,6 +100,7 @@ impl Replica {
                  records"
             )));
         }
+        let alone = election::nobody_runs(&log).await;
         let subscribe = async |rest: &str| {
             let subject = log.name().subject(rest);
             log.client().subscribe(subject).await.map_err(|error| Error::Replica(error.to_string()))
@@ -120,7 +121,7 @@ impl Replica {
             known: known.clone(),
             sent: applied,
         };
-        let election = Election { log: log.clone(), id, heard, asked, inputs, state: state.clone() };
+        let election = Election { log: log.clone(), id, alone, heard, asked, inputs, state: state.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(asking);
         tasks.spawn(tail.run());

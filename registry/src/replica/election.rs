@@ -41,6 +41,8 @@ pub(crate) struct Beat {
 pub(crate) struct Election {
     pub(crate) log: Log,
     pub(crate) id: ReplicaId,
+    /// No other replica ran when this one began: nothing to wait for.
+    pub(crate) alone: bool,
     /// What the writer says.
     pub(crate) heard: Subscriber,
     /// Somebody asks who writes.
@@ -57,8 +59,7 @@ impl Election {
     pub(crate) async fn run(mut self) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Nobody to ask: no other replica runs, nothing to wait for.
-        let mut silent_until = if self.alone().await { Instant::now() } else { later() };
+        let mut silent_until = if self.alone { Instant::now() } else { later() };
         let mut terms = self.state.borrow().position.term;
         loop {
             let done = tokio::select! {
@@ -108,16 +109,6 @@ impl Election {
         }
     }
 
-    async fn alone(&self) -> bool {
-        let subject = self.log.name().subject("who");
-        let client = self.log.client();
-        // Our own subscription would answer: what counts is whether anybody says that it writes.
-        matches!(
-            tokio::time::timeout(BEAT, client.request(subject, "".into())).await,
-            Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders
-        )
-    }
-
     async fn hear(&mut self, message: &Message, silent_until: &mut Instant) -> Result<(), Ended> {
         let Ok(beat) = codec::decode::<Beat>(&message.payload) else { return Ok(()) };
         if beat.writer == self.id {
@@ -154,6 +145,15 @@ impl Election {
         let term = self.state.borrow().position.term;
         say(&self.log, subject, self.id, term, false).await;
     }
+}
+
+/// Whether no replica runs. Asked before the own subscription, which would count as one.
+pub(crate) async fn nobody_runs(log: &Log) -> bool {
+    let asking = log.client().request(log.name().subject("who"), "".into());
+    matches!(
+        tokio::time::timeout(BEAT, asking).await,
+        Ok(Err(error)) if error.kind() == async_nats::RequestErrorKind::NoResponders
+    )
 }
 
 /// Says who writes; lost ones are followed by others.

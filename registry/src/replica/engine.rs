@@ -226,6 +226,7 @@ impl Engine {
             too_large(answers);
             return Ok(());
         }
+        // R-REG-21, R-REG-22: nothing is changed here and nobody is answered before the record lies at its place.
         match self.append(record.sequence, &bytes) {
             Appended::Stored => {
                 self.commit(txn, &record, &bytes)?;
@@ -278,6 +279,7 @@ impl Engine {
         Ok(())
     }
 
+    /// R-REG-24: only records of this registry, in their order, on the rows they were made for.
     fn open(&self, sequence: u64, bytes: &Bytes) -> Result<Record, RecordError> {
         let record = Record::open(bytes, sequence, &self.key)?;
         match () {

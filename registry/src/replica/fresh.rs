@@ -56,7 +56,7 @@ impl Fresh {
         (Self { ask, state }, task)
     }
 
-    /// Waits until this replica has all that the log had when this was called. `false`: it did not get there in
+    /// R-REG-23: waits until this replica has all that the log had when this was called. `false`: it did not get there in
     /// time, or the broker cannot say.
     pub(crate) async fn wait(&self, deadline: Instant) -> bool {
         let deadline = tokio::time::Instant::from_std(deadline);

@@ -7,7 +7,7 @@ use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::replica::engine::{Order, State};
 use crate::replica::log::{Log, sequence};
@@ -15,8 +15,10 @@ use crate::store::writer::Input;
 
 /// How often is looked without being told, and what was committed flushed.
 const LOOK: Duration = Duration::from_secs(1);
-/// A writer's own records appear in the log a moment before they are here.
-const GRACE: Duration = Duration::from_millis(100);
+/// What is known to be there comes by itself within this time, mostly.
+const GRACE: Duration = Duration::from_millis(20);
+/// A writer's own records are in the log a moment before they are here.
+const OWN_GRACE: Duration = Duration::from_millis(200);
 /// Records handed over at once.
 const TOGETHER: usize = 256;
 /// Attempts to get what is known to be there from any copy of the stream, before its leader is asked.
@@ -44,17 +46,37 @@ impl Tail {
     pub(crate) async fn run(mut self) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut before = 0;
+        let (mut before, mut led) = (0, false);
+        let mut due: Option<(Instant, u64)> = None;
         loop {
+            let at = due.map_or_else(Instant::now, |(at, _)| at);
             let done = tokio::select! {
+                () = tokio::time::sleep_until(at), if due.is_some() => match due.take() {
+                    Some((_, target)) => self.read_to(target).await,
+                    None => Ok(()),
+                },
+                changed = self.state.changed() => {
+                    let leads = self.state.borrow_and_update().leading;
+                    // Somebody else wrote: what was not listened to is read.
+                    let ended = std::mem::replace(&mut led, leads) && !leads;
+                    match changed {
+                        Ok(()) if ended => self.look().await,
+                        Ok(()) => Ok(()),
+                        Err(_) => Err(Ended),
+                    }
+                }
                 message = self.live.next() => match message {
                     Some(message) => self.heard(message).await,
                     None => Err(Ended),
                 },
-                changed = self.known.changed() => match changed {
-                    Ok(()) => self.known_to_be_there().await,
-                    Err(_) => Err(Ended),
-                },
+                changed = self.known.changed() => {
+                    let target = *self.known.borrow_and_update();
+                    if due.is_none() && target >= self.next() {
+                        let grace = if self.state.borrow().leading { OWN_GRACE } else { GRACE };
+                        due = Instant::now().checked_add(grace).map(|at| (at, target));
+                    }
+                    changed.map_err(|_| Ended)
+                }
                 _ = look.tick() => {
                     let applied = self.state.borrow().position.applied;
                     // Nothing happened since the last look: what was handed over did not fit. Read it again.
@@ -112,21 +134,6 @@ impl Tail {
         }
         self.hand_over(records).await?;
         if newest >= next { self.read_to(newest).await } else { Ok(()) }
-    }
-
-    async fn known_to_be_there(&mut self) -> Result<(), Ended> {
-        let target = *self.known.borrow_and_update();
-        if self.state.borrow().leading {
-            let mut state = self.state.clone();
-            let here = state.wait_for(|state| state.position.applied >= target || !state.leading);
-            if tokio::time::timeout(GRACE, here)
-                .await
-                .is_ok_and(|state| state.is_ok_and(|state| state.position.applied >= target))
-            {
-                return Ok(());
-            }
-        }
-        self.read_to(target).await
     }
 
     async fn look(&mut self) -> Result<(), Ended> {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testbed::{Broker, Failure, Registry, Result, ensure, wait};
+use testbed::registry::Registry;
+use testbed::{Broker, Failure, Result, ensure, wait};
 
 use crate::crowd::Crowd;
 
@@ -48,7 +49,7 @@ fn told(replicas: &[Registry]) -> String {
 /// R-REG-21, R-REG-22: no package goes to two, no answered claim is lost, nothing is used up in vain; and somebody
 /// else writes within five seconds.
 #[test]
-fn claims_on_a_cluster_count_once_while_replicas_are_killed() -> Result {
+fn r_reg_21_r_reg_22_claims_on_a_cluster_count_once_while_replicas_are_killed() -> Result {
     let broker = Broker::cluster()?;
     let mut replicas = Registry::replicas(&broker, 3, &GENEROUS)?;
     let mut crowd = Crowd::gather(&broker, 4, 8)?;
@@ -71,6 +72,7 @@ fn claims_on_a_cluster_count_once_while_replicas_are_killed() -> Result {
     all_well(&replicas, 3)?;
     let tally = crowd.end().map_err(|failure| failure.and(told(&replicas)))?;
     tell(&format!("killed: {silences:?}, {tally:?}"));
+    ensure(tally.repeated > 0, || "nobody noticed that replicas died".into())?;
     ensure(tally.claimed + tally.left == tally.brought, || {
         format!("packages were used up in vain: {tally:?}")
     })?;
@@ -84,7 +86,7 @@ fn claims_on_a_cluster_count_once_while_replicas_are_killed() -> Result {
 
 /// R-REG-21: a writer that was paused and goes on believing that it writes is fenced by the log.
 #[test]
-fn a_paused_writer_of_a_cluster_is_fenced_when_it_goes_on() -> Result {
+fn r_reg_21_a_paused_writer_of_a_cluster_is_fenced_when_it_goes_on() -> Result {
     let broker = Broker::cluster()?;
     let mut replicas = Registry::replicas(&broker, 3, &GENEROUS)?;
     let mut crowd = Crowd::gather(&broker, 4, 8)?;
@@ -112,7 +114,7 @@ fn a_paused_writer_of_a_cluster_is_fenced_when_it_goes_on() -> Result {
 
 /// R-REG-23: a replica goes on where its folder is, however old, and never answers from there.
 #[test]
-fn a_replica_of_a_cluster_with_an_older_folder_catches_up() -> Result {
+fn r_reg_23_a_replica_of_a_cluster_with_an_older_folder_catches_up() -> Result {
     let broker = Broker::cluster()?;
     let mut replicas = Registry::replicas(&broker, 2, &GENEROUS)?;
     let mut crowd = Crowd::gather(&broker, 2, 4)?;
@@ -146,7 +148,7 @@ fn a_replica_of_a_cluster_with_an_older_folder_catches_up() -> Result {
 
 /// R-REG-24: who has another key, or other data, is told so and does not start.
 #[test]
-fn a_replica_of_a_cluster_with_another_key_or_other_data_refuses_to_start() -> Result {
+fn r_reg_24_a_replica_of_a_cluster_with_another_key_or_other_data_refuses_to_start() -> Result {
     let broker = Broker::cluster()?;
     let mut replicas = Registry::replicas(&broker, 1, &GENEROUS)?;
     let crowd = Crowd::gather(&broker, 1, 1)?;

@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use bytes::Bytes;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
@@ -21,26 +22,40 @@ pub(crate) const PASSWORD: &str = "TESTBED_SUITE_PASSWORD";
 #[derive(Debug, Clone)]
 pub(crate) enum Desk {
     Alone(cipher_registry::Desk),
-    Replica(Replica),
+    Replica(Replica, Option<Arc<Wiped>>),
+}
+
+/// A log that goes with the last desk on it: the broker keeps only so many streams.
+#[derive(Debug)]
+pub(crate) struct Wiped(String);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        let stream = self.0.clone();
+        // Whoever drops this may be inside a runtime.
+        let wiping = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+                let client = connected().await.unwrap();
+                async_nats::jetstream::new(client).delete_stream(stream).await.unwrap();
+            });
+        });
+        assert!(wiping.join().is_ok() || std::thread::panicking(), "the log cannot be wiped");
+    }
 }
 
 impl Desk {
     pub(crate) async fn answer(&self, operation: &str, request: Bytes, now: Timestamp) -> Vec<u8> {
         match self {
             Self::Alone(desk) => desk.answer(operation, request, now).await,
-            Self::Replica(replica) => replica.answer(operation, request, now).await.unwrap(),
+            Self::Replica(replica, _) => replica.answer(operation, request, now).await.unwrap(),
         }
     }
 
     fn desk(&self) -> &cipher_registry::Desk {
         match self {
             Self::Alone(desk) => desk,
-            Self::Replica(replica) => replica.desk(),
+            Self::Replica(replica, _) => replica.desk(),
         }
-    }
-
-    pub(crate) fn registry_key(&self) -> [u8; 32] {
-        self.desk().registry_key()
     }
 
     pub(crate) fn log_size(&self) -> tokio::sync::watch::Receiver<u64> {
@@ -64,33 +79,37 @@ fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).and_then(|value| value.into_string().ok())
 }
 
-async fn open(store: Store, terms: Terms, log: [u8; 32]) -> Desk {
-    let Some(servers) = variable(SERVERS) else {
-        return Desk::Alone(cipher_registry::Desk::open(store, registry_key(), terms).unwrap());
-    };
+/// A connection to the cluster; `None`: there is none, the suite runs in memory.
+async fn connected() -> Option<Client> {
+    let servers = variable(SERVERS)?;
     let options =
         ConnectOptions::with_user_and_password(variable(USER).unwrap(), variable(PASSWORD).unwrap());
-    let servers: Vec<async_nats::ServerAddr> =
-        servers.split(',').map(|server| server.parse().unwrap()).collect();
-    let client = options.connect(servers).await.unwrap();
-    let tag: String = log.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let servers: Vec<ServerAddr> = servers.split(',').map(|server| server.parse().unwrap()).collect();
+    Some(options.connect(servers).await.unwrap())
+}
+
+async fn open(folder: &Path, terms: Terms, wipe: bool) -> Desk {
+    let store = Store::open_folder(folder).unwrap();
+    let Some(client) = connected().await else {
+        return Desk::Alone(cipher_registry::Desk::open(store, registry_key(), terms).unwrap());
+    };
+    let hash = wire_hash(folder.as_os_str().as_encoded_bytes());
+    let tag: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let name = LogName { stream: format!("REGISTRY-LOG-{tag}"), prefix: format!("registry.{tag}") };
     provision_log(&client, &name, 3, Mode::Create, Duration::from_secs(60)).await.unwrap();
+    let wiped = wipe.then(|| Arc::new(Wiped(name.stream.clone())));
     let replica = Replica::open(store, registry_key(), terms, client, name).await.unwrap();
     replica.until(true).await;
-    Desk::Replica(replica)
+    Desk::Replica(replica, wiped)
 }
 
 /// A new registry.
 pub(crate) async fn desk_on(terms: Terms) -> Desk {
-    let folder = tempfile::tempdir().unwrap();
-    let log = wire_hash(folder.path().as_os_str().as_encoded_bytes());
     // The file stays open; its name is not needed any more.
-    open(Store::open_folder(folder.path()).unwrap(), terms, log).await
+    open(tempfile::tempdir().unwrap().path(), terms, true).await
 }
 
 /// A registry that keeps its rows in a folder: what a restart finds.
 pub(crate) async fn desk_in(folder: &Path) -> Desk {
-    let log = wire_hash(folder.as_os_str().as_encoded_bytes());
-    open(Store::open_folder(folder).unwrap(), Terms::default(), log).await
+    open(folder, Terms::default(), false).await
 }

@@ -14,6 +14,7 @@ mod latency;
 mod process;
 mod raw;
 mod registry;
+mod replicated;
 mod throughput;
 
 use std::process::ExitCode;
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     let mut extent = if has("--quick") { QUICK } else { FULL };
     extent.accounts = number("--accounts").unwrap_or(extent.accounts);
     extent.stock = number("--stock").unwrap_or(extent.stock);
-    match run(&report, extent, has("--registry")) {
+    match run(&report, extent, has("--registry"), has("--replicas")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report.failed(&failure);
@@ -80,12 +81,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(report: &Report, extent: Extent, only_registry: bool) -> Result {
+fn run(report: &Report, extent: Extent, only_registry: bool, only_replicas: bool) -> Result {
     if cfg!(debug_assertions) {
         report.note("a debug build: figures mean nothing; use cargo xtask bench");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        if only_replicas {
+            return replicated::replicas(report, extent).await;
+        }
         if only_registry {
             return registry::many_accounts(report, extent).await;
         }
@@ -97,6 +101,7 @@ fn run(report: &Report, extent: Extent, only_registry: bool) -> Result {
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);
-        registry::many_accounts(report, extent).await
+        registry::many_accounts(report, extent).await?;
+        replicated::replicas(report, extent).await
     })
 }

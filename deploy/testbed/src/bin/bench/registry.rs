@@ -36,7 +36,7 @@ const ASKING: usize = 64;
 /// Sizes of key packages as agents make them, and their suites.
 const PACKAGES: [(u16, usize); 2] = [(0x0003, 900), (0x004F, 3_300)];
 /// Of the suite that is claimed.
-const CLAIMED: u16 = PACKAGES[0].0;
+pub(crate) const CLAIMED: u16 = PACKAGES[0].0;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Everything about a registry that holds many accounts.
@@ -101,16 +101,16 @@ fn unpublished(registry: &Registry) -> Result<u64> {
 }
 
 /// Spreads numbers over all accounts.
-fn scattered(n: usize, accounts: usize) -> usize {
+pub(crate) fn scattered(n: usize, accounts: usize) -> usize {
     n.wrapping_mul(2_654_435_761) % accounts
 }
 
-fn handle(n: usize) -> Result<Handle> {
+pub(crate) fn handle(n: usize) -> Result<Handle> {
     format!("person-{n}").parse().map_err(|_| Failure::new("not a handle"))
 }
 
 /// Account and device key of an account.
-fn keys(n: usize) -> (SigningKey, SigningKey) {
+pub(crate) fn keys(n: usize) -> (SigningKey, SigningKey) {
     let key = |label| SigningKey::from_bytes(&digest(label, &[&n.to_be_bytes()]));
     (key("bench/account"), key("bench/device"))
 }
@@ -125,7 +125,7 @@ fn now() -> Timestamp {
 }
 
 /// Fills a store with accounts; gives how long it took, in seconds.
-async fn fill(data: &Path, accounts: usize, stock: usize) -> Result<f64> {
+pub(crate) async fn fill(data: &Path, accounts: usize, stock: usize) -> Result<f64> {
     let begun = Instant::now();
     let store = Store::open_folder(data)?;
     let filling = tokio::task::spawn_blocking(move || {
@@ -198,39 +198,41 @@ fn account(n: usize, stock: usize) -> Result<Filled> {
 }
 
 /// What a load showed.
-struct Rates {
+pub(crate) struct Rates {
+    /// Requests that were answered.
+    pub(crate) count: usize,
     per_second: f64,
     p50: f64,
     p99: f64,
 }
 
 impl Rates {
-    fn tell(&self, report: &Report, name: &str, goal: f64) {
+    pub(crate) fn tell(&self, report: &Report, name: &str, goal: f64) {
         report.tell(&Figure::new(name, self.per_second, "/s").goal(Goal::Least(goal)));
         report.tell(&Figure::new(format!("{name}, p50"), self.p50, "ms"));
         report.tell(&Figure::new(format!("{name}, p99"), self.p99, "ms").goal(Goal::Most(20.0)));
     }
 }
 
+/// A request of one of those who ask, and where it goes.
+pub(crate) fn signed(n: usize, operation: Operation) -> Result<(String, Vec<u8>)> {
+    let (account, key) = keys(n % ASKING);
+    let account = AccountId::of_key(&account.verifying_key().to_bytes());
+    let subject = subject::registry(operation.name());
+    let (mut nonce, issued_at) = ([0; 16], now());
+    let parts = issued_at.as_millis().to_be_bytes().into_iter().chain(n.to_be_bytes());
+    nonce.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    let body = RequestBody { nonce, issued_at, account, device: device_of(&account), operation };
+    Ok((subject, seal_request(&body, &key)))
+}
+
 /// Asks many things, so many under way at once. Requests are signed before; one reply in sixteen is verified, all
 /// must be answers.
-async fn load(client: &Client, operation: &impl Fn(usize) -> Result<Operation>) -> Result<Rates> {
-    let askers: Vec<(AccountId, SigningKey)> = (0..ASKING)
-        .map(|n| {
-            let (account, device) = keys(n);
-            (AccountId::of_key(&account.verifying_key().to_bytes()), device)
-        })
-        .collect();
+pub(crate) async fn load(client: &Client, operation: &impl Fn(usize) -> Result<Operation>) -> Result<Rates> {
     let mut requests = Vec::with_capacity(REQUESTS);
     for n in 0..REQUESTS {
-        let (account, key) = askers.get(n % ASKING).ok_or_else(|| Failure::new("nobody asks"))?;
-        let operation = operation(n)?;
-        let subject = subject::registry(operation.name());
-        let (mut nonce, issued_at) = ([0; 16], now());
-        let parts = issued_at.as_millis().to_be_bytes().into_iter().chain(n.to_be_bytes());
-        nonce.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        let body = RequestBody { nonce, issued_at, account: *account, device: device_of(account), operation };
-        requests.push((n, subject, seal_request(&body, key)));
+        let (subject, request) = signed(n, operation(n)?)?;
+        requests.push((n, subject, request));
     }
     let begun = Instant::now();
     let mut times: Vec<f64> = futures::stream::iter(requests)
@@ -252,7 +254,7 @@ async fn load(client: &Client, operation: &impl Fn(usize) -> Result<Operation>) 
         .await
         .into_iter()
         .collect::<Result<_>>()?;
-    let per_second = number(times.len()) / begun.elapsed().as_secs_f64();
+    let (count, seconds) = (times.len(), begun.elapsed().as_secs_f64());
     let (p50, p99) = percentiles(&mut times);
-    Ok(Rates { per_second, p50, p99 })
+    Ok(Rates { count, per_second: number(count) / seconds, p50, p99 })
 }
