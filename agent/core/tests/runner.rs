@@ -14,6 +14,7 @@ mod contacts;
 mod crash;
 mod delivery;
 mod join_link;
+mod devices;
 mod membership;
 mod race;
 mod registry;
