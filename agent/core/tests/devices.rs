@@ -179,7 +179,7 @@ fn household(seed: u64) -> (World, GroupId) {
 }
 
 #[test]
-fn a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
+fn r_dev_03_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
     let (mut world, group) = household(1);
     let chat = direct(&mut world, "alice", "bob");
     let phone = device_of(&mut world, "phone");
