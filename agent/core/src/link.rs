@@ -290,12 +290,13 @@ impl Core {
             LinkStep::Accept { key, account, at, .. } => {
                 if let Some(known) = &new.accept {
                     if known.as_slice() != bytes.as_slice() {
-                        self.link_failed("two devices answered this code, and only one of them can be yours");
+                        let why = "two devices answered this code, and only one of them can be yours";
+                        self.link_failed(ended(true, why));
                     }
                     return Ok(());
                 }
                 if stale(at, self.run.now) {
-                    self.link_failed(&out_of_time(at, self.run.now).message);
+                    self.link_failed(out_of_time(at, self.run.now));
                     return Ok(());
                 }
                 if account.is_none() || shared(&new.secret, &key).is_none() {
@@ -312,8 +313,8 @@ impl Core {
             LinkStep::Admit(sealed) => self.admitted(&row, &new, &sealed),
             LinkStep::Cancel => {
                 self.end_link();
-                let reason = "the other device stopped it: the strings differed there, or its person gave up";
-                self.notify(Event::Link(LinkEvent::Failed { reason: reason.into() }));
+                let why = "the strings differed on the other device, or its person gave up";
+                self.notify(Event::Link(LinkEvent::Failed(ended(false, why))));
                 Ok(())
             }
             LinkStep::Offer { .. } | LinkStep::Reveal(_) | _ => {
@@ -332,13 +333,13 @@ impl Core {
     }
 
     /// The new device's own failure: everybody is told, nothing is left.
-    fn link_failed(&mut self, reason: &str) {
+    fn link_failed(&mut self, error: CoreError) {
         if let Some(LinkRow { code, side: Side::New(_), .. }) = &self.state.meta.link {
             let (there, _) = rendezvous(code);
             self.end_link();
             self.drop_steps(there);
             self.post_step(there, &codec::encode(&LinkStep::Cancel));
-            self.notify(Event::Link(LinkEvent::Failed { reason: reason.into() }));
+            self.notify(Event::Link(LinkEvent::Failed(error)));
         }
     }
 
@@ -357,7 +358,7 @@ impl Core {
             return Ok(());
         };
         let Some((identity, registry_key, log_size)) = self.judge_admission(new, &account, &plain) else {
-            self.link_failed("what the other device sent does not fit together; nothing was changed");
+            self.link_failed(ended(true, "what the other device sent does not fit together"));
             return Ok(());
         };
         let handle = identity.handle.as_ref().map_or_else(String::new, ToString::to_string);
@@ -760,7 +761,10 @@ impl Core {
         let expired = now >= row.expires;
         match &row.side {
             Side::New(_) if expired => {
-                self.link_failed("the code has expired: nobody approved this device within 15 minutes");
+                self.link_failed(ended(
+                    false,
+                    "the code has expired, nobody approved this device within 15 minutes",
+                ));
             }
             Side::Old(old) if expired && !old.confirmed => {
                 self.link_broken(false, "the code has expired");

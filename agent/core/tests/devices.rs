@@ -279,7 +279,7 @@ fn strings_that_differ_change_nothing_on_either_side() {
     let reply = world.person("alice").does(confirm(&code, false));
     assert_eq!(reply, Reply::Done);
     world.settle();
-    assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed { .. })));
+    assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed(_))));
     assert!(!world.status(new).registered);
     assert_eq!(devices(&mut world, "alice").len(), 1);
     world.person("alice").cannot(confirm(&code, true), ErrorKind::NotFound);
@@ -317,7 +317,7 @@ fn a_wrong_code_an_expired_one_and_nonsense_are_told_apart() {
     world.settle();
     world.pass(limit::LINK_LIFETIME + Duration::from_secs(1));
     world.churn(20);
-    assert!(matches!(told(&world, late).last(), Some(LinkEvent::Failed { .. })));
+    assert!(matches!(told(&world, late).last(), Some(LinkEvent::Failed(_))));
     world.person("alice").cannot(approve(&code), ErrorKind::Refused);
     assert_eq!(devices(&mut world, "alice").len(), 1);
 }
@@ -386,7 +386,7 @@ fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
             let error = outcome.unwrap_err();
             let kind = if case == "second accept" { ErrorKind::Refused } else { ErrorKind::Trust };
             assert_eq!(error.kind, kind, "{case}: {error:?}");
-            assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed { .. })), "{case}");
+            assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed(_))), "{case}");
             assert!(!world.status(new).registered, "{case}");
             assert_eq!(devices(&mut world, "alice").len(), 1, "{case}");
         }
@@ -596,7 +596,12 @@ fn recover(phrase: &str) -> Command {
 /// Somebody registers and keeps the phrase.
 fn register(world: &mut World, name: &str) -> String {
     let index = world.arrive(name);
-    let command = Command::Register { handle: name.parse().unwrap(), name: "Alice".into(), bot: None };
+    let command = Command::Register {
+        handle: name.parse().unwrap(),
+        name: "Alice".into(),
+        bot: None,
+        invite_code: None,
+    };
     match world.run(index, command) {
         Ok(Reply::Registered { phrase: Some(phrase), .. }) => {
             world.settle();
@@ -651,7 +656,12 @@ fn a_wrong_phrase_and_an_unknown_account_are_told_apart() {
     assert_eq!(error.kind, ErrorKind::NotFound, "{error:?}");
     assert!(!world.status(new).registered);
     // What failed leaves nothing behind that would be in the way of another beginning.
-    let command = Command::Register { handle: "laptop".parse().unwrap(), name: "L".into(), bot: None };
+    let command = Command::Register {
+        handle: "laptop".parse().unwrap(),
+        name: "L".into(),
+        bot: None,
+        invite_code: None,
+    };
     let reply = world.run(new, command);
     assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
     world.person("alice").cannot(recover(&phrase), ErrorKind::Misuse);
