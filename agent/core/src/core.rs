@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
@@ -22,6 +22,7 @@ use crate::input::{Input, Interest, Ticket};
 use crate::outbox::Attempt;
 use crate::provider::Provider;
 use crate::question::Question;
+use crate::reconcile::Claims;
 use crate::reply::Reply;
 use crate::state::State;
 use crate::store::Store;
@@ -77,12 +78,20 @@ pub(crate) struct Run {
     pub sends: BTreeMap<u64, Ticket>,
     pub intents: BTreeMap<u64, Ticket>,
     pub leaves: BTreeMap<GroupId, Ticket>,
+    /// Who waits for the other side of a device link, and until when.
+    pub link_wait: Option<(Ticket, Timestamp)>,
     pub syncs: Vec<SyncWait>,
     pub joins: Vec<JoinWait>,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
     /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
     pub leave_seen: BTreeMap<GroupId, Timestamp>,
+    /// The same for devices that have to go or come.
+    pub devices_seen: BTreeMap<GroupId, Timestamp>,
+    /// Accounts whose log grew in this batch.
+    pub accounts_changed: BTreeSet<cipher_broker::id::AccountId>,
+    /// How asking for key packages of devices that have to come goes.
+    pub claims: BTreeMap<DeviceId, Claims>,
     /// Accounts whose removal in the commit being merged is their own wish.
     pub leavers: BTreeMap<GroupId, BTreeSet<cipher_broker::id::AccountId>>,
     /// Groups whose last merged commit removed us, and how.
@@ -223,6 +232,7 @@ impl Core {
 
     fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
         use Command as C;
+        self.may_still(&command)?;
         match command {
             C::Register { handle, name, bot, invite_code } => {
                 self.register(ticket, handle, name, bot, invite_code)
@@ -305,6 +315,8 @@ impl Core {
             self.ask_stock();
             self.refresh_unknown_accounts();
         }
+        self.run.claims.clear();
+        self.resume_link();
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -331,6 +343,9 @@ impl Core {
         for ticket in std::mem::take(&mut self.run.leaves).into_values() {
             self.reply(ticket, Err(unreachable()));
         }
+        if let Some((ticket, _)) = self.run.link_wait.take() {
+            self.reply(ticket, Err(unreachable()));
+        }
         for wait in std::mem::take(&mut self.run.joins) {
             let asked = ErrorKind::Unreachable.because("the broker cannot be reached").hint(
                 "the request to join is kept; the group appears by itself when somebody lets this account in",
@@ -347,6 +362,7 @@ impl Core {
         let now = self.run.now;
         self.run.wakes.retain(|at| *at > now);
         self.work_for_admission();
+        self.link_tick();
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -369,6 +385,7 @@ impl Core {
     }
 
     fn drive_touched(&mut self) -> Result<()> {
+        self.reconcile_changed()?;
         while let Some(group) = self.run.touched.pop_first() {
             self.drive(group)?;
         }
@@ -456,7 +473,7 @@ impl Core {
     pub(crate) fn follow(&mut self, source: Source) {
         let after = match source {
             Source::Group(group) => self.state.groups.get(&group).map_or(0, |row| row.cursor),
-            Source::Inbox(_) => self.state.meta.inbox_cursor,
+            Source::Inbox(inbox) => self.link_cursor(&inbox).unwrap_or(self.state.meta.inbox_cursor),
             _ => return,
         };
         if self.run.connected && self.run.following.insert(source) {
@@ -555,6 +572,7 @@ impl Core {
             .into_values()
             .chain(run.intents.into_values())
             .chain(run.leaves.into_values())
+            .chain(run.link_wait.map(|(ticket, _)| ticket))
             .chain(run.syncs.into_iter().map(|wait| wait.ticket))
             .chain(run.joins.into_iter().map(|wait| wait.ticket))
             .chain(errand_tickets)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bip39::Mnemonic;
+use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
@@ -26,10 +27,10 @@ use crate::input::Ticket;
 use crate::question::Purpose as Why;
 use crate::reply::Reply;
 use crate::state::IdentityRow;
-use crate::view::{AccountView, DeviceView};
+use crate::view::AccountView;
 
 /// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
-const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
+pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
 
 impl Core {
     /// The own identity, or what to do to get one.
@@ -83,10 +84,23 @@ impl Core {
         if let Some(known) = &self.state.identity
             && known.kind == kind
             && known.owner == owner
+            && !known.recovering
         {
             return known.clone();
         }
         let account_seed: [u8; 32] = self.provider.bytes();
+        let identity = self.fresh_identity(account_seed, kind, owner);
+        self.set_identity(identity.clone());
+        identity
+    }
+
+    /// A new device for an account key; nobody knows of it yet.
+    pub(crate) fn fresh_identity(
+        &self,
+        account_seed: [u8; 32],
+        kind: Kind,
+        owner: Option<Owner>,
+    ) -> IdentityRow {
         let device_seed: [u8; 32] = self.provider.bytes();
         let account_key = SigningKey::from_bytes(&account_seed);
         let account = AccountId::of_key(&account_key.verifying_key().to_bytes());
@@ -101,7 +115,7 @@ impl Core {
             not_after: self.run.now.plus(CERTIFICATE_LIFETIME),
             serial: 1,
         };
-        let identity = IdentityRow {
+        IdentityRow {
             handle: None,
             account_seed,
             device_seed,
@@ -123,9 +137,8 @@ impl Core {
             certificates: Vec::new(),
             names: std::collections::BTreeMap::new(),
             revoked: false,
-        };
-        self.set_identity(identity.clone());
-        identity
+            recovering: false,
+        }
     }
 
     pub(crate) fn set_identity(&mut self, identity: IdentityRow) {
@@ -177,24 +190,38 @@ impl Core {
         admitted: Option<Admitted>,
         ticket: Option<Ticket>,
     ) -> Result<()> {
-        let identity = self.state.identity.as_ref();
-        let Some((identity, handle)) = identity.and_then(|own| Some((own, own.handle.clone()?))) else {
+        let identity = self.state.identity.clone();
+        let Some((mut identity, handle)) =
+            identity.and_then(|own| own.handle.clone().map(|handle| (own, handle)))
+        else {
             return Err(ErrorKind::Bug.because("there is no account to register"));
         };
+        let certificate = decode_own(&identity.certificate)?;
         let account_key = SigningKey::from_bytes(&identity.account_seed);
         let statement = Statement {
             account: identity.account,
             sequence: 0,
             previous: [0; 32],
             at: self.run.now,
-            claim: Claim::Create { handle, certificate: wire_hash(&identity.certificate) },
+            claim: Claim::Create { handle: handle.clone(), certificate: wire_hash(&identity.certificate) },
         };
-        let request = CreateAccount {
-            statement: Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement)),
-            certificate: decode_own(&identity.certificate)?,
-            profile: signed_profile(identity),
-            ticket: admitted,
+        let statement = Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement));
+        // Asked again after a lost reply: the same statement, because the registry keeps the one it got first.
+        let same = identity.log.take().filter(|log| {
+            *log.handle() == handle && identity.certificates == std::slice::from_ref(&certificate)
+        });
+        let log = match same {
+            Some(log) => log,
+            None => AccountLog::begin(&statement, &certificate)
+                .map_err(|error| ErrorKind::Bug.because(format!("an own log does not begin: {error}")))?,
         };
+        let first = log.statements().first().cloned().unwrap_or(statement);
+        identity.log = Some(log);
+        identity.certificates = vec![certificate.clone()];
+        identity.names.insert(identity.device, "first device".into());
+        let profile = signed_profile(&identity.device_seed, identity.device, &identity.profile);
+        self.set_identity(identity);
+        let request = CreateAccount { statement: first, certificate, profile, ticket: admitted };
         let why = Why::Register { bare: request.ticket.is_none() };
         self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
         Ok(())
@@ -213,13 +240,20 @@ impl Core {
             Kind::Bot => None,
         };
         self.set_identity(identity);
-        self.publish_key_packages(limit::KEY_PACKAGE_STOCK, true)?;
-        let inbox = self.inbox();
-        self.follow(inbox);
+        self.account_ready(limit::KEY_PACKAGE_STOCK)?;
         if let Some(ticket) = ticket {
             let account = Box::new(self.own_account()?);
             self.reply(ticket, Ok(Reply::Registered { account, phrase }));
         }
+        Ok(())
+    }
+
+    /// This device belongs to an account from now on: others can add it, and it listens.
+    pub(crate) fn account_ready(&mut self, key_packages: usize) -> Result<()> {
+        self.publish_key_packages(key_packages, true)?;
+        let inbox = self.inbox();
+        self.follow(inbox);
+        self.follow(Source::Log);
         Ok(())
     }
 
@@ -289,7 +323,8 @@ impl Core {
         profile.version = profile.version.saturating_add(1);
         check_text("a display name", &profile.name, limit::DISPLAY_NAME_CHARS)?;
         check_text("a status text", &profile.status, limit::STATUS_CHARS)?;
-        let (signed, profile) = (signed_profile(&identity), identity.profile);
+        let signed = signed_profile(&identity.device_seed, identity.device, &identity.profile);
+        let profile = identity.profile;
         self.ask(Operation::SetProfile(signed), Why::SetProfile(profile), Some(ticket));
         Ok(None)
     }
@@ -305,30 +340,15 @@ impl Core {
         }
         Ok(())
     }
-
-    pub(crate) fn devices(&self) -> Result<Reply> {
-        let identity = self.identity()?;
-        Ok(Reply::Devices(vec![DeviceView {
-            device_id: identity.device,
-            name: "this device".into(),
-            kind: identity.kind,
-            current: true,
-            created_at: identity.created_at,
-            revoked: false,
-        }]))
-    }
 }
 
 fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
     codec::decode(bytes).map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))
 }
 
-fn signed_profile(identity: &IdentityRow) -> SignedProfile {
-    let key = SigningKey::from_bytes(&identity.device_seed);
-    SignedProfile {
-        device: identity.device,
-        profile: Signed::new(&key, Purpose::Profile, codec::encode(&identity.profile)),
-    }
+pub(crate) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
+    let key = SigningKey::from_bytes(device_seed);
+    SignedProfile { device, profile: Signed::new(&key, Purpose::Profile, codec::encode(profile)) }
 }
 
 pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {

@@ -24,7 +24,7 @@ use crate::event::Event;
 use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
 use crate::reply::Reply;
-use crate::state::{OutboxKind, OutboxRow, Post, Seal};
+use crate::state::{OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::view::{GroupState, MessageState};
 
 /// A publish whose outcome is open.
@@ -141,6 +141,9 @@ impl Core {
             return Ok(());
         }
         self.drive_posts(group);
+        if self.state.identity.as_ref().is_some_and(|own| own.revoked) {
+            return Ok(());
+        }
         let state = self.state.groups.get(&group).map(|row| row.state);
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
             self.serve_joins(group)?;
@@ -169,6 +172,7 @@ impl Core {
                 Post::Welcome { .. } => {}
                 Post::Join => self.publish_plain(id, Route::Application(group)),
                 Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
+                Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
             }
         }
     }
@@ -267,7 +271,9 @@ impl Core {
         if self.state.groups.get(&group).is_some_and(|row| row.personal) {
             return self.waits_for_siblings(group);
         }
-        let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);
+        let is_first = |wish: &Wish| !matches!(wish, Wish::Devices { .. });
+        let wanted =
+            self.state.intents.iter().any(|(_, intent)| intent.group == group && is_first(&intent.wish));
         let slot = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
         if !wanted && !slot {
             return Ok(false);

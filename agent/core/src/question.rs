@@ -3,16 +3,18 @@
 //! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
 //! the same bytes, a low stock is counted again, an unknown account is asked for again.
 
+use cipher_broker::account_log::AccountLog;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    Answer, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
+    Answer, AppendStatement, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
 };
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::core::{Core, fatal};
+use crate::device::Stating;
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{NoReply, QuestionId, Ticket};
@@ -21,7 +23,7 @@ use crate::input::{NoReply, QuestionId, Ticket};
 #[derive(Debug)]
 pub(crate) struct Question {
     pub ticket: Option<Ticket>,
-    purpose: Purpose,
+    pub purpose: Purpose,
     request: Vec<u8>,
 }
 
@@ -42,6 +44,16 @@ pub(crate) enum Purpose {
     Resolve { errand: u64, handle: Handle },
     /// To add somebody: an errand waits.
     Claim { errand: u64, account: AccountId },
+    /// To state something: first the own account as it is.
+    OwnAccount { what: Stating, tries: u32 },
+    /// To state it.
+    State { what: Stating, append: Box<AppendStatement>, tries: u32 },
+    /// To take the account over: first what it is.
+    OpenRecovery { name: String, tries: u32 },
+    /// To take it over.
+    Recover { name: String, log: Box<AccountLog>, append: Box<AppendStatement>, tries: u32 },
+    /// To bring a device into a group.
+    ClaimDevice { group: GroupId, account: AccountId, device: DeviceId },
     /// To learn the handle of a fellow member.
     Fetch { account: AccountId },
 }
@@ -86,6 +98,7 @@ impl Core {
             Outcome::Refused(refusal) => Err(refused(&refusal)),
         });
         let ticket = question.ticket;
+        let purpose = question.purpose.clone();
         let errand = match &question.purpose {
             Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
             _ => None,
@@ -102,6 +115,12 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
+                if self.statement_failed(&purpose, ticket, &error)
+                    || self.recovery_failed(&purpose, ticket, &error)?
+                    || self.claim_failed(&purpose)
+                {
+                    return Ok(());
+                }
                 if let Some(errand) = errand {
                     self.fail_errand(errand, error);
                 } else if let Some(ticket) = ticket {
@@ -124,6 +143,11 @@ impl Core {
             self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
         }
         self.note_skew(body.at);
+        if let Outcome::Refused(refusal) = &body.outcome
+            && refusal.code == Code::Revoked
+        {
+            self.this_device_is_revoked();
+        }
         Ok(body.outcome)
     }
 
@@ -161,6 +185,21 @@ impl Core {
             }
             (Purpose::Claim { errand, account }, Answer::KeyPackages(packages)) => {
                 self.errand_claimed(errand, account, packages)
+            }
+            (Purpose::OwnAccount { what, tries }, Answer::Account(record)) => {
+                self.own_account_fetched(what, tries, &record, question.ticket)
+            }
+            (Purpose::State { what, append, .. }, Answer::Done) => {
+                self.stated(what, &append, question.ticket)
+            }
+            (Purpose::OpenRecovery { name, tries }, Answer::Account(record)) => {
+                self.recovery_opened(name, tries, &record, question.ticket)
+            }
+            (Purpose::Recover { name, log, append, .. }, Answer::Done) => {
+                self.recovery_stated(name, *log, &append, question.ticket)
+            }
+            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
+                self.device_claimed(group, account, device, packages)
             }
             (Purpose::Fetch { account }, Answer::Account(record)) => {
                 if record.account != account {

@@ -207,6 +207,9 @@ pub(crate) struct IdentityRow {
     /// The account revoked this device: nothing works any more.
     #[serde(rename = "rv", default)]
     pub revoked: bool,
+    /// The keys are from a recovery phrase, and the registry does not have this device yet.
+    #[serde(rename = "rc", default)]
+    pub recovering: bool,
 }
 
 impl std::fmt::Debug for IdentityRow {
@@ -549,6 +552,9 @@ pub(crate) enum Post {
     /// Why somebody else's request was refused.
     #[serde(rename = "n")]
     Refusal { device: DeviceId },
+    /// A step of a device link; its row's group stands for the inbox.
+    #[serde(rename = "l")]
+    Link { inbox: DeviceId },
 }
 
 /// Bytes that may have been published.

@@ -283,7 +283,7 @@ pub struct MessageView {
     /// When the sender says it was written.
     pub sent_at: Timestamp,
     /// `text`; for system lines `joined`, `removed`, `left`, `renamed`, `role`, `banned`, `unbanned`, `link`,
-    /// `link-revoked`; other kinds as sent.
+    /// `link-revoked`, `device-added`, `device-removed`; other kinds as sent.
     pub kind: String,
     /// Text; for system lines a sentence; empty for kinds this version does not know.
     pub text: String,

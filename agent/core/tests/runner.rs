@@ -13,6 +13,7 @@ mod bots;
 mod contacts;
 mod crash;
 mod delivery;
+mod devices;
 mod join_link;
 mod membership;
 mod race;

@@ -30,6 +30,7 @@ use crate::group::create::extensions;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
+use crate::group::roster::Roster;
 use crate::group::tree;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
@@ -61,9 +62,27 @@ impl Core {
             GroupState::Leaving => return self.propose_leave(group),
             _ => return Ok(()),
         }
-        let next = self.state.intents.iter().find(|(_, intent)| intent.group == group);
-        let next = next.map(|(id, intent)| (*id, intent.wish.clone()));
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
+        if let Some((_, wish)) = self.devices_wish(group, &leavers)? {
+            // No intent goes with it: what there is to do is worked out again when the commit is in the log.
+            let made = self.with_live(group, |core, live| match core.draft(live, Some(&wish), &leavers)? {
+                Some(draft) => core.build(group, live, draft, None).map(|()| true),
+                None => Ok(false),
+            });
+            match made {
+                Ok(true) => return self.drive_commits(group),
+                Ok(false) => {}
+                Err(error) if fatal(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(group = group.short(), %error, "devices of a group cannot be put right");
+                    self.devices_failed(group);
+                }
+            }
+        }
+        let is_theirs = |wish: &Wish| !matches!(wish, Wish::Devices { .. });
+        let next =
+            self.state.intents.iter().find(|(_, intent)| intent.group == group && is_theirs(&intent.wish));
+        let next = next.map(|(id, intent)| (*id, intent.wish.clone()));
         if next.is_none() && (leavers.is_empty() || !self.is_our_turn(group, &leavers)?) {
             return Ok(());
         }
@@ -179,7 +198,15 @@ impl Core {
                 }
             }
             Some(Wish::Rename(name)) => data.name.clone_from(name),
-            Some(Wish::Devices { .. }) => return Err(crate::error::not_built()),
+            Some(Wish::Devices { joiners }) => {
+                let changes = self.device_changes(live, joiners, leavers);
+                for (package, device) in changes.adds {
+                    draft.adds.push(package);
+                    draft.joiners.push(device);
+                }
+                draft.removes.extend(changes.removes.into_iter().map(LeafNodeIndex::new));
+                draft.evidence = changes.evidence;
+            }
             Some(Wish::Rotate) => {
                 draft.rotate = true;
                 return Ok(Some(draft));
@@ -258,10 +285,18 @@ impl Core {
     }
 
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.
-    fn build(&mut self, group: GroupId, live: &mut Live, draft: Draft, intent: Option<u64>) -> Result<()> {
+    fn build(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        mut draft: Draft,
+        intent: Option<u64>,
+    ) -> Result<()> {
         let signer = self.signer()?;
         let row = self.state.groups.get(&group).ok_or_else(|| super::show::not_found(""))?;
         let (link, proposals) = (row.link.clone(), row.proposals.clone());
+        let leavers: BTreeSet<u32> = proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
+        draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
         self.load_proposals(live, &proposals)?;
         let note = CommitNote::after(&link, draft.evidence);
         live.mls.set_aad(codec::encode(&note));
@@ -466,4 +501,24 @@ impl Core {
         let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
         self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
     }
+}
+
+/// Leaves of accounts that leave, besides the one that asked: an account leaves with all its devices. Not our own,
+/// which nobody can remove by themselves.
+fn left_behind(
+    roster: &Roster,
+    leavers: &BTreeSet<u32>,
+    removed: &[LeafNodeIndex],
+    own: &AccountId,
+) -> Vec<LeafNodeIndex> {
+    let leaving: BTreeSet<AccountId> =
+        leavers.iter().filter_map(|index| roster.get(index)).map(|leaf| leaf.account).collect();
+    roster
+        .iter()
+        .filter(|(index, leaf)| {
+            leaving.contains(&leaf.account) && leaf.account != *own && !leavers.contains(index)
+        })
+        .map(|(index, _)| LeafNodeIndex::new(*index))
+        .filter(|index| !removed.contains(index))
+        .collect()
 }

@@ -142,6 +142,7 @@ impl Core {
         let none = CommitLink { sequence: 0, hash: [0; 32] };
         let row = GroupRow { peer, ..GroupRow::active(data, suite.into(), 0, none) };
         self.state.groups.insert(group, row);
+        self.reconcile_group(group)?;
         self.follow(Source::Group(group));
         Ok(group)
     }

@@ -58,6 +58,7 @@ impl Core {
             // The other side has left for good: what is said to that account from now on starts anew.
             self.run.ended.insert(group, GroupState::Left);
         }
+        self.reconcile_live(group, live);
         self.run.touched.insert(group);
         self.run.changed.insert(group);
         Ok(())
@@ -85,6 +86,17 @@ impl Core {
         for account in before.difference(&after) {
             let kind = if leavers.contains(account) { "left" } else { "removed" };
             lines.push((kind, Some(*account), String::new()));
+        }
+        if !live.data.personal {
+            let devices = |roster: &Roster, account: &AccountId| {
+                let ours = roster.values().filter(|leaf| leaf.account == *account);
+                ours.map(|leaf| leaf.device).collect::<BTreeSet<_>>()
+            };
+            for account in after.intersection(&before) {
+                let (had, has) = (devices(old_roster, account), devices(&live.roster, account));
+                lines.extend(had.difference(&has).map(|_| ("device-removed", Some(*account), String::new())));
+                lines.extend(has.difference(&had).map(|_| ("device-added", Some(*account), String::new())));
+            }
         }
         for account in live.data.banned.difference(&old_data.banned) {
             lines.push(("banned", Some(*account), String::new()));

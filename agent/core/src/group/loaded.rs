@@ -96,6 +96,10 @@ impl Groups {
         }
     }
 
+    pub(crate) fn has(&self, group: &GroupId) -> bool {
+        self.loaded.contains_key(group)
+    }
+
     /// Accounts of all loaded groups.
     pub(crate) fn loaded_accounts(&self) -> BTreeSet<AccountId> {
         self.loaded.values().flat_map(|(_, live)| live.roster.values().map(|leaf| leaf.account)).collect()

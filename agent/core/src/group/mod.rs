@@ -28,6 +28,7 @@ mod show;
 pub(crate) mod tree;
 
 pub(crate) use admission::JoinRequestRow;
+pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live, store_failed};
 

@@ -60,6 +60,9 @@ impl Core {
     pub(crate) fn delivered(&mut self, delivered: Delivered) -> Result<()> {
         match delivered.route.source() {
             Some(Source::Group(group)) => self.group_delivered(group, delivered),
+            Some(Source::Inbox(inbox)) if self.link_cursor(&inbox).is_some() => {
+                self.link_delivered(&delivered)
+            }
             Some(Source::Inbox(device)) => self.inbox_delivered(device, &delivered),
             _ => Ok(()),
         }
@@ -199,7 +202,7 @@ impl Core {
             }
             ProcessedMessageContent::ProposalMessage(proposal) => {
                 self.take_proposals(live, loaded)?;
-                self.proposed(group, &proposal);
+                self.proposed(group, live, &proposal);
                 Ok(())
             }
             ProcessedMessageContent::StagedCommitMessage(staged) => {
@@ -230,13 +233,18 @@ impl Core {
     }
 
     /// R-PROP-01: the only proposal kept for others to commit is a leaf's wish to leave.
-    fn proposed(&mut self, group: GroupId, proposal: &QueuedProposal) {
+    fn proposed(&mut self, group: GroupId, live: &Live, proposal: &QueuedProposal) {
         let Some(index) = leaver_of(proposal) else { return self.skip("policy") };
+        // The account leaves, not one device of it: this one goes along.
+        let ours = live.roster.get(&index).is_some_and(|leaf| leaf.account == self.own_id());
         let Ok(bytes) = mls::encode(proposal) else { return self.skip("policy") };
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let known = row.proposals.iter().any(|bytes| leaver(bytes) == Some(index));
         if !known {
             row.proposals.push(bytes.into());
+        }
+        if ours && row.state == GroupState::Active {
+            row.state = GroupState::Leaving;
         }
         self.run.touched.insert(group);
     }
@@ -265,6 +273,8 @@ impl Core {
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let leavers = facts.leavers(&roster);
         let removed = staged.self_removed();
+        let own = roster.get(&live.mls.own_leaf_index().u32());
+        let revoked = own.is_some_and(|leaf| facts.evidence.iter().any(|shown| shown.revokes(leaf)));
         live.mls
             .merge_staged_commit(&self.provider, staged)
             .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
@@ -276,10 +286,14 @@ impl Core {
             let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
             self.run.ended.insert(group, state);
+            if revoked {
+                self.this_device_is_revoked();
+            }
             self.removal_line(group, &roster, sender, sequence, leaving);
             return Ok(());
         }
         live.refresh()?;
+        self.evidence_seen(&facts.evidence, Some(&live.mls))?;
         self.epoch_began(group, live, &roster, &data, sender, sequence, hash)
     }
 

@@ -237,6 +237,9 @@ impl Core {
         match row.kind.as_str() {
             "joined" if actor == subject => format!("@{subject} joined"),
             "joined" => format!("@{actor} added @{subject}"),
+            "device-added" if actor == subject => format!("@{actor} added a device"),
+            "device-added" => format!("@{actor} brought a device of @{subject} back"),
+            "device-removed" => format!("a device of @{subject} was removed"),
             "removed" => format!("@{actor} removed @{subject}"),
             "left" => format!("@{subject} left"),
             "banned" => format!("@{actor} banned @{subject}"),

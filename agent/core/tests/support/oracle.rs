@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_core::view::{GroupState, GroupView, MessageState, MessageView};
 
 use crate::support::log::APPLICATION;
@@ -34,6 +34,8 @@ const REPLAY: &str = "replay";
 struct Seen {
     index: usize,
     name: String,
+    /// Whose device it is.
+    account: AccountId,
     view: GroupView,
     messages: Vec<MessageView>,
 }
@@ -55,7 +57,9 @@ pub(crate) fn check(world: &mut World) {
         }
         for view in world.groups(index) {
             let messages = world.messages(index, view.id);
-            by_group.entry(view.id).or_default().push(Seen { index, name: name.clone(), view, messages });
+            let Some(account) = world.account(index) else { continue };
+            let seen = Seen { index, name: name.clone(), account, view, messages };
+            by_group.entry(seen.view.id).or_default().push(seen);
         }
     }
     for (group, seen) in &by_group {
@@ -127,7 +131,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
 /// Nothing is shown to somebody who was no member at its place.
 fn member_at(world: &World, group: GroupId, epoch: u64, reader: &Seen, message: &MessageView) {
     if let Some((_, members)) = world.truth.get(&(group, epoch)) {
-        let account = world.registry.account(&reader.name).to_string();
+        let account = reader.account.to_string();
         assert!(
             members.iter().any(|member| member.starts_with(&account)),
             "{} was no member in epoch {epoch} and sees {:?}",

@@ -114,6 +114,11 @@ impl Registry {
         self.handles[&handle.parse::<Handle>().unwrap()]
     }
 
+    /// The log of an account as the registry has it.
+    pub(crate) fn account_log(&self, handle: &str) -> &AccountLog {
+        &self.logs[&self.account(handle)]
+    }
+
     /// One-time packages left, over all suites and devices of an account.
     pub(crate) fn stock(&self, account: AccountId) -> usize {
         self.of(account).map(|(_, shelf)| shelf.one_time.len()).sum()
@@ -180,6 +185,14 @@ impl Registry {
         }
     }
 
+    /// Why a device may not ask.
+    fn stranger(&self, account: &AccountId, device: &DeviceId) -> Refusal {
+        if self.logs.get(account).is_some_and(|log| log.is_revoked(device)) {
+            return Code::Revoked.because("the account revoked this device");
+        }
+        Code::Denied.because("this registry does not know the calling device")
+    }
+
     fn answer(&mut self, operation: &str, request: &[u8], now: Timestamp) -> Result<Answer> {
         assert!(request.len() <= limit::REGISTRY_BYTES, "a request of {} bytes", request.len());
         let malformed = |_| Code::Malformed.because("the request cannot be read");
@@ -211,7 +224,7 @@ impl Registry {
                 *self
                     .devices
                     .get(&(body.account, body.device))
-                    .ok_or_else(|| Code::Denied.because("this registry does not know the calling device"))?,
+                    .ok_or_else(|| self.stranger(&body.account, &body.device))?,
             ),
         };
         if let Some(key) = key {

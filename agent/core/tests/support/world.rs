@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
@@ -127,6 +127,8 @@ pub(crate) struct World {
     pub(crate) dies: End,
     /// Sees every publish just before it reaches the broker.
     pub(crate) meddle: Option<Meddle>,
+    /// A broker that changes messages on their way.
+    pub(crate) swap: Option<Box<dyn FnMut(&mut Publish)>>,
     /// Changes the pieces of the next tree that is fetched.
     pub(crate) spoil_tree: Option<Spoil>,
     trace: VecDeque<String>,
@@ -207,6 +209,7 @@ impl World {
             since: BTreeMap::new(),
             dies: End::Kill,
             meddle: None,
+            swap: None,
             spoil_tree: None,
             trace: VecDeque::new(),
             aloud: crate::support::setting::is_set("WORLD_TRACE"),
@@ -578,7 +581,11 @@ impl World {
         if let Some(meddle) = &mut self.meddle {
             meddle(&self.people[index].name, publish, &mut self.log);
         }
-        self.log.publish(publish, self.now, &mut self.dice, self.faults.busy)
+        let mut publish = publish.clone();
+        if let Some(swap) = &mut self.swap {
+            swap(&mut publish);
+        }
+        self.log.publish(&publish, self.now, &mut self.dice, self.faults.busy)
     }
 
     fn choices(&self, index: usize) -> Vec<Next> {
@@ -903,6 +910,14 @@ impl World {
         match self.look(index, Command::Status) {
             Ok(Reply::Status(status)) => *status,
             other => panic!("status of {}: {other:?}", self.people[index].name),
+        }
+    }
+
+    /// Whose device somebody's profile is, if it is anybody's.
+    pub(crate) fn account(&mut self, index: usize) -> Option<AccountId> {
+        match self.look(index, Command::Whoami) {
+            Ok(Reply::Account(view)) => Some(view.account_id),
+            _ => None,
         }
     }
 

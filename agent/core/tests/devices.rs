@@ -1,0 +1,798 @@
+//! An account and its devices: linking, naming, revoking, recovering, and what groups make of it.
+
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::id::GroupId;
+use cipher_broker::limit;
+use cipher_broker::subject::Route;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::link::{LinkReveal, LinkStep, rendezvous};
+use cipher_core::view::{DeviceView, GroupState, HistoryPolicy, LinkCompareView};
+use cipher_core::{Command, CoreError, ErrorKind, Event, LinkEvent, Reply, Target};
+
+use crate::support::disk::{Disk, End, Fault};
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::registry::Fate;
+use crate::support::setting;
+use crate::support::world::{Frozen, World, send};
+
+fn code_of(reply: Result<Reply, CoreError>) -> String {
+    match reply {
+        Ok(Reply::LinkCode(view)) => {
+            assert_eq!(view.uri, format!("cipher-chat:link/{}", view.code));
+            view.code
+        }
+        other => panic!("a code was expected: {other:?}"),
+    }
+}
+
+fn link_command(name: &str) -> Command {
+    Command::DeviceLink { name: name.into() }
+}
+
+fn approve(code: &str) -> Command {
+    Command::DeviceApprove { code: code.into(), history: HistoryPolicy::All }
+}
+
+fn confirm(code: &str, equal: bool) -> Command {
+    Command::DeviceConfirm { code: code.into(), equal }
+}
+
+fn revoke(device: &str) -> Command {
+    Command::DeviceRevoke { device: device.into() }
+}
+
+fn compared(reply: Result<Reply, CoreError>) -> LinkCompareView {
+    match reply {
+        Ok(Reply::LinkCompare(view)) => view,
+        other => panic!("something to compare was expected: {other:?}"),
+    }
+}
+
+/// What the new device was told of its link.
+fn told(world: &World, index: usize) -> Vec<LinkEvent> {
+    let events = world.people[index].events.iter();
+    events.filter_map(|event| if let Event::Link(link) = event { Some(link.clone()) } else { None }).collect()
+}
+
+fn warnings(world: &World, name: &str) -> Vec<String> {
+    let events = world.people[world.index(name)].events.iter();
+    events
+        .filter_map(|event| if let Event::Warning(text) = event { Some(text.clone()) } else { None })
+        .collect()
+}
+
+fn devices(world: &mut World, name: &str) -> Vec<DeviceView> {
+    match world.person(name).does(Command::Devices) {
+        Reply::Devices(devices) => devices,
+        other => panic!("devices were expected: {other:?}"),
+    }
+}
+
+fn device_of(world: &mut World, name: &str) -> String {
+    world.person(name).account().device_id.unwrap().to_string()
+}
+
+/// Links a new profile to somebody's account; comes to rest.
+fn link(world: &mut World, old: &str, new: &str) -> usize {
+    let index = world.arrive(new);
+    let code = code_of(world.run(index, link_command(new)));
+    let view = compared(world.person(old).command(approve(&code)));
+    world.settle();
+    assert_eq!(view.other, new);
+    match told(world, index).as_slice() {
+        [LinkEvent::Compare(there)] => assert_eq!(there.string, view.string),
+        other => panic!("something to compare was expected: {other:?}"),
+    }
+    let reply = world.person(old).does(confirm(&code, true));
+    assert!(matches!(reply, Reply::Device(ref device) if device.name == new), "{reply:?}");
+    world.settle();
+    assert!(matches!(told(world, index).last(), Some(LinkEvent::Linked { .. })), "{:?}", told(world, index));
+    index
+}
+
+/// How many devices an account has in a group, as somebody sees it.
+fn leaves(world: &mut World, who: &str, group: GroupId, whose: &str) -> usize {
+    let view = world.person(who).group(group);
+    view.members.iter().find(|member| member.handle == whose).map_or(0, |member| member.devices)
+}
+
+fn kinds(world: &mut World, who: &str, group: GroupId, kind: &str) -> usize {
+    world.person(who).messages(group).iter().filter(|message| message.kind == kind).count()
+}
+
+fn state(world: &mut World, who: &str, group: GroupId) -> GroupState {
+    world.person(who).group(group).state
+}
+
+fn post_quantum(world: &mut World, maker: &str, with: &str) -> GroupId {
+    let create = Command::GroupCreate {
+        name: "quantum".into(),
+        with: vec![with.parse().unwrap()],
+        post_quantum: true,
+    };
+    let Reply::Group(view) = world.person(maker).does(create) else { panic!("a group") };
+    world.settle();
+    world.person(with).accepts(view.id);
+    world.settle();
+    view.id
+}
+
+/// The direct conversation of two people, both contacts.
+fn direct(world: &mut World, one: &str, other: &str) -> GroupId {
+    let text = Some("hi".into());
+    world.person(one).does(Command::ContactAdd { handle: other.parse().unwrap(), text });
+    world.settle();
+    world.person(other).does(Command::ContactAccept { handle: one.parse().unwrap() });
+    world.settle();
+    world.person(one).groups().into_iter().find(|view| view.direct).unwrap().id
+}
+
+#[test]
+fn a_linked_device_is_in_every_group_of_both_suites_and_in_direct_conversations() {
+    for flavour in [Flavour::R1, Flavour::R3] {
+        let mut world = World::of(3, flavour, &["alice", "bob"]);
+        let ops = world.group_of("ops", &["alice", "bob"]);
+        let theirs = world.group_of("theirs", &["bob", "alice"]);
+        let quantum = post_quantum(&mut world, "bob", "alice");
+        let chat = direct(&mut world, "alice", "bob");
+        world.person("alice").says(ops, "before");
+        link(&mut world, "alice", "phone");
+        assert_eq!(world.person("phone").account().account_id, world.registry.account("alice"));
+        assert_eq!(world.person("phone").account().name, "Alice");
+        for group in [ops, theirs, quantum, chat] {
+            assert_eq!(state(&mut world, "phone", group), GroupState::Active);
+            assert_eq!(leaves(&mut world, "bob", group, "alice"), 2);
+            assert_eq!(kinds(&mut world, "bob", group, "device-added"), 1);
+            world.person("phone").says(group, "from the phone");
+            world.settle();
+            assert_eq!(world.person("bob").sees(group, "from the phone"), 1);
+        }
+        // A group that comes later has both from the beginning, whoever makes it.
+        let later = world.group_of("later", &["bob", "alice"]);
+        let own = world.person("phone").creates("own", &["bob"]);
+        world.settle();
+        assert_eq!(leaves(&mut world, "bob", later, "alice"), 2);
+        assert_eq!(state(&mut world, "alice", own), GroupState::Active);
+        assert!(
+            world.registry.stock(world.registry.account("alice")) > 250,
+            "a new device brings twice as many packages"
+        );
+        let names: Vec<String> = devices(&mut world, "alice").into_iter().map(|device| device.name).collect();
+        assert_eq!(names, ["first device", "phone"]);
+        assert_eq!(devices(&mut world, "phone").len(), 2);
+        world.person("phone").accepts(later);
+        world.settle();
+        oracle::judge(&mut world);
+    }
+}
+
+/// Alice with two devices, Bob and Carol, in one group.
+fn household(seed: u64) -> (World, GroupId) {
+    let flavour = if seed.is_multiple_of(2) { Flavour::R1 } else { Flavour::R3 };
+    let mut world = World::of(seed, flavour, &["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["bob", "alice", "carol"]);
+    link(&mut world, "alice", "phone");
+    (world, group)
+}
+
+#[test]
+fn r_dev_03_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
+    let (mut world, group) = household(1);
+    let chat = direct(&mut world, "alice", "bob");
+    let phone = device_of(&mut world, "phone");
+    let reply = world.person("alice").does(revoke(&phone[..8]));
+    assert!(matches!(reply, Reply::Device(ref view) if view.revoked && view.name == "phone"), "{reply:?}");
+    world.settle();
+    for group in [group, chat] {
+        assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+        assert_eq!(kinds(&mut world, "bob", group, "device-removed"), 1);
+        assert_eq!(kinds(&mut world, "bob", group, "removed"), 0);
+        assert_eq!(state(&mut world, "phone", group), GroupState::Removed);
+    }
+    world.person("bob").says(group, "not for the phone");
+    world.settle();
+    assert_eq!(world.person("phone").sees(group, "not for the phone"), 0);
+    assert_eq!(world.person("alice").sees(group, "not for the phone"), 1);
+    // It knows, and says so whatever it is asked to do.
+    assert!(
+        warnings(&world, "phone").iter().any(|text| text.contains("revoked")),
+        "{:?}",
+        warnings(&world, "phone")
+    );
+    for command in [
+        send(group, "still here"),
+        revoke("first device"),
+        link_command("again"),
+        approve("0000-0000"),
+        Command::GroupCreate { name: "mine".into(), with: vec![], post_quantum: false },
+    ] {
+        let error = world.person("phone").cannot(command, ErrorKind::Refused);
+        assert!(error.message.contains("revoked") && error.hint.is_some(), "{error:?}");
+    }
+    assert_eq!(devices(&mut world, "alice").iter().filter(|device| device.revoked).count(), 1);
+    // Saying it twice is not an error, and nobody else is touched by it.
+    world.person("alice").does(revoke(&phone));
+    world.settle();
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_device_can_go_by_itself_and_the_last_one_cannot() {
+    let (mut world, group) = household(2);
+    let error = world.person("bob").cannot(revoke("first device"), ErrorKind::Refused);
+    assert!(error.message.contains("last device"), "{error:?}");
+    let phone = device_of(&mut world, "phone");
+    world.person("phone").does(revoke(&phone));
+    world.settle();
+    world.person("phone").cannot(send(group, "gone"), ErrorKind::Refused);
+    assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn the_first_device_is_revoked_by_the_second_which_signs_the_profile_anew() {
+    let (mut world, group) = household(3);
+    let alice = device_of(&mut world, "alice");
+    let error = world.person("alice").cannot(revoke(&alice), ErrorKind::Refused);
+    assert!(error.message.contains("profile"), "{error:?}");
+    world.person("phone").does(revoke("first device"));
+    world.settle();
+    assert_eq!(leaves(&mut world, "carol", group, "alice"), 1);
+    world.person("phone").says(group, "I am alice");
+    world.settle();
+    assert_eq!(world.person("bob").sees(group, "I am alice"), 1);
+    let show = Command::ShowProfile { handle: "alice".parse().unwrap() };
+    let Reply::Account(view) = world.person("carol").does(show) else { panic!("an account") };
+    assert_eq!(view.name, "Alice");
+    world.person("phone").says(group, "still alice");
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn devices_have_names_and_are_found_by_them() {
+    let (mut world, _) = household(4);
+    let rename =
+        |device: &str, name: &str| Command::DeviceRename { device: device.into(), name: name.into() };
+    let Reply::Device(view) = world.person("alice").does(rename("phone", "old phone")) else {
+        panic!("a device")
+    };
+    assert_eq!((view.name.as_str(), view.current), ("old phone", false));
+    world.person("alice").cannot(rename("phone", "x"), ErrorKind::NotFound);
+    world.person("alice").cannot(rename("", "x"), ErrorKind::NotFound);
+    world.person("alice").cannot(rename("old phone", " "), ErrorKind::Misuse);
+    world.person("alice").cannot(rename("old phone", &"x".repeat(65)), ErrorKind::Limit);
+    world.person("alice").does(rename("first device", "old phone"));
+    let error = world.person("alice").cannot(revoke("old phone"), ErrorKind::Misuse);
+    assert!(error.message.contains("several"), "{error:?}");
+}
+
+#[test]
+fn strings_that_differ_change_nothing_on_either_side() {
+    let mut world = World::of(5, Flavour::R1, &["alice"]);
+    let new = world.arrive("new");
+    let code = code_of(world.run(new, link_command("new")));
+    assert_eq!(code_of(world.run(new, link_command("new"))), code, "asked again, the same code");
+    compared(world.person("alice").command(approve(&code)));
+    let reply = world.person("alice").does(confirm(&code, false));
+    assert_eq!(reply, Reply::Done);
+    world.settle();
+    assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed(_))));
+    assert!(!world.status(new).registered);
+    assert_eq!(devices(&mut world, "alice").len(), 1);
+    world.person("alice").cannot(confirm(&code, true), ErrorKind::NotFound);
+    // A new try is a new code, and works.
+    let again = code_of(world.run(new, link_command("new")));
+    assert_ne!(again, code);
+    compared(world.person("alice").command(approve(&again)));
+    world.person("alice").does(confirm(&again, true));
+    world.settle();
+    assert_eq!(devices(&mut world, "alice").len(), 2);
+    let error = world.run(new, link_command("new")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Misuse, "{error:?}");
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn a_wrong_code_an_expired_one_and_nonsense_are_told_apart() {
+    let mut world = World::of(6, Flavour::R1, &["alice"]);
+    let new = world.arrive("new");
+    let code = code_of(world.run(new, link_command("new")));
+    world.settle();
+    let error = world.person("alice").cannot(approve("0000-0000"), ErrorKind::NotFound);
+    assert!(error.message.contains("no machine"), "{error:?}");
+    world.person("alice").cannot(approve("what"), ErrorKind::Misuse);
+    world.person("alice").cannot(confirm(&code, true), ErrorKind::NotFound);
+    // Both clocks count: here only the new machine's is an hour behind, so its offer looks old.
+    world.pass(limit::LINK_LIFETIME + Duration::from_secs(60));
+    world.people[new].behind = limit::LINK_LIFETIME + Duration::from_secs(60);
+    let error = world.person("alice").cannot(approve(&code), ErrorKind::Refused);
+    assert!(error.message.contains("expired") && error.message.contains("clock"), "{error:?}");
+    world.settle();
+    // And by its own clock a machine that waited too long gives up by itself.
+    let late = world.arrive("late");
+    let code = code_of(world.run(late, link_command("late")));
+    world.settle();
+    world.pass(limit::LINK_LIFETIME + Duration::from_secs(1));
+    world.churn(20);
+    assert!(matches!(told(&world, late).last(), Some(LinkEvent::Failed(_))));
+    world.person("alice").cannot(approve(&code), ErrorKind::Refused);
+    assert_eq!(devices(&mut world, "alice").len(), 1);
+}
+
+/// Puts a step into the inbox of a code, as anybody could.
+fn inject(world: &mut World, inbox: cipher_broker::id::DeviceId, step: &LinkStep) {
+    let bytes = codec::encode(&Envelope::Link(codec::encode(step)));
+    world.log.inject(Route::Inbox(inbox), bytes);
+}
+
+fn strange_reveal() -> LinkReveal {
+    LinkReveal {
+        key: [9; 32],
+        nonce: [8; 16],
+        device: cipher_broker::id::DeviceId::from_bytes([7; 16]),
+        device_key: [6; 32],
+        name: "mallory".into(),
+    }
+}
+
+#[test]
+fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
+    let offer = |now| LinkStep::Offer { commitment: [1; 32], at: now };
+    let accept = |now| LinkStep::Accept {
+        key: [9; 32],
+        nonce: [8; 16],
+        account: Some((cipher_broker::id::AccountId::from_bytes([5; 32]), "mallory".parse().unwrap())),
+        at: now,
+    };
+    for case in ["junk", "second offer", "second accept", "other reveal", "replay", "forged admission"] {
+        let mut world = World::of(7, Flavour::R1, &["alice"]);
+        let new = world.arrive("new");
+        let code = code_of(world.run(new, link_command("new")));
+        let (offers, answers) = rendezvous(&code);
+        let view = compared(world.person("alice").command(approve(&code)));
+        world.settle();
+        let now = world.now;
+        match case {
+            "junk" => {
+                for inbox in [offers, answers] {
+                    world.log.inject(Route::Inbox(inbox), b"junk".to_vec());
+                    world.log.inject(Route::Inbox(inbox), codec::encode(&Envelope::Link(vec![1, 2, 3])));
+                    inject(&mut world, inbox, &LinkStep::Admit(vec![0; 99]));
+                }
+            }
+            "second offer" => inject(&mut world, offers, &offer(now)),
+            "second accept" => inject(&mut world, answers, &accept(now)),
+            "other reveal" => inject(&mut world, offers, &LinkStep::Reveal(strange_reveal())),
+            "replay" => {
+                for inbox in [offers, answers] {
+                    for (_, bytes) in world.log.on(&Route::Inbox(inbox)) {
+                        world.log.inject(Route::Inbox(inbox), bytes);
+                    }
+                }
+            }
+            _ => inject(&mut world, answers, &LinkStep::Admit(vec![7; 4_000])),
+        }
+        world.settle();
+        let outcome = world.person("alice").command(confirm(&code, true));
+        world.settle();
+        let harmless = matches!(case, "junk" | "replay" | "forged admission");
+        if harmless {
+            assert!(outcome.is_ok(), "{case}: {outcome:?}");
+            assert!(matches!(told(&world, new).last(), Some(LinkEvent::Linked { .. })), "{case}");
+        } else {
+            let error = outcome.unwrap_err();
+            let kind = if case == "second accept" { ErrorKind::Refused } else { ErrorKind::Trust };
+            assert_eq!(error.kind, kind, "{case}: {error:?}");
+            assert!(matches!(told(&world, new).last(), Some(LinkEvent::Failed(_))), "{case}");
+            assert!(!world.status(new).registered, "{case}");
+            assert_eq!(devices(&mut world, "alice").len(), 1, "{case}");
+        }
+        assert!(!view.string.is_empty());
+    }
+}
+
+/// Somebody between both sides shows each of them keys of its own: the strings differ.
+#[test]
+fn r_dev_01_a_man_in_the_middle_who_swaps_keys_is_seen_in_the_strings() {
+    let mut world = World::of(8, Flavour::R1, &["alice"]);
+    let new = world.arrive("new");
+    let code = code_of(world.run(new, link_command("new")));
+    let (offers, answers) = rendezvous(&code);
+    let mine = strange_reveal();
+    let commitment = cipher_broker::sign::wire_hash(&codec::encode(&mine));
+    // The broker itself: it replaces every step on its way.
+    let step = |bytes: &[u8]| -> Option<LinkStep> {
+        let Ok(Envelope::Link(bytes)) = codec::decode(bytes) else { return None };
+        codec::decode(&bytes).ok()
+    };
+    let swap = move |stored: &mut cipher_core::Publish| {
+        let swapped = match (stored.route, step(&stored.bytes)) {
+            (Route::Inbox(inbox), Some(LinkStep::Offer { at, .. })) if inbox == offers => {
+                LinkStep::Offer { commitment, at }
+            }
+            (Route::Inbox(inbox), Some(LinkStep::Reveal(_))) if inbox == offers => {
+                LinkStep::Reveal(mine.clone())
+            }
+            (Route::Inbox(inbox), Some(LinkStep::Accept { account, at, nonce, .. })) if inbox == answers => {
+                LinkStep::Accept { key: [9; 32], nonce, account, at }
+            }
+            _ => return,
+        };
+        stored.bytes = codec::encode(&Envelope::Link(codec::encode(&swapped)));
+    };
+    world.swap = Some(Box::new(swap));
+    let view = compared(world.person("alice").command(approve(&code)));
+    world.settle();
+    let shown = told(&world, new);
+    let [LinkEvent::Compare(there)] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_ne!(there.string, view.string);
+    assert_eq!(view.other, "mallory", "what the middle claims is shown");
+    world.person("alice").does(confirm(&code, false));
+    world.settle();
+    assert!(!world.status(new).registered);
+}
+
+/// A12: nothing that a stranger sends to a device's inbox makes it give anything away.
+#[test]
+fn a12_a_stranger_who_asks_a_device_for_anything_gets_nothing() {
+    let mut world = World::of(9, Flavour::R1, &["alice", "mallory"]);
+    let device = world.person("alice").account().device_id.unwrap();
+    let before = world.log.len();
+    for step in [
+        LinkStep::Offer { commitment: [1; 32], at: world.now },
+        LinkStep::Reveal(strange_reveal()),
+        LinkStep::Admit(vec![1; 50]),
+        LinkStep::Cancel,
+    ] {
+        inject(&mut world, device, &step);
+    }
+    world.settle();
+    assert_eq!(world.log.len(), before + 4, "nobody answers");
+    assert_eq!(devices(&mut world, "alice").len(), 1);
+}
+
+#[test]
+fn two_siblings_that_link_two_devices_at_once_both_succeed() {
+    for seed in 0..4 {
+        let (mut world, group) = household(seed);
+        let (left, right) = (world.arrive("left"), world.arrive("right"));
+        let left_code = code_of(world.run(left, link_command("left")));
+        let right_code = code_of(world.run(right, link_command("right")));
+        compared(world.person("alice").command(approve(&left_code)));
+        compared(world.person("phone").command(approve(&right_code)));
+        let (alice, phone) = (world.index("alice"), world.index("phone"));
+        let first = world.start(alice, confirm(&left_code, true));
+        let second = world.start(phone, confirm(&right_code, true));
+        world.settle();
+        assert!(matches!(world.reply(alice, first), Some(Ok(Reply::Device(_)))));
+        assert!(matches!(world.reply(phone, second), Some(Ok(Reply::Device(_)))));
+        for name in ["left", "right"] {
+            assert_eq!(state(&mut world, name, group), GroupState::Active, "{name} of seed {seed}");
+        }
+        assert_eq!(leaves(&mut world, "bob", group, "alice"), 4, "seed {seed}");
+        oracle::judge(&mut world);
+    }
+}
+
+#[test]
+fn without_an_answer_of_the_registry_a_link_waits_and_goes_on() {
+    for fate in [Fate::NoReply, Fate::LostReply, Fate::Internal] {
+        for operation in ["append-statement", "fetch-account"] {
+            let mut world = World::of(10, Flavour::R1, &["alice"]);
+            let new = world.arrive("new");
+            let code = code_of(world.run(new, link_command("new")));
+            compared(world.person("alice").command(approve(&code)));
+            world.settle();
+            world.registry.next(operation, fate);
+            world.person("alice").cannot(confirm(&code, true), ErrorKind::Unreachable);
+            world.settle();
+            let reply = world.person("alice").does(confirm(&code, true));
+            assert!(matches!(reply, Reply::Device(_)), "{reply:?}");
+            world.settle();
+            assert!(world.status(new).registered, "{operation} {fate:?}");
+            assert_eq!(devices(&mut world, "alice").len(), 2, "{operation} {fate:?}");
+        }
+    }
+}
+
+/// One link in which somebody's disk fails at one call; gives the number of its writing calls.
+fn link_with_crash(frozen: &Frozen, new_fails: bool, fault: Option<Fault>, dies: End) -> u64 {
+    let mut world = frozen.thaw(11, Flavour::R3, 2);
+    world.dies = dies;
+    let disk = if new_fails { Disk::default() } else { world.people[world.index("alice")].disk.clone() };
+    let alice = world.index("alice");
+    let before = if new_fails { 0 } else { disk.calls() };
+    let shifted = match fault {
+        Some(Fault::From(n)) => Some(Fault::From(before + n)),
+        Some(Fault::Once(n)) => Some(Fault::Once(before + n)),
+        None => None,
+    };
+    disk.plan(shifted);
+    let new = if new_fails { world.arrive_with("new", disk.clone()) } else { world.arrive("new") };
+    for _ in 0..20 {
+        for index in [alice, new] {
+            world.revive(index);
+        }
+        world.settle();
+        if world.people[alice].core.is_none() || world.people[new].core.is_none() {
+            continue;
+        }
+        if world.status(new).registered {
+            break;
+        }
+        let Ok(Reply::LinkCode(view)) = world.run(new, link_command("new")) else { continue };
+        let Ok(Reply::LinkCompare(_)) = world.run(alice, approve(&view.code)) else { continue };
+        let _ = world.run(alice, confirm(&view.code, true));
+    }
+    let calls = disk.calls() - before;
+    disk.plan(None);
+    world.revive(alice);
+    world.revive(new);
+    world.heal();
+    // Key packages of a device that was away are asked for less and less often.
+    world.pass(Duration::from_secs(70));
+    world.settle();
+    assert!(world.status(new).registered, "{fault:?} {dies:?}");
+    assert_eq!(devices(&mut world, "new").iter().filter(|device| !device.revoked).count(), 2, "{fault:?}");
+    for view in world.person("alice").active() {
+        assert_eq!(state(&mut world, "new", view.id), GroupState::Active, "{fault:?} {dies:?}");
+    }
+    oracle::check(&mut world);
+    calls
+}
+
+fn link_home() -> Frozen {
+    let mut world = World::of(1, Flavour::R1, &["alice", "bob"]);
+    world.group_of("ops", &["bob", "alice"]);
+    world.group_of("own", &["alice", "bob"]);
+    world.freeze()
+}
+
+fn at_every_call(new_fails: bool, fault: fn(u64) -> Fault, dies: End) {
+    let frozen = link_home();
+    let calls = link_with_crash(&frozen, new_fails, None, End::Kill);
+    assert!(calls > 20, "a link of {calls} calls");
+    let sample = if setting::is_set("WORLD_FULL") { calls } else { 30.min(calls) };
+    for n in 0..sample {
+        link_with_crash(&frozen, new_fails, Some(fault(1 + n * calls / sample)), dies);
+    }
+}
+
+#[test]
+fn l_k_a_new_device_that_is_killed_at_any_write_of_its_link_goes_on() {
+    at_every_call(true, Fault::From, End::Kill);
+}
+
+#[test]
+fn l_k_an_approving_device_that_loses_power_at_any_write_of_a_link_goes_on() {
+    at_every_call(false, Fault::From, End::PowerLoss);
+}
+
+#[test]
+fn l05_an_approving_device_whose_disk_was_full_for_a_moment_goes_on_linking() {
+    at_every_call(false, Fault::Once, End::Kill);
+}
+
+#[test]
+fn who_leaves_leaves_with_all_devices() {
+    let (mut world, group) = household(12);
+    world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+    world.settle();
+    assert_eq!(world.person("bob").members(group), ["bob", "carol"]);
+    for name in ["alice", "phone"] {
+        assert_eq!(state(&mut world, name, group), GroupState::Left, "{name}");
+    }
+    assert_eq!(kinds(&mut world, "bob", group, "left"), 1);
+    oracle::judge(&mut world);
+}
+
+fn recover(phrase: &str) -> Command {
+    Command::DeviceRecover { phrase: phrase.into(), name: "new laptop".into() }
+}
+
+/// Somebody registers and keeps the phrase.
+fn register(world: &mut World, name: &str) -> String {
+    let index = world.arrive(name);
+    let command = Command::Register {
+        handle: name.parse().unwrap(),
+        name: "Alice".into(),
+        bot: None,
+        invite_code: None,
+    };
+    match world.run(index, command) {
+        Ok(Reply::Registered { phrase: Some(phrase), .. }) => {
+            world.settle();
+            phrase
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_account_is_recovered_from_its_phrase_and_a_lost_reply_changes_nothing() {
+    for (operation, fate) in [
+        ("open-recovery", Fate::NoReply),
+        ("append-statement", Fate::NoReply),
+        ("append-statement", Fate::LostReply),
+    ] {
+        let mut world = World::new(13, Flavour::R1);
+        let phrase = register(&mut world, "alice");
+        let alice = world.index("alice");
+        world.end(alice, End::Clean);
+        let new = world.arrive("laptop");
+        world.registry.next(operation, fate);
+        let error = world.run(new, recover(&phrase)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unreachable, "{error:?}");
+        world.settle();
+        let reply = world.run(new, recover(&phrase));
+        let Ok(Reply::Account(view)) = reply else { panic!("{reply:?}") };
+        assert_eq!((view.handle.as_str(), view.name.as_str()), ("alice", "Alice"));
+        world.settle();
+        let all = devices(&mut world, "laptop");
+        assert_eq!(all.iter().filter(|device| !device.revoked).count(), 1, "{operation} {fate:?}: {all:?}");
+        assert_eq!(world.registry.tree.size(), 2, "stated once");
+        // The old machine comes back and learns it.
+        world.revive(alice);
+        world.heal();
+        world.person("alice").cannot(recover(&phrase), ErrorKind::Refused);
+    }
+}
+
+#[test]
+fn a_wrong_phrase_and_an_unknown_account_are_told_apart() {
+    let mut world = World::new(14, Flavour::R1);
+    let phrase = register(&mut world, "alice");
+    let new = world.arrive("laptop");
+    let mut words: Vec<&str> = phrase.split(' ').collect();
+    words.rotate_left(1);
+    let error = world.run(new, recover(&words.join(" "))).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Misuse, "{error:?}");
+    let mut elsewhere = World::new(15, Flavour::R1);
+    let foreign = register(&mut elsewhere, "alice");
+    let error = world.run(new, recover(&foreign)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound, "{error:?}");
+    assert!(!world.status(new).registered);
+    // What failed leaves nothing behind that would be in the way of another beginning.
+    let command = Command::Register {
+        handle: "laptop".parse().unwrap(),
+        name: "L".into(),
+        bot: None,
+        invite_code: None,
+    };
+    let reply = world.run(new, command);
+    assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
+    world.person("alice").cannot(recover(&phrase), ErrorKind::Misuse);
+}
+
+// What other members' agents do on the word of an account.
+
+#[test]
+fn r_commit_13_a_device_is_removed_by_other_members_while_its_account_is_away() {
+    let (mut world, group) = household(16);
+    let hers = world.group_of("hers", &["alice", "bob"]);
+    // The group and its siblings are away: only the registry hears of it.
+    for name in ["bob", "carol", "phone"] {
+        world.person(name).disconnects();
+    }
+    world.person("alice").starts(revoke("phone"));
+    let alice = world.index("alice");
+    while world.registry.account_log("alice").len() < 3 {
+        assert!(world.step(), "the registry is asked");
+    }
+    world.end(alice, End::Kill);
+    world.settle();
+    world.person("carol").connects();
+    world.settle();
+    assert_eq!(leaves(&mut world, "carol", group, "alice"), 1);
+    world.person("bob").connects();
+    world.settle();
+    for group in [group, hers] {
+        assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+    }
+    // The phone cannot even say something in between.
+    world.person("phone").connects();
+    world.settle();
+    world.person("phone").cannot(send(group, "me"), ErrorKind::Refused);
+    world.revive(alice);
+    oracle::judge(&mut world);
+}
+
+/// G02: with the account key somebody adds a device. Everybody sees it, every own device says so, and one
+/// revocation ends it everywhere.
+#[test]
+fn g02_a_device_added_with_a_stolen_account_key_is_seen_and_revoked_everywhere() {
+    let (mut world, group) = household(17);
+    let hers = world.group_of("hers", &["alice", "carol"]);
+    // The thief took the phone's disk as it was, and links a machine of its own from it.
+    let phone = world.index("phone");
+    world.end(phone, End::Clean);
+    let stolen = Disk::holding(world.people[phone].disk.bytes());
+    world.arrive_with("thief", stolen);
+    world.settle();
+    link(&mut world, "thief", "ghost");
+    for group in [group, hers] {
+        assert_eq!(leaves(&mut world, "carol", group, "alice"), 3);
+        assert!(kinds(&mut world, "carol", group, "device-added") >= 1);
+    }
+    let heard = warnings(&world, "alice");
+    assert!(heard.iter().any(|text| text.contains("added to your account")), "{heard:?}");
+    let ghost = device_of(&mut world, "ghost");
+    assert!(heard.iter().any(|text| text.contains(&ghost)), "it names the device: {heard:?}");
+    world.person("alice").does(revoke(&ghost));
+    world.person("alice").does(revoke("phone"));
+    world.settle();
+    for group in [group, hers] {
+        assert_eq!(leaves(&mut world, "carol", group, "alice"), 1);
+        world.person("carol").says(group, "only for alice");
+        world.settle();
+        for name in ["ghost", "thief"] {
+            assert_eq!(world.person(name).sees(group, "only for alice"), 0, "{name}");
+        }
+    }
+    world.person("ghost").cannot(send(group, "hello"), ErrorKind::Refused);
+}
+
+/// G05, in the group: a registry that hides a revocation does not keep the device in groups where a member knows.
+#[test]
+fn g05_a_revocation_that_arrived_in_a_group_counts_there_whatever_the_registry_shows() {
+    let (mut world, group) = household(18);
+    world.person("carol").disconnects();
+    world.person("alice").does(revoke("phone"));
+    world.settle();
+    assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+    // Carol learns it from the group's commit alone.
+    world.registry.next("fetch-account", Fate::NoReply);
+    world.person("carol").connects();
+    world.settle();
+    assert_eq!(leaves(&mut world, "carol", group, "alice"), 1);
+    oracle::judge(&mut world);
+}
+
+#[test]
+fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
+    for seed in 0..4 {
+        let flavour = if seed % 2 == 0 { Flavour::R1 } else { Flavour::R3 };
+        let mut world = World::new(seed, flavour);
+        let phrase = register(&mut world, "alice");
+        for name in ["bob", "carol"] {
+            world.register(name);
+        }
+        let one = world.group_of("one", &["bob", "alice"]);
+        let two = world.group_of("two", &["alice", "carol"]);
+        let three = world.group_of("three", &["carol", "bob", "alice"]);
+        let alice = world.index("alice");
+        world.end(alice, End::Kill);
+        world.person("carol").disconnects();
+        let laptop = world.arrive("laptop");
+        let reply = world.run(laptop, recover(&phrase));
+        assert!(matches!(reply, Ok(Reply::Account(_))), "{reply:?}");
+        world.settle();
+        for group in [one, three] {
+            assert_eq!(state(&mut world, "laptop", group), GroupState::Invited, "bob was there");
+            assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+            assert_eq!(kinds(&mut world, "bob", group, "device-added"), 1);
+            assert_eq!(kinds(&mut world, "bob", group, "device-removed"), 1);
+        }
+        assert!(world.person("laptop").knows(two).is_none());
+        world.person("carol").connects();
+        world.settle();
+        for group in [one, two, three] {
+            world.person("laptop").accepts(group);
+            world.settle();
+            world.person("laptop").says(group, "it is me");
+            world.settle();
+        }
+        assert_eq!(world.person("carol").sees(two, "it is me"), 1);
+        let role = world.person("carol").group(two);
+        let role = role.members.iter().find(|member| member.handle == "alice").unwrap().role;
+        assert_eq!(role, cipher_broker::wire::group::Role::Owner, "what she was she is");
+        // The lost machine turns up: it is nobody's.
+        world.revive(alice);
+        world.settle();
+        world.person("alice").cannot(send(one, "old"), ErrorKind::Refused);
+        oracle::judge(&mut world);
+    }
+}
