@@ -19,3 +19,4 @@ mod race;
 mod registry;
 mod schedules;
 mod stored;
+mod trust;

@@ -61,6 +61,7 @@ impl Core {
         match delivered.route.source() {
             Some(Source::Group(group)) => self.group_delivered(group, delivered),
             Some(Source::Inbox(device)) => self.inbox_delivered(device, &delivered),
+            Some(Source::Log) => self.statement_delivered(delivered.sequence, &delivered.bytes),
             _ => Ok(()),
         }
     }
@@ -356,6 +357,9 @@ impl Core {
             return Ok(());
         }
         self.history.mark_seen(group, id, sequence);
+        if let Some(head) = &content.head {
+            self.gossiped(group, leaf.account, head);
+        }
         let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
         if personal || content.kind == content::SYNC {
             // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
