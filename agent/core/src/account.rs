@@ -9,7 +9,7 @@ use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
 
 use crate::command::BotOwnership;
-use crate::core::Core;
+use crate::core::{Core, fatal};
 use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -67,7 +67,7 @@ impl Core {
             Shown::Shorter => return self.shown_less(record).map(|()| record.account),
             Shown::Other => return Err(self.shown_other(record)),
         }
-        let place = self.place_of(record, matches!(shown, Shown::Grown));
+        let place = self.place_of(record, log.len(), matches!(shown, Shown::Grown));
         if own {
             self.own_account_shown(record, log, profile, place)?;
             return Ok(record.account);
@@ -141,9 +141,8 @@ impl Core {
     /// R-PIN-05: the registry shows a beginning of what is known here. An answer that was on its way may; one whose
     /// own proof is of a log that holds more may not (G04, G05).
     fn shown_less(&mut self, record: &AccountRecord) -> Result<()> {
-        let place = self.known_place(&record.account);
         let size = record.inclusion.as_ref().and_then(|inclusion| head_of(&inclusion.head)).map(|h| h.size);
-        let (Some(tip), Some(size)) = (place.tip, size) else { return Ok(()) };
+        let (Some(tip), Some(size)) = (self.tip_of(&record.account), size) else { return Ok(()) };
         if size <= tip {
             return Ok(());
         }
@@ -184,6 +183,11 @@ impl Core {
         let before = *row.trust_before.get_or_insert(row.trust);
         row.trust = Trust::Changed;
         let news = row.rival.replace(record.account) != Some(record.account);
+        if let Err(error) = self.tell_trust([*holder])
+            && fatal(&error)
+        {
+            return error;
+        }
         let verified = before == Trust::Verified;
         let error = changed(&record.handle, verified);
         if news {

@@ -68,7 +68,8 @@ impl Core {
             Some(same) if same == statement => {
                 // Known already; now its place is known too.
                 if stated.sequence.saturating_add(1) == known.len() {
-                    self.set_place(&account, |place| place.tip = Some(index));
+                    let length = known.len();
+                    self.set_place(&account, |place| place.tip = Some((length, index)));
                 }
                 return Ok(());
             }
@@ -84,7 +85,7 @@ impl Core {
         }
         let mut log = known.clone();
         match log.append(statement, certificate) {
-            Ok(()) => self.log_grew(account, log, Some(index)),
+            Ok(()) => self.log_grew(account, log, index),
             Err(LogError::Order) if stated.sequence > log.len() => {
                 // One before it did not come: ask.
                 self.refetch([account]);
@@ -97,21 +98,22 @@ impl Core {
         }
     }
 
-    /// Takes over a longer log of a known account, from the stream, from a record, or from a group.
-    pub(crate) fn log_grew(&mut self, account: AccountId, log: AccountLog, tip: Option<u64>) -> Result<()> {
+    /// Takes over a longer log of a known account from the stream.
+    fn log_grew(&mut self, account: AccountId, log: AccountLog, index: u64) -> Result<()> {
+        let length = log.len();
+        self.set_place(&account, |place| place.tip = Some((length, index)));
         if account == self.own_id() {
-            return self.own_log_grew(log, tip);
+            return self.own_log_grew(log);
         }
         if let Some(row) = self.state.accounts.get_mut(&account) {
             row.devices = log.active().map(|(device, _)| *device).collect();
-            row.place.tip = tip;
             row.log = Some(log);
             self.account_changed(account);
         }
         Ok(())
     }
 
-    fn own_log_grew(&mut self, log: AccountLog, tip: Option<u64>) -> Result<()> {
+    fn own_log_grew(&mut self, log: AccountLog) -> Result<()> {
         let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
         let from = identity.log.as_ref().map_or(0, AccountLog::len);
         for statement in log.statements().iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
@@ -119,7 +121,6 @@ impl Core {
         }
         identity.log = Some(log);
         self.set_identity(identity);
-        self.state.meta_mut().own_place.tip = tip;
         self.account_changed(self.own_id());
         Ok(())
     }
@@ -169,7 +170,7 @@ impl Core {
             self.set_identity(identity);
         }
         let known = self.log_of(&record.account).map_or(0, AccountLog::len);
-        if log.len() > known { self.own_log_grew(log, place.tip) } else { Ok(()) }
+        if log.len() > known { self.own_log_grew(log) } else { Ok(()) }
     }
 
     /// Asks for the own account, at connect and now and then: whoever adds a device to it is noticed here first.
@@ -229,7 +230,7 @@ impl Core {
 
     /// Where a shown record's latest statement lies. R-KT-06: a stream that passed it without bringing it hides
     /// statements.
-    pub(crate) fn place_of(&mut self, record: &AccountRecord, grown: bool) -> LogPlace {
+    pub(crate) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
         let known = self.known_place(&record.account);
         let first = self.log_of(&record.account).is_none();
         let cursor = self.state.meta.log_cursor.unwrap_or(0);
@@ -244,7 +245,7 @@ impl Core {
             )));
         }
         LogPlace {
-            tip: Some(inclusion.index),
+            tip: Some((length, inclusion.index)),
             followed: if first { cursor.max(size) } else { known.followed },
         }
     }
@@ -254,6 +255,12 @@ impl Core {
             return self.state.meta.own_place;
         }
         self.state.accounts.get(account).map_or_else(LogPlace::default, |row| row.place)
+    }
+
+    /// Where the latest known statement of an account lies in the account log, if that is known.
+    pub(crate) fn tip_of(&self, account: &AccountId) -> Option<u64> {
+        let (length, index) = self.known_place(account).tip?;
+        self.log_of(account).filter(|log| log.len() == length).map(|_| index)
     }
 
     fn set_place(&mut self, account: &AccountId, change: impl FnOnce(&mut LogPlace)) {

@@ -522,9 +522,9 @@ pub(crate) struct AccountRow {
 /// Where the latest known statement of an account lies in the account log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogPlace {
-    /// Its position, from 0; `None` when it is not known.
+    /// How many statements there were when it was the latest, and its position, from 0; `None` when that is not known.
     #[serde(rename = "t")]
-    pub tip: Option<u64>,
+    pub tip: Option<(u64, u64)>,
     /// From this position on, the stream was read with the account known: nothing of it may be missing.
     #[serde(rename = "f")]
     pub followed: u64,

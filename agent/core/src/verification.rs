@@ -98,6 +98,7 @@ impl Core {
             if let Some(row) = self.state.accounts.get_mut(account) {
                 row.trust = Trust::Verified;
             }
+            self.tell_trust([*account])?;
         }
         let trust = self.state.accounts.get(account).map_or(Trust::Unverified, |row| row.trust);
         Ok(Reply::SafetyNumber(Box::new(SafetyNumberView {
@@ -135,6 +136,7 @@ impl Core {
                 self.run.changed.insert(group);
             }
         }
+        self.tell_trust([account, rival])?;
         Ok(Reply::Contact(Box::new(self.contact_view(&rival)?)))
     }
 }
