@@ -47,6 +47,13 @@ pub const STATEMENTS_PER_ACCOUNT: usize = 1_000;
 pub const PROOFS_PER_REQUEST: usize = 8;
 /// A head older than this is worth a warning while the registry answers: it may hide something.
 pub const HEAD_STALE: Duration = days(1);
+/// How far copies of one registry may be behind each other: a head that is shorter than one signed this much
+/// earlier is a step back in time.
+pub const HEAD_LAG: Duration = Duration::from_secs(10);
+/// Heads that wait for a proof, per profile.
+pub const HEADS: usize = 64;
+/// One-time key packages remembered as used, per profile: a registry that hands one out again is noticed.
+pub const USED_KEY_PACKAGES: usize = 4_096;
 /// A registry signs a fresh head at least this often, also when nothing was added.
 pub const HEAD_REFRESH: Duration = Duration::from_secs(900);
 /// A member tells a group its head of the account log at most this often.

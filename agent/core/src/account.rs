@@ -1,108 +1,229 @@
 //! Other accounts: pinned at first use.
 
-use cipher_broker::certificate::Kind;
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{CertificateBody, Kind};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::AccountId;
-use cipher_broker::sign::Purpose;
-use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::sign::{Purpose, wire_hash};
+use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
 
 use crate::command::BotOwnership;
-use crate::core::Core;
+use crate::core::{Core, fatal};
 use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::evidence::{exhibit, kind};
 use crate::input::Ticket;
 use crate::question::Purpose as Why;
 use crate::reply::Reply;
-use crate::state::AccountRow;
+use crate::state::{AccountRow, LogPlace};
+use crate::transparency::head_of;
 use crate::view::{AccountView, ContactState, Trust};
+
+/// How what the registry shows of an account's log relates to what is known of it here.
+enum Shown {
+    /// Nothing was known.
+    First,
+    /// The same.
+    Same,
+    /// The known one, continued.
+    Grown,
+    /// A beginning of the known one.
+    Shorter,
+    /// Another one.
+    Other,
+}
 
 impl Core {
     /// Checks a record the registry gave and pins it: R-PIN-01 (everything verifies under the account key),
-    /// R-PIN-02 (the account itself claimed the handle), R-PIN-03 (a handle keeps its account).
+    /// R-PIN-02 (the account itself claimed the handle), R-PIN-03 (a handle keeps its account), R-PIN-04 (the shown
+    /// devices are those the account stated), R-PIN-05 (its log never goes back or sideways), R-KT-03 (the account
+    /// log holds it). On error nothing that was pinned changes.
     pub(crate) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
-        let bad = |what: &str| -> CoreError {
-            ErrorKind::Trust
-                .because(format!(
-                    "the registry gave a record of @{} that cannot be right: {what}",
-                    record.handle
-                ))
-                .hint("nothing was changed; compare with the person over another channel")
-        };
-        // R-PIN-01
-        let mut bodies = Vec::new();
-        for certificate in &record.certificates {
-            let body = certificate.verify().map_err(|error| bad(&error.to_string()))?;
-            if body.account != record.account {
-                return Err(bad("a device certificate is of another account"));
-            }
-            bodies.push(body);
-        }
-        let first = bodies.first().ok_or_else(|| bad("it has no device"))?;
+        let own = record.account == self.own_id();
+        // R-PIN-01, R-PIN-04
+        let (log, bodies) =
+            AccountLog::replay(&record.statements, &record.certificates).map_err(|error| {
+                self.ghosts(record, own);
+                bad_record(record, &error.to_string())
+            })?;
         // R-PIN-02
-        let statement = record.statements.first().ok_or_else(|| bad("it has no statement"))?;
-        let statement = statement
-            .verified(&first.account_key, Purpose::AccountStatement)
-            .map_err(|_| bad("its first statement is not signed by the account"))?;
-        let statement: Statement =
-            codec::decode(statement).map_err(|_| bad("its first statement is malformed"))?;
-        let Claim::Create { handle, .. } = &statement.claim else {
-            return Err(bad("its first statement does not create the account"));
-        };
-        if statement.account != record.account || *handle != record.handle {
-            return Err(bad("the account did not claim this handle itself"));
+        if log.account() != record.account || *log.handle() != record.handle {
+            return Err(bad_record(record, "the account did not claim this handle itself"));
         }
-        let signer = bodies.iter().find(|body| body.device == record.profile.device);
-        let signer = signer.ok_or_else(|| bad("its profile is signed by an unknown device"))?;
-        let profile = if record.profile.is_unknown() {
-            // A registry that was rebuilt from the account log has no profiles: nothing is said, nothing forged.
-            self.state.accounts.get(&record.account).map_or_else(
-                || Profile {
-                    account: record.account,
-                    name: String::new(),
-                    status: String::new(),
-                    presence: Presence::Available,
-                    version: 0,
-                },
-                |row| row.profile.clone(),
-            )
-        } else {
-            let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile);
-            profile
-                .ok()
-                .and_then(|bytes| codec::decode(bytes).ok())
-                .filter(|profile: &Profile| profile.account == record.account)
-                .ok_or_else(|| bad("its profile is not signed by its device"))?
+        let profile = shown_profile(record, &bodies)?;
+        self.included(record, &log)?;
+        // R-PIN-05
+        let shown = match self.log_of(&record.account) {
+            None => Shown::First,
+            Some(known) if *known == log => Shown::Same,
+            Some(known) if log.continues(known) => Shown::Grown,
+            Some(known) if known.continues(&log) => Shown::Shorter,
+            Some(_) => Shown::Other,
         };
+        match shown {
+            Shown::First | Shown::Same | Shown::Grown => {}
+            Shown::Shorter => return self.shown_less(record).map(|()| record.account),
+            Shown::Other => return Err(self.shown_other(record)),
+        }
+        let place = self.place_of(record, log.len(), matches!(shown, Shown::Grown));
+        if own {
+            self.own_account_shown(record, log, profile, place)?;
+            return Ok(record.account);
+        }
         // R-PIN-03
-        if let Some(pinned) = self.account_of(&record.handle)
-            && pinned != record.account
-        {
-            if let Some(row) = self.state.accounts.get_mut(&pinned) {
-                row.trust = Trust::Changed;
-            }
-            return Err(ErrorKind::Trust
-                .because(format!("@{} is another account now than when it was first seen", record.handle))
-                .hint("nothing is sent to it; ask the person over another channel what happened"));
-        }
         let known = self.state.accounts.get(&record.account);
+        let retired = known.is_some_and(|row| row.retired);
+        let holder = self.account_of(&record.handle).filter(|pinned| *pinned != record.account && !retired);
+        let kind = bodies.first().map_or(Kind::Person, |body| body.kind);
+        let owner = bodies.first().and_then(|body| body.owner.as_ref()).map(|owner| owner.account);
         let row = AccountRow {
             handle: record.handle.clone(),
-            kind: first.kind,
-            owner: first.owner.as_ref().map(|owner| owner.account),
-            devices: bodies.iter().map(|body| body.device).collect(),
+            kind,
+            owner,
+            devices: log.active().map(|(device, _)| *device).collect(),
+            profile: profile
+                .into_iter()
+                .chain(known.map(|row| row.profile.clone()))
+                .max_by_key(|profile| profile.version)
+                .unwrap_or_else(|| Profile::silent(record.account)),
             contact: known.and_then(|row| row.contact),
             trust: known.map_or(Trust::Unverified, |row| row.trust),
-            profile,
-            log: None,
-            rival: None,
-            retired: false,
+            log: Some(log),
+            rival: known.and_then(|row| row.rival),
+            retired,
+            claimant: holder.is_some(),
+            trust_before: known.and_then(|row| row.trust_before),
+            place,
         };
-        if record.account != self.own_id() {
-            self.state.accounts.insert(record.account, row);
+        self.state.accounts.insert(record.account, row);
+        if matches!(shown, Shown::First | Shown::Grown) {
+            self.account_changed(record.account);
+        }
+        if let Some(holder) = holder {
+            return Err(self.handle_moved(&holder, record));
         }
         Ok(record.account)
+    }
+
+    /// R-PIN-04: devices that the registry shows as an account's, and that its log does not have. For the own
+    /// account it is an alarm: somebody wants to be one of its devices.
+    fn ghosts(&mut self, record: &AccountRecord, own: bool) {
+        let shown = record.certificates.iter().filter_map(|certificate| {
+            let body: CertificateBody = codec::decode(certificate.body_bytes()).ok()?;
+            (body.account == record.account || own).then_some(body.device)
+        });
+        let this = self.state.identity.as_ref().map(|identity| identity.device);
+        let known = self.log_of(&record.account);
+        let is_ghost =
+            |device: &DeviceId| known.map_or(own && Some(*device) != this, |log| !log.is_active(device));
+        let ghosts: Vec<DeviceId> = shown.filter(is_ghost).collect();
+        for device in ghosts {
+            let what = if own {
+                format!(
+                    "GHOST DEVICE: the registry shows device {device} as one of yours, and your account never said so"
+                )
+            } else {
+                format!(
+                    "the registry shows device {device} as one of @{}, and the account never said so, or revoked it",
+                    record.handle
+                )
+            };
+            let about: [&[u8]; 2] = [record.account.as_bytes(), device.as_bytes()];
+            let exhibits = vec![exhibit("account record", record)];
+            if self.found(kind::GHOST_DEVICE, &about, what.clone(), exhibits) && own {
+                self.notify(Event::Warning(what));
+            }
+        }
+    }
+
+    /// R-PIN-05: the registry shows a beginning of what is known here. An answer that was on its way may; one whose
+    /// own proof is of a log that holds more may not (G04, G05).
+    fn shown_less(&mut self, record: &AccountRecord) -> Result<()> {
+        let size = record.inclusion.as_ref().and_then(|inclusion| head_of(&inclusion.head)).map(|h| h.size);
+        let (Some(tip), Some(size)) = (self.tip_of(&record.account), size) else { return Ok(()) };
+        if size <= tip {
+            return Ok(());
+        }
+        let known = self.log_of(&record.account).and_then(|log| log.statements().last()).cloned();
+        let what = format!(
+            "the registry hides what @{} stated last, though its own log of {size} entries holds it",
+            record.handle
+        );
+        let about: [&[u8]; 2] = [record.account.as_bytes(), &tip.to_be_bytes()];
+        let exhibits = vec![exhibit("account record", record), exhibit("latest known statement", &known)];
+        self.found(kind::ROLLBACK, &about, what, exhibits);
+        Err(bad_record(record, "it hides a statement that the account made later"))
+    }
+
+    /// R-PIN-05: two logs of one account, both signed by its key.
+    fn shown_other(&mut self, record: &AccountRecord) -> CoreError {
+        let known: Vec<_> = self.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
+        let what = format!("there are two histories of the account @{}: one was kept from here", record.handle);
+        let about: [&[u8]; 2] = [record.account.as_bytes(), &wire_hash(&codec::encode(&record.statements))];
+        let exhibits = vec![exhibit("account record", record), exhibit("known statements", &known)];
+        self.found(kind::SPLIT_VIEW, &about, what, exhibits);
+        bad_record(record, "its history is not the one that was seen before")
+    }
+
+    /// R-PIN-03: a handle maps to another account than the pinned one. Sending stops until the person decides.
+    fn handle_moved(&mut self, holder: &AccountId, record: &AccountRecord) -> CoreError {
+        if *holder == self.own_id() {
+            let what = format!("the registry gives your handle @{} to another account", record.handle);
+            let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
+            if self.found(kind::CHANGED_ACCOUNT, &about, what.clone(), vec![exhibit("account record", record)]) {
+                self.notify(Event::Warning(what));
+            }
+            return bad_record(record, "the handle is yours");
+        }
+        let Some(row) = self.state.accounts.get_mut(holder) else {
+            return ErrorKind::Bug.because("a pinned account is gone");
+        };
+        let before = *row.trust_before.get_or_insert(row.trust);
+        row.trust = Trust::Changed;
+        let news = row.rival.replace(record.account) != Some(record.account);
+        if let Err(error) = self.tell_trust([*holder])
+            && fatal(&error)
+        {
+            return error;
+        }
+        let verified = before == Trust::Verified;
+        let error = changed(&record.handle, verified);
+        if news {
+            let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
+            let exhibits = vec![exhibit("account record", record)];
+            self.found(kind::CHANGED_ACCOUNT, &about, error.message.clone(), exhibits);
+            let loud = if verified { "WARNING: " } else { "" };
+            self.notify(Event::Warning(format!(
+                "{loud}{}; nothing is sent to it until you decide: cipher-chat contact trust {}",
+                error.message, record.handle
+            )));
+        }
+        error
+    }
+
+    /// R-PIN-06: nothing is sent to an account whose handle moved to another one, and it is added to nothing.
+    pub(crate) fn must_be_unchanged(&self, account: &AccountId) -> Result<()> {
+        match self.state.accounts.get(account) {
+            Some(row) if row.trust == Trust::Changed => {
+                Err(changed(&row.handle, row.trust_before == Some(Trust::Verified)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The registry maps a handle to the account that it was pinned for. After a change that is worth a word.
+    pub(crate) fn handle_holds(&mut self, account: &AccountId) {
+        let Some(row) = self.state.accounts.get(account).filter(|row| row.trust == Trust::Changed) else {
+            return;
+        };
+        let handle = row.handle.clone();
+        if let Some(row) = self.state.accounts.get_mut(account) {
+            row.trust = row.trust_before.take().unwrap_or(Trust::Unverified);
+            row.rival = None;
+        }
+        self.notify(Event::Warning(format!("@{handle} is the account again that it was when first seen")));
     }
 
     /// A bot knows its owner from the day it was made, without asking anybody.
@@ -113,18 +234,15 @@ impl Core {
             kind: Kind::Person,
             owner: None,
             devices: Vec::new(),
-            profile: Profile {
-                account,
-                name: String::new(),
-                status: String::new(),
-                presence: Presence::Available,
-                version: 0,
-            },
+            profile: Profile::silent(account),
             contact: Some(ContactState::Accepted),
             trust: Trust::Verified,
             log: None,
             rival: None,
             retired: false,
+            claimant: false,
+            trust_before: None,
+            place: LogPlace::default(),
         };
         self.state.accounts.insert(account, row);
     }
@@ -136,10 +254,12 @@ impl Core {
         {
             return Some(own.account);
         }
-        self.state.accounts.iter().find(|(_, row)| row.handle == *handle).map(|(account, _)| *account)
+        let holds = |row: &AccountRow| row.handle == *handle && !row.retired && !row.claimant;
+        self.state.accounts.iter().find(|(_, row)| holds(row)).map(|(account, _)| *account)
     }
 
-    /// The handle of an account, or its id when it is not known here.
+    /// The handle of an account, or its id when it is not known here, or claims the handle of somebody pinned.
+    /// Whoever had a handle before somebody else is told apart.
     pub(crate) fn handle_of(&self, account: &AccountId) -> String {
         if let Some(own) = &self.state.identity
             && own.account == *account
@@ -147,7 +267,11 @@ impl Core {
         {
             return handle.to_string();
         }
-        self.state.accounts.get(account).map_or_else(|| account.to_string(), |row| row.handle.to_string())
+        match self.state.accounts.get(account) {
+            Some(row) if row.retired => format!("{} (earlier)", row.handle),
+            Some(row) if !row.claimant => row.handle.to_string(),
+            Some(_) | None => account.to_string(),
+        }
     }
 
     /// Asks for fellow members whose handle is not known.
@@ -202,6 +326,38 @@ impl Core {
             warning: self.name_warning(account),
         })
     }
+}
+
+/// The profile of a record, if the registry has it: signed by an active device (R-PIN-01).
+fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<Option<Profile>> {
+    let signer = bodies.iter().find(|body| body.device == record.profile.device);
+    let signer = signer.ok_or_else(|| bad_record(record, "its profile is signed by an unknown device"))?;
+    if record.profile.is_unknown() {
+        // A registry that was rebuilt from the account log has no profiles: nothing is said, nothing forged.
+        return Ok(None);
+    }
+    let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile).ok();
+    profile
+        .and_then(|bytes| codec::decode(bytes).ok())
+        .filter(|profile: &Profile| profile.account == record.account)
+        .map(Some)
+        .ok_or_else(|| bad_record(record, "its profile is not signed by its device"))
+}
+
+pub(crate) fn bad_record(record: &AccountRecord, what: &str) -> CoreError {
+    ErrorKind::Trust
+        .because(format!("the registry gave a record of @{} that cannot be right: {what}", record.handle))
+        .hint("nothing was changed; compare with the person over another channel")
+}
+
+/// Why nothing is sent to a handle.
+pub(crate) fn changed(handle: &Handle, verified: bool) -> CoreError {
+    let who = if verified { ", whom you verified," } else { "" };
+    ErrorKind::Trust
+        .because(format!("@{handle}{who} is another account now than when it was first seen"))
+        .hint(format!(
+            "ask the person over another channel what happened; if it is right: cipher-chat contact trust {handle}"
+        ))
 }
 
 #[cfg(test)]

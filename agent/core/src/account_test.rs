@@ -1,10 +1,10 @@
 //! Records that a lying registry could give.
 
-use cipher_broker::certificate::{CertificateBody, DeviceCertificate};
-use cipher_broker::id::DeviceId;
+use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{Presence, SignedProfile};
+use cipher_broker::wire::statement::{Claim, Statement};
 use ed25519_dalek::SigningKey;
 use redb::backends::InMemoryBackend;
 
@@ -31,12 +31,13 @@ fn record(handle: &str, claimed: &str, account: u8, statement_by: u8, profile_by
         not_after: Timestamp::from_millis(2),
         serial: 1,
     };
+    let certificate = DeviceCertificate::sign(&body, &key(account));
     let statement = Statement {
         account: body.account,
         sequence: 0,
         previous: [0; 32],
         at: Timestamp::from_millis(1),
-        claim: Claim::Create { handle: claimed.parse().unwrap(), certificate: [0; 32] },
+        claim: Claim::Create { handle: claimed.parse().unwrap(), certificate: wire_hash(&certificate.to_bytes()) },
     };
     let profile = Profile {
         account: body.account,
@@ -53,7 +54,7 @@ fn record(handle: &str, claimed: &str, account: u8, statement_by: u8, profile_by
             Purpose::AccountStatement,
             codec::encode(&statement),
         )],
-        certificates: vec![DeviceCertificate::sign(&body, &key(account))],
+        certificates: vec![certificate],
         profile: SignedProfile {
             device,
             profile: Signed::new(&key(profile_by), Purpose::Profile, codec::encode(&profile)),

@@ -29,6 +29,7 @@ impl Core {
                 return Err(ErrorKind::Misuse.because("one cannot be one's own contact"));
             }
             self.must_not_be_blocked(&account)?;
+            self.must_be_unchanged(&account)?;
             if self.contact_state(&account) == Some(ContactState::Requested) {
                 return self.contact_accept(&handle).map(Some);
             }
@@ -68,7 +69,7 @@ impl Core {
         self.state
             .accounts
             .iter()
-            .filter(|(_, row)| row.contact.is_some())
+            .filter(|(_, row)| row.contact.is_some() && !row.retired)
             .filter_map(|(account, _)| self.contact_view(account).ok())
             .collect()
     }

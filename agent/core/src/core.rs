@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
@@ -93,7 +93,7 @@ pub(crate) struct Run {
     /// How asking for key packages of devices that have to come goes.
     pub claims: BTreeMap<DeviceId, Claims>,
     /// Accounts whose removal in the commit being merged is their own wish.
-    pub leavers: BTreeMap<GroupId, BTreeSet<cipher_broker::id::AccountId>>,
+    pub leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
     /// Groups whose last merged commit removed us, and how.
     pub ended: BTreeMap<GroupId, crate::view::GroupState>,
     /// Intents whose commit won, to be answered when the group is back in its place.
@@ -104,6 +104,22 @@ pub(crate) struct Run {
     pub received: u64,
     /// What the registry asks a newcomer to compute, while it is being computed.
     pub admission: Option<AdmissionWork>,
+    /// The registry reply that is being looked at.
+    pub reply: Option<Vec<u8>>,
+    /// Evidence was told since the start.
+    pub evidence_told: bool,
+    /// Heads of the account log that were proven to be beginnings of the accepted one.
+    pub proven: BTreeSet<(u64, [u8; 32])>,
+    /// When proofs were last asked for, on this connection.
+    pub proof_asked_at: Option<Timestamp>,
+    /// The registry said that it has no more entries than this.
+    pub proof_cap: Option<u64>,
+    /// Groups in which somebody uses another registry.
+    pub foreign_gossip: BTreeSet<GroupId>,
+    /// Known accounts to ask for again, because their statements may have been missed.
+    pub refetch: BTreeSet<AccountId>,
+    /// When the own account was last asked for, on this connection.
+    pub own_asked_at: Option<Timestamp>,
     /// Tickets whose command was swept away by a storage error in a later batch.
     orphans: Vec<(Ticket, CoreError)>,
     /// When to look again, as long as that is ahead.
@@ -304,9 +320,12 @@ impl Core {
         self.run.attempts.clear();
         self.run.following.clear();
         self.run.caught_up.clear();
+        self.run.proof_asked_at = None;
+        self.run.own_asked_at = None;
         if interest == Interest::Everything && self.registered() {
             let inbox = self.inbox();
             self.follow(inbox);
+            self.follow(Source::Log);
             for group in self.state.groups.keys() {
                 if self.is_member(&group) {
                     self.follow(Source::Group(group));
@@ -314,9 +333,11 @@ impl Core {
             }
             self.ask_stock();
             self.refresh_unknown_accounts();
+            self.watch_own_account();
         }
         self.run.claims.clear();
         self.resume_link();
+        self.want_proof(true);
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -363,6 +384,9 @@ impl Core {
         self.run.wakes.retain(|at| *at > now);
         self.work_for_admission();
         self.link_tick();
+        self.tell_evidence();
+        self.want_proof(false);
+        self.watch_own_account();
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -474,6 +498,11 @@ impl Core {
         let after = match source {
             Source::Group(group) => self.state.groups.get(&group).map_or(0, |row| row.cursor),
             Source::Inbox(inbox) => self.link_cursor(&inbox).unwrap_or(self.state.meta.inbox_cursor),
+            // Before the first head nothing of it matters here.
+            Source::Log => match self.state.meta.log_cursor {
+                Some(cursor) => cursor,
+                None => return,
+            },
             _ => return,
         };
         if self.run.connected && self.run.following.insert(source) {

@@ -14,7 +14,7 @@ use crate::key_package::{POST_QUANTUM_SUITE, SUITE};
 use crate::question::Purpose;
 use crate::reply::Reply;
 use crate::state::{Joiner, Wish};
-use crate::view::{ContactState, Trust};
+use crate::view::ContactState;
 
 /// An errand.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) enum Goal {
     ShowProfile,
     /// Block an account that was not known yet.
     Block,
+    /// Show the safety number with an account.
+    Verify,
     /// Make a group with these members.
     Create { name: String, post_quantum: bool },
     /// Add them to a group.
@@ -93,7 +95,7 @@ impl Core {
             self.must_be_active(*group)?;
         }
         let suite = match &goal {
-            Goal::ShowProfile | Goal::Block => return self.finish_errand(id),
+            Goal::ShowProfile | Goal::Block | Goal::Verify => return self.finish_errand(id),
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
             Goal::Create { .. } | Goal::Contact { .. } | Goal::Say { .. } => SUITE.into(),
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
@@ -103,14 +105,7 @@ impl Core {
                 return Err(ErrorKind::Misuse.because("one cannot invite oneself"));
             }
             self.must_not_be_blocked(account)?;
-            if self.state.accounts.get(account).is_some_and(|row| row.trust == Trust::Changed) {
-                return Err(ErrorKind::Trust
-                    .because(format!(
-                        "@{} is another account now than when it was first seen",
-                        self.handle_of(account)
-                    ))
-                    .hint("ask the person over another channel what happened"));
-            }
+            self.must_be_unchanged(account)?;
         }
         // Somebody may have opened the conversation from the other side in the meantime.
         if let (Goal::Contact { .. } | Goal::Say { .. }, [account]) = (&goal, accounts.as_slice())
@@ -190,6 +185,7 @@ impl Core {
         match errand.goal {
             Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.account_view(&one()?)?)))),
             Goal::Block => self.block(one()?).map(Some),
+            Goal::Verify => self.show_safety_number(&one()?).map(Some),
             Goal::Create { name, post_quantum } => {
                 let group = self.make_group(name, None, post_quantum)?;
                 self.wish(group, Wish::Add(errand.joiners), errand.ticket)

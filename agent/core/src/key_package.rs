@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cipher_broker::id::AccountId;
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
-use cipher_broker::wire::registry::Operation;
+use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use openmls::prelude::{
     Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageIn, Lifetime,
     ProtocolVersion,
@@ -20,7 +21,7 @@ use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::roster;
 use crate::question::Purpose;
-use crate::state::Joiner;
+use crate::state::{Joiner, PackageRow};
 
 /// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
@@ -113,10 +114,48 @@ impl Core {
             .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be encoded: {error}")))
     }
 
+    /// What can be used of the key packages that the registry handed out. R-KP-05: a one-time package is used
+    /// once; a registry that hands one out again is told so (K06). R-KP-06: none is of a device that the account
+    /// revoked (G05); one of a device that the account did not state yet is left out.
+    pub(crate) fn usable(
+        &mut self,
+        account: &AccountId,
+        mut packages: Vec<ClaimedKeyPackage>,
+    ) -> Result<Vec<ClaimedKeyPackage>> {
+        let told = |what: &str, handle: String| -> CoreError {
+            ErrorKind::Trust
+                .because(format!("the registry handed out a key package of @{handle} {what}"))
+                .hint("nothing was changed; ask the registry's operator, and try again")
+        };
+        // R-KP-06
+        if let Some(log) = self.log_of(account) {
+            if packages.iter().any(|package| log.is_revoked(&package.device)) {
+                return Err(told("whose device the account revoked", self.handle_of(account)));
+            }
+            packages.retain(|package| log.is_active(&package.device));
+        }
+        // R-KP-05
+        let crypto = self.provider.crypto();
+        let once: Vec<u64> = packages.iter().filter_map(|package| one_time(crypto, package)).collect();
+        if once.iter().any(|name| self.state.packages.get(name).is_some()) {
+            self.skip("key-package-again");
+            return Err(told("a second time, though it is for one use", self.handle_of(account)));
+        }
+        for name in once {
+            self.state.packages.insert(name, PackageRow { at: self.run.now });
+        }
+        while self.state.packages.len() > limit::USED_KEY_PACKAGES {
+            let oldest = self.state.packages.iter().min_by_key(|(_, row)| row.at).map(|(name, _)| *name);
+            let Some(oldest) = oldest else { break };
+            self.state.packages.remove(&oldest);
+        }
+        Ok(packages)
+    }
+
     /// Judges somebody's key package before it is used.
     pub(crate) fn judge_key_package(&self, joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
         let package = judge(self.provider.crypto(), joiner, suite, self.run.now)?;
-        // R-KP-05: a device that its account revoked is not added, whatever the registry still hands out.
+        // R-KP-06: a device that its account revoked is not added, whatever the registry still hands out.
         let certificate = wire_hash(package.leaf_node().credential().serialized_content());
         let log = self.log_of(&joiner.account);
         if log.is_some_and(|log| log.revocation_of(&joiner.device, &certificate).is_some()) {
@@ -163,6 +202,17 @@ fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestam
         return Err(bad("its client is too old for groups of this version".into()));
     }
     Ok(package)
+}
+
+/// The name by which a one-time package is remembered; `None` for last resorts. What it is, its own bytes say.
+fn one_time(crypto: &impl OpenMlsCrypto, package: &ClaimedKeyPackage) -> Option<u64> {
+    let bytes = &package.key_package;
+    let read = KeyPackageIn::tls_deserialize_exact_bytes(bytes).ok()?;
+    if read.validate(crypto, ProtocolVersion::Mls10).ok()?.last_resort() {
+        return None;
+    }
+    let [a, b, c, d, e, f, g, h, ..] = wire_hash(bytes);
+    Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
 const fn seconds(secs: u64) -> Timestamp {

@@ -24,11 +24,13 @@ pub mod view;
 
 mod account;
 mod admission;
+mod account_feed;
 mod bot;
 mod contact;
 mod core;
 mod device;
 mod errand;
+mod evidence;
 mod group;
 mod history;
 mod history_transfer;

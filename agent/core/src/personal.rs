@@ -12,7 +12,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::group::GroupData;
-use cipher_broker::wire::registry::{Presence, Profile};
+use cipher_broker::wire::registry::Profile;
 use cipher_broker::wire::sync::{Sync, SyncAccount};
 use serde_bytes::ByteBuf;
 
@@ -22,7 +22,7 @@ use crate::error::{ErrorKind, Result};
 use crate::group::roster::Leaf;
 use crate::history::MessageRow;
 use crate::history_transfer::TransferRow;
-use crate::state::{AccountRow, GroupRow, OutboxKind};
+use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
 use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
 
 /// Bytes of accounts in one message, about.
@@ -166,7 +166,8 @@ impl Core {
     }
 
     fn sync_account(&self, account: &AccountId) -> Option<SyncAccount> {
-        let row = self.state.accounts.get(account)?;
+        // Who claims somebody's handle is every device's own finding until a person decided.
+        let row = self.state.accounts.get(account).filter(|row| !row.claimant)?;
         Some(SyncAccount {
             account: *account,
             handle: row.handle.clone(),
@@ -315,7 +316,10 @@ impl Core {
         // which retires the first.
         let other =
             self.state.accounts.iter().find(|(account, row)| {
-                row.handle == told.handle && !row.retired && **account != told.account
+                row.handle == told.handle
+                    && !row.retired
+                    && !row.claimant
+                    && **account != told.account
             });
         if let Some(other) = other.map(|(account, _)| *account)
             && !told.retired
@@ -323,6 +327,7 @@ impl Core {
             if let Some(row) = self.state.accounts.get_mut(&other)
                 && row.trust != Trust::Changed
             {
+                row.trust_before = Some(row.trust);
                 (row.trust, row.rival) = (Trust::Changed, Some(told.account));
             }
             return Ok(());
@@ -332,6 +337,7 @@ impl Core {
         }
         let mut grew = false;
         if let Some(row) = self.state.accounts.get_mut(&told.account) {
+            row.claimant = false;
             if let Some(log) = log
                 && row.log.as_ref().is_none_or(|known| log.len() > known.len() && log.continues(known))
             {
@@ -478,18 +484,15 @@ fn unseen(told: &SyncAccount) -> AccountRow {
         kind: told.kind,
         owner: told.owner,
         devices: Vec::new(),
-        profile: Profile {
-            account: told.account,
-            name: String::new(),
-            status: String::new(),
-            presence: Presence::Available,
-            version: 0,
-        },
+        profile: Profile::silent(told.account),
         contact: None,
         trust: Trust::Unverified,
         log: None,
         rival: None,
         retired: false,
+        claimant: false,
+        trust_before: None,
+        place: LogPlace::default(),
     }
 }
 

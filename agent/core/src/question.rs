@@ -6,6 +6,8 @@
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
     Answer, AppendStatement, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
@@ -18,6 +20,7 @@ use crate::device::Stating;
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{NoReply, QuestionId, Ticket};
+use crate::transparency::head_of;
 
 /// A question without answer.
 #[derive(Debug)]
@@ -54,8 +57,11 @@ pub(crate) enum Purpose {
     Recover { name: String, log: Box<AccountLog>, append: Box<AppendStatement>, tries: u32 },
     /// To bring a device into a group.
     ClaimDevice { group: GroupId, account: AccountId, device: DeviceId },
-    /// To learn the handle of a fellow member.
+    /// To learn the handle of a fellow member, or what a known account stated since.
     Fetch { account: AccountId },
+    /// To know that these heads are beginnings of one log; the accepted one is first. Who passed them on, if
+    /// somebody did.
+    Prove { heads: Vec<(SignedHead, Option<AccountId>)> },
 }
 
 impl Core {
@@ -87,8 +93,22 @@ impl Core {
         )
     }
 
+    /// Accounts that are being asked for.
+    pub(crate) fn asked_accounts(&self) -> usize {
+        let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
+        self.run.questions.values().filter(fetches).count()
+    }
+
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        self.run.reply = outcome.as_ref().ok().cloned();
+        let done = self.answered_by(question, outcome);
+        self.run.reply = None;
+        self.refetch_some();
+        done
+    }
+
+    fn answered_by(&mut self, question: Question, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let outcome =
             outcome.map_err(|NoReply| unreachable()).and_then(|bytes| self.open_answer(&bytes, &question));
         let wants_admission = matches!(question.purpose, Purpose::Register { bare: true })
@@ -103,10 +123,14 @@ impl Core {
             Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
             _ => None,
         };
+        let proving = matches!(question.purpose, Purpose::Prove { .. });
         let result = match answer {
             Ok(answer) => self.use_answer(question, answer),
             Err(error) => Err(error),
         };
+        if proving && result.is_err() {
+            self.proof_lost();
+        }
         match result {
             Ok(()) => Ok(()),
             Err(error) if fatal(&error) => Err(error),
@@ -132,8 +156,7 @@ impl Core {
     }
 
     fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Outcome> {
-        let pinned: Option<[u8; 32]> =
-            self.state.meta.registry_key.as_ref().and_then(|key| key.as_slice().try_into().ok());
+        let pinned = self.registry_key();
         let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
             ErrorKind::Trust
                 .because(format!("an answer was not from the known registry: {error}"))
@@ -143,16 +166,31 @@ impl Core {
             self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
         }
         self.note_skew(body.at);
-        if let Outcome::Refused(refusal) = &body.outcome
-            && refusal.code == Code::Revoked
-        {
-            self.this_device_is_revoked();
+        let fits = self.reply_head(&body);
+        match &body.outcome {
+            // What was said of accounts depends on their log; the rest does not.
+            Outcome::Answer(answer) if matches!(**answer, Answer::Account(_) | Answer::KeyPackages(_)) => {
+                fits?;
+            }
+            Outcome::Answer(_) => {}
+            Outcome::Refused(refusal) => {
+                if let Purpose::Prove { heads } = &question.purpose {
+                    let size = body.head.as_ref().and_then(head_of).map(|head| head.size);
+                    self.proof_refused(heads, refusal, size);
+                }
+                if refusal.code == Code::Revoked {
+                    self.this_device_is_revoked();
+                }
+                if refusal.code == Code::ClockSkew {
+                    return Err(clocks_apart(self.run.now, body.at));
+                }
+            }
         }
         Ok(body.outcome)
     }
 
     /// Keeps the clock difference, when it is worth telling.
-    fn note_skew(&mut self, at: cipher_broker::time::Timestamp) {
+    fn note_skew(&mut self, at: Timestamp) {
         let difference = i128::from(at.as_millis()).saturating_sub(i128::from(self.run.now.as_millis()));
         let difference = i64::try_from(difference).unwrap_or(i64::MAX);
         let known = self.state.meta.clock_skew_ms;
@@ -181,9 +219,14 @@ impl Core {
                         ErrorKind::Trust.because("the registry answered with another handle than asked")
                     );
                 }
+                self.handle_holds(&account);
                 self.errand_resolved(errand, account)
             }
+            (Purpose::Prove { heads }, Answer::Consistency { head, proofs }) => {
+                self.proofs_shown(&heads, &head, &proofs)
+            }
             (Purpose::Claim { errand, account }, Answer::KeyPackages(packages)) => {
+                let packages = self.usable(&account, packages)?;
                 self.errand_claimed(errand, account, packages)
             }
             (Purpose::OwnAccount { what, tries }, Answer::Account(record)) => {
@@ -219,6 +262,15 @@ fn unreachable() -> CoreError {
     ErrorKind::Unreachable
         .because("the registry does not answer")
         .hint("check --server and that the registry runs; nothing was changed")
+}
+
+/// G10: whose clock is wrong, a person sees by both times.
+fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
+    ErrorKind::Refused
+        .because(format!(
+            "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"
+        ))
+        .hint("set the clock of this machine")
 }
 
 /// A refusal in the words and exit codes of the agent.

@@ -23,7 +23,8 @@ use crate::group::{JoinRequestRow, JoinRow};
 use crate::history_transfer::TransferRow;
 use crate::link::LinkRow;
 use crate::store::{Store, storage, table};
-use crate::transparency::EvidenceRow;
+use crate::evidence::EvidenceRow;
+use crate::transparency::HeadRow;
 use crate::view::{ContactState, GroupState, RequestPolicy, Trust};
 
 /// Rows of one table, all in memory, with the keys that changed.
@@ -245,12 +246,25 @@ pub(crate) struct MetaRow {
     /// The latest head of the account log that was proven to continue the one before.
     #[serde(rename = "hd", default)]
     pub head: Option<SignedHead>,
-    /// The longest head that was shown and is not proven yet.
+    /// Heads that were shown, here or to fellow members, and are not proven to fit `head` yet.
     #[serde(rename = "hs", default)]
-    pub head_shown: Option<SignedHead>,
+    pub heads: Vec<HeadRow>,
+    /// The registry was caught with a history that does not fit `head`: what depends on it is refused until it
+    /// shows one that does.
+    #[serde(rename = "db", default)]
+    pub doubt: bool,
+    /// When a person was last told that the registry's head is old.
+    #[serde(rename = "sw", default)]
+    pub stale_told_at: Timestamp,
     /// Everything up to this sequence of the account log was handled; `None` before the first head.
     #[serde(rename = "lc", default)]
     pub log_cursor: Option<u64>,
+    /// Entries before this position were passed over.
+    #[serde(rename = "lg", default)]
+    pub log_gap: u64,
+    /// Where the own account's latest statement lies in the account log.
+    #[serde(rename = "op", default)]
+    pub own_place: LogPlace,
     /// Who may ask to become a contact.
     #[serde(rename = "rp", default)]
     pub request_policy: RequestPolicy,
@@ -497,6 +511,33 @@ pub(crate) struct AccountRow {
     /// The person accepted that another account has the handle: this one is history.
     #[serde(rename = "rt", default)]
     pub retired: bool,
+    /// It claims a handle that another account was pinned for, and nobody accepted that: never found by handle.
+    #[serde(rename = "rp", default)]
+    pub claimant: bool,
+    /// What was known of its key before it became [`Trust::Changed`].
+    #[serde(rename = "tb", default)]
+    pub trust_before: Option<Trust>,
+    /// Where its latest statement lies in the account log.
+    #[serde(rename = "lp", default)]
+    pub place: LogPlace,
+}
+
+/// Where the latest known statement of an account lies in the account log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogPlace {
+    /// How many statements there were when it was the latest, and its position, from 0; `None` when that is not known.
+    #[serde(rename = "t")]
+    pub tip: Option<(u64, u64)>,
+    /// From this position on, the stream was read with the account known: nothing of it may be missing.
+    #[serde(rename = "f")]
+    pub followed: u64,
+}
+
+/// A one-time key package that was used here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PackageRow {
+    #[serde(rename = "t")]
+    pub at: Timestamp,
 }
 
 /// Something of ours that must reach the broker.
@@ -670,6 +711,7 @@ pub(crate) struct State {
     pub joins: Rows<GroupId, JoinRow>,
     pub join_requests: Rows<u64, JoinRequestRow>,
     pub transfers: Rows<DeviceId, TransferRow>,
+    pub packages: Rows<u64, PackageRow>,
 }
 
 impl State {
@@ -700,6 +742,7 @@ impl State {
             joins: Rows::load(store, table::JOINS)?,
             join_requests: Rows::load(store, table::JOIN_REQUESTS)?,
             transfers: Rows::load(store, table::TRANSFERS)?,
+            packages: Rows::load(store, table::PACKAGES)?,
         })
     }
 
@@ -715,6 +758,7 @@ impl State {
             && self.joins.dirty.is_empty()
             && self.join_requests.dirty.is_empty()
             && self.transfers.dirty.is_empty()
+            && self.packages.dirty.is_empty()
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -733,7 +777,8 @@ impl State {
         self.evidence.flush(txn, table::EVIDENCE)?;
         self.joins.flush(txn, table::JOINS)?;
         self.join_requests.flush(txn, table::JOIN_REQUESTS)?;
-        self.transfers.flush(txn, table::TRANSFERS)
+        self.transfers.flush(txn, table::TRANSFERS)?;
+        self.packages.flush(txn, table::PACKAGES)
     }
 
     pub(crate) fn flushed(&mut self) {
@@ -748,6 +793,7 @@ impl State {
         self.joins.dirty.clear();
         self.join_requests.dirty.clear();
         self.transfers.dirty.clear();
+        self.packages.dirty.clear();
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -20,3 +20,4 @@ mod race;
 mod registry;
 mod schedules;
 mod stored;
+mod trust;

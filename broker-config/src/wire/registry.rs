@@ -256,6 +256,13 @@ pub struct Profile {
     pub version: u64,
 }
 
+impl Profile {
+    /// Of an account that said nothing about itself yet.
+    pub const fn silent(account: AccountId) -> Self {
+        Self { account, name: String::new(), status: String::new(), presence: Presence::Available, version: 0 }
+    }
+}
+
 /// Presence as chosen by a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Presence {

@@ -64,6 +64,7 @@ impl Core {
                 self.link_delivered(&delivered)
             }
             Some(Source::Inbox(device)) => self.inbox_delivered(device, &delivered),
+            Some(Source::Log) => self.statement_delivered(delivered.sequence, &delivered.bytes),
             _ => Ok(()),
         }
     }
@@ -370,6 +371,9 @@ impl Core {
             return Ok(());
         }
         self.history.mark_seen(group, id, sequence);
+        if let Some(head) = &content.head {
+            self.gossiped(group, leaf.account, head);
+        }
         let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
         if personal || content.kind == content::SYNC {
             // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.

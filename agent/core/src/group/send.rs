@@ -17,7 +17,7 @@ use crate::history::MessageRow;
 use crate::input::Ticket;
 use crate::reply::Reply;
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
-use crate::view::{MessageState, Trust};
+use crate::view::MessageState;
 
 impl Core {
     pub(crate) fn send(
@@ -34,14 +34,8 @@ impl Core {
             if account == Some(self.own_id()) {
                 return Err(ErrorKind::Misuse.because("one does not send messages to oneself"));
             }
-            if let Some(account) = account
-                && self.state.accounts.get(&account).is_some_and(|row| row.trust == Trust::Changed)
-            {
-                return Err(ErrorKind::Trust
-                    .because(format!("@{handle} is another account now than when it was first seen"))
-                    .hint("ask the person over another channel what happened"));
-            }
             if let Some(account) = account {
+                self.must_be_unchanged(&account)?;
                 self.must_not_be_blocked(&account)?;
             }
             let direct = account.and_then(|account| self.direct_with(&account));
@@ -60,6 +54,8 @@ impl Core {
         let peer = self.state.groups.get(&group).filter(|row| row.direct).and_then(|row| row.peer);
         if let Some(peer) = peer {
             self.must_not_be_blocked(&peer)?;
+            // However the direct conversation is named.
+            self.must_be_unchanged(&peer)?;
         }
         let row = self.enqueue_text(group, text, reply_to)?;
         if self.run.connected {
@@ -107,7 +103,9 @@ impl Core {
                 .because("too many messages wait for the broker")
                 .hint("run: cipher-chat sync"));
         }
-        let content = codec::encode(content);
+        let mut content = content.clone();
+        content.head = self.gossip(group);
+        let content = codec::encode(&content);
         let id = MessageId::of_content(&group, &self.own_id(), &content);
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }

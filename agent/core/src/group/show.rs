@@ -142,6 +142,7 @@ impl Core {
     }
 
     fn members(&self, live: &super::Live) -> Vec<MemberView> {
+        let names = self.known_names();
         let mut members: BTreeMap<_, MemberView> = BTreeMap::new();
         for leaf in live.roster.values() {
             let member = members.entry(leaf.account).or_insert_with(|| MemberView {
@@ -152,7 +153,7 @@ impl Core {
                 devices: 0,
                 owner: leaf.owner.as_ref().map(|owner| self.handle_of(owner)),
                 trust: self.state.accounts.get(&leaf.account).map(|row| row.trust),
-                warning: self.name_warning(&leaf.account),
+                warning: self.name_warning_among(&leaf.account, &names),
             });
             member.devices = member.devices.saturating_add(1);
         }
@@ -165,6 +166,7 @@ impl Core {
         let invite = self.state.invites.get(group).filter(|invite| self.is_shown(invite))?;
         let known = invite.known.as_ref()?;
         let inviter = self.handle_of(&known.inviter);
+        let names = self.known_names();
         let members = known.members.iter().map(|(account, role, kind, devices)| MemberView {
             handle: self.handle_of(account),
             account_id: *account,
@@ -173,7 +175,7 @@ impl Core {
             devices: *devices as usize,
             owner: None,
             trust: self.state.accounts.get(account).map(|row| row.trust),
-            warning: self.name_warning(account),
+            warning: self.name_warning_among(account, &names),
         });
         Some(GroupView {
             id: *group,

@@ -31,7 +31,7 @@ pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableD
 pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
 /// Bot name and group id → [`crate::state::BotRow`].
 pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
-/// Number, big-endian → [`crate::transparency::EvidenceRow`].
+/// Number, big-endian → [`crate::evidence::EvidenceRow`].
 pub(crate) const EVIDENCE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("evidence");
 /// Group id → [`crate::group::JoinRow`]: own requests to join by a link.
 pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("joins");
@@ -39,12 +39,14 @@ pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("join-requests");
 /// Device id → [`crate::history_transfer::TransferRow`]: history on its way to a device of ours.
 pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
+/// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
+pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("packages");
 
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(storage)?;
     let singles =
-        [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS, EVIDENCE, JOINS, JOIN_REQUESTS, TRANSFERS];
+        [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS, EVIDENCE, JOINS, JOIN_REQUESTS, TRANSFERS, PACKAGES];
     for table in singles {
         txn.open_table(table).map_err(storage)?;
     }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use cipher_broker::account_log::{self, AccountLog, LogError};
+use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
-use cipher_broker::sign::{Purpose, wire_hash};
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, MerkleLog, SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
@@ -38,8 +39,40 @@ pub(crate) enum Fate {
     Foreign,
     /// The reply is noise.
     Noise,
+    /// The reply is changed on its way.
+    Tampered,
     /// The registry says it failed.
     Internal,
+}
+
+/// What a registry may lie about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lies {
+    /// Nobody is there.
+    pub(crate) down: bool,
+    /// A certificate that is shown among an account's, though the account never stated it.
+    pub(crate) ghost: Option<(AccountId, DeviceCertificate)>,
+    /// Records as they once were, shown instead of what they are, with a good proof of what they say.
+    pub(crate) frozen: BTreeMap<AccountId, AccountRecord>,
+    /// Records come without proof that the log holds them.
+    pub(crate) no_inclusion: bool,
+    /// Records come with a proof of something else.
+    pub(crate) bad_inclusion: bool,
+    /// Proofs between heads do not hold.
+    pub(crate) bad_proofs: bool,
+    /// Proofs between heads are refused, like this.
+    pub(crate) no_proofs: Option<Code>,
+    /// Heads are signed by this key.
+    pub(crate) head_key: Option<[u8; 32]>,
+    /// Replies show no head.
+    pub(crate) no_head: bool,
+    /// Heads are this old.
+    pub(crate) stale_by: Duration,
+    /// One-time packages are handed out again and again.
+    pub(crate) again: bool,
+    /// These callers are answered by that other registry, which has the same key.
+    pub(crate) others: BTreeSet<AccountId>,
+    pub(crate) other: Option<Box<Registry>>,
 }
 
 /// Packages of one device and suite.
@@ -61,6 +94,8 @@ pub(crate) struct Registry {
     logs: BTreeMap<AccountId, AccountLog>,
     /// Where the latest statement of an account lies in the log.
     latest: BTreeMap<AccountId, u64>,
+    /// Where each statement lies in it.
+    places: BTreeMap<[u8; 32], u64>,
     pub(crate) tree: MerkleLog,
     /// Entries of the account log that are not in the stream yet.
     pub(crate) unpublished: Vec<LogEntry>,
@@ -69,6 +104,7 @@ pub(crate) struct Registry {
     pub(crate) fates: VecDeque<(&'static str, Fate)>,
     /// Whoever asks for the packages of the first gets those of the second, under the first's device id.
     pub(crate) swapped: Option<(AccountId, AccountId)>,
+    pub(crate) lies: Lies,
     /// Whether old packages and wrong clocks are refused.
     pub(crate) strict: bool,
     /// How far its clock is ahead.
@@ -92,11 +128,13 @@ impl Registry {
             nonces: BTreeSet::new(),
             logs: BTreeMap::new(),
             latest: BTreeMap::new(),
+            places: BTreeMap::new(),
             tree: MerkleLog::default(),
             unpublished: Vec::new(),
             brought: BTreeSet::new(),
             fates: VecDeque::new(),
             swapped: None,
+            lies: Lies::default(),
             strict: true,
             ahead: Duration::ZERO,
             admission: AdmissionPolicy::Open,
@@ -149,6 +187,55 @@ impl Registry {
         self.accounts.get_mut(&account).unwrap().handle = handle;
     }
 
+    /// Forgets who has a handle, so that somebody else can claim it.
+    pub(crate) fn release(&mut self, handle: &str) {
+        self.handles.remove(&handle.parse().unwrap());
+    }
+
+    /// Hands out the packages of an account under another device of it.
+    pub(crate) fn restock(&mut self, account: AccountId, device: DeviceId) {
+        let all: Vec<_> = self.of(account).map(|((_, _, suite), shelf)| (*suite, shelf.clone())).collect();
+        self.shelves.extend(all.into_iter().map(|(suite, shelf)| ((account, device, suite), shelf)));
+    }
+
+    /// Gives a handle to an account.
+    pub(crate) fn hand(&mut self, account: AccountId, handle: &str) {
+        self.handles.insert(handle.parse().unwrap(), account);
+    }
+
+    /// From now on an account is shown like this, with a good proof of its latest statement.
+    pub(crate) fn show(&mut self, record: AccountRecord) {
+        let latest = record.statements.last().unwrap();
+        if let std::collections::btree_map::Entry::Vacant(place) = self.places.entry(account_log::leaf(latest)) {
+            place.insert(self.tree.size());
+            self.tree.push(account_log::leaf(latest));
+        }
+        self.lies.frozen.insert(record.account, record);
+    }
+
+    /// The record of an account, as it is.
+    pub(crate) fn record_of(&self, account: AccountId) -> AccountRecord {
+        self.accounts[&account].clone()
+    }
+
+    /// The log of an account, as it is.
+    pub(crate) fn log_of(&self, account: AccountId) -> AccountLog {
+        self.logs[&account].clone()
+    }
+
+    /// An account states something, by whoever has its key.
+    pub(crate) fn state(&mut self, account: AccountId, statement: Signed, certificate: Option<DeviceCertificate>) {
+        let append = AppendStatement { statement, certificate, profile: None };
+        self.append(&account, append).unwrap();
+    }
+
+    /// From now on these accounts see another registry, which is the same today.
+    pub(crate) fn split(&mut self, others: &[AccountId]) -> &mut Self {
+        let twin = Box::new(self.clone());
+        self.lies.others = others.iter().copied().collect();
+        self.lies.other.insert(twin)
+    }
+
     /// One request; `None` when no reply comes.
     pub(crate) fn ask(
         &mut self,
@@ -157,13 +244,31 @@ impl Registry {
         now: Timestamp,
         fate: Fate,
     ) -> Option<Vec<u8>> {
+        if self.lies.down {
+            return None;
+        }
+        if let Some(other) = &mut self.lies.other
+            && let Ok(signed) = codec::decode::<SignedRequest>(request)
+            && let Ok(body) = codec::decode::<RequestBody>(&signed.body)
+            && self.lies.others.contains(&body.account)
+        {
+            let reply = other.ask(operation, request, now, fate);
+            // What is stated there never comes into the stream.
+            other.unpublished.clear();
+            return reply;
+        }
         let planned = self.fates.iter().position(|(name, _)| *name == operation);
         let fate = planned.and_then(|at| self.fates.remove(at)).map_or(fate, |(_, fate)| fate);
         let now = now.plus(self.ahead);
         let outcome = match fate {
             Fate::NoReply => return None,
             Fate::Internal => Err(Code::Internal.because("the registry failed; nothing was changed")),
-            Fate::Answered | Fate::LostReply | Fate::Forged | Fate::Foreign | Fate::Noise => {
+            Fate::Answered
+            | Fate::LostReply
+            | Fate::Forged
+            | Fate::Foreign
+            | Fate::Noise
+            | Fate::Tampered => {
                 self.answer(operation, request, now)
             }
         };
@@ -172,7 +277,7 @@ impl Registry {
                 Ok(answer) => Outcome::Answer(Box::new(answer.clone())),
                 Err(refusal) => Outcome::Refused(refusal.clone()),
             };
-            let head = Some(self.head(now));
+            let head = (!self.lies.no_head).then(|| self.head(now));
             let registry_key = key.verifying_key().to_bytes();
             seal_reply(&ReplyBody { request: hash, at: now, registry_key, outcome, head }, key)
         };
@@ -181,6 +286,12 @@ impl Registry {
             Fate::Forged => Some(reply(wire_hash(request), &SigningKey::from_bytes(&[66; 32]))),
             Fate::Foreign => Some(reply(wire_hash(b"another request"), &self.key)),
             Fate::Noise => Some(b"not a reply".to_vec()),
+            Fate::Tampered => {
+                let mut bytes = reply(wire_hash(request), &self.key);
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                Some(bytes)
+            }
             Fate::LostReply | Fate::NoReply => None,
         }
     }
@@ -297,8 +408,18 @@ impl Registry {
                 Ok(Answer::Account(self.record(&account, now)))
             }
             Operation::ProveConsistency { sizes } => {
-                let proofs: Option<Vec<_>> =
-                    sizes.iter().map(|size| self.tree.prove_consistency(*size).map(Into::into)).collect();
+                assert!(sizes.len() <= limit::PROOFS_PER_REQUEST);
+                if let Some(code) = self.lies.no_proofs {
+                    return Err(code.because("no proofs today"));
+                }
+                let prove = |size: &u64| {
+                    let mut proof = self.tree.prove_consistency(*size)?;
+                    if let Some(byte) = proof.first_mut().filter(|_| self.lies.bad_proofs) {
+                        *byte ^= 1;
+                    }
+                    Some(proof.into())
+                };
+                let proofs: Option<Vec<_>> = sizes.iter().map(prove).collect();
                 let proofs = proofs.ok_or_else(|| Code::NotFound.because("the log never was that long"))?;
                 Ok(Answer::Consistency { head: self.head(now), proofs })
             }
@@ -309,20 +430,33 @@ impl Registry {
 
     /// The head of the account log as it is now.
     pub(crate) fn head(&self, at: Timestamp) -> SignedHead {
-        let registry_key = self.key.verifying_key().to_bytes();
-        TreeHead { registry_key, size: self.tree.size(), root: self.tree.root(), at }.sign(&self.key)
+        let key = self.lies.head_key.map_or_else(|| self.key.clone(), |key| SigningKey::from_bytes(&key));
+        let registry_key = key.verifying_key().to_bytes();
+        let at = at.minus(self.lies.stale_by);
+        TreeHead { registry_key, size: self.tree.size(), root: self.tree.root(), at }.sign(&key)
     }
 
     fn record(&self, account: &AccountId, now: Timestamp) -> AccountRecord {
         let mut record = self.accounts[account].clone();
-        let index = self.latest[account];
-        let proof = self.tree.prove_inclusion(index).unwrap();
-        record.inclusion = Some(Inclusion { head: self.head(now), index, proof });
+        let mut index = self.latest[account];
+        if let Some(frozen) = self.lies.frozen.get(account) {
+            record = frozen.clone();
+            let latest = account_log::leaf(record.statements.last().unwrap());
+            index = *self.places.get(&latest).unwrap();
+        }
+        if let Some((_, ghost)) = self.lies.ghost.as_ref().filter(|(whose, _)| whose == account) {
+            record.certificates.push(ghost.clone());
+        }
+        let other = if self.lies.bad_inclusion { index.saturating_sub(1) } else { index };
+        let proof = self.tree.prove_inclusion(other).unwrap();
+        record.inclusion =
+            (!self.lies.no_inclusion).then(|| Inclusion { head: self.head(now), index, proof });
         record
     }
 
     fn publish(&mut self, account: AccountId, entry: LogEntry) {
         self.latest.insert(account, self.tree.size());
+        self.places.insert(account_log::leaf(&entry.statement), self.tree.size());
         self.tree.push(account_log::leaf(&entry.statement));
         self.unpublished.push(entry);
     }
@@ -435,7 +569,8 @@ impl Registry {
                 continue;
             }
             let device = if from == account { *device } else { named };
-            if let Some(key_package) = shelf.one_time.pop_front() {
+            let again = shelf.one_time.front().filter(|_| self.lies.again).cloned();
+            if let Some(key_package) = again.or_else(|| shelf.one_time.pop_front()) {
                 taken.push(ClaimedKeyPackage { device, key_package, last_resort: false });
             } else if let Some(key_package) = shelf.last_resort.clone() {
                 taken.push(ClaimedKeyPackage { device, key_package, last_resort: true });

@@ -571,7 +571,7 @@ impl World {
     // What happens.
 
     /// The registry puts what accounts stated into the account log.
-    fn publish_statements(&mut self) {
+    pub(crate) fn publish_statements(&mut self) {
         for entry in std::mem::take(&mut self.registry.unpublished) {
             self.log.inject(Route::Log, codec::encode(&entry));
         }

@@ -1,0 +1,89 @@
+//! What was found against the registry: kept, told once, and told again after a restart, because whoever writes
+//! it to a file may have been killed before.
+
+use cipher_broker::codec;
+use cipher_broker::limit;
+use cipher_broker::sign::digest;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::core::Core;
+use crate::event::Event;
+use crate::reply::Reply;
+use crate::view::EvidenceView;
+
+/// Something found against the registry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EvidenceRow {
+    /// As shown.
+    #[serde(rename = "v")]
+    pub view: EvidenceView,
+    /// What makes it one finding, however often it is found again.
+    #[serde(rename = "k", default)]
+    pub key: ByteBuf,
+}
+
+/// Named bytes.
+pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
+
+/// Kinds of evidence, as scripts see them.
+pub(crate) mod kind {
+    pub(crate) const SPLIT_VIEW: &str = "split-view";
+    pub(crate) const ROLLBACK: &str = "rollback";
+    pub(crate) const NOT_PROVEN: &str = "not-proven";
+    pub(crate) const GHOST_DEVICE: &str = "ghost-device";
+    pub(crate) const CHANGED_ACCOUNT: &str = "changed-account";
+    pub(crate) const STALE_HEAD: &str = "stale-head";
+}
+
+impl Core {
+    /// Keeps a finding and tells it, unless it is known. `about` tells findings of one kind apart.
+    pub(crate) fn found(
+        &mut self,
+        kind: &'static str,
+        about: &[&[u8]],
+        what: String,
+        mut exhibits: Exhibits,
+    ) -> bool {
+        let parts: Vec<&[u8]> = std::iter::once(kind.as_bytes()).chain(about.iter().copied()).collect();
+        let key = digest("cipher-chat/evidence/v1", &parts);
+        if self.state.evidence.iter().any(|(_, row)| *row.key == key) {
+            return false;
+        }
+        // The first findings say the most: those behind the bound are counted only.
+        if self.state.evidence.len() >= limit::EVIDENCE {
+            self.skip("evidence");
+            return false;
+        }
+        if let Some(reply) = &self.run.reply {
+            exhibits.push(("registry reply".into(), reply.clone()));
+        }
+        tracing::warn!(kind, "evidence against the registry");
+        let view = EvidenceView { kind: kind.into(), at: self.run.now, what, exhibits };
+        let number = self.state.evidence.iter().last().map_or(0, |(number, _)| number.saturating_add(1));
+        self.state.evidence.insert(number, EvidenceRow { view: view.clone(), key: ByteBuf::from(key) });
+        self.notify(Event::Evidence(Box::new(view)));
+        true
+    }
+
+    /// Tells everything again, once per process.
+    pub(crate) fn tell_evidence(&mut self) {
+        if std::mem::replace(&mut self.run.evidence_told, true) {
+            return;
+        }
+        let views: Vec<EvidenceView> =
+            self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect();
+        for view in views {
+            self.notify(Event::Evidence(Box::new(view)));
+        }
+    }
+
+    pub(crate) fn evidence(&self) -> Reply {
+        Reply::Evidence(self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect())
+    }
+}
+
+/// A named value, encoded as it travels.
+pub(crate) fn exhibit(name: &str, value: &impl Serialize) -> (String, Vec<u8>) {
+    (name.into(), codec::encode(value))
+}
