@@ -20,6 +20,7 @@ use crate::group::{Groups, JoinWait};
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
 use crate::outbox::Attempt;
+use crate::presence::Presences;
 use crate::provider::Provider;
 use crate::question::Question;
 use crate::reply::Reply;
@@ -79,6 +80,7 @@ pub(crate) struct Run {
     pub leaves: BTreeMap<GroupId, Ticket>,
     pub syncs: Vec<SyncWait>,
     pub joins: Vec<JoinWait>,
+    pub presence: Presences,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
     /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
@@ -176,6 +178,7 @@ impl Core {
             }
             self.drive_touched()?;
             self.tell_changed()?;
+            self.drive_presence()?;
             self.finish_joins()?;
             self.finish_syncs();
             self.commit()
@@ -223,6 +226,7 @@ impl Core {
 
     fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
         use Command as C;
+        self.note_person(&command);
         match command {
             C::Register { handle, name, bot, invite_code } => {
                 self.register(ticket, handle, name, bot, invite_code)
@@ -303,6 +307,8 @@ impl Core {
                 }
             }
             self.ask_stock();
+            self.renew_last_resorts()?;
+            self.begin_listening();
             self.refresh_unknown_accounts();
         }
         self.touch_unfinished();
@@ -312,6 +318,7 @@ impl Core {
 
     fn disconnected(&mut self) -> Result<()> {
         self.run.connected = false;
+        self.stop_listening();
         self.run.in_flight.clear();
         self.run.attempts.clear();
         self.run.following.clear();

@@ -188,7 +188,7 @@ impl Core {
         let first = errand.accounts.first().copied();
         let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
         match errand.goal {
-            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.account_view(&one()?)?)))),
+            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&one()?)?)))),
             Goal::Block => self.block(one()?).map(Some),
             Goal::Create { name, post_quantum } => {
                 let group = self.make_group(name, None, post_quantum)?;

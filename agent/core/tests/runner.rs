@@ -15,6 +15,7 @@ mod crash;
 mod delivery;
 mod join_link;
 mod membership;
+mod presence;
 mod race;
 mod registry;
 mod schedules;

@@ -90,6 +90,8 @@ pub(crate) struct Person {
     asks: Vec<(QuestionId, &'static str, Vec<u8>)>,
     answers: Vec<(QuestionId, Result<Vec<u8>, NoReply>)>,
     trees: Vec<(GroupId, u64, u32)>,
+    /// Whispers on their way.
+    whispers: VecDeque<(GroupId, Vec<u8>)>,
     readers: Vec<Reader>,
     wake: Option<Timestamp>,
     open: BTreeMap<Ticket, String>,
@@ -129,6 +131,8 @@ pub(crate) struct World {
     pub(crate) meddle: Option<Meddle>,
     /// Changes the pieces of the next tree that is fetched.
     pub(crate) spoil_tree: Option<Spoil>,
+    /// Every whisper so far: who, where, what.
+    pub(crate) whispered: Vec<(String, GroupId, Vec<u8>)>,
     trace: VecDeque<String>,
     /// Whether to print the trace as it grows.
     aloud: bool,
@@ -147,6 +151,7 @@ enum Next {
     Ask,
     Answer(usize),
     Tree(usize),
+    Whisper,
     Read(usize),
     Tick,
 }
@@ -208,6 +213,7 @@ impl World {
             dies: End::Kill,
             meddle: None,
             spoil_tree: None,
+            whispered: Vec::new(),
             trace: VecDeque::new(),
             aloud: crate::support::setting::is_set("WORLD_TRACE"),
             quiet: false,
@@ -267,6 +273,7 @@ impl World {
             asks: Vec::new(),
             answers: Vec::new(),
             trees: Vec::new(),
+            whispers: VecDeque::new(),
             readers: Vec::new(),
             wake: None,
             open: BTreeMap::new(),
@@ -427,6 +434,7 @@ impl World {
             *outcome = Err(NoReply);
         }
         person.readers.clear();
+        person.whispers.clear();
         if dies {
             person.acks.clear();
             person.answers.clear();
@@ -545,6 +553,7 @@ impl World {
                     );
                     person.replies.insert(ticket, result);
                 }
+                Effect::Whisper { group, bytes } => self.whisper(index, group, bytes),
                 Effect::WakeAt(at) => person.wake = Some(at.plus(person.behind)),
                 other => panic!("an effect this world does not know: {other:?}"),
             }
@@ -563,6 +572,20 @@ impl World {
         let name = &self.people[index].name;
         let known = self.truth.entry((view.id, view.epoch)).or_insert_with(|| seen.clone());
         assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
+    }
+
+    /// Whoever follows the group hears it, unless it gets lost; nothing is kept for the others.
+    fn whisper(&mut self, index: usize, group: GroupId, bytes: Vec<u8>) {
+        if !self.people[index].online {
+            return;
+        }
+        for (other, person) in self.people.iter_mut().enumerate() {
+            let follows = person.readers.iter().any(|reader| reader.source == Source::Group(group));
+            if other != index && person.online && follows && !self.dice.chance(self.faults.lost_publish) {
+                person.whispers.push_back((group, bytes.clone()));
+            }
+        }
+        self.whispered.push((self.people[index].name.clone(), group, bytes));
     }
 
     // What happens.
@@ -601,6 +624,9 @@ impl World {
         choices.extend((0..person.answers.len()).map(Next::Answer));
         if person.online {
             choices.extend((0..person.trees.len()).map(Next::Tree));
+            if !person.whispers.is_empty() {
+                choices.push(Next::Whisper);
+            }
             for (at, reader) in person.readers.iter().enumerate() {
                 if reader.due || reader.cursor < self.log.last_of(&reader.source) {
                     choices.push(Next::Read(at));
@@ -693,6 +719,11 @@ impl World {
                     found = found.and_then(spoil);
                 }
                 batch.push(Input::TreeFetched { group, epoch, pieces: found });
+            }
+            Next::Whisper => {
+                if let Some((group, bytes)) = self.people[index].whispers.pop_front() {
+                    batch.push(Input::Whispered { group, bytes });
+                }
             }
             Next::Read(at) => self.read(index, at, batch),
             Next::Tick => {

@@ -77,8 +77,12 @@ impl Lab {
                     profile: Profile::new(home, &name).map_err(core)?,
                 };
                 let session = lab.session(&who, Need::Outbox).await?;
-                let command =
-                    Command::Register { handle: who.handle.clone(), name: String::new(), bot: None, invite_code: None };
+                let command = Command::Register {
+                    handle: who.handle.clone(),
+                    name: String::new(),
+                    bot: None,
+                    invite_code: None,
+                };
                 session.request(command).await.map_err(core)?;
                 session.close().await;
                 Ok::<_, Failure>(who)
