@@ -309,6 +309,32 @@ impl Core {
         Ok(None)
     }
 
+    /// What is shown of another account: to contacts and fellow members its name, status and presence too. The registry
+    /// gives them to anybody who asks; this only keeps strangers' words off the screen.
+    pub(crate) fn profile_view(&mut self, account: &AccountId) -> Result<AccountView> {
+        let mut view = self.account_view(account)?;
+        let contact = matches!(self.contact_state(account), Some(state) if state != ContactState::Blocked);
+        if !contact && !self.is_fellow(account)? {
+            view.name.clear();
+            view.status.clear();
+            view.presence = Presence::Offline;
+        }
+        Ok(view)
+    }
+
+    /// Whether an account is in one of our groups.
+    fn is_fellow(&mut self, account: &AccountId) -> Result<bool> {
+        if self.groups.loaded_accounts().contains(account) {
+            return Ok(true);
+        }
+        for group in self.state.groups.keys() {
+            if self.is_member(&group) && self.has_member(group, account)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What is known of another account.
     pub(crate) fn account_view(&self, account: &AccountId) -> Result<AccountView> {
         let row = self.state.accounts.get(account);
@@ -321,7 +347,7 @@ impl Core {
             owner: row.owner.as_ref().map(|owner| self.handle_of(owner)),
             name: row.profile.name.clone(),
             status: row.profile.status.clone(),
-            presence: row.profile.presence,
+            presence: self.presence_of(account, row.profile.presence),
             trust: Some(row.trust),
             warning: self.name_warning(account),
         })

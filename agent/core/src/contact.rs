@@ -54,10 +54,14 @@ impl Core {
     pub(crate) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
         let row = self.state.accounts.get(account);
         let row = row.ok_or_else(|| ErrorKind::Bug.because("a contact is not pinned"))?;
+        let blocked = row.contact == Some(ContactState::Blocked);
+        let shown = |text: &str| if blocked { String::new() } else { text.to_owned() };
         Ok(ContactView {
             handle: row.handle.clone(),
             account_id: *account,
-            name: row.profile.name.clone(),
+            name: shown(&row.profile.name),
+            status: shown(&row.profile.status),
+            presence: self.presence_of(account, row.profile.presence),
             state: row.contact.unwrap_or(ContactState::Pending),
             trust: row.trust,
             devices: row.devices.len(),

@@ -20,6 +20,7 @@ use crate::group::{Groups, JoinWait};
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
 use crate::outbox::Attempt;
+use crate::presence::Presences;
 use crate::provider::Provider;
 use crate::question::Question;
 use crate::reconcile::Claims;
@@ -82,6 +83,7 @@ pub(crate) struct Run {
     pub link_wait: Option<(Ticket, Timestamp)>,
     pub syncs: Vec<SyncWait>,
     pub joins: Vec<JoinWait>,
+    pub presence: Presences,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
     /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
@@ -201,6 +203,7 @@ impl Core {
             }
             self.drive_touched()?;
             self.tell_changed()?;
+            self.drive_presence()?;
             self.finish_joins()?;
             self.finish_syncs();
             self.commit()
@@ -249,6 +252,7 @@ impl Core {
     fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
         use Command as C;
         self.may_still(&command)?;
+        self.note_person(&command);
         match command {
             C::Register { handle, name, bot, invite_code } => {
                 self.register(ticket, handle, name, bot, invite_code)
@@ -332,6 +336,8 @@ impl Core {
                 }
             }
             self.ask_stock();
+            self.renew_last_resorts()?;
+            self.begin_listening();
             self.refresh_unknown_accounts();
             self.watch_own_account();
         }
@@ -345,6 +351,7 @@ impl Core {
 
     fn disconnected(&mut self) -> Result<()> {
         self.run.connected = false;
+        self.stop_listening();
         self.run.in_flight.clear();
         self.run.attempts.clear();
         self.run.following.clear();

@@ -183,7 +183,7 @@ impl Core {
         let first = errand.accounts.first().copied();
         let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
         match errand.goal {
-            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.account_view(&one()?)?)))),
+            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&one()?)?)))),
             Goal::Block => self.block(one()?).map(Some),
             Goal::Verify => self.show_safety_number(&one()?).map(Some),
             Goal::Create { name, post_quantum } => {

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
+use ed25519_dalek::VerifyingKey;
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageIn, Lifetime,
-    ProtocolVersion,
+    Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageBundle, KeyPackageIn,
+    Lifetime, ProtocolVersion, Welcome,
 };
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
+use openmls_traits::storage::StorageProvider as _;
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
@@ -21,7 +23,7 @@ use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::roster;
 use crate::question::Purpose;
-use crate::state::{Joiner, PackageRow};
+use crate::state::{Joiner, PackageRow, Wish};
 
 /// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
@@ -92,6 +94,34 @@ impl Core {
         let publish = Operation::PublishKeyPackages { one_time, last_resort };
         self.ask(publish, Purpose::PublishKeyPackages, None);
         Ok(())
+    }
+
+    /// A group was joined by the last resort, which others may have too: the registry gets another at once, and the
+    /// group's leaf gets keys that nobody else's Welcome was sealed to (K08).
+    pub(crate) fn last_resort_used(&mut self, group: GroupId, suite: u16) -> Result<()> {
+        tracing::info!(group = group.short(), suite, "joined by the last-resort key package: it is replaced");
+        self.state.meta_mut().used_last_resorts.insert(suite);
+        self.wish(group, Wish::Rotate, None)?;
+        if self.run.connected { self.renew_last_resorts() } else { Ok(()) }
+    }
+
+    /// Replaces every last resort that was used.
+    pub(crate) fn renew_last_resorts(&mut self) -> Result<()> {
+        for number in self.state.meta.used_last_resorts.clone() {
+            let Some(suite) = suite_of(number) else { continue };
+            let last_resort = Some(ByteBuf::from(self.make_key_package(suite, true)?));
+            let publish = Operation::PublishKeyPackages { one_time: Vec::new(), last_resort };
+            self.ask(publish, Purpose::RenewLastResort(number), None);
+        }
+        Ok(())
+    }
+
+    /// Whether a Welcome was made with a last-resort package of ours.
+    pub(crate) fn is_last_resort(&self, welcome: &Welcome) -> bool {
+        welcome.secrets().iter().any(|secrets| {
+            let found = self.provider.storage().key_package(&secrets.new_member());
+            matches!(found, Ok(Some(found)) if KeyPackageBundle::key_package(&found).last_resort())
+        })
     }
 
     pub(crate) fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {
@@ -196,6 +226,14 @@ fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestam
     if to.since(now) < limit::KEY_PACKAGE_MIN_REMAINING {
         return Err(bad("it has expired or expires too soon".into()));
     }
+    // R-KP-05: none of its keys is of low order: whatever is sealed to such a key, everybody can open (K10).
+    let path_key = package.leaf_node().encryption_key().tls_serialize_detached().unwrap_or_default();
+    let sealed_to = [package.hpke_init_key().as_slice(), &path_key];
+    let signs = package.leaf_node().signature_key().as_slice();
+    let signs = signs.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
+    if sealed_to.into_iter().any(is_low_order) || signs.is_none_or(|key| key.is_weak()) {
+        return Err(bad("one of its keys is of low order".into()));
+    }
     // R-KP-04: its leaf can do what every leaf of ours can.
     let extensions = package.leaf_node().capabilities().extensions();
     if !extensions.contains(&ExtensionType::Unknown(GROUP_DATA_EXTENSION)) {
@@ -213,6 +251,31 @@ fn one_time(crypto: &impl OpenMlsCrypto, package: &ClaimedKeyPackage) -> Option<
     }
     let [a, b, c, d, e, f, g, h, ..] = wire_hash(bytes);
     Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+}
+
+/// Whether an X25519 key, the last 32 bytes of an X-Wing key too, is one of the points with which every agreement ends
+/// in zero (RFC 7748 §6.1; the list is that of curve25519's small subgroup, the highest bit ignored).
+fn is_low_order(key: &[u8]) -> bool {
+    const ORDER_EIGHT: [[u8; 32]; 2] = [
+        [
+            0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+            0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+        ],
+        [
+            0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,
+            0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+        ],
+    ];
+    let Some(key) = key.last_chunk::<32>() else { return true };
+    let mut key = *key;
+    if let Some(last) = key.last_mut() {
+        *last &= 0x7f;
+    }
+    let [first, middle @ .., last] = key;
+    // 0 and 1; p - 1, p and p + 1, where p = 2^255 - 19.
+    let small = first <= 1 && middle.iter().all(|byte| *byte == 0) && last == 0;
+    let around_p = (0xec..=0xee).contains(&first) && middle.iter().all(|byte| *byte == 0xff) && last == 0x7f;
+    small || around_p || ORDER_EIGHT.contains(&key)
 }
 
 const fn seconds(secs: u64) -> Timestamp {

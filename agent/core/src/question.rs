@@ -41,6 +41,8 @@ pub(crate) enum Purpose {
     SetProfile(Profile),
     /// To refill.
     PublishKeyPackages,
+    /// To replace a last resort of this suite that was used.
+    RenewLastResort(u16),
     /// To know the stock.
     Count,
     /// To show or add somebody: an errand waits.
@@ -209,6 +211,10 @@ impl Core {
                 Ok(())
             }
             (Purpose::PublishKeyPackages, Answer::Done) => Ok(()),
+            (Purpose::RenewLastResort(suite), Answer::Done | Answer::Stock { .. }) => {
+                self.state.meta_mut().used_last_resorts.remove(&suite);
+                Ok(())
+            }
             (Purpose::Count, Answer::Stock { one_time, last_resort, suites }) => {
                 self.stock_known(one_time, last_resort, &suites)
             }

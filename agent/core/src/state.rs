@@ -280,6 +280,9 @@ pub(crate) struct MetaRow {
     /// This device was linked, and not all of its groups and history are here.
     #[serde(rename = "ar", default)]
     pub arriving: bool,
+    /// Suites whose last-resort key package was used, and is not replaced yet.
+    #[serde(rename = "lr", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub used_last_resorts: BTreeSet<u16>,
     /// A device link under way, on either side.
     #[serde(rename = "lk", default)]
     pub link: Option<LinkRow>,

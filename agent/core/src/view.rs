@@ -25,7 +25,8 @@ pub struct AccountView {
     pub name: String,
     /// Status text.
     pub status: String,
-    /// Presence.
+    /// Presence. Own account: as chosen. Others: what they whisper to shared groups, `offline` when nothing is heard;
+    /// their profile's word while this agent is not listening.
     pub presence: Presence,
     /// What is known of its key; `None` for the own account.
     pub trust: Option<Trust>,
@@ -40,8 +41,15 @@ pub struct ContactView {
     pub handle: Handle,
     /// Its account.
     pub account_id: AccountId,
-    /// Display name.
+    /// Display name; empty for who is blocked.
     pub name: String,
+    /// Status text; empty for who is blocked.
+    #[serde(default)]
+    pub status: String,
+    /// Presence: what it whispers to shared groups, `offline` when nothing is heard of it; its profile's word while
+    /// this agent is not listening.
+    #[serde(default)]
+    pub presence: Presence,
     /// How far the acquaintance is.
     pub state: ContactState,
     /// What is known of its key.

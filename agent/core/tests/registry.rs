@@ -239,6 +239,7 @@ fn k08_a_last_resort_package_serves_several_groups() {
     let bob = world.registry.account("bob");
     world.person("bob").disconnects();
     world.registry.drain(bob, 0);
+    let before = world.registry.last_resorts(bob);
     let groups: Vec<_> = (0..3)
         .map(|n| {
             let group = world.person("alice").creates(&format!("group {n}"), &["bob"]);
@@ -248,11 +249,61 @@ fn k08_a_last_resort_package_serves_several_groups() {
         .collect();
     world.person("bob").connects();
     world.settle();
-    for group in groups {
-        assert_eq!(world.person("bob").group(group).state, GroupState::Invited);
-        world.person("bob").accepts(group);
+    for group in &groups {
+        assert_eq!(world.person("bob").group(*group).state, GroupState::Invited);
+        world.person("bob").accepts(*group);
     }
+    world.settle();
+    // Each of the groups got a leaf of Bob's that nobody else's Welcome was sealed to.
+    for group in groups {
+        assert_eq!(world.person("alice").group(group).epoch, 2, "one commit adds, one gives new keys");
+    }
+    let after = world.registry.last_resorts(bob);
+    assert_eq!((before.len(), after.len()), (2, 2));
+    let replaced = before.iter().filter(|package| !after.contains(package)).count();
+    assert_eq!(replaced, 1, "the one that was used, of its suite");
     oracle::judge(&mut world);
+}
+
+/// K08: the replacement survives a registry that does not answer, and a process that ends.
+#[test]
+fn k08_a_used_last_resort_is_replaced_even_when_it_fails_at_first() {
+    for fate in [Fate::NoReply, Fate::LostReply, Fate::Internal] {
+        let mut world = world(&["alice", "bob"]);
+        let bob = world.registry.account("bob");
+        world.person("bob").disconnects();
+        world.registry.drain(bob, 0);
+        let group = world.person("alice").creates("ops", &["bob"]);
+        world.settle();
+        world.person("bob").connects();
+        world.settle();
+        let before = world.registry.last_resorts(bob);
+        world.registry.next("publish-key-packages", fate);
+        world.person("bob").accepts(group);
+        world.settle();
+        world.person("bob").restarts(crate::support::disk::End::PowerLoss);
+        world.settle();
+        let after = world.registry.last_resorts(bob);
+        assert_eq!(before.iter().filter(|package| !after.contains(package)).count(), 1, "{fate:?}");
+        // Done is done: the next connection does not replace it again.
+        world.person("bob").disconnects();
+        world.person("bob").connects();
+        world.settle();
+        assert_eq!(world.registry.last_resorts(bob), after);
+        oracle::judge(&mut world);
+    }
+}
+
+/// One suite may run out while nobody asks for the other.
+#[test]
+fn the_stock_of_each_suite_is_refilled() {
+    let mut world = world(&["alice", "bob"]);
+    let bob = world.registry.account("bob");
+    world.person("bob").disconnects();
+    world.registry.drain_suite(bob, 3);
+    world.person("bob").connects();
+    world.settle();
+    assert_eq!(world.registry.stock(bob), 2 * limit::KEY_PACKAGE_STOCK);
 }
 
 /// K12: a join that fails for a damaged tree leaves nothing behind; the next one succeeds.
@@ -294,6 +345,7 @@ fn k12_a_failed_join_can_be_tried_again() {
 #[test]
 fn a_profile_is_seen_by_others() {
     let mut world = world(&["alice", "bob"]);
+    world.group_of("ops", &["alice", "bob"]);
     let command = Command::SetProfile { name: None, status: Some("on call".into()), presence: None };
     world.person("alice").does(command);
     world.person("alice").does(set_name("Alicia"));

@@ -16,6 +16,7 @@ mod delivery;
 mod devices;
 mod join_link;
 mod membership;
+mod presence;
 mod race;
 mod registry;
 mod schedules;

@@ -115,11 +115,7 @@ impl Core {
     }
 
     fn processed(&self, welcome: &[u8]) -> Result<ProcessedWelcome, Bad> {
-        let welcome: Welcome =
-            match MlsMessageIn::tls_deserialize_exact_bytes(welcome).map(MlsMessageIn::extract) {
-                Ok(MlsMessageBodyIn::Welcome(welcome)) => welcome,
-                _ => return Err("parse"),
-            };
+        let welcome = read_welcome(welcome).ok_or("parse")?;
         ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).map_err(|_| "welcome")
     }
 
@@ -327,6 +323,7 @@ impl Core {
             self.state.invites.remove(&group);
             return Ok(());
         }
+        let last_resort = read_welcome(&invite.welcome).is_some_and(|welcome| self.is_last_resort(&welcome));
         // Whole or not at all: what OpenMLS writes is kept only if the join succeeds.
         self.provider.storage().begin_trial();
         let joined = self
@@ -351,7 +348,17 @@ impl Core {
             self.follow(Source::Group(group));
         }
         self.run.changed.insert(group);
+        if last_resort {
+            self.last_resort_used(group, known.suite)?;
+        }
         Ok(())
+    }
+}
+
+fn read_welcome(bytes: &[u8]) -> Option<Welcome> {
+    match MlsMessageIn::tls_deserialize_exact_bytes(bytes).map(MlsMessageIn::extract) {
+        Ok(MlsMessageBodyIn::Welcome(welcome)) => Some(welcome),
+        _ => None,
     }
 }
 

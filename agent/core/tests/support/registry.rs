@@ -175,6 +175,20 @@ impl Registry {
         }
     }
 
+    /// Takes every one-time package of one suite away.
+    pub(crate) fn drain_suite(&mut self, account: AccountId, suite: u16) {
+        for ((whose, _, which), shelf) in &mut self.shelves {
+            if *whose == account && *which == suite {
+                shelf.one_time.clear();
+            }
+        }
+    }
+
+    /// Last resorts of an account, over all suites and devices.
+    pub(crate) fn last_resorts(&self, account: AccountId) -> Vec<Vec<u8>> {
+        self.of(account).filter_map(|(_, shelf)| shelf.last_resort.clone()).collect()
+    }
+
     /// Takes every package away, the last resorts too.
     pub(crate) fn empty(&mut self, account: AccountId) {
         self.shelves.retain(|(whose, ..), _| *whose != account);

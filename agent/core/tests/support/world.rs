@@ -90,6 +90,8 @@ pub(crate) struct Person {
     asks: Vec<(QuestionId, &'static str, Vec<u8>)>,
     answers: Vec<(QuestionId, Result<Vec<u8>, NoReply>)>,
     trees: Vec<(GroupId, u64, u32)>,
+    /// Whispers on their way.
+    whispers: VecDeque<(GroupId, Vec<u8>)>,
     readers: Vec<Reader>,
     wake: Option<Timestamp>,
     open: BTreeMap<Ticket, String>,
@@ -131,6 +133,8 @@ pub(crate) struct World {
     pub(crate) swap: Option<Box<dyn FnMut(&mut Publish)>>,
     /// Changes the pieces of the next tree that is fetched.
     pub(crate) spoil_tree: Option<Spoil>,
+    /// Every whisper so far: who, where, what.
+    pub(crate) whispered: Vec<(String, GroupId, Vec<u8>)>,
     trace: VecDeque<String>,
     /// Whether to print the trace as it grows.
     aloud: bool,
@@ -149,6 +153,7 @@ enum Next {
     Ask,
     Answer(usize),
     Tree(usize),
+    Whisper,
     Read(usize),
     Tick,
 }
@@ -211,6 +216,7 @@ impl World {
             meddle: None,
             swap: None,
             spoil_tree: None,
+            whispered: Vec::new(),
             trace: VecDeque::new(),
             aloud: crate::support::setting::is_set("WORLD_TRACE"),
             quiet: false,
@@ -270,6 +276,7 @@ impl World {
             asks: Vec::new(),
             answers: Vec::new(),
             trees: Vec::new(),
+            whispers: VecDeque::new(),
             readers: Vec::new(),
             wake: None,
             open: BTreeMap::new(),
@@ -430,6 +437,7 @@ impl World {
             *outcome = Err(NoReply);
         }
         person.readers.clear();
+        person.whispers.clear();
         if dies {
             person.acks.clear();
             person.answers.clear();
@@ -548,6 +556,7 @@ impl World {
                     );
                     person.replies.insert(ticket, result);
                 }
+                Effect::Whisper { group, bytes } => self.whisper(index, group, bytes),
                 Effect::WakeAt(at) => person.wake = Some(at.plus(person.behind)),
                 other => panic!("an effect this world does not know: {other:?}"),
             }
@@ -566,6 +575,20 @@ impl World {
         let name = &self.people[index].name;
         let known = self.truth.entry((view.id, view.epoch)).or_insert_with(|| seen.clone());
         assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
+    }
+
+    /// Whoever follows the group hears it, unless it gets lost; nothing is kept for the others.
+    fn whisper(&mut self, index: usize, group: GroupId, bytes: Vec<u8>) {
+        if !self.people[index].online {
+            return;
+        }
+        for (other, person) in self.people.iter_mut().enumerate() {
+            let follows = person.readers.iter().any(|reader| reader.source == Source::Group(group));
+            if other != index && person.online && follows && !self.dice.chance(self.faults.lost_publish) {
+                person.whispers.push_back((group, bytes.clone()));
+            }
+        }
+        self.whispered.push((self.people[index].name.clone(), group, bytes));
     }
 
     // What happens.
@@ -608,6 +631,9 @@ impl World {
         choices.extend((0..person.answers.len()).map(Next::Answer));
         if person.online {
             choices.extend((0..person.trees.len()).map(Next::Tree));
+            if !person.whispers.is_empty() {
+                choices.push(Next::Whisper);
+            }
             for (at, reader) in person.readers.iter().enumerate() {
                 if reader.due || reader.cursor < self.log.last_of(&reader.source) {
                     choices.push(Next::Read(at));
@@ -700,6 +726,11 @@ impl World {
                     found = found.and_then(spoil);
                 }
                 batch.push(Input::TreeFetched { group, epoch, pieces: found });
+            }
+            Next::Whisper => {
+                if let Some((group, bytes)) = self.people[index].whispers.pop_front() {
+                    batch.push(Input::Whispered { group, bytes });
+                }
             }
             Next::Read(at) => self.read(index, at, batch),
             Next::Tick => {
