@@ -126,7 +126,7 @@ fn statements_out_of_order_of_others_or_forged_are_refused_and_change_nothing() 
     let (certificate, other_certificate) = (certificate(1, 2), certificate(1, 3));
     let fine = Claim::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
     let good = log.next(Timestamp::from_millis(6), fine.clone());
-    let later = Statement { sequence: 2, ..good };
+    let later = Statement { sequence: 2, ..good.clone() };
     let elsewhere = Statement { previous: [9; 32], ..good.clone() };
     let other = Statement { account: AccountId::from_bytes([4; 32]), ..good.clone() };
     let again = Statement {

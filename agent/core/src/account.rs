@@ -6,7 +6,7 @@ use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::{Purpose, wire_hash};
-use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
+use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
 
 use crate::command::BotOwnership;
 use crate::core::{Core, fatal};

@@ -51,10 +51,10 @@ impl Core {
             self.skip("log");
             return Ok(());
         };
-        self.stated(index, &stated, &statement, certificate.as_ref())
+        self.feed_stated(index, &stated, &statement, certificate.as_ref())
     }
 
-    fn stated(
+    fn feed_stated(
         &mut self,
         index: u64,
         stated: &Statement,

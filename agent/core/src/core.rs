@@ -91,7 +91,7 @@ pub(crate) struct Run {
     /// The same for devices that have to go or come.
     pub devices_seen: BTreeMap<GroupId, Timestamp>,
     /// Accounts whose log grew in this batch.
-    pub accounts_changed: BTreeSet<cipher_broker::id::AccountId>,
+    pub accounts_changed: BTreeSet<AccountId>,
     /// How asking for key packages of devices that have to come goes.
     pub claims: BTreeMap<DeviceId, Claims>,
     /// Accounts whose removal in the commit being merged is their own wish.

@@ -89,8 +89,3 @@ impl CoreError {
 
 /// Result of anything in the core.
 pub type Result<T, E = CoreError> = std::result::Result<T, E>;
-
-/// TEMPORARY while issue 3 is being built.
-pub(crate) fn not_built() -> CoreError {
-    ErrorKind::Bug.because("this is not built yet")
-}
