@@ -1,7 +1,5 @@
 //! The desk: bytes of a request in, bytes of a signed reply out. Knows nothing of NATS.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -35,6 +33,7 @@ use crate::quota::{Limits, Quota};
 use crate::store::writer::{NotDone, Writer, internal};
 use crate::store::{Store, View, account, log, once};
 use crate::tree::Tree;
+use crate::underway::{self, Part, Underway};
 
 /// On which terms a desk serves.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +60,7 @@ struct Inner {
     quota: Mutex<Quota>,
     recent: Mutex<RecentNonces>,
     hints: Hints,
-    asking: Mutex<HashMap<[u8; 32], watch::Receiver<Option<Vec<u8>>>>>,
+    underway: Underway,
 }
 
 /// What is known after the part that needs no writing.
@@ -88,8 +87,10 @@ impl Desk {
     ) -> Self {
         let quota = Mutex::new(Quota::new(terms.limits));
         let (admission, recent, hints) = (terms.admission, Mutex::default(), Hints::default());
-        let asking = Mutex::default();
-        Self { inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints, asking }) }
+        let underway = Underway::default();
+        Self {
+            inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints, underway }),
+        }
     }
 
     /// Answers a request that came in for `operation`. Whatever the bytes are, there is a signed reply.
@@ -107,21 +108,14 @@ impl Desk {
     /// The same bytes that come again while they are worked on wait for the same answer.
     pub(crate) async fn decide(&self, operation: &str, request: Bytes, now: Timestamp) -> Option<Vec<u8>> {
         let hash = wire_hash(&request);
-        let (told, first) = match self.inner.asking().entry(hash) {
-            Entry::Occupied(entry) => (None, entry.get().clone()),
-            Entry::Vacant(entry) => {
-                let (tell, told) = watch::channel(None);
-                entry.insert(told.clone());
-                (Some(Asking { inner: &self.inner, hash, tell }), told)
+        match self.inner.underway.join(hash) {
+            Part::Wait(told) => underway::told(told).await,
+            Part::Work(work) => {
+                let reply = self.work(operation, request, hash, now).await;
+                work.done(reply.as_ref());
+                reply
             }
-        };
-        let Some(asking) = told else {
-            let mut first = first;
-            return first.wait_for(Option::is_some).await.ok().and_then(|reply| reply.clone());
-        };
-        let reply = self.work(operation, request, hash, now).await;
-        asking.tell.send_replace(reply.clone());
-        reply
+        }
     }
 
     async fn work(&self, operation: &str, request: Bytes, hash: [u8; 32], now: Timestamp) -> Option<Vec<u8>> {
@@ -183,24 +177,7 @@ impl Desk {
     }
 }
 
-/// A request that is worked on; not any more when this goes.
-struct Asking<'a> {
-    inner: &'a Inner,
-    hash: [u8; 32],
-    tell: watch::Sender<Option<Vec<u8>>>,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        self.inner.asking().remove(&self.hash);
-    }
-}
-
 impl Inner {
-    fn asking(&self) -> MutexGuard<'_, HashMap<[u8; 32], watch::Receiver<Option<Vec<u8>>>>> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn recent(&self) -> MutexGuard<'_, RecentNonces> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }

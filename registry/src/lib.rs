@@ -36,6 +36,7 @@ mod store;
 mod traffic;
 mod tree;
 mod ui;
+mod underway;
 
 pub use admission::Admission;
 pub use archive::{export, import};

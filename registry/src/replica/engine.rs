@@ -203,14 +203,13 @@ impl Engine {
             if let Some(job) = jobs.front() {
                 sweep(&mut tables, job)?;
             }
-            while answers.len() < BATCH
-                && let Some(job) = jobs.pop_front_if(|job| {
-                    let bytes = notes.borrow().bytes();
-                    answers.is_empty() || (bytes < FULL && bytes.saturating_add(job.weight()) < MOST)
-                })
-            {
-                let (done, outcome) = run_job(job, &mut tables)?;
-                answers.push((done, outcome));
+            while let Some(job) = jobs.pop_front() {
+                answers.push(run_job(job, &mut tables)?);
+                let bytes = notes.borrow().bytes();
+                let fits = |next: &Job| bytes < FULL && bytes.saturating_add(next.weight()) < MOST;
+                if answers.len() >= BATCH || !jobs.front().is_some_and(fits) {
+                    break;
+                }
             }
         }
         let changes = notes.take().into_rows();
