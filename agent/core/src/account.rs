@@ -159,8 +159,10 @@ impl Core {
 
     /// R-PIN-05: two logs of one account, both signed by its key.
     fn shown_other(&mut self, record: &AccountRecord) -> CoreError {
-        let known: Vec<_> = self.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
-        let what = format!("there are two histories of the account @{}: one was kept from here", record.handle);
+        let known: Vec<_> =
+            self.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
+        let what =
+            format!("there are two histories of the account @{}: one was kept from here", record.handle);
         let about: [&[u8]; 2] = [record.account.as_bytes(), &wire_hash(&codec::encode(&record.statements))];
         let exhibits = vec![exhibit("account record", record), exhibit("known statements", &known)];
         self.found(kind::SPLIT_VIEW, &about, what, exhibits);
@@ -172,7 +174,12 @@ impl Core {
         if *holder == self.own_id() {
             let what = format!("the registry gives your handle @{} to another account", record.handle);
             let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
-            if self.found(kind::CHANGED_ACCOUNT, &about, what.clone(), vec![exhibit("account record", record)]) {
+            if self.found(
+                kind::CHANGED_ACCOUNT,
+                &about,
+                what.clone(),
+                vec![exhibit("account record", record)],
+            ) {
                 self.notify(Event::Warning(what));
             }
             return bad_record(record, "the handle is yours");

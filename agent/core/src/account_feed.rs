@@ -15,6 +15,7 @@ use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 
 use crate::account::bad_record;
 use crate::core::Core;
+use crate::device::active_only;
 use crate::effect::Effect;
 use crate::error::Result;
 use crate::event::Event;
@@ -85,7 +86,7 @@ impl Core {
         }
         let mut log = known.clone();
         match log.append(statement, certificate) {
-            Ok(()) => self.log_grew(account, log, index),
+            Ok(()) => self.log_grew(account, log, index, certificate),
             Err(LogError::Order) if stated.sequence > log.len() => {
                 // One before it did not come: ask.
                 self.refetch([account]);
@@ -99,11 +100,17 @@ impl Core {
     }
 
     /// Takes over a longer log of a known account from the stream.
-    fn log_grew(&mut self, account: AccountId, log: AccountLog, index: u64) -> Result<()> {
+    fn log_grew(
+        &mut self,
+        account: AccountId,
+        log: AccountLog,
+        index: u64,
+        certificate: Option<&DeviceCertificate>,
+    ) -> Result<()> {
         let length = log.len();
         self.set_place(&account, |place| place.tip = Some((length, index)));
         if account == self.own_id() {
-            return self.own_log_grew(log);
+            return self.own_log_grew(log, certificate);
         }
         if let Some(row) = self.state.accounts.get_mut(&account) {
             row.devices = log.active().map(|(device, _)| *device).collect();
@@ -113,12 +120,14 @@ impl Core {
         Ok(())
     }
 
-    fn own_log_grew(&mut self, log: AccountLog) -> Result<()> {
+    fn own_log_grew(&mut self, log: AccountLog, certificate: Option<&DeviceCertificate>) -> Result<()> {
         let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
         let from = identity.log.as_ref().map_or(0, AccountLog::len);
         for statement in log.statements().iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
             self.tell_own_statement(statement, &log);
         }
+        identity.certificates.extend(certificate.cloned());
+        identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
         self.set_identity(identity);
         self.account_changed(self.own_id());
@@ -154,7 +163,8 @@ impl Core {
         place: LogPlace,
     ) -> Result<()> {
         let Some(identity) = self.state.identity.clone() else { return Ok(()) };
-        let own_key = ed25519_dalek::SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
+        let own_key =
+            ed25519_dalek::SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
         if *log.key() != own_key {
             return Err(bad_record(record, "it is not of your account key"));
         }
@@ -163,14 +173,19 @@ impl Core {
         }
         let mut identity = identity;
         let newer = profile.filter(|profile| profile.version > identity.profile.version);
-        if newer.is_some() || identity.certificates != record.certificates || identity.log.is_none() {
-            identity.certificates.clone_from(&record.certificates);
+        // A reply that was on its way while this device stated something shows what was before.
+        let current = identity.log.as_ref().is_none_or(|known| log.len() >= known.len());
+        let certificates = current && identity.certificates != record.certificates;
+        if newer.is_some() || certificates || identity.log.is_none() {
+            if certificates {
+                identity.certificates.clone_from(&record.certificates);
+            }
             identity.log.get_or_insert_with(|| log.clone());
             identity.profile = newer.unwrap_or(identity.profile);
             self.set_identity(identity);
         }
         let known = self.log_of(&record.account).map_or(0, AccountLog::len);
-        if log.len() > known { self.own_log_grew(log) } else { Ok(()) }
+        if log.len() > known { self.own_log_grew(log, None) } else { Ok(()) }
     }
 
     /// Asks for the own account, at connect and now and then: whoever adds a device to it is noticed here first.
@@ -203,8 +218,13 @@ impl Core {
     /// Asks for every account that is known here, because entries before `from` were not read.
     fn ask_known_accounts(&mut self, from: u64) {
         self.state.meta_mut().log_gap = from;
-        let known: Vec<AccountId> =
-            self.state.accounts.iter().filter(|(_, row)| !row.claimant).map(|(account, _)| *account).collect();
+        let known: Vec<AccountId> = self
+            .state
+            .accounts
+            .iter()
+            .filter(|(_, row)| !row.claimant)
+            .map(|(account, _)| *account)
+            .collect();
         let own = self.own_id();
         self.refetch(known.into_iter().chain([own]));
     }
@@ -236,7 +256,8 @@ impl Core {
         let cursor = self.state.meta.log_cursor.unwrap_or(0);
         let Some(inclusion) = &record.inclusion else { return known };
         let size = crate::transparency::head_of(&inclusion.head).map_or(0, |head| head.size);
-        let passed = inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
+        let passed =
+            inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
         if grown && passed {
             self.skip("log-hidden");
             self.notify(Event::Warning(format!(

@@ -37,7 +37,10 @@ fn record(handle: &str, claimed: &str, account: u8, statement_by: u8, profile_by
         sequence: 0,
         previous: [0; 32],
         at: Timestamp::from_millis(1),
-        claim: Claim::Create { handle: claimed.parse().unwrap(), certificate: wire_hash(&certificate.to_bytes()) },
+        claim: Claim::Create {
+            handle: claimed.parse().unwrap(),
+            certificate: wire_hash(&certificate.to_bytes()),
+        },
     };
     let profile = Profile {
         account: body.account,

@@ -340,7 +340,7 @@ fn revoked() -> CoreError {
 }
 
 /// The certificates of active devices, each once.
-fn active_only(log: &AccountLog, certificates: Vec<DeviceCertificate>) -> Vec<DeviceCertificate> {
+pub(crate) fn active_only(log: &AccountLog, certificates: Vec<DeviceCertificate>) -> Vec<DeviceCertificate> {
     let mut kept: Vec<DeviceCertificate> = Vec::new();
     for certificate in certificates {
         let active = certificate.verify().is_ok_and(|body| log.is_active(&body.device));

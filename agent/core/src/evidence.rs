@@ -71,8 +71,7 @@ impl Core {
         if std::mem::replace(&mut self.run.evidence_told, true) {
             return;
         }
-        let views: Vec<EvidenceView> =
-            self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect();
+        let views: Vec<EvidenceView> = self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect();
         for view in views {
             self.notify(Event::Evidence(Box::new(view)));
         }

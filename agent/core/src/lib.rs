@@ -23,8 +23,8 @@ pub mod reply;
 pub mod view;
 
 mod account;
-mod admission;
 mod account_feed;
+mod admission;
 mod bot;
 mod contact;
 mod core;

@@ -35,9 +35,10 @@ impl Core {
             handle.chain([own.profile.name.clone()]).map(|name| (own.account, name))
         });
         let is_contact = |row: &AccountRow| row.contact == Some(ContactState::Accepted) && !row.retired;
-        let contacts = self.state.accounts.iter().filter(|(_, row)| is_contact(row)).flat_map(|(account, row)| {
-            [row.handle.to_string(), row.profile.name.clone()].map(|name| (*account, name))
-        });
+        let contacts =
+            self.state.accounts.iter().filter(|(_, row)| is_contact(row)).flat_map(|(account, row)| {
+                [row.handle.to_string(), row.profile.name.clone()].map(|name| (*account, name))
+            });
         by_likeness(own.chain(contacts))
     }
 }
@@ -102,7 +103,18 @@ mod tests {
     /// G07: display names.
     #[test]
     fn g07_a_name_that_looks_like_a_contacts_is_told() {
-        for name in ["alice", "Alice", "ALICE", "аlice", "a l i c e", "al\u{200d}ice", "ａｌｉｃｅ", "@alice", "Βob Miller", "bob  miller"] {
+        for name in [
+            "alice",
+            "Alice",
+            "ALICE",
+            "аlice",
+            "a l i c e",
+            "al\u{200d}ice",
+            "ａｌｉｃｅ",
+            "@alice",
+            "Βob Miller",
+            "bob  miller",
+        ] {
             let said = judged(name);
             assert!(said.as_ref().is_some_and(|said| said.contains("looks like")), "{name}: {said:?}");
         }
@@ -113,7 +125,9 @@ mod tests {
         for name in ["Pаul", "te\u{202e}st", "zo\u{200b}e"] {
             assert!(judged(name).is_some(), "{name}");
         }
-        for name in ["Dora", "Élodie Durand", "Владимир", "山田太郎", "محمد", "O'Neil-Smith 3rd", "😀 Zoe", ""] {
+        for name in
+            ["Dora", "Élodie Durand", "Владимир", "山田太郎", "محمد", "O'Neil-Smith 3rd", "😀 Zoe", ""]
+        {
             assert_eq!(judged(name), None, "{name}");
         }
     }

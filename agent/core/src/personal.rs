@@ -314,13 +314,9 @@ impl Core {
         }
         // R-PIN-03 holds between own devices too: a handle moves to another account only by a person's decision,
         // which retires the first.
-        let other =
-            self.state.accounts.iter().find(|(account, row)| {
-                row.handle == told.handle
-                    && !row.retired
-                    && !row.claimant
-                    && **account != told.account
-            });
+        let other = self.state.accounts.iter().find(|(account, row)| {
+            row.handle == told.handle && !row.retired && !row.claimant && **account != told.account
+        });
         if let Some(other) = other.map(|(account, _)| *account)
             && !told.retired
         {

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::{ErrorKind, Result};
+use crate::evidence::EvidenceRow;
 use crate::group::{JoinRequestRow, JoinRow};
 use crate::history_transfer::TransferRow;
 use crate::link::LinkRow;
 use crate::store::{Store, storage, table};
-use crate::evidence::EvidenceRow;
 use crate::transparency::HeadRow;
 use crate::view::{ContactState, GroupState, RequestPolicy, Trust};
 

@@ -409,15 +409,18 @@ impl Core {
         size: Option<u64>,
     ) {
         let passing = match refusal.code {
-            Code::Quota | Code::Internal | Code::ClockSkew | Code::Replayed | Code::Revoked | Code::Blocked => {
-                true
-            }
+            Code::Quota
+            | Code::Internal
+            | Code::ClockSkew
+            | Code::Replayed
+            | Code::Revoked
+            | Code::Blocked => true,
             _ => false,
         };
-        let longest =
-            heads.iter().filter_map(|(signed, from)| Some((head_of(signed)?, signed, from))).max_by_key(
-                |(head, ..)| head.size,
-            );
+        let longest = heads
+            .iter()
+            .filter_map(|(signed, from)| Some((head_of(signed)?, signed, from)))
+            .max_by_key(|(head, ..)| head.size);
         let Some((longest, signed, from)) = longest else { return };
         let has = size.unwrap_or(0);
         let accepted_fits = self.accepted().is_some_and(|head| head.size <= has);
@@ -428,12 +431,8 @@ impl Core {
             self.ask_proof();
             return;
         }
-        let waits_long = self
-            .state
-            .meta
-            .heads
-            .iter()
-            .any(|row| self.run.now.since(row.since) > limit::HEAD_STALE);
+        let waits_long =
+            self.state.meta.heads.iter().any(|row| self.run.now.since(row.since) > limit::HEAD_STALE);
         if (!passing && longest.size <= has) || waits_long {
             let what = format!(
                 "the registry does not prove that its account log continues the {} entries it showed before",
@@ -464,8 +463,8 @@ impl Core {
             };
         };
         let key = self.registry_key().unwrap_or_default();
-        let head = TreeHead::open(&inclusion.head, &key)
-            .map_err(|error| bad_record(record, &error.to_string()))?;
+        let head =
+            TreeHead::open(&inclusion.head, &key).map_err(|error| bad_record(record, &error.to_string()))?;
         let latest = log.statements().last().map(account_log::leaf).unwrap_or_default();
         if head.includes(inclusion.index, &latest, &inclusion.proof).is_err() {
             let what = format!(
@@ -497,8 +496,8 @@ impl Core {
             }
             Err(_) => {
                 self.skip("gossip");
-                let foreign = head_of(signed)
-                    .is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
+                let foreign =
+                    head_of(signed).is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
                 if foreign && self.run.foreign_gossip.insert(group) {
                     let (who, name) = (self.handle_of(&from), self.conversation_name(&group));
                     self.notify(Event::Warning(format!(

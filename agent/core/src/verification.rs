@@ -120,7 +120,9 @@ impl Core {
         let rival = rival.and_then(|row| row.rival).filter(|rival| self.state.accounts.get(rival).is_some());
         let Some(rival) = rival else {
             return Err(ErrorKind::Misuse
-                .because(format!("@{handle} is the account that it was when first seen: there is nothing to decide"))
+                .because(format!(
+                    "@{handle} is the account that it was when first seen: there is nothing to decide"
+                ))
                 .hint(format!("to compare safety numbers: cipher-chat contact verify {handle}")));
         };
         if let Some(row) = self.state.accounts.get_mut(&account) {
@@ -257,9 +259,7 @@ mod tests {
         assert_ne!(right, half_of(ACCOUNT_KEY, 2, 11));
         assert_ne!(right, half_of(ACCOUNT_KEY, 1, 22));
         // Two keys of different accounts swapped.
-        let number = |a: u8, b: u8| {
-            safety_number((&[a; 32], &account(11)), (&[b; 32], &account(22)))
-        };
+        let number = |a: u8, b: u8| safety_number((&[a; 32], &account(11)), (&[b; 32], &account(22)));
         assert_ne!(number(1, 2), number(2, 1));
     }
 

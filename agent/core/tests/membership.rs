@@ -184,6 +184,7 @@ fn names_roles_and_members_change_for_everybody() {
     let group = world.group_of("ops", &["alice", "bob", "carol"]);
     world.person("alice").renames(group, "war room");
     world.person("alice").makes(group, "bob", Role::Admin);
+    world.settle();
     world.person("bob").removes(group, &["carol"]);
     world.settle();
     for name in ["alice", "bob"] {

@@ -88,7 +88,8 @@ fn acquaint(world: &mut World, one: &str, other: &str) {
 /// Somebody new, and the key of their account as its recovery phrase gives it.
 fn register_with_key(world: &mut World, name: &str) -> SigningKey {
     let index = world.arrive(name);
-    let command = Command::Register { handle: name.parse().unwrap(), name: name.into(), bot: None, invite_code: None };
+    let command =
+        Command::Register { handle: name.parse().unwrap(), name: name.into(), bot: None, invite_code: None };
     let Ok(Reply::Registered { phrase: Some(phrase), .. }) = world.run(index, command) else {
         panic!("{name} registers")
     };
@@ -335,7 +336,9 @@ fn r_kt_03_a_record_comes_with_proof_that_the_log_holds_it() {
         world.registry.lies.bad_inclusion = lie == "bad";
         let error = world.person("alice").cannot(show("carol"), ErrorKind::Trust);
         assert!(error.message.contains("account log"), "{error:?}");
-        world.person("alice").cannot(Command::ContactAdd { handle: "carol".parse().unwrap(), text: None }, ErrorKind::Trust);
+        world
+            .person("alice")
+            .cannot(Command::ContactAdd { handle: "carol".parse().unwrap(), text: None }, ErrorKind::Trust);
     }
     assert_eq!(kinds(&mut world, "alice"), ["not-proven"], "only the bad proof is a lie that can be shown");
     world.registry.lies.bad_inclusion = false;
@@ -677,13 +680,20 @@ fn r_pin_06_g01_a_changed_account_is_not_written_to_until_the_person_decides() {
         world.settle();
         let direct = world.person("alice").active().into_iter().find(|view| view.direct).unwrap().id;
         if verified {
-            let Reply::SafetyNumber(shown) = world.person("bob").does(verify("alice", None)) else { panic!() };
+            let Reply::SafetyNumber(shown) = world.person("bob").does(verify("alice", None)) else {
+                panic!()
+            };
             world.person("alice").does(verify("bob", Some(&shown.number)));
         }
         let first = world.registry.account("bob");
         world.registry.release("bob");
         let index = world.arrive("impostor");
-        let command = Command::Register { handle: "bob".parse().unwrap(), name: "Bob".into(), bot: None, invite_code: None };
+        let command = Command::Register {
+            handle: "bob".parse().unwrap(),
+            name: "Bob".into(),
+            bot: None,
+            invite_code: None,
+        };
         world.run(index, command).unwrap();
         world.settle();
         let second = world.registry.account("bob");
@@ -735,7 +745,12 @@ fn a_handle_that_comes_back_to_its_account_is_used_again() {
     let healthy = world.registry.clone();
     world.registry.release("bob");
     let index = world.arrive("impostor");
-    let command = Command::Register { handle: "bob".parse().unwrap(), name: "Bob".into(), bot: None, invite_code: None };
+    let command = Command::Register {
+        handle: "bob".parse().unwrap(),
+        name: "Bob".into(),
+        bot: None,
+        invite_code: None,
+    };
     world.run(index, command).unwrap();
     world.settle();
     world.person("alice").cannot(show("bob"), ErrorKind::Trust);
@@ -753,6 +768,7 @@ fn a_profile_never_goes_back_and_a_revoked_device_signs_none() {
     let key = register_with_key(&mut world, "bob");
     let bob = world.registry.account("bob");
     let name = |text: &str| Command::SetProfile { name: Some(text.into()), status: None, presence: None };
+    acquaint(&mut world, "alice", "bob");
     world.person("bob").does(name("Old"));
     let old = world.registry.record_of(bob);
     world.person("bob").does(name("New"));
@@ -766,7 +782,8 @@ fn a_profile_never_goes_back_and_a_revoked_device_signs_none() {
     world.registry.lies.frozen.clear();
     // The profile is signed by a device that is the account's no more.
     let second = certified(&key, 9, &world);
-    let claim = Claim::Recover { device: DeviceId::from_bytes([9; 16]), certificate: wire_hash(&second.to_bytes()) };
+    let claim =
+        Claim::Recover { device: DeviceId::from_bytes([9; 16]), certificate: wire_hash(&second.to_bytes()) };
     let log = world.registry.log_of(bob);
     let statement = next(&log, &key, claim, &world);
     let mut record = world.registry.record_of(bob);

@@ -259,7 +259,13 @@ pub struct Profile {
 impl Profile {
     /// Of an account that said nothing about itself yet.
     pub const fn silent(account: AccountId) -> Self {
-        Self { account, name: String::new(), status: String::new(), presence: Presence::Available, version: 0 }
+        Self {
+            account,
+            name: String::new(),
+            status: String::new(),
+            presence: Presence::Available,
+            version: 0,
+        }
     }
 }
 

@@ -45,8 +45,20 @@ pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(storage)?;
-    let singles =
-        [MLS, GROUPS, INVITES, ACCOUNTS, OUTBOX, INTENTS, BOTS, EVIDENCE, JOINS, JOIN_REQUESTS, TRANSFERS, PACKAGES];
+    let singles = [
+        MLS,
+        GROUPS,
+        INVITES,
+        ACCOUNTS,
+        OUTBOX,
+        INTENTS,
+        BOTS,
+        EVIDENCE,
+        JOINS,
+        JOIN_REQUESTS,
+        TRANSFERS,
+        PACKAGES,
+    ];
     for table in singles {
         txn.open_table(table).map_err(storage)?;
     }

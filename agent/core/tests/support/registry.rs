@@ -220,7 +220,9 @@ impl Registry {
     /// From now on an account is shown like this, with a good proof of its latest statement.
     pub(crate) fn show(&mut self, record: AccountRecord) {
         let latest = record.statements.last().unwrap();
-        if let std::collections::btree_map::Entry::Vacant(place) = self.places.entry(account_log::leaf(latest)) {
+        if let std::collections::btree_map::Entry::Vacant(place) =
+            self.places.entry(account_log::leaf(latest))
+        {
             place.insert(self.tree.size());
             self.tree.push(account_log::leaf(latest));
         }
@@ -238,7 +240,12 @@ impl Registry {
     }
 
     /// An account states something, by whoever has its key.
-    pub(crate) fn state(&mut self, account: AccountId, statement: Signed, certificate: Option<DeviceCertificate>) {
+    pub(crate) fn state(
+        &mut self,
+        account: AccountId,
+        statement: Signed,
+        certificate: Option<DeviceCertificate>,
+    ) {
         let append = AppendStatement { statement, certificate, profile: None };
         self.append(&account, append).unwrap();
     }
@@ -282,9 +289,7 @@ impl Registry {
             | Fate::Forged
             | Fate::Foreign
             | Fate::Noise
-            | Fate::Tampered => {
-                self.answer(operation, request, now)
-            }
+            | Fate::Tampered => self.answer(operation, request, now),
         };
         let reply = |hash: [u8; 32], key: &SigningKey| {
             let outcome = match &outcome {
