@@ -299,6 +299,7 @@ impl Core {
         for group in self.state.groups.keys() {
             self.drop_intents(group, &revoked());
         }
+        self.fail_messages();
         let error = revoked();
         self.notify(Event::Warning(error.message));
     }

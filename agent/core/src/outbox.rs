@@ -118,6 +118,16 @@ impl Core {
         }
     }
 
+    /// Ends every message that waits: this device may not speak any more.
+    pub(crate) fn fail_messages(&mut self) {
+        let is_message = |row: &OutboxRow| matches!(row.kind, OutboxKind::Message { .. });
+        let rows: Vec<u64> =
+            self.state.outbox.iter().filter(|(_, row)| is_message(row)).map(|(id, _)| *id).collect();
+        for id in rows {
+            self.fail_row(id);
+        }
+    }
+
     fn fail_row(&mut self, id: u64) {
         let Some(row) = self.dequeue(id) else { return };
         if let OutboxKind::Message { id: message, content } = &row.kind {
@@ -142,7 +152,9 @@ impl Core {
         }
         self.drive_posts(group);
         if self.state.identity.as_ref().is_some_and(|own| own.revoked) {
-            return Ok(());
+            // A commit that may lie in the log already still has to be settled; nothing new is made.
+            let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
+            return if pending { self.drive_commits(group) } else { Ok(()) };
         }
         let state = self.state.groups.get(&group).map(|row| row.state);
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {

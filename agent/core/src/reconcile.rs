@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::group::{Live, Shown, roster};
 use crate::question::Purpose;
 use crate::state::{IntentRow, Joiner, Wish};
-use crate::view::GroupState;
+use crate::view::{ContactState, GroupState};
 
 /// Most leaves that come or go by one commit; the rest follows in the next.
 const DEVICES_PER_COMMIT: usize = 20;
@@ -177,6 +177,8 @@ impl Core {
                     plan.coming.push(Coming { account, device, certificate, evidence: None });
                 }
             } else if !stays
+                // Whom this person wants nothing of is brought back by others, if at all.
+                && self.contact_state(&account) != Some(ContactState::Blocked)
                 && let Some((statement, stated)) = log.recovery()
                 && let Claim::Recover { device, certificate } = stated.claim
                 && log.is_active(&device)

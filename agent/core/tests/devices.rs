@@ -2,14 +2,25 @@
 
 use std::time::Duration;
 
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Route;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::link::{LinkReveal, LinkStep, rendezvous};
+use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, admission_key, rendezvous};
+use cipher_broker::wire::registry::{Presence, Profile};
+use cipher_broker::wire::statement::{Claim, Statement};
 use cipher_core::view::{DeviceView, GroupState, HistoryPolicy, LinkCompareView};
 use cipher_core::{Command, CoreError, ErrorKind, Event, LinkEvent, Reply, Target};
+
+use ed25519_dalek::SigningKey;
+use serde_bytes::ByteBuf;
 
 use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
@@ -323,7 +334,7 @@ fn a_wrong_code_an_expired_one_and_nonsense_are_told_apart() {
 }
 
 /// Puts a step into the inbox of a code, as anybody could.
-fn inject(world: &mut World, inbox: cipher_broker::id::DeviceId, step: &LinkStep) {
+fn inject(world: &mut World, inbox: DeviceId, step: &LinkStep) {
     let bytes = codec::encode(&Envelope::Link(codec::encode(step)));
     world.log.inject(Route::Inbox(inbox), bytes);
 }
@@ -332,7 +343,7 @@ fn strange_reveal() -> LinkReveal {
     LinkReveal {
         key: [9; 32],
         nonce: [8; 16],
-        device: cipher_broker::id::DeviceId::from_bytes([7; 16]),
+        device: DeviceId::from_bytes([7; 16]),
         device_key: [6; 32],
         name: "mallory".into(),
     }
@@ -344,7 +355,7 @@ fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
     let accept = |now| LinkStep::Accept {
         key: [9; 32],
         nonce: [8; 16],
-        account: Some((cipher_broker::id::AccountId::from_bytes([5; 32]), "mallory".parse().unwrap())),
+        account: Some((AccountId::from_bytes([5; 32]), "mallory".parse().unwrap())),
         at: now,
     };
     for case in ["junk", "second offer", "second accept", "other reveal", "replay", "forged admission"] {
@@ -402,7 +413,7 @@ fn r_dev_01_a_man_in_the_middle_who_swaps_keys_is_seen_in_the_strings() {
     let code = code_of(world.run(new, link_command("new")));
     let (offers, answers) = rendezvous(&code);
     let mine = strange_reveal();
-    let commitment = cipher_broker::sign::wire_hash(&codec::encode(&mine));
+    let commitment = wire_hash(&codec::encode(&mine));
     // The broker itself: it replaces every step on its way.
     let step = |bytes: &[u8]| -> Option<LinkStep> {
         let Ok(Envelope::Link(bytes)) = codec::decode(bytes) else { return None };
@@ -667,6 +678,143 @@ fn a_wrong_phrase_and_an_unknown_account_are_told_apart() {
     world.person("alice").cannot(recover(&phrase), ErrorKind::Misuse);
 }
 
+/// Answers a new device's offer as an existing device would, and admits it with whatever a lie makes of the truth.
+fn false_admission(lie: &str) -> (World, usize) {
+    let mut world = World::of(19, Flavour::R1, &["alice"]);
+    let new = world.arrive("new");
+    let code = code_of(world.run(new, link_command("new")));
+    world.settle();
+    let (offers, answers) = rendezvous(&code);
+    let steps = |world: &World| -> Vec<Vec<u8>> {
+        let all = world.log.on(&Route::Inbox(offers)).into_iter();
+        all.map(|(_, bytes)| match codec::decode(&bytes) {
+            Ok(Envelope::Link(step)) => step,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    };
+    let secret = x25519_dalek::StaticSecret::from([3; 32]);
+    let account_key = SigningKey::from_bytes(&[4; 32]);
+    let other_key = SigningKey::from_bytes(&[5; 32]);
+    let public = account_key.verifying_key().to_bytes();
+    let account = AccountId::of_key(&public);
+    let accept = codec::encode(&LinkStep::Accept {
+        key: x25519_dalek::PublicKey::from(&secret).to_bytes(),
+        nonce: [1; 16],
+        account: Some((account, "mallory".parse().unwrap())),
+        at: world.now,
+    });
+    world.log.inject(Route::Inbox(answers), codec::encode(&Envelope::Link(accept.clone())));
+    world.settle();
+    let [offer, reveal] = steps(&world).try_into().unwrap();
+    let Ok(LinkStep::Reveal(shown)) = codec::decode(&reveal) else { panic!("a reveal") };
+    let certify = |device, device_key, key: &SigningKey| {
+        let account_key = key.verifying_key().to_bytes();
+        let body = CertificateBody {
+            account: AccountId::of_key(&account_key),
+            account_key,
+            device,
+            device_key,
+            kind: Kind::Person,
+            owner: None,
+            not_before: Timestamp::from_millis(1),
+            not_after: Timestamp::from_millis(u64::MAX),
+            serial: 1,
+        };
+        DeviceCertificate::sign(&body, key)
+    };
+    let signed = |statement: &Statement| {
+        Signed::new(&account_key, Purpose::AccountStatement, codec::encode(statement))
+    };
+    let first = certify(DeviceId::from_bytes([6; 16]), [7; 32], &account_key);
+    let device_key = if lie == "device key" { [8; 32] } else { shown.device_key };
+    let certificate = certify(shown.device, device_key, &account_key);
+    let create =
+        Claim::Create { handle: "mallory".parse().unwrap(), certificate: wire_hash(&first.to_bytes()) };
+    let begin = Statement { account, sequence: 0, previous: [0; 32], at: world.now, claim: create };
+    let mut log = AccountLog::begin(&signed(&begin), &first).unwrap();
+    if lie != "not in the log" {
+        let claim =
+            Claim::AddDevice { device: shown.device, certificate: wire_hash(&certificate.to_bytes()) };
+        let add = signed(&log.next(world.now, claim));
+        log.append(&add, Some(&certificate)).unwrap();
+    }
+    let mut certificates = vec![first];
+    if lie != "not in the log" {
+        certificates.push(certificate.clone());
+    }
+    let admission = LinkAdmission {
+        handle: if lie == "handle" { "alice" } else { "mallory" }.parse().unwrap(),
+        account_seed: if lie == "account key" { other_key.to_bytes() } else { account_key.to_bytes() },
+        certificate,
+        statements: log.statements().to_vec(),
+        certificates,
+        registry_key: ByteBuf::from(vec![1; 32]),
+        profile: Profile {
+            account: if lie == "profile" { AccountId::from_bytes([9; 32]) } else { account },
+            name: String::new(),
+            status: String::new(),
+            presence: Presence::Available,
+            version: 1,
+        },
+        names: vec![],
+        log_size: 0,
+        at: if lie == "time" { world.now.minus(2 * limit::LINK_LIFETIME) } else { world.now },
+    };
+    let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(shown.key)).to_bytes();
+    let sealed_for = if lie == "another account's seal" { AccountId::from_bytes([1; 32]) } else { account };
+    let key = admission_key(&shared, &code, &sealed_for, &offer, &accept, &reveal);
+    let nonce = [2; 24];
+    let sealed = XChaCha20Poly1305::new(&key.into())
+        .encrypt(
+            XNonce::from_slice(&nonce),
+            Payload { msg: &codec::encode(&admission), aad: b"link-admission" },
+        )
+        .unwrap();
+    let mut step = [nonce.as_slice(), &sealed].concat();
+    if lie == "a changed byte" {
+        *step.last_mut().unwrap() ^= 1;
+    }
+    inject(&mut world, answers, &LinkStep::Admit(step));
+    world.settle();
+    (world, new)
+}
+
+#[test]
+fn r_dev_02_an_admission_that_does_not_fit_changes_nothing() {
+    let (mut world, new) = false_admission("none");
+    assert!(world.status(new).registered, "without a lie it is believed: {:?}", told(&world, new));
+    for lie in ["device key", "not in the log", "handle", "account key", "profile", "time"] {
+        let (mut world, new) = false_admission(lie);
+        assert!(!world.status(new).registered, "{lie}");
+        match told(&world, new).last() {
+            Some(LinkEvent::Failed(error)) => assert_eq!(error.kind, ErrorKind::Trust, "{lie}: {error:?}"),
+            other => panic!("{lie}: {other:?}"),
+        }
+    }
+    for noise in ["another account's seal", "a changed byte"] {
+        let (mut world, new) = false_admission(noise);
+        assert!(!world.status(new).registered, "{noise}");
+        assert!(matches!(told(&world, new).last(), Some(LinkEvent::Compare(_))), "{noise}: it waits on");
+    }
+}
+
+#[test]
+fn linking_asks_for_one_package_first_and_fills_fifty_groups() {
+    let mut world = World::of(20, Flavour::R1, &["alice"]);
+    let groups: Vec<GroupId> =
+        (0..50).map(|n| world.person("alice").creates(&format!("room {n}"), &[])).collect();
+    world.settle();
+    link(&mut world, "alice", "phone");
+    for group in groups {
+        assert_eq!(state(&mut world, "phone", group), GroupState::Active);
+    }
+    // Fifty groups and the one of the own devices, and the few questions before there was any package.
+    let claims = world.registry.answered["claim-key-packages"];
+    assert!((51..60).contains(&claims), "{claims} claims");
+    oracle::check(&mut world);
+}
+
 // What other members' agents do on the word of an account.
 
 #[test]
@@ -795,4 +943,19 @@ fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
         world.person("alice").cannot(send(one, "old"), ErrorKind::Refused);
         oracle::judge(&mut world);
     }
+}
+
+/// R-KP-05: a registry that still hands out packages of a revoked device gets it into no group.
+#[test]
+fn r_kp_05_a_key_package_of_a_revoked_device_is_not_used() {
+    let (mut world, _) = household(21);
+    world.registry.keeps_revoked = true;
+    world.person("alice").does(revoke("phone"));
+    world.settle();
+    let group = world.person("bob").creates("new", &[]);
+    let error = world.person("bob").cannot(crate::support::world::add(group, &["alice"]), ErrorKind::Trust);
+    assert!(error.message.contains("revoked"), "{error:?}");
+    world.settle();
+    assert_eq!(world.person("bob").members(group), ["bob"]);
+    world.registry.keeps_revoked = false;
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::GroupState;
-use cipher_core::{Command, Target};
+use cipher_core::view::{GroupState, HistoryPolicy};
+use cipher_core::{Command, Reply, Target, Ticket};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
-use crate::support::world::{Faults, Frozen, World, add, remove, rename, send};
+use crate::support::world::{Faults, Frozen, Person, World, add, remove, rename, send};
 
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 /// Stories of one run of the tests.
@@ -42,8 +42,13 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         1 => Faults { busy: 300, stale: 200, ..Faults::NONE },
         _ => Faults::ROUGH,
     };
+    let mut links = Vec::new();
     for n in 0..world.dice.between(40, 90) {
-        happening(&mut world, n);
+        if world.dice.chance(60) {
+            device_step(&mut world, &mut links);
+        } else {
+            happening(&mut world, n);
+        }
         let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
         world.churn(steps);
     }
@@ -60,13 +65,69 @@ fn some_group(world: &mut World, index: usize, states: &[GroupState]) -> Option<
     (!groups.is_empty()).then(|| world.dice.pick(&groups).id)
 }
 
+/// Most devices that a story links.
+const LINKS: usize = 2;
+
+/// A device link of a story: who approves, with which code, and the command that waits.
+struct Link {
+    approver: usize,
+    code: String,
+    ticket: Ticket,
+}
+
+/// The account that a profile belongs to: further devices are called after the first one.
+fn handle_of(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// Somebody links a further device, or goes on with it, or revokes one.
+fn device_step(world: &mut World, links: &mut Vec<Link>) {
+    let index = world.dice.below(world.people.len());
+    let name = world.people[index].name.clone();
+    if world.people[index].core.is_none() {
+        return;
+    }
+    let mut waiting = std::mem::take(links);
+    for link in &mut waiting {
+        if let Some(Ok(Reply::LinkCompare(view))) = world.reply(link.approver, link.ticket)
+            && world.people[link.approver].core.is_some()
+        {
+            let confirm = Command::DeviceConfirm { code: view.code, equal: true };
+            link.ticket = world.start(link.approver, confirm);
+        }
+    }
+    *links = waiting;
+    if links.len() < LINKS && world.dice.chance(700) {
+        let further = format!("{}.{}", handle_of(&name), world.people.len());
+        let new = world.arrive(&further);
+        let ticket = world.start(new, Command::DeviceLink { name: further });
+        if let Some(Ok(Reply::LinkCode(view))) = world.reply(new, ticket) {
+            let history = HistoryPolicy::All;
+            let ticket = world.start(index, Command::DeviceApprove { code: view.code.clone(), history });
+            links.push(Link { approver: index, code: view.code, ticket });
+        }
+    } else if world.dice.chance(200) {
+        let same = |person: &&Person| person.name != name && handle_of(&person.name) == handle_of(&name);
+        let sibling = world.people.iter().find(same).map(|person| person.name.clone());
+        if let Some(device) = sibling {
+            world.start(index, Command::DeviceRevoke { device });
+        }
+    } else if let Some(link) = links.first() {
+        // The person looks again; what was answered before is answered the same.
+        let (approver, code) = (link.approver, link.code.clone());
+        if world.people[approver].core.is_some() {
+            world.start(approver, Command::DeviceApprove { code, history: HistoryPolicy::All });
+        }
+    }
+}
+
 /// Somebody does something, or something happens to somebody.
 fn happening(world: &mut World, n: usize) {
     let index = world.dice.below(world.people.len());
     if world.people[index].core.is_none() {
         return;
     }
-    let other = world.people[world.dice.below(world.people.len())].name.clone();
+    let other = handle_of(&world.people[world.dice.below(world.people.len())].name).to_owned();
     let name = world.people[index].name.clone();
     let active = some_group(world, index, &[GroupState::Active]);
     let roll = world.dice.below(100);
@@ -80,7 +141,7 @@ fn happening(world: &mut World, n: usize) {
             }
         }
         (36..=39, _) => {
-            let with = if other == name { vec![] } else { vec![other.parse().unwrap()] };
+            let with = if other == handle_of(&name) { vec![] } else { vec![other.parse().unwrap()] };
             let post_quantum = world.dice.chance(100);
             world.start(index, Command::GroupCreate { name: format!("room {n}"), with, post_quantum });
         }
@@ -110,7 +171,7 @@ fn happening(world: &mut World, n: usize) {
                 world.start(index, answer);
             }
         }
-        (76..=78, _) if other != name => {
+        (76..=78, _) if other != handle_of(&name) => {
             let text = Some(format!("hello from {name}"));
             world.start(index, Command::ContactAdd { handle: other.parse().unwrap(), text });
         }

@@ -105,6 +105,8 @@ pub(crate) struct Registry {
     /// Whoever asks for the packages of the first gets those of the second, under the first's device id.
     pub(crate) swapped: Option<(AccountId, AccountId)>,
     pub(crate) lies: Lies,
+    /// Whether it goes on handing out packages of revoked devices.
+    pub(crate) keeps_revoked: bool,
     /// Whether old packages and wrong clocks are refused.
     pub(crate) strict: bool,
     /// How far its clock is ahead.
@@ -135,6 +137,7 @@ impl Registry {
             fates: VecDeque::new(),
             swapped: None,
             lies: Lies::default(),
+            keeps_revoked: false,
             strict: true,
             ahead: Duration::ZERO,
             admission: AdmissionPolicy::Open,
@@ -497,7 +500,8 @@ impl Registry {
         }
         let signed = profile.map(|profile| self.profile(account, &profile).map(|_| profile)).transpose()?;
         self.devices.retain(|(whose, device), _| whose != account || log.is_active(device));
-        self.shelves.retain(|(whose, device, _), _| whose != account || log.is_active(device));
+        let keeps = self.keeps_revoked;
+        self.shelves.retain(|(whose, device, _), _| keeps || whose != account || log.is_active(device));
         let record = self.accounts.get_mut(account).unwrap();
         record.statements = log.statements().to_vec();
         record.certificates.extend(certificate.clone());
