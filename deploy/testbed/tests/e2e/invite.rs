@@ -1,0 +1,108 @@
+//! Into a group by a link: how long, how often, with whose yes, and never again.
+
+use serde_json::Value;
+use testbed::person::{kind_of, text};
+use testbed::{Failure, Person, Result, Site, ensure, wait};
+
+/// Makes a link; gives its line.
+fn invites(person: &Person, group: &str, arguments: &[&str]) -> Result<Value> {
+    person.does(&[&["group", "invite", group], arguments].concat())?.of_type("join-link")
+}
+
+fn field(line: &Value, name: &str) -> Result<String> {
+    text(line, name).map(str::to_owned).ok_or_else(|| Failure::new(format!("no {name} in {line}")))
+}
+
+/// Joins by a link; the group is there now or soon.
+fn joins(person: &Person, link: &str, group: &str, member: &Person) -> Result {
+    person.does(&["join", link])?;
+    wait::until("the group is there", || {
+        member.syncs().ok()?;
+        person.syncs().ok()?;
+        person.shows(group).ok().filter(|group| text(group, "state") == Some("active"))
+    })
+    .map(drop)
+}
+
+/// Asks by a link that lets nobody in; the refusal comes at once, or when a member was there.
+fn is_turned_away(person: &Person, link: &str, member: &Person) -> Result {
+    wait::until("the refusal", || {
+        let asked = person.run(&["join", link]).ok()?;
+        member.syncs().ok()?;
+        (asked.code == 4).then_some(())
+    })
+}
+
+#[test]
+fn a_link_lets_in_as_many_as_it_says() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    alice.creates("team", &[])?;
+    let link = invites(&alice, "team", &["--uses", "1", "--expires", "1h"])?;
+    ensure(link.get("uses").and_then(Value::as_u64) == Some(1), || link.to_string())?;
+    let words = field(&link, "link")?;
+    joins(&bob, &words, "team", &alice)?;
+    bob.sends("team", "that was easy")?;
+    crate::support::all_read("team", &[&alice], &["that was easy".into()])?;
+    is_turned_away(&carol, &words, &alice)?;
+    ensure(carol.run(&["group", "show", "team"])?.code == 9, || "carol is in".into())
+}
+
+#[test]
+fn a_link_ends_by_time_and_by_word() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    let short = field(&invites(&alice, "team", &["--expires", "2s"])?, "link")?;
+    is_turned_away(&bob, &short, &alice)?;
+    let link = invites(&alice, "team", &[])?;
+    let listed = alice.does(&["group", "invite", "team", "--list"])?.lines;
+    ensure(listed.iter().any(|line| line.get("id") == link.get("id")), || format!("{listed:?}"))?;
+    alice.does(&["group", "invite", "team", "--revoke", &field(&link, "id")?])?;
+    is_turned_away(&bob, &field(&link, "link")?, &alice)?;
+    bob.is_refused(2, "usage", &["join", "https://example.org/not-a-link"])?;
+    Ok(())
+}
+
+#[test]
+fn somebody_approves_where_the_link_says_so() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    alice.creates("team", &[])?;
+    let link = field(&invites(&alice, "team", &["--approve"])?, "link")?;
+    for person in [&bob, &carol] {
+        person.does(&["join", &link])?.of_type("join-pending")?;
+    }
+    let waiting = wait::until("both requests are there", || {
+        alice.syncs().ok()?;
+        let lines = alice.does(&["group", "requests", "team"]).ok()?.lines;
+        let waiting: Vec<_> =
+            lines.into_iter().filter(|line| kind_of(line) == Some("join-request")).collect();
+        (waiting.len() == 2).then_some(waiting)
+    })?;
+    ensure(waiting.iter().any(|line| text(line, "handle") == Some("bob")), || format!("{waiting:?}"))?;
+    alice.does(&["group", "requests", "team", "--accept", "@bob"])?;
+    alice.does(&["group", "requests", "team", "--deny", "@carol"])?;
+    wait::until("bob is in", || {
+        bob.syncs().ok()?;
+        bob.shows("team").ok().filter(|group| text(group, "state") == Some("active"))
+    })?;
+    carol.syncs()?;
+    ensure(carol.run(&["group", "show", "team"])?.code == 9, || "carol is in".into())
+}
+
+#[test]
+fn who_is_banned_does_not_come_back() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    site.group("team", &alice, &[&bob, &carol])?;
+    bob.is_refused(4, "refused", &["group", "ban", "team", "carol"])?;
+    let shown = alice.does(&["group", "ban", "team", "bob"])?.of_type("group")?;
+    let members = shown.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+    ensure(!members.iter().any(|member| text(member, "handle") == Some("bob")), || shown.to_string())?;
+    alice.is_refused(4, "refused", &["group", "add", "team", "bob"])?;
+    let link = field(&invites(&alice, "team", &[])?, "link")?;
+    is_turned_away(&bob, &link, &alice)?;
+    alice.does(&["group", "unban", "team", "bob"])?;
+    joins(&bob, &link, "team", &alice)
+}
