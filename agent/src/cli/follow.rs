@@ -167,7 +167,8 @@ fn show(
             ));
             Ok(())
         }
-        Event::Presence { .. } => told(context, event),
+        // Who is there now would drown what people say.
+        Event::Presence { .. } if context.ui.json() => told(context, event),
         // People see the message; scripts want to know what became of it.
         Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event),
         _ => Ok(()),
