@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cipher_broker::codec;
 use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::transparency::TreeHead;
+use cipher_core::Event;
 use cipher_core::view::EvidenceView;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::Serialize;
@@ -121,10 +122,16 @@ fn name(view: &EvidenceView, text: &[u8]) -> String {
     format!("{second}Z-{kind}-{hash}.json")
 }
 
-/// A finding, and the file it was written to.
-pub type Alarm = (EvidenceView, Option<PathBuf>);
+/// Something that a person must hear, whatever the command is about.
+#[derive(Debug, Clone)]
+pub enum Alarm {
+    /// What was found against the registry, and the file it was written to.
+    Evidence(Box<EvidenceView>, Option<PathBuf>),
+    /// One sentence.
+    Warning(String),
+}
 
-/// Writes what is found as it is found, and remembers it for whoever shows it. Cheap to clone.
+/// Writes what is found as it is found, and remembers what must be heard for whoever shows it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Alarms {
     profile: Profile,
@@ -136,14 +143,22 @@ impl Alarms {
         Self { profile, waiting: Arc::default() }
     }
 
-    pub(crate) fn raise(&self, view: &EvidenceView) {
-        let kept = keep(&self.profile, view);
-        if let Err(error) = &kept {
-            tracing::error!(%error, "evidence against the registry cannot be written to a file; it is in the store");
-        }
+    /// Takes note of an event, if it is one that must be heard.
+    pub(crate) fn note(&self, event: &Event) {
+        let alarm = match event {
+            Event::Evidence(view) => {
+                let kept = keep(&self.profile, view);
+                if let Err(error) = &kept {
+                    tracing::error!(%error, "evidence against the registry cannot be written to a file; it is in the store");
+                }
+                Alarm::Evidence(view.clone(), kept.ok())
+            }
+            Event::Warning(sentence) => Alarm::Warning(sentence.clone()),
+            _ => return,
+        };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < ALARMS {
-            waiting.push((view.clone(), kept.ok()));
+            waiting.push(alarm);
         }
     }
 

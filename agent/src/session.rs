@@ -197,12 +197,14 @@ impl Session {
     /// Tells everybody who listens to this session something a person should know.
     pub(crate) fn warn(&self, sentence: String) {
         if let Inner::Local(local) = &*self.inner {
-            local.listeners.tell(&Event::Warning(sentence));
+            let event = Event::Warning(sentence);
+            local.alarms.note(&event);
+            local.listeners.tell(&event);
         }
     }
 
-    /// What was found against the registry since the last call, and the file each was written to. Only the process
-    /// that owns the profile finds something.
+    /// What a person must hear since the last call. Only the process that owns the profile finds something; others
+    /// hear of it by [`Session::events`].
     pub fn alarms(&self) -> Vec<Alarm> {
         match &*self.inner {
             Inner::Local(local) => local.alarms.take(),

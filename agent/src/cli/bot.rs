@@ -95,7 +95,7 @@ async fn host(
             result = &mut hosting => return Ok(result?),
             () = stop.wait() => return Ok(()),
             event = news.next(), if listening => match event {
-                Some(Event::Warning(message)) => context.ui.warn(&message),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
                 Some(_) => {}
                 None => listening = false,
             },

@@ -6,11 +6,12 @@ use std::time::Duration;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_core::view::StatusView;
-use cipher_core::{Command, CoreError, ErrorKind, Reply, Target};
+use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::run::Context;
+use crate::evidence::Alarm;
 use crate::net::connect::without_login;
 use crate::profile::Profile;
 use crate::session::{Login, Need, NetworkSettings, Session};
@@ -236,10 +237,23 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Shows what must not be missed: what was found against the registry.
+    /// Shows what must not be missed: warnings, and what was found against the registry.
     pub fn alarm(&self) {
-        for (evidence, file) in self.session.alarms() {
-            self.context.ui.alarm(&evidence, file.as_deref());
+        for alarm in self.session.alarms() {
+            match alarm {
+                Alarm::Evidence(evidence, file) => self.context.ui.alarm(&evidence, file.as_deref()),
+                Alarm::Warning(sentence) => self.context.ui.warn(&sentence),
+            }
+        }
+    }
+
+    /// Shows such an event as it comes: once, whoever has the profile open.
+    pub fn hear(&self, event: &Event) {
+        match event {
+            _ if !self.session.is_remote() => self.alarm(),
+            Event::Evidence(evidence) => self.context.ui.alarm(evidence, None),
+            Event::Warning(sentence) => self.context.ui.warn(sentence),
+            _ => {}
         }
     }
 

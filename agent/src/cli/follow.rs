@@ -77,10 +77,7 @@ pub async fn follow(
             tokio::select! {
                 () = stop.wait() => break true,
                 event = news.next() => match event {
-                    Some(Event::Evidence(evidence)) if desk.session.is_remote() => {
-                        context.ui.alarm(&evidence, None);
-                    }
-                    Some(Event::Evidence(_)) => desk.alarm(),
+                    Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
                     Some(event) => show(context, &event, &scope, &mut seen, &mut names, &mut unread)?,
                     None => break false,
                 },
@@ -170,13 +167,10 @@ fn show(
             ));
             Ok(())
         }
-        Event::Presence { .. } => told(context, event),
+        // Who is there now would drown what people say.
+        Event::Presence { .. } if context.ui.json() => told(context, event),
         // People see the message; scripts want to know what became of it.
         Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event),
-        Event::Warning(message) => {
-            context.ui.warn(message);
-            Ok(())
-        }
         _ => Ok(()),
     }
 }

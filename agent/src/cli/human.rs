@@ -237,6 +237,13 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
     if group.unread > 0 {
         rows.push(("unread", group.unread.to_string()));
     }
+    if group.links > 0 {
+        rows.push(("links", group.links.to_string()));
+    }
+    if !group.banned.is_empty() {
+        let banned: Vec<String> = group.banned.iter().map(|who| safe_text(&at(who))).collect();
+        rows.push(("banned", banned.join(", ")));
+    }
     let mut text = pairs(&rows, paint);
     if !group.members.is_empty() {
         let head = ["MEMBER", "ROLE", "KIND", "DEVICES", ""].map(String::from);

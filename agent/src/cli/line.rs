@@ -533,6 +533,80 @@ impl Formatter for Visible {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::time::Timestamp;
+    use cipher_core::view::Trust;
+
+    fn json(line: &Line<'_>) -> String {
+        String::from_utf8(line.to_json().expect("written")).expect("UTF-8").trim_end().into()
+    }
+
+    /// Scripts rely on every name in here: fields may be added, these stay.
+    #[test]
+    fn lines_of_devices_trust_and_links_keep_their_names() {
+        let at = Timestamp::from_millis(951_782_400_000);
+        let group = GroupId::from_bytes([1; 16]);
+        let code =
+            LinkCodeView { code: "4k7x-m2pq".into(), uri: "cipher-chat:link/4k7x-m2pq".into(), expires: at };
+        let compare =
+            LinkCompareView { code: "4k7x-m2pq".into(), string: "123 4567".into(), other: "laptop".into() };
+        let device = DeviceView {
+            device_id: DeviceId::from_bytes([2; 16]),
+            name: "laptop".into(),
+            kind: Kind::Person,
+            current: false,
+            created_at: at,
+            revoked: true,
+        };
+        let number = SafetyNumberView {
+            handle: "bob".parse().expect("a handle"),
+            account_id: AccountId::from_bytes([3; 32]),
+            number: "12345 67890".into(),
+            uri: "cipher-chat:verify/x".into(),
+            trust: Trust::Changed,
+        };
+        let link = JoinLinkView {
+            id: "mfrg".into(),
+            group,
+            link: "cipher-chat:join/x".into(),
+            expires: at,
+            uses: Some(5),
+            approval: true,
+            by: "ana".into(),
+        };
+        let request =
+            JoinRequestView { group, handle: "eve".into(), account_id: AccountId::from_bytes([3; 32]), at };
+        let evidence = EvidenceView {
+            kind: "split-view".into(),
+            at,
+            what: "two heads".into(),
+            exhibits: vec![("one".into(), vec![1])],
+        };
+        let head = HeadView { registry_key: vec![0xab; 32], head: None, size: 0, log_cursor: 0 };
+        let lines = [
+            Line::Link(LinkLine::code(&code)),
+            Line::Link(LinkLine::compare(&compare)),
+            Line::Link(LinkLine::linked("ana")),
+            Line::Link(LinkLine::failed("it expired")),
+            Line::Link(LinkLine::done("ana", 3)),
+            Line::Link(LinkLine::registered(&device)),
+            Line::Link(LinkLine::sent(&device)),
+            Line::device(&device),
+            Line::Progress { done: 3, total: 10 },
+            Line::SafetyNumber(&number),
+            Line::join_link(&link),
+            Line::JoinPending { group, approval: false },
+            Line::join_request(&request),
+            Line::Presence {
+                handle: "bob",
+                account_id: AccountId::from_bytes([3; 32]),
+                presence: Presence::Away,
+            },
+            Line::evidence(&evidence, Some(Path::new("/p/evidence/x.json"))),
+            Line::head(&head),
+        ];
+        insta::assert_snapshot!(lines.iter().map(json).collect::<Vec<_>>().join("\n"));
+    }
 
     /// T02: still the same text to a parser, and nothing raw to a terminal.
     #[test]

@@ -177,7 +177,7 @@ async fn through(
                     context.ui.progress_end();
                     return Err(error.into());
                 }
-                Some(Event::Warning(message)) => context.ui.warn(&message),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
                 Some(_) => {}
                 None => {
                     context.ui.progress_end();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cipher_broker::time::Timestamp;
 use cipher_broker::{limit, subject};
-use cipher_core::{Effect, Event, Input, NoReply, Publish};
+use cipher_core::{Effect, Input, NoReply, Publish};
 use tokio::sync::{mpsc, watch};
 
 use crate::evidence::Alarms;
@@ -90,9 +90,7 @@ impl Hands {
         match effect {
             Effect::Reply { ticket, result } => self.tickets.answer(ticket, result),
             Effect::Notify(event) => {
-                if let Event::Evidence(evidence) = &event {
-                    self.alarms.raise(evidence);
-                }
+                self.alarms.note(&event);
                 self.listeners.tell(&event);
             }
             Effect::WakeAt(at) => self.wake = Some(at),

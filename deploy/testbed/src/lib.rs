@@ -25,6 +25,7 @@ pub mod process;
 pub mod raw;
 pub mod registry;
 pub mod site;
+pub mod terminal;
 pub mod wait;
 
 pub use broker::Broker;
@@ -32,3 +33,4 @@ pub use failure::{Failure, Result, ensure, fail};
 pub use fault::Fault;
 pub use person::{Output, Person, Screen};
 pub use site::Site;
+pub use terminal::Terminal;

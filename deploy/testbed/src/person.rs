@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::disk;
 use crate::failure::{Failure, Result, ensure};
 use crate::process::{self, Process};
+use crate::terminal::Terminal;
 use crate::wait::PATIENCE;
 
 /// Somebody with an own home folder, profile and view of where the broker is.
@@ -86,13 +88,41 @@ impl Person {
 
     /// A command with the flags that name home, profile and server.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.as_typed(&["--json", "--no-input"]);
+        command.args(arguments);
+        command
+    }
+
+    /// The same as a person types it: words for people, and questions.
+    pub fn as_typed(&self, arguments: &[&str]) -> Command {
         let mut command = process::sealed(&self.program, &self.home);
         command.current_dir(&self.home).arg("--home").arg(&self.state).args(["--profile", &self.name]);
         if let Some(server) = &self.server {
             command.args(["--server", server]);
         }
-        command.args(["--json", "--no-input"]).args(arguments);
+        command.args(arguments);
         command
+    }
+
+    /// A command at a terminal.
+    pub fn at_terminal(&self, arguments: &[&str]) -> Result<Terminal> {
+        Terminal::of(&mut self.as_typed(arguments))
+    }
+
+    /// Runs a command that reads this on its standard input.
+    #[track_caller]
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let path = self.home.join("input");
+        fs::write(&path, input)?;
+        let mut command = self.command(arguments);
+        let output = Output::of(command.stdin(fs::File::open(&path)?));
+        fs::remove_file(path)?;
+        output
+    }
+
+    /// Files of what was found against the registry.
+    pub fn evidence(&self) -> Result<Vec<PathBuf>> {
+        disk::files(&self.state.join("profiles").join(&self.name).join("evidence"))
     }
 
     /// Runs a command to its end.
@@ -319,6 +349,23 @@ impl Screen {
     #[track_caller]
     pub fn is_ready(&mut self) -> Result<Value> {
         self.until("ready", |line| kind_of(line) == Some("ready"))
+    }
+
+    /// Types a line into a command whose standard input is piped, and closes it.
+    #[track_caller]
+    pub fn answer(&mut self, line: &str) -> Result {
+        let input = self.process.pipes().stdin.take();
+        let mut input = input.ok_or_else(|| Failure::new("its standard input is not piped"))?;
+        writeln!(input, "{line}")?;
+        Ok(())
+    }
+
+    /// Waits for the end of the command by itself; gives its exit code and what it said on stderr.
+    #[track_caller]
+    pub fn ends(&mut self) -> Result<(i32, String)> {
+        let status = self.process.wait(PATIENCE)?;
+        let stderr = self.stderr.take().and_then(|stderr| stderr.join().ok()).unwrap_or_default();
+        Ok((status.code().unwrap_or(-1), stderr))
     }
 
     /// Ctrl-C, then the exit code.

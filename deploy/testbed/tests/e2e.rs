@@ -3,6 +3,8 @@
 
 #[path = "e2e/attacker.rs"]
 mod attacker;
+#[path = "e2e/audit.rs"]
+mod audit;
 #[path = "e2e/bots.rs"]
 mod bots;
 #[path = "e2e/broker.rs"]
@@ -13,8 +15,12 @@ mod cluster;
 mod conversation;
 #[path = "e2e/crash.rs"]
 mod crash;
+#[path = "e2e/devices.rs"]
+mod devices;
 #[path = "e2e/idle.rs"]
 mod idle;
+#[path = "e2e/invite.rs"]
+mod invite;
 #[path = "e2e/junk.rs"]
 mod junk;
 #[path = "e2e/one_store.rs"]
@@ -27,5 +33,7 @@ mod refusal;
 mod registry;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/trust.rs"]
+mod trust;
 #[path = "e2e/up.rs"]
 mod up;

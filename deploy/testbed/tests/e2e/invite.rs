@@ -1,0 +1,111 @@
+//! Into a group by a link: how long, how often, with whose yes, and never again.
+
+use serde_json::Value;
+use testbed::person::{kind_of, text};
+use testbed::{Failure, Person, Result, Screen, Site, ensure, wait};
+
+/// Makes a link; gives its line.
+fn invites(person: &Person, group: &str, arguments: &[&str]) -> Result<Value> {
+    person.does(&[&["group", "invite", group], arguments].concat())?.of_type("join-link")
+}
+
+fn field(line: &Value, name: &str) -> Result<String> {
+    text(line, name).map(str::to_owned).ok_or_else(|| Failure::new(format!("no {name} in {line}")))
+}
+
+/// A member whose agent is there to answer.
+fn present(member: &Person) -> Result<Screen> {
+    let screen = member.starts(&["tail"])?;
+    // Commands go through it from now on.
+    member.does(&["group", "list"])?;
+    Ok(screen)
+}
+
+/// Joins by a link while a member is there: at once.
+fn joins(person: &Person, link: &str) -> Result {
+    let group = person.does(&["join", link])?.of_type("group")?;
+    ensure(text(&group, "state") == Some("active"), || group.to_string())
+}
+
+/// Asks by a link that lets nobody in.
+fn is_turned_away(person: &Person, link: &str) -> Result {
+    person.is_refused(4, "refused", &["join", link]).map(drop)
+}
+
+#[test]
+fn a_link_lets_in_as_many_as_it_says() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    alice.creates("team", &[])?;
+    let _there = present(&alice)?;
+    let link = invites(&alice, "team", &["--uses", "1", "--expires", "1h"])?;
+    ensure(link.get("uses").and_then(Value::as_u64) == Some(1), || link.to_string())?;
+    let words = field(&link, "link")?;
+    joins(&bob, &words)?;
+    bob.sends("team", "that was easy")?;
+    crate::support::all_read("team", &[&alice], &["that was easy".into()])?;
+    is_turned_away(&carol, &words)?;
+    ensure(carol.run(&["group", "show", "team"])?.code == 9, || "carol is in".into())
+}
+
+#[test]
+fn a_link_ends_by_time_and_by_word() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    let _there = present(&alice)?;
+    let short = field(&invites(&alice, "team", &["--expires", "2s"])?, "link")?;
+    wait::until("the link has ended", || is_turned_away(&bob, &short).ok())?;
+    let link = invites(&alice, "team", &[])?;
+    let listed = alice.does(&["group", "invite", "team", "--list"])?.lines;
+    ensure(listed.iter().any(|line| line.get("id") == link.get("id")), || format!("{listed:?}"))?;
+    alice.does(&["group", "invite", "team", "--revoke", &field(&link, "id")?])?;
+    is_turned_away(&bob, &field(&link, "link")?)?;
+    bob.is_refused(2, "usage", &["join", "https://example.org/not-a-link"])?;
+    Ok(())
+}
+
+#[test]
+fn somebody_approves_where_the_link_says_so() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    alice.creates("team", &[])?;
+    let _there = present(&alice)?;
+    let link = field(&invites(&alice, "team", &["--approve"])?, "link")?;
+    for person in [&bob, &carol] {
+        person.does(&["join", &link])?.of_type("join-pending")?;
+    }
+    let waiting = wait::until("both requests are there", || {
+        alice.syncs().ok()?;
+        let lines = alice.does(&["group", "requests", "team"]).ok()?.lines;
+        let waiting: Vec<_> =
+            lines.into_iter().filter(|line| kind_of(line) == Some("join-request")).collect();
+        (waiting.len() == 2).then_some(waiting)
+    })?;
+    ensure(waiting.iter().any(|line| text(line, "handle") == Some("bob")), || format!("{waiting:?}"))?;
+    alice.does(&["group", "requests", "team", "--accept", "@bob"])?;
+    alice.does(&["group", "requests", "team", "--deny", "@carol"])?;
+    wait::until("bob is in", || {
+        bob.syncs().ok()?;
+        bob.shows("team").ok().filter(|group| text(group, "state") == Some("active"))
+    })?;
+    carol.syncs()?;
+    ensure(carol.run(&["group", "show", "team"])?.code == 9, || "carol is in".into())
+}
+
+#[test]
+fn who_is_banned_does_not_come_back() -> Result {
+    let site = Site::single()?;
+    let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
+    site.group("team", &alice, &[&bob, &carol])?;
+    let _there = present(&alice)?;
+    bob.is_refused(4, "refused", &["group", "ban", "team", "carol"])?;
+    let shown = alice.does(&["group", "ban", "team", "bob"])?.of_type("group")?;
+    let members = shown.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
+    ensure(!members.iter().any(|member| text(member, "handle") == Some("bob")), || shown.to_string())?;
+    alice.is_refused(4, "refused", &["group", "add", "team", "bob"])?;
+    let link = field(&invites(&alice, "team", &[])?, "link")?;
+    is_turned_away(&bob, &link)?;
+    alice.does(&["group", "unban", "team", "bob"])?;
+    joins(&bob, &link)
+}
