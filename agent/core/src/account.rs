@@ -306,6 +306,10 @@ impl Core {
         self.learn(invited);
         let loaded = self.groups.loaded_accounts();
         self.learn(loaded);
+        // Pinned by a version that kept no logs, or as a bot's owner: what they stated is known from now on.
+        let bare = self.state.accounts.iter().filter(|(_, row)| row.log.is_none() && !row.retired);
+        let bare: Vec<AccountId> = bare.map(|(account, _)| *account).collect();
+        self.refetch(bare);
     }
 
     pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {

@@ -10,6 +10,7 @@ use cipher_broker::id::AccountId;
 use cipher_broker::limit;
 use cipher_broker::sign::Signed;
 use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 
@@ -137,6 +138,9 @@ impl Core {
     /// G02: what this device did not state itself, every own device says aloud.
     fn tell_own_statement(&mut self, statement: &Signed, log: &AccountLog) {
         let Ok(Statement { claim, .. }) = account_log::read(statement, log.key()) else { return };
+        if self.run.own_statements.contains(&account_log::leaf(statement)) {
+            return;
+        }
         let this = self.state.identity.as_ref().map(|identity| identity.device);
         let news = match claim {
             Claim::AddDevice { device, .. } if Some(device) != this => format!(
@@ -190,20 +194,20 @@ impl Core {
 
     /// Asks for the own account, at connect and now and then: whoever adds a device to it is noticed here first.
     pub(crate) fn watch_own_account(&mut self) {
-        if !self.run.connected || self.run.interest != Some(Interest::Everything) || !self.registered() {
-            return;
-        }
-        let due = self.run.own_asked_at.map(|at| at.plus(OWN_ACCOUNT_EVERY));
-        if due.is_none_or(|due| self.run.now >= due) {
+        if self.own_account_due().is_some_and(|due| self.run.now >= due) {
             self.run.own_asked_at = Some(self.run.now);
             let account = self.own_id();
             if !self.is_asked(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
             }
         }
-        if let Some(at) = self.run.own_asked_at {
-            self.wake_at(at.plus(OWN_ACCOUNT_EVERY));
-        }
+    }
+
+    /// When to ask for the own account.
+    pub(crate) fn own_account_due(&self) -> Option<Timestamp> {
+        let watches =
+            self.run.connected && self.run.interest == Some(Interest::Everything) && self.registered();
+        watches.then(|| self.run.own_asked_at.map_or(self.run.now, |at| at.plus(OWN_ACCOUNT_EVERY)))
     }
 
     /// Too much was missed to read it entry by entry: goes on at `size` and asks for the known accounts.

@@ -120,6 +120,8 @@ pub(crate) struct Run {
     pub foreign_gossip: BTreeSet<GroupId>,
     /// Known accounts to ask for again, because their statements may have been missed.
     pub refetch: BTreeSet<AccountId>,
+    /// Statements that this device made since the start, by their leaf: no news when the log brings them.
+    pub own_statements: BTreeSet<[u8; 32]>,
     /// When the own account was last asked for, on this connection.
     pub own_asked_at: Option<Timestamp>,
     /// Tickets whose command was swept away by a storage error in a later batch.
@@ -343,7 +345,7 @@ impl Core {
         }
         self.run.claims.clear();
         self.resume_link();
-        self.want_proof(true);
+        self.want_proof();
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -392,7 +394,7 @@ impl Core {
         self.work_for_admission();
         self.link_tick();
         self.tell_evidence();
-        self.want_proof(false);
+        self.want_proof();
         self.watch_own_account();
         self.touch_unfinished();
         self.fetch_missing_trees();
@@ -574,7 +576,8 @@ impl Core {
                     .min()
             })
             .flatten();
-        [asked, retry].into_iter().flatten().min()
+        let due = [self.proof_due(), self.own_account_due()].into_iter().flatten().filter(|at| *at > now);
+        [asked, retry].into_iter().flatten().chain(due).min()
     }
 
     /// Writes everything that changed, in one transaction.

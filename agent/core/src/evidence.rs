@@ -3,7 +3,7 @@
 
 use cipher_broker::codec;
 use cipher_broker::limit;
-use cipher_broker::sign::digest;
+use cipher_broker::sign::{digest, wire_hash};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -25,6 +25,9 @@ pub(crate) struct EvidenceRow {
 
 /// Named bytes.
 pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
+
+/// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
+const EXHIBIT_BYTES: usize = 128 * 1024;
 
 /// Kinds of evidence, as scripts see them.
 pub(crate) mod kind {
@@ -57,6 +60,11 @@ impl Core {
         }
         if let Some(reply) = &self.run.reply {
             exhibits.push(("registry reply".into(), reply.clone()));
+        }
+        for (name, bytes) in &mut exhibits {
+            if bytes.len() > EXHIBIT_BYTES {
+                (*name, *bytes) = (format!("SHA-256 of {name}"), wire_hash(bytes).to_vec());
+            }
         }
         tracing::warn!(kind, "evidence against the registry");
         let view = EvidenceView { kind: kind.into(), at: self.run.now, what, exhibits };

@@ -10,6 +10,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::types::SignatureScheme;
 
+use ed25519_dalek::Signer as _;
+
 use super::*;
 use crate::error::ErrorKind;
 
@@ -115,4 +117,82 @@ fn r_kp_04_a_leaf_that_cannot_carry_group_data_is_not_added() {
         Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
     );
     assert_eq!(judged(&package(usual(), old), SUITE.into()), Err(ErrorKind::Trust));
+}
+
+/// Signs as RFC 9420 §5.1.2 says.
+fn sign_with_label(label: &str, content: &[u8]) -> Vec<u8> {
+    let label = format!("MLS 1.0 {label}");
+    let length = u16::try_from(content.len()).unwrap() | 0x4000;
+    let mut bytes = vec![u8::try_from(label.len()).unwrap()];
+    bytes.extend(label.bytes().chain(length.to_be_bytes()));
+    bytes.extend(content);
+    SigningKey::from_bytes(&[2; 32]).sign(&bytes).to_vec()
+}
+
+/// An otherwise good package with other keys to seal to, signed anew.
+fn with_keys(init: Option<[u8; 32]>, path: Option<[u8; 32]>) -> Joiner {
+    // version, suite, init key; leaf: encryption key, …, signature; extensions; signature (RFC 9420 §10, §7.2).
+    const SIGNATURE: usize = 2 + 64;
+    let mut joiner = package(usual(), capabilities());
+    let bytes = &mut joiner.key_package;
+    let (whole, leaf_from) = (bytes.len(), 4 + 33);
+    assert_eq!((bytes[4], bytes[leaf_from], &bytes[whole - SIGNATURE..][..2]), (32, 32, &[0x40, 0x40][..]));
+    assert_eq!(bytes[whole - SIGNATURE - 1], 0, "no extensions");
+    if let Some(init) = init {
+        bytes[5..37].copy_from_slice(&init);
+    }
+    if let Some(path) = path {
+        bytes[leaf_from + 1..][..32].copy_from_slice(&path);
+        let signature_at = whole - SIGNATURE - 1 - SIGNATURE;
+        let signature = sign_with_label("LeafNodeTBS", &bytes[leaf_from..signature_at]);
+        bytes[signature_at + 2..][..64].copy_from_slice(&signature);
+    }
+    let signature = sign_with_label("KeyPackageTBS", &bytes[..whole - SIGNATURE]);
+    bytes[whole - 64..].copy_from_slice(&signature);
+    joiner
+}
+
+/// K10: keys that give away what is sealed to them, and one key for two uses.
+#[test]
+fn r_kp_05_k10_keys_of_low_order_and_equal_keys_are_refused() {
+    let own: [u8; 32] = package(usual(), capabilities()).key_package[38..70].try_into().unwrap();
+    let good = with_keys(Some([9; 32]), Some([7; 32]));
+    assert_eq!(judged(&good, SUITE.into()), Ok(()), "signed anew it is still good");
+    assert_eq!(
+        judged(&with_keys(Some([7; 32]), Some([7; 32])), SUITE.into()),
+        Err(ErrorKind::Trust),
+        "equal"
+    );
+    let point = |first: u8, middle: u8, last: u8| {
+        let mut point = [middle; 32];
+        (point[0], point[31]) = (first, last);
+        point
+    };
+    let mut order_eight = own;
+    order_eight.copy_from_slice(&[
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04,
+        0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ]);
+    for low in [
+        point(0, 0, 0),
+        point(1, 0, 0),
+        point(0xec, 0xff, 0x7f),
+        point(0xed, 0xff, 0x7f),
+        point(0xee, 0xff, 0x7f),
+        point(0, 0, 0x80),
+        order_eight,
+    ] {
+        assert_eq!(
+            judged(&with_keys(Some(low), None), SUITE.into()),
+            Err(ErrorKind::Trust),
+            "init {low:02x?}"
+        );
+        assert_eq!(
+            judged(&with_keys(None, Some(low)), SUITE.into()),
+            Err(ErrorKind::Trust),
+            "path {low:02x?}"
+        );
+    }
+    assert!(!is_low_order(&point(0xeb, 0xff, 0x7f)) && !is_low_order(&point(2, 0, 0)) && !is_low_order(&own));
+    assert!(is_low_order(&[]), "no key at all");
 }

@@ -164,12 +164,11 @@ impl Core {
         let due = self.run.presence.next_round.is_none_or(|at| at <= now);
         if due || self.run.presence.told != Some(own) {
             // Silence begins with the word that it does.
-            if own != Presence::Offline || !matches!(self.run.presence.told, None | Some(Presence::Offline)) {
-                self.whisper_round(own)?;
-            } else {
+            let silent = matches!(self.run.presence.told, None | Some(Presence::Offline));
+            if own == Presence::Offline && silent {
                 self.schedule_round();
-            }
-            if self.run.presence.behind.is_none() {
+                self.run.presence.told = Some(own);
+            } else if self.whisper_round(own)? {
                 self.run.presence.told = Some(own);
             }
         }
@@ -192,8 +191,8 @@ impl Core {
         self.run.presence.next_round = Some(self.run.now.plus(least.saturating_add(spread)));
     }
 
-    /// Whispers to the groups, in steps when many have to be loaded for it.
-    fn whisper_round(&mut self, presence: Presence) -> Result<()> {
+    /// Whispers to the groups; `false` when many have to be loaded for it, and it goes on in the next batch.
+    fn whisper_round(&mut self, presence: Presence) -> Result<bool> {
         let behind = self.run.presence.behind.take();
         let active =
             self.state.groups.iter().filter(|(_, row)| row.state == GroupState::Active && !row.personal);
@@ -206,7 +205,7 @@ impl Core {
                 loads = loads.saturating_add(1);
                 if loads > LOADS_PER_BATCH {
                     self.run.presence.next_round = Some(self.run.now.plus(Duration::from_millis(200)));
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             self.whisper(*group, *epoch, presence)?;
@@ -218,7 +217,7 @@ impl Core {
             self.run.presence.behind = None;
         }
         self.schedule_round();
-        Ok(())
+        Ok(true)
     }
 
     fn whisper(&mut self, group: GroupId, epoch: u64, presence: Presence) -> Result<()> {

@@ -3,7 +3,7 @@
 //! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
 //! the same bytes, a low stock is counted again, an unknown account is asked for again.
 
-use cipher_broker::account_log::AccountLog;
+use cipher_broker::account_log::{self, AccountLog};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
@@ -71,6 +71,9 @@ impl Core {
     pub(crate) fn ask(&mut self, operation: Operation, purpose: Purpose, ticket: Option<Ticket>) {
         let Some(identity) = &self.state.identity else { return };
         let name = operation.name();
+        if let Operation::AppendStatement(append) = &operation {
+            self.run.own_statements.insert(account_log::leaf(&append.statement));
+        }
         let body = RequestBody {
             nonce: self.provider.bytes(),
             issued_at: self.run.now,
@@ -125,14 +128,10 @@ impl Core {
             Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
             _ => None,
         };
-        let proving = matches!(question.purpose, Purpose::Prove { .. });
         let result = match answer {
             Ok(answer) => self.use_answer(question, answer),
             Err(error) => Err(error),
         };
-        if proving && result.is_err() {
-            self.proof_lost();
-        }
         match result {
             Ok(()) => Ok(()),
             Err(error) if fatal(&error) => Err(error),

@@ -30,6 +30,10 @@ use crate::view::HeadView;
 
 /// How long heads wait for company before a proof is asked for: growth is common, proofs cost a request.
 const PROOF_WAIT: Duration = Duration::from_secs(60);
+/// The same when a fellow member showed one: many may tell theirs at once.
+const GOSSIP_WAIT: Duration = Duration::from_secs(3);
+/// The same while the registry is not believed.
+const DOUBT_WAIT: Duration = Duration::from_secs(600);
 
 /// A head that was shown and is not proven to fit the accepted one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -130,7 +134,7 @@ impl Core {
         })?;
         self.judge_age(&head, signed, body.at);
         let fit = self.meet(signed, &head, None);
-        self.want_proof(false);
+        self.want_proof();
         if fit == Fit::Bad || self.state.meta.doubt { Err(in_doubt()) } else { Ok(()) }
     }
 
@@ -267,9 +271,16 @@ impl Core {
         }
     }
 
-    /// Asks for a proof of what waits, if something does: at once when somebody else showed it, at connect, or when
-    /// enough came together; else after a while.
-    pub(crate) fn want_proof(&mut self, urgent: bool) {
+    /// Asks for a proof of what waits, if something does and it is time.
+    pub(crate) fn want_proof(&mut self) {
+        if self.proof_due().is_some_and(|due| self.run.now >= due) {
+            self.ask_proof();
+        }
+    }
+
+    /// When to ask for a proof: at once on a new connection or when enough heads came together, soon when a fellow
+    /// member showed one, else after a while.
+    pub(crate) fn proof_due(&self) -> Option<Timestamp> {
         let meta = &self.state.meta;
         if (meta.heads.is_empty() && !meta.doubt)
             || !self.run.connected
@@ -277,14 +288,21 @@ impl Core {
             || self.is_proving()
             || meta.head.is_none()
         {
-            return;
+            return None;
         }
-        let enough = meta.heads.len() >= limit::PROOFS_PER_REQUEST.saturating_sub(1) && !meta.doubt;
-        let due = self.run.proof_asked_at.map(|at| at.plus(PROOF_WAIT));
-        match due {
-            Some(due) if self.run.now < due && !urgent && !enough => self.wake_at(due),
-            Some(_) | None => self.ask_proof(),
+        let Some(asked) = self.run.proof_asked_at else { return Some(self.run.now) };
+        let fresh = || meta.heads.iter().filter(|row| row.since >= asked && !row.disputed);
+        if fresh().count() >= limit::PROOFS_PER_REQUEST.saturating_sub(1) {
+            return Some(self.run.now);
         }
+        let wait = if fresh().any(|row| row.from.is_some()) {
+            GOSSIP_WAIT
+        } else if meta.doubt {
+            DOUBT_WAIT
+        } else {
+            PROOF_WAIT
+        };
+        Some(asked.plus(wait))
     }
 
     fn is_proving(&self) -> bool {
@@ -348,7 +366,7 @@ impl Core {
             self.state.meta_mut().doubt = false;
             self.notify(Event::Warning("the registry's account log fits again what it showed before".into()));
         }
-        self.want_proof(false);
+        self.want_proof();
         Ok(())
     }
 
@@ -445,13 +463,6 @@ impl Core {
         }
     }
 
-    /// Nobody answered, or not with proofs: later.
-    pub(crate) fn proof_lost(&mut self) {
-        if let Some(at) = self.run.proof_asked_at {
-            self.wake_at(at.plus(PROOF_WAIT));
-        }
-    }
-
     /// R-KT-03: a record comes with proof that the account's latest statement is in a log that fits ours.
     pub(crate) fn included(&mut self, record: &AccountRecord, log: &AccountLog) -> Result<()> {
         let Some(inclusion) = &record.inclusion else {
@@ -489,10 +500,8 @@ impl Core {
         let Some(key) = self.registry_key() else { return };
         match TreeHead::open(signed, &key) {
             Ok(head) => {
-                let fit = self.meet(signed, &head, Some(from));
-                if fit != Fit::Known {
-                    self.want_proof(true);
-                }
+                self.meet(signed, &head, Some(from));
+                self.want_proof();
             }
             Err(_) => {
                 self.skip("gossip");

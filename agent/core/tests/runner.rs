@@ -22,3 +22,4 @@ mod registry;
 mod schedules;
 mod stored;
 mod trust;
+mod welcome;

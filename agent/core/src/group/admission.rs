@@ -31,7 +31,7 @@ use crate::group::loaded::Live;
 use crate::group::tree;
 use crate::input::Ticket;
 use crate::state::{Joiner, Post, Wish};
-use crate::view::{ContactState, JoinRequestView};
+use crate::view::{ContactState, GroupState, JoinRequestView};
 
 /// Largest sealed request: a key package, a certificate, and what is around them.
 const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
@@ -271,7 +271,9 @@ impl Core {
     /// Looks at every request of a group that is not done.
     pub(crate) fn serve_joins(&mut self, group: GroupId) -> Result<()> {
         // Behind the end of the log somebody may have answered already.
-        if !self.run.asked.contains(&group) || !self.run.caught_up.contains(&Source::Group(group)) {
+        let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
+        if !active || !self.run.asked.contains(&group) || !self.run.caught_up.contains(&Source::Group(group))
+        {
             return Ok(());
         }
         let rows = self.state.join_requests.iter().filter(|(_, row)| row.group == group);

@@ -217,7 +217,7 @@ impl Core {
                 if data.links.len() >= limit::JOIN_LINKS {
                     return Err(ErrorKind::Limit
                         .because(format!("a group has at most {} links", limit::JOIN_LINKS))
-                        .hint("revoke one with: cipher-chat group invites GROUP --revoke ID"));
+                        .hint("revoke one with: cipher-chat group invite GROUP --revoke LINK"));
                 }
                 data.links.insert(*id, link.clone());
             }
@@ -281,7 +281,7 @@ impl Core {
         let handle = self.handle_of(account);
         Err(ErrorKind::Refused
             .because(format!("@{handle} is banned from this group"))
-            .hint(format!("lift the ban with: cipher-chat group ban GROUP {handle} --lift")))
+            .hint(format!("lift the ban with: cipher-chat group unban GROUP {handle}")))
     }
 
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.

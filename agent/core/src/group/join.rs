@@ -33,6 +33,7 @@ use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow};
+use crate::view::GroupState;
 
 /// Why an invitation is not one.
 type Bad = &'static str;
@@ -81,8 +82,7 @@ impl Core {
         if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS {
             return Err("welcome");
         }
-        // Already in, and this is not a newer invitation.
-        if self.is_member(&group) {
+        if !is_newer(self.state.groups.get(&group), epoch) {
             return Err("welcome");
         }
         if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch) {
@@ -319,9 +319,17 @@ impl Core {
         };
         let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone("welcome")) };
         let Some(known) = invite.known else { return Err(gone("welcome")) };
-        if self.is_member(&group) {
+        let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
+        if self.is_member(&group) && !stuck {
             self.state.invites.remove(&group);
             return Ok(());
+        }
+        if stuck {
+            // What was read or kept for the lost place in the group is of no use in the new one.
+            self.unfollow(Source::Group(group));
+            for sequence in self.history.parked(&group)?.into_keys() {
+                self.history.unpark(group, sequence);
+            }
         }
         let last_resort = read_welcome(&invite.welcome).is_some_and(|welcome| self.is_last_resort(&welcome));
         // Whole or not at all: what OpenMLS writes is kept only if the join succeeds.
@@ -352,6 +360,18 @@ impl Core {
             self.last_resort_used(group, known.suite)?;
         }
         Ok(())
+    }
+}
+
+/// R-WELCOME-04: an invitation counts once: only one into a later epoch than the last we were in brings back who was
+/// removed, has left, or cannot follow any more (K02, K11).
+fn is_newer(row: Option<&GroupRow>, epoch: u64) -> bool {
+    match row.map(|row| row.state) {
+        None => true,
+        Some(GroupState::Active | GroupState::Leaving | GroupState::Invited) => false,
+        Some(GroupState::Stuck | GroupState::Left | GroupState::Removed) => {
+            row.is_some_and(|row| epoch > row.epoch)
+        }
     }
 }
 
@@ -407,4 +427,40 @@ pub(super) fn judge_welcome(
         suite: staged.group_context().ciphersuite().into(),
         links: proven_links(&data),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::wire::group::GroupData;
+
+    /// K02, K11: who cannot follow comes back by a later invitation, and nobody by an old one.
+    #[test]
+    fn r_welcome_04_k02_k11_only_a_later_invitation_brings_back() {
+        let data = GroupData {
+            version: 1,
+            name: "ops".into(),
+            direct: false,
+            roles: BTreeMap::new(),
+            may_add: cipher_broker::wire::group::Role::Admin,
+            may_rename: cipher_broker::wire::group::Role::Admin,
+            may_resync: true,
+            personal: false,
+            links: BTreeMap::new(),
+            banned: std::collections::BTreeSet::new(),
+        };
+        let link = CommitLink { sequence: 1, hash: [0; 32] };
+        let row = |state| GroupRow { state, ..GroupRow::active(&data, 3, 7, link.clone()) };
+        assert!(is_newer(None, 0));
+        for state in [GroupState::Active, GroupState::Leaving] {
+            assert!(!is_newer(Some(&row(state)), 9), "{state:?}");
+        }
+        for state in [GroupState::Stuck, GroupState::Left, GroupState::Removed] {
+            assert_eq!(
+                [6, 7, 8].map(|epoch| is_newer(Some(&row(state)), epoch)),
+                [false, false, true],
+                "{state:?}"
+            );
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl Core {
         let [id] = named.as_slice() else {
             return Err(ErrorKind::NotFound
                 .because("this names no link, or several, of this group")
-                .hint("see them with: cipher-chat group invites GROUP"));
+                .hint("see them with: cipher-chat group invite GROUP --list"));
         };
         self.must_have_role(group, |live| live.data.may_add.min(Role::Admin), "revoke links")?;
         self.wish(group, Wish::Link { id: *id, link: None }, Some(ticket))
@@ -243,5 +243,6 @@ impl Core {
 
 /// The text form of a link's id: what names it in lists.
 pub(crate) fn link_name(id: &LinkId) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    // The text form of every id of this length.
+    GroupId::from_bytes(id.into_array()).to_string()
 }

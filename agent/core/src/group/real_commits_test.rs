@@ -270,3 +270,59 @@ fn r_welcome_01_r_welcome_02_r_welcome_03_k03_a_welcome_is_judged_by_its_whole_t
     assert_eq!(invited(&mallory, copied, true), Err("credential"), "R-WELCOME-01");
     assert_eq!(invited(&mallory, mallory.credential.clone(), false), Err("welcome"), "R-WELCOME-03");
 }
+
+/// K03: a genuine GroupInfo with somebody else's tree is no invitation.
+#[test]
+fn k03_a_welcome_with_a_foreign_tree_is_refused_on_real_bytes() {
+    let (alice, mallory, bob) = (raw(1), raw(7), raw(9));
+    let make = |maker: &Raw| {
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(SUITE)
+            .capabilities(capabilities())
+            .with_group_context_extensions(extensions(&data(maker.account)).unwrap())
+            .build();
+        MlsGroup::new(&maker.provider, &maker.signer, &config, maker.credential.clone()).unwrap()
+    };
+    let (mut hers, mut theirs) = (make(&alice), make(&mallory));
+    let package = bob.key_package();
+    let (_, welcome, _) = hers.add_members(&alice.provider, &alice.signer, &[package.clone()]).unwrap();
+    hers.merge_pending_commit(&alice.provider).unwrap();
+    theirs.add_members(&mallory.provider, &mallory.signer, &[package]).unwrap();
+    theirs.merge_pending_commit(&mallory.provider).unwrap();
+    let MlsMessageBodyIn::Welcome(welcome) = read(&welcome) else { panic!("a Welcome") };
+    let foreign = theirs.export_ratchet_tree().into();
+    let staged = StagedWelcome::new_from_welcome(&bob.provider, &join_config(), welcome, Some(foreign));
+    assert!(staged.is_err(), "OpenMLS compares the tree hash");
+}
+
+/// K10: a second leaf with a signature key that is in the group cannot be added, nor is it merged.
+#[test]
+fn k10_a_signature_key_is_in_a_group_once() {
+    let (alice, mut hers, mallory, _) = scene();
+    let again = hers.add_members(&alice.provider, &alice.signer, &[mallory.key_package()]);
+    assert!(again.is_err(), "{again:?}");
+}
+
+/// K11: a commit that adds a package which has expired since cannot be replayed; it is told apart from a forged one.
+#[test]
+fn k11_an_expired_addition_is_recognised_on_real_bytes() {
+    use openmls::prelude::{Lifetime, ProcessMessageError, ValidationError};
+    let (alice, mut hers, mallory, mut theirs) = scene();
+    let carol = raw(3);
+    let bundle: KeyPackageBundle = KeyPackage::builder()
+        .leaf_node_capabilities(capabilities())
+        .key_package_lifetime(Lifetime::init(1, 2))
+        .build(SUITE, &carol.provider, &carol.signer, carol.credential.clone())
+        .unwrap();
+    let expired = bundle.key_package().clone();
+    let (commit, _, _) = hers.add_members(&alice.provider, &alice.signer, &[expired]).unwrap();
+    let MlsMessageBodyIn::PrivateMessage(message) = read(&commit) else { panic!("an encrypted handshake") };
+    let processed = theirs.process_message(&mallory.provider, ProtocolMessage::from(message));
+    assert!(
+        matches!(
+            processed,
+            Err(ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(_)))
+        ),
+        "{processed:?}"
+    );
+}

@@ -535,3 +535,7 @@ fn unpark(group: &GroupId, sequence: u64, bytes: &[u8]) -> Option<(bool, Checked
         }
     })
 }
+
+#[cfg(test)]
+#[path = "receive_test.rs"]
+mod tests;

@@ -12,7 +12,9 @@ use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{AccountView, GroupState, GroupView, MessageView, StatusView};
+use cipher_core::view::{
+    AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
+};
 use cipher_core::{
     BotOwnership, Command, Core, CoreError, Delivered, Effect, ErrorKind, Event, Input, Interest, NoReply,
     Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
@@ -957,6 +959,22 @@ impl World {
             Ok(Reply::Groups(groups)) => groups,
             Err(error) if error.kind == ErrorKind::Misuse && self.account(index).is_none() => Vec::new(),
             other => panic!("groups of {}: {other:?}", self.people[index].name),
+        }
+    }
+
+    /// Links to a group that somebody could pass on.
+    pub(crate) fn links(&mut self, index: usize, group: GroupId) -> Vec<JoinLinkView> {
+        match self.look(index, Command::GroupInvites { target: Target::Group(group) }) {
+            Ok(Reply::JoinLinks(links)) => links,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Requests to join that wait for somebody's answer.
+    pub(crate) fn requests(&mut self, index: usize) -> Vec<JoinRequestView> {
+        match self.look(index, Command::GroupRequests { target: None }) {
+            Ok(Reply::JoinRequests(requests)) => requests,
+            _ => Vec::new(),
         }
     }
 
