@@ -419,6 +419,10 @@ impl Core {
 
     fn drive_touched(&mut self) -> Result<()> {
         self.reconcile_changed()?;
+        if self.state.transfers.len() > 0 {
+            // What ends a transfer is that the groups are in line.
+            self.run.touched.extend(self.personal_group());
+        }
         while let Some(group) = self.run.touched.pop_first() {
             self.drive(group)?;
         }

@@ -18,12 +18,15 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::history::{MessageRow, Place};
+use crate::state::Wish;
 use crate::view::{GroupState, HistoryPolicy};
 
 /// Bytes of history in one message, about: a single long message may be more.
 const CHUNK_BYTES: usize = 150 * 1024;
 /// Rows looked at in one step.
 const STEP: usize = 256;
+/// How long the end of history waits for groups that the new device is not in yet.
+const GROUPS_PATIENCE: Duration = Duration::from_secs(120);
 /// Things for own devices in the outbox at a time.
 const QUEUED: usize = 4;
 
@@ -87,27 +90,31 @@ impl Core {
             while there.contains(&device)
                 && self.state.transfers.get(&device).is_some()
                 && self.run.by_group.get(&group).map_or(0, std::collections::BTreeSet::len) < QUEUED
-            {
-                self.transfer_step(group, device)?;
-            }
+                && self.transfer_step(group, device)?
+            {}
         }
         Ok(())
     }
 
     /// The first step tells what is not history; each further one sends a chunk, the last one removes the row.
-    fn transfer_step(&mut self, group: GroupId, device: DeviceId) -> Result<()> {
-        let Some(mut row) = self.state.transfers.get(&device).cloned() else { return Ok(()) };
+    /// Whether another step may follow.
+    fn transfer_step(&mut self, group: GroupId, device: DeviceId) -> Result<bool> {
+        let Some(mut row) = self.state.transfers.get(&device).cloned() else { return Ok(false) };
         if row.groups.is_none() {
             self.tell_everything()?;
             let (groups, total) = self.to_transfer(&row)?;
             row = TransferRow { groups: Some(groups), total, ..row };
             self.state.transfers.insert(device, row);
-            return Ok(());
+            return Ok(true);
         }
         let messages = self.next_chunk(&mut row)?;
+        if messages.is_empty() && self.groups_wait(row.since) {
+            return Ok(false);
+        }
         row.done = row.done.saturating_add(messages.len() as u64);
-        let over = row.groups.as_ref().is_none_or(Vec::is_empty);
-        row.total = if over { row.done } else { row.total.max(row.done.saturating_add(1)) };
+        // The last word, which is empty, is said when the device is in every group too.
+        let over = messages.is_empty();
+        row.total = if over { row.done } else { row.total.max(row.done) };
         let chunk = Sync::History { device, messages, done: row.done, total: row.total };
         // In one transaction with the row: what is in the outbox arrives, what is not is still in the row.
         self.enqueue_sync(group, &chunk)?;
@@ -116,7 +123,26 @@ impl Core {
         } else {
             self.state.transfers.insert(device, row);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether groups are still to be brought in line. Not for ever: one that cannot be is no reason to keep a
+    /// person waiting.
+    fn groups_wait(&mut self, since: Timestamp) -> bool {
+        let until = since.plus(GROUPS_PATIENCE);
+        let active = |group: &GroupId| {
+            self.state.groups.get(group).is_some_and(|row| !row.personal && row.state == GroupState::Active)
+        };
+        let waits = self.run.now < until
+            && self
+                .state
+                .intents
+                .iter()
+                .any(|(_, intent)| matches!(intent.wish, Wish::Devices { .. }) && active(&intent.group));
+        if waits {
+            self.wake_at(until);
+        }
+        waits
     }
 
     /// The conversations to send, the one with the latest message last, and how many messages they have.
@@ -184,6 +210,7 @@ impl Core {
         done: u64,
         total: u64,
     ) -> Result<()> {
+        let last = messages.is_empty() && done >= total;
         for message in messages {
             if message.text.len() > limit::TEXT_BYTES || message.content.len() > 64 {
                 self.skip("limit");
@@ -203,7 +230,7 @@ impl Core {
             }
             self.history.insert(group, place, off_the_way(message));
         }
-        if done >= total && self.state.meta.arriving {
+        if last && self.state.meta.arriving {
             self.state.meta_mut().arriving = false;
         }
         self.notify(Event::Progress { done, total });

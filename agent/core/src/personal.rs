@@ -523,3 +523,7 @@ fn policy_of(name: &str) -> Option<RequestPolicy> {
     use RequestPolicy::{Anyone, Contacts, Deployment};
     [Contacts, Deployment, Anyone].into_iter().find(|policy| policy_name(*policy) == name)
 }
+
+#[cfg(test)]
+#[path = "personal_test.rs"]
+mod tests;

@@ -17,6 +17,7 @@ mod devices;
 mod join_link;
 mod membership;
 mod presence;
+mod own_devices;
 mod race;
 mod registry;
 mod schedules;

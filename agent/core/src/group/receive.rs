@@ -343,7 +343,7 @@ impl Core {
     }
 
     /// An application message was opened.
-    fn said(
+    pub(crate) fn said(
         &mut self,
         group: GroupId,
         live: &Live,
