@@ -56,8 +56,12 @@ fn add(log: &mut AccountLog, key: &SigningKey, device: DeviceId) {
 fn core() -> (Core, GroupId) {
     let options = Options { seed: [1; 32], cached_groups: 8 };
     let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
-    let command =
-        Command::Register { handle: "ana".parse().unwrap(), name: "Ana".into(), bot: None, invite_code: None };
+    let command = Command::Register {
+        handle: "ana".parse().unwrap(),
+        name: "Ana".into(),
+        bot: None,
+        invite_code: None,
+    };
     core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command) }], at(0)).unwrap();
     let mut own = core.state.identity.clone().unwrap();
     own.registered = true;
@@ -81,10 +85,7 @@ fn other(n: u8, handle: &str) -> (SigningKey, AccountLog) {
         sequence: 0,
         previous: [0; 32],
         at: at(0),
-        claim: Claim::Create {
-            handle: handle.parse().unwrap(),
-            certificate: wire_hash(&first.to_bytes()),
-        },
+        claim: Claim::Create { handle: handle.parse().unwrap(), certificate: wire_hash(&first.to_bytes()) },
     };
     let statement = Signed::new(&key, Purpose::AccountStatement, codec::encode(&statement));
     let log = AccountLog::begin(&statement, &first).unwrap();
@@ -250,7 +251,8 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     let (mut core, personal) = core();
     let (_, bob) = other(50, "bob");
     let account = bob.account();
-    core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "unverified")]))).unwrap();
+    core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "unverified")])))
+        .unwrap();
     core.block(account).unwrap();
     let later = Sync::Accounts(vec![core.sync_account(&account).unwrap()]);
     core.enqueue_sync(personal, &later).unwrap();
@@ -301,7 +303,8 @@ fn r_sync_04_a_log_is_only_replaced_by_one_that_continues_it() {
     broken[middle] ^= 1;
     let forged = SyncAccount { log: Some(ByteBuf::from(broken)), ..seen(&log, Some("accepted"), "verified") };
     let (_, carol) = other(60, "carol");
-    let of_carol = SyncAccount { log: seen(&carol, None, "").log, ..seen(&log, Some("accepted"), "verified") };
+    let of_carol =
+        SyncAccount { log: seen(&carol, None, "").log, ..seen(&log, Some("accepted"), "verified") };
     let renamed = SyncAccount { handle: "eve".parse().unwrap(), ..seen(&log, Some("accepted"), "verified") };
     for bad in [forged, of_carol, renamed] {
         assert_eq!(tell(&mut core, bad).as_ref(), Some(&log));

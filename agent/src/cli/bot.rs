@@ -71,7 +71,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             let ready =
                 Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
             context.ui.show(&ready)?;
-            let ended = host(context, &desk, &name, source, &mut stop).await;
+            let ended = host(&desk, &name, source, &mut stop).await;
             desk.close().await;
             ended
         }
@@ -79,13 +79,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// Hosts until the end, and passes on what a person should know.
-async fn host(
-    context: &Context,
-    desk: &Desk<'_>,
-    name: &str,
-    source: Source,
-    stop: &mut Interrupt,
-) -> Result {
+async fn host(desk: &Desk<'_>, name: &str, source: Source, stop: &mut Interrupt) -> Result {
     let mut news = desk.session.events();
     let hosting = host::run(&desk.session, name, source);
     tokio::pin!(hosting);

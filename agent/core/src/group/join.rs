@@ -447,7 +447,7 @@ mod tests {
             may_resync: true,
             personal: false,
             links: BTreeMap::new(),
-            banned: std::collections::BTreeSet::new(),
+            banned: BTreeSet::new(),
         };
         let link = CommitLink { sequence: 1, hash: [0; 32] };
         let row = |state| GroupRow { state, ..GroupRow::active(&data, 3, 7, link.clone()) };

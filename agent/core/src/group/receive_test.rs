@@ -1,6 +1,7 @@
 //! What a device does that cannot apply a commit which everybody else applied.
 
-use openmls::prelude::{KeyPackageVerifyError, LifetimeError};
+use openmls::prelude::KeyPackageVerifyError;
+use openmls::treesync::errors::LifetimeError;
 
 use super::*;
 use crate::command::Command;
@@ -46,7 +47,7 @@ fn k11_who_cannot_replay_an_addition_says_how_to_come_back() {
     let mut core = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
     let expired = || {
-        let lifetime = LifetimeError::Expired { not_before: 1, not_after: 2, now: 3 };
+        let lifetime = LifetimeError::Expired { not_after: 2, now: 3 };
         ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(
             KeyPackageVerifyError::LifetimeError(lifetime),
         ))
