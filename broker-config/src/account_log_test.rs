@@ -125,14 +125,12 @@ fn statements_out_of_order_of_others_or_forged_are_refused_and_change_nothing() 
     let device = DeviceId::from_bytes([2; 16]);
     let (certificate, other_certificate) = (certificate(1, 2), certificate(1, 3));
     let fine = Claim::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
-    let good = log.next(Timestamp::from_millis(6), fine.clone());
+    let good = log.next(Timestamp::from_millis(6), fine);
     let later = Statement { sequence: 2, ..good.clone() };
     let elsewhere = Statement { previous: [9; 32], ..good.clone() };
     let other = Statement { account: AccountId::from_bytes([4; 32]), ..good.clone() };
-    let again = Statement {
-        claim: Claim::Create { handle: "bob".parse().unwrap(), certificate: [0; 32] },
-        ..good.clone()
-    };
+    let again =
+        Statement { claim: Claim::Create { handle: "bob".parse().unwrap(), certificate: [0; 32] }, ..good };
     for (statement, signer, error) in [
         (&later, 1, LogError::Order),
         (&elsewhere, 1, LogError::Order),

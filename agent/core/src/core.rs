@@ -203,6 +203,7 @@ impl Core {
                 self.take(input)?;
                 self.answer_won()?;
             }
+            self.touch_transfers();
             self.drive_touched()?;
             self.tell_changed()?;
             self.drive_presence()?;
@@ -401,6 +402,15 @@ impl Core {
         Ok(())
     }
 
+    /// History for a new device goes on as soon as it may: in every batch while there is any.
+    fn touch_transfers(&mut self) {
+        if self.state.transfers.len() > 0
+            && let Some(personal) = self.personal_group()
+        {
+            self.run.touched.insert(personal);
+        }
+    }
+
     /// Looks again at every group that has something waiting.
     fn touch_unfinished(&mut self) {
         let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
@@ -564,7 +574,7 @@ impl Core {
     }
 
     /// When to look again without being asked.
-    fn next_wake(&mut self) -> Option<Timestamp> {
+    fn next_wake(&self) -> Option<Timestamp> {
         let asked = self.run.wakes.first().copied();
         let now = self.run.now;
         let retry = self

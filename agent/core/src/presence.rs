@@ -99,7 +99,7 @@ impl Presences {
 }
 
 impl Core {
-    pub(crate) fn person_active(&mut self) -> Result<Reply> {
+    pub(crate) fn person_active(&self) -> Result<Reply> {
         Ok(Reply::Done)
     }
 
@@ -187,7 +187,9 @@ impl Core {
     fn schedule_round(&mut self) {
         let (least, most) = ROUND;
         let [jitter] = self.provider.bytes();
-        let spread = most.saturating_sub(least).saturating_mul(u32::from(jitter)) / 256;
+        let spread = (most.saturating_sub(least).saturating_mul(u32::from(jitter)))
+            .checked_div(256)
+            .unwrap_or_default();
         self.run.presence.next_round = Some(self.run.now.plus(least.saturating_add(spread)));
     }
 

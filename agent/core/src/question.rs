@@ -182,6 +182,10 @@ impl Core {
                 if refusal.code == Code::Revoked {
                     self.this_device_is_revoked();
                 }
+                if refusal.code == Code::NotFound && !matches!(question.purpose, Purpose::Prove { .. }) {
+                    // Who is not there may have been there in the log that is not shown any more.
+                    fits?;
+                }
                 if refusal.code == Code::ClockSkew {
                     return Err(clocks_apart(self.run.now, body.at));
                 }

@@ -521,7 +521,7 @@ fn r_link_01_requests_for_other_groups_and_junk_cost_nothing() {
             .log
             .inject(Route::Application(ours), codec::encode(&Envelope::Join { link: id, request: sealed }));
     }
-    let unknown = Envelope::Join { link: [9; 16], request: sealed.clone() };
+    let unknown = Envelope::Join { link: [9; 16], request: sealed };
     world.log.inject(Route::Application(ours), codec::encode(&unknown));
     world.log.inject(Route::Handshake(ours), request);
     world.person("alice").connects();

@@ -164,8 +164,7 @@ fn r_whisper_01_r_whisper_02_what_is_not_a_members_fresh_word_is_not_believed_an
     let mut changed = busy.clone();
     let middle = changed.len() / 2;
     changed[middle] ^= 1;
-    for bytes in [available.clone(), busy.clone(), elsewhere, changed, vec![], vec![1; 40], vec![0; 100_000]]
-    {
+    for bytes in [available, busy.clone(), elsewhere, changed, vec![], vec![1; 40], vec![0; 100_000]] {
         hears(&mut world, "bob", group, &bytes);
     }
     hears(&mut world, "bob", GroupId::from_bytes([1; 16]), &busy);

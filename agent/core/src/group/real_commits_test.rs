@@ -302,27 +302,3 @@ fn k10_a_signature_key_is_in_a_group_once() {
     let again = hers.add_members(&alice.provider, &alice.signer, &[mallory.key_package()]);
     assert!(again.is_err(), "{again:?}");
 }
-
-/// K11: a commit that adds a package which has expired since cannot be replayed; it is told apart from a forged one.
-#[test]
-fn k11_an_expired_addition_is_recognised_on_real_bytes() {
-    use openmls::prelude::{Lifetime, ProcessMessageError, ValidationError};
-    let (alice, mut hers, mallory, mut theirs) = scene();
-    let carol = raw(3);
-    let bundle: KeyPackageBundle = KeyPackage::builder()
-        .leaf_node_capabilities(capabilities())
-        .key_package_lifetime(Lifetime::init(1, 2))
-        .build(SUITE, &carol.provider, &carol.signer, carol.credential.clone())
-        .unwrap();
-    let expired = bundle.key_package().clone();
-    let (commit, _, _) = hers.add_members(&alice.provider, &alice.signer, &[expired]).unwrap();
-    let MlsMessageBodyIn::PrivateMessage(message) = read(&commit) else { panic!("an encrypted handshake") };
-    let processed = theirs.process_message(&mallory.provider, ProtocolMessage::from(message));
-    assert!(
-        matches!(
-            processed,
-            Err(ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(_)))
-        ),
-        "{processed:?}"
-    );
-}
