@@ -426,15 +426,10 @@ impl Core {
         refusal: &Refusal,
         size: Option<u64>,
     ) {
-        let passing = match refusal.code {
-            Code::Quota
-            | Code::Internal
-            | Code::ClockSkew
-            | Code::Replayed
-            | Code::Revoked
-            | Code::Blocked => true,
-            _ => false,
-        };
+        let passing = matches!(
+            refusal.code,
+            Code::Quota | Code::Internal | Code::ClockSkew | Code::Replayed | Code::Revoked | Code::Blocked
+        );
         let longest = heads
             .iter()
             .filter_map(|(signed, from)| Some((head_of(signed)?, signed, from)))

@@ -109,7 +109,7 @@ impl Election {
         }
     }
 
-    async fn hear(&mut self, message: &Message, silent_until: &mut Instant) -> Result<(), Ended> {
+    async fn hear(&self, message: &Message, silent_until: &mut Instant) -> Result<(), Ended> {
         let Ok(beat) = codec::decode::<Beat>(&message.payload) else { return Ok(()) };
         if beat.writer == self.id {
             return Ok(());
@@ -125,7 +125,7 @@ impl Election {
         Ok(())
     }
 
-    async fn try_to_write(&mut self) -> Result<(), Ended> {
+    async fn try_to_write(&self) -> Result<(), Ended> {
         let (done, led) = oneshot::channel();
         self.order(Order::TakeOver(done)).await?;
         // Meanwhile nothing else is heard: at most as long as the broker takes to answer. When the broker does not

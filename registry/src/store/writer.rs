@@ -41,6 +41,7 @@ impl From<Refusal> for NotDone {
 
 /// What a thread that writes is told.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "almost every input is a job")]
 pub(crate) enum Input {
     /// A request.
     Job(Job),

@@ -962,22 +962,6 @@ impl World {
         }
     }
 
-    /// Links to a group that somebody could pass on.
-    pub(crate) fn links(&mut self, index: usize, group: GroupId) -> Vec<JoinLinkView> {
-        match self.look(index, Command::GroupInvites { target: Target::Group(group) }) {
-            Ok(Reply::JoinLinks(links)) => links,
-            _ => Vec::new(),
-        }
-    }
-
-    /// Requests to join that wait for somebody's answer.
-    pub(crate) fn requests(&mut self, index: usize) -> Vec<JoinRequestView> {
-        match self.look(index, Command::GroupRequests { target: None }) {
-            Ok(Reply::JoinRequests(requests)) => requests,
-            _ => Vec::new(),
-        }
-    }
-
     pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {
         let command = Command::Read { target: Target::Group(group), last: None, mark: false };
         match self.look(index, command) {
