@@ -285,7 +285,8 @@ fn k03_a_welcome_with_a_foreign_tree_is_refused_on_real_bytes() {
     };
     let (mut hers, mut theirs) = (make(&alice), make(&mallory));
     let package = bob.key_package();
-    let (_, welcome, _) = hers.add_members(&alice.provider, &alice.signer, std::slice::from_ref(&package)).unwrap();
+    let (_, welcome, _) =
+        hers.add_members(&alice.provider, &alice.signer, std::slice::from_ref(&package)).unwrap();
     hers.merge_pending_commit(&alice.provider).unwrap();
     theirs.add_members(&mallory.provider, &mallory.signer, &[package]).unwrap();
     theirs.merge_pending_commit(&mallory.provider).unwrap();

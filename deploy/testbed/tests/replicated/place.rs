@@ -22,7 +22,11 @@ pub(crate) const PASSWORD: &str = "TESTBED_SUITE_PASSWORD";
 #[derive(Debug, Clone)]
 pub(crate) enum Desk {
     Alone(cipher_registry::Desk),
-    Replica(Replica, Option<Arc<Wiped>>),
+    Replica(
+        Replica,
+        #[expect(dead_code, reason = "wipes its logs when the last desk of it is dropped")]
+        Option<Arc<Wiped>>,
+    ),
 }
 
 /// A log that goes with the last desk on it: the broker keeps only so many streams.
