@@ -5,6 +5,7 @@
 //! any moment. On the other side a chunk, its rows and the place in the log are one transaction, and a message
 //! that is there already stays as it is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::codec;
@@ -58,6 +59,18 @@ impl TransferRow {
         Self { policy, since, groups: None, before: None, done: 0, total: 0 }
     }
 
+    /// The conversation to go on with, which is the last one then.
+    fn next_group(&mut self, waiting: &BTreeSet<GroupId>) -> Option<GroupId> {
+        let begun = self.before.is_some();
+        let groups = self.groups.as_mut()?;
+        if !begun {
+            let ready = groups.iter().rposition(|group| !waiting.contains(group))?;
+            let group = groups.remove(ready);
+            groups.push(group);
+        }
+        groups.last().copied()
+    }
+
     /// Whether a message is part of it.
     fn wants(&self, row: &MessageRow) -> bool {
         let young = |days: u32| {
@@ -89,7 +102,7 @@ impl Core {
             }
             while there.contains(&device)
                 && self.state.transfers.get(&device).is_some()
-                && self.run.by_group.get(&group).map_or(0, std::collections::BTreeSet::len) < QUEUED
+                && self.run.by_group.get(&group).map_or(0, BTreeSet::len) < QUEUED
                 && self.transfer_step(group, device)?
             {}
         }
@@ -107,8 +120,10 @@ impl Core {
             self.state.transfers.insert(device, row);
             return Ok(true);
         }
-        let messages = self.next_chunk(&mut row)?;
-        if messages.is_empty() && self.groups_wait(row.since) {
+        let waiting = self.groups_waiting(row.since);
+        let messages = self.next_chunk(&mut row, &waiting)?;
+        if messages.is_empty() && !waiting.is_empty() {
+            self.wake_at(row.since.plus(GROUPS_PATIENCE));
             return Ok(false);
         }
         row.done = row.done.saturating_add(messages.len() as u64);
@@ -126,23 +141,17 @@ impl Core {
         Ok(true)
     }
 
-    /// Whether groups are still to be brought in line. Not for ever: one that cannot be is no reason to keep a
-    /// person waiting.
-    fn groups_wait(&mut self, since: Timestamp) -> bool {
-        let until = since.plus(GROUPS_PATIENCE);
+    /// Groups that are still to be brought in line. Not for ever: one that cannot be is no reason to keep a person
+    /// waiting.
+    fn groups_waiting(&self, since: Timestamp) -> BTreeSet<GroupId> {
+        if self.run.now >= since.plus(GROUPS_PATIENCE) {
+            return BTreeSet::new();
+        }
         let active = |group: &GroupId| {
             self.state.groups.get(group).is_some_and(|row| !row.personal && row.state == GroupState::Active)
         };
-        let waits = self.run.now < until
-            && self
-                .state
-                .intents
-                .iter()
-                .any(|(_, intent)| matches!(intent.wish, Wish::Devices { .. }) && active(&intent.group));
-        if waits {
-            self.wake_at(until);
-        }
-        waits
+        let wished = self.state.intents.iter().filter(|(_, row)| matches!(row.wish, Wish::Devices { .. }));
+        wished.map(|(_, intent)| intent.group).filter(active).collect()
     }
 
     /// The conversations to send, the one with the latest message last, and how many messages they have.
@@ -164,11 +173,12 @@ impl Core {
         Ok((groups.into_iter().map(|(_, group)| group).collect(), total))
     }
 
-    /// Takes the next messages, of as many conversations as fit.
-    fn next_chunk(&self, row: &mut TransferRow) -> Result<Vec<SyncMessage>> {
+    /// Takes the next messages, of as many conversations as fit. A conversation that the new device is not in yet
+    /// comes later: what is said until it joins is history for it too.
+    fn next_chunk(&self, row: &mut TransferRow, waiting: &BTreeSet<GroupId>) -> Result<Vec<SyncMessage>> {
         let mut chunk = Vec::new();
         let mut bytes = 0usize;
-        while let Some(group) = row.groups.as_ref().and_then(|groups| groups.last().copied()) {
+        while let Some(group) = row.next_group(waiting) {
             let before = row.before.unwrap_or((u64::MAX, u16::MAX));
             let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
             let last = step.len() < STEP;

@@ -367,6 +367,7 @@ impl Core {
         let meta = self.state.meta_mut();
         meta.registry_key = Some(registry_key);
         meta.log_cursor = (log_size > 0).then_some(log_size);
+        meta.arriving = true;
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         self.notify(Event::Link(LinkEvent::Linked { handle }));
         Ok(())
