@@ -32,6 +32,9 @@ use crate::view::{ContactState, GroupState};
 /// Most leaves that come or go by one commit; the rest follows in the next.
 const DEVICES_PER_COMMIT: usize = 20;
 
+/// Attempts to get a key package of a recovered device, about two minutes long, before its account goes without it.
+const PATIENCE: u32 = 9;
+
 /// How asking for key packages of one device goes.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -259,12 +262,19 @@ impl Core {
             let stays = live.roster.iter().any(|(other, leaf)| {
                 leaf.account == *account && !plan.gone.iter().any(|(gone, ..)| gone == other)
             });
-            let alone = !stays && !brought(account) && !self.may_remove(&live.data, account);
             // R-COMMIT-16: a recovery does not put an account out, so its new device must be at hand.
-            if alone && let Some(recovered) = recovered_by(statement) {
-                let log = self.log_of(account);
-                let Some(gone_too) = log.and_then(|log| log.revocation(&recovered)) else { continue };
-                shown.push(gone_too.clone());
+            if !stays
+                && !brought(account)
+                && let Some(recovered) = recovered_by(statement)
+            {
+                let may = self.may_remove(&live.data, account);
+                match self.log_of(account).and_then(|log| log.revocation(&recovered)) {
+                    Some(gone_too) if !may => shown.push(gone_too.clone()),
+                    Some(_) => {}
+                    // Whoever may remove the account anyway does so when there is no new device to be had.
+                    None if may && self.gave_up(&recovered) => {}
+                    None => continue,
+                }
             }
             removes.push(*index);
             shown.push(statement.clone());
@@ -272,6 +282,11 @@ impl Core {
         shown.iter().for_each(|statement| changes.show(statement));
         changes.removes = removes;
         changes
+    }
+
+    /// Whether a device was asked for in vain long enough.
+    fn gave_up(&self, device: &DeviceId) -> bool {
+        self.run.claims.get(device).is_some_and(|claims| claims.attempts >= PATIENCE)
     }
 
     /// Whether the own role alone allows to remove an account's device.
@@ -371,10 +386,7 @@ impl Core {
             joiners.push(joiner);
         }
         // Other groups waited for this to work.
-        let waiting =
-            self.state.intents.iter().filter(|(_, intent)| matches!(intent.wish, Wish::Devices { .. }));
-        let waiting: Vec<GroupId> = waiting.map(|(_, intent)| intent.group).collect();
-        self.run.touched.extend(waiting);
+        self.touch_devices();
         Ok(())
     }
 
@@ -395,6 +407,23 @@ impl Core {
         claims.not_before = now.plus(wait);
         let at = claims.not_before;
         self.wake_at(at);
+    }
+
+    /// The registry hints that something of the own account changed: a device that had no key packages may have
+    /// brought them.
+    pub(crate) fn claim_now(&mut self) {
+        let now = self.run.now;
+        let waiting = self.run.claims.values_mut().filter(|claims| claims.not_before > now);
+        waiting.for_each(|claims| claims.not_before = now);
+        self.touch_devices();
+    }
+
+    /// Looks again at every group that has to be brought in line.
+    fn touch_devices(&mut self) {
+        let waiting =
+            self.state.intents.iter().filter(|(_, intent)| matches!(intent.wish, Wish::Devices { .. }));
+        let waiting: Vec<GroupId> = waiting.map(|(_, intent)| intent.group).collect();
+        self.run.touched.extend(waiting);
     }
 
     /// Bringing a group in line failed for good, as it is now: the next change of it tries again.

@@ -900,7 +900,6 @@ fn g05_a_revocation_that_arrived_in_a_group_counts_there_whatever_the_registry_s
 }
 
 #[test]
-#[ignore = "known failure: a group is not always brought in line when a key package was not there at first"]
 fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
     for seed in 0..4 {
         let flavour = if seed % 2 == 0 { Flavour::R1 } else { Flavour::R3 };

@@ -1,5 +1,8 @@
 //! Adds key packages to the stock of the calling device.
 
+use std::collections::BTreeSet;
+
+use cipher_broker::id::DeviceId;
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
@@ -10,7 +13,7 @@ use crate::caller::Caller;
 use crate::error::OpError;
 use crate::key_package::{Acceptable, Examiner, SUITES, fresh};
 use crate::op::write::Change;
-use crate::store::{Txn, once, stock};
+use crate::store::{Txn, account, once, stock};
 
 /// Most one-time packages kept per device and suite.
 const MOST: usize = 4 * limit::KEY_PACKAGE_STOCK;
@@ -81,6 +84,16 @@ pub(crate) fn run(
     for suite in SUITES {
         stock::discard(&mut txn.stock, &shelf(suite), |row| !fresh(row.not_after, now))?;
     }
+    let brought =
+        new.iter().chain(&packages.last_resort).map(|package| package.suite).collect::<BTreeSet<_>>();
+    let mut hints = Vec::new();
+    for suite in brought {
+        if stock::rows(&txn.stock, &shelf(suite))?.is_empty()
+            && stock::last_resort(&txn.last_resort, &shelf(suite))?.is_none()
+        {
+            hints = others(caller, txn)?;
+        }
+    }
     for package in new {
         once::note(&mut txn.once, &mut txn.expiry, &once::key_package(&package.hash), package.not_after)?;
         stock::push(&mut txn.stock, &shelf(package.suite), package.not_after, &package.bytes)?;
@@ -88,7 +101,14 @@ pub(crate) fn run(
     if let Some(last) = packages.last_resort {
         stock::put_last_resort(&mut txn.last_resort, &shelf(last.suite), last.not_after, &last.bytes)?;
     }
-    Ok(Answer::Done.into())
+    Ok(Change { hints, ..Answer::Done.into() })
+}
+
+/// The account's other devices: they wait for a new one's first packages to bring it into their groups.
+fn others(caller: &Caller, txn: &Txn<'_>) -> Result<Vec<DeviceId>, OpError> {
+    let Some(record) = account::by_id(&txn.accounts, &caller.account)? else { return Ok(Vec::new()) };
+    let log = account::log(&txn.logs, &record)?;
+    Ok(log.active().map(|(device, _)| *device).filter(|device| *device != caller.device).collect())
 }
 
 fn both() -> Refusal {

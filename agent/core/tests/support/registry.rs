@@ -99,6 +99,8 @@ pub(crate) struct Registry {
     pub(crate) tree: MerkleLog,
     /// Entries of the account log that are not in the stream yet.
     pub(crate) unpublished: Vec<LogEntry>,
+    /// Devices that are to be told to look at their account.
+    pub(crate) hints: Vec<DeviceId>,
     brought: BTreeSet<[u8; 32]>,
     /// What becomes of the next requests of an operation.
     pub(crate) fates: VecDeque<(&'static str, Fate)>,
@@ -115,6 +117,8 @@ pub(crate) struct Registry {
     pub(crate) admission: AdmissionPolicy,
     /// Requests that were answered, by operation.
     pub(crate) answered: BTreeMap<&'static str, usize>,
+    /// The same by who asked.
+    asked_by: BTreeMap<(AccountId, &'static str), usize>,
 }
 
 type Result<T> = std::result::Result<T, Refusal>;
@@ -133,6 +137,7 @@ impl Registry {
             places: BTreeMap::new(),
             tree: MerkleLog::default(),
             unpublished: Vec::new(),
+            hints: Vec::new(),
             brought: BTreeSet::new(),
             fates: VecDeque::new(),
             swapped: None,
@@ -142,12 +147,18 @@ impl Registry {
             ahead: Duration::ZERO,
             admission: AdmissionPolicy::Open,
             answered: BTreeMap::new(),
+            asked_by: BTreeMap::new(),
         }
     }
 
     /// Plans what becomes of the next request of an operation.
     pub(crate) fn next(&mut self, operation: &'static str, fate: Fate) {
         self.fates.push_back((operation, fate));
+    }
+
+    /// Requests of an operation that an account was answered.
+    pub(crate) fn answered_to(&self, account: AccountId, operation: &'static str) -> usize {
+        self.asked_by.get(&(account, operation)).copied().unwrap_or(0)
     }
 
     /// The account behind a handle.
@@ -369,12 +380,17 @@ impl Registry {
             }
         }
         *self.answered.entry(body.operation.name()).or_default() += 1;
+        *self.asked_by.entry((body.account, body.operation.name())).or_default() += 1;
         let (account, device) = (body.account, body.device);
         match body.operation {
             Operation::Ping => Ok(Answer::Done),
             Operation::CreateAccount(create) => self.create(&account, &device, *create),
             Operation::PublishKeyPackages { one_time, last_resort } => {
                 assert!(one_time.len() <= limit::KEY_PACKAGES_PER_REQUEST);
+                if self.of(account).all(|((_, whose, _), _)| *whose != device) {
+                    let log = &self.logs[&account];
+                    self.hints.extend(log.active().map(|(other, _)| *other).filter(|other| *other != device));
+                }
                 for package in one_time {
                     if self.brought.insert(wire_hash(&package)) {
                         let shelf = self.shelves.entry((account, device, suite_of(&package))).or_default();

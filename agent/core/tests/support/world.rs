@@ -94,6 +94,8 @@ pub(crate) struct Person {
     trees: Vec<(GroupId, u64, u32)>,
     /// Whispers on their way.
     whispers: VecDeque<(GroupId, Vec<u8>)>,
+    /// A hint of the registry is on its way.
+    hinted: bool,
     readers: Vec<Reader>,
     wake: Option<Timestamp>,
     open: BTreeMap<Ticket, String>,
@@ -156,6 +158,7 @@ enum Next {
     Answer(usize),
     Tree(usize),
     Whisper,
+    Hint,
     Read(usize),
     Tick,
 }
@@ -279,6 +282,7 @@ impl World {
             answers: Vec::new(),
             trees: Vec::new(),
             whispers: VecDeque::new(),
+            hinted: false,
             readers: Vec::new(),
             wake: None,
             open: BTreeMap::new(),
@@ -440,6 +444,7 @@ impl World {
         }
         person.readers.clear();
         person.whispers.clear();
+        person.hinted = false;
         if dies {
             person.acks.clear();
             person.answers.clear();
@@ -595,8 +600,13 @@ impl World {
 
     // What happens.
 
-    /// The registry puts what accounts stated into the account log.
+    /// The registry puts what accounts stated into the account log, and hints to devices that are there.
     pub(crate) fn publish_statements(&mut self) {
+        for device in std::mem::take(&mut self.registry.hints) {
+            let hears = |reader: &Reader| reader.source == Source::Inbox(device);
+            let there = self.people.iter_mut().filter(|person| person.readers.iter().any(hears));
+            there.for_each(|person| person.hinted = true);
+        }
         for entry in std::mem::take(&mut self.registry.unpublished) {
             self.log.inject(Route::Log, codec::encode(&entry));
         }
@@ -635,6 +645,9 @@ impl World {
             choices.extend((0..person.trees.len()).map(Next::Tree));
             if !person.whispers.is_empty() {
                 choices.push(Next::Whisper);
+            }
+            if person.hinted {
+                choices.push(Next::Hint);
             }
             for (at, reader) in person.readers.iter().enumerate() {
                 if reader.due || reader.cursor < self.log.last_of(&reader.source) {
@@ -733,6 +746,10 @@ impl World {
                 if let Some((group, bytes)) = self.people[index].whispers.pop_front() {
                     batch.push(Input::Whispered { group, bytes });
                 }
+            }
+            Next::Hint => {
+                self.people[index].hinted = false;
+                batch.push(Input::Hinted);
             }
             Next::Read(at) => self.read(index, at, batch),
             Next::Tick => {
@@ -846,6 +863,9 @@ impl World {
                 let (outbox, questions) = (status.outbox, status.questions);
                 let name = &self.people[index].name;
                 return Some(format!("{name} has {outbox} in the outbox and {questions} questions"));
+            }
+            if status.sending > 0 && self.people.iter().all(Person::runs) {
+                return Some(format!("{} has history to hand on", self.people[index].name));
             }
         }
         None
