@@ -32,6 +32,8 @@ use crate::view::HeadView;
 const PROOF_WAIT: Duration = Duration::from_secs(60);
 /// The same when a fellow member showed one: many may tell theirs at once.
 const GOSSIP_WAIT: Duration = Duration::from_secs(3);
+/// The same when the registry did not have one that a fellow member showed: after that no copy of it may be behind.
+const LAG_WAIT: Duration = Duration::from_secs(limit::HEAD_LAG.as_secs() + 1);
 /// The same while the registry is not believed.
 const DOUBT_WAIT: Duration = Duration::from_secs(600);
 
@@ -104,6 +106,7 @@ impl Core {
         if self.registered() && self.run.connected {
             self.ask_stock();
             self.watch_own_account();
+            self.claim_now();
         }
         Ok(())
     }
@@ -133,7 +136,7 @@ impl Core {
                 .hint("nothing was changed; ask its operator")
         })?;
         self.judge_age(&head, signed, body.at);
-        let fit = self.meet(signed, &head, None);
+        let fit = self.meet(signed, &head, body.at, None);
         self.want_proof();
         if fit == Fit::Bad || self.state.meta.doubt { Err(in_doubt()) } else { Ok(()) }
     }
@@ -156,8 +159,15 @@ impl Core {
         }
     }
 
-    /// Takes a verified head of the pinned registry into account.
-    pub(crate) fn meet(&mut self, signed: &SignedHead, head: &TreeHead, from: Option<AccountId>) -> Fit {
+    /// Takes a verified head of the pinned registry into account. `shown` is when the registry said that this is its
+    /// log: when it signed the head, or later, a reply that shows it.
+    pub(crate) fn meet(
+        &mut self,
+        signed: &SignedHead,
+        head: &TreeHead,
+        shown: Timestamp,
+        from: Option<AccountId>,
+    ) -> Fit {
         let Some(accepted) = self.accepted() else {
             if from.is_none() {
                 self.accept(signed.clone(), head);
@@ -165,7 +175,8 @@ impl Core {
             }
             return self.wait(signed, from, false);
         };
-        if let Some(fit) = self.contradiction(signed, head, from) {
+        let seen = TreeHead { at: head.at.max(shown), ..head.clone() };
+        if let Some(fit) = self.contradiction(signed, &seen, from) {
             return fit;
         }
         let same = |other: &TreeHead| other.size == head.size && other.root == head.root;
@@ -295,8 +306,14 @@ impl Core {
         if fresh().count() >= limit::PROOFS_PER_REQUEST.saturating_sub(1) {
             return Some(self.run.now);
         }
+        // What a fellow member was shown and the registry would not prove: a copy may be a little behind, not more.
+        let behind = |row: &HeadRow| {
+            row.from.is_some() && !row.disputed && row.since < asked && asked.since(row.since) < PROOF_WAIT
+        };
         let wait = if fresh().any(|row| row.from.is_some()) {
             GOSSIP_WAIT
+        } else if meta.heads.iter().any(behind) {
+            LAG_WAIT
         } else if meta.doubt {
             DOUBT_WAIT
         } else {
@@ -481,7 +498,7 @@ impl Core {
             self.found(kind::NOT_PROVEN, &about, what, vec![exhibit("account record", record)]);
             return Err(bad_record(record, "the account log does not hold it"));
         }
-        match self.meet(&inclusion.head, &head, None) {
+        match self.meet(&inclusion.head, &head, head.at, None) {
             Fit::Known | Fit::Waiting => Ok(()),
             Fit::Bad => Err(in_doubt()),
             Fit::Full => Err(ErrorKind::Trust
@@ -495,7 +512,7 @@ impl Core {
         let Some(key) = self.registry_key() else { return };
         match TreeHead::open(signed, &key) {
             Ok(head) => {
-                self.meet(signed, &head, Some(from));
+                self.meet(signed, &head, head.at, Some(from));
                 self.want_proof();
             }
             Err(_) => {

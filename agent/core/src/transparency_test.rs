@@ -53,7 +53,7 @@ fn gossip_of_another_registry_is_told_once_and_forged_gossip_never() {
     core.state.meta_mut().registry_key = Some(key.verifying_key().to_bytes().to_vec().into());
     let (group, who) = (GroupId::from_bytes([1; 16]), AccountId::from_bytes([2; 32]));
     let ours = head(&key, 5, 5, 100);
-    assert_eq!(core.meet(&ours.sign(&key), &ours, None), Fit::Known);
+    assert_eq!(core.meet(&ours.sign(&key), &ours, ours.at, None), Fit::Known);
     let events = |core: &mut Core| std::mem::take(&mut core.run.effects).len();
     core.gossiped(group, who, &ours.sign(&foreign));
     core.gossiped(group, who, &SignedHead { body: vec![1], signature: vec![2] });
@@ -90,10 +90,10 @@ fn evidence_is_bounded_and_kept_once() {
 fn heads_that_wait_are_bounded() {
     let (mut core, key) = (core(), registry());
     let ours = head(&key, 1, 1, 100);
-    core.meet(&ours.sign(&key), &ours, None);
+    core.meet(&ours.sign(&key), &ours, ours.at, None);
     for size in 2..100_u8 {
         let longer = head(&key, size.into(), size, 100);
-        let fit = core.meet(&longer.sign(&key), &longer, None);
+        let fit = core.meet(&longer.sign(&key), &longer, longer.at, None);
         let room = usize::from(size) - 2 < limit::HEADS;
         assert_eq!(fit, if room { Fit::Waiting } else { Fit::Full }, "{size}");
     }

@@ -390,7 +390,6 @@ fn a_mere_member_neither_sees_nor_answers_requests_until_it_may() {
     oracle::judge(&mut world);
 }
 
-#[ignore = "known failure on the last commit of this change, see the changelog"]
 #[test]
 fn r_link_02_a_request_that_outlives_its_link_is_over() {
     let mut world = world(&["alice", "bob"]);
