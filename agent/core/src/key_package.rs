@@ -197,7 +197,7 @@ impl Core {
     }
 }
 
-/// R-KP-01 to R-KP-04.
+/// R-KP-01 to R-KP-04, and R-KP-07.
 fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestamp) -> Result<KeyPackage> {
     let bad = |reason: String| -> CoreError {
         ErrorKind::Trust
@@ -226,7 +226,7 @@ fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestam
     if to.since(now) < limit::KEY_PACKAGE_MIN_REMAINING {
         return Err(bad("it has expired or expires too soon".into()));
     }
-    // R-KP-05: none of its keys is of low order: whatever is sealed to such a key, everybody can open (K10).
+    // R-KP-07: none of its keys is of low order: whatever is sealed to such a key, everybody can open (K10).
     let path_key = package.leaf_node().encryption_key().tls_serialize_detached().unwrap_or_default();
     let sealed_to = [package.hpke_init_key().as_slice(), &path_key];
     let signs = package.leaf_node().signature_key().as_slice();

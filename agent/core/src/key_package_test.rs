@@ -154,7 +154,7 @@ fn with_keys(init: Option<[u8; 32]>, path: Option<[u8; 32]>) -> Joiner {
 
 /// K10: keys that give away what is sealed to them, and one key for two uses.
 #[test]
-fn r_kp_05_k10_keys_of_low_order_and_equal_keys_are_refused() {
+fn r_kp_07_k10_keys_of_low_order_and_equal_keys_are_refused() {
     let own: [u8; 32] = package(usual(), capabilities()).key_package[38..70].try_into().unwrap();
     let good = with_keys(Some([9; 32]), Some([7; 32]));
     assert_eq!(judged(&good, SUITE.into()), Ok(()), "signed anew it is still good");

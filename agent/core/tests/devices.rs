@@ -945,9 +945,9 @@ fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
     }
 }
 
-/// R-KP-05: a registry that still hands out packages of a revoked device gets it into no group.
+/// R-KP-06: a registry that still hands out packages of a revoked device gets it into no group.
 #[test]
-fn r_kp_05_a_key_package_of_a_revoked_device_is_not_used() {
+fn r_kp_06_a_key_package_of_a_revoked_device_is_not_used() {
     let (mut world, _) = household(21);
     world.registry.keeps_revoked = true;
     world.person("alice").does(revoke("phone"));

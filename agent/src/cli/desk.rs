@@ -177,7 +177,7 @@ impl<'a> Desk<'a> {
         });
     }
 
-    /// Brings everything up to date if the broker allows it soon; else what is stored must do.
+    /// Brings everything up to date if broker and registry allow it, and soon; else what is stored must do.
     pub async fn refresh(&self) -> Result {
         if !self.reachable().await {
             self.registered().await?;
@@ -186,7 +186,8 @@ impl<'a> Desk<'a> {
         }
         match tokio::time::timeout(REFRESH, self.request(Command::Sync)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(Failure::Failed(error))) if error.kind.retryable() => {
+            // A device that may not ask any more, a revoked one, still shows what it has.
+            Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
                 self.context.ui.warn(&format!("not up to date: {error}"));
                 Ok(())
             }

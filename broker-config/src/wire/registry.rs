@@ -168,7 +168,7 @@ impl Operation {
 /// A new account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateAccount {
-    /// The first statement of the account's log: a [`Statement`] signed by the account key
+    /// The first statement of the account's log: a [`Statement`](crate::wire::statement::Statement) signed by the account key
     /// ([`Purpose::AccountStatement`]).
     #[serde(rename = "s")]
     pub statement: Signed,

@@ -12,9 +12,7 @@ use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{
-    AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
-};
+use cipher_core::view::{AccountView, GroupState, GroupView, MessageView, StatusView};
 use cipher_core::{
     BotOwnership, Command, Core, CoreError, Delivered, Effect, ErrorKind, Event, Input, Interest, NoReply,
     Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
@@ -113,6 +111,9 @@ impl Person {
 /// Sees a publish before the broker does.
 type Meddle = Box<dyn FnMut(&str, &Publish, &mut Log)>;
 
+/// Changes a publish on its way.
+type Swap = Box<dyn FnMut(&mut Publish)>;
+
 /// What becomes of the pieces of a tree on their way.
 pub(crate) type Spoil = fn(Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>>;
 
@@ -134,7 +135,7 @@ pub(crate) struct World {
     /// Sees every publish just before it reaches the broker.
     pub(crate) meddle: Option<Meddle>,
     /// A broker that changes messages on their way.
-    pub(crate) swap: Option<Box<dyn FnMut(&mut Publish)>>,
+    pub(crate) swap: Option<Swap>,
     /// Changes the pieces of the next tree that is fetched.
     pub(crate) spoil_tree: Option<Spoil>,
     /// Every whisper so far: who, where, what.

@@ -100,7 +100,6 @@ fn a_new_device_gets_no_more_of_the_past_than_it_may() -> Result {
     all_read("team", &[&laptop], &["after".into()])
 }
 
-#[ignore = "known failure on the last commit of this change, see the changelog"]
 #[test]
 fn a_revoked_device_is_out_everywhere_and_cannot_return() -> Result {
     let site = Site::single()?;
@@ -116,7 +115,10 @@ fn a_revoked_device_is_out_everywhere_and_cannot_return() -> Result {
     })?;
     bob.sends("team", "not for the thief")?;
     laptop.run(&["sync"])?;
-    ensure(!laptop.texts("team")?.contains(&"not for the thief".to_owned()), || "the thief reads on".into())?;
+    // What it had it has, with a word on why nothing follows.
+    let read = laptop.does(&["read", "team"])?;
+    ensure(read.stderr.contains("this device was revoked"), || read.to_string())?;
+    ensure(!read.stdout.contains("not for the thief"), || "the thief reads on".into())?;
     laptop.is_refused(4, "refused", &["send", "team", "let me in"])?;
     alice
         .is_refused(4, "refused", &["device", "revoke", "nothing-left", "--yes"])
@@ -124,7 +126,7 @@ fn a_revoked_device_is_out_everywhere_and_cannot_return() -> Result {
     Ok(())
 }
 
-#[ignore = "known failure on the last commit of this change, see the changelog"]
+#[ignore = "known failure: the group does not take the account back"]
 #[test]
 fn an_account_comes_back_from_its_phrase() -> Result {
     let site = Site::single()?;
@@ -140,8 +142,10 @@ fn an_account_comes_back_from_its_phrase() -> Result {
     wait::until("the group takes the account back", || {
         bob.syncs().ok()?;
         again.syncs().ok()?;
-        again.shows("team").ok().filter(|group| text(group, "state") == Some("active"))
+        again.shows("team").ok()
     })?;
+    // It knows nobody any more, so it decides anew whose group it is in.
+    again.accepts("team")?;
     again.sends("team", "it is me")?;
     all_read("team", &[&bob, &again], &["it is me".into()])?;
     alice.run(&["sync"])?;

@@ -1,0 +1,193 @@
+//! A group this device is in, its own commit on the way, and what it still wishes to change.
+
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::view::GroupState;
+
+/// A group we are or were in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GroupRow {
+    #[serde(rename = "st")]
+    pub state: GroupState,
+    #[serde(rename = "n")]
+    pub name: String,
+    #[serde(rename = "d")]
+    pub direct: bool,
+    /// The other account of a direct conversation.
+    #[serde(rename = "p")]
+    pub peer: Option<AccountId>,
+    #[serde(rename = "su")]
+    pub suite: u16,
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// Everything up to this stream sequence was handled.
+    #[serde(rename = "c")]
+    pub cursor: u64,
+    /// Last sequence handled on the handshake subject: what compare-and-set expects.
+    #[serde(rename = "h")]
+    pub handshake: u64,
+    /// The last merged commit.
+    #[serde(rename = "l")]
+    pub link: CommitLink,
+    /// Sequence at which we joined.
+    #[serde(rename = "j")]
+    pub joined_at: u64,
+    #[serde(rename = "u")]
+    pub unread: u64,
+    /// Everything up to here was read, by this device or another own one; `None` in stores of before it was noted.
+    #[serde(rename = "rd", default)]
+    pub read_to: Option<u64>,
+    /// Own commit that waits for its place in the log.
+    #[serde(rename = "s")]
+    pub slot: Option<Slot>,
+    /// Verified proposals of others for the current epoch, not given to OpenMLS before a commit needs them: a
+    /// stored proposal would block every send.
+    #[serde(rename = "q")]
+    pub proposals: Vec<ByteBuf>,
+    /// Own proposal to leave, and the epoch it was made for.
+    #[serde(rename = "lv")]
+    pub leave_epoch: Option<u64>,
+    /// A commit of this epoch could not be applied.
+    #[serde(rename = "x")]
+    pub suspect: Option<u64>,
+    #[serde(rename = "pn")]
+    pub parked: u32,
+    #[serde(rename = "pb")]
+    pub parked_bytes: u64,
+    /// The group of the own devices: never shown.
+    #[serde(rename = "o", default)]
+    pub personal: bool,
+    /// Links that were revoked or dropped, the latest ones: who asks by one is told why it stays out.
+    #[serde(rename = "gl", default, skip_serializing_if = "Vec::is_empty")]
+    pub gone_links: Vec<(LinkId, JoinLink)>,
+    /// When this device last told the group its head of the account log.
+    #[serde(rename = "gs", default)]
+    pub gossiped_at: Timestamp,
+}
+
+impl GroupRow {
+    /// A group we are in from now on, at the place of the commit that `link` names.
+    pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitLink) -> Self {
+        Self {
+            state: GroupState::Active,
+            name: data.name.clone(),
+            direct: data.direct,
+            peer: None,
+            suite,
+            epoch,
+            cursor: link.sequence,
+            handshake: link.sequence,
+            joined_at: link.sequence,
+            read_to: Some(link.sequence),
+            link,
+            unread: 0,
+            slot: None,
+            proposals: Vec::new(),
+            leave_epoch: None,
+            suspect: None,
+            parked: 0,
+            parked_bytes: 0,
+            personal: data.personal,
+            gossiped_at: Timestamp::default(),
+            gone_links: Vec::new(),
+        }
+    }
+
+    /// A link that is in the group data no more.
+    pub(crate) fn gone_link(&self, id: &LinkId) -> Option<JoinLink> {
+        self.gone_links.iter().rev().find(|(gone, _)| gone == id).map(|(_, link)| link.clone())
+    }
+}
+
+/// An own commit between being made and being seen in the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Slot {
+    /// Its outbox row.
+    #[serde(rename = "r")]
+    pub row: u64,
+    /// The intent it carries out; `None` when it only commits others' proposals.
+    #[serde(rename = "i")]
+    pub intent: Option<u64>,
+    /// Epoch it was made in.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// SHA-256 of its bytes.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hash: [u8; 32],
+    /// The Welcome, and for whom: leaves only after the commit is in the log.
+    #[serde(rename = "w")]
+    pub welcome: Option<PendingWelcome>,
+}
+
+/// A Welcome that waits for its commit.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PendingWelcome {
+    #[serde(rename = "w", with = "serde_bytes")]
+    pub welcome: Vec<u8>,
+    /// Key of the sealed tree and note; also in the GroupInfo.
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key: [u8; 32],
+    #[serde(rename = "d")]
+    pub devices: Vec<DeviceId>,
+}
+
+impl std::fmt::Debug for PendingWelcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingWelcome").field("devices", &self.devices).finish_non_exhaustive()
+    }
+}
+
+/// A change of a group that survives lost races.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct IntentRow {
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    #[serde(rename = "w")]
+    pub wish: Wish,
+}
+
+/// What is to be changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Wish {
+    #[serde(rename = "a")]
+    Add(Vec<Joiner>),
+    #[serde(rename = "r")]
+    Remove(Vec<AccountId>),
+    #[serde(rename = "n")]
+    Rename(String),
+    #[serde(rename = "o")]
+    Role(AccountId, Role),
+    /// Brings the group's leaves in line with what accounts stated: revoked devices go, own new devices and
+    /// recovered accounts come. What that means is worked out when the commit is made; `joiners` has the key
+    /// packages that were taken for it.
+    #[serde(rename = "d")]
+    Devices { joiners: Vec<Joiner> },
+    /// Makes a link to join by, or revokes one.
+    #[serde(rename = "l")]
+    Link { id: LinkId, link: Option<JoinLink> },
+    /// Lets an account in by a link.
+    #[serde(rename = "j")]
+    Admit { link: LinkId, joiner: Joiner },
+    /// Gives this device new keys in the group.
+    #[serde(rename = "t")]
+    Rotate,
+    /// Bans accounts, removing those that are members; or lifts their ban.
+    #[serde(rename = "b")]
+    Ban { accounts: Vec<AccountId>, lift: bool },
+}
+
+/// A device to add, with its checked key package.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Joiner {
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key_package: Vec<u8>,
+}

@@ -1,0 +1,73 @@
+//! Invitations that nobody answered yet.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::{LinkId, Role};
+use serde::{Deserialize, Serialize};
+
+/// An invitation that was not answered yet.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct InviteRow {
+    #[serde(rename = "w", with = "serde_bytes")]
+    pub welcome: Vec<u8>,
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key: [u8; 32],
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    #[serde(rename = "s")]
+    pub commit_sequence: u64,
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub commit_hash: [u8; 32],
+    #[serde(rename = "p")]
+    pub pieces: u32,
+    #[serde(rename = "t")]
+    pub received_at: Timestamp,
+    /// Times the tree was asked for in vain.
+    #[serde(rename = "n")]
+    pub attempts: u32,
+    /// What the tree told, once it is here.
+    #[serde(rename = "i")]
+    pub known: Option<InviteFacts>,
+    /// Whether it was shown.
+    #[serde(rename = "sh", default)]
+    pub told: bool,
+    /// Declined here or on another own device, and kept for a while: a yes of a third device would win.
+    #[serde(rename = "dc", default)]
+    pub declined: bool,
+}
+
+impl std::fmt::Debug for InviteRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InviteRow")
+            .field("epoch", &self.epoch)
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an invitation says, after its tree was checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InviteFacts {
+    #[serde(rename = "t", with = "serde_bytes")]
+    pub tree: Vec<u8>,
+    #[serde(rename = "i")]
+    pub inviter: AccountId,
+    #[serde(rename = "n")]
+    pub name: String,
+    #[serde(rename = "d")]
+    pub direct: bool,
+    #[serde(rename = "m")]
+    pub members: Vec<(AccountId, Role, Kind, u32)>,
+    #[serde(rename = "su")]
+    pub suite: u16,
+    /// Links in the group data, each under the id of its secret.
+    #[serde(rename = "l", default)]
+    pub links: Vec<LinkId>,
+    /// Whether it is the group of one account's devices.
+    #[serde(rename = "o", default)]
+    pub personal: bool,
+    /// Devices in that group; empty for others.
+    #[serde(rename = "dv", default)]
+    pub devices: Vec<DeviceId>,
+}

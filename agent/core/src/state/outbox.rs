@@ -1,0 +1,102 @@
+//! What of ours must still reach the broker.
+
+use cipher_broker::id::{DeviceId, GroupId, MessageId, PublishId};
+use cipher_broker::sign::wire_hash;
+use cipher_broker::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Something of ours that must reach the broker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OutboxRow {
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    #[serde(rename = "k")]
+    pub kind: OutboxKind,
+    #[serde(rename = "s")]
+    pub seal: Option<Seal>,
+    /// Attempts of this process. What the broker said of a row is not stored: it can be asked again, and every
+    /// write of the row would write its bytes again.
+    #[serde(skip)]
+    pub attempts: u32,
+    /// Not before this time.
+    #[serde(skip)]
+    pub retry_at: Timestamp,
+}
+
+/// What it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum OutboxKind {
+    /// An application message; its content is sealed again when a commit came first.
+    #[serde(rename = "m")]
+    Message {
+        #[serde(rename = "c", with = "serde_bytes")]
+        content: Vec<u8>,
+        #[serde(rename = "i")]
+        id: MessageId,
+    },
+    /// A commit; belongs to the slot of its group.
+    #[serde(rename = "c")]
+    Commit,
+    /// A proposal to leave.
+    #[serde(rename = "l")]
+    Leave,
+    /// A piece of a sealed tree, a Welcome, or what else anybody may send without being in the group.
+    #[serde(rename = "p")]
+    Post(Post),
+}
+
+/// Where a post goes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Post {
+    #[serde(rename = "t")]
+    Tree { epoch: u64, piece: u32 },
+    #[serde(rename = "w")]
+    Welcome { device: DeviceId },
+    /// An own request to join, on the group's application subject.
+    #[serde(rename = "j")]
+    Join,
+    /// Why somebody else's request was refused.
+    #[serde(rename = "n")]
+    Refusal { device: DeviceId },
+    /// A step of a device link; its row's group stands for the inbox.
+    #[serde(rename = "l")]
+    Link { inbox: DeviceId },
+}
+
+/// Bytes that may have been published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Seal {
+    /// Epoch of the bytes.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    #[serde(rename = "b", with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hash: [u8; 32],
+    #[serde(rename = "i")]
+    pub publish_id: PublishId,
+    /// Expected last handshake sequence, when it goes fenced.
+    #[serde(skip)]
+    pub fence: Option<u64>,
+    /// The broker stored it there; the log must still show it in the right epoch.
+    #[serde(skip)]
+    pub stored_at: Option<u64>,
+    /// It was refused or its outcome is open: read the log to its end before doing anything else.
+    #[serde(skip)]
+    pub doubtful: bool,
+}
+
+impl OutboxRow {
+    /// A row that may go at once.
+    pub(crate) fn new(group: GroupId, kind: OutboxKind, seal: Option<Seal>) -> Self {
+        Self { group, kind, seal, attempts: 0, retry_at: Timestamp::default() }
+    }
+}
+
+impl Seal {
+    /// Bytes that nobody published yet.
+    pub(crate) fn new(epoch: u64, bytes: Vec<u8>, publish_id: PublishId) -> Self {
+        let hash = wire_hash(&bytes);
+        Self { epoch, bytes, hash, publish_id, fence: None, stored_at: None, doubtful: false }
+    }
+}

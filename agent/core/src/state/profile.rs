@@ -1,0 +1,137 @@
+//! What a profile is: its identity, and the counters and small facts beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{DeviceCertificate, Kind, Owner};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::SignedHead;
+use cipher_broker::wire::registry::Profile;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::link::LinkRow;
+use crate::state::LogPlace;
+use crate::transparency::HeadRow;
+use crate::view::RequestPolicy;
+
+/// The own account and device, with their secret keys.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct IdentityRow {
+    #[serde(rename = "h")]
+    pub handle: Option<Handle>,
+    #[serde(rename = "ak", with = "serde_bytes")]
+    pub account_seed: [u8; 32],
+    #[serde(rename = "dk", with = "serde_bytes")]
+    pub device_seed: [u8; 32],
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    #[serde(rename = "k")]
+    pub kind: Kind,
+    #[serde(rename = "o")]
+    pub owner: Option<Owner>,
+    /// The certificate; for a bot without its owner's signature until it is registered.
+    #[serde(rename = "c", with = "serde_bytes")]
+    pub certificate: Vec<u8>,
+    #[serde(rename = "t")]
+    pub created_at: Timestamp,
+    /// Whether the registry confirmed the account.
+    #[serde(rename = "r")]
+    pub registered: bool,
+    #[serde(rename = "p")]
+    pub profile: Profile,
+    /// The account's log as last seen; `None` in stores of before there was one.
+    #[serde(rename = "l", default)]
+    pub log: Option<AccountLog>,
+    /// Certificates of the account's active devices, this one's included.
+    #[serde(rename = "cs", default)]
+    pub certificates: Vec<DeviceCertificate>,
+    /// What the person calls the devices.
+    #[serde(rename = "dn", default)]
+    pub names: BTreeMap<DeviceId, String>,
+    /// The account revoked this device: nothing works any more.
+    #[serde(rename = "rv", default)]
+    pub revoked: bool,
+    /// The keys are from a recovery phrase, and the registry does not have this device yet.
+    #[serde(rename = "rc", default)]
+    pub recovering: bool,
+}
+
+impl std::fmt::Debug for IdentityRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdentityRow")
+            .field("account", &self.account)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counters and small facts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct MetaRow {
+    /// Next id of an outbox row or intent.
+    #[serde(rename = "n")]
+    pub next_id: u64,
+    /// Position in the own inbox.
+    #[serde(rename = "ic")]
+    pub inbox_cursor: u64,
+    /// Key of the registry, pinned at first contact.
+    #[serde(rename = "rk")]
+    pub registry_key: Option<ByteBuf>,
+    /// Key packages at the registry when last counted.
+    #[serde(rename = "kp")]
+    pub stock: Option<u32>,
+    /// Messages that could not be used, by class.
+    #[serde(rename = "sk")]
+    pub skipped: BTreeMap<String, u64>,
+    /// Clock of the registry minus ours, milliseconds.
+    #[serde(rename = "cs")]
+    pub clock_skew_ms: Option<i64>,
+    /// The latest head of the account log that was proven to continue the one before.
+    #[serde(rename = "hd", default)]
+    pub head: Option<SignedHead>,
+    /// Heads that were shown, here or to fellow members, and are not proven to fit `head` yet.
+    #[serde(rename = "hs", default)]
+    pub heads: Vec<HeadRow>,
+    /// The registry was caught with a history that does not fit `head`: what depends on it is refused until it
+    /// shows one that does.
+    #[serde(rename = "db", default)]
+    pub doubt: bool,
+    /// When a person was last told that the registry's head is old.
+    #[serde(rename = "sw", default)]
+    pub stale_told_at: Timestamp,
+    /// Everything up to this sequence of the account log was handled; `None` before the first head.
+    #[serde(rename = "lc", default)]
+    pub log_cursor: Option<u64>,
+    /// Entries before this position were passed over.
+    #[serde(rename = "lg", default)]
+    pub log_gap: u64,
+    /// Where the own account's latest statement lies in the account log.
+    #[serde(rename = "op", default)]
+    pub own_place: LogPlace,
+    /// Who may ask to become a contact.
+    #[serde(rename = "rp", default)]
+    pub request_policy: RequestPolicy,
+    /// The group of the own devices, once there are several.
+    #[serde(rename = "pg", default)]
+    pub personal: Option<GroupId>,
+    /// Blocked accounts that were accepted contacts before.
+    #[serde(rename = "bc", default)]
+    pub blocked_contacts: BTreeSet<AccountId>,
+    /// What other own devices answered to invitations that have not come here yet, up to which epoch.
+    #[serde(rename = "an", default)]
+    pub answers: BTreeMap<GroupId, (bool, u64)>,
+    /// This device was linked, and not all of its groups and history are here.
+    #[serde(rename = "ar", default)]
+    pub arriving: bool,
+    /// Suites whose last-resort key package was used, and is not replaced yet.
+    #[serde(rename = "lr", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub used_last_resorts: BTreeSet<u16>,
+    /// A device link under way, on either side.
+    #[serde(rename = "lk", default)]
+    pub link: Option<LinkRow>,
+}
