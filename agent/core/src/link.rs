@@ -67,6 +67,9 @@ enum Side {
         #[serde(rename = "w")]
         why: String,
     },
+    /// The approving side let this device in: asking again with the same code would only disturb it.
+    #[serde(rename = "d")]
+    Admitted(DeviceId),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -163,7 +166,7 @@ impl Core {
         match &row.side {
             Side::New(_) => Some(answers),
             Side::Old(_) => Some(offers),
-            Side::Ended { .. } => None,
+            Side::Ended { .. } | Side::Admitted(_) => None,
         }
     }
 
@@ -209,7 +212,7 @@ impl Core {
             Side::Old(old) if expired && !old.confirmed => {
                 self.link_broken(false, "the code has expired");
             }
-            Side::Ended { .. } if expired => self.state.meta_mut().link = None,
+            Side::Ended { .. } | Side::Admitted(_) if expired => self.state.meta_mut().link = None,
             Side::Old(old) => {
                 let found = old.offer.is_some();
                 let Some((ticket, until)) = self.run.link_wait else { return };
@@ -229,7 +232,7 @@ impl Core {
                 };
                 self.reply(ticket, Err(error));
             }
-            Side::New(_) | Side::Ended { .. } => {}
+            Side::New(_) | Side::Ended { .. } | Side::Admitted(_) => {}
         }
     }
 
@@ -258,7 +261,7 @@ impl Core {
         match row.side.clone() {
             Side::New(new) => self.step_for_new(row, new, step, bytes),
             Side::Old(old) => self.step_for_old(row, old, step, bytes),
-            Side::Ended { .. } => Ok(()),
+            Side::Ended { .. } | Side::Admitted(_) => Ok(()),
         }
     }
 

@@ -392,5 +392,5 @@ pub struct StatusView {
     /// This device was linked or recovered a moment ago, and its groups or history are not all here yet.
     pub arriving: bool,
     /// Own devices that this one still has groups or history for.
-    pub sending: usize,
+    pub sending: Vec<DeviceId>,
 }

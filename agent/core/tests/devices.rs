@@ -104,6 +104,30 @@ fn link(world: &mut World, old: &str, new: &str) -> usize {
     index
 }
 
+/// Whoever types the code once more hears that the device is in, and does not disturb it: two answers to one code
+/// look like somebody in between.
+#[test]
+fn a_code_that_was_confirmed_is_not_answered_twice() {
+    let mut world = World::of(22, Flavour::R1, &["alice"]);
+    let phone = world.arrive("phone");
+    let code = code_of(world.run(phone, link_command("phone")));
+    compared(world.person("alice").command(approve(&code)));
+    world.person("phone").disconnects();
+    let first = world.person("alice").does(confirm(&code, true));
+    world.person("alice").cannot(approve(&code), ErrorKind::Conflict);
+    assert_eq!(world.person("alice").does(confirm(&code, true)), first, "said again");
+    world.person("alice").cannot(confirm(&code, false), ErrorKind::Conflict);
+    world.settle();
+    world.person("phone").connects();
+    world.settle();
+    assert!(
+        matches!(told(&world, phone).last(), Some(LinkEvent::Linked { .. })),
+        "{:?}",
+        told(&world, phone)
+    );
+    assert!(!world.status(phone).arriving);
+}
+
 /// How many devices an account has in a group, as somebody sees it.
 fn leaves(world: &mut World, who: &str, group: GroupId, whose: &str) -> usize {
     let view = world.person(who).group(group);

@@ -44,8 +44,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     };
     let mut links = Vec::new();
     for n in 0..world.dice.between(40, 90) {
-        // With WORLD_DEVICES=1 only: a few of these stories do not come to rest yet.
-        if std::env::var_os("WORLD_DEVICES").is_some() && world.dice.chance(60) {
+        if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
             happening(&mut world, n);
@@ -122,6 +121,51 @@ fn device_step(world: &mut World, links: &mut Vec<Link>) {
     }
 }
 
+/// Somebody makes a link, joins by one, answers who asks, bans or pardons.
+fn joining(world: &mut World, index: usize, other: &str) {
+    let active = some_group(world, index, &[GroupState::Active]);
+    let target = active.map(Target::Group);
+    match (world.dice.below(10), target) {
+        (0..=1, Some(target)) => {
+            let uses = *world.dice.pick(&[None, Some(1), Some(2)]);
+            let approval = world.dice.chance(250);
+            world.start(index, Command::GroupInvite { target, lifetime: 3600, uses, approval });
+        }
+        (2..=5, _) => {
+            // Whatever link is around, of anybody's group.
+            let from = world.dice.below(world.people.len());
+            if world.people[from].core.is_none() {
+                return;
+            }
+            let Some(group) = some_group(world, from, &[GroupState::Active]) else { return };
+            let links = world.links(from, group);
+            if !links.is_empty() {
+                // By what they are, not by their ids, which are as random as the keys are.
+                let link = world.dice.below(links.len());
+                world.start(index, Command::Join { link: links[link].link.clone() });
+            }
+        }
+        (6..=7, _) => {
+            if let Some(request) = world.requests(index).first() {
+                let (target, account) = (Target::Group(request.group), request.account_id.to_string());
+                let accept = world.dice.chance(800);
+                world.start(index, Command::GroupRequestAnswer { target, account, accept });
+            }
+        }
+        (8, Some(target)) => {
+            let (handles, lift) = (vec![other.parse().unwrap()], world.dice.chance(600));
+            world.start(index, Command::GroupBan { target, handles, lift });
+        }
+        (9, Some(Target::Group(group))) => {
+            if let Some(link) = world.links(index, group).first() {
+                let (target, link) = (Target::Group(group), link.id.clone());
+                world.start(index, Command::GroupInviteRevoke { target, link });
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Somebody does something, or something happens to somebody.
 fn happening(world: &mut World, n: usize) {
     let index = world.dice.below(world.people.len());
@@ -130,6 +174,9 @@ fn happening(world: &mut World, n: usize) {
     }
     let other = handle_of(&world.people[world.dice.below(world.people.len())].name).to_owned();
     let name = world.people[index].name.clone();
+    if world.dice.chance(120) {
+        return joining(world, index, &other);
+    }
     let active = some_group(world, index, &[GroupState::Active]);
     let roll = world.dice.below(100);
     match (roll, active) {

@@ -130,7 +130,8 @@ pub async fn approve(
     };
     context.ui.show(&Line::Link(LinkLine::registered(&device)))?;
     context.ui.show(&Line::device(&device))?;
-    through(context, &desk, &mut news, "sending", |status| status.sending == 0 && status.outbox == 0).await?;
+    through(context, &desk, &mut news, "sending", |status| status.sending.is_empty() && status.outbox == 0)
+        .await?;
     desk.settle().await;
     context.ui.show(&Line::Link(LinkLine::sent(&device)))?;
     desk.close().await;

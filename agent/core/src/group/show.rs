@@ -335,7 +335,7 @@ impl Core {
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
             arriving: self.arriving(),
-            sending: self.state.transfers.len(),
+            sending: self.state.transfers.keys(),
         }))
     }
 }

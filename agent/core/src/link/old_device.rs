@@ -64,6 +64,11 @@ impl Core {
             Some(LinkRow { code: known, side: Side::Ended { trust, why }, .. }) if *known == code => {
                 return Err(ended(*trust, why));
             }
+            Some(LinkRow { code: known, side: Side::Admitted(device), .. }) if *known == code => {
+                return Err(ErrorKind::Conflict
+                    .because(format!("the device with this code was let in before: {device}"))
+                    .hint("see: cipher-chat device list"));
+            }
             Some(LinkRow { code: known, side: Side::Old(old), .. }) if *known == code => {
                 if let Some(view) = self.compare_view(&code, old) {
                     return Ok(Some(Reply::LinkCompare(view)));
@@ -219,6 +224,11 @@ impl Core {
         let old = match row.side.clone() {
             Side::Old(old) => old,
             Side::Ended { trust, why } => return Err(ended(trust, &why)),
+            Side::Admitted(device) if equal => {
+                let view = self.device_view(&device)?;
+                return Ok(Some(Reply::Device(Box::new(view))));
+            }
+            Side::Admitted(_) => return Err(confirmed_before()),
             Side::New(_) => return Err(no_such_link()),
         };
         if old.reveal.is_none() {
@@ -232,9 +242,7 @@ impl Core {
             return Ok(Some(Reply::Done));
         }
         if !equal {
-            return Err(ErrorKind::Conflict
-                .because("this link was confirmed before")
-                .hint("end the device with: cipher-chat device revoke"));
+            return Err(confirmed_before());
         }
         if !self.run.connected {
             return Err(unreachable());
@@ -291,7 +299,8 @@ impl Core {
     /// The registry has the new device: it may know everything now.
     pub(crate) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.identity()?.clone();
-        let Some(LinkRow { code, side: Side::Old(old), .. }) = self.state.meta.link.clone() else {
+        let Some(LinkRow { code, side: Side::Old(old), expires, cursor }) = self.state.meta.link.clone()
+        else {
             return Ok(());
         };
         let (Some(transcript), Some(reveal), Some(log)) =
@@ -327,6 +336,8 @@ impl Core {
         let (_, there) = rendezvous(&code);
         self.post_step(there, &step);
         self.end_link();
+        let side = Side::Admitted(reveal.device);
+        self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side });
         self.device_admitted(reveal.device, old.history)?;
         self.tell_devices(&Sync::DeviceName { device: reveal.device, name: reveal.name })?;
         self.account_changed(self.own_id());
@@ -346,4 +357,10 @@ impl Core {
             self.reply(ticket, Err(error));
         }
     }
+}
+
+fn confirmed_before() -> CoreError {
+    ErrorKind::Conflict
+        .because("this link was confirmed before")
+        .hint("end the device with: cipher-chat device revoke")
 }

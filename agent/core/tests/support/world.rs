@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{AccountView, GroupState, GroupView, MessageView, StatusView};
+use cipher_core::view::{
+    AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
+};
 use cipher_core::{
     BotOwnership, Command, Core, CoreError, Delivered, Effect, ErrorKind, Event, Input, Interest, NoReply,
     Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
@@ -849,6 +851,7 @@ impl World {
 
     /// Somebody connected who waits for something.
     fn unfinished(&mut self) -> Option<String> {
+        let (mut arriving, mut sending) = (Vec::new(), Vec::new());
         for index in 0..self.people.len() {
             if !self.people[index].runs() {
                 continue;
@@ -865,9 +868,13 @@ impl World {
                 let name = &self.people[index].name;
                 return Some(format!("{name} has {outbox} in the outbox and {questions} questions"));
             }
-            if status.sending > 0 && self.people.iter().all(Person::runs) {
-                return Some(format!("{} has history to hand on", self.people[index].name));
+            if status.arriving {
+                arriving.extend(self.own_device(index));
             }
+            sending.extend(status.sending);
+        }
+        if self.people.iter().all(Person::runs) && arriving.iter().any(|device| sending.contains(device)) {
+            return Some("a new device waits for its groups and history".into());
         }
         None
     }
@@ -975,11 +982,34 @@ impl World {
         }
     }
 
+    fn own_device(&mut self, index: usize) -> Option<DeviceId> {
+        match self.look(index, Command::Whoami) {
+            Ok(Reply::Account(view)) => view.device_id,
+            _ => None,
+        }
+    }
+
     pub(crate) fn groups(&mut self, index: usize) -> Vec<GroupView> {
         match self.look(index, Command::Groups) {
             Ok(Reply::Groups(groups)) => groups,
             Err(error) if error.kind == ErrorKind::Misuse && self.account(index).is_none() => Vec::new(),
             other => panic!("groups of {}: {other:?}", self.people[index].name),
+        }
+    }
+
+    /// Links to a group that somebody could pass on.
+    pub(crate) fn links(&mut self, index: usize, group: GroupId) -> Vec<JoinLinkView> {
+        match self.look(index, Command::GroupInvites { target: Target::Group(group) }) {
+            Ok(Reply::JoinLinks(links)) => links,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Requests to join that wait for somebody's answer.
+    pub(crate) fn requests(&mut self, index: usize) -> Vec<JoinRequestView> {
+        match self.look(index, Command::GroupRequests { target: None }) {
+            Ok(Reply::JoinRequests(requests)) => requests,
+            _ => Vec::new(),
         }
     }
 
