@@ -189,6 +189,10 @@ pub(crate) fn probe(world: &mut World) {
     let mut said = Vec::new();
     for index in 0..world.people.len() {
         let name = world.people[index].name.clone();
+        // A group that a revoked device was alone in has nobody to remove it; it says nothing there either.
+        if world.is_revoked(index) {
+            continue;
+        }
         for view in world.person(&name).active() {
             let text = format!("probe of {name} {}", world.dice.roll());
             world.person(&name).says(view.id, &text);

@@ -982,6 +982,14 @@ impl World {
         }
     }
 
+    /// Whether somebody's device was revoked, as far as it knows.
+    pub(crate) fn is_revoked(&mut self, index: usize) -> bool {
+        match self.look(index, Command::Devices) {
+            Ok(Reply::Devices(devices)) => devices.iter().any(|device| device.current && device.revoked),
+            _ => false,
+        }
+    }
+
     fn own_device(&mut self, index: usize) -> Option<DeviceId> {
         match self.look(index, Command::Whoami) {
             Ok(Reply::Account(view)) => view.device_id,
