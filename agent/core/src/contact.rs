@@ -304,11 +304,15 @@ impl Core {
     pub(crate) fn receive_invitation(&self, group: &GroupId, epoch: u64, facts: &InviteFacts) -> Reception {
         let own = self.own_id();
         if facts.personal {
-            // R-SYNC-02: nobody else gets into, or makes, what own devices believe.
-            let ours = facts.inviter == own
-                && facts.members.iter().all(|member| member.0 == own)
-                && !facts.devices.iter().any(|device| self.is_own_revoked(device));
-            return if ours { Reception::Joins } else { Reception::Dropped("policy") };
+            // R-SYNC-02: nobody else gets into, or makes, what own devices believe. Another device that was revoked
+            // while the invitation was on its way is no reason to stay out: it is removed, and until then nothing
+            // is told (R-SYNC-07).
+            let ours = facts.inviter == own && facts.members.iter().all(|member| member.0 == own);
+            return match ours {
+                true if self.is_revoked() => Reception::Dropped("revoked"),
+                true => Reception::Joins,
+                false => Reception::Dropped("policy"),
+            };
         }
         // We asked to join by a link: whoever lets us in.
         if !facts.direct && self.asked_for(group, &facts.links) {

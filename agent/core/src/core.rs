@@ -92,6 +92,8 @@ pub(crate) struct Run {
     pub devices_seen: BTreeMap<GroupId, Timestamp>,
     /// Accounts whose log grew in this batch.
     pub accounts_changed: BTreeSet<AccountId>,
+    /// When to count the own key packages again after that failed, and how often it did.
+    pub stock_again: Option<(Timestamp, u32)>,
     /// How asking for key packages of devices that have to come goes.
     pub claims: BTreeMap<DeviceId, Claims>,
     /// Accounts whose removal in the commit being merged is their own wish.
@@ -345,6 +347,7 @@ impl Core {
             self.watch_own_account();
         }
         self.run.claims.clear();
+        self.run.stock_again = None;
         self.resume_link();
         self.want_proof();
         self.touch_unfinished();
@@ -394,6 +397,7 @@ impl Core {
         self.run.wakes.retain(|at| *at > now);
         self.work_for_admission();
         self.link_tick();
+        self.stock_tick();
         self.tell_evidence();
         self.want_proof();
         self.watch_own_account();

@@ -1,6 +1,7 @@
 //! The stock of key packages: making, refilling, and judging those of others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
@@ -47,6 +48,9 @@ pub(crate) fn capabilities() -> Capabilities {
     )
 }
 
+/// How long to wait before the stock is counted again after that failed; doubled each time, up to a quarter of an hour.
+const STOCK_WAIT: Duration = Duration::from_secs(1);
+
 impl Core {
     /// Asks how many packages are left, once per connection.
     pub(crate) fn ask_stock(&mut self) {
@@ -63,16 +67,48 @@ impl Core {
         if self.state.meta.stock != Some(one_time) {
             self.state.meta_mut().stock = Some(one_time);
         }
+        let mut complete = true;
         for suite in [SUITE, POST_QUANTUM_SUITE] {
-            // One suite may run out while nobody asks for the other.
-            let have = suites.get(&suite.into()).copied().unwrap_or(one_time / 2) as usize;
+            // One suite may run out while nobody asks for the other. Old registries do not tell them apart.
+            let unknown = if suites.is_empty() { one_time / 2 } else { 0 };
+            let have = suites.get(&suite.into()).copied().unwrap_or(unknown) as usize;
             let few = have < limit::KEY_PACKAGE_REFILL;
             if few || !last_resort {
+                complete = false;
                 let missing = if few { limit::KEY_PACKAGE_STOCK.saturating_sub(have) } else { 0 };
                 self.publish_suite(suite, missing, !last_resort)?;
             }
         }
+        if complete {
+            self.run.stock_again = None;
+        }
         Ok(())
+    }
+
+    /// Counting or bringing packages failed: tries again, less and less often. Whether it was that.
+    pub(crate) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
+        if !matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages) {
+            return false;
+        }
+        if !self.is_revoked() {
+            let (_, attempts) = self.run.stock_again.unwrap_or_default();
+            let wait = STOCK_WAIT.saturating_mul(1 << attempts.min(10));
+            let at = self.run.now.plus(wait);
+            self.run.stock_again = Some((at, attempts.saturating_add(1)));
+            self.wake_at(at);
+        }
+        true
+    }
+
+    /// Counts again when it is time: what is missing follows from the answer.
+    pub(crate) fn stock_tick(&mut self) {
+        let Some((at, _)) = self.run.stock_again else { return };
+        let about_stock = |purpose: &Purpose| matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages);
+        if self.run.now < at {
+            self.wake_at(at);
+        } else if !self.run.questions.values().any(|question| about_stock(&question.purpose)) {
+            self.ask_stock();
+        }
     }
 
     /// Makes packages for both suites and asks the registry to take them. Their private parts are in this

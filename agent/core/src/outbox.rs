@@ -151,7 +151,7 @@ impl Core {
             return Ok(());
         }
         self.drive_posts(group);
-        if self.state.identity.as_ref().is_some_and(|own| own.revoked) {
+        if self.is_revoked() {
             // A commit that may lie in the log already still has to be settled; nothing new is made.
             let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
             return if pending { self.drive_commits(group) } else { Ok(()) };
@@ -259,7 +259,11 @@ impl Core {
                 break;
             }
         }
-        if ready.is_empty() || fenced || self.waits_for_company(group)? {
+        if ready.is_empty() || fenced {
+            return Ok(());
+        }
+        if self.waits_for_company(group)? {
+            self.drop_untold(group, ready);
             return Ok(());
         }
         let known_tail = self.run.caught_up.contains(&Source::Group(group));

@@ -83,6 +83,11 @@ impl Core {
         leaf.account == self.own_id() && !self.is_own_revoked(&leaf.device)
     }
 
+    /// Whether this device was revoked.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|own| own.revoked)
+    }
+
     /// Whether the own account revoked a device.
     pub(crate) fn is_own_revoked(&self, device: &DeviceId) -> bool {
         self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(device))
@@ -95,6 +100,15 @@ impl Core {
             Ok((live.roster.len() == 1, overheard))
         })?;
         Ok(alone || overheard)
+    }
+
+    /// What was to be told to own devices is not wanted any more when the last of them was revoked.
+    pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
+        if self.personal_group() == Some(group) && !self.has_siblings() {
+            for id in rows {
+                self.dequeue(id);
+            }
+        }
     }
 
     /// Tells the other own devices, if there are any. A new one is told everything once it is there.

@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::contact::Reception;
 use crate::core::Options;
 use crate::input::{Input, Ticket};
-use crate::state::InviteFacts;
+use crate::state::{IdentityRow, InviteFacts};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
 const REVOKED: DeviceId = DeviceId::from_bytes([3; 16]);
@@ -219,7 +219,7 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
 
 #[test]
 fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
-    let (core, _) = core();
+    let (mut core, _) = core();
     let own = core.own_id();
     let (_, bob) = other(50, "bob");
     let facts = |inviter: AccountId, members: &[AccountId], devices: &[DeviceId]| InviteFacts {
@@ -233,17 +233,21 @@ fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
         personal: true,
         devices: devices.to_vec(),
     };
-    let judged = |facts: &InviteFacts| core.receive_invitation(&GroupId::from_bytes([9; 16]), 1, facts);
-    assert_eq!(judged(&facts(own, &[own], &[SIBLING])), Reception::Joins);
+    let judged =
+        |core: &Core, facts: &InviteFacts| core.receive_invitation(&GroupId::from_bytes([9; 16]), 1, facts);
+    for devices in [&[SIBLING][..], &[SIBLING, REVOKED]] {
+        assert_eq!(judged(&core, &facts(own, &[own], devices)), Reception::Joins);
+    }
     let bad = [
         facts(bob.account(), &[own], &[SIBLING]),
         facts(bob.account(), &[own, bob.account()], &[SIBLING]),
         facts(own, &[own, bob.account()], &[SIBLING]),
-        facts(own, &[own], &[SIBLING, REVOKED]),
     ];
     for facts in bad {
-        assert_eq!(judged(&facts), Reception::Dropped("policy"), "{facts:?}");
+        assert_eq!(judged(&core, &facts), Reception::Dropped("policy"), "{facts:?}");
     }
+    core.set_identity(IdentityRow { revoked: true, ..core.state.identity.clone().unwrap() });
+    assert_eq!(judged(&core, &facts(own, &[own], &[SIBLING])), Reception::Dropped("revoked"));
 }
 
 #[test]

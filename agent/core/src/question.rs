@@ -143,6 +143,7 @@ impl Core {
                 if self.statement_failed(&purpose, ticket, &error)
                     || self.recovery_failed(&purpose, ticket, &error)?
                     || self.claim_failed(&purpose)
+                    || self.stock_failed(&purpose)
                 {
                     return Ok(());
                 }

@@ -296,6 +296,7 @@ impl Core {
         if (meta.heads.is_empty() && !meta.doubt)
             || !self.run.connected
             || !self.registered()
+            || self.is_revoked()
             || self.is_proving()
             || meta.head.is_none()
         {

@@ -24,6 +24,9 @@ use ed25519_dalek::SigningKey;
 /// The code that admits newcomers where one is asked for.
 pub(crate) const CODE: &str = "let-me-in";
 
+/// The suites that every device keeps key packages of.
+const SUITES: [u16; 2] = [0x0003, 0x004F];
+
 /// What becomes of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -404,14 +407,15 @@ impl Registry {
                 Ok(Answer::Done)
             }
             Operation::CountKeyPackages => {
-                let mine = || self.of(account).filter(|((_, whose, _), _)| *whose == device);
+                let shelf = |suite| self.shelves.get(&(account, device, suite));
+                let left = |suite| shelf(suite).map_or(0, |shelf| shelf.one_time.len());
+                let suites = SUITES.map(|suite| (suite, u32::try_from(left(suite)).unwrap()));
                 Ok(Answer::Stock {
-                    one_time: u32::try_from(mine().map(|(_, shelf)| shelf.one_time.len()).sum::<usize>())
-                        .unwrap(),
-                    last_resort: mine().count() > 0 && mine().all(|(_, shelf)| shelf.last_resort.is_some()),
-                    suites: mine()
-                        .map(|((_, _, suite), shelf)| (*suite, u32::try_from(shelf.one_time.len()).unwrap()))
-                        .collect(),
+                    one_time: suites.iter().map(|(_, left)| left).sum(),
+                    last_resort: SUITES
+                        .iter()
+                        .all(|suite| shelf(*suite).is_some_and(|shelf| shelf.last_resort.is_some())),
+                    suites: suites.into(),
                 })
             }
             Operation::ClaimKeyPackages { account, suite, device } => self.claim(account, suite, device),
