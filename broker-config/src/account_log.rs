@@ -214,6 +214,20 @@ impl AccountLog {
         Ok((log, bodies))
     }
 
+    /// Takes over from an earlier state of this log which device the first statement brought: a replay without its
+    /// certificate may not know it, see [`Self::replay`].
+    pub fn recall(&mut self, earlier: &Self) {
+        let first =
+            earlier.devices.iter().find(|(_, state)| state.brought_by == 0).map(|(device, _)| *device);
+        if let Some(first) = first
+            && self.continues(earlier)
+            && !self.devices.contains_key(&first)
+            && let Some(state) = self.devices.remove(&UNNAMED)
+        {
+            self.devices.insert(first, state);
+        }
+    }
+
     fn follows(&self, statement: &Signed) -> Result<(u64, Statement), LogError> {
         let stated = read(statement, &self.key)?;
         if stated.account != self.account {

@@ -168,10 +168,13 @@ fn a_revocation_is_found_by_device_or_by_certificate() {
     }
     assert_eq!(log.revocation_of(&device(3), &hash(3)), None);
     // Who replays the log later never sees the first device's id; its certificate still tells it.
-    let (replayed, _) = AccountLog::replay(log.statements(), &[third]).unwrap();
+    let (mut replayed, _) = AccountLog::replay(log.statements(), &[third]).unwrap();
     assert!(!replayed.is_revoked(&device(1)));
     assert_eq!(replayed.revocation_of(&device(1), &hash(1)), Some(recovery));
     assert_eq!(replayed.revocation_of(&device(9), &hash(9)), None);
+    // Unless it was there before.
+    replayed.recall(&begun());
+    assert_eq!(replayed, log);
 }
 
 #[test]

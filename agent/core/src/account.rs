@@ -43,7 +43,7 @@ impl Core {
     pub(crate) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
         let own = record.account == self.own_id();
         // R-PIN-01, R-PIN-04
-        let (log, bodies) =
+        let (mut log, bodies) =
             AccountLog::replay(&record.statements, &record.certificates).map_err(|error| {
                 self.ghosts(record, own);
                 bad_record(record, &error.to_string())
@@ -54,10 +54,13 @@ impl Core {
         }
         let profile = shown_profile(record, &bodies)?;
         self.included(record, &log)?;
+        if let Some(known) = self.log_of(&record.account) {
+            log.recall(known);
+        }
         // R-PIN-05
         let shown = match self.log_of(&record.account) {
             None => Shown::First,
-            Some(known) if *known == log => Shown::Same,
+            Some(known) if log.continues(known) && known.continues(&log) => Shown::Same,
             Some(known) if log.continues(known) => Shown::Grown,
             Some(known) if known.continues(&log) => Shown::Shorter,
             Some(_) => Shown::Other,

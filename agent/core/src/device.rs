@@ -241,10 +241,13 @@ impl Core {
                 .because(format!("the registry shows your account as it cannot be: {why}"))
                 .hint("nothing was changed; compare the devices with: cipher-chat device list")
         };
-        let (log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
+        let (mut log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
             .map_err(|error| bad(&error.to_string()))?;
         if *log.key() != own_key {
             return Err(bad("it is not of your account key"));
+        }
+        if let Some(known) = &identity.log {
+            log.recall(known);
         }
         let grown = match &identity.log {
             None => true,

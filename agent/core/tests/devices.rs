@@ -676,6 +676,30 @@ fn an_account_is_recovered_from_its_phrase_and_a_lost_reply_changes_nothing() {
     }
 }
 
+/// R-KT-06: the registry shows an account as it was recovered. That is the log that is known, not a longer one that
+/// the stream passed over, though the first device's certificate is gone.
+#[test]
+fn r_kt_06_a_recovery_is_no_statement_that_was_hidden() {
+    let mut world = World::new(22, Flavour::R1);
+    let phrase = register(&mut world, "alice");
+    world.register("bob");
+    world.group_of("team", &["bob", "alice"]);
+    let alice = world.index("alice");
+    world.end(alice, End::Clean);
+    let new = world.arrive("laptop");
+    let reply = world.run(new, recover(&phrase));
+    assert!(matches!(reply, Ok(Reply::Account(_))), "{reply:?}");
+    world.settle();
+    for name in ["laptop", "bob"] {
+        world.person(name).restarts(End::Clean);
+        world.settle();
+        world.person(name).does(Command::ShowProfile { handle: "alice".parse().unwrap() });
+        world.settle();
+        let heard = warnings(&world, name);
+        assert!(!heard.iter().any(|text| text.contains("in silence")), "{name}: {heard:?}");
+    }
+}
+
 #[test]
 fn a_wrong_phrase_and_an_unknown_account_are_told_apart() {
     let mut world = World::new(14, Flavour::R1);

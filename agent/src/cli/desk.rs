@@ -103,7 +103,9 @@ impl<'a> Desk<'a> {
     /// Ends a command that was to begin something in this profile and failed. If the profile was made for it and
     /// nothing is in it that anybody knows of, it goes again.
     pub async fn undo(self, failure: Failure) -> Failure {
-        let open = matches!(&failure, Failure::Failed(error) if error.kind == ErrorKind::Unreachable);
+        // An answer that somebody changed on its way is none.
+        let unknown = |kind| matches!(kind, ErrorKind::Unreachable | ErrorKind::Trust);
+        let open = matches!(&failure, Failure::Failed(error) if unknown(error.kind));
         let nobody_knows = match self.made.get() {
             None => false,
             Some(Made::Empty) => true,

@@ -17,6 +17,9 @@ use crate::failure::{Failure, Result};
 use crate::frame::{Cutter, Frame};
 use crate::wait;
 
+/// What ends a message.
+const END: &[u8] = b"\r\n";
+
 /// A proxy in front of one server. It goes when the value goes.
 #[derive(Debug)]
 pub struct Fault {
@@ -38,8 +41,11 @@ struct State {
     delay: Duration,
     lose_up: Option<String>,
     lose_down: Option<String>,
+    spoil_down: Option<String>,
     /// Reply subjects whose answers are to be lost.
     unanswered: BTreeSet<String>,
+    /// Reply subjects whose answers are to be changed.
+    spoilt: BTreeSet<String>,
     /// Messages lost so far, both ways.
     lost: usize,
     connections: Vec<TcpStream>,
@@ -87,6 +93,11 @@ impl Fault {
         self.shared.state().lose_down = Some(pattern.into());
     }
 
+    /// Messages of this pattern arrive, and the last bit of the answers to them is turned round.
+    pub fn spoil_answers(&self, pattern: &str) {
+        self.shared.state().spoil_down = Some(pattern.into());
+    }
+
     /// Everything works again. Connections stay.
     pub fn heal(&self) {
         let mut state = self.shared.state();
@@ -94,7 +105,9 @@ impl Fault {
         state.delay = Duration::ZERO;
         state.lose_up = None;
         state.lose_down = None;
+        state.spoil_down = None;
         state.unanswered.clear();
+        state.spoilt.clear();
     }
 
     /// Messages lost so far.
@@ -149,7 +162,7 @@ impl State {
     }
 
     /// Whether a frame gets lost on its way up.
-    fn loses_up(&mut self, frame: &Frame) -> bool {
+    fn loses_up(&mut self, frame: &mut Frame) -> bool {
         let Some((subject, reply)) = &frame.message else { return false };
         if self.lose_up.as_ref().is_some_and(|pattern| covers(pattern, subject)) {
             return true;
@@ -159,12 +172,23 @@ impl State {
         {
             self.unanswered.insert(reply.clone());
         }
+        if let Some(reply) = reply
+            && self.spoil_down.as_ref().is_some_and(|pattern| covers(pattern, subject))
+        {
+            self.spoilt.insert(reply.clone());
+        }
         false
     }
 
-    /// Whether a frame gets lost on its way down.
-    fn loses_down(&mut self, frame: &Frame) -> bool {
-        frame.message.as_ref().is_some_and(|(subject, _)| self.unanswered.contains(subject))
+    /// Whether a frame gets lost on its way down. What is to be changed is.
+    fn loses_down(&mut self, frame: &mut Frame) -> bool {
+        let Some((subject, _)) = &frame.message else { return false };
+        if self.spoilt.contains(subject)
+            && let Some(byte) = frame.bytes.iter_mut().rev().nth(END.len())
+        {
+            *byte ^= 1;
+        }
+        self.unanswered.contains(subject)
     }
 }
 
@@ -193,7 +217,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Carries frames one way until either end closes.
-fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, loses: fn(&mut State, &Frame) -> bool) {
+fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, loses: fn(&mut State, &mut Frame) -> bool) {
     let mut cutter = Cutter::default();
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
@@ -202,8 +226,8 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, loses: fn(&mut
         let mut out = Vec::new();
         let delay = {
             let mut state = shared.state();
-            while let Some(frame) = cutter.next_frame() {
-                if loses(&mut state, &frame) {
+            while let Some(mut frame) = cutter.next_frame() {
+                if loses(&mut state, &mut frame) {
                     state.lost += 1;
                     shared.changed.notify_all();
                 } else {

@@ -1,5 +1,8 @@
 //! Into a group by a link: how long, how often, with whose yes, and never again.
 
+use cipher_broker::codec;
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::join::JoinTicket;
 use serde_json::Value;
 use testbed::person::{kind_of, text};
@@ -65,6 +68,46 @@ fn a_link_ends_by_time_and_by_word() -> Result {
     is_turned_away(&bob, &field(&link, "link")?)?;
     bob.is_refused(2, "usage", &["join", "https://example.org/not-a-link"])?;
     Ok(())
+}
+
+/// R-LINK-04, K-class: whoever has the bytes of a request brings nobody back with them, not even the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_link_04_a_request_that_comes_again_brings_nobody_back() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    let link = field(&invites(&alice, "team", &[])?, "link")?;
+    let there = present(&alice)?;
+    joins(&bob, &link)?;
+    alice.does(&["group", "remove", "team", "bob"])?;
+    drop(there);
+    let before = alice.shows("team")?;
+
+    let group = link.parse::<JoinTicket>()?.group;
+    let client = testbed::raw::agent(&site.broker).await?;
+    let get = format!("$JS.API.DIRECT.GET.{}", Source::Group(group).stream());
+    let mut requests = Vec::new();
+    for sequence in 1..100 {
+        let stored = client.request(get.clone(), format!("{{\"seq\":{sequence}}}").into()).await?;
+        if matches!(codec::decode(&stored.payload), Ok(Envelope::Join { .. })) {
+            requests.push(stored.payload);
+        }
+    }
+    ensure(requests.len() == 1, || format!("{} requests", requests.len()))?;
+    for request in requests {
+        client.request(Route::Application(group).to_string(), request).await?;
+    }
+    let mut there = present(&alice)?;
+    alice.syncs()?;
+    alice.sends("team", "still alone")?;
+    let after = alice.shows("team")?;
+    for same in ["epoch", "members", "authenticator"] {
+        ensure(after.get(same) == before.get(same), || format!("{same}: {before}\n{after}"))?;
+    }
+    let waiting = alice.does(&["group", "requests", "team"])?.lines;
+    ensure(waiting.is_empty(), || format!("{waiting:?}"))?;
+    there.interrupt()?;
+    ensure(bob.run(&["send", "team", "back again"])?.code != 0, || "bob is back".into())
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! What goes wrong: the exit code scripts branch on, one sentence, and what to do about it.
 
 use std::fs::File;
+use std::time::Duration;
 
+use cipher_broker::sign::wire_hash;
+use cipher_broker::subject;
+use cipher_broker::wire::refusal::{Code, Refusal};
+use cipher_broker::wire::registry::{Outcome, ReplyBody, seal_reply};
+use ed25519_dalek::SigningKey;
+use futures::StreamExt;
 use rustix::fs::{FlockOperation, flock};
 use testbed::person::text;
-use testbed::{Failure, Person, Result, Site, disk, ensure};
+use testbed::{Failure, Person, Result, Site, disk, ensure, wait};
 
 #[test]
 fn refusals_have_an_exit_code_a_sentence_and_a_hint() -> Result {
@@ -87,6 +94,111 @@ fn without_a_registry_people_go_on_talking() -> Result {
     alice.is_refused(3, "unreachable", &["profile", "show", "bob"])?;
     site.person("carol")?.is_refused(3, "unreachable", &["register", "carol"])?;
     Ok(())
+}
+
+/// N09: a broker that changes what the registry answers.
+#[test]
+fn n09_an_answer_that_was_changed_on_its_way_is_refused_and_changes_nothing() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    let before = alice.shows("team")?;
+    let fault = site.fault()?;
+    fault.spoil_answers("reg.v1.>");
+    let cheated = site.through(&fault, &alice);
+    cheated.is_refused(6, "trust", &["profile", "show", "bob"])?;
+    cheated.is_refused(6, "trust", &["group", "add", "team", "bob"])?;
+    cheated.is_refused(6, "trust", &["contact", "add", "bob"])?;
+    ensure(alice.shows("team")? == before, || "the group changed".into())?;
+    ensure(alice.does(&["contact", "list"])?.lines.is_empty(), || "a contact more".into())?;
+    ensure(bob.does(&["contact", "requests"])?.lines.is_empty(), || "bob was asked".into())?;
+    // Somebody new: the registry has the account, so the keys must not be thrown away.
+    fault.heal();
+    fault.spoil_answers("reg.v1.create-account");
+    let carol = site.person("carol")?;
+    site.through(&fault, &carol).is_refused(6, "trust", &["register", "carol"])?;
+    fault.heal();
+    carol.registers()?;
+    alice.does(&["group", "add", "team", "bob", "carol"])?;
+    Ok(())
+}
+
+/// G10: whose clock is wrong, a person sees by both times.
+#[tokio::test(flavor = "multi_thread")]
+async fn g10_a_clock_that_is_off_by_an_hour_is_told_with_both_times() -> Result {
+    let mut site = Site::single()?;
+    let (alice, _bob) = (site.registered("alice")?, site.registered("bob")?);
+    // A registry whose clock is an hour ahead: what it says is what the real one says to a machine that is behind.
+    let seed: [u8; 32] = std::fs::read(site.registry.data().join("registry.key"))?
+        .try_into()
+        .map_err(|_| Failure::new("the key is no seed"))?;
+    let key = SigningKey::from_bytes(&seed);
+    site.registry.stop()?;
+    let ahead = wait::now().plus(Duration::from_secs(3600));
+    let client = testbed::raw::registry(&site.broker).await?;
+    let mut asked = client.subscribe(subject::registry(">")).await?;
+    client.flush().await?;
+    let answering = tokio::spawn(async move {
+        while let Some(request) = asked.next().await {
+            let refusal = Refusal { code: Code::ClockSkew, message: "the clocks are too far apart".into() };
+            let body = ReplyBody {
+                request: wire_hash(&request.payload),
+                at: ahead,
+                registry_key: key.verifying_key().to_bytes(),
+                outcome: Outcome::Refused(refusal),
+                head: None,
+            };
+            if let Some(reply) = request.reply {
+                let _ = client.publish(reply, seal_reply(&body, &key).into()).await;
+            }
+        }
+    });
+    let ours = wait::now().to_string();
+    let refused = alice.is_refused(4, "refused", &["profile", "show", "bob"])?;
+    let error = refused.errors.iter().find(|line| text(line, "kind") == Some("refused"));
+    let message = error.and_then(|line| text(line, "message")).unwrap_or_default().to_owned();
+    // To the hour, of which the two differ.
+    let hour = |time: &str| time.get(..13).unwrap_or("?").to_owned();
+    ensure(message.contains(&hour(&ours)) && message.contains(&ahead.to_string()), || message.clone())?;
+    ensure(
+        text(error.unwrap_or(&serde_json::Value::Null), "hint").is_some_and(|hint| hint.contains("clock")),
+        || refused.to_string(),
+    )?;
+    answering.abort();
+    Ok(())
+}
+
+/// G07: a handle is ASCII, so none looks like another one; a display name that does is told.
+#[test]
+fn g07_names_that_look_like_others_are_refused_or_told() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let mallory = site.person("mallory")?;
+    for handle in
+        ["\u{430}lice", "alice\u{200b}", "\u{ff41}lice", "ALICE", "alic\u{e9}", "al ice", "@", "-alice"]
+    {
+        mallory.is_refused(2, "usage", &["register", "--", handle])?;
+    }
+    // Squatting: a name that was taken stays taken, spelled with @ or not.
+    mallory.is_refused(8, "conflict", &["register", "alice"])?;
+    mallory.is_refused(8, "conflict", &["register", "@alice"])?;
+    mallory.is_refused(9, "not-found", &["whoami"])?;
+    mallory.registers()?;
+    alice.does(&["contact", "add", "bob"])?;
+    bob.does(&["contact", "accept", "alice"])?;
+    alice.syncs()?;
+    site.group("team", &alice, &[&bob, &mallory])?;
+    // Cyrillic letters, an accent, a letter that is not there.
+    for name in ["b\u{43e}b", "\u{432}ob", "bo\u{200b}b"] {
+        mallory.does(&["profile", "set", "--name", name])?;
+        let shown = alice.does(&["profile", "show", "mallory"])?.of_type("account")?;
+        ensure(text(&shown, "warning").is_some_and(|warning| warning.contains("@mallory")), || {
+            shown.to_string()
+        })?;
+    }
+    mallory.does(&["profile", "set", "--name", "Mallory"])?;
+    let shown = alice.does(&["profile", "show", "mallory"])?.of_type("account")?;
+    ensure(shown.get("warning").is_some_and(serde_json::Value::is_null), || shown.to_string())
 }
 
 /// Somebody holds the store and does not talk: no socket answers.
