@@ -63,7 +63,8 @@ fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Asks whoever answers, again and again with the same bytes.
+/// Asks whoever answers, again and again: what changes something with the same bytes. What only reads is asked anew,
+/// because a replica reads once for the same bytes (G10), and the answer to an earlier try may have been lost.
 async fn ask(
     client: &Client,
     person: &Person,
@@ -71,7 +72,8 @@ async fn ask(
     shared: &Shared,
 ) -> Result<Result<Answer, Refusal>> {
     let name = operation.name();
-    let bytes = person.request(operation, now());
+    let reads = matches!(operation, Operation::CountKeyPackages);
+    let mut bytes = person.request(operation.clone(), now());
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         let request = Request::new().payload(bytes.clone().into()).timeout(Some(AGAIN));
@@ -85,6 +87,9 @@ async fn ask(
             }
             Err(_) => {
                 shared.repeated.fetch_add(1, Ordering::Relaxed);
+                if reads {
+                    bytes = person.request(operation.clone(), now());
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -85,7 +85,6 @@ fn r_reg_21_r_reg_22_claims_on_a_cluster_count_once_while_replicas_are_killed() 
 }
 
 /// R-REG-21: a writer that was paused and goes on believing that it writes is fenced by the log.
-#[ignore = "known failure on the last commit of this change, see the changelog"]
 #[test]
 fn r_reg_21_a_paused_writer_of_a_cluster_is_fenced_when_it_goes_on() -> Result {
     let broker = Broker::cluster()?;

@@ -130,7 +130,9 @@ pub(crate) fn percentiles(samples: &mut [f64]) -> (f64, f64) {
 
 /// A count as a number one can divide.
 pub(crate) fn number(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::MAX, f64::from)
+    // Whole numbers that a float holds exactly, in two halves.
+    let half = |part: usize| f64::from(u32::try_from(part).unwrap_or(u32::MAX));
+    half(count >> 32) * 4_294_967_296.0 + half(count & 0xFFFF_FFFF)
 }
 
 fn round(value: f64) -> f64 {

@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
-//! `--registry` measures the registry alone, `--accounts N` and `--stock N` say with how much in its store.
+//! `--registry` measures the registry alone, `--replicas` three of it on a cluster; `--accounts N` and `--stock N` say
+//! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
 //! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
 //! the run came to its end.
 
 mod brain;
 mod catch_up;
+mod fail_over;
 mod figure;
 mod free;
 mod lab;
@@ -17,6 +19,7 @@ mod registry;
 mod replicated;
 mod throughput;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use testbed::Result;
@@ -72,7 +75,9 @@ fn main() -> ExitCode {
     let mut extent = if has("--quick") { QUICK } else { FULL };
     extent.accounts = number("--accounts").unwrap_or(extent.accounts);
     extent.stock = number("--stock").unwrap_or(extent.stock);
-    match run(&report, extent, has("--registry"), has("--replicas")) {
+    let kept =
+        arguments.iter().position(|argument| argument == "--keep").and_then(|at| arguments.get(at + 1));
+    match run(&report, extent, has("--registry"), has("--replicas"), kept.map(Path::new)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report.failed(&failure);
@@ -81,7 +86,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(report: &Report, extent: Extent, only_registry: bool, only_replicas: bool) -> Result {
+fn run(
+    report: &Report,
+    extent: Extent,
+    only_registry: bool,
+    only_replicas: bool,
+    kept: Option<&Path>,
+) -> Result {
     if cfg!(debug_assertions) {
         report.note("a debug build: figures mean nothing; use cargo xtask bench");
     }
@@ -91,7 +102,7 @@ fn run(report: &Report, extent: Extent, only_registry: bool, only_replicas: bool
             return replicated::replicas(report, extent).await;
         }
         if only_registry {
-            return registry::many_accounts(report, extent).await;
+            return registry::many_accounts(report, extent, kept).await;
         }
         let mut lab = lab::Lab::new()?;
         throughput::raw_and_core(report, &mut lab, extent).await?;
@@ -101,7 +112,7 @@ fn run(report: &Report, extent: Extent, only_registry: bool, only_replicas: bool
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);
-        registry::many_accounts(report, extent).await?;
+        registry::many_accounts(report, extent, kept).await?;
         replicated::replicas(report, extent).await
     })
 }

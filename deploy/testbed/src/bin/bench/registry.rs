@@ -1,5 +1,7 @@
 //! The registry with many accounts: how fast it starts, looks up and hands out, over a real broker.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,7 +30,7 @@ use crate::figure::{Figure, Goal, Report, number, percentiles};
 use crate::process::field;
 
 /// Requests under way at once.
-const UNDER_WAY: usize = 48;
+pub(crate) const UNDER_WAY: usize = 48;
 /// Requests of one measurement.
 const REQUESTS: usize = 30_000;
 /// Accounts that ask.
@@ -40,17 +42,25 @@ pub(crate) const CLAIMED: u16 = PACKAGES[0].0;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Everything about a registry that holds many accounts.
-pub(crate) async fn many_accounts(report: &Report, extent: Extent) -> Result {
+pub(crate) async fn many_accounts(report: &Report, extent: Extent, kept: Option<&Path>) -> Result {
     let (accounts, stock) = (extent.accounts, extent.stock);
     let broker = Broker::single()?;
     let mut registry = Registry::beside(&broker)?;
     registry.stop()?;
-    let data = registry.folder().join("data");
-    let seconds = fill(&data, accounts, stock).await?;
-    report
-        .note(&format!("{accounts} accounts with {stock} key packages per suite: filled in {seconds:.0} s"));
+    let data = registry.data();
+    if let Some(kept) = kept {
+        fs::create_dir_all(kept)?;
+        fs::remove_dir_all(&data)?;
+        symlink(kept, &data)?;
+    }
+    if !data.join("registry.redb").exists() {
+        let seconds = fill(&data, accounts, stock).await?;
+        let what = format!("{accounts} accounts with {stock} key packages per suite");
+        report.note(&format!("{what}: filled in {seconds:.0} s"));
+    }
     let named = |what: &str| format!("registry, {accounts} accounts: {what}");
-    let size = number(usize::try_from(disk::size(&data)?).unwrap_or(usize::MAX)) / 1_048_576.0;
+    let size = fs::metadata(data.join("registry.redb"))?.len();
+    let size = number(usize::try_from(size).unwrap_or(usize::MAX)) / 1_048_576.0;
     report.tell(&Figure::new(named("store on disk"), size, "MiB"));
 
     // The first start publishes the whole account log; the second one is like any other.
@@ -83,6 +93,10 @@ pub(crate) async fn many_accounts(report: &Report, extent: Extent) -> Result {
     let rates = load(&client, &claim).await?;
     rates.tell(report, &named("claim"), 2_000.0);
     resident(report, &named("resident after load"), &mut registry)?;
+    registry.kill()?;
+    let begun = Instant::now();
+    registry.start_with(&plenty)?;
+    report.tell(&Figure::new(named("start to ready after kill -9"), begun.elapsed().as_secs_f64(), "s"));
     registry.stop()
 }
 
@@ -180,10 +194,9 @@ fn account(n: usize, stock: usize) -> Result<Filled> {
     };
     let profile = Signed::new(&device_key, Purpose::Profile, codec::encode(&profile));
     let ends = at.plus(DAY * 84);
-    let mark = u8::try_from(n % 251).unwrap_or_default();
     let packages = PACKAGES
         .iter()
-        .flat_map(|(suite, size)| (0..stock).map(move |_| (*suite, ends, vec![mark; *size])))
+        .flat_map(|(suite, size)| (0..stock).map(move |which| (*suite, ends, package(n, which, *size))))
         .collect();
     Ok(Filled {
         handle,
@@ -195,6 +208,14 @@ fn account(n: usize, stock: usize) -> Result<Filled> {
         profile: SignedProfile { device, profile },
         packages,
     })
+}
+
+/// Bytes like no other package of its suite: whether one went to two can be seen.
+fn package(account: usize, which: usize, size: usize) -> Vec<u8> {
+    let mut bytes = vec![b'p'; size];
+    let name = account.to_be_bytes().into_iter().chain(which.to_be_bytes());
+    bytes.iter_mut().zip(name).for_each(|(to, from)| *to = from);
+    bytes
 }
 
 /// What a load showed.
@@ -215,15 +236,20 @@ impl Rates {
 }
 
 /// A request of one of those who ask, and where it goes.
-pub(crate) fn signed(n: usize, operation: Operation) -> Result<(String, Vec<u8>)> {
-    let (account, key) = keys(n % ASKING);
+pub(crate) fn signed(n: usize, operation: Operation) -> (String, Vec<u8>) {
+    signed_by(n % ASKING, n, operation)
+}
+
+/// A request of an account.
+pub(crate) fn signed_by(who: usize, n: usize, operation: Operation) -> (String, Vec<u8>) {
+    let (account, key) = keys(who);
     let account = AccountId::of_key(&account.verifying_key().to_bytes());
     let subject = subject::registry(operation.name());
     let (mut nonce, issued_at) = ([0; 16], now());
     let parts = issued_at.as_millis().to_be_bytes().into_iter().chain(n.to_be_bytes());
     nonce.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
     let body = RequestBody { nonce, issued_at, account, device: device_of(&account), operation };
-    Ok((subject, seal_request(&body, &key)))
+    (subject, seal_request(&body, &key))
 }
 
 /// Asks many things, so many under way at once. Requests are signed before; one reply in sixteen is verified, all
@@ -231,7 +257,7 @@ pub(crate) fn signed(n: usize, operation: Operation) -> Result<(String, Vec<u8>)
 pub(crate) async fn load(client: &Client, operation: &impl Fn(usize) -> Result<Operation>) -> Result<Rates> {
     let mut requests = Vec::with_capacity(REQUESTS);
     for n in 0..REQUESTS {
-        let (subject, request) = signed(n, operation(n)?)?;
+        let (subject, request) = signed(n, operation(n)?);
         requests.push((n, subject, request));
     }
     let begun = Instant::now();

@@ -11,13 +11,12 @@ use testbed::registry::Registry;
 use testbed::{Broker, Failure, Result};
 
 use crate::Extent;
+use crate::fail_over;
 use crate::figure::{Figure, Goal, Report, number};
 use crate::registry::{CLAIMED, fill, handle, keys, load, scattered};
 
 /// Replicas.
 const REPLICAS: usize = 3;
-/// Writers killed.
-const KILLS: usize = 5;
 
 /// Looks up, claims, kills and catches up.
 pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
@@ -81,43 +80,11 @@ pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
     let rate = number(rates.count) / (begun.elapsed().as_secs_f64() - start).max(0.001);
     report.tell(&Figure::new(named("claims made again by a late replica"), rate, "/s"));
 
-    let mut longest = 0.0_f64;
-    for _ in 0..KILLS {
-        let writing = writer(&all)?;
-        let replica = all.get_mut(writing).ok_or_else(|| Failure::new("no such replica"))?;
-        let killed = Instant::now();
-        replica.kill()?;
-        // One claim that is asked for again and again, by nobody that had anything to do with the dead one.
-        wait_claimed(&client, accounts, killed).await?;
-        longest = longest.max(killed.elapsed().as_secs_f64());
-        replica.start()?;
-    }
-    report.tell(
-        &Figure::new(named(&format!("claims again after the writer died, slowest of {KILLS}")), longest, "s")
-            .goal(Goal::Most(5.0)),
-    );
+    fail_over::writers_die(report, &named, &mut all, &client, accounts).await?;
     for replica in &mut all {
         replica.stop()?;
     }
     Ok(())
-}
-
-/// Claims with requests that are repeated every half second until one is answered.
-async fn wait_claimed(client: &async_nats::Client, accounts: usize, from: Instant) -> Result {
-    let n = usize::try_from(from.elapsed().subsec_nanos()).unwrap_or_default();
-    let (target, _) = keys(scattered(n, accounts));
-    let account = AccountId::of_key(&target.verifying_key().to_bytes());
-    let claim = Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None };
-    let (subject, request) = crate::registry::signed(n, claim)?;
-    while from.elapsed() < Duration::from_secs(60) {
-        let request = async_nats::Request::new()
-            .payload(request.clone().into())
-            .timeout(Some(Duration::from_millis(500)));
-        if client.send_request(subject.clone(), request).await.is_ok() {
-            return Ok(());
-        }
-    }
-    testbed::fail("nobody answers any more")
 }
 
 fn health(all: &[Registry]) -> Result<Vec<Value>> {
@@ -125,7 +92,7 @@ fn health(all: &[Registry]) -> Result<Vec<Value>> {
     Ok(first.shows(&["replicas"])?.expecting(0)?.lines)
 }
 
-fn writer(all: &[Registry]) -> Result<usize> {
+pub(crate) fn writer(all: &[Registry]) -> Result<usize> {
     testbed::wait::until("somebody writes", || {
         let health = health(all).ok()?;
         let writing = health.iter().find(|line| line["writes"] == true)?;
