@@ -57,7 +57,12 @@ impl Lab {
 
     /// A session, connected.
     pub(crate) async fn session(&self, who: &Somebody, need: Need) -> Result<Session> {
-        let session = Session::open(&who.profile, self.network(), need).await.map_err(core)?;
+        self.session_of(&who.profile, need).await
+    }
+
+    /// The same for a profile that may have no account yet.
+    pub(crate) async fn session_of(&self, profile: &Profile, need: Need) -> Result<Session> {
+        let session = Session::open(profile, self.network(), need).await.map_err(core)?;
         if need != Need::Local && !session.connected(PATIENCE).await {
             return testbed::fail("the broker cannot be reached");
         }

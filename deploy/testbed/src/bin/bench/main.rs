@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
-//! `--registry` measures the registry alone, `--replicas` three of it on a cluster; `--accounts N` and `--stock N` say
+//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
 //! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
@@ -13,6 +13,7 @@ mod figure;
 mod free;
 mod lab;
 mod latency;
+mod linking;
 mod process;
 mod raw;
 mod registry;
@@ -35,6 +36,8 @@ pub(crate) struct Extent {
     groups: &'static [usize],
     /// Messages to catch up on.
     missed: usize,
+    /// Groups that a new device is brought into, with so many messages.
+    linked_groups: usize,
     /// Samples of a latency.
     samples: usize,
     /// Cold starts.
@@ -49,6 +52,7 @@ const FULL: Extent = Extent {
     messages: 4_000,
     groups: &[2, 10, 100],
     missed: 10_000,
+    linked_groups: 50,
     samples: 500,
     starts: 40,
     accounts: 100_000,
@@ -58,6 +62,7 @@ const QUICK: Extent = Extent {
     messages: 1_000,
     groups: &[2, 10],
     missed: 2_000,
+    linked_groups: 10,
     samples: 100,
     starts: 10,
     accounts: 10_000,
@@ -77,7 +82,7 @@ fn main() -> ExitCode {
     extent.stock = number("--stock").unwrap_or(extent.stock);
     let kept =
         arguments.iter().position(|argument| argument == "--keep").and_then(|at| arguments.get(at + 1));
-    match run(&report, extent, has("--registry"), has("--replicas"), kept.map(Path::new)) {
+    match run(&report, extent, has("--registry"), has("--replicas"), has("--linking"), kept.map(Path::new)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report.failed(&failure);
@@ -91,6 +96,7 @@ fn run(
     extent: Extent,
     only_registry: bool,
     only_replicas: bool,
+    only_linking: bool,
     kept: Option<&Path>,
 ) -> Result {
     if cfg!(debug_assertions) {
@@ -105,10 +111,14 @@ fn run(
             return registry::many_accounts(report, extent, kept).await;
         }
         let mut lab = lab::Lab::new()?;
+        if only_linking {
+            return linking::many_groups(report, &mut lab, extent).await;
+        }
         throughput::raw_and_core(report, &mut lab, extent).await?;
         throughput::through_the_broker(report, &mut lab, extent).await?;
         latency::publish_to_shown(report, &mut lab, extent).await?;
         catch_up::missed_messages(report, &mut lab, extent).await?;
+        linking::many_groups(report, &mut lab, extent).await?;
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);

@@ -1,0 +1,93 @@
+//! A new device of an account that has a lot of past.
+
+use std::time::{Duration, Instant};
+
+use cipher_broker::limit;
+use cipher_chat::profile::Profile;
+use cipher_chat::session::{Need, Session};
+use cipher_core::view::{GroupState, HistoryPolicy, StatusView};
+use cipher_core::{Command, Reply, Target};
+use futures::StreamExt;
+use testbed::{Result, ensure, fail};
+
+use crate::Extent;
+use crate::figure::{Figure, Goal, Report, number};
+use crate::lab::{Lab, core, send, words};
+
+/// How often a side is asked how far it is.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// From the person's yes until the new device is in every group and has every message.
+pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) -> Result {
+    let (groups, messages) = (extent.linked_groups, extent.missed);
+    let people = lab.people(2).await?;
+    let [alice, bob] = people.as_slice() else { return fail("two people") };
+    let old = lab.session(alice, Need::Everything).await?;
+    let mut made = Vec::with_capacity(groups);
+    for n in 0..groups {
+        let name = format!("past {n}");
+        let with = vec![bob.handle.clone()];
+        let create = Command::GroupCreate { name, with, post_quantum: false };
+        match old.request(create).await.map_err(core)? {
+            Reply::Group(view) => made.push(view.id),
+            other => return fail(format!("no group: {other:?}")),
+        }
+    }
+    let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
+        .map(|(n, group)| old.request(send(*group, words(100, n))))
+        .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
+    while let Some(reply) = replies.next().await {
+        reply.map_err(core)?;
+    }
+    drop(replies);
+
+    let profile = Profile::new(lab.home(), "linked").map_err(core)?;
+    let new = lab.session_of(&profile, Need::Everything).await?;
+    let offer = Command::DeviceLink { name: "linked".into() };
+    let Reply::LinkCode(offered) = new.request(offer).await.map_err(core)? else { return fail("no code") };
+    let code = offered.code;
+    let approve = Command::DeviceApprove { code: code.clone(), history: HistoryPolicy::All };
+    old.request(approve).await.map_err(core)?;
+    let begun = Instant::now();
+    old.request(Command::DeviceConfirm { code, equal: true }).await.map_err(core)?;
+    until(&new, |status| status.registered).await?;
+    until(&new, |status| !status.arriving).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+
+    let mut there = 0;
+    for group in made {
+        let target = Target::Group(group);
+        let Reply::Group(view) =
+            new.request(Command::GroupShow { target: target.clone() }).await.map_err(core)?
+        else {
+            return fail("no group");
+        };
+        ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
+        let read = Command::Read { target, last: None, mark: false };
+        let Reply::Messages(shown) = new.request(read).await.map_err(core)? else { return fail("nothing") };
+        there += shown.iter().filter(|message| message.kind == "text").count();
+    }
+    ensure(there == messages, || format!("{there} of {messages} messages came to the new device"))?;
+    old.close().await;
+    new.close().await;
+    report.tell(
+        &Figure::new(format!("linking a device: {groups} groups, {messages} messages"), seconds, "s")
+            .goal(Goal::Most(30.0)),
+    );
+    report.tell(&Figure::new("linking a device, messages", number(messages) / seconds, "msg/s"));
+    Ok(())
+}
+
+async fn until(session: &Session, done: impl Fn(&StatusView) -> bool) -> Result {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        let Reply::Status(status) = session.request(Command::Status).await.map_err(core)? else {
+            return fail("no status");
+        };
+        if done(&status) {
+            return Ok(());
+        }
+        ensure(Instant::now() < deadline, || format!("not linked after five minutes: {status:?}"))?;
+        tokio::time::sleep(LOOK).await;
+    }
+}
