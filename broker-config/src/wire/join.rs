@@ -18,7 +18,8 @@ use crate::sign::{Signed, digest};
 use crate::time::Timestamp;
 use crate::wire::group::LinkId;
 
-/// What a link says. Text form: `cipher-chat:join/` and the encoded bytes (base64url, RFC 4648 §5).
+/// What a link says. Text form: `cipher-chat:join/` and, in base64url (RFC 4648 §5), the encoded bytes and four bytes of
+/// their hash: a letter that got lost or changed is noticed by whoever reads the link, and not asked of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTicket {
     /// The group.
@@ -39,6 +40,13 @@ pub struct JoinTicket {
 }
 
 const SCHEME: &str = "cipher-chat:join/";
+/// Bytes of the hash behind a link.
+const CHECK: usize = 4;
+
+fn check(bytes: &[u8]) -> [u8; CHECK] {
+    let [a, b, c, d, ..] = digest("cipher-chat/join-link-check/v1", &[bytes]);
+    [a, b, c, d]
+}
 
 /// A text is not a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +55,9 @@ pub struct NotALink;
 
 impl fmt::Display for JoinTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", BASE64URL_NOPAD.encode(&codec::encode(self)))
+        let mut bytes = codec::encode(self);
+        bytes.extend(check(&bytes));
+        write!(f, "{SCHEME}{}", BASE64URL_NOPAD.encode(&bytes))
     }
 }
 
@@ -59,7 +69,11 @@ impl FromStr for JoinTicket {
             return Err(NotALink);
         }
         let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| NotALink)?;
-        codec::decode(&bytes).map_err(|_| NotALink)
+        let (bytes, given) = bytes.split_last_chunk::<CHECK>().ok_or(NotALink)?;
+        if *given != check(bytes) {
+            return Err(NotALink);
+        }
+        codec::decode(bytes).map_err(|_| NotALink)
     }
 }
 
@@ -143,6 +157,14 @@ mod tests {
         assert_eq!(link.to_string().parse(), Ok(link.clone()));
         for text in ["", "cipher-chat:join/", "cipher-chat:join/AAAA", "http://x", &link.to_string()[..40]] {
             assert_eq!(text.parse::<JoinTicket>(), Err(NotALink), "{text}");
+        }
+        // Any one letter that is another one.
+        let text = link.to_string();
+        for at in SCHEME.len()..text.len() {
+            let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
+            let mut wrong = text.clone();
+            wrong.replace_range(at..=at, other);
+            assert_eq!(wrong.parse::<JoinTicket>(), Err(NotALink), "{wrong}");
         }
         assert_ne!(link_id(&[1; 16]), link_id(&[2; 16]));
         assert_ne!(link_id(&[1; 16]).as_slice(), &link_key(&[1; 16])[..16]);

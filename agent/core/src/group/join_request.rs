@@ -64,8 +64,8 @@ impl Core {
         self.identity()?;
         let link: JoinTicket = link.parse().map_err(|_| {
             ErrorKind::Misuse
-                .because("this is not a link to a group")
-                .hint("a link begins with cipher-chat:join/ and is one word")
+                .because("this is not a link to a group, or some of its letters got lost or changed")
+                .hint("a link begins with cipher-chat:join/ and is one word: copy all of it")
         })?;
         let group = link.group;
         if self.is_member(&group) {
