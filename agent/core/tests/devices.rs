@@ -993,6 +993,29 @@ fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
     }
 }
 
+/// R-COMMIT-16 lets an owner put a recovered account out. It waits until the new device's key packages are there, and
+/// not for ever: what was revoked goes.
+#[test]
+fn r_commit_16_an_owner_waits_for_a_recovered_device_and_not_for_ever() {
+    let mut world = World::new(23, Flavour::R1);
+    let phrase = register(&mut world, "alice");
+    world.register("bob");
+    let group = world.group_of("ops", &["bob", "alice"]);
+    let alice = world.index("alice");
+    world.end(alice, End::Kill);
+    (0..200).for_each(|_| world.registry.next("publish-key-packages", Fate::NoReply));
+    let laptop = world.arrive("laptop");
+    let reply = world.run(laptop, recover(&phrase));
+    assert!(matches!(reply, Ok(Reply::Account(_))), "{reply:?}");
+    world.settle();
+    assert_eq!(world.person("bob").members(group), ["alice", "bob"], "her packages may be on their way");
+    for _ in 0..6 {
+        world.pass(Duration::from_secs(30));
+        world.settle();
+    }
+    assert_eq!(world.person("bob").members(group), ["bob"], "the lost device is out");
+}
+
 /// R-KP-06: a registry that still hands out packages of a revoked device gets it into no group.
 #[test]
 fn r_kp_06_a_key_package_of_a_revoked_device_is_not_used() {

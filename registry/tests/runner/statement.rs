@@ -245,6 +245,20 @@ async fn devices_are_told_of_new_statements_and_of_a_low_stock() {
     assert_eq!(hints.try_recv(), Ok(ana.device));
 }
 
+/// A new device that is linked while it is away brings its packages later: its siblings wait for them.
+#[tokio::test]
+async fn siblings_are_told_of_the_first_packages_of_a_new_device() {
+    let desk = desk().await;
+    let mut hints = desk.hints().unwrap();
+    let ana = Person::new("ana", 1).enrolled(&desk).await;
+    let laptop = ana.with_device(&desk, 3).await;
+    assert_eq!(hints.try_recv(), Ok(laptop.device), "that it belongs to an account now");
+    laptop.publish(&desk, vec![laptop.usual_package()]).await.unwrap();
+    assert_eq!(hints.try_recv(), Ok(ana.device));
+    laptop.publish(&desk, vec![laptop.usual_package()]).await.unwrap();
+    assert!(hints.try_recv().is_err(), "more of them are no news");
+}
+
 /// An account's own devices add each other to groups: that takes nothing of anybody's quota.
 #[tokio::test]
 async fn one_device_alone_can_be_asked_for() {
