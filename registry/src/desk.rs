@@ -16,6 +16,7 @@ use cipher_broker::wire::registry::{
     AccountRecord, Answer, CreateAccount, Operation, Outcome, ReplyBody, RequestBody, SignedRequest,
     seal_reply,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::Admission;
@@ -30,7 +31,7 @@ use crate::op::{
     publish_key_packages, resolve, set_profile,
 };
 use crate::quota::{Limits, Quota};
-use crate::store::writer::{NotDone, Writer, internal};
+use crate::store::writer::{NotDone, Writer, internal, moments};
 use crate::store::{Store, View, account, log, once};
 use crate::tree::Tree;
 use crate::underway::{self, Part, Underway};
@@ -73,7 +74,10 @@ impl Desk {
     /// A desk on an open store.
     pub fn open(store: Store, key: RegistryKey, terms: Terms) -> Result<Self, StoreError> {
         let tree = Arc::new(Tree::load(&store, key.clone())?);
-        let writer = Writer::start(store.clone(), Arc::clone(&tree))?;
+        let (writer, thread) = Writer::start(store.clone(), Arc::clone(&tree))?;
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(moments(thread));
+        }
         Ok(Self::over(store, tree, writer, key, terms))
     }
 
@@ -236,13 +240,15 @@ impl Inner {
     ) -> Result<Examined, OpError> {
         match operation {
             Operation::ClaimKeyPackages { account, suite, device } => {
-                if account::devices(&view.devices, &account)?.is_empty() {
+                let devices = account::devices(&view.devices, &account)?;
+                if devices.is_empty() {
                     return Err(claim_key_packages::nobody().into());
                 }
                 // Before it is counted: somebody who replays a claim must not use up the quota of who made it.
                 self.fresh(&caller, now)?;
                 self.quota().claim(caller.account, account, now)?;
                 let wanted = claim_key_packages::Wanted { account, suite, device };
+                claim_key_packages::warm(&wanted, devices, view)?;
                 Ok(Examined::Write(Write::ClaimKeyPackages(wanted), caller))
             }
             Operation::PublishKeyPackages { one_time, last_resort } => {

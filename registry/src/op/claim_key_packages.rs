@@ -6,10 +6,13 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{Answer, ClaimedKeyPackage};
 
-use crate::error::OpError;
+use crate::error::{OpError, StoreError};
 use crate::key_package::fresh;
 use crate::op::write::Change;
-use crate::store::{Txn, account, stock};
+use crate::store::{Txn, View, account, stock};
+
+/// From so many packages on a device is not told to refill.
+const ENOUGH: u64 = limit::KEY_PACKAGE_REFILL as u64 + 1;
 
 /// Whose packages are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +52,7 @@ pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<
                 .map(|(_, bytes)| (bytes, true)),
         };
         if let Some((key_package, last_resort)) = package {
-            let most = limit::KEY_PACKAGE_REFILL.saturating_add(1);
-            if last_resort || stock::count(&txn.stock, &shelf, most, good)? < most {
+            if last_resort || !stock::holds(&txn.stock, &shelf, ENOUGH)? {
                 change.hints.push(device);
             }
             taken.push(ClaimedKeyPackage { device, key_package, last_resort });
@@ -61,6 +63,14 @@ pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<
     }
     change.answer = Answer::KeyPackages(taken);
     Ok(change)
+}
+
+/// Reads ahead what [`run`] will read, on a thread that keeps nobody waiting.
+pub(crate) fn warm(wanted: &Wanted, devices: Vec<DeviceId>, view: &View) -> Result<(), StoreError> {
+    for device in devices {
+        stock::warm(&view.stock, &stock::Shelf { account: wanted.account, device, suite: wanted.suite })?;
+    }
+    Ok(())
 }
 
 /// There is no such account.

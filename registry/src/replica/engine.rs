@@ -200,10 +200,8 @@ impl Engine {
         let notes = Rc::new(RefCell::new(Changes::default()));
         {
             let mut tables = Txn::noted(&txn, &Some(Rc::clone(&notes)))?;
-            if let Some(job) = jobs.front() {
-                sweep(&mut tables, job)?;
-            }
             while let Some(job) = jobs.pop_front() {
+                sweep(&mut tables, &job)?;
                 answers.push(run_job(job, &mut tables)?);
                 let bytes = notes.borrow().bytes();
                 let fits = |next: &Job| bytes < FULL && bytes.saturating_add(next.weight()) < MOST;

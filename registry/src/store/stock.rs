@@ -7,6 +7,9 @@ use redb::ReadableTable;
 use crate::error::StoreError;
 use crate::store::rows::Rows;
 
+/// Packages whose pages are read ahead: the one that is taken, and the neighbours that its page may be joined with.
+const WARM: usize = 4;
+
 type Stock<'t> = Rows<'t, &'static [u8; 58], (u64, &'static [u8])>;
 
 /// Where packages of one device and suite are.
@@ -58,24 +61,45 @@ pub(crate) fn rows(
     Ok(found)
 }
 
-/// How many packages on a shelf are `good`; counts no further than `most`.
+/// How many packages on a shelf are `good`.
 pub(crate) fn count(
     stock: &impl ReadableTable<&'static [u8; 58], (u64, &'static [u8])>,
     shelf: &Shelf,
-    most: usize,
     good: impl Fn(Timestamp) -> bool,
 ) -> Result<usize, StoreError> {
+    Ok(rows(stock, shelf)?.into_iter().filter(|row| good(row.not_after)).count())
+}
+
+/// Whether at least so many packages are on a shelf, told by the numbers of its first and last: two pages are read,
+/// however many there are. Some that were thrown away in between, or have grown old, count too.
+pub(crate) fn holds(
+    stock: &impl ReadableTable<&'static [u8; 58], (u64, &'static [u8])>,
+    shelf: &Shelf,
+    least: u64,
+) -> Result<bool, StoreError> {
     let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
-    let mut found = 0_usize;
-    for row in stock.range::<&[u8; 58]>(&first..=&last)? {
-        if found >= most {
-            break;
-        }
-        if good(Timestamp::from_millis(row?.1.value().0)) {
-            found = found.saturating_add(1);
-        }
+    let mut range = stock.range::<&[u8; 58]>(&first..=&last)?;
+    let Some(front) = range.next().transpose()? else { return Ok(least == 0) };
+    let front = number(front.0.value())?;
+    let back = range.next_back().transpose()?.map_or(Ok(front), |(key, _)| number(key.value()))?;
+    Ok(back.saturating_sub(front).saturating_add(1) >= least)
+}
+
+/// Reads the front of a shelf, for nothing but the pages: who takes from it next on the thread that writes does not
+/// wait for the disk, while everybody else waits for that thread.
+pub(crate) fn warm(
+    stock: &impl ReadableTable<&'static [u8; 58], (u64, &'static [u8])>,
+    shelf: &Shelf,
+) -> Result<(), StoreError> {
+    let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
+    for row in stock.range::<&[u8; 58]>(&first..=&last)?.take(WARM) {
+        row?;
     }
-    Ok(found)
+    Ok(())
+}
+
+fn number(key: &[u8; 58]) -> Result<u64, StoreError> {
+    Ok(u64::from_be_bytes(*key.last_chunk::<8>().ok_or(StoreError::Row("stock"))?))
 }
 
 /// Puts a package behind the others.
@@ -86,14 +110,11 @@ pub(crate) fn push(
     bytes: &[u8],
 ) -> Result<(), StoreError> {
     let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
-    let number = match stock.range::<&[u8; 58]>(&first..=&last)?.next_back().transpose()? {
+    let next = match stock.range::<&[u8; 58]>(&first..=&last)?.next_back().transpose()? {
         None => 0,
-        Some((key, _)) => {
-            let number = key.value().last_chunk::<8>().ok_or(StoreError::Row("stock"))?;
-            u64::from_be_bytes(*number).checked_add(1).ok_or(StoreError::Row("stock"))?
-        }
+        Some((key, _)) => number(key.value())?.checked_add(1).ok_or(StoreError::Row("stock"))?,
     };
-    stock.insert(&shelf.row(number), (not_after.as_millis(), bytes))?;
+    stock.insert(&shelf.row(next), (not_after.as_millis(), bytes))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
@@ -18,6 +19,8 @@ use crate::tree::Tree;
 
 /// Requests that may wait for the thread; further ones wait for room.
 const QUEUE: usize = 1024;
+/// Two of them without a write, and the store is settled.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Requests in one transaction at most.
 const BATCH: usize = 256;
 
@@ -49,8 +52,9 @@ pub(crate) enum Input {
     Order(Order),
 }
 
-/// Rows forgotten per transaction at most.
-const SWEEP: usize = 512;
+/// Rows forgotten per request at most: it makes two that expire, so that those who wait behind a long idle time do not
+/// pay for all of it at once.
+const SWEEP: usize = 4;
 
 /// The door to the thread. Dropping it waits for the thread: what was accepted is committed.
 #[derive(Debug)]
@@ -58,6 +62,45 @@ pub(crate) struct Writer {
     jobs: Option<mpsc::Sender<Input>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     failed: watch::Receiver<bool>,
+}
+
+/// Whether the file can be opened again at once after a crash. Else redb walks through all of it first, a minute for
+/// ten gigabytes; writing down what makes that unnecessary takes too long for every commit, and not when nobody asks.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// Something was written within the last moment.
+    Busy,
+    /// Nothing since the last moment.
+    Quiet,
+    /// It can.
+    Settled,
+}
+
+impl Rest {
+    /// A moment without a write has passed.
+    fn moment(&mut self, store: &Store) -> Result<(), StoreError> {
+        *self = match self {
+            Self::Busy => Self::Quiet,
+            Self::Quiet => {
+                let mut txn = store.begin()?;
+                txn.set_quick_repair(true);
+                txn.commit()?;
+                Self::Settled
+            }
+            Self::Settled => Self::Settled,
+        };
+        Ok(())
+    }
+}
+
+/// Tells a thread again and again that a moment has passed, until it is gone.
+pub(crate) async fn moments(thread: mpsc::WeakSender<Input>) {
+    loop {
+        tokio::time::sleep(MOMENT).await;
+        let Some(inputs) = thread.upgrade() else { return };
+        // When it has more to do than it can hold, it does not rest.
+        let _ = inputs.try_send(Input::Order(Order::Flush));
+    }
 }
 
 /// A checked request and who waits for it.
@@ -82,8 +125,13 @@ impl Job {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Store, tree: Arc<Tree>) -> Result<Self, StoreError> {
+    /// Gives also a way to tell it that a moment has passed.
+    pub(crate) fn start(
+        store: Store,
+        tree: Arc<Tree>,
+    ) -> Result<(Self, mpsc::WeakSender<Input>), StoreError> {
         Self::spawn(move |mut waiting| {
+            let mut rest = Rest::Busy;
             while let Some(first) = waiting.blocking_recv() {
                 let mut batch = vec![first];
                 while batch.len() < BATCH
@@ -91,15 +139,20 @@ impl Writer {
                 {
                     batch.push(next);
                 }
+                let done = if batch.iter().all(|input| matches!(input, Input::Order(_))) {
+                    rest.moment(&store)
+                } else {
+                    rest = Rest::Busy;
+                    commit(&store, &tree, batch)
+                };
                 // A store that failed once is not trusted again before it was reopened.
-                if let Err(error) = commit(&store, &tree, batch) {
+                if let Err(error) = done {
                     tracing::error!(%error, "the store failed; no further writes");
                     return false;
                 }
             }
             true
         })
-        .map(|(writer, _)| writer)
     }
 
     /// A thread that works on what comes in until nothing can come any more (`true`) or it fails. Gives also a way
@@ -176,13 +229,10 @@ fn transact(
     let txn = store.begin()?;
     {
         let mut tables = Txn::of(&txn)?;
-        let mut swept = false;
         for input in batch {
             // Orders are for replicas only.
             let Input::Job(job) = input else { continue };
-            if !std::mem::replace(&mut swept, true) {
-                sweep(&mut tables, &job)?;
-            }
+            sweep(&mut tables, &job)?;
             answers.push(run_job(job, &mut tables)?);
         }
     }
@@ -240,4 +290,20 @@ pub(crate) fn apply(
 /// What a caller is told about our own trouble.
 pub(crate) fn internal() -> Refusal {
     Code::Internal.because("the registry failed; nothing was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redb::backends::InMemoryBackend;
+
+    #[test]
+    fn a_store_is_settled_after_two_moments_without_a_write() {
+        let store = Store::open(InMemoryBackend::new()).unwrap();
+        let mut rest = Rest::Busy;
+        rest.moment(&store).unwrap();
+        assert!(matches!(rest, Rest::Quiet));
+        rest.moment(&store).unwrap();
+        assert!(matches!(rest, Rest::Settled));
+    }
 }

@@ -13,7 +13,7 @@ use testbed::{Broker, Failure, Result};
 use crate::Extent;
 use crate::fail_over;
 use crate::figure::{Figure, Goal, Report, number};
-use crate::registry::{CLAIMED, fill, handle, keys, load, scattered};
+use crate::registry::{CLAIMED, fill, handle, keys, measure, scattered};
 
 /// Replicas.
 const REPLICAS: usize = 3;
@@ -53,18 +53,17 @@ pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
 
     let client = testbed::raw::agent(&broker).await?;
     let resolve = |n: usize| Ok::<_, Failure>(Operation::Resolve { handle: handle(scattered(n, accounts))? });
-    load(&client, &resolve).await?.tell(report, &named("resolve"), 5_000.0);
+    measure(report, &client, &named("resolve"), 5_000, &resolve).await?;
     let claim = |n: usize| {
         let (account, _) = keys(scattered(n, accounts));
         let account = AccountId::of_key(&account.verifying_key().to_bytes());
         Ok::<_, Failure>(Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None })
     };
     let before = applied(&all)?;
-    let rates = load(&client, &claim).await?;
-    rates.tell(report, &named("claim"), 2_000.0);
+    let claims = measure(report, &client, &named("claim"), 2_000, &claim).await?;
     let records = applied(&all)?.saturating_sub(before);
     let records = number(usize::try_from(records).unwrap_or(usize::MAX));
-    report.tell(&Figure::new(named("claims per record"), number(rates.count) / records, ""));
+    report.tell(&Figure::new(named("claims per record"), number(claims) / records, ""));
 
     // A replica with the folder from before all that: reads the log to its end before it is ready.
     let last = all.last_mut().ok_or_else(|| Failure::new("no replica"))?;
@@ -77,7 +76,7 @@ pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
     copy_store(prepared.path(), &last.data())?;
     let begun = Instant::now();
     last.start()?;
-    let rate = number(rates.count) / (begun.elapsed().as_secs_f64() - start).max(0.001);
+    let rate = number(claims) / (begun.elapsed().as_secs_f64() - start).max(0.001);
     report.tell(&Figure::new(named("claims made again by a late replica"), rate, "/s"));
 
     fail_over::writers_die(report, &named, &mut all, &client, accounts).await?;
