@@ -46,13 +46,13 @@ pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<
         let shelf = stock::Shelf { account, device, suite };
         let good = |not_after| fresh(not_after, now);
         let package = match stock::take(&mut txn.stock, &shelf, good)? {
-            Some(bytes) => Some((bytes, false)),
+            Some(taken) => Some((taken.bytes, taken.left, false)),
             None => stock::last_resort(&txn.last_resort, &shelf)?
                 .filter(|(not_after, _)| good(*not_after))
-                .map(|(_, bytes)| (bytes, true)),
+                .map(|(_, bytes)| (bytes, 0, true)),
         };
-        if let Some((key_package, last_resort)) = package {
-            if last_resort || !stock::holds(&txn.stock, &shelf, ENOUGH)? {
+        if let Some((key_package, left, last_resort)) = package {
+            if left < ENOUGH {
                 change.hints.push(device);
             }
             taken.push(ClaimedKeyPackage { device, key_package, last_resort });

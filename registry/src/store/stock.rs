@@ -70,21 +70,6 @@ pub(crate) fn count(
     Ok(rows(stock, shelf)?.into_iter().filter(|row| good(row.not_after)).count())
 }
 
-/// Whether at least so many packages are on a shelf, told by the numbers of its first and last: two pages are read,
-/// however many there are. Some that were thrown away in between, or have grown old, count too.
-pub(crate) fn holds(
-    stock: &impl ReadableTable<&'static [u8; 58], (u64, &'static [u8])>,
-    shelf: &Shelf,
-    least: u64,
-) -> Result<bool, StoreError> {
-    let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
-    let mut range = stock.range::<&[u8; 58]>(&first..=&last)?;
-    let Some(front) = range.next().transpose()? else { return Ok(least == 0) };
-    let front = number(front.0.value())?;
-    let back = range.next_back().transpose()?.map_or(Ok(front), |(key, _)| number(key.value()))?;
-    Ok(back.saturating_sub(front).saturating_add(1) >= least)
-}
-
 /// Reads the front of a shelf, for nothing but the pages: who takes from it next on the thread that writes does not
 /// wait for the disk, while everybody else waits for that thread.
 pub(crate) fn warm(
@@ -118,23 +103,35 @@ pub(crate) fn push(
     Ok(())
 }
 
+/// A package that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) bytes: Vec<u8>,
+    /// How many are left, told by the numbers of the first and the last: two pages are read, however many there are.
+    /// Some that were thrown away in between, or have grown old, count too.
+    pub(crate) left: u64,
+}
+
 /// Takes the oldest package that is `good`; those in front of it that are not go away.
 pub(crate) fn take(
     stock: &mut Stock<'_>,
     shelf: &Shelf,
     good: impl Fn(Timestamp) -> bool,
-) -> Result<Option<Vec<u8>>, StoreError> {
+) -> Result<Option<Taken>, StoreError> {
     let (first, last) = (shelf.row(0), shelf.row(u64::MAX));
     loop {
         // One row at a time: reading the whole shelf for the first one would cost a page per package.
-        let front = match stock.range::<&[u8; 58]>(&first..=&last)?.next().transpose()? {
-            None => return Ok(None),
-            Some((key, _)) => *key.value(),
+        let (front, left) = {
+            let mut range = stock.range::<&[u8; 58]>(&first..=&last)?;
+            let Some((key, _)) = range.next().transpose()? else { return Ok(None) };
+            let front = *key.value();
+            let back = range.next_back().transpose()?.map_or(front, |(key, _)| *key.value());
+            (front, number(&back)?.saturating_sub(number(&front)?))
         };
         let removed = stock.remove(&front)?.ok_or(StoreError::Row("stock"))?;
         let (not_after, bytes) = removed.value();
         if good(Timestamp::from_millis(not_after)) {
-            return Ok(Some(bytes.to_vec()));
+            return Ok(Some(Taken { bytes: bytes.to_vec(), left }));
         }
     }
 }
