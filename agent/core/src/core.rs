@@ -1,29 +1,26 @@
 //! The machine: opens the store, takes batches of inputs, commits them together, gives effects.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod following;
+mod run;
 
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
 
-use crate::admission::AdmissionWork;
 use crate::command::Command;
+use crate::core::run::Run;
 use crate::effect::Effect;
-use crate::errand::Errand;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::group::{Groups, JoinWait};
+use crate::group::Groups;
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
-use crate::outbox::Attempt;
-use crate::presence::Presences;
 use crate::provider::Provider;
-use crate::question::Question;
-use crate::reconcile::Claims;
 use crate::reply::Reply;
 use crate::state::State;
 use crate::store::Store;
@@ -52,97 +49,6 @@ pub struct Core {
     /// A storage error poisoned the handle: it must be opened again before it is used.
     poisoned: bool,
 }
-
-/// What lives only as long as the process: nothing here is needed to be correct after a restart.
-#[derive(Debug, Default)]
-pub(crate) struct Run {
-    pub now: Timestamp,
-    pub connected: bool,
-    pub interest: Option<Interest>,
-    /// Logs that are being read, and those read to their end since the connection came up.
-    pub following: BTreeSet<Source>,
-    pub caught_up: BTreeSet<Source>,
-    /// Outbox rows whose publish is on its way.
-    pub in_flight: BTreeSet<u64>,
-    /// Publishes whose outcome is open.
-    pub attempts: BTreeMap<u64, Attempt>,
-    /// Outbox rows of each group, and rows by the hash of their bytes.
-    pub by_group: BTreeMap<GroupId, BTreeSet<u64>>,
-    pub by_hash: HashMap<[u8; 32], u64>,
-    /// Groups to look at before the batch ends.
-    pub touched: BTreeSet<GroupId>,
-    pub effects: Vec<Effect>,
-    pub questions: BTreeMap<u64, Question>,
-    pub errands: BTreeMap<u64, Errand>,
-    pub next_volatile: u64,
-    /// Who waits for what.
-    pub sends: BTreeMap<u64, Ticket>,
-    pub intents: BTreeMap<u64, Ticket>,
-    pub leaves: BTreeMap<GroupId, Ticket>,
-    /// Who waits for the other side of a device link, and until when.
-    pub link_wait: Option<(Ticket, Timestamp)>,
-    pub syncs: Vec<SyncWait>,
-    pub joins: Vec<JoinWait>,
-    pub presence: Presences,
-    /// Groups with requests to join that are not done.
-    pub asked: BTreeSet<GroupId>,
-    /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
-    pub leave_seen: BTreeMap<GroupId, Timestamp>,
-    /// The same for devices that have to go or come.
-    pub devices_seen: BTreeMap<GroupId, Timestamp>,
-    /// Accounts whose log grew in this batch.
-    pub accounts_changed: BTreeSet<AccountId>,
-    /// When to count the own key packages again after that failed, and how often it did.
-    pub stock_again: Option<(Timestamp, u32)>,
-    /// How asking for key packages of devices that have to come goes.
-    pub claims: BTreeMap<DeviceId, Claims>,
-    /// Accounts whose removal in the commit being merged is their own wish.
-    pub leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
-    /// Groups whose last merged commit removed us, and how.
-    pub ended: BTreeMap<GroupId, crate::view::GroupState>,
-    /// Intents whose commit won, to be answered when the group is back in its place.
-    pub won: BTreeMap<u64, GroupId>,
-    /// Groups to tell about before the batch ends.
-    pub changed: BTreeSet<GroupId>,
-    /// Messages received since the start.
-    pub received: u64,
-    /// What the registry asks a newcomer to compute, while it is being computed.
-    pub admission: Option<AdmissionWork>,
-    /// The registry reply that is being looked at.
-    pub reply: Option<Vec<u8>>,
-    /// Evidence was told since the start.
-    pub evidence_told: bool,
-    /// Heads of the account log that were proven to be beginnings of the accepted one.
-    pub proven: BTreeSet<(u64, [u8; 32])>,
-    /// When proofs were last asked for, on this connection.
-    pub proof_asked_at: Option<Timestamp>,
-    /// The registry said that it has no more entries than this.
-    pub proof_cap: Option<u64>,
-    /// Groups in which somebody uses another registry.
-    pub foreign_gossip: BTreeSet<GroupId>,
-    /// Known accounts to ask for again, because their statements may have been missed.
-    pub refetch: BTreeSet<AccountId>,
-    /// Statements that this device made since the start, by their leaf: no news when the log brings them.
-    pub own_statements: BTreeSet<[u8; 32]>,
-    /// When the own account was last asked for, on this connection.
-    pub own_asked_at: Option<Timestamp>,
-    /// Tickets whose command was swept away by a storage error in a later batch.
-    orphans: Vec<(Ticket, CoreError)>,
-    /// When to look again, as long as that is ahead.
-    wakes: BTreeSet<Timestamp>,
-}
-
-/// A `sync` that is not done.
-#[derive(Debug)]
-pub(crate) struct SyncWait {
-    ticket: Ticket,
-    waiting: BTreeSet<Source>,
-    received_before: u64,
-    deadline: Timestamp,
-}
-
-/// How long a `sync` waits for an answering but slow deployment.
-const SYNC_DEADLINE: Duration = Duration::from_secs(20);
 
 impl Core {
     /// Opens or creates the store of a profile. `ErrorKind::Locked` when another process has it open.
@@ -205,7 +111,6 @@ impl Core {
                 self.take(input)?;
                 self.answer_won()?;
             }
-            self.touch_transfers();
             self.drive_touched()?;
             self.tell_changed()?;
             self.drive_presence()?;
@@ -406,15 +311,6 @@ impl Core {
         Ok(())
     }
 
-    /// History for a new device goes on as soon as it may: in every batch while there is any.
-    fn touch_transfers(&mut self) {
-        if self.state.transfers.len() > 0
-            && let Some(personal) = self.personal_group()
-        {
-            self.run.touched.insert(personal);
-        }
-    }
-
     /// Looks again at every group that has something waiting.
     fn touch_unfinished(&mut self) {
         let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
@@ -461,103 +357,6 @@ impl Core {
             }
         }
         Ok(())
-    }
-
-    fn sync(&mut self, ticket: Ticket) -> Result<Option<Reply>> {
-        self.identity()?;
-        if !self.run.connected {
-            return Err(ErrorKind::Unreachable
-                .because("the broker cannot be reached")
-                .hint("check --server and that the broker runs"));
-        }
-        if self.run.interest != Some(Interest::Everything) {
-            self.connected(Interest::Everything)?;
-        }
-        let waiting = self.run.following.clone();
-        for source in &waiting {
-            self.run.effects.push(Effect::Fetch { source: *source, sequence: 0 });
-        }
-        self.run.syncs.push(SyncWait {
-            ticket,
-            waiting,
-            received_before: self.run.received,
-            deadline: self.run.now.plus(SYNC_DEADLINE),
-        });
-        Ok(None)
-    }
-
-    fn finish_syncs(&mut self) {
-        if self.run.syncs.is_empty() {
-            return;
-        }
-        let tree_missing =
-            self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3);
-        let idle = self.run.questions.is_empty()
-            && self.run.errands.is_empty()
-            && self.state.outbox.len() == 0
-            && !tree_missing;
-        let (now, queued) = (self.run.now, self.state.outbox.len());
-        for wait in std::mem::take(&mut self.run.syncs) {
-            if (wait.waiting.is_empty() && idle) || now >= wait.deadline {
-                let received = self.run.received.saturating_sub(wait.received_before);
-                self.reply(wait.ticket, Ok(Reply::Synced { received, queued: queued as u64 }));
-            } else {
-                self.wake_at(wait.deadline);
-                self.run.syncs.push(wait);
-            }
-        }
-    }
-
-    fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
-        self.run.caught_up.insert(source);
-        for wait in &mut self.run.syncs {
-            wait.waiting.remove(&source);
-        }
-        if let Source::Group(group) = source {
-            self.settle_doubts(group, sequence);
-            self.run.touched.insert(group);
-        }
-        Ok(())
-    }
-
-    /// Starts reading a log from where the store stands.
-    pub(crate) fn follow(&mut self, source: Source) {
-        let after = match source {
-            Source::Group(group) => self.state.groups.get(&group).map_or(0, |row| row.cursor),
-            Source::Inbox(inbox) => self.link_cursor(&inbox).unwrap_or(self.state.meta.inbox_cursor),
-            // Before the first head nothing of it matters here.
-            Source::Log => match self.state.meta.log_cursor {
-                Some(cursor) => cursor,
-                None => return,
-            },
-            _ => return,
-        };
-        if self.run.connected && self.run.following.insert(source) {
-            self.run.caught_up.remove(&source);
-            for wait in &mut self.run.syncs {
-                wait.waiting.insert(source);
-            }
-            self.run.effects.push(Effect::Follow { source, after });
-        }
-    }
-
-    /// Makes sure that a log is read at least up to a sequence that is known to exist.
-    pub(crate) fn want(&mut self, source: Source, sequence: u64) {
-        if !self.run.connected {
-            return;
-        }
-        self.follow(source);
-        self.run.effects.push(Effect::Fetch { source, sequence });
-    }
-
-    pub(crate) fn unfollow(&mut self, source: Source) {
-        self.run.caught_up.remove(&source);
-        for wait in &mut self.run.syncs {
-            wait.waiting.remove(&source);
-        }
-        if self.run.following.remove(&source) {
-            self.run.effects.push(Effect::Unfollow { source });
-        }
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {

@@ -1,0 +1,98 @@
+//! What a running core knows and a restarted one learns again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+
+use crate::admission::AdmissionWork;
+use crate::core::following::SyncWait;
+use crate::effect::Effect;
+use crate::errand::Errand;
+use crate::error::CoreError;
+use crate::group::JoinWait;
+use crate::input::{Interest, Ticket};
+use crate::outbox::Attempt;
+use crate::presence::Presences;
+use crate::question::Question;
+use crate::reconcile::Claims;
+
+/// What lives only as long as the process: nothing here is needed to be correct after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub now: Timestamp,
+    pub connected: bool,
+    pub interest: Option<Interest>,
+    /// Logs that are being read, and those read to their end since the connection came up.
+    pub following: BTreeSet<Source>,
+    pub caught_up: BTreeSet<Source>,
+    /// Outbox rows whose publish is on its way.
+    pub in_flight: BTreeSet<u64>,
+    /// Publishes whose outcome is open.
+    pub attempts: BTreeMap<u64, Attempt>,
+    /// Outbox rows of each group, and rows by the hash of their bytes.
+    pub by_group: BTreeMap<GroupId, BTreeSet<u64>>,
+    pub by_hash: HashMap<[u8; 32], u64>,
+    /// Groups to look at before the batch ends.
+    pub touched: BTreeSet<GroupId>,
+    pub effects: Vec<Effect>,
+    pub questions: BTreeMap<u64, Question>,
+    pub errands: BTreeMap<u64, Errand>,
+    pub next_volatile: u64,
+    /// Who waits for what.
+    pub sends: BTreeMap<u64, Ticket>,
+    pub intents: BTreeMap<u64, Ticket>,
+    pub leaves: BTreeMap<GroupId, Ticket>,
+    /// Who waits for the other side of a device link, and until when.
+    pub link_wait: Option<(Ticket, Timestamp)>,
+    pub syncs: Vec<SyncWait>,
+    pub joins: Vec<JoinWait>,
+    pub presence: Presences,
+    /// Groups with requests to join that are not done.
+    pub asked: BTreeSet<GroupId>,
+    /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
+    pub leave_seen: BTreeMap<GroupId, Timestamp>,
+    /// The same for devices that have to go or come.
+    pub devices_seen: BTreeMap<GroupId, Timestamp>,
+    /// Accounts whose log grew in this batch.
+    pub accounts_changed: BTreeSet<AccountId>,
+    /// When to count the own key packages again after that failed, and how often it did.
+    pub stock_again: Option<(Timestamp, u32)>,
+    /// How asking for key packages of devices that have to come goes.
+    pub claims: BTreeMap<DeviceId, Claims>,
+    /// Accounts whose removal in the commit being merged is their own wish.
+    pub leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
+    /// Groups whose last merged commit removed us, and how.
+    pub ended: BTreeMap<GroupId, crate::view::GroupState>,
+    /// Intents whose commit won, to be answered when the group is back in its place.
+    pub won: BTreeMap<u64, GroupId>,
+    /// Groups to tell about before the batch ends.
+    pub changed: BTreeSet<GroupId>,
+    /// Messages received since the start.
+    pub received: u64,
+    /// What the registry asks a newcomer to compute, while it is being computed.
+    pub admission: Option<AdmissionWork>,
+    /// The registry reply that is being looked at.
+    pub reply: Option<Vec<u8>>,
+    /// Evidence was told since the start.
+    pub evidence_told: bool,
+    /// Heads of the account log that were proven to be beginnings of the accepted one.
+    pub proven: BTreeSet<(u64, [u8; 32])>,
+    /// When proofs were last asked for, on this connection.
+    pub proof_asked_at: Option<Timestamp>,
+    /// The registry said that it has no more entries than this.
+    pub proof_cap: Option<u64>,
+    /// Groups in which somebody uses another registry.
+    pub foreign_gossip: BTreeSet<GroupId>,
+    /// Known accounts to ask for again, because their statements may have been missed.
+    pub refetch: BTreeSet<AccountId>,
+    /// Statements that this device made since the start, by their leaf: no news when the log brings them.
+    pub own_statements: BTreeSet<[u8; 32]>,
+    /// When the own account was last asked for, on this connection.
+    pub own_asked_at: Option<Timestamp>,
+    /// Tickets whose command was swept away by a storage error in a later batch.
+    pub orphans: Vec<(Ticket, CoreError)>,
+    /// When to look again, as long as that is ahead.
+    pub wakes: BTreeSet<Timestamp>,
+}
