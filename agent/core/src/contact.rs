@@ -36,6 +36,13 @@ impl Core {
             if self.contact_state(&account) == Some(ContactState::Accepted) {
                 return Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))));
             }
+            if self.contact_state(&account) == Some(ContactState::Pending) {
+                // Whether it was declined is not told, and what is said there waits with the first request.
+                self.notify(Event::Warning(format!(
+                    "@{handle} was asked before and has not said yes; to ask anew: cipher-chat contact remove {handle}, \
+                     then cipher-chat contact add {handle}"
+                )));
+            }
         }
         self.begin_errand(Some(ticket), Goal::Contact { text }, vec![handle])?;
         Ok(None)

@@ -9,6 +9,7 @@ use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
 use crate::input::Ticket;
 use crate::key_package::{POST_QUANTUM_SUITE, SUITE};
 use crate::question::Purpose;
@@ -76,8 +77,23 @@ impl Core {
         if let Some(errand) = self.run.errands.remove(&id)
             && let Some(ticket) = errand.ticket
         {
-            self.reply(ticket, Err(error));
+            let known = self.known_without_registry(&errand, &error);
+            self.reply(ticket, known.ok_or(error));
         }
+    }
+
+    /// Who is known is shown without the registry, as it was when it last answered.
+    fn known_without_registry(&mut self, errand: &Errand, error: &CoreError) -> Option<Reply> {
+        if error.kind != ErrorKind::Unreachable || !matches!(errand.goal, Goal::ShowProfile) {
+            return None;
+        }
+        let account = errand.resolving.first().and_then(|handle| self.account_of(handle))?;
+        let view = self.profile_view(&account).ok()?;
+        self.notify(Event::Warning(format!(
+            "the registry does not answer: @{} is shown as it was known before",
+            view.handle
+        )));
+        Some(Reply::Account(Box::new(view)))
     }
 
     /// A handle was looked up and pinned.

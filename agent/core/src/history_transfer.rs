@@ -120,7 +120,7 @@ impl Core {
             self.state.transfers.insert(device, row);
             return Ok(true);
         }
-        let waiting = self.groups_waiting(row.since);
+        let waiting = self.groups_waiting(&device, row.since);
         let messages = self.next_chunk(&mut row, &waiting)?;
         if messages.is_empty() && !waiting.is_empty() {
             self.wake_at(row.since.plus(GROUPS_PATIENCE));
@@ -141,9 +141,9 @@ impl Core {
         Ok(true)
     }
 
-    /// Groups that are still to be brought in line. Not for ever: one that cannot be is no reason to keep a person
-    /// waiting.
-    fn groups_waiting(&self, since: Timestamp) -> BTreeSet<GroupId> {
+    /// Groups that this device is still to be brought into. Not for ever: one that it cannot be is no reason to keep a
+    /// person waiting.
+    fn groups_waiting(&self, device: &DeviceId, since: Timestamp) -> BTreeSet<GroupId> {
         if self.run.now >= since.plus(GROUPS_PATIENCE) {
             return BTreeSet::new();
         }
@@ -151,7 +151,10 @@ impl Core {
             self.state.groups.get(group).is_some_and(|row| !row.personal && row.state == GroupState::Active)
         };
         let wished = self.state.intents.iter().filter(|(_, row)| matches!(row.wish, Wish::Devices { .. }));
-        wished.map(|(_, intent)| intent.group).filter(active).collect()
+        wished
+            .map(|(_, intent)| intent.group)
+            .filter(|group| active(group) && self.may_be_coming(group, device))
+            .collect()
     }
 
     /// The conversations to send, the one with the latest message last, and how many messages they have.

@@ -22,7 +22,7 @@ use openmls_traits::types::SignatureScheme;
 
 use crate::command::BotOwnership;
 use crate::core::Core;
-use crate::error::{ErrorKind, Result};
+use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::question::Purpose as Why;
 use crate::reply::Reply;
@@ -160,6 +160,21 @@ impl Core {
                 .because(format!("this profile already has the account @{own}"))
                 .hint("choose another profile with --profile NAME"));
         }
+        if self.is_linking() {
+            return Err(ErrorKind::Conflict
+                .because("this profile is being linked to an account")
+                .hint("go on with: cipher-chat device link; for another account choose another profile with --profile NAME"));
+        }
+        // The registry may have it, and keeps the statement that it got first: another handle needs other keys.
+        let begun =
+            self.state.identity.as_ref().filter(|own| own.log.is_some()).and_then(|own| own.handle.as_ref());
+        if let Some(begun) = begun.filter(|begun| **begun != handle) {
+            return Err(ErrorKind::Conflict
+                .because(format!("this profile may be registered as @{begun} already: the registry did not answer"))
+                .hint(format!(
+                    "find out with: cipher-chat register {begun}; for another handle choose another profile with --profile NAME"
+                )));
+        }
         check_text("a display name", &name, limit::DISPLAY_NAME_CHARS)?;
         let kind = if bot.is_some() { Kind::Bot } else { Kind::Person };
         let mut identity = self.make_identity(kind, bot.as_ref().map(|bot| bot.owner.clone()));
@@ -225,6 +240,19 @@ impl Core {
         let why = Why::Register { bare: request.ticket.is_none() };
         self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
         Ok(())
+    }
+
+    /// The registry said no: nobody has the account, and its handle may be another one. Without its word it may be
+    /// registered, and only the same statement again tells.
+    pub(crate) fn registration_failed(&mut self, purpose: &Why, error: &CoreError) {
+        let unknown = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Trust);
+        if let Why::Register { .. } = purpose
+            && !unknown
+            && let Some(mut identity) = self.state.identity.clone().filter(|own| !own.registered)
+        {
+            identity.log = None;
+            self.set_identity(identity);
+        }
     }
 
     /// The registry has the account now.

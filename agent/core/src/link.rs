@@ -159,6 +159,11 @@ fn unreachable() -> CoreError {
 }
 
 impl Core {
+    /// Whether this profile is on its way into an account.
+    pub(crate) fn is_linking(&self) -> bool {
+        matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
+    }
+
     /// Whether a log is that of the link under way.
     fn link_inbox(&self) -> Option<DeviceId> {
         let row = self.state.meta.link.as_ref()?;

@@ -140,6 +140,7 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
+                self.registration_failed(&purpose, &error);
                 if self.statement_failed(&purpose, ticket, &error)
                     || self.recovery_failed(&purpose, ticket, &error)?
                     || self.claim_failed(&purpose)

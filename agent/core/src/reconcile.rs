@@ -19,7 +19,7 @@ use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
-use cipher_broker::wire::statement::Claim;
+use cipher_broker::wire::statement::{Claim, Statement};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
 use crate::core::Core;
@@ -69,6 +69,13 @@ struct Coming {
 impl Plan {
     fn is_empty(&self) -> bool {
         self.gone.is_empty() && self.coming.is_empty()
+    }
+
+    /// When the last of what it is about was stated, by its account's clock.
+    fn stated_at(&self) -> Option<Timestamp> {
+        let gone = self.gone.iter().map(|(.., signed)| signed);
+        let statements = gone.chain(self.coming.iter().filter_map(|coming| coming.evidence.as_ref()));
+        statements.filter_map(|signed| Some(codec::decode::<Statement>(&signed.body).ok()?.at)).max()
     }
 }
 
@@ -120,12 +127,13 @@ impl Core {
     /// Notes that a group has to be brought in line, if it has to be.
     pub(crate) fn reconcile_group(&mut self, group: GroupId) -> Result<()> {
         let was_loaded = self.groups.has(&group);
-        let needed = self.with_live(group, |core, live| Ok(!core.plan(live).is_empty()))?;
+        let plan = self.with_live(group, |core, live| Ok(core.plan(live)))?;
         if !was_loaded {
             // Many groups are only looked at: they need not stay in memory.
             self.groups.remove(&group);
         }
-        if needed {
+        if !plan.is_empty() {
+            self.note_coming(group, &plan);
             self.want_devices(group);
         }
         Ok(())
@@ -134,9 +142,20 @@ impl Core {
     /// The same for a group that is at hand.
     pub(crate) fn reconcile_live(&mut self, group: GroupId, live: &Live) {
         self.run.devices_seen.remove(&group);
-        if !self.plan(live).is_empty() {
+        let plan = self.plan(live);
+        if !plan.is_empty() {
+            self.note_coming(group, &plan);
             self.want_devices(group);
         }
+    }
+
+    /// Whether a device may still have to come into a group: known only where a plan was made since the start.
+    pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
+        self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
+    }
+
+    fn note_coming(&mut self, group: GroupId, plan: &Plan) {
+        self.run.coming.insert(group, plan.coming.iter().map(|coming| coming.device).collect());
     }
 
     fn want_devices(&mut self, group: GroupId) {
@@ -205,9 +224,11 @@ impl Core {
         let plan = self.with_live(group, |core, live| Ok(core.plan(live)))?;
         if plan.is_empty() {
             self.run.devices_seen.remove(&group);
+            self.run.coming.remove(&group);
             self.state.intents.remove(&id);
             return Ok(None);
         }
+        self.note_coming(group, &plan);
         if !self.is_devices_turn(group, &plan, leavers)? {
             return Ok(None);
         }
@@ -322,11 +343,16 @@ impl Core {
             });
             Ok(ranks.min().unwrap_or(usize::MAX))
         })?;
-        if rank == 0 {
+        // Whoever stated it carries it out.
+        let ours =
+            plan.gone.iter().any(|(.., signed)| self.run.own_statements.contains(&account_log::leaf(signed)));
+        if rank == 0 || ours {
             return Ok(true);
         }
         let wait = Duration::from_millis(700u64.saturating_mul(rank.min(20) as u64));
-        let at = self.run.devices_seen.entry(group).or_insert(self.run.now).plus(wait);
+        let seen = *self.run.devices_seen.entry(group).or_insert(self.run.now);
+        // Since it was stated, where that is known: a process that runs for a moment, long after, need not wait.
+        let at = plan.stated_at().map_or(seen, |stated| stated.min(seen)).plus(wait);
         if self.run.now >= at {
             return Ok(true);
         }
@@ -456,7 +482,7 @@ impl Core {
 
 /// The device that a recovery brings.
 fn recovered_by(statement: &Signed) -> Option<DeviceId> {
-    let statement: cipher_broker::wire::statement::Statement = codec::decode(&statement.body).ok()?;
+    let statement: Statement = codec::decode(&statement.body).ok()?;
     match statement.claim {
         Claim::Recover { device, .. } => Some(device),
         _ => None,

@@ -104,6 +104,44 @@ fn link(world: &mut World, old: &str, new: &str) -> usize {
     index
 }
 
+/// A command that revokes lives for a moment: its own process takes the device out, whoever's turn it would be.
+#[test]
+fn whoever_revokes_a_device_takes_it_out_at_once() {
+    let (mut world, group) = household(24);
+    link(&mut world, "alice", "tablet");
+    world.settle();
+    let before = leaves(&mut world, "bob", group, "alice");
+    world.person("alice").disconnects();
+    world.person("phone").does(revoke("tablet"));
+    // Without anybody's timer.
+    while world.step() {}
+    assert_eq!(leaves(&mut world, "bob", group, "alice"), before - 1);
+}
+
+/// A profile on its way into an account gets no other one.
+#[test]
+fn a_profile_that_is_being_linked_does_not_register() {
+    let mut world = World::of(25, Flavour::R1, &["alice"]);
+    let phone = world.arrive("phone");
+    let code = code_of(world.run(phone, link_command("phone")));
+    compared(world.person("alice").command(approve(&code)));
+    let register = Command::Register {
+        handle: "other".parse().unwrap(),
+        name: "Other".into(),
+        bot: None,
+        invite_code: None,
+    };
+    let error = world.run(phone, register).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict);
+    world.person("alice").does(confirm(&code, true));
+    world.settle();
+    assert!(
+        matches!(told(&world, phone).last(), Some(LinkEvent::Linked { .. })),
+        "{:?}",
+        told(&world, phone)
+    );
+}
+
 /// Whoever types the code once more hears that the device is in, and does not disturb it: two answers to one code
 /// look like somebody in between.
 #[test]

@@ -501,6 +501,22 @@ fn history_waits_while_the_new_device_is_away_and_goes_on_when_it_is_back() {
 }
 
 #[test]
+fn a_device_that_was_let_in_and_never_came_holds_up_no_other() {
+    let mut world = world(&["alice", "bob"]);
+    let ops = world.group_of("ops", &["alice", "bob"]);
+    chat(&mut world, "bob", ops, 5);
+    let lost = world.arrive("lost");
+    let code = offer(&mut world, lost);
+    admit(&mut world, "alice", &code, HistoryPolicy::All);
+    world.end(lost, End::Kill);
+    world.settle();
+    let before = world.now;
+    link(&mut world, "alice", "phone");
+    same_history(&mut world, "alice", "phone", ops);
+    assert!(world.now.since(before) < Duration::from_secs(30), "{:?}", world.now.since(before));
+}
+
+#[test]
 fn a_revoked_device_hears_nothing_more_and_the_others_go_on() {
     let mut world = world(&["alice", "bob"]);
     link(&mut world, "alice", "phone");

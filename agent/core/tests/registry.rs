@@ -5,7 +5,7 @@ use std::time::Duration;
 use cipher_broker::limit;
 use cipher_broker::wire::registry::AdmissionPolicy;
 use cipher_core::view::GroupState;
-use cipher_core::{Command, ErrorKind, Reply, Target};
+use cipher_core::{Command, ErrorKind, Event, Reply, Target};
 
 use crate::support::log::Flavour;
 use crate::support::oracle;
@@ -54,6 +54,40 @@ fn one_unknown_handle_among_several_changes_nothing() {
     world.settle();
     assert!(world.person("alice").groups().is_empty());
     assert!(world.person("bob").groups().is_empty());
+}
+
+/// The registry keeps the statement that it got first. A profile that does not know whether it got one makes no other:
+/// two would look like two histories of one account.
+#[test]
+fn a_registration_without_an_answer_is_asked_again_and_not_changed() {
+    let mut world = world(&["alice"]);
+    let bob = world.arrive("bob");
+    world.registry.next("create-account", Fate::LostReply);
+    let lost = world.run(bob, register("bob")).unwrap_err();
+    assert_eq!(lost.kind, ErrorKind::Unreachable);
+    world.pass(Duration::from_secs(30));
+    let other = world.run(bob, register("robert")).unwrap_err();
+    assert_eq!(other.kind, ErrorKind::Conflict, "{other:?}");
+    assert!(other.message.contains("@bob"), "it says which: {other:?}");
+    assert!(matches!(world.run(bob, register("bob")), Ok(Reply::Registered { .. })));
+    world.settle();
+    let own = world.run(bob, Command::Evidence).unwrap();
+    assert!(matches!(&own, Reply::Evidence(found) if found.is_empty()), "{own:?}");
+    world.person("alice").does(show("bob"));
+    oracle::judge(&mut world);
+}
+
+/// Who is known stays known while the registry is away.
+#[test]
+fn a_known_profile_is_shown_without_the_registry() {
+    let mut world = world(&["alice", "bob"]);
+    let before = world.person("alice").does(show("bob"));
+    world.registry.lies.down = true;
+    assert_eq!(world.person("alice").does(show("bob")), before);
+    world.person("alice").cannot(show("carol"), ErrorKind::Unreachable);
+    let alice = world.index("alice");
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("known before"));
+    assert!(world.people[alice].events.iter().any(warned));
 }
 
 #[test]

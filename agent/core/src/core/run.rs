@@ -55,6 +55,8 @@ pub(crate) struct Run {
     pub leave_seen: BTreeMap<GroupId, Timestamp>,
     /// The same for devices that have to go or come.
     pub devices_seen: BTreeMap<GroupId, Timestamp>,
+    /// Devices that have to come into a group, by the last plan that was made.
+    pub coming: BTreeMap<GroupId, BTreeSet<DeviceId>>,
     /// Accounts whose log grew in this batch.
     pub accounts_changed: BTreeSet<AccountId>,
     /// When to count the own key packages again after that failed, and how often it did.
