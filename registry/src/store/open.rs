@@ -53,11 +53,14 @@ impl Store {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).map_err(failed("open the store"))?;
         file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("protect the store"))?;
-        // Pages are read one by one, from anywhere: what lies behind them is not worth reading. Only advice.
-        if let Err(error) = fadvise(&file, 0, None, Advice::Random) {
+        let same = file.try_clone().map_err(failed("open the store"))?;
+        let store = Self::ready(builder().create_with_backend(FileBackend::new(file)?)?)?;
+        // Opened, and walked through where that was necessary, in order; from now on pages are read one by one, from
+        // anywhere, and what lies behind them is not worth reading. Only advice.
+        if let Err(error) = fadvise(&same, 0, None, Advice::Random) {
             tracing::debug!(%error, "the store cannot be told how it is read");
         }
-        Self::ready(builder().create_with_backend(FileBackend::new(file)?)?)
+        Ok(store)
     }
 
     /// Opens on any backend: tests use redb's memory.
