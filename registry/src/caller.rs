@@ -13,7 +13,8 @@ use redb::ReadableTable;
 use crate::error::OpError;
 use crate::store::{View, account};
 
-/// A nonce and whose it is: somebody else's nonce cannot be used up.
+/// When a request was issued, its nonce, and whose it is: somebody else's nonce cannot be used up. The time comes first,
+/// so that what is noted of requests that come together lies together, and goes together.
 pub(crate) type NonceKey = [u8; 64];
 
 /// Who signed the request.
@@ -31,6 +32,7 @@ pub(crate) struct Caller {
     pub(crate) request: [u8; 32],
     /// Bytes of the signed body.
     pub(crate) bytes: usize,
+    issued_at: Timestamp,
     nonce: [u8; 16],
 }
 
@@ -63,8 +65,9 @@ impl Caller {
     /// What is remembered so that the request counts once.
     pub(crate) fn nonce_key(&self) -> NonceKey {
         let mut key = [0; 64];
-        let parts = self.account.as_bytes().iter().chain(self.device.as_bytes()).chain(&self.nonce);
-        for (to, from) in key.iter_mut().zip(parts) {
+        let issued = self.issued_at.as_millis().to_be_bytes();
+        let whose = self.device.as_bytes().iter().chain(&self.nonce).chain(self.account.as_bytes());
+        for (to, from) in key.iter_mut().zip(issued.iter().chain(whose)) {
             *to = *from;
         }
         key
@@ -89,9 +92,9 @@ pub(crate) fn identify(
         signed
             .verified(&device_key, Purpose::RegistryRequest)
             .map_err(|_| Code::Denied.because("the request is not signed by the key of this device"))?;
-        let RequestBody { account, device, nonce, .. } = *body;
+        let RequestBody { account, device, nonce, issued_at, .. } = *body;
         let (request, bytes) = (wire_hash(&signed.body), signed.body.len());
-        Ok::<_, OpError>(Caller { account, device, device_key, role, request, bytes, nonce })
+        Ok::<_, OpError>(Caller { account, device, device_key, role, request, bytes, issued_at, nonce })
     };
     let newcomer = |certificate: &DeviceCertificate| {
         let certificate = certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;

@@ -148,12 +148,13 @@ async fn r_reg_20_the_same_bytes_within_a_minute_are_told_the_same() {
         }
     }
     assert_eq!(ana.stock(&desk, NOW).await.0, 1, "asking again took nothing");
-    // The same nonce in other bytes is a replay.
+    // The same nonce of the same time in other bytes is a replay. (Of another time it is another request: only the
+    // device itself can have signed it.)
     let mut body = ben.body(claim.clone(), NOW);
     body.nonce = [7; 16];
     let request = seal_request(&body, &ben.device_key);
     assert!(send(&desk, "claim-key-packages", request, NOW).await.is_ok());
-    body.issued_at = NOW.plus(Duration::from_secs(1));
+    body.operation = Operation::ClaimKeyPackages { account: ben.account, suite: SUITE.into(), device: None };
     let request = seal_request(&body, &ben.device_key);
     assert_eq!(code(send(&desk, "claim-key-packages", request, NOW).await), Some(Code::Replayed));
 }
