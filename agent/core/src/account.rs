@@ -10,6 +10,7 @@ use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile}
 
 use crate::command::BotOwnership;
 use crate::core::{Core, fatal};
+use crate::device::Stating;
 use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -317,7 +318,13 @@ impl Core {
 
     pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
         if self.identity()?.handle.as_ref() == Some(&handle) {
-            return Ok(Some(Reply::Account(Box::new(self.own_account()?))));
+            if !self.run.connected {
+                return Ok(Some(Reply::Account(Box::new(self.own_account()?))));
+            }
+            // As the registry has it: that it answers, and knows this account, is what the asker wants to hear.
+            let purpose = Why::OwnAccount { what: Stating::Nothing, tries: 0 };
+            self.ask(Operation::Resolve { handle }, purpose, Some(ticket));
+            return Ok(None);
         }
         self.begin_errand(Some(ticket), Goal::ShowProfile, vec![handle])?;
         Ok(None)

@@ -28,6 +28,8 @@ pub(crate) enum Stating {
     Revoke(DeviceId),
     /// The device of the link under way comes.
     Link,
+    /// Nothing: the account is only looked at.
+    Nothing,
 }
 
 /// How often a statement is signed anew because another device was first.
@@ -127,6 +129,7 @@ impl Core {
         match what {
             Stating::Revoke(device) => self.state_revocation(device, tries, record, ticket),
             Stating::Link => self.state_link(ticket, tries),
+            Stating::Nothing => self.own_shown(ticket),
         }
     }
 
@@ -200,7 +203,17 @@ impl Core {
         match what {
             Stating::Revoke(device) => self.revoked_view(device, ticket),
             Stating::Link => self.link_done(ticket),
+            Stating::Nothing => self.own_shown(ticket),
         }
+    }
+
+    /// The registry knows the own account.
+    fn own_shown(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Account(account)));
+        }
+        Ok(())
     }
 
     fn revoked_view(&mut self, device: DeviceId, ticket: Option<Ticket>) -> Result<()> {

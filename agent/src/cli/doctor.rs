@@ -110,8 +110,9 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
     }
     // The registry is asked by asking it for something: what one's own profile looks like there.
     if online {
-        registry(desk, findings).await?;
-        let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
+        if registry(desk, findings).await? {
+            let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
+        }
     }
     match desk.session.request(Command::Status).await {
         Ok(Reply::Status(status)) => figures(&status, findings)?,
@@ -163,12 +164,14 @@ async fn account_log(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
     Ok(())
 }
 
-async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
-    let Ok(Reply::Account(me)) = desk.session.request(Command::Whoami).await else { return Ok(()) };
+/// Whether the registry answers, and as it should.
+async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    let Ok(Reply::Account(me)) = desk.session.request(Command::Whoami).await else { return Ok(false) };
     let question = desk.session.request(Command::ShowProfile { handle: me.handle });
     match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
         Ok(Ok(Reply::Account(there))) if there.account_id == me.account_id => {
-            findings.ok("registry", "answers, knows this account")
+            findings.ok("registry", "answers, knows this account")?;
+            return Ok(true);
         }
         Ok(Ok(_)) => findings.fail(
             "registry",
@@ -183,7 +186,8 @@ async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
                 .because("the registry does not answer")
                 .hint("is cipher-registry running?"),
         ),
-    }
+    }?;
+    Ok(false)
 }
 
 fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {

@@ -17,6 +17,11 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     let desk = Desk::open(context, Need::Local).await?;
     let Reply::Account(account) = desk.request(Command::Whoami).await? else { return Err(unexpected()) };
     context.ui.show(&Line::account(&account))?;
+    if let Reply::Devices(devices) = desk.request(Command::Devices).await?
+        && devices.iter().any(|device| device.current && device.revoked)
+    {
+        context.ui.warn("this device was revoked: it does not belong to the account any more");
+    }
     desk.close().await;
     Ok(())
 }
