@@ -213,14 +213,16 @@ impl<'a> Desk<'a> {
     pub async fn request(&self, command: Command) -> Result<Reply> {
         let patience =
             if matches!(command, Command::DeviceApprove { .. }) { limit::LINK_LIFETIME } else { ANSWER };
-        if begins(&command) && self.made.get().is_some() {
+        let begins = begins(&command);
+        if begins && self.made.get().is_some() {
             self.made.set(Some(Made::Told));
         }
         let answer = tokio::time::timeout(patience, self.session.request(command)).await;
         self.alarm();
         match answer {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) if error.kind == ErrorKind::Misuse => {
+            // What is to bring an account needs none: there it is the core that knows what is wrong.
+            Ok(Err(error)) if error.kind == ErrorKind::Misuse && !begins => {
                 self.registered().await?;
                 Err(error.into())
             }
