@@ -195,7 +195,10 @@ impl<'a> Desk<'a> {
             }
             Ok(Err(failure)) => Err(failure),
             Err(_) => {
-                self.context.ui.warn("not up to date yet: the broker takes its time");
+                // Questions that are still open are the registry's; without one it is the broker that we wait for.
+                let asked = self.status().await.is_ok_and(|status| status.questions > 0);
+                let who = if asked { "the registry does not answer" } else { "the broker takes its time" };
+                self.context.ui.warn(&format!("not up to date yet: {who}"));
                 Ok(())
             }
         }
