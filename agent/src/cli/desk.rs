@@ -195,7 +195,10 @@ impl<'a> Desk<'a> {
             }
             Ok(Err(failure)) => Err(failure),
             Err(_) => {
-                self.context.ui.warn("not up to date yet: the broker takes its time");
+                // Questions that are still open are the registry's; without one it is the broker that we wait for.
+                let asked = self.status().await.is_ok_and(|status| status.questions > 0);
+                let who = if asked { "the registry does not answer" } else { "the broker takes its time" };
+                self.context.ui.warn(&format!("not up to date yet: {who}"));
                 Ok(())
             }
         }
@@ -213,14 +216,16 @@ impl<'a> Desk<'a> {
     pub async fn request(&self, command: Command) -> Result<Reply> {
         let patience =
             if matches!(command, Command::DeviceApprove { .. }) { limit::LINK_LIFETIME } else { ANSWER };
-        if begins(&command) && self.made.get().is_some() {
+        let begins = begins(&command);
+        if begins && self.made.get().is_some() {
             self.made.set(Some(Made::Told));
         }
         let answer = tokio::time::timeout(patience, self.session.request(command)).await;
         self.alarm();
         match answer {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) if error.kind == ErrorKind::Misuse => {
+            // What is to bring an account needs none: there it is the core that knows what is wrong.
+            Ok(Err(error)) if error.kind == ErrorKind::Misuse && !begins => {
                 self.registered().await?;
                 Err(error.into())
             }

@@ -120,6 +120,10 @@ fn a_revoked_device_is_out_everywhere_and_cannot_return() -> Result {
     ensure(read.stderr.contains("this device was revoked"), || read.to_string())?;
     ensure(!read.stdout.contains("not for the thief"), || "the thief reads on".into())?;
     laptop.is_refused(4, "refused", &["send", "team", "let me in"])?;
+    let who = laptop.does(&["whoami"])?;
+    ensure(who.stderr.contains("this device was revoked"), || who.to_string())?;
+    let doctor = laptop.run(&["doctor"])?.expecting(4)?;
+    ensure(doctor.stdout.contains("this device was revoked"), || doctor.to_string())?;
     alice
         .is_refused(4, "refused", &["device", "revoke", "nothing-left", "--yes"])
         .or_else(|_| alice.is_refused(9, "not-found", &["device", "revoke", "nothing-left", "--yes"]))?;
@@ -133,9 +137,24 @@ fn an_account_comes_back_from_its_phrase() -> Result {
     let account = alice.registers()?;
     let phrase = field(&account, "phrase")?;
     site.group("team", &bob, &[&alice])?;
-    // Wrong first: nothing is left of it.
-    let wrong = format!("{phrase} {phrase}");
-    again.run_with(&["device", "recover"], &wrong)?.expecting(1)?;
+    // Wrong first: it is told what is wrong, and nothing is left of it.
+    let short = phrase.rsplit_once(' ').map_or("", |(short, _)| short);
+    for (wrong, why) in [
+        (format!("{phrase} {phrase}").as_str(), "48 words"),
+        (["abandon"; 24].join(" ").as_str(), "a word is wrong"),
+        (&format!("{short} nonsense"), "word 24"),
+        (short, "23 words"),
+        ("hello world", "2 words"),
+    ] {
+        let told = again.run_with(&["device", "recover"], wrong)?.expecting(1)?;
+        let error = told.errors.first().ok_or_else(|| Failure::new(told.to_string()))?;
+        ensure(text(error, "kind") == Some("misuse"), || told.to_string())?;
+        let message = text(error, "message").unwrap_or_default();
+        ensure(message.contains("not a recovery phrase") && message.contains(why), || told.to_string())?;
+        ensure(!told.stderr.contains("register HANDLE"), || told.to_string())?;
+        let folder = again.home().join("state/profiles").join(again.name());
+        ensure(!folder.exists(), || "a profile is left".into())?;
+    }
     let back = again.run_with(&["device", "recover"], &phrase)?.expecting(0)?.of_type("account")?;
     ensure(back.get("account_id") == account.get("account_id"), || back.to_string())?;
     wait::until("the group takes the account back", || {

@@ -96,6 +96,30 @@ fn without_a_registry_people_go_on_talking() -> Result {
     Ok(())
 }
 
+/// The broker is fine and the registry is stopped: each command names the one that does not answer.
+#[test]
+fn a_registry_that_is_silent_is_told_as_such() -> Result {
+    let mut site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    alice.does(&["doctor"])?;
+    site.registry.pause()?;
+    let doctor = alice.run(&["doctor"])?.expecting(3)?;
+    let check = doctor.lines.iter().find(|line| text(line, "name") == Some("registry"));
+    let check = check.ok_or_else(|| Failure::new(doctor.to_string()))?;
+    ensure(text(check, "status") == Some("fail"), || doctor.to_string())?;
+    ensure(text(check, "detail") == Some("the registry does not answer"), || doctor.to_string())?;
+    for command in [&["read", "team"][..], &["contact", "list"]] {
+        let told = alice.does(command)?;
+        ensure(!told.stderr.contains("broker"), || format!("it is the registry\n{told}"))?;
+        ensure(told.stderr.contains("the registry does not answer"), || told.to_string())?;
+    }
+    site.registry.resume()?;
+    site.registry.shows(&["block", "alice"])?.expecting(0)?;
+    let doctor = alice.run(&["doctor"])?.expecting(4)?;
+    ensure(doctor.stdout.contains("blocked"), || doctor.to_string())
+}
+
 /// N09: a broker that changes what the registry answers.
 #[test]
 fn n09_an_answer_that_was_changed_on_its_way_is_refused_and_changes_nothing() -> Result {
