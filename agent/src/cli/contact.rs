@@ -32,7 +32,7 @@ enum Verb {
     Add {
         /// Whom
         handle: Handle,
-        /// First words, shown with the request
+        /// First words; they are read once the other side says yes
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
     },
