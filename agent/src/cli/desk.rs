@@ -319,12 +319,16 @@ pub fn text(text: String) -> Result<String> {
     Ok(text)
 }
 
-/// A name or status, at most so many characters.
+/// A name or status, at most so many characters, none of them acting on whoever's screen shows it.
 pub fn short(what: &str, text: String, most: usize) -> Result<String> {
+    if text.chars().any(char::is_control) {
+        return Err(Failure::usage(format!("a {what} must not contain control characters")));
+    }
     let count = text.chars().count();
     if count > most {
         return Err(ErrorKind::Limit
             .because(format!("the {what} has {count} characters; {most} are allowed"))
+            .hint(format!("nothing was changed; give at most {most} characters"))
             .into());
     }
     Ok(text)
