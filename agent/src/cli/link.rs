@@ -32,7 +32,7 @@ pub async fn link(context: &Context, name: String) -> Result {
         ended = linked => ended,
         () = stop.wait() => {
             context.ui.progress_end();
-            context.ui.note("interrupted; the next command of this profile goes on");
+            context.ui.note(&format!("interrupted; go on with: {}", desk.command("device link")));
             Err(Failure::Shown(1))
         }
     };

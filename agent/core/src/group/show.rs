@@ -340,6 +340,7 @@ impl Core {
             requests: self.state.meta.request_policy,
             arriving: self.arriving(),
             sending: self.state.transfers.keys(),
+            linking: self.offers_itself(),
         }))
     }
 }
