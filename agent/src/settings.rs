@@ -211,6 +211,8 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         from_up = running.is_some();
         running.unwrap_or_else(|| DEFAULT_SERVER.into())
     });
+    crate::net::connect::check(&server)
+        .map_err(|error| SettingsError { message: error.message, hint: error.hint })?;
 
     let origin = |key: &'static str, value: String| {
         let origin = match figment.find_metadata(key) {

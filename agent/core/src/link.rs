@@ -202,6 +202,11 @@ impl Core {
         }
     }
 
+    /// Whether this profile has no account yet and offers itself to one.
+    pub(crate) fn offers_itself(&self) -> bool {
+        matches!(&self.state.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
+    }
+
     /// Time passed: what is too old ends, and who waits too long is told.
     pub(crate) fn link_tick(&mut self) {
         let now = self.run.now;

@@ -393,4 +393,6 @@ pub struct StatusView {
     pub arriving: bool,
     /// Own devices that this one still has groups or history for.
     pub sending: Vec<DeviceId>,
+    /// This profile has no account yet, and offers itself as a new device of one.
+    pub linking: bool,
 }

@@ -45,7 +45,7 @@ pub struct Args {
     /// Save the log and the head for another auditor
     #[arg(long, value_name = "FILE", conflicts_with = "from_file")]
     write: Option<PathBuf>,
-    /// Replay a saved log instead of the published one; asks nobody
+    /// Replay a saved log instead of the published one; asks nobody, and keeps no evidence
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
 }
@@ -94,6 +94,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
     context.ui.progress_end();
     let (audit, head) = match audited {
         Ok(audited) => audited,
+        Err(Trouble::Found(finding)) if args.from_file.is_some() => {
+            return Err(found_in_file(context, *finding));
+        }
         Err(Trouble::Found(finding)) => return Err(found(context, *finding)),
         Err(Trouble::Failed(failure)) => return Err(failure),
     };
@@ -224,6 +227,16 @@ fn expect_all(
         agree((&before, accepted), (&head, signed))?;
     }
     Ok(head)
+}
+
+/// A saved log may have been changed by whoever had it in hands: what is wrong with it is told, and is no evidence
+/// against the registry.
+fn found_in_file(context: &Context, finding: Finding) -> Failure {
+    let error = ErrorKind::Trust
+        .because(finding.what.clone())
+        .hint("nothing was kept: whoever had the file may have changed it; look at the published log: cipher-chat audit");
+    context.ui.alarm(&finding.into_evidence(now()), None);
+    error.into()
 }
 
 /// What was found becomes a file and exit code 6.

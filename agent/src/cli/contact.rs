@@ -3,6 +3,7 @@
 use cipher_broker::handle::Handle;
 use cipher_core::view::{ContactState, ContactView};
 use cipher_core::{Command, Reply};
+use data_encoding::BASE64URL_NOPAD;
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Failure, Result, unexpected};
@@ -10,8 +11,10 @@ use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::session::Need;
 
-/// Longest code of somebody's safety number: the URI.
-const CODE_CHARS: usize = 512;
+/// Digits of a safety number.
+const DIGITS: usize = 60;
+/// Bytes in its URI: a version, two accounts, a digest.
+const URI_BYTES: usize = 97;
 
 /// Ask people to become contacts, answer those who asked, verify them, block them
 ///
@@ -32,7 +35,7 @@ enum Verb {
     Add {
         /// Whom
         handle: Handle,
-        /// First words, shown with the request
+        /// First words; they are read once the other side says yes
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
     },
@@ -128,6 +131,16 @@ pub async fn run(context: &Context, args: Args) -> Result {
     Ok(())
 }
 
+/// Whether this can be what the other side shows: the digits, or the URI of its QR code.
+fn is_safety_number(code: &str) -> bool {
+    let code = code.trim();
+    if let Some(encoded) = code.strip_prefix("cipher-chat:verify/") {
+        return BASE64URL_NOPAD.decode(encoded.as_bytes()).is_ok_and(|bytes| bytes.len() == URI_BYTES);
+    }
+    let digits = || code.chars().filter(|c| !c.is_whitespace());
+    digits().count() == DIGITS && digits().all(|c| c.is_ascii_digit())
+}
+
 fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Result {
     let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
     let lines: Vec<_> = contacts.iter().filter(wanted).map(Line::Contact).collect();
@@ -162,9 +175,17 @@ fn command(verb: Verb) -> Result<(Command, Option<(&'static str, Handle)>)> {
             (Command::ContactUnblock { handle }, done)
         }
         Verb::Verify { handle, code } => {
-            let code = code.map(|code| desk::short("code", code, CODE_CHARS)).transpose()?;
             if code.as_deref().is_some_and(|code| code.trim().is_empty()) {
                 return Err(Failure::usage("the code is empty"));
+            }
+            if code.as_deref().is_some_and(|code| !is_safety_number(code)) {
+                return Err(Failure::Usage {
+                    message: "this is not a safety number".into(),
+                    hint: Some(
+                        "give the sixty digits, or the cipher-chat:verify/ text of the other side's QR code"
+                            .into(),
+                    ),
+                });
             }
             (Command::ContactVerify { handle, code }, None)
         }

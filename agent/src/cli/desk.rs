@@ -240,9 +240,18 @@ impl<'a> Desk<'a> {
     /// Fails with the one helpful sentence if the profile has no account.
     async fn registered(&self) -> Result {
         match self.session.request(Command::Status).await {
+            Ok(Reply::Status(status)) if status.linking => Err(ErrorKind::Misuse
+                .because(format!("profile {} is being linked to an account", self.profile))
+                .hint(format!("go on with: {}", self.command("device link")))
+                .into()),
             Ok(Reply::Status(status)) if !status.registered => Err(no_account(&self.profile).into()),
             _ => Ok(()),
         }
+    }
+
+    /// A command for this profile, as a person types it.
+    pub fn command(&self, verb: &str) -> String {
+        typed(&self.profile, verb)
     }
 
     /// Shows what must not be missed: warnings, and what was found against the registry.
@@ -319,12 +328,16 @@ pub fn text(text: String) -> Result<String> {
     Ok(text)
 }
 
-/// A name or status, at most so many characters.
+/// A name or status, at most so many characters, none of them acting on whoever's screen shows it.
 pub fn short(what: &str, text: String, most: usize) -> Result<String> {
+    if text.chars().any(char::is_control) {
+        return Err(Failure::usage(format!("a {what} must not contain control characters")));
+    }
     let count = text.chars().count();
     if count > most {
         return Err(ErrorKind::Limit
             .because(format!("the {what} has {count} characters; {most} are allowed"))
+            .hint(format!("nothing was changed; give at most {most} characters"))
             .into());
     }
     Ok(text)
@@ -366,14 +379,17 @@ impl Interrupt {
 }
 
 fn no_account(profile: &str) -> CoreError {
-    let flag = if profile == crate::settings::DEFAULT_PROFILE {
-        String::new()
-    } else {
-        format!("--profile {profile} ")
-    };
     ErrorKind::Misuse
         .because(format!("no account in profile {profile}"))
-        .hint(format!("cipher-chat {flag}register HANDLE"))
+        .hint(typed(profile, "register HANDLE"))
+}
+
+fn typed(profile: &str, verb: &str) -> String {
+    if profile == crate::settings::DEFAULT_PROFILE {
+        format!("cipher-chat {verb}")
+    } else {
+        format!("cipher-chat --profile {profile} {verb}")
+    }
 }
 
 fn unknown_profile(context: &Context) -> CoreError {

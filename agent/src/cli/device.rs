@@ -35,7 +35,7 @@ enum Verb {
     ///
     /// Shows a code, and as a QR code on a terminal. Approve it on a device of the account, and compare what both
     /// show. Then this machine joins the account's groups by itself and gets what it may have of their history.
-    /// Ends when everything is here. Interrupted, it goes on with the next command of this profile.
+    /// Ends when everything is here. Interrupted, it goes on when this is run again.
     #[command(
         after_help = "Examples:\n  cipher-chat device link\n  cipher-chat --profile work device link --name \"work laptop\" --json"
     )]

@@ -109,10 +109,8 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
         findings.ok("account", &format!("@{}", account.handle))?;
     }
     // The registry is asked by asking it for something: what one's own profile looks like there.
-    if online {
-        if registry(desk, findings).await? {
-            let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
-        }
+    if online && registry(desk, findings).await? {
+        let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
     }
     match desk.session.request(Command::Status).await {
         Ok(Reply::Status(status)) => figures(&status, findings)?,

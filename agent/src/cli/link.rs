@@ -32,7 +32,7 @@ pub async fn link(context: &Context, name: String) -> Result {
         ended = linked => ended,
         () = stop.wait() => {
             context.ui.progress_end();
-            context.ui.note("interrupted; the next command of this profile goes on");
+            context.ui.note(&format!("interrupted; go on with: {}", desk.command("device link")));
             Err(Failure::Shown(1))
         }
     };
@@ -76,7 +76,7 @@ async fn offered(context: &Context, desk: &Desk<'_>, news: &mut Events, name: St
                 return Err(error.into());
             }
             Some(_) => {}
-            None => return Err(ErrorKind::Bug.because("the session ended by itself").into()),
+            None => return Err(ended(desk)),
         }
     }
 }
@@ -92,6 +92,24 @@ async fn arrived(context: &Context, desk: &Desk<'_>, news: &mut Events) -> Resul
     context.ui.show(&Line::Link(LinkLine::done(account.handle.as_str(), status.groups)))
 }
 
+/// Nothing is heard any more: of the process that had the profile open, or of our own core.
+fn ended(desk: &Desk<'_>) -> Failure {
+    if desk.session.is_remote() {
+        let what = "the other process of this profile, which had it open, has ended";
+        return ErrorKind::Locked.because(what).hint("run the command again: it goes on").into();
+    }
+    ErrorKind::Bug.because("the session ended by itself").into()
+}
+
+/// Whether this can be a code at all: eight of the letters and digits that codes are made of, or taken for.
+fn is_code(text: &str) -> bool {
+    let text = text.trim();
+    let text = text.strip_prefix("cipher-chat:link/").unwrap_or(text);
+    let letters: Vec<char> = text.chars().filter(|letter| !matches!(letter, '-' | ' ')).collect();
+    letters.len() == 8
+        && letters.iter().all(|letter| letter.is_ascii_alphanumeric() && !matches!(letter, 'u' | 'U'))
+}
+
 /// On a device of the account.
 pub async fn approve(
     context: &Context,
@@ -99,6 +117,12 @@ pub async fn approve(
     history: HistoryPolicy,
     compare: Option<String>,
 ) -> Result {
+    if !is_code(&code) {
+        return Err(Failure::Usage {
+            message: format!("'{code}' is not a code for linking a device: it has eight letters and digits"),
+            hint: Some("type it as the new machine shows it, for example 4k7x-m2pq".into()),
+        });
+    }
     if compare.is_none() && !ask::somebody_is_there(context) {
         return Err(Failure::Usage {
             message: "somebody must compare what both machines show, and nobody is there to be asked".into(),
@@ -182,7 +206,7 @@ async fn through(
                 Some(_) => {}
                 None => {
                     context.ui.progress_end();
-                    return Err(ErrorKind::Bug.because("the session ended by itself").into());
+                    return Err(ended(desk));
                 }
             },
             _ = look.tick() => {
@@ -198,6 +222,16 @@ async fn through(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_no_code_is_seen() {
+        for code in ["4k7x-m2pq", "4K7XM2PQ", " 4k7x m2pq ", "cipher-chat:link/4k7x-m2pq", "OIL0-1111"] {
+            assert!(is_code(code), "{code}");
+        }
+        for code in ["", "garbage", "4k7x", "4k7x-m2pqq", "4k7x-m2pu", "cipher-chat:join/4k7x-m2pq"] {
+            assert!(!is_code(code), "{code}");
+        }
+    }
 
     #[test]
     fn only_digits_are_compared() {

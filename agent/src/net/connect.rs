@@ -179,6 +179,11 @@ fn pause_before(attempt: usize, servers: usize) -> Duration {
     chance::jittered(doubled.min(LONGEST_PAUSE))
 }
 
+/// Whether a list of servers can be read at all.
+pub(crate) fn check(list: &str) -> Result<(), CoreError> {
+    servers(list).map(drop)
+}
+
 fn servers(list: &str) -> Result<Vec<ServerAddr>, CoreError> {
     let parsed: Result<Vec<ServerAddr>, _> =
         list.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::parse).collect();

@@ -283,9 +283,13 @@ impl Core {
     pub(crate) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_none() {
+            let how = match target {
+                Target::Account(handle) => format!("contact accept {handle}"),
+                Target::Group(_) | Target::Name(_) => format!("group accept {group}"),
+            };
             return Err(ErrorKind::Refused
                 .because("this is an invitation that was not accepted yet")
-                .hint(format!("accept it with: cipher-chat group accept {group}")));
+                .hint(format!("accept it with: cipher-chat {how}")));
         }
         let limit = last.unwrap_or(usize::MAX);
         let conversations = match target {
@@ -336,6 +340,7 @@ impl Core {
             requests: self.state.meta.request_policy,
             arriving: self.arriving(),
             sending: self.state.transfers.keys(),
+            linking: self.offers_itself(),
         }))
     }
 }

@@ -43,7 +43,7 @@ fn anybody_can_replay_the_log_and_finds_what_the_registry_signs() -> Result {
 }
 
 #[test]
-fn a_log_that_was_changed_is_found_and_kept_as_evidence() -> Result {
+fn a_saved_log_that_was_changed_is_found_and_is_no_evidence() -> Result {
     let site = Site::single()?;
     let alice = site.registered("alice")?;
     site.registered("bob")?;
@@ -57,9 +57,9 @@ fn a_log_that_was_changed_is_found_and_kept_as_evidence() -> Result {
         fs::write(&path, changed)?;
         let found = alice.run(&["audit", "--from-file", "log.ndjson"])?.expecting(6)?;
         let alarm = found.errors.iter().find(|line| kind_of(line) == Some("evidence"));
-        let kept = alarm.and_then(|alarm| text(alarm, "file"));
-        let kept = kept.ok_or_else(|| Failure::new(format!("no alarm\n{found}")))?;
-        ensure(fs::read_to_string(kept)?.contains("cipher-chat evidence 1"), || found.to_string())?;
+        let alarm = alarm.ok_or_else(|| Failure::new(format!("no alarm\n{found}")))?;
+        ensure(text(alarm, "file").is_none(), || found.to_string())?;
     }
-    ensure(alice.evidence()?.len() == 2, || format!("{:?}", alice.evidence()))
+    // Whoever had the file in hands may have done it.
+    ensure(alice.evidence()?.is_empty(), || format!("{:?}", alice.evidence()))
 }

@@ -54,6 +54,8 @@ fn a_direct_conversation_needs_both_sides() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     alice.does(&["contact", "add", "bob", "-m", "it is me"])?;
+    let waits = bob.is_refused(4, "refused", &["read", "@alice"])?;
+    ensure(waits.stderr.contains("cipher-chat contact accept alice"), || waits.to_string())?;
     bob.does(&["contact", "accept", "alice"])?;
     alice.sends("@bob", "nice to meet you")?;
     bob.sends("@alice", "likewise")?;

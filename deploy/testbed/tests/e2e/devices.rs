@@ -184,6 +184,8 @@ fn a_link_that_is_killed_goes_on() -> Result {
     let (mut link, code) = offers(&laptop, "laptop")?;
     // Before anybody answers: the same code is still good.
     link.process().kill()?;
+    let told = laptop.is_refused(1, "misuse", &["whoami"])?;
+    ensure(told.stderr.contains("being linked") && told.stderr.contains("device link"), || told.to_string())?;
     let (mut link, same) = offers(&laptop, "laptop")?;
     ensure(same == code, || format!("{code} became {same}"))?;
     let mut approve = approves(&alice, &code, &[])?;
@@ -206,7 +208,7 @@ fn a_wrong_code_or_string_changes_nothing() -> Result {
     let site = Site::single()?;
     let (alice, laptop) = (site.registered("alice")?, site.person("laptop")?);
     alice.is_refused(9, "not-found", &["device", "approve", "0000-0000", "--compare", "1234567"])?;
-    alice.is_refused(1, "misuse", &["device", "approve", "what", "--compare", "1234567"])?;
+    alice.is_refused(2, "usage", &["device", "approve", "what", "--compare", "1234567"])?;
     alice.is_refused(2, "usage", &["device", "approve", "0000-0000"])?;
 
     let (mut link, code) = offers(&laptop, "laptop")?;
