@@ -110,7 +110,7 @@ pub enum Command {
     ContactAdd {
         /// Whom.
         handle: Handle,
-        /// First words, shown with the request.
+        /// First words, read once the other side says yes.
         text: Option<String>,
     },
     /// All contacts. Reply: `Contacts`.
