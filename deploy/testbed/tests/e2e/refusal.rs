@@ -91,7 +91,11 @@ fn without_a_registry_people_go_on_talking() -> Result {
     let sent = alice.sends("team", "who needs it")?;
     ensure(text(&sent, "state") == Some("sent"), || sent.to_string())?;
     crate::support::all_read("team", &[&bob], &["who needs it".into()])?;
-    alice.is_refused(3, "unreachable", &["profile", "show", "bob"])?;
+    // Who is known stays known, and it is said how fresh that is.
+    let known = alice.does(&["profile", "show", "bob"])?;
+    ensure(known.stderr.contains("known before"), || known.to_string())?;
+    ensure(text(&known.of_type("account")?, "handle") == Some("bob"), || "another one is shown".into())?;
+    alice.is_refused(3, "unreachable", &["profile", "show", "carol"])?;
     site.person("carol")?.is_refused(3, "unreachable", &["register", "carol"])?;
     Ok(())
 }
