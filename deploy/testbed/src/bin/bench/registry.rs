@@ -48,12 +48,13 @@ pub(crate) async fn many_accounts(report: &Report, extent: Extent, kept: Option<
     let mut registry = Registry::beside(&broker)?;
     registry.stop()?;
     let data = registry.data();
+    let filled = kept.is_some_and(|kept| kept.join("registry.redb").exists());
     if let Some(kept) = kept {
         fs::create_dir_all(kept)?;
         fs::remove_dir_all(&data)?;
         symlink(kept, &data)?;
     }
-    if !data.join("registry.redb").exists() {
+    if !filled {
         let seconds = fill(&data, accounts, stock).await?;
         let what = format!("{accounts} accounts with {stock} key packages per suite");
         report.note(&format!("{what}: filled in {seconds:.0} s"));
