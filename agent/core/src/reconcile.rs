@@ -4,8 +4,9 @@
 //! whenever a commit is made, so a lost race or a restart costs nothing. That there is something to do is a row (an
 //! intent of [`Wish::Devices`]), made in the batch in which a log grew or a roster changed.
 //!
-//! Whose turn it is: the account's own other devices first, then people by role and leaf, each waiting a little
-//! longer than the one before. So a revoked device goes as soon as any member's agent is there.
+//! Whose turn it is: whoever stated it, then the account's own other devices, then people by role and leaf, each waiting
+//! a little longer, since it was stated, than the one before. So a revoked device goes as soon as any member's agent is
+//! there, and a process that runs for a moment need not wait.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
