@@ -88,7 +88,7 @@ pub(crate) fn run(
         new.iter().chain(&packages.last_resort).map(|package| package.suite).collect::<BTreeSet<_>>();
     let mut hints = Vec::new();
     for suite in brought {
-        if stock::rows(&txn.stock, &shelf(suite))?.is_empty()
+        if stock::count(&txn.stock, &shelf(suite), |_| true)? == 0
             && stock::last_resort(&txn.last_resort, &shelf(suite))?.is_none()
         {
             hints = others(caller, txn)?;
