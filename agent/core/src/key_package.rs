@@ -87,7 +87,7 @@ impl Core {
 
     /// Counting or bringing packages failed: tries again, less and less often. Whether it was that.
     pub(crate) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
-        if !matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages) {
+        if !about_stock(purpose) {
             return false;
         }
         if !self.is_revoked() {
@@ -103,7 +103,6 @@ impl Core {
     /// Counts again when it is time: what is missing follows from the answer.
     pub(crate) fn stock_tick(&mut self) {
         let Some((at, _)) = self.run.stock_again else { return };
-        let about_stock = |purpose: &Purpose| matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages);
         if self.run.now < at {
             self.wake_at(at);
         } else if !self.run.questions.values().any(|question| about_stock(&question.purpose)) {
@@ -231,6 +230,10 @@ impl Core {
         }
         Ok(package)
     }
+}
+
+const fn about_stock(purpose: &Purpose) -> bool {
+    matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages)
 }
 
 /// R-KP-01 to R-KP-04, and R-KP-07.
