@@ -3,12 +3,14 @@
 //! A leaf is the hash of one signed statement ([`crate::account_log::leaf`]). Who holds two heads that no proof
 //! connects holds evidence that the registry showed two histories.
 
-use ct_merkle::mem_backed_tree::MemoryBackedTree;
-use ct_merkle::{ConsistencyProof, HashableLeaf, InclusionProof, RootHash};
+use ct_merkle::{
+    ConsistencyProof, HashableLeaf, InclusionProof, RootHash, indices_for_consistency_proof,
+    indices_for_inclusion_proof,
+};
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use sha2::digest::Output;
+use sha2::{Digest, Sha256};
 
 use crate::codec;
 use crate::sign::{Purpose, Signed};
@@ -116,38 +118,47 @@ impl HashableLeaf for Leaf {
     }
 }
 
-/// The tree of a whole log, in memory: 96 bytes per entry.
-#[derive(Debug, Clone)]
+/// The tree of a whole log, in memory: 64 bytes per entry.
+///
+/// Keeps the hashes of complete subtrees only. These never change, so appending costs two hashes on average, and a
+/// log of a million entries is loaded in well under a second; the few at the right edge are made when they are asked for.
+#[derive(Debug, Clone, Default)]
 pub struct MerkleLog {
-    tree: MemoryBackedTree<Sha256, Leaf>,
-}
-
-impl Default for MerkleLog {
-    fn default() -> Self {
-        Self { tree: MemoryBackedTree::new() }
-    }
+    /// By height: the hashes of the complete subtrees, from the left. The first row has the leaves.
+    rows: Vec<Vec<[u8; 32]>>,
 }
 
 impl MerkleLog {
     /// Appends a leaf.
     pub fn push(&mut self, leaf: [u8; 32]) {
-        self.tree.push(Leaf(leaf));
+        let mut node = hash(&[&[0], &leaf]);
+        for row in &mut self.rows {
+            let left = if row.len() % 2 == 1 { row.last().copied() } else { None };
+            row.push(node);
+            match left {
+                Some(left) => node = parent(&left, &node),
+                None => return,
+            }
+        }
+        self.rows.push(vec![node]);
     }
 
     /// Number of leaves.
     pub fn size(&self) -> u64 {
-        self.tree.len()
+        self.rows.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
     /// The root now.
     pub fn root(&self) -> [u8; 32] {
-        (*self.tree.root().as_bytes()).into()
+        edge(&self.rows).unwrap_or_else(|| hash(&[]))
     }
 
     /// Proof that the leaf at `index` is in the tree as it is now; `None` when there is no such leaf.
     pub fn prove_inclusion(&self, index: u64) -> Option<Vec<u8>> {
-        let at = usize::try_from(index).ok()?;
-        (index < self.size()).then(|| self.tree.prove_inclusion(at).as_bytes().to_vec())
+        if index >= self.size() {
+            return None;
+        }
+        self.nodes(&indices_for_inclusion_proof(self.size(), index))
     }
 
     /// Proof that the tree of that size is a prefix of the tree as it is now; `None` when it never was that small
@@ -157,14 +168,41 @@ impl MerkleLog {
         if size == 0 || additions == 0 {
             return Some(Vec::new());
         }
-        let additions = usize::try_from(additions).ok()?;
-        Some(self.tree.prove_consistency(additions).as_bytes().to_vec())
+        self.nodes(&indices_for_consistency_proof(size, additions))
     }
+
+    /// The hashes of nodes, one behind the other. Nodes are numbered as in RFC 9420, appendix C: the ones at the end
+    /// of a number tell the height.
+    fn nodes(&self, indices: &[u64]) -> Option<Vec<u8>> {
+        let mut nodes = Vec::with_capacity(indices.len().saturating_mul(32));
+        for index in indices {
+            let height = usize::try_from(index.trailing_ones()).ok()?;
+            let place = usize::try_from(index >> height >> 1).ok()?;
+            let complete = self.rows.get(height).and_then(|row| row.get(place)).copied();
+            nodes.extend(complete.or_else(|| edge(self.rows.get(..height)?))?);
+        }
+        Some(nodes)
+    }
+}
+
+/// The node over the leaves that are in no complete subtree above these rows. `None`: there are none.
+fn edge(rows: &[Vec<[u8; 32]>]) -> Option<[u8; 32]> {
+    let peaks = rows.iter().filter(|row| row.len() % 2 == 1).filter_map(|row| row.last());
+    peaks.fold(None, |right, peak| Some(right.map_or(*peak, |right| parent(peak, &right))))
+}
+
+fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    hash(&[&[1], left, right])
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ct_merkle::mem_backed_tree::MemoryBackedTree;
 
     fn head(log: &MerkleLog) -> TreeHead {
         TreeHead { registry_key: [1; 32], size: log.size(), root: log.root(), at: Timestamp::default() }
@@ -194,6 +232,25 @@ mod tests {
         assert_eq!(log.prove_inclusion(40), None);
         assert!(now.extends(&now, b"").is_ok());
         assert!(heads[3].extends(&now, b"").is_err());
+    }
+
+    /// Beside the tree that the library keeps, which makes the whole right edge anew with every leaf.
+    #[test]
+    fn roots_and_proofs_are_those_of_a_tree_that_is_kept_whole() {
+        let (mut log, mut whole) = (MerkleLog::default(), MemoryBackedTree::<Sha256, Leaf>::new());
+        for size in 1..=130_u64 {
+            let leaf = hash(&[&size.to_be_bytes()]);
+            log.push(leaf);
+            whole.push(Leaf(leaf));
+            assert_eq!(log.root().as_slice(), whole.root().as_bytes().as_slice(), "{size}");
+            for index in 0..size {
+                let at = usize::try_from(index).unwrap();
+                assert_eq!(log.prove_inclusion(index).unwrap(), whole.prove_inclusion(at).as_bytes());
+                let earlier = whole.prove_consistency(at);
+                let proof = log.prove_consistency(size - index).unwrap();
+                assert_eq!(proof, if index == 0 { &[] } else { earlier.as_bytes() }, "{size} {index}");
+            }
+        }
     }
 
     /// G03: two logs that differ in one entry have no proof between them, whatever bytes are offered.

@@ -34,8 +34,9 @@ const BATCH: usize = 512;
 const FULL: usize = 256 * 1024;
 /// Bytes that a record may be expected to have: below what it may really have by all that is around the rows.
 const MOST: usize = 900_000;
-/// Time after which what was committed is flushed.
-const FLUSH: Duration = Duration::from_secs(1);
+/// Time after which what was committed is flushed. A flush writes every page that changed and holds everybody up while it
+/// does; what it saves is reading so much of the log again after a crash.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// What the thread is told besides requests.
 #[derive(Debug)]

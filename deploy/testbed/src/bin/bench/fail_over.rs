@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, Request};
-use cipher_broker::id::AccountId;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::wire::registry::{Answer, Operation, Outcome, open_reply};
 use futures::{StreamExt, TryStreamExt};
@@ -16,7 +15,7 @@ use testbed::{Failure, Result, ensure, fail};
 use tokio::task::JoinSet;
 
 use crate::figure::{Figure, Goal, Report, number};
-use crate::registry::{CLAIMED, UNDER_WAY, keys, signed, signed_by};
+use crate::registry::{CLAIMED, UNDER_WAY, account_id, signed, signed_by};
 use crate::replicated::writer;
 
 /// Writers killed.
@@ -113,8 +112,7 @@ impl Claims {
 async fn claim(client: Client, claims: Arc<Claims>) -> Result {
     while !claims.stop.load(Ordering::Relaxed) {
         let n = claims.next.fetch_add(1, Ordering::Relaxed);
-        let (target, _) = keys(n % claims.targets);
-        let account = AccountId::of_key(&target.verifying_key().to_bytes());
+        let account = account_id(n % claims.targets);
         let operation = Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None };
         let (subject, request) = signed(n, operation);
         let Answer::KeyPackages(packages) = ask(&client, subject, &request).await? else {

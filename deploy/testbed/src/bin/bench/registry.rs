@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, RequestErrorKind};
@@ -86,8 +86,7 @@ pub(crate) async fn many_accounts(report: &Report, extent: Extent, kept: Option<
     let resolve = |n: usize| Ok::<_, Failure>(Operation::Resolve { handle: handle(scattered(n, accounts))? });
     measure(report, &client, &named("resolve"), 5_000, &resolve).await?;
     let claim = |n: usize| {
-        let (account, _) = keys(scattered(n, accounts));
-        let account = AccountId::of_key(&account.verifying_key().to_bytes());
+        let account = account_id(scattered(n, accounts));
         Ok::<_, Failure>(Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None })
     };
     measure(report, &client, &named("claim"), 2_000, &claim).await?;
@@ -131,6 +130,11 @@ pub(crate) fn keys(n: usize) -> (SigningKey, SigningKey) {
     (key("bench/account"), key("bench/device"))
 }
 
+/// The id of an account.
+pub(crate) fn account_id(n: usize) -> AccountId {
+    AccountId::of_key(&keys(n).0.verifying_key().to_bytes())
+}
+
 fn device_of(account: &AccountId) -> DeviceId {
     DeviceId::from_bytes(account.as_bytes().first_chunk().copied().unwrap_or_default())
 }
@@ -145,15 +149,18 @@ pub(crate) async fn fill(data: &Path, accounts: usize, stock: usize) -> Result<f
     let begun = Instant::now();
     let store = Store::open_folder(data)?;
     let filling = tokio::task::spawn_blocking(move || {
+        // In the order of their ids: neighbours in the tables are written one after the other, else a million takes hours.
+        let mut order: Vec<_> = (0..accounts).map(|n| (account_id(n), n)).collect();
+        order.sort_unstable();
+        let order = Arc::new(order);
         let (sender, made) = mpsc::sync_channel(4_096);
         let writer = std::thread::spawn(move || fill_unverified(&store, made));
         let makers: Vec<_> = (0..2)
             .map(|maker| {
-                let sender = sender.clone();
+                let (sender, order) = (sender.clone(), Arc::clone(&order));
                 std::thread::spawn(move || {
-                    (maker..accounts)
-                        .step_by(2)
-                        .all(|n| account(n, stock).is_ok_and(|filled| sender.send(filled).is_ok()))
+                    let mut mine = order.iter().skip(maker).step_by(2);
+                    mine.all(|(_, n)| account(*n, stock).is_ok_and(|filled| sender.send(filled).is_ok()))
                 })
             })
             .collect();

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cipher_broker::id::AccountId;
 use cipher_broker::wire::registry::Operation;
 use serde_json::Value;
 use testbed::registry::Registry;
@@ -13,7 +12,7 @@ use testbed::{Broker, Failure, Result};
 use crate::Extent;
 use crate::fail_over;
 use crate::figure::{Figure, Goal, Report, number};
-use crate::registry::{CLAIMED, fill, handle, keys, measure, scattered};
+use crate::registry::{CLAIMED, account_id, fill, handle, measure, scattered};
 
 /// Replicas.
 const REPLICAS: usize = 3;
@@ -55,8 +54,7 @@ pub(crate) async fn replicas(report: &Report, extent: Extent) -> Result {
     let resolve = |n: usize| Ok::<_, Failure>(Operation::Resolve { handle: handle(scattered(n, accounts))? });
     measure(report, &client, &named("resolve"), 5_000, &resolve).await?;
     let claim = |n: usize| {
-        let (account, _) = keys(scattered(n, accounts));
-        let account = AccountId::of_key(&account.verifying_key().to_bytes());
+        let account = account_id(scattered(n, accounts));
         Ok::<_, Failure>(Operation::ClaimKeyPackages { account, suite: CLAIMED, device: None })
     };
     let before = applied(&all)?;
