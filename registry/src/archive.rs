@@ -64,7 +64,7 @@ enum Line {
 /// Writes everything to a file that must not exist yet, or to stdout (`-`).
 pub fn export(data_dir: &Path, file: &Path) -> Result<Value, Error> {
     let store = Store::open_folder(data_dir)?;
-    let view = store.view()?;
+    let view = store.view();
     let failed = |source| Error::File { doing: "write", path: file.to_owned(), source };
     let out: Box<dyn Write> = if file.as_os_str() == "-" {
         Box::new(io::stdout().lock())
@@ -141,7 +141,7 @@ pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
         Box::new(std::fs::File::open(file).map_err(failed)?)
     };
     let store = Store::open_folder(data_dir)?;
-    if log::size(&store.view()?)? > 0 {
+    if log::size(&store.view())? > 0 {
         return Err(Error::Usage(format!(
             "{} holds accounts already: import into a new data folder",
             data_dir.display()
@@ -156,7 +156,7 @@ pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
             file,
         )?
     };
-    txn.commit().map_err(StoreError::from)?;
+    store.commit(txn)?;
     Ok(taken)
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct Caller {
     pub(crate) request: [u8; 32],
     /// Bytes of the signed body.
     pub(crate) bytes: usize,
-    issued_at: Timestamp,
-    nonce: [u8; 16],
+    /// What is remembered so that the request counts once.
+    pub(crate) nonce: NonceKey,
 }
 
 /// As what somebody asks.
@@ -61,18 +61,18 @@ pub(crate) enum Standing {
     Operator(Caller),
 }
 
-impl Caller {
-    /// What is remembered so that the request counts once.
-    pub(crate) fn nonce_key(&self) -> NonceKey {
-        let mut key = [0; 64];
-        let issued = self.issued_at.as_millis().to_be_bytes();
-        let whose = self.device.as_bytes().iter().chain(&self.nonce).chain(self.account.as_bytes());
-        for (to, from) in key.iter_mut().zip(issued.iter().chain(whose)) {
-            *to = *from;
-        }
-        key
+/// What is remembered so that the request counts once.
+pub(crate) fn nonce_key(body: &RequestBody) -> NonceKey {
+    let mut key = [0; 64];
+    let issued = body.issued_at.as_millis().to_be_bytes();
+    let whose = body.device.as_bytes().iter().chain(&body.nonce).chain(body.account.as_bytes());
+    for (to, from) in key.iter_mut().zip(issued.iter().chain(whose)) {
+        *to = *from;
     }
+    key
+}
 
+impl Caller {
     /// Until when the nonce must be remembered: the request is too old before that, whatever its issue time.
     pub(crate) fn nonce_expires(now: Timestamp) -> Timestamp {
         now.plus(limit::REQUEST_WINDOW).plus(limit::REQUEST_WINDOW)
@@ -92,9 +92,9 @@ pub(crate) fn identify(
         signed
             .verified(&device_key, Purpose::RegistryRequest)
             .map_err(|_| Code::Denied.because("the request is not signed by the key of this device"))?;
-        let RequestBody { account, device, nonce, issued_at, .. } = *body;
-        let (request, bytes) = (wire_hash(&signed.body), signed.body.len());
-        Ok::<_, OpError>(Caller { account, device, device_key, role, request, bytes, issued_at, nonce })
+        let RequestBody { account, device, .. } = *body;
+        let (request, bytes, nonce) = (wire_hash(&signed.body), signed.body.len(), nonce_key(body));
+        Ok::<_, OpError>(Caller { account, device, device_key, role, request, bytes, nonce })
     };
     let newcomer = |certificate: &DeviceCertificate| {
         let certificate = certificate.verify().map_err(|error| Code::Denied.because(error.to_string()))?;

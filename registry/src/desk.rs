@@ -103,32 +103,53 @@ impl Desk {
     /// store's.
     pub async fn answer(&self, operation: &str, request: Bytes, now: Timestamp) -> Vec<u8> {
         let hash = wire_hash(&request);
-        let reply = self.decide(operation, request, now).await;
+        let reply = self.decide(operation, request, now, async || true).await;
         reply.unwrap_or_else(|| self.inner.sign(hash, Err(internal()), now))
     }
 
     /// The same for a replica of the registry. `None`: it does not write and nothing may be said.
     ///
-    /// The same bytes that come again while they are worked on wait for the same answer.
-    pub(crate) async fn decide(&self, operation: &str, request: Bytes, now: Timestamp) -> Option<Vec<u8>> {
+    /// `newest`: whether what the rows said was the latest. Asked before anything is said that comes from reading alone;
+    /// what is written proves it by lying in the log. The same bytes that come again while they are worked on wait for
+    /// the same answer.
+    pub(crate) async fn decide(
+        &self,
+        operation: &str,
+        request: Bytes,
+        now: Timestamp,
+        newest: impl AsyncFnOnce() -> bool,
+    ) -> Option<Vec<u8>> {
         let hash = wire_hash(&request);
         match self.inner.underway.join(hash) {
             Part::Wait(told) => underway::told(told).await,
             Part::Work(work) => {
-                let reply = self.work(operation, request, hash, now).await;
+                let reply = self.work(operation, request, hash, now, newest).await;
                 work.done(reply.as_ref());
                 reply
             }
         }
     }
 
-    async fn work(&self, operation: &str, request: Bytes, hash: [u8; 32], now: Timestamp) -> Option<Vec<u8>> {
-        let (inner, operation) = (Arc::clone(&self.inner), operation.to_owned());
-        let examined = tokio::task::spawn_blocking(move || inner.examine(&operation, &request, now)).await;
+    async fn work(
+        &self,
+        operation: &str,
+        request: Bytes,
+        hash: [u8; 32],
+        now: Timestamp,
+        newest: impl AsyncFnOnce() -> bool,
+    ) -> Option<Vec<u8>> {
+        let (inner, of, bytes) = (Arc::clone(&self.inner), operation.to_owned(), request.clone());
+        let examined = tokio::task::spawn_blocking(move || inner.examine(&of, &bytes, now)).await;
+        if !matches!(examined, Ok(Ok(Examined::Write(..)))) && !newest().await {
+            if let Ok((_, body)) = read(operation, &request) {
+                self.inner.recent().forget(&caller::nonce_key(&body));
+            }
+            return None;
+        }
         let outcome = match examined {
             Ok(Ok(Examined::Answered(answer))) => Ok(answer),
             Ok(Ok(Examined::Write(write, caller))) => {
-                let nonce = caller.nonce_key();
+                let nonce = caller.nonce;
                 match self.inner.writer.submit(write, caller, now).await {
                     Ok(change) => {
                         self.inner.hints.tell(change.hints, now);
@@ -172,7 +193,7 @@ impl Desk {
     /// Committed entries of the account log from a position on (each an encoded
     /// [`cipher_broker::wire::statement::LogEntry`]), at most so many.
     pub fn log_entries(&self, from: u64, most: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        log::entries(&self.inner.store.view()?, from, most)
+        log::entries(&self.inner.store.view(), from, most)
     }
 
     /// Devices that should be told to look at their account and stock. The first who asks gets them.
@@ -188,7 +209,7 @@ impl Inner {
 
     fn examine(&self, endpoint: &str, request: &[u8], now: Timestamp) -> Result<Examined, OpError> {
         let (signed, body) = read(endpoint, request)?;
-        let view = self.store.view()?;
+        let view = self.store.view();
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
         if let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
             &standing
@@ -380,7 +401,7 @@ impl Inner {
 
     /// Uses up the nonce of a request that changes nothing, or of one that is counted.
     fn fresh(&self, caller: &Caller, now: Timestamp) -> Result<(), Refusal> {
-        if self.recent().note(caller.nonce_key(), Caller::nonce_expires(now), now) {
+        if self.recent().note(caller.nonce, Caller::nonce_expires(now), now) {
             Ok(())
         } else {
             Err(Code::Replayed.because("this request was made before"))

@@ -214,6 +214,7 @@ macro_rules! from_redb {
 from_redb!(
     redb::CommitError,
     redb::DatabaseError,
+    redb::SavepointError,
     redb::SetDurabilityError,
     redb::StorageError,
     redb::TableError,

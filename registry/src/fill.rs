@@ -55,7 +55,7 @@ pub fn fill_unverified(store: &Store, accounts: impl IntoIterator<Item = Filled>
                 write(filled, &mut tables)?;
             }
         }
-        txn.commit()?;
+        store.commit(txn)?;
     }
 }
 

@@ -44,7 +44,7 @@ impl Tree {
     /// Built from all that the store has committed.
     pub(crate) fn load(store: &Store, key: RegistryKey) -> Result<Self, StoreError> {
         let mut state = State::default();
-        log::leaves(&store.view()?, |leaf| state.log.push(leaf))?;
+        log::leaves(&store.view(), |leaf| state.log.push(leaf))?;
         let size = watch::Sender::new(state.log.size());
         Ok(Self { key, state: Mutex::new(state), grown: Condvar::new(), size })
     }

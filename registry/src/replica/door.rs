@@ -176,10 +176,25 @@ impl Replica {
         now: Timestamp,
         deadline: Instant,
     ) -> Option<Vec<u8>> {
-        if !self.inner.fresh.wait(deadline).await {
-            return None;
+        let (desk, fresh) = (&self.inner.desk, &self.inner.fresh);
+        if !WRITING.contains(&operation) {
+            return if fresh.wait(deadline).await {
+                desk.decide(operation, request, now, async || true).await
+            } else {
+                None
+            };
         }
-        self.inner.desk.decide(operation, request, now).await
+        // What is written is proven by the log. What is not, like a refusal: everything that came meanwhile was written
+        // by this one, so nobody knew more when the rows were read.
+        let reign = self.reign()?;
+        let newest = async || fresh.wait(deadline).await && self.reign() == Some(reign);
+        desk.decide(operation, request, now, newest).await
+    }
+
+    /// The reign of this replica, while it writes.
+    fn reign(&self) -> Option<u64> {
+        let state = self.inner.state.borrow();
+        state.leading.then_some(state.position.term)
     }
 
     async fn hand_on(

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cipher_broker::stream::MAX_RECORD_BYTES;
 use cipher_broker::wire::refusal::Code;
-use redb::Durability;
+use redb::{Durability, Savepoint};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::error::StoreError;
 use crate::key::RegistryKey;
@@ -79,6 +80,47 @@ impl From<StoreError> for Broken {
     }
 }
 
+/// Who waits, and what they will be told.
+type Answers = Vec<(oneshot::Sender<Outcome>, Outcome)>;
+
+/// A record on its way into the log. Its changes are made here, so that the next ones can be made on top while it
+/// flies, but shown to nobody: they are taken back when another record has the place.
+struct Flight {
+    /// Where this replica is when it has landed.
+    position: Position,
+    leaves: Vec<[u8; 32]>,
+    answers: Answers,
+    /// The rows without it.
+    before: Savepoint,
+    landing: JoinHandle<Appended>,
+}
+
+/// What the thread was told and has not come to yet.
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    orders: VecDeque<Order>,
+}
+
+impl Waiting {
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Job(job) => self.jobs.push_back(job),
+            Input::Order(order) => self.orders.push_back(order),
+        }
+    }
+}
+
+/// What happens next.
+#[expect(clippy::large_enum_variant, reason = "almost every input is a job")]
+enum Next {
+    Input(Input),
+    /// What was on its way is there, or will not come.
+    Landed(Appended),
+    /// Nobody can ask any more.
+    End,
+}
+
 /// The thread's own.
 pub(crate) struct Engine {
     store: Store,
@@ -89,6 +131,7 @@ pub(crate) struct Engine {
     runtime: Handle,
     position: Position,
     leading: bool,
+    flight: Option<Flight>,
     flushed: Instant,
     unflushed: bool,
     state: watch::Sender<State>,
@@ -126,6 +169,7 @@ impl Engine {
             runtime: Handle::current(),
             position,
             leading: false,
+            flight: None,
             flushed: Instant::now(),
             unflushed: false,
             state,
@@ -138,7 +182,8 @@ impl Engine {
     pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), Broken> {
         let result = self.work(&mut inputs);
         self.leading = false;
-        let result = result.and_then(|()| self.flush());
+        // What is still on its way is taken back: it is read from the log again should it be there.
+        let result = result.and_then(|()| self.landed(Appended::Stopped)).and_then(|()| self.flush());
         let broken = result.as_ref().err().cloned();
         if let Some(broken) = &broken {
             tracing::error!(%broken, "this replica cannot go on");
@@ -148,27 +193,44 @@ impl Engine {
     }
 
     fn work(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Result<(), Broken> {
-        let mut jobs = VecDeque::new();
+        let mut waiting = Waiting::default();
         loop {
-            // Requests that wait go first into the record that is made next; orders are obeyed between records.
-            let input = if jobs.is_empty() { inputs.blocking_recv() } else { inputs.try_recv().ok() };
-            match input {
-                Some(Input::Job(job)) => {
-                    jobs.push_back(job);
-                    if jobs.len() < BATCH {
-                        continue;
-                    }
+            // Orders are obeyed between records.
+            if let Some(order) = waiting.orders.pop_front() {
+                self.land_all()?;
+                self.obey(order)?;
+            } else if !waiting.jobs.is_empty() {
+                self.write(&mut waiting, inputs)?;
+                self.flush_in_time()?;
+            } else {
+                match self.next(inputs) {
+                    Next::Input(input) => waiting.take(input),
+                    Next::Landed(appended) => self.landed(appended)?,
+                    Next::End => return self.land_all(),
                 }
-                Some(Input::Order(order)) => {
-                    self.obey(order)?;
-                    continue;
-                }
-                None if jobs.is_empty() => return Ok(()),
-                None => {}
             }
-            self.write(&mut jobs)?;
-            self.flush_in_time()?;
         }
+    }
+
+    /// Waits for whatever comes first.
+    fn next(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Next {
+        let Some(flight) = &mut self.flight else {
+            return inputs.blocking_recv().map_or(Next::End, Next::Input);
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                appended = &mut flight.landing => Next::Landed(appended.unwrap_or(Appended::Stopped)),
+                input = inputs.recv() => input.map_or(Next::End, Next::Input),
+            }
+        })
+    }
+
+    /// Waits until nothing is on its way.
+    fn land_all(&mut self) -> Result<(), Broken> {
+        let Some(flight) = &mut self.flight else { return Ok(()) };
+        let appended = self.runtime.block_on(&mut flight.landing);
+        self.landed(appended.unwrap_or(Appended::Stopped))
     }
 
     fn obey(&mut self, order: Order) -> Result<(), Broken> {
@@ -189,59 +251,88 @@ impl Engine {
         self.flush_in_time()
     }
 
-    /// Runs requests that wait and makes them the next record. They are answered when it lies in the log and the
-    /// rows are here; requests that did not get into it are told so.
-    fn write(&mut self, jobs: &mut VecDeque<Job>) -> Result<(), Broken> {
+    /// Runs requests that wait, and those that come while the record before is on its way, and sends off the next
+    /// record with their changes.
+    fn write(&mut self, waiting: &mut Waiting, inputs: &mut mpsc::Receiver<Input>) -> Result<(), Broken> {
         if !self.leading {
-            jobs.drain(..).for_each(|job| job.finish(Err(NotDone::Withheld)));
+            waiting.jobs.drain(..).for_each(|job| job.finish(Err(NotDone::Withheld)));
             return Ok(());
         }
-        let mut answers: Vec<(oneshot::Sender<Outcome>, Outcome)> = Vec::new();
         let txn = self.store.begin()?;
+        let before = txn.ephemeral_savepoint().map_err(StoreError::from)?;
         let notes = Rc::new(RefCell::new(Changes::default()));
+        let mut answers: Answers = Vec::new();
+        let mut appended = None;
         {
             let mut tables = Txn::noted(&txn, &Some(Rc::clone(&notes)))?;
-            while let Some(job) = jobs.pop_front() {
-                sweep(&mut tables, &job)?;
-                answers.push(run_job(job, &mut tables)?);
+            loop {
                 let bytes = notes.borrow().bytes();
-                let fits = |next: &Job| bytes < FULL && bytes.saturating_add(next.weight()) < MOST;
-                if answers.len() >= BATCH || !jobs.front().is_some_and(fits) {
+                let room = bytes < FULL && answers.len() < BATCH;
+                let fits = |job: &Job| room && bytes.saturating_add(job.weight()) < MOST;
+                let fits = waiting.jobs.front().is_some_and(|job| answers.is_empty() || fits(job));
+                if let Some(job) = if fits { waiting.jobs.pop_front() } else { None } {
+                    sweep(&mut tables, &job)?;
+                    answers.push(run_job(job, &mut tables)?);
+                } else if !waiting.jobs.is_empty() {
+                    break;
+                } else if let Ok(input) = inputs.try_recv() {
+                    waiting.take(input);
+                } else if self.flight.is_some() && appended.is_none() {
+                    match self.next(inputs) {
+                        Next::Input(input) => waiting.take(input),
+                        Next::Landed(result) => appended = Some(result),
+                        Next::End => break,
+                    }
+                } else {
                     break;
                 }
             }
         }
-        let changes = notes.take().into_rows();
-        if changes.is_empty() {
-            txn.abort().map_err(StoreError::from)?;
-            finish(answers);
-            return Ok(());
+        if let Some(flight) = &mut self.flight {
+            let landing = &mut flight.landing;
+            let landed = |runtime: &Handle| runtime.block_on(landing).unwrap_or(Appended::Stopped);
+            let appended = appended.unwrap_or_else(|| landed(&self.runtime));
+            if appended != Appended::Stored {
+                txn.abort().map_err(StoreError::from)?;
+                withhold(answers);
+                return self.landed(appended);
+            }
+            self.landed(appended)?;
         }
+        let changes = notes.take().into_rows();
         let leaves = leaves_of(&changes);
-        let (record, bytes) = self.next(self.position.term, changes);
+        let (record, bytes) = self.next_record(self.position.term, changes);
         if bytes.len() > usize::try_from(MAX_RECORD_BYTES).unwrap_or(usize::MAX) {
             txn.abort().map_err(StoreError::from)?;
             too_large(answers);
             return Ok(());
         }
-        // R-REG-21, R-REG-22: nothing is changed here and nobody is answered before the record lies at its place.
-        match self.append(record.sequence, &bytes) {
-            Appended::Stored => {
-                self.commit(txn, &record, &bytes)?;
-                self.tree.grow(&leaves);
-                self.publish();
-                finish(answers);
-                Ok(())
-            }
-            other => {
-                txn.abort().map_err(StoreError::from)?;
-                self.step_down();
-                for (done, _) in answers {
-                    let _ = done.send(Err(NotDone::Withheld));
-                }
-                if other == Appended::Shrunk { Err(Broken::Shrunk) } else { Ok(()) }
-            }
+        let (log, stop, sequence) = (self.log.clone(), self.stop.clone(), record.sequence);
+        let position = position_after(&record, &bytes);
+        let landing = self.runtime.spawn(async move { log.append(sequence, &bytes, stop).await });
+        self.flight = Some(Flight { position, leaves, answers, before, landing });
+        self.commit(txn, &position)
+    }
+
+    /// What became of the record that was on its way. R-REG-21, R-REG-22: nothing is shown here and nobody is answered
+    /// before it lies at its place.
+    fn landed(&mut self, appended: Appended) -> Result<(), Broken> {
+        let Some(flight) = self.flight.take() else { return Ok(()) };
+        if appended == Appended::Stored {
+            self.position = flight.position;
+            self.store.show()?;
+            self.tree.grow(&flight.leaves);
+            self.publish();
+            finish(flight.answers);
+            return Ok(());
         }
+        let mut txn = self.store.begin()?;
+        txn.restore_savepoint(&flight.before).map_err(StoreError::from)?;
+        txn.set_durability(Durability::None).map_err(StoreError::from)?;
+        txn.commit().map_err(StoreError::from)?;
+        withhold(flight.answers);
+        self.step_down();
+        if appended == Appended::Shrunk { Err(Broken::Shrunk) } else { Ok(()) }
     }
 
     /// Makes the changes of records that others wrote.
@@ -270,7 +361,7 @@ impl Engine {
         self.leading = false;
         self.position.write(&txn)?;
         txn.set_durability(Durability::None).map_err(StoreError::from)?;
-        txn.commit().map_err(StoreError::from)?;
+        self.store.commit(txn)?;
         self.unflushed = true;
         self.tree.grow(&leaves);
         self.publish();
@@ -296,11 +387,14 @@ impl Engine {
         if self.leading {
             return Ok(true);
         }
-        let (record, bytes) = self.next(self.position.term.saturating_add(1), Vec::new());
-        match self.append(record.sequence, &bytes) {
+        let (record, bytes) = self.next_record(self.position.term.saturating_add(1), Vec::new());
+        let appended = self.log.append(record.sequence, &bytes, self.stop.clone());
+        match self.runtime.block_on(appended) {
             Appended::Stored => {
                 let txn = self.store.begin()?;
-                self.commit(txn, &record, &bytes)?;
+                let position = position_after(&record, &bytes);
+                self.commit(txn, &position)?;
+                self.position = position;
                 self.leading = true;
                 self.publish();
                 tracing::info!(term = record.term, "this replica writes now");
@@ -311,7 +405,7 @@ impl Engine {
         }
     }
 
-    fn next(&self, term: u64, changes: Vec<Change>) -> (Record, Bytes) {
+    fn next_record(&self, term: u64, changes: Vec<Change>) -> (Record, Bytes) {
         let Position { applied, hash, .. } = self.position;
         let sequence = applied.saturating_add(1);
         let record = Record { sequence, previous: hash, writer: self.id, term, changes };
@@ -319,21 +413,11 @@ impl Engine {
         (record, bytes)
     }
 
-    fn append(&self, sequence: u64, bytes: &Bytes) -> Appended {
-        self.runtime.block_on(self.log.append(sequence, bytes, self.stop.clone()))
-    }
-
-    fn commit(
-        &mut self,
-        mut txn: redb::WriteTransaction,
-        record: &Record,
-        bytes: &Bytes,
-    ) -> Result<(), Broken> {
-        let position = position_after(record, bytes);
+    /// Commits rows and position here, not flushed and not shown.
+    fn commit(&mut self, mut txn: redb::WriteTransaction, position: &Position) -> Result<(), Broken> {
         position.write(&txn)?;
         txn.set_durability(Durability::None).map_err(StoreError::from)?;
         txn.commit().map_err(StoreError::from)?;
-        self.position = position;
         self.unflushed = true;
         Ok(())
     }
@@ -349,7 +433,11 @@ impl Engine {
     }
 
     fn flush_in_time(&mut self) -> Result<(), Broken> {
-        if self.unflushed && self.flushed.elapsed() >= FLUSH { self.flush() } else { Ok(()) }
+        if self.unflushed && self.flushed.elapsed() >= FLUSH {
+            self.land_all()?;
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Flushes everything that was committed.
@@ -371,16 +459,23 @@ fn position_after(record: &Record, bytes: &Bytes) -> Position {
     Position { applied: *sequence, hash: record::hash(bytes), term: *term, writer: *writer }
 }
 
-fn finish(answers: Vec<(oneshot::Sender<Outcome>, Outcome)>) {
+fn finish(answers: Answers) {
     for (done, outcome) in answers {
         // Nobody may be waiting any more; the change is made all the same.
         let _ = done.send(outcome);
     }
 }
 
+/// Nothing came of them here.
+fn withhold(answers: Answers) {
+    for (done, _) in answers {
+        let _ = done.send(Err(NotDone::Withheld));
+    }
+}
+
 /// One request alone changed more than a record holds. It is the last one: after it none was taken. The others
 /// did nothing wrong and are run again.
-fn too_large(answers: Vec<(oneshot::Sender<Outcome>, Outcome)>) {
+fn too_large(answers: Answers) {
     let last = answers.len().saturating_sub(1);
     for (index, (done, _)) in answers.into_iter().enumerate() {
         let outcome = if index == last {

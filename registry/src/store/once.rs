@@ -38,7 +38,7 @@ pub(crate) fn answered(
     caller: &Caller,
     now: Timestamp,
 ) -> Result<Option<Outcome>, StoreError> {
-    let Some(row) = answers.get(&caller.nonce_key())? else { return Ok(None) };
+    let Some(row) = answers.get(&caller.nonce)? else { return Ok(None) };
     let kept: Kept = codec::decode(row.value()).map_err(|_| StoreError::Row("answer"))?;
     Ok((kept.request == caller.request && now < kept.until).then_some(kept.outcome))
 }
@@ -50,7 +50,7 @@ pub(crate) fn keep(
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (nonce, until) = (caller.nonce_key(), now.plus(ANSWER_KEPT));
+    let (nonce, until) = (caller.nonce, now.plus(ANSWER_KEPT));
     let kept = codec::encode(&Kept { request: caller.request, until, outcome });
     txn.answers.insert(&nonce, kept.as_slice())?;
     txn.expiry.insert((until.as_millis(), tagged(ANSWER, &nonce).as_slice()), ())?;

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cipher_broker::wire::statement::LogEntry;
 use redb::backends::FileBackend;
@@ -25,6 +25,8 @@ const CACHE_BYTES: usize = 128 * 1024 * 1024;
 /// The open store. Clones share it; it closes with the last one.
 #[derive(Debug, Clone)]
 pub struct Store {
+    // Before the database: whoever reads must have ended when it closes.
+    shown: Arc<RwLock<Arc<View>>>,
     db: Arc<Database>,
 }
 
@@ -72,7 +74,8 @@ impl Store {
         let txn = db.begin_write()?;
         schema::settle(&txn)?;
         txn.commit()?;
-        Ok(Self { db: Arc::new(db) })
+        let shown = Arc::new(View::of(&db.begin_read()?)?);
+        Ok(Self { shown: Arc::new(RwLock::new(shown)), db: Arc::new(db) })
     }
 
     /// Takes statements back, all or none. `Err`: which of them, and why.
@@ -85,7 +88,7 @@ impl Store {
                 replay::run(entry, &mut tables).map_err(|error| (place, error.into()))?;
             }
         }
-        txn.commit().map_err(|error| store(error.into()))
+        self.commit(txn).map_err(store)
     }
 
     /// Makes the store one of its own when it followed the log of replicas; says whether it did. It cannot follow
@@ -93,13 +96,26 @@ impl Store {
     pub(crate) fn leave_log(&self) -> Result<bool, StoreError> {
         let txn = self.begin()?;
         let followed = Position::forget(&txn)?;
-        txn.commit()?;
+        self.commit(txn)?;
         Ok(followed)
     }
 
-    /// A snapshot of what is committed.
-    pub(crate) fn view(&self) -> Result<View, StoreError> {
-        View::of(&self.db.begin_read()?)
+    /// The snapshot that was shown last. Everybody reads the same one, so a request opens no tables.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows what is committed by now.
+    pub(crate) fn show(&self) -> Result<(), StoreError> {
+        let now = Arc::new(View::of(&self.db.begin_read()?)?);
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = now;
+        Ok(())
+    }
+
+    /// Commits and shows it.
+    pub(crate) fn commit(&self, txn: WriteTransaction) -> Result<(), StoreError> {
+        txn.commit()?;
+        self.show()
     }
 
     /// Begins to write. The default durability, `Immediate`, is what is wanted: a reply after a commit is true
@@ -140,6 +156,7 @@ mod tests {
         let txn = store.begin().unwrap();
         txn.open_table(META).unwrap().insert(SCHEMA_ROW, SCHEMA + 1).unwrap();
         txn.commit().unwrap();
+        drop(store.shown);
         let db = Arc::into_inner(store.db).unwrap();
         assert!(matches!(Store::ready(db), Err(StoreError::Newer(3))));
     }

@@ -101,7 +101,7 @@ mod tests {
         let write = |work: &dyn Fn(&WriteTransaction)| {
             let txn = store.begin().unwrap();
             work(&txn);
-            txn.commit().unwrap();
+            store.commit(txn).unwrap();
         };
         write(&|txn| {
             let mut tables = Txn::of(txn).unwrap();
@@ -118,7 +118,7 @@ mod tests {
             .map(|record| cipher_broker::account_log::leaf(&record.statements[0]))
             .to_vec();
         let mut leaves = Vec::new();
-        let view = store.view().unwrap();
+        let view = store.view();
         log::leaves(&view, |leaf| leaves.push(leaf)).unwrap();
         assert_eq!(leaves, order);
         assert_eq!(log::latest(&view, &records[0].account).unwrap(), Some(3));

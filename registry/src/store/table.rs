@@ -1,5 +1,7 @@
 //! Every table on one page: the schema. Keys are raw bytes of fixed length, so that ranges are prefixes.
 
+use std::fmt;
+
 use cipher_broker::sign::digest;
 use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableHandle, Value, WriteTransaction};
 
@@ -77,6 +79,12 @@ pub(crate) struct View {
     pub(crate) buried: ReadOnlyTable<&'static str, ()>,
     pub(crate) codes: ReadOnlyTable<&'static [u8; 32], &'static [u8; 32]>,
     pub(crate) answers: ReadOnlyTable<&'static [u8; 64], &'static [u8]>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("View")
+    }
 }
 
 impl View {

@@ -236,8 +236,7 @@ fn transact(
             answers.push(run_job(job, &mut tables)?);
         }
     }
-    txn.commit()?;
-    Ok(())
+    store.commit(txn)
 }
 
 /// Forgets what has expired by the time of a request.
@@ -267,7 +266,7 @@ pub(crate) fn apply(
     txn: &mut Txn<'_>,
     now: Timestamp,
 ) -> Result<Change, OpError> {
-    let nonce = once::nonce(&caller.nonce_key());
+    let nonce = once::nonce(&caller.nonce);
     if once::seen(&txn.once, &nonce)? {
         return match once::answered(&txn.answers, caller, now)? {
             Some(wire::Outcome::Answer(answer)) => Ok((*answer).into()),
