@@ -69,7 +69,13 @@ fn write(filled: Filled, txn: &mut Txn<'_>) -> Result<(), StoreError> {
     account::put(&mut txn.accounts, &record)?;
     log::append(txn, &account, &entry)?;
     for (suite, not_after, bytes) in packages {
-        stock::push(&mut txn.stock, &stock::Shelf { account, device, suite }, not_after, &bytes)?;
+        stock::push(
+            &mut txn.stock,
+            &mut txn.shelves,
+            &stock::Shelf { account, device, suite },
+            not_after,
+            &bytes,
+        )?;
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ impl Next {
 fn clear(txn: &mut Txn<'_>, account: AccountId, device: DeviceId) -> Result<(), OpError> {
     for suite in SUITES {
         let shelf = stock::Shelf { account, device, suite };
-        stock::discard(&mut txn.stock, &shelf, |_| true)?;
+        stock::discard(&mut txn.stock, &txn.shelves, &shelf, |_| true)?;
         stock::remove_last_resort(&mut txn.last_resort, &shelf)?;
     }
     Ok(())

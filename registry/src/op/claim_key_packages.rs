@@ -45,7 +45,7 @@ pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<
     for device in devices {
         let shelf = stock::Shelf { account, device, suite };
         let good = |not_after| fresh(not_after, now);
-        let package = match stock::take(&mut txn.stock, &shelf, good)? {
+        let package = match stock::take(&txn.stock, &mut txn.shelves, &shelf, good)? {
             Some(taken) => Some((taken.bytes, taken.left, false)),
             None => stock::last_resort(&txn.last_resort, &shelf)?
                 .filter(|(not_after, _)| good(*not_after))
@@ -68,7 +68,11 @@ pub(crate) fn run(wanted: &Wanted, txn: &mut Txn<'_>, now: Timestamp) -> Result<
 /// Reads ahead what [`run`] will read, on a thread that keeps nobody waiting.
 pub(crate) fn warm(wanted: &Wanted, devices: Vec<DeviceId>, view: &View) -> Result<(), StoreError> {
     for device in devices {
-        stock::warm(&view.stock, &stock::Shelf { account: wanted.account, device, suite: wanted.suite })?;
+        stock::warm(
+            &view.stock,
+            &view.shelves,
+            &stock::Shelf { account: wanted.account, device, suite: wanted.suite },
+        )?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ pub(crate) fn run(caller: &Caller, view: &View, now: Timestamp) -> Result<Answer
     let (mut one_time, mut last_resort, mut suites) = (0_u32, true, BTreeMap::new());
     for suite in SUITES {
         let shelf = stock::Shelf { account: caller.account, device: caller.device, suite };
-        let left = stock::count(&view.stock, &shelf, |not_after| fresh(not_after, now))?;
+        let left = stock::count(&view.stock, &view.shelves, &shelf, |not_after| fresh(not_after, now))?;
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         suites.insert(suite, left);
         one_time = one_time.saturating_add(left);

@@ -63,7 +63,7 @@ pub(crate) fn inspect(whom: &Whom, view: &View, now: Timestamp) -> Result<Inspec
         for suite in SUITES {
             let shelf = stock::Shelf { account: record.account, device: *device, suite };
             let good = |not_after| fresh(not_after, now);
-            let one_time = stock::count(&view.stock, &shelf, good)?;
+            let one_time = stock::count(&view.stock, &view.shelves, &shelf, good)?;
             let last_resort =
                 stock::last_resort(&view.last_resort, &shelf)?.is_some_and(|(end, _)| good(end));
             if one_time > 0 || last_resort {

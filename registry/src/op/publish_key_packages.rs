@@ -74,7 +74,7 @@ pub(crate) fn run(
     }
     for suite in SUITES {
         let coming = new.iter().filter(|package| package.suite == suite).count();
-        let kept = stock::rows(&txn.stock, &shelf(suite))?;
+        let kept = stock::rows(&txn.stock, &txn.shelves, &shelf(suite))?;
         let kept = kept.iter().filter(|row| fresh(row.not_after, now)).count();
         if coming > 0 && kept.saturating_add(coming) > MOST {
             let text = format!("a device keeps at most {MOST} key packages of a suite, {kept} are there");
@@ -82,13 +82,13 @@ pub(crate) fn run(
         }
     }
     for suite in SUITES {
-        stock::discard(&mut txn.stock, &shelf(suite), |row| !fresh(row.not_after, now))?;
+        stock::discard(&mut txn.stock, &txn.shelves, &shelf(suite), |row| !fresh(row.not_after, now))?;
     }
     let brought =
         new.iter().chain(&packages.last_resort).map(|package| package.suite).collect::<BTreeSet<_>>();
     let mut hints = Vec::new();
     for suite in brought {
-        if stock::count(&txn.stock, &shelf(suite), |_| true)? == 0
+        if stock::count(&txn.stock, &txn.shelves, &shelf(suite), |_| true)? == 0
             && stock::last_resort(&txn.last_resort, &shelf(suite))?.is_none()
         {
             hints = others(caller, txn)?;
@@ -96,7 +96,13 @@ pub(crate) fn run(
     }
     for package in new {
         once::note(&mut txn.once, &mut txn.expiry, &once::key_package(&package.hash), package.not_after)?;
-        stock::push(&mut txn.stock, &shelf(package.suite), package.not_after, &package.bytes)?;
+        stock::push(
+            &mut txn.stock,
+            &mut txn.shelves,
+            &shelf(package.suite),
+            package.not_after,
+            &package.bytes,
+        )?;
     }
     if let Some(last) = packages.last_resort {
         stock::put_last_resort(&mut txn.last_resort, &shelf(last.suite), last.not_after, &last.bytes)?;

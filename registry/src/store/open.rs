@@ -158,7 +158,7 @@ mod tests {
         txn.commit().unwrap();
         drop(store.shown);
         let db = Arc::into_inner(store.db).unwrap();
-        assert!(matches!(Store::ready(db), Err(StoreError::Newer(3))));
+        assert!(matches!(Store::ready(db), Err(StoreError::Newer(4))));
     }
 
     #[test]

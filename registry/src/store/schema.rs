@@ -20,7 +20,8 @@ pub(super) fn settle(txn: &WriteTransaction) -> Result<(), StoreError> {
     // Opening makes the tables, so that readers find them.
     let mut tables = Txn::of(txn)?;
     match found {
-        None | Some(SCHEMA) => {}
+        // Schema 2 has no shelves: each is made when it is first used.
+        None | Some(2 | SCHEMA) => {}
         Some(1) => begin_log(&mut tables)?,
         Some(newer) => return Err(StoreError::Newer(newer)),
     }

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::store::rows::{Change, Notes, Raw, Rows};
 
 /// Version of what is below; a store with a higher one is refused.
-pub(super) const SCHEMA: u64 = 2;
+pub(super) const SCHEMA: u64 = 3;
 
 /// `"schema"` → version.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -23,8 +23,12 @@ const HANDLES: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("hand
 /// Account id, device id → device key, also of revoked devices. A key is never replaced.
 const DEVICES: TableDefinition<'_, &[u8; 48], &[u8; 32]> = TableDefinition::new("devices");
 
-/// Account id, device id, suite, number → end of lifetime (ms), key package. The lowest number goes first.
+/// Account id, device id, suite, number → end of lifetime (ms), key package. The lowest number goes first. Those below
+/// the first number of their shelf were handed out.
 const STOCK: TableDefinition<'_, &[u8; 58], (u64, &[u8])> = TableDefinition::new("stock");
+
+/// Account id, device id, suite → number of the first package that was not handed out, number of the next that comes.
+const SHELVES: TableDefinition<'_, &[u8; 50], (u64, u64)> = TableDefinition::new("shelves");
 
 /// Account id, device id, suite → end of lifetime (ms), key package.
 const LAST_RESORT: TableDefinition<'_, &[u8; 50], (u64, &[u8])> = TableDefinition::new("last-resort");
@@ -69,6 +73,7 @@ pub(crate) struct View {
     pub(crate) handles: ReadOnlyTable<&'static str, &'static [u8; 32]>,
     pub(crate) devices: ReadOnlyTable<&'static [u8; 48], &'static [u8; 32]>,
     pub(crate) stock: ReadOnlyTable<&'static [u8; 58], (u64, &'static [u8])>,
+    pub(crate) shelves: ReadOnlyTable<&'static [u8; 50], (u64, u64)>,
     pub(crate) last_resort: ReadOnlyTable<&'static [u8; 50], (u64, &'static [u8])>,
     pub(crate) revoked: ReadOnlyTable<&'static [u8; 48], u64>,
     pub(crate) log: ReadOnlyTable<u64, &'static [u8]>,
@@ -94,6 +99,7 @@ impl View {
             handles: txn.open_table(HANDLES)?,
             devices: txn.open_table(DEVICES)?,
             stock: txn.open_table(STOCK)?,
+            shelves: txn.open_table(SHELVES)?,
             last_resort: txn.open_table(LAST_RESORT)?,
             revoked: txn.open_table(REVOKED)?,
             log: txn.open_table(LOG)?,
@@ -114,6 +120,7 @@ pub(crate) struct Txn<'t> {
     pub(crate) handles: Rows<'t, &'static str, &'static [u8; 32]>,
     pub(crate) devices: Rows<'t, &'static [u8; 48], &'static [u8; 32]>,
     pub(crate) stock: Rows<'t, &'static [u8; 58], (u64, &'static [u8])>,
+    pub(crate) shelves: Rows<'t, &'static [u8; 50], (u64, u64)>,
     pub(crate) last_resort: Rows<'t, &'static [u8; 50], (u64, &'static [u8])>,
     pub(crate) once: Rows<'t, &'static [u8], ()>,
     pub(crate) expiry: Rows<'t, (u64, &'static [u8]), ()>,
@@ -140,6 +147,7 @@ impl<'t> Txn<'t> {
             handles: open(txn, HANDLES, notes)?,
             devices: open(txn, DEVICES, notes)?,
             stock: open(txn, STOCK, notes)?,
+            shelves: open(txn, SHELVES, notes)?,
             last_resort: open(txn, LAST_RESORT, notes)?,
             once: open(txn, ONCE, notes)?,
             expiry: open(txn, EXPIRY, notes)?,
@@ -156,13 +164,14 @@ impl<'t> Txn<'t> {
     }
 
     /// Every table, without its types.
-    fn raw(&mut self) -> [&mut dyn Raw; 16] {
+    fn raw(&mut self) -> [&mut dyn Raw; 17] {
         // Without `..`: a table that is added and not listed here does not compile.
         let Self {
             accounts,
             handles,
             devices,
             stock,
+            shelves,
             last_resort,
             once,
             expiry,
@@ -181,6 +190,7 @@ impl<'t> Txn<'t> {
             handles,
             devices,
             stock,
+            shelves,
             last_resort,
             once,
             expiry,
