@@ -25,7 +25,7 @@ use crate::error::{OpError, StoreError};
 use crate::hint::Hints;
 use crate::key::RegistryKey;
 use crate::nonce::RecentNonces;
-use crate::op::write::Write;
+use crate::op::write::{WRITING, Write};
 use crate::op::{
     append_statement, claim_key_packages, count_key_packages, create_account, fetch_account, operate,
     publish_key_packages, resolve, set_profile,
@@ -211,8 +211,9 @@ impl Inner {
         let (signed, body) = read(endpoint, request)?;
         let view = self.store.view();
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
-        if let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
-            &standing
+        if WRITING.contains(&endpoint)
+            && let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
+                &standing
         {
             // R-REG-20: who lost the reply is told the same again.
             match once::answered(&view.answers, caller, now)? {

@@ -14,6 +14,16 @@ use crate::op::{
 };
 use crate::store::Txn;
 
+/// The operations that may write. Replicas hand them on at once to the one that does.
+pub(crate) const WRITING: [&str; 6] = [
+    "create-account",
+    "publish-key-packages",
+    "claim-key-packages",
+    "set-profile",
+    "append-statement",
+    "operate",
+];
+
 /// A checked operation that writes.
 #[derive(Debug)]
 pub(crate) enum Write {

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::desk::{Desk, Terms};
 use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
+use crate::op::write::WRITING;
 use crate::replica::ReplicaId;
 use crate::replica::election::{self, Election};
 use crate::replica::engine::{Engine, State};
@@ -33,16 +34,6 @@ const TRIES: Duration = limit::REQUEST_TIMEOUT.saturating_sub(Duration::from_mil
 const HANDED_ON: Duration = Duration::from_millis(1_500);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
-/// Operations that write: they are handed on at once by who does not.
-const WRITING: [&str; 6] = [
-    "create-account",
-    "publish-key-packages",
-    "claim-key-packages",
-    "set-profile",
-    "append-statement",
-    "operate",
-];
-
 /// One replica of the registry. Cheap to clone; it ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Replica {

@@ -114,6 +114,9 @@ fn wait_published(all: &[Registry], accounts: usize) -> Result {
 
 fn copy_store(from: &Path, to: &Path) -> Result {
     fs::create_dir_all(to)?;
-    fs::copy(from.join("registry.redb"), to.join("registry.redb"))?;
+    let copy = to.join("registry.redb");
+    fs::copy(from.join("registry.redb"), &copy)?;
+    // Else the disk writes gigabytes of it while the registry is measured.
+    fs::File::open(copy)?.sync_all()?;
     Ok(())
 }
