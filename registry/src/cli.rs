@@ -117,11 +117,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Threads that check requests and read the store: enough to wait for a disk, few enough not to get into each other's
+/// way. Each keeps some memory.
+const EXAMINERS: usize = 16;
+
 fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
     let settings = cli.layer.settle()?;
     log_to_stderr(&settings)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| {
-        Error::File { doing: "start threads for", path: "cipher-registry".into(), source }
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(EXAMINERS).build();
+    let runtime = runtime.map_err(|source| Error::File {
+        doing: "start threads for",
+        path: "cipher-registry".into(),
+        source,
     })?;
     runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve { adopt_log: false }), settings, ui))
 }

@@ -137,6 +137,7 @@ mod tests {
     use crate::store::schema::SCHEMA_ROW;
     use crate::store::table::{META, SCHEMA};
     use redb::backends::InMemoryBackend;
+    use redb::{Durability, ReadableTable};
 
     #[test]
     fn folder_and_file_are_for_the_owner_only_and_opened_once() {
@@ -148,6 +149,31 @@ mod tests {
         assert!(matches!(Store::open_folder(&folder), Err(StoreError::Locked)));
         drop(store);
         Store::open_folder(&folder).unwrap();
+    }
+
+    /// What the writer of replicas relies on while a record is on its way.
+    #[test]
+    fn what_is_committed_is_read_when_it_is_shown_and_can_be_taken_back_before() {
+        let store = Store::open(InMemoryBackend::new()).unwrap();
+        let write = |handle: &str| {
+            let mut txn = store.begin().unwrap();
+            let before = txn.ephemeral_savepoint().unwrap();
+            Txn::of(&txn).unwrap().handles.insert(handle, &[7; 32]).unwrap();
+            txn.set_durability(Durability::None).unwrap();
+            txn.commit().unwrap();
+            before
+        };
+        let known = |handle: &str| store.view().handles.get(handle).unwrap().is_some();
+        write("ana");
+        assert!(!known("ana"));
+        store.show().unwrap();
+        assert!(known("ana"));
+        let before = write("ben");
+        let mut txn = store.begin().unwrap();
+        txn.restore_savepoint(&before).unwrap();
+        txn.set_durability(Durability::None).unwrap();
+        store.commit(txn).unwrap();
+        assert!(known("ana") && !known("ben"));
     }
 
     #[test]
