@@ -25,9 +25,10 @@ cargo xtask COMMAND
 
   test [--filter NAME]   everything: sets up, builds once, runs all tests; the command of the README
   demo                   people and a bot talk through the shipped binaries; then the broker is searched
-  bench [--quick] [--json] [--registry | --replicas | --linking] [--accounts N] [--stock N]
+  bench [--quick] [--json] [--registry | --replicas | --linking] [--accounts N] [--stock N] [--keep FOLDER]
                              figures beside the raw ones, in one run on this machine (release profile);
-                             of the registry alone, of three replicas of it on a cluster, or of a new device
+                             of the registry alone, of three replicas of it on a cluster, or of a new device;
+                             --keep: the filled store of --registry stays there for the next run
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
   ci                     fmt, clippy, doc, deny, arrows, rules, size, then test
 

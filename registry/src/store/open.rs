@@ -137,7 +137,7 @@ mod tests {
     use crate::store::schema::SCHEMA_ROW;
     use crate::store::table::{META, SCHEMA};
     use redb::backends::InMemoryBackend;
-    use redb::{Durability, ReadableTable};
+    use redb::Durability;
 
     #[test]
     fn folder_and_file_are_for_the_owner_only_and_opened_once() {
