@@ -1,7 +1,7 @@
 //! The one thread of a replica that writes to its redb: runs requests while it leads, makes the changes of others
 //! while it follows.
 //!
-//! The log is what is durable: a commit here is not flushed by itself but once a second with all before it. Rows
+//! The log is what is durable: a commit here is not flushed by itself but every five seconds with all before it. Rows
 //! and position change in one transaction, so a replica that lost power goes on exactly where its file is.
 
 use std::cell::RefCell;
@@ -182,8 +182,10 @@ impl Engine {
     pub(crate) fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), Broken> {
         let result = self.work(&mut inputs);
         self.leading = false;
-        // What is still on its way is taken back: it is read from the log again should it be there.
-        let result = result.and_then(|()| self.landed(Appended::Stopped)).and_then(|()| self.flush());
+        // What is still on its way is taken back, else closing would keep it: it is read from the log again should it
+        // be there.
+        let taken_back = self.landed(Appended::Stopped);
+        let result = result.and(taken_back).and_then(|()| self.flush());
         let broken = result.as_ref().err().cloned();
         if let Some(broken) = &broken {
             tracing::error!(%broken, "this replica cannot go on");
@@ -226,11 +228,15 @@ impl Engine {
         })
     }
 
+    /// Waits for what is on its way. `None`: nothing is.
+    fn landing(&mut self) -> Option<Appended> {
+        let flight = self.flight.as_mut()?;
+        Some(self.runtime.block_on(&mut flight.landing).unwrap_or(Appended::Stopped))
+    }
+
     /// Waits until nothing is on its way.
     fn land_all(&mut self) -> Result<(), Broken> {
-        let Some(flight) = &mut self.flight else { return Ok(()) };
-        let appended = self.runtime.block_on(&mut flight.landing);
-        self.landed(appended.unwrap_or(Appended::Stopped))
+        self.landing().map_or(Ok(()), |appended| self.landed(appended))
     }
 
     fn obey(&mut self, order: Order) -> Result<(), Broken> {
@@ -288,10 +294,7 @@ impl Engine {
                 }
             }
         }
-        if let Some(flight) = &mut self.flight {
-            let landing = &mut flight.landing;
-            let landed = |runtime: &Handle| runtime.block_on(landing).unwrap_or(Appended::Stopped);
-            let appended = appended.unwrap_or_else(|| landed(&self.runtime));
+        if let Some(appended) = appended.or_else(|| self.landing()) {
             if appended != Appended::Stored {
                 txn.abort().map_err(StoreError::from)?;
                 withhold(answers);
