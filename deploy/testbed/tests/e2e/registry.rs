@@ -221,7 +221,9 @@ fn an_operator_blocks_buries_and_looks() -> Result {
     bob.does(&["profile", "set", "--name", "Robert"])?;
 
     orders(&["bury", "admin"], 0)?.of_type("buried")?;
-    site.person("admin")?.is_refused(8, "conflict", &["register", "admin"])?;
+    let refused = site.person("admin")?.is_refused(8, "conflict", &["register", "admin"])?;
+    let ended = refused.errors.iter().find_map(|line| text(line, "message")).unwrap_or_default();
+    ensure(ended.contains("the operator of this registry ended @admin for good"), || refused.to_string())?;
     for (arguments, code, kind) in [
         (&["block", "nobody"][..], 9, "not-found"),
         (&["unblock", "nobody"], 9, "not-found"),
