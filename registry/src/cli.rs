@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
@@ -94,6 +95,28 @@ enum Command {
     },
 }
 
+/// How long a command that a person waits for looks for the broker.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl Command {
+    /// How long it waits for the broker: what starts with a machine may have to wait until the broker started too.
+    fn patience(&self, most: Duration) -> Duration {
+        match self {
+            Self::Serve { .. } | Self::Provision { .. } => most,
+            Self::Inspect { .. }
+            | Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Bury { .. }
+            | Self::Quotas
+            | Self::Heads
+            | Self::Export { .. }
+            | Self::Import { .. }
+            | Self::Replicas
+            | Self::Traffic { .. } => most.min(LOOK),
+        }
+    }
+}
+
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
                           7 store locked or damaged, 9 not found";
 
@@ -118,12 +141,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
-    let settings = cli.layer.settle()?;
+    let command = cli.command.unwrap_or(Command::Serve { adopt_log: false });
+    let mut settings = cli.layer.settle()?;
+    settings.patience = command.patience(settings.patience);
     log_to_stderr(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| {
         Error::File { doing: "start threads for", path: "cipher-registry".into(), source }
     })?;
-    runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve { adopt_log: false }), settings, ui))
+    runtime.block_on(dispatch(command, settings, ui))
 }
 
 async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Error> {
@@ -251,5 +276,30 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["cipher-registry", "--json"]).unwrap().command.is_none());
         assert!(Cli::try_parse_from(["cipher-registry", "inspect", "Not A Handle"]).is_err());
+    }
+
+    #[test]
+    fn a_person_does_not_wait_for_an_absent_broker_as_long_as_a_service_does() {
+        let patience = |args: &[&str]| {
+            let command =
+                Cli::try_parse_from([&["cipher-registry"], args].concat()).unwrap().command.unwrap();
+            command.patience(Duration::from_secs(60)).as_secs()
+        };
+        for args in [&["serve"][..], &["provision"]] {
+            assert_eq!(patience(args), 60, "{args:?}");
+        }
+        for args in [
+            &["heads"][..],
+            &["quotas"],
+            &["replicas"],
+            &["traffic"],
+            &["inspect", "ana"],
+            &["block", "ana"],
+            &["unblock", "ana"],
+            &["bury", "ana"],
+        ] {
+            assert_eq!(patience(args), 5, "{args:?}");
+        }
+        assert_eq!(Command::Heads.patience(Duration::from_secs(1)).as_secs(), 1, "who is in a hurry says so");
     }
 }
