@@ -208,7 +208,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
                 Error::Broker { doing: "cannot ask the replicas", server: redacted(&settings.server), reason }
             })?;
             if found.is_empty() {
-                return Err(Error::NotFound("no replica of a registry runs there".into()));
+                return Err(Error::NoReplica { server: redacted(&settings.server) });
             }
             ui.replicas(&found);
             Ok(())

@@ -237,5 +237,11 @@ fn an_operator_blocks_buries_and_looks() -> Result {
     let file = file.to_string_lossy();
     assert_eq!(text(&error_of(&orders(&["export", &file], 7)?)?, "kind"), Some("store-locked"));
     drop(alice);
-    Ok(())
+    // A registry without replicas is told so, and nobody is told how to spell.
+    let alone = orders(&["replicas"], 9)?;
+    let hint =
+        |output: &Output| Ok::<_, Failure>(text(&error_of(output)?, "hint").unwrap_or_default().to_owned());
+    ensure(hint(&alone)?.contains("--store jetstream"), || alone.to_string())?;
+    let missing = orders(&["import", "no-such-file"], 1)?;
+    ensure(hint(&missing)?.contains("is not there"), || missing.to_string())
 }
