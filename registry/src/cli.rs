@@ -122,15 +122,24 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreach
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let ui = |json| if json { Ui::Json } else { Ui::Human };
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
+        // Help and versions are what was asked for.
+        Err(asked) if !asked.use_stderr() => {
             // Nothing is left to do if not even this can be printed.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = asked.print();
+            return 0;
+        }
+        Err(error) => {
+            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+            let error = Error::Usage(sentence(&error));
+            ui(json).error(&error);
+            return error.exit_code();
         }
     };
-    let ui = if cli.json { Ui::Json } else { Ui::Human };
+    let ui = ui(cli.json);
     match settle_and_run(cli, ui) {
         Ok(()) => 0,
         Err(error) => {
@@ -138,6 +147,25 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// What clap says on several lines, as one sentence; the hint that follows it names `--help`.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut sentence = String::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        let (between, line) = match (line.strip_prefix("error: "), line.strip_prefix("tip: ")) {
+            (Some(line), _) => ("", line),
+            (_, Some(tip)) => ("; ", tip),
+            (None, None) => (" ", line),
+        };
+        sentence.push_str(between);
+        sentence.push_str(line);
+    }
+    sentence
 }
 
 fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
@@ -276,6 +304,27 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["cipher-registry", "--json"]).unwrap().command.is_none());
         assert!(Cli::try_parse_from(["cipher-registry", "inspect", "Not A Handle"]).is_err());
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_in_one_sentence() {
+        for (args, told) in [
+            (&["inspect"][..], "the following required arguments were not provided: <HANDLE|ACCOUNT_ID>"),
+            (&["--jsn"], "unexpected argument '--jsn' found; a similar argument exists: '--json'"),
+            (&["head"], "unrecognized subcommand 'head'; a similar subcommand exists: 'heads'"),
+            (
+                &["--store", "tape", "heads"],
+                "invalid value 'tape' for '--store <STORE>' [possible values: redb, jetstream]",
+            ),
+        ] {
+            let error = Cli::try_parse_from([&["cipher-registry"], args].concat()).unwrap_err();
+            assert_eq!(sentence(&error), told);
+            let args = ["cipher-registry"].iter().chain(args).map(OsString::from);
+            assert_eq!(run(args), 2);
+        }
+        for asked in ["--help", "--version"] {
+            assert_eq!(run(["cipher-registry", asked].map(OsString::from)), 0, "{asked}");
+        }
     }
 
     #[test]
