@@ -172,6 +172,11 @@ enum Role {
 }
 
 impl Verb {
+    /// The group whose links are asked for.
+    const fn group(&self) -> Option<&Target> {
+        if let Self::Invite { group, .. } = self { Some(group) } else { None }
+    }
+
     const fn looks_only(&self) -> bool {
         matches!(
             self,
@@ -190,6 +195,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         other => other,
     };
     let looks_only = verb.looks_only();
+    let named = verb.group().map(typed).unwrap_or_default();
     let (command, done) = command(verb)?;
     let desk = Desk::open(context, Need::Everything).await?;
     if !looks_only {
@@ -213,7 +219,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         Reply::JoinLinks(links) => {
             let lines: Vec<_> = links.iter().map(Line::join_link).collect();
-            context.ui.list(&lines, "no links: cipher-chat group invite GROUP makes one")?;
+            context.ui.list(&lines, &format!("no links: cipher-chat group invite {named} makes one"))?;
         }
         Reply::JoinRequests(requests) => {
             let lines: Vec<_> = requests.iter().map(Line::join_request).collect();
@@ -301,12 +307,33 @@ fn written(target: &Target) -> String {
     }
 }
 
+/// The same as a word of a command line.
+fn typed(target: &Target) -> String {
+    let word = written(target);
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '@' | '-' | '_' | '.');
+    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 impl From<Role> for group::Role {
     fn from(role: Role) -> Self {
         match role {
             Role::Member => Self::Member,
             Role::Admin => Self::Admin,
             Role::Owner => Self::Owner,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_in_a_hint_is_one_word_of_a_command_line() {
+        for (name, word) in
+            [("ops", "ops"), ("night shift", "'night shift'"), ("it's $(x)", r"'it'\''s $(x)'")]
+        {
+            assert_eq!(typed(&Target::Name(name.into())), word);
         }
     }
 }

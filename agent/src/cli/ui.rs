@@ -193,7 +193,7 @@ const fn fallback(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Unreachable => "cipher-chat doctor tells what cannot be reached",
         ErrorKind::Refused => {
-            "ask somebody with a role that may do this: cipher-chat group show GROUP lists them"
+            "ask somebody with a role that may do this: cipher-chat group show lists the members of a group"
         }
         ErrorKind::Limit => "send less, or later",
         ErrorKind::Trust => "do not go on before you know why; ask them on another way",
