@@ -106,6 +106,9 @@ impl Core {
 
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        if outcome.is_ok() {
+            self.run.answered_at = Some(self.run.now);
+        }
         self.run.reply = outcome.as_ref().ok().cloned();
         let done = self.answered_by(question, outcome);
         self.run.reply = None;

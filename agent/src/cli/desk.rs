@@ -186,7 +186,11 @@ impl<'a> Desk<'a> {
             self.context.ui.warn(&format!("{}; this is what is stored here", self.unreachable()));
             return Ok(());
         }
-        match tokio::time::timeout(REFRESH, self.request(Command::Sync)).await {
+        match tokio::time::timeout(REFRESH, self.request(Command::Refresh)).await {
+            Ok(Ok(Reply::Refreshed { answered: false })) => {
+                self.context.ui.warn("not up to date yet: the registry does not answer");
+                Ok(())
+            }
             Ok(Ok(_)) => Ok(()),
             // A device that may not ask any more, a revoked one, still shows what it has.
             Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
