@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
@@ -94,20 +95,51 @@ enum Command {
     },
 }
 
+/// How long a command that a person waits for looks for the broker.
+const LOOK: Duration = Duration::from_secs(5);
+
+impl Command {
+    /// How long it waits for the broker: what starts with a machine may have to wait until the broker started too.
+    fn patience(&self, most: Duration) -> Duration {
+        match self {
+            Self::Serve { .. } | Self::Provision { .. } => most,
+            Self::Inspect { .. }
+            | Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::Bury { .. }
+            | Self::Quotas
+            | Self::Heads
+            | Self::Export { .. }
+            | Self::Import { .. }
+            | Self::Replicas
+            | Self::Traffic { .. } => most.min(LOOK),
+        }
+    }
+}
+
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
                           7 store locked or damaged, 9 not found";
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let ui = |json| if json { Ui::Json } else { Ui::Human };
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
+        // Help and versions are what was asked for.
+        Err(asked) if !asked.use_stderr() => {
             // Nothing is left to do if not even this can be printed.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = asked.print();
+            return 0;
+        }
+        Err(error) => {
+            let json = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
+            let error = Error::Usage(sentence(&error));
+            ui(json).error(&error);
+            return error.exit_code();
         }
     };
-    let ui = if cli.json { Ui::Json } else { Ui::Human };
+    let ui = ui(cli.json);
     match settle_and_run(cli, ui) {
         Ok(()) => 0,
         Err(error) => {
@@ -121,8 +153,29 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 /// way. Each keeps some memory.
 const EXAMINERS: usize = 16;
 
+/// What clap says on several lines, as one sentence; the hint that follows it names `--help`.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut sentence = String::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        let (between, line) = match (line.strip_prefix("error: "), line.strip_prefix("tip: ")) {
+            (Some(line), _) => ("", line),
+            (_, Some(tip)) => ("; ", tip),
+            (None, None) => (" ", line),
+        };
+        sentence.push_str(between);
+        sentence.push_str(line);
+    }
+    sentence
+}
+
 fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
-    let settings = cli.layer.settle()?;
+    let command = cli.command.unwrap_or(Command::Serve { adopt_log: false });
+    let mut settings = cli.layer.settle()?;
+    settings.patience = command.patience(settings.patience);
     log_to_stderr(&settings)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(EXAMINERS).build();
@@ -131,7 +184,7 @@ fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
         path: "cipher-registry".into(),
         source,
     })?;
-    runtime.block_on(dispatch(cli.command.unwrap_or(Command::Serve { adopt_log: false }), settings, ui))
+    runtime.block_on(dispatch(command, settings, ui))
 }
 
 async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Error> {
@@ -191,7 +244,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
                 Error::Broker { doing: "cannot ask the replicas", server: redacted(&settings.server), reason }
             })?;
             if found.is_empty() {
-                return Err(Error::NotFound("no replica of a registry runs there".into()));
+                return Err(Error::NoReplica { server: redacted(&settings.server) });
             }
             ui.replicas(&found);
             Ok(())
@@ -259,5 +312,51 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["cipher-registry", "--json"]).unwrap().command.is_none());
         assert!(Cli::try_parse_from(["cipher-registry", "inspect", "Not A Handle"]).is_err());
+    }
+
+    #[test]
+    fn wrong_arguments_are_told_in_one_sentence() {
+        for (args, told) in [
+            (&["inspect"][..], "the following required arguments were not provided: <HANDLE|ACCOUNT_ID>"),
+            (&["--jsn"], "unexpected argument '--jsn' found; a similar argument exists: '--json'"),
+            (&["head"], "unrecognized subcommand 'head'; a similar subcommand exists: 'heads'"),
+            (
+                &["--store", "tape", "heads"],
+                "invalid value 'tape' for '--store <STORE>' [possible values: redb, jetstream]",
+            ),
+        ] {
+            let error = Cli::try_parse_from([&["cipher-registry"], args].concat()).unwrap_err();
+            assert_eq!(sentence(&error), told);
+            let args = ["cipher-registry"].iter().chain(args).map(OsString::from);
+            assert_eq!(run(args), 2);
+        }
+        for asked in ["--help", "--version"] {
+            assert_eq!(run(["cipher-registry", asked].map(OsString::from)), 0, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_person_does_not_wait_for_an_absent_broker_as_long_as_a_service_does() {
+        let patience = |args: &[&str]| {
+            let command =
+                Cli::try_parse_from([&["cipher-registry"], args].concat()).unwrap().command.unwrap();
+            command.patience(Duration::from_secs(60)).as_secs()
+        };
+        for args in [&["serve"][..], &["provision"]] {
+            assert_eq!(patience(args), 60, "{args:?}");
+        }
+        for args in [
+            &["heads"][..],
+            &["quotas"],
+            &["replicas"],
+            &["traffic"],
+            &["inspect", "ana"],
+            &["block", "ana"],
+            &["unblock", "ana"],
+            &["bury", "ana"],
+        ] {
+            assert_eq!(patience(args), 5, "{args:?}");
+        }
+        assert_eq!(Command::Heads.patience(Duration::from_secs(1)).as_secs(), 1, "who is in a hurry says so");
     }
 }

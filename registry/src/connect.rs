@@ -40,7 +40,11 @@ pub(crate) async fn connect(settings: &Settings, inbox: &str) -> Result<Client, 
             _ if began.elapsed() >= settings.patience => {
                 return Err(Error::Broker { doing: "cannot connect", server, reason: error.to_string() });
             }
-            _ => tokio::time::sleep(pause(attempt)).await,
+            // The last attempt comes when the patience ends, not a pause later.
+            _ => {
+                let left = settings.patience.saturating_sub(began.elapsed());
+                tokio::time::sleep(pause(attempt).min(left)).await;
+            }
         }
     }
     Err(Error::Broker { doing: "cannot connect", server, reason: "gave up".into() })
@@ -137,6 +141,18 @@ mod tests {
         ] {
             assert_eq!(redacted(server), shown);
         }
+    }
+
+    #[tokio::test]
+    async fn an_absent_broker_is_told_when_the_patience_ends() {
+        let mut settings = Settings::new("nats://127.0.0.1:1", Login::None, "unused");
+        settings.patience = Duration::from_millis(400);
+        let began = Instant::now();
+        let error = connect(&settings, "inbox").await.unwrap_err();
+        assert!(matches!(error, Error::Broker { .. }), "{error}");
+        assert_eq!((error.exit_code(), error.to_string().lines().count()), (3, 1), "{error}");
+        let took = began.elapsed();
+        assert!(took >= settings.patience && took < Duration::from_secs(2), "{took:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can go wrong, by blame.
 
+use std::io;
 use std::path::PathBuf;
 
 use cipher_broker::wire::refusal::Refusal;
@@ -34,7 +35,7 @@ pub enum Error {
         /// On which file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The key file must not be used as it is.
     #[error("the key file {} {reason}", path.display())]
@@ -51,6 +52,12 @@ pub enum Error {
         server: String,
         /// What the broker said.
         reason: String,
+    },
+    /// No replica answers.
+    #[error("no replica of a registry answers at {server}")]
+    NoReplica {
+        /// Behind which broker.
+        server: String,
     },
     /// There is no such thing.
     #[error("{0}")]
@@ -89,7 +96,7 @@ impl Error {
             Self::File { .. } => "file",
             Self::Key { .. } => "key-file",
             Self::Login { .. } => "login-refused",
-            Self::NotFound(_) => "not-found",
+            Self::NoReplica { .. } | Self::NotFound(_) => "not-found",
             Self::Occupied { .. } => "registry-runs",
             Self::Refused(_) => "refused",
             Self::Reply(_) => "wrong-registry",
@@ -101,7 +108,7 @@ impl Error {
     }
 
     /// What to do about it.
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
             Self::Discord(Discord::Longer { .. }) => {
@@ -113,9 +120,12 @@ impl Error {
                  that belong together"
             }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
-            Self::File { .. } => "check the path and that this user may write there",
+            Self::File { source, .. } | Self::Store(StoreError::File { source, .. }) => file_hint(source),
             Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
             Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
+            Self::NoReplica { .. } => {
+                "a registry has replicas only if it runs with --store jetstream; `cipher-registry heads` asks any that runs"
+            }
             Self::NotFound(_) => "check the spelling; handles are lower case",
             Self::Occupied { .. } => "one registry serves one broker: stop the other one first",
             Self::Refused(_) => "see the message of the registry",
@@ -141,6 +151,7 @@ impl Error {
             | Self::File { .. }
             | Self::Key { .. }
             | Self::Login { .. }
+            | Self::NoReplica { .. }
             | Self::NotFound(_)
             | Self::Reply(_)
             | Self::Replica(_)
@@ -161,8 +172,18 @@ impl Error {
             Self::Broker { .. } => 3,
             Self::Login { .. } | Self::Refused(_) => 4,
             Self::Discord(_) | Self::Replica(_) | Self::Store(_) => 7,
-            Self::NotFound(_) => 9,
+            Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }
+    }
+}
+
+/// What to do about what the system said of a file.
+fn file_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "check the path: this file, or the folder it lies in, is not there",
+        io::ErrorKind::PermissionDenied => "run this as a user who may do that there",
+        io::ErrorKind::AlreadyExists => "name a file that does not exist yet: nothing is written over",
+        _ => "check the path and the disk",
     }
 }
 
@@ -184,7 +205,7 @@ pub enum StoreError {
         /// On which path.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Another process has the store open.
     #[error("the store is in use by another process")]
@@ -252,3 +273,28 @@ macro_rules! store_from_redb {
 }
 
 store_from_redb!(redb::StorageError, redb::TableError, redb::TransactionError);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_about_a_file_says_what_the_system_found() {
+        for (kind, said) in [
+            (io::ErrorKind::NotFound, "is not there"),
+            (io::ErrorKind::PermissionDenied, "as a user who may"),
+            (io::ErrorKind::AlreadyExists, "does not exist yet"),
+            (io::ErrorKind::StorageFull, "the disk"),
+        ] {
+            let error = Error::File { doing: "read", path: "export".into(), source: kind.into() };
+            assert!(error.hint().contains(said), "{kind:?}: {}", error.hint());
+        }
+    }
+
+    #[test]
+    fn who_asks_a_lone_registry_for_its_replicas_is_told_what_has_some() {
+        let error = Error::NoReplica { server: "nats://host".into() };
+        assert_eq!((error.kind(), error.exit_code(), error.retryable()), ("not-found", 9, false));
+        assert!(error.hint().contains("--store jetstream"), "{}", error.hint());
+    }
+}

@@ -35,7 +35,8 @@ pub struct Settings {
     pub adopt_log: bool,
     /// Requests worked on at the same time.
     pub concurrency: usize,
-    /// How long to wait for the broker, and then for its streams, before giving up at start.
+    /// How long to wait for the broker, and then for its streams, before giving up at start. A command that a person
+    /// waits for does not take all of it.
     pub patience: Duration,
     /// What is logged to stderr (`tracing` directives).
     pub log: String,
@@ -208,7 +209,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<usize>,
-    /// Seconds to wait at start for the broker and its streams [default: 60]
+    /// Seconds that serve and provision wait for the broker and its streams; other commands wait 5 at most [default: 60]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_PATIENCE", value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     patience: Option<u64>,

@@ -47,7 +47,7 @@ impl Core {
                 .hint("ask the registry's operator")),
             AdmissionPolicy::Code => Err(ErrorKind::Refused
                 .because("the registry admits newcomers with an invite code only")
-                .hint("ask its operator for one: cipher-chat register HANDLE --invite-code CODE")),
+                .hint(self.how_with_code())),
             AdmissionPolicy::Closed => Err(ErrorKind::Refused
                 .because("the registry admits nobody new")
                 .hint("ask the registry's operator")),

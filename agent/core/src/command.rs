@@ -296,6 +296,9 @@ pub enum Command {
     },
     /// Brings everything up to date and delivers everything queued. Reply: `Synced`.
     Sync,
+    /// The same for somebody who wants to look: does not insist on a registry that says nothing for a while. What was
+    /// asked of it goes on. Reply: `Refreshed`.
+    Refresh,
     /// Figures about the own state. Reply: `Status`.
     Status,
 

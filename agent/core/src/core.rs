@@ -218,7 +218,8 @@ impl Core {
             C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
-            C::Sync => self.sync(ticket),
+            C::Sync => self.sync(ticket, following::Registry::Needed),
+            C::Refresh => self.sync(ticket, following::Registry::Wished),
             C::Status => Ok(Some(self.status())),
             C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
             C::BotHandled { bot, group, sequence, say, memory } => {

@@ -1,5 +1,7 @@
 //! The devices of the own account: naming, revoking, and what the account's log says of them.
 
+use std::collections::BTreeSet;
+
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
@@ -41,6 +43,11 @@ impl Core {
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             return Err(ErrorKind::Misuse.because("a device needs a name without control characters"));
+        }
+        if self.free_name(&device, &name) != name {
+            return Err(ErrorKind::Conflict
+                .because(format!("another of your devices is named '{name}'"))
+                .hint("choose another name; see them with: cipher-chat device list"));
         }
         let mut identity = self.identity()?.clone();
         identity.names.insert(device, name.clone());
@@ -88,14 +95,36 @@ impl Core {
         })
     }
 
+    /// A name for a device that no other active one of the account has: what it is called, else `laptop-2` and so on.
+    pub(crate) fn free_name(&self, device: &DeviceId, name: &str) -> String {
+        let Some(identity) = &self.state.identity else { return name.into() };
+        let active = |device: &DeviceId| identity.log.as_ref().is_none_or(|log| log.is_active(device));
+        let taken: BTreeSet<&str> = identity
+            .names
+            .iter()
+            .filter(|(other, _)| *other != device && active(other))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        let numbered = (2_u32..).map(|number| {
+            let end = format!("-{number}");
+            let room = limit::DISPLAY_NAME_CHARS.saturating_sub(end.len());
+            name.chars().take(room).chain(end.chars()).collect::<String>()
+        });
+        let free = |name: &String| !taken.contains(name.as_str());
+        std::iter::once(name.to_owned()).chain(numbered).find(free).unwrap_or_else(|| name.into())
+    }
+
     /// Finds an own device by its id, the beginning of it, or its name.
     fn device_named(&self, text: &str) -> Result<DeviceId> {
         let Reply::Devices(devices) = self.devices()? else {
             return Err(ErrorKind::Bug.because("devices are devices"));
         };
         let text = text.trim();
-        let by_name: Vec<DeviceId> =
-            devices.iter().filter(|view| view.name == text).map(|view| view.device_id).collect();
+        let named: Vec<&DeviceView> = devices.iter().filter(|view| view.name == text).collect();
+        // One that was revoked does not get between a person and the device that has its name now.
+        let some_active = named.iter().any(|view| !view.revoked);
+        let meant = named.iter().filter(|view| !(some_active && view.revoked));
+        let by_name: Vec<DeviceId> = meant.map(|view| view.device_id).collect();
         let begins = |view: &&DeviceView| !text.is_empty() && view.device_id.to_string().starts_with(text);
         let by_id: Vec<DeviceId> = devices.iter().filter(begins).map(|view| view.device_id).collect();
         match (by_name.as_slice(), by_id.as_slice()) {

@@ -106,6 +106,9 @@ impl Core {
 
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        if outcome.is_ok() {
+            self.run.answered_at = Some(self.run.now);
+        }
         self.run.reply = outcome.as_ref().ok().cloned();
         let done = self.answered_by(question, outcome);
         self.run.reply = None;
@@ -120,7 +123,7 @@ impl Core {
             && matches!(&outcome, Ok(Outcome::Refused(refusal)) if refusal.code == Code::Admission);
         let answer = outcome.and_then(|outcome| match outcome {
             Outcome::Answer(answer) => Ok(*answer),
-            Outcome::Refused(refusal) => Err(refused(&refusal)),
+            Outcome::Refused(refusal) => Err(self.refused(&refusal)),
         });
         let ticket = question.ticket;
         let purpose = question.purpose.clone();
@@ -267,6 +270,21 @@ impl Core {
             _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
         }
     }
+
+    /// A refusal in the words and exit codes of the agent.
+    fn refused(&self, refusal: &Refusal) -> CoreError {
+        let error = refused(refusal);
+        if refusal.code == Code::Admission { error.hint(self.how_with_code()) } else { error }
+    }
+
+    /// What a newcomer without an invite code can do.
+    pub(crate) fn how_with_code(&self) -> String {
+        let ask = "ask the registry's operator for an invite code";
+        match self.state.identity.as_ref().and_then(|own| own.handle.as_ref()) {
+            Some(handle) => format!("{ask}: cipher-chat register {handle} --invite-code CODE"),
+            None => ask.into(),
+        }
+    }
 }
 
 fn unreachable() -> CoreError {
@@ -284,7 +302,7 @@ fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
         .hint("set the clock of this machine")
 }
 
-/// A refusal in the words and exit codes of the agent.
+/// Kind and hint of a refusal.
 fn refused(refusal: &Refusal) -> CoreError {
     let kind = match refusal.code {
         Code::HandleTaken | Code::AccountExists => ErrorKind::Conflict,
@@ -310,9 +328,7 @@ fn refused(refusal: &Refusal) -> CoreError {
         Code::BadKeyPackage => "update this agent",
         Code::Revoked => "this device was revoked by its account; link it anew in a fresh profile",
         Code::Blocked => "ask the registry's operator",
-        Code::Admission => {
-            "ask the registry's operator for an invite code: cipher-chat register HANDLE --invite-code CODE"
-        }
+        Code::Admission => "ask the registry's operator for an invite code",
         Code::StaleStatement => "another device changed the account; try again",
     };
     kind.because(refusal.message.clone()).hint(hint)

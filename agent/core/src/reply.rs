@@ -82,6 +82,11 @@ pub enum Reply {
         /// Own messages still waiting.
         queued: u64,
     },
+    /// Everything is up to date as far as the broker can tell.
+    Refreshed {
+        /// Whether the registry answered what it was asked.
+        answered: bool,
+    },
     /// Figures.
     Status(Box<StatusView>),
     /// Events a bot has not handled.

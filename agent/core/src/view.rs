@@ -147,6 +147,9 @@ pub struct JoinLinkView {
 pub struct JoinRequestView {
     /// The group.
     pub group: GroupId,
+    /// Its name.
+    #[serde(default)]
+    pub group_name: String,
     /// Handle, when known, else the account id.
     pub handle: String,
     /// The account.

@@ -337,9 +337,46 @@ fn devices_have_names_and_are_found_by_them() {
     world.person("alice").cannot(rename("", "x"), ErrorKind::NotFound);
     world.person("alice").cannot(rename("old phone", " "), ErrorKind::Misuse);
     world.person("alice").cannot(rename("old phone", &"x".repeat(65)), ErrorKind::Limit);
-    world.person("alice").does(rename("first device", "old phone"));
-    let error = world.person("alice").cannot(revoke("old phone"), ErrorKind::Misuse);
+    let error = world.person("alice").cannot(rename("first device", "old phone"), ErrorKind::Conflict);
+    assert!(error.message.contains("another of your devices"), "{error:?}");
+    world.person("alice").does(rename("old phone", "old phone"));
+    world.settle();
+    // Two who choose the same name at once both get it; nobody guesses which one is meant.
+    world.person("phone").disconnects();
+    world.person("phone").does(rename("old phone", "laptop"));
+    world.person("alice").does(rename("first device", "laptop"));
+    world.person("phone").connects();
+    world.settle();
+    let error = world.person("alice").cannot(revoke("laptop"), ErrorKind::Misuse);
     assert!(error.message.contains("several"), "{error:?}");
+}
+
+#[test]
+fn a_new_device_that_is_called_like_another_one_gets_a_name_of_its_own() {
+    let (mut world, _) = household(6);
+    for (newcomer, name) in [("second", "phone-2"), ("third", "phone-3")] {
+        let index = world.arrive(newcomer);
+        let code = code_of(world.run(index, link_command("phone")));
+        compared(world.person("alice").command(approve(&code)));
+        world.settle();
+        let Reply::Device(view) = world.person("alice").does(confirm(&code, true)) else {
+            panic!("a device")
+        };
+        assert_eq!(view.name, name);
+        world.settle();
+        // All of them call it that, itself too.
+        for who in ["alice", "phone", newcomer] {
+            let names: Vec<String> = devices(&mut world, who).into_iter().map(|view| view.name).collect();
+            assert!(names.iter().any(|known| known == name), "{who}: {names:?}");
+        }
+    }
+    // A name is free again when its device is gone, and means the one that has it now.
+    let gone = device_of(&mut world, "phone");
+    world.person("alice").does(revoke(&gone));
+    world.settle();
+    link(&mut world, "alice", "phone");
+    let Reply::Device(view) = world.person("alice").does(revoke("phone")) else { panic!("a device") };
+    assert_ne!(view.device_id.to_string(), gone);
 }
 
 #[test]

@@ -346,6 +346,8 @@ fn a_request_waits_for_a_yes_where_a_link_asks_for_one() {
     world.settle();
     for name in ["alice", "bob"] {
         assert_eq!(requests(&mut world, name, group), ["carol", "dave"], "{name}");
+        let index = world.index(name);
+        assert!(world.requests(index).iter().all(|request| request.group_name == "ops"), "{name}");
         let told = world.people[world.index(name)].events.iter();
         let told = told.filter(|event| matches!(event, Event::JoinRequest(_))).count();
         assert_eq!(told, 2, "{name}");
@@ -576,6 +578,7 @@ fn r_link_05_a_refusal_of_an_earlier_request_does_not_end_a_later_one() {
     world.person("alice").does(answer(group, "bob", false));
     world.settle();
     assert!(warned(&world, "bob", "declined"));
+    assert!(warned(&world, "bob", &format!("the group {group} could not be joined")), "it is told which");
     world.person("bob").does(join(&wanted));
     world.settle();
     let inbox = world.log.on(&Route::Inbox(bob));

@@ -65,6 +65,25 @@ fn a_group_begins_with_its_maker_and_grows_by_invitation() {
     oracle::judge(&mut world);
 }
 
+/// Hints are copied into a shell: they name the group at hand, and what others called it does not act there.
+#[test]
+fn a_hint_names_the_group_that_it_is_about() {
+    let mut world = world(&["alice", "bob"]);
+    let mut named = |name: &str| {
+        let group = world.person("alice").creates(name, &[]);
+        let error = world.person("alice").cannot(remove(group, &["bob"]), ErrorKind::NotFound);
+        let hint = error.hint.unwrap_or_default();
+        let typed = hint.rsplit(' ').next().unwrap_or_default().to_owned();
+        assert!(hint.starts_with("see the members with: cipher-chat group show "), "{hint}");
+        (group.to_string(), typed)
+    };
+    assert_eq!(named("ops").1, "ops");
+    for name in ["$(reboot)", "two words", "--yes", "ops"] {
+        let (group, typed) = named(name);
+        assert_eq!(typed, group, "{name}");
+    }
+}
+
 #[test]
 fn an_invitation_can_be_declined_and_made_again() {
     let mut world = world(&["alice", "bob"]);

@@ -117,6 +117,10 @@ fn a_newcomer_brings_the_code_or_does_the_work_that_the_registry_asks_for() {
         for brought in [None, Some("a guess")] {
             let error = world.run(alice, code(brought)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Refused, "{error:?}");
+            if policy == AdmissionPolicy::Code {
+                let hint = error.hint.as_deref().unwrap_or_default();
+                assert!(hint.contains("cipher-chat register alice --invite-code"), "{error:?}");
+            }
         }
     }
     world.registry.admission = AdmissionPolicy::Work(60);

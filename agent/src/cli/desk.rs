@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::run::Context;
-use crate::evidence::Alarm;
+use crate::evidence::{self, Alarm};
 use crate::net::connect::without_login;
 use crate::profile::Profile;
 use crate::session::{Login, Need, NetworkSettings, Session};
@@ -186,7 +186,11 @@ impl<'a> Desk<'a> {
             self.context.ui.warn(&format!("{}; this is what is stored here", self.unreachable()));
             return Ok(());
         }
-        match tokio::time::timeout(REFRESH, self.request(Command::Sync)).await {
+        match tokio::time::timeout(REFRESH, self.request(Command::Refresh)).await {
+            Ok(Ok(Reply::Refreshed { answered: false })) => {
+                self.context.ui.warn("not up to date yet: the registry does not answer");
+                Ok(())
+            }
             Ok(Ok(_)) => Ok(()),
             // A device that may not ask any more, a revoked one, still shows what it has.
             Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
@@ -262,6 +266,21 @@ impl<'a> Desk<'a> {
                 Alarm::Warning(sentence) => self.context.ui.warn(&sentence),
             }
         }
+    }
+
+    /// Whether something was found against the registry, in this run or before. It has been told when this returns.
+    pub async fn evidence(&self) -> Result<bool> {
+        let Reply::Evidence(found) = self.request(Command::Evidence).await? else {
+            return Err(crate::cli::exit::unexpected());
+        };
+        // Who has the profile open has told it on another screen than this one, and has written the files.
+        if self.session.is_remote() {
+            let profile = self.profile()?;
+            for view in &found {
+                self.context.ui.alarm(view, Some(&evidence::file(&profile, view)));
+            }
+        }
+        Ok(!found.is_empty())
     }
 
     /// Shows such an event as it comes: once, whoever has the profile open.

@@ -11,6 +11,7 @@ use crate::cli::desk::{Desk, Interrupt};
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
+use crate::cli::safe_text::safe_text;
 use crate::session::{Need, Session};
 
 /// How often what was shown is marked as read.
@@ -160,9 +161,10 @@ fn show(
             if context.ui.json() {
                 return told(context, event);
             }
-            let who = crate::cli::safe_text::safe_text(&request.handle);
+            let who = safe_text(&request.handle);
             context.ui.note(&format!(
-                "{who} asks to be let in: cipher-chat group requests {} --accept {who}",
+                "{who} asks to be let into {}: cipher-chat group requests {} --accept {who}",
+                safe_text(&request.group_name),
                 request.group
             ));
             Ok(())
@@ -183,7 +185,7 @@ fn changed(context: &Context, group: &GroupView, scope: &Scope) -> Result {
     if let (Scope::All, Some(by)) = (scope, &group.invited_by) {
         context.ui.note(&format!(
             "@{by} invites you to {}: cipher-chat group accept {}",
-            crate::cli::safe_text::safe_text(&group.name),
+            safe_text(&group.name),
             group.id
         ));
     }

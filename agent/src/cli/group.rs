@@ -1,12 +1,15 @@
 //! `group`: conversations of several people and bots.
 
+use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_broker::wire::group;
+use cipher_core::view::{GroupView, MemberView};
 use cipher_core::{Command, Reply, Target};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::human::at;
 use crate::cli::join;
 use crate::cli::line::Line;
 use crate::cli::run::Context;
@@ -172,6 +175,11 @@ enum Role {
 }
 
 impl Verb {
+    /// The group whose links are asked for.
+    const fn group(&self) -> Option<&Target> {
+        if let Self::Invite { group, .. } = self { Some(group) } else { None }
+    }
+
     const fn looks_only(&self) -> bool {
         matches!(
             self,
@@ -190,6 +198,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         other => other,
     };
     let looks_only = verb.looks_only();
+    let named = verb.group().map(typed).unwrap_or_default();
     let (command, done) = command(verb)?;
     let desk = Desk::open(context, Need::Everything).await?;
     if !looks_only {
@@ -197,12 +206,24 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
     // An invitation, a new member, a new name may lie at the broker: decide by what is true now.
     desk.refresh().await?;
+    let before = match &command {
+        Command::GroupAdd { target, .. } => members(&desk, target.clone()).await?,
+        _ => Vec::new(),
+    };
+    let adds = matches!(&command, Command::GroupAdd { .. } | Command::GroupCreate { .. });
     match desk.request(command).await? {
         Reply::Done => {
             let (action, target) = done.ok_or_else(unexpected)?;
             context.ui.show(&Line::Done { action, target: Some(&target) })?;
         }
-        Reply::Group(group) => context.ui.show(&Line::Group(&group))?,
+        Reply::Group(group) => {
+            context.ui.show(&Line::Group(&group))?;
+            if adds {
+                for why in silent_bots(&group, &before, &own_handle(&desk).await?) {
+                    context.ui.warn(&why);
+                }
+            }
+        }
         Reply::Groups(groups) => {
             let lines: Vec<_> = groups.iter().map(Line::Group).collect();
             context.ui.list(&lines, "no groups yet: cipher-chat group create NAME --with @HANDLE")?;
@@ -213,7 +234,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         Reply::JoinLinks(links) => {
             let lines: Vec<_> = links.iter().map(Line::join_link).collect();
-            context.ui.list(&lines, "no links: cipher-chat group invite GROUP makes one")?;
+            context.ui.list(&lines, &format!("no links: cipher-chat group invite {named} makes one"))?;
         }
         Reply::JoinRequests(requests) => {
             let lines: Vec<_> = requests.iter().map(Line::join_request).collect();
@@ -226,6 +247,44 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
     desk.close().await;
     Ok(())
+}
+
+async fn members(desk: &Desk<'_>, target: Target) -> Result<Vec<MemberView>> {
+    match desk.request(Command::GroupShow { target }).await? {
+        Reply::Group(group) => Ok(group.members),
+        _ => Err(unexpected()),
+    }
+}
+
+async fn own_handle(desk: &Desk<'_>) -> Result<Handle> {
+    match desk.request(Command::Whoami).await? {
+        Reply::Account(account) => Ok(account.handle),
+        _ => Err(unexpected()),
+    }
+}
+
+/// A sentence for each new member that is a bot of somebody else. It follows its owner only (R-INV-01), and nobody
+/// would ever know why it does not answer.
+fn silent_bots<'a>(
+    group: &'a GroupView,
+    before: &'a [MemberView],
+    own: &'a Handle,
+) -> impl Iterator<Item = String> + 'a {
+    let new = move |member: &&MemberView| {
+        member.kind == Kind::Bot && before.iter().all(|known| known.account_id != member.account_id)
+    };
+    group.members.iter().filter(new).filter_map(move |bot| {
+        let owner = bot.owner.as_deref().filter(|owner| *owner != own.as_str())?;
+        let bot = at(&bot.handle);
+        // An owner who was never looked up is a long id, which says nothing to anybody.
+        let (whose, who) = match owner.parse::<Handle>() {
+            Ok(owner) => (format!("a bot of @{owner}"), format!("@{owner}")),
+            Err(_) => ("somebody else's bot".into(), "its owner".into()),
+        };
+        Some(format!(
+            "{bot} is {whose} and follows its owner only: it will not answer here unless {who} adds it"
+        ))
+    })
 }
 
 /// The command, and what to say of it when it has no result of its own.
@@ -301,6 +360,13 @@ fn written(target: &Target) -> String {
     }
 }
 
+/// The same as a word of a command line.
+fn typed(target: &Target) -> String {
+    let word = written(target);
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '@' | '-' | '_' | '.');
+    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 impl From<Role> for group::Role {
     fn from(role: Role) -> Self {
         match role {
@@ -308,5 +374,71 @@ impl From<Role> for group::Role {
             Role::Admin => Self::Admin,
             Role::Owner => Self::Owner,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::id::{AccountId, GroupId};
+    use cipher_core::view::GroupState;
+
+    #[test]
+    fn a_group_in_a_hint_is_one_word_of_a_command_line() {
+        for (name, word) in
+            [("ops", "ops"), ("night shift", "'night shift'"), ("it's $(x)", r"'it'\''s $(x)'")]
+        {
+            assert_eq!(typed(&Target::Name(name.into())), word);
+        }
+    }
+
+    fn member(handle: &str, kind: Kind, owner: Option<&str>) -> MemberView {
+        let mut account = [0; 32];
+        account.iter_mut().zip(handle.bytes()).for_each(|(place, byte)| *place = byte);
+        MemberView {
+            handle: handle.into(),
+            account_id: AccountId::from_bytes(account),
+            role: group::Role::Member,
+            kind,
+            devices: 1,
+            owner: owner.map(Into::into),
+            trust: None,
+            warning: None,
+        }
+    }
+
+    #[test]
+    fn who_adds_somebody_elses_bot_is_told_that_it_will_not_answer() {
+        let members = vec![
+            member("bob", Kind::Person, None),
+            member("mine", Kind::Bot, Some("bob")),
+            member("theirs", Kind::Bot, Some("alice")),
+            member("earlier", Kind::Bot, Some("alice")),
+            member("unknown", Kind::Bot, Some(&"x".repeat(52))),
+        ];
+        let view = GroupView {
+            id: GroupId::from_bytes([1; 16]),
+            name: "ops".into(),
+            epoch: 1,
+            members,
+            direct: false,
+            unread: 0,
+            state: GroupState::Active,
+            invited_by: None,
+            suite: 3,
+            authenticator: String::new(),
+            banned: Vec::new(),
+            links: 0,
+        };
+        let before = [member("earlier", Kind::Bot, Some("alice"))];
+        let told: Vec<String> = silent_bots(&view, &before, &"bob".parse().expect("a handle")).collect();
+        assert_eq!(
+            told,
+            [
+                "@theirs is a bot of @alice and follows its owner only: it will not answer here unless @alice adds it",
+                "@unknown is somebody else's bot and follows its owner only: it will not answer here unless its owner \
+                 adds it",
+            ]
+        );
     }
 }

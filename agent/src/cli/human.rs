@@ -67,7 +67,7 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         Line::JoinLink { id, link, expires, uses, approval, .. } => {
             trust::join_link(id, link, expires, *uses, *approval, paint)
         }
-        Line::JoinPending { approval, .. } => trust::join_pending(*approval),
+        Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval),
         Line::Link(line) => trust::link(line, paint),
         Line::Presence { handle, presence: now, .. } => {
             format!("{} is {}", safe_text(&at(handle)), presence(*now))
@@ -193,8 +193,9 @@ fn row(line: &Line<'_>) -> Vec<String> {
             if *approval { "each" } else { "none" }.into(),
             safe_text(&at(by)),
         ],
-        Line::JoinRequest { group, handle, at: asked, .. } => {
-            vec![safe_text(&at(handle)), minute(asked), group.to_string()]
+        Line::JoinRequest { group, name, handle, at: asked, .. } => {
+            let group = if name.is_empty() { group.to_string() } else { safe_text(name) };
+            vec![safe_text(&at(handle)), minute(asked), group]
         }
         other => vec![block(other, Paint(false))],
     }
@@ -424,5 +425,29 @@ const fn presence(presence: Presence) -> &'static str {
         Presence::Away => "away",
         Presence::Busy => "busy",
         Presence::Offline => "offline",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::id::{AccountId, GroupId};
+
+    #[test]
+    fn a_request_to_join_shows_the_group_as_people_call_it() {
+        let group = GroupId::from_bytes([1; 16]);
+        let request = |name| Line::JoinRequest {
+            group,
+            name,
+            handle: "eve",
+            account_id: AccountId::from_bytes([3; 32]),
+            at: "2026-11-28T18:00:00.000Z".into(),
+        };
+        let shown = table(&[request("ops")], Paint(false));
+        assert!(shown.contains("ops") && !shown.contains(&group.to_string()), "{shown}");
+        assert!(
+            table(&[request("")], Paint(false)).contains(&group.to_string()),
+            "when nothing else is known"
+        );
     }
 }

@@ -151,6 +151,9 @@ pub enum Line<'a> {
     JoinRequest {
         /// The group.
         group: GroupId,
+        /// Its name, for people.
+        #[serde(skip)]
+        name: &'a str,
         /// Handle, when known, else the account id.
         handle: &'a str,
         /// The account.
@@ -460,6 +463,7 @@ impl<'a> Line<'a> {
     pub fn join_request(request: &'a JoinRequestView) -> Self {
         Self::JoinRequest {
             group: request.group,
+            name: &request.group_name,
             handle: &request.handle,
             account_id: request.account_id,
             at: request.at.to_string(),
@@ -574,8 +578,13 @@ mod tests {
             approval: true,
             by: "ana".into(),
         };
-        let request =
-            JoinRequestView { group, handle: "eve".into(), account_id: AccountId::from_bytes([3; 32]), at };
+        let request = JoinRequestView {
+            group,
+            group_name: "ops".into(),
+            handle: "eve".into(),
+            account_id: AccountId::from_bytes([3; 32]),
+            at,
+        };
         let evidence = EvidenceView {
             kind: "split-view".into(),
             at,

@@ -67,13 +67,30 @@ fn not_parsed(error: &clap::Error, ui: &Ui) -> Result {
         }
         ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::usage("a command is missing")),
         _ => {
-            let text = error.render().to_string();
-            let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
-            let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more information"));
-            let (message, rest) = end.map_or((text, ""), |end| text.split_at(end));
-            let usage = rest.trim().lines().next().filter(|line| line.starts_with("Usage:"));
+            let (message, usage) = told(&error.render().to_string());
             let hint = usage.map_or_else(|| "try --help".into(), |usage| format!("{usage} (try --help)"));
-            Err(Failure::Usage { message: message.trim().into(), hint: Some(hint) })
+            Err(Failure::Usage { message, hint: Some(hint) })
         }
     }
+}
+
+/// What clap says on several lines, as one sentence, and how the command is used if it says so.
+fn told(text: &str) -> (String, Option<String>) {
+    let mut sentence = String::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") {
+            return (sentence, Some(line.into()));
+        }
+        if line.starts_with("For more information") {
+            break;
+        }
+        let (between, line) = match (line.strip_prefix("error: "), line.strip_prefix("tip: ")) {
+            (Some(line), _) => ("", line),
+            (_, Some(tip)) => ("; ", tip),
+            (None, None) => (" ", line),
+        };
+        sentence.push_str(between);
+        sentence.push_str(line);
+    }
+    (sentence, None)
 }

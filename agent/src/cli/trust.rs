@@ -104,13 +104,9 @@ pub(super) fn join_link(
 }
 
 /// Our request to join has no answer yet.
-pub(super) fn join_pending(approval: bool) -> String {
-    if approval {
-        "asked: a member has to approve; the group appears in `cipher-chat group list` by itself".into()
-    } else {
-        "asked, and nobody is there to answer yet; the group appears in `cipher-chat group list` by itself"
-            .into()
-    }
+pub(super) fn join_pending(group: &str, approval: bool) -> String {
+    let until = if approval { "a member has to approve" } else { "nobody is there to answer yet" };
+    format!("asked to join {group}: {until}; the group appears in `cipher-chat group list` by itself")
 }
 
 /// What was found against the registry.

@@ -154,11 +154,11 @@ impl Ui {
         match failure {
             Failure::Closed | Failure::Shown(_) => {}
             Failure::Usage { message, hint } => {
-                // For scripts one sentence: clap indents what it lists on lines of their own.
+                // One sentence: what reads settings files draws them on lines of their own.
                 let sentence = message.split_whitespace().collect::<Vec<_>>().join(" ");
                 self.aside(&Line::Error {
                     kind: "usage",
-                    message: if self.json { &sentence } else { message },
+                    message: &sentence,
                     hint: Some(hint.as_deref().unwrap_or("try --help")),
                     retryable: false,
                 });
@@ -193,7 +193,7 @@ const fn fallback(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Unreachable => "cipher-chat doctor tells what cannot be reached",
         ErrorKind::Refused => {
-            "ask somebody with a role that may do this: cipher-chat group show GROUP lists them"
+            "ask somebody with a role that may do this: cipher-chat group show lists the members of a group"
         }
         ErrorKind::Limit => "send less, or later",
         ErrorKind::Trust => "do not go on before you know why; ask them on another way",

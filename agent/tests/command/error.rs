@@ -56,7 +56,26 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
         &["whoami", "--color", "sometimes"],
     ] {
         let outcome = room.run(args).fails(2);
-        assert!(outcome.stderr.starts_with("error: "), "{args:?}: {}", outcome.stderr);
+        let lines: Vec<&str> = outcome.stderr.lines().collect();
+        let [error, hint] = lines.as_slice() else { panic!("{args:?}: {}", outcome.stderr) };
+        assert!(error.starts_with("error: ") && hint.starts_with("hint: "), "{args:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_words_is_one_sentence() {
+    let room = Room::new();
+    for (args, told) in [
+        (&["group", "add"][..], "the following required arguments were not provided: <GROUP> <HANDLES>..."),
+        (&["snyc"], "unrecognized subcommand 'snyc'; a similar subcommand exists: 'sync'"),
+        (
+            &["whoami", "--color", "sometimes"],
+            "invalid value 'sometimes' for '--color <WHEN>' [possible values: auto, always, never]",
+        ),
+    ] {
+        let outcome = room.run(args).fails(2);
+        assert_eq!(outcome.stderr.lines().next(), Some(format!("error: {told}").as_str()), "{args:?}");
+        assert!(outcome.stderr.contains("--help"), "{}", outcome.stderr);
     }
 }
 

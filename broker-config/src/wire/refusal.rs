@@ -29,7 +29,7 @@ pub enum Code {
     /// This nonce was used before.
     #[serde(rename = "replayed")]
     Replayed,
-    /// The handle belongs to another account.
+    /// The handle belongs to another account, or the operator ended it for good.
     #[serde(rename = "handle-taken")]
     HandleTaken,
     /// The account exists already.

@@ -98,9 +98,12 @@ pub(crate) fn run(new: NewAccount, txn: &mut Txn<'_>) -> Result<Change, OpError>
             Err(Code::AccountExists.because("the account exists with another handle or device").into())
         };
     }
-    if txn.buried.get(record.handle.as_str())?.is_some()
-        || account::of_handle(&txn.handles, &record.handle)?.is_some()
-    {
+    if txn.buried.get(record.handle.as_str())?.is_some() {
+        return Err(Code::HandleTaken
+            .because(format!("the operator of this registry ended @{} for good", record.handle))
+            .into());
+    }
+    if account::of_handle(&txn.handles, &record.handle)?.is_some() {
         return Err(Code::HandleTaken
             .because(format!("@{} belongs to another account", record.handle))
             .into());

@@ -43,7 +43,10 @@ async fn r_reg_04_a_buried_handle_is_never_given_again() {
     let desk = desk_in(folder.path()).await;
     for handle in ["ana", "admin"] {
         let new = Person::new(handle, 9);
-        assert_eq!(code(new.ask(&desk, new.create(), NOW).await), Some(Code::HandleTaken), "{handle}");
+        let refusal = new.ask(&desk, new.create(), NOW).await.unwrap_err();
+        assert_eq!(refusal.code, Code::HandleTaken, "{handle}");
+        // Not somebody else's: who reads this must not wait for it to be free.
+        assert_eq!(refusal.message, format!("the operator of this registry ended @{handle} for good"));
         let refusal = ben.ask(&desk, Operation::Resolve { handle: new.handle }, NOW).await.unwrap_err();
         assert_eq!(refusal.code, Code::Blocked);
         assert!(refusal.message.contains("ended by the operator"), "{}", refusal.message);

@@ -19,13 +19,28 @@ pub(crate) struct SyncWait {
     waiting: BTreeSet<Source>,
     received_before: u64,
     deadline: Timestamp,
+    registry: Registry,
+    /// Since when only answers of the registry are missing.
+    read_since: Option<Timestamp>,
+}
+
+/// What a `sync` wants of the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registry {
+    /// Its answers, however long they take.
+    Needed,
+    /// Its answers if it gives any.
+    Wished,
 }
 
 /// How long a `sync` waits for an answering but slow deployment.
 const SYNC_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a registry says nothing before whoever only looks goes on without it.
+const REGISTRY_SILENCE: Duration = Duration::from_secs(2);
+
 impl Core {
-    pub(super) fn sync(&mut self, ticket: Ticket) -> Result<Option<Reply>> {
+    pub(super) fn sync(&mut self, ticket: Ticket, registry: Registry) -> Result<Option<Reply>> {
         self.identity()?;
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
@@ -44,6 +59,8 @@ impl Core {
             waiting,
             received_before: self.run.received,
             deadline: self.run.now.plus(SYNC_DEADLINE),
+            registry,
+            read_since: None,
         });
         Ok(None)
     }
@@ -54,20 +71,32 @@ impl Core {
         }
         let tree_missing =
             self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3);
-        let idle = self.run.questions.is_empty()
-            && self.run.errands.is_empty()
-            && self.state.outbox.len() == 0
-            && !tree_missing;
+        let answered = self.run.questions.is_empty();
+        let idle = self.run.errands.is_empty() && self.state.outbox.len() == 0 && !tree_missing;
         let (now, queued) = (self.run.now, self.state.outbox.len());
-        for wait in std::mem::take(&mut self.run.syncs) {
-            if (wait.waiting.is_empty() && idle) || now >= wait.deadline {
+        for mut wait in std::mem::take(&mut self.run.syncs) {
+            let read = wait.waiting.is_empty() && idle;
+            let silent = self.silence_ends(&mut wait, read);
+            if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= wait.deadline {
                 let received = self.run.received.saturating_sub(wait.received_before);
-                self.reply(wait.ticket, Ok(Reply::Synced { received, queued: queued as u64 }));
+                let reply = match wait.registry {
+                    Registry::Needed => Reply::Synced { received, queued: queued as u64 },
+                    Registry::Wished => Reply::Refreshed { answered },
+                };
+                self.reply(wait.ticket, Ok(reply));
             } else {
-                self.wake_at(wait.deadline);
+                self.wake_at(silent.unwrap_or(wait.deadline).min(wait.deadline));
                 self.run.syncs.push(wait);
             }
         }
+    }
+
+    /// When to go on without the registry, for who may and waits for nothing else.
+    fn silence_ends(&self, wait: &mut SyncWait, read: bool) -> Option<Timestamp> {
+        wait.read_since = read.then(|| wait.read_since.unwrap_or(self.run.now));
+        let since = wait.read_since.filter(|_| wait.registry == Registry::Wished)?;
+        let heard = self.run.answered_at.map_or(since, |answered| answered.max(since));
+        Some(heard.plus(REGISTRY_SILENCE))
     }
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
@@ -120,5 +149,69 @@ impl Core {
         if self.run.following.remove(&source) {
             self.run.effects.push(Effect::Unfollow { source });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::command::Command;
+    use crate::core::Options;
+    use crate::input::Input;
+
+    const RECENTLY: u64 = 1_700_000_000_000;
+
+    /// A profile that asked the registry something and got no answer.
+    fn core() -> Core {
+        let options = Options { seed: [1; 32], cached_groups: 4 };
+        let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+        let register = Command::Register {
+            handle: "ana".parse().unwrap(),
+            name: String::new(),
+            bot: None,
+            invite_code: None,
+        };
+        let asks = Input::Command { ticket: Ticket(1), command: Box::new(register) };
+        core.handle(vec![Input::Connected(Interest::Everything), asks], Timestamp::from_millis(RECENTLY))
+            .unwrap();
+        core.state.identity.as_mut().unwrap().registered = true;
+        core
+    }
+
+    fn replied(effects: &[Effect], to: Ticket) -> bool {
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Reply { ticket, result: Ok(_) } if *ticket == to))
+    }
+
+    #[test]
+    fn who_only_looks_goes_on_without_a_registry_that_says_nothing() {
+        for (command, goes_on) in [(Command::Refresh, true), (Command::Sync, false)] {
+            let (mut core, ticket) = (core(), Ticket(2));
+            let begun = Timestamp::from_millis(RECENTLY);
+            let asks = Input::Command { ticket, command: Box::new(command) };
+            assert!(!replied(&core.handle(vec![asks], begun).unwrap(), ticket), "it may still answer");
+            let almost = begun.plus(REGISTRY_SILENCE).minus(Duration::from_millis(1));
+            assert!(!replied(&core.handle(vec![Input::Tick], almost).unwrap(), ticket));
+            let later = begun.plus(REGISTRY_SILENCE);
+            assert_eq!(replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket), goes_on);
+            assert!(!core.run.questions.is_empty(), "what was asked goes on");
+        }
+    }
+
+    #[test]
+    fn a_registry_that_answers_one_thing_after_the_other_is_waited_for() {
+        let (mut core, ticket) = (core(), Ticket(2));
+        let begun = Timestamp::from_millis(RECENTLY);
+        let asks = Input::Command { ticket, command: Box::new(Command::Refresh) };
+        core.handle(vec![asks], begun).unwrap();
+        let heard = begun.plus(Duration::from_secs(1));
+        core.run.answered_at = Some(heard);
+        let later = begun.plus(REGISTRY_SILENCE);
+        assert!(!replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket));
+        let later = heard.plus(REGISTRY_SILENCE);
+        assert!(replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket));
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Run {
     pub touched: BTreeSet<GroupId>,
     pub effects: Vec<Effect>,
     pub questions: BTreeMap<u64, Question>,
+    /// When the registry last answered one.
+    pub answered_at: Option<Timestamp>,
     pub errands: BTreeMap<u64, Errand>,
     pub next_volatile: u64,
     /// Who waits for what.

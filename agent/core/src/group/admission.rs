@@ -418,6 +418,7 @@ impl Core {
     pub(crate) fn request_view(&self, row: &JoinRequestRow) -> JoinRequestView {
         JoinRequestView {
             group: row.group,
+            group_name: self.conversation_name(&row.group),
             handle: self.handle_of(&row.account),
             account_id: row.account,
             at: row.at,

@@ -65,10 +65,11 @@ impl Core {
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         if let Some((_, wish)) = self.devices_wish(group, &leavers)? {
             // No intent goes with it: what there is to do is worked out again when the commit is in the log.
-            let made = self.with_live(group, |core, live| match core.draft(live, Some(&wish), &leavers)? {
-                Some(draft) => core.build(group, live, draft, None).map(|()| true),
-                None => Ok(false),
-            });
+            let made =
+                self.with_live(group, |core, live| match core.draft(group, live, Some(&wish), &leavers)? {
+                    Some(draft) => core.build(group, live, draft, None).map(|()| true),
+                    None => Ok(false),
+                });
             match made {
                 Ok(true) => return self.drive_commits(group),
                 Ok(false) => {}
@@ -88,7 +89,7 @@ impl Core {
         }
         let intent = next.as_ref().map(|(id, _)| *id);
         let made = self.with_live(group, |core, live| {
-            let Some(draft) = core.draft(live, next.as_ref().map(|(_, wish)| wish), &leavers)? else {
+            let Some(draft) = core.draft(group, live, next.as_ref().map(|(_, wish)| wish), &leavers)? else {
                 return Ok(false);
             };
             core.build(group, live, draft, intent).map(|()| true)
@@ -149,7 +150,13 @@ impl Core {
     }
 
     /// What a wish means in the group as it is now; `None` when there is nothing left to do.
-    fn draft(&self, live: &Live, wish: Option<&Wish>, leavers: &BTreeSet<u32>) -> Result<Option<Draft>> {
+    fn draft(
+        &self,
+        group: GroupId,
+        live: &Live,
+        wish: Option<&Wish>,
+        leavers: &BTreeSet<u32>,
+    ) -> Result<Option<Draft>> {
         let mut draft = Draft::default();
         let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
         let own_role = live.data.role_of(&self.own_id());
@@ -160,7 +167,7 @@ impl Core {
                 let devices: BTreeSet<_> =
                     live.roster.values().map(|leaf| (leaf.account, leaf.device)).collect();
                 for joiner in joiners.iter().filter(|j| !devices.contains(&(j.account, j.device))) {
-                    self.must_not_be_banned(live, &joiner.account)?;
+                    self.must_not_be_banned(group, live, &joiner.account)?;
                     let suite = live.mls.ciphersuite().into();
                     draft.adds.push(self.judge_key_package(joiner, suite)?);
                     draft.joiners.push(joiner.device);
@@ -217,7 +224,10 @@ impl Core {
                 if data.links.len() >= limit::JOIN_LINKS {
                     return Err(ErrorKind::Limit
                         .because(format!("a group has at most {} links", limit::JOIN_LINKS))
-                        .hint("revoke one with: cipher-chat group invite GROUP --revoke LINK"));
+                        .hint(format!(
+                            "see them with: cipher-chat group invite {} --list; --revoke ID makes room",
+                            self.typed(&group)
+                        )));
                 }
                 data.links.insert(*id, link.clone());
             }
@@ -274,14 +284,14 @@ impl Core {
     }
 
     /// R-COMMIT-18 in words, before the commit is made.
-    fn must_not_be_banned(&self, live: &Live, account: &AccountId) -> Result<()> {
+    fn must_not_be_banned(&self, group: GroupId, live: &Live, account: &AccountId) -> Result<()> {
         if !live.data.banned.contains(account) {
             return Ok(());
         }
         let handle = self.handle_of(account);
         Err(ErrorKind::Refused
             .because(format!("@{handle} is banned from this group"))
-            .hint(format!("lift the ban with: cipher-chat group unban GROUP {handle}")))
+            .hint(format!("lift the ban with: cipher-chat group unban {} {handle}", self.typed(&group))))
     }
 
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.

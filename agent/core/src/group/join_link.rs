@@ -101,7 +101,7 @@ impl Core {
         let [id] = named.as_slice() else {
             return Err(ErrorKind::NotFound
                 .because("this names no link, or several, of this group")
-                .hint("see them with: cipher-chat group invite GROUP --list"));
+                .hint(format!("see them with: cipher-chat group invite {} --list", self.typed(&group))));
         };
         self.must_have_role(group, |live| live.data.may_add.min(Role::Admin), "revoke links")?;
         self.wish(group, Wish::Link { id: *id, link: None }, Some(ticket))
@@ -164,7 +164,7 @@ impl Core {
         let Some((id, _)) = found else {
             return Err(ErrorKind::NotFound
                 .because(format!("nobody called '{account}' asks to join this group"))
-                .hint("see who does with: cipher-chat group requests"));
+                .hint(format!("see who does with: cipher-chat group requests {}", self.typed(&group))));
         };
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
@@ -215,7 +215,7 @@ impl Core {
             if account == self.own_id() {
                 return Err(ErrorKind::Misuse
                     .because("one does not ban oneself")
-                    .hint("leave with: cipher-chat group leave GROUP"));
+                    .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
             }
             accounts.push(account);
         }

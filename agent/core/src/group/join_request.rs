@@ -160,7 +160,10 @@ impl Core {
         let (ours, others): (Vec<_>, Vec<_>) = waits.into_iter().partition(|wait| wait.group == group);
         self.run.joins = others;
         if ours.is_empty() {
-            self.notify(Event::Warning(format!("a group could not be joined: {}", error.message)));
+            // Its name is known only to who was in it: a link says none.
+            let known = self.conversation_name(&group);
+            let which = if known.is_empty() { group.to_string() } else { format!("'{known}'") };
+            self.notify(Event::Warning(format!("the group {which} could not be joined: {}", error.message)));
         }
         for wait in ours {
             self.reply(wait.ticket, Err(error.clone()));

@@ -73,10 +73,11 @@ impl Core {
     }
 
     fn member_named(&mut self, group: GroupId, handle: &Handle) -> Result<AccountId> {
+        let typed = self.typed(&group);
         let none = || -> CoreError {
             ErrorKind::NotFound
                 .because(format!("@{handle} is not a member of this group"))
-                .hint("see the members with: cipher-chat group show GROUP")
+                .hint(format!("see the members with: cipher-chat group show {typed}"))
         };
         let account = self.account_of(handle).ok_or_else(none)?;
         if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
@@ -113,7 +114,7 @@ impl Core {
             if account == self.own_id() {
                 return Err(ErrorKind::Misuse
                     .because("one does not remove oneself")
-                    .hint("leave with: cipher-chat group leave GROUP"));
+                    .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
             }
             accounts.push(account);
         }
@@ -202,9 +203,10 @@ impl Core {
             return Ok(Some(Reply::Done));
         }
         if last_owner {
-            return Err(ErrorKind::Refused
-                .because("you are the only owner of this group")
-                .hint("first make another member owner with: cipher-chat group role GROUP HANDLE owner"));
+            return Err(ErrorKind::Refused.because("you are the only owner of this group").hint(format!(
+                "first make another member owner with: cipher-chat group role {} @HANDLE owner",
+                self.typed(&group)
+            )));
         }
         if !self.run.connected {
             return Err(

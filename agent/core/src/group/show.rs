@@ -205,6 +205,17 @@ impl Core {
         }
     }
 
+    /// A conversation as one types it into a command: its name if that is plain and means this one only, else its id.
+    /// What somebody else called a group must not act in a command that is copied to a shell.
+    pub(crate) fn typed(&self, group: &GroupId) -> String {
+        let name = self.conversation_name(group);
+        let word = name.strip_prefix('@').unwrap_or(&name);
+        let plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        let meant = |target| self.resolve(&target).is_ok_and(|found| found == *group);
+        if plain && Target::parse(&name).is_ok_and(meant) { name } else { group.to_string() }
+    }
+
     /// A stored message as people see it.
     pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
         // Whichever of the own devices said it.

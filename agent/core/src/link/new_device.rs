@@ -215,7 +215,8 @@ impl Core {
             return None;
         }
         let mut names: BTreeMap<DeviceId, String> = admission.names.into_iter().collect();
-        names.insert(body.device, new.reveal.name.clone());
+        // The account may have a device of this name: then the other one chose what this one is called.
+        names.entry(body.device).or_insert_with(|| new.reveal.name.clone());
         let identity = IdentityRow {
             handle: Some(admission.handle),
             account_seed: admission.account_seed,

@@ -312,7 +312,8 @@ impl Core {
         let own = identity.certificates.iter().find(|known| of(known) == Some(reveal.device)).cloned();
         let certificate =
             own.ok_or_else(|| ErrorKind::Bug.because("the certificate of an own device is missing"))?;
-        identity.names.insert(reveal.device, reveal.name.clone());
+        let name = self.free_name(&reveal.device, &reveal.name);
+        identity.names.insert(reveal.device, name.clone());
         let admission = LinkAdmission {
             handle: log.handle().clone(),
             account_seed: identity.account_seed,
@@ -339,7 +340,7 @@ impl Core {
         let side = Side::Admitted(reveal.device);
         self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side });
         self.device_admitted(reveal.device, old.history)?;
-        self.tell_devices(&Sync::DeviceName { device: reveal.device, name: reveal.name })?;
+        self.tell_devices(&Sync::DeviceName { device: reveal.device, name })?;
         self.account_changed(self.own_id());
         if let Some(ticket) = ticket {
             let view = self.device_view(&reveal.device)?;

@@ -49,6 +49,34 @@ fn a_bot_killed_in_the_middle_of_a_burst_answers_every_command_once() -> Result 
     Ok(())
 }
 
+/// A bot follows its owner only, so whoever else adds it is told; the owner is not.
+#[test]
+fn who_adds_somebody_elses_bot_is_told_that_it_will_not_answer() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let (_bot, echo) = echo_bot(&alice)?;
+    let warned = |output: &testbed::Output| {
+        let of_bot = |line: &&serde_json::Value| {
+            text(line, "message").is_some_and(|text| text.contains("it will not answer here"))
+        };
+        output.errors.iter().filter(|line| kind_of(line) == Some("warning")).filter(of_bot).count()
+    };
+    alice.creates("hers", &[])?;
+    let added = alice.does(&["group", "add", "hers", &echo])?;
+    ensure(warned(&added) == 0, || added.to_string())?;
+    bob.creates("his", &[])?;
+    let added = bob.does(&["group", "add", "his", &echo])?;
+    ensure(warned(&added) == 1, || added.to_string())?;
+    let made = bob.does(&["group", "create", "more", "--with", &echo])?;
+    ensure(warned(&made) == 1, || made.to_string())?;
+    // Also by way of another process that has the profile open.
+    let mut screen = bob.follows("his")?;
+    bob.sends("his", "is anybody there")?;
+    screen.sees("is anybody there")?;
+    let made = bob.does(&["group", "create", "again", "--with", &echo])?;
+    ensure(warned(&made) == 1, || made.to_string())
+}
+
 #[test]
 fn a_bot_that_was_away_answers_what_it_missed() -> Result {
     let site = Site::single()?;

@@ -221,7 +221,9 @@ fn an_operator_blocks_buries_and_looks() -> Result {
     bob.does(&["profile", "set", "--name", "Robert"])?;
 
     orders(&["bury", "admin"], 0)?.of_type("buried")?;
-    site.person("admin")?.is_refused(8, "conflict", &["register", "admin"])?;
+    let refused = site.person("admin")?.is_refused(8, "conflict", &["register", "admin"])?;
+    let ended = refused.errors.iter().find_map(|line| text(line, "message")).unwrap_or_default();
+    ensure(ended.contains("the operator of this registry ended @admin for good"), || refused.to_string())?;
     for (arguments, code, kind) in [
         (&["block", "nobody"][..], 9, "not-found"),
         (&["unblock", "nobody"], 9, "not-found"),
@@ -235,5 +237,11 @@ fn an_operator_blocks_buries_and_looks() -> Result {
     let file = file.to_string_lossy();
     assert_eq!(text(&error_of(&orders(&["export", &file], 7)?)?, "kind"), Some("store-locked"));
     drop(alice);
-    Ok(())
+    // A registry without replicas is told so, and nobody is told how to spell.
+    let alone = orders(&["replicas"], 9)?;
+    let hint =
+        |output: &Output| Ok::<_, Failure>(text(&error_of(output)?, "hint").unwrap_or_default().to_owned());
+    ensure(hint(&alone)?.contains("--store jetstream"), || alone.to_string())?;
+    let missing = orders(&["import", "no-such-file"], 1)?;
+    ensure(hint(&missing)?.contains("is not there"), || missing.to_string())
 }

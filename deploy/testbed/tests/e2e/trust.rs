@@ -6,7 +6,7 @@ use std::path::Path;
 use cipher_broker::limit;
 use serde_json::Value;
 use testbed::person::{kind_of, text};
-use testbed::{Failure, Result, Site, ensure, wait};
+use testbed::{Failure, Output, Result, Site, ensure, wait};
 
 fn copy(from: &Path, to: &Path) -> Result {
     fs::create_dir_all(to)?;
@@ -93,6 +93,8 @@ fn both_sides_see_the_same_safety_number_and_can_say_so() -> Result {
 fn g04_a_registry_restored_from_an_older_copy_is_caught_on_the_next_contact() -> Result {
     let mut site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    alice.sends("team", "before all this")?;
     let backup = Backup::of(&mut site)?;
     for newcomer in ["carol", "dave"] {
         site.registered(newcomer)?;
@@ -118,6 +120,15 @@ fn g04_a_registry_restored_from_an_older_copy_is_caught_on_the_next_contact() ->
         kept.to_string()
     })?;
     alice.run(&["doctor"])?.expecting(6)?;
+    // A script that only syncs hears of it too, also while another process has the profile open.
+    let told = |output: &Output| output.errors.iter().any(|line| kind_of(line) == Some("evidence"));
+    let synced = alice.run(&["sync"])?.expecting(6)?;
+    ensure(told(&synced), || synced.to_string())?;
+    let mut screen = alice.follows("team")?;
+    screen.sees("before all this")?;
+    let synced = alice.run(&["sync"])?.expecting(6)?;
+    ensure(told(&synced), || synced.to_string())?;
+    screen.interrupt()?;
     alice.run(&["audit"])?.expecting(6)?;
     // Who never saw the longer log has nothing to hold against it.
     bob.does(&["whoami"])?;
