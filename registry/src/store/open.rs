@@ -136,8 +136,8 @@ mod tests {
     use super::*;
     use crate::store::schema::SCHEMA_ROW;
     use crate::store::table::{META, SCHEMA};
-    use redb::backends::InMemoryBackend;
     use redb::Durability;
+    use redb::backends::InMemoryBackend;
 
     #[test]
     fn folder_and_file_are_for_the_owner_only_and_opened_once() {
