@@ -457,8 +457,10 @@ fn golden_device_linking() {
         names: vec![(device(), "laptop".into())],
         log_size: 70_001,
         at: at(),
+        by: None,
     };
     check("link-admission", &admission);
+    check("link-admission-with-sender", &LinkAdmission { by: Some(device()), ..admission });
 }
 
 #[test]

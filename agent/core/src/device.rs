@@ -341,6 +341,7 @@ impl Core {
         identity.revoked = true;
         self.set_identity(identity);
         self.give_up_link();
+        self.give_up_transfers();
         for group in self.state.groups.keys() {
             self.drop_intents(group, &revoked());
         }
@@ -372,6 +373,7 @@ impl Core {
         if gone {
             self.this_device_is_revoked();
         }
+        self.history_source_gone();
     }
 }
 
@@ -379,7 +381,8 @@ fn no_log() -> CoreError {
     ErrorKind::Unreachable.because("the own account is not known yet; the registry must be asked first")
 }
 
-fn revoked() -> CoreError {
+/// What whoever asks a revoked device for something is told.
+pub(crate) fn revoked() -> CoreError {
     ErrorKind::Refused
         .because("this device was revoked: it does not belong to the account any more")
         .hint("link it anew in a fresh profile: cipher-chat --profile NAME device link")

@@ -210,6 +210,25 @@ impl Core {
         self.notify(Event::Progress { done, total });
     }
 
+    /// This device was revoked: it owes nobody anything.
+    pub(crate) fn give_up_transfers(&mut self) {
+        for device in self.state.transfers.keys() {
+            self.state.transfers.remove(&device);
+        }
+    }
+
+    /// The device that let this one in may be gone. Groups come from the others; its history they do not send, because
+    /// they were not told how much of it this device may have.
+    pub(crate) fn history_source_gone(&mut self) {
+        let from = self.state.meta.history_from.filter(|_| self.state.meta.arriving);
+        if from.is_some_and(|from| self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&from))) {
+            self.state.meta_mut().arriving = false;
+            self.notify(Event::Warning(
+                "the device that let this one in was revoked: history that has not come yet will not come".into(),
+            ));
+        }
+    }
+
     /// Whether this new device still waits for groups or history.
     pub(crate) fn arriving(&self) -> bool {
         self.state.meta.arriving

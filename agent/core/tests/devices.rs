@@ -587,6 +587,36 @@ fn two_siblings_that_link_two_devices_at_once_both_succeed() {
     }
 }
 
+/// Found by stories 1589 and 1353: nobody waits for ever for a device that was revoked.
+#[test]
+fn a_device_that_is_revoked_while_it_lets_another_in_leaves_nobody_waiting() {
+    let (mut refused, mut without_history) = (0, 0);
+    for seed in 0..24 {
+        let (mut world, _) = household(seed);
+        let new = world.arrive("new");
+        let code = code_of(world.run(new, link_command("new")));
+        compared(world.person("phone").command(approve(&code)));
+        let (alice, phone) = (world.index("alice"), world.index("phone"));
+        let gone = world.start(alice, revoke("phone"));
+        let let_in = world.start(phone, confirm(&code, true));
+        world.settle();
+        assert!(matches!(world.reply(alice, gone), Some(Ok(Reply::Device(_)))), "seed {seed}");
+        match world.reply(phone, let_in) {
+            Some(Ok(Reply::Device(_))) => {
+                assert!(!world.status(new).arriving, "seed {seed}");
+                let told = warnings(&world, "new").iter().any(|text| text.contains("will not come"));
+                without_history += usize::from(told);
+            }
+            Some(Err(error)) => {
+                assert!(error.message.contains("revoked"), "seed {seed}: {error:?}");
+                refused += 1;
+            }
+            other => panic!("seed {seed}: {other:?}"),
+        }
+    }
+    assert!(refused > 0 && without_history > 0, "{refused} {without_history}");
+}
+
 #[test]
 fn without_an_answer_of_the_registry_a_link_waits_and_goes_on() {
     for fate in [Fate::NoReply, Fate::LostReply, Fate::Internal] {
@@ -883,6 +913,7 @@ fn false_admission(lie: &str) -> (World, usize) {
         names: vec![],
         log_size: 0,
         at: if lie == "time" { world.now.minus(2 * limit::LINK_LIFETIME) } else { world.now },
+        by: None,
     };
     let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(shown.key)).to_bytes();
     let sealed_for = if lie == "another account's seal" { AccountId::from_bytes([1; 32]) } else { account };

@@ -120,6 +120,9 @@ pub struct LinkAdmission {
     /// When.
     #[serde(rename = "t")]
     pub at: Timestamp,
+    /// The device that lets N in, and sends it its history.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<DeviceId>,
 }
 
 impl std::fmt::Debug for LinkAdmission {

@@ -48,6 +48,14 @@ impl NewSide {
     }
 }
 
+/// What a new device takes from an admission that fits.
+struct Judged {
+    identity: IdentityRow,
+    registry_key: ByteBuf,
+    log_size: u64,
+    by: Option<DeviceId>,
+}
+
 impl Core {
     pub(crate) fn device_link(&mut self, name: String) -> Result<Reply> {
         if let Some(own) = self.state.identity.as_ref().filter(|own| own.registered) {
@@ -173,7 +181,9 @@ impl Core {
             self.skip("link-step");
             return Ok(());
         };
-        let Some((identity, registry_key, log_size)) = self.judge_admission(new, &account, &plain) else {
+        let Some(Judged { identity, registry_key, log_size, by }) =
+            self.judge_admission(new, &account, &plain)
+        else {
             self.link_failed(ended(true, "what the other device sent does not fit together"));
             return Ok(());
         };
@@ -184,6 +194,7 @@ impl Core {
         meta.registry_key = Some(registry_key);
         meta.log_cursor = (log_size > 0).then_some(log_size);
         meta.arriving = true;
+        meta.history_from = by;
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         self.notify(Event::Link(LinkEvent::Linked { handle }));
         Ok(())
@@ -194,7 +205,7 @@ impl Core {
         new: &NewSide,
         account: &AccountId,
         plain: &[u8],
-    ) -> Option<(IdentityRow, ByteBuf, u64)> {
+    ) -> Option<Judged> {
         let admission: LinkAdmission = codec::decode(plain).ok()?;
         let body = admission.certificate.verify().ok()?;
         let account_key = SigningKey::from_bytes(&admission.account_seed).verifying_key().to_bytes();
@@ -235,6 +246,7 @@ impl Core {
             revoked: false,
             recovering: false,
         };
-        Some((identity, admission.registry_key, admission.log_size))
+        let LinkAdmission { registry_key, log_size, by, .. } = admission;
+        Some(Judged { identity, registry_key, log_size, by })
     }
 }

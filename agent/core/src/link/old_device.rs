@@ -17,7 +17,7 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::core::Core;
-use crate::device::Stating;
+use crate::device::{Stating, revoked};
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::identity::{CERTIFICATE_LIFETIME, check_text};
 use crate::input::Ticket;
@@ -259,9 +259,11 @@ impl Core {
         let Some(LinkRow { side: Side::Old(old @ OldSide { confirmed: true, .. }), .. }) =
             self.state.meta.link.clone()
         else {
-            return Ok(());
+            return self.link_over(ticket);
         };
-        let (Some(reveal), Some(log)) = (old.reveal, identity.log.as_ref()) else { return Ok(()) };
+        let (Some(reveal), Some(log)) = (old.reveal, identity.log.as_ref()) else {
+            return self.link_over(ticket);
+        };
         if log.is_active(&reveal.device) {
             // An earlier request was done, and its reply got lost.
             return self.link_done(ticket);
@@ -301,12 +303,12 @@ impl Core {
         let mut identity = self.identity()?.clone();
         let Some(LinkRow { code, side: Side::Old(old), expires, cursor }) = self.state.meta.link.clone()
         else {
-            return Ok(());
+            return self.link_over(ticket);
         };
         let (Some(transcript), Some(reveal), Some(log)) =
             (old.transcript(identity.account), old.reveal.clone(), identity.log.clone())
         else {
-            return Ok(());
+            return self.link_over(ticket);
         };
         let of = |certificate: &DeviceCertificate| certificate.verify().ok().map(|body| body.device);
         let own = identity.certificates.iter().find(|known| of(known) == Some(reveal.device)).cloned();
@@ -325,6 +327,7 @@ impl Core {
             names: identity.names.iter().map(|(device, name)| (*device, name.clone())).collect(),
             log_size: self.state.meta.log_cursor.unwrap_or(0),
             at: self.run.now,
+            by: Some(identity.device),
         };
         self.set_identity(identity);
         let nonce: [u8; NONCE] = self.provider.bytes();
@@ -346,6 +349,22 @@ impl Core {
             let view = self.device_view(&reveal.device)?;
             self.reply(ticket, Ok(Reply::Device(Box::new(view))));
         }
+        Ok(())
+    }
+
+    /// What was confirmed is not there any more: meanwhile somebody else confirmed it too, it was stopped, or this device
+    /// was revoked.
+    fn link_over(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        let Some(ticket) = ticket else { return Ok(()) };
+        let reply = match self.state.meta.link.as_ref().map(|row| row.side.clone()) {
+            _ if self.identity()?.revoked => Err(revoked()),
+            Some(Side::Admitted(device)) => {
+                self.device_view(&device).map(|view| Reply::Device(Box::new(view)))
+            }
+            Some(Side::Ended { trust, why }) => Err(ended(trust, &why)),
+            _ => Err(no_such_link()),
+        };
+        self.reply(ticket, reply);
         Ok(())
     }
 

@@ -128,6 +128,9 @@ pub(crate) struct MetaRow {
     /// This device was linked, and not all of its groups and history are here.
     #[serde(rename = "ar", default)]
     pub arriving: bool,
+    /// From which device.
+    #[serde(rename = "hf", default, skip_serializing_if = "Option::is_none")]
+    pub history_from: Option<DeviceId>,
     /// Suites whose last-resort key package was used, and is not replaced yet.
     #[serde(rename = "lr", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub used_last_resorts: BTreeSet<u16>,
