@@ -224,7 +224,8 @@ impl Core {
         if from.is_some_and(|from| self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&from))) {
             self.state.meta_mut().arriving = false;
             self.notify(Event::Warning(
-                "the device that let this one in was revoked: history that has not come yet will not come".into(),
+                "the device that let this one in was revoked: history that has not come yet will not come"
+                    .into(),
             ));
         }
     }

@@ -200,12 +200,7 @@ impl Core {
         Ok(())
     }
 
-    fn judge_admission(
-        &self,
-        new: &NewSide,
-        account: &AccountId,
-        plain: &[u8],
-    ) -> Option<Judged> {
+    fn judge_admission(&self, new: &NewSide, account: &AccountId, plain: &[u8]) -> Option<Judged> {
         let admission: LinkAdmission = codec::decode(plain).ok()?;
         let body = admission.certificate.verify().ok()?;
         let account_key = SigningKey::from_bytes(&admission.account_seed).verifying_key().to_bytes();
