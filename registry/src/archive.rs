@@ -178,7 +178,7 @@ impl Import {
                 break;
             }
             let wrong = |number: u64, reason: &str| {
-                Error::Usage(format!("line {} of {}: {reason}", number.saturating_add(1), file.display()))
+                Error::Export(format!("line {} of {}: {reason}", number.saturating_add(1), file.display()))
             };
             let read: Line = serde_json::from_slice(&line)
                 .map_err(|_| wrong(self.number, "is not a line of an export that this version knows"))?;
@@ -187,17 +187,17 @@ impl Import {
             }
             self.take(read, txn).map_err(|error| match error {
                 Error::Refused(refusal) => wrong(self.number, &refusal.message),
-                Error::Usage(reason) => wrong(self.number, &reason),
+                Error::Export(reason) => wrong(self.number, &reason),
                 other => other,
             })?;
             self.number = self.number.saturating_add(1);
         }
         let root = HEXLOWER.encode(&self.tree.root());
         if !self.ended {
-            return Err(Error::Usage(format!("{} is not complete: it has no end", file.display())));
+            return Err(Error::Export(format!("{} is not complete: it has no end", file.display())));
         }
         if self.announced != Some((self.tree.size(), root.clone())) {
-            return Err(Error::Usage(format!(
+            return Err(Error::Export(format!(
                 "{} does not hold the account log that it says it holds",
                 file.display()
             )));
@@ -249,7 +249,7 @@ impl Import {
 }
 
 fn bad(reason: &str) -> Error {
-    Error::Usage(reason.into())
+    Error::Export(reason.into())
 }
 
 fn id(text: &str) -> Result<AccountId, Error> {

@@ -83,6 +83,9 @@ pub enum Error {
     /// The command or the settings make no sense.
     #[error("{0}")]
     Usage(String),
+    /// A file is no export, or not all of one. Nothing was taken.
+    #[error("{0}")]
+    Export(String),
 }
 
 impl Error {
@@ -104,6 +107,7 @@ impl Error {
             Self::Store(StoreError::Locked) => "store-locked",
             Self::Store(_) => "store-damaged",
             Self::Usage(_) => "usage",
+            Self::Export(_) => "bad-export",
         }
     }
 
@@ -138,6 +142,7 @@ impl Error {
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
             Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
             Self::Usage(_) => "see `cipher-registry --help`",
+            Self::Export(_) => "nothing was taken; make the export anew with `cipher-registry export`",
         }
     }
 
@@ -156,7 +161,8 @@ impl Error {
             | Self::Reply(_)
             | Self::Replica(_)
             | Self::Store(_)
-            | Self::Usage(_) => false,
+            | Self::Usage(_)
+            | Self::Export(_) => false,
         }
     }
 
@@ -167,7 +173,8 @@ impl Error {
             | Self::File { .. }
             | Self::Key { .. }
             | Self::Occupied { .. }
-            | Self::Reply(_) => 1,
+            | Self::Reply(_)
+            | Self::Export(_) => 1,
             Self::Usage(_) => 2,
             Self::Broker { .. } => 3,
             Self::Login { .. } | Self::Refused(_) => 4,

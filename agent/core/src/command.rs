@@ -271,8 +271,10 @@ pub enum Command {
         lift: bool,
     },
 
-    /// What was found against the registry, oldest first. Reply: `Evidence`.
+    /// What was found against the registry and not acknowledged yet, oldest first. Reply: `Evidence`.
     Evidence,
+    /// Takes note of all of that: it is told no more, unless it happens again. Reply: `Done`.
+    AcknowledgeEvidence,
     /// What is known of the account log. Reply: `Head`.
     Head,
 

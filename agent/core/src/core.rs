@@ -215,6 +215,7 @@ impl Core {
             }
             C::GroupBan { target, handles, lift } => self.group_ban(ticket, &target, &handles, lift),
             C::Evidence => Ok(Some(self.evidence())),
+            C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
             C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),

@@ -329,6 +329,7 @@ impl Core {
             | C::GroupShow { .. }
             | C::Read { .. }
             | C::Evidence
+            | C::AcknowledgeEvidence
             | C::Head
             | C::Status => Ok(()),
             _ => Err(revoked()),

@@ -21,6 +21,9 @@ pub(crate) struct EvidenceRow {
     /// What makes it one finding, however often it is found again.
     #[serde(rename = "k", default)]
     pub key: ByteBuf,
+    /// The person has taken note of it.
+    #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
+    pub acknowledged: bool,
 }
 
 /// Named bytes.
@@ -40,7 +43,8 @@ pub(crate) mod kind {
 }
 
 impl Core {
-    /// Keeps a finding and tells it, unless it is known. `about` tells findings of one kind apart.
+    /// Keeps a finding and tells it, unless it is known and nobody took note of it yet. `about` tells findings of one kind
+    /// apart.
     pub(crate) fn found(
         &mut self,
         kind: &'static str,
@@ -50,8 +54,16 @@ impl Core {
     ) -> bool {
         let parts: Vec<&[u8]> = std::iter::once(kind.as_bytes()).chain(about.iter().copied()).collect();
         let key = digest("cipher-chat/evidence/v1", &parts);
-        if self.state.evidence.iter().any(|(_, row)| *row.key == key) {
-            return false;
+        let known = self.state.evidence.iter().find(|(_, row)| *row.key == key);
+        if let Some((number, row)) = known.map(|(number, row)| (*number, row.clone())) {
+            // Somebody took note of it, and it happens again.
+            if row.acknowledged {
+                let view = EvidenceView { at: self.run.now, ..row.view };
+                let row = EvidenceRow { view: view.clone(), acknowledged: false, ..row };
+                self.state.evidence.insert(number, row);
+                self.notify(Event::Evidence(Box::new(view)));
+            }
+            return row.acknowledged;
         }
         // The first findings say the most: those behind the bound are counted only.
         if self.state.evidence.len() >= limit::EVIDENCE {
@@ -69,7 +81,9 @@ impl Core {
         tracing::warn!(kind, "evidence against the registry");
         let view = EvidenceView { kind: kind.into(), at: self.run.now, what, exhibits };
         let number = self.state.evidence.iter().last().map_or(0, |(number, _)| number.saturating_add(1));
-        self.state.evidence.insert(number, EvidenceRow { view: view.clone(), key: ByteBuf::from(key) });
+        self.state
+            .evidence
+            .insert(number, EvidenceRow { view: view.clone(), key: ByteBuf::from(key), acknowledged: false });
         self.notify(Event::Evidence(Box::new(view)));
         true
     }
@@ -79,14 +93,28 @@ impl Core {
         if std::mem::replace(&mut self.run.evidence_told, true) {
             return;
         }
-        let views: Vec<EvidenceView> = self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect();
-        for view in views {
+        for view in self.open_evidence() {
             self.notify(Event::Evidence(Box::new(view)));
         }
     }
 
+    /// What nobody took note of yet.
+    fn open_evidence(&self) -> Vec<EvidenceView> {
+        let open = self.state.evidence.iter().filter(|(_, row)| !row.acknowledged);
+        open.map(|(_, row)| row.view.clone()).collect()
+    }
+
     pub(crate) fn evidence(&self) -> Reply {
-        Reply::Evidence(self.state.evidence.iter().map(|(_, row)| row.view.clone()).collect())
+        Reply::Evidence(self.open_evidence())
+    }
+
+    /// The person has taken note of everything that was found so far: it is told no more, and kept.
+    pub(crate) fn acknowledge_evidence(&mut self) -> Reply {
+        let open = self.state.evidence.iter().filter(|(_, row)| !row.acknowledged);
+        for (number, row) in open.map(|(number, row)| (*number, row.clone())).collect::<Vec<_>>() {
+            self.state.evidence.insert(number, EvidenceRow { acknowledged: true, ..row });
+        }
+        Reply::Done
     }
 }
 

@@ -245,12 +245,24 @@ fn r_kt_01_g04_a_registry_restored_from_yesterdays_backup_is_noticed_on_the_next
     world.person("alice").cannot(add(group, &["carol"]), ErrorKind::Trust);
 
     // The registry shows a log that fits again.
-    world.registry = healthy;
+    let backup = std::mem::replace(&mut world.registry, healthy.clone());
     world.pass(HOUR);
     looks(&mut world, &["alice", "bob"]);
     world.person("alice").does(show("bob"));
     world.person("alice").adds(group, &["carol"]);
     assert_eq!(kinds(&mut world, "alice").len(), 1, "evidence stays");
+
+    // Whoever took note of it is told no more, until it happens again.
+    world.person("alice").does(Command::AcknowledgeEvidence);
+    world.person("alice").restarts(End::Kill);
+    world.settle();
+    assert_eq!((told(&world), kinds(&mut world, "alice").len()), (0, 0));
+    world.registry = backup;
+    world.pass(DAY);
+    world.person("alice").cannot(show("bob"), ErrorKind::Trust);
+    assert_eq!((told(&world), kinds(&mut world, "alice").len()), (1, 1));
+    world.registry = healthy;
+    world.settle();
     oracle::judge(&mut world);
 }
 

@@ -25,7 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[command(
     after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
 )]
-pub struct Args {}
+pub struct Args {
+    /// Take note of what was found against the registry so far: it is told no more, its files stay, and what is found
+    /// from now on is told
+    #[arg(long)]
+    acknowledge: bool,
+}
 
 /// Shows findings and remembers the first that fails.
 struct Findings<'a> {
@@ -56,12 +61,17 @@ impl Findings<'_> {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, Args {}: Args) -> Result {
+pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
     let mut findings = Findings { context, first: None };
     match Desk::open(context, Need::Everything).await {
         Ok(desk) => {
             let online = broker(context, &desk, &mut findings).await?;
             profile(&desk, online, &mut findings).await?;
+            if acknowledge {
+                desk.request(Command::AcknowledgeEvidence).await?;
+                context.ui.show(&Line::Done { action: "acknowledged", target: None })?;
+                findings.first.take_if(|kind| *kind == ErrorKind::Trust);
+            }
             desk.close().await;
         }
         Err(Failure::Failed(error)) => findings.fail("store", &error)?,

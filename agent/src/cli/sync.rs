@@ -10,7 +10,8 @@ use crate::session::Need;
 
 /// Receive everything, and deliver what is queued
 ///
-/// Ends with 6 when something was found against the registry, now or before: cipher-chat doctor lists it.
+/// Ends with 6 when something was found against the registry, now or before: cipher-chat doctor lists it, and takes note of
+/// it with --acknowledge. Ends with 4 when this device was revoked.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -22,6 +23,12 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         return Err(unexpected());
     };
     context.ui.show(&Line::Synced { received, queued })?;
+    if let Reply::Devices(devices) = desk.request(Command::Devices).await?
+        && devices.iter().any(|device| device.current && device.revoked)
+    {
+        // Learnt just now: from here on it is refused, with the words for it.
+        desk.request(Command::Sync).await?;
+    }
     let caught = desk.evidence().await?;
     desk.close().await;
     if caught { Err(Failure::Shown(exit::code(ErrorKind::Trust))) } else { Ok(()) }

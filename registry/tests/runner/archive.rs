@@ -86,7 +86,7 @@ async fn an_export_that_was_changed_or_cut_is_refused_and_nothing_is_taken() {
         fs::write(&file, text).unwrap();
         let fresh = folder.path().join("fresh");
         let refused = import(&fresh, &file);
-        assert!(matches!(refused, Err(Error::Usage(_))), "{what}: {refused:?}");
+        assert!(matches!(refused, Err(Error::Export(_))), "{what}: {refused:?}");
         let desk = desk_in(&fresh).await;
         assert_eq!(*desk.log_size().borrow(), 0, "{what}");
     }
