@@ -36,6 +36,8 @@ pub struct Args {
 struct Findings<'a> {
     context: &'a Context,
     first: Option<ErrorKind>,
+    /// Whether evidence is only shown, because the person takes note of it.
+    acknowledge: bool,
 }
 
 impl Findings<'_> {
@@ -62,7 +64,7 @@ impl Findings<'_> {
 
 /// Runs it.
 pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
-    let mut findings = Findings { context, first: None };
+    let mut findings = Findings { context, first: None, acknowledge };
     match Desk::open(context, Need::Everything).await {
         Ok(desk) => {
             let online = broker(context, &desk, &mut findings).await?;
@@ -70,7 +72,6 @@ pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
             if acknowledge {
                 desk.request(Command::AcknowledgeEvidence).await?;
                 context.ui.show(&Line::Done { action: "acknowledged", target: None })?;
-                findings.first.take_if(|kind| *kind == ErrorKind::Trust);
             }
             desk.close().await;
         }
@@ -164,10 +165,13 @@ async fn account_log(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
             |error| format!("no file could be written: {error}"),
             |file| format!("kept in {}", file.display()),
         );
-        let error = ErrorKind::Trust
-            .because(format!("{} at {}: {}", evidence.kind, evidence.at, evidence.what))
-            .hint(format!("{file}; show it to your operator and to others"));
-        findings.fail("evidence", &error)?;
+        let what = format!("{} at {}: {}", evidence.kind, evidence.at, evidence.what);
+        let hint = format!("{file}; show it to your operator and to others");
+        if findings.acknowledge {
+            findings.warn("evidence", &what, &hint)?;
+        } else {
+            findings.fail("evidence", &ErrorKind::Trust.because(what).hint(hint))?;
+        }
     }
     Ok(())
 }

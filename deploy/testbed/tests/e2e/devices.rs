@@ -114,7 +114,8 @@ fn a_revoked_device_is_out_everywhere_and_cannot_return() -> Result {
         (devices_of(&bob, "team", "alice").ok()? == 1).then_some(())
     })?;
     bob.sends("team", "not for the thief")?;
-    laptop.run(&["sync"])?;
+    // A script that only syncs hears of it, the first time too.
+    laptop.run(&["sync"])?.expecting(4)?;
     // What it had it has, with a word on why nothing follows.
     let read = laptop.does(&["read", "team"])?;
     ensure(read.stderr.contains("this device was revoked"), || read.to_string())?;

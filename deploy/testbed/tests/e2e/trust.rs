@@ -129,6 +129,11 @@ fn g04_a_registry_restored_from_an_older_copy_is_caught_on_the_next_contact() ->
     let synced = alice.run(&["sync"])?.expecting(6)?;
     ensure(told(&synced), || synced.to_string())?;
     screen.interrupt()?;
+    // Who took note of it is told again, because the registry still shows it.
+    let noted = alice.run(&["doctor", "--acknowledge"])?;
+    ensure(noted.stdout.contains("acknowledged"), || noted.to_string())?;
+    let synced = alice.run(&["sync"])?.expecting(6)?;
+    ensure(told(&synced), || synced.to_string())?;
     alice.run(&["audit"])?.expecting(6)?;
     // Who never saw the longer log has nothing to hold against it.
     bob.does(&["whoami"])?;
