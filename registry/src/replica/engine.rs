@@ -25,7 +25,7 @@ use crate::replica::log::{Appended, Log};
 use crate::replica::position::Position;
 use crate::replica::record::{self, Record, RecordError};
 use crate::store::rows::{Change, Changes};
-use crate::store::writer::{Input, Job, NotDone, Outcome, run_job, sweep};
+use crate::store::writer::{Answers, Input, Job, NotDone, run_job, sweep};
 use crate::store::{Store, Txn, leaves_of};
 use crate::tree::Tree;
 
@@ -79,9 +79,6 @@ impl From<StoreError> for Broken {
         Self::Store(error.to_string())
     }
 }
-
-/// Who waits, and what they will be told.
-type Answers = Vec<(oneshot::Sender<Outcome>, Outcome)>;
 
 /// A record on its way into the log. Its changes are made here, so that the next ones can be made on top while it
 /// flies, but shown to nobody: they are taken back when another record has the place.

@@ -25,7 +25,8 @@ pub(crate) struct Record {
     /// Number of the reign: grows by one with every record that takes over.
     #[serde(rename = "e")]
     pub(crate) term: u64,
-    /// The rows. None: a writer takes over.
+    /// The rows. None: a writer takes over, when the term is a new one; else nothing changed, and the record only proves that
+    /// its writer knew everything.
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) changes: Vec<Change>,
 }

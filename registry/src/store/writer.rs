@@ -27,6 +27,9 @@ const BATCH: usize = 256;
 /// What became of a request.
 pub(crate) type Outcome = Result<Change, NotDone>;
 
+/// Who waits, and what they will be told.
+pub(crate) type Answers = Vec<(oneshot::Sender<Outcome>, Outcome)>;
+
 /// Why nothing was changed.
 #[derive(Debug)]
 pub(crate) enum NotDone {
@@ -208,7 +211,7 @@ impl Drop for Writer {
 /// Runs a batch in one transaction, then grows the tree, then answers. On an error of the store nobody's change
 /// happened, and everybody is told so.
 fn commit(store: &Store, tree: &Tree, batch: Vec<Input>) -> Result<(), StoreError> {
-    let mut answers = Vec::with_capacity(batch.len());
+    let mut answers = Answers::with_capacity(batch.len());
     let result = transact(store, batch, &mut answers);
     if result.is_ok() {
         let leaves = answers.iter().flat_map(|(_, outcome)| outcome.iter()).flat_map(|change| &change.leaves);
@@ -221,11 +224,7 @@ fn commit(store: &Store, tree: &Tree, batch: Vec<Input>) -> Result<(), StoreErro
     result
 }
 
-fn transact(
-    store: &Store,
-    batch: Vec<Input>,
-    answers: &mut Vec<(oneshot::Sender<Outcome>, Outcome)>,
-) -> Result<(), StoreError> {
+fn transact(store: &Store, batch: Vec<Input>, answers: &mut Answers) -> Result<(), StoreError> {
     let txn = store.begin()?;
     {
         let mut tables = Txn::of(&txn)?;
