@@ -62,7 +62,7 @@ pub(crate) enum Standing {
 }
 
 /// What is remembered so that the request counts once.
-pub(crate) fn nonce_key(body: &RequestBody) -> NonceKey {
+fn nonce_key(body: &RequestBody) -> NonceKey {
     let mut key = [0; 64];
     let issued = body.issued_at.as_millis().to_be_bytes();
     let whose = body.device.as_bytes().iter().chain(&body.nonce).chain(body.account.as_bytes());

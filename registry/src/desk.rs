@@ -141,9 +141,7 @@ impl Desk {
         let (inner, of, bytes) = (Arc::clone(&self.inner), operation.to_owned(), request.clone());
         let examined = tokio::task::spawn_blocking(move || inner.examine(&of, &bytes, now)).await;
         if !matches!(examined, Ok(Ok(Examined::Write(..)))) && !newest().await {
-            if let Ok((_, body)) = read(operation, &request) {
-                self.inner.recent().forget(&caller::nonce_key(&body));
-            }
+            self.inner.forget(operation, &request, now);
             return None;
         }
         let outcome = match examined {
@@ -205,6 +203,17 @@ impl Desk {
 impl Inner {
     fn recent(&self) -> MutexGuard<'_, RecentNonces> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing was said to a request: it may come again. Only who signed it can make that so.
+    fn forget(&self, endpoint: &str, request: &[u8], now: Timestamp) {
+        let Ok((signed, body)) = read(endpoint, request) else { return };
+        let standing = caller::identify(&signed, &body, &self.store.view(), &self.key.public(), now);
+        if let Ok(Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller)) =
+            standing
+        {
+            self.recent().forget(&caller.nonce);
+        }
     }
 
     fn examine(&self, endpoint: &str, request: &[u8], now: Timestamp) -> Result<Examined, OpError> {
