@@ -38,6 +38,35 @@ impl Timestamp {
         Self(self.0.saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// From RFC 3339 in UTC (`2026-11-28T23:09:30.123456789Z`), as a broker writes the time of a stored message; what
+    /// is finer than a millisecond is cut off. `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+        let numbers = |text: &str, separator| {
+            let mut parts = text.split(separator).map(|part| {
+                let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+                digits.then(|| part.parse::<u64>().ok()).flatten()
+            });
+            let three = [parts.next()??, parts.next()??, parts.next()??];
+            parts.next().is_none().then_some(three)
+        };
+        let ([year, month, day], [hour, minute, second]) = (numbers(date, '-')?, numbers(clock, ':')?);
+        let fits = (1970..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && hour < 24
+            && minute < 60
+            && second < 61;
+        if !fits || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let ms: u64 = fraction.chars().chain("000".chars()).take(3).collect::<String>().parse().ok()?;
+        let secs = days(year, month, day).saturating_mul(86_400);
+        let secs = secs.saturating_add(hour.saturating_mul(3600)).saturating_add(minute.saturating_mul(60));
+        Some(Self(secs.saturating_add(second).saturating_mul(1000).saturating_add(ms)))
+    }
+
     /// How much later this is than `earlier`; zero if it is not.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -79,6 +108,17 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The other way round, for a date that [`Timestamp::parse`] found within its bounds.
+fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = year.saturating_sub(u64::from(month <= 2));
+    let (era, yoe) = (year / 400, year % 400);
+    let mp = month.saturating_add(9) % 12;
+    let doy = mp.saturating_mul(153).saturating_add(2) / 5;
+    let doy = doy.saturating_add(day).saturating_sub(1);
+    let doe = yoe.saturating_mul(365).saturating_add(yoe / 4).saturating_sub(yoe / 100).saturating_add(doy);
+    era.saturating_mul(146_097).saturating_add(doe).saturating_sub(719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +133,34 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn reads_what_a_broker_writes_and_nothing_else() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00.000Z", 951_782_400_000),
+            ("2024-02-29T12:34:56.789123456Z", 1_709_210_096_789),
+            ("2025-12-31T23:59:59.9Z", 1_767_225_599_900),
+            ("2100-03-01T00:00:00.000Z", 4_107_542_400_000),
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)), "{text}");
+        }
+        for junk in [
+            "",
+            "2024-02-29",
+            "2024-02-29T12:34:56",
+            "2024-02-29T12:34:56+01:00",
+            "2024-13-01T00:00:00Z",
+            "2024-02-29T24:00:00Z",
+            "2024-02-29T12:34Z",
+            "2024-02-29T12:34:56.x9Z",
+            "+024-02-29T12:34:56Z",
+            "1969-12-31T23:59:59Z",
+            "2024-02-29-01T12:34:56Z",
+        ] {
+            assert_eq!(Timestamp::parse(junk), None, "{junk}");
         }
     }
 

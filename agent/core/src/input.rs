@@ -2,6 +2,7 @@
 
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
@@ -94,6 +95,8 @@ pub struct Delivered {
     pub route: Route,
     /// Its sequence in the stream.
     pub sequence: u64,
+    /// When the broker stored it, by the broker's clock: the same for every reader, and the broker's word alone.
+    pub at: Timestamp,
     /// The stored bytes.
     pub bytes: Vec<u8>,
 }

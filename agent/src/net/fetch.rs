@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
+use cipher_broker::time::Timestamp;
 use cipher_broker::{header, limit};
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ pub(crate) struct Page {
 pub(crate) struct Stored {
     pub(crate) subject: String,
     pub(crate) sequence: u64,
+    pub(crate) at: Timestamp,
     pub(crate) bytes: Bytes,
 }
 
@@ -117,7 +119,8 @@ fn part(mut page: Page, error: FetchError) -> Result<Page, FetchError> {
 fn stored(message: &Message) -> Option<Stored> {
     let subject = text(message.headers.as_ref()?, header::SUBJECT)?.to_owned();
     let sequence = number(message, header::SEQUENCE)?;
-    Some(Stored { subject, sequence, bytes: message.payload.clone() })
+    let at = Timestamp::parse(text(message.headers.as_ref()?, header::TIME_STAMP)?)?;
+    Some(Stored { subject, sequence, at, bytes: message.payload.clone() })
 }
 
 /// A header's value as a number.

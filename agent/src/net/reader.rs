@@ -348,7 +348,8 @@ impl Reader {
         if route.is_none() {
             tracing::warn!("the broker sent a message of another log; it is ignored");
         }
-        Some(Delivered { route: route?, sequence: stored.sequence, bytes: stored.bytes.into() })
+        let fetch::Stored { sequence, at, bytes, .. } = stored;
+        Some(Delivered { route: route?, sequence, at, bytes: bytes.into() })
     }
 
     fn pause(&mut self) {

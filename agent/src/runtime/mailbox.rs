@@ -171,10 +171,12 @@ mod tests {
     use super::*;
     use cipher_broker::id::DeviceId;
     use cipher_broker::subject::Route;
+    use cipher_broker::time::Timestamp;
     use std::sync::Arc;
 
     fn message(sequence: u64, size: usize) -> Delivered {
-        Delivered { route: Route::Inbox(DeviceId::from_bytes([1; 16])), sequence, bytes: vec![0; size] }
+        let route = Route::Inbox(DeviceId::from_bytes([1; 16]));
+        Delivered { route, sequence, at: Timestamp::default(), bytes: vec![0; size] }
     }
 
     #[tokio::test]

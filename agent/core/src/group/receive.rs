@@ -9,6 +9,7 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope};
 use cipher_broker::wire::group::LinkId;
@@ -528,7 +529,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
 fn unpark(group: &GroupId, sequence: u64, bytes: &[u8]) -> Option<(bool, Checked)> {
     [false, true].into_iter().find_map(|handshake| {
         let route = if handshake { Route::Handshake(*group) } else { Route::Application(*group) };
-        let delivered = Delivered { route, sequence, bytes: bytes.to_vec() };
+        let delivered = Delivered { route, sequence, at: Timestamp::default(), bytes: bytes.to_vec() };
         match check(group, &delivered, handshake) {
             Ok(Incoming::Message(checked)) => Some((handshake, checked)),
             _ => None,

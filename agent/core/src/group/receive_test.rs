@@ -33,7 +33,7 @@ fn outside(group: GroupId, epoch: u64) -> Delivered {
     // An application message without authenticated data; sender data and ciphertext of four bytes each.
     mls.extend([1, 0, 4, 9, 9, 9, 9, 4, 9, 9, 9, 9]);
     let bytes = codec::encode(&Envelope::Message(mls));
-    Delivered { route: Route::Application(group), sequence: 100 + epoch, bytes }
+    Delivered { route: Route::Application(group), sequence: 100 + epoch, at: Timestamp::default(), bytes }
 }
 
 fn delivered(core: &mut Core, message: Delivered) -> Vec<Effect> {

@@ -29,6 +29,8 @@ pub(crate) enum Flavour {
 pub(crate) struct Stored {
     pub(crate) route: Route,
     pub(crate) bytes: Vec<u8>,
+    /// When, by the broker's clock.
+    pub(crate) at: Timestamp,
 }
 
 /// One stream.
@@ -36,6 +38,8 @@ pub(crate) struct Stored {
 struct Stream {
     /// Sequence 1 is at index 0.
     messages: Vec<Stored>,
+    /// How many of the first messages retention took away. Their sequences are never given again.
+    gone: u64,
     ids: BTreeMap<PublishId, (u64, Timestamp)>,
     last: Vec<(Route, u64)>,
     by_source: BTreeMap<Source, Vec<u64>>,
@@ -48,15 +52,19 @@ struct Stream {
 pub(crate) struct Log {
     pub(crate) flavour: Flavour,
     streams: Vec<Stream>,
+    /// The broker's clock: the latest time it was told.
+    now: Timestamp,
 }
 
 impl Stream {
     fn last_of(&self, route: &Route) -> u64 {
-        self.last.iter().find(|(other, _)| other == route).map_or(0, |(_, sequence)| *sequence)
+        let last = self.last.iter().find(|(other, _)| other == route).map_or(0, |(_, sequence)| *sequence);
+        // A subject that retention emptied counts as one that never had a message.
+        if last > self.gone { last } else { 0 }
     }
 
-    fn store(&mut self, route: Route, bytes: Vec<u8>) -> u64 {
-        self.messages.push(Stored { route, bytes });
+    fn store(&mut self, route: Route, bytes: Vec<u8>, at: Timestamp) -> u64 {
+        self.messages.push(Stored { route, bytes, at });
         let sequence = self.messages.len() as u64;
         match self.last.iter_mut().find(|(other, _)| *other == route) {
             Some((_, last)) => *last = sequence,
@@ -71,7 +79,19 @@ impl Stream {
 
 impl Log {
     pub(crate) fn new(flavour: Flavour) -> Self {
-        Self { flavour, streams: vec![Stream::default(); usize::from(SHARDS) + 1] }
+        let streams = vec![Stream::default(); usize::from(SHARDS) + 1];
+        Self { flavour, streams, now: Timestamp::default() }
+    }
+
+    /// Time passes for the broker too. What is older than streams keep it goes, from the front.
+    pub(crate) fn passes(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        let oldest = self.now.minus(limit::RETENTION);
+        // The account log is kept for ever.
+        for stream in self.streams.iter_mut().take(usize::from(SHARDS)) {
+            let kept = stream.messages.iter().skip(usize::try_from(stream.gone).unwrap());
+            stream.gone += kept.take_while(|stored| stored.at < oldest).count() as u64;
+        }
     }
 
     fn stream(&self, shard: u8) -> &Stream {
@@ -91,6 +111,7 @@ impl Log {
             return PublishOutcome::Refused;
         }
         let flavour = self.flavour;
+        self.passes(now);
         let stream = &mut self.streams[usize::from(publish.route.shard())];
         stream.ids.retain(|_, (_, at)| now.since(*at) < limit::DUPLICATE_WINDOW);
         let known = stream.ids.get(&publish.publish_id).map(|(sequence, _)| *sequence);
@@ -121,14 +142,14 @@ impl Log {
         if let Some(repeated) = repeated {
             return repeated;
         }
-        let sequence = stream.store(publish.route, publish.bytes.clone());
+        let sequence = stream.store(publish.route, publish.bytes.clone(), self.now);
         stream.ids.insert(publish.publish_id, (sequence, now));
         PublishOutcome::Stored { sequence, duplicate: false }
     }
 
     /// Anybody's bytes on a subject, without compare-and-set and without an id.
     pub(crate) fn inject(&mut self, route: Route, bytes: Vec<u8>) -> u64 {
-        self.streams[usize::from(route.shard())].store(route, bytes)
+        self.streams[usize::from(route.shard())].store(route, bytes, self.now)
     }
 
     /// Somebody else uses a publish id first.
@@ -145,21 +166,23 @@ impl Log {
 
     /// The last sequence of a source; 0 when it is empty.
     pub(crate) fn last_of(&self, source: &Source) -> u64 {
-        self.stream(source.shard()).by_source.get(source).and_then(|all| all.last()).copied().unwrap_or(0)
+        let stream = self.stream(source.shard());
+        let last = stream.by_source.get(source).and_then(|all| all.last()).copied();
+        last.filter(|last| *last > stream.gone).unwrap_or(0)
     }
 
     /// The next messages of a source behind `after`, up to `end`, at most `most`.
     pub(crate) fn read(&self, source: &Source, after: u64, end: u64, most: usize) -> Vec<Delivered> {
         let stream = self.stream(source.shard());
         let all = stream.by_source.get(source).map_or(&[][..], Vec::as_slice);
-        let from = all.partition_point(|sequence| *sequence <= after);
+        let from = all.partition_point(|sequence| *sequence <= after.max(stream.gone));
         all[from..]
             .iter()
             .take_while(|sequence| **sequence <= end)
             .take(most)
             .map(|sequence| {
-                let Stored { route, bytes } = self.at(source.shard(), *sequence).clone();
-                Delivered { route, sequence: *sequence, bytes }
+                let Stored { route, bytes, at } = self.at(source.shard(), *sequence).clone();
+                Delivered { route, sequence: *sequence, at, bytes }
             })
             .collect()
     }
@@ -170,9 +193,10 @@ impl Log {
 
     /// Everything that lies on one subject.
     pub(crate) fn on(&self, route: &Route) -> Vec<(u64, Vec<u8>)> {
-        let numbered = (1_u64..).zip(&self.stream(route.shard()).messages);
+        let stream = self.stream(route.shard());
+        let numbered = (1_u64..).zip(&stream.messages);
         numbered
-            .filter(|(_, stored)| stored.route == *route)
+            .filter(|(n, stored)| *n > stream.gone && stored.route == *route)
             .map(|(n, stored)| (n, stored.bytes.clone()))
             .collect()
     }
@@ -311,6 +335,26 @@ mod tests {
         let later = now.plus(limit::DUPLICATE_WINDOW);
         let outcome = log.publish(&elsewhere, later, &mut dice, 0);
         assert_eq!(outcome, PublishOutcome::Stored { sequence: 2, duplicate: false });
+    }
+
+    #[test]
+    fn what_retention_took_away_is_gone_and_its_sequences_are_not_given_again() {
+        let group = GroupId::from_bytes([1; 16]);
+        let (mut log, mut dice) = (Log::new(Flavour::R1), Dice::new(1));
+        let now = Timestamp::from_millis(1);
+        let (handshake, application) = (Route::Handshake(group), Route::Application(group));
+        log.publish(&publish(1, handshake, None), now, &mut dice, 0);
+        let later = now.plus(limit::RETENTION);
+        log.publish(&publish(2, application, None), later, &mut dice, 0);
+        assert_eq!(log.on(&handshake).len(), 1, "not older than streams keep it");
+        let later = later.plus(std::time::Duration::from_millis(1));
+        let fenced = publish(3, application, Some((handshake, 1)));
+        assert_eq!(log.publish(&fenced, later, &mut dice, 0), PublishOutcome::Conflict { last: Some(0) });
+        let read = log.read(&Source::Group(group), 0, u64::MAX, 10);
+        assert_eq!(
+            read.iter().map(|delivered| (delivered.sequence, delivered.at)).collect::<Vec<_>>(),
+            [(2, now.plus(limit::RETENTION))]
+        );
     }
 
     #[test]

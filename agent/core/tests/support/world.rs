@@ -810,6 +810,7 @@ impl World {
     /// Time passes.
     pub(crate) fn pass(&mut self, by: Duration) {
         self.now = self.now.plus(by);
+        self.log.passes(self.now);
         self.note(|| format!("  {by:?} pass"));
     }
 

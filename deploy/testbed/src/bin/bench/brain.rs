@@ -124,7 +124,8 @@ impl Brain {
         self.sequence += 1;
         let outcome = PublishOutcome::Stored { sequence: self.sequence, duplicate: false };
         waiting.push(Input::Published { row: publish.row, outcome });
-        let delivered = Delivered { route: publish.route, sequence: self.sequence, bytes: publish.bytes };
+        let delivered =
+            Delivered { route: publish.route, sequence: self.sequence, at: now(), bytes: publish.bytes };
         waiting.push(Input::Delivered(delivered.clone()));
         log.push(delivered);
     }
