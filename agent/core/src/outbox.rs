@@ -216,8 +216,7 @@ impl Core {
         if waits || row.retry_at > now {
             return Ok(());
         }
-        // Retention may have emptied the subject: then the broker's last sequence is below ours.
-        let sequence = seal.fence.map_or(handshake, |lower| lower.min(handshake));
+        let sequence = self.fence(&group, handshake);
         let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
         let attempt = self.attempt(id, hash, false);
         let publish = Publish {
@@ -274,9 +273,10 @@ impl Core {
         ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
         let signer = self.signer()?;
         let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+        let fence = single.then(|| self.fence(&group, handshake));
         self.with_live(group, |core, live| {
             for id in ready {
-                core.publish_message(group, live, id, single.then_some(handshake), &signer)?;
+                core.publish_message(group, live, id, fence, &signer)?;
             }
             Ok(())
         })
@@ -345,13 +345,9 @@ impl Core {
             }
             PublishOutcome::Conflict { last } => {
                 self.back_off(id);
-                let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
-                let lower = last.filter(|last| *last < handshake);
+                self.fence_is(group, last);
                 if let Some(seal) = self.seal_mut(id) {
                     seal.doubtful = true;
-                    if matches!(kind, OutboxKind::Commit) {
-                        seal.fence = lower;
-                    }
                 }
                 let source = Source::Group(group);
                 self.run.caught_up.remove(&source);
@@ -455,6 +451,23 @@ impl Core {
             self.intent_failed(group, intent, error)?;
         }
         Ok(())
+    }
+
+    /// What compare-and-set expects of the handshake subject: the last message that was handled, or none when
+    /// retention took even that one away.
+    fn fence(&self, group: &GroupId, handshake: u64) -> u64 {
+        if self.run.emptied.contains(group) { 0 } else { handshake }
+    }
+
+    /// A refusal told the last sequence of a handshake subject. That there is none counts for everything that is
+    /// sent to the group once its log was read to its end, until the next handshake message.
+    fn fence_is(&mut self, group: GroupId, last: Option<u64>) {
+        match last {
+            Some(0) => _ = self.run.emptied.insert(group),
+            Some(_) => _ = self.run.emptied.remove(&group),
+            // A cluster that is busy says nothing about it.
+            None => {}
+        }
     }
 
     fn back_off(&mut self, id: u64) {

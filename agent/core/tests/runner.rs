@@ -22,5 +22,6 @@ mod race;
 mod registry;
 mod schedules;
 mod stored;
+mod time;
 mod trust;
 mod welcome;

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     /// Logs that are being read, and those read to their end since the connection came up.
     pub following: BTreeSet<Source>,
     pub caught_up: BTreeSet<Source>,
+    /// Groups whose handshake subject is empty, as the broker said: retention took the last commit away.
+    pub emptied: BTreeSet<GroupId>,
     /// Outbox rows whose publish is on its way.
     pub in_flight: BTreeSet<u64>,
     /// Publishes whose outcome is open.

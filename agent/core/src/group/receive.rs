@@ -77,6 +77,9 @@ impl Core {
         }
         let handshake = matches!(delivered.route, Route::Handshake(_));
         let sequence = delivered.sequence;
+        if handshake {
+            self.run.emptied.remove(&group);
+        }
         // Behind the cursor only a handshake message can still matter: one that others are parked for.
         let late = sequence <= row.cursor;
         if late && !(handshake && row.parked > 0 && sequence > row.handshake) {

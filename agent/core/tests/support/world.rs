@@ -199,6 +199,11 @@ impl Frozen {
     }
 }
 
+/// So many days.
+pub(crate) const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 86_400)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "OpenMLS compares lifetimes with the system clock: a world starts there"
@@ -211,10 +216,17 @@ fn today() -> Timestamp {
 
 impl World {
     pub(crate) fn new(seed: u64, flavour: Flavour) -> Self {
+        Self::begun(seed, flavour, 0)
+    }
+
+    /// A world that began so many days ago, at most 80, so that months can pass in it: a key package that is made in
+    /// it must be valid by the system clock.
+    pub(crate) fn begun(seed: u64, flavour: Flavour, days_ago: u64) -> Self {
+        assert!(days_ago <= 80, "a package of its first day must still be valid");
         Self {
             seed,
             dice: Dice::new(seed),
-            now: today(),
+            now: today().minus(days(days_ago)),
             log: Log::new(flavour),
             registry: Registry::new([7; 32]),
             people: Vec::new(),
@@ -236,7 +248,12 @@ impl World {
 
     /// A world at rest with these people, registered and connected.
     pub(crate) fn of(seed: u64, flavour: Flavour, names: &[&str]) -> Self {
-        let mut world = Self::new(seed, flavour);
+        Self::long_ago(seed, flavour, 0, names)
+    }
+
+    /// The same, so many days ago.
+    pub(crate) fn long_ago(seed: u64, flavour: Flavour, days_ago: u64, names: &[&str]) -> Self {
+        let mut world = Self::begun(seed, flavour, days_ago);
         for name in names {
             world.register(name);
         }
