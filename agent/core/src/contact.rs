@@ -292,7 +292,7 @@ impl Core {
     /// R-CONTACT-02: what a blocked account says is kept and not shown, in groups too. What happened to a group is
     /// shown whoever did it.
     pub(crate) fn hides(&self, row: &MessageRow) -> bool {
-        row.subject.is_none() && self.blocks(&row.account)
+        row.is_said() && self.blocks(&row.account)
     }
 
     /// R-CONTACT-03: nothing goes to a blocked account directly.

@@ -6,6 +6,8 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::Content;
+use cipher_broker::wire::sync::SyncMessage;
 use redb::{ReadOnlyTable, ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -13,6 +15,24 @@ use serde_bytes::ByteBuf;
 use crate::error::Result;
 use crate::state::BotRow;
 use crate::store::{Store, storage, table};
+use crate::view::GroupEvent;
+
+/// What a row holds. R-SAY-01: a payload becomes `Said`, whatever it calls itself; an `Event` is made by this agent from a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowBody<'a> {
+    /// A member said it; the name of its kind is the member's.
+    Said(&'a str),
+    /// This agent observed it; the account is the one it is about.
+    Event(GroupEvent, AccountId),
+}
+
+/// The account and device that said or did it, as the leaf proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub account: AccountId,
+    pub device: DeviceId,
+    pub kind: Kind,
+}
 
 /// A stored message or system line. The conversation and the sequence are its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +47,9 @@ pub(crate) struct MessageRow {
     pub sender_kind: Kind,
     #[serde(rename = "t")]
     pub sent_at: Timestamp,
+    /// Of words the name of their kind, as the member sent it; of an event the stored name.
     #[serde(rename = "k")]
-    pub kind: String,
+    kind: String,
     #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
@@ -38,9 +59,138 @@ pub(crate) struct MessageRow {
     /// Own, and never delivered.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
-    /// Whom a system line is about.
+    /// The account that an event is about. Words have none: it is what tells the two apart, in every store so far.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<AccountId>,
+    subject: Option<AccountId>,
+}
+
+impl MessageRow {
+    /// What a member said.
+    pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
+        Self {
+            id,
+            account: author.account,
+            device: author.device,
+            sender_kind: author.kind,
+            sent_at: content.sent_at,
+            kind: content.kind,
+            text: content.text,
+            reply_to: content.reply_to,
+            hops: content.hops,
+            failed: false,
+            subject: None,
+        }
+    }
+
+    /// What this agent observed: `author` made the commit, `who` is the account it is about.
+    pub(crate) fn event(
+        id: MessageId,
+        author: Author,
+        at: Timestamp,
+        event: GroupEvent,
+        who: AccountId,
+        text: String,
+    ) -> Self {
+        Self {
+            id,
+            account: author.account,
+            device: author.device,
+            sender_kind: author.kind,
+            sent_at: at,
+            kind: event.stored().into(),
+            text,
+            reply_to: None,
+            hops: 0,
+            failed: false,
+            subject: Some(who),
+        }
+    }
+
+    /// Words or an event.
+    pub(crate) fn body(&self) -> RowBody<'_> {
+        match self.subject {
+            None => RowBody::Said(&self.kind),
+            Some(who) => RowBody::Event(GroupEvent::from_stored(&self.kind, self.account == who), who),
+        }
+    }
+
+    /// Whether a member said it.
+    pub(crate) const fn is_said(&self) -> bool {
+        self.subject.is_none()
+    }
+
+    /// For another own device, which keeps it as this one does.
+    pub(crate) fn into_sync(self, group: GroupId, place: Place) -> SyncMessage {
+        SyncMessage {
+            group,
+            place,
+            id: self.id,
+            account: self.account,
+            device: self.device,
+            kind: self.sender_kind,
+            sent_at: self.sent_at,
+            content: self.kind,
+            text: self.text,
+            reply_to: self.reply_to,
+            subject: self.subject,
+            hops: self.hops,
+        }
+    }
+
+    /// From another own device (R-SYNC-01): what it kept as words stays words here.
+    pub(crate) fn from_sync(message: SyncMessage) -> Self {
+        Self {
+            id: message.id,
+            account: message.account,
+            device: message.device,
+            sender_kind: message.kind,
+            sent_at: message.sent_at,
+            kind: message.content,
+            text: message.text,
+            reply_to: message.reply_to,
+            hops: message.hops,
+            failed: false,
+            subject: message.subject,
+        }
+    }
+}
+
+impl GroupEvent {
+    /// Its name in stores and between own devices. Names never change; one that is not in the list reads as `Other`.
+    const fn stored(self) -> &'static str {
+        match self {
+            Self::Added | Self::Joined => "joined",
+            Self::Removed => "removed",
+            Self::Left => "left",
+            Self::Role => "role",
+            Self::Renamed => "renamed",
+            Self::DeviceAdded => "device-added",
+            Self::DeviceRemoved => "device-removed",
+            Self::Banned => "banned",
+            Self::Unbanned => "unbanned",
+            Self::Link => "link",
+            Self::LinkRevoked => "link-revoked",
+            Self::Other => "other",
+        }
+    }
+
+    fn from_stored(name: &str, alone: bool) -> Self {
+        match name {
+            "joined" if alone => Self::Joined,
+            "joined" => Self::Added,
+            "removed" => Self::Removed,
+            "left" => Self::Left,
+            "role" => Self::Role,
+            "renamed" => Self::Renamed,
+            "device-added" => Self::DeviceAdded,
+            "device-removed" => Self::DeviceRemoved,
+            "banned" => Self::Banned,
+            "unbanned" => Self::Unbanned,
+            "link" => Self::Link,
+            "link-revoked" => Self::LinkRevoked,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Where a message stands: stream sequence, and place among several lines of one commit.

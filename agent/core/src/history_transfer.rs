@@ -186,7 +186,7 @@ impl Core {
             let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
             let last = step.len() < STEP;
             for (place, message) in step {
-                let message = on_the_way(group, place, message);
+                let message = message.into_sync(group, place);
                 let size = codec::encode(&message).len();
                 if !chunk.is_empty() && bytes.saturating_add(size) > CHUNK_BYTES {
                     return Ok(chunk);
@@ -261,45 +261,12 @@ impl Core {
             if message.subject.is_none() {
                 self.history.mark_seen(group, message.id, place.0);
             }
-            self.history.insert(group, place, off_the_way(message));
+            self.history.insert(group, place, MessageRow::from_sync(message));
         }
         if last && self.state.meta.arriving {
             self.state.meta_mut().arriving = false;
         }
         self.notify(Event::Progress { done, total });
         Ok(())
-    }
-}
-
-fn on_the_way(group: GroupId, place: Place, row: MessageRow) -> SyncMessage {
-    SyncMessage {
-        group,
-        place,
-        id: row.id,
-        account: row.account,
-        device: row.device,
-        kind: row.sender_kind,
-        sent_at: row.sent_at,
-        content: row.kind,
-        text: row.text,
-        reply_to: row.reply_to,
-        subject: row.subject,
-        hops: row.hops,
-    }
-}
-
-fn off_the_way(message: SyncMessage) -> MessageRow {
-    MessageRow {
-        id: message.id,
-        account: message.account,
-        device: message.device,
-        sender_kind: message.kind,
-        sent_at: message.sent_at,
-        kind: message.content,
-        text: message.text,
-        reply_to: message.reply_to,
-        hops: message.hops,
-        failed: false,
-        subject: message.subject,
     }
 }

@@ -452,7 +452,7 @@ impl Core {
     pub(crate) fn recount(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get(&group).filter(|row| !row.personal) else { return Ok(()) };
         let own = self.own_id();
-        let counts = |row: &MessageRow| row.subject.is_none() && !row.failed && row.account != own;
+        let counts = |row: &MessageRow| row.is_said() && !row.failed && row.account != own;
         let read_to = match row.read_to {
             Some(read_to) => read_to,
             None => {

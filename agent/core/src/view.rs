@@ -280,7 +280,67 @@ pub struct MemberView {
     pub warning: Option<String>,
 }
 
-/// One message or system line.
+/// What stands at one place of a conversation: what a member said, or what this agent saw happen. No payload of a
+/// member makes the latter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// A member's words.
+    Text,
+    /// A member sent a kind of message that this version does not know. The name of the kind is the member's too.
+    Unknown(String),
+    /// This agent observed a change of the group; `from` is the member that made it.
+    Event {
+        /// The change.
+        event: GroupEvent,
+        /// The accounts it is about.
+        who: Vec<WhoView>,
+    },
+}
+
+/// A change of a group, as this agent observed it in a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum GroupEvent {
+    /// An account was added by another one.
+    Added,
+    /// An account came by itself.
+    Joined,
+    /// An account was removed by another one.
+    Removed,
+    /// An account went by its own wish.
+    Left,
+    /// An account's role changed.
+    Role,
+    /// The group has another name.
+    Renamed,
+    /// An account that was a member before has one more device.
+    DeviceAdded,
+    /// An account that stays a member has one device less.
+    DeviceRemoved,
+    /// An account was banned.
+    Banned,
+    /// A ban was lifted.
+    Unbanned,
+    /// A link to join by was made.
+    Link,
+    /// A link to join by was revoked.
+    LinkRevoked,
+    /// An own device of a later version saw something that this version has no word for.
+    Other,
+}
+
+/// An account that something is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// The account.
+    pub account_id: AccountId,
+}
+
+/// What stands at one place of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageView {
     /// Its id.
@@ -293,10 +353,9 @@ pub struct MessageView {
     pub from: SenderView,
     /// When the sender says it was written.
     pub sent_at: Timestamp,
-    /// `text`; for system lines `joined`, `removed`, `left`, `renamed`, `role`, `banned`, `unbanned`, `link`,
-    /// `link-revoked`, `device-added`, `device-removed`; other kinds as sent.
-    pub kind: String,
-    /// Text; for system lines a sentence; empty for kinds this version does not know.
+    /// Words, or what happened.
+    pub body: Body,
+    /// The member's text; for what happened a sentence of this agent.
     pub text: String,
     /// Where it stands.
     pub state: MessageState,
@@ -304,6 +363,21 @@ pub struct MessageView {
     pub reply_to: Option<MessageId>,
     /// Bots in a row that led to it.
     pub hops: u8,
+}
+
+impl MessageView {
+    /// Whether it is a member's words.
+    pub fn is_text(&self) -> bool {
+        self.body == Body::Text
+    }
+
+    /// What happened, if it is no member's word.
+    pub fn event(&self) -> Option<GroupEvent> {
+        match &self.body {
+            Body::Event { event, .. } => Some(*event),
+            Body::Text | Body::Unknown(_) => None,
+        }
+    }
 }
 
 /// Who sent a message: from the MLS leaf, never from the payload.

@@ -30,7 +30,7 @@ fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
 fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
     let sequence = event.message.seq.unwrap();
     let group = event.message.group;
-    let said = event.message.kind == "text" && event.message.from.kind == Kind::Person;
+    let said = event.message.is_text() && event.message.from.kind == Kind::Person;
     let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &sequence.to_be_bytes()]);
     let say = BotSay {
         text: format!("{bot}: {}", event.message.text),

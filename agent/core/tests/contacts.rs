@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_broker::id::GroupId;
-use cipher_core::view::{ContactState, ContactView, GroupState, RequestPolicy};
+use cipher_core::view::{ContactState, ContactView, GroupEvent, GroupState, RequestPolicy};
 use cipher_core::{BotSay, Command, ErrorKind, Event, Reply, Target};
 
 use crate::support::disk::End;
@@ -65,9 +65,7 @@ fn friends(world: &mut World, one: &str, other: &str) {
 fn read(world: &mut World, who: &str, with: &str, mark: bool) -> Vec<String> {
     let command = Command::Read { target: to(with), last: None, mark };
     match world.person(who).does(command) {
-        Reply::Messages(messages) => {
-            messages.into_iter().filter(|m| m.kind == "text").map(|m| m.text).collect()
-        }
+        Reply::Messages(messages) => messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -78,7 +76,7 @@ fn told(world: &World, who: &str) -> Vec<String> {
     let events = world.people[index].events.iter();
     events
         .filter_map(|event| match event {
-            Event::Message(message) if message.kind == "text" => Some(message.text.clone()),
+            Event::Message(message) if message.is_text() => Some(message.text.clone()),
             _ => None,
         })
         .collect()
@@ -275,7 +273,7 @@ fn r_contact_02_a_blocked_account_is_not_heard_in_a_group_until_it_is_unblocked(
     world.settle();
     world.person("mallory").renames(group, "ops2");
     world.settle();
-    assert!(world.person("alice").messages(group).iter().any(|m| m.kind == "renamed"));
+    assert!(world.person("alice").messages(group).iter().any(|m| m.event() == Some(GroupEvent::Renamed)));
     world.person("alice").does(unblock("mallory"));
     assert_eq!(world.person("alice").texts(group), ["old", "hidden", "heard", "hidden too"]);
     oracle::judge(&mut world);

@@ -16,7 +16,7 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, admission_key, rendezvous};
 use cipher_broker::wire::registry::{Presence, Profile};
 use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_core::view::{DeviceView, GroupState, HistoryPolicy, LinkCompareView};
+use cipher_core::view::{DeviceView, GroupEvent, GroupState, HistoryPolicy, LinkCompareView};
 use cipher_core::{Command, CoreError, ErrorKind, Event, LinkEvent, Reply, Target};
 
 use ed25519_dalek::SigningKey;
@@ -172,8 +172,8 @@ fn leaves(world: &mut World, who: &str, group: GroupId, whose: &str) -> usize {
     view.members.iter().find(|member| member.handle == whose).map_or(0, |member| member.devices)
 }
 
-fn kinds(world: &mut World, who: &str, group: GroupId, kind: &str) -> usize {
-    world.person(who).messages(group).iter().filter(|message| message.kind == kind).count()
+fn kinds(world: &mut World, who: &str, group: GroupId, kind: GroupEvent) -> usize {
+    world.person(who).messages(group).iter().filter(|message| message.event() == Some(kind)).count()
 }
 
 fn state(world: &mut World, who: &str, group: GroupId) -> GroupState {
@@ -218,7 +218,7 @@ fn a_linked_device_is_in_every_group_of_both_suites_and_in_direct_conversations(
         for group in [ops, theirs, quantum, chat] {
             assert_eq!(state(&mut world, "phone", group), GroupState::Active);
             assert_eq!(leaves(&mut world, "bob", group, "alice"), 2);
-            assert_eq!(kinds(&mut world, "bob", group, "device-added"), 1);
+            assert_eq!(kinds(&mut world, "bob", group, GroupEvent::DeviceAdded), 1);
             world.person("phone").says(group, "from the phone");
             world.settle();
             assert_eq!(world.person("bob").sees(group, "from the phone"), 1);
@@ -261,8 +261,8 @@ fn r_dev_03_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
     world.settle();
     for group in [group, chat] {
         assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
-        assert_eq!(kinds(&mut world, "bob", group, "device-removed"), 1);
-        assert_eq!(kinds(&mut world, "bob", group, "removed"), 0);
+        assert_eq!(kinds(&mut world, "bob", group, GroupEvent::DeviceRemoved), 1);
+        assert_eq!(kinds(&mut world, "bob", group, GroupEvent::Removed), 0);
         assert_eq!(state(&mut world, "phone", group), GroupState::Removed);
     }
     world.person("bob").says(group, "not for the phone");
@@ -725,7 +725,7 @@ fn who_leaves_leaves_with_all_devices() {
     for name in ["alice", "phone"] {
         assert_eq!(state(&mut world, name, group), GroupState::Left, "{name}");
     }
-    assert_eq!(kinds(&mut world, "bob", group, "left"), 1);
+    assert_eq!(kinds(&mut world, "bob", group, GroupEvent::Left), 1);
     oracle::judge(&mut world);
 }
 
@@ -1017,7 +1017,7 @@ fn g02_a_device_added_with_a_stolen_account_key_is_seen_and_revoked_everywhere()
     link(&mut world, "thief", "ghost");
     for group in [group, hers] {
         assert_eq!(leaves(&mut world, "carol", group, "alice"), 3);
-        assert!(kinds(&mut world, "carol", group, "device-added") >= 1);
+        assert!(kinds(&mut world, "carol", group, GroupEvent::DeviceAdded) >= 1);
     }
     let heard = warnings(&world, "alice");
     assert!(heard.iter().any(|text| text.contains("added to your account")), "{heard:?}");
@@ -1075,8 +1075,8 @@ fn r_commit_14_a_recovered_account_is_brought_back_by_whoever_comes_online() {
         for group in [one, three] {
             assert_eq!(state(&mut world, "laptop", group), GroupState::Invited, "bob was there");
             assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
-            assert_eq!(kinds(&mut world, "bob", group, "device-added"), 1);
-            assert_eq!(kinds(&mut world, "bob", group, "device-removed"), 1);
+            assert_eq!(kinds(&mut world, "bob", group, GroupEvent::DeviceAdded), 1);
+            assert_eq!(kinds(&mut world, "bob", group, GroupEvent::DeviceRemoved), 1);
         }
         assert!(world.person("laptop").knows(two).is_none());
         world.person("carol").connects();

@@ -81,7 +81,7 @@ fn progress(world: &World, who: &str) -> Vec<(u64, u64)> {
 fn messages_told(world: &World, who: &str) -> Vec<String> {
     let events = world.people[world.index(who)].events.iter();
     let of = |event: &Event| match event {
-        Event::Message(message) if message.kind == "text" => Some(message.text.clone()),
+        Event::Message(message) if message.is_text() => Some(message.text.clone()),
         _ => None,
     };
     events.filter_map(of).collect()
@@ -103,9 +103,9 @@ fn chat(world: &mut World, who: &str, group: GroupId, count: usize) {
 /// What two devices show of a group is the same.
 fn same_history(world: &mut World, one: &str, other: &str, group: GroupId) {
     let here: Vec<_> =
-        world.person(one).messages(group).into_iter().map(|m| (m.seq, m.kind, m.text)).collect();
+        world.person(one).messages(group).into_iter().map(|m| (m.seq, m.body, m.text)).collect();
     let there: Vec<_> =
-        world.person(other).messages(group).into_iter().map(|m| (m.seq, m.kind, m.text)).collect();
+        world.person(other).messages(group).into_iter().map(|m| (m.seq, m.body, m.text)).collect();
     assert_eq!(here, there, "{one} and {other}");
 }
 

@@ -113,7 +113,7 @@ fn m15_a_message_that_lands_behind_a_commit_is_sent_again_and_shown_once() {
                 assert_eq!(world.person(name).texts(group), texts, "{name}");
             }
             let states: Vec<_> =
-                world.person("bob").messages(group).into_iter().filter(|m| m.kind == "text").collect();
+                world.person("bob").messages(group).into_iter().filter(|m| m.is_text()).collect();
             assert!(states.iter().all(|m| m.state == MessageState::Sent), "{states:?}");
         });
     }

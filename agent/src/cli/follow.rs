@@ -224,7 +224,7 @@ mod tests {
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{AccountId, DeviceId};
     use cipher_broker::time::Timestamp;
-    use cipher_core::view::{MessageState, SenderView};
+    use cipher_core::view::{Body, MessageState, SenderView};
 
     fn message(id: u8, seq: Option<u64>) -> MessageView {
         MessageView {
@@ -238,7 +238,7 @@ mod tests {
                 kind: Kind::Person,
             },
             sent_at: Timestamp::default(),
-            kind: "text".into(),
+            body: Body::Text,
             text: String::new(),
             state: MessageState::Received,
             reply_to: None,

@@ -5,7 +5,7 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 use cipher_core::view::{AccountView, ContactState, GroupState, GroupView, MemberView, MessageState};
 
-use crate::cli::line::{Line, MessageLine, Status};
+use crate::cli::line::{EventLine, Line, MessageLine, Status};
 use crate::cli::safe_text::{safe_block, safe_text};
 use crate::cli::trust;
 
@@ -74,6 +74,7 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         }
         Line::Progress { done, total } => format!("{done} of {total}"),
         Line::SafetyNumber(number) => trust::safety_number(number, paint),
+        Line::Event(line) => event(line, None, paint),
         Line::Message(line) => message(line, None, paint),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
@@ -108,14 +109,12 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
             let reply = if line.is_reply() { "(reply) " } else { "" };
             format!("{who} {reply}{}", safe_block(line.text(), 4))
         }
-        kind if line.text().is_empty() => {
-            format!(
-                "* {} sent something this version cannot show: {}",
-                safe_text(&at(&line.from().handle)),
-                safe_text(kind)
-            )
+        // Whatever it says, and whatever it calls itself, it is the sender's word.
+        kind => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            let note = format!("(a message this version cannot show: {})", safe_text(kind));
+            format!("{who} {}", paint.ink(Ink::Dim, &note))
         }
-        _ => paint.ink(Ink::Dim, &format!("* {}", safe_text(line.text()))),
     };
     let state = match line.state() {
         MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
@@ -125,6 +124,13 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
         }
     };
     format!("{time} {label}{text}{state}")
+}
+
+/// What this agent observed; `label` names its conversation where several are mixed.
+pub fn event(line: &EventLine<'_>, label: Option<&str>, paint: Paint) -> String {
+    let time = paint.ink(Ink::Dim, &minute(line.at()));
+    let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
+    format!("{time} {label}{}", paint.ink(Ink::Dim, &format!("* {}", safe_text(line.text()))))
 }
 
 /// An error with its hint.

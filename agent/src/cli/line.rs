@@ -6,11 +6,12 @@ use std::path::Path;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::transparency::TreeHead;
+use cipher_broker::wire::content;
 use cipher_broker::wire::registry::Presence;
 use cipher_core::Event;
 use cipher_core::view::{
-    AccountView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView, JoinRequestView,
-    LinkCodeView, LinkCompareView, MessageState, MessageView, SafetyNumberView, SenderView,
+    AccountView, Body, ContactView, DeviceView, EvidenceView, GroupEvent, GroupView, HeadView, JoinLinkView,
+    JoinRequestView, LinkCodeView, LinkCompareView, MessageState, MessageView, SafetyNumberView, SenderView,
 };
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -163,7 +164,9 @@ pub enum Line<'a> {
     },
     /// A step of linking a device.
     Link(LinkLine<'a>),
-    /// A message.
+    /// What this agent observed of a group.
+    Event(Box<EventLine<'a>>),
+    /// What a member said.
     Message(Box<MessageLine<'a>>),
     /// What an account lets others see of its presence.
     Presence {
@@ -362,6 +365,31 @@ pub struct MessageLine<'a> {
     hops: u8,
 }
 
+/// A change of a group, with the names that scripts rely on.
+#[derive(Debug, Serialize)]
+pub struct EventLine<'a> {
+    event: GroupEvent,
+    id: MessageId,
+    group: GroupId,
+    seq: Option<u64>,
+    at: String,
+    by: Option<&'a str>,
+    who: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl EventLine<'_> {
+    /// When, RFC 3339.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// One sentence of this agent.
+    pub const fn text(&self) -> &str {
+        self.text
+    }
+}
+
 impl MessageLine<'_> {
     /// Who sent it.
     pub const fn from(&self) -> &SenderView {
@@ -373,7 +401,7 @@ impl MessageLine<'_> {
         &self.sent_at
     }
 
-    /// Its kind.
+    /// The name of its kind, as its sender gave it.
     pub const fn kind(&self) -> &str {
         self.kind
     }
@@ -470,15 +498,33 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A message.
+    /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
+    /// only what this agent observed is an event.
     pub fn message(message: &'a MessageView) -> Self {
+        let kind = match &message.body {
+            Body::Text => content::TEXT,
+            Body::Unknown(kind) => kind,
+            Body::Event { event, who } => {
+                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left);
+                return Self::Event(Box::new(EventLine {
+                    event: *event,
+                    id: message.id,
+                    group: message.group,
+                    seq: message.seq,
+                    at: message.sent_at.to_string(),
+                    by: (!alone).then_some(message.from.handle.as_str()),
+                    who: who.iter().map(|who| who.handle.as_str()).collect(),
+                    text: &message.text,
+                }));
+            }
+        };
         Self::Message(Box::new(MessageLine {
             id: message.id,
             group: message.group,
             seq: message.seq,
             from: &message.from,
             sent_at: message.sent_at.to_string(),
-            kind: &message.kind,
+            kind,
             text: &message.text,
             state: message.state,
             reply_to: message.reply_to,

@@ -72,6 +72,7 @@ impl Ui {
     pub fn message(&self, message: &MessageView, label: Option<&str>) -> Result {
         match Line::message(message) {
             Line::Message(line) if !self.json => text(&human::message(&line, label, self.out)),
+            Line::Event(line) if !self.json => text(&human::event(&line, label, self.out)),
             line => self.show(&line),
         }
     }

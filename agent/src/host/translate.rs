@@ -7,7 +7,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{BotEventView, MessageView, SenderView};
+use cipher_core::view::{Body, BotEventView, GroupEvent, MessageView, SenderView};
 use cipher_core::{BotSay, Command};
 
 /// The event of a view; `None` for a message without a place in the log, which no bot is told.
@@ -25,8 +25,8 @@ pub(super) fn event(view: &BotEventView, me: &Me, at: Timestamp) -> Option<Event
 
 fn kind(message: &MessageView, from: Sender, me: &Me) -> EventKind {
     let change = |change| EventKind::MemberChanged(MemberChange { member: from.clone(), change });
-    match message.kind.as_str() {
-        "text" => EventKind::Message(Message {
+    match &message.body {
+        Body::Text => EventKind::Message(Message {
             message_id: message.id,
             sender: from,
             text: message.text.clone(),
@@ -34,11 +34,16 @@ fn kind(message: &MessageView, from: Sender, me: &Me) -> EventKind {
             hops: message.hops,
             sent_at: message.sent_at,
         }),
-        "joined" if from.account_id == me.account => EventKind::Joined,
-        "joined" => change(Change::Added),
-        "removed" | "left" => change(Change::Removed),
-        "role" => change(Change::Role),
-        _ => EventKind::Unknown,
+        Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. }
+            if from.account_id == me.account =>
+        {
+            EventKind::Joined
+        }
+        Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. } => change(Change::Added),
+        Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => change(Change::Removed),
+        Body::Event { event: GroupEvent::Role, .. } => change(Change::Role),
+        // R-SAY-01: what a member sent under the name of an event is not one.
+        Body::Unknown(_) | Body::Event { .. } => EventKind::Unknown,
     }
 }
 
@@ -75,7 +80,7 @@ mod tests {
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
     use cipher_core::view::MessageState;
 
-    fn view(kind: &str, account: u8) -> BotEventView {
+    fn view(body: Body, account: u8) -> BotEventView {
         BotEventView {
             message: MessageView {
                 id: MessageId::from_bytes([1; 16]),
@@ -88,7 +93,7 @@ mod tests {
                     kind: Kind::Person,
                 },
                 sent_at: Timestamp::from_millis(5),
-                kind: kind.into(),
+                body,
                 text: "/echo hi".into(),
                 state: MessageState::Received,
                 reply_to: None,
@@ -107,24 +112,37 @@ mod tests {
 
     #[test]
     fn every_kind_of_line_is_an_event() {
-        let told = |kind, account| event(&view(kind, account), &me(), Timestamp::default()).unwrap().kind;
-        assert!(matches!(told("text", 1), EventKind::Message(_)));
-        assert_eq!(told("joined", 9), EventKind::Joined);
-        for (kind, expected) in [("joined", Change::Added), ("left", Change::Removed), ("role", Change::Role)]
-        {
+        let told = |body, account| event(&view(body, account), &me(), Timestamp::default()).unwrap().kind;
+        let seen = |event| Body::Event { event, who: Vec::new() };
+        assert!(matches!(told(Body::Text, 1), EventKind::Message(_)));
+        assert_eq!(told(seen(GroupEvent::Added), 9), EventKind::Joined);
+        for (kind, expected) in [
+            (GroupEvent::Added, Change::Added),
+            (GroupEvent::Left, Change::Removed),
+            (GroupEvent::Removed, Change::Removed),
+            (GroupEvent::Role, Change::Role),
+        ] {
             assert!(
-                matches!(told(kind, 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected)
+                matches!(told(seen(kind), 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected)
             );
         }
-        assert_eq!(told("renamed", 1), EventKind::Unknown);
-        let mut queued = view("text", 1);
+        assert_eq!(told(seen(GroupEvent::Renamed), 1), EventKind::Unknown);
+        let mut queued = view(Body::Text, 1);
         queued.message.seq = None;
         assert!(event(&queued, &me(), Timestamp::default()).is_none());
     }
 
     #[test]
+    fn a10_f6_r_say_01_a_payload_is_never_a_change_of_members() {
+        for kind in ["joined", "removed", "left", "role", "added", "event", "member-changed", "poll"] {
+            let told = event(&view(Body::Unknown(kind.into()), 1), &me(), Timestamp::default()).unwrap().kind;
+            assert_eq!(told, EventKind::Unknown, "{kind}");
+        }
+    }
+
+    #[test]
     fn an_outcome_has_the_same_salts_each_time_and_writes_memory_only_if_it_changed() {
-        let event = event(&view("text", 1), &me(), Timestamp::default()).unwrap();
+        let event = event(&view(Body::Text, 1), &me(), Timestamp::default()).unwrap();
         let say = |text: &str| Action::Say { text: text.into(), reply_to: None };
         let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec() };
         let first = handled("echo", &event, None, outcome.clone());

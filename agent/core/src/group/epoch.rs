@@ -13,7 +13,7 @@ use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::Roster;
 use crate::history::MessageRow;
-use crate::view::GroupState;
+use crate::view::{GroupEvent, GroupState};
 
 impl Core {
     /// A commit was merged, own or other: rows, system lines, news.
@@ -79,13 +79,13 @@ impl Core {
         let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
         let Some(actor) = actor.cloned() else { return Ok(()) };
         let leavers = self.run.leavers.remove(&group).unwrap_or_default();
-        let mut lines: Vec<(&str, Option<AccountId>, String)> = Vec::new();
+        let mut lines: Vec<(GroupEvent, AccountId, String)> = Vec::new();
         for account in after.difference(&before) {
-            lines.push(("joined", Some(*account), String::new()));
+            lines.push((GroupEvent::Added, *account, String::new()));
         }
         for account in before.difference(&after) {
-            let kind = if leavers.contains(account) { "left" } else { "removed" };
-            lines.push((kind, Some(*account), String::new()));
+            let event = if leavers.contains(account) { GroupEvent::Left } else { GroupEvent::Removed };
+            lines.push((event, *account, String::new()));
         }
         if !live.data.personal {
             let devices = |roster: &Roster, account: &AccountId| {
@@ -94,26 +94,29 @@ impl Core {
             };
             for account in after.intersection(&before) {
                 let (had, has) = (devices(old_roster, account), devices(&live.roster, account));
-                lines.extend(had.difference(&has).map(|_| ("device-removed", Some(*account), String::new())));
-                lines.extend(has.difference(&had).map(|_| ("device-added", Some(*account), String::new())));
+                lines.extend(
+                    had.difference(&has).map(|_| (GroupEvent::DeviceRemoved, *account, String::new())),
+                );
+                lines
+                    .extend(has.difference(&had).map(|_| (GroupEvent::DeviceAdded, *account, String::new())));
             }
         }
         for account in live.data.banned.difference(&old_data.banned) {
-            lines.push(("banned", Some(*account), String::new()));
+            lines.push((GroupEvent::Banned, *account, String::new()));
         }
         for account in old_data.banned.difference(&live.data.banned) {
-            lines.push(("unbanned", Some(*account), String::new()));
+            lines.push((GroupEvent::Unbanned, *account, String::new()));
         }
         for id in live.data.links.keys().filter(|id| !old_data.links.contains_key(*id)) {
-            lines.push(("link", Some(actor.account), link_name(id)));
+            lines.push((GroupEvent::Link, actor.account, link_name(id)));
         }
         let now = self.run.now;
         let revoked = old_data.links.iter().filter(|(_, link)| link.expires > now);
         for (id, _) in revoked.filter(|(id, _)| !live.data.links.contains_key(*id)) {
-            lines.push(("link-revoked", Some(actor.account), link_name(id)));
+            lines.push((GroupEvent::LinkRevoked, actor.account, link_name(id)));
         }
         if live.data.name != old_data.name {
-            lines.push(("renamed", Some(actor.account), live.data.name.clone()));
+            lines.push((GroupEvent::Renamed, actor.account, live.data.name.clone()));
         }
         for account in after.intersection(&before) {
             let role = live.data.role_of(account);
@@ -123,24 +126,13 @@ impl Core {
                     Role::Admin => "admin",
                     Role::Owner => "owner",
                 };
-                lines.push(("role", Some(*account), name.into()));
+                lines.push((GroupEvent::Role, *account, name.into()));
             }
         }
-        for (place, (kind, subject, text)) in (0u16..).zip(lines) {
+        for (place, (event, who, text)) in (0u16..).zip(lines) {
             let fact = [group.as_bytes().as_slice(), &sequence.to_be_bytes(), &place.to_be_bytes()].concat();
-            let row = MessageRow {
-                id: MessageId::of_content(&group, &actor.account, &fact),
-                account: actor.account,
-                device: actor.device,
-                sender_kind: actor.kind,
-                sent_at: self.run.now,
-                kind: kind.into(),
-                text,
-                reply_to: None,
-                hops: 0,
-                failed: false,
-                subject,
-            };
+            let id = MessageId::of_content(&group, &actor.account, &fact);
+            let row = MessageRow::event(id, actor.author(), self.run.now, event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));
             self.history.insert(group, (sequence, place), row);
             self.notify(Event::Message(view));

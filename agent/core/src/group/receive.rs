@@ -29,11 +29,11 @@ use crate::event::Event;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
-use crate::history::MessageRow;
+use crate::history::{MessageRow, RowBody};
 use crate::input::Delivered;
 use crate::store::mls;
 use crate::store::mls::OverlayError;
-use crate::view::{ContactState, GroupState};
+use crate::view::{ContactState, GroupEvent, GroupState};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
@@ -328,19 +328,9 @@ impl Core {
             return;
         }
         let own = self.own_id();
-        let row = MessageRow {
-            id: MessageId::of_content(&group, &actor.account, &sequence.to_be_bytes()),
-            account: actor.account,
-            device: actor.device,
-            sender_kind: actor.kind,
-            sent_at: self.run.now,
-            kind: if left { "left" } else { "removed" }.into(),
-            text: String::new(),
-            reply_to: None,
-            hops: 0,
-            failed: false,
-            subject: Some(own),
-        };
+        let id = MessageId::of_content(&group, &actor.account, &sequence.to_be_bytes());
+        let event = if left { GroupEvent::Left } else { GroupEvent::Removed };
+        let row = MessageRow::event(id, actor.author(), self.run.now, event, own, String::new());
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
         self.history.insert(group, (sequence, 0), row);
         self.notify(Event::Message(view));
@@ -388,20 +378,8 @@ impl Core {
             }
             return Ok(());
         }
-        let row = MessageRow {
-            id,
-            account: leaf.account,
-            device: leaf.device,
-            sender_kind: leaf.kind,
-            sent_at: content.sent_at,
-            kind: content.kind,
-            text: content.text,
-            reply_to: content.reply_to,
-            hops: content.hops,
-            failed: false,
-            subject: None,
-        };
-        if row.kind == content::CONTACT_ACCEPTED {
+        let row = MessageRow::said(id, leaf.author(), content);
+        if row.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
             if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {

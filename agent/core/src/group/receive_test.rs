@@ -75,3 +75,66 @@ fn k11_who_cannot_replay_an_addition_says_how_to_come_back() {
     assert!(hint.is_some_and(|hint| hint.contains("add it again")));
     assert!(core.state.meta.skipped.contains_key("key-package"));
 }
+
+/// Another member, as the roster proves it.
+fn stranger(core: &Core) -> crate::group::roster::Leaf {
+    crate::group::roster::Leaf {
+        account: cipher_broker::id::AccountId::from_bytes([7; 32]),
+        device: cipher_broker::id::DeviceId::from_bytes([7; 16]),
+        kind: cipher_broker::certificate::Kind::Person,
+        owner: None,
+        serial: 1,
+        account_key: [7; 32],
+        certificate: [0; 32],
+        issued_at: core.run.now,
+    }
+}
+
+fn words(kind: &str, text: &str) -> Content {
+    Content {
+        salt: [3; 16],
+        sent_at: Timestamp::from_millis(5),
+        reply_to: None,
+        hops: 0,
+        kind: kind.into(),
+        text: text.into(),
+        data: None,
+        head: None,
+    }
+}
+
+/// R-SAY-01: a member says what the agent itself notes of commits, under the same names.
+#[test]
+fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
+    use crate::view::Body;
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    let kinds =
+        ["joined", "removed", "left", "role", "renamed", "banned", "link", "device-added", "other", "poll"];
+    for (sequence, kind) in (10_u64..).zip(kinds) {
+        let payload = codec::encode(&words(kind, "@alice removed @bob"));
+        core.run.effects.clear();
+        core.with_live(group, |core, live| {
+            let leaf = stranger(core);
+            live.roster.insert(9, leaf);
+            core.said(group, live, Some(9), sequence, &payload)
+        })
+        .unwrap();
+        let told = core.run.effects.iter().find_map(|effect| match effect {
+            Effect::Notify(Event::Message(view)) => Some(view.clone()),
+            _ => None,
+        });
+        let view = told.unwrap_or_else(|| panic!("{kind} is kept and shown"));
+        assert_eq!(view.body, Body::Unknown(kind.into()));
+        assert_eq!(view.from.account_id, stranger(&core).account);
+        assert_eq!(view.event(), None);
+    }
+    // It counts as said: the person has not read it, and a block hides it.
+    assert_eq!(core.state.groups.get(&group).unwrap().unread, kinds.len() as u64);
+    let (place, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
+    assert!(row.is_said());
+    // Another own device keeps it as words too, and so does a store of before the two were told apart.
+    let copy = MessageRow::from_sync(row.clone().into_sync(group, place));
+    assert_eq!(copy.body(), RowBody::Said("poll"));
+    assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Said("poll"));
+}

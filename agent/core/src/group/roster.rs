@@ -8,6 +8,8 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use openmls::prelude::{Credential, CredentialType, LeafNode, MlsGroup};
 
+use crate::history::Author;
+
 /// What a leaf's certificate proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leaf {
@@ -22,6 +24,13 @@ pub(crate) struct Leaf {
     pub certificate: [u8; 32],
     /// When the certificate was made, by the account's clock.
     pub issued_at: Timestamp,
+}
+
+impl Leaf {
+    /// As the author of what it says or does.
+    pub(crate) const fn author(&self) -> Author {
+        Author { account: self.account, device: self.device, kind: self.kind }
+    }
 }
 
 /// All leaves, by index (RFC 9420 §4.1).

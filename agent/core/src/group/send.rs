@@ -13,7 +13,7 @@ use crate::errand::Goal;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
-use crate::history::MessageRow;
+use crate::history::{Author, MessageRow, RowBody};
 use crate::input::Ticket;
 use crate::reply::Reply;
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
@@ -143,7 +143,7 @@ impl Core {
         if self.history.seen(&group, &message)?.is_none() {
             self.history.mark_seen(group, message, sequence);
             let view = self.message_view(group, (sequence, 0), &stored);
-            if stored.kind == content::CONTACT_ACCEPTED {
+            if stored.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
                 return Ok(());
             }
             self.history.insert(group, (sequence, 0), stored);
@@ -189,19 +189,10 @@ impl Core {
 
 /// An own message as history keeps it.
 fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool) -> MessageRow {
-    MessageRow {
-        id,
-        account: identity.account,
-        device: identity.device,
-        sender_kind: identity.kind,
-        sent_at: content.sent_at,
-        kind: content.kind,
-        text: content.text,
-        reply_to: content.reply_to,
-        hops: content.hops,
-        failed,
-        subject: None,
-    }
+    let author = Author { account: identity.account, device: identity.device, kind: identity.kind };
+    let mut row = MessageRow::said(id, author, content);
+    row.failed = failed;
+    row
 }
 
 fn check_text_size(text: &str) -> Result<()> {

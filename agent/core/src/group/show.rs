@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use cipher_broker::id::GroupId;
+use cipher_broker::wire::content;
 
 use crate::command::Target;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::history::{MessageRow, Place};
+use crate::history::{MessageRow, Place, RowBody};
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind};
-use crate::view::{GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView};
+use crate::view::{
+    Body, GroupEvent, GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView,
+    WhoView,
+};
 
 impl Core {
     /// The conversation a person means. R-NAME-01: a name that fits two groups is refused, never guessed.
@@ -231,7 +235,7 @@ impl Core {
                 kind: row.sender_kind,
             },
             sent_at: row.sent_at,
-            kind: row.kind.clone(),
+            body: self.body(row),
             text: self.sentence(row),
             state: match (row.failed, own) {
                 (true, _) => MessageState::Failed,
@@ -243,25 +247,34 @@ impl Core {
         }
     }
 
+    fn body(&self, row: &MessageRow) -> Body {
+        match row.body() {
+            RowBody::Said(kind) => said(kind),
+            RowBody::Event(event, who) => {
+                Body::Event { event, who: vec![WhoView { handle: self.handle_of(&who), account_id: who }] }
+            }
+        }
+    }
+
     /// System lines are stored as facts and become sentences when they are shown, when handles are known.
     fn sentence(&self, row: &MessageRow) -> String {
-        let Some(subject) = &row.subject else { return row.text.clone() };
-        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(subject));
-        match row.kind.as_str() {
-            "joined" if actor == subject => format!("@{subject} joined"),
-            "joined" => format!("@{actor} added @{subject}"),
-            "device-added" if actor == subject => format!("@{actor} added a device"),
-            "device-added" => format!("@{actor} brought a device of @{subject} back"),
-            "device-removed" => format!("a device of @{subject} was removed"),
-            "removed" => format!("@{actor} removed @{subject}"),
-            "left" => format!("@{subject} left"),
-            "banned" => format!("@{actor} banned @{subject}"),
-            "unbanned" => format!("@{actor} lifted the ban of @{subject}"),
-            "link" => format!("@{actor} made a link to join by"),
-            "link-revoked" => format!("@{actor} revoked a link to join by"),
-            "renamed" => format!("@{actor} renamed the group to '{}'", row.text),
-            "role" => format!("@{actor} made @{subject} {}", row.text),
-            _ => row.text.clone(),
+        let RowBody::Event(event, who) = row.body() else { return row.text.clone() };
+        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(&who));
+        match event {
+            GroupEvent::Joined => format!("@{subject} joined"),
+            GroupEvent::Added => format!("@{actor} added @{subject}"),
+            GroupEvent::DeviceAdded if actor == subject => format!("@{actor} added a device"),
+            GroupEvent::DeviceAdded => format!("@{actor} brought a device of @{subject} back"),
+            GroupEvent::DeviceRemoved => format!("a device of @{subject} was removed"),
+            GroupEvent::Removed => format!("@{actor} removed @{subject}"),
+            GroupEvent::Left => format!("@{subject} left"),
+            GroupEvent::Banned => format!("@{actor} banned @{subject}"),
+            GroupEvent::Unbanned => format!("@{actor} lifted the ban of @{subject}"),
+            GroupEvent::Link => format!("@{actor} made a link to join by"),
+            GroupEvent::LinkRevoked => format!("@{actor} revoked a link to join by"),
+            GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
+            GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
+            GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
         }
     }
 
@@ -269,7 +282,7 @@ impl Core {
     pub(crate) fn outbox_view(&self, id: u64) -> Option<MessageView> {
         let row = self.state.outbox.get(&id)?;
         let OutboxKind::Message { content, id } = &row.kind else { return None };
-        let content: cipher_broker::wire::content::Content = cipher_broker::codec::decode(content).ok()?;
+        let content: content::Content = cipher_broker::codec::decode(content).ok()?;
         let own = self.state.identity.as_ref()?;
         let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
         Some(MessageView {
@@ -283,7 +296,7 @@ impl Core {
                 kind: own.kind,
             },
             sent_at: content.sent_at,
-            kind: content.kind,
+            body: said(&content.kind),
             text: content.text,
             state: if stored.is_some() { MessageState::Sent } else { MessageState::Queued },
             reply_to: content.reply_to,
@@ -321,7 +334,7 @@ impl Core {
             views.sort_by_key(|view| view.sent_at);
         }
         views.extend(waiting);
-        views.retain(|view| view.kind != cipher_broker::wire::content::CONTACT_ACCEPTED);
+        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if kind == content::CONTACT_ACCEPTED));
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
         Ok(Reply::Messages(views))
@@ -354,6 +367,11 @@ impl Core {
             linking: self.offers_itself(),
         }))
     }
+}
+
+/// What a member said, by the kind it named.
+fn said(kind: &str) -> Body {
+    if kind == content::TEXT { Body::Text } else { Body::Unknown(kind.to_owned()) }
 }
 
 pub(crate) fn not_found(name: &str) -> CoreError {

@@ -96,7 +96,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
         let name = &reader.name;
         let mut ids = BTreeSet::new();
         let mut last = 0;
-        for message in reader.messages.iter().filter(|m| m.kind == "text") {
+        for message in reader.messages.iter().filter(|m| m.is_text()) {
             assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
             if let Some(sequence) = message.seq {
                 assert!(sequence > last, "{name} sees {:?} out of order", message.text);
@@ -232,7 +232,7 @@ pub(crate) fn outcome(world: &mut World) -> Vec<String> {
             members.sort();
             let messages = world.messages(index, view.id);
             let texts: Vec<String> =
-                messages.iter().map(|m| format!("{} {:?} {}", m.kind, m.state, m.text)).collect();
+                messages.iter().map(|m| format!("{:?} {:?} {}", m.body, m.state, m.text)).collect();
             lines.push(format!(
                 "{name}: {} {:?} epoch {} {members:?} {texts:?}",
                 view.name, view.state, view.epoch

@@ -1137,7 +1137,7 @@ impl Somebody<'_> {
 
     /// What people said in a group, as far as this person knows, in order.
     pub(crate) fn texts(&mut self, group: GroupId) -> Vec<String> {
-        self.messages(group).into_iter().filter(|m| m.kind == "text").map(|m| m.text).collect()
+        self.messages(group).into_iter().filter(|m| m.is_text()).map(|m| m.text).collect()
     }
 
     pub(crate) fn messages(&mut self, group: GroupId) -> Vec<MessageView> {
@@ -1299,7 +1299,7 @@ fn outcome(effect: &Effect) -> String {
             )
         }
         Effect::Notify(Event::Message(m)) => {
-            format!("message {} {:?} {:?} {:?} {}", m.group.short(), m.seq, m.state, m.kind, short(&m.text))
+            format!("message {} {:?} {:?} {:?} {}", m.group.short(), m.seq, m.state, m.body, short(&m.text))
         }
         other => short(&format!("{other:?}")),
     }

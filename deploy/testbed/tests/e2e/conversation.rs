@@ -34,13 +34,13 @@ fn people_and_a_bot_talk_and_a_removed_member_reads_no_more() -> Result {
 
     alice.does(&["group", "rename", "team", "crew"])?;
     alice.does(&["group", "role", "crew", "bob", "admin"])?;
-    bobs_screen.until("the new name", |line| text(line, "kind") == Some("renamed"))?;
-    bobs_screen.until("the new role", |line| text(line, "kind") == Some("role"))?;
+    bobs_screen.until("the new name", |line| text(line, "event") == Some("renamed"))?;
+    bobs_screen.until("the new role", |line| text(line, "event") == Some("role"))?;
     all_equal("crew", &[&alice, &bob])?;
 
     alice.does(&["group", "remove", "crew", "bob"])?;
     alice.sends("crew", "now we are alone")?;
-    bobs_screen.until("the removal", |line| text(line, "kind") == Some("removed"))?;
+    bobs_screen.until("the removal", |line| text(line, "event") == Some("removed"))?;
     bobs_screen.interrupt()?;
     ensure(!bob.texts("crew")?.contains(&"now we are alone".to_owned()), || "bob still reads".into())?;
     let refused = bob.run(&["send", "crew", "let me in"])?;

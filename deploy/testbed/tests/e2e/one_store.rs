@@ -15,7 +15,7 @@ fn one_can_send_while_another_window_follows() -> Result {
     ensure(text(&sent, "state") == Some("sent"), || sent.to_string())?;
     screen.sees("from the other window")?;
     alice.does(&["group", "rename", "team", "crew"])?;
-    screen.until("the new name", |line| text(line, "kind") == Some("renamed"))?;
+    screen.until("the new name", |line| text(line, "event") == Some("renamed"))?;
     // Two windows that both show.
     let mut second = alice.follows("crew")?;
     second.sees("from the other window")?;

@@ -65,7 +65,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
         ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
         let read = Command::Read { target, last: None, mark: false };
         let Reply::Messages(shown) = new.request(read).await.map_err(core)? else { return fail("nothing") };
-        there += shown.iter().filter(|message| message.kind == "text").count();
+        there += shown.iter().filter(|message| message.is_text()).count();
     }
     ensure(there == messages, || format!("{there} of {messages} messages came to the new device"))?;
     old.close().await;

@@ -147,7 +147,7 @@ fn heard(stage: &Stage, who: &str, screen: &mut Screen, words: &str) -> Result<V
 fn shown(stage: &Stage, who: &str, screen: &mut Screen, kind: &str) -> Result {
     let mut sentence = String::new();
     stage.step(who, "sees the change", || {
-        let line = screen.until(kind, |line| text(line, "kind") == Some(kind))?;
+        let line = screen.until(kind, |line| text(line, "event") == Some(kind))?;
         sentence = text(&line, "text").unwrap_or_default().to_owned();
         Ok(())
     })?;
