@@ -3,6 +3,7 @@
 //! Depends on nothing of the workspace, so that it builds in seconds and can judge whatever is broken elsewhere.
 
 mod arrows;
+mod attacks;
 mod check;
 mod deny;
 mod rules;
@@ -30,7 +31,8 @@ cargo xtask COMMAND
                              of the registry alone, of three replicas of it on a cluster, or of a new device;
                              --keep: the filled store of --registry stays there for the next run
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
-  ci                     fmt, clippy, doc, deny, arrows, rules, size, then test
+  attacks                writes docs/ATTACKS.md: every attack case and the tests that play it
+  ci                     fmt, clippy, doc, deny, arrows, rules, attacks, size, then test
 
   fmt | clippy | doc | deny | arrows | rules | size   the parts of ci
 ";
@@ -60,6 +62,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "demo" => suite::demo(rest),
         "bench" => suite::bench(rest),
         "worlds" => suite::worlds(rest),
+        "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

@@ -15,6 +15,7 @@
 //!
 //! Nothing in here sleeps for a guessed time: whoever waits, waits for an event and has a deadline.
 
+pub mod agreement;
 pub mod broker;
 pub mod disk;
 pub mod failure;

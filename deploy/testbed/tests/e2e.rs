@@ -1,8 +1,6 @@
 //! The shipped binaries against a real broker. Each file is one topic; each test brings up what it needs on free
 //! ports and in temporary folders, and a failing one tells what every process said.
 
-#[path = "e2e/attacker.rs"]
-mod attacker;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/bots.rs"]
@@ -21,8 +19,6 @@ mod devices;
 mod idle;
 #[path = "e2e/invite.rs"]
 mod invite;
-#[path = "e2e/junk.rs"]
-mod junk;
 #[path = "e2e/one_store.rs"]
 mod one_store;
 #[path = "e2e/race.rs"]

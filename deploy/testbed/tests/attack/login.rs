@@ -8,9 +8,12 @@ use cipher_broker::permission::{agent, covers};
 use cipher_broker::subject::{INBOX_PREFIX, Route, Source};
 use futures::StreamExt;
 use serde_json::json;
+use testbed::person::text;
 use testbed::{Result, Site, ensure};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use crate::scene::{GROUP, goes_on};
 
 /// Long enough for a server on the same machine to answer.
 const SOON: Duration = Duration::from_secs(10);
@@ -41,9 +44,9 @@ async fn objected(objections: &mut mpsc::UnboundedReceiver<String>, what: &str) 
     }
 }
 
-/// N01, N02: other people's replies, the whole traffic and the system's subjects stay closed.
+/// N01, N02, N08: other people's replies, the whole traffic and the system's subjects stay closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn n02_an_agent_cannot_listen_to_everything() -> Result {
+async fn n01_n02_n08_an_agent_cannot_listen_to_everything() -> Result {
     let site = Site::single()?;
     let (client, mut objections) = attacker(&site).await?;
     for subject in
@@ -56,10 +59,10 @@ async fn n02_an_agent_cannot_listen_to_everything() -> Result {
     Ok(())
 }
 
-/// N03, N04, N05, N06, N14: no consumers, no purging, no deleting, no changing of streams; the stored messages
+/// N03, N04, N05: no consumers, no purging, no deleting, no changing of streams; the stored messages
 /// are all still there afterwards.
 #[tokio::test(flavor = "multi_thread")]
-async fn n05_an_agent_cannot_manage_streams() -> Result {
+async fn n03_n04_n05_an_agent_cannot_manage_streams() -> Result {
     let site = Site::single()?;
     let (client, mut objections) = attacker(&site).await?;
     let group = GroupId::from_bytes([7; 16]);
@@ -112,6 +115,8 @@ async fn n14_hostile_headers_erase_nothing() -> Result {
         ("Nats-TTL", "1s"),
         ("Nats-Schedule", "@at 2026-01-01T00:00:00Z"),
         ("Nats-Schedule-Target", "chat.0.i.x"),
+        ("Nats-Trace-Dest", "log.statements"),
+        ("Nats-Request-Info", "{\"acc\":\"$SYS\"}"),
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(name, value);
@@ -120,14 +125,20 @@ async fn n14_hostile_headers_erase_nothing() -> Result {
         let _ = answer;
     }
     let traffic = site.registry.traffic(100)?;
-    let first =
-        traffic.iter().filter(|line| line.get("sequence").and_then(serde_json::Value::as_u64) == Some(1));
-    ensure(first.count() == 1, || format!("the first message is gone: {traffic:?}"))
+    let of = |line: &&serde_json::Value, field: &str, value: &str| text(line, field) == Some(value);
+    let first = traffic
+        .iter()
+        .filter(|line| of(line, "stream", &Source::Group(GroupId::from_bytes([7; 16])).stream()));
+    let first = first.filter(|line| line.get("sequence").and_then(serde_json::Value::as_u64) == Some(1));
+    ensure(first.count() == 1, || format!("the first message is gone: {traffic:?}"))?;
+    // A trace goes nowhere that the one who asks for it may not write to.
+    let elsewhere = traffic.iter().filter(|line| of(line, "subject", "log.statements"));
+    ensure(elsewhere.count() == 0, || format!("a trace was stored in the account log: {traffic:?}"))
 }
 
 /// N04: a reply subject of somebody else's is only a place for the broker's own small answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_can_do_what_it_needs() -> Result {
+async fn n04_an_agent_can_do_what_it_needs() -> Result {
     let site = Site::single()?;
     let (client, mut objections) = attacker(&site).await?;
     let group = GroupId::from_bytes([9; 16]);
@@ -142,5 +153,54 @@ async fn an_agent_can_do_what_it_needs() -> Result {
     ensure(message.payload.as_ref() == b"x", || format!("{message:?}"))?;
     ensure(objections.try_recv().is_err(), || "the server objected to something".into())?;
     assert!(agent().subscribe.iter().any(|pattern| covers(pattern, &source.doorbell())));
+    Ok(())
+}
+
+/// N09, N10: nobody but the registry and the broker itself speaks to an inbox; and what is asked with another's inbox
+/// for its reply is nothing to that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn n09_n10_an_agent_cannot_answer_in_the_place_of_the_registry() -> Result {
+    let site = Site::single()?;
+    let (client, mut objections) = attacker(&site).await?;
+    for subject in
+        [format!("{INBOX_PREFIX}.victim.1"), "hint.0123".into(), "log.statements".into(), "live.0.x".into()]
+    {
+        client.publish(subject.clone(), "forged".into()).await?;
+        client.flush().await?;
+        objected(&mut objections, &subject).await?;
+    }
+    // Only inboxes are answered: a reply subject of the log would be a write in the registry's name.
+    let group = GroupId::from_bytes([5; 16]);
+    let target = Route::Application(group).to_string();
+    client.publish_with_reply("reg.v1.ping", target, "?".into()).await?;
+    client.request("reg.v1.ping", "?".into()).await?;
+    let traffic = site.registry.traffic(10)?;
+    ensure(traffic.is_empty(), || format!("the registry wrote into the log: {traffic:?}"))
+}
+
+/// N13: junk between an honest writer's look and its compare-and-set delays it and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn n13_junk_among_commits_delays_and_stops_nobody() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group(GROUP, &alice, &[&bob])?;
+    let id: GroupId = text(&alice.shows(GROUP)?, "id").unwrap_or_default().parse()?;
+    let (client, _objections) = attacker(&site).await?;
+    let junk = tokio::spawn(async move {
+        // One every tenth of a second, until the honest are done.
+        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            beat.tick().await;
+            if client.request(Route::Handshake(id).to_string(), "junk".into()).await.is_err() {
+                return;
+            }
+        }
+    });
+    for round in 0..3 {
+        alice.does(&["group", "rename", GROUP, &format!("round {round}")])?;
+        alice.does(&["group", "rename", &format!("round {round}"), GROUP])?;
+    }
+    goes_on(GROUP, &[&alice, &bob])?;
+    junk.abort();
     Ok(())
 }

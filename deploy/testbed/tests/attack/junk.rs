@@ -6,10 +6,9 @@ use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::subject::{Route, registry};
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::registry::Operation;
+use testbed::agreement::{all_equal, all_read};
 use testbed::person::text;
 use testbed::{Failure, Result, Site, ensure};
-
-use crate::support::{all_equal, all_read};
 
 /// Bytes that are wrong in different ways.
 fn junk() -> Vec<Vec<u8>> {
@@ -31,7 +30,7 @@ fn junk() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_on_every_subject_stops_nobody() -> Result {
+async fn m01_m04_m05_m06_k01_t07_junk_on_every_subject_stops_nobody() -> Result {
     let site = Site::single()?;
     let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
     site.group("team", &alice, &[&bob])?;

@@ -1,0 +1,17 @@
+//! A client that is none of ours: its keys, its connection, and its copies of groups.
+//!
+//! It keeps no rules. What the registry or OpenMLS would refuse stays refused; everything else it can say.
+
+mod copy;
+mod identity;
+mod line;
+
+pub(crate) use copy::{Change, Copy, claimed, enveloped, join_config};
+pub(crate) use identity::Identity;
+pub(crate) use line::Line;
+
+/// An error of a library, as a failure of the scene.
+#[track_caller]
+pub(crate) fn failed(error: impl std::fmt::Debug) -> testbed::Failure {
+    testbed::Failure::new(format!("the hostile client's own library refused: {error:?}"))
+}
