@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_core::view::AccountView;
 use cipher_core::{BotOwnership, Command, ErrorKind, Event, Reply};
@@ -13,11 +14,12 @@ use crate::cli::run::Context;
 use crate::host::{self, Source};
 use crate::profile::Profile;
 use crate::session::Need;
+use crate::settings::Settings;
 
 /// Run bots
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat bot run echo\n  cipher-chat bot run echo --handle alice.echo\n  cipher-chat bot run counter --exec ./target/release/counter\n  cipher-chat group add ops @echo"
+    after_help = "Examples:\n  cipher-chat bot run echo\n  cipher-chat bot run echo --handle alice.echo\n  cipher-chat bot run counter --exec ./target/release/counter\n  cipher-chat bot register echo --into /var/lib/cipher-bot/echo\n  cipher-chat group add ops @echo"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -29,7 +31,8 @@ enum Verb {
     /// Run a bot until interrupted
     ///
     /// The first time it gets an account of its own, owned by yours, and everybody can see both. Add it to groups
-    /// like anybody else; it accepts your invitations.
+    /// like anybody else; it accepts your invitations. In a profile that is a bot's own, made by `bot register --into`,
+    /// that account is the bot.
     Run {
         /// Name of a bot of the catalog, or with --exec any name
         #[arg(required_unless_present = "exec", required_unless_present = "named")]
@@ -44,6 +47,20 @@ enum Verb {
         #[arg(long, value_name = "PATH")]
         exec: Option<PathBuf>,
     },
+    /// Make the account of a bot, owned by yours, without running it
+    ///
+    /// With --into it gets a home of its own, which holds nothing of yours: another user or machine can run it there
+    /// by `bot run NAME` with --home DIR and --profile NAME. Repeated, it shows the account that is there.
+    Register {
+        /// Name of the bot, which is the name of its profile too
+        name: String,
+        /// Handle of its account [default: its name]
+        #[arg(long, value_name = "HANDLE")]
+        handle: Option<Handle>,
+        /// Home folder that the bot will run in [default: inside your own profile]
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
     /// List the bots that ship
     List,
 }
@@ -52,6 +69,7 @@ enum Verb {
 pub async fn run(context: &Context, args: Args) -> Result {
     match args.verb {
         Verb::List => list(context).await,
+        Verb::Register { name, handle, into } => make(context, &name, handle, into).await,
         Verb::Run { name, named, handle, exec } => {
             let name = name
                 .or(named)
@@ -106,43 +124,129 @@ pub async fn open<'a>(
     // Both must make sense before anything is written.
     let nested = format!("{}/{name}", context.settings.profile);
     Profile::new(&context.settings.home, &nested)?;
-    let wanted = match &handle {
-        Some(handle) => handle.clone(),
-        None => name.parse().map_err(|e| Failure::Usage {
-            message: format!("the name {name} cannot be a handle: {e}"),
-            hint: Some("choose one with --handle".into()),
-        })?,
-    };
-    Desk::known(context)?;
-    if Profile::new(&context.settings.home, &nested)?.exists() {
-        let desk = Desk::open_profile(context, &nested, Need::Everything).await?;
-        if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
-            if handle.is_some_and(|handle| handle != account.handle) {
-                return Err(ErrorKind::Misuse
-                    .because(format!("bot {name} has the handle @{} already", account.handle))
-                    .hint("leave --handle out, or run it under another name")
-                    .into());
-            }
-            return Ok((desk, *account));
-        }
-        desk.close().await;
+    let wanted = wanted(name, handle.as_ref())?;
+    Desk::known(context).map_err(|failure| without_account(context, name, failure))?;
+    if let Some(known) = known(context, &nested, name, handle.as_ref()).await? {
+        return Ok(known);
     }
-    register(context, name, &nested, wanted).await
+    // The profile in force is the bot's own, or its owner's.
+    let own = context.settings.profile.clone();
+    let desk = Desk::open(context, Need::Local).await?;
+    let account = desk.session.request(Command::Whoami).await;
+    desk.close().await;
+    match account {
+        Ok(Reply::Account(account)) if account.kind == Kind::Bot => {
+            match known(context, &own, name, handle.as_ref()).await? {
+                Some(known) => Ok(known),
+                None => Err(unexpected()),
+            }
+        }
+        Ok(_) => register(context, name, context, &nested, wanted).await,
+        Err(error) => Err(without_account(context, name, error.into())),
+    }
 }
 
-/// Both halves: the bot makes its keys, its owner signs for them, the registry takes both.
-async fn register<'a>(
+/// Makes the account of a bot and shows it; one that is there already is shown.
+async fn make(context: &Context, name: &str, handle: Option<Handle>, into: Option<PathBuf>) -> Result {
+    let own = &context.settings.profile;
+    let (home, profile) = match into {
+        None => (context.settings.home.clone(), format!("{own}/{name}")),
+        Some(home) => {
+            let home = std::path::absolute(&home)
+                .map_err(|error| Failure::usage(format!("the folder {}: {error}", home.display())))?;
+            (home, name.to_owned())
+        }
+    };
+    let settings =
+        Settings { home, profile: profile.clone(), profile_chosen: true, ..context.settings.clone() };
+    let place = Context { settings, ui: context.ui };
+    let folder = Profile::new(&place.settings.home, &profile)?;
+    if Profile::new(&context.settings.home, own)? == folder {
+        return Err(Failure::usage(format!("profile {own} in that home is your own; the bot needs another")));
+    }
+    let wanted = wanted(name, handle.as_ref())?;
+    Desk::known(context)?;
+    let (desk, account) = match known(&place, &profile, name, handle.as_ref()).await? {
+        Some((_, account)) if account.kind != Kind::Bot => {
+            return Err(ErrorKind::Conflict
+                .because(format!("profile {profile} in {} is a person's", place.settings.home.display()))
+                .hint("give the bot another home with --into, or another name")
+                .into());
+        }
+        Some(known) => known,
+        None => register(context, name, &place, &profile, wanted).await?,
+    };
+    context.ui.show(&Line::account(&account))?;
+    desk.close().await;
+    Ok(())
+}
+
+/// The handle that a bot is to have.
+fn wanted(name: &str, handle: Option<&Handle>) -> Result<Handle> {
+    handle.map_or_else(
+        || {
+            name.parse().map_err(|error| Failure::Usage {
+                message: format!("the name {name} cannot be a handle: {error}"),
+                hint: Some("choose one with --handle".into()),
+            })
+        },
+        |handle| Ok(handle.clone()),
+    )
+}
+
+/// A profile that has an account already, which must have that handle if one is named.
+async fn known<'a>(
     context: &'a Context,
+    profile: &str,
     name: &str,
-    nested: &str,
+    handle: Option<&Handle>,
+) -> Result<Option<(Desk<'a>, AccountView)>> {
+    if !Profile::new(&context.settings.home, profile)?.exists() {
+        return Ok(None);
+    }
+    let desk = Desk::open_profile(context, profile, Need::Everything).await?;
+    if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+        if handle.is_some_and(|handle| *handle != account.handle) {
+            return Err(ErrorKind::Misuse
+                .because(format!("bot {name} has the handle @{} already", account.handle))
+                .hint("leave --handle out, or run it under another name")
+                .into());
+        }
+        return Ok(Some((desk, *account)));
+    }
+    desk.close().await;
+    Ok(None)
+}
+
+/// A profile that is named like the bot is meant to be the bot's own: registering a person there would take its handle.
+fn without_account(context: &Context, name: &str, failure: Failure) -> Failure {
+    let settings = &context.settings;
+    match failure {
+        Failure::Failed(error) if settings.profile == name => {
+            let home = settings.home.display();
+            let make = format!("cipher-chat --profile OWNER bot register {name} --into {home}");
+            Failure::Failed(
+                error.hint(format!("make the bot's account first, with its owner's profile: {make}")),
+            )
+        }
+        other => other,
+    }
+}
+
+/// Both halves: the bot makes its keys in a place and profile, its owner signs for them, the registry takes both.
+async fn register<'a>(
+    owner: &Context,
+    name: &str,
+    place: &'a Context,
+    profile: &str,
     handle: Handle,
 ) -> Result<(Desk<'a>, AccountView)> {
-    let owner_desk = Desk::open(context, Need::Outbox).await?;
+    let owner_desk = Desk::open(owner, Need::Outbox).await?;
     let Reply::OwnerCard { owner, handle: owner_handle } = owner_desk.request(Command::OwnerCard).await?
     else {
         return Err(unexpected());
     };
-    let desk = Desk::open_profile(context, nested, Need::Everything).await?;
+    let desk = Desk::open_profile(place, profile, Need::Everything).await?;
     let Reply::BotCertificate(certificate) =
         desk.request(Command::PrepareBot { owner: owner.clone() }).await?
     else {

@@ -5,7 +5,7 @@ use cipher_broker::limit;
 use cipher_core::{Command, Reply};
 
 use crate::cli::desk::{self, Desk};
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::session::Need;
@@ -30,6 +30,15 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
+    if cipher_bots::find(args.handle.as_str()).is_some() {
+        return Err(Failure::Usage {
+            message: format!("@{} is the name of a bot that ships", args.handle),
+            hint: Some(format!(
+                "its account is made with its owner's profile: cipher-chat --profile OWNER bot register {}",
+                args.handle
+            )),
+        });
+    }
     let name = desk::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
     let desk = Desk::fresh(context, Need::Outbox).await?;
     let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
