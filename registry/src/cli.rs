@@ -85,6 +85,18 @@ enum Command {
         /// The file; `-` is stdin
         file: PathBuf,
     },
+    /// Begin the log of the replicas anew on what this data folder holds: after the brokers lost theirs
+    ///
+    /// With every registry stopped. The folder is then copied over those of the other registries, and all start again
+    /// with `--store jetstream`. Refused while the broker has all that this folder has.
+    BeginLog {
+        /// Change nothing and ask no broker, only show how far this folder had followed the log
+        #[arg(long)]
+        verify: bool,
+        /// Throw away what is left of the old log at the broker
+        #[arg(long, conflicts_with = "verify")]
+        drop_log: bool,
+    },
     /// Show every replica that runs: which one writes, how far each is
     Replicas,
     /// Show what the broker sees: every stored message, without its meaning
@@ -111,6 +123,7 @@ impl Command {
             | Self::Heads
             | Self::Export { .. }
             | Self::Import { .. }
+            | Self::BeginLog { .. }
             | Self::Replicas
             | Self::Traffic { .. } => most.min(LOOK),
         }
@@ -238,6 +251,14 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
             ui.told(&archive::import(&settings.data_dir, &file)?);
             Ok(())
         }
+        Command::BeginLog { verify: true, .. } => {
+            ui.told(&replica::begin::show(&settings.data_dir)?);
+            Ok(())
+        }
+        Command::BeginLog { verify: false, drop_log } => {
+            ui.told(&replica::begin::begin(&settings, drop_log).await?);
+            Ok(())
+        }
         Command::Replicas => {
             let client = connect(&settings, INBOX_PREFIX).await?;
             let found = replica::health::ask(&client, &LogName::default()).await.map_err(|reason| {
@@ -354,6 +375,7 @@ mod tests {
             &["block", "ana"],
             &["unblock", "ana"],
             &["bury", "ana"],
+            &["begin-log"],
         ] {
             assert_eq!(patience(args), 5, "{args:?}");
         }

@@ -45,6 +45,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The brokers lost records of the log that the replicas follow.
+    #[error("{0}")]
+    LogLost(String),
+    /// The broker still has a log, so none is begun.
+    #[error("the broker has a log of {last} records{}", if *ours { ", and it goes on from what this folder has: nothing is lost" } else { "" })]
+    LogThere {
+        /// Records at the broker.
+        last: u64,
+        /// Whether it is the one that the folder has followed, and as long.
+        ours: bool,
+    },
     /// The broker refuses the login.
     #[error("the broker at {server} refuses this login: {reason}")]
     Login {
@@ -98,6 +109,8 @@ impl Error {
             Self::Drifted(_) => "streams-differ",
             Self::File { .. } => "file",
             Self::Key { .. } => "key-file",
+            Self::LogLost(_) => "log-lost",
+            Self::LogThere { .. } => "log-there",
             Self::Login { .. } => "login-refused",
             Self::NoReplica { .. } | Self::NotFound(_) => "not-found",
             Self::Occupied { .. } => "registry-runs",
@@ -126,6 +139,17 @@ impl Error {
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
             Self::File { source, .. } | Self::Store(StoreError::File { source, .. }) => file_hint(source),
             Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
+            Self::LogLost(_) => {
+                "keep every registry's folder: the accounts are there. Stop all registries, see with \
+                 `cipher-registry begin-log --verify` which folder has followed furthest, run `cipher-registry begin-log` \
+                 on that one, copy it over the folders of the others, and start all again"
+            }
+            Self::LogThere { ours: true, .. } => {
+                "start the registry with --store jetstream: it goes on there"
+            }
+            Self::LogThere { ours: false, .. } => {
+                "if that log is what is left of one that the brokers lost, say --drop-log: this folder takes its place"
+            }
             Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
             Self::NoReplica { .. } => {
                 "a registry has replicas only if it runs with --store jetstream; `cipher-registry heads` asks any that runs"
@@ -135,8 +159,8 @@ impl Error {
             Self::Refused(_) => "see the message of the registry",
             Self::Reply(_) => "run this with the --data-dir of the registry that serves this broker",
             Self::Replica(_) => {
-                "give every replica the same registry.key; start one whose folder does not fit with an empty folder \
-                 (but the key), it catches up by itself"
+                "give every replica the same registry.key; over a folder that does not fit copy the folder of a replica \
+                 that does, stopped meanwhile"
             }
             Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
@@ -155,6 +179,8 @@ impl Error {
             | Self::Drifted(_)
             | Self::File { .. }
             | Self::Key { .. }
+            | Self::LogLost(_)
+            | Self::LogThere { .. }
             | Self::Login { .. }
             | Self::NoReplica { .. }
             | Self::NotFound(_)
@@ -177,8 +203,8 @@ impl Error {
             | Self::Export(_) => 1,
             Self::Usage(_) => 2,
             Self::Broker { .. } => 3,
-            Self::Login { .. } | Self::Refused(_) => 4,
-            Self::Discord(_) | Self::Replica(_) | Self::Store(_) => 7,
+            Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
+            Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) => 7,
             Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }
     }

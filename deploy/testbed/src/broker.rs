@@ -201,6 +201,18 @@ impl Broker {
         self.start(node)
     }
 
+    /// Every server dies and comes back on the same port with an empty disk.
+    pub fn loses_every_disk(&mut self) -> Result {
+        for node in &mut self.nodes {
+            if let Some(mut process) = node.process.take() {
+                process.kill()?;
+            }
+            fs::remove_dir_all(&node.store)?;
+            fs::create_dir_all(&node.store)?;
+        }
+        self.start_all()
+    }
+
     /// Stops one server in its tracks: connections stay open, nothing is answered.
     pub fn pause(&mut self, node: usize) -> Result {
         self.node_mut(node)?

@@ -86,7 +86,7 @@ impl Replica {
             Engine::load(store.clone(), Arc::clone(&tree), key.clone(), log.clone(), id, stopped)?;
         let applied = state.borrow().position.applied;
         if last < applied {
-            return Err(Error::Replica(format!(
+            return Err(Error::LogLost(format!(
                 "the log at the broker ends at {last}, this replica has followed it to {applied}: the broker lost \
                  records"
             )));
@@ -120,7 +120,7 @@ impl Replica {
         let here = seen.wait_for(|state| state.position.applied >= last || state.broken.is_some());
         match here.await.map(|state| state.broken.clone()) {
             Ok(None) => {}
-            Ok(Some(broken)) => return Err(Error::Replica(broken.to_string())),
+            Ok(Some(broken)) => return Err(broken.into()),
             Err(_) => return Err(Error::Store(StoreError::Stopped)),
         }
         tasks.spawn(election.run());
@@ -247,7 +247,7 @@ impl Replica {
     pub async fn failure(&self) -> Error {
         let mut state = self.inner.state.clone();
         match state.wait_for(|state| state.broken.is_some()).await.map(|state| state.broken.clone()) {
-            Ok(Some(broken)) => Error::Replica(broken.to_string()),
+            Ok(Some(broken)) => broken.into(),
             Ok(None) | Err(_) => Error::Store(StoreError::Stopped),
         }
     }

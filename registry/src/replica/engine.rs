@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::error::StoreError;
+use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
 use crate::replica::ReplicaId;
 use crate::replica::log::{Appended, Log};
@@ -72,6 +72,15 @@ pub(crate) enum Broken {
     Shrunk,
     #[error("{0}")]
     Store(String),
+}
+
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Record(_) | Broken::Store(_) => Self::Replica(broken.to_string()),
+            Broken::Shrunk => Self::LogLost(broken.to_string()),
+        }
+    }
 }
 
 impl From<StoreError> for Broken {

@@ -22,6 +22,8 @@ const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";
 const ANSWER: Duration = Duration::from_secs(2);
 /// What the broker answers to a get where nothing lies.
 const NOTHING_THERE: u16 = 10_037;
+/// What the broker answers when it has no such stream.
+const NO_STREAM: u16 = 10_059;
 /// Status that ends a batch.
 const END_OF_BATCH: u16 = 204;
 
@@ -98,6 +100,13 @@ struct Info {
 #[derive(Deserialize)]
 struct State {
     last_seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Gone {
+    #[serde(default)]
+    success: bool,
+    error: Option<Failure>,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +201,27 @@ impl Log {
             (Some(state), None) => Ok(state.last_seq),
             (_, Some(error)) => Err(error.description),
             (None, None) => Err("the broker says nothing about the log".into()),
+        }
+    }
+
+    /// The sequence of the last record; `None`: the broker has no log.
+    pub(crate) async fn length(&self) -> Result<Option<u64>, String> {
+        let reply: Info = self.ask("STREAM.INFO", String::new()).await?;
+        match (reply.state, reply.error) {
+            (Some(state), None) => Ok(Some(state.last_seq)),
+            (_, Some(error)) if error.err_code == NO_STREAM => Ok(None),
+            (_, Some(error)) => Err(error.description),
+            (None, None) => Err("the broker says nothing about the log".into()),
+        }
+    }
+
+    /// Throws the log away, stream and all.
+    pub(crate) async fn delete(&self) -> Result<(), String> {
+        let reply: Gone = self.ask("STREAM.DELETE", String::new()).await?;
+        match reply.error {
+            None if reply.success => Ok(()),
+            None => Err("the broker says nothing about throwing the log away".into()),
+            Some(error) => Err(error.description),
         }
     }
 

@@ -11,6 +11,7 @@
 //! Who writes is told by the log too: a writer begins with a record that takes over (`election.rs`).
 //! `docs/adr/0012-replicated-registry.md` says why.
 
+pub(crate) mod begin;
 pub(crate) mod door;
 mod election;
 pub(crate) mod engine;

@@ -43,6 +43,11 @@ impl Store {
             .map_err(failed("protect the data folder"))
     }
 
+    /// Whether a data folder holds a database.
+    pub(crate) fn is_in(data_dir: &Path) -> bool {
+        data_dir.join(FILE).is_file()
+    }
+
     /// Opens the database (0600) in a data folder, making both if they are not there.
     pub fn open_folder(data_dir: &Path) -> Result<Self, StoreError> {
         Self::prepare(data_dir)?;

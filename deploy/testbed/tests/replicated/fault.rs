@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::registry::Registry;
-use testbed::{Broker, Failure, Result, ensure, wait};
+use testbed::{Broker, Failure, Person, Result, ensure, wait};
 
 use crate::crowd::Crowd;
 
@@ -187,4 +187,68 @@ fn copy(from: &Path, to: &Path) -> Result {
 #[expect(clippy::print_stderr, reason = "what a run counted is worth knowing")]
 fn tell(text: &str) {
     eprintln!("{text}");
+}
+
+/// E8: every broker lost its disk, the folders of the registries are kept. A registry that starts says what to do,
+/// and that is not to begin with an empty folder; R-REG-25: what would lose a log that is there is refused.
+#[test]
+fn e8_r_reg_25_every_broker_lost_its_disk_and_the_accounts_come_back_from_one_folder() -> Result {
+    let mut broker = Broker::cluster()?;
+    let mut replicas = Registry::replicas(&broker, 3, &[])?;
+    let homes = tempfile::tempdir()?;
+    let person = |name: &str| Person::new(name, homes.path(), &broker.url());
+    let (alice, bob, carol) = (person("alice")?, person("bob")?, person("carol")?);
+    alice.registers()?;
+    bob.registers()?;
+    all_well(&replicas, 3)?;
+    let [first, others @ ..] = replicas.as_mut_slice() else { return testbed::fail("no replicas") };
+    let refused = first.shows(&["begin-log"])?;
+    ensure(refused.code == 7, || format!("a folder in use: {refused}"))?;
+    first.stop()?;
+    let refused = first.shows(&["begin-log"])?.expecting(1)?;
+    ensure(refused.stderr.contains("registry-runs"), || format!("others run: {refused}"))?;
+    for other in &mut *others {
+        other.stop()?;
+    }
+    for attempt in [&["begin-log"][..], &["begin-log", "--drop-log"]] {
+        let refused = first.shows(attempt)?.expecting(4)?;
+        ensure(refused.stderr.contains("nothing is lost"), || format!("the log is there: {refused}"))?;
+    }
+
+    broker.loses_every_disk()?;
+    let hint = first.shows(&["serve"])?.expecting(7)?;
+    ensure(hint.stderr.contains("log-lost") && hint.stderr.contains("begin-log"), || hint.to_string())?;
+    ensure(!hint.stderr.contains("empty folder"), || hint.to_string())?;
+    let held = first.shows(&["begin-log", "--verify"])?.expecting(0)?.of_type("held")?;
+    ensure(held["statements"] == 2 && held["followed"].as_u64() > Some(1), || held.to_string())?;
+    let begun = first.shows(&["begin-log"])?.expecting(0)?.of_type("log-begun")?;
+    ensure(begun["followed"] == held["followed"] && begun["dropped"] == 0, || begun.to_string())?;
+    let [second, _] = others else { return testbed::fail("no replicas") };
+    for file in ["registry.redb", "registry.key"] {
+        fs::copy(first.data().join(file), second.data().join(file))?;
+    }
+    first.start()?;
+    second.start()?;
+    all_well(&replicas[..2], 2).map_err(|failure| failure.and(told(&replicas)))?;
+    alice.is_refused(8, "conflict", &["--profile", "again", "register", "bob"])?;
+    carol.registers()?;
+    carol.does(&["profile", "show", "alice"])?;
+
+    // The third one still has a folder that followed the old log, further than the new one is long.
+    let [first, second, third] = replicas.as_mut_slice() else { return testbed::fail("no replicas") };
+    let hint = third.shows(&["serve"])?.expecting(7)?;
+    ensure(hint.stderr.contains("copy the folder") || hint.stderr.contains("log-lost"), || hint.to_string())?;
+    first.stop()?;
+    second.stop()?;
+    let refused = third.shows(&["begin-log"])?.expecting(4)?;
+    ensure(refused.stderr.contains("log-there") && refused.stderr.contains("--drop-log"), || {
+        refused.to_string()
+    })?;
+    fs::copy(first.data().join("registry.redb"), third.data().join("registry.redb"))?;
+    for replica in [first, second, third] {
+        replica.start()?;
+    }
+    all_well(&replicas, 3).map_err(|failure| failure.and(told(&replicas)))?;
+    bob.does(&["profile", "show", "carol"])?;
+    Ok(())
 }
