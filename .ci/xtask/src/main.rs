@@ -6,6 +6,7 @@ mod arrows;
 mod attacks;
 mod check;
 mod deny;
+mod drill;
 mod rules;
 mod run;
 mod setup;
@@ -30,6 +31,9 @@ cargo xtask COMMAND
                              figures beside the raw ones, in one run on this machine (release profile);
                              of the registry alone, of three replicas of it on a cluster, or of a new device;
                              --keep: the filled store of --registry stays there for the next run
+  drill three-hosts [--from COMMIT] [--act text|upgrade]
+                         deploy/README.md word for word on three machines that are network namespaces, what can be lost, and
+                         an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
   attacks                writes docs/ATTACKS.md: every attack case and the tests that play it
   ci                     fmt, clippy, doc, deny, arrows, rules, attacks, size, then test
@@ -61,6 +65,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "test" => suite::test(rest),
         "demo" => suite::demo(rest),
         "bench" => suite::bench(rest),
+        "drill" => drill::drill(rest),
         "worlds" => suite::worlds(rest),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "ci" => none_left(rest).and_then(|()| check::ci()),

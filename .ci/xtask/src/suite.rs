@@ -90,7 +90,7 @@ fn python_tests(server: &Path, filter: Option<&str>) -> Outcome {
 pub(crate) fn demo(arguments: &[String]) -> Outcome {
     ui::step("setting up");
     let server = setup::nats_server()?;
-    let folder = build("demo", "dev")?;
+    let folder = build(Some("demo"), "dev")?;
     let mut demo = Command::new(folder.join(format!("demo{}", std::env::consts::EXE_SUFFIX)));
     demo.args(arguments).current_dir(run::root());
     setup::with_nats(&mut demo, &server)?;
@@ -104,15 +104,15 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
     ui::step("setting up");
     let server = setup::nats_server()?;
-    let folder = build("bench", "release")?;
+    let folder = build(Some("bench"), "release")?;
     let mut bench = Command::new(folder.join(format!("bench{}", std::env::consts::EXE_SUFFIX)));
     bench.args(arguments).current_dir(run::root());
     setup::with_nats(&mut bench, &server)?;
     run::succeed(&mut bench, "bench")
 }
 
-/// Builds the shipped binaries and one of the testbed; gives the folder they lie in.
-fn build(program: &str, profile: &str) -> Result<PathBuf, Failure> {
+/// Builds the shipped binaries, and one of the testbed; gives the folder they lie in.
+pub(crate) fn build(program: Option<&str>, profile: &str) -> Result<PathBuf, Failure> {
     let mut command = run::cargo([
         "build",
         "--locked",
@@ -124,7 +124,11 @@ fn build(program: &str, profile: &str) -> Result<PathBuf, Failure> {
     for shipped in SHIPPED {
         command.args(["--package", shipped, "--bin", shipped]);
     }
-    command.args(["--package", "testbed", "--bin", program]);
+    if let Some(program) = program {
+        command.args(["--package", "testbed", "--bin", program]);
+    }
+    let [chat, _] = SHIPPED;
+    let program = program.unwrap_or(chat);
     ui::step("building the binaries (a cold build takes some minutes)");
     let text = run::output(&mut command)?;
     text.lines()
@@ -154,7 +158,10 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
 }
 
 /// Takes the value of an option out of arguments; gives the rest and the value.
-fn value_of(arguments: &[String], names: &[&str]) -> Result<(Vec<String>, Option<String>), Failure> {
+pub(crate) fn value_of(
+    arguments: &[String],
+    names: &[&str],
+) -> Result<(Vec<String>, Option<String>), Failure> {
     let mut rest = Vec::new();
     let mut value = None;
     let mut left = arguments.iter();

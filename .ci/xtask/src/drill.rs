@@ -1,0 +1,82 @@
+//! `cargo xtask drill three-hosts`: what a site's operators do by hand, played on one machine. Needs root, so `ci` leaves it out.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::suite::{build, value_of};
+use crate::{Failure, Outcome, run, setup, ui};
+
+/// What plays it.
+const PROGRAM: &str = "deploy/drill/three_hosts.py";
+/// The build that is upgraded from while there is no tag.
+const BEFORE_TAGS: &str = "b76d1e4";
+
+/// Plays a drill.
+pub(crate) fn drill(arguments: &[String]) -> Outcome {
+    let (rest, from) = value_of(arguments, &["--from"])?;
+    let (rest, act) = value_of(&rest, &["--act"])?;
+    match rest.first().map(String::as_str) {
+        Some("three-hosts") if rest.len() == 1 => {}
+        _ => {
+            return Err("there is one drill: cargo xtask drill three-hosts [--from COMMIT] [--act ACT]".into());
+        }
+    }
+    let act = act.unwrap_or_else(|| "all".into());
+    ui::step("setting up");
+    let server = setup::nats_server()?;
+    let mut play = Command::new(setup::python()?);
+    play.args(["-B", PROGRAM, "--act", &act, "--binaries"]).arg(build(None, "dev")?).current_dir(run::root());
+    if act != "text" {
+        let commit = match from {
+            Some(commit) => commit,
+            None => last_tag(),
+        };
+        play.arg("--from-binaries").arg(build_of(&commit)?);
+        if has_tls(&commit) {
+            play.arg("--from-has-tls");
+        }
+    }
+    setup::with_nats(&mut play, &server)?;
+    run::succeed(&mut play, "three hosts")
+}
+
+/// The last tag, or the first commit that a site may run.
+fn last_tag() -> String {
+    git(&["describe", "--tags", "--abbrev=0"]).map_or_else(|_| BEFORE_TAGS.into(), |tag| tag.trim().into())
+}
+
+/// Whether that commit's programs speak TLS from the first byte, as the shipped server files want it.
+fn has_tls(commit: &str) -> bool {
+    git(&["cat-file", "-e", &format!("{commit}:broker-config/connection/src/tls.rs")]).is_ok()
+}
+
+/// Builds the shipped programs of a commit in a working copy of its own; gives the folder they lie in.
+fn build_of(commit: &str) -> Result<PathBuf, Failure> {
+    let full = git(&["rev-parse", "--verify", "--quiet", &format!("{commit}^{{commit}}")])
+        .map_err(|_| format!("there is no commit `{commit}` here"))?;
+    let full = full.trim();
+    let place = run::root().join("target/drill");
+    let (tree, target, kept) = (place.join("tree"), place.join("target"), place.join(full));
+    if kept.join("cipher-registry").is_file() {
+        return Ok(kept);
+    }
+    let path = tree.to_string_lossy().into_owned();
+    git(&["worktree", "prune"])?;
+    git(&["worktree", "add", "--quiet", "--force", "--detach", &path, full])?;
+    let mut command =
+        run::cargo(["build", "--locked", "--bins", "-p", "cipher-chat", "-p", "cipher-registry"]);
+    command.arg("--target-dir").arg(&target).current_dir(&tree);
+    let built =
+        run::succeed(&mut command, &format!("building the programs of {commit} (takes some minutes)"));
+    git(&["worktree", "remove", "--force", &path])?;
+    built?;
+    std::fs::create_dir_all(&kept).map_err(|error| error.to_string())?;
+    for name in ["cipher-chat", "cipher-registry"] {
+        std::fs::copy(target.join("debug").join(name), kept.join(name)).map_err(|error| error.to_string())?;
+    }
+    Ok(kept)
+}
+
+fn git(arguments: &[&str]) -> Result<String, Failure> {
+    run::output(Command::new("git").args(arguments).current_dir(run::root()))
+}
