@@ -18,7 +18,9 @@ pub(crate) fn drill(arguments: &[String]) -> Outcome {
     match rest.first().map(String::as_str) {
         Some("three-hosts") if rest.len() == 1 => {}
         _ => {
-            return Err("there is one drill: cargo xtask drill three-hosts [--from COMMIT] [--act ACT]".into());
+            return Err(
+                "there is one drill: cargo xtask drill three-hosts [--from COMMIT] [--act ACT]".into()
+            );
         }
     }
     let act = act.unwrap_or_else(|| "all".into());

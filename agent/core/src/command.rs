@@ -15,7 +15,8 @@ use crate::view::{HistoryPolicy, RequestPolicy};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Command {
-    /// Makes the account and its first device, and registers both. Reply: `Registered`.
+    /// Makes the account and its first device, and registers both. Reply: `Registered`. Repeated under the same handle it
+    /// gives the same, until [`Command::PhraseShown`].
     Register {
         /// Handle to claim.
         handle: Handle,
@@ -26,6 +27,8 @@ pub enum Command {
         /// What the registry's operator gave to newcomers, if it asks for a code.
         invite_code: Option<String>,
     },
+    /// A person has the recovery phrase on the screen: it is not given out again. Reply: `Done`.
+    PhraseShown,
     /// First half of registering a bot, in the bot's profile: makes its keys. Reply: `BotCertificate` with the
     /// bytes its owner must sign. Repeating it gives the same bytes.
     PrepareBot {

@@ -167,6 +167,7 @@ impl Core {
             C::Register { handle, name, bot, invite_code } => {
                 self.register(ticket, handle, name, bot, invite_code)
             }
+            C::PhraseShown => self.phrase_shown().map(Some),
             C::PrepareBot { owner } => self.prepare_bot(owner).map(Some),
             C::OwnerCard => self.owner_card().map(Some),
             C::SignBot { certificate } => self.sign_bot(&certificate).map(Some),

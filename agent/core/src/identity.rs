@@ -138,6 +138,7 @@ impl Core {
             names: std::collections::BTreeMap::new(),
             revoked: false,
             recovering: false,
+            phrase_due: false,
         }
     }
 
@@ -155,7 +156,12 @@ impl Core {
         invite_code: Option<String>,
     ) -> Result<Option<Reply>> {
         if self.registered() {
-            let own = self.own_account()?.handle;
+            let account = self.own_account()?;
+            if account.handle == handle && self.phrase_due() {
+                let phrase = self.phrase()?;
+                return Ok(Some(Reply::Registered { account: Box::new(account), phrase }));
+            }
+            let own = account.handle;
             return Err(ErrorKind::Misuse
                 .because(format!("this profile already has the account @{own}"))
                 .hint("choose another profile with --profile NAME"));
@@ -259,21 +265,42 @@ impl Core {
     pub(crate) fn registration_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
         identity.registered = true;
-        let phrase = match identity.kind {
-            Kind::Person => Some(
-                Mnemonic::from_entropy(&identity.account_seed)
-                    .map_err(|_| ErrorKind::Bug.because("a recovery phrase could not be made"))?
-                    .to_string(),
-            ),
-            Kind::Bot => None,
-        };
+        // In the same transaction: whatever ends this process, the account is never here without a phrase that was shown
+        // or can be.
+        identity.phrase_due = identity.kind == Kind::Person;
         self.set_identity(identity);
+        let phrase = self.phrase()?;
         self.account_ready(limit::KEY_PACKAGE_STOCK)?;
         if let Some(ticket) = ticket {
             let account = Box::new(self.own_account()?);
             self.reply(ticket, Ok(Reply::Registered { account, phrase }));
         }
         Ok(())
+    }
+
+    /// The words of the account key; `None` for bots, which come back by their owner.
+    fn phrase(&self) -> Result<Option<String>> {
+        let identity = self.identity()?;
+        if identity.kind == Kind::Bot {
+            return Ok(None);
+        }
+        let phrase = Mnemonic::from_entropy(&identity.account_seed)
+            .map_err(|_| ErrorKind::Bug.because("a recovery phrase could not be made"))?;
+        Ok(Some(phrase.to_string()))
+    }
+
+    /// Whether the recovery phrase was made here and nobody has seen it yet.
+    pub(crate) fn phrase_due(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|own| own.registered && own.phrase_due)
+    }
+
+    /// A person was shown the recovery phrase: it is not given out any more.
+    pub(crate) fn phrase_shown(&mut self) -> Result<Reply> {
+        if self.phrase_due() {
+            let identity = IdentityRow { phrase_due: false, ..self.identity()?.clone() };
+            self.set_identity(identity);
+        }
+        Ok(Reply::Done)
     }
 
     /// This device belongs to an account from now on: others can add it, and it listens.

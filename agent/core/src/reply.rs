@@ -16,11 +16,11 @@ use crate::view::{
 pub enum Reply {
     /// It is done.
     Done,
-    /// The account is registered; the recovery phrase is shown this once.
+    /// The account is registered.
     Registered {
         /// The new account.
         account: Box<AccountView>,
-        /// BIP-39 words of the account key; `None` for bots.
+        /// BIP-39 words of the account key, given until [`crate::Command::PhraseShown`]; `None` for bots.
         phrase: Option<String>,
     },
     /// Bytes that a bot's owner must sign.

@@ -472,4 +472,7 @@ pub struct StatusView {
     pub sending: Vec<DeviceId>,
     /// This profile has no account yet, and offers itself as a new device of one.
     pub linking: bool,
+    /// The recovery phrase was never shown: registering again under the same handle shows it.
+    #[serde(default)]
+    pub phrase_due: bool,
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use cipher_broker::limit;
 use cipher_broker::wire::registry::AdmissionPolicy;
 use cipher_core::view::GroupState;
-use cipher_core::{Command, ErrorKind, Event, Reply, Target};
+use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 
+use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::registry::{CODE, Fate};
@@ -74,6 +75,35 @@ fn a_registration_without_an_answer_is_asked_again_and_not_changed() {
     let own = world.run(bob, Command::Evidence).unwrap();
     assert!(matches!(&own, Reply::Evidence(found) if found.is_empty()), "{own:?}");
     world.person("alice").does(show("bob"));
+    oracle::judge(&mut world);
+}
+
+/// E7: whatever ends the process between registering and showing the phrase, the phrase can be shown; and once a person
+/// has seen it, it is not given out any more.
+#[test]
+fn e7_the_phrase_is_given_again_until_a_person_has_seen_it() {
+    let mut world = World::new(1, Flavour::R1);
+    let alice = world.arrive("alice");
+    let phrase = |reply: Result<Reply, CoreError>| match reply {
+        Ok(Reply::Registered { phrase: Some(phrase), .. }) => phrase,
+        other => panic!("{other:?}"),
+    };
+    let first = phrase(world.run(alice, register("alice")));
+    assert!(world.status(alice).phrase_due);
+    for end in [End::Clean, End::Kill, End::PowerLoss] {
+        world.restart(alice, end);
+        assert_eq!(
+            phrase(world.run(alice, register("alice"))),
+            first,
+            "the account is the one that was made"
+        );
+    }
+    let other = world.run(alice, register("alicia")).unwrap_err();
+    assert_eq!(other.kind, ErrorKind::Misuse, "{other:?}");
+    world.run(alice, Command::PhraseShown).unwrap();
+    world.restart(alice, End::PowerLoss);
+    assert!(!world.status(alice).phrase_due);
+    assert_eq!(world.run(alice, register("alice")).unwrap_err().kind, ErrorKind::Misuse);
     oracle::judge(&mut world);
 }
 
@@ -319,7 +349,7 @@ fn k08_a_used_last_resort_is_replaced_even_when_it_fails_at_first() {
         world.registry.next("publish-key-packages", fate);
         world.person("bob").accepts(group);
         world.settle();
-        world.person("bob").restarts(crate::support::disk::End::PowerLoss);
+        world.person("bob").restarts(End::PowerLoss);
         world.settle();
         let after = world.registry.last_resorts(bob);
         assert_eq!(before.iter().filter(|package| !after.contains(package)).count(), 1, "{fate:?}");
@@ -390,7 +420,7 @@ fn a_profile_is_seen_by_others() {
     let Reply::Account(seen) = world.person("bob").does(show("alice")) else { panic!() };
     assert_eq!((seen.name.as_str(), seen.status.as_str()), ("Alicia", "on call"));
     assert_eq!(seen.account_id, world.registry.account("alice"));
-    world.person("alice").restarts(crate::support::disk::End::PowerLoss);
+    world.person("alice").restarts(End::PowerLoss);
     assert_eq!(world.person("alice").account().name, "Alicia");
 }
 

@@ -58,8 +58,16 @@ impl<'a> Desk<'a> {
 
     /// Opens the profile in force for somebody who has no account in it yet, making it if need be.
     pub async fn fresh(context: &'a Context, need: Need) -> Result<Self> {
+        Self::fresh_or_untold(context, need, None).await
+    }
+
+    /// The same, but an account of this handle may be there if its recovery phrase was never shown.
+    pub async fn fresh_or_untold(context: &'a Context, need: Need, handle: Option<&Handle>) -> Result<Self> {
         let desk = Self::open_profile(context, &context.settings.profile, need).await?;
         if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+            if handle == Some(&account.handle) && desk.status().await?.phrase_due {
+                return Ok(desk);
+            }
             let profile = &desk.profile;
             return Err(ErrorKind::Misuse
                 .because(format!("profile {profile} has the account @{} already", account.handle))

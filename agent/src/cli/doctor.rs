@@ -118,6 +118,13 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
     }
     if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
         findings.ok("account", &format!("@{}", account.handle))?;
+        if status.phrase_due {
+            findings.warn(
+                "phrase",
+                "the recovery phrase was never shown",
+                &format!("{} shows it", desk.command(&format!("register {}", account.handle))),
+            )?;
+        }
     }
     // The registry is asked by asking it for something: what one's own profile looks like there.
     if online && registry(desk, findings).await? {

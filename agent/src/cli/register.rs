@@ -12,7 +12,8 @@ use crate::session::Need;
 
 /// Make an account under a handle, with this machine as its first device
 ///
-/// Prints the recovery phrase, this once: whoever has it has the account.
+/// Prints the recovery phrase, this once: whoever has it has the account. If something ended this before the phrase was on
+/// the screen, the same command again shows it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat register alice --name \"Alice L.\"\n  cipher-chat --profile work register alice.work"
@@ -40,10 +41,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
         });
     }
     let name = desk::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
-    let desk = Desk::fresh(context, Need::Outbox).await?;
+    let desk = Desk::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
+    let again = desk.status().await?.phrase_due;
     let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
     let registered = async {
-        desk.reach().await?;
+        if !again {
+            desk.reach().await?;
+        }
         desk.request(command).await
     };
     let (account, phrase) = match registered.await {
@@ -54,9 +58,17 @@ pub async fn run(context: &Context, args: Args) -> Result {
     context.ui.show(&Line::Account { account: &account, phrase: phrase.as_deref() })?;
     if phrase.is_some() {
         context.ui.note("Write the phrase down and keep it secret: it is shown this once.");
+        // Only now that it is on the screen: whatever ends this command before, the next one shows the phrase.
+        desk.request(Command::PhraseShown).await?;
     }
     // An account without key packages cannot be added to anything.
     desk.settle().await;
+    if desk.status().await?.key_packages.unwrap_or(0) == 0 {
+        context.ui.warn(
+            "nobody can add this account yet: the registry did not take its key packages; the next command that \
+             reaches it brings them",
+        );
+    }
     desk.close().await;
     Ok(())
 }

@@ -17,6 +17,10 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     let desk = Desk::open(context, Need::Local).await?;
     let Reply::Account(account) = desk.request(Command::Whoami).await? else { return Err(unexpected()) };
     context.ui.show(&Line::account(&account))?;
+    if desk.status().await?.phrase_due {
+        let shows = desk.command(&format!("register {}", account.handle));
+        context.ui.warn(&format!("the recovery phrase was never shown: {shows} shows it"));
+    }
     if let Reply::Devices(devices) = desk.request(Command::Devices).await?
         && devices.iter().any(|device| device.current && device.revoked)
     {

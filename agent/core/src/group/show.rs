@@ -365,6 +365,7 @@ impl Core {
             arriving: self.arriving(),
             sending: self.state.transfers.keys(),
             linking: self.offers_itself(),
+            phrase_due: self.phrase_due(),
         }))
     }
 }

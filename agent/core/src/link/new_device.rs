@@ -240,6 +240,7 @@ impl Core {
             names,
             revoked: false,
             recovering: false,
+            phrase_due: false,
         };
         let LinkAdmission { registry_key, log_size, by, .. } = admission;
         Some(Judged { identity, registry_key, log_size, by })

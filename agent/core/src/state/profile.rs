@@ -59,6 +59,9 @@ pub(crate) struct IdentityRow {
     /// The keys are from a recovery phrase, and the registry does not have this device yet.
     #[serde(rename = "rc", default)]
     pub recovering: bool,
+    /// The recovery phrase was made here and no person has been shown it yet: it can be shown again until then.
+    #[serde(rename = "pd", default)]
+    pub phrase_due: bool,
 }
 
 impl std::fmt::Debug for IdentityRow {

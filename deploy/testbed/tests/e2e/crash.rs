@@ -1,6 +1,12 @@
 //! `kill -9` at the worst moments.
 
-use testbed::{Result, Site};
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+use testbed::person::text;
+use testbed::process::Process;
+use testbed::{Result, Site, ensure, wait};
 
 use crate::support::all_read;
 
@@ -47,7 +53,7 @@ fn killed_before_a_commit_is_acknowledged_everybody_is_in_one_world() -> Result 
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     site.group("team", &alice, &[&bob])?;
-    let id = testbed::person::text(&alice.shows("team")?, "id").unwrap_or_default().to_owned();
+    let id = text(&alice.shows("team")?, "id").unwrap_or_default().to_owned();
     let fault = site.fault()?;
     for (round, lose_answer) in [true, false, true].into_iter().enumerate() {
         if lose_answer {
@@ -62,7 +68,7 @@ fn killed_before_a_commit_is_acknowledged_everybody_is_in_one_world() -> Result 
         fault.heal();
         alice.syncs()?;
         let shown = crate::support::all_equal(&id, &[&alice, &bob])?;
-        assert_eq!(testbed::person::text(&shown, "name"), Some(name.as_str()));
+        assert_eq!(text(&shown, "name"), Some(name.as_str()));
     }
     bob.sends(&id, "still one world")?;
     all_read(&id, &[&alice, &bob], &["still one world".into()])
@@ -114,4 +120,71 @@ fn a_cut_line_is_taken_up_again() -> Result {
     alice.sends("team", "three")?;
     screen.sees("three")?;
     all_read("team", &[&alice], &["one".into(), "two".into(), "three".into()])
+}
+
+/// E7: `register` is killed at each step that can be seen from outside. Run again it ends with the recovery phrase, unless
+/// that was on the screen already.
+#[test]
+fn e7_register_killed_at_any_step_shows_the_phrase_when_it_is_run_again() -> Result {
+    type Break = fn(&testbed::Fault);
+    let steps: [(&str, Break); 3] = [
+        ("asked", |fault| fault.lose_questions("reg.v1.create-account")),
+        ("done", |fault| fault.lose_answers("reg.v1.create-account")),
+        ("shown", |fault| fault.lose_questions("reg.v1.publish-key-packages")),
+    ];
+    let site = Site::single()?;
+    let phrase_in = |lines: &[Value]| lines.iter().any(|line| text(line, "phrase").is_some());
+    for (step, breaks) in steps {
+        let fault = site.fault()?;
+        let person = site.through(&fault, &site.person(step)?);
+        breaks(&fault);
+        let mut screen = person.starts(&["register", step])?;
+        fault.has_lost(1)?;
+        screen.process().kill()?;
+        fault.heal();
+        let again = person.run(&["register", step])?;
+        let before = phrase_in(screen.history());
+        ensure(before || (again.code == 0 && phrase_in(&again.lines)), || format!("{step}: {again}"))?;
+    }
+
+    // Killed while it writes the phrase: into a pipe that nobody empties.
+    let late = site.person("late")?;
+    let (reader, mut full) = std::io::pipe()?;
+    full.write_all(&[b' '; 65_536])?;
+    let mut process = Process::start(late.command(&["register", "late"]).stdout(full).stderr(Stdio::null()))?;
+    // Key packages leave in the batch that answers the command: behind them it can only write or wait to.
+    wait::until("the registry has key packages", || {
+        let shown = site.registry.shows(&["inspect", "late"]).ok()?;
+        let stock = shown.lines.first()?.pointer("/devices/0/stock/0/one_time")?.as_u64()?;
+        (stock > 0).then_some(())
+    })?;
+    process.kill()?;
+    drop(reader);
+    let again = late.does(&["register", "late"])?;
+    ensure(phrase_in(&again.lines), || format!("the phrase is lost: {again}"))?;
+    let seen = late.run(&["register", "late"])?.expecting(1)?;
+    ensure(!seen.stdout.contains("phrase") && !phrase_in(&seen.errors), || {
+        format!("a phrase that was shown is shown again: {seen}")
+    })
+}
+
+/// E10: the account is there, its key packages are not. The command says so, and the next one that connects brings them.
+#[test]
+fn e10_an_account_whose_key_packages_did_not_arrive_is_told_and_the_next_command_brings_them() -> Result {
+    let site = Site::single()?;
+    let bob = site.registered("bob")?;
+    let fault = site.fault()?;
+    let alice = site.through(&fault, &site.person("alice")?);
+    fault.lose_questions("reg.v1.publish-key-packages");
+    let made = alice.does(&["register", "alice"])?;
+    let told = |line: &Value| {
+        text(line, "message").is_some_and(|said| said.contains("nobody can add this account yet"))
+    };
+    ensure(made.errors.iter().any(told), || format!("not told: {made}"))?;
+    bob.is_refused(5, "limit", &["group", "create", "early", "--with", "alice"])?;
+    fault.heal();
+    alice.syncs()?;
+    bob.creates("team", &["alice"])?;
+    alice.accepts("team")?;
+    Ok(())
 }
