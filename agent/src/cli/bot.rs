@@ -132,7 +132,7 @@ pub async fn open<'a>(
     // The profile in force is the bot's own, or its owner's.
     let own = context.settings.profile.clone();
     let desk = Desk::open(context, Need::Local).await?;
-    let account = desk.session.request(Command::Whoami).await;
+    let account = desk.request(Command::Whoami).await;
     desk.close().await;
     match account {
         Ok(Reply::Account(account)) if account.kind == Kind::Bot => {
@@ -142,7 +142,7 @@ pub async fn open<'a>(
             }
         }
         Ok(_) => register(context, name, context, &nested, wanted).await,
-        Err(error) => Err(without_account(context, name, error.into())),
+        Err(failure) => Err(without_account(context, name, failure)),
     }
 }
 

@@ -24,6 +24,7 @@ fn every_command_explains_itself_with_examples() {
         vec!["doctor"],
         vec!["audit"],
         vec!["completions"],
+        vec!["bot", "register"],
         vec!["bot", "run"],
         vec!["config", "show"],
         vec!["profile", "set"],

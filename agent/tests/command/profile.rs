@@ -2,7 +2,7 @@
 
 use crate::support::Room;
 
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 21] = [
     &["whoami"],
     &["send", "@bob", "hi"],
     &["read", "@bob"],
@@ -23,6 +23,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["profile", "set", "--requests", "contacts"],
     &["profile", "show"],
     &["bot", "run", "echo"],
+    &["bot", "register", "echo"],
 ];
 
 #[test]
