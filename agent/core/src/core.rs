@@ -114,6 +114,7 @@ impl Core {
             self.drive_touched()?;
             self.tell_changed()?;
             self.drive_presence()?;
+            self.end_arriving();
             self.finish_joins()?;
             self.finish_syncs();
             self.commit()

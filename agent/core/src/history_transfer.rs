@@ -19,7 +19,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::history::{MessageRow, Place};
-use crate::state::Wish;
+use crate::state::{OutboxKind, OutboxRow, Post, Wish};
 use crate::view::{GroupState, HistoryPolicy};
 
 /// Bytes of history in one message, about: a single long message may be more.
@@ -129,6 +129,9 @@ impl Core {
         row.done = row.done.saturating_add(messages.len() as u64);
         // The last word, which is empty, is said when the device is in every group too.
         let over = messages.is_empty();
+        if over && self.is_being_invited(&device) {
+            return Ok(false);
+        }
         row.total = if over { row.done } else { row.total.max(row.done) };
         let chunk = Sync::History { device, messages, done: row.done, total: row.total };
         // In one transaction with the row: what is in the outbox arrives, what is not is still in the row.
@@ -155,6 +158,12 @@ impl Core {
             .map(|(_, intent)| intent.group)
             .filter(|group| active(group) && self.may_be_coming(group, device))
             .collect()
+    }
+
+    /// Whether an invitation of ours to this device is not stored yet.
+    fn is_being_invited(&self, device: &DeviceId) -> bool {
+        let invites = |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Welcome { device: to }) if to == *device);
+        self.state.outbox.iter().any(|(_, row)| invites(row))
     }
 
     /// The conversations to send, the one with the latest message last, and how many messages they have.
@@ -222,7 +231,8 @@ impl Core {
     pub(crate) fn history_source_gone(&mut self) {
         let from = self.state.meta.history_from.filter(|_| self.state.meta.arriving);
         if from.is_some_and(|from| self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&from))) {
-            self.state.meta_mut().arriving = false;
+            let meta = self.state.meta_mut();
+            (meta.arriving, meta.history_ended) = (false, false);
             self.notify(Event::Warning(
                 "the device that let this one in was revoked: history that has not come yet will not come"
                     .into(),
@@ -264,9 +274,23 @@ impl Core {
             self.history.insert(group, place, MessageRow::from_sync(message));
         }
         if last && self.state.meta.arriving {
-            self.state.meta_mut().arriving = false;
+            // Invitations were stored before this was said, but the inbox is read by another reader.
+            self.state.meta_mut().history_ended = true;
+            let inbox = self.inbox();
+            self.run.caught_up.remove(&inbox);
+            self.want(inbox, 0);
         }
         self.notify(Event::Progress { done, total });
         Ok(())
+    }
+
+    /// Everything is here once history ended, the inbox was read to its end after that, and every tree was looked for.
+    pub(crate) fn end_arriving(&mut self) {
+        let meta = &self.state.meta;
+        if !meta.history_ended || !self.run.caught_up.contains(&self.inbox()) || self.tree_missing() {
+            return;
+        }
+        let meta = self.state.meta_mut();
+        (meta.arriving, meta.history_ended) = (false, false);
     }
 }

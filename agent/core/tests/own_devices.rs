@@ -531,6 +531,31 @@ fn a_revoked_device_hears_nothing_more_and_the_others_go_on() {
     assert_eq!(world.person("alice").status().outbox, 0);
 }
 
+/// Logs are read independently: the end of history may come before the invitations that were published before it.
+#[test]
+fn a_new_device_says_that_everything_is_here_only_when_it_is_in_every_group() {
+    for seed in 0..12 {
+        let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
+        let groups = ["ops", "tea", "zoo"].map(|name| world.group_of(name, &["alice", "bob"]));
+        chat(&mut world, "bob", groups[0], 3);
+        let phone = world.arrive("phone");
+        let code = offer(&mut world, phone);
+        admit(&mut world, "alice", &code, HistoryPolicy::All);
+        let mut arrived = false;
+        while !arrived && (world.step() || world.wait()) {
+            let status = world.status(phone);
+            arrived = status.registered && !status.arriving;
+        }
+        assert!(arrived, "seed {seed}");
+        for group in groups {
+            let state = world.person("phone").knows(group).map(|view| view.state);
+            assert_eq!(state, Some(GroupState::Active), "seed {seed}");
+        }
+        world.settle();
+        same_history(&mut world, "alice", "phone", groups[0]);
+    }
+}
+
 /// The figure that was promised: 50 groups and 10,000 messages; `WORLD_FULL=1 cargo nextest run … --no-capture`.
 #[test]
 fn a_device_is_linked_to_many_groups_and_messages() {

@@ -69,8 +69,7 @@ impl Core {
         if self.run.syncs.is_empty() {
             return;
         }
-        let tree_missing =
-            self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3);
+        let tree_missing = self.tree_missing();
         let answered = self.run.questions.is_empty();
         let idle = self.run.errands.is_empty() && self.state.outbox.len() == 0 && !tree_missing;
         let (now, queued) = (self.run.now, self.state.outbox.len());
@@ -89,6 +88,11 @@ impl Core {
                 self.run.syncs.push(wait);
             }
         }
+    }
+
+    /// Whether an invitation waits for its tree, and the tree was not looked for in vain yet.
+    pub(crate) fn tree_missing(&self) -> bool {
+        self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3)
     }
 
     /// When to go on without the registry, for who may and waits for nothing else.

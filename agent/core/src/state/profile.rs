@@ -131,6 +131,9 @@ pub(crate) struct MetaRow {
     /// This device was linked, and not all of its groups and history are here.
     #[serde(rename = "ar", default)]
     pub arriving: bool,
+    /// The last word of the history is here: what is still missing are groups whose invitations lie in the inbox.
+    #[serde(rename = "he", default, skip_serializing_if = "std::ops::Not::not")]
+    pub history_ended: bool,
     /// From which device.
     #[serde(rename = "hf", default, skip_serializing_if = "Option::is_none")]
     pub history_from: Option<DeviceId>,

@@ -845,6 +845,12 @@ impl World {
         }
     }
 
+    /// Time passes until somebody who runs wants to look again. Whether anybody does.
+    pub(crate) fn wait(&mut self) -> bool {
+        let next = self.people.iter().filter(|p| p.runs()).filter_map(|p| p.wake).min();
+        next.inspect(|wake| self.now = self.now.max(*wake)).is_some()
+    }
+
     /// Runs without faults until nobody who is connected has anything left to do.
     pub(crate) fn settle(&mut self) {
         let faults = std::mem::replace(&mut self.faults, Faults::NONE);
