@@ -2,6 +2,7 @@
 //!
 //! Depends on nothing of the workspace, so that it builds in seconds and can judge whatever is broken elsewhere.
 
+mod against;
 mod arrows;
 mod attacks;
 mod check;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
                              figures beside the raw ones, in one run on this machine (release profile);
                              of the registry alone, of three replicas of it on a cluster, or of a new device;
                              --keep: the filled store of --registry stays there for the next run
+                             --against COMMIT [--rounds N]: builds that commit too, runs both in turns, compares
   drill three-hosts [--from COMMIT] [--act text|upgrade]
                          deploy/README.md word for word on three machines that are network namespaces, what can be lost, and
                          an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)

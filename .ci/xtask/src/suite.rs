@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::against::{self, Side};
 use crate::{Failure, Outcome, run, setup, ui};
 
 /// The shipped binaries.
@@ -100,15 +101,39 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("the demo failed ({status})")) }
 }
 
-/// Figures beside raw ones.
+/// Figures beside raw ones, or beside those of another commit.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
+    let (arguments, commit) = value_of(arguments, &["--against"])?;
+    let (arguments, rounds) = value_of(&arguments, &["--rounds"])?;
+    let rounds = match rounds.as_deref().map(str::parse::<usize>) {
+        None => against::ROUNDS,
+        Some(Ok(rounds)) if rounds > 0 && commit.is_some() => rounds,
+        Some(_) => return Err("--rounds takes a number, together with --against".into()),
+    };
     ui::step("setting up");
     let server = setup::nats_server()?;
-    let folder = build(Some("bench"), "release")?;
-    let mut bench = Command::new(folder.join(format!("bench{}", std::env::consts::EXE_SUFFIX)));
+    let program = build(Some("bench"), "release")?.join(format!("bench{}", std::env::consts::EXE_SUFFIX));
+    if let Some(commit) = commit {
+        let old = Side::of(&commit, "release", |command| {
+            choose(command, Some("bench"));
+            run::succeed(command, &format!("building the binaries of {commit}"))
+        })?;
+        return against::compare(&old, &Side::ours(program), rounds, &arguments, &server);
+    }
+    let mut bench = Command::new(program);
     bench.args(arguments).current_dir(run::root());
     setup::with_nats(&mut bench, &server)?;
     run::succeed(&mut bench, "bench")
+}
+
+/// The shipped binaries, and one of the testbed.
+fn choose(command: &mut Command, program: Option<&str>) {
+    for shipped in SHIPPED {
+        command.args(["--package", shipped, "--bin", shipped]);
+    }
+    if let Some(program) = program {
+        command.args(["--package", "testbed", "--bin", program]);
+    }
 }
 
 /// Builds the shipped binaries, and one of the testbed; gives the folder they lie in.
@@ -121,12 +146,7 @@ pub(crate) fn build(program: Option<&str>, profile: &str) -> Result<PathBuf, Fai
         "--message-format",
         "json-render-diagnostics",
     ]);
-    for shipped in SHIPPED {
-        command.args(["--package", shipped, "--bin", shipped]);
-    }
-    if let Some(program) = program {
-        command.args(["--package", "testbed", "--bin", program]);
-    }
+    choose(&mut command, program);
     let [chat, _] = SHIPPED;
     let program = program.unwrap_or(chat);
     ui::step("building the binaries (a cold build takes some minutes)");

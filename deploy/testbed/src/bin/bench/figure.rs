@@ -59,6 +59,16 @@ impl Figure {
         }
     }
 
+    /// Which way is better: as the goal says, else as the unit does.
+    fn better(&self) -> &'static str {
+        match self.goal {
+            Goal::Most(_) => "less",
+            Goal::Least(_) | Goal::RatioAtLeast(_) => "more",
+            Goal::None if self.unit.ends_with("/s") => "more",
+            Goal::None => "less",
+        }
+    }
+
     fn goal_in_words(&self) -> Option<String> {
         match self.goal {
             Goal::Most(most) => Some(format!("<= {most} {}", self.unit)),
@@ -90,7 +100,7 @@ impl Report {
                 json!({
                     "type": "figure", "name": figure.name, "value": round(figure.value), "unit": figure.unit,
                     "against": against, "ratio": figure.ratio().map(round),
-                    "goal": figure.goal_in_words(), "holds": figure.holds(),
+                    "goal": figure.goal_in_words(), "holds": figure.holds(), "better": figure.better(),
                 })
             );
             return;
