@@ -117,6 +117,7 @@ impl Core {
             self.end_arriving();
             self.finish_joins()?;
             self.finish_syncs();
+            self.tell_junk();
             self.commit()
         });
         match done {
@@ -401,12 +402,22 @@ impl Core {
         [asked, retry].into_iter().flatten().chain(due).min()
     }
 
+    /// Writes what was put off. Call it before the process ends; without it some junk is read again.
+    pub fn rest(&mut self) -> Result<()> {
+        if self.poisoned || !self.state.has_put_off() { Ok(()) } else { self.write() }
+    }
+
+    /// Whether the running batch has changed nothing so far that must be on disk.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.provider.storage().is_clean() && self.state.is_clean() && self.history.is_clean()
+    }
+
     /// Writes everything that changed, in one transaction.
     fn commit(&mut self) -> Result<()> {
-        let overlay = self.provider.storage();
-        if overlay.is_clean() && self.state.is_clean() && self.history.is_clean() {
-            return Ok(());
-        }
+        if self.is_clean() { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<()> {
         self.groups.write_secrets(&self.provider)?;
         let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
         self.store.write(|txn| {
@@ -479,6 +490,7 @@ impl Core {
     /// Drops a message that could not be used, and says why in the counters.
     pub(crate) fn skip(&mut self, class: &'static str) {
         tracing::debug!(class, "message skipped");
+        self.run.skips = self.run.skips.saturating_add(1);
         self.state.count_skipped(class);
     }
 }

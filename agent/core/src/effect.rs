@@ -41,6 +41,12 @@ pub enum Effect {
         /// Sequence that is known to exist; 0 to just look.
         sequence: u64,
     },
+    /// What was read of a log last was of no use. Reading it a little later costs nobody anything, and several
+    /// messages at once cost less.
+    Junk {
+        /// Which log.
+        source: Source,
+    },
     /// Stop reading a log.
     Unfollow {
         /// Which log.

@@ -35,6 +35,7 @@ mod group;
 mod history;
 mod history_transfer;
 mod identity;
+mod junk;
 mod key_package;
 mod link;
 mod look_alike;

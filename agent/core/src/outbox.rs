@@ -6,6 +6,8 @@
 //!   │                 └── same epoch ◄─────┤ refused by the fence: read the log to its end first
 //!   └── a commit came first ◄──────────────┘
 //! ```
+//! While junk moves the fence of a group (`junk.rs`), single messages go without it and wait for the log to show them.
+//!
 //! A retry sends the same bytes under the same publish id. What landed behind a commit is dropped by everybody
 //! and sealed again in the new epoch under the same message id, so nobody notices. The broker's word that it had
 //! an id already is verified by reading the log: ids live in a window that is shared with strangers.
@@ -273,7 +275,7 @@ impl Core {
         ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
         let signer = self.signer()?;
         let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
-        let fence = single.then(|| self.fence(&group, handshake));
+        let fence = (single && !self.is_disputed(&group)).then(|| self.fence(&group, handshake));
         self.with_live(group, |core, live| {
             for id in ready {
                 core.publish_message(group, live, id, fence, &signer)?;
@@ -344,7 +346,7 @@ impl Core {
                 self.stored(id, group, &kind, sequence, first && !duplicate)
             }
             PublishOutcome::Conflict { last } => {
-                self.back_off(id);
+                self.refused_by_fence(id, group, &kind, last);
                 self.fence_is(group, last);
                 if let Some(seal) = self.seal_mut(id) {
                     seal.doubtful = true;
@@ -420,7 +422,11 @@ impl Core {
                     return self.settle_message(id, sequence);
                 }
                 // The sender's process may end now: the row stays until the log shows where it landed.
-                if !fenced && let Some(ticket) = self.run.sends.remove(&id) {
+                let shown_soon = self.is_disputed(&group);
+                if !fenced
+                    && !shown_soon
+                    && let Some(ticket) = self.run.sends.remove(&id)
+                {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);
                 }
@@ -451,6 +457,16 @@ impl Core {
             self.intent_failed(group, intent, error)?;
         }
         Ok(())
+    }
+
+    /// A fence that another message moved is worth no pause: the log is read to its end first anyway. If it was a commit,
+    /// there is a new epoch then, else it was junk. A cluster that is busy names no other message.
+    fn refused_by_fence(&mut self, id: u64, group: GroupId, kind: &OutboxKind, last: Option<u64>) {
+        let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+        let moved = last.is_some_and(|last| last > handshake);
+        if !moved || !matches!(kind, OutboxKind::Message { .. }) {
+            self.back_off(id);
+        }
     }
 
     /// What compare-and-set expects of the handshake subject: the last message that was handled, or none when

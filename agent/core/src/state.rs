@@ -42,6 +42,9 @@ pub(crate) struct BotRow {
     pub memory: Option<ByteBuf>,
 }
 
+/// So many messages of no use are read again, at most, after the process was killed.
+const MOST_PUT_OFF: usize = 512;
+
 /// Everything.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -49,6 +52,8 @@ pub(crate) struct State {
     pub identity_dirty: bool,
     pub meta: MetaRow,
     pub meta_dirty: bool,
+    /// Messages of no use since the last transaction: so many cursors and counters wait for the next one.
+    put_off: usize,
     pub groups: Rows<GroupId, GroupRow>,
     pub invites: Rows<GroupId, InviteRow>,
     pub accounts: Rows<AccountId, AccountRow>,
@@ -80,6 +85,7 @@ impl State {
             identity_dirty: false,
             meta: meta.map_err(broken)?.unwrap_or_default(),
             meta_dirty: false,
+            put_off: 0,
             groups: Rows::load(store, table::GROUPS)?,
             invites: Rows::load(store, table::INVITES)?,
             accounts: Rows::load(store, table::ACCOUNTS)?,
@@ -96,6 +102,7 @@ impl State {
     pub(crate) fn is_clean(&self) -> bool {
         !self.identity_dirty
             && !self.meta_dirty
+            && self.put_off < MOST_PUT_OFF
             && self.groups.is_clean()
             && self.invites.is_clean()
             && self.accounts.is_clean()
@@ -109,7 +116,7 @@ impl State {
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
-        if self.identity_dirty || self.meta_dirty {
+        if self.identity_dirty || self.meta_dirty || self.put_off > 0 {
             let mut meta = txn.open_table(table::META).map_err(storage)?;
             if let Some(identity) = &self.identity {
                 meta.insert("identity", codec::encode(identity).as_slice()).map_err(storage)?;
@@ -131,6 +138,7 @@ impl State {
     pub(crate) fn flushed(&mut self) {
         self.identity_dirty = false;
         self.meta_dirty = false;
+        self.put_off = 0;
         self.groups.flushed();
         self.invites.flushed();
         self.accounts.flushed();
@@ -154,8 +162,18 @@ impl State {
         meta.next_id
     }
 
+    /// Counts what was of no use. That is no reason for a transaction: whoever floods a log with junk must not make
+    /// us write to disk for each piece. A process that is killed counts some of them again.
     pub(crate) fn count_skipped(&mut self, class: &str) {
-        let count = self.meta_mut().skipped.entry(class.into()).or_default();
-        *count = count.saturating_add(1);
+        self.put_off = self.put_off.saturating_add(1);
+        match self.meta.skipped.get_mut(class) {
+            Some(count) => *count = count.saturating_add(1),
+            None => _ = self.meta.skipped.insert(class.into(), 1),
+        }
+    }
+
+    /// Whether something waits for the next transaction.
+    pub(crate) const fn has_put_off(&self) -> bool {
+        self.put_off > 0
     }
 }

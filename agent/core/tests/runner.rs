@@ -15,6 +15,7 @@ mod crash;
 mod delivery;
 mod devices;
 mod join_link;
+mod junk;
 mod membership;
 mod own_devices;
 mod presence;

@@ -23,6 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Commands that may wait for the socket.
 const CAPACITY: usize = 2048;
 
+/// Messages of one subscription that may wait here: more than all pages of logs that are asked for at once. Whoever
+/// floods a subject that we listen to does not get more of our memory than this.
+const HEARD: usize = 16 * 1024;
+
 /// Whether the broker can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -74,6 +78,7 @@ impl Network {
             .ping_interval(PING_EVERY)
             .connection_timeout(CONNECT_TIMEOUT)
             .client_capacity(CAPACITY)
+            .subscription_capacity(HEARD)
             .custom_inbox_prefix(prefix.as_ref())
             .event_callback(move |event| {
                 listen.on(&event);

@@ -39,6 +39,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// have been removed by age, or the broker lost it.
 const PATIENCE: u32 = 35;
 
+/// Between two looks at a log that brings nothing but junk: each look then finds several pieces.
+const JUNK_PAUSE: Duration = Duration::from_millis(25);
+/// How long the last word about junk counts.
+const JUNK_COUNTS: Duration = Duration::from_secs(1);
+
 /// All readers of a session.
 #[derive(Debug)]
 pub(crate) struct Readers {
@@ -66,6 +71,8 @@ enum Order {
     Start(u64),
     /// At least this sequence exists.
     Fetch(u64),
+    /// What was read last was of no use.
+    Junk,
 }
 
 impl Readers {
@@ -92,6 +99,13 @@ impl Readers {
         match self.open.get(&source) {
             Some(open) => drop(open.orders.send(Order::Fetch(sequence))),
             None => tracing::debug!("a fetch from a log that nobody follows"),
+        }
+    }
+
+    /// What was read of a log last was of no use.
+    pub(crate) fn junk(&self, source: Source) {
+        if let Some(open) = self.open.get(&source) {
+            _ = open.orders.send(Order::Junk);
         }
     }
 
@@ -135,6 +149,10 @@ struct Reader {
     /// No request before this.
     not_before: Option<Instant>,
     next_look: Instant,
+    /// Until when a bell alone is no reason to hurry: the log brought nothing but junk.
+    junk_until: Option<Instant>,
+    /// When the last page was asked for.
+    last_read: Instant,
     /// The connection of the last look.
     link: Link,
 }
@@ -163,6 +181,8 @@ impl Reader {
             want: Want::Report,
             attempts: 0,
             not_before: None,
+            junk_until: None,
+            last_read: Instant::now(),
             link: Link::Pending,
         }
     }
@@ -181,7 +201,7 @@ impl Reader {
         loop {
             self.drain(&mut bells);
             if self.ready() {
-                if !self.read().await {
+                if !self.read(&mut bells).await {
                     return;
                 }
                 continue;
@@ -230,7 +250,20 @@ impl Reader {
 
     fn on_bell(&mut self, bell: &Message) {
         if let Some(sequence) = fetch::number(bell, header::SEQUENCE) {
-            self.promise(sequence);
+            self.rung(sequence);
+        }
+    }
+
+    /// A bell says that a sequence exists. Behind junk comes more junk, most likely: then there is no hurry.
+    fn rung(&mut self, sequence: u64) {
+        if sequence <= self.promised {
+            return;
+        }
+        // The pause of the earlier bell, or of a page that is not there yet, goes on.
+        let waits = self.not_before.filter(|_| self.promised > self.after);
+        self.promise(sequence);
+        if self.junk_until.is_some_and(|until| Instant::now() < until) {
+            self.not_before = Some(waits.unwrap_or(self.last_read + JUNK_PAUSE));
         }
     }
 
@@ -258,6 +291,7 @@ impl Reader {
                 self.promise(sequence);
                 self.not_before = None;
             }
+            Order::Junk => self.junk_until = Some(Instant::now() + JUNK_COUNTS),
         }
     }
 
@@ -293,8 +327,31 @@ impl Reader {
     }
 
     /// Reads one page and hands it over. `false` when the session is over.
-    async fn read(&mut self) -> bool {
+    ///
+    /// Bells are heard meanwhile: a flood of them must not pile up while the core is busy with what they announced.
+    async fn read(&mut self, bells: &mut Subscriber) -> bool {
         let shared = Arc::clone(&self.shared);
+        self.last_read = Instant::now();
+        let mut rung = 0;
+        let going_on = {
+            let reading = self.read_page(&shared);
+            tokio::pin!(reading);
+            loop {
+                tokio::select! {
+                    biased;
+                    going_on = &mut reading => break going_on,
+                    bell = bells.next() => match bell {
+                        Some(bell) => rung = rung.max(fetch::number(&bell, header::SEQUENCE).unwrap_or(0)),
+                        None => break reading.await,
+                    },
+                }
+            }
+        };
+        self.rung(rung);
+        going_on
+    }
+
+    async fn read_page(&mut self, shared: &Shared) -> bool {
         // Held until the core has room for the page: this bounds what is in memory.
         let Ok(_slot) = shared.pages.acquire().await else { return false };
         match fetch::page(&shared.network, &self.stream, &self.filter, self.after.saturating_add(1)).await {

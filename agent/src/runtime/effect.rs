@@ -121,6 +121,7 @@ impl Online {
             }
             Effect::Follow { source, after } => self.readers.follow(source, after),
             Effect::Fetch { source, sequence } => self.readers.fetch(source, sequence),
+            Effect::Junk { source } => self.readers.junk(source),
             Effect::Unfollow { source } => self.readers.unfollow(source),
             Effect::Whisper { group, bytes } => {
                 let network = self.network.clone();

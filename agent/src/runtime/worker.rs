@@ -101,6 +101,9 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
             }
         }
     }
+    if let Err(error) = core.rest() {
+        tracing::debug!(kind = error.kind.name(), "counters of junk were not kept");
+    }
 }
 
 fn ticket_of(input: &Input) -> Option<cipher_core::Ticket> {

@@ -20,6 +20,7 @@ pub mod broker;
 pub mod disk;
 pub mod failure;
 pub mod fault;
+pub mod flood;
 pub mod frame;
 pub mod person;
 pub mod process;

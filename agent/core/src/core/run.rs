@@ -77,6 +77,12 @@ pub(crate) struct Run {
     pub changed: BTreeSet<GroupId>,
     /// Messages received since the start.
     pub received: u64,
+    /// Messages of no use since the start.
+    pub skips: u64,
+    /// Groups of whose log this batch brought junk, and whether it brought nothing else.
+    pub junk: BTreeMap<GroupId, bool>,
+    /// Groups on whose handshake subject junk lies, and how long that counts.
+    pub disputed: BTreeMap<GroupId, Timestamp>,
     /// What the registry asks a newcomer to compute, while it is being computed.
     pub admission: Option<AdmissionWork>,
     /// The registry reply that is being looked at.

@@ -85,6 +85,7 @@ impl Core {
         if late && !(handshake && row.parked > 0 && sequence > row.handshake) {
             return Ok(());
         }
+        let skips = self.run.skips;
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
             Ok(Incoming::Message(checked)) => {
@@ -93,7 +94,8 @@ impl Core {
             }
             Err(class) => self.skip(class),
         }
-        if let Some(row) = self.state.groups.get_mut(&group) {
+        let junk = self.run.skips > skips;
+        if let Some(row) = self.read_on(group, handshake, junk) {
             row.cursor = row.cursor.max(sequence);
             if handshake {
                 row.handshake = row.handshake.max(sequence);

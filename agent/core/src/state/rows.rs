@@ -16,11 +16,13 @@ use crate::store::{Store, storage};
 pub(crate) struct Rows<K, V> {
     rows: BTreeMap<K, V>,
     dirty: BTreeSet<K>,
+    /// Changed too, and no reason for a transaction: written along with the next one.
+    later: BTreeSet<K>,
 }
 
 impl<K: Ord + Copy, V> Default for Rows<K, V> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), dirty: BTreeSet::new() }
+        Self { rows: BTreeMap::new(), dirty: BTreeSet::new(), later: BTreeSet::new() }
     }
 }
 
@@ -39,6 +41,13 @@ impl<K: Ord + Copy, V> Rows<K, V> {
     /// For changing what lives only as long as the process: the row is not written.
     pub(crate) fn volatile_mut(&mut self, key: &K) -> Option<&mut V> {
         self.rows.get_mut(key)
+    }
+
+    /// For changing what may be lost with the process: the row is written when something else is.
+    pub(crate) fn later_mut(&mut self, key: &K) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        self.later.insert(*key);
+        Some(row)
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
@@ -71,6 +80,7 @@ impl<K: Ord + Copy, V> Rows<K, V> {
     /// All that changed is on the disk.
     pub(super) fn flushed(&mut self) {
         self.dirty.clear();
+        self.later.clear();
     }
 }
 
@@ -87,7 +97,7 @@ impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
             let key = K::from_key(key.value()).ok_or_else(|| damaged(&definition))?;
             rows.insert(key, codec::decode(value.value()).map_err(|_| damaged(&definition))?);
         }
-        Ok(Self { rows, dirty: BTreeSet::new() })
+        Ok(Self { rows, dirty: BTreeSet::new(), later: BTreeSet::new() })
     }
 
     pub(super) fn flush(
@@ -95,11 +105,11 @@ impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
         txn: &WriteTransaction,
         definition: TableDefinition<'static, &'static [u8], &'static [u8]>,
     ) -> Result<()> {
-        if self.dirty.is_empty() {
+        if self.dirty.is_empty() && self.later.is_empty() {
             return Ok(());
         }
         let mut table = txn.open_table(definition).map_err(storage)?;
-        for key in &self.dirty {
+        for key in self.dirty.union(&self.later) {
             match self.rows.get(key) {
                 Some(row) => table.insert(key.to_key().as_slice(), codec::encode(row).as_slice()),
                 None => table.remove(key.to_key().as_slice()),

@@ -571,6 +571,8 @@ impl World {
                         reader.due = true;
                     }
                 }
+                // When a log is read is up to the dice here.
+                Effect::Junk { .. } => {}
                 Effect::Unfollow { source } => person.readers.retain(|reader| reader.source != source),
                 Effect::FetchTree { group, epoch, pieces } => person.trees.push((group, epoch, pieces)),
                 Effect::Notify(event) => person.events.push(event),

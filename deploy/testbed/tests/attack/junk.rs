@@ -1,5 +1,7 @@
 //! Malformed bytes on every subject anybody may write to: everything goes on.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
@@ -8,7 +10,7 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::registry::Operation;
 use testbed::agreement::{all_equal, all_read};
 use testbed::person::text;
-use testbed::{Failure, Result, Site, ensure};
+use testbed::{Failure, Result, Site, ensure, flood, wait};
 
 /// Bytes that are wrong in different ways.
 fn junk() -> Vec<Vec<u8>> {
@@ -75,4 +77,54 @@ async fn m01_m04_m05_m06_k01_t07_junk_on_every_subject_stops_nobody() -> Result 
     all_read("crew", &[&alice, &bob], &["before".into(), "after".into(), "junk or not".into()])?;
     let dave = site.registered("dave")?;
     ensure(text(&dave.does(&["whoami"])?.of_type("account")?, "handle") == Some("dave"), || "no dave".into())
+}
+
+/// Memory that a process holds, in KiB.
+fn resident(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Some seconds of what a neighbour with the site's login can do all day: on the subject that fences stand on, and on the
+/// one that everybody reads. The figures are in `cargo xtask bench --junk`.
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_who_talks_under_a_flood_of_junk_is_heard_and_the_follower_gives_its_memory_back() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = bob.follows("team")?;
+    alice.sends("team", "mark")?;
+    screen.sees("mark")?;
+    let shown = alice.shows("team")?;
+    let id: GroupId = text(&shown, "id").unwrap_or_default().parse()?;
+    let epoch = shown.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let before = resident(screen.process().id()).unwrap_or_default();
+    let client = testbed::raw::agent(&site.broker).await?;
+    let mut expected = vec!["mark".to_owned()];
+    for (route, handshake, per_second) in
+        [(Route::Handshake(id), true, 300), (Route::Application(id), false, 3_000)]
+    {
+        let junk = flood::looks_right(&id, epoch, handshake);
+        let client = client.clone();
+        let flooding = tokio::spawn(async move {
+            flood::flood(&client, route, junk, per_second, Duration::from_secs(4)).await
+        });
+        for n in 0..12 {
+            let words = format!("{per_second} {n}");
+            let sent = alice.sends("team", &words)?;
+            ensure(text(&sent, "state") == Some("sent"), || format!("not said: {sent}"))?;
+            expected.push(words);
+        }
+        flooding.await??;
+    }
+    for words in &expected[1..] {
+        screen.sees(words)?;
+    }
+    all_read("team", &[&alice, &bob], &expected)?;
+    // Half as much again, and not many times as much: shared machines and allocators have moods.
+    let pid = screen.process().id();
+    wait::within(Duration::from_secs(60), "memory is back", || {
+        resident(pid).filter(|now| *now <= before + before / 2).map(drop)
+    })
+    .map_err(|failure| failure.and(format!("{before} KiB before, {:?} after", resident(pid))))
 }

@@ -12,6 +12,8 @@ pub(crate) enum Goal {
     Least(f64),
     /// Ratio to what it is measured against at least this.
     RatioAtLeast(f64),
+    /// At most this.
+    RatioAtMost(f64),
     /// No goal: it is just told.
     None,
 }
@@ -55,6 +57,7 @@ impl Figure {
             Goal::Most(most) => Some(self.value <= most),
             Goal::Least(least) => Some(self.value >= least),
             Goal::RatioAtLeast(least) => Some(self.ratio().is_some_and(|ratio| ratio >= least)),
+            Goal::RatioAtMost(most) => Some(self.ratio().is_some_and(|ratio| ratio <= most)),
             Goal::None => None,
         }
     }
@@ -62,7 +65,7 @@ impl Figure {
     /// Which way is better: as the goal says, else as the unit does.
     fn better(&self) -> &'static str {
         match self.goal {
-            Goal::Most(_) => "less",
+            Goal::Most(_) | Goal::RatioAtMost(_) => "less",
             Goal::Least(_) | Goal::RatioAtLeast(_) => "more",
             Goal::None if self.unit.ends_with("/s") => "more",
             Goal::None => "less",
@@ -74,6 +77,7 @@ impl Figure {
             Goal::Most(most) => Some(format!("<= {most} {}", self.unit)),
             Goal::Least(least) => Some(format!(">= {least} {}", self.unit)),
             Goal::RatioAtLeast(least) => Some(format!("ratio >= {least}")),
+            Goal::RatioAtMost(most) => Some(format!("ratio <= {most}")),
             Goal::None => None,
         }
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
-//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device; `--accounts N` and `--stock N` say
+//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--junk` a
+//! conversation under a flood of junk and a list with large invitations; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
 //! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
@@ -11,6 +12,7 @@ mod catch_up;
 mod fail_over;
 mod figure;
 mod free;
+mod junk;
 mod lab;
 mod latency;
 mod linking;
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     extent.stock = number("--stock").unwrap_or(extent.stock);
     let kept =
         arguments.iter().position(|argument| argument == "--keep").and_then(|at| arguments.get(at + 1));
-    match run(&report, extent, has("--registry"), has("--replicas"), has("--linking"), kept.map(Path::new)) {
+    match run(&report, extent, has, kept.map(Path::new)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report.failed(&failure);
@@ -91,27 +93,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(
-    report: &Report,
-    extent: Extent,
-    only_registry: bool,
-    only_replicas: bool,
-    only_linking: bool,
-    kept: Option<&Path>,
-) -> Result {
+fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Option<&Path>) -> Result {
     if cfg!(debug_assertions) {
         report.note("a debug build: figures mean nothing; use cargo xtask bench");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        if only_replicas {
+        if only("--replicas") {
             return replicated::replicas(report, extent).await;
         }
-        if only_registry {
+        if only("--registry") {
             return registry::many_accounts(report, extent, kept).await;
         }
         let mut lab = lab::Lab::new()?;
-        if only_linking {
+        if only("--junk") {
+            return junk::under_a_flood(report, &mut lab, extent).await;
+        }
+        if only("--linking") {
             return linking::many_groups(report, &mut lab, extent).await;
         }
         throughput::raw_and_core(report, &mut lab, extent).await?;
