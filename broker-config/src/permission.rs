@@ -32,6 +32,8 @@ pub fn agent() -> Permissions {
     for stream in (0..SHARDS).map(stream_of).chain([LOG_STREAM.to_owned()]) {
         publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
         publish.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
+        // Where a log stands that does not show what was read last of it.
+        publish.push(format!("$JS.API.STREAM.INFO.{stream}"));
     }
     let subscribe = vec![
         format!("{LIVE}.*.g.*.*"),

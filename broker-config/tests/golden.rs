@@ -191,6 +191,7 @@ fn golden_envelopes() {
     check("envelope-message", &Envelope::Message(vec![0, 1, 0xff]));
     check("envelope-welcome", &Envelope::Welcome { welcome: vec![1, 2], note: vec![3] });
     check("envelope-tree", &Envelope::Tree(vec![4; 40]));
+    check("envelope-again", &Envelope::Again(vec![5; 40]));
     check("welcome-note", &WelcomeNote { commit_sequence: 70_000, commit_hash: [6; 32], pieces: 2 });
     check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
 }
@@ -513,6 +514,7 @@ fn golden_sync() {
     let message = SyncMessage {
         group,
         place: (70_000, 1),
+        ago: 0,
         id,
         account: account(),
         device: device(),

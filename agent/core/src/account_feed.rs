@@ -215,7 +215,7 @@ impl Core {
         self.state.meta_mut().log_cursor = Some(size);
         self.ask_known_accounts(size);
         if self.run.following.contains(&Source::Log) {
-            self.run.effects.push(Effect::Follow { source: Source::Log, after: size });
+            self.run.effects.push(Effect::Follow { source: Source::Log, after: size, mark: None });
         }
     }
 

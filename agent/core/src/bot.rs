@@ -41,6 +41,7 @@ impl Core {
                 let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
                 events.push(BotEventView {
                     message: view,
+                    position: place.0,
                     role,
                     memory: row.as_ref().and_then(|row| row.memory.as_ref()).map(|memory| memory.to_vec()),
                     group_name: self.conversation_name(&group),
@@ -55,13 +56,13 @@ impl Core {
         &mut self,
         bot: &str,
         group: GroupId,
-        sequence: u64,
+        position: u64,
         say: Vec<BotSay>,
         memory: Option<Vec<u8>>,
     ) -> Result<Reply> {
         self.identity()?;
         let row = self.history.bot(bot, &group)?;
-        if row.as_ref().is_some_and(|row| row.cursor >= sequence) {
+        if row.as_ref().is_some_and(|row| row.cursor >= position) {
             return Ok(Reply::Done);
         }
         let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
@@ -77,7 +78,7 @@ impl Core {
             }
         }
         let memory = memory.or_else(|| row.and_then(|row| row.memory).map(serde_bytes::ByteBuf::into_vec));
-        self.history.set_bot(bot, group, sequence, memory);
+        self.history.set_bot(bot, group, position, memory);
         Ok(Reply::Done)
     }
 }

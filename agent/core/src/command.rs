@@ -321,8 +321,8 @@ pub enum Command {
         bot: String,
         /// Conversation of the event.
         group: GroupId,
-        /// Sequence of the event.
-        sequence: u64,
+        /// Position of the event.
+        position: u64,
         /// What it says, in order; the salts make each message's id repeatable.
         say: Vec<BotSay>,
         /// Its memory for this conversation from now on; `None` leaves it.

@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::group::Groups;
 use crate::history::History;
 use crate::input::{Input, Interest, Ticket};
+use crate::ledger::Ledger;
 use crate::provider::Provider;
 use crate::reply::Reply;
 use crate::state::State;
@@ -41,6 +42,7 @@ pub struct Core {
     pub(crate) state: State,
     pub(crate) provider: Provider,
     pub(crate) history: History,
+    pub(crate) ledger: Ledger,
     pub(crate) groups: Groups,
     pub(crate) run: Run,
     path: Option<PathBuf>,
@@ -66,6 +68,7 @@ impl Core {
             state: State::load(&store)?,
             provider: Provider::new(store.clone(), options.seed),
             history: History::new(store.clone()),
+            ledger: Ledger::new(store.clone()),
             groups: Groups::new(options.cached_groups),
             run: Run::default(),
             store,
@@ -151,6 +154,7 @@ impl Core {
             Input::Connected(interest) => self.connected(interest),
             Input::Disconnected => self.disconnected(),
             Input::Delivered(delivered) => self.delivered(delivered),
+            Input::Displaced(displaced) => self.displaced(&displaced),
             Input::CaughtUp { source, sequence } => self.caught_up(source, sequence),
             Input::Published { row, outcome } => self.published(row.0, outcome),
             Input::Answered { question, outcome } => self.answered(question.0, outcome),
@@ -226,8 +230,8 @@ impl Core {
             C::Refresh => self.sync(ticket, following::Registry::Wished),
             C::Status => Ok(Some(self.status())),
             C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
-            C::BotHandled { bot, group, sequence, say, memory } => {
-                self.bot_handled(&bot, group, sequence, say, memory).map(Some)
+            C::BotHandled { bot, group, position, say, memory } => {
+                self.bot_handled(&bot, group, position, say, memory).map(Some)
             }
         }
     }
@@ -239,8 +243,10 @@ impl Core {
         self.run.attempts.clear();
         self.run.following.clear();
         self.run.caught_up.clear();
+        self.run.read.clear();
         self.run.proof_asked_at = None;
         self.run.own_asked_at = None;
+        self.prune_ledger()?;
         if interest == Interest::Everything && self.registered() {
             let inbox = self.inbox();
             self.follow(inbox);
@@ -272,6 +278,7 @@ impl Core {
         self.run.attempts.clear();
         self.run.following.clear();
         self.run.caught_up.clear();
+        self.run.read.clear();
         for (row, ticket) in std::mem::take(&mut self.run.sends) {
             let reply = self.queued_reply(row);
             self.reply(ticket, reply);
@@ -409,7 +416,10 @@ impl Core {
 
     /// Whether the running batch has changed nothing so far that must be on disk.
     pub(crate) fn is_clean(&self) -> bool {
-        self.provider.storage().is_clean() && self.state.is_clean() && self.history.is_clean()
+        self.provider.storage().is_clean()
+            && self.state.is_clean()
+            && self.history.is_clean()
+            && self.ledger.is_clean()
     }
 
     /// Writes everything that changed, in one transaction.
@@ -420,14 +430,17 @@ impl Core {
     fn write(&mut self) -> Result<()> {
         self.groups.write_secrets(&self.provider)?;
         let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
+        let ledger = &self.ledger;
         self.store.write(|txn| {
             overlay.flush(txn)?;
             state.flush(txn)?;
-            history.flush(txn)
+            history.flush(txn)?;
+            ledger.flush(txn)
         })?;
         self.provider.storage().flushed();
         self.state.flushed();
         self.history.flushed();
+        self.ledger.discard();
         self.commits = self.commits.saturating_add(1);
         Ok(())
     }
@@ -454,6 +467,7 @@ impl Core {
         self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();
         self.provider.storage().discard();
         self.history.discard();
+        self.ledger.discard();
         self.groups.clear();
         self.poisoned = true;
     }
@@ -484,6 +498,7 @@ impl Core {
         }
         self.provider = Provider::new(store.clone(), seed);
         self.history = History::new(store.clone());
+        self.ledger = Ledger::new(store.clone());
         self.store = store;
     }
 

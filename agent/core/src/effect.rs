@@ -9,6 +9,7 @@ use cipher_broker::time::Timestamp;
 use crate::error::CoreError;
 use crate::event::Event;
 use crate::input::{Publish, QuestionId, Ticket};
+use crate::log_mark::Mark;
 use crate::reply::Reply;
 
 /// One thing to do.
@@ -33,6 +34,8 @@ pub enum Effect {
         source: Source,
         /// Sequence of the last message not wanted.
         after: u64,
+        /// What must lie at `after`; when it does not, nothing is read and [`crate::Input::Displaced`] says so.
+        mark: Option<Mark>,
     },
     /// The log holds at least `sequence`: read up to there even if no doorbell rang.
     Fetch {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::Result;
+use crate::position;
 use crate::state::BotRow;
 use crate::store::{Store, storage, table};
 use crate::view::GroupEvent;
@@ -34,7 +35,7 @@ pub(crate) struct Author {
     pub kind: Kind,
 }
 
-/// A stored message or system line. The conversation and the sequence are its key.
+/// A stored message or system line. The conversation and the position are its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MessageRow {
     #[serde(rename = "i")]
@@ -120,10 +121,12 @@ impl MessageRow {
     }
 
     /// For another own device, which keeps it as this one does.
-    pub(crate) fn into_sync(self, group: GroupId, place: Place) -> SyncMessage {
+    /// Eras are counted by each store for itself: what travels is how many lie between.
+    pub(crate) fn into_sync(self, group: GroupId, era: u16, place: Place) -> SyncMessage {
         SyncMessage {
             group,
-            place,
+            place: (position::sequence_of(place.0), place.1),
+            ago: era.saturating_sub(position::era_of(place.0)),
             id: self.id,
             account: self.account,
             device: self.device,
@@ -193,7 +196,7 @@ impl GroupEvent {
     }
 }
 
-/// Where a message stands: stream sequence, and place among several lines of one commit.
+/// Where a message stands: its position, see [`crate::position`], and place among several lines of one commit.
 pub(crate) type Place = (u64, u16);
 
 type SeenTable = ReadOnlyTable<(&'static [u8; 16], &'static [u8; 16]), u64>;

@@ -19,6 +19,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::history::{MessageRow, Place};
+use crate::position::{self, FIRST_ERA};
 use crate::state::{OutboxKind, OutboxRow, Post, Wish};
 use crate::view::{GroupState, HistoryPolicy};
 
@@ -192,10 +193,11 @@ impl Core {
         let mut bytes = 0usize;
         while let Some(group) = row.next_group(waiting) {
             let before = row.before.unwrap_or((u64::MAX, u16::MAX));
+            let era = self.state.groups.get(&group).map_or(0, |row| row.era);
             let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
             let last = step.len() < STEP;
             for (place, message) in step {
-                let message = message.into_sync(group, place);
+                let message = message.into_sync(group, era, place);
                 let size = codec::encode(&message).len();
                 if !chunk.is_empty() && bytes.saturating_add(size) > CHUNK_BYTES {
                     return Ok(chunk);
@@ -259,8 +261,10 @@ impl Core {
                 self.skip("limit");
                 continue;
             }
-            let (group, place) = (message.group, message.place);
+            let (group, (sequence, behind)) = (message.group, message.place);
             let own = self.state.groups.get(&group);
+            let era = own.map_or(FIRST_ERA, |row| row.era).saturating_sub(message.ago);
+            let place = (position::of(era, sequence), behind);
             let comes_itself = own.is_some_and(|row| row.personal || place.0 > row.joined_at);
             if comes_itself
                 || self.history.has(&group, place)?

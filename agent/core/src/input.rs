@@ -1,5 +1,7 @@
 //! Everything that can happen to the core, as facts in the past tense.
 
+use std::time::Duration;
+
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
@@ -43,6 +45,8 @@ pub enum Input {
         /// Highest sequence known to be covered; 0 when the log is empty.
         sequence: u64,
     },
+    /// A log does not show the entry behind which it was to be read. Its reader waits for a [`crate::Effect::Follow`].
+    Displaced(Displaced),
     /// What became of a [`crate::Effect::Publish`].
     Published {
         /// The publish.
@@ -99,6 +103,30 @@ pub struct Delivered {
     pub at: Timestamp,
     /// The stored bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A log is not as it was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Displaced {
+    /// Which log.
+    pub source: Source,
+    /// Sequence of the entry that was looked for.
+    pub after: u64,
+    /// Another entry of this log lies there; `false` when none does.
+    pub another: bool,
+    /// Where the stream stands, if anybody could tell.
+    pub stream: Option<StreamState>,
+}
+
+/// Where a stream stands, by the broker's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// Its last sequence.
+    pub last: u64,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// How long it keeps entries; zero is for ever.
+    pub max_age: Option<Duration>,
 }
 
 /// What became of a publish.

@@ -37,10 +37,13 @@ mod history_transfer;
 mod identity;
 mod junk;
 mod key_package;
+mod ledger;
 mod link;
+mod log_mark;
 mod look_alike;
 mod outbox;
 mod personal;
+mod position;
 mod presence;
 mod provider;
 mod question;
@@ -57,6 +60,8 @@ pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
 pub use crate::input::{
-    Delivered, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId, Ticket,
+    Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
+    StreamState, Ticket,
 };
+pub use crate::log_mark::Mark;
 pub use crate::reply::Reply;

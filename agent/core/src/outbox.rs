@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use cipher_broker::id::{GroupId, PublishId};
+use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
@@ -25,8 +25,9 @@ use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
+use crate::ledger::SentRow;
 use crate::reply::Reply;
-use crate::state::{OutboxKind, OutboxRow, Post, Seal, Wish};
+use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::view::{GroupState, MessageState};
 
 /// A publish whose outcome is open.
@@ -86,7 +87,9 @@ impl Core {
     /// Gives a row new bytes, or takes them away.
     pub(crate) fn reseal(&mut self, id: u64, seal: Option<Seal>) {
         let Some(row) = self.state.outbox.get_mut(&id) else { return };
-        if let Some(old) = &row.seal {
+        let old = row.seal.take();
+        let group = row.group;
+        if let Some(old) = &old {
             self.run.by_hash.remove(&old.hash);
         }
         if let Some(new) = &seal {
@@ -94,6 +97,37 @@ impl Core {
         }
         row.seal = seal;
         self.run.in_flight.remove(&id);
+        // They may lie in the log all the same.
+        if let Some(old) =
+            old.filter(|old| self.state.groups.get(&group).is_some_and(|row| row.epoch == old.epoch))
+        {
+            self.remember_sealed(group, &old, 0, None);
+        }
+    }
+
+    /// A log went back: no place in it that the broker named counts any more.
+    pub(crate) fn forget_places(&mut self, group: GroupId) {
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            if self.run.in_flight.contains(&id) {
+                continue;
+            }
+            if let Some(seal) = self.seal_mut(id) {
+                (seal.fence, seal.stored_at, seal.doubtful) = (None, None, false);
+            }
+        }
+    }
+
+    /// Bytes that were sealed here and are not waiting any more: known when the log shows them.
+    fn remember_sealed(
+        &mut self,
+        group: GroupId,
+        seal: &Seal,
+        position: u64,
+        message: Option<(MessageId, Vec<u8>)>,
+    ) {
+        let (id, content) = message.map_or((None, Vec::new()), |(id, content)| (Some(id), content));
+        let row = SentRow { id, content: content.into(), epoch: seal.epoch, position, at: self.run.now };
+        self.ledger.put_sent(group, &seal.hash, row);
     }
 
     /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about
@@ -156,10 +190,13 @@ impl Core {
         if self.is_revoked() {
             // A commit that may lie in the log already still has to be settled; nothing new is made.
             let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
-            return if pending { self.drive_commits(group) } else { Ok(()) };
+            return if pending && self.may_write(group) { self.drive_commits(group) } else { Ok(()) };
         }
         let state = self.state.groups.get(&group).map(|row| row.state);
         if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
+            if !self.may_write(group) || self.mend(group)? {
+                return Ok(());
+            }
             self.serve_joins(group)?;
             self.drive_commits(group)?;
             self.drive_transfers(group)?;
@@ -274,7 +311,7 @@ impl Core {
         }
         ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
         let signer = self.signer()?;
-        let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+        let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
         let fence = (single && !self.is_disputed(&group)).then(|| self.fence(&group, handshake));
         self.with_live(group, |core, live| {
             for id in ready {
@@ -343,11 +380,26 @@ impl Core {
         self.run.touched.insert(group);
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
+                let behind = |row: &GroupRow| sequence <= row.after();
+                if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
+                    // Sequences that were read are not given to new entries, unless the log went back. Where it
+                    // lies is known when that was looked at.
+                    if let Some(seal) = self.seal_mut(id) {
+                        seal.doubtful = true;
+                    }
+                    self.look_back(group);
+                    return Ok(());
+                }
                 self.stored(id, group, &kind, sequence, first && !duplicate)
             }
             PublishOutcome::Conflict { last } => {
                 self.refused_by_fence(id, group, &kind, last);
                 self.fence_is(group, last);
+                let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
+                if last.is_some_and(|last| last < handshake) {
+                    // By age, or the log went back.
+                    self.look_back(group);
+                }
                 if let Some(seal) = self.seal_mut(id) {
                     seal.doubtful = true;
                 }
@@ -362,6 +414,10 @@ impl Core {
             }
             PublishOutcome::Refused => match kind {
                 OutboxKind::Commit => self.commit_refused(group),
+                OutboxKind::Again { .. } => {
+                    self.back_off(id);
+                    Ok(())
+                }
                 OutboxKind::Message { .. } => {
                     if let Some(ticket) = self.run.sends.remove(&id) {
                         let error = ErrorKind::Limit
@@ -398,14 +454,14 @@ impl Core {
                 Ok(())
             }
             OutboxKind::Leave => {
-                self.dequeue(id);
+                self.sealed_leave(id);
                 if let Some(ticket) = self.run.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
                 self.want(Source::Group(group), sequence);
                 Ok(())
             }
-            OutboxKind::Commit => {
+            OutboxKind::Commit | OutboxKind::Again { .. } => {
                 if let Some(seal) = self.seal_mut(id) {
                     seal.stored_at = Some(sequence);
                 }
@@ -419,7 +475,10 @@ impl Core {
                 seal.stored_at = Some(sequence);
                 // Of a repeated publish an earlier copy may lie elsewhere, and the first copy is the one that counts.
                 if fenced && certain {
-                    return self.settle_message(id, sequence);
+                    let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
+                    let position = row.position(sequence);
+                    row.unseen = row.unseen.max(Some(position));
+                    return self.settle_message(id, position);
                 }
                 // The sender's process may end now: the row stays until the log shows where it landed.
                 let shown_soon = self.is_disputed(&group);
@@ -434,6 +493,20 @@ impl Core {
                 self.want(Source::Group(group), sequence);
                 Ok(())
             }
+        }
+    }
+
+    /// A wish to leave is in the log.
+    fn sealed_leave(&mut self, id: u64) {
+        if let Some(OutboxRow { group, seal: Some(seal), .. }) = self.dequeue(id) {
+            self.remember_sealed(group, &seal, 0, None);
+        }
+    }
+
+    /// An own message is at its place: it can be told from others' and given back to a log that loses it.
+    pub(crate) fn message_landed(&mut self, row: &OutboxRow, position: u64) {
+        if let (Some(seal), OutboxKind::Message { content, id }) = (&row.seal, &row.kind) {
+            self.remember_sealed(row.group, seal, position, Some((*id, content.clone())));
         }
     }
 
@@ -499,7 +572,7 @@ impl Core {
     /// A log was read to its end: what was in doubt is decided.
     pub(crate) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
         let epoch = self.state.groups.get(&group).map(|row| row.epoch);
-        let cursor = self.state.groups.get(&group).map_or(0, |row| row.cursor).max(sequence);
+        let cursor = self.state.groups.get(&group).map_or(0, GroupRow::after).max(sequence);
         for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
             let Some(row) = self.state.outbox.get(&id) else { continue };
             let Some(seal) = &row.seal else { continue };
@@ -569,12 +642,12 @@ impl Core {
             }
             // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
             OutboxKind::Leave => {
-                self.dequeue(id);
+                self.sealed_leave(id);
                 if let Some(ticket) = self.run.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
             }
-            OutboxKind::Post(_) => return Ok(false),
+            OutboxKind::Post(_) | OutboxKind::Again { .. } => return Ok(false),
         }
         Ok(true)
     }

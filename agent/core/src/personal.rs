@@ -226,7 +226,8 @@ impl Core {
             }
             Sync::Read { group, sequence } => {
                 let before = self.state.groups.get(&group).map(|row| row.unread);
-                self.read_up_to(group, sequence)?;
+                let position = self.state.groups.get(&group).map_or(0, |row| row.position(sequence));
+                self.read_up_to(group, position)?;
                 if self.state.groups.get(&group).map(|row| row.unread) != before {
                     self.run.changed.insert(group);
                 }
@@ -423,23 +424,27 @@ impl Core {
             return Ok(());
         }
         self.read_up_to(group, cursor)?;
-        self.tell_devices(&Sync::Read { group, sequence: cursor })
+        match self.state.groups.get(&group).map_or(0, GroupRow::after) {
+            // Nothing of the log as it is now: the others find out by themselves.
+            0 => Ok(()),
+            sequence => self.tell_devices(&Sync::Read { group, sequence }),
+        }
     }
 
     /// Everything up to a place was read, here or on another own device.
-    pub(crate) fn read_up_to(&mut self, group: GroupId, sequence: u64) -> Result<()> {
+    pub(crate) fn read_up_to(&mut self, group: GroupId, position: u64) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
-        if row.personal || row.read_to.is_some_and(|read_to| read_to >= sequence) {
+        if row.personal || row.read_to.is_some_and(|read_to| read_to >= position) {
             return Ok(());
         }
         let (cursor, unread) = (row.cursor, row.unread);
         if let Some(row) = self.state.groups.get_mut(&group) {
-            row.read_to = Some(sequence);
+            row.read_to = Some(position);
         }
         if unread == 0 {
             return Ok(());
         }
-        if sequence >= cursor
+        if position >= cursor
             && let Some(row) = self.state.groups.get_mut(&group)
         {
             row.unread = 0;

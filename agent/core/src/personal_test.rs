@@ -359,12 +359,13 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
     let (mut core, personal) = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
     if let Some(row) = core.state.groups.get_mut(&group) {
-        row.joined_at = 10;
+        row.joined_at = row.position(10);
     }
     let own = core.state.identity.as_ref().unwrap().device;
     let message = |group: GroupId, sequence: u64, id: u8, text: &str| SyncMessage {
         group,
         place: (sequence, 0),
+        ago: 0,
         id: MessageId::from_bytes([id; 16]),
         account: AccountId::from_bytes([7; 32]),
         device: SIBLING,

@@ -433,6 +433,8 @@ pub struct DeviceView {
 pub struct BotEventView {
     /// The message or system line.
     pub message: MessageView,
+    /// Its place in the conversation, growing; for [`crate::Command::BotHandled`].
+    pub position: u64,
     /// Role of its sender now.
     pub role: Role,
     /// The bot's memory of this conversation.

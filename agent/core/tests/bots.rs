@@ -28,10 +28,10 @@ fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
 
 /// What a bot says to an event: to a person's text, that text.
 fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
-    let sequence = event.message.seq.unwrap();
+    let position = event.position;
     let group = event.message.group;
     let said = event.message.is_text() && event.message.from.kind == Kind::Person;
-    let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &sequence.to_be_bytes()]);
+    let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &position.to_be_bytes()]);
     let say = BotSay {
         text: format!("{bot}: {}", event.message.text),
         reply_to: Some(event.message.id),
@@ -41,7 +41,7 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
     Command::BotHandled {
         bot: bot.into(),
         group,
-        sequence,
+        position,
         say: said.then_some(say).into_iter().collect(),
         memory: memory.map(<[u8]>::to_vec),
     }
@@ -92,10 +92,10 @@ fn what_was_not_handled_comes_again_and_what_was_handled_changes_nothing() {
     world.person("echo").restarts(End::PowerLoss);
     assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
     // Even if the repeat says something else: the event is handled.
-    let Command::BotHandled { bot, group: of, sequence, mut say, .. } = command else { panic!() };
+    let Command::BotHandled { bot, group: of, position, mut say, .. } = command else { panic!() };
     say[0].text = "something else".into();
     say[0].salt = [9; 16];
-    let other = Command::BotHandled { bot, group: of, sequence, say, memory: Some(b"other".to_vec()) };
+    let other = Command::BotHandled { bot, group: of, position, say, memory: Some(b"other".to_vec()) };
     world.person("echo").does(other);
     world.settle();
     assert_eq!(answers(&mut world, group), ["echo: once"]);

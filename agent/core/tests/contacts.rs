@@ -322,12 +322,12 @@ fn a_bot_does_not_hear_whom_it_blocks_and_counts_whom_it_ignores() {
         other => panic!("{other:?}"),
     };
     for event in events(&mut world) {
-        let sequence = event.message.seq.unwrap();
+        let position = event.position;
         let say: Vec<BotSay> = Vec::new();
         world.person("echo").does(Command::BotHandled {
             bot: "b".into(),
             group,
-            sequence,
+            position,
             say,
             memory: None,
         });

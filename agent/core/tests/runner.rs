@@ -16,6 +16,7 @@ mod delivery;
 mod devices;
 mod join_link;
 mod junk;
+mod log_back;
 mod membership;
 mod own_devices;
 mod presence;

@@ -61,11 +61,16 @@ fn bless() {
     world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
     world.settle();
     world.person("bob").creates("waiting", &[]);
-    let sequence = world.person("bob").messages(group).last().unwrap().seq.unwrap();
+    let cipher_core::Reply::BotEvents(events) =
+        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99 })
+    else {
+        panic!("a bot has events")
+    };
+    let position = events.last().unwrap().position;
     world.person("bob").does(Command::BotHandled {
         bot: "clerk".into(),
         group,
-        sequence,
+        position,
         say: vec![],
         memory: Some(b"remembered".to_vec()),
     });

@@ -15,7 +15,7 @@ pub(super) fn event(view: &BotEventView, me: &Me, at: Timestamp) -> Option<Event
     let message = &view.message;
     let name = if view.direct { String::new() } else { view.group_name.clone() };
     Some(Event {
-        id: EventId { conversation: message.group, position: message.seq? },
+        id: EventId { conversation: message.group, position: message.seq.map(|_| view.position)? },
         me: me.clone(),
         conversation: Conversation { id: message.group, name, direct: view.direct },
         at,
@@ -69,8 +69,8 @@ pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: 
         }
     }
     let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
-    let EventId { conversation: group, position: sequence } = event.id;
-    Command::BotHandled { bot: bot.into(), group, sequence, say, memory }
+    let EventId { conversation: group, position } = event.id;
+    Command::BotHandled { bot: bot.into(), group, position, say, memory }
 }
 
 #[cfg(test)]
@@ -99,6 +99,7 @@ mod tests {
                 reply_to: None,
                 hops: 1,
             },
+            position: 7,
             role: Role::Member,
             memory: None,
             group_name: "ops".into(),
@@ -147,8 +148,8 @@ mod tests {
         let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec() };
         let first = handled("echo", &event, None, outcome.clone());
         assert_eq!(first, handled("echo", &event, None, outcome.clone()));
-        let Command::BotHandled { say, memory, sequence, .. } = first else { panic!("handled") };
-        assert_eq!((sequence, memory.as_deref()), (7, Some(b"m".as_slice())));
+        let Command::BotHandled { say, memory, position, .. } = first else { panic!("handled") };
+        assert_eq!((position, memory.as_deref()), (7, Some(b"m".as_slice())));
         assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
         let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else {
             panic!()

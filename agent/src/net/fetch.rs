@@ -8,7 +8,8 @@ use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
 use cipher_broker::time::Timestamp;
 use cipher_broker::{header, limit};
-use serde::Serialize;
+use cipher_core::StreamState;
+use serde::{Deserialize, Serialize};
 
 use crate::net::connect::Network;
 
@@ -107,6 +108,69 @@ pub(crate) async fn page(
     }
 }
 
+/// What is needed of an answer to `$JS.API.STREAM.INFO`.
+#[derive(Deserialize)]
+struct Info {
+    created: String,
+    config: Config,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    /// Nanoseconds; 0 is for ever.
+    #[serde(default)]
+    max_age: u64,
+}
+
+#[derive(Deserialize)]
+struct State {
+    last_seq: u64,
+}
+
+/// Where a stream stands, by its leader. No answer when the server's file does not allow the question.
+pub(crate) async fn stream_state(network: &Network, stream: &str) -> Result<StreamState, FetchError> {
+    let reply = one(network, format!("$JS.API.STREAM.INFO.{stream}"), Vec::new()).await?;
+    info(&reply.payload).ok_or(FetchError::Status(0))
+}
+
+fn info(bytes: &[u8]) -> Option<StreamState> {
+    let Info { created, config, state } = serde_json::from_slice(bytes).ok()?;
+    let max_age = Some(Duration::from_nanos(config.max_age));
+    Some(StreamState { last: state.last_seq, created: Timestamp::parse(&created), max_age })
+}
+
+#[derive(Serialize)]
+struct LastRequest<'a> {
+    last_by_subj: &'a str,
+}
+
+/// The last entry of a stream as any replica has it.
+pub(crate) async fn last(network: &Network, stream: &str) -> Result<StreamState, FetchError> {
+    let body = serde_json::to_vec(&LastRequest { last_by_subj: ">" }).map_err(|_| FetchError::Status(0))?;
+    let reply = one(network, format!("$JS.API.DIRECT.GET.{stream}"), body).await?;
+    match reply.status {
+        Some(StatusCode::NOT_FOUND) => Ok(StreamState { last: 0, created: None, max_age: None }),
+        Some(StatusCode::NO_RESPONDERS) => Err(FetchError::NoStream),
+        Some(status) => Err(FetchError::Status(status.as_u16())),
+        None => {
+            let last = number(&reply, header::SEQUENCE).ok_or(FetchError::Status(0))?;
+            Ok(StreamState { last, created: None, max_age: None })
+        }
+    }
+}
+
+/// One question with one answer.
+async fn one(network: &Network, subject: String, body: Vec<u8>) -> Result<Message, FetchError> {
+    let mut expected = network.replies.expect();
+    let asked = network.client.publish_with_reply(subject, expected.subject.clone(), body.into());
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) | Err(_) => return Err(FetchError::NoAnswer),
+    }
+    tokio::time::timeout(PATIENCE, expected.messages.recv()).await.ok().flatten().ok_or(FetchError::NoAnswer)
+}
+
 /// What arrived before something went wrong is still good, and there may be more.
 fn part(mut page: Page, error: FetchError) -> Result<Page, FetchError> {
     if page.messages.is_empty() {
@@ -130,4 +194,23 @@ pub(crate) fn number(message: &Message, name: &'static str) -> Option<u64> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     headers.get(name).map(|value| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e2_what_a_leader_says_of_its_stream_is_read() {
+        let answer = br#"{"type":"io.nats.jetstream.api.v1.stream_info_response","config":{"name":"CHAT-0",
+            "max_age":3888000000000000},"created":"2026-11-28T20:00:00.5Z","state":{"messages":3,"first_seq":2,
+            "last_seq":4},"ts":"2026-11-28T21:00:00Z"}"#;
+        let state = info(answer).unwrap();
+        assert_eq!((state.last, state.max_age), (4, Some(limit::RETENTION)));
+        assert_eq!(state.created, Timestamp::parse("2026-11-28T20:00:00.5Z"));
+        assert_eq!(
+            info(br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#),
+            None
+        );
+    }
 }

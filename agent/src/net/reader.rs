@@ -3,6 +3,9 @@
 //! ```text
 //! bell, Fetch, (re)connect, slow look ──► page from `after + 1` ──► Input::Delivered … ──► Input::CaughtUp
 //! ```
+//! The first page after a `Follow` begins with the entry that was read last. When that is not there as it was, the reader
+//! says so and waits: whether the log went back is the core's to judge.
+//!
 //! A bell or a `Fetch` that names a sequence is a promise that it exists: while a replica that lags behind answers
 //! without it, the reader asks again.
 
@@ -14,7 +17,7 @@ use async_nats::{Message, Subscriber};
 use cipher_broker::header;
 use cipher_broker::limit;
 use cipher_broker::subject::{self, Route, Source};
-use cipher_core::{Delivered, Input};
+use cipher_core::{Delivered, Displaced, Input, Mark, StreamState};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
@@ -38,6 +41,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a promised sequence is asked for before the promise is taken for broken: about half a minute. It may
 /// have been removed by age, or the broker lost it.
 const PATIENCE: u32 = 35;
+/// How often a replica that shows less than the stream's leader has is asked again.
+const LAG: u32 = 12;
 
 /// Between two looks at a log that brings nothing but junk: each look then finds several pieces.
 const JUNK_PAUSE: Duration = Duration::from_millis(25);
@@ -67,8 +72,8 @@ struct Open {
 
 #[derive(Debug, Clone, Copy)]
 enum Order {
-    /// Start over behind this sequence.
-    Start(u64),
+    /// Start over behind this sequence, at which this must lie.
+    Start(u64, Option<Mark>),
     /// At least this sequence exists.
     Fetch(u64),
     /// What was read last was of no use.
@@ -82,14 +87,14 @@ impl Readers {
     }
 
     /// Follows a log from behind `after`.
-    pub(crate) fn follow(&mut self, source: Source, after: u64) {
+    pub(crate) fn follow(&mut self, source: Source, after: u64, mark: Option<Mark>) {
         if let Some(open) = self.open.get(&source)
-            && open.orders.send(Order::Start(after)).is_ok()
+            && open.orders.send(Order::Start(after, mark)).is_ok()
         {
             return;
         }
         let (orders, received) = mpsc::unbounded_channel();
-        let reader = Reader::new(Arc::clone(&self.shared), source, after, received);
+        let reader = Reader::new(Arc::clone(&self.shared), source, (after, mark), received);
         let task = self.tasks.spawn("reader", reader.run());
         self.open.insert(source, Open { orders, task });
     }
@@ -141,6 +146,10 @@ struct Reader {
     orders: mpsc::UnboundedReceiver<Order>,
     /// Everything up to here was handed to the core.
     after: u64,
+    /// What must lie at `after`, until it was seen there.
+    mark: Option<Mark>,
+    /// It did not: the core was told, and says how to go on.
+    displaced: bool,
     /// The highest sequence of this log that somebody says exists.
     promised: u64,
     want: Want,
@@ -168,7 +177,12 @@ enum Want {
 }
 
 impl Reader {
-    fn new(shared: Arc<Shared>, source: Source, after: u64, orders: mpsc::UnboundedReceiver<Order>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        source: Source,
+        (after, mark): (u64, Option<Mark>),
+        orders: mpsc::UnboundedReceiver<Order>,
+    ) -> Self {
         Self {
             stream: source.stream(),
             filter: source.filter(),
@@ -177,6 +191,8 @@ impl Reader {
             source,
             orders,
             after,
+            mark,
+            displaced: false,
             promised: 0,
             want: Want::Report,
             attempts: 0,
@@ -206,8 +222,11 @@ impl Reader {
                 }
                 continue;
             }
-            let wake =
-                if self.wanting() { self.not_before.unwrap_or(self.next_look) } else { self.next_look };
+            let wake = if self.wanting() && !self.displaced {
+                self.not_before.unwrap_or(self.next_look)
+            } else {
+                self.next_look
+            };
             tokio::select! {
                 bell = bells.next() => match bell {
                     Some(bell) => self.on_bell(&bell),
@@ -235,7 +254,7 @@ impl Reader {
     }
 
     fn ready(&self) -> bool {
-        self.link.is_up() && self.wanting() && self.not_before.is_none()
+        self.link.is_up() && self.wanting() && self.not_before.is_none() && !self.displaced
     }
 
     /// Takes all bells and orders that are there, so that many of them cost one page.
@@ -281,8 +300,10 @@ impl Reader {
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Start(after) => {
-                self.after = after;
+            Order::Start(after, mark) => {
+                (self.after, self.mark, self.displaced) = (after, mark, false);
+                // Of another life of the log, perhaps.
+                self.promised = 0;
                 self.want = Want::Report;
                 self.start_anew();
             }
@@ -354,14 +375,68 @@ impl Reader {
     async fn read_page(&mut self, shared: &Shared) -> bool {
         // Held until the core has room for the page: this bounds what is in memory.
         let Ok(_slot) = shared.pages.acquire().await else { return false };
-        match fetch::page(&shared.network, &self.stream, &self.filter, self.after.saturating_add(1)).await {
-            Ok(page) => self.on_page(page).await,
+        let from = self.after.saturating_add(u64::from(self.mark.is_none()));
+        match fetch::page(&shared.network, &self.stream, &self.filter, from).await {
+            Ok(mut page) => {
+                if !self.is_as_it_was(&mut page).await {
+                    return true;
+                }
+                self.on_page(page).await
+            }
             Err(error) => {
                 tracing::debug!(%error, "a log could not be read");
                 self.pause();
                 true
             }
         }
+    }
+
+    /// Whether the entry that was read last is where it was. If not, whoever knows where the stream stands is asked,
+    /// and the core is told; a replica that lags behind is asked again first.
+    async fn is_as_it_was(&mut self, page: &mut Page) -> bool {
+        let Some(mark) = self.mark else { return true };
+        let there = page.messages.first().filter(|first| first.sequence == self.after);
+        let another = there.is_some();
+        if there.is_some_and(|first| Mark::of(first.at, &first.bytes) == mark) {
+            page.messages.remove(0);
+            self.mark = None;
+            self.attempts = 0;
+            return true;
+        }
+        let mut stream = None;
+        if !another {
+            let lagging = page.messages.is_empty();
+            stream = match self.stream_state().await {
+                // Its leader knows, and a replica that has more than we read is not behind.
+                Ok((state, leader)) if !lagging || (leader && state.last < self.after) => Some(state),
+                Ok((state, _))
+                    if self.attempts >= PATIENCE || (state.last >= self.after && self.attempts >= LAG) =>
+                {
+                    Some(state)
+                }
+                Ok(_) | Err(_) => {
+                    self.pause();
+                    return false;
+                }
+            };
+        }
+        tracing::warn!(after = self.after, another, ?stream, "a log does not show what was read last");
+        self.displaced = true;
+        self.attempts = 0;
+        let displaced = Displaced { source: self.source, after: self.after, another, stream };
+        self.shared.mailbox.push(Input::Displaced(displaced));
+        false
+    }
+
+    /// Where the stream stands, and whether its leader says so. Older server files do not allow that question; then any
+    /// replica tells the last entry that it has.
+    async fn stream_state(&self) -> Result<(StreamState, bool), fetch::FetchError> {
+        if self.attempts == 0
+            && let Ok(state) = fetch::stream_state(&self.shared.network, &self.stream).await
+        {
+            return Ok((state, true));
+        }
+        fetch::last(&self.shared.network, &self.stream).await.map(|state| (state, false))
     }
 
     async fn on_page(&mut self, page: Page) -> bool {

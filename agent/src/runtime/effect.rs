@@ -119,7 +119,7 @@ impl Online {
                     unsettled.done();
                 });
             }
-            Effect::Follow { source, after } => self.readers.follow(source, after),
+            Effect::Follow { source, after, mark } => self.readers.follow(source, after, mark),
             Effect::Fetch { source, sequence } => self.readers.fetch(source, sequence),
             Effect::Junk { source } => self.readers.junk(source),
             Effect::Unfollow { source } => self.readers.unfollow(source),

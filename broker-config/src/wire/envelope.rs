@@ -11,6 +11,10 @@ pub enum Envelope {
     /// An MLS PrivateMessage: application, commit or proposal (RFC 9420 §6.3).
     #[serde(rename = "m")]
     Message(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A commit that lay in this log before the broker lost it, given back by any member that kept it. What was said
+    /// in its epoch behind the loss could not be read by those who had taken this step before.
+    #[serde(rename = "a")]
+    Again(#[serde(with = "serde_bytes")] Vec<u8>),
     /// An invitation on an inbox: the MLS Welcome and what its receiver needs besides, sealed under the key in
     /// its GroupInfo.
     #[serde(rename = "w")]

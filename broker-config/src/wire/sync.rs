@@ -122,6 +122,9 @@ pub struct SyncMessage {
     /// Sequence, and the place behind it.
     #[serde(rename = "s")]
     pub place: (u64, u16),
+    /// How often the log went back since then: a sequence is used again after that.
+    #[serde(rename = "z", default, skip_serializing_if = "is_zero")]
+    pub ago: u16,
     /// Its id.
     #[serde(rename = "i")]
     pub id: MessageId,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
@@ -11,6 +12,7 @@ use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Ticket};
 use crate::reply::Reply;
+use crate::state::GroupRow;
 
 /// A `sync` that is not done.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub(super) enum Registry {
 
 /// How long a `sync` waits for an answering but slow deployment.
 const SYNC_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often sent bytes are forgotten by age.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a registry says nothing before whoever only looks goes on without it.
 const REGISTRY_SILENCE: Duration = Duration::from_secs(2);
@@ -104,7 +109,13 @@ impl Core {
     }
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
+        if let Source::Group(group) = source
+            && self.lacks_own(group, sequence)
+        {
+            return Ok(());
+        }
         self.run.caught_up.insert(source);
+        self.run.read.insert(source);
         for wait in &mut self.run.syncs {
             wait.waiting.remove(&source);
         }
@@ -117,23 +128,72 @@ impl Core {
 
     /// Starts reading a log from where the store stands.
     pub(crate) fn follow(&mut self, source: Source) {
-        let after = match source {
-            Source::Group(group) => self.state.groups.get(&group).map_or(0, |row| row.cursor),
-            Source::Inbox(inbox) => self.link_cursor(&inbox).unwrap_or(self.state.meta.inbox_cursor),
-            // Before the first head nothing of it matters here.
-            Source::Log => match self.state.meta.log_cursor {
-                Some(cursor) => cursor,
-                None => return,
-            },
-            _ => return,
-        };
+        let Some(after) = self.after(&source) else { return };
         if self.run.connected && self.run.following.insert(source) {
             self.run.caught_up.remove(&source);
             for wait in &mut self.run.syncs {
                 wait.waiting.insert(source);
             }
-            self.run.effects.push(Effect::Follow { source, after });
+            let mark = self.mark_of(&source).filter(|_| after > 0);
+            self.run.effects.push(Effect::Follow { source, after, mark });
         }
+    }
+
+    /// Where reading a log goes on; `None` while nothing of it matters here.
+    pub(crate) fn after(&self, source: &Source) -> Option<u64> {
+        match source {
+            Source::Group(group) => Some(self.state.groups.get(group).map_or(0, GroupRow::after)),
+            Source::Inbox(inbox) => Some(self.link_cursor(inbox).unwrap_or(self.state.meta.inbox_cursor)),
+            // Before the first head nothing of it matters here.
+            Source::Log => self.state.meta.log_cursor,
+            _ => None,
+        }
+    }
+
+    /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known
+    /// to be the one that was read before. Else it is read now.
+    pub(crate) fn may_write(&mut self, group: GroupId) -> bool {
+        let source = Source::Group(group);
+        if self.run.read.contains(&source) {
+            return true;
+        }
+        self.follow(source);
+        false
+    }
+
+    /// Something says that a log may have gone back: looks whether it still shows what was read last.
+    pub(crate) fn look_back(&mut self, group: GroupId) {
+        let source = Source::Group(group);
+        self.run.following.remove(&source);
+        self.run.read.remove(&source);
+        self.run.caught_up.remove(&source);
+        self.follow(source);
+    }
+
+    /// Whether the broker said that an entry of ours lies further than the log was read to: then it is read on, and
+    /// when it is not there after all the log went back.
+    fn lacks_own(&mut self, group: GroupId, covered: u64) -> bool {
+        let Some(row) = self.state.groups.get(&group) else { return false };
+        let Some(unseen) = row.unseen.filter(|unseen| *unseen > row.cursor) else { return false };
+        let sequence = row.here(unseen);
+        if covered >= sequence {
+            self.log_went_back(group);
+            let after = self.after(&Source::Group(group)).unwrap_or(0);
+            self.run.effects.push(Effect::Follow { source: Source::Group(group), after, mark: None });
+        } else {
+            self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
+        }
+        true
+    }
+
+    /// Forgets once a day what was sent so long ago that no log has it any more.
+    pub(crate) fn prune_ledger(&mut self) -> Result<()> {
+        let now = self.run.now;
+        if now < self.state.meta.pruned_at.plus(PRUNE_EVERY) {
+            return Ok(());
+        }
+        self.state.meta_mut().pruned_at = now;
+        self.ledger.prune(now)
     }
 
     /// Makes sure that a log is read at least up to a sequence that is known to exist.

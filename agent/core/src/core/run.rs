@@ -29,6 +29,10 @@ pub(crate) struct Run {
     pub caught_up: BTreeSet<Source>,
     /// Groups whose handshake subject is empty, as the broker said: retention took the last commit away.
     pub emptied: BTreeSet<GroupId>,
+    /// Logs that were read to their end once since the connection came up: nothing is sent into others.
+    pub read: BTreeSet<Source>,
+    /// Logs that are put right, and since when.
+    pub mending: BTreeMap<GroupId, Timestamp>,
     /// Outbox rows whose publish is on its way.
     pub in_flight: BTreeSet<u64>,
     /// Publishes whose outcome is open.

@@ -32,6 +32,7 @@ use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
 use crate::group::roster::Roster;
 use crate::group::tree;
+use crate::position::sequence_of;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
 use crate::view::GroupState;
@@ -54,7 +55,7 @@ impl Core {
     pub(crate) fn drive_commits(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if let Some(slot) = &row.slot {
-            let (id, fence) = (slot.row, row.handshake);
+            let (id, fence) = (slot.row, row.expected());
             return self.publish_commit(id, fence);
         }
         match row.state {
@@ -465,7 +466,8 @@ impl Core {
             ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
         })?;
         live.refresh()?;
-        self.dequeue(slot.row);
+        let commit = self.dequeue(slot.row).and_then(|row| row.seal).map(|seal| seal.bytes);
+        self.keep_commit(group, slot.epoch, slot.hash, commit.unwrap_or_default(), sequence)?;
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
         }
@@ -492,7 +494,7 @@ impl Core {
         let epoch = live.epoch();
         let pieces = tree::seal_tree(&pending.key, self.provider.bytes(), &group, epoch, &exported)?;
         let note = WelcomeNote {
-            commit_sequence: sequence,
+            commit_sequence: sequence_of(sequence),
             commit_hash: hash,
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
         };

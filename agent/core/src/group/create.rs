@@ -144,6 +144,8 @@ impl Core {
         self.state.groups.insert(group, row);
         self.reconcile_group(group)?;
         self.follow(Source::Group(group));
+        // Nobody else knows it yet.
+        self.run.read.insert(Source::Group(group));
         Ok(group)
     }
 }

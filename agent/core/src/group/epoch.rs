@@ -13,6 +13,7 @@ use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::Roster;
 use crate::history::MessageRow;
+use crate::position::sequence_of;
 use crate::view::{GroupEvent, GroupState};
 
 impl Core {
@@ -36,7 +37,7 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
             row.epoch = live.epoch();
-            row.link = CommitLink { sequence, hash };
+            row.link = CommitLink { sequence: sequence_of(sequence), hash };
             row.proposals.clear();
             row.leave_epoch = None;
             row.suspect = None;
@@ -130,7 +131,7 @@ impl Core {
             }
         }
         for (place, (event, who, text)) in (0u16..).zip(lines) {
-            let fact = [group.as_bytes().as_slice(), &sequence.to_be_bytes(), &place.to_be_bytes()].concat();
+            let fact = [group.as_bytes().as_slice(), &sequence_of(sequence).to_be_bytes(), &place.to_be_bytes()].concat();
             let id = MessageId::of_content(&group, &actor.account, &fact);
             let row = MessageRow::event(id, actor.author(), self.run.now, event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));

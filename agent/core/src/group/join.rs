@@ -31,6 +31,7 @@ use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
 use crate::group::{roster, tree};
 use crate::input::Delivered;
+use crate::log_mark::Mark;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow};
 use crate::view::GroupState;
@@ -46,7 +47,9 @@ impl Core {
         if self.inbox() != Source::Inbox(device) || delivered.sequence <= self.state.meta.inbox_cursor {
             return Ok(());
         }
-        self.state.meta_mut().inbox_cursor = delivered.sequence;
+        let mark = Mark::of(delivered.at, &delivered.bytes);
+        let meta = self.state.meta_mut();
+        (meta.inbox_cursor, meta.inbox_mark) = (delivered.sequence, Some(mark));
         if delivered.bytes.len() <= limit::WELCOME_BYTES
             && let Ok(Envelope::JoinRefused { link, refusal }) = codec::decode(&delivered.bytes)
         {
@@ -347,7 +350,12 @@ impl Core {
             let accounts = known.members.iter().map(|member| member.0);
             accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
         });
-        let row = GroupRow { peer, unread, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
+        let mut row =
+            GroupRow { peer, unread, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
+        if let Some(before) = self.state.groups.get(&group) {
+            row.follow_up(before);
+        }
+        self.ledger.forget_commits(&group)?;
         self.groups.put(group, live);
         self.state.groups.insert(group, row);
         self.learn(known.members.iter().map(|member| member.0));

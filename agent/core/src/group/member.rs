@@ -255,8 +255,10 @@ impl Core {
             row.slot = None;
             row.proposals.clear();
             row.leave_epoch = None;
+            row.back = None;
         }
         self.drop_outbox(group);
+        self.ledger.forget_commits(&group)?;
         let name = self.conversation_name(&group);
         self.drop_intents(
             group,

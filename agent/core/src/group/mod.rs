@@ -7,7 +7,7 @@
 //! ```
 //! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
 //! `join_link`, `admission` and `join_request` are joining by a link,
-//! `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
+//! `republish` puts a log that went back right, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
 mod admission;
 mod commit;
@@ -22,6 +22,7 @@ mod loaded;
 mod member;
 mod policy;
 mod receive;
+mod republish;
 pub(crate) mod roster;
 mod send;
 mod show;
@@ -31,6 +32,7 @@ pub(crate) use admission::JoinRequestRow;
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live, store_failed};
+pub(crate) use republish::BackRow;
 
 #[cfg(test)]
 #[path = "real_commits_test.rs"]

@@ -24,6 +24,7 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::core::Core;
+use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::facts::{facts, leaver, leaver_of};
@@ -31,6 +32,8 @@ use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
 use crate::history::{MessageRow, RowBody};
 use crate::input::Delivered;
+use crate::log_mark::Mark;
+use crate::position::sequence_of;
 use crate::store::mls;
 use crate::store::mls::OverlayError;
 use crate::view::{ContactState, GroupEvent, GroupState};
@@ -53,7 +56,12 @@ struct Checked {
     message: ProtocolMessage,
     epoch: u64,
     handshake: bool,
+    /// Of the commit itself when it is given back.
     hash: [u8; 32],
+    /// A commit that the log had lost.
+    again: bool,
+    /// The bytes of a handshake message as they were stored first.
+    stored: Vec<u8>,
 }
 
 impl Core {
@@ -76,7 +84,8 @@ impl Core {
             return Ok(());
         }
         let handshake = matches!(delivered.route, Route::Handshake(_));
-        let sequence = delivered.sequence;
+        let sequence = row.position(delivered.sequence);
+        let mark = Mark::of(delivered.at, &delivered.bytes);
         if handshake {
             self.run.emptied.remove(&group);
         }
@@ -96,11 +105,14 @@ impl Core {
         }
         let junk = self.run.skips > skips;
         if let Some(row) = self.read_on(group, handshake, junk) {
-            row.cursor = row.cursor.max(sequence);
+            if sequence > row.cursor {
+                (row.cursor, row.mark) = (sequence, Some(mark));
+            }
             if handshake {
                 row.handshake = row.handshake.max(sequence);
             }
         }
+        self.own_must_lie_here(group);
         self.after_delivery(group)
     }
 
@@ -165,7 +177,7 @@ impl Core {
         &mut self,
         group: GroupId,
         live: &mut Live,
-        checked: Checked,
+        mut checked: Checked,
         sequence: u64,
         bytes: Vec<u8>,
     ) -> Result<()> {
@@ -175,6 +187,10 @@ impl Core {
             return Ok(());
         }
         let epoch = live.epoch();
+        let commit = checked.message.content_type() == ContentType::Commit;
+        if self.read_again(group, live, checked.epoch, commit, &checked.hash, sequence)? {
+            return Ok(());
+        }
         if checked.epoch < epoch {
             self.skip("old-epoch");
             return Ok(());
@@ -189,6 +205,7 @@ impl Core {
             }
             return Ok(());
         }
+        let (again, stored) = (checked.again, std::mem::take(&mut checked.stored));
         let loaded = if checked.handshake { self.give_proposals(group, live)? } else { false };
         let processed = live.mls.process_message(&self.provider, checked.message);
         let processed = match processed {
@@ -213,14 +230,45 @@ impl Core {
                 Ok(())
             }
             ProcessedMessageContent::StagedCommitMessage(staged) => {
-                self.committed(group, live, sender, *staged, sequence, checked.hash, &aad, loaded)
+                self.committed(group, live, sender, *staged, sequence, checked.hash, &aad, loaded)?;
+                if live.epoch() > epoch {
+                    self.keep_commit(group, epoch, checked.hash, stored, sequence)?;
+                    if again {
+                        // Others were ahead, and could not read what we said before this step.
+                        self.say_again(group, |sent| sent.epoch == epoch)?;
+                    }
+                }
+                Ok(())
             }
             // A settled own message, or a forged claim of one (H6, M23): nobody else reads it either.
-            ProcessedMessageContent::OwnPrivateMessage => self.take_proposals(live, loaded),
+            ProcessedMessageContent::OwnPrivateMessage => {
+                self.take_proposals(live, loaded)?;
+                self.own_again(group, &checked.hash, sequence)
+            }
             _ => {
                 self.skip("policy");
                 self.take_proposals(live, loaded)
             }
+        }
+    }
+
+    /// Bytes that name us as their sender, in our epoch, and do not wait in the outbox.
+    fn own_again(&mut self, group: GroupId, hash: &[u8; 32], position: u64) -> Result<()> {
+        if self.ledger.sent(&group, hash)?.is_some()
+            && let Some(row) = self.state.groups.get_mut(&group)
+            && row.unseen == Some(position)
+        {
+            row.unseen = None;
+        }
+        Ok(())
+    }
+
+    /// The broker said that an entry of ours lies at a place, and another one does: the log went back.
+    fn own_must_lie_here(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get(&group) else { return };
+        if row.unseen.is_some_and(|unseen| unseen <= row.cursor) {
+            self.log_went_back(group);
+            self.run.effects.push(Effect::Follow { source: Source::Group(group), after: 0, mark: None });
         }
     }
 
@@ -308,7 +356,8 @@ impl Core {
     /// the broker's log is not the one its sender saw.
     fn check_link(&mut self, group: GroupId, note: Option<&CommitNote>) {
         let Some(link) = note.map(CommitNote::link) else { return self.skip("link") };
-        if self.state.groups.get(&group).is_some_and(|row| row.link != link) {
+        // By its bytes: a log that was put right has them at other places.
+        if self.state.groups.get(&group).is_some_and(|row| row.link.hash != link.hash) {
             self.skip("link");
             let name = self.conversation_name(&group);
             self.notify(Event::Warning(format!(
@@ -330,7 +379,7 @@ impl Core {
             return;
         }
         let own = self.own_id();
-        let id = MessageId::of_content(&group, &actor.account, &sequence.to_be_bytes());
+        let id = MessageId::of_content(&group, &actor.account, &sequence_of(sequence).to_be_bytes());
         let event = if left { GroupEvent::Left } else { GroupEvent::Removed };
         let row = MessageRow::event(id, actor.author(), self.run.now, event, own, String::new());
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
@@ -484,8 +533,9 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
     if delivered.bytes.len() > limit::MESSAGE_BYTES {
         return Err("too-large");
     }
-    let bytes = match codec::decode(&delivered.bytes) {
-        Ok(Envelope::Message(bytes)) => bytes,
+    let (bytes, again) = match codec::decode(&delivered.bytes) {
+        Ok(Envelope::Message(bytes)) => (bytes, false),
+        Ok(Envelope::Again(bytes)) if handshake => (bytes, true),
         Ok(Envelope::Join { link, request }) if !handshake => {
             return Ok(Incoming::Join { link: ByteArray::new(link), request });
         }
@@ -504,8 +554,17 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
     if (message.content_type() != ContentType::Application) != handshake {
         return Err("wrong-subject");
     }
-    let hash = wire_hash(&delivered.bytes);
-    Ok(Incoming::Message(Checked { epoch: message.epoch().as_u64(), message, handshake, hash }))
+    let stored = match (handshake, again) {
+        (false, _) => Vec::new(),
+        (true, false) => delivered.bytes.clone(),
+        (true, true) if message.content_type() == ContentType::Commit => {
+            codec::encode(&Envelope::Message(bytes))
+        }
+        (true, true) => return Err("wrong-subject"),
+    };
+    let hash = wire_hash(if again { &stored } else { &delivered.bytes });
+    let epoch = message.epoch().as_u64();
+    Ok(Incoming::Message(Checked { epoch, message, handshake, hash, again, stored }))
 }
 
 /// A parked message: only application and handshake messages of the group were ever parked.

@@ -130,11 +130,16 @@ impl Core {
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
         let ticket = self.run.sends.remove(&id);
         let Some(row) = self.dequeue(id) else { return Ok(()) };
+        self.message_landed(&row, sequence);
         let OutboxKind::Message { content: payload, id: message } = row.kind else { return Ok(()) };
         let content: Content = codec::decode(&payload)
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
         if content.kind == content::SYNC {
+            // Said again because the log lost it: it counts where it was.
+            if self.history.seen(&group, &message)?.is_some() {
+                return Ok(());
+            }
             self.history.mark_seen(group, message, sequence);
             return content.data.map_or(Ok(()), |data| self.told_by_us(&data));
         }
@@ -165,6 +170,10 @@ impl Core {
             return;
         };
         if content.kind == content::CONTACT_ACCEPTED || content.kind == content::SYNC {
+            return;
+        }
+        // Said again because the log lost it, and known to have been said.
+        if self.history.seen(&group, &id).is_ok_and(|seen| seen.is_some()) {
             return;
         }
         let failed = own_row(identity, id, content, true);

@@ -9,6 +9,7 @@ use crate::command::Target;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::history::{MessageRow, Place, RowBody};
+use crate::position::sequence_of;
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind};
 use crate::view::{
@@ -227,7 +228,7 @@ impl Core {
         MessageView {
             id: row.id,
             group,
-            seq: (!row.failed).then_some(place.0),
+            seq: (!row.failed).then_some(sequence_of(place.0)),
             from: SenderView {
                 handle: self.handle_of(&row.account),
                 account_id: row.account,
@@ -325,7 +326,12 @@ impl Core {
             let rows = self.history.last(group, limit, |row| !self.hides(row))?;
             views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
             let queued = self.run.by_group.get(group).into_iter().flatten();
-            waiting.extend(queued.filter_map(|id| self.outbox_view(*id)));
+            for view in queued.filter_map(|id| self.outbox_view(*id)).collect::<Vec<_>>() {
+                // What is said again because a log lost it stands where it was said first.
+                if self.history.seen(group, &view.id)?.is_none() {
+                    waiting.push(view);
+                }
+            }
             if mark {
                 self.mark_read(*group)?;
             }

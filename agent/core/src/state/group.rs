@@ -7,6 +7,9 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::group::BackRow;
+use crate::log_mark::Mark;
+use crate::position::{self, FIRST_ERA};
 use crate::view::GroupState;
 
 /// A group we are or were in.
@@ -25,21 +28,33 @@ pub(crate) struct GroupRow {
     pub suite: u16,
     #[serde(rename = "e")]
     pub epoch: u64,
-    /// Everything up to this stream sequence was handled.
+    /// How often the log went back, see [`crate::position`].
+    #[serde(rename = "er", default)]
+    pub era: u16,
+    /// Everything up to this position was handled.
     #[serde(rename = "c")]
     pub cursor: u64,
-    /// Last sequence handled on the handshake subject: what compare-and-set expects.
+    /// What was read last, to know the log again; `None` before anything was.
+    #[serde(rename = "mk", default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// The furthest place where the broker said that an entry of ours lies and that was not read yet.
+    #[serde(rename = "us", default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<u64>,
+    /// The log went back and is being put right.
+    #[serde(rename = "bk", default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<BackRow>,
+    /// Last position handled on the handshake subject; compare-and-set expects [`GroupRow::expected`].
     #[serde(rename = "h")]
     pub handshake: u64,
     /// The last merged commit.
     #[serde(rename = "l")]
     pub link: CommitLink,
-    /// Sequence at which we joined.
+    /// Position at which we joined.
     #[serde(rename = "j")]
     pub joined_at: u64,
     #[serde(rename = "u")]
     pub unread: u64,
-    /// Everything up to here was read, by this device or another own one; `None` in stores of before it was noted.
+    /// Everything up to this position was read, by this device or another own one; `None` in stores of before it was noted.
     #[serde(rename = "rd", default)]
     pub read_to: Option<u64>,
     /// Own commit that waits for its place in the log.
@@ -73,6 +88,7 @@ pub(crate) struct GroupRow {
 impl GroupRow {
     /// A group we are in from now on, at the place of the commit that `link` names.
     pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitLink) -> Self {
+        let joined = position::of(FIRST_ERA, link.sequence);
         Self {
             state: GroupState::Active,
             name: data.name.clone(),
@@ -80,10 +96,14 @@ impl GroupRow {
             peer: None,
             suite,
             epoch,
-            cursor: link.sequence,
-            handshake: link.sequence,
-            joined_at: link.sequence,
-            read_to: Some(link.sequence),
+            era: FIRST_ERA,
+            mark: None,
+            unseen: None,
+            back: None,
+            cursor: joined,
+            handshake: joined,
+            joined_at: joined,
+            read_to: Some(joined),
             link,
             unread: 0,
             slot: None,
@@ -96,6 +116,34 @@ impl GroupRow {
             gossiped_at: Timestamp::default(),
             gone_links: Vec::new(),
         }
+    }
+
+    /// Goes on in the era of an earlier membership, or in the next one when its log has gone back meanwhile.
+    pub(crate) fn follow_up(&mut self, before: &Self) {
+        let joined = position::sequence_of(self.joined_at);
+        self.era = before.era.saturating_add(u16::from(joined <= before.after()));
+        let joined = self.position(joined);
+        (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
+    }
+
+    /// The position of a sequence in the log as it is now.
+    pub(crate) const fn position(&self, sequence: u64) -> u64 {
+        position::of(self.era, sequence)
+    }
+
+    /// The broker's sequence of a position, 0 when it is of an earlier life of the log.
+    pub(crate) fn here(&self, position: u64) -> u64 {
+        if position::era_of(position) == self.era { position::sequence_of(position) } else { 0 }
+    }
+
+    /// The sequence behind which the log is to be read.
+    pub(crate) fn after(&self) -> u64 {
+        self.here(self.cursor)
+    }
+
+    /// What compare-and-set expects as the last sequence on the handshake subject.
+    pub(crate) fn expected(&self) -> u64 {
+        self.here(self.handshake)
     }
 
     /// A link that is in the group data no more.

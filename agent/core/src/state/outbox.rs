@@ -40,9 +40,22 @@ pub(crate) enum OutboxKind {
     /// A proposal to leave.
     #[serde(rename = "l")]
     Leave,
+    /// A commit that the log lost, given back.
+    #[serde(rename = "a")]
+    Again {
+        #[serde(rename = "e")]
+        epoch: u64,
+    },
     /// A piece of a sealed tree, a Welcome, or what else anybody may send without being in the group.
     #[serde(rename = "p")]
     Post(Post),
+}
+
+impl OutboxKind {
+    /// Whether it is read in the group's log, and not only there for others.
+    pub(crate) const fn is_in_the_log(&self) -> bool {
+        !matches!(self, Self::Post(_))
+    }
 }
 
 /// Where a post goes.

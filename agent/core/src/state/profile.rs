@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::link::LinkRow;
+use crate::log_mark::{IncidentRow, Mark};
 use crate::state::LogPlace;
 use crate::transparency::HeadRow;
 use crate::view::RequestPolicy;
@@ -82,6 +83,15 @@ pub(crate) struct MetaRow {
     /// Position in the own inbox.
     #[serde(rename = "ic")]
     pub inbox_cursor: u64,
+    /// What was read last of it.
+    #[serde(rename = "im", default, skip_serializing_if = "Option::is_none")]
+    pub inbox_mark: Option<Mark>,
+    /// The last time the broker turned out to have lost something.
+    #[serde(rename = "li", default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentRow>,
+    /// When sent bytes were last forgotten by age.
+    #[serde(rename = "lp", default)]
+    pub pruned_at: Timestamp,
     /// Key of the registry, pinned at first contact.
     #[serde(rename = "rk")]
     pub registry_key: Option<ByteBuf>,

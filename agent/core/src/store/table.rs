@@ -22,12 +22,12 @@ pub(crate) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 pub(crate) const OUTBOX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("outbox");
 /// Intent id, big-endian → [`crate::state::IntentRow`].
 pub(crate) const INTENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intents");
-/// (Group id, stream sequence, place within it) → [`crate::history::MessageRow`].
+/// (Group id, [`crate::position`], place within it) → [`crate::history::MessageRow`].
 pub(crate) const MESSAGES: TableDefinition<'_, (&[u8; 16], u64, u16), &[u8]> =
     TableDefinition::new("messages");
-/// (Group id, message id) → stream sequence: what was shown already.
+/// (Group id, message id) → position: what was shown already.
 pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableDefinition::new("seen");
-/// (Group id, stream sequence) → envelope of an epoch that has not begun here.
+/// (Group id, position) → envelope of an epoch that has not begun here.
 pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
 /// Bot name and group id → [`crate::state::BotRow`].
 pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
@@ -41,6 +41,11 @@ pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinit
 pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
 /// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
 pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("packages");
+
+/// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
+pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
+/// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
+pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
 
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
@@ -65,5 +70,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(MESSAGES).map_err(storage)?;
     txn.open_table(SEEN).map_err(storage)?;
     txn.open_table(PARKED).map_err(storage)?;
+    txn.open_table(COMMITS).map_err(storage)?;
+    txn.open_table(SENT).map_err(storage)?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use cipher_broker::stream::MAX_MESSAGE_BYTES;
 use cipher_broker::subject::{Route, SHARDS, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_core::{Delivered, Publish, PublishOutcome};
+use cipher_core::{Delivered, Publish, PublishOutcome, StreamState};
 
 use crate::support::dice::Dice;
 
@@ -38,6 +38,8 @@ pub(crate) struct Stored {
 struct Stream {
     /// Sequence 1 is at index 0.
     messages: Vec<Stored>,
+    /// When it was made.
+    created: Timestamp,
     /// How many of the first messages retention took away. Their sequences are never given again.
     gone: u64,
     ids: BTreeMap<PublishId, (u64, Timestamp)>,
@@ -52,6 +54,10 @@ struct Stream {
 pub(crate) struct Log {
     pub(crate) flavour: Flavour,
     streams: Vec<Stream>,
+    /// Whether agents may not ask where a stream stands: its server file is older.
+    pub(crate) keeps_quiet: bool,
+    /// How often streams went back.
+    pub(crate) went_back: u64,
     /// The broker's clock: the latest time it was told.
     now: Timestamp,
 }
@@ -80,7 +86,7 @@ impl Stream {
 impl Log {
     pub(crate) fn new(flavour: Flavour) -> Self {
         let streams = vec![Stream::default(); usize::from(SHARDS) + 1];
-        Self { flavour, streams, now: Timestamp::default() }
+        Self { flavour, streams, keeps_quiet: false, went_back: 0, now: Timestamp::default() }
     }
 
     /// Time passes for the broker too. What is older than streams keep it goes, from the front.
@@ -92,6 +98,39 @@ impl Log {
             let kept = stream.messages.iter().skip(usize::try_from(stream.gone).unwrap());
             stream.gone += kept.take_while(|stored| stored.at < oldest).count() as u64;
         }
+    }
+
+    /// An operator puts an older copy of the conversations' streams in place of what there is.
+    pub(crate) fn restore(&mut self, copy: &Self) {
+        for (stream, older) in self.streams.iter_mut().zip(&copy.streams).take(usize::from(SHARDS)) {
+            *stream = older.clone();
+        }
+        self.went_back += 1;
+    }
+
+    /// The conversations' streams are deleted and made anew.
+    pub(crate) fn make_anew(&mut self) {
+        let created = self.now;
+        for stream in self.streams.iter_mut().take(usize::from(SHARDS)) {
+            *stream = Stream { created, ..Stream::default() };
+        }
+        self.went_back += 1;
+    }
+
+    /// The conversations' streams lose all that is in them; sequences go on.
+    pub(crate) fn empty(&mut self) {
+        for stream in self.streams.iter_mut().take(usize::from(SHARDS)) {
+            stream.gone = stream.messages.len() as u64;
+        }
+        self.went_back += 1;
+    }
+
+    /// Where the stream of a source stands.
+    pub(crate) fn state(&self, source: &Source) -> StreamState {
+        let created = Some(self.stream(source.shard()).created);
+        let kept = usize::from(source.shard()) < usize::from(SHARDS);
+        let max_age = Some(if kept { limit::RETENTION } else { std::time::Duration::ZERO });
+        StreamState { last: self.end(source), created, max_age }
     }
 
     fn stream(&self, shard: u8) -> &Stream {

@@ -16,8 +16,8 @@ use cipher_core::view::{
     AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
 };
 use cipher_core::{
-    BotOwnership, Command, Core, CoreError, Delivered, Effect, ErrorKind, Event, Input, Interest, NoReply,
-    Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
+    BotOwnership, Command, Core, CoreError, Delivered, Displaced, Effect, ErrorKind, Event, Input, Interest,
+    Mark, NoReply, Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
 };
 
 use crate::support::dice::Dice;
@@ -69,6 +69,10 @@ impl Faults {
 struct Reader {
     source: Source,
     cursor: u64,
+    /// What must lie at the cursor, until it was seen there.
+    mark: Option<Mark>,
+    /// It did not: the core says how to go on.
+    displaced: bool,
     /// Known to exist.
     want: u64,
     /// Whether the reader has to tell that it reached the end.
@@ -561,9 +565,10 @@ impl World {
                         person.answers.push((question, Err(NoReply)));
                     }
                 }
-                Effect::Follow { source, after } => {
+                Effect::Follow { source, after, mark } => {
                     person.readers.retain(|reader| reader.source != source);
-                    person.readers.push(Reader { source, cursor: after, want: 0, due: true });
+                    let reader = Reader { source, cursor: after, mark, displaced: false, want: 0, due: true };
+                    person.readers.push(reader);
                 }
                 Effect::Fetch { source, sequence } => {
                     if let Some(reader) = person.readers.iter_mut().find(|reader| reader.source == source) {
@@ -673,6 +678,9 @@ impl World {
                 choices.push(Next::Hint);
             }
             for (at, reader) in person.readers.iter().enumerate() {
+                if reader.displaced {
+                    continue;
+                }
                 if reader.due || reader.cursor < self.log.last_of(&reader.source) {
                     choices.push(Next::Read(at));
                 }
@@ -792,6 +800,19 @@ impl World {
         let end =
             if stale { self.dice.between(0, usize::try_from(true_end).unwrap()) as u64 } else { true_end };
         let end = end.max(reader.cursor.min(true_end));
+        if let Some(mark) = reader.mark {
+            let there = self.log.read(&source, reader.cursor - 1, reader.cursor, 1).pop();
+            let same = there.as_ref().is_some_and(|entry| Mark::of(entry.at, &entry.bytes) == mark);
+            let reader = &mut self.people[index].readers[at];
+            reader.mark = None;
+            if !same {
+                reader.displaced = true;
+                let (after, another) = (reader.cursor, there.is_some());
+                let stream = Some(self.log.state(&source)).filter(|_| !self.log.keeps_quiet);
+                batch.push(Input::Displaced(Displaced { source, after, another, stream }));
+                return;
+            }
+        }
         let most = *self.dice.pick(&[1, 2, 5, 20, 500]);
         let mut from = reader.cursor;
         if self.dice.chance(faults.repeat) {
@@ -824,6 +845,19 @@ impl World {
     /// What waits in somebody's machine.
     pub(crate) fn outgoing(&self, index: usize) -> &[Publish] {
         &self.people[index].outgoing
+    }
+
+    /// The broker goes away, comes back with other streams, and everybody is connected again.
+    pub(crate) fn broker_returns(&mut self, change: impl FnOnce(&mut Log)) {
+        let online: Vec<usize> = (0..self.people.len()).filter(|index| self.people[*index].online).collect();
+        for index in &online {
+            self.disconnect(*index);
+        }
+        change(&mut self.log);
+        self.note(|| "  the broker returns with other streams".into());
+        for index in online {
+            self.connect(index);
+        }
     }
 
     /// Time passes.

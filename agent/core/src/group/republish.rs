@@ -1,0 +1,202 @@
+//! A group's log that went back is put right: read again from its beginning, given back what it lost.
+//!
+//! ```text
+//! went back ──► new era, read from the beginning ──► commits it still has are known by their hash
+//!                          │ at its end
+//!                          ▼
+//!       the next commit that it lost, by turns, compare-and-set ──► the log shows it ──► the next one
+//!                          │ none is left
+//!                          ▼
+//!       own messages that it does not show are sent again, sealed anew, under their ids
+//! ```
+//! Commits prove themselves, so any member that keeps their bytes gives them back. They travel as
+//! [`Envelope::Again`]: members who come later take the step like any other, and learn that others were ahead, so
+//! that what they said meanwhile in that epoch could not be read and has to be said again. A message is sent again
+//! by its author alone. Who has a message already knows it by its id and keeps its row.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::wire::envelope::Envelope;
+use serde::{Deserialize, Serialize};
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::group::loaded::Live;
+use crate::ledger::{KeptRow, SentRow};
+use crate::position::era_of;
+use crate::state::{OutboxKind, OutboxRow, Seal};
+
+/// A log that went back and is not put right yet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct BackRow {
+    /// A commit that is not known here lies where one of ours was.
+    #[serde(rename = "r", default)]
+    pub rival: bool,
+}
+
+/// How much later each next member steps in.
+const TURN: Duration = Duration::from_millis(700);
+/// Behind this many nobody waits longer.
+const TURNS: usize = 20;
+
+impl Core {
+    /// The log of a group is not the one that was read: a new era begins.
+    pub(crate) fn log_went_back(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        row.era = row.era.saturating_add(1);
+        (row.mark, row.unseen) = (None, None);
+        row.back = Some(BackRow::default());
+        self.forget_places(group);
+        self.run.read.remove(&Source::Group(group));
+        self.run.caught_up.remove(&Source::Group(group));
+        self.run.emptied.remove(&group);
+        self.run.mending.remove(&group);
+        self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
+    }
+
+    /// While a log is read again: what this store knows already only changes its place. Whether it was that.
+    pub(crate) fn read_again(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        epoch: u64,
+        commit: bool,
+        hash: &[u8; 32],
+        position: u64,
+    ) -> Result<bool> {
+        if !self.state.groups.get(&group).is_some_and(|row| row.back.is_some()) {
+            return Ok(false);
+        }
+        if commit && epoch < live.epoch() {
+            let Some(mut kept) = self.ledger.commit(&group, epoch)? else { return Ok(false) };
+            let row = self.state.groups.get_mut(&group);
+            if kept.hash != *hash {
+                if let Some(back) = row.and_then(|row| row.back.as_mut())
+                    && era_of(kept.position) < era_of(position)
+                {
+                    back.rival = true;
+                }
+                return Ok(false);
+            }
+            kept.position = position;
+            self.ledger.move_commit(group, epoch, kept);
+            if let Some(id) = self.given_back(group, epoch) {
+                self.dequeue(id);
+            }
+            self.run.touched.insert(group);
+            return Ok(true);
+        }
+        let Some(sent) = self.ledger.sent(&group, hash)? else { return Ok(false) };
+        self.ledger.put_sent(group, hash, SentRow { position, ..sent });
+        Ok(true)
+    }
+
+    /// Keeps a commit that was merged.
+    pub(crate) fn keep_commit(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        hash: [u8; 32],
+        bytes: Vec<u8>,
+        position: u64,
+    ) -> Result<()> {
+        let row = KeptRow { hash, bytes: bytes.into(), position, at: self.run.now };
+        self.ledger.keep_commit(group, epoch, row)
+    }
+
+    /// The row that gives back the commit of an epoch.
+    fn given_back(&self, group: GroupId, epoch: u64) -> Option<u64> {
+        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        rows.into_iter().find(|id| {
+            let row = self.state.outbox.get(id);
+            row.is_some_and(|row| matches!(row.kind, OutboxKind::Again { epoch: of } if of == epoch))
+        })
+    }
+
+    /// Brings the mending of a log forward. Whether it is under way: nothing else is sent meanwhile.
+    pub(crate) fn mend(&mut self, group: GroupId) -> Result<bool> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(false) };
+        if row.back.is_none() {
+            return Ok(false);
+        }
+        if !self.run.caught_up.contains(&Source::Group(group)) {
+            return Ok(true);
+        }
+        let (era, epoch, expected) = (row.era, row.epoch, row.expected());
+        let commits = self.ledger.commits_of(&group)?;
+        let shown = commits.iter().filter(|(_, kept)| era_of(kept.position) == era);
+        let shown = shown.map(|(of, _)| *of).max();
+        let lost = commits.into_iter().find(|(of, _)| *of < epoch && shown.is_none_or(|shown| *of > shown));
+        let Some((of, kept)) = lost else {
+            self.mended(group)?;
+            return Ok(false);
+        };
+        if let Some(id) = self.given_back(group, of) {
+            self.publish_commit(id, expected)?;
+            return Ok(true);
+        }
+        if !self.is_our_turn_to_mend(group)? {
+            return Ok(true);
+        }
+        let Ok(Envelope::Message(commit)) = codec::decode(&kept.bytes) else { return Ok(true) };
+        let bytes = codec::encode(&Envelope::Again(commit));
+        let seal = Seal::new(of, bytes, PublishId::from_bytes(self.provider.bytes()));
+        let id = self.enqueue(OutboxRow::new(group, OutboxKind::Again { epoch: of }, Some(seal)));
+        self.incident(|incident| incident.commits = incident.commits.saturating_add(1));
+        self.publish_commit(id, expected)?;
+        Ok(true)
+    }
+
+    /// Everybody else waits and steps in later: people before bots, then by leaf.
+    fn is_our_turn_to_mend(&mut self, group: GroupId) -> Result<bool> {
+        let now = self.run.now;
+        let rank = self.with_live(group, |_, live| {
+            let order = live.roster.iter().map(|(index, leaf)| (leaf.kind == Kind::Bot, *index));
+            let order: BTreeSet<(bool, u32)> = order.collect();
+            let me = live.mls.own_leaf_index().u32();
+            Ok(order.iter().position(|(_, index)| *index == me).unwrap_or(TURNS))
+        })?;
+        let since = *self.run.mending.entry(group).or_insert(now);
+        let at = since.plus(TURN.saturating_mul(u32::try_from(rank.min(TURNS)).unwrap_or(u32::MAX)));
+        if now >= at {
+            return Ok(true);
+        }
+        self.wake_at(at);
+        Ok(false)
+    }
+
+    /// The log has every commit that can be given back: what we said and it does not show is said again.
+    fn mended(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
+        row.back = None;
+        let era = row.era;
+        self.run.mending.remove(&group);
+        self.say_again(group, |sent| era_of(sent.position) < era)
+    }
+
+    /// Puts own messages into the outbox again, under their ids. Who has them already keeps them where they are.
+    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<()> {
+        let oldest = self.run.now.minus(limit::RETENTION);
+        let mut said = 0u64;
+        for (key, sent) in self.ledger.sent_of(&group)? {
+            let Some(id) = sent.id.filter(|_| sent.at >= oldest && which(&sent)) else { continue };
+            if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+                break;
+            }
+            let kind = OutboxKind::Message { content: sent.content.to_vec(), id };
+            self.ledger.spend(group, key, sent);
+            self.enqueue(OutboxRow::new(group, kind, None));
+            said = said.saturating_add(1);
+        }
+        if said > 0 {
+            self.incident(|incident| incident.messages = incident.messages.saturating_add(said));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! Logs that went back: streams restored from an older copy, emptied, made anew.
+//!
+//! On `b76d1e4` nothing of this was noticed: new messages replaced older ones in the history of who had them, others
+//! never saw them, groups stopped, and bytes that waited were published until the stream was as long as before.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::{Route, Source};
+use cipher_core::Event;
+use cipher_core::view::GroupState;
+
+use crate::support::disk::End;
+use crate::support::log::{Flavour, Log};
+use crate::support::oracle;
+use crate::support::world::{World, send};
+
+const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
+
+/// How often somebody was told that the broker lost something, since its process began.
+fn told(world: &World, name: &str) -> usize {
+    let lost = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("the broker lost"));
+    world.people[world.index(name)].events.iter().filter(lost).count()
+}
+
+/// Everybody is in one world, and everybody's words are there for everybody else, once.
+fn whole(world: &mut World, group: GroupId, names: &[&str], texts: &[&str]) {
+    oracle::agree(world);
+    for name in names {
+        let mut person = world.person(name);
+        assert_eq!(person.group(group).state, GroupState::Active, "{name}");
+        for text in texts {
+            assert_eq!(person.sees(group, text), 1, "{name} sees {text:?} in {:?}", person.texts(group));
+        }
+    }
+    oracle::probe(world);
+    oracle::agree(world);
+}
+
+/// No bytes lie in a group's log twice.
+fn one_copy(world: &World, group: GroupId) {
+    let all = world.log.read(&Source::Group(group), 0, u64::MAX, usize::MAX);
+    let different: BTreeSet<&[u8]> = all.iter().map(|entry| entry.bytes.as_slice()).collect();
+    assert_eq!(all.len(), different.len(), "something lies in the log twice");
+}
+
+/// A group in which something was said and changed after a copy of the streams was taken.
+fn story(world: &mut World) -> (GroupId, Log) {
+    let group = world.admins("ops", &["alice", "bob", "carol"]);
+    world.person("alice").says(group, "before");
+    world.settle();
+    let copy = world.log.clone();
+    world.person("bob").says(group, "lost one");
+    world.person("alice").renames(group, "renamed");
+    world.person("alice").says(group, "lost two");
+    world.person("bob").renames(group, "twice");
+    world.settle();
+    (group, copy)
+}
+
+#[test]
+fn e1_a_broker_restored_from_an_older_copy_is_given_back_what_it_lost() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(1, flavour, &["alice", "bob", "carol"]);
+        let (group, copy) = story(&mut world);
+        world.broker_returns(|log| log.restore(&copy));
+        world.settle();
+        world.person("carol").says(group, "after");
+        world.settle();
+        let names = ["alice", "bob", "carol"];
+        whole(&mut world, group, &names, &["before", "lost one", "lost two", "after"]);
+        for name in names {
+            assert_eq!(world.person(name).group(group).name, "twice");
+            assert_eq!(told(&world, name), 1, "{name} is told once");
+            let texts = world.person(name).texts(group);
+            assert_eq!(texts[..4], ["before", "lost one", "lost two", "after"], "{name}: in order");
+        }
+        one_copy(&world, group);
+        // Whoever comes now finds a log that leads to where the others are.
+        world.register("dave");
+        world.person("alice").adds(group, &["dave"]);
+        world.settle();
+        world.person("dave").accepts(group);
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol", "dave"], &[]);
+    }
+}
+
+#[test]
+fn e1_a_sequence_that_is_used_again_overwrites_nothing() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(2, flavour, &["alice", "bob"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        let copy = world.log.clone();
+        let first = world.person("alice").says(group, "first");
+        world.settle();
+        // The author never comes back: what it said can only stay where it is.
+        world.person("alice").disconnects();
+        world.broker_returns(|log| log.restore(&copy));
+        let second = world.person("bob").says(group, "second");
+        world.settle();
+        assert_eq!(first.seq, second.seq, "the sequence is used again");
+        assert_eq!(world.person("bob").texts(group), ["first", "second"]);
+        world.person("bob").restarts(End::Clean);
+        assert_eq!(world.person("bob").texts(group), ["first", "second"]);
+        world.person("alice").connects();
+        world.settle();
+        whole(&mut world, group, &["alice", "bob"], &["first", "second"]);
+    }
+}
+
+#[test]
+fn e1_who_was_away_gets_what_the_broker_lost_from_those_who_have_it() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(3, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        world.person("carol").disconnects();
+        let copy = world.log.clone();
+        world.person("bob").says(group, "lost one");
+        world.person("alice").renames(group, "renamed");
+        world.person("alice").says(group, "lost two");
+        world.settle();
+        world.broker_returns(|log| log.restore(&copy));
+        world.settle();
+        world.person("carol").connects();
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["lost one", "lost two"]);
+        assert_eq!(told(&world, "carol"), 0, "nothing that she read is missing");
+    }
+}
+
+#[test]
+fn e1_what_is_said_from_behind_before_the_others_return_is_said_again() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(4, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        world.person("carol").disconnects();
+        let copy = world.log.clone();
+        world.person("alice").renames(group, "renamed");
+        world.person("bob").says(group, "lost");
+        world.settle();
+        for name in ["alice", "bob"] {
+            world.person(name).disconnects();
+        }
+        world.log.restore(&copy);
+        world.person("carol").connects();
+        // In the epoch that the others have left.
+        world.person("carol").says(group, "from the past");
+        world.settle();
+        for name in ["alice", "bob"] {
+            world.person(name).connects();
+        }
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["lost", "from the past"]);
+    }
+}
+
+#[test]
+fn e2_streams_made_anew_are_filled_again_with_one_copy_of_each() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(5, flavour, &["alice", "bob", "carol"]);
+        let (group, _) = story(&mut world);
+        world.person("alice").disconnects();
+        world.person("alice").starts(send(group, "queued one"));
+        world.person("alice").starts(send(group, "queued two"));
+        world.broker_returns(Log::make_anew);
+        world.person("alice").connects();
+        world.settle();
+        let texts = ["before", "lost one", "lost two", "queued one", "queued two"];
+        whole(&mut world, group, &["alice", "bob", "carol"], &texts);
+        one_copy(&world, group);
+        for name in ["alice", "bob", "carol"] {
+            assert_eq!(told(&world, name), 1, "{name} is told once");
+        }
+        assert_eq!(world.log.on(&Route::Handshake(group)).len(), 6, "every change once");
+    }
+}
+
+#[test]
+fn e2_an_older_server_file_that_allows_no_question_about_streams_is_enough() {
+    for change in [Log::make_anew as fn(&mut Log), Log::empty] {
+        let mut world = World::of(6, Flavour::R1, &["alice", "bob", "carol"]);
+        let (group, _) = story(&mut world);
+        world.log.keeps_quiet = true;
+        world.broker_returns(change);
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["before", "lost one", "lost two"]);
+    }
+}
+
+#[test]
+fn e2_streams_that_were_emptied_are_filled_again() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(7, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        world.person("carol").disconnects();
+        world.person("bob").says(group, "lost one");
+        world.person("alice").renames(group, "renamed");
+        world.settle();
+        world.broker_returns(Log::empty);
+        world.settle();
+        world.person("carol").connects();
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["lost one"]);
+    }
+}
+
+#[test]
+fn e1_an_acknowledged_message_that_was_never_read_back_is_said_again() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(8, flavour, &["alice", "bob"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.settle();
+        world.person("bob").disconnects();
+        let copy = world.log.clone();
+        // Acknowledged, and the process ends before the log was read again.
+        world.person("alice").says(group, "acknowledged");
+        world.person("alice").restarts(End::Kill);
+        world.broker_returns(|log| log.restore(&copy));
+        world.person("bob").connects();
+        world.settle();
+        whole(&mut world, group, &["alice", "bob"], &["acknowledged"]);
+    }
+}
+
+#[test]
+fn e1_a_broker_that_went_back_twice_and_in_the_middle_of_being_mended_is_put_right() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(9, flavour, &["alice", "bob", "carol"]);
+        let (group, copy) = story(&mut world);
+        world.broker_returns(|log| log.restore(&copy));
+        world.churn(25);
+        world.broker_returns(Log::make_anew);
+        world.churn(25);
+        world.person("bob").restarts(End::Kill);
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["before", "lost one", "lost two"]);
+    }
+}
