@@ -247,6 +247,7 @@ impl Core {
         self.run.proof_asked_at = None;
         self.run.own_asked_at = None;
         self.prune_ledger()?;
+        self.run.reposted = false;
         if interest == Interest::Everything && self.registered() {
             let inbox = self.inbox();
             self.follow(inbox);

@@ -25,6 +25,7 @@ use crate::effect::Effect;
 use crate::error::Result;
 use crate::event::Event;
 use crate::input::{Displaced, StreamState};
+use crate::view::LogLostView;
 
 /// What was read last: enough to know it again, not more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +111,10 @@ impl Core {
                     let meta = self.state.meta_mut();
                     (meta.inbox_cursor, meta.inbox_mark) = (0, None);
                     self.incident(|_| {});
+                    if !std::mem::replace(&mut self.run.reposted, true) {
+                        // Others' inboxes are as likely to have lost what was in them.
+                        self.repost(None)?;
+                    }
                 }
                 _ => {}
             }
@@ -118,6 +123,13 @@ impl Core {
             self.run.effects.push(Effect::Follow { source: *source, after, mark: None });
         }
         Ok(())
+    }
+
+    /// What the broker lost last, for people.
+    pub(crate) fn log_lost(&self) -> Option<LogLostView> {
+        let IncidentRow { at, conversations, messages, commits } = self.state.meta.incident?;
+        let open = self.state.groups.iter().filter(|(_, row)| row.back.is_some()).count() as u64;
+        Some(LogLostView { at, conversations, open, messages, commits })
     }
 
     /// Notes what the broker lost, and tells it once per incident.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 pub(crate) use self::account::{AccountRow, LogPlace};
-pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, Slot, Wish};
+pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
 pub(crate) use self::invite::{InviteFacts, InviteRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
 pub(crate) use self::profile::{IdentityRow, MetaRow};
@@ -64,6 +64,7 @@ pub(crate) struct State {
     pub join_requests: Rows<u64, JoinRequestRow>,
     pub transfers: Rows<DeviceId, TransferRow>,
     pub packages: Rows<u64, PackageRow>,
+    pub posted: Rows<u64, PostedRow>,
 }
 
 impl State {
@@ -96,6 +97,7 @@ impl State {
             join_requests: Rows::load(store, table::JOIN_REQUESTS)?,
             transfers: Rows::load(store, table::TRANSFERS)?,
             packages: Rows::load(store, table::PACKAGES)?,
+            posted: Rows::load(store, table::POSTED)?,
         })
     }
 
@@ -113,6 +115,7 @@ impl State {
             && self.join_requests.is_clean()
             && self.transfers.is_clean()
             && self.packages.is_clean()
+            && self.posted.is_clean()
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -132,7 +135,8 @@ impl State {
         self.joins.flush(txn, table::JOINS)?;
         self.join_requests.flush(txn, table::JOIN_REQUESTS)?;
         self.transfers.flush(txn, table::TRANSFERS)?;
-        self.packages.flush(txn, table::PACKAGES)
+        self.packages.flush(txn, table::PACKAGES)?;
+        self.posted.flush(txn, table::POSTED)
     }
 
     pub(crate) fn flushed(&mut self) {
@@ -149,6 +153,7 @@ impl State {
         self.join_requests.flushed();
         self.transfers.flushed();
         self.packages.flushed();
+        self.posted.flushed();
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -445,6 +445,21 @@ pub struct BotEventView {
     pub direct: bool,
 }
 
+/// The last time the broker turned out to have lost what it had stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLostView {
+    /// When it was noticed here.
+    pub at: Timestamp,
+    /// Conversations concerned.
+    pub conversations: u64,
+    /// Of these, how many are not put right yet.
+    pub open: u64,
+    /// Own messages that were sent again.
+    pub messages: u64,
+    /// Changes of groups that this device gave back.
+    pub commits: u64,
+}
+
 /// Figures about the own state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -464,6 +479,9 @@ pub struct StatusView {
     pub skipped: Vec<(String, u64)>,
     /// Last known difference of the registry's clock to ours, milliseconds.
     pub clock_skew_ms: Option<i64>,
+    /// What the broker lost last, if it ever did.
+    #[serde(default)]
+    pub log_lost: Option<LogLostView>,
     /// Version of the stored format.
     pub schema: u32,
     /// Who may ask to become a contact.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_broker::limit;
-use cipher_core::view::{GroupState, StatusView};
+use cipher_core::view::{GroupState, LogLostView, StatusView};
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::cli::desk::Desk;
@@ -234,6 +234,14 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
             &format!("{n} waiting for the broker"),
             "cipher-chat sync delivers them",
         )?,
+    }
+    if let Some(lost) = &status.log_lost {
+        let LogLostView { at, conversations, open, messages, commits } = lost;
+        let detail = format!(
+            "at {at} the broker no longer had what it had stored: {conversations} conversations concerned, \
+             {messages} own messages sent again, {commits} changes given back, {open} not put right yet"
+        );
+        findings.warn("broker-log", &detail, "tell your operator; what others said is sent again by them")?;
     }
     let skipped: u64 = status.skipped.iter().map(|(_, count)| count).sum();
     if skipped > 0 {

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub emptied: BTreeSet<GroupId>,
     /// Logs that were read to their end once since the connection came up: nothing is sent into others.
     pub read: BTreeSet<Source>,
+    /// Invitations were sent again since the connection came up, because an inbox lost what it had.
+    pub reposted: bool,
     /// Logs that are put right, and since when.
     pub mending: BTreeMap<GroupId, Timestamp>,
     /// Outbox rows whose publish is on its way.

@@ -498,11 +498,22 @@ impl Core {
             commit_hash: hash,
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
         };
+        self.keep_posted(group, epoch, pending, &pieces);
         for (piece, bytes) in (0u32..).zip(pieces) {
             self.enqueue_post(group, Post::Tree { epoch, piece }, bytes);
         }
+        self.enqueue_welcomes(group, pending, &note)
+    }
+
+    /// Each invited device gets the Welcome, with a note of where the group's log goes on.
+    pub(crate) fn enqueue_welcomes(
+        &mut self,
+        group: GroupId,
+        pending: &PendingWelcome,
+        note: &WelcomeNote,
+    ) -> Result<()> {
         for device in &pending.devices {
-            let note = tree::seal_note(&pending.key, self.provider.bytes(), &group, &note)?;
+            let note = tree::seal_note(&pending.key, self.provider.bytes(), &group, note)?;
             let bytes = codec::encode(&Envelope::Welcome { welcome: pending.welcome.clone(), note });
             self.enqueue_post(group, Post::Welcome { device: *device }, bytes);
         }

@@ -88,6 +88,12 @@ impl Core {
         if !is_newer(self.state.groups.get(&group), epoch) {
             return Err("welcome");
         }
+        if let Some(known) = self.state.invites.get_mut(&group)
+            && known.welcome == welcome
+        {
+            // Sent again because a log was lost: the group's goes on elsewhere.
+            (known.commit_sequence, known.commit_hash) = (note.commit_sequence, note.commit_hash);
+        }
         if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch) {
             return Err("welcome");
         }

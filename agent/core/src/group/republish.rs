@@ -22,15 +22,15 @@ use cipher_broker::codec;
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
-use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::ledger::{KeptRow, SentRow};
-use crate::position::era_of;
-use crate::state::{OutboxKind, OutboxRow, Seal};
+use crate::position::{era_of, sequence_of};
+use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 
 /// A log that went back and is not put right yet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub(crate) struct BackRow {
 
 /// How much later each next member steps in.
 const TURN: Duration = Duration::from_millis(700);
+/// Invitations that are kept in case they get lost, and their bytes.
+const POSTED: usize = 64;
+const POSTED_BYTES: usize = 4 * 1024 * 1024;
 /// Behind this many nobody waits longer.
 const TURNS: usize = 20;
 
@@ -177,7 +180,58 @@ impl Core {
         row.back = None;
         let era = row.era;
         self.run.mending.remove(&group);
+        self.repost(Some(group))?;
         self.say_again(group, |sent| era_of(sent.position) < era)
+    }
+
+    /// Keeps an invitation that leaves. The oldest give way.
+    pub(crate) fn keep_posted(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        pending: &PendingWelcome,
+        pieces: &[Vec<u8>],
+    ) {
+        let pieces = pieces.iter().map(|piece| piece.clone().into()).collect();
+        let row = PostedRow { group, epoch, pending: pending.clone(), pieces, at: self.run.now };
+        let id = self.state.next_id();
+        self.state.posted.insert(id, row);
+        let oldest = self.run.now.minus(limit::RETENTION);
+        let (mut rows, mut room) = (POSTED, POSTED_BYTES);
+        for id in self.state.posted.keys().into_iter().rev() {
+            let Some(row) = self.state.posted.get(&id) else { continue };
+            room = room.saturating_sub(row.bytes());
+            rows = rows.saturating_sub(1);
+            if rows == 0 || room == 0 || row.at < oldest {
+                self.state.posted.remove(&id);
+            }
+        }
+    }
+
+    /// Sends the invitations again that a log or an inbox lost: those of one group, or all. Who has one already
+    /// takes no notice of it.
+    pub(crate) fn repost(&mut self, of: Option<GroupId>) -> Result<()> {
+        let rows = self.state.posted.iter().map(|(_, row)| row.clone());
+        let rows: Vec<PostedRow> = rows.filter(|row| of.is_none_or(|of| of == row.group)).collect();
+        for PostedRow { group, epoch, pending, pieces, .. } in rows {
+            let waits = self.run.by_group.get(&group).into_iter().flatten();
+            let waits = waits.filter_map(|id| self.state.outbox.get(id));
+            let under_way = waits.into_iter().any(|row| matches!(row.kind, OutboxKind::Post(_)));
+            let Some(kept) = self.ledger.commit(&group, epoch.saturating_sub(1))?.filter(|_| !under_way)
+            else {
+                continue;
+            };
+            let note = WelcomeNote {
+                commit_sequence: sequence_of(kept.position),
+                commit_hash: kept.hash,
+                pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+            };
+            for (piece, bytes) in (0u32..).zip(pieces) {
+                self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());
+            }
+            self.enqueue_welcomes(group, &pending, &note)?;
+        }
+        Ok(())
     }
 
     /// Puts own messages into the outbox again, under their ids. Who has them already keeps them where they are.

@@ -366,6 +366,7 @@ impl Core {
             key_packages: self.state.meta.stock,
             skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
+            log_lost: self.log_lost(),
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
             arriving: self.arriving(),

@@ -184,6 +184,30 @@ pub(crate) struct PendingWelcome {
     pub devices: Vec<DeviceId>,
 }
 
+/// An invitation that left, in case its log or inbox loses it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PostedRow {
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    /// The epoch it leads into.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    #[serde(rename = "w")]
+    pub pending: PendingWelcome,
+    /// The sealed tree.
+    #[serde(rename = "p")]
+    pub pieces: Vec<ByteBuf>,
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}
+
+impl PostedRow {
+    /// Its size, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum::<usize>().saturating_add(self.pending.welcome.len())
+    }
+}
+
 impl std::fmt::Debug for PendingWelcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PendingWelcome").field("devices", &self.devices).finish_non_exhaustive()

@@ -42,6 +42,8 @@ pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition:
 /// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
 pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("packages");
 
+/// Number, big-endian → [`crate::state::PostedRow`]: invitations that left.
+pub(crate) const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("posted");
 /// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
 /// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
@@ -63,6 +65,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
         JOIN_REQUESTS,
         TRANSFERS,
         PACKAGES,
+        POSTED,
     ];
     for table in singles {
         txn.open_table(table).map_err(storage)?;
