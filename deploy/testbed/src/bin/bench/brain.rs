@@ -56,7 +56,7 @@ impl Brain {
                     Effect::Fetch { source, .. } => {
                         inputs.push(Input::CaughtUp { source, sequence: self.sequence });
                     }
-                    Effect::Follow { source, after } => {
+                    Effect::Follow { source, after, .. } => {
                         if source == Source::Group(self.group) {
                             self.sequence = self.sequence.max(after);
                         }
