@@ -30,6 +30,8 @@ pub enum Purpose {
     JoinRequest,
     /// A device key signs what it whispers to a group.
     Whisper,
+    /// A device key signs that it gives itself new keys in a group.
+    NewKeys,
 }
 
 impl Purpose {
@@ -45,6 +47,7 @@ impl Purpose {
             Self::RegistryRecord => "cipher-chat/registry-record/v1",
             Self::JoinRequest => "cipher-chat/join-request/v1",
             Self::Whisper => "cipher-chat/whisper/v1",
+            Self::NewKeys => "cipher-chat/new-keys/v1",
         }
     }
 }

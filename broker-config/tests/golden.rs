@@ -494,7 +494,10 @@ fn golden_joining_by_link() {
         banned: BTreeSet::from([account()]),
     };
     check("group-data-links-and-bans", &data);
-    check("commit-note", &CommitNote { sequence: 7, hash: [5; 32], evidence: vec![signed_statement()] });
+    let note = CommitNote::after(&CommitLink { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
+    check("commit-note", &note);
+    let heal = serde_bytes::ByteBuf::from(vec![9; 64]);
+    check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note });
 }
 
 #[test]

@@ -142,8 +142,12 @@ impl Core {
     fn take(&mut self, input: Input) -> Result<()> {
         match input {
             Input::Command { ticket, command } => {
-                let result = self.command(ticket, *command);
-                match result {
+                // Not an error of the batch, whatever its kind.
+                if let Err(error) = self.may_still(&command) {
+                    self.reply(ticket, Err(error));
+                    return Ok(());
+                }
+                match self.command(ticket, *command) {
                     Ok(Some(reply)) => self.reply(ticket, Ok(reply)),
                     Ok(None) => {}
                     Err(error) if fatal(&error) => return Err(error),
@@ -167,7 +171,6 @@ impl Core {
 
     fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
         use Command as C;
-        self.may_still(&command)?;
         self.note_person(&command);
         match command {
             C::Register { handle, name, bot, invite_code } => {

@@ -17,6 +17,7 @@ use crate::command::Command;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
+use crate::group::stopped;
 use crate::identity::{check_text, signed_profile};
 use crate::input::Ticket;
 use crate::question::Purpose;
@@ -318,7 +319,8 @@ impl Core {
     /// Commands of a device that its account revoked: it may look at what it has, and nothing else.
     pub(crate) fn may_still(&self, command: &Command) -> Result<()> {
         use Command as C;
-        if !self.state.identity.as_ref().is_some_and(|own| own.revoked) {
+        let gone = self.state.identity.as_ref().is_some_and(|own| own.revoked);
+        if !gone && !self.state.meta.stopped {
             return Ok(());
         }
         match command {
@@ -332,7 +334,8 @@ impl Core {
             | C::AcknowledgeEvidence
             | C::Head
             | C::Status => Ok(()),
-            _ => Err(revoked()),
+            _ if gone => Err(revoked()),
+            _ => Err(stopped()),
         }
     }
 

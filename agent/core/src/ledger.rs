@@ -122,10 +122,10 @@ impl Ledger {
     /// Keeps the commit that ended an epoch. The oldest give way.
     pub(crate) fn keep_commit(&mut self, group: GroupId, epoch: u64, row: KeptRow) -> Result<()> {
         let mut room = COMMIT_BYTES.saturating_sub(row.bytes.len());
-        let mut kept = 1;
+        let mut kept = 1u64;
         for (older, row) in self.commits_of(&group)?.into_iter().rev() {
             room = room.saturating_sub(row.bytes.len());
-            kept += 1u64;
+            kept = kept.saturating_add(1);
             if older >= epoch || kept > COMMITS || room == 0 {
                 self.commits.insert((group, older), None);
             }

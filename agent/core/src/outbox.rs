@@ -23,7 +23,7 @@ use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
-use crate::group::Live;
+use crate::group::{Live, stopped};
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
 use crate::ledger::SentRow;
 use crate::reply::Reply;
@@ -164,6 +164,13 @@ impl Core {
         }
     }
 
+    /// Nothing of what waits leaves any more.
+    pub(crate) fn drop_whole_outbox(&mut self) {
+        for id in self.state.outbox.keys() {
+            self.fail_row(id);
+        }
+    }
+
     fn fail_row(&mut self, id: u64) {
         let Some(row) = self.dequeue(id) else { return };
         if let OutboxKind::Message { id: message, content } = &row.kind {
@@ -177,6 +184,7 @@ impl Core {
             let error = ErrorKind::Refused
                 .because(format!("the message cannot be sent: you are not in '{name}' any more"))
                 .hint("ask a member to invite you again");
+            let error = if self.state.meta.stopped { stopped() } else { error };
             self.reply(ticket, Err(error));
         }
     }
@@ -187,6 +195,9 @@ impl Core {
             return Ok(());
         }
         self.drive_posts(group);
+        if self.state.meta.stopped {
+            return Ok(());
+        }
         if self.is_revoked() {
             // A commit that may lie in the log already still has to be settled; nothing new is made.
             let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
@@ -273,6 +284,9 @@ impl Core {
     /// "delivered in the right epoch"; several pipelined, each checked where it landed. A replicated stream takes
     /// one fenced message per group at a time, so others wait for it.
     fn drive_messages(&mut self, group: GroupId) -> Result<()> {
+        if self.state.groups.get(&group).is_some_and(|row| row.doubled.is_some()) {
+            return Ok(());
+        }
         let Some(rows) = self.run.by_group.get(&group) else { return Ok(()) };
         let (mut ready, mut flying, mut unsettled, mut fenced) = (Vec::new(), 0usize, 0usize, false);
         for id in rows {

@@ -479,6 +479,12 @@ pub struct StatusView {
     pub skipped: Vec<(String, u64)>,
     /// Last known difference of the registry's clock to ours, milliseconds.
     pub clock_skew_ms: Option<i64>,
+    /// When bytes that name this device and that it did not send were last seen.
+    #[serde(default)]
+    pub doubled_at: Option<Timestamp>,
+    /// Another copy of this profile took over.
+    #[serde(default)]
+    pub stopped: bool,
     /// What the broker lost last, if it ever did.
     #[serde(default)]
     pub log_lost: Option<LogLostView>,

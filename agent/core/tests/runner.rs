@@ -14,6 +14,7 @@ mod contacts;
 mod crash;
 mod delivery;
 mod devices;
+mod doubled;
 mod join_link;
 mod junk;
 mod log_back;

@@ -235,6 +235,18 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
             "cipher-chat sync delivers them",
         )?,
     }
+    if status.stopped {
+        let error = ErrorKind::Locked
+            .because("another copy of this profile is in use and goes on; this one has stopped for good")
+            .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link");
+        findings.fail("copies", &error)?;
+    } else if let Some(at) = status.doubled_at {
+        let detail = format!(
+            "at {at} something lay in a log in this device's name that it did not send: it took new keys"
+        );
+        let hint = "if this profile was copied, use only one copy; link a second machine with: cipher-chat device link";
+        findings.warn("copies", &detail, hint)?;
+    }
     if let Some(lost) = &status.log_lost {
         let LogLostView { at, conversations, open, messages, commits } = lost;
         let detail = format!(

@@ -1,7 +1,9 @@
 //! What lies on stored subjects.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
+use crate::id::GroupId;
 use crate::sign::Signed;
 
 /// A message on a stored subject. The broker sees this much and no more.
@@ -94,12 +96,26 @@ pub struct CommitNote {
     /// revoked device, the return of a recovered account.
     #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Signed>,
+    /// The committing device gives itself new keys because bytes name it that its store did not seal: its signature
+    /// ([`crate::sign::Purpose::NewKeys`]) of [`CommitNote::new_keys`]. Another copy of its store, if there is one,
+    /// learns by it that it is not the only one. Empty otherwise.
+    #[serde(rename = "d", default, skip_serializing_if = "no_bytes")]
+    pub heal: ByteBuf,
+}
+
+fn no_bytes(bytes: &ByteBuf) -> bool {
+    bytes.is_empty()
 }
 
 impl CommitNote {
     /// A note that follows `link`.
-    pub const fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
-        Self { sequence: link.sequence, hash: link.hash, evidence }
+    pub fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
+        Self { sequence: link.sequence, hash: link.hash, evidence, heal: ByteBuf::new() }
+    }
+
+    /// What a device signs that gives itself new keys in an epoch of a group.
+    pub fn new_keys(group: &GroupId, epoch: u64) -> Vec<u8> {
+        [group.as_bytes().as_slice(), &epoch.to_be_bytes()].concat()
     }
 
     /// The predecessor.

@@ -309,7 +309,10 @@ impl Core {
         let leavers: BTreeSet<u32> = proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
         self.load_proposals(live, &proposals)?;
-        let note = CommitNote::after(&link, draft.evidence);
+        let mut note = CommitNote::after(&link, draft.evidence);
+        if draft.rotate {
+            note.heal = self.new_keys_signature(&group, live.epoch())?;
+        }
         live.mls.set_aad(codec::encode(&note));
         let key: [u8; 32] = self.provider.bytes();
         let failed = |error: &dyn std::fmt::Display| {

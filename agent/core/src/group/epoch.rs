@@ -34,6 +34,7 @@ impl Core {
             self.dequeue(slot.row);
         }
         self.run.leave_seen.remove(&group);
+        let mut doubled = None;
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
             row.epoch = live.epoch();
@@ -41,9 +42,13 @@ impl Core {
             row.proposals.clear();
             row.leave_epoch = None;
             row.suspect = None;
+            doubled = row.doubled.take();
             if !row.direct {
                 row.name.clone_from(&live.data.name);
             }
+        }
+        if let Some(doubled) = doubled {
+            self.say_after_doubling(group, doubled)?;
         }
         self.requests_changed(group, old_data, &live.data);
         if live.data.personal {
@@ -131,7 +136,9 @@ impl Core {
             }
         }
         for (place, (event, who, text)) in (0u16..).zip(lines) {
-            let fact = [group.as_bytes().as_slice(), &sequence_of(sequence).to_be_bytes(), &place.to_be_bytes()].concat();
+            let fact =
+                [group.as_bytes().as_slice(), &sequence_of(sequence).to_be_bytes(), &place.to_be_bytes()]
+                    .concat();
             let id = MessageId::of_content(&group, &actor.account, &fact);
             let row = MessageRow::event(id, actor.author(), self.run.now, event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));

@@ -7,11 +7,12 @@
 //! ```
 //! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
 //! `join_link`, `admission` and `join_request` are joining by a link,
-//! `republish` puts a log that went back right, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
+//! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
 mod admission;
 mod commit;
 mod create;
+mod doubled;
 mod epoch;
 mod evidence;
 mod facts;
@@ -29,6 +30,7 @@ mod show;
 pub(crate) mod tree;
 
 pub(crate) use admission::JoinRequestRow;
+pub(crate) use doubled::{DoubledRow, stopped};
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live, store_failed};

@@ -243,24 +243,13 @@ impl Core {
             // A settled own message, or a forged claim of one (H6, M23): nobody else reads it either.
             ProcessedMessageContent::OwnPrivateMessage => {
                 self.take_proposals(live, loaded)?;
-                self.own_again(group, &checked.hash, sequence)
+                self.own_again(group, epoch, commit, &checked.hash, &aad, sequence)
             }
             _ => {
                 self.skip("policy");
                 self.take_proposals(live, loaded)
             }
         }
-    }
-
-    /// Bytes that name us as their sender, in our epoch, and do not wait in the outbox.
-    fn own_again(&mut self, group: GroupId, hash: &[u8; 32], position: u64) -> Result<()> {
-        if self.ledger.sent(&group, hash)?.is_some()
-            && let Some(row) = self.state.groups.get_mut(&group)
-            && row.unseen == Some(position)
-        {
-            row.unseen = None;
-        }
-        Ok(())
     }
 
     /// The broker said that an entry of ours lies at a place, and another one does: the log went back.

@@ -181,7 +181,9 @@ impl Core {
         let era = row.era;
         self.run.mending.remove(&group);
         self.repost(Some(group))?;
-        self.say_again(group, |sent| era_of(sent.position) < era)
+        let said = self.say_again(group, |sent| era_of(sent.position) < era)?;
+        self.incident(|incident| incident.messages = incident.messages.saturating_add(said));
+        Ok(())
     }
 
     /// Keeps an invitation that leaves. The oldest give way.
@@ -235,7 +237,7 @@ impl Core {
     }
 
     /// Puts own messages into the outbox again, under their ids. Who has them already keeps them where they are.
-    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<()> {
+    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
         let oldest = self.run.now.minus(limit::RETENTION);
         let mut said = 0u64;
         for (key, sent) in self.ledger.sent_of(&group)? {
@@ -248,9 +250,6 @@ impl Core {
             self.enqueue(OutboxRow::new(group, kind, None));
             said = said.saturating_add(1);
         }
-        if said > 0 {
-            self.incident(|incident| incident.messages = incident.messages.saturating_add(said));
-        }
-        Ok(())
+        Ok(said)
     }
 }

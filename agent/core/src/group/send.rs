@@ -182,6 +182,9 @@ impl Core {
         let [.., high, low] = row.to_be_bytes();
         let place = u16::from_be_bytes([high, low]) | 0x8000;
         self.history.insert(group, (sequence, place), failed);
+        if self.state.meta.stopped {
+            return;
+        }
         let name = self.conversation_name(&group);
         self.notify(Event::Warning(format!(
             "a message to '{name}' was not delivered: you are not in it any more"

@@ -367,6 +367,8 @@ impl Core {
             skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
             log_lost: self.log_lost(),
+            doubled_at: self.state.meta.doubled.map(|(at, _)| at),
+            stopped: self.state.meta.stopped,
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
             arriving: self.arriving(),

@@ -7,7 +7,7 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::group::BackRow;
+use crate::group::{BackRow, DoubledRow};
 use crate::log_mark::Mark;
 use crate::position::{self, FIRST_ERA};
 use crate::view::GroupState;
@@ -43,6 +43,9 @@ pub(crate) struct GroupRow {
     /// The log went back and is being put right.
     #[serde(rename = "bk", default, skip_serializing_if = "Option::is_none")]
     pub back: Option<BackRow>,
+    /// Bytes that name us lie in the log and were not sealed here: what is sent waits for new keys.
+    #[serde(rename = "db", default, skip_serializing_if = "Option::is_none")]
+    pub doubled: Option<DoubledRow>,
     /// Last position handled on the handshake subject; compare-and-set expects [`GroupRow::expected`].
     #[serde(rename = "h")]
     pub handshake: u64,
@@ -100,6 +103,7 @@ impl GroupRow {
             mark: None,
             unseen: None,
             back: None,
+            doubled: None,
             cursor: joined,
             handshake: joined,
             joined_at: joined,

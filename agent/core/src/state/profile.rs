@@ -89,6 +89,12 @@ pub(crate) struct MetaRow {
     /// The last time the broker turned out to have lost something.
     #[serde(rename = "li", default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentRow>,
+    /// When bytes that name this device and that it did not seal were last seen, and last told.
+    #[serde(rename = "dd", default, skip_serializing_if = "Option::is_none")]
+    pub doubled: Option<(Timestamp, Timestamp)>,
+    /// Another copy of this store took over: this one says nothing more.
+    #[serde(rename = "ds", default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// When sent bytes were last forgotten by age.
     #[serde(rename = "lp", default)]
     pub pruned_at: Timestamp,

@@ -1,0 +1,160 @@
+//! One device that is there twice: bytes in a log that name it and that this store never sealed.
+//!
+//! A profile that was restored from a backup, or copied, has the keys of the other one, and would seal different bytes
+//! with the same keys: others open the first and drop the second. A member of the group can also seal such bytes, to
+//! use up keys of ours (OpenMLS does not look who wrote what names ourselves). In both cases the same helps:
+//!
+//! ```text
+//! our name, our epoch, unknown bytes ──► nothing is sent ──► a commit with new keys for our leaf ──► new epoch
+//!                                                                       │                     what was said behind
+//!                                            signed by the device key   │                     the unknown bytes is
+//!                                                                       ▼                     said again
+//!                               another copy that is awake sees it: it stops, for good (exit code 7)
+//! ```
+//! Bytes that were sealed here are known by their hash (`ledger.rs`): repeats of them are nothing. Bytes of an older
+//! epoch open for nobody.
+
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::id::GroupId;
+use cipher_broker::sign::{self, Purpose};
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::CommitNote;
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::core::Core;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::state::Wish;
+
+/// Bytes of ours that this store does not know.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct DoubledRow {
+    /// The epoch they are of.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// Where the first of them lies.
+    #[serde(rename = "p")]
+    pub position: u64,
+}
+
+/// How often the person is told at most.
+const TELL_EVERY: Duration = Duration::from_secs(3600);
+
+impl Core {
+    /// Bytes that name us as their sender, in our epoch, and do not wait in the outbox.
+    pub(crate) fn own_again(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        commit: bool,
+        hash: &[u8; 32],
+        aad: &[u8],
+        position: u64,
+    ) -> Result<()> {
+        if self.ledger.sent(&group, hash)?.is_some() {
+            if let Some(row) = self.state.groups.get_mut(&group)
+                && row.unseen == Some(position)
+            {
+                row.unseen = None;
+            }
+            return Ok(());
+        }
+        if commit {
+            return self.own_commit_unknown(group, epoch, aad);
+        }
+        let Some(row) = self.state.groups.get_mut(&group).filter(|row| row.doubled.is_none()) else {
+            return Ok(());
+        };
+        row.doubled = Some(DoubledRow { epoch, position });
+        self.wish_new_keys(group)?;
+        self.tell_doubled(group);
+        Ok(())
+    }
+
+    /// A commit in our name that was not made here. That it is ours is a claim of any member, unless the device key
+    /// signed that it gives itself new keys: then another copy of this store is at work.
+    fn own_commit_unknown(&mut self, group: GroupId, epoch: u64, aad: &[u8]) -> Result<()> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed).verifying_key().to_bytes();
+        let signed = codec::decode::<CommitNote>(aad).is_ok_and(|note| {
+            let message = CommitNote::new_keys(&group, epoch);
+            sign::verify(&key, Purpose::NewKeys, &message, &note.heal).is_ok()
+        });
+        // What lies in the log from before this process began to write may be of an earlier life of the profile.
+        if signed && self.run.read.contains(&Source::Group(group)) {
+            self.stop_for_good();
+        }
+        Ok(())
+    }
+
+    fn wish_new_keys(&mut self, group: GroupId) -> Result<()> {
+        let wished = |row: &crate::state::IntentRow| row.group == group && matches!(row.wish, Wish::Rotate);
+        if !self.state.intents.iter().any(|(_, row)| wished(row)) {
+            self.wish(group, Wish::Rotate, None)?;
+        }
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    /// The device key's word that this commit gives the own leaf new keys.
+    pub(crate) fn new_keys_signature(&self, group: &GroupId, epoch: u64) -> Result<ByteBuf> {
+        if self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
+            return Ok(ByteBuf::new());
+        }
+        let key = SigningKey::from_bytes(&self.identity()?.device_seed);
+        let signature = sign::sign(&key, Purpose::NewKeys, &CommitNote::new_keys(group, epoch));
+        Ok(ByteBuf::from(signature.to_vec()))
+    }
+
+    /// The keys are new: what was said behind bytes that used the old ones up may have been read by nobody.
+    pub(crate) fn say_after_doubling(&mut self, group: GroupId, doubled: DoubledRow) -> Result<()> {
+        let behind = |sent: &crate::ledger::SentRow| sent.position > doubled.position;
+        self.say_again(group, |sent| sent.epoch == doubled.epoch && behind(sent)).map(drop)
+    }
+
+    fn tell_doubled(&mut self, group: GroupId) {
+        let now = self.run.now;
+        let told = self.state.meta.doubled.map(|(_, told)| told);
+        let due = told.is_none_or(|told| now >= told.plus(TELL_EVERY));
+        let told = if due { now } else { told.unwrap_or(now) };
+        self.state.meta_mut().doubled = Some((now, told));
+        if due {
+            let name = self.conversation_name(&group);
+            self.notify(Event::Warning(format!(
+                "in '{name}' lies something in the name of this device that it did not send: this profile was \
+                 copied or restored, or a member repeats messages. The device takes new keys and goes on; to use \
+                 a second machine run there: cipher-chat device link"
+            )));
+        }
+    }
+
+    /// Of two copies that are awake the other one goes on.
+    fn stop_for_good(&mut self) {
+        if self.state.meta.stopped {
+            return;
+        }
+        tracing::warn!("another copy of this store is in use: this one stops");
+        let now: Timestamp = self.run.now;
+        let meta = self.state.meta_mut();
+        meta.stopped = true;
+        meta.doubled = Some((now, now));
+        let error = stopped();
+        for group in self.state.groups.keys() {
+            self.drop_intents(group, &error);
+        }
+        self.drop_whole_outbox();
+        self.notify(Event::Warning(format!("{}; {}", error.message, error.hint.unwrap_or_default())));
+    }
+}
+
+/// What a copy says that has stopped.
+pub(crate) fn stopped() -> CoreError {
+    ErrorKind::Locked
+        .because("another copy of this profile is in use and goes on; this one has stopped for good")
+        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
+}

@@ -1,0 +1,127 @@
+//! One device twice: a profile that was restored from a copy, or that is used from two at once.
+//!
+//! On `b76d1e4` a restored profile sealed with keys it had used before: everything was shown as sent, and others dropped
+//! as many messages as had been sent since the copy was made. Of two that were used at once the first one's vanished.
+
+use cipher_broker::id::GroupId;
+use cipher_core::view::{GroupState, MessageState};
+use cipher_core::{Command, ErrorKind, Event};
+
+use crate::support::disk::{Disk, End};
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::world::{World, send};
+
+const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
+
+/// How often somebody was told that something is said in its name, since its process began.
+fn told(world: &World, name: &str) -> usize {
+    let doubled =
+        |event: &&Event| matches!(event, Event::Warning(text) if text.contains("in the name of this device"));
+    world.people[world.index(name)].events.iter().filter(doubled).count()
+}
+
+/// Every text that somebody shows as sent is there for the others, once.
+fn what_is_sent_is_read(world: &mut World, group: GroupId, sender: &str, others: &[&str]) {
+    let sent: Vec<String> = world
+        .person(sender)
+        .messages(group)
+        .into_iter()
+        .filter(|message| message.is_text() && message.state == MessageState::Sent)
+        .map(|message| message.text)
+        .collect();
+    for other in others {
+        for text in &sent {
+            assert_eq!(world.person(other).sees(group, text), 1, "{other} sees {text:?} of {sender}");
+        }
+    }
+}
+
+#[test]
+fn a4_a_restored_profile_takes_new_keys_before_it_says_anything() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(1, flavour, &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        world.end(alice, End::Clean);
+        let copy = world.people[alice].disk.bytes();
+        world.boot(alice).unwrap();
+        world.connect(alice);
+        for n in 0..3 {
+            world.person("alice").says(group, &format!("first life {n}"));
+        }
+        world.settle();
+        world.end(alice, End::Clean);
+        world.people[alice].disk = Disk::holding(copy);
+        world.boot(alice).unwrap();
+        world.connect(alice);
+        for n in 0..5 {
+            world.person("alice").says(group, &format!("second life {n}"));
+        }
+        world.settle();
+        for n in 0..3 {
+            assert_eq!(world.person("bob").sees(group, &format!("first life {n}")), 1);
+        }
+        what_is_sent_is_read(&mut world, group, "alice", &["bob", "carol"]);
+        assert_eq!(told(&world, "alice"), 1);
+        assert!(world.person("alice").status().doubled_at.is_some());
+        assert!(!world.person("alice").status().stopped, "there is one copy only");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+#[test]
+fn a4_of_two_copies_that_are_awake_one_goes_on_and_the_other_stops() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(2, flavour, &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        world.end(alice, End::Clean);
+        let copy = world.people[alice].disk.bytes();
+        world.boot(alice).unwrap();
+        world.connect(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        for n in 0..4 {
+            world.start(alice, send(group, &format!("original {n}")));
+            world.start(twin, send(group, &format!("twin {n}")));
+            world.churn(6);
+        }
+        world.settle();
+        let stopped: Vec<&str> =
+            ["alice", "alice.twin"].into_iter().filter(|name| world.person(name).status().stopped).collect();
+        assert_eq!(stopped.len(), 1, "one of the two stops: {stopped:?}");
+        let goes_on = if stopped[0] == "alice" { "alice.twin" } else { "alice" };
+        let error = world.person(stopped[0]).cannot(send(group, "more"), ErrorKind::Locked);
+        assert!(error.hint.unwrap().contains("device link"));
+        what_is_sent_is_read(&mut world, group, goes_on, &["bob", "carol"]);
+        // It stays so after a restart.
+        world.person(stopped[0]).restarts(End::Kill);
+        world.settle();
+        world.person(stopped[0]).cannot(send(group, "more"), ErrorKind::Locked);
+        world.person(goes_on).says(group, "the one that is left");
+        world.settle();
+        for name in ["bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "the one that is left"), 1);
+            assert_eq!(world.person(name).group(group).state, GroupState::Active);
+        }
+    }
+}
+
+#[test]
+fn f5_repeats_of_own_bytes_are_nothing() {
+    let mut world = World::of(3, Flavour::R1, &["alice", "bob"]);
+    let group = world.group_of("ops", &["alice", "bob"]);
+    world.person("alice").says(group, "once");
+    world.settle();
+    let epoch = world.person("alice").group(group).epoch;
+    let route = cipher_broker::subject::Route::Application(group);
+    for (_, bytes) in world.log.on(&route) {
+        world.log.inject(route, bytes);
+    }
+    world.person("alice").does(Command::Sync);
+    world.settle();
+    assert_eq!(world.person("alice").group(group).epoch, epoch, "no new keys");
+    assert_eq!((told(&world, "alice"), world.person("bob").sees(group, "once")), (0, 1));
+}
