@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
 use cipher_core::Event;
-use cipher_core::view::GroupState;
+use cipher_core::view::{GroupState, MessageState};
 
 use crate::support::disk::End;
 use crate::support::log::{Flavour, Log};
 use crate::support::oracle;
-use crate::support::world::{World, send};
+use crate::support::setting;
+use crate::support::world::{Faults, World, rename, send};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
@@ -256,5 +257,58 @@ fn e1_a_broker_that_went_back_twice_and_in_the_middle_of_being_mended_is_put_rig
         world.person("bob").restarts(End::Kill);
         world.settle();
         whole(&mut world, group, &["alice", "bob", "carol"], &["before", "lost one", "lost two"]);
+    }
+}
+
+/// One story in which the broker goes back again and again, whatever else goes wrong.
+fn forgetful(seed: u64) {
+    let flavour = FLAVOURS[usize::from(seed % 2 == 1)];
+    let names = ["alice", "bob", "carol"];
+    let mut world = World::of(seed, flavour, &names);
+    let group = world.admins("ops", &names);
+    let mut copies = vec![world.log.clone()];
+    let rough = world.dice.chance(500);
+    for n in 0..world.dice.between(20, 40) {
+        world.faults = if rough { Faults::ROUGH } else { Faults::NONE };
+        let index = world.dice.below(names.len());
+        match world.dice.below(20) {
+            0..=8 => drop(world.start(index, send(group, &format!("{} says {n}", names[index])))),
+            9..=10 => drop(world.start(index, rename(group, &format!("name {n}")))),
+            11 => copies.push(world.log.clone()),
+            12..=13 => {
+                // Everybody has read everything: nobody makes another change of an epoch that others have left.
+                world.heal();
+                match world.dice.below(4) {
+                    0 => world.broker_returns(Log::make_anew),
+                    1 => world.broker_returns(Log::empty),
+                    _ => {
+                        let copy = world.dice.pick(&copies).clone();
+                        world.broker_returns(|log| log.restore(&copy));
+                    }
+                }
+            }
+            14..=15 => world.restart(index, *world.dice.pick(&[End::Clean, End::Kill, End::PowerLoss])),
+            16 => world.disconnect(index),
+            17..=18 => (0..names.len()).for_each(|index| world.connect(index)),
+            _ => world.pass(std::time::Duration::from_secs(5)),
+        }
+        let steps = *world.dice.pick(&[0, 1, 3, 8, 20]);
+        world.churn(steps);
+    }
+    world.heal();
+    let mut sent = Vec::new();
+    for name in names {
+        let said = world.person(name).messages(group).into_iter();
+        sent.extend(said.filter(|m| m.is_text() && m.state == MessageState::Sent).map(|m| m.text));
+    }
+    let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
+    whole(&mut world, group, &names, &sent);
+}
+
+#[test]
+fn e1_e2_whatever_a_forgetful_broker_forgets_everybody_ends_in_one_group_with_one_view() {
+    for seed in 0..setting::number("WORLD_SEEDS").map_or(24, |seeds| seeds.div_ceil(16)) {
+        eprintln!("forgetful story {seed}");
+        forgetful(seed);
     }
 }
