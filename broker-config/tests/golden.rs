@@ -496,7 +496,7 @@ fn golden_joining_by_link() {
     check("group-data-links-and-bans", &data);
     let note = CommitNote::after(&CommitLink { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
-    let heal = serde_bytes::ByteBuf::from(vec![9; 64]);
+    let heal = ByteBuf::from(vec![9; 64]);
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note });
 }
 

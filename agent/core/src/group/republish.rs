@@ -73,7 +73,7 @@ impl Core {
         hash: &[u8; 32],
         position: u64,
     ) -> Result<bool> {
-        if !self.state.groups.get(&group).is_some_and(|row| row.back.is_some()) {
+        if self.state.groups.get(&group).is_none_or(|row| row.back.is_none()) {
             return Ok(false);
         }
         if commit && epoch < live.epoch() {
