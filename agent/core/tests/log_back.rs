@@ -287,7 +287,10 @@ fn forgetful(seed: u64) {
                     }
                 }
             }
-            14..=15 => world.restart(index, *world.dice.pick(&[End::Clean, End::Kill, End::PowerLoss])),
+            14..=15 => {
+                let end = *world.dice.pick(&[End::Clean, End::Kill, End::PowerLoss]);
+                world.restart(index, end);
+            }
             16 => world.disconnect(index),
             17..=18 => (0..names.len()).for_each(|index| world.connect(index)),
             _ => world.pass(std::time::Duration::from_secs(5)),
