@@ -549,7 +549,7 @@ impl Core {
     /// A fence that another message moved is worth no pause: the log is read to its end first anyway. If it was a commit,
     /// there is a new epoch then, else it was junk. A cluster that is busy names no other message.
     fn refused_by_fence(&mut self, id: u64, group: GroupId, kind: &OutboxKind, last: Option<u64>) {
-        let handshake = self.state.groups.get(&group).map_or(0, |row| row.handshake);
+        let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
         let moved = last.is_some_and(|last| last > handshake);
         if !moved || !matches!(kind, OutboxKind::Message { .. }) {
             self.back_off(id);
