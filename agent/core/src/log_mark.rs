@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(mark, Mark::of(at, &long));
         assert_ne!(mark, Mark::of(Timestamp::from_millis(6), &long));
         assert_ne!(mark, Mark::of(at, &long[..8_999]));
-        let mut other = long.clone();
+        let mut other = long;
         other[3] = 8;
         assert_ne!(mark, Mark::of(at, &other));
     }
