@@ -126,7 +126,7 @@ def set_up(drill):
     drill.play("registries")
     drill.sees_replicas(3)
     said = drill.play("replicas")[SERVERS[0]]
-    must(said.count("follows") == 2 and said.count("writes") == 1, said)
+    must(said.count("  follows  ") == 2 and said.count("  writes  ") == 1, said)
 
 
 def word_for_word(drill):
