@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
+use cipher_connection::Servers;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -15,7 +16,7 @@ use crate::archive;
 use crate::connect::{connect, redacted};
 use crate::error::Error;
 use crate::operator::{self, Who};
-use crate::provision::{Mode, provision};
+use crate::provision::{Mode, make_room, provision, warnings};
 use crate::replica;
 use crate::replica::log::LogName;
 use crate::service::serve;
@@ -49,6 +50,12 @@ enum Command {
         /// Change nothing, only report what differs
         #[arg(long)]
         verify: bool,
+    },
+    /// Let go of messages older than this at once, when the broker is full; they reach nobody who was away since
+    Room {
+        /// Days to keep; messages stay 45 days else
+        #[arg(long, value_name = "DAYS", default_value_t = 30.0)]
+        keep: f64,
     },
     /// Show what the running registry holds about an account
     Inspect {
@@ -107,6 +114,9 @@ enum Command {
     },
 }
 
+/// The least that is kept when room is made.
+const LEAST_KEPT: Duration = Duration::from_secs(1);
+
 /// How long a command that a person waits for looks for the broker.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -125,6 +135,7 @@ impl Command {
             | Self::Import { .. }
             | Self::BeginLog { .. }
             | Self::Replicas
+            | Self::Room { .. }
             | Self::Traffic { .. } => most.min(LOOK),
         }
     }
@@ -210,11 +221,26 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         Command::Provision { verify } => {
             let client = connect(&settings, INBOX_PREFIX).await?;
             let mode = if verify { Mode::Verify } else { Mode::Update };
-            let result = provision(&client, settings.replicas, mode, settings.patience)
+            let mut result = provision(&client, settings.replicas, mode, settings.patience)
                 .await
                 .map_err(|failure| failure.at(&settings.server))?;
+            if let Ok(servers) = Servers::parse(&settings.server) {
+                result.warnings = warnings(&client, &servers, settings.synced);
+            }
             ui.provisioned(&result);
             if result.drifts.is_empty() { Ok(()) } else { Err(Error::Drifted(result.drifts.len())) }
+        }
+        Command::Room { keep } => {
+            let keep = Duration::try_from_secs_f64(keep * 86_400.0)
+                .ok()
+                .filter(|keep| *keep >= LEAST_KEPT)
+                .ok_or_else(|| Error::Usage("--keep is a number of days above 0".into()))?;
+            let client = connect(&settings, INBOX_PREFIX).await?;
+            let rooms = make_room(&client, settings.replicas, keep)
+                .await
+                .map_err(|failure| failure.at(&settings.server))?;
+            ui.rooms(&rooms);
+            Ok(())
         }
         Command::Inspect { who } => {
             ui.told(&operator::inspect(&settings, who).await?);

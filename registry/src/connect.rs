@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event};
+use cipher_connection::tls::{Greeting, greeting};
+use cipher_connection::{Dial, First, Servers, Trouble};
 use rand_core::{OsRng, RngCore};
+use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::settings::{Login, Settings};
@@ -19,50 +22,85 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Requests that may wait per endpoint: what is above is dropped, and asked again by whoever waits for it.
 const WAITING: usize = 8192;
 
-/// Connects, trying until the patience of the settings ends. Once connected it reconnects for ever.
+/// Connects, trying until the patience of the settings ends, or until it is known that trying does not help. Once
+/// connected it reconnects for ever.
 ///
 /// `inbox` is the prefix of reply subjects of this connection.
 pub(crate) async fn connect(settings: &Settings, inbox: &str) -> Result<Client, Error> {
     let began = Instant::now();
-    let server = redacted(&settings.server);
-    let addresses = addresses(&settings.server)
-        .map_err(|_| Error::Usage(format!("{server} is not the address of a broker")))?;
-    for attempt in 1.. {
-        let options = options(settings, inbox).await?;
-        let error = match options.connect(addresses.as_slice()).await {
+    let servers =
+        Servers::parse(&settings.server).map_err(|error| Error::Usage(format!("{error}; {}", error.hint)))?;
+    settings.tls.verify().map_err(Error::Usage)?;
+    let server = servers.to_string();
+    for attempt in 1_usize.. {
+        let trouble = match once(settings, &servers, inbox).await? {
             Ok(client) => return Ok(client),
-            Err(error) => error,
+            Err(trouble) => trouble,
         };
-        match error.kind() {
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                return Err(Error::Login { server, reason: error.kind().to_string() });
+        // The last attempt comes when the patience ends, not a pause later. One server may refuse what another takes.
+        let tried_all = attempt >= servers.list().len();
+        match trouble {
+            Trouble::Login if tried_all => {
+                return Err(Error::Login { server, reason: "authorization violation".into() });
             }
-            _ if began.elapsed() >= settings.patience => {
-                return Err(Error::Broker { doing: "cannot connect", server, reason: error.to_string() });
+            trouble if (tried_all && !trouble.passing()) || began.elapsed() >= settings.patience => {
+                return Err(Error::Unreachable { server, trouble });
             }
-            // The last attempt comes when the patience ends, not a pause later.
             _ => {
                 let left = settings.patience.saturating_sub(began.elapsed());
-                tokio::time::sleep(pause(attempt).min(left)).await;
+                let pause = if tried_all { pause(attempt) } else { Duration::ZERO };
+                tokio::time::sleep(pause.min(left)).await;
             }
         }
     }
-    Err(Error::Broker { doing: "cannot connect", server, reason: "gave up".into() })
+    Err(Error::Unreachable { server, trouble: Trouble::Slow })
 }
 
-/// Every address of a list separated by commas.
-fn addresses(server: &str) -> std::io::Result<Vec<ServerAddr>> {
-    server.split(',').map(|address| address.trim().parse()).collect()
-}
-
-/// A broker address without what is in front of `@`, for messages.
-pub(crate) fn redacted(server: &str) -> String {
-    let one = |url: &str| {
-        let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+/// One attempt. The outer error is one of the settings.
+async fn once(settings: &Settings, servers: &Servers, inbox: &str) -> Result<Result<Client, Trouble>, Error> {
+    let first = match settings.tls.first {
+        First::Yes => true,
+        First::No => false,
+        First::Auto if servers.secure() => match begins_with_tls(servers).await {
+            Ok(first) => first,
+            Err(trouble) => return Ok(Err(trouble)),
+        },
+        First::Auto => false,
     };
-    server.split(',').map(one).collect::<Vec<_>>().join(",")
+    // Why a reconnect fails is in the log of the client library.
+    let (failures, _) = mpsc::unbounded_channel();
+    let dial = Arc::new(Dial::new(servers.clone(), failures, |attempt, servers| {
+        if attempt <= servers { Duration::ZERO } else { pause(attempt) }
+    }));
+    let options = options(settings, servers, &dial, inbox).await?;
+    let options = if first { options.tls_first() } else { options };
+    match options.connect(servers.addresses()).await {
+        Ok(client) => Ok(Ok(client)),
+        Err(error) => match dial.current() {
+            Some(address) => Ok(Err(Trouble::at(&error.to_string(), &address).await)),
+            None => Ok(Err(Trouble::of(&error.to_string()))),
+        },
+    }
+}
+
+/// Finds out whether servers that are to be reached by TLS wait for it.
+async fn begins_with_tls(servers: &Servers) -> Result<bool, Trouble> {
+    let mut trouble = Trouble::Nobody;
+    for server in servers.list() {
+        trouble = match greeting(&server.address).await {
+            Greeting::Tls => return Ok(true),
+            Greeting::Info { tls: true } => return Ok(false),
+            Greeting::Info { tls: false } => Trouble::NoTls,
+            Greeting::Other => Trouble::NotNats,
+            Greeting::Silent => Trouble::Nobody,
+        };
+    }
+    Err(trouble)
+}
+
+/// A broker address without its login, for messages.
+pub(crate) fn redacted(server: &str) -> String {
+    cipher_connection::address::shown(server)
 }
 
 /// A pause before attempt `attempt`, doubling from 100 ms and spread, so that many do not come back at once.
@@ -73,22 +111,43 @@ pub(crate) fn pause(attempt: usize) -> Duration {
     longest.mul_f64(spread.mul_add(0.5, 0.5))
 }
 
-async fn options(settings: &Settings, inbox: &str) -> Result<ConnectOptions, Error> {
+async fn options(
+    settings: &Settings,
+    servers: &Servers,
+    dial: &Arc<Dial>,
+    inbox: &str,
+) -> Result<ConnectOptions, Error> {
     let dropped = Arc::new(AtomicU64::new(0));
-    let options = ConnectOptions::new()
+    let (choice, reached, login) = (Arc::clone(dial), Arc::clone(dial), Arc::clone(dial));
+    let options = match &settings.login {
+        Login::None if servers.carry_login() => {
+            ConnectOptions::with_auth_callback(move |_| std::future::ready(Ok(login.login())))
+        }
+        _ => ConnectOptions::new(),
+    };
+    let options = options
         .name("cipher-registry")
         .custom_inbox_prefix(inbox)
         .ping_interval(PING)
         .connection_timeout(ATTEMPT)
         .subscription_capacity(WAITING)
         .max_reconnects(None)
+        .reconnect_to_server_callback(move |pool, _| std::future::ready(choice.next(&pool)))
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
+            if matches!(event, Event::Connected) {
+                reached.reached();
+            }
             let dropped = Arc::clone(&dropped);
             async move { note(&event, &dropped) }
         });
-    let options = match &settings.tls_ca {
+    let options = if servers.secure() { options.require_tls(true) } else { options };
+    let options = match &settings.tls.authorities {
         Some(path) => options.add_root_certificates(path.clone()),
+        None => options,
+    };
+    let options = match &settings.tls.identity {
+        Some((certificate, key)) => options.add_client_certificate(certificate.clone(), key.clone()),
         None => options,
     };
     Ok(match &settings.login {
@@ -135,7 +194,7 @@ mod tests {
     fn messages_never_show_a_password_of_the_address() {
         for (server, shown) in [
             ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
-            ("nats://u:p@host:1,tls://a:b@c@other", "nats://host:1,tls://other"),
+            ("nats://u:p@host:1,nats://a:b@c@other", "nats://host:1,nats://other"),
             ("u:p@host", "host"),
             ("host", "host"),
         ] {
@@ -149,7 +208,7 @@ mod tests {
         settings.patience = Duration::from_millis(400);
         let began = Instant::now();
         let error = connect(&settings, "inbox").await.unwrap_err();
-        assert!(matches!(error, Error::Broker { .. }), "{error}");
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
         assert_eq!((error.exit_code(), error.to_string().lines().count()), (3, 1), "{error}");
         let took = began.elapsed();
         assert!(took >= settings.patience && took < Duration::from_secs(2), "{took:?}");

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use cipher_broker::wire::refusal::Refusal;
+use cipher_connection::Trouble;
 
 use crate::publisher::Discord;
 
@@ -20,6 +21,24 @@ pub enum Error {
         server: String,
         /// What the client library said.
         reason: String,
+    },
+    /// The broker cannot be reached; why.
+    #[error("the broker at {server} cannot be reached: {trouble}")]
+    Unreachable {
+        /// Which broker.
+        server: String,
+        /// What stands in the way.
+        trouble: Trouble,
+    },
+    /// The broker does not do with the streams what it must.
+    #[error("JetStream failed at {server}: {reason}")]
+    Streams {
+        /// Which broker.
+        server: String,
+        /// Which stream, and what the broker said.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// The account log in the broker does not go with the store.
     #[error(transparent)]
@@ -103,7 +122,8 @@ impl Error {
     /// Stable name for programs.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Broker { .. } => "broker-unreachable",
+            Self::Broker { .. } | Self::Unreachable { .. } => "broker-unreachable",
+            Self::Streams { .. } => "streams-failed",
             Self::Discord(Discord::Longer { .. }) => "log-longer",
             Self::Discord(_) => "log-differs",
             Self::Drifted(_) => "streams-differ",
@@ -128,6 +148,9 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
+            Self::Unreachable { trouble, .. } if !trouble.passing() => trouble.hint(),
+            Self::Streams { hint, .. } => hint,
+            Self::Unreachable { .. } => "check that nats-server runs and that --server names it",
             Self::Discord(Discord::Longer { .. }) => {
                 "the store was restored from a backup? `cipher-registry serve --adopt-log` takes the missing \
                  statements from the broker; they verify by themselves"
@@ -173,7 +196,11 @@ impl Error {
     /// Whether the same command may succeed later with nothing changed.
     pub const fn retryable(&self) -> bool {
         match self {
-            Self::Broker { .. } | Self::Occupied { .. } | Self::Store(StoreError::Locked) => true,
+            Self::Unreachable { trouble, .. } => trouble.passing(),
+            Self::Broker { .. }
+            | Self::Streams { .. }
+            | Self::Occupied { .. }
+            | Self::Store(StoreError::Locked) => true,
             Self::Refused(refusal) => refusal.code.retryable(),
             Self::Discord(_)
             | Self::Drifted(_)
@@ -202,7 +229,7 @@ impl Error {
             | Self::Reply(_)
             | Self::Export(_) => 1,
             Self::Usage(_) => 2,
-            Self::Broker { .. } => 3,
+            Self::Broker { .. } | Self::Streams { .. } | Self::Unreachable { .. } => 3,
             Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
             Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) => 7,
             Self::NoReplica { .. } | Self::NotFound(_) => 9,

@@ -8,6 +8,8 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use cipher_broker::stream::{self, StreamSpec};
+use cipher_connection::Servers;
+use cipher_connection::advice::{Advice, Known, advice};
 use futures::future::try_join_all;
 use serde::Serialize;
 
@@ -62,6 +64,9 @@ pub struct Provisioned {
     pub unchanged: Vec<String>,
     /// What is not as it must be, after all that was done.
     pub drifts: Vec<Drift>,
+    /// What the operator should know besides; one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Why provisioning ended early.
@@ -70,17 +75,14 @@ pub struct Provisioned {
 pub struct Failure {
     doing: String,
     reason: String,
+    hint: &'static str,
 }
 
 impl Failure {
     /// As an error of a command that talked to `server`.
     pub(crate) fn at(self, server: &str) -> Error {
-        let Self { doing, reason } = self;
-        Error::Broker {
-            doing: "JetStream failed",
-            server: redacted(server),
-            reason: format!("{doing}: {reason}"),
-        }
+        let Self { doing, reason, hint } = self;
+        Error::Streams { server: redacted(server), reason: format!("{doing}: {reason}"), hint }
     }
 }
 
@@ -142,6 +144,83 @@ async fn settle_all(
     Ok(result)
 }
 
+/// What an operator should know of the broker that no stream shows. `synced`: the operator confirms that it writes to disk
+/// before it acknowledges.
+pub(crate) fn warnings(client: &Client, servers: &Servers, synced: bool) -> Vec<String> {
+    let info = client.server_info();
+    let encrypted = servers.secure() || info.tls_required;
+    let known = Known { version: &info.version, encrypted, loopback: servers.loopback(), synced };
+    advice(known)
+        .into_iter()
+        .map(|Advice { about, found, hint }| format!("{about}: {found}; {hint}"))
+        .collect()
+}
+
+/// What making room did to one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Room {
+    /// The stream.
+    pub(crate) stream: String,
+    /// Bytes before.
+    pub(crate) before: u64,
+    /// Bytes after.
+    pub(crate) after: u64,
+}
+
+/// How long one stream may take to let go of what is too old, and how often it is looked at.
+const LETTING_GO: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Lets go of what is older than `keep` in the streams of conversations, by lowering their age for a moment: nobody may
+/// purge them. The account log is kept for ever and is not touched.
+pub(crate) async fn make_room(
+    client: &Client,
+    replicas: usize,
+    keep: Duration,
+) -> Result<Vec<Room>, Failure> {
+    let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
+    let mut rooms = Vec::new();
+    for spec in stream::all(replicas).iter().filter(|spec| !spec.max_age.is_zero() && spec.max_age > keep) {
+        let failed = |reason: String| failure(spec, reason, NOT_READY);
+        let mut stream = context.get_stream(&spec.name).await.map_err(|error| failed(error.to_string()))?;
+        let info = stream.info().await.map_err(|error| failed(error.to_string()))?.clone();
+        let short = Config {
+            max_age: keep,
+            // It must not be longer than the age.
+            duplicate_window: info.config.duplicate_window.min(keep),
+            ..info.config.clone()
+        };
+        let began = Instant::now();
+        let outcome = async {
+            context.update_stream(short).await.map_err(|error| failed(error.to_string()))?;
+            loop {
+                let state = stream.info().await.map_err(|error| failed(error.to_string()))?.state.clone();
+                let oldest = std::time::SystemTime::now().checked_sub(keep).unwrap_or(std::time::UNIX_EPOCH);
+                let done = state.messages == 0 || reached(&state.first_timestamp, oldest);
+                if done || began.elapsed() >= LETTING_GO {
+                    return Ok(state.bytes);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        .await;
+        // Also when something went wrong in between: a short age must not stay.
+        let restored = context.update_stream(info.config.clone()).await;
+        let after = outcome?;
+        restored.map_err(|error| {
+            failed(format!("its age is still {} s and could not be set back: {error}", keep.as_secs()))
+        })?;
+        rooms.push(Room { stream: spec.name.clone(), before: info.state.bytes, after });
+    }
+    Ok(rooms)
+}
+
+/// Whether what is left is younger than that.
+fn reached(first: &async_nats::datetime::DateTime, oldest: std::time::SystemTime) -> bool {
+    let since = oldest.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    i128::try_from(since).is_ok_and(|since| first.unix_timestamp_nanos() >= since)
+}
+
 /// One stream; again and again while the broker says that it may work later.
 async fn settle(
     context: &Context,
@@ -152,40 +231,58 @@ async fn settle(
     for attempt in 1.. {
         match once(context, spec, mode).await {
             Ok(done) => return Ok(done),
-            Err(Trouble::Final(reason)) => return Err(failure(spec, reason)),
+            Err(Trouble::Final(reason, hint)) => return Err(failure(spec, reason, hint)),
             Err(Trouble::Passing(reason)) => {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return Err(failure(spec, reason));
+                    return Err(failure(spec, reason, NOT_READY));
                 }
                 tracing::debug!(stream = spec.name, reason, "JetStream is not ready");
                 tokio::time::sleep(pause(attempt)).await;
             }
         }
     }
-    Err(failure(spec, "gave up".into()))
+    Err(failure(spec, "gave up".into(), NOT_READY))
 }
 
-fn failure(spec: &StreamSpec, reason: String) -> Failure {
-    Failure { doing: format!("stream {}", spec.name), reason }
+fn failure(spec: &StreamSpec, reason: String, hint: &'static str) -> Failure {
+    Failure { doing: format!("stream {}", spec.name), reason, hint }
 }
+
+const NOT_READY: &str =
+    "check that JetStream runs and its cluster has a leader: healthz of each server says ok";
+const NO_JETSTREAM: &str =
+    "start nats-server with one of the files that ship, and log in to the account that has JetStream";
+const FOREIGN: &str = "another stream of this account takes these subjects: give cipher-chat an account of its own, \
+                       deploy/account.md says how";
+const LIMITS: &str = "raise the limit of the broker's jetstream block or of its account: deploy/README.md";
+const REPLICAS: &str = "--replicas must not be more than the broker has servers";
+const HIDDEN: &str = "compare the broker's jetstream limits (duplicate_window above all) with the server files that ship: \
+                      a stream that they no longer allow is hidden and not lost, and comes back with them; healthz and \
+                      the broker's log name it";
 
 enum Trouble {
     /// May work a moment later: no leader yet, a timeout, somebody else creates the same.
     Passing(String),
-    /// Will not work.
-    Final(String),
+    /// Will not work: what the broker says, and what to do.
+    Final(String, &'static str),
 }
 
 impl Trouble {
     fn of(code: ErrorCode, text: String) -> Self {
         match code {
             ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-                Self::Final("JetStream is not enabled on this broker or for this login".into())
+                Self::Final("JetStream is not enabled on this broker or for this login".into(), NO_JETSTREAM)
             }
-            ErrorCode::STREAM_SUBJECT_OVERLAP
-            | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
-            | ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
-            | ErrorCode::MAXIMUM_STREAMS_LIMIT => Self::Final(text),
+            ErrorCode::STREAM_SUBJECT_OVERLAP => Self::Final(text, FOREIGN),
+            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Self::Final(text, REPLICAS),
+            ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::MAXIMUM_STREAMS_LIMIT => Self::Final(text, LIMITS),
+            // What is asked for was allowed when the broker's file was the one that ships.
+            ErrorCode::STREAM_INVALID_CONFIG => {
+                Self::Final(format!("a limit of the broker does not allow it, or hides it ({text})"), HIDDEN)
+            }
             _ => Self::Passing(text),
         }
     }
@@ -194,7 +291,13 @@ impl Trouble {
 async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, Trouble> {
     let Some(have) = look(context, spec).await? else {
         if mode == Mode::Verify {
-            let drift = drift(spec, "stream", "there", "missing");
+            // A broker whose limits were lowered below what a stream was made with shows it no more.
+            let drift = drift(
+                spec,
+                "stream",
+                "there",
+                "missing, or hidden by a limit of the broker: its log and healthz tell",
+            );
             return Ok(Done::Found(spec.name.clone(), vec![drift]));
         }
         create(context, spec).await?;
@@ -332,6 +435,21 @@ mod tests {
 
     fn spec() -> StreamSpec {
         stream::all(3).swap_remove(0)
+    }
+
+    /// C8, C10
+    #[test]
+    fn c8_c10_what_does_not_pass_is_final_and_says_what_to_do() {
+        for (code, words) in [
+            (ErrorCode::STREAM_SUBJECT_OVERLAP, "an account of its own"),
+            (ErrorCode::STREAM_INVALID_CONFIG, "hidden and not lost"),
+            (ErrorCode::JETSTREAM_NOT_ENABLED, "has JetStream"),
+        ] {
+            match Trouble::of(code, "x".into()) {
+                Trouble::Final(_, hint) => assert!(hint.contains(words), "{hint}"),
+                Trouble::Passing(text) => panic!("{text} passes"),
+            }
+        }
     }
 
     #[test]

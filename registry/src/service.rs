@@ -9,6 +9,7 @@ use async_nats::service::endpoint::Endpoint;
 use async_nats::service::{Request, Service, ServiceExt};
 use cipher_broker::subject::{self, INBOX_PREFIX};
 use cipher_broker::wire::registry::Operation;
+use cipher_connection::Servers;
 use futures::StreamExt;
 use rand_core::{OsRng, RngCore};
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use crate::desk::Desk;
 use crate::error::Error;
 use crate::front::{self, Front};
 use crate::key::RegistryKey;
-use crate::provision::{Mode, Provisioned, provision};
+use crate::provision::{Mode, Provisioned, provision, warnings};
 use crate::publisher::{self, Trouble};
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
@@ -61,9 +62,12 @@ pub async fn serve(
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         look_around(&client, &settings).await?;
-        let streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
+        let mut streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
             .await
             .map_err(|error| error.at(&settings.server))?;
+        if let Ok(servers) = Servers::parse(&settings.server) {
+            streams.warnings = warnings(&client, &servers, settings.synced);
+        }
         let front = front::open(store.clone(), key, &settings, &client).await?;
         let (service, tasks) = start(&client, &front, settings.concurrency)
             .await
@@ -77,6 +81,9 @@ pub async fn serve(
     };
     for drift in &streams.drifts {
         tracing::warn!(%drift, "a stream is not as it must be");
+    }
+    for warning in &streams.warnings {
+        tracing::warn!("{warning}");
     }
     ready(&Ready { registry_key: front.desk().registry_key(), replica: front.replica(), streams });
 

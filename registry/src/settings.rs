@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cipher_connection::{First, Tls};
 use clap::{Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
@@ -15,14 +16,16 @@ use crate::desk::Terms;
 use crate::error::Error;
 
 /// Everything the registry needs to know before it starts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Broker URLs, separated by commas.
     pub server: String,
     /// Who the registry is to the broker.
     pub login: Login,
-    /// File of the root certificates that the broker's certificate must descend from; `None`: the system's.
-    pub tls_ca: Option<PathBuf>,
+    /// TLS to the broker: authorities of one's own, a client certificate, who begins.
+    pub tls: Tls,
+    /// The operator confirms that the broker writes to disk before it acknowledges.
+    pub synced: bool,
     /// Folder of the key and the store.
     pub data_dir: PathBuf,
     /// Where the accounts are.
@@ -72,13 +75,25 @@ impl fmt::Debug for Login {
     }
 }
 
+/// Without the login of the URL.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = cipher_connection::address::shown(&self.server);
+        f.debug_struct("Settings")
+            .field("server", &server)
+            .field("login", &self.login)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Settings {
     /// Settings for one broker and one data folder; everything else as by default.
     pub fn new(server: impl Into<String>, login: Login, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             server: server.into(),
             login,
-            tls_ca: None,
+            tls: Tls::default(),
+            synced: false,
             data_dir: data_dir.into(),
             store: StoreKind::Redb,
             replicas: 1,
@@ -126,6 +141,29 @@ enum Registration {
     Closed,
 }
 
+/// Who begins with TLS, as a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum TlsFirst {
+    /// As the broker has it, for tls://
+    #[default]
+    Auto,
+    /// TLS comes first
+    Yes,
+    /// The broker speaks first
+    No,
+}
+
+/// When the broker writes to disk, as the operator knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Sync {
+    /// Before it acknowledges
+    Always,
+    /// Nobody looked
+    Unknown,
+}
+
 /// Work that takes a laptop about a second.
 const WORK_BITS: u8 = 20;
 
@@ -165,6 +203,22 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_CA", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_ca: Option<PathBuf>,
+    /// Client certificate for TLS (PEM); with --tls-key
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_CERT", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// Key of the client certificate (PEM)
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// Whether TLS comes before the first word of the broker [default: auto, as the broker has it]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_FIRST", value_name = "WHEN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_first: Option<TlsFirst>,
+    /// Confirm that the broker has `sync_interval: always`: nobody can ask it [default: unknown]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_SYNC", value_name = "WHEN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<Sync>,
     /// Folder of the key and the store [default: $XDG_STATE_HOME/cipher-registry]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_DATA_DIR", value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,14 +298,15 @@ impl Layer {
     }
 
     fn over_defaults(self) -> Result<Settings, Error> {
-        let (login, admission) = (self.login()?, self.admission()?);
+        let (login, admission, tls) = (self.login()?, self.admission()?, self.tls()?);
         let data_dir = match self.data_dir {
             Some(folder) => folder,
             None => default_data_dir()?,
         };
         let server = self.server.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
         let mut settings = Settings::new(server, login, data_dir);
-        settings.tls_ca = self.tls_ca;
+        settings.tls = tls;
+        settings.synced = self.sync == Some(Sync::Always);
         settings.store = self.store.unwrap_or(settings.store);
         settings.replicas = self.replicas.unwrap_or(settings.replicas);
         let limits = &mut settings.terms.limits;
@@ -291,6 +346,20 @@ impl Layer {
         };
         admission.verify()?;
         Ok(admission)
+    }
+
+    fn tls(&self) -> Result<Tls, Error> {
+        let identity = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => return Err(Error::Usage("--tls-cert and --tls-key are needed together".into())),
+        };
+        let first = match self.tls_first.unwrap_or_default() {
+            TlsFirst::Auto => First::Auto,
+            TlsFirst::Yes => First::Yes,
+            TlsFirst::No => First::No,
+        };
+        Ok(Tls { first, authorities: self.tls_ca.clone(), identity })
     }
 
     fn login(&self) -> Result<Login, Error> {
@@ -372,6 +441,7 @@ mod tests {
             Layer { password: Some("p".into()), ..layer() },
             Layer { nkey_seed_file: path(), credentials: path(), ..layer() },
             Layer { config: path(), ..layer() },
+            Layer { tls_cert: path(), ..layer() },
             Layer { registration: Some(Registration::Code), ..layer() },
             Layer { registration_codes: path(), ..layer() },
             Layer { work_bits: Some(20), ..layer() },

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::provision::Provisioned;
+use crate::provision::{Provisioned, Room};
 use crate::replica::health::Health;
 use crate::service::Ready;
 use crate::traffic::Stored;
@@ -33,6 +33,7 @@ enum Line<'a> {
         replica: Option<&'a str>,
     },
     Replica(&'a Health),
+    Room(&'a Room),
     Stored(&'a Stored),
     Streams(&'a Provisioned),
 }
@@ -61,7 +62,7 @@ impl Ui {
             println!("{}", Line::Streams(result).text());
             return;
         }
-        let Provisioned { created, updated, unchanged, drifts } = result;
+        let Provisioned { created, updated, unchanged, drifts, warnings } = result;
         for (what, names) in [("created", created), ("updated", updated), ("unchanged", unchanged)] {
             if !names.is_empty() {
                 println!("{what}: {}", names.join(", "));
@@ -69,6 +70,22 @@ impl Ui {
         }
         for drift in drifts {
             println!("differs: {drift}");
+        }
+        for warning in warnings {
+            println!("warning: {}", safe(warning));
+        }
+    }
+
+    /// What making room did.
+    pub(crate) fn rooms(self, rooms: &[Room]) {
+        if self == Self::Json {
+            for room in rooms {
+                println!("{}", Line::Room(room).text());
+            }
+            return;
+        }
+        for Room { stream, before, after } in rooms {
+            println!("{}  {before} bytes before, {after} after", safe(stream));
         }
     }
 

@@ -7,14 +7,15 @@ use serde_json::Value;
 use crate::{Failure, Outcome, run, ui};
 
 /// Direct arrows inside the workspace, of every kind: normal, build and dev.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("cipher-broker", &[]),
     ("cipher-core", &["cipher-broker"]),
-    ("cipher-registry", &["cipher-broker"]),
+    ("cipher-connection", &[]),
+    ("cipher-registry", &["cipher-broker", "cipher-connection"]),
     ("cipher-bot-macros", &[]),
     ("cipher-bot", &["cipher-broker", "cipher-bot-macros"]),
     ("cipher-bots", &["cipher-bot"]),
-    ("cipher-chat", &["cipher-core", "cipher-bots", "cipher-bot", "cipher-broker"]),
+    ("cipher-chat", &["cipher-core", "cipher-bots", "cipher-bot", "cipher-broker", "cipher-connection"]),
     (
         "testbed",
         &["cipher-chat", "cipher-registry", "cipher-core", "cipher-bot", "cipher-bots", "cipher-broker"],
