@@ -1,15 +1,17 @@
 //! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
 //! difference.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use cipher_connection::Trouble;
 use cipher_core::{Command, CoreError, ErrorKind, Event, Input, Interest, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-pub use crate::net::settings::{Login, NetworkSettings, Tls};
+pub use crate::net::settings::{Login, NetworkSettings};
 pub use crate::runtime::listener::Events;
+pub use cipher_connection::{First, Tls};
 
 use crate::control::client::Remote;
 use crate::control::server;
@@ -28,10 +30,13 @@ use crate::runtime::worker::{Effects, Worker};
 
 /// How long to wait for a profile that another process holds without serving it: longer than a one-shot command
 /// may take when the registry is silent.
-const LOCK_PATIENCE: Duration = Duration::from_secs(6);
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses between attempts, doubling.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How long closing waits for other commands that are being served, new ones among them, and how long for the last.
+const GUEST_PATIENCE: Duration = Duration::from_secs(10);
+const LAST_GUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long closing waits for what is in flight.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -53,12 +58,27 @@ pub struct Broker {
     pub version: String,
     /// Whether JetStream is enabled.
     pub jetstream: bool,
+    /// Whether TLS is in use.
+    pub encrypted: bool,
+    /// Whether all its servers are on this machine.
+    pub loopback: bool,
 }
 
 /// A profile in use. Cheap to clone; all clones mean the same session.
 #[derive(Debug, Clone)]
 pub struct Session {
     inner: Arc<Inner>,
+}
+
+/// A session that may have ended meanwhile.
+#[derive(Debug)]
+pub(crate) struct Handle(Weak<Inner>);
+
+impl Handle {
+    /// The session, if it is there still.
+    pub(crate) fn session(&self) -> Option<Session> {
+        Some(Session { inner: self.0.upgrade()? })
+    }
 }
 
 #[derive(Debug)]
@@ -70,7 +90,6 @@ enum Inner {
 #[derive(Debug)]
 struct Local {
     profile: Profile,
-    server: String,
     mailbox: Arc<Mailbox>,
     tickets: Arc<Tickets>,
     listeners: Arc<Listeners>,
@@ -78,14 +97,14 @@ struct Local {
     unsettled: Unsettled,
     /// Publisher, readers, questions.
     tasks: Tasks,
-    /// Connections of the control socket.
+    /// Who accepts connections of the control socket, those connections, and how many of them are to be waited for.
+    accepting: Tasks,
     visitors: Tasks,
+    guests: Unsettled,
     claim: Claim,
     /// True once the core is gone and its store closed.
     over: watch::Receiver<bool>,
     alarms: Alarms,
-    /// True once somebody wants the session closed.
-    closing: watch::Sender<bool>,
     worker: Mutex<Option<Worker>>,
 }
 
@@ -107,7 +126,7 @@ impl Session {
         let (violations, violated) = mpsc::unbounded_channel();
         let connection = match interest {
             Some(interest) => {
-                Some(Network::start(&network, interest, Arc::clone(&mailbox), violations, &tasks).await?)
+                Some(Network::start(&network, interest, Arc::clone(&mailbox), violations, &tasks)?)
             }
             None => None,
         };
@@ -139,21 +158,26 @@ impl Session {
         Tasks::default().spawn("effects", effect::run(effects, hands, ended));
         let local = Local {
             profile: profile.clone(),
-            server: network.server,
             mailbox,
             tickets,
             listeners,
             network: connection,
             unsettled,
             tasks,
+            accepting: Tasks::default(),
             visitors: Tasks::default(),
+            guests: Unsettled::default(),
             claim: Claim::default(),
             over,
             alarms,
-            closing: watch::Sender::new(false),
             worker: Mutex::new(Some(worker)),
         };
-        Ok(Self { inner: Arc::new(Inner::Local(Box::new(local))) })
+        if let Some(network) = &local.network {
+            local.tasks.spawn("connection news", tell(network.clone(), Arc::clone(&local.listeners)));
+        }
+        let session = Self { inner: Arc::new(Inner::Local(Box::new(local))) };
+        session.serve();
+        Ok(session)
     }
 
     /// Whether another process has the store open.
@@ -176,13 +200,26 @@ impl Session {
         tokio::time::timeout(timeout, waiting).await.unwrap_or(false)
     }
 
-    /// Why the broker cannot be reached, as an error to show; `None` while it is connected or still trying for the
-    /// first time.
+    /// What is wrong with the broker, as an error to show: why it cannot be reached, or that it takes nothing more.
+    /// `None` while nothing is, and while it is tried. In a remote session, as it was when last asked for.
     pub fn trouble(&self) -> Option<CoreError> {
-        let Inner::Local(local) = &*self.inner else { return None };
-        match &*local.network.as_ref()?.link.borrow() {
-            Link::Down(why) => Some(connect::unreachable(&local.server, why)),
-            Link::Pending | Link::Up(_) => None,
+        let local = match &*self.inner {
+            Inner::Local(local) => local,
+            Inner::Remote(remote) => return remote.said().trouble,
+        };
+        let network = local.network.as_ref()?;
+        match &*network.link.borrow() {
+            Link::Down(why) => Some(connect::unreachable(&network.servers, why)),
+            Link::Up(_) => network.grievance(),
+            Link::Pending => None,
+        }
+    }
+
+    /// The servers that are used, without logins: those of the process that has the profile open.
+    pub fn server(&self) -> Option<String> {
+        match &*self.inner {
+            Inner::Local(local) => local.network.as_ref().map(|network| network.servers.to_string()),
+            Inner::Remote(remote) => remote.said().server,
         }
     }
 
@@ -190,8 +227,13 @@ impl Session {
     pub fn broker(&self) -> Option<Broker> {
         let Inner::Local(local) = &*self.inner else { return None };
         let network = local.network.as_ref().filter(|network| network.link.borrow().is_up())?;
-        let info = network.client.try_server_info()?;
-        Some(Broker { version: info.version, jetstream: info.jetstream })
+        let info = network.client_now()?.try_server_info()?;
+        Some(Broker {
+            version: info.version,
+            jetstream: info.jetstream,
+            encrypted: network.servers.secure() || info.tls_required,
+            loopback: network.servers.loopback(),
+        })
     }
 
     /// Tells everybody who listens to this session something a person should know.
@@ -244,26 +286,29 @@ impl Session {
         }
     }
 
-    /// Serves the profile to other processes of ours until the session is closed. In a remote session, waits until
-    /// the process that owns the profile ends.
-    pub async fn serve(&self) -> Result<(), CoreError> {
+    /// Waits until the session is closed; in a remote session, until the process that owns the profile ends.
+    pub async fn ended(&self) {
         match &*self.inner {
-            Inner::Local(local) => {
-                let listener = local.claim.bind(&local.profile)?;
-                let mut closing = local.closing.subscribe();
-                let mut over = local.over.clone();
-                tokio::select! {
-                    served = server::accept(listener, self.clone(), local.visitors.clone()) => served,
-                    _ = closing.wait_for(|closing| *closing) => Ok(()),
-                    _ = over.wait_for(|over| *over) => {
-                        let wanted = *local.closing.borrow();
-                        if wanted { Ok(()) } else { Err(crate::runtime::worker::gone()) }
-                    }
-                }
+            Inner::Local(local) => drop(local.over.clone().wait_for(|over| *over).await),
+            Inner::Remote(remote) => remote.ended().await,
+        }
+    }
+
+    /// Serves the profile to other processes of ours from now on. One without network is too short to be visited, and
+    /// could not do what others want.
+    fn serve(&self) {
+        let Inner::Local(local) = &*self.inner else { return };
+        if local.network.is_none() {
+            return;
+        }
+        match local.claim.bind(&local.profile) {
+            Ok(listener) => {
+                let handle = Handle(Arc::downgrade(&self.inner));
+                let served = server::accept(listener, handle, local.visitors.clone(), local.guests.clone());
+                local.accepting.spawn("control socket", served);
             }
-            Inner::Remote(remote) => {
-                remote.ended().await;
-                Ok(())
+            Err(error) => {
+                tracing::warn!(kind = error.kind.name(), "the profile is not served to other processes");
             }
         }
     }
@@ -275,9 +320,12 @@ impl Session {
             Inner::Local(local) => local,
             Inner::Remote(remote) => return remote.close().await,
         };
-        local.closing.send_replace(true);
-        // Before the store is free for others, so that nobody finds a socket without anyone behind it.
+        // Who is served is served to the end. Before the store is free for others the socket goes, so that nobody finds
+        // one without anyone behind it.
+        drop(tokio::time::timeout(GUEST_PATIENCE, local.guests.none()).await);
         local.claim.release();
+        local.accepting.end().await;
+        drop(tokio::time::timeout(LAST_GUEST_PATIENCE, local.guests.none()).await);
         local.visitors.end().await;
         if local.network.as_ref().is_some_and(|network| network.link.borrow().is_up()) {
             // What has no outcome by then is in the store and goes on next time.
@@ -292,6 +340,31 @@ impl Session {
             worker.join();
         }
         local.tasks.end().await;
+    }
+}
+
+/// Tells everybody who listens when the connection is gone, why, and when it is back.
+async fn tell(network: Network, listeners: Arc<Listeners>) {
+    let mut link = network.link.clone();
+    let mut lost: Option<Trouble> = None;
+    loop {
+        let now = link.borrow_and_update().clone();
+        let news = match now {
+            // A further reason is news if it is one that a person has to end.
+            Link::Down(why) if lost.as_ref().is_none_or(|told| !why.passing() && *told != why) => {
+                let told = Some(why.to_string());
+                lost = Some(why);
+                Some(told)
+            }
+            Link::Up(_) if lost.take().is_some() => Some(None),
+            Link::Down(_) | Link::Up(_) | Link::Pending => None,
+        };
+        if let Some(lost) = news {
+            listeners.tell(&Event::Connection { server: network.servers.to_string(), lost });
+        }
+        if link.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cipher_connection::address::shown;
+use cipher_connection::{First, Servers, Tls};
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Provider};
@@ -21,19 +23,21 @@ pub const DEFAULT_SERVER: &str = "nats://127.0.0.1:4222";
 pub const DEFAULT_PROFILE: &str = "default";
 
 const PREFIX: &str = "CIPHER_CHAT_";
-/// Every key of a file or of the environment; the first five have no flag.
-const KEYS: [&str; 12] = [
+/// Every key of a file or of the environment; all but those of [`Flags`] have no flag.
+const KEYS: [&str; 14] = [
     "credentials",
     "nkey",
     "tls_ca",
     "tls_cert",
     "tls_key",
+    "tls_first",
     "color",
     "home",
     "json",
     "no_input",
     "profile",
     "server",
+    "sync",
     "verbose",
 ];
 
@@ -48,6 +52,16 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// When the broker writes to disk, as its operator says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sync {
+    /// Before it acknowledges.
+    Always,
+    /// Nobody asked.
+    Unknown,
 }
 
 /// The global flags: every one may be absent, and an absent one must not hide a file's value.
@@ -99,6 +113,10 @@ pub struct Settings {
     pub home: PathBuf,
     /// Broker to use.
     pub server: String,
+    /// Somebody confirmed that the broker writes to disk before it acknowledges (`sync = "always"`).
+    pub synced: bool,
+    /// Whether somebody named the broker, rather than it being the default or that of a running `up`.
+    pub server_chosen: bool,
     /// One JSON object per line.
     pub json: bool,
     /// Never ask anything.
@@ -122,10 +140,37 @@ pub struct Access {
     pub credentials: Option<PathBuf>,
     /// Seed of an nkey.
     pub nkey: Option<PathBuf>,
-    /// Authorities to trust besides those of the system (PEM).
-    pub tls_ca: Option<PathBuf>,
-    /// Client certificate and its key (PEM).
-    pub tls_identity: Option<(PathBuf, PathBuf)>,
+    /// TLS: authorities of one's own, a client certificate, who begins.
+    pub tls: Tls,
+}
+
+impl Access {
+    /// Of several logins the one of the strongest layer counts, whatever its kind: a login in the URL of a flag wins over
+    /// an nkey in a file. In one layer credentials win over an nkey, and both over what the URL carries.
+    fn yield_to(&mut self, server: &str, figment: &Figment, files: &[PathBuf]) {
+        let carries = Servers::parse(server).is_ok_and(|servers| servers.carry_login());
+        let rank = |key: &str, there: bool| {
+            let metadata = figment.find_metadata(key).filter(|_| there)?;
+            Some(match (&metadata.source, &*metadata.name) {
+                (_, FLAG) => usize::MAX,
+                (_, ENVIRONMENT) => usize::MAX - 1,
+                (Some(figment::Source::File(path)), _) => {
+                    files.iter().position(|file| file == path).unwrap_or_default()
+                }
+                _ => 0,
+            })
+        };
+        let url = rank("server", carries);
+        let nkey = rank("nkey", self.nkey.is_some());
+        let credentials = rank("credentials", self.credentials.is_some());
+        let strongest = url.max(nkey).max(credentials);
+        if credentials < strongest {
+            self.credentials = None;
+        }
+        if nkey < strongest {
+            self.nkey = None;
+        }
+    }
 }
 
 /// One setting with its source.
@@ -161,6 +206,8 @@ struct Layers {
     tls_ca: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    tls_first: Option<First>,
+    sync: Option<Sync>,
     #[serde(default, deserialize_with = "yes_or_no")]
     json: bool,
     #[serde(default, deserialize_with = "yes_or_no")]
@@ -174,8 +221,9 @@ struct Layers {
 /// Puts all layers together.
 pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     let mut figment = Figment::new();
-    for file in files(flags)? {
-        figment = figment.merge(checked(&file)?);
+    let files = files(flags)?;
+    for file in &files {
+        figment = figment.merge(checked(file)?);
     }
     let environment = Environment::read();
     let figment = figment.merge(&environment).merge(GivenFlags(flags));
@@ -203,8 +251,13 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
             });
         }
     };
-    let access =
-        Access { credentials: layers.credentials, nkey: layers.nkey, tls_ca: layers.tls_ca, tls_identity };
+    let tls = Tls {
+        first: layers.tls_first.unwrap_or_default(),
+        authorities: layers.tls_ca,
+        identity: tls_identity,
+    };
+    let mut access = Access { credentials: layers.credentials, nkey: layers.nkey, tls };
+    let server_chosen = layers.server.is_some();
     let mut from_up = false;
     let server = layers.server.unwrap_or_else(|| {
         let running = running_server(&home);
@@ -213,6 +266,8 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     });
     crate::net::connect::check(&server)
         .map_err(|error| SettingsError { message: error.message, hint: error.hint })?;
+
+    access.yield_to(&server, &figment, &files);
 
     let origin = |key: &'static str, value: String| {
         let origin = match figment.find_metadata(key) {
@@ -229,28 +284,34 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     };
     let path = |key, path: Option<&PathBuf>| path.map(|path| origin(key, path.display().to_string()));
     let (certificate, key) =
-        access.tls_identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
+        access.tls.identity.as_ref().map(|(certificate, key)| (certificate, key)).unzip();
     let mut origins = vec![
         origin("color", color.into()),
         origin("home", home.display().to_string()),
         origin("json", layers.json.to_string()),
         origin("no_input", layers.no_input.to_string()),
         origin("profile", profile.clone()),
-        origin("server", crate::net::connect::without_login(&server)),
+        origin("server", shown(&server)),
         origin("verbose", layers.verbose.to_string()),
     ];
     // Paths are listed only if somebody set them.
     origins.extend(path("credentials", access.credentials.as_ref()));
     origins.extend(path("nkey", access.nkey.as_ref()));
-    origins.extend(path("tls_ca", access.tls_ca.as_ref()));
+    origins.extend(path("tls_ca", access.tls.authorities.as_ref()));
     origins.extend(path("tls_cert", certificate));
     origins.extend(path("tls_key", key));
+    if let Some(first) = layers.tls_first {
+        origins.push(origin("tls_first", format!("{first:?}").to_lowercase()));
+    }
     Ok(Settings {
         access,
         profile,
         profile_chosen,
         home,
         server,
+        server_chosen,
+        // What `up` starts is started with our own file.
+        synced: layers.sync == Some(Sync::Always) || from_up,
         json: layers.json,
         no_input: layers.no_input,
         color: layers.color,

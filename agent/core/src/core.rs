@@ -121,6 +121,7 @@ impl Core {
             self.finish_joins()?;
             self.finish_syncs();
             self.tell_junk();
+            self.finish_sends();
             self.commit()
         });
         match done {
@@ -157,7 +158,10 @@ impl Core {
             }
             Input::Connected(interest) => self.connected(interest),
             Input::Disconnected => self.disconnected(),
-            Input::Delivered(delivered) => self.delivered(delivered),
+            Input::Delivered(delivered) => {
+                self.run.broker_at = self.run.broker_at.max(Some(delivered.at));
+                self.delivered(delivered)
+            }
             Input::Displaced(displaced) => self.displaced(&displaced),
             Input::CaughtUp { source, sequence } => self.caught_up(source, sequence),
             Input::Published { row, outcome } => self.published(row.0, outcome),

@@ -225,7 +225,7 @@ impl Core {
                 let group = self.open_direct(one()?, errand.joiners)?;
                 let row = self.enqueue_text(group, text, reply_to)?;
                 if let Some(ticket) = errand.ticket {
-                    self.run.sends.insert(row, ticket);
+                    self.await_sent(row, ticket);
                 }
                 Ok(None)
             }

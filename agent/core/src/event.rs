@@ -49,6 +49,15 @@ pub enum Event {
     },
     /// Something a person should know, one sentence.
     Warning(String),
+    /// The connection to the broker is gone, or is back. Told by whoever runs the core, which has no network.
+    Connection {
+        /// The servers, without logins.
+        server: String,
+        /// Why it is gone; `None` when it is back.
+        lost: Option<String>,
+    },
+    /// Whoever listens was too slow, and this many events were dropped: what they told is in the store.
+    Missed(u64),
 }
 
 /// A step of linking this new device.

@@ -394,6 +394,7 @@ impl Core {
         self.run.touched.insert(group);
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
+                self.run.stored_at = Some(self.run.now);
                 let behind = |row: &GroupRow| sequence <= row.after();
                 if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
                     // Sequences that were read are not given to new entries, unless the log went back. Where it

@@ -294,7 +294,7 @@ fn unreachable() -> CoreError {
 }
 
 /// G10: whose clock is wrong, a person sees by both times.
-fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
+pub(crate) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
     ErrorKind::Refused
         .because(format!(
             "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"

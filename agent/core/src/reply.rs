@@ -75,12 +75,15 @@ pub enum Reply {
     Evidence(Vec<EvidenceView>),
     /// What is known of the account log.
     Head(Box<HeadView>),
-    /// Everything is up to date.
+    /// Everything is up to date, or what is not.
     Synced {
         /// Messages received since the command.
         received: u64,
         /// Own messages still waiting.
         queued: u64,
+        /// Logs that could not be read to their end, as a person knows them.
+        #[serde(default)]
+        unread: Vec<String>,
     },
     /// Everything is up to date as far as the broker can tell.
     Refreshed {

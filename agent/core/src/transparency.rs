@@ -24,7 +24,7 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::{exhibit, kind};
 use crate::input::Interest;
-use crate::question::Purpose;
+use crate::question::{Purpose, clocks_apart};
 use crate::reply::Reply;
 use crate::view::HeadView;
 
@@ -143,8 +143,22 @@ impl Core {
 
     /// A head that is old although the registry answers may hide something (G05).
     fn judge_age(&mut self, head: &TreeHead, signed: &SignedHead, replied: Timestamp) {
-        let age = self.run.now.since(head.at).max(replied.since(head.at));
+        let by_registry = replied.since(head.at);
+        let age = self.run.now.since(head.at).max(by_registry);
         if age <= limit::HEAD_STALE {
+            return;
+        }
+        // R-KT-07: the reply is to a request made just now, so it tells the registry's clock. When the broker knows of
+        // nothing later either, it is this machine's clock that is ahead: nobody is accused.
+        let ahead = self.run.now.since(replied) > limit::REQUEST_WINDOW;
+        if by_registry <= limit::HEAD_STALE
+            && ahead
+            && self.run.broker_at.is_some_and(|at| at.since(replied) <= limit::HEAD_LAG)
+        {
+            if !std::mem::replace(&mut self.run.clock_told, true) {
+                let told = clocks_apart(self.run.now, replied).message;
+                self.notify(Event::Warning(told));
+            }
             return;
         }
         let what = format!(

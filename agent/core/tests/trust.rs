@@ -455,6 +455,30 @@ fn g05_a_log_that_ends_long_ago_is_told_once_a_day() {
     assert_eq!(warnings(&world, "alice", "hours ago"), 2);
 }
 
+/// E6: a clock that is a day ahead accuses nobody; both times are told. What the broker knows decides: a registry whose
+/// own clock is said to be behind what the broker has stored is found all the same.
+#[test]
+fn r_kt_07_e6_a_clock_that_is_a_day_ahead_accuses_nobody() {
+    let mut world = world(&["alice", "bob"]);
+    acquaint(&mut world, "alice", "bob");
+    looks(&mut world, &["alice"]);
+    let alice = world.index("alice");
+    world.people[alice].ahead = 25 * HOUR;
+    world.person("alice").does(show("bob"));
+    world.person("alice").does(show("bob"));
+    assert_eq!(warnings(&world, "alice", "hours ago"), 0);
+    assert_eq!(warnings(&world, "alice", "clocks are too far apart"), 1);
+    assert_eq!(kinds(&mut world, "alice"), Vec::<String>::new());
+    world.people[alice].ahead = Duration::ZERO;
+    // Two days later the registry shows the old log, and says that it is two days ago.
+    world.pass(2 * DAY);
+    world.person("bob").does(to("alice", "what time is it"));
+    world.settle();
+    world.registry.behind = 2 * DAY;
+    world.person("alice").does(show("bob"));
+    assert_eq!(kinds(&mut world, "alice").len(), 1);
+}
+
 /// G05: a device is revoked, and the registry goes on showing it. Who reads the account log knows better.
 #[test]
 fn r_pin_05_g05_a_hidden_revocation_is_noticed_by_whoever_saw_it() {

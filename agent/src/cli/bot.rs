@@ -1,6 +1,7 @@
 //! `bot`: programs that are members.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
@@ -15,6 +16,12 @@ use crate::host::{self, Source};
 use crate::profile::Profile;
 use crate::session::Need;
 use crate::settings::Settings;
+
+/// How long another command that has the bot's profile open is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a bot that waits for the broker looks whether it is there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Run bots
 #[derive(Debug, clap::Args)]
@@ -78,6 +85,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             let source = source(&name, exec)?;
             let mut stop = Interrupt::listen();
             let (desk, account) = open(context, &name, handle).await?;
+            let (desk, account) = alone(context, &name, desk, account).await?;
             if desk.session.is_remote() {
                 return Err(ErrorKind::Conflict
                     .because(format!("the bot {name} runs already, or another command has its profile open"))
@@ -85,20 +93,47 @@ pub async fn run(context: &Context, args: Args) -> Result {
                     .into());
             }
             context.ui.show(&Line::account(&account))?;
-            desk.serve();
             let ready =
                 Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
-            context.ui.show(&ready)?;
-            let ended = host(&desk, &name, source, &mut stop).await;
+            let ended = host(context, &desk, &name, source, &ready, &mut stop).await;
             desk.close().await;
             ended
         }
     }
 }
 
-/// Hosts until the end, and passes on what a person should know.
-async fn host(desk: &Desk<'_>, name: &str, source: Source, stop: &mut Interrupt) -> Result {
+/// A command that has the bot's profile open for a moment is waited for.
+async fn alone<'a>(
+    context: &'a Context,
+    name: &str,
+    desk: Desk<'a>,
+    account: AccountView,
+) -> Result<(Desk<'a>, AccountView)> {
+    if !desk.session.is_remote() || tokio::time::timeout(PATIENCE, desk.session.ended()).await.is_err() {
+        return Ok((desk, account));
+    }
+    desk.close().await;
+    open(context, name, None).await
+}
+
+/// Hosts until the end, and passes on what a person should know. It is ready once the broker is reached.
+async fn host(
+    context: &Context,
+    desk: &Desk<'_>,
+    name: &str,
+    source: Source,
+    ready: &Line<'_>,
+    stop: &mut Interrupt,
+) -> Result {
     let mut news = desk.session.events();
+    let mut told = desk.reachable().await;
+    if told {
+        context.ui.show(ready)?;
+    } else {
+        let error = desk.unreachable();
+        context.ui.warn(&format!("{error}; the bot is ready as soon as it can be"));
+    }
+    let mut look = tokio::time::interval(LOOK);
     let hosting = host::run(&desk.session, name, source);
     tokio::pin!(hosting);
     let mut listening = true;
@@ -106,8 +141,14 @@ async fn host(desk: &Desk<'_>, name: &str, source: Source, stop: &mut Interrupt)
         tokio::select! {
             result = &mut hosting => return Ok(result?),
             () = stop.wait() => return Ok(()),
+            _ = look.tick(), if !told => {
+                told = desk.session.connected(Duration::ZERO).await;
+                if told {
+                    context.ui.show(ready)?;
+                }
+            }
             event = news.next(), if listening => match event {
-                Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => listening = false,
             },

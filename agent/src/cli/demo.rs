@@ -33,7 +33,6 @@ pub async fn run(context: &Context, server: &str) -> Result {
     context.ui.note("starting the bot echo, owned by alice");
     let (bot, echo) = bot::open(&alice, BOT, None).await?;
     context.ui.show(&Line::account(&echo))?;
-    bot.serve();
     let source = Source::Bot(cipher_bots::find(BOT).ok_or_else(unexpected)?);
     let hosting = host::run(&bot.session, BOT, source);
     let scene = async {

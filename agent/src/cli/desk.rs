@@ -1,6 +1,7 @@
 //! Where commands meet the profile: which one, whether it exists, and how long to wait for the network.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::handle::Handle;
@@ -12,16 +13,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::exit::{Failure, Result};
 use crate::cli::run::Context;
 use crate::evidence::{self, Alarm};
-use crate::net::connect::without_login;
 use crate::profile::Profile;
 use crate::session::{Login, Need, NetworkSettings, Session};
+use cipher_connection::Servers;
+use cipher_connection::address::shown;
 
 /// How long a command that can do without the broker waits for it.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a command that cannot do without the broker waits for it.
 const PERSISTENCE: Duration = Duration::from_secs(10);
 /// How long bringing the own state up to date may hold up a command that only wants to show it.
-const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH: Duration = Duration::from_secs(3);
 /// How long the core may take for one command: several registry questions and a few lost races.
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -105,7 +107,33 @@ impl<'a> Desk<'a> {
         let profile = named_profile(context, name)?;
         let made = (!profile.dir().exists()).then_some(Made::Empty);
         let session = Session::open(&profile, network(context), need).await?;
-        Ok(Self { context, profile: name.into(), session, made: Cell::new(made) })
+        let desk = Self { context, profile: name.into(), session, made: Cell::new(made) };
+        if need != Need::Local {
+            desk.tell_of_another_server();
+        }
+        Ok(desk)
+    }
+
+    /// Says so when the process that has the profile open goes to another broker than the one that was asked for.
+    fn tell_of_another_server(&self) {
+        let settings = &self.context.settings;
+        if !settings.server_chosen || !self.session.is_remote() {
+            return;
+        }
+        let Some(used) = self.session.server() else { return };
+        let asked = shown(&settings.server);
+        let sorted = |list: &str| list.split(',').map(str::to_owned).collect::<BTreeSet<_>>();
+        // With every port as it is used.
+        let whole = Servers::parse(&settings.server).map_or(asked.clone(), |servers| servers.to_string());
+        if sorted(&used) != sorted(&whole) {
+            let how = match self.session.trouble() {
+                Some(error) => format!(", and that one is in trouble: {}", error.message),
+                None => String::new(),
+            };
+            self.context.ui.warn(&format!(
+                "the process that has this profile open uses {used}, not {asked}; this command goes through it{how}"
+            ));
+        }
     }
 
     /// Ends a command that was to begin something in this profile and failed. If the profile was made for it and
@@ -169,22 +197,12 @@ impl<'a> Desk<'a> {
 
     /// Why the broker cannot be reached.
     pub fn unreachable(&self) -> CoreError {
-        let server = without_login(&self.context.settings.server);
+        let server = shown(&self.context.settings.server);
         self.session.trouble().unwrap_or_else(|| {
             ErrorKind::Unreachable
                 .because(format!("the broker at {server} does not answer"))
                 .hint("start one with `cipher-chat up`, or name another with --server")
         })
-    }
-
-    /// Serves the profile to other commands from now on, as long as the session is open.
-    pub fn serve(&self) {
-        let session = self.session.clone();
-        tokio::spawn(async move {
-            if let Err(error) = session.serve().await {
-                tracing::warn!(kind = error.kind.name(), "the profile is not served to other processes");
-            }
-        });
     }
 
     /// Brings everything up to date if broker and registry allow it, and soon; else what is stored must do.
@@ -202,6 +220,8 @@ impl<'a> Desk<'a> {
             Ok(Ok(_)) => Ok(()),
             // A device that may not ask any more, a revoked one, still shows what it has.
             Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
+                // Whoever runs the connection knows better why.
+                let error = self.session.trouble().unwrap_or(error);
                 self.context.ui.warn(&format!("not up to date: {error}"));
                 Ok(())
             }
@@ -294,6 +314,7 @@ impl<'a> Desk<'a> {
     /// Shows such an event as it comes: once, whoever has the profile open.
     pub fn hear(&self, event: &Event) {
         match event {
+            Event::Connection { server, lost } => self.context.ui.connection(server, lost.as_deref()),
             _ if !self.session.is_remote() => self.alarm(),
             Event::Evidence(evidence) => self.context.ui.alarm(evidence, None),
             Event::Warning(sentence) => self.context.ui.warn(sentence),
@@ -328,8 +349,7 @@ pub fn network(context: &Context) -> NetworkSettings {
         (None, Some(file)) => Login::Nkey(file.clone()),
         (None, None) => Login::None,
     };
-    network.tls.authorities.clone_from(&access.tls_ca);
-    network.tls.identity.clone_from(&access.tls_identity);
+    network.tls.clone_from(&access.tls);
     network
 }
 

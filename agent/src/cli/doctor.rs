@@ -11,8 +11,9 @@ use crate::cli::exit::{self, Failure, Result};
 use crate::cli::line::{Line, Status};
 use crate::cli::run::Context;
 use crate::evidence;
-use crate::net::connect::without_login;
 use crate::session::Need;
+use cipher_connection::address::shown;
+use cipher_connection::advice::{Advice, Known, advice};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -86,12 +87,27 @@ async fn broker(context: &Context, desk: &Desk<'_>, findings: &mut Findings<'_>)
         findings.fail("broker", &desk.unreachable())?;
         return Ok(false);
     }
-    let server = without_login(&context.settings.server);
+    let server = shown(&context.settings.server);
     let Some(broker) = desk.session.broker() else {
-        findings.ok("broker", "connected, through the process that owns the profile")?;
+        findings.ok(
+            "broker",
+            &format!(
+                "connected to {}, through the process that owns the profile",
+                desk.session.server().unwrap_or_default()
+            ),
+        )?;
         return Ok(true);
     };
     findings.ok("broker", &format!("{server} runs nats-server {}", broker.version))?;
+    let known = Known {
+        version: &broker.version,
+        encrypted: broker.encrypted,
+        loopback: broker.loopback,
+        synced: context.settings.synced,
+    };
+    for Advice { about, found, hint } in advice(known) {
+        findings.warn(about, &found, hint)?;
+    }
     if broker.jetstream {
         findings.ok("jetstream", "enabled")?;
     } else {
@@ -129,6 +145,10 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
     // The registry is asked by asking it for something: what one's own profile looks like there.
     if online && registry(desk, findings).await? {
         let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
+    }
+    // Whatever waited was tried by now.
+    if let Some(error) = desk.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
+        findings.fail("room", &error)?;
     }
     match desk.session.request(Command::Status).await {
         Ok(Reply::Status(status)) => figures(&status, findings)?,

@@ -24,12 +24,14 @@ const REOPEN: Duration = Duration::from_millis(300);
 pub struct Seen {
     stored: HashSet<(MessageId, u64)>,
     queued: HashSet<MessageId>,
+    groups: HashSet<GroupId>,
 }
 
 impl Seen {
     /// Whether a message is new here; it no longer is afterwards. An own message that was shown while it was
     /// queued is not shown again when it takes its place.
     pub fn first(&mut self, message: &MessageView) -> bool {
+        self.groups.insert(message.group);
         match message.seq {
             Some(seq) => {
                 let waited = self.queued.remove(&message.id);
@@ -77,11 +79,14 @@ pub async fn follow(
         let ended = loop {
             tokio::select! {
                 () = stop.wait() => break true,
-                event = news.next() => match event {
-                    Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
-                    Some(event) => show(context, &event, &scope, &mut seen, &mut names, &mut unread)?,
-                    None => break false,
-                },
+                event = news.next() => {
+                    let Some(event) = event else { break false };
+                    // Whoever reads our output may pause; that must not keep us from ending.
+                    tokio::select! {
+                        () = stop.wait() => break true,
+                        told = take(context, &desk, &event, &scope, &mut seen, &mut names, &mut unread) => told?,
+                    }
+                }
                 _ = mark.tick(), if !unread.is_empty() => mark_read(&desk.session, &mut unread).await,
             }
         };
@@ -94,9 +99,32 @@ pub async fn follow(
         tokio::time::sleep(REOPEN).await;
         desk = Desk::open(context, Need::Everything).await?;
         news = desk.session.events();
-        desk.serve();
         names = self::names(&desk).await?;
         missed(context, &desk, &scope, &mut seen, &names).await?;
+    }
+}
+
+/// What one event asks for.
+async fn take(
+    context: &Context,
+    desk: &Desk<'_>,
+    event: &Event,
+    scope: &Scope,
+    seen: &mut Seen,
+    names: &mut HashMap<GroupId, String>,
+    unread: &mut HashSet<GroupId>,
+) -> Result {
+    match event {
+        Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
+            desk.hear(event);
+            Ok(())
+        }
+        // Whoever reads our output was slow: what it missed is in the store.
+        Event::Missed(_) => {
+            *names = self::names(desk).await?;
+            missed(context, desk, scope, seen, names).await
+        }
+        event => show(context, event, scope, seen, names, unread).await,
     }
 }
 
@@ -109,19 +137,26 @@ async fn missed(
     names: &HashMap<GroupId, String>,
 ) -> Result {
     for group in names.keys().copied().filter(|group| scope.has(*group)) {
-        let command =
-            Command::Read { target: cipher_core::Target::Group(group), last: Some(100), mark: false };
-        let messages = match desk.request(command).await {
-            Ok(Reply::Messages(messages)) => messages,
-            Ok(_) => return Err(unexpected()),
-            // An invitation that waits has nothing to show, whoever made it.
-            Err(Failure::Failed(error)) if error.kind == ErrorKind::Refused => continue,
-            Err(failure) => return Err(failure),
+        // What is older than the newest we know was there before. It may lie far back.
+        let mut last = 100;
+        let (messages, known) = loop {
+            let target = cipher_core::Target::Group(group);
+            let messages = match desk.request(Command::Read { target, last: Some(last), mark: false }).await {
+                Ok(Reply::Messages(messages)) => messages,
+                Ok(_) => return Err(unexpected()),
+                // An invitation that waits has nothing to show, whoever made it.
+                Err(Failure::Failed(error)) if error.kind == ErrorKind::Refused => Vec::new(),
+                Err(failure) => return Err(failure),
+            };
+            let known = messages
+                .iter()
+                .rposition(|message| message.seq.is_some_and(|seq| seen.stored.contains(&(message.id, seq))));
+            let nothing = matches!(scope, Scope::All) && !seen.groups.contains(&group);
+            if known.is_some() || messages.len() < last || nothing {
+                break (messages, known);
+            }
+            last = last.saturating_mul(10);
         };
-        // What is older than the newest we know was there before.
-        let known = messages
-            .iter()
-            .rposition(|message| message.seq.is_some_and(|seq| seen.stored.contains(&(message.id, seq))));
         let new = match (known, scope) {
             (Some(at), _) => at + 1,
             // Nothing of it was shown yet: its history is for `read`.
@@ -130,14 +165,14 @@ async fn missed(
         };
         for message in messages.iter().skip(new) {
             if seen.first(message) {
-                context.ui.message(message, label(scope, names, group))?;
+                context.ui.message_in_time(message, label(scope, names, group)).await?;
             }
         }
     }
     Ok(())
 }
 
-fn show(
+async fn show(
     context: &Context,
     event: &Event,
     scope: &Scope,
@@ -148,18 +183,18 @@ fn show(
     match event {
         Event::Message(message) if scope.has(message.group) => {
             if seen.first(message) {
+                context.ui.message_in_time(message, label(scope, names, message.group)).await?;
                 unread.insert(message.group);
-                context.ui.message(message, label(scope, names, message.group))?;
             }
             Ok(())
         }
         Event::Group(group) => {
             names.insert(group.id, group.name.clone());
-            if scope.has(group.id) { changed(context, group, scope) } else { Ok(()) }
+            if scope.has(group.id) { changed(context, group, scope).await } else { Ok(()) }
         }
         Event::JoinRequest(request) if scope.has(request.group) => {
             if context.ui.json() {
-                return told(context, event);
+                return told(context, event).await;
             }
             let who = safe_text(&request.handle);
             context.ui.note(&format!(
@@ -170,17 +205,17 @@ fn show(
             Ok(())
         }
         // Who is there now would drown what people say.
-        Event::Presence { .. } if context.ui.json() => told(context, event),
+        Event::Presence { .. } if context.ui.json() => told(context, event).await,
         // People see the message; scripts want to know what became of it.
-        Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event),
+        Event::State { group, .. } if scope.has(*group) && context.ui.json() => told(context, event).await,
         _ => Ok(()),
     }
 }
 
 /// A group changed: scripts get it, and people an invitation; the rest they read in system lines.
-fn changed(context: &Context, group: &GroupView, scope: &Scope) -> Result {
+async fn changed(context: &Context, group: &GroupView, scope: &Scope) -> Result {
     if context.ui.json() {
-        return context.ui.show(&Line::Group(group));
+        return context.ui.show_in_time(&Line::Group(group)).await;
     }
     if let (Scope::All, Some(by)) = (scope, &group.invited_by) {
         context.ui.note(&format!(
@@ -192,8 +227,11 @@ fn changed(context: &Context, group: &GroupView, scope: &Scope) -> Result {
     Ok(())
 }
 
-fn told(context: &Context, event: &Event) -> Result {
-    Line::event(event).map_or(Ok(()), |line| context.ui.show(&line))
+async fn told(context: &Context, event: &Event) -> Result {
+    match Line::event(event) {
+        Some(line) => context.ui.show_in_time(&line).await,
+        None => Ok(()),
+    }
 }
 
 fn label<'a>(scope: &Scope, names: &'a HashMap<GroupId, String>, group: GroupId) -> Option<&'a str> {

@@ -78,7 +78,11 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         Line::Message(line) => message(line, None, paint),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
-        Line::Synced { received, queued } => synced(*received, *queued),
+        Line::Synced { received, queued, unread } => synced(*received, *queued, *unread),
+        Line::Connection { reason, server, .. } => match reason {
+            Some(reason) => format!("connection lost: {}: {}", safe_text(server), safe_text(reason)),
+            None => format!("connected again: {}", safe_text(server)),
+        },
         Line::Warning { message } => {
             format!("{} {}", paint.ink(Ink::Yellow, "warning:"), safe_text(message))
         }
@@ -310,11 +314,12 @@ fn ready(
     pairs(&rows, paint)
 }
 
-fn synced(received: u64, queued: u64) -> String {
+fn synced(received: u64, queued: u64, unread: u64) -> String {
     let plural = if received == 1 { "" } else { "s" };
-    match queued {
-        0 => format!("up to date, {received} new message{plural}"),
-        n => format!("{received} new message{plural}, {n} still queued"),
+    match (queued, unread) {
+        (0, 0) => format!("up to date, {received} new message{plural}"),
+        (0, _) => format!("{received} new message{plural}"),
+        (n, _) => format!("{received} new message{plural}, {n} still queued"),
     }
 }
 

@@ -216,6 +216,18 @@ pub enum Line<'a> {
         received: u64,
         /// Own messages that still wait.
         queued: u64,
+        /// Logs that could not be read.
+        unread: u64,
+    },
+    /// The connection to the broker is gone, or is back; on stderr.
+    Connection {
+        /// `lost` or `back`.
+        state: &'static str,
+        /// The servers, without logins.
+        server: &'a str,
+        /// Why it is gone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
     },
     /// Something a person should know; on stderr, except among events.
     Warning {
@@ -498,6 +510,12 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The connection is gone, or is back.
+    pub const fn connection(server: &'a str, reason: Option<&'a str>) -> Self {
+        let state = if reason.is_some() { "lost" } else { "back" };
+        Self::Connection { state, server, reason }
+    }
+
     /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
     /// only what this agent observed is an event.
     pub fn message(message: &'a MessageView) -> Self {
@@ -549,6 +567,7 @@ impl<'a> Line<'a> {
             Event::Progress { done, total } => Some(Self::Progress { done: *done, total: *total }),
             Event::Evidence(evidence) => Some(Self::evidence(evidence, None)),
             Event::Warning(message) => Some(Self::Warning { message }),
+            Event::Connection { server, lost } => Some(Self::connection(server, lost.as_deref())),
             _ => None,
         }
     }

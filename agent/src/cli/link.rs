@@ -20,7 +20,6 @@ pub async fn link(context: &Context, name: String) -> Result {
     let desk = Desk::fresh_or_arriving(context).await?;
     let mut stop = Interrupt::listen();
     let mut news = desk.session.events();
-    desk.serve();
     let linked = async {
         desk.reach().await?;
         if !desk.status().await?.registered {
@@ -134,7 +133,6 @@ pub async fn approve(
     let desk = Desk::open(context, Need::Everything).await?;
     desk.online().await?;
     let mut news = desk.session.events();
-    desk.serve();
     desk.refresh().await?;
     context.ui.note("waiting for the new machine");
     let command = Command::DeviceApprove { code: code.clone(), history };
@@ -202,7 +200,7 @@ async fn through(
                     context.ui.progress_end();
                     return Err(error.into());
                 }
-                Some(event @ (Event::Evidence(_) | Event::Warning(_))) => desk.hear(&event),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => {
                     context.ui.progress_end();

@@ -38,19 +38,29 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
-    let stop = args.follow.then(Interrupt::listen);
+    let mut stop = args.follow.then(Interrupt::listen);
     // Taken before history is read, so that nothing falls between the two.
     let news = args.follow.then(|| desk.session.events());
-    if args.follow {
-        desk.serve();
-    }
     desk.refresh().await?;
     // With a point in time the last N are those after it, so all are needed first.
     let last = if args.since.is_some() { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: true };
     let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
     let shown = wanted(&messages, args.since.map(|since| since.from(now())), args.last);
-    shown.iter().try_for_each(|message| context.ui.message(message, None))?;
+    if let Some(stop) = &mut stop {
+        // Others are served meanwhile, however slowly it is read.
+        for message in &shown {
+            tokio::select! {
+                () = stop.wait() => {
+                    desk.close().await;
+                    return Ok(());
+                }
+                told = context.ui.message_in_time(message, None) => told?,
+            }
+        }
+    } else {
+        shown.iter().try_for_each(|message| context.ui.message(message, None))?;
+    }
 
     let (Some(news), Some(stop)) = (news, stop) else {
         if shown.is_empty() {

@@ -36,12 +36,22 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result {
     let text = desk::text(if args.text == "-" { standard_input()? } else { args.text })?;
     let desk = Desk::open(context, Need::Outbox).await?;
-    desk.reachable().await;
+    let connected = desk.reachable().await;
     let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
     let Reply::Message(message) = desk.request(command).await? else { return Err(unexpected()) };
     context.ui.message(&message, None)?;
     if message.state == MessageState::Queued {
-        context.ui.warn("queued: the next command that reaches the broker delivers it (cipher-chat sync)");
+        let why = match desk.session.trouble() {
+            Some(error) => error.message,
+            None if connected => "the broker has not taken it yet".into(),
+            None => desk.unreachable().message,
+        };
+        let when = if desk.session.is_remote() {
+            "the process that has this profile open delivers it as soon as it can"
+        } else {
+            "the next command that reaches the broker delivers it (cipher-chat sync)"
+        };
+        context.ui.warn(&format!("queued: {why}; {when}"));
     }
     desk.close().await;
     Ok(())

@@ -1,17 +1,18 @@
 //! `sync`: everything up to date, everything queued delivered.
 
-use cipher_core::{Command, ErrorKind, Reply};
+use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::cli::desk::Desk;
 use crate::cli::exit::{self, Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
+use crate::cli::safe_text::safe_text;
 use crate::session::Need;
 
 /// Receive everything, and deliver what is queued
 ///
 /// Ends with 6 when something was found against the registry, now or before: cipher-chat doctor lists it, and takes note of
-/// it with --acknowledge. Ends with 4 when this device was revoked.
+/// it with --acknowledge. Ends with 4 when this device was revoked, and with 3 when a log could not be read.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -19,10 +20,14 @@ pub struct Args {}
 pub async fn run(context: &Context, Args {}: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
     desk.online().await?;
-    let Reply::Synced { received, queued } = desk.request(Command::Sync).await? else {
+    let Reply::Synced { received, queued, unread } = desk.request(Command::Sync).await? else {
         return Err(unexpected());
     };
-    context.ui.show(&Line::Synced { received, queued })?;
+    context.ui.show(&Line::Synced { received, queued, unread: unread.len() as u64 })?;
+    if !unread.is_empty() {
+        desk.close().await;
+        return Err(not_read(&unread).into());
+    }
     if let Reply::Devices(devices) = desk.request(Command::Devices).await?
         && devices.iter().any(|device| device.current && device.revoked)
     {
@@ -32,4 +37,17 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     let caught = desk.evidence().await?;
     desk.close().await;
     if caught { Err(Failure::Shown(exit::code(ErrorKind::Trust))) } else { Ok(()) }
+}
+
+/// Names whose log the broker did not give.
+fn not_read(unread: &[String]) -> CoreError {
+    /// More are counted only.
+    const NAMED: usize = 5;
+    let mut names = unread.iter().take(NAMED).map(|name| safe_text(name)).collect::<Vec<_>>().join(", ");
+    if unread.len() > NAMED {
+        names.push_str(&format!(" and {} more", unread.len() - NAMED));
+    }
+    ErrorKind::Unreachable
+        .because(format!("the broker does not let this be read: {names}"))
+        .hint("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams")
 }

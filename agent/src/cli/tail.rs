@@ -31,7 +31,6 @@ pub async fn run(context: &Context, args: Args) -> Result {
         scope.insert(group.id);
     }
     let scope = if scope.is_empty() { Scope::All } else { Scope::Some(scope) };
-    desk.serve();
     desk.refresh().await?;
     // Taken after the old news came in: those are for `read`.
     let news = desk.session.events();

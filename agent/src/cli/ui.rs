@@ -68,13 +68,42 @@ impl Ui {
         text(&human::table(lines, self.out))
     }
 
-    /// Shows a message; `label` names its conversation where several are mixed.
+    /// Shows what stands in a conversation; `label` names it where several are mixed.
     pub fn message(&self, message: &MessageView, label: Option<&str>) -> Result {
-        match Line::message(message) {
-            Line::Message(line) if !self.json => text(&human::message(&line, label, self.out)),
-            Line::Event(line) if !self.json => text(&human::event(&line, label, self.out)),
-            line => self.show(&line),
-        }
+        let mut out = io::stdout().lock();
+        out.write_all(&self.rendered(message, label)?)?;
+        Ok(out.flush()?)
+    }
+
+    /// The same without holding up this process: whoever reads stdout may pause, and others are served meanwhile. One
+    /// at a time: what is given up half-way may still be printed.
+    pub async fn message_in_time(&self, message: &MessageView, label: Option<&str>) -> Result {
+        in_time(self.rendered(message, label)?).await
+    }
+
+    fn rendered(&self, message: &MessageView, label: Option<&str>) -> Result<Vec<u8>> {
+        let text = match Line::message(message) {
+            line if self.json => return Ok(line.to_json()?),
+            Line::Message(line) => human::message(&line, label, self.out),
+            Line::Event(line) => human::event(&line, label, self.out),
+            line => human::block(&line, self.out),
+        };
+        Ok(format!("{text}\n").into_bytes())
+    }
+
+    /// [`Ui::show`] in the same way.
+    pub async fn show_in_time(&self, line: &Line<'_>) -> Result {
+        let bytes = if self.json {
+            line.to_json()?
+        } else {
+            format!("{}\n", human::block(line, self.out)).into_bytes()
+        };
+        in_time(bytes).await
+    }
+
+    /// The connection to the broker is gone, or is back.
+    pub fn connection(&self, server: &str, reason: Option<&str>) {
+        self.aside(&Line::connection(server, reason));
     }
 
     /// Prints a text that is data as it is: help, completions.
@@ -211,6 +240,17 @@ const fn fallback(kind: ErrorKind) -> &'static str {
 fn json(out: &mut impl Write, line: &Line<'_>) -> Result {
     out.write_all(&line.to_json()?)?;
     Ok(out.flush()?)
+}
+
+/// Writes on a thread that may wait.
+async fn in_time(bytes: Vec<u8>) -> Result {
+    let written = tokio::task::spawn_blocking(move || {
+        let mut out = io::stdout().lock();
+        out.write_all(&bytes)?;
+        out.flush()
+    });
+    // It panics only when stdout does.
+    Ok(written.await.map_err(io::Error::other)??)
 }
 
 fn text(text: &str) -> Result {

@@ -17,6 +17,9 @@ use crate::runtime::listener::{Events, Listeners};
 use crate::runtime::task::Tasks;
 use crate::runtime::ticket::Tickets;
 
+/// How long the owner of a profile may take to say that it is there.
+const GREETING: Duration = Duration::from_secs(5);
+
 /// A connection to the process that owns the profile.
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -33,12 +36,26 @@ struct Shared {
     listeners: Listeners,
     next: AtomicU64,
     connected: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
+    /// What the owner last said of its connection.
+    said: Mutex<Said>,
+}
+
+/// What the process that has the profile open says of its connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    /// The servers, without logins.
+    pub(crate) server: Option<String>,
+    /// Why they cannot be reached.
+    pub(crate) trouble: Option<CoreError>,
 }
 
 impl Remote {
-    /// Connects; `None` when nobody serves the profile.
+    /// Connects; `None` when nobody serves the profile, or only until a moment ago.
     pub(crate) async fn connect(profile: &Profile) -> Result<Option<Self>, CoreError> {
-        Ok(socket::connect(profile).await?.map(Self::over))
+        let Some(remote) = socket::connect(profile).await?.map(Self::over) else { return Ok(None) };
+        // Whoever answers waits for us before it ends.
+        let greeted = tokio::time::timeout(GREETING, remote.asked(Duration::ZERO)).await;
+        Ok(matches!(greeted, Ok(Some(_))).then_some(remote))
     }
 
     fn over(stream: UnixStream) -> Self {
@@ -73,13 +90,22 @@ impl Remote {
     }
 
     pub(crate) async fn connected(&self, wait: Duration) -> bool {
+        self.asked(wait).await.unwrap_or(false)
+    }
+
+    /// What the owner of the profile last said of its connection.
+    pub(crate) fn said(&self) -> Said {
+        self.shared.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn asked(&self, wait: Duration) -> Option<bool> {
         let (sender, answer) = oneshot::channel();
         let ticket = self.shared.next.fetch_add(1, Ordering::Relaxed);
         self.shared.connected.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let asked = frame::encode(&Question::Connected { ticket, wait_ms }, QUESTION_BYTES)
             .is_ok_and(|frame| self.questions.send(frame).is_ok());
-        asked && answer.await.unwrap_or(false)
+        if asked { answer.await.ok() } else { None }
     }
 
     pub(crate) fn events(&self) -> Events {
@@ -115,7 +141,8 @@ impl Shared {
         match answer {
             Answer::Result { ticket, result } => self.tickets.answer(Ticket(ticket), result),
             Answer::Event(event) => self.listeners.tell(&event),
-            Answer::Connected { ticket, connected } => {
+            Answer::Connected { ticket, connected, server, trouble } => {
+                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Said { server, trouble };
                 let waiting = self.connected.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
                 if let Some(waiting) = waiting {
                     // Whoever asked may have lost patience.

@@ -29,7 +29,16 @@ pub(crate) enum Answer {
     /// To a request.
     Result { ticket: u64, result: Result<Reply, CoreError> },
     /// To a question for the connection.
-    Connected { ticket: u64, connected: bool },
+    Connected {
+        ticket: u64,
+        connected: bool,
+        /// The servers that the owner of the profile uses, without logins.
+        #[serde(default)]
+        server: Option<String>,
+        /// Why they cannot be reached.
+        #[serde(default)]
+        trouble: Option<CoreError>,
+    },
     /// Something happened.
     Event(Event),
 }

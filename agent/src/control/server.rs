@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_core::ErrorKind;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::control::frame::{self, ANSWER_BYTES, Answer, FrameError, QUESTION_BYTES, Question};
 use crate::control::socket;
+use crate::net::publisher::Unsettled;
 use crate::runtime::task::Tasks;
-use crate::session::Session;
+use crate::session::{Handle, Session};
 
 /// Visitors at once.
 const VISITORS: usize = 64;
@@ -24,18 +25,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Pause after an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts visitors for ever.
-pub(crate) async fn accept(listener: UnixListener, session: Session, tasks: Tasks) -> Result<(), CoreError> {
+/// Accepts visitors for ever. `guests` counts those that want something done and go again; who only listens on is none.
+pub(crate) async fn accept(listener: UnixListener, session: Handle, tasks: Tasks, guests: Unsettled) {
     let room = Arc::new(Semaphore::new(VISITORS));
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return Err(ErrorKind::Bug.because("the control socket has no room"));
-        };
+        // Nobody closes it.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) if socket::is_us(&stream) => {
-                let session = session.clone();
+                let Some(session) = session.session() else { return };
+                let guest = Guest::new(&guests);
                 tasks.spawn("visitor", async move {
-                    visit(stream, session).await;
+                    visit(stream, session, guest).await;
                     drop(place);
                 });
             }
@@ -48,12 +49,29 @@ pub(crate) async fn accept(listener: UnixListener, session: Session, tasks: Task
     }
 }
 
-async fn visit(stream: UnixStream, session: Session) {
+/// A visitor that is waited for; not any more once this is gone.
+#[derive(Debug)]
+struct Guest(Unsettled);
+
+impl Guest {
+    fn new(guests: &Unsettled) -> Self {
+        guests.add();
+        Self(guests.clone())
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.done();
+    }
+}
+
+async fn visit(stream: UnixStream, session: Session, guest: Guest) {
     let (from, to) = stream.into_split();
     let (answers, written) = mpsc::channel(ANSWERS);
     let asked = Tasks::default();
     let ended = tokio::select! {
-        ended = listen(from, &session, &answers, &asked) => ended,
+        ended = listen(from, &session, &answers, &asked, guest) => ended,
         ended = write(to, written) => ended,
     };
     asked.end().await;
@@ -67,15 +85,22 @@ async fn listen(
     session: &Session,
     answers: &mpsc::Sender<Vec<u8>>,
     asked: &Tasks,
+    guest: Guest,
 ) -> FrameError {
+    let mut guest = Some(guest);
     let room = Arc::new(Semaphore::new(QUESTIONS));
     let mut hears = false;
     loop {
         let question = match frame::read(&mut from, QUESTION_BYTES).await {
             Ok(question) => question,
-            Err(error) => return error,
+            Err(error) => {
+                drop(guest);
+                return error;
+            }
         };
         if let Question::Events = question {
+            // Whoever listens on opens the profile itself when this process ends.
+            guest = None;
             if !std::mem::replace(&mut hears, true) {
                 asked.spawn("visitor events", events(session.clone(), answers.clone()));
             }
@@ -100,7 +125,8 @@ async fn answer(session: &Session, question: Question) -> Option<Answer> {
         }
         Question::Connected { ticket, wait_ms } => {
             let connected = session.connected(Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await;
-            Some(Answer::Connected { ticket, connected })
+            let (server, trouble) = (session.server(), session.trouble());
+            Some(Answer::Connected { ticket, connected, server, trouble })
         }
         Question::Events => None,
     }

@@ -15,11 +15,23 @@ const MESSAGE_TOO_LARGE: u64 = 10054;
 /// Headers larger than a stream takes.
 const HEADERS_TOO_LARGE: u64 = 10097;
 
+/// The server has not enough of memory or disk for JetStream, by its own limits.
+const NO_RESOURCES: u64 = 10023;
+const NO_STORAGE: u64 = 10047;
+/// The account has used up what it may.
+const ACCOUNT_FULL: u64 = 10002;
+/// The stream has used up what it may.
+const STREAM_FULL: u64 = 10122;
+/// Writing failed, and the text says why: a full stream that refuses, a full disk.
+const STORE_FAILED: u64 = 10077;
+
 /// An answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ack {
     /// The stream decided.
     Outcome(PublishOutcome),
+    /// There is no room for it: the outcome is open, and it is known why.
+    Full,
     /// Nobody listens on the subject: the stream is missing or has no leader. Instant, so the publisher waits
     /// before it says so.
     NoStream,
@@ -48,15 +60,15 @@ pub(crate) fn read(message: &Message) -> Ack {
     if message.status == Some(StatusCode::NO_RESPONDERS) {
         return Ack::NoStream;
     }
-    Ack::Outcome(outcome(&message.payload))
+    outcome(&message.payload)
 }
 
-fn outcome(payload: &[u8]) -> PublishOutcome {
+fn outcome(payload: &[u8]) -> Ack {
     let Ok(ack) = serde_json::from_slice::<PubAck>(payload) else {
         tracing::warn!("an acknowledgement cannot be read");
-        return PublishOutcome::Unknown;
+        return Ack::Outcome(PublishOutcome::Unknown);
     };
-    match ack.error {
+    Ack::Outcome(match ack.error {
         None if ack.seq > 0 => PublishOutcome::Stored { sequence: ack.seq, duplicate: ack.duplicate },
         None => PublishOutcome::Unknown,
         Some(refusal) => match refusal.err_code {
@@ -65,13 +77,20 @@ fn outcome(payload: &[u8]) -> PublishOutcome {
             }
             MESSAGE_TOO_LARGE | HEADERS_TOO_LARGE => PublishOutcome::Refused,
             DUPLICATE_IN_PROCESS => PublishOutcome::Unknown,
+            NO_RESOURCES | NO_STORAGE | ACCOUNT_FULL | STREAM_FULL => return Ack::Full,
+            STORE_FAILED if names_room(&refusal.description) => return Ack::Full,
             // A full disk, a quota, a step-down: all pass, or an operator ends them.
             code => {
                 tracing::warn!(code, "the stream did not take a message");
                 PublishOutcome::Unknown
             }
         },
-    }
+    })
+}
+
+/// Whether a store that failed says that it has no room.
+fn names_room(description: &str) -> bool {
+    ["maximum", "space", "resource", "exceeded", "quota"].iter().any(|word| description.contains(word))
 }
 
 /// The number in `wrong last sequence: N`.
@@ -86,6 +105,18 @@ mod tests {
     #[test]
     fn every_answer_has_its_outcome() {
         let stored = |sequence, duplicate| PublishOutcome::Stored { sequence, duplicate };
+        for payload in [
+            r#"{"error":{"code":503,"err_code":10023,"description":"insufficient resources"}}"#,
+            r#"{"error":{"code":500,"err_code":10047,"description":"insufficient storage resources available"}}"#,
+            r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#,
+            r#"{"error":{"code":503,"err_code":10077,"description":"write x.blk: no space left on device"}}"#,
+        ] {
+            assert_eq!(outcome(payload.as_bytes()), Ack::Full, "{payload}");
+        }
+        let decided = |payload: &[u8]| match outcome(payload) {
+            Ack::Outcome(outcome) => outcome,
+            other => panic!("{other:?}"),
+        };
         for (payload, expected) in [
             (r#"{"stream":"CHAT-1","seq":5}"#, stored(5, false)),
             (r#"{"stream":"CHAT-1","seq":5,"duplicate":true}"#, stored(5, true)),
@@ -104,7 +135,7 @@ mod tests {
             ("", PublishOutcome::Unknown),
             ("[]", PublishOutcome::Unknown),
         ] {
-            assert_eq!(outcome(payload.as_bytes()), expected, "{payload}");
+            assert_eq!(decided(payload.as_bytes()), expected, "{payload}");
         }
     }
 }

@@ -9,6 +9,7 @@ use cipher_broker::limit;
 use cipher_broker::subject::{self, Source};
 use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::registry::{Operation, RequestBody, open_reply, seal_request};
+use cipher_connection::Trouble;
 use cipher_core::{CoreError, ErrorKind, Interest};
 use ed25519_dalek::SigningKey;
 use rand_core::{OsRng, RngCore as _};
@@ -42,14 +43,14 @@ impl Reading {
         // Nobody is told of the connection, and nothing is published that could be refused.
         let (violations, _) = mpsc::unbounded_channel();
         let mailbox = Arc::new(Mailbox::default());
-        let network = Network::start(settings, Interest::Outbox, mailbox, violations, &tasks).await?;
+        let network = Network::start(settings, Interest::Outbox, mailbox, violations, &tasks)?;
         let connected = tokio::time::timeout(PATIENCE, network.settled()).await.unwrap_or(false);
         if !connected {
             let why = match &*network.link.borrow() {
                 Link::Down(why) => why.clone(),
-                Link::Pending | Link::Up(_) => "it does not answer in time".into(),
+                Link::Pending | Link::Up(_) => Trouble::Slow,
             };
-            return Err(connect::unreachable(&settings.server, &why));
+            return Err(connect::unreachable(&network.servers, &why));
         }
         Ok(Self { network, tasks })
     }
@@ -74,7 +75,7 @@ impl Reading {
             .payload(bytes.clone().into())
             .timeout(Some(self.network.registry_timeout));
         let subject = subject::registry(Operation::Ping.name());
-        let reply = self.network.client.send_request(subject, request).await.map_err(|_| {
+        let reply = self.network.client().await.send_request(subject, request).await.map_err(|_| {
             ErrorKind::Unreachable.because("the registry does not answer").hint("is cipher-registry running?")
         })?;
         let body = open_reply(&reply.payload, &bytes, Some(registry_key)).map_err(|error| {

@@ -1,16 +1,20 @@
 //! The connection: made once, kept for ever, and its state known to everybody who waits for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectOptions, Event, ServerError};
 use cipher_broker::subject::INBOX_PREFIX;
+use cipher_connection::dial::Failed;
+use cipher_connection::tls::{Greeting, greeting};
+use cipher_connection::{Dial, First, Servers, Trouble};
 use cipher_core::{CoreError, ErrorKind, Interest};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SetOnce, mpsc, watch};
+use tokio::time::Instant;
 
-use crate::net::chance;
 use crate::net::replies::Replies;
 use crate::net::settings::{Login, NetworkSettings};
+use crate::net::{chance, cluster};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 
@@ -20,6 +24,8 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest pause between attempts, before jitter.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// How long a broker is called full after it last said so: messages that wait are tried again every few seconds.
+const GRIEVANCE: Duration = Duration::from_secs(30);
 /// Commands that may wait for the socket.
 const CAPACITY: usize = 2048;
 
@@ -30,12 +36,12 @@ const HEARD: usize = 16 * 1024;
 /// Whether the broker can be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// The first attempt is under way.
+    /// It was not reached yet, or is lost, and not every server has been tried since.
     Pending,
     /// Connected, for the n-th time.
     Up(u64),
-    /// Not connected; attempts go on. The text says why, for people.
-    Down(String),
+    /// Not connected; attempts go on.
+    Down(Trouble),
 }
 
 impl Link {
@@ -47,7 +53,9 @@ impl Link {
 /// What the parts of the network half share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
-    pub(crate) client: Client,
+    client: Arc<SetOnce<Client>>,
+    grievance: Arc<Mutex<Option<Instant>>>,
+    pub(crate) servers: Servers,
     pub(crate) link: watch::Receiver<Link>,
     /// Where replies to batched gets arrive.
     pub(crate) replies: Replies,
@@ -57,8 +65,9 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Starts connecting and returns at once. `violations` gets subjects we may not publish to.
-    pub(crate) async fn start(
+    /// Starts connecting and returns at once; the error is one of the settings. `violations` gets subjects we may not
+    /// publish to.
+    pub(crate) fn start(
         settings: &NetworkSettings,
         interest: Interest,
         mailbox: Arc<Mailbox>,
@@ -66,15 +75,28 @@ impl Network {
         tasks: &Tasks,
     ) -> Result<Self, CoreError> {
         let servers = servers(&settings.server)?;
+        let misuse = |sentence| ErrorKind::Misuse.because(sentence).hint("cipher-chat config show --origin");
+        settings.tls.verify().map_err(misuse)?;
         let prefix: Arc<str> = format!("{INBOX_PREFIX}.{}", chance::token()).into();
         let (link, state) = watch::channel(Link::Pending);
-        let count = servers.len();
-        let listen = Listener { interest, mailbox, violations, link };
-        let options = login(ConnectOptions::new(), settings, &servers)?
+        let link = Arc::new(link);
+        let (failures, failed) = mpsc::unbounded_channel();
+        let dial = Arc::new(Dial::new(servers.clone(), failures, pause_before));
+        let client = Arc::new(SetOnce::new());
+        if servers.list().len() > 1 {
+            let (client, dial, link) = (Arc::clone(&client), Arc::clone(&dial), Arc::clone(&link));
+            let watch = cluster::Watch { client, dial, link, mailbox: Arc::clone(&mailbox) };
+            tasks.spawn("cluster", watch.run());
+        }
+        let listen =
+            Listener { interest, mailbox, violations, dial: Arc::clone(&dial), link: Arc::clone(&link) };
+        let choice = Arc::clone(&dial);
+        let options = tls(login(settings, &servers, &dial)?, settings, &servers)
             .name("cipher-chat")
             .retry_on_initial_connect()
             .max_reconnects(None)
-            .reconnect_delay_callback(move |attempt| pause_before(attempt, count))
+            .reconnect_to_server_callback(move |pool, _| std::future::ready(choice.next(&pool)))
+            .reconnect_delay_callback(|attempt| pause_before(attempt, 1))
             .ping_interval(PING_EVERY)
             .connection_timeout(CONNECT_TIMEOUT)
             .client_capacity(CAPACITY)
@@ -84,14 +106,54 @@ impl Network {
                 listen.on(&event);
                 std::future::ready(())
             });
-        let client = tls(options, settings)
-            .connect(servers)
-            .await
-            .map_err(|error| unreachable(&settings.server, &error.to_string()))?;
-        let replies = Replies::start(&client, &prefix, tasks)
-            .await
-            .map_err(|error| unreachable(&settings.server, &error.to_string()))?;
-        Ok(Self { client, link: state, replies, prefix, registry_timeout: settings.registry_timeout })
+        let replies = Replies::new(&prefix);
+        tasks.spawn("failures", explain(failed, Arc::clone(&link)));
+        let (made, answers, addresses) = (Arc::clone(&client), replies.clone(), servers.clone());
+        let first = settings.tls.first;
+        tasks.spawn("connection", async move {
+            let options = match first {
+                First::Yes => options.tls_first(),
+                First::Auto if addresses.secure() && begins_with_tls(&addresses, &link).await => {
+                    options.tls_first()
+                }
+                First::Auto | First::No => options,
+            };
+            // With retries in the background only what is no address fails, and that was looked at.
+            let Ok(client) = options.connect(addresses.addresses()).await else { return };
+            let Ok(arriving) = answers.subscribe(&client).await else { return };
+            drop(made.set(client));
+            answers.sort(arriving).await;
+        });
+        Ok(Self {
+            client,
+            grievance: Arc::default(),
+            servers,
+            link: state,
+            replies,
+            prefix,
+            registry_timeout: settings.registry_timeout,
+        })
+    }
+
+    /// The client, once it is known how the servers begin.
+    pub(crate) async fn client(&self) -> &Client {
+        self.client.wait().await
+    }
+
+    /// The client, if there is one yet.
+    pub(crate) fn client_now(&self) -> Option<&Client> {
+        self.client.get()
+    }
+
+    /// The broker had no room for a message just now, or took one.
+    pub(crate) fn full(&self, full: bool) {
+        *self.grievance.lock().unwrap_or_else(PoisonError::into_inner) = full.then(Instant::now);
+    }
+
+    /// What is wrong although it is connected.
+    pub(crate) fn grievance(&self) -> Option<CoreError> {
+        let since = *self.grievance.lock().unwrap_or_else(PoisonError::into_inner);
+        since.filter(|since| since.elapsed() < GRIEVANCE).map(|_| full(&self.servers))
     }
 
     /// Waits until the broker can be reached, or is known to be unreachable.
@@ -102,46 +164,91 @@ impl Network {
 }
 
 /// The error for a broker that cannot be reached.
-pub(crate) fn unreachable(server: &str, why: &str) -> CoreError {
+pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> CoreError {
     ErrorKind::Unreachable
-        .because(format!("the broker at {} cannot be reached: {why}", without_login(server)))
-        .hint("start one with `cipher-chat up`, or name another with --server")
+        .because(format!("the broker at {servers} cannot be reached: {why}"))
+        .hint(why.hint())
+}
+
+/// The error for a broker that has no room.
+fn full(servers: &Servers) -> CoreError {
+    ErrorKind::Limit
+        .because(format!("the broker at {servers} is full: it takes no more messages"))
+        .hint("nothing is lost; its operator makes room: cipher-registry room, or deploy/README.md")
+}
+
+/// Says of each failed attempt why, once every server has failed.
+async fn explain(mut failed: mpsc::UnboundedReceiver<Failed>, link: Arc<watch::Sender<Link>>) {
+    // What a person has to change outweighs what may pass: a closed port beside a refused login.
+    let mut worst: Option<Trouble> = None;
+    while let Some(Failed { address, text, all }) = failed.recv().await {
+        let trouble = Trouble::at(&text, &address).await;
+        tracing::debug!(server = %address.as_url_str(), %trouble, "an attempt to connect failed");
+        if worst.as_ref().is_none_or(Trouble::passing) {
+            worst = Some(trouble);
+        }
+        if all && let Some(trouble) = worst.take() {
+            link.send_if_modified(|link| {
+                let news = !link.is_up() && *link != Link::Down(trouble.clone());
+                if news {
+                    *link = Link::Down(trouble);
+                }
+                news
+            });
+        }
+    }
+}
+
+/// Finds out whether servers that are to be reached by TLS wait for it, asking until one answers.
+async fn begins_with_tls(servers: &Servers, link: &watch::Sender<Link>) -> bool {
+    let list = servers.list();
+    for attempt in 1_usize.. {
+        let Some(server) = list.get(attempt.wrapping_sub(1) % list.len().max(1)) else { break };
+        tokio::time::sleep(pause_before(attempt, list.len())).await;
+        let begun = Instant::now();
+        let trouble = match greeting(&server.address).await {
+            Greeting::Tls => return true,
+            Greeting::Info { tls: true } => return false,
+            Greeting::Info { tls: false } => Trouble::NoTls,
+            Greeting::Other => Trouble::NotNats,
+            Greeting::Silent if begun.elapsed() < CONNECT_TIMEOUT => Trouble::Nobody,
+            Greeting::Silent => Trouble::Slow,
+        };
+        if attempt >= list.len() {
+            link.send_replace(Link::Down(trouble));
+        }
+    }
+    true
 }
 
 struct Listener {
     interest: Interest,
     mailbox: Arc<Mailbox>,
     violations: mpsc::UnboundedSender<String>,
-    link: watch::Sender<Link>,
+    dial: Arc<Dial>,
+    link: Arc<watch::Sender<Link>>,
 }
 
 impl Listener {
     fn on(&self, event: &Event) {
         match event {
             Event::Connected => {
+                self.dial.reached();
                 // The core hears it first: whoever waits for the link may send a command right after.
                 self.mailbox.connected(self.interest);
-                self.link.send_modify(|link| match link {
-                    Link::Up(times) => *times += 1,
-                    Link::Pending | Link::Down(_) => *link = Link::Up(chance::generation()),
-                });
+                self.link.send_replace(Link::Up(chance::generation()));
             }
-            Event::Disconnected | Event::Closed => self.down("the connection was lost"),
-            Event::ClientError(error) => {
-                if !self.link.borrow().is_up() {
-                    self.down(in_words(error.to_string().trim_start_matches("nats: ")));
-                }
+            Event::Disconnected | Event::Closed => {
+                self.mailbox.disconnected();
+                // Down it is once every server was tried.
+                self.link.send_replace(Link::Pending);
             }
             Event::ServerError(error) => self.server_error(error),
             // A missed bell is made good by the next look at the log.
             Event::SlowConsumer(_) => tracing::debug!("doorbells were dropped"),
-            Event::LameDuckMode | Event::Draining => {}
+            // The cause of a failed attempt comes by way of the choice of the next one.
+            Event::ClientError(_) | Event::LameDuckMode | Event::Draining => {}
         }
-    }
-
-    fn down(&self, why: &str) {
-        self.mailbox.disconnected();
-        self.link.send_replace(Link::Down(why.into()));
     }
 
     fn server_error(&self, error: &ServerError) {
@@ -153,16 +260,6 @@ impl Listener {
         } else {
             tracing::warn!(error = kind_of(&text), "the broker complains");
         }
-    }
-}
-
-/// The client library tells only the kind of an error.
-fn in_words(kind: &str) -> &str {
-    match kind {
-        "IO error" => "nothing answers there",
-        "timed out" => "it does not answer in time",
-        "authorization violation" => "it refuses the login",
-        other => other,
     }
 }
 
@@ -189,53 +286,55 @@ pub(crate) fn check(list: &str) -> Result<(), CoreError> {
     servers(list).map(drop)
 }
 
-fn servers(list: &str) -> Result<Vec<ServerAddr>, CoreError> {
-    let parsed: Result<Vec<ServerAddr>, _> =
-        list.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::parse).collect();
-    let wrong = |why: &str| {
-        ErrorKind::Misuse
-            .because(format!("{} is not the address of a NATS server{why}", without_login(list)))
-            .hint("write it as nats://HOST:PORT")
-    };
-    match parsed {
-        Ok(servers) if servers.is_empty() => Err(wrong("")),
-        Ok(servers) => Ok(servers),
-        Err(error) => Err(wrong(&format!(": {error}"))),
-    }
+fn servers(list: &str) -> Result<Servers, CoreError> {
+    Servers::parse(list).map_err(|error| ErrorKind::Misuse.because(error.to_string()).hint(error.hint))
 }
 
+/// What is not in a URL is one login for every server.
 fn login(
-    options: ConnectOptions,
     settings: &NetworkSettings,
-    servers: &[ServerAddr],
+    servers: &Servers,
+    dial: &Arc<Dial>,
 ) -> Result<ConnectOptions, CoreError> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path)
             .map_err(|error| ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())))
     };
+    let holds_no = |path: &std::path::Path, what: &str| {
+        ErrorKind::Misuse.because(format!("{} holds no {what}", path.display()))
+    };
+    let options = ConnectOptions::new();
     Ok(match &settings.login {
-        // The client library parses a login in a URL and does not use it.
-        Login::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()?)))
-        {
-            Some((user, password)) => options.user_and_password(user.into(), password.into()),
-            None => options,
-        },
+        Login::None if servers.carry_login() => {
+            let dial = Arc::clone(dial);
+            ConnectOptions::with_auth_callback(move |_| std::future::ready(Ok(dial.login())))
+        }
+        Login::None => options,
         Login::Password { user, password } => options.user_and_password(user.clone(), password.clone()),
         Login::Token(token) => options.token(token.clone()),
-        Login::Nkey(path) => options.nkey(read(path)?.trim().to_owned()),
-        Login::Credentials(path) => options
-            .credentials(&read(path)?)
-            .map_err(|_| ErrorKind::Misuse.because(format!("{} holds no credentials", path.display())))?,
+        Login::Nkey(path) => {
+            let seed = read(path)?.trim().to_owned();
+            if !is_seed(&seed) {
+                return Err(holds_no(path, "nkey seed of a user (SU…)"));
+            }
+            options.nkey(seed)
+        }
+        Login::Credentials(path) => {
+            options.credentials(&read(path)?).map_err(|_| holds_no(path, "credentials"))?
+        }
     })
 }
 
-fn tls(mut options: ConnectOptions, settings: &NetworkSettings) -> ConnectOptions {
+/// Whether a text looks like the seed of a user: base32 of a prefix, 32 bytes and a checksum.
+fn is_seed(text: &str) -> bool {
+    text.len() == 58 && text.starts_with("SU") && data_encoding::BASE32_NOPAD.decode(text.as_bytes()).is_ok()
+}
+
+fn tls(mut options: ConnectOptions, settings: &NetworkSettings, servers: &Servers) -> ConnectOptions {
     let tls = &settings.tls;
-    if tls.required {
+    if servers.secure() {
+        // Servers that the broker tells of come without tls:// before them.
         options = options.require_tls(true);
-    }
-    if tls.first {
-        options = options.tls_first();
     }
     if let Some(path) = &tls.authorities {
         options = options.add_root_certificates(path.clone());
@@ -244,15 +343,6 @@ fn tls(mut options: ConnectOptions, settings: &NetworkSettings) -> ConnectOption
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     options
-}
-
-/// A list of servers as it may be shown: whatever a URL carries before `@` is left out.
-pub(crate) fn without_login(list: &str) -> String {
-    let shown = |url: &str| match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
-        None => url.rsplit('@').next().unwrap_or_default().to_owned(),
-    };
-    list.split(',').map(|url| shown(url.trim())).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -267,15 +357,15 @@ mod tests {
     }
 
     #[test]
-    fn a_shown_server_has_no_login() {
-        assert_eq!(without_login("nats://u:p@a:1, b:2"), "nats://a:1,b:2");
-        assert!(!servers("http://u:planted@x").unwrap_err().message.contains("planted"));
-    }
-
-    #[test]
     fn the_subject_of_a_violation_is_found() {
         let text = "nats: Permissions Violation for Publish to \"chat.1.g.x.a\"";
         assert_eq!(violated_publish(text), Some("chat.1.g.x.a"));
         assert_eq!(violated_publish("nats: Permissions Violation for Subscription to \"x\""), None);
+    }
+
+    #[test]
+    fn a_seed_is_told_from_other_texts() {
+        assert!(!is_seed("SUnonsense") && !is_seed(""));
+        assert!(is_seed(&format!("SU{}", "A".repeat(56))));
     }
 }

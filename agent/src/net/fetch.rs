@@ -73,7 +73,7 @@ pub(crate) async fn page(
     let body = serde_json::to_vec(&request).map_err(|_| FetchError::Status(0))?;
     let mut expected = network.replies.expect();
     let subject = format!("$JS.API.DIRECT.GET.{stream}");
-    let asked = network.client.publish_with_reply(subject, expected.subject.clone(), body.into());
+    let asked = network.client().await.publish_with_reply(subject, expected.subject.clone(), body.into());
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) | Err(_) => return Err(FetchError::NoAnswer),
@@ -163,7 +163,7 @@ pub(crate) async fn last(network: &Network, stream: &str) -> Result<StreamState,
 /// One question with one answer.
 async fn one(network: &Network, subject: String, body: Vec<u8>) -> Result<Message, FetchError> {
     let mut expected = network.replies.expect();
-    let asked = network.client.publish_with_reply(subject, expected.subject.clone(), body.into());
+    let asked = network.client().await.publish_with_reply(subject, expected.subject.clone(), body.into());
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) | Err(_) => return Err(FetchError::NoAnswer),

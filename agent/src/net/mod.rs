@@ -12,6 +12,7 @@
 mod ack;
 pub(crate) mod audit;
 pub(crate) mod chance;
+mod cluster;
 pub(crate) mod connect;
 mod fetch;
 pub(crate) mod publisher;

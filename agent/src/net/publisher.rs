@@ -92,7 +92,7 @@ impl Publisher {
         unsettled: Unsettled,
     ) -> Result<Self, SubscribeError> {
         let prefix = format!("{}.a.", network.prefix);
-        let acks = network.client.subscribe(format!("{prefix}*")).await?;
+        let acks = network.client().await.subscribe(format!("{prefix}*")).await?;
         Ok(Self {
             network,
             mailbox,
@@ -148,7 +148,7 @@ impl Publisher {
         let subject = publish.route.to_string();
         let headers = headers(&publish);
         let reply = format!("{}{id}", self.prefix);
-        let sent = self.network.client.publish_with_reply_and_headers(
+        let sent = self.network.client().await.publish_with_reply_and_headers(
             subject.clone(),
             reply,
             headers,
@@ -171,8 +171,16 @@ impl Publisher {
         self.last_ack = Instant::now();
         let Some((id, flying)) = id.and_then(|id| Some((id, self.flying.remove(&id)?))) else { return };
         match ack::read(message) {
+            Ack::Full => {
+                tracing::warn!("the broker has no room for a message");
+                self.network.full(true);
+                self.tell(flying.row, PublishOutcome::Unknown);
+            }
             Ack::Outcome(outcome) => {
                 self.no_stream_wait = NO_STREAM_WAIT;
+                if let PublishOutcome::Stored { .. } = outcome {
+                    self.network.full(false);
+                }
                 self.tell(flying.row, outcome);
             }
             Ack::NoStream => {

@@ -205,11 +205,11 @@ impl Reader {
 
     async fn run(mut self) {
         // Before the first look, so that nothing falls between the look and the bell.
-        let Ok(mut bells) = self.shared.network.client.subscribe(self.source.doorbell()).await else {
+        let Ok(mut bells) = self.shared.network.client().await.subscribe(self.source.doorbell()).await else {
             return;
         };
         let mut whispers = match aside(&self.source) {
-            Some(subject) => self.shared.network.client.subscribe(subject).await.ok(),
+            Some(subject) => self.shared.network.client().await.subscribe(subject).await.ok(),
             None => None,
         };
         let mut state = self.shared.network.link.clone();

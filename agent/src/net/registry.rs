@@ -34,10 +34,12 @@ async fn answer(network: &Network, operation: &'static str, bytes: Vec<u8>) -> R
         return Err(NoReply);
     }
     let bytes = bytes::Bytes::from(bytes);
+    let client =
+        tokio::time::timeout(network.registry_timeout, network.client()).await.map_err(|_| NoReply)?;
     let mut pauses = ABSENT.iter();
     let reply = loop {
         let request = Request::new().payload(bytes.clone()).timeout(Some(network.registry_timeout));
-        let reply = network.client.send_request(subject::registry(operation), request).await;
+        let reply = client.send_request(subject::registry(operation), request).await;
         match &reply {
             // Nobody got it, so the same request may be made again.
             Err(error) if error.kind() == RequestErrorKind::NoResponders => match pauses.next() {

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_nats::{Client, Message, client::SubscribeError};
+use async_nats::{Client, Message, Subscriber, client::SubscribeError};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
-
-use crate::runtime::task::Tasks;
 
 type Open = Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<Message>>>>;
 
@@ -30,22 +28,25 @@ pub(crate) struct Expected {
 }
 
 impl Replies {
-    pub(crate) async fn start(client: &Client, prefix: &str, tasks: &Tasks) -> Result<Self, SubscribeError> {
-        let prefix: Arc<str> = format!("{prefix}.b.").into();
-        let mut arriving = client.subscribe(format!("{prefix}*")).await?;
-        let open = Open::default();
-        let sorted = Arc::clone(&open);
-        tasks.spawn("replies", async move {
-            while let Some(message) = arriving.next().await {
-                let id = message.subject.rsplit('.').next().and_then(|token| token.parse::<u64>().ok());
-                let open = sorted.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(waiting) = id.and_then(|id| open.get(&id)) {
-                    // Whoever waited may have given up this moment.
-                    drop(waiting.send(message));
-                }
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { open: Open::default(), next: Arc::default(), prefix: format!("{prefix}.b.").into() }
+    }
+
+    /// Where all of them arrive.
+    pub(crate) async fn subscribe(&self, client: &Client) -> Result<Subscriber, SubscribeError> {
+        client.subscribe(format!("{}*", self.prefix)).await
+    }
+
+    /// Sorts what arrives, for ever.
+    pub(crate) async fn sort(&self, mut arriving: Subscriber) {
+        while let Some(message) = arriving.next().await {
+            let id = message.subject.rsplit('.').next().and_then(|token| token.parse::<u64>().ok());
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(waiting) = id.and_then(|id| open.get(&id)) {
+                // Whoever waited may have given up this moment.
+                drop(waiting.send(message));
             }
-        });
-        Ok(Self { open, next: Arc::default(), prefix })
+        }
     }
 
     /// A fresh reply subject and what arrives on it.

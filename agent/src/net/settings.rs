@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cipher_broker::limit;
+use cipher_connection::Tls;
+use cipher_connection::address::shown;
 
 /// Everything needed to connect.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NetworkSettings {
-    /// One or more URLs, separated by commas: `nats://` or `tls://`, host, port. A URL may carry `user:password@`.
+    /// One or more URLs, separated by commas: all `nats://` or all `tls://`, host, port. A URL may carry
+    /// `USER:PASSWORD@` or `TOKEN@`, percent-encoded (RFC 3986).
     pub server: String,
     /// How to log in; wins over what a URL carries.
     pub login: Login,
@@ -52,17 +55,17 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Transport security.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Refuse servers without it, whatever the URL says.
-    pub required: bool,
-    /// TLS before the first byte of the protocol (`handshake_first` of the server).
-    pub first: bool,
-    /// Authorities to trust besides those of the system (PEM).
-    pub authorities: Option<PathBuf>,
-    /// Client certificate and key (PEM).
-    pub identity: Option<(PathBuf, PathBuf)>,
+/// Without logins.
+impl fmt::Debug for NetworkSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, login, tls, registry_timeout } = self;
+        f.debug_struct("NetworkSettings")
+            .field("server", &shown(server))
+            .field("login", login)
+            .field("tls", tls)
+            .field("registry_timeout", registry_timeout)
+            .finish()
+    }
 }
 
 impl NetworkSettings {
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let mut settings = NetworkSettings::new("nats://h");
+        let mut settings = NetworkSettings::new("nats://planted:planted@h");
         settings.login = Login::Password { user: "planted-user".into(), password: "planted-word".into() };
         assert!(!format!("{settings:?}").contains("planted"));
     }

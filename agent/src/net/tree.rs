@@ -36,7 +36,7 @@ async fn one(network: &Network, route: Route) -> Option<Vec<u8>> {
     // A get by subject gives the last message of it, and there should be only one.
     let subject = format!("$JS.API.DIRECT.GET.{}.{route}", route.stream());
     let request = Request::new().timeout(Some(PATIENCE));
-    let reply = network.client.send_request(subject, request).await.ok()?;
+    let reply = network.client().await.send_request(subject, request).await.ok()?;
     // Any status means that there is no such message on the replica that answered.
     reply.status.is_none().then(|| reply.payload.into())
 }

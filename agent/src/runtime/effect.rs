@@ -128,7 +128,13 @@ impl Online {
                 // At once or not at all: what is whispered late is wrong.
                 if network.link.borrow().is_up() && bytes.len() <= limit::WHISPER_BYTES {
                     self.tasks.spawn("whisper", async move {
-                        if network.client.publish(subject::ephemeral(&group), bytes.into()).await.is_err() {
+                        if network
+                            .client()
+                            .await
+                            .publish(subject::ephemeral(&group), bytes.into())
+                            .await
+                            .is_err()
+                        {
                             tracing::debug!("a whisper was not sent");
                         }
                     });

@@ -197,8 +197,8 @@ async fn registry_key(server: &str) -> Option<String> {
     let settings = NetworkSettings::new(server);
     let interest = cipher_core::Interest::Outbox;
     let network =
-        crate::net::connect::Network::start(&settings, interest, mailbox, violations, &tasks).await.ok()?;
-    let key = ping::registry_key(&network.client).await;
+        crate::net::connect::Network::start(&settings, interest, mailbox, violations, &tasks).ok()?;
+    let key = ping::registry_key(network.client().await).await;
     tasks.end().await;
     key.map(|key| data_encoding::HEXLOWER.encode(&key))
 }

@@ -44,6 +44,10 @@ const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How long a registry says nothing before whoever only looks goes on without it.
 const REGISTRY_SILENCE: Duration = Duration::from_secs(2);
 
+/// How long whoever sends waits while the broker takes nothing at all, and how long while it takes others' messages.
+const SEND_PATIENCE: Duration = Duration::from_secs(2);
+const SEND_DEADLINE: Duration = Duration::from_secs(10);
+
 impl Core {
     pub(super) fn sync(&mut self, ticket: Ticket, registry: Registry) -> Result<Option<Reply>> {
         self.identity()?;
@@ -83,8 +87,9 @@ impl Core {
             let silent = self.silence_ends(&mut wait, read);
             if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= wait.deadline {
                 let received = self.run.received.saturating_sub(wait.received_before);
+                let unread = wait.waiting.iter().map(|source| self.log_name(source)).collect();
                 let reply = match wait.registry {
-                    Registry::Needed => Reply::Synced { received, queued: queued as u64 },
+                    Registry::Needed => Reply::Synced { received, queued: queued as u64, unread },
                     Registry::Wished => Reply::Refreshed { answered },
                 };
                 self.reply(wait.ticket, Ok(reply));
@@ -98,6 +103,35 @@ impl Core {
     /// Whether an invitation waits for its tree, and the tree was not looked for in vain yet.
     pub(crate) fn tree_missing(&self) -> bool {
         self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3)
+    }
+
+    /// A log as a person knows it.
+    fn log_name(&self, source: &Source) -> String {
+        match source {
+            Source::Group(group) => self.conversation_name(group),
+            Source::Inbox(_) if *source == self.inbox() => "the inbox of this device".into(),
+            Source::Inbox(_) => "the inbox of a device link".into(),
+            Source::Log => "the account log".into(),
+            _ => "a log of another version".into(),
+        }
+    }
+
+    /// Answers whoever waits for a message that the broker does not take: it stays queued. As long as it takes others,
+    /// there is hope that this one is next.
+    pub(super) fn finish_sends(&mut self) {
+        let now = self.run.now;
+        self.run.sent_at.retain(|row, _| self.run.sends.contains_key(row));
+        for (row, since) in self.run.sent_at.clone() {
+            let heard = self.run.stored_at.map_or(since, |stored| stored.max(since));
+            let ends = heard.plus(SEND_PATIENCE).min(since.plus(SEND_DEADLINE));
+            if now < ends {
+                self.wake_at(ends);
+            } else if let Some(ticket) = self.run.sends.remove(&row) {
+                self.run.sent_at.remove(&row);
+                let reply = self.queued_reply(row);
+                self.reply(ticket, reply);
+            }
+        }
     }
 
     /// When to go on without the registry, for who may and waits for nothing else.
@@ -248,6 +282,23 @@ mod tests {
         effects
             .iter()
             .any(|effect| matches!(effect, Effect::Reply { ticket, result: Ok(_) } if *ticket == to))
+    }
+
+    /// A5
+    #[test]
+    fn a5_a_sync_names_the_logs_that_it_could_not_read() {
+        let (mut core, ticket) = (core(), Ticket(2));
+        let begun = Timestamp::from_millis(RECENTLY);
+        let asks = Input::Command { ticket, command: Box::new(Command::Sync) };
+        core.handle(vec![Input::Connected(Interest::Everything), asks], begun).unwrap();
+        let effects = core.handle(vec![Input::Tick], begun.plus(SYNC_DEADLINE)).unwrap();
+        let unread = effects.iter().find_map(|effect| match effect {
+            Effect::Reply { ticket: to, result: Ok(Reply::Synced { unread, .. }) } if *to == ticket => {
+                Some(unread)
+            }
+            _ => None,
+        });
+        assert_eq!(unread.unwrap(), &["the inbox of this device"]);
     }
 
     #[test]

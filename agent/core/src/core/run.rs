@@ -50,8 +50,15 @@ pub(crate) struct Run {
     pub answered_at: Option<Timestamp>,
     pub errands: BTreeMap<u64, Errand>,
     pub next_volatile: u64,
+    /// The latest time by which the broker stored anything that was read since the start.
+    pub broker_at: Option<Timestamp>,
+    /// It was told since the start that this machine's clock is wrong.
+    pub clock_told: bool,
     /// Who waits for what.
     pub sends: BTreeMap<u64, Ticket>,
+    /// Since when each of them waits, and when the broker last took anything.
+    pub sent_at: BTreeMap<u64, Timestamp>,
+    pub stored_at: Option<Timestamp>,
     pub intents: BTreeMap<u64, Ticket>,
     pub leaves: BTreeMap<GroupId, Ticket>,
     /// Who waits for the other side of a device link, and until when.

@@ -59,10 +59,16 @@ impl Core {
         }
         let row = self.enqueue_text(group, text, reply_to)?;
         if self.run.connected {
-            self.run.sends.insert(row, ticket);
+            self.await_sent(row, ticket);
             return Ok(None);
         }
         self.queued_reply(row).map(Some)
+    }
+
+    /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
+    pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
+        self.run.sends.insert(row, ticket);
+        self.run.sent_at.insert(row, self.run.now);
     }
 
     /// A message's payload, with fresh salt unless one is given.

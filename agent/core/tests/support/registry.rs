@@ -116,6 +116,8 @@ pub(crate) struct Registry {
     pub(crate) strict: bool,
     /// How far its clock is ahead.
     pub(crate) ahead: Duration,
+    /// How far it is behind, or says that it is.
+    pub(crate) behind: Duration,
     /// What newcomers must bring.
     pub(crate) admission: AdmissionPolicy,
     /// Requests that were answered, by operation.
@@ -148,6 +150,7 @@ impl Registry {
             keeps_revoked: false,
             strict: true,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             admission: AdmissionPolicy::Open,
             answered: BTreeMap::new(),
             asked_by: BTreeMap::new(),
@@ -297,7 +300,7 @@ impl Registry {
         }
         let planned = self.fates.iter().position(|(name, _)| *name == operation);
         let fate = planned.and_then(|at| self.fates.remove(at)).map_or(fate, |(_, fate)| fate);
-        let now = now.plus(self.ahead);
+        let now = now.plus(self.ahead).minus(self.behind);
         let outcome = match fate {
             Fate::NoReply => return None,
             Fate::Internal => Err(Code::Internal.because("the registry failed; nothing was changed")),

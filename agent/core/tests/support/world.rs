@@ -90,6 +90,8 @@ pub(crate) struct Person {
     pub(crate) held: bool,
     /// How far its clock is behind the world's.
     pub(crate) behind: Duration,
+    /// How far it is ahead.
+    pub(crate) ahead: Duration,
     life: u64,
     outgoing: Vec<Publish>,
     acks: Vec<(OutboxId, PublishOutcome)>,
@@ -300,6 +302,7 @@ impl World {
             interest: Interest::Everything,
             held: false,
             behind: Duration::ZERO,
+            ahead: Duration::ZERO,
             life: 0,
             outgoing: Vec::new(),
             acks: Vec::new(),
@@ -506,7 +509,7 @@ impl World {
 
     /// The time as somebody's machine has it.
     fn clock(&self, index: usize) -> Timestamp {
-        self.now.minus(self.people[index].behind)
+        self.now.minus(self.people[index].behind).plus(self.people[index].ahead)
     }
 
     /// Hands facts to a core and takes what it wants done.
