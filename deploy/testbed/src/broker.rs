@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cipher_broker::server_file::{self, Environment, Node as NodeFile, Single};
+use cipher_broker::server_file::{self, Embedded, Environment, Node as NodeFile, Single};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,6 +28,18 @@ const ATTEMPTS: u8 = 5;
 pub struct Broker {
     nodes: Vec<Node>,
     folder: TempDir,
+    scheme: &'static str,
+}
+
+/// What a server needs for TLS, as paths of PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// The key of that.
+    pub key: PathBuf,
+    /// Authorities of clients, and of the other servers.
+    pub authorities: PathBuf,
 }
 
 /// One server process and what it takes to start it again on the same port and store.
@@ -51,9 +63,89 @@ impl Broker {
         })
     }
 
+    /// The private server of one machine, from its own file: agents need no login.
+    pub fn embedded() -> Result<Self> {
+        Self::started(|folder| {
+            let (port, http) = (free_port()?, free_port()?);
+            Ok(vec![Node::new(folder, "embedded.conf", "embedded", port, http, |server| {
+                let registry_password = server.registry_password;
+                let Single { port, http_port, store, .. } = server;
+                Embedded { port, http_port, store, registry_password }.environment()
+            })?])
+        })
+    }
+
+    /// One server with TLS, from the files that ship with their lines about TLS in force; `change` is done to each
+    /// text besides.
+    pub fn single_with_tls(files: &TlsFiles, change: fn(&str, String) -> String) -> Result<Self> {
+        let nodes = |folder: &Path| {
+            let (port, http) = (free_port()?, free_port()?);
+            let environment = |server: Single<'_>| files.environment(server.environment());
+            Ok(vec![Node::new(folder, "single.conf", "single", port, http, environment)?])
+        };
+        Ok(Self { scheme: "tls", ..Self::started_with(nodes, |name, text| change(name, with_tls(text)))? })
+    }
+
+    /// Three servers with TLS, for clients and among each other.
+    pub fn cluster_with_tls(files: &TlsFiles) -> Result<Self> {
+        let nodes = |folder: &Path| Self::three(folder, |environment| files.environment(environment));
+        Ok(Self { scheme: "tls", ..Self::started_with(nodes, |_, text| with_tls(text))? })
+    }
+
+    /// One server from its own file, after this was done to each text.
+    pub fn single_as(change: fn(&str, String) -> String) -> Result<Self> {
+        let nodes = |folder: &Path| {
+            let (port, http) = (free_port()?, free_port()?);
+            Ok(vec![Node::new(folder, "single.conf", "single", port, http, |server| server.environment())?])
+        };
+        Self::started_with(nodes, change)
+    }
+
+    /// Changes a server file. It counts from the next start or reload on.
+    pub fn change(&self, name: &str, change: impl FnOnce(String) -> String) -> Result {
+        let path = self.folder.path().join(name);
+        Ok(fs::write(&path, change(fs::read_to_string(&path)?))?)
+    }
+
+    /// Has a server read its files again.
+    pub fn reload(&mut self, node: usize) -> Result {
+        self.node_mut(node)?
+            .process
+            .as_mut()
+            .map_or_else(|| fail("this server is not running"), Process::reload)
+    }
+
+    /// Stops and starts one server, and waits only until it listens: it may not be healthy.
+    pub fn restart_unchecked(&mut self, node: usize) -> Result {
+        self.stop(node)?;
+        let node = self.node_mut(node)?;
+        node.start()?;
+        let http = node.http;
+        wait::until("the server listens", || {
+            get(http, "/varz").is_ok_and(|(status, _)| status == 200).then_some(())
+        })
+    }
+
+    /// Starts one server of a cluster anew so that it finds the others no more, nor they it: it serves clients, alone.
+    pub fn isolate(&mut self, node: usize) -> Result {
+        let alone = self.node_mut(node)?;
+        for (name, value) in &mut alone.environment {
+            match *name {
+                "CIPHER_ROUTE_PASSWORD" => *value = server_file::quoted("alone"),
+                "CIPHER_NATS_ROUTES" => *value = value.replace(ROUTE_PASSWORD, "alone"),
+                _ => {}
+            }
+        }
+        self.restart_unchecked(node)
+    }
+
     /// Three servers, started, with a leader among them.
     pub fn cluster() -> Result<Self> {
-        Self::started(|folder| {
+        Self::started(|folder| Self::three(folder, |environment| environment))
+    }
+
+    fn three(folder: &Path, change: impl Fn(Environment) -> Environment) -> Result<Vec<Node>> {
+        {
             let ports = (0..9).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
             let rows: Vec<[u16; 3]> = ports.chunks_exact(3).filter_map(|row| row.try_into().ok()).collect();
             let routes: Vec<(&str, u16)> = rows.iter().map(|[_, _, route]| (HOST, *route)).collect();
@@ -68,23 +160,30 @@ impl Broker {
                             routes: &routes,
                             route_password: ROUTE_PASSWORD,
                         };
-                        node.environment()
+                        change(node.environment())
                     })
                 })
                 .collect()
-        })
+        }
     }
 
     fn started(nodes: impl Fn(&Path) -> Result<Vec<Node>>) -> Result<Self> {
+        Self::started_with(nodes, |_, text| text)
+    }
+
+    fn started_with(
+        nodes: impl Fn(&Path) -> Result<Vec<Node>>,
+        change: impl Fn(&str, String) -> String,
+    ) -> Result<Self> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let folder = tempfile::Builder::new().prefix("testbed-broker-").tempdir()?;
             for (name, text) in server_file::ALL {
                 let path = folder.path().join(name);
                 path.parent().map(fs::create_dir_all).transpose()?;
-                fs::write(path, text)?;
+                fs::write(path, change(name, text.to_owned()))?;
             }
-            let mut broker = Self { nodes: nodes(folder.path())?, folder };
+            let mut broker = Self { nodes: nodes(folder.path())?, folder, scheme: "nats" };
             match broker.start_all() {
                 Ok(()) => return Ok(broker),
                 Err(failure) => last = Some(failure),
@@ -126,7 +225,7 @@ impl Broker {
     /// Where everybody connects who brings a login besides.
     pub fn servers(&self) -> String {
         let servers: Vec<String> =
-            self.nodes.iter().map(|node| format!("nats://{HOST}:{}", node.port)).collect();
+            self.nodes.iter().map(|node| format!("{}://{HOST}:{}", self.scheme, node.port)).collect();
         servers.join(",")
     }
 
@@ -252,8 +351,11 @@ impl Broker {
     }
 
     fn urls(&self, user: &str, password: &str) -> String {
-        let urls: Vec<String> =
-            self.nodes.iter().map(|node| format!("nats://{user}:{password}@{HOST}:{}", node.port)).collect();
+        let urls: Vec<String> = self
+            .nodes
+            .iter()
+            .map(|node| format!("{}://{user}:{password}@{HOST}:{}", self.scheme, node.port))
+            .collect();
         urls.join(",")
     }
 
@@ -315,6 +417,29 @@ impl Node {
             Err(failure) => Err(failure.and(tail(&log))),
         }
     }
+}
+
+impl TlsFiles {
+    fn environment(&self, mut environment: Environment) -> Environment {
+        for (name, value) in &mut environment {
+            if *name == "CIPHER_NATS_ROUTES" {
+                *value = value.replace("nats://", "tls://");
+            }
+        }
+        let quoted = |path: &Path| server_file::quoted(&path.to_string_lossy());
+        environment.extend([
+            ("CIPHER_TLS_CERT", quoted(&self.certificate)),
+            ("CIPHER_TLS_KEY", quoted(&self.key)),
+            ("CIPHER_TLS_CA", quoted(&self.authorities)),
+        ]);
+        environment
+    }
+}
+
+/// A server file with its lines about TLS in force, as its comment says.
+fn with_tls(text: String) -> String {
+    text.replace("# include ./tls.conf", "include ./tls.conf")
+        .replace("# include ../tls.conf", "include ../tls.conf")
 }
 
 /// The last lines of a log.

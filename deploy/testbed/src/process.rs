@@ -69,6 +69,11 @@ impl Process {
         self.wait(wait::PATIENCE)
     }
 
+    /// SIGHUP, by which servers read their files again.
+    pub fn reload(&mut self) -> Result {
+        self.signal(Signal::HUP)
+    }
+
     /// SIGSTOP: it holds everything and does nothing.
     pub fn pause(&mut self) -> Result {
         self.signal(Signal::STOP)

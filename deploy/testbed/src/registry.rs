@@ -62,6 +62,11 @@ impl Registry {
         Ok(all)
     }
 
+    /// Goes to another server from now on.
+    pub fn goes_to(&mut self, server: &str) {
+        self.server = server.into();
+    }
+
     /// Has the same key as another one from now on.
     pub fn takes_key_of(&self, other: &Self) -> Result {
         fs::create_dir_all(self.data())?;

@@ -9,6 +9,8 @@ mod bots;
 mod broker;
 #[path = "e2e/cluster.rs"]
 mod cluster;
+#[path = "e2e/connection.rs"]
+mod connection;
 #[path = "e2e/conversation.rs"]
 mod conversation;
 #[path = "e2e/crash.rs"]
@@ -31,6 +33,8 @@ mod refusal;
 mod registry;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/tls.rs"]
+mod tls;
 #[path = "e2e/trust.rs"]
 mod trust;
 #[path = "e2e/up.rs"]
