@@ -36,6 +36,8 @@ pub const PROPOSALS_PER_MEMBER: usize = 4;
 pub const INVITATIONS: usize = 1_000;
 /// Invitations of one account that wait for an answer, per device: who floods locks nobody else out.
 pub const INVITATIONS_PER_ACCOUNT: usize = 50;
+/// Bytes of the trees of those invitations; a first one may be larger by itself.
+pub const TREE_BYTES_PER_ACCOUNT: usize = 16 * 1024 * 1024;
 /// Own messages that wait for the broker, per profile.
 pub const OUTBOX_ROWS: usize = 100_000;
 /// Certified devices of one account.
@@ -69,6 +71,8 @@ pub const JOIN_LINKS: usize = 32;
 pub const BANNED: usize = 1_000;
 /// Requests to join that wait for an answer, per group.
 pub const JOIN_REQUESTS: usize = 256;
+/// Those of accounts that were never looked up: keys cost nothing, so a stranger can make thousands.
+pub const UNKNOWN_ASKERS: usize = 64;
 /// Evidence kept per profile.
 pub const EVIDENCE: usize = 64;
 /// Largest whisper (presence) on a group's ephemeral subject.

@@ -192,7 +192,10 @@ fn golden_envelopes() {
     check("envelope-welcome", &Envelope::Welcome { welcome: vec![1, 2], note: vec![3] });
     check("envelope-tree", &Envelope::Tree(vec![4; 40]));
     check("envelope-again", &Envelope::Again(vec![5; 40]));
-    check("welcome-note", &WelcomeNote { commit_sequence: 70_000, commit_hash: [6; 32], pieces: 2 });
+    let note = WelcomeNote { commit_sequence: 70_000, commit_hash: [6; 32], pieces: 2, hashes: Vec::new() };
+    check("welcome-note", &note);
+    let hashes = vec![ByteArray::new([7; 32]), ByteArray::new([8; 32])];
+    check("welcome-note-hashes", &WelcomeNote { hashes, ..note });
     check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
 }
 
@@ -477,6 +480,8 @@ fn golden_joining_by_link() {
     let body = Signed::new(&key(3), Purpose::JoinRequest, codec::encode(&body));
     check("join-request", &JoinRequest { certificate: certificate(), body });
     check("join-refusal", &JoinRefusal::UsedUp);
+    check("join-refusal-not-known", &JoinRefusal::NotKnown);
+    check("join-refusal-busy", &JoinRefusal::Busy);
     check("envelope-join", &Envelope::Join { link: [24; 16], request: vec![25] });
     check("envelope-join-refused", &Envelope::JoinRefused { link: [24; 16], refusal: vec![25] });
     check("envelope-link", &Envelope::Link(vec![26; 3]));

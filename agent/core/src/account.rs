@@ -1,10 +1,13 @@
 //! Other accounts: pinned at first use.
 
+use std::time::Duration;
+
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, Kind};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
 
@@ -18,9 +21,12 @@ use crate::evidence::{exhibit, kind};
 use crate::input::Ticket;
 use crate::question::Purpose as Why;
 use crate::reply::Reply;
-use crate::state::{AccountRow, LogPlace};
+use crate::state::{AccountRow, InviteFacts, LogPlace};
 use crate::transparency::head_of;
 use crate::view::{AccountView, ContactState, Trust};
+
+/// How long an account that the registry does not know is not asked for again.
+const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
 
 /// How what the registry shows of an account's log relates to what is known of it here.
 enum Shown {
@@ -285,26 +291,54 @@ impl Core {
         }
     }
 
+    /// An account as people name it: `@handle`, or its id while no handle is known.
+    pub(crate) fn named(&self, account: &AccountId) -> String {
+        let handle = self.handle_of(account);
+        if handle.parse::<Handle>().is_ok() { format!("@{handle}") } else { handle }
+    }
+
     /// Asks for fellow members whose handle is not known.
     pub(crate) fn learn(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         for account in accounts {
             if account != self.own_id()
                 && self.state.accounts.get(&account).is_none()
                 && !self.is_asked(&account)
+                && !self.was_not_found(&account)
             {
                 self.ask(Operation::FetchAccount { account }, Why::Fetch { account }, None);
             }
         }
     }
 
-    /// After a reconnect: asks again for whoever is still unknown.
+    /// The registry did not show an account that was asked for.
+    pub(crate) fn account_not_shown(&mut self, account: AccountId, error: &CoreError) {
+        if error.kind == ErrorKind::NotFound {
+            let now = self.run.now;
+            self.run.not_found.retain(|_, at| now.since(*at) < NOT_FOUND_FOR);
+            while self.run.not_found.len() >= limit::MEMBERS {
+                self.run.not_found.pop_first();
+            }
+            self.run.not_found.insert(account, now);
+        }
+        // A registry that is not there, or has had enough of us, has said nothing of the account.
+        if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Trust) {
+            self.asker_looked_up(&account);
+        }
+    }
+
+    fn was_not_found(&self, account: &AccountId) -> bool {
+        self.run.not_found.get(account).is_some_and(|at| self.run.now.since(*at) < NOT_FOUND_FOR)
+    }
+
+    /// After a reconnect: asks again for whoever is still unknown. Of an invitation that nobody accepted, for no more
+    /// than when it came (F4): who wrote the tree made up the members.
     pub(crate) fn refresh_unknown_accounts(&mut self) {
         let invited: Vec<AccountId> = self
             .state
             .invites
             .iter()
             .filter_map(|(_, invite)| invite.known.as_ref())
-            .flat_map(|known| known.members.iter().map(|member| member.0))
+            .flat_map(InviteFacts::to_look_up)
             .chain(self.state.groups.iter().filter_map(|(_, row)| row.peer))
             .collect();
         self.learn(invited);

@@ -3,7 +3,7 @@
 
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 use serde::{Deserialize, Serialize};
@@ -138,12 +138,12 @@ pub enum Command {
     /// dropped. Reply: `Contact`.
     ContactBlock {
         /// Whom.
-        handle: Handle,
+        who: Who,
     },
     /// Lifts a block. What was hidden is shown again. Reply: `Contact`, or `Done` for who never was one.
     ContactUnblock {
         /// Whom.
-        handle: Handle,
+        who: Who,
     },
     /// The safety number with an account; with the other side's number or URI, compares and verifies.
     /// Reply: `SafetyNumber`. `ErrorKind::Trust` when they differ.
@@ -197,7 +197,7 @@ pub enum Command {
         /// Which group.
         target: Target,
         /// Whom.
-        handles: Vec<Handle>,
+        who: Vec<Who>,
     },
     /// Renames a group. Reply: `Group`, once the commit is in the log.
     GroupRename {
@@ -206,12 +206,19 @@ pub enum Command {
         /// The new name.
         name: String,
     },
+    /// Gives a group a name of one's own, on this device only. Reply: `Group`.
+    GroupAlias {
+        /// Which group.
+        target: Target,
+        /// What it is called here; empty: its own name again.
+        name: String,
+    },
     /// Gives a member a role. Reply: `Group`, once the commit is in the log.
     GroupRole {
         /// Which group.
         target: Target,
         /// Whom.
-        handle: Handle,
+        who: Who,
         /// The role.
         role: Role,
     },
@@ -269,7 +276,7 @@ pub enum Command {
         /// Which group.
         target: Target,
         /// Whom.
-        handles: Vec<Handle>,
+        who: Vec<Who>,
         /// Lifts the ban instead.
         lift: bool,
     },
@@ -352,6 +359,41 @@ pub struct BotOwnership {
     pub handle: Handle,
     /// Signature of the owner's account key over the bot's certificate, 64 bytes.
     pub signature: Vec<u8>,
+}
+
+/// How people name an account: one that no registry shows has an id and no handle, and can be put out all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// By its handle.
+    Handle(Handle),
+    /// By its id, which is longer than any handle.
+    Account(AccountId),
+}
+
+impl From<Handle> for Who {
+    fn from(handle: Handle) -> Self {
+        Self::Handle(handle)
+    }
+}
+
+impl std::str::FromStr for Who {
+    type Err = cipher_broker::handle::InvalidHandle;
+
+    /// Reads a handle, with or without `@`, or an account id.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let id = || text.strip_prefix('@').unwrap_or(text).parse().ok().map(Self::Account);
+        text.parse().map(Self::Handle).or_else(|invalid| id().ok_or(invalid))
+    }
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Handle(handle) => write!(f, "@{handle}"),
+            Self::Account(account) => write!(f, "{account}"),
+        }
+    }
 }
 
 /// How people name a conversation.

@@ -6,6 +6,7 @@ use cipher_broker::limit;
 use cipher_broker::wire::content;
 use cipher_broker::wire::sync::Sync;
 
+use crate::command::Who;
 use crate::core::Core;
 use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
@@ -210,14 +211,20 @@ impl Core {
     }
 
     /// R-CONTACT-01: wants nothing of an account any more. It need not be a contact.
-    pub(crate) fn contact_block(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
+    pub(crate) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
         self.identity()?;
-        match self.account_of(&handle) {
-            Some(account) => self.block(account).map(Some),
-            None => {
+        match (self.account_by(&who), who) {
+            (Some(account), _) if account == self.own_id() || self.state.accounts.get(&account).is_some() => {
+                self.block(account).map(Some)
+            }
+            (_, Who::Handle(handle)) => {
                 self.begin_errand(Some(ticket), Goal::Block, vec![handle])?;
                 Ok(None)
             }
+            // A block is kept with what is known of an account.
+            (_, Who::Account(account)) => Err(ErrorKind::NotFound
+                .because(format!("nothing is known of the account {account}: no registry shows it"))
+                .hint("put it out of a group with: cipher-chat group ban GROUP ACCOUNT")),
         }
     }
 
@@ -235,13 +242,13 @@ impl Core {
 
     /// Lifts a block: an accepted contact is one again, everybody else is nobody in particular. Hiding happens when
     /// something is shown, so all of it is there again.
-    pub(crate) fn contact_unblock(&mut self, handle: &Handle) -> Result<Reply> {
+    pub(crate) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
         self.identity()?;
-        let account = self.account_of(handle);
+        let account = self.account_by(who);
         let blocked = account.filter(|account| self.contact_state(account) == Some(ContactState::Blocked));
         let Some(account) = blocked else {
             return Err(ErrorKind::NotFound
-                .because(format!("@{handle} is not blocked"))
+                .because(format!("{who} is not blocked"))
                 .hint("see who is with: cipher-chat contact list"));
         };
         let before = self.state.meta.blocked_contacts.contains(&account);
@@ -344,7 +351,16 @@ impl Core {
         // R-CONTACT-05
         let theirs = |invite: &InviteRow| invite.known.as_ref().is_some_and(|k| k.inviter == facts.inviter);
         let waiting = self.state.invites.iter().filter(|(_, invite)| theirs(invite)).count();
-        if waiting >= limit::INVITATIONS_PER_ACCOUNT {
+        let bytes = |invite: &InviteRow| invite.known.as_ref().map_or(0, |known| known.tree.len());
+        let kept: usize = self
+            .state
+            .invites
+            .iter()
+            .filter(|(_, invite)| theirs(invite))
+            .map(|(_, invite)| bytes(invite))
+            .sum();
+        let too_much = kept.saturating_add(facts.tree.len()) > limit::TREE_BYTES_PER_ACCOUNT && waiting > 0;
+        if waiting >= limit::INVITATIONS_PER_ACCOUNT || too_much {
             return Reception::Dropped("limit");
         }
         Reception::Waits

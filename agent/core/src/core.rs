@@ -201,8 +201,8 @@ impl Core {
             C::ContactAccept { handle } => self.contact_accept(&handle).map(Some),
             C::ContactDecline { handle } => self.contact_decline(&handle).map(Some),
             C::ContactRemove { handle } => self.contact_remove(&handle).map(Some),
-            C::ContactBlock { handle } => self.contact_block(ticket, handle),
-            C::ContactUnblock { handle } => self.contact_unblock(&handle).map(Some),
+            C::ContactBlock { who } => self.contact_block(ticket, who),
+            C::ContactUnblock { who } => self.contact_unblock(&who).map(Some),
             C::ContactVerify { handle, code } => self.contact_verify(ticket, handle, code),
             C::ContactTrust { handle } => self.contact_trust(&handle).map(Some),
             C::GroupCreate { name, with, post_quantum } => {
@@ -213,9 +213,10 @@ impl Core {
             C::GroupAccept { target } => self.group_accept(&target).map(Some),
             C::GroupDecline { target } => self.group_decline(&target).map(Some),
             C::GroupAdd { target, handles } => self.group_add(ticket, &target, handles),
-            C::GroupRemove { target, handles } => self.group_remove(ticket, &target, &handles),
+            C::GroupRemove { target, who } => self.group_remove(ticket, &target, &who),
             C::GroupRename { target, name } => self.group_rename(ticket, &target, name),
-            C::GroupRole { target, handle, role } => self.group_role(ticket, &target, &handle, role),
+            C::GroupAlias { target, name } => self.group_alias(&target, &name).map(Some),
+            C::GroupRole { target, who, role } => self.group_role(ticket, &target, &who, role),
             C::GroupLeave { target } => self.group_leave(ticket, &target),
             C::GroupInvite { target, lifetime, uses, approval } => {
                 self.group_invite(ticket, &target, lifetime, uses, approval)
@@ -227,7 +228,7 @@ impl Core {
             C::GroupRequestAnswer { target, account, accept } => {
                 self.group_request_answer(ticket, &target, &account, accept)
             }
-            C::GroupBan { target, handles, lift } => self.group_ban(ticket, &target, &handles, lift),
+            C::GroupBan { target, who, lift } => self.group_ban(ticket, &target, &who, lift),
             C::Evidence => Ok(Some(self.evidence())),
             C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
             C::Head => Ok(Some(self.head_known())),

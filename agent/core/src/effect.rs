@@ -63,6 +63,9 @@ pub enum Effect {
         epoch: u64,
         /// Number of pieces.
         pieces: u32,
+        /// SHA-256 of each piece, in order: what else lies on their subjects is passed over. Empty when they are not
+        /// known; the last message of each subject is taken then.
+        hashes: Vec<[u8; 32]>,
     },
     /// Publish on the ephemeral subject of a group, if it can be done at once. Nothing comes back.
     Whisper {

@@ -29,6 +29,8 @@ pub(crate) struct Errand {
     /// Accounts whose key packages are on their way.
     claiming: BTreeSet<AccountId>,
     joiners: Vec<Joiner>,
+    /// Accounts whose key packages cannot be had or used, and why: the others go on without them.
+    left_out: Vec<(AccountId, CoreError)>,
 }
 
 /// What it is for.
@@ -67,8 +69,15 @@ impl Core {
                 None,
             );
         }
-        let errand =
-            Errand { ticket, goal, resolving, accounts: vec![], claiming: BTreeSet::new(), joiners: vec![] };
+        let errand = Errand {
+            ticket,
+            goal,
+            resolving,
+            accounts: vec![],
+            claiming: BTreeSet::new(),
+            joiners: vec![],
+            left_out: vec![],
+        };
         self.run.errands.insert(id, errand);
         Ok(())
     }
@@ -163,22 +172,49 @@ impl Core {
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
             _ => SUITE.into(),
         };
-        let mut joiners = Vec::new();
+        // A device that cannot be added does not keep the account's others out.
+        let (mut joiners, mut unfit) = (Vec::new(), None);
         for package in packages {
             let joiner = Joiner { account, device: package.device, key_package: package.key_package };
-            self.judge_key_package(&joiner, suite)?;
-            joiners.push(joiner);
+            match self.judge_key_package(&joiner, suite) {
+                Ok(_) => joiners.push(joiner),
+                Err(error) => unfit = Some(error),
+            }
         }
         if joiners.is_empty() {
-            let handle = self.handle_of(&account);
-            return Err(ErrorKind::Limit
-                .because(format!("@{handle} has no key package left"))
-                .hint("the account must come online once to refill; try again later"));
+            return Err(unfit.unwrap_or_else(|| {
+                ErrorKind::Limit
+                    .because(format!("{} has no key package left", self.named(&account)))
+                    .hint("the account must come online once to refill; try again later")
+            }));
         }
         let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
         errand.joiners.extend(joiners);
         errand.claiming.remove(&account);
         if errand.claiming.is_empty() { self.finish_errand(id) } else { Ok(()) }
+    }
+
+    /// The key packages of one account cannot be had or used: it is left out, and named. Whether that was it.
+    pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &CoreError) -> Result<bool> {
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(false) };
+        // Of a registry that is not there, nobody's key packages can be had.
+        if error.kind == ErrorKind::Unreachable || errand.accounts.len() < 2 {
+            return Ok(false);
+        }
+        errand.claiming.remove(&account);
+        errand.left_out.push((account, error.clone()));
+        if errand.claiming.is_empty() {
+            self.finish_errand(id)?;
+        }
+        Ok(true)
+    }
+
+    /// Says who was left out of what was done.
+    fn tell_left_out(&mut self, left_out: &[(AccountId, CoreError)]) {
+        for (account, error) in left_out {
+            let whose = self.named(account);
+            self.notify(Event::Warning(format!("{whose} was left out: {}", error.message)));
+        }
     }
 
     /// Everything is here: act.
@@ -197,6 +233,15 @@ impl Core {
 
     fn act(&mut self, errand: Errand) -> Result<Option<Reply>> {
         let first = errand.accounts.first().copied();
+        // Nobody can come: nothing is made that nobody wanted.
+        if errand.joiners.is_empty()
+            && let Some((_, error)) = errand.left_out.first()
+        {
+            let error = error.clone();
+            self.tell_left_out(errand.left_out.get(1..).unwrap_or_default());
+            return Err(error);
+        }
+        self.tell_left_out(&errand.left_out);
         let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
         match errand.goal {
             Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&one()?)?)))),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cipher_broker::certificate::CREDENTIAL_TYPE;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
@@ -11,12 +12,13 @@ use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use ed25519_dalek::VerifyingKey;
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageBundle, KeyPackageIn,
-    Lifetime, ProtocolVersion, Welcome,
+    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageBundle,
+    KeyPackageIn, Lifetime, ProtocolVersion, Welcome,
 };
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::storage::StorageProvider as _;
+use openmls_traits::types::VerifiableCiphersuite;
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
@@ -44,7 +46,7 @@ pub(crate) fn capabilities() -> Capabilities {
         Some(&[SUITE, POST_QUANTUM_SUITE]),
         Some(&[ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort]),
         Some(&[]),
-        Some(&[CredentialType::Other(cipher_broker::certificate::CREDENTIAL_TYPE)]),
+        Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
     )
 }
 
@@ -219,7 +221,12 @@ impl Core {
 
     /// Judges somebody's key package before it is used.
     pub(crate) fn judge_key_package(&self, joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
-        let package = judge(self.provider.crypto(), joiner, suite, self.run.now)?;
+        let package = judge(self.provider.crypto(), joiner, suite, self.run.now).map_err(|reason| {
+            let whose = self.named(&joiner.account);
+            ErrorKind::Trust
+                .because(format!("the key package of {whose} cannot be used: {reason}"))
+                .hint("tell the account's owner to update the agent and to run: cipher-chat sync")
+        })?;
         // R-KP-06: a device that its account revoked is not added, whatever the registry still hands out.
         let certificate = wire_hash(package.leaf_node().credential().serialized_content());
         let log = self.log_of(&joiner.account);
@@ -236,13 +243,14 @@ const fn about_stock(purpose: &Purpose) -> bool {
     matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages)
 }
 
-/// R-KP-01 to R-KP-04, and R-KP-07.
-fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestamp) -> Result<KeyPackage> {
-    let bad = |reason: String| -> CoreError {
-        ErrorKind::Trust
-            .because(format!("the registry gave a key package that cannot be used: {reason}"))
-            .hint("nothing was changed; tell the account's owner to run: cipher-chat sync")
-    };
+/// R-KP-01 to R-KP-04, R-KP-07 and R-KP-08; why it cannot be used.
+fn judge(
+    crypto: &impl OpenMlsCrypto,
+    joiner: &Joiner,
+    suite: u16,
+    now: Timestamp,
+) -> Result<KeyPackage, String> {
+    let bad = |reason: String| reason;
     // R-KP-01: it parses completely, is well signed, and is of the group's suite.
     let package = KeyPackageIn::tls_deserialize_exact_bytes(&joiner.key_package)
         .map_err(|error| bad(error.to_string()))?
@@ -278,7 +286,53 @@ fn judge(crypto: &impl OpenMlsCrypto, joiner: &Joiner, suite: u16, now: Timestam
     if !extensions.contains(&ExtensionType::Unknown(GROUP_DATA_EXTENSION)) {
         return Err(bad("its client is too old for groups of this version".into()));
     }
+    addable(&package)?;
     Ok(package)
+}
+
+/// R-KP-08: what OpenMLS asks of a leaf only when it is added (`validate_leaf_node_capabilities` and
+/// `validate_locally` of 0.9.2), asked before anything is made for it.
+fn addable(package: &KeyPackage) -> Result<(), String> {
+    let leaf = package.leaf_node();
+    let able = leaf.capabilities();
+    if !able.versions().contains(&ProtocolVersion::Mls10) {
+        return Err("its leaf does not list this version of MLS".into());
+    }
+    if !able.ciphersuites().contains(&VerifiableCiphersuite::from(package.ciphersuite())) {
+        return Err("its leaf does not list the group's cipher suite".into());
+    }
+    if !able.credentials().contains(&CredentialType::Other(CREDENTIAL_TYPE)) {
+        return Err("its leaf does not list the type of its own credential".into());
+    }
+    let in_leaf = leaf.extensions().iter().map(Extension::extension_type);
+    let in_package = package.extensions().iter().map(Extension::extension_type);
+    for (kind, leaf) in in_leaf.map(|kind| (kind, true)).chain(in_package.map(|kind| (kind, false))) {
+        // What OpenMLS makes of such a type depends on where it stands: two agents could disagree.
+        if is_grease(kind.into()) {
+            return Err("it has an extension of a reserved type".into());
+        }
+        let misplaced = match kind {
+            ExtensionType::RatchetTree
+            | ExtensionType::RequiredCapabilities
+            | ExtensionType::ExternalPub
+            | ExtensionType::ExternalSenders => true,
+            ExtensionType::LastResort => leaf,
+            _ => false,
+        };
+        if misplaced {
+            return Err("it has an extension in a place where it does not belong".into());
+        }
+        if kind != ExtensionType::ApplicationId && !able.extensions().contains(&kind) {
+            return Err("its leaf does not list an extension that it has".into());
+        }
+    }
+    Ok(())
+}
+
+/// The types that are reserved to be ignored (RFC 9420 §13.5): 0x0A0A, 0x1A1A, …, 0xEAEA.
+const fn is_grease(kind: u16) -> bool {
+    let [high, low] = kind.to_be_bytes();
+    high == low && low & 0x0f == 0x0a && low != 0xfa
 }
 
 /// The name by which a one-time package is remembered; `None` for last resorts. What it is, its own bytes say.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{Credential, CredentialWithKey};
@@ -25,6 +25,14 @@ fn now() -> Timestamp {
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn package(lifetime: (Timestamp, Timestamp), capabilities: Capabilities) -> Joiner {
+    package_with(lifetime, capabilities, |builder| builder)
+}
+
+fn package_with(
+    lifetime: (Timestamp, Timestamp),
+    capabilities: Capabilities,
+    with: impl FnOnce(openmls::prelude::KeyPackageBuilder) -> openmls::prelude::KeyPackageBuilder,
+) -> Joiner {
     let (account_key, device_key) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
     let account_public = account_key.verifying_key().to_bytes();
     let device_public = device_key.verifying_key().to_bytes();
@@ -47,17 +55,25 @@ fn package(lifetime: (Timestamp, Timestamp), capabilities: Capabilities) -> Join
     let provider = OpenMlsRustCrypto::default();
     let seed = device_key.to_bytes().to_vec();
     let signer = SignatureKeyPair::from_raw(SignatureScheme::ED25519, seed, device_public.to_vec());
-    let bundle = KeyPackage::builder()
+    let builder = KeyPackage::builder()
         .leaf_node_capabilities(capabilities)
-        .key_package_lifetime(Lifetime::init(lifetime.0.as_secs(), lifetime.1.as_secs()))
-        .build(SUITE, &provider, &signer, credential)
-        .unwrap();
+        .key_package_lifetime(Lifetime::init(lifetime.0.as_secs(), lifetime.1.as_secs()));
+    let bundle = with(builder).build(SUITE, &provider, &signer, credential).unwrap();
     let key_package = bundle.key_package().tls_serialize_detached().unwrap();
     Joiner { account: body.account, device: body.device, key_package }
 }
 
+/// The package of [`package`], with what its builder is told besides.
+fn built(
+    with: impl FnOnce(openmls::prelude::KeyPackageBuilder) -> openmls::prelude::KeyPackageBuilder,
+) -> Joiner {
+    package_with(usual(), capabilities(), with)
+}
+
 fn judged(joiner: &Joiner, suite: u16) -> Result<(), ErrorKind> {
-    judge(OpenMlsRustCrypto::default().crypto(), joiner, suite, now()).map(|_| ()).map_err(|error| error.kind)
+    judge(OpenMlsRustCrypto::default().crypto(), joiner, suite, now())
+        .map(|_| ())
+        .map_err(|_| ErrorKind::Trust)
 }
 
 fn usual() -> (Timestamp, Timestamp) {
@@ -195,4 +211,66 @@ fn r_kp_07_k10_keys_of_low_order_and_equal_keys_are_refused() {
     }
     assert!(!is_low_order(&point(0xeb, 0xff, 0x7f)) && !is_low_order(&point(2, 0, 0)) && !is_low_order(&own));
     assert!(is_low_order(&[]), "no key at all");
+}
+
+/// A8: what OpenMLS takes as a key package and does not take as an addition: one bad package spoiled a whole commit.
+#[test]
+fn a8_r_kp_08_a_leaf_says_that_it_can_do_what_it_is_and_has() {
+    let own = || Some([CredentialType::Other(CREDENTIAL_TYPE)]);
+    let (suites, version) = ([SUITE, POST_QUANTUM_SUITE], [ProtocolVersion::Mls10]);
+    let ours = [ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort];
+    let with = |versions: &[ProtocolVersion], suites: &[Ciphersuite], credentials: &[CredentialType]| {
+        Capabilities::new(Some(versions), Some(suites), Some(&ours), Some(&[]), Some(credentials))
+    };
+    let credential = own().unwrap();
+    let good = with(&version, &suites, &credential);
+    assert_eq!(judged(&package(usual(), good), SUITE.into()), Ok(()));
+    for (what, bad) in [
+        ("version", with(&[ProtocolVersion::Other(7)], &suites, &credential)),
+        ("suite", with(&version, &[POST_QUANTUM_SUITE], &credential)),
+        ("credential", with(&version, &suites, &[CredentialType::Basic])),
+        ("no credential", with(&version, &suites, &[])),
+    ] {
+        assert_eq!(judged(&package(usual(), bad), SUITE.into()), Err(ErrorKind::Trust), "{what}");
+    }
+}
+
+#[test]
+fn a8_r_kp_08_extensions_stand_where_they_belong_and_are_listed() {
+    use openmls::prelude::{Extensions, UnknownExtension};
+    let unknown = |kind: u16| Extension::Unknown(kind, UnknownExtension(vec![1]));
+    let listing = |kind: u16| {
+        let ours = [
+            ExtensionType::Unknown(GROUP_DATA_EXTENSION),
+            ExtensionType::LastResort,
+            ExtensionType::from(kind),
+        ];
+        let credential = [CredentialType::Other(CREDENTIAL_TYPE)];
+        Capabilities::new(
+            Some(&[ProtocolVersion::Mls10]),
+            Some(&[SUITE, POST_QUANTUM_SUITE]),
+            Some(&ours),
+            Some(&[]),
+            Some(&credential),
+        )
+    };
+    let leaf = |kind: u16, listed: Capabilities| {
+        package_with(usual(), listed, |builder| {
+            builder.leaf_node_extensions(Extensions::single(unknown(kind)).unwrap())
+        })
+    };
+    let whole = |kind: u16, listed: Capabilities| {
+        package_with(usual(), listed, |builder| {
+            builder.key_package_extensions(Extensions::single(unknown(kind)).unwrap())
+        })
+    };
+    // Listed and unknown is fine: a later version may have it.
+    assert_eq!(judged(&leaf(0xf123, listing(0xf123)), SUITE.into()), Ok(()));
+    assert_eq!(judged(&whole(0xf123, listing(0xf123)), SUITE.into()), Ok(()));
+    // Reserved types, listed or not: OpenMLS reads them in two ways.
+    assert_eq!(judged(&leaf(0x1a1a, listing(0x1a1a)), SUITE.into()), Err(ErrorKind::Trust));
+    assert_eq!(judged(&whole(0xeaea, listing(0xeaea)), SUITE.into()), Err(ErrorKind::Trust));
+    assert!([0x0a0a, 0x9a9a, 0xeaea].into_iter().all(is_grease));
+    assert!([0x0a1a, 0xfafa, 0x0003, GROUP_DATA_EXTENSION].into_iter().all(|kind| !is_grease(kind)));
+    assert_eq!(judged(&built(|builder| builder.mark_as_last_resort()), SUITE.into()), Ok(()));
 }

@@ -43,6 +43,7 @@ mod log_mark;
 mod look_alike;
 mod outbox;
 mod personal;
+mod plain_name;
 mod position;
 mod presence;
 mod provider;
@@ -54,7 +55,7 @@ mod store;
 mod transparency;
 mod verification;
 
-pub use crate::command::{BotOwnership, BotSay, Command, Target};
+pub use crate::command::{BotOwnership, BotSay, Command, Target, Who};
 pub use crate::core::{Core, Options};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};

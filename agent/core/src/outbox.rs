@@ -485,11 +485,13 @@ impl Core {
                 Ok(())
             }
             OutboxKind::Message { .. } => {
+                let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
                 let Some(seal) = self.seal_mut(id) else { return Ok(()) };
                 let fenced = seal.fence.is_some();
                 seal.stored_at = Some(sequence);
                 // Of a repeated publish an earlier copy may lie elsewhere, and the first copy is the one that counts.
-                if fenced && certain {
+                // R-SYNC-03: what own devices tell each other counts in the order of the log, the own word too.
+                if fenced && certain && !personal {
                     let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
                     let position = row.position(sequence);
                     row.unseen = row.unseen.max(Some(position));

@@ -22,6 +22,7 @@ use crate::error::{ErrorKind, Result};
 use crate::group::roster::Leaf;
 use crate::history::MessageRow;
 use crate::history_transfer::TransferRow;
+use crate::plain_name::is_plain;
 use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
 use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
 
@@ -283,7 +284,7 @@ impl Core {
                 let same = |sync: &Sync| matches!(sync, Sync::DeviceName { device: d, .. } if *d == device);
                 let ours =
                     self.log_of(&self.own_id()).is_some_and(|log| log.devices().any(|d| *d.0 == device));
-                let sound = name.chars().count() <= limit::DISPLAY_NAME_CHARS;
+                let sound = name.chars().count() <= limit::DISPLAY_NAME_CHARS && is_plain(&name);
                 if ours
                     && sound
                     && !later.iter().any(same)

@@ -232,6 +232,7 @@ fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
         links: Vec::new(),
         personal: true,
         devices: devices.to_vec(),
+        beyond_role: false,
     };
     let judged =
         |core: &Core, facts: &InviteFacts| core.receive_invitation(&GroupId::from_bytes([9; 16]), 1, facts);

@@ -151,6 +151,14 @@ impl Core {
                 {
                     return Ok(());
                 }
+                if let Purpose::Claim { errand, account } = &purpose
+                    && self.claim_in_vain(*errand, *account, &error)?
+                {
+                    return Ok(());
+                }
+                if let Purpose::Fetch { account } = &purpose {
+                    self.account_not_shown(*account, &error);
+                }
                 if let Some(errand) = errand {
                     self.fail_errand(errand, error);
                 } else if let Some(ticket) = ticket {
@@ -265,6 +273,7 @@ impl Core {
                     );
                 }
                 self.pin(&record)?;
+                self.asker_shown(&account);
                 self.show_invitations()
             }
             _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),

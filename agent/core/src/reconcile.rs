@@ -36,6 +36,9 @@ const DEVICES_PER_COMMIT: usize = 20;
 /// Attempts to get a key package of a recovered device, about two minutes long, before its account goes without it.
 const PATIENCE: u32 = 9;
 
+/// Additions of one device that fail before its account goes without it.
+const UNFIT: u32 = 3;
+
 /// How asking for key packages of one device goes.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
@@ -45,6 +48,8 @@ pub(crate) struct Claims {
     works: bool,
     attempts: u32,
     not_before: Timestamp,
+    /// Times a package of it was here and could not be added.
+    unfit: u32,
 }
 
 /// What a group's roster lacks or has too much.
@@ -253,7 +258,14 @@ impl Core {
         let plan = self.plan(live);
         let mut changes = DeviceChanges::default();
         let suite = live.mls.ciphersuite().into();
-        for coming in plan.coming.iter().take(DEVICES_PER_COMMIT) {
+        // One that failed before comes alone, so that it spoils no other.
+        let unfit = |device: &DeviceId| self.run.claims.get(device).map_or(0, |claims| claims.unfit);
+        let mut in_order: Vec<&Coming> = plan.coming.iter().collect();
+        in_order.sort_by_key(|coming| unfit(&coming.device));
+        for coming in in_order.into_iter().take(DEVICES_PER_COMMIT) {
+            if unfit(&coming.device) > 0 && !changes.adds.is_empty() {
+                break;
+            }
             let joiner = joiners
                 .iter()
                 .find(|joiner| joiner.account == coming.account && joiner.device == coming.device);
@@ -308,7 +320,8 @@ impl Core {
 
     /// Whether a device was asked for in vain long enough.
     fn gave_up(&self, device: &DeviceId) -> bool {
-        self.run.claims.get(device).is_some_and(|claims| claims.attempts >= PATIENCE)
+        let given_up = |claims: &Claims| claims.attempts >= PATIENCE || claims.unfit >= UNFIT;
+        self.run.claims.get(device).is_some_and(given_up)
     }
 
     /// Whether the own role alone allows to remove an account's device.
@@ -425,15 +438,46 @@ impl Core {
     }
 
     fn claim_again(&mut self, device: DeviceId) {
-        let now = self.run.now;
         let claims = self.run.claims.entry(device).or_default();
         claims.asked = claims.asked.saturating_sub(1);
+        self.claim_later(device);
+    }
+
+    fn claim_later(&mut self, device: DeviceId) {
+        let now = self.run.now;
+        let claims = self.run.claims.entry(device).or_default();
         claims.works = false;
         claims.attempts = claims.attempts.saturating_add(1);
-        let wait = Duration::from_millis(250u64.saturating_mul(1 << claims.attempts.min(8)));
+        // A package that is good to look at and cannot be added would be asked for again and again.
+        let times = claims.attempts.max(claims.unfit.saturating_mul(3)).min(8);
+        let wait = Duration::from_millis(250u64.saturating_mul(1 << times));
         claims.not_before = now.plus(wait);
         let at = claims.not_before;
         self.wake_at(at);
+    }
+
+    /// The commit could not be made with the devices that come: a failed addition counts as a failed claim, and the
+    /// rest goes on without it. Whether there was one. Removals never wait for additions.
+    pub(crate) fn additions_failed(&mut self, group: GroupId, leavers: &BTreeSet<u32>) -> Result<bool> {
+        let Some((id, joiners)) = self.devices_intent(group).map(|(id, joiners)| (id, joiners.clone()))
+        else {
+            return Ok(false);
+        };
+        let tried: BTreeSet<DeviceId> = self.with_live(group, |core, live| {
+            let changes = core.device_changes(live, &joiners, leavers);
+            Ok(changes.adds.into_iter().map(|(_, device)| device).collect())
+        })?;
+        for device in &tried {
+            let claims = self.run.claims.entry(*device).or_default();
+            claims.unfit = claims.unfit.saturating_add(1);
+            self.claim_later(*device);
+        }
+        if let Some(Wish::Devices { joiners }) =
+            self.state.intents.get_mut(&id).map(|intent| &mut intent.wish)
+        {
+            joiners.retain(|joiner| !tried.contains(&joiner.device));
+        }
+        Ok(!tried.is_empty())
     }
 
     /// The registry hints that something of the own account changed: a device that had no key packages may have

@@ -219,8 +219,11 @@ pub struct GroupView {
     pub name: String,
     /// MLS epoch (RFC 9420 §8).
     pub epoch: u64,
-    /// Who is in it.
+    /// Who is in it. Of an invitation in a list the first few.
     pub members: Vec<MemberView>,
+    /// Number of accounts in it.
+    #[serde(default)]
+    pub accounts: usize,
     /// Whether it is a direct conversation.
     pub direct: bool,
     /// Messages not read yet.

@@ -40,11 +40,11 @@ fn drop_contact(handle: &str) -> Command {
 }
 
 fn block(handle: &str) -> Command {
-    Command::ContactBlock { handle: handle.parse().unwrap() }
+    Command::ContactBlock { who: handle.parse().unwrap() }
 }
 
 fn unblock(handle: &str) -> Command {
-    Command::ContactUnblock { handle: handle.parse().unwrap() }
+    Command::ContactUnblock { who: handle.parse().unwrap() }
 }
 
 fn contact(world: &mut World, whose: &str, handle: &str) -> Option<ContactState> {

@@ -57,8 +57,8 @@ fn answer(group: GroupId, account: &str, accept: bool) -> Command {
 }
 
 fn ban(group: GroupId, handles: &[&str], lift: bool) -> Command {
-    let handles = handles.iter().map(|handle| handle.parse().unwrap()).collect();
-    Command::GroupBan { target: at(group), handles, lift }
+    let who = handles.iter().map(|handle| handle.parse().unwrap()).collect();
+    Command::GroupBan { target: at(group), who, lift }
 }
 
 fn show(handle: &str) -> Command {

@@ -244,7 +244,7 @@ fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
     world.person("alice").does(add("bob"));
     world.settle();
     world.person("bob").does(accept("alice"));
-    world.person("alice").does(Command::ContactBlock { handle: handle("mallory") });
+    world.person("alice").does(Command::ContactBlock { who: handle("mallory").into() });
     world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Anyone));
     world.settle();
     link(&mut world, "alice", "phone");
@@ -255,15 +255,15 @@ fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
     assert!(devices.iter().any(|device| device.name == "phone"));
 
     // And from now on, both ways.
-    world.person("phone").does(Command::ContactUnblock { handle: handle("mallory") });
-    world.person("phone").does(Command::ContactBlock { handle: handle("bob") });
+    world.person("phone").does(Command::ContactUnblock { who: handle("mallory").into() });
+    world.person("phone").does(Command::ContactBlock { who: handle("bob").into() });
     world.person("phone").does(Command::SetRequestPolicy(RequestPolicy::Contacts));
     world.settle();
     assert_eq!(contact(&mut world, "alice", "mallory"), None);
     assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Blocked));
     assert_eq!(world.person("alice").status().requests, RequestPolicy::Contacts);
     world.person("alice").cannot(say("bob", "no"), ErrorKind::Refused);
-    world.person("alice").does(Command::ContactUnblock { handle: handle("bob") });
+    world.person("alice").does(Command::ContactUnblock { who: handle("bob").into() });
     world.settle();
     assert_eq!(contact(&mut world, "phone", "bob"), Some(ContactState::Accepted), "as before the block");
     world.person("alice").does(Command::DeviceRename { device: "phone".into(), name: "old phone".into() });
@@ -312,10 +312,10 @@ fn r_sync_03_two_devices_that_disagree_end_up_with_the_same() {
         world.person("alice").does(Command::ShowProfile { handle: handle("bob") });
         link(&mut world, "alice", "phone");
         let (alice, phone) = (world.index("alice"), world.index("phone"));
-        world.start(alice, Command::ContactBlock { handle: handle("bob") });
+        world.start(alice, Command::ContactBlock { who: handle("bob").into() });
         world.start(alice, Command::SetRequestPolicy(RequestPolicy::Anyone));
-        world.start(phone, Command::ContactBlock { handle: handle("bob") });
-        world.start(phone, Command::ContactUnblock { handle: handle("bob") });
+        world.start(phone, Command::ContactBlock { who: handle("bob").into() });
+        world.start(phone, Command::ContactUnblock { who: handle("bob").into() });
         world.start(phone, Command::SetRequestPolicy(RequestPolicy::Contacts));
         world.settle();
         assert_eq!(contact(&mut world, "alice", "bob"), contact(&mut world, "phone", "bob"), "seed {seed}");
@@ -415,10 +415,10 @@ fn a_block_counts_on_every_device_and_hides_the_history_too() {
     world.person("mallory").says(ops, "rude");
     world.person("bob").says(ops, "kind");
     world.settle();
-    world.person("alice").does(Command::ContactBlock { handle: handle("mallory") });
+    world.person("alice").does(Command::ContactBlock { who: handle("mallory").into() });
     link(&mut world, "alice", "phone");
     assert_eq!(world.person("phone").texts(ops), ["kind"]);
-    world.person("phone").does(Command::ContactUnblock { handle: handle("mallory") });
+    world.person("phone").does(Command::ContactUnblock { who: handle("mallory").into() });
     world.settle();
     for who in ["alice", "phone"] {
         assert_eq!(world.person(who).texts(ops), ["rude", "kind"], "{who}");
@@ -523,7 +523,7 @@ fn a_revoked_device_hears_nothing_more_and_the_others_go_on() {
     link(&mut world, "alice", "tablet");
     world.person("phone").disconnects();
     world.person("alice").does(Command::DeviceRevoke { device: "phone".into() });
-    world.person("alice").does(Command::ContactBlock { handle: handle("bob") });
+    world.person("alice").does(Command::ContactBlock { who: handle("bob").into() });
     world.settle();
     assert_eq!(contact(&mut world, "tablet", "bob"), Some(ContactState::Blocked));
     world.person("phone").connects();

@@ -15,6 +15,7 @@ mod crash;
 mod delivery;
 mod devices;
 mod doubled;
+mod hostile;
 mod join_link;
 mod junk;
 mod log_back;

@@ -153,8 +153,8 @@ fn joining(world: &mut World, index: usize, other: &str) {
             }
         }
         (8, Some(target)) => {
-            let (handles, lift) = (vec![other.parse().unwrap()], world.dice.chance(600));
-            world.start(index, Command::GroupBan { target, handles, lift });
+            let (who, lift) = (vec![other.parse().unwrap()], world.dice.chance(600));
+            world.start(index, Command::GroupBan { target, who, lift });
         }
         (9, Some(Target::Group(group))) => {
             if let Some(link) = world.links(index, group).first() {
@@ -205,7 +205,7 @@ fn happening(world: &mut World, n: usize) {
         (58..=62, Some(group)) => {
             let role = *world.dice.pick(&[Role::Member, Role::Admin, Role::Owner]);
             let target = Target::Group(group);
-            world.start(index, Command::GroupRole { target, handle: other.parse().unwrap(), role });
+            world.start(index, Command::GroupRole { target, who: other.parse().unwrap(), role });
         }
         (63..=64, Some(group)) => {
             world.start(index, Command::GroupLeave { target: Target::Group(group) });

@@ -2,7 +2,7 @@
 
 use cipher_broker::handle::Handle;
 use cipher_core::view::{ContactState, ContactView};
-use cipher_core::{Command, Reply};
+use cipher_core::{Command, Reply, Who};
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::cli::desk::{self, Desk};
@@ -60,13 +60,13 @@ enum Verb {
     },
     /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
     Block {
-        /// Whom
-        handle: Handle,
+        /// Whom: handle or account id
+        who: Who,
     },
     /// Lift a block; what was hidden is shown again
     Unblock {
-        /// Whom
-        handle: Handle,
+        /// Whom: handle or account id
+        who: Who,
     },
     /// Show the safety number with somebody, and compare it with what they see
     ///
@@ -119,8 +119,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
             context.ui.qr(&number.uri);
         }
         Reply::Done => {
-            let (action, handle) = done.ok_or_else(unexpected)?;
-            context.ui.show(&Line::Done { action, target: Some(&format!("@{handle}")) })?;
+            let (action, target) = done.ok_or_else(unexpected)?;
+            context.ui.show(&Line::Done { action, target: Some(&target) })?;
         }
         _ => return Err(unexpected()),
     }
@@ -150,8 +150,8 @@ fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Res
 }
 
 /// The command, and what to say of it when it has no result of its own.
-fn command(verb: Verb) -> Result<(Command, Option<(&'static str, Handle)>)> {
-    let done = |action, handle: &Handle| Some((action, handle.clone()));
+fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
+    let done = |action, handle: &Handle| Some((action, format!("@{handle}")));
     Ok(match verb {
         Verb::Add { handle, message } => {
             (Command::ContactAdd { handle, text: message.map(desk::text).transpose()? }, None)
@@ -166,13 +166,13 @@ fn command(verb: Verb) -> Result<(Command, Option<(&'static str, Handle)>)> {
             let done = done("removed", &handle);
             (Command::ContactRemove { handle }, done)
         }
-        Verb::Block { handle } => {
-            let done = done("blocked", &handle);
-            (Command::ContactBlock { handle }, done)
+        Verb::Block { who } => {
+            let done = Some(("blocked", who.to_string()));
+            (Command::ContactBlock { who }, done)
         }
-        Verb::Unblock { handle } => {
-            let done = done("unblocked", &handle);
-            (Command::ContactUnblock { handle }, done)
+        Verb::Unblock { who } => {
+            let done = Some(("unblocked", who.to_string()));
+            (Command::ContactUnblock { who }, done)
         }
         Verb::Verify { handle, code } => {
             if code.as_deref().is_some_and(|code| code.trim().is_empty()) {

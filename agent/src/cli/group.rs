@@ -5,7 +5,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_broker::wire::group;
 use cipher_core::view::{GroupView, MemberView};
-use cipher_core::{Command, Reply, Target};
+use cipher_core::{Command, Reply, Target, Who};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Failure, Result, unexpected};
@@ -75,27 +75,27 @@ enum Verb {
         /// Which group
         #[arg(value_parser = desk::target)]
         group: Target,
-        /// Whom
-        #[arg(required = true)]
-        handles: Vec<Handle>,
+        /// Whom: handle or account id
+        #[arg(required = true, value_name = "WHO")]
+        who: Vec<Who>,
     },
     /// Remove people or bots and keep them out: nobody can add them, and no link lets them in
     Ban {
         /// Which group
         #[arg(value_parser = desk::target)]
         group: Target,
-        /// Whom
-        #[arg(required = true)]
-        handles: Vec<Handle>,
+        /// Whom: handle or account id
+        #[arg(required = true, value_name = "WHO")]
+        who: Vec<Who>,
     },
     /// Lift a ban
     Unban {
         /// Which group
         #[arg(value_parser = desk::target)]
         group: Target,
-        /// Whom
-        #[arg(required = true)]
-        handles: Vec<Handle>,
+        /// Whom: handle or account id
+        #[arg(required = true, value_name = "WHO")]
+        who: Vec<Who>,
     },
     /// Make a link by which others can join; list or revoke links
     #[command(
@@ -146,13 +146,24 @@ enum Verb {
         /// Its new name
         name: String,
     },
+    /// Call a group by a name of your own, on this device only
+    #[command(
+        after_help = "Examples:\n  cipher-chat group alias ops-2 carols-ops\n  cipher-chat group alias carols-ops ''"
+    )]
+    Alias {
+        /// Which group
+        #[arg(value_parser = desk::target)]
+        group: Target,
+        /// What to call it; empty: its own name again
+        name: String,
+    },
     /// Give a member a role
     Role {
         /// Which group
         #[arg(value_parser = desk::target)]
         group: Target,
-        /// Whom
-        handle: Handle,
+        /// Whom: handle or account id
+        who: Who,
         /// The role
         role: Role,
     },
@@ -184,6 +195,7 @@ impl Verb {
         matches!(
             self,
             Self::List
+                | Self::Alias { .. }
                 | Self::Show { .. }
                 | Self::Invite { list: true, .. }
                 | Self::Requests { accept: None, deny: None, .. }
@@ -302,13 +314,9 @@ fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
             Ok((Command::GroupDecline { target: group }, Some(("declined", target))))
         }
         Verb::Add { group, handles } => with_result(Command::GroupAdd { target: group, handles }),
-        Verb::Remove { group, handles } => with_result(Command::GroupRemove { target: group, handles }),
-        Verb::Ban { group, handles } => {
-            with_result(Command::GroupBan { target: group, handles, lift: false })
-        }
-        Verb::Unban { group, handles } => {
-            with_result(Command::GroupBan { target: group, handles, lift: true })
-        }
+        Verb::Remove { group, who } => with_result(Command::GroupRemove { target: group, who }),
+        Verb::Ban { group, who } => with_result(Command::GroupBan { target: group, who, lift: false }),
+        Verb::Unban { group, who } => with_result(Command::GroupBan { target: group, who, lift: true }),
         Verb::Invite { group, list: true, .. } => with_result(Command::GroupInvites { target: group }),
         Verb::Invite { group, revoke: Some(link), .. } => {
             let done = Some(("revoked", link.clone()));
@@ -335,8 +343,12 @@ fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
         Verb::Rename { group, name } => {
             with_result(Command::GroupRename { target: group, name: named(name)? })
         }
-        Verb::Role { group, handle, role } => {
-            with_result(Command::GroupRole { target: group, handle, role: role.into() })
+        Verb::Alias { group, name } => {
+            let name = desk::short("group name", name, limit::GROUP_NAME_CHARS)?;
+            with_result(Command::GroupAlias { target: group, name })
+        }
+        Verb::Role { group, who, role } => {
+            with_result(Command::GroupRole { target: group, who, role: role.into() })
         }
         Verb::Leave { group } => {
             let target = written(&group);
@@ -420,6 +432,7 @@ mod tests {
             id: GroupId::from_bytes([1; 16]),
             name: "ops".into(),
             epoch: 1,
+            accounts: members.len(),
             members,
             direct: false,
             unread: 0,

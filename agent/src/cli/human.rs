@@ -380,7 +380,7 @@ pub(super) fn at(handle: &str) -> String {
 }
 
 fn accounts(group: &GroupView) -> usize {
-    group.members.len()
+    group.accounts.max(group.members.len())
 }
 
 fn group_state(group: &GroupView) -> String {

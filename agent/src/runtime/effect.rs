@@ -140,9 +140,9 @@ impl Online {
                     });
                 }
             }
-            Effect::FetchTree { group, epoch, pieces } => {
+            Effect::FetchTree { group, epoch, pieces, hashes } => {
                 let (network, mailbox) = (self.network.clone(), Arc::clone(mailbox));
-                self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces));
+                self.tasks.spawn("tree", tree::fetch(network, mailbox, group, epoch, pieces, hashes));
             }
             other => {
                 tracing::error!(effect = ?std::mem::discriminant(&other), "an effect is not carried out");

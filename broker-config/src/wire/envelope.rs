@@ -1,7 +1,7 @@
 //! What lies on stored subjects.
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::id::GroupId;
 use crate::sign::Signed;
@@ -70,6 +70,10 @@ pub struct WelcomeNote {
     /// Pieces of the sealed tree.
     #[serde(rename = "p")]
     pub pieces: u32,
+    /// SHA-256 of each piece as it is stored, in order: anybody may store something else on its subject. Empty from
+    /// agents of before they were named.
+    #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
+    pub hashes: Vec<ByteArray<32>>,
 }
 
 /// A commit by its place and bytes.

@@ -139,6 +139,12 @@ pub enum JoinRefusal {
     /// Whoever was to approve said no.
     #[serde(rename = "denied")]
     Denied,
+    /// The registry of those who serve does not show the account, or not this device of it.
+    #[serde(rename = "not-known")]
+    NotKnown,
+    /// More ask than can be looked at.
+    #[serde(rename = "busy")]
+    Busy,
 }
 
 #[cfg(test)]

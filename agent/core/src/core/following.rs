@@ -144,7 +144,7 @@ impl Core {
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
-            && self.lacks_own(group, sequence)
+            && (self.lacks_own(group, sequence) || self.waits_to_be_confirmed(group, sequence)?)
         {
             return Ok(());
         }

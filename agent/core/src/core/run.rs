@@ -68,6 +68,14 @@ pub(crate) struct Run {
     pub presence: Presences,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
+    /// Groups that were joined and whose commit the log did not show yet, and since when.
+    pub unconfirmed: BTreeMap<GroupId, Timestamp>,
+    /// The broker's time of what was delivered last.
+    pub delivered_at: Timestamp,
+    /// Accounts that asked to be let in and were looked up, and when.
+    pub sought: BTreeMap<AccountId, Timestamp>,
+    /// Accounts that the registry said it does not know, and when.
+    pub not_found: BTreeMap<AccountId, Timestamp>,
     /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
     pub leave_seen: BTreeMap<GroupId, Timestamp>,
     /// The same for devices that have to go or come.

@@ -39,6 +39,10 @@ const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
 const REFUSERS: usize = 3;
 /// How much later each next one steps in.
 const TURN: Duration = Duration::from_millis(700);
+/// How long an account that asked is not looked up again.
+const SOUGHT_FOR: Duration = Duration::from_secs(300);
+/// The pause between look-ups of accounts that ask, after many.
+const SEEK_PAUSE: Duration = Duration::from_secs(5);
 /// Handled requests of one group that are remembered.
 const DONE: usize = 4 * limit::JOIN_REQUESTS;
 
@@ -70,6 +74,9 @@ pub(crate) struct JoinRequestRow {
     /// Whether the person was told of it.
     #[serde(rename = "p", default)]
     pub told: bool,
+    /// Whether the registry was asked for the account since.
+    #[serde(rename = "f", default)]
+    pub looked_up: bool,
 }
 
 /// Where a request stands here.
@@ -94,6 +101,8 @@ enum Verdict {
     No(JoinRefusal),
     /// Cannot be carried out, and nobody needs to know.
     Unusable,
+    /// The registry is asked for the account first.
+    Wait { approval: bool },
     /// A person decides.
     Ask,
     /// It comes in.
@@ -139,6 +148,11 @@ pub(crate) fn refusal_error(refusal: JoinRefusal) -> CoreError {
         JoinRefusal::Revoked => ("the link was revoked", "ask a member of the group for a new link"),
         JoinRefusal::Banned => ("the account is banned from this group", "ask an admin to lift the ban"),
         JoinRefusal::Denied => ("the request to join was declined", "ask the person who gave the link"),
+        JoinRefusal::NotKnown => (
+            "the group's members do not find this account and device at the registry",
+            "check that you use the registry of the group's members: cipher-chat doctor",
+        ),
+        JoinRefusal::Busy => ("more ask to join than the group can look at", "try again in a few minutes"),
         _ => ("the request to join was refused", "update this agent: it does not know the reason"),
     };
     ErrorKind::Refused.because(why).hint(hint)
@@ -208,12 +222,25 @@ impl Core {
             Some((_, _, at, standing)) if *standing != Standing::Open || *at >= body.at => return Ok(()),
             // Asked anew: the old request is over.
             Some((id, ..)) => self.done(*id),
-            None if open.len() >= limit::JOIN_REQUESTS => {
-                self.skip("limit");
-                return Ok(());
-            }
             None => {}
         }
+        // R-LINK-07: who was never looked up takes no place from who was.
+        let known = |account: &AccountId| self.state.accounts.get(account).is_some();
+        let unknown: Vec<u64> = open
+            .iter()
+            .filter(|(_, other, _, standing)| !known(other) && *standing == Standing::Open)
+            .map(|(id, ..)| *id)
+            .collect();
+        let full = open.len() >= limit::JOIN_REQUESTS;
+        let crowded = !known(&account) && unknown.len() >= limit::UNKNOWN_ASKERS;
+        if full || crowded {
+            self.skip("limit");
+        }
+        let oldest = if full || crowded { unknown.first().copied() } else { None };
+        if let Some(oldest) = oldest {
+            self.tell_busy(group, oldest)?;
+        }
+        let no_room = full && oldest.is_none();
         let row = JoinRequestRow {
             group,
             link,
@@ -225,13 +252,72 @@ impl Core {
             hash,
             standing: Standing::Open,
             told: false,
+            looked_up: false,
         };
         let id = self.state.next_id();
         self.state.join_requests.insert(id, row);
-        self.learn([account]);
+        if no_room {
+            self.tell_busy(group, id)?;
+        }
         self.run.asked.insert(group);
         self.run.touched.insert(group);
         Ok(())
+    }
+
+    /// There is no room for a request: the first of those who serve says so.
+    fn tell_busy(&mut self, group: GroupId, id: u64) -> Result<()> {
+        let own = self.own_id();
+        let turn = self.with_live(group, |_, live| Ok(our_turn(live, &own)))?;
+        if turn.allowed && turn.rank == Some(0) {
+            return self.refuse(id, JoinRefusal::Busy);
+        }
+        self.done(id);
+        Ok(())
+    }
+
+    /// Asks the registry for an account that wants to be let in. After a burst not more often than every few seconds:
+    /// look-ups are counted there, and a stranger can make up as many accounts as it likes.
+    fn look_up_asker(&mut self, account: AccountId) {
+        let now = self.run.now;
+        self.run.sought.retain(|_, at| now.since(*at) < SOUGHT_FOR);
+        if let Some(at) = self.run.sought.get(&account) {
+            // No answer came, or it is on its way.
+            let again = at.plus(SOUGHT_FOR);
+            return self.wake_at(again);
+        }
+        let next = self.run.sought.values().max().map(|last| last.plus(SEEK_PAUSE)).filter(|at| now < *at);
+        if let Some(at) = next
+            && self.run.sought.len() >= limit::UNKNOWN_ASKERS
+        {
+            return self.wake_at(at);
+        }
+        self.run.sought.insert(account, now);
+        self.refetch([account]);
+    }
+
+    /// The registry showed an account.
+    pub(crate) fn asker_shown(&mut self, account: &AccountId) {
+        self.run.not_found.remove(account);
+        self.asker_looked_up(account);
+    }
+
+    /// The registry has answered for an account: its requests are looked at again.
+    pub(crate) fn asker_looked_up(&mut self, account: &AccountId) {
+        let theirs =
+            self.state.join_requests.iter().filter(|(_, row)| row.account == *account && !row.looked_up);
+        for (id, group) in theirs.map(|(id, row)| (*id, row.group)).collect::<Vec<_>>() {
+            if let Some(row) = self.state.join_requests.get_mut(&id) {
+                row.looked_up = true;
+            }
+            self.run.asked.insert(group);
+            self.run.touched.insert(group);
+        }
+    }
+
+    /// R-LINK-06: who is let in by a link is a device that the registry shows as one of its account's. A key made on
+    /// the spot is nobody: it could be named, banned and recognised by nobody.
+    pub(crate) fn is_shown_by_registry(&self, row: &JoinRequestRow) -> bool {
+        self.log_of(&row.account).is_some_and(|log| log.is_active(&row.device))
     }
 
     /// Which groups have requests that are not done, after loading.
@@ -288,7 +374,13 @@ impl Core {
             let verdicts = open.iter().map(|(_, row)| core.verdict(live, row)).collect::<Vec<_>>();
             Ok((our_turn(live, &core.own_id()), verdicts))
         })?;
-        for ((id, row), verdict) in open.into_iter().zip(verdicts) {
+        let mut judged: Vec<_> = open.into_iter().zip(verdicts).collect();
+        // Of those who are to be looked up the latest first: behind a crowd of made-up ones somebody may be waiting.
+        judged.sort_by_key(|((id, _), verdict)| match verdict {
+            Verdict::Wait { .. } => (true, Reverse(*id)),
+            _ => (false, Reverse(u64::MAX.saturating_sub(*id))),
+        });
+        for ((id, row), verdict) in judged {
             self.act_on(id, &row, &verdict, turn)?;
         }
         Ok(())
@@ -308,7 +400,13 @@ impl Core {
                 Some(_) => {}
                 None => self.done(id),
             },
-            Verdict::Ask | Verdict::Admit if gave_up => self.done(id),
+            Verdict::Ask | Verdict::Admit | Verdict::Wait { .. } if gave_up => self.done(id),
+            Verdict::Wait { approval } => {
+                let ours = |core: &mut Self| turn.rank.is_some_and(|rank| core.is_time(row, rank));
+                if turn.allowed && (*approval || ours(self)) {
+                    self.look_up_asker(row.account);
+                }
+            }
             Verdict::Ask => {
                 if turn.allowed && !row.told {
                     let view = Box::new(self.request_view(row));
@@ -352,6 +450,13 @@ impl Core {
             || live.roster.len() >= limit::MEMBERS
         {
             return Verdict::Unusable;
+        }
+        if !self.is_shown_by_registry(row) {
+            return if row.looked_up {
+                Verdict::No(JoinRefusal::NotKnown)
+            } else {
+                Verdict::Wait { approval: link.approval }
+            };
         }
         if link.approval { Verdict::Ask } else { Verdict::Admit }
     }

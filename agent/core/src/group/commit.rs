@@ -16,11 +16,12 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::sign::Signed;
+use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
 use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
 use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteArray;
 use tls_codec::Serialize as _;
 
 use crate::core::{Core, fatal};
@@ -75,6 +76,10 @@ impl Core {
                 Ok(true) => return self.drive_commits(group),
                 Ok(false) => {}
                 Err(error) if fatal(&error) => return Err(error),
+                Err(error) if self.additions_failed(group, &leavers)? => {
+                    tracing::warn!(group = group.short(), %error, "a device cannot be added: tried without it");
+                    return self.drive_commits(group);
+                }
                 Err(error) => {
                     tracing::warn!(group = group.short(), %error, "devices of a group cannot be put right");
                     self.devices_failed(group);
@@ -315,8 +320,10 @@ impl Core {
         }
         live.mls.set_aad(codec::encode(&note));
         let key: [u8; 32] = self.provider.bytes();
+        // With additions it is one of them: everything else was made here.
+        let kind = if draft.joiners.is_empty() { ErrorKind::Refused } else { ErrorKind::Trust };
         let failed = |error: &dyn std::fmt::Display| {
-            ErrorKind::Refused.because(format!("the group cannot be changed like that: {error}"))
+            kind.because(format!("the group cannot be changed like that: {error}"))
         };
         let bundle = (|| {
             let mut builder = live
@@ -500,6 +507,7 @@ impl Core {
             commit_sequence: sequence_of(sequence),
             commit_hash: hash,
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+            hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
         };
         self.keep_posted(group, epoch, pending, &pieces);
         for (piece, bytes) in (0u32..).zip(pieces) {

@@ -20,9 +20,11 @@ use crate::core::Core;
 use crate::errand::Goal;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
+use crate::group::alias::Taken;
 use crate::group::loaded::{Live, mls_id};
 use crate::input::Ticket;
 use crate::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
+use crate::plain_name::is_group_name;
 use crate::reply::Reply;
 use crate::state::GroupRow;
 
@@ -61,12 +63,13 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(ErrorKind::Misuse.because("a group needs a name"));
     }
-    if name.starts_with('@') || name.chars().any(char::is_control) {
+    crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
+    if !is_group_name(name) {
         return Err(ErrorKind::Misuse
             .because("a group name does not begin with '@' and has no control characters")
             .hint("'@' names accounts"));
     }
-    crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)
+    Ok(())
 }
 
 impl Core {
@@ -96,6 +99,7 @@ impl Core {
     ) -> Result<GroupId> {
         let data = self.first_data(name, peer.is_some());
         let group = self.make_group_of(&data, peer, post_quantum)?;
+        self.keep_names_apart(group, Taken::ByCurrent);
         let view = Box::new(self.group_view(group)?);
         self.notify(Event::Group(view));
         Ok(group)

@@ -9,6 +9,7 @@ use cipher_broker::wire::group::{GroupData, Role};
 use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
+use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::Roster;
@@ -46,6 +47,9 @@ impl Core {
             if !row.direct {
                 row.name.clone_from(&live.data.name);
             }
+        }
+        if live.data.name != old_data.name {
+            self.keep_names_apart(group, Taken::ByAny);
         }
         if let Some(doubled) = doubled {
             self.say_after_doubling(group, doubled)?;

@@ -14,6 +14,7 @@ use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{CommitLink, Envelope};
 use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
 use openmls::group::ProcessedWelcome;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
@@ -26,21 +27,24 @@ use crate::contact::Reception;
 use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::alias::Taken;
 use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
 use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::log_mark::Mark;
+use crate::plain_name::is_group_name;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow};
 use crate::view::GroupState;
 
+/// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
+const TOLD_AFTER: u32 = 9;
+
 /// Why an invitation is not one.
 type Bad = &'static str;
-
-/// Fellow members whose accounts are asked for before an invitation was accepted.
-const LEARNT_OF_A_STRANGER: usize = 32;
 
 impl Core {
     pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
@@ -57,10 +61,10 @@ impl Core {
         }
         match self.look(&delivered.bytes) {
             Ok((group, invite)) => {
-                let (epoch, pieces) = (invite.epoch, invite.pieces);
+                let fetch = fetch_tree(group, &invite);
                 self.make_room_for_invitation();
                 self.state.invites.insert(group, invite);
-                self.run.effects.push(Effect::FetchTree { group, epoch, pieces });
+                self.run.effects.push(fetch);
             }
             Err(class) => self.skip(class),
         }
@@ -82,7 +86,8 @@ impl Core {
             Ok::<_, Bad>((group, key, info.epoch().as_u64()))
         })?;
         let note = tree::open_note(&key, &group, &note).map_err(|_| "welcome")?;
-        if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS {
+        let named = note.hashes.is_empty() || note.hashes.len() == note.pieces as usize;
+        if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS || !named {
             return Err("welcome");
         }
         if !is_newer(self.state.groups.get(&group), epoch) {
@@ -106,6 +111,7 @@ impl Core {
                 commit_sequence: note.commit_sequence,
                 commit_hash: note.commit_hash,
                 pieces: note.pieces,
+                hashes: note.hashes,
                 received_at: self.run.now,
                 attempts: 0,
                 known: None,
@@ -142,16 +148,9 @@ impl Core {
         if !self.run.connected {
             return;
         }
-        let wanted: Vec<(GroupId, u64, u32)> = self
-            .state
-            .invites
-            .iter()
-            .filter(|(_, invite)| invite.known.is_none())
-            .map(|(group, invite)| (*group, invite.epoch, invite.pieces))
-            .collect();
-        for (group, epoch, pieces) in wanted {
-            self.run.effects.push(Effect::FetchTree { group, epoch, pieces });
-        }
+        let waiting = self.state.invites.iter().filter(|(_, invite)| invite.known.is_none());
+        let wanted: Vec<Effect> = waiting.map(|(group, invite)| fetch_tree(*group, invite)).collect();
+        self.run.effects.extend(wanted);
     }
 
     pub(crate) fn tree_fetched(
@@ -171,6 +170,12 @@ impl Core {
             if let Some(invite) = self.state.invites.get_mut(&group) {
                 invite.attempts = attempts;
             }
+            if attempts == TOLD_AFTER {
+                self.notify(Event::Warning(format!(
+                    "an invitation to the group {group} cannot be opened: its list of members does not come. Ask the \
+                     person who invited you to remove this account and to add it again"
+                )));
+            }
             let wait = Duration::from_millis(50u64.saturating_mul(1 << attempts.min(12)));
             self.wake_at(self.run.now.plus(wait));
             return Ok(());
@@ -181,6 +186,11 @@ impl Core {
             judge_welcome(&core.own_id(), &staged, opened)
         });
         match facts {
+            Ok(facts) if facts.beyond_role && !self.may_come_back(&group) => {
+                self.skip("inviter-role");
+                self.state.invites.remove(&group);
+                Ok(())
+            }
             Ok(facts) => self.invited(group, facts),
             Err(class) => {
                 self.skip(class);
@@ -188,6 +198,19 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    /// Whether any member may bring this device into a group: it is in it already, or its account was recovered
+    /// (R-COMMIT-16).
+    fn may_come_back(&self, group: &GroupId) -> bool {
+        let known = self.state.groups.get(group).map(|row| row.state);
+        let is_in = matches!(known, Some(GroupState::Active | GroupState::Leaving | GroupState::Stuck));
+        let device = self.state.identity.as_ref().map(|own| own.device);
+        let recovered = self.log_of(&self.own_id()).and_then(|log| log.recovery());
+        is_in
+            || recovered.is_some_and(
+                |(_, stated)| matches!(stated.claim, Claim::Recover { device: brought, .. } if Some(brought) == device),
+            )
     }
 
     /// An invitation is complete: join by itself if its maker may, else let it wait.
@@ -201,9 +224,7 @@ impl Core {
             self.state.invites.remove(&group);
             return Ok(());
         }
-        // A stranger cannot make us ask for thousands.
-        let some = facts.members.iter().map(|member| member.0).take(LEARNT_OF_A_STRANGER);
-        self.learn(some.chain([inviter]).collect::<BTreeSet<_>>());
+        self.learn(facts.to_look_up().collect::<BTreeSet<_>>());
         if let Some(invite) = self.state.invites.get_mut(&group) {
             invite.known = Some(facts);
         }
@@ -212,7 +233,11 @@ impl Core {
             return match (personal, asked) {
                 (true, _) => self.join_personal(group),
                 (false, true) => self.accept_direct(group, inviter),
-                (false, false) => self.join(group),
+                (false, false) => {
+                    self.join(group)?;
+                    self.keep_names_apart(group, Taken::ByAny);
+                    Ok(())
+                }
             };
         }
         if self.identity()?.kind == Kind::Bot {
@@ -307,6 +332,7 @@ impl Core {
             }
             None => {
                 self.join(group)?;
+                self.keep_names_apart(group, Taken::ByCurrent);
                 self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
             }
         }
@@ -356,11 +382,16 @@ impl Core {
             let accounts = known.members.iter().map(|member| member.0);
             accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
         });
+        let before = self.state.groups.get(&group);
+        let alias = before.and_then(|row| row.alias.clone());
         let mut row =
-            GroupRow { peer, unread, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
-        if let Some(before) = self.state.groups.get(&group) {
+            GroupRow { peer, unread, alias, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
+        if let Some(before) = before {
             row.follow_up(before);
         }
+        // R-WELCOME-06: reading begins at the commit itself, which must lie there.
+        row.cursor = row.cursor.saturating_sub(u64::from(invite.commit_sequence > 0));
+        row.unconfirmed = true;
         self.ledger.forget_commits(&group)?;
         self.groups.put(group, live);
         self.state.groups.insert(group, row);
@@ -375,6 +406,12 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Asks for the pieces of an invitation's tree.
+fn fetch_tree(group: GroupId, invite: &InviteRow) -> Effect {
+    let hashes = invite.hashes.iter().map(|hash| hash.into_array()).collect();
+    Effect::FetchTree { group, epoch: invite.epoch, pieces: invite.pieces, hashes }
 }
 
 /// R-WELCOME-04: an invitation counts once: only one into a later epoch than the last we were in brings back who was
@@ -424,12 +461,17 @@ pub(super) fn judge_welcome(
     if data.personal && members.len() > 1 {
         return Err("welcome");
     }
-    if data.name.chars().count() > limit::GROUP_NAME_CHARS {
+    // R-NAME-03
+    if !data.direct && !data.personal && !is_group_name(&data.name) {
         return Err("welcome");
     }
+    // R-WELCOME-05: who invites may add, or brings a device of the own account.
+    let inviter = inviter.ok_or("credential")?;
+    let beyond_role = !data.direct && inviter != *own && data.role_of(&inviter) < data.may_add;
     Ok(InviteFacts {
         tree,
-        inviter: inviter.ok_or("credential")?,
+        inviter,
+        beyond_role,
         name: data.name.clone(),
         direct: data.direct,
         personal: data.personal,

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::wire::group::{JoinLink, LinkId, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinTicket, link_id};
 use serde_bytes::ByteArray;
 
-use crate::command::Target;
+use crate::command::{Target, Who};
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::admission::Standing;
@@ -158,7 +157,7 @@ impl Core {
     ) -> Result<Option<Reply>> {
         let group = self.open_group(target, "nobody asks to join")?;
         self.must_have_role(group, |live| live.data.may_add, "let anybody in")?;
-        let wanted = self.account_named(account);
+        let wanted = account.parse::<Who>().ok().and_then(|who| self.account_by(&who));
         let found =
             self.requests_to_approve(group)?.into_iter().find(|(_, view)| Some(view.account_id) == wanted);
         let Some((id, _)) = found else {
@@ -179,11 +178,6 @@ impl Core {
         Ok(Some(Reply::Done))
     }
 
-    fn account_named(&self, name: &str) -> Option<AccountId> {
-        let handle: Option<Handle> = name.parse().ok();
-        handle.and_then(|handle| self.account_of(&handle)).or_else(|| name.parse().ok())
-    }
-
     /// Requests that a person has to answer, by their row.
     fn requests_to_approve(&mut self, group: GroupId) -> Result<Vec<(u64, JoinRequestView)>> {
         let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
@@ -193,24 +187,25 @@ impl Core {
                 && matches!(row.standing, Standing::Open)
                 && links.get(&row.link).is_some_and(|link| link.approval && link.expires > now)
         });
-        Ok(waits.map(|(id, row)| (*id, self.request_view(row))).collect())
+        let shown = waits.filter(|(_, row)| self.is_shown_by_registry(row));
+        Ok(shown.map(|(id, row)| (*id, self.request_view(row))).collect())
     }
 
     pub(crate) fn group_ban(
         &mut self,
         ticket: Ticket,
         target: &Target,
-        handles: &[Handle],
+        who: &[Who],
         lift: bool,
     ) -> Result<Option<Reply>> {
         let group = self.open_group(target, "nobody is banned")?;
         self.must_have_role(group, |_| Role::Admin, "ban accounts or lift bans")?;
         let mut accounts = Vec::new();
-        for handle in handles {
-            let account = self.account_of(handle).ok_or_else(|| -> CoreError {
+        for who in who {
+            let account = self.account_by(who).ok_or_else(|| -> CoreError {
                 ErrorKind::NotFound
-                    .because(format!("@{handle} is not known here"))
-                    .hint(format!("look it up first: cipher-chat profile show {handle}"))
+                    .because(format!("{who} is not known here"))
+                    .hint(format!("look it up first: cipher-chat profile show {who}"))
             })?;
             if account == self.own_id() {
                 return Err(ErrorKind::Misuse

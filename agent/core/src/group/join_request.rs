@@ -22,6 +22,7 @@ use crate::core::Core;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::admission::{label, refusal_error, refusal_label};
+use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
 use crate::key_package::suite_of;
@@ -81,6 +82,7 @@ impl Core {
                     .hint(format!("accept it with: cipher-chat group accept {group}")));
             }
             self.join(group)?;
+            self.keep_names_apart(group, Taken::ByAny);
             return self.group_reply(group).map(Some);
         }
         if !self.run.connected {

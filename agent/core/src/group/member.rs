@@ -1,6 +1,6 @@
 //! What people want changed in a group, turned into intents that survive lost races.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
@@ -9,7 +9,7 @@ use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::sync::Sync;
 
-use crate::command::Target;
+use crate::command::{Target, Who};
 use crate::core::Core;
 use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
@@ -72,14 +72,22 @@ impl Core {
         self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == *account)))
     }
 
-    fn member_named(&mut self, group: GroupId, handle: &Handle) -> Result<AccountId> {
+    /// The account that a person names, by what is known here.
+    pub(crate) fn account_by(&self, who: &Who) -> Option<AccountId> {
+        match who {
+            Who::Handle(handle) => self.account_of(handle),
+            Who::Account(account) => Some(*account),
+        }
+    }
+
+    fn member_named(&mut self, group: GroupId, who: &Who) -> Result<AccountId> {
         let typed = self.typed(&group);
         let none = || -> CoreError {
             ErrorKind::NotFound
-                .because(format!("@{handle} is not a member of this group"))
+                .because(format!("{who} is not a member of this group"))
                 .hint(format!("see the members with: cipher-chat group show {typed}"))
         };
-        let account = self.account_of(handle).ok_or_else(none)?;
+        let account = self.account_by(who).ok_or_else(none)?;
         if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
     }
 
@@ -104,13 +112,13 @@ impl Core {
         &mut self,
         ticket: Ticket,
         target: &Target,
-        handles: &[Handle],
+        who: &[Who],
     ) -> Result<Option<Reply>> {
         let group = self.changeable(target)?;
         self.must_have_role(group, |_| Role::Admin, "remove members")?;
         let mut accounts = Vec::new();
-        for handle in handles {
-            let account = self.member_named(group, handle)?;
+        for who in who {
+            let account = self.member_named(group, who)?;
             if account == self.own_id() {
                 return Err(ErrorKind::Misuse
                     .because("one does not remove oneself")
@@ -140,12 +148,12 @@ impl Core {
         &mut self,
         ticket: Ticket,
         target: &Target,
-        handle: &Handle,
+        who: &Who,
         role: Role,
     ) -> Result<Option<Reply>> {
         let group = self.changeable(target)?;
         self.must_have_role(group, |_| Role::Owner, "give roles")?;
-        let account = self.member_named(group, handle)?;
+        let account = self.member_named(group, who)?;
         self.wish(group, Wish::Role(account, role), Some(ticket))
     }
 
@@ -301,6 +309,19 @@ impl Core {
     /// that what is said to that account starts a new one.
     pub(crate) fn intent_failed(&mut self, group: GroupId, id: u64, error: CoreError) -> Result<()> {
         tracing::info!(kind = error.kind.name(), group = group.short(), "a change of a group failed");
+        if error.kind == ErrorKind::Trust && self.add_one_by_one(group, id) {
+            return Ok(());
+        }
+        let alone = self.state.intents.get(&id).and_then(|intent| match &intent.wish {
+            Wish::Add(joiners) => joiners.first().map(|joiner| joiner.account),
+            _ => None,
+        });
+        if let Some(account) = alone
+            && !self.run.intents.contains_key(&id)
+        {
+            let (who, name) = (self.named(&account), self.conversation_name(&group));
+            self.notify(Event::Warning(format!("{who} was left out of '{name}': {}", error.message)));
+        }
         self.intent_done(id, Err(error));
         let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);
         let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
@@ -308,6 +329,28 @@ impl Core {
             self.forget(group, GroupState::Left)?;
         }
         Ok(())
+    }
+
+    /// One of several accounts cannot be added: each gets a commit of its own, so that the others come in and the one
+    /// is named. Whether there were several.
+    fn add_one_by_one(&mut self, group: GroupId, id: u64) -> bool {
+        let Some(Wish::Add(joiners)) = self.state.intents.get(&id).map(|intent| intent.wish.clone()) else {
+            return false;
+        };
+        let mut by_account: BTreeMap<AccountId, Vec<Joiner>> = BTreeMap::new();
+        for joiner in joiners {
+            by_account.entry(joiner.account).or_default().push(joiner);
+        }
+        if by_account.len() < 2 {
+            return false;
+        }
+        self.state.intents.remove(&id);
+        let ticket = self.run.intents.remove(&id);
+        let last = by_account.len();
+        for (step, joiners) in (1..).zip(by_account.into_values()) {
+            self.intend(group, Wish::Add(joiners), ticket.filter(|_| step == last));
+        }
+        true
     }
 
     /// An intent is over, one way or the other.

@@ -10,6 +10,7 @@
 //! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
 mod admission;
+mod alias;
 mod commit;
 mod create;
 mod doubled;

@@ -13,6 +13,7 @@ use cipher_broker::wire::join::link_id;
 
 use crate::group::evidence::Shown;
 use crate::group::roster::{Leaf, Roster};
+use crate::plain_name::is_group_name;
 
 /// What a commit does, reduced to what rules speak about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,9 +273,9 @@ fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts
         if role < data.may_rename {
             return refuse(RULE, "the committer's role does not allow to rename");
         }
-        if data.direct || after.name.trim().is_empty() || after.name.chars().count() > limit::GROUP_NAME_CHARS
-        {
-            return refuse(RULE, "the new name is empty or too long");
+        // R-NAME-03
+        if data.direct || !is_group_name(&after.name) {
+            return refuse(RULE, "the new name is not one that a group can have");
         }
     }
     let powers = |d: &GroupData| (d.roles.clone(), d.may_add, d.may_rename, d.may_resync, d.version);

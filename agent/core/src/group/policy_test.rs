@@ -142,6 +142,10 @@ fn r_commit_06_m30_m32_group_data_changes_by_role() {
     assert_eq!(judge(&change(0, |data| data.direct = true)), Err("R-COMMIT-06"));
     assert_eq!(judge(&change(0, |data| data.name = " ".into())), Err("R-COMMIT-06"));
     assert_eq!(judge(&change(0, |data| data.name = "x".repeat(129))), Err("R-COMMIT-06"));
+    // F10: a raw client of an owner gives no name that a person could not.
+    for bad in ["@alice", "ops\n@bob: hi", "\u{202e}spo", "a\u{2028}b"] {
+        assert_eq!(judge(&change(0, |data| data.name = bad.into())), Err("R-COMMIT-06"), "{bad:?}");
+    }
     assert_eq!(judge(&CommitFacts { data_after: None, ..by(0) }), Err("R-COMMIT-06"));
     assert_eq!(judge(&CommitFacts { other_extensions_changed: true, ..by(0) }), Err("R-COMMIT-06"));
     assert_eq!(judge(&CommitFacts { foreign_extensions_proposal: true, ..rename(0) }), Err("R-COMMIT-06"));

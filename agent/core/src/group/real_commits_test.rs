@@ -240,22 +240,39 @@ fn r_cred_01_r_cred_02_r_cred_03_a_leaf_proves_its_identity() {
 
 /// What Bob's rules say of a Welcome to a group that somebody made with these extensions, under this credential.
 fn invited(maker: &Raw, credential: CredentialWithKey, with_data: bool) -> Result<AccountId, &'static str> {
+    let owner = with_data.then_some(maker.account);
+    facts_of(maker, credential, owner).map(|facts| facts.inviter)
+}
+
+/// F8: who may not add invites nobody, as far as the group data in the Welcome says.
+#[test]
+fn f8_r_welcome_05_an_inviter_that_may_not_add_is_seen() {
+    let ana = raw(1);
+    let seen = |owner| facts_of(&ana, ana.credential.clone(), Some(owner)).map(|facts| facts.beyond_role);
+    assert_eq!(seen(ana.account), Ok(false));
+    assert_eq!(seen(raw(2).account), Ok(true));
+}
+
+fn facts_of(
+    maker: &Raw,
+    credential: CredentialWithKey,
+    owner: Option<AccountId>,
+) -> Result<crate::state::InviteFacts, &'static str> {
     let bob = raw(9);
     let builder = MlsGroupCreateConfig::builder()
         .ciphersuite(SUITE)
         .capabilities(capabilities())
         .use_ratchet_tree_extension(true);
-    let config = if with_data {
-        builder.with_group_context_extensions(extensions(&data(maker.account)).unwrap()).build()
-    } else {
-        builder.build()
+    let config = match owner {
+        Some(owner) => builder.with_group_context_extensions(extensions(&data(owner)).unwrap()).build(),
+        None => builder.build(),
     };
     let mut group = MlsGroup::new(&maker.provider, &maker.signer, &config, credential).unwrap();
     let (_, welcome, _) = group.add_members(&maker.provider, &maker.signer, &[bob.key_package()]).unwrap();
     let MlsMessageBodyIn::Welcome(welcome) = read(&welcome) else { panic!("a Welcome") };
     let staged = StagedWelcome::new_from_welcome(&bob.provider, &join_config(), welcome, None)
         .expect("OpenMLS accepts it");
-    judge_welcome(&bob.account, &staged, Vec::new()).map(|facts| facts.inviter)
+    judge_welcome(&bob.account, &staged, Vec::new())
 }
 
 /// K03: a Welcome into a tree with a leaf that does not prove itself, or a group without data, is no invitation.

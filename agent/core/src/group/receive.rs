@@ -4,6 +4,8 @@
 //! right kind, right epoch), OpenMLS makes it processed, `authorize` judges a commit, and only then it is merged.
 //! Whatever cannot be used costs nothing but itself: it is counted by class and the cursor moves on.
 
+use std::time::Duration;
+
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -40,6 +42,14 @@ use crate::view::{ContactState, GroupEvent, GroupState};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
+
+/// How far a sender's clock may be ahead of the broker's.
+const CLOCK_AHEAD: Duration = Duration::from_secs(600);
+
+/// How long a log may be read to its end without the commit that let us in.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
+/// How far a copy of a log may be behind and still be asked again at once.
+const BEHIND: u64 = 10_000;
 
 /// What lies on a group's subjects.
 enum Incoming {
@@ -86,9 +96,15 @@ impl Core {
         let handshake = matches!(delivered.route, Route::Handshake(_));
         let sequence = row.position(delivered.sequence);
         let mark = Mark::of(delivered.at, &delivered.bytes);
+        self.run.delivered_at = delivered.at;
+        let (unconfirmed, cursor) = (row.unconfirmed, row.cursor);
         if handshake {
             self.run.emptied.remove(&group);
         }
+        if unconfirmed && sequence > cursor {
+            return self.confirm(group, &delivered);
+        }
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         // Behind the cursor only a handshake message can still matter: one that others are parked for.
         let late = sequence <= row.cursor;
         if late && !(handshake && row.parked > 0 && sequence > row.handshake) {
@@ -114,6 +130,55 @@ impl Core {
         }
         self.own_must_lie_here(group);
         self.after_delivery(group)
+    }
+
+    /// R-WELCOME-06: the first thing in the log, from where we joined on, is the commit that let us in, by its hash. An
+    /// invitation whose commit nobody else has leads into a group that nobody else is in (F8).
+    fn confirm(&mut self, group: GroupId, delivered: &Delivered) -> Result<()> {
+        let sequence = delivered.sequence;
+        let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
+        let is_it = sequence == row.link.sequence
+            && matches!(delivered.route, Route::Handshake(_))
+            && commit_hash(&delivered.bytes) == row.link.hash;
+        if !is_it {
+            return self.never_let_in(group);
+        }
+        row.unconfirmed = false;
+        row.cursor = row.position(sequence);
+        row.mark = Some(Mark::of(delivered.at, &delivered.bytes));
+        Ok(())
+    }
+
+    /// A log was read to its end, and the commit that let us in is not in it: nothing is sent there. A copy of the
+    /// log may be behind; one that is not, or is for a minute, does not have it.
+    pub(crate) fn waits_to_be_confirmed(&mut self, group: GroupId, covered: u64) -> Result<bool> {
+        let Some(row) = self.state.groups.get(&group).filter(|row| row.unconfirmed) else {
+            self.run.unconfirmed.remove(&group);
+            return Ok(false);
+        };
+        let (place, now) = (row.link.sequence, self.run.now);
+        let until = self.run.unconfirmed.entry(group).or_insert(now).plus(CONFIRMED_WITHIN);
+        if covered >= place || now >= until {
+            self.run.unconfirmed.remove(&group);
+            self.never_let_in(group)?;
+        } else if place.saturating_sub(covered) <= BEHIND {
+            self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence: place });
+        }
+        Ok(true)
+    }
+
+    fn never_let_in(&mut self, group: GroupId) -> Result<()> {
+        self.skip("not-in-log");
+        let name = self.conversation_name(&group);
+        self.notify(Event::Warning(format!(
+            "the invitation to '{name}' leads nowhere: the group's log does not hold the change that let you in. It is \
+             too old, or its maker was not allowed to invite: ask another member for a new one"
+        )));
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            // What an invitation said of an epoch must not keep a real one out.
+            (row.unconfirmed, row.epoch) = (false, 0);
+        }
+        self.forget(group, GroupState::Removed)
     }
 
     /// A removal of ourselves, or a new epoch that parked messages wait for.
@@ -313,7 +378,7 @@ impl Core {
             self.skip("policy");
             return self.take_proposals(live, loaded);
         }
-        self.check_link(group, note.as_ref());
+        self.check_link(group, live, sender, note.as_ref());
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let leavers = facts.leavers(&roster);
         let removed = staged.self_removed();
@@ -343,14 +408,17 @@ impl Core {
 
     /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that
     /// the broker's log is not the one its sender saw.
-    fn check_link(&mut self, group: GroupId, note: Option<&CommitNote>) {
+    fn check_link(&mut self, group: GroupId, live: &Live, sender: Option<u32>, note: Option<&CommitNote>) {
         let Some(link) = note.map(CommitNote::link) else { return self.skip("link") };
         // By its bytes: a log that was put right has them at other places.
         if self.state.groups.get(&group).is_some_and(|row| row.link.hash != link.hash) {
             self.skip("link");
-            let name = self.conversation_name(&group);
+            // F12: one member's word is one member's word.
+            let by = sender.and_then(|index| live.roster.get(&index)).map(|leaf| self.named(&leaf.account));
+            let (by, name) = (by.unwrap_or_else(|| "a member".into()), self.conversation_name(&group));
             self.notify(Event::Warning(format!(
-                "a change of '{name}' refers to a log that differs from the broker's: it may have lost messages"
+                "{by} changed '{name}' and names another change before it than the broker shows here: either the broker \
+                 does not show both of you the same log, or {by} says what is not so"
             )));
         }
     }
@@ -390,7 +458,7 @@ impl Core {
             self.skip("credential");
             return Ok(());
         };
-        let Ok(content) = codec::decode::<Content>(payload) else {
+        let Ok(mut content) = codec::decode::<Content>(payload) else {
             self.skip("content");
             return Ok(());
         };
@@ -417,6 +485,11 @@ impl Core {
                 _ => self.skip("policy"),
             }
             return Ok(());
+        }
+        // F13: nobody says anything after the broker had it; what is parked meanwhile was there even before.
+        let latest = self.run.delivered_at;
+        if latest > Timestamp::default() {
+            content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
         }
         let row = MessageRow::said(id, leaf.author(), content);
         if row.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
@@ -554,6 +627,14 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
     let hash = wire_hash(if again { &stored } else { &delivered.bytes });
     let epoch = message.epoch().as_u64();
     Ok(Incoming::Message(Checked { epoch, message, handshake, hash, again, stored }))
+}
+
+/// The hash of a commit as it was stored first, also of one that was given back to a log that had lost it.
+fn commit_hash(bytes: &[u8]) -> [u8; 32] {
+    match codec::decode(bytes) {
+        Ok(Envelope::Again(commit)) => wire_hash(&codec::encode(&Envelope::Message(commit))),
+        _ => wire_hash(bytes),
+    }
 }
 
 /// A parked message: only application and handshake messages of the group were ever parked.

@@ -6,7 +6,6 @@ use openmls::treesync::errors::LifetimeError;
 use super::*;
 use crate::command::Command;
 use crate::core::Options;
-use crate::effect::Effect;
 use crate::input::{Input, Interest, Ticket};
 use cipher_broker::time::Timestamp;
 
@@ -137,4 +136,144 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
     let copy = MessageRow::from_sync(row.clone().into_sync(group, 0, place));
     assert_eq!(copy.body(), RowBody::Said("poll"));
     assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Said("poll"));
+}
+
+/// F4: invitations into groups of thousands that somebody made up.
+#[test]
+fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
+    use crate::input::Ticket;
+    use crate::state::{InviteFacts, InviteRow};
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::id::AccountId;
+    use cipher_broker::wire::group::Role;
+    let mut core = core();
+    core.state.meta_mut().request_policy = crate::view::RequestPolicy::Anyone;
+    let account = |n: u32, of: u8| {
+        let mut bytes = [of; 32];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        AccountId::from_bytes(bytes)
+    };
+    for of in 1..=5u8 {
+        let members = (0..4_000).map(|n| (account(n, of), Role::Member, Kind::Person, 1)).collect();
+        let known = InviteFacts {
+            tree: vec![0; 1024],
+            inviter: account(3_999, of),
+            name: "crowd".into(),
+            direct: false,
+            members,
+            suite: 3,
+            links: Vec::new(),
+            personal: false,
+            devices: Vec::new(),
+            beyond_role: false,
+        };
+        assert_eq!(known.to_look_up().count(), 32);
+        assert_eq!(known.to_look_up().next(), Some(account(3_999, of)));
+        let row = InviteRow {
+            welcome: Vec::new(),
+            key: [0; 32],
+            epoch: 1,
+            commit_sequence: 1,
+            commit_hash: [0; 32],
+            pieces: 1,
+            hashes: Vec::new(),
+            received_at: Timestamp::from_millis(1),
+            attempts: 0,
+            known: Some(known),
+            told: false,
+            declined: false,
+        };
+        core.state.invites.insert(GroupId::from_bytes([of; 16]), row);
+    }
+    let before = core.run.questions.len();
+    core.refresh_unknown_accounts();
+    assert!(core.run.questions.len() - before <= 5 * 32);
+    // What the registry does not know is not asked for again.
+    core.run.questions.clear();
+    for of in 1..=5 {
+        let missing: Vec<AccountId> = (0..32).map(|n| account(n, of)).chain([account(3_999, of)]).collect();
+        for account in missing {
+            core.account_not_shown(account, &ErrorKind::NotFound.because("no such account"));
+        }
+    }
+    core.refresh_unknown_accounts();
+    assert!(core.run.questions.is_empty());
+    let list = Input::Command { ticket: Ticket(9), command: Box::new(Command::Groups) };
+    let effects = core.handle(vec![list], Timestamp::from_millis(5)).unwrap();
+    let views = effects.into_iter().find_map(|effect| match effect {
+        Effect::Reply { result: Ok(crate::reply::Reply::Groups(views)), .. } => Some(views),
+        _ => None,
+    });
+    let views = views.unwrap();
+    assert_eq!(views.len(), 5);
+    assert!(views.iter().all(|view| view.accounts == 4_000 && view.members.len() == 32));
+}
+
+/// F8: the commit that an invitation names is looked for in the log before anything is said.
+#[test]
+fn f8_r_welcome_06_the_commit_that_let_us_in_lies_in_the_log() {
+    for honest in [true, false] {
+        let mut core = core();
+        let group = core.make_group("ops".into(), None, false).unwrap();
+        let bytes = vec![1, 2, 3];
+        let row = core.state.groups.get_mut(&group).unwrap();
+        row.unconfirmed = true;
+        (row.link.sequence, row.link.hash) = (7, wire_hash(if honest { &bytes } else { &[9] }));
+        row.cursor = 6;
+        let commit =
+            Delivered { route: Route::Handshake(group), sequence: 7, at: Timestamp::default(), bytes };
+        let effects = delivered(&mut core, commit);
+        let row = core.state.groups.get(&group).unwrap();
+        assert_eq!(row.state, if honest { GroupState::Active } else { GroupState::Removed });
+        assert_eq!((row.unconfirmed, row.epoch), (false, 0));
+        let warned = effects.iter().any(
+            |effect| matches!(effect, Effect::Notify(Event::Warning(text)) if text.contains("leads nowhere")),
+        );
+        assert_eq!(warned, !honest);
+    }
+}
+
+/// F12: a made-up predecessor accuses nobody but is told with the name of who says it.
+#[test]
+fn f12_a_strange_predecessor_is_told_as_the_word_of_who_made_the_commit() {
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    let made_up = cipher_broker::wire::envelope::CommitLink { sequence: 99, hash: [7; 32] };
+    let note = CommitNote::after(&made_up, Vec::new());
+    core.with_live(group, |core, live| {
+        let leaf = stranger(core);
+        live.roster.insert(9, leaf);
+        core.check_link(group, live, Some(9), Some(&note));
+        Ok(())
+    })
+    .unwrap();
+    let told = core.run.effects.iter().find_map(|effect| match effect {
+        Effect::Notify(Event::Warning(text)) => Some(text.clone()),
+        _ => None,
+    });
+    let name = stranger(&core).account.to_string();
+    let told = told.unwrap();
+    assert!(
+        told.contains(&format!("{name} changed 'ops'")) && told.contains("says what is not so"),
+        "{told}"
+    );
+}
+
+/// F13: a sender's clock that is ahead by years.
+#[test]
+fn f13_nothing_is_said_long_after_the_broker_had_it() {
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    core.run.delivered_at = Timestamp::from_millis(1_000_000);
+    let mut said = words("text", "from the future");
+    said.sent_at = Timestamp::from_millis(u64::MAX);
+    let payload = codec::encode(&said);
+    core.with_live(group, |core, live| {
+        let leaf = stranger(core);
+        live.roster.insert(9, leaf);
+        core.said(group, live, Some(9), 10, &payload)
+    })
+    .unwrap();
+    let (_, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
+    assert_eq!(row.sent_at, core.run.delivered_at.plus(CLOCK_AHEAD));
 }

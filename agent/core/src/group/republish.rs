@@ -21,9 +21,11 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::limit;
+use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::Source;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 
 use crate::core::Core;
 use crate::error::Result;
@@ -227,6 +229,7 @@ impl Core {
                 commit_sequence: sequence_of(kept.position),
                 commit_hash: kept.hash,
                 pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+                hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
             };
             for (piece, bytes) in (0u32..).zip(pieces) {
                 self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());

@@ -17,6 +17,9 @@ use crate::view::{
     WhoView,
 };
 
+/// Members of an invitation that a list shows.
+const LISTED: usize = 32;
+
 impl Core {
     /// The conversation a person means. R-NAME-01: a name that fits two groups is refused, never guessed.
     pub(crate) fn resolve(&self, target: &Target) -> Result<GroupId> {
@@ -46,7 +49,7 @@ impl Core {
 
     fn by_name(&self, name: &str) -> Result<GroupId> {
         let groups =
-            self.state.groups.iter().filter(|(_, row)| !row.direct && !row.personal && row.name == *name);
+            self.state.groups.iter().filter(|(_, row)| !row.direct && !row.personal && row.called() == name);
         let (current, past): (Vec<_>, Vec<_>) =
             groups.partition(|(_, row)| !matches!(row.state, GroupState::Left | GroupState::Removed));
         let mut found: Vec<GroupId> = current.into_iter().map(|(group, _)| *group).collect();
@@ -109,13 +112,15 @@ impl Core {
         ids.dedup();
         let mut views = Vec::new();
         for group in ids {
-            views.push(self.group_view(group)?);
+            // An invitation says what it likes: listing counts, and does not look at thousands of members.
+            let invited = self.invite_view(&group, LISTED);
+            views.push(invited.map_or_else(|| self.group_view(group), Ok)?);
         }
         Ok(Reply::Groups(views))
     }
 
     pub(crate) fn group_view(&mut self, group: GroupId) -> Result<GroupView> {
-        if let Some(view) = self.invite_view(&group) {
+        if let Some(view) = self.invite_view(&group, usize::MAX) {
             return Ok(view);
         }
         let row = self.state.groups.get(&group).ok_or_else(|| not_found(&group.to_string()))?.clone();
@@ -124,6 +129,7 @@ impl Core {
             name: self.conversation_name(&group),
             epoch: row.epoch,
             members: Vec::new(),
+            accounts: 0,
             direct: row.direct,
             unread: row.unread,
             state: row.state,
@@ -136,6 +142,7 @@ impl Core {
         if self.is_member(&group) {
             self.with_live(group, |core, live| {
                 view.members = core.members(live);
+                view.accounts = view.members.len();
                 view.banned = live.data.banned.iter().map(|account| core.handle_of(account)).collect();
                 view.links = live.data.links.len();
                 let code = live.mls.epoch_authenticator().as_slice();
@@ -167,12 +174,15 @@ impl Core {
         members
     }
 
-    fn invite_view(&self, group: &GroupId) -> Option<GroupView> {
+    fn invite_view(&self, group: &GroupId, most: usize) -> Option<GroupView> {
         let invite = self.state.invites.get(group).filter(|invite| self.is_shown(invite))?;
         let known = invite.known.as_ref()?;
         let inviter = self.handle_of(&known.inviter);
         let names = self.known_names();
-        let members = known.members.iter().map(|(account, role, kind, devices)| MemberView {
+        // The inviter first: it is what a person decides by.
+        let by = known.members.iter().filter(|member| member.0 == known.inviter);
+        let others = known.members.iter().filter(|member| member.0 != known.inviter);
+        let members = by.chain(others).take(most).map(|(account, role, kind, devices)| MemberView {
             handle: self.handle_of(account),
             account_id: *account,
             role: *role,
@@ -187,6 +197,7 @@ impl Core {
             name: if known.direct { format!("@{inviter}") } else { known.name.clone() },
             epoch: invite.epoch,
             members: members.collect(),
+            accounts: known.members.len(),
             direct: known.direct,
             unread: 0,
             state: GroupState::Invited,
@@ -205,7 +216,7 @@ impl Core {
                 row.peer.map_or_else(|| "@?".to_owned(), |peer| format!("@{}", self.handle_of(&peer)))
             }
             Some(row) if row.personal => "own devices".to_owned(),
-            Some(row) => row.name.clone(),
+            Some(row) => row.called().to_owned(),
             None => String::new(),
         }
     }

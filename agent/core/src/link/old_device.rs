@@ -26,6 +26,7 @@ use crate::link::{
     LinkRow, NONCE, OldSide, Side, Transcript, ended, no_such_link, out_of_time, public, shared, stale,
     unreachable,
 };
+use crate::plain_name::is_plain;
 use crate::question::Purpose;
 use crate::reply::Reply;
 use crate::view::{HistoryPolicy, LinkCompareView};
@@ -175,7 +176,8 @@ impl Core {
                 let known = self
                     .log_of(&self.own_id())
                     .is_some_and(|log| log.devices().any(|(device, _)| *device == reveal.device));
-                let named = check_text("", &reveal.name, limit::DISPLAY_NAME_CHARS).is_ok();
+                let named =
+                    check_text("", &reveal.name, limit::DISPLAY_NAME_CHARS).is_ok() && is_plain(&reveal.name);
                 if known || !named || shared(&old.secret, &reveal.key).is_none() {
                     self.link_broken(true, "the new machine shows keys that cannot be right");
                     return Ok(());

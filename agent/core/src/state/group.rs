@@ -83,6 +83,12 @@ pub(crate) struct GroupRow {
     /// Links that were revoked or dropped, the latest ones: who asks by one is told why it stays out.
     #[serde(rename = "gl", default, skip_serializing_if = "Vec::is_empty")]
     pub gone_links: Vec<(LinkId, JoinLink)>,
+    /// Joined, and the commit that let us in was not found in the log yet.
+    #[serde(rename = "uc", default, skip_serializing_if = "std::ops::Not::not")]
+    pub unconfirmed: bool,
+    /// What it is called here, where that is not its name.
+    #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// When this device last told the group its head of the account log.
     #[serde(rename = "gs", default)]
     pub gossiped_at: Timestamp,
@@ -117,6 +123,8 @@ impl GroupRow {
             parked: 0,
             parked_bytes: 0,
             personal: data.personal,
+            unconfirmed: false,
+            alias: None,
             gossiped_at: Timestamp::default(),
             gone_links: Vec::new(),
         }
@@ -148,6 +156,11 @@ impl GroupRow {
     /// What compare-and-set expects as the last sequence on the handshake subject.
     pub(crate) fn expected(&self) -> u64 {
         self.here(self.handshake)
+    }
+
+    /// What it is called here.
+    pub(crate) fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
     }
 
     /// A link that is in the group data no more.

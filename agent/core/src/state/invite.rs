@@ -5,6 +5,7 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{LinkId, Role};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 
 /// An invitation that was not answered yet.
 #[derive(Clone, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub(crate) struct InviteRow {
     pub commit_hash: [u8; 32],
     #[serde(rename = "p")]
     pub pieces: u32,
+    /// SHA-256 of each piece of the tree; empty from agents of before they were named.
+    #[serde(rename = "ph", default)]
+    pub hashes: Vec<ByteArray<32>>,
     #[serde(rename = "t")]
     pub received_at: Timestamp,
     /// Times the tree was asked for in vain.
@@ -70,4 +74,18 @@ pub(crate) struct InviteFacts {
     /// Devices in that group; empty for others.
     #[serde(rename = "dv", default)]
     pub devices: Vec<DeviceId>,
+    /// Whether the group data does not allow its maker to add.
+    #[serde(rename = "br", default)]
+    pub beyond_role: bool,
+}
+
+/// Fellow members whose accounts are asked for before an invitation was accepted: its maker can make up thousands.
+const LOOKED_UP: usize = 32;
+
+impl InviteFacts {
+    /// The accounts that are asked for: the inviter, and some of the others.
+    pub(crate) fn to_look_up(&self) -> impl Iterator<Item = AccountId> {
+        let others = self.members.iter().map(|member| member.0).filter(|account| *account != self.inviter);
+        std::iter::once(self.inviter).chain(others.take(LOOKED_UP.saturating_sub(1)))
+    }
 }

@@ -240,6 +240,15 @@ impl Log {
             .collect()
     }
 
+    /// Something takes every message off a subject.
+    pub(crate) fn lose_all(&mut self, route: &Route) {
+        let other = Route::Tree { group: GroupId::from_bytes([0; 16]), epoch: 0, piece: 0 };
+        let stream = &mut self.streams[usize::from(route.shard())];
+        for stored in stream.messages.iter_mut().filter(|stored| stored.route == *route) {
+            stored.route = other.clone();
+        }
+    }
+
     /// How many messages lie behind an equal one.
     pub(crate) fn repeats(&self) -> u64 {
         let all = self.all();
@@ -253,10 +262,22 @@ impl Log {
         messages.map(|stored| (stored.route, stored.bytes.clone())).collect()
     }
 
-    /// The pieces of the sealed tree of an epoch: the first message on each exact subject.
-    pub(crate) fn tree(&self, group: GroupId, epoch: u64, pieces: u32) -> Option<Vec<Vec<u8>>> {
-        let piece =
-            |piece| self.on(&Route::Tree { group, epoch, piece }).first().map(|(_, bytes)| bytes.clone());
+    /// The pieces of the sealed tree of an epoch: the message with the hash on each subject, or the last one.
+    pub(crate) fn tree(
+        &self,
+        group: GroupId,
+        epoch: u64,
+        pieces: u32,
+        hashes: &[[u8; 32]],
+    ) -> Option<Vec<Vec<u8>>> {
+        let piece = |piece: u32| {
+            let all = self.on(&Route::Tree { group, epoch, piece });
+            let mut fits = all.into_iter().map(|(_, bytes)| bytes);
+            match hashes.get(piece as usize) {
+                Some(hash) => fits.find(|bytes| cipher_broker::sign::wire_hash(bytes) == *hash),
+                None => fits.last(),
+            }
+        };
         (0..pieces).map(piece).collect()
     }
 

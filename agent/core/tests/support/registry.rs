@@ -209,6 +209,19 @@ impl Registry {
         self.of(account).filter_map(|(_, shelf)| shelf.last_resort.clone()).collect()
     }
 
+    /// Puts one package on a device's shelf, in place of everything of the account.
+    pub(crate) fn shelve(&mut self, account: AccountId, device: DeviceId, package: Vec<u8>) {
+        self.empty(account);
+        let shelf = Shelf { one_time: VecDeque::new(), last_resort: Some(package.clone()) };
+        self.shelves.insert((account, device, suite_of(&package)), shelf);
+    }
+
+    /// An account is not known here any more, as if it had never registered.
+    pub(crate) fn vanish(&mut self, account: AccountId) {
+        self.accounts.remove(&account);
+        self.handles.retain(|_, whose| *whose != account);
+    }
+
     /// Takes every package away, the last resorts too.
     pub(crate) fn empty(&mut self, account: AccountId) {
         self.shelves.retain(|(whose, ..), _| *whose != account);
@@ -266,7 +279,18 @@ impl Registry {
         statement: Signed,
         certificate: Option<DeviceCertificate>,
     ) {
-        let append = AppendStatement { statement, certificate, profile: None };
+        self.state_with(account, statement, certificate, None);
+    }
+
+    /// The same, with what a recovered account says of itself.
+    pub(crate) fn state_with(
+        &mut self,
+        account: AccountId,
+        statement: Signed,
+        certificate: Option<DeviceCertificate>,
+        profile: Option<SignedProfile>,
+    ) {
+        let append = AppendStatement { statement, certificate, profile };
         self.append(&account, append).unwrap();
     }
 

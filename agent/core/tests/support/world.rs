@@ -97,7 +97,7 @@ pub(crate) struct Person {
     acks: Vec<(OutboxId, PublishOutcome)>,
     asks: Vec<(QuestionId, &'static str, Vec<u8>)>,
     answers: Vec<(QuestionId, Result<Vec<u8>, NoReply>)>,
-    trees: Vec<(GroupId, u64, u32)>,
+    trees: Vec<(GroupId, u64, u32, Vec<[u8; 32]>)>,
     /// Whispers on their way.
     whispers: VecDeque<(GroupId, Vec<u8>)>,
     /// A hint of the registry is on its way.
@@ -582,7 +582,9 @@ impl World {
                 // When a log is read is up to the dice here.
                 Effect::Junk { .. } => {}
                 Effect::Unfollow { source } => person.readers.retain(|reader| reader.source != source),
-                Effect::FetchTree { group, epoch, pieces } => person.trees.push((group, epoch, pieces)),
+                Effect::FetchTree { group, epoch, pieces, hashes } => {
+                    person.trees.push((group, epoch, pieces, hashes));
+                }
                 Effect::Notify(event) => person.events.push(event),
                 Effect::Reply { ticket, result } => {
                     if let Err(error) = &result {
@@ -764,8 +766,8 @@ impl World {
                 batch.push(Input::Answered { question, outcome });
             }
             Next::Tree(at) => {
-                let (group, epoch, pieces) = self.people[index].trees.remove(at);
-                let mut found = self.log.tree(group, epoch, pieces);
+                let (group, epoch, pieces, hashes) = self.people[index].trees.remove(at);
+                let mut found = self.log.tree(group, epoch, pieces, &hashes);
                 if self.dice.chance(faults.stale) {
                     found = None;
                 }
@@ -1245,8 +1247,8 @@ impl Somebody<'_> {
 
     /// Gives a role.
     pub(crate) fn makes(&mut self, group: GroupId, handle: &str, role: Role) -> GroupView {
-        let handle = handle.parse().unwrap();
-        self.group_reply(Command::GroupRole { target: Target::Group(group), handle, role })
+        let who = handle.parse().unwrap();
+        self.group_reply(Command::GroupRole { target: Target::Group(group), who, role })
     }
 
     /// Own groups in which this person is a member.
@@ -1274,8 +1276,8 @@ pub(crate) fn add(group: GroupId, handles: &[&str]) -> Command {
 }
 
 pub(crate) fn remove(group: GroupId, handles: &[&str]) -> Command {
-    let handles = handles.iter().map(|handle| handle.parse().unwrap()).collect();
-    Command::GroupRemove { target: Target::Group(group), handles }
+    let who = handles.iter().map(|handle| handle.parse().unwrap()).collect();
+    Command::GroupRemove { target: Target::Group(group), who }
 }
 
 fn title(name: &str) -> String {

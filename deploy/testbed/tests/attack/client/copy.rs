@@ -19,6 +19,7 @@ use openmls::prelude::{
     RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension, Welcome,
 };
 use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteArray;
 use testbed::{Failure, Result, ensure, wait};
 use tls_codec::{DeserializeBytes, Serialize};
 
@@ -366,6 +367,7 @@ impl Copy {
             commit_sequence: self.link.sequence,
             commit_hash: self.link.hash,
             pieces: u32::try_from(pieces.len()).map_err(failed)?,
+            hashes: pieces.iter().map(|(_, bytes)| ByteArray::new(wire_hash(bytes))).collect(),
         };
         let mut welcomes = Vec::new();
         for device in devices {

@@ -1,0 +1,85 @@
+//! What conversations are called here. A name never silently changes its meaning (R-NAME-02): who names a group, or
+//! makes one that this account joins by itself, does not decide what is meant by a word that is typed here.
+
+use cipher_broker::id::GroupId;
+use cipher_broker::limit;
+
+use crate::command::Target;
+use crate::core::Core;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::create::check_name;
+use crate::reply::Reply;
+use crate::state::GroupRow;
+use crate::view::GroupState;
+
+/// What takes a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Groups that one is in: for what a person does on purpose.
+    ByCurrent,
+    /// Past ones too: what comes by itself does not take their place.
+    ByAny,
+}
+
+impl Core {
+    /// R-NAME-02: a group whose name means another one here gets another name here, and the person is told.
+    pub(crate) fn keep_names_apart(&mut self, group: GroupId, taken: Taken) {
+        let Some(row) = self.state.groups.get(&group) else { return };
+        let name = row.called().to_owned();
+        if row.direct || row.personal || !self.is_taken(&name, &group, taken) {
+            return;
+        }
+        let short: String = name.chars().take(limit::GROUP_NAME_CHARS.saturating_sub(8)).collect();
+        let free = (2_u32..)
+            .map(|n| format!("{short}-{n}"))
+            .find(|alias| !self.is_taken(alias, &group, Taken::ByAny));
+        let Some(alias) = free else { return };
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.alias = Some(alias.clone());
+        }
+        self.notify(Event::Warning(format!(
+            "there is a group named '{name}' here: the other one of that name ({group}) is called '{alias}' here. \
+             Give it a name of your own with: cipher-chat group alias {group} NAME"
+        )));
+    }
+
+    /// Whether a name means another group.
+    fn is_taken(&self, name: &str, but: &GroupId, taken: Taken) -> bool {
+        let past = |row: &GroupRow| matches!(row.state, GroupState::Left | GroupState::Removed);
+        self.state.groups.iter().any(|(group, row)| {
+            group != but
+                && !row.direct
+                && !row.personal
+                && row.called() == name
+                && (taken == Taken::ByAny || !past(row))
+        })
+    }
+
+    /// Gives a group a name of one's own, here only; an empty one brings its own name back.
+    pub(crate) fn group_alias(&mut self, target: &Target, name: &str) -> Result<Reply> {
+        let group = self.resolve(target)?;
+        let Some(row) = self.state.groups.get(&group) else {
+            return Err(ErrorKind::Refused
+                .because("this is an invitation that was not accepted yet")
+                .hint(format!("accept it with: cipher-chat group accept {group}")));
+        };
+        if row.direct {
+            return Err(ErrorKind::Refused.because("a direct conversation is called by the other's handle"));
+        }
+        let alias = if name.is_empty() { None } else { Some(name.to_owned()) };
+        if alias.is_some() {
+            check_name(name)?;
+        }
+        let called = alias.clone().unwrap_or_else(|| row.name.clone());
+        if self.is_taken(&called, &group, Taken::ByAny) {
+            return Err(ErrorKind::Conflict
+                .because(format!("there is a group called '{called}' here already"))
+                .hint("see them with: cipher-chat group list"));
+        }
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.alias = alias.filter(|alias| *alias != row.name);
+        }
+        self.group_reply(group)
+    }
+}
