@@ -185,9 +185,9 @@ def everything_is_lost(drill):
 
 
 def without_tls(name, script):
-    """The boxes for a build that does not speak TLS from the first byte: the same, but for TLS."""
+    """The boxes for a build of before there was TLS from the first byte: the same, but for TLS and what came with it."""
     script = script.replace("tls://", "nats://")
-    certificates = re.compile(r"tls\.conf|ca\.pem|TLS_CA|tls-ca|tls_ca|\$host\.(pem|key)|cipher-nats-\*")
+    certificates = re.compile(r"tls\.conf|ca\.pem|_SYNC=|^sync = |TLS_CA|tls-ca|tls_ca|\$host\.(pem|key)|cipher-nats-\*")
     if name == "install":
         script += "install -m 644 deploy/systemd/cipher-nats-cluster.conf /etc/systemd/system/cipher-nats.service.d/\n"
     if name == "person":
