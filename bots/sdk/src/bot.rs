@@ -180,10 +180,13 @@ impl Bot {
     fn answer(&self, event: &Event, message: &Message, memory: &mut Memory) -> Result<Vec<Reply>, Refused> {
         let line = Line::read(&message.text, event);
         if let Some(verb) = line.verb {
-            if verb == "help" {
+            // A telephone's keyboard begins a line with a capital.
+            if verb.eq_ignore_ascii_case("help") {
                 return Ok(vec![self.help().into()]);
             }
-            if let Some(command) = self.commands.iter().find(|command| command.verb() == verb) {
+            if let Some(command) =
+                self.commands.iter().find(|command| command.verb().eq_ignore_ascii_case(verb))
+            {
                 return command.run(event, line.text, memory);
             }
             // In a group the command may be meant for somebody else.

@@ -49,6 +49,14 @@ fn says(text: &str) -> Vec<String> {
     test.sent().into_iter().map(str::to_owned).collect()
 }
 
+/// D07: a telephone's keyboard begins a line with a capital.
+#[test]
+fn d07_a_verb_may_begin_with_a_capital() {
+    assert_eq!(says("/Echo hi"), ["hi"]);
+    assert_eq!(says("/ROLL 2"), ["2 of 6"]);
+    assert_eq!(says("/Help"), says("/help"));
+}
+
 #[test]
 fn every_type_of_argument_and_answer_works() {
     assert_eq!(says("/echo  hi  there "), ["hi  there"]);
