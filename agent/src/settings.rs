@@ -218,6 +218,37 @@ struct Layers {
     verbose: u8,
 }
 
+impl Layers {
+    /// Paths as whoever wrote them means them: `~` is the home folder, which no shell has put in for a file; and a
+    /// relative path of a file is relative to that file, wherever the command runs.
+    fn placed(mut self, figment: &Figment) -> Result<Self, SettingsError> {
+        let paths = [
+            ("home", &mut self.home),
+            ("credentials", &mut self.credentials),
+            ("nkey", &mut self.nkey),
+            ("tls_ca", &mut self.tls_ca),
+            ("tls_cert", &mut self.tls_cert),
+            ("tls_key", &mut self.tls_key),
+        ];
+        for (key, path) in paths {
+            let Some(path) = path else { continue };
+            if let Ok(rest) = path.strip_prefix("~") {
+                let home = variable("HOME").ok_or_else(|| SettingsError {
+                    message: format!("{key}: {} needs HOME, which is not set", path.display()),
+                    hint: Some("write the whole path".into()),
+                })?;
+                *path = Path::new(&home).join(rest);
+            } else if let Some(figment::Source::File(file)) =
+                figment.find_metadata(key).and_then(|metadata| metadata.source.as_ref())
+            {
+                let beside = file.parent().unwrap_or(Path::new("")).join(&*path);
+                *path = std::path::absolute(&beside).unwrap_or(beside);
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// Puts all layers together.
 pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     let mut figment = Figment::new();
@@ -228,6 +259,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     let environment = Environment::read();
     let figment = figment.merge(&environment).merge(GivenFlags(flags));
     let layers: Layers = figment.extract().map_err(|e| wrong(&e))?;
+    let layers = layers.placed(&figment)?;
 
     let profile_chosen = layers.profile.is_some();
     let profile = layers.profile.unwrap_or_else(|| DEFAULT_PROFILE.into());

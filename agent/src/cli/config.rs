@@ -9,7 +9,8 @@ use crate::settings::Origin;
 ///
 /// Weakest first: defaults, /etc/cipher-chat/config.toml, ~/.config/cipher-chat/config.toml, ./cipher-chat.toml,
 /// CIPHER_CHAT_… in the environment, flags. Files and environment may also name how to log in to the broker:
-/// credentials, nkey, tls_ca, tls_cert, tls_key, each the path of a file. Of several logins that of the strongest layer
+/// credentials, nkey, tls_ca, tls_cert, tls_key, each the path of a file; in a file `~` is the home folder, and a
+/// relative path begins at that file's folder. Of several logins that of the strongest layer
 /// counts. tls_first is auto, yes or no: whether TLS comes before the first word of the broker; sync = "always" confirms
 /// that the broker writes to disk before it acknowledges, which nobody can ask it.
 #[derive(Debug, clap::Args)]

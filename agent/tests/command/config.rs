@@ -56,6 +56,27 @@ fn a_named_file_is_read_instead_of_the_usual_ones() {
     );
 }
 
+/// D07: a file's paths are relative to the file, and `~` is the home folder, wherever the command runs.
+#[test]
+fn d07_paths_in_a_file_are_relative_to_it() {
+    let room = Room::new();
+    room.write(
+        ".config/cipher-chat/config.toml",
+        "home = \"~/chat\"\nnkey = \"seed.nk\"\ntls_ca = \"../ca.pem\"\ncredentials = \"/etc/x.creds\"\n",
+    );
+    let is = |room: &Room, key: &str, value: &str| assert_eq!(setting(room, &[], key).0, value, "{key}");
+    is(&room, "home", "[ROOM]/chat");
+    is(&room, "nkey", "[ROOM]/.config/cipher-chat/seed.nk");
+    is(&room, "tls_ca", "[ROOM]/.config/cipher-chat/../ca.pem");
+    is(&room, "credentials", "/etc/x.creds");
+    room.write("cipher-chat.toml", "nkey = \"here.nk\"\n");
+    is(&room, "nkey", "[ROOM]/here.nk");
+    // What is typed is relative to where it is typed; only the shell's part is done for it.
+    let room = room.with("CIPHER_CHAT_NKEY", "typed.nk").with("CIPHER_CHAT_CREDENTIALS", "~/x.creds");
+    is(&room, "nkey", "typed.nk");
+    is(&room, "credentials", "[ROOM]/x.creds");
+}
+
 #[test]
 fn the_environment_is_taken_by_its_words() {
     let room = Room::new().with("CIPHER_CHAT_PROFILE", "007").with("CIPHER_CHAT_VERBOSE", "0");
