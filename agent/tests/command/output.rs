@@ -3,7 +3,33 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::support::Room;
+use crate::support::{Room, is_plain};
+
+/// D14: the assertion behind every run of a command here fails for what snapshots pass.
+#[test]
+fn d14_what_snapshots_do_not_see_fails() {
+    for good in ["", "a\n", "a\n\nb\n", "\x1b[32ma\x1b[0m\n", "  a\n"] {
+        assert_eq!(is_plain(good), Ok(()), "{good:?}");
+    }
+    for bad in [
+        "a",
+        "a\n\n",
+        "\na\n",
+        "a\r\n",
+        "a\x0c\n",
+        "a\n\x0c",
+        "a \n",
+        "a\u{a0}\n",
+        "a\tb\n",
+        "\x1b[2Ja\n",
+        "\x1b[a\n",
+        "\x1b]0;a\x07\n",
+        " \n",
+        "\n",
+    ] {
+        assert!(is_plain(bad).is_err(), "{bad:?}");
+    }
+}
 
 #[test]
 fn colours_are_for_terminals_or_on_demand() {

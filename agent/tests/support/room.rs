@@ -72,7 +72,44 @@ impl Room {
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap().replace(self.path().to_str().unwrap(), "[ROOM]")
         };
-        Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let outcome =
+            Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
+        // Completions are programs of other shells, as clap writes them.
+        let program = args.first() == Some(&"completions") && outcome.code == Some(0);
+        for shown in [&outcome.stdout, &outcome.stderr].into_iter().skip(usize::from(program)) {
+            if let Err(why) = is_plain(shown) {
+                panic!("{args:?} prints {why}: {shown:?}");
+            }
+        }
+        outcome
+    }
+}
+
+/// D14: what every output of every command is, to the byte. Snapshots do not see it: insta takes texts as equal whose
+/// ends, line ends or blank edges differ.
+pub(crate) fn is_plain(output: &str) -> Result<(), &'static str> {
+    // The colours that were asked for: a number, and nothing that moves.
+    let mut plain = String::new();
+    let mut rest = output;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        let Some((code, after)) = after.split_once('m') else { return Err("half a colour") };
+        if code.is_empty() || code.len() > 2 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("an escape sequence that is no colour");
+        }
+        rest = after;
+    }
+    plain.push_str(rest);
+    match plain.as_str() {
+        "" => Ok(()),
+        text if !text.ends_with('\n') => Err("no newline at the end"),
+        text if text.ends_with("\n\n") => Err("an empty line at the end"),
+        text if text.starts_with('\n') => Err("an empty line at the beginning"),
+        text if text.chars().any(|c| c != '\n' && c.is_control()) => Err("a control character"),
+        text if text.lines().any(|line| line.ends_with(char::is_whitespace)) => {
+            Err("a blank at the end of a line")
+        }
+        _ => Ok(()),
     }
 }
 
