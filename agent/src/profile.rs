@@ -8,11 +8,12 @@
 //! ```
 
 use std::fs::{DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use cipher_core::{CoreError, ErrorKind};
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation};
 
 /// Longest name of a profile.
 const NAME_CHARS: usize = 32;
@@ -59,6 +60,25 @@ impl Profile {
         self.store().metadata().is_ok_and(|file| file.len() > 0)
     }
 
+    /// Whether the profile is there, as a folder and store that this user may use. What it may not use is there all the
+    /// same: nobody must be told to make another account because of a permission.
+    pub(crate) fn found(&self) -> Result<bool, CoreError> {
+        match self.dir.metadata() {
+            Ok(folder) if folder.is_dir() => {}
+            Ok(_) => return Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(barred(&self.dir, &error)),
+        }
+        may(&self.dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+        match self.store().symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => may(&self.store(), Access::READ_OK | Access::WRITE_OK)?,
+        }
+        Ok(true)
+    }
+
     /// Names of all profiles of a home that have a store, bots as `PROFILE/BOT`, sorted.
     pub fn list(home: &Path) -> Vec<String> {
         let mut found = Vec::new();
@@ -88,9 +108,7 @@ impl Profile {
 
     /// Makes the folder, 0700. The core makes the store in it, 0600; one that others may read loses that.
     pub(crate) fn prepare(&self) -> Result<(), CoreError> {
-        let storage = |what: &Path, error: std::io::Error| {
-            ErrorKind::Storage.because(format!("cannot prepare {}: {error}", what.display()))
-        };
+        let storage = |what: &Path, error: io::Error| barred(what, &error);
         private_folder(&self.dir).map_err(|error| storage(&self.dir, error))?;
         let store = self.store();
         match store.metadata() {
@@ -103,8 +121,35 @@ impl Profile {
     }
 }
 
+/// Fails if this user may not do that with what lies there.
+fn may(path: &Path, access: Access) -> Result<(), CoreError> {
+    rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| barred(path, &error.into()))
+}
+
+/// What keeps this user from a folder or file of a profile: whose it is, its rights, and who asks. The nearest folder
+/// above stands for what cannot even be looked at.
+fn barred(path: &Path, error: &io::Error) -> CoreError {
+    let seen = path.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+    let whose = seen.map_or_else(String::new, |(path, found)| {
+        let rights = found.permissions().mode() & 0o777;
+        format!("; {} belongs to user {} and has the rights {rights:04o}", path.display(), found.uid())
+    });
+    let us = rustix::process::geteuid().as_raw();
+    ErrorKind::Storage
+        .because(format!("{} cannot be used: {error}{whose}, and this command runs as user {us}", path.display()))
+        .hint(match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "nothing is lost: mount it for reading and writing; a profile is written to even when a conversation is only read"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "nothing is lost: run the command as the user whose profile it is, or give folder and files to this one (chown)"
+            }
+            _ => "nothing is known to be lost: check the disk and its free space, then run the command again",
+        })
+}
+
 /// Makes a folder and its missing parents, 0700; an existing folder loses the rights of others.
-pub(crate) fn private_folder(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn private_folder(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let rights = dir.metadata()?.permissions();
     if rights.mode() & 0o077 != 0 {
@@ -156,6 +201,37 @@ mod tests {
         drop(used);
         profile.discard();
         assert!(!profile.dir().exists());
+    }
+
+    /// D05: a permission is named with its owner, and is never a reason to give an account up.
+    #[test]
+    fn d05_what_bars_a_profile_is_named_with_owner_and_rights() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::new(home.path(), "ana").unwrap();
+        assert_eq!(profile.found(), Ok(false));
+        profile.prepare().unwrap();
+        assert_eq!(profile.found(), Ok(true));
+        for (kind, todo) in [
+            (io::ErrorKind::PermissionDenied, "chown"),
+            (io::ErrorKind::ReadOnlyFilesystem, "mount it for reading and writing"),
+            (io::ErrorKind::StorageFull, "free space"),
+        ] {
+            let error = barred(&profile.store(), &kind.into());
+            let owner =
+                format!("belongs to user {} and has the rights 0700", rustix::process::geteuid().as_raw());
+            assert!(error.message.contains(&owner), "{error:?}");
+            let hint = error.hint.unwrap();
+            assert!(hint.contains(todo) && !hint.contains("register"), "{hint}");
+        }
+        if rustix::process::geteuid().is_root() {
+            return;
+        }
+        std::fs::set_permissions(home.path().join("profiles"), Permissions::from_mode(0o0)).unwrap();
+        assert_eq!(profile.found().unwrap_err().kind, ErrorKind::Storage);
+        std::fs::set_permissions(home.path().join("profiles"), Permissions::from_mode(0o700)).unwrap();
+        std::fs::write(profile.store(), b"x").unwrap();
+        std::fs::set_permissions(profile.store(), Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(profile.found().unwrap_err().kind, ErrorKind::Storage);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub const GROUP_NAME_CHARS: usize = 128;
 pub const DISPLAY_NAME_CHARS: usize = 64;
 /// Characters of a status text.
 pub const STATUS_CHARS: usize = 140;
+/// First words to somebody that are shown with the request, in characters.
+pub const FIRST_WORDS_CHARS: usize = 1_000;
 /// Devices (leaves) in one group.
 pub const MEMBERS: usize = 5_000;
 /// Accounts added by one commit; larger adds are split.

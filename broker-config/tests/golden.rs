@@ -192,10 +192,17 @@ fn golden_envelopes() {
     check("envelope-welcome", &Envelope::Welcome { welcome: vec![1, 2], note: vec![3] });
     check("envelope-tree", &Envelope::Tree(vec![4; 40]));
     check("envelope-again", &Envelope::Again(vec![5; 40]));
-    let note = WelcomeNote { commit_sequence: 70_000, commit_hash: [6; 32], pieces: 2, hashes: Vec::new() };
+    let note = WelcomeNote {
+        commit_sequence: 70_000,
+        commit_hash: [6; 32],
+        pieces: 2,
+        hashes: Vec::new(),
+        text: String::new(),
+    };
     check("welcome-note", &note);
     let hashes = vec![ByteArray::new([7; 32]), ByteArray::new([8; 32])];
-    check("welcome-note-hashes", &WelcomeNote { hashes, ..note });
+    check("welcome-note-hashes", &WelcomeNote { hashes, ..note.clone() });
+    check("welcome-note-text", &WelcomeNote { text: "it is me".into(), ..note });
     check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
 }
 
@@ -528,6 +535,7 @@ fn golden_sync() {
         device: device(),
         kind: Kind::Bot,
         sent_at: at(),
+        at: None,
         content: TEXT.into(),
         text: "hi".into(),
         reply_to: Some(id),

@@ -303,8 +303,15 @@ pub enum Command {
         target: Target,
         /// At most this many, the latest; all when `None`.
         last: Option<usize>,
-        /// Marks them as read.
+        /// Marks them, and no others, as read.
         mark: bool,
+    },
+    /// These messages were shown to the person: they, and no others, are read. Reply: `Done`.
+    Shown {
+        /// The conversation.
+        group: GroupId,
+        /// Their ids.
+        ids: Vec<MessageId>,
     },
     /// Brings everything up to date and delivers everything queued. Reply: `Synced`.
     Sync,

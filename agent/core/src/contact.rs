@@ -27,7 +27,7 @@ impl Core {
         self.identity()?;
         if let Some(account) = self.account_of(&handle) {
             if account == self.own_id() {
-                return Err(ErrorKind::Misuse.because("one cannot be one's own contact"));
+                return Err(ErrorKind::Usage.because("one cannot be one's own contact"));
             }
             self.must_not_be_blocked(&account)?;
             self.must_be_unchanged(&account)?;
@@ -73,8 +73,15 @@ impl Core {
             state: row.contact.unwrap_or(ContactState::Pending),
             trust: row.trust,
             devices: row.devices.len(),
+            text: self.asks_with(account).filter(|_| !blocked),
             warning: self.name_warning(account),
         })
+    }
+
+    /// The first words of a request that waits.
+    fn asks_with(&self, account: &AccountId) -> Option<String> {
+        let invite = self.state.invites.get(&self.direct_invite_of(account)?)?;
+        Some(invite.text.clone()).filter(|text| !text.is_empty())
     }
 
     pub(crate) fn contacts(&self) -> Vec<ContactView> {
@@ -231,7 +238,7 @@ impl Core {
     /// The same, once the account is known.
     pub(crate) fn block(&mut self, account: AccountId) -> Result<Reply> {
         if account == self.own_id() {
-            return Err(ErrorKind::Misuse.because("one does not block oneself"));
+            return Err(ErrorKind::Usage.because("one does not block oneself"));
         }
         if self.contact_state(&account) != Some(ContactState::Blocked) {
             self.change_contact(&account, Some(ContactState::Blocked))?;

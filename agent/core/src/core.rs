@@ -234,6 +234,11 @@ impl Core {
             C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
+            C::Shown { group, ids } => {
+                self.identity()?;
+                self.mark_shown(group, &ids.into_iter().collect())?;
+                Ok(Some(Reply::Done))
+            }
             C::Sync => self.sync(ticket, following::Registry::Needed),
             C::Refresh => self.sync(ticket, following::Registry::Wished),
             C::Status => Ok(Some(self.status())),
@@ -245,6 +250,9 @@ impl Core {
     }
 
     pub(crate) fn connected(&mut self, interest: Interest) -> Result<()> {
+        if !self.run.connected {
+            self.run.since_connected = (self.run.now, self.run.received, self.run.delivered.clone());
+        }
         self.run.connected = true;
         self.run.interest = Some(interest);
         self.run.in_flight.clear();

@@ -43,7 +43,7 @@ impl Core {
         let device = self.device_named(device)?;
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         if name.trim().is_empty() || name.chars().any(char::is_control) {
-            return Err(ErrorKind::Misuse.because("a device needs a name without control characters"));
+            return Err(ErrorKind::Usage.because("a device needs a name without control characters"));
         }
         if self.free_name(&device, &name) != name {
             return Err(ErrorKind::Conflict
@@ -133,7 +133,7 @@ impl Core {
             ([], []) => Err(ErrorKind::NotFound
                 .because(format!("you have no device '{text}'"))
                 .hint("see them with: cipher-chat device list")),
-            _ => Err(ErrorKind::Misuse
+            _ => Err(ErrorKind::Usage
                 .because(format!("'{text}' fits several of your devices"))
                 .hint("use more of the id, see: cipher-chat device list")),
         }
@@ -330,6 +330,7 @@ impl Core {
             | C::Groups
             | C::GroupShow { .. }
             | C::Read { .. }
+            | C::Shown { .. }
             | C::Evidence
             | C::AcknowledgeEvidence
             | C::Head

@@ -127,7 +127,7 @@ impl Core {
         };
         for account in &accounts {
             if *account == self.own_id() {
-                return Err(ErrorKind::Misuse.because("one cannot invite oneself"));
+                return Err(ErrorKind::Usage.because("one cannot invite oneself"));
             }
             self.must_not_be_blocked(account)?;
             self.must_be_unchanged(account)?;

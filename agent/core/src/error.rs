@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Conflict,
     /// No such account, group, message.
     NotFound,
+    /// The words of the request mean nothing, or several things: an ambiguous name, oneself as recipient, an empty text.
+    Usage,
     /// The request makes no sense in this state.
     Misuse,
     /// A defect of this program.
@@ -51,6 +53,7 @@ impl ErrorKind {
             | Self::Trust
             | Self::Conflict
             | Self::NotFound
+            | Self::Usage
             | Self::Misuse
             | Self::Bug => false,
         }
@@ -67,6 +70,7 @@ impl ErrorKind {
             Self::Storage => "storage",
             Self::Conflict => "conflict",
             Self::NotFound => "not-found",
+            Self::Usage => "usage",
             Self::Misuse => "misuse",
             Self::Bug => "bug",
         }

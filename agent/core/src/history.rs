@@ -48,6 +48,9 @@ pub(crate) struct MessageRow {
     pub sender_kind: Kind,
     #[serde(rename = "t")]
     pub sent_at: Timestamp,
+    /// When the broker stored it. `None` for an own message that was acknowledged, and in rows of before it was kept.
+    #[serde(rename = "bt", default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Of words the name of their kind, as the member sent it; of an event the stored name.
     #[serde(rename = "k")]
     kind: String,
@@ -74,6 +77,7 @@ impl MessageRow {
             device: author.device,
             sender_kind: author.kind,
             sent_at: content.sent_at,
+            at: None,
             kind: content.kind,
             text: content.text,
             reply_to: content.reply_to,
@@ -98,6 +102,7 @@ impl MessageRow {
             device: author.device,
             sender_kind: author.kind,
             sent_at: at,
+            at: Some(at),
             kind: event.stored().into(),
             text,
             reply_to: None,
@@ -132,6 +137,7 @@ impl MessageRow {
             device: self.device,
             kind: self.sender_kind,
             sent_at: self.sent_at,
+            at: self.at,
             content: self.kind,
             text: self.text,
             reply_to: self.reply_to,
@@ -148,6 +154,7 @@ impl MessageRow {
             device: message.device,
             sender_kind: message.kind,
             sent_at: message.sent_at,
+            at: message.at,
             kind: message.content,
             text: message.text,
             reply_to: message.reply_to,
@@ -393,9 +400,9 @@ impl History {
         }
     }
 
-    /// Keeps a message whose epoch has not begun here.
-    pub(crate) fn park(&mut self, group: GroupId, sequence: u64, bytes: Vec<u8>) {
-        self.parked.insert((group, sequence), Some(bytes));
+    /// Keeps a message whose epoch has not begun here, with the broker's time of it.
+    pub(crate) fn park(&mut self, group: GroupId, sequence: u64, at: Timestamp, bytes: Vec<u8>) {
+        self.parked.insert((group, sequence), Some(codec::encode(&ParkedRow { at, bytes })));
     }
 
     pub(crate) fn unpark(&mut self, group: GroupId, sequence: u64) {
@@ -403,17 +410,17 @@ impl History {
     }
 
     /// What is parked for a group, in stream order.
-    pub(crate) fn parked(&self, group: &GroupId) -> Result<BTreeMap<u64, Vec<u8>>> {
+    pub(crate) fn parked(&self, group: &GroupId) -> Result<BTreeMap<u64, (Timestamp, Vec<u8>)>> {
         let mut found = BTreeMap::new();
         let read = self.store.db().begin_read().map_err(storage)?;
         let parked = read.open_table(table::PARKED).map_err(storage)?;
         for row in parked.range((group.as_bytes(), 0)..=(group.as_bytes(), u64::MAX)).map_err(storage)? {
             let (key, value) = row.map_err(storage)?;
-            found.insert(key.value().1, value.value().to_vec());
+            found.insert(key.value().1, unpark(value.value()));
         }
         for ((_, sequence), bytes) in self.parked.range((*group, 0)..=(*group, u64::MAX)) {
             match bytes {
-                Some(bytes) => found.insert(*sequence, bytes.clone()),
+                Some(bytes) => found.insert(*sequence, unpark(bytes)),
                 None => found.remove(sequence),
             };
         }
@@ -437,6 +444,51 @@ impl History {
     }
 }
 
+/// A parked message. Earlier versions kept the bytes of the log alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct ParkedRow {
+    #[serde(rename = "bt")]
+    at: Timestamp,
+    #[serde(rename = "w", with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+fn unpark(row: &[u8]) -> (Timestamp, Vec<u8>) {
+    match codec::decode::<ParkedRow>(row) {
+        Ok(row) => (row.at, row.bytes),
+        Err(_) => (Timestamp::default(), row.to_vec()),
+    }
+}
+
 fn bot_key(bot: &str, group: &GroupId) -> Vec<u8> {
     [group.as_bytes().as_slice(), bot.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// D02: what waits for its epoch keeps the broker's time; what an earlier version kept is read without one.
+    #[test]
+    fn d02_parked_messages_keep_the_brokers_time() {
+        let store = Store::open_on(InMemoryBackend::new()).unwrap();
+        let (group, at) = (GroupId::from_bytes([1; 16]), Timestamp::from_millis(951_782_400_000));
+        let mut history = History::new(store.clone());
+        history.park(group, 7, at, b"bytes".to_vec());
+        assert_eq!(history.parked(&group).unwrap(), BTreeMap::from([(7, (at, b"bytes".to_vec()))]));
+        store.write(|txn| history.flush(txn)).unwrap();
+        let raw = codec::encode(&cipher_broker::wire::envelope::Envelope::Message(vec![1, 2, 3]));
+        store
+            .write(|txn| {
+                let mut parked = txn.open_table(table::PARKED).map_err(storage)?;
+                parked.insert((group.as_bytes(), 8), raw.as_slice()).map_err(storage)?;
+                Ok(())
+            })
+            .unwrap();
+        let kept = History::new(store).parked(&group).unwrap();
+        assert_eq!(kept.get(&7), Some(&(at, b"bytes".to_vec())));
+        assert_eq!(kept.get(&8), Some(&(Timestamp::default(), raw)));
+    }
 }

@@ -162,7 +162,7 @@ impl Core {
                 return Ok(Some(Reply::Registered { account: Box::new(account), phrase }));
             }
             let own = account.handle;
-            return Err(ErrorKind::Misuse
+            return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))
                 .hint("choose another profile with --profile NAME"));
         }
@@ -314,7 +314,7 @@ impl Core {
 
     pub(crate) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
         if self.registered() {
-            return Err(ErrorKind::Misuse.because("this profile already has an account"));
+            return Err(ErrorKind::Conflict.because("this profile already has an account"));
         }
         let identity = self.make_identity(Kind::Bot, Some(owner));
         Ok(Reply::BotCertificate(identity.certificate))

@@ -372,6 +372,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         device: SIBLING,
         kind: Kind::Person,
         sent_at: at(5),
+        at: None,
         content: content::TEXT.into(),
         text: text.into(),
         reply_to: None,

@@ -105,7 +105,10 @@ impl Core {
 
     /// Some commands show that a person is here.
     pub(crate) fn note_person(&mut self, command: &Command) {
-        if matches!(command, Command::Active | Command::Send { .. } | Command::Read { mark: true, .. }) {
+        if matches!(
+            command,
+            Command::Active | Command::Send { .. } | Command::Shown { .. } | Command::Read { mark: true, .. }
+        ) {
             self.run.presence.active_at = Some(self.run.now);
         }
     }

@@ -30,7 +30,7 @@ impl Core {
     ) -> Result<Option<Reply>> {
         if self.registered() {
             let own = self.own_account()?.handle;
-            return Err(ErrorKind::Misuse
+            return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))
                 .hint("recover in a fresh profile: --profile NAME"));
         }

@@ -5,8 +5,8 @@ use cipher_broker::handle::Handle;
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+    AccountView, BotEventView, ContactView, DeliveredView, DeviceView, EvidenceView, GroupView, HeadView,
+    JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
 };
 
 /// What a command gave. Each [`crate::Command`] names its variant.
@@ -79,6 +79,8 @@ pub enum Reply {
     Synced {
         /// Messages received since the command.
         received: u64,
+        /// Own messages that came into the log since then, per conversation.
+        delivered: Vec<DeliveredView>,
         /// Own messages still waiting.
         queued: u64,
         /// Logs that could not be read to their end, as a person knows them.

@@ -79,7 +79,7 @@ impl State {
         let broken = |_| {
             ErrorKind::Storage
                 .because("the store of this profile is damaged: its identity cannot be read")
-                .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
+                .hint(crate::store::DAMAGED)
         };
         Ok(Self {
             identity: identity.map_err(broken)?,

@@ -50,7 +50,7 @@ impl Core {
         let code = code.map(|code| read_code(&code)).transpose()?;
         if let Some(account) = self.account_of(&handle) {
             if account == self.own_id() {
-                return Err(ErrorKind::Misuse.because("one does not verify oneself"));
+                return Err(ErrorKind::Usage.because("one does not verify oneself"));
             }
             if self.log_of(&account).is_some() {
                 return self.verify(&account, code.as_ref()).map(Some);

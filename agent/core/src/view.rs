@@ -56,6 +56,9 @@ pub struct ContactView {
     pub trust: Trust,
     /// Number of its devices.
     pub devices: usize,
+    /// Who asks to be one: its first words, if it said any; they are its own.
+    #[serde(default)]
+    pub text: Option<String>,
     /// What a person should know of its name: it looks like that of somebody else.
     pub warning: Option<String>,
 }
@@ -354,8 +357,14 @@ pub struct MessageView {
     pub seq: Option<u64>,
     /// Who sent it.
     pub from: SenderView,
-    /// When the sender says it was written.
+    /// When the sender says it was written; for what happened the broker's time.
     pub sent_at: Timestamp,
+    /// When the broker stored it, as far as it is known here.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// Somebody else's words that were not shown yet.
+    #[serde(default)]
+    pub unread: bool,
     /// Words, or what happened.
     pub body: Body,
     /// The member's text; for what happened a sentence of this agent.
@@ -404,14 +413,21 @@ pub enum MessageState {
     Queued,
     /// Own, stored by the broker in the right epoch.
     Sent,
-    /// Own, delivered to every member.
-    Delivered,
-    /// Own, read.
-    Read,
     /// Somebody else's.
     Received,
     /// Own, and the broker or the group will never take it.
     Failed,
+}
+
+/// Own messages that were delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveredView {
+    /// The conversation.
+    pub group: GroupId,
+    /// Its name; `@handle` for a direct one.
+    pub name: String,
+    /// How many.
+    pub messages: u64,
 }
 
 /// A device of the own account.

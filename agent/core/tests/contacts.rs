@@ -231,7 +231,7 @@ fn r_contact_01_a_block_drops_what_waits_and_whatever_comes_later() {
 fn an_account_that_never_was_seen_can_be_blocked() {
     let mut world = world(&["alice", "mallory"]);
     world.person("alice").cannot(block("nobody"), ErrorKind::NotFound);
-    world.person("alice").cannot(block("alice"), ErrorKind::Misuse);
+    world.person("alice").cannot(block("alice"), ErrorKind::Usage);
     world.person("alice").cannot(unblock("mallory"), ErrorKind::NotFound);
     reply_contact(world.person("alice").does(block("mallory")));
     assert_eq!(contact(&mut world, "alice", "mallory"), Some(ContactState::Blocked));
@@ -418,4 +418,32 @@ fn k04_r_contact_05_a_spammer_fills_its_own_share_and_locks_nobody_out() {
     assert_eq!(world.person("alice").group(stranger).state, GroupState::Invited);
     world.person("alice").does(block("mallory"));
     assert_eq!(world.person("alice").status().invitations, 1);
+}
+
+/// D03: whoever decides about a request sees what it says; the words go when they are answered.
+#[test]
+fn d03_the_first_words_are_shown_with_the_request() {
+    let mut world = World::of(31, Flavour::R1, &["alice", "bob", "carol"]);
+    let handle = || "bob".parse().unwrap();
+    world.person("alice").does(Command::ContactAdd { handle: handle(), text: Some("it is me".into()) });
+    world.person("carol").starts(Command::Send {
+        target: Target::Account(handle()),
+        text: format!("{}end", "é".repeat(2_000)),
+        reply_to: None,
+    });
+    world.settle();
+    let says = |world: &mut World, whom: &str| {
+        let Reply::Contacts(contacts) = world.person("bob").does(Command::Contacts) else { panic!() };
+        contacts.into_iter().find(|contact| contact.handle.as_str() == whom).unwrap().text
+    };
+    assert_eq!(says(&mut world, "alice").as_deref(), Some("it is me"));
+    let long = says(&mut world, "carol").unwrap();
+    assert_eq!((long.chars().count(), long.ends_with('…')), (1_000, true));
+    world.person("bob").restarts(End::Kill);
+    assert_eq!(says(&mut world, "alice").as_deref(), Some("it is me"));
+    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.settle();
+    assert_eq!(says(&mut world, "alice"), None);
+    let direct = world.person("bob").groups().into_iter().find(|group| group.name == "@alice").unwrap().id;
+    assert_eq!(world.person("bob").texts(direct), ["it is me"]);
 }

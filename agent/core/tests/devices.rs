@@ -16,7 +16,9 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, admission_key, rendezvous};
 use cipher_broker::wire::registry::{Presence, Profile};
 use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_core::view::{DeviceView, GroupEvent, GroupState, HistoryPolicy, LinkCompareView};
+use cipher_core::view::{
+    Body, DeviceView, GroupEvent, GroupState, HistoryPolicy, LinkCompareView, MessageView,
+};
 use cipher_core::{Command, CoreError, ErrorKind, Event, LinkEvent, Reply, Target};
 
 use ed25519_dalek::SigningKey;
@@ -252,7 +254,7 @@ fn household(seed: u64) -> (World, GroupId) {
 }
 
 #[test]
-fn r_dev_03_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
+fn r_dev_03_d13_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
     let (mut world, group) = household(1);
     let chat = direct(&mut world, "alice", "bob");
     let phone = device_of(&mut world, "phone");
@@ -264,6 +266,18 @@ fn r_dev_03_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
         assert_eq!(kinds(&mut world, "bob", group, GroupEvent::DeviceRemoved), 1);
         assert_eq!(kinds(&mut world, "bob", group, GroupEvent::Removed), 0);
         assert_eq!(state(&mut world, "phone", group), GroupState::Removed);
+        // D13: it is a device that went, and the line says which; nobody removed herself.
+        assert_eq!(kinds(&mut world, "phone", group, GroupEvent::Removed), 0);
+        let line = |world: &mut World, who: &str| {
+            let lines = world.person(who).messages(group);
+            let gone = |line: &&MessageView| {
+                matches!(&line.body, Body::Event { event: GroupEvent::DeviceRemoved, .. })
+            };
+            lines.iter().find(gone).unwrap().text.clone()
+        };
+        assert_eq!(line(&mut world, "phone"), "the device 'phone' of @alice, which is this one, was removed");
+        assert_eq!(line(&mut world, "alice"), "the device 'phone' of @alice was removed");
+        assert_eq!(line(&mut world, "bob"), format!("the device {} of @alice was removed", &phone[..6]));
     }
     world.person("bob").says(group, "not for the phone");
     world.settle();
@@ -335,7 +349,7 @@ fn devices_have_names_and_are_found_by_them() {
     assert_eq!((view.name.as_str(), view.current), ("old phone", false));
     world.person("alice").cannot(rename("phone", "x"), ErrorKind::NotFound);
     world.person("alice").cannot(rename("", "x"), ErrorKind::NotFound);
-    world.person("alice").cannot(rename("old phone", " "), ErrorKind::Misuse);
+    world.person("alice").cannot(rename("old phone", " "), ErrorKind::Usage);
     world.person("alice").cannot(rename("old phone", &"x".repeat(65)), ErrorKind::Limit);
     let error = world.person("alice").cannot(rename("first device", "old phone"), ErrorKind::Conflict);
     assert!(error.message.contains("another of your devices"), "{error:?}");
@@ -347,7 +361,7 @@ fn devices_have_names_and_are_found_by_them() {
     world.person("alice").does(rename("first device", "laptop"));
     world.person("phone").connects();
     world.settle();
-    let error = world.person("alice").cannot(revoke("laptop"), ErrorKind::Misuse);
+    let error = world.person("alice").cannot(revoke("laptop"), ErrorKind::Usage);
     assert!(error.message.contains("several"), "{error:?}");
 }
 
@@ -401,7 +415,7 @@ fn strings_that_differ_change_nothing_on_either_side() {
     world.settle();
     assert_eq!(devices(&mut world, "alice").len(), 2);
     let error = world.run(new, link_command("new")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Misuse, "{error:?}");
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error:?}");
     oracle::judge(&mut world);
 }
 
@@ -828,7 +842,7 @@ fn a_wrong_phrase_and_an_unknown_account_are_told_apart() {
     };
     let reply = world.run(new, command);
     assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
-    world.person("alice").cannot(recover(&phrase), ErrorKind::Misuse);
+    world.person("alice").cannot(recover(&phrase), ErrorKind::Conflict);
 }
 
 /// Answers a new device's offer as an existing device would, and admits it with whatever a lie makes of the truth.

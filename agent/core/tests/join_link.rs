@@ -125,9 +125,9 @@ fn r_link_02_only_who_may_add_makes_and_revokes_links() {
     let second = link(&mut world, "alice", group, None, false);
     assert_eq!(world.person("alice").does(revoke(group, &second.link)), Reply::Done, "by the link itself");
     assert_eq!(links(&mut world, "alice", group), []);
-    world.person("alice").cannot(invite(group, Some(0), false), ErrorKind::Misuse);
+    world.person("alice").cannot(invite(group, Some(0), false), ErrorKind::Usage);
     let never = Command::GroupInvite { target: at(group), lifetime: 0, uses: None, approval: false };
-    world.person("alice").cannot(never, ErrorKind::Misuse);
+    world.person("alice").cannot(never, ErrorKind::Usage);
     let long = Command::GroupInvite { target: at(group), lifetime: u64::MAX, uses: None, approval: false };
     world.person("alice").cannot(long, ErrorKind::Limit);
     world.person("alice").does(Command::Send {
@@ -426,7 +426,7 @@ fn r_commit_18_who_is_banned_stays_out_by_link_and_by_hand_until_the_ban_is_lift
     world.settle();
     world.person("bob").cannot(ban(group, &["alice"], false), ErrorKind::Refused);
     world.person("bob").cannot(ban(group, &["carol"], false), ErrorKind::Refused);
-    world.person("bob").cannot(ban(group, &["bob"], false), ErrorKind::Misuse);
+    world.person("bob").cannot(ban(group, &["bob"], false), ErrorKind::Usage);
     world.person("bob").cannot(ban(group, &["nobody"], false), ErrorKind::NotFound);
     let Reply::Group(view) = world.person("alice").does(ban(group, &["carol"], false)) else { panic!() };
     assert_eq!((view.banned, view.members.len()), (vec!["carol".to_owned()], 2));

@@ -164,12 +164,12 @@ fn a_direct_conversation_is_two_people_and_stays_so() {
     }
     let refused = world.person("alice").command(add(direct.id, &["carol"]));
     assert!(
-        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Misuse)),
+        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Usage)),
         "{refused:?}"
     );
     let refused = world.person("alice").command(rename(direct.id, "a name"));
     assert!(
-        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Misuse)),
+        matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Usage)),
         "{refused:?}"
     );
     oracle::judge(&mut world);
@@ -338,7 +338,7 @@ fn what_cannot_be_is_said_clearly() {
         bot: None,
         invite_code: None,
     };
-    world.person("alice").cannot(again, ErrorKind::Misuse);
+    world.person("alice").cannot(again, ErrorKind::Conflict);
 }
 
 #[test]
@@ -372,6 +372,35 @@ fn a_post_quantum_group_works_like_any_other() {
     world.person("carol").accepts(view.id);
     world.person("alice").removes(view.id, &["bob"]);
     oracle::judge(&mut world);
+}
+
+/// D09: what words mean decides the exit code: 2 for words that mean several things or oneself, 8 for what is there already.
+#[test]
+fn d09_oneself_and_nothing_are_usage_and_a_second_account_is_a_conflict() {
+    let mut world = world(&["alice", "bob"]);
+    let first = world.person("alice").creates("ops", &[]);
+    let words = |target| Command::Send { target, text: "which?".into(), reply_to: None };
+    let alice = || vec!["alice".parse().unwrap()];
+    for command in [
+        words(to("alice")),
+        Command::ContactAdd { handle: "alice".parse().unwrap(), text: None },
+        Command::ContactBlock { who: "alice".parse().unwrap() },
+        Command::ContactVerify { handle: "alice".parse().unwrap(), code: None },
+        Command::GroupCreate { name: "new".into(), with: alice(), post_quantum: false },
+        Command::GroupAdd { target: at(first), handles: alice() },
+        Command::GroupRemove { target: at(first), who: vec!["alice".parse().unwrap()] },
+        Command::Send { target: at(first), text: " \n".into(), reply_to: None },
+    ] {
+        world.person("alice").cannot(command, ErrorKind::Usage);
+    }
+    let again = Command::Register {
+        handle: "alice2".parse().unwrap(),
+        name: String::new(),
+        bot: None,
+        invite_code: None,
+    };
+    let error = world.person("alice").cannot(again, ErrorKind::Conflict);
+    assert!(error.message.contains("@alice"), "{error:?}");
 }
 
 /// Two groups of one name: the name alone is refused, the id works.

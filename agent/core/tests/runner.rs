@@ -23,6 +23,7 @@ mod membership;
 mod own_devices;
 mod presence;
 mod race;
+mod reading;
 mod registry;
 mod schedules;
 mod stored;

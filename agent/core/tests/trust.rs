@@ -866,7 +866,7 @@ fn a_safety_number_is_the_same_on_both_sides_and_verifies() {
     }
     world.person("alice").restarts(End::PowerLoss);
     assert_eq!(number(&mut world, "alice", "bob").trust, Trust::Verified);
-    world.person("alice").cannot(verify("alice", None), ErrorKind::Misuse);
+    world.person("alice").cannot(verify("alice", None), ErrorKind::Usage);
 }
 
 #[test]

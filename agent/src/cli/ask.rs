@@ -58,9 +58,15 @@ pub async fn line() -> Result<String> {
 pub fn everything() -> Result<String> {
     let mut text = String::new();
     match io::stdin().lock().take(ANSWER_BYTES).read_to_string(&mut text) {
-        Ok(_) => Ok(text),
+        Ok(_) => Ok(unix(&text)),
         Err(error) => Err(unreadable(&error)),
     }
+}
+
+/// A text as programs of other systems write it, without what only they need: a byte order mark before it, and a
+/// carriage return at the end of each line.
+pub fn unix(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
 fn unreadable(error: &io::Error) -> Failure {

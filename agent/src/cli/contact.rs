@@ -34,8 +34,9 @@ enum Verb {
     /// Ask somebody to become a contact
     Add {
         /// Whom
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
-        /// First words; they are read once the other side says yes
+        /// First words: the other side sees them with the request, and in the conversation once it says yes
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
     },
@@ -46,16 +47,19 @@ enum Verb {
     /// Accept somebody's request
     Accept {
         /// Whose
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
     },
     /// Decline somebody's request; they may ask again
     Decline {
         /// Whose
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
     },
     /// End an acquaintance; what was said stays readable here
     Remove {
         /// Whom
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
     },
     /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
@@ -77,6 +81,7 @@ enum Verb {
     )]
     Verify {
         /// With whom
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
         /// What the other side shows: the digits, or the URI of its QR code
         #[arg(long, value_name = "CODE")]
@@ -85,6 +90,7 @@ enum Verb {
     /// Accept that a handle belongs to another account than when it was first seen
     Trust {
         /// Whose
+        #[arg(value_parser = desk::handle)]
         handle: Handle,
     },
 }
@@ -112,7 +118,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
     // Whether they have asked meanwhile, or changed, decides what a command means.
     desk.refresh().await?;
     match desk.request(command).await? {
-        Reply::Contact(contact) => context.ui.list(&[Line::Contact(&contact)], "")?,
+        Reply::Contact(contact) => {
+            context.ui.happened(context.ui.list(&[Line::Contact(&contact)], ""));
+        }
         Reply::Contacts(contacts) => list(context, &contacts, requests_only)?,
         Reply::SafetyNumber(number) => {
             context.ui.show(&Line::SafetyNumber(&number))?;
@@ -120,7 +128,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         Reply::Done => {
             let (action, target) = done.ok_or_else(unexpected)?;
-            context.ui.show(&Line::Done { action, target: Some(&target) })?;
+            context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
         }
         _ => return Err(unexpected()),
     }
@@ -143,7 +151,8 @@ fn is_safety_number(code: &str) -> bool {
 
 fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Result {
     let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
-    let lines: Vec<_> = contacts.iter().filter(wanted).map(Line::Contact).collect();
+    let line = if requests_only { Line::ContactRequest } else { Line::Contact };
+    let lines: Vec<_> = contacts.iter().filter(wanted).map(line).collect();
     let empty =
         if requests_only { "nobody asks" } else { "no contacts yet: cipher-chat contact add @HANDLE" };
     context.ui.list(&lines, empty)

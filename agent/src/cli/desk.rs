@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_broker::handle::Handle;
+use cipher_broker::handle::{Handle, InvalidHandle};
 use cipher_broker::limit;
 use cipher_core::view::StatusView;
 use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
@@ -71,7 +71,7 @@ impl<'a> Desk<'a> {
                 return Ok(desk);
             }
             let profile = &desk.profile;
-            return Err(ErrorKind::Misuse
+            return Err(ErrorKind::Conflict
                 .because(format!("profile {profile} has the account @{} already", account.handle))
                 .hint("another account or device needs another profile: --profile NAME")
                 .into());
@@ -95,7 +95,7 @@ impl<'a> Desk<'a> {
     /// Fails if the profile in force does not exist. Makes nothing: a typing error must not leave a folder.
     pub fn known(context: &Context) -> Result {
         let settings = &context.settings;
-        if named_profile(context, &settings.profile)?.dir().is_dir() {
+        if named_profile(context, &settings.profile)?.found()? {
             return Ok(());
         }
         Err(if settings.profile_chosen { unknown_profile(context) } else { no_account(&settings.profile) }
@@ -358,12 +358,21 @@ pub fn target(text: &str) -> std::result::Result<Target, String> {
     if text.trim().is_empty() {
         return Err("a target is @handle, a group name or a group id".into());
     }
+    if text.starts_with('@') {
+        return handle(text).map(Target::Account).map_err(|e| e.to_string());
+    }
     Target::parse(text).map_err(|e| e.to_string())
+}
+
+/// Reads the handle of somebody who has it already. There are none with capitals, so `@Bob` can only mean `@bob`; and
+/// a list is written with blanks too: `bob, carol`.
+pub fn handle(text: &str) -> std::result::Result<Handle, InvalidHandle> {
+    text.trim().to_ascii_lowercase().parse()
 }
 
 /// A message's text, as long as it may be.
 pub fn text(text: String) -> Result<String> {
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(Failure::usage("the text is empty"));
     }
     if text.len() > limit::TEXT_BYTES {

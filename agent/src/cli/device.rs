@@ -150,7 +150,7 @@ async fn rename(context: &Context, device: String, name: String) -> Result {
     desk.reachable().await;
     let command = Command::DeviceRename { device, name };
     let Reply::Device(device) = desk.request(command).await? else { return Err(unexpected()) };
-    context.ui.show(&Line::device(&device))?;
+    context.ui.happened(context.ui.show(&Line::device(&device)));
     desk.settle().await;
     desk.close().await;
     Ok(())
@@ -177,7 +177,7 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
     let Reply::Device(device) = desk.request(Command::DeviceRevoke { device }).await? else {
         return Err(unexpected());
     };
-    context.ui.show(&Line::device(&device))?;
+    context.ui.happened(context.ui.show(&Line::device(&device)));
     // Its removal from the groups leaves with this command if it can.
     desk.settle().await;
     desk.close().await;
@@ -196,7 +196,7 @@ async fn recover(context: &Context, phrase_file: Option<&Path>, name: String) ->
         Ok(_) => return Err(desk.undo(unexpected()).await),
         Err(failure) => return Err(desk.undo(failure).await),
     };
-    context.ui.show(&Line::account(&account))?;
+    context.ui.happened(context.ui.show(&Line::account(&account)));
     context.ui.note("every other device of the account is revoked; groups come back as their members answer");
     desk.settle().await;
     desk.close().await;

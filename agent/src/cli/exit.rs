@@ -48,6 +48,7 @@ impl Failure {
 pub const fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Misuse | ErrorKind::Bug => 1,
+        ErrorKind::Usage => 2,
         ErrorKind::Unreachable => 3,
         ErrorKind::Refused => 4,
         ErrorKind::Limit => 5,
@@ -99,6 +100,7 @@ mod tests {
         let codes = [
             (ErrorKind::Misuse, 1),
             (ErrorKind::Bug, 1),
+            (ErrorKind::Usage, 2),
             (ErrorKind::Unreachable, 3),
             (ErrorKind::Refused, 4),
             (ErrorKind::Limit, 5),

@@ -74,7 +74,7 @@ pub async fn follow(
 ) -> Result {
     let mut names = names(&desk).await?;
     loop {
-        let mut unread = HashSet::new();
+        let mut unread = HashMap::new();
         let mut mark = tokio::time::interval(MARK);
         let ended = loop {
             tokio::select! {
@@ -112,7 +112,7 @@ async fn take(
     scope: &Scope,
     seen: &mut Seen,
     names: &mut HashMap<GroupId, String>,
-    unread: &mut HashSet<GroupId>,
+    unread: &mut HashMap<GroupId, Vec<MessageId>>,
 ) -> Result {
     match event {
         Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
@@ -163,11 +163,14 @@ async fn missed(
             (None, Scope::All) => continue,
             (None, Scope::One(_) | Scope::Some(_)) => 0,
         };
+        let mut shown = HashMap::new();
         for message in messages.iter().skip(new) {
             if seen.first(message) {
                 context.ui.message_in_time(message, label(scope, names, group)).await?;
+                shown.entry(group).or_insert_with(Vec::new).push(message.id);
             }
         }
+        mark_read(&desk.session, &mut shown).await;
     }
     Ok(())
 }
@@ -178,13 +181,13 @@ async fn show(
     scope: &Scope,
     seen: &mut Seen,
     names: &mut HashMap<GroupId, String>,
-    unread: &mut HashSet<GroupId>,
+    unread: &mut HashMap<GroupId, Vec<MessageId>>,
 ) -> Result {
     match event {
         Event::Message(message) if scope.has(message.group) => {
             if seen.first(message) {
                 context.ui.message_in_time(message, label(scope, names, message.group)).await?;
-                unread.insert(message.group);
+                unread.entry(message.group).or_default().push(message.id);
             }
             Ok(())
         }
@@ -246,10 +249,10 @@ async fn names(desk: &Desk<'_>) -> Result<HashMap<GroupId, String>> {
     Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
 }
 
-/// Best effort: what is not marked now is marked by the next `read`.
-async fn mark_read(session: &Session, unread: &mut HashSet<GroupId>) {
-    for group in unread.drain() {
-        let command = Command::Read { target: cipher_core::Target::Group(group), last: Some(0), mark: true };
+/// What was shown is read, and nothing else. Best effort: what is not marked now is marked by the next `read`.
+async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageId>>) {
+    for (group, ids) in unread.drain() {
+        let command = Command::Shown { group, ids };
         if let Err(error) = session.request(command).await {
             tracing::debug!(kind = error.kind.name(), "messages shown could not be marked as read");
         }
@@ -276,6 +279,8 @@ mod tests {
                 kind: Kind::Person,
             },
             sent_at: Timestamp::default(),
+            at: None,
+            unread: false,
             body: Body::Text,
             text: String::new(),
             state: MessageState::Received,

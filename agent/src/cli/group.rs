@@ -4,7 +4,7 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_broker::wire::group;
-use cipher_core::view::{GroupView, MemberView};
+use cipher_core::view::{ContactState, ContactView, GroupView, MemberView};
 use cipher_core::{Command, Reply, Target, Who};
 
 use crate::cli::desk::{self, Desk};
@@ -35,7 +35,7 @@ enum Verb {
         /// Its name
         name: String,
         /// First members
-        #[arg(long, value_name = "HANDLE,..", value_delimiter = ',')]
+        #[arg(long, value_name = "HANDLE,..", value_delimiter = ',', value_parser = desk::handle)]
         with: Vec<Handle>,
         /// Post-quantum key agreement (X-Wing)
         #[arg(long)]
@@ -67,7 +67,7 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
         /// Whom
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = desk::handle)]
         handles: Vec<Handle>,
     },
     /// Remove people or bots
@@ -226,12 +226,20 @@ pub async fn run(context: &Context, args: Args) -> Result {
     match desk.request(command).await? {
         Reply::Done => {
             let (action, target) = done.ok_or_else(unexpected)?;
-            context.ui.show(&Line::Done { action, target: Some(&target) })?;
+            context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
         }
         Reply::Group(group) => {
-            context.ui.show(&Line::Group(&group))?;
+            let shown = context.ui.show(&Line::Group(&group));
+            if looks_only {
+                shown?;
+            } else {
+                context.ui.happened(shown);
+            }
             if adds {
-                for why in silent_bots(&group, &before, &own_handle(&desk).await?) {
+                let Reply::Contacts(contacts) = desk.request(Command::Contacts).await? else {
+                    return Err(unexpected());
+                };
+                for why in silent_bots(&group, &before, &own_handle(&desk).await?, &contacts) {
                     context.ui.warn(&why);
                 }
             }
@@ -241,7 +249,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             context.ui.list(&lines, "no groups yet: cipher-chat group create NAME --with @HANDLE")?;
         }
         Reply::JoinLink(link) => {
-            context.ui.show(&Line::join_link(&link))?;
+            context.ui.happened(context.ui.show(&Line::join_link(&link)));
             context.ui.qr(&link.link);
         }
         Reply::JoinLinks(links) => {
@@ -268,34 +276,48 @@ async fn members(desk: &Desk<'_>, target: Target) -> Result<Vec<MemberView>> {
     }
 }
 
-async fn own_handle(desk: &Desk<'_>) -> Result<Handle> {
+pub(super) async fn own_handle(desk: &Desk<'_>) -> Result<Handle> {
     match desk.request(Command::Whoami).await? {
         Reply::Account(account) => Ok(account.handle),
         _ => Err(unexpected()),
     }
 }
 
-/// A sentence for each new member that is a bot of somebody else. It follows its owner only (R-INV-01), and nobody
-/// would ever know why it does not answer.
-fn silent_bots<'a>(
+/// A sentence for each new member that is a bot which will not join: one of somebody else, that has not accepted us as
+/// a contact (R-INV-01). Nobody would ever know why it does not answer.
+pub(super) fn silent_bots<'a>(
     group: &'a GroupView,
     before: &'a [MemberView],
     own: &'a Handle,
+    contacts: &'a [ContactView],
 ) -> impl Iterator<Item = String> + 'a {
+    let accepted = move |bot: &MemberView| {
+        let of = contacts.iter().find(|contact| contact.account_id == bot.account_id);
+        of.is_some_and(|contact| contact.state == ContactState::Accepted)
+    };
     let new = move |member: &&MemberView| {
         member.kind == Kind::Bot && before.iter().all(|known| known.account_id != member.account_id)
     };
     group.members.iter().filter(new).filter_map(move |bot| {
-        let owner = bot.owner.as_deref().filter(|owner| *owner != own.as_str())?;
-        let bot = at(&bot.handle);
+        let owner = bot.owner.as_deref().filter(|owner| *owner != own.as_str() && !accepted(bot))?;
+        let name = bot.handle.as_str();
+        let bot = at(name);
         // An owner who was never looked up is a long id, which says nothing to anybody.
         let (whose, who) = match owner.parse::<Handle>() {
             Ok(owner) => (format!("a bot of @{owner}"), format!("@{owner}")),
             Err(_) => ("somebody else's bot".into(), "its owner".into()),
         };
-        Some(format!(
-            "{bot} is {whose} and follows its owner only: it will not answer here unless {who} adds it"
-        ))
+        let asks = format!("or accepts your request for it (contact add {name})");
+        Some(if group.direct {
+            format!(
+                "{bot} is {whose} and answers whom its owner accepts: it will not answer before {who} accepts you \
+                 (contact accept {own}, in the bot's profile)"
+            )
+        } else {
+            format!(
+                "{bot} is {whose} and follows its owner only: it will not answer here unless {who} adds it, {asks}"
+            )
+        })
     })
 }
 
@@ -420,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn who_adds_somebody_elses_bot_is_told_that_it_will_not_answer() {
+    fn d12_who_adds_a_bot_is_told_exactly_when_it_will_not_answer() {
         let members = vec![
             member("bob", Kind::Person, None),
             member("mine", Kind::Bot, Some("bob")),
@@ -444,14 +466,35 @@ mod tests {
             links: 0,
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];
-        let told: Vec<String> = silent_bots(&view, &before, &"bob".parse().expect("a handle")).collect();
+        let own: Handle = "bob".parse().expect("a handle");
+        let told: Vec<String> = silent_bots(&view, &before, &own, &[]).collect();
         assert_eq!(
             told,
             [
-                "@theirs is a bot of @alice and follows its owner only: it will not answer here unless @alice adds it",
+                "@theirs is a bot of @alice and follows its owner only: it will not answer here unless @alice adds it, \
+                 or accepts your request for it (contact add theirs)",
                 "@unknown is somebody else's bot and follows its owner only: it will not answer here unless its owner \
-                 adds it",
+                 adds it, or accepts your request for it (contact add unknown)",
             ]
         );
+        // D12: a bot that is a contact joins and answers.
+        let contact = |state| ContactView {
+            handle: "theirs".parse().expect("a handle"),
+            account_id: view.members.iter().find(|m| m.handle == "theirs").expect("there").account_id,
+            name: String::new(),
+            status: String::new(),
+            presence: cipher_broker::wire::registry::Presence::Available,
+            state,
+            trust: cipher_core::view::Trust::Unverified,
+            devices: 1,
+            text: None,
+            warning: None,
+        };
+        let accepted = [contact(ContactState::Accepted)];
+        assert_eq!(silent_bots(&view, &before, &own, &accepted).count(), 1);
+        let pending = [contact(ContactState::Pending)];
+        assert_eq!(silent_bots(&view, &before, &own, &pending).count(), 2);
+        let direct = GroupView { direct: true, ..view.clone() };
+        assert!(silent_bots(&direct, &before, &own, &[]).all(|told| told.contains("contact accept bob")));
     }
 }

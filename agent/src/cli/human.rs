@@ -3,7 +3,9 @@
 use cipher_broker::certificate::Kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
-use cipher_core::view::{AccountView, ContactState, GroupState, GroupView, MemberView, MessageState};
+use cipher_core::view::{
+    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
+};
 
 use crate::cli::line::{EventLine, Line, MessageLine, Status};
 use crate::cli::safe_text::{safe_block, safe_text};
@@ -78,7 +80,9 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         Line::Message(line) => message(line, None, paint),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
-        Line::Synced { received, queued, unread } => synced(*received, *queued, *unread),
+        Line::Synced { received, delivered_to, queued, unread, .. } => {
+            synced(*received, delivered_to, *queued, *unread)
+        }
         Line::Connection { reason, server, .. } => match reason {
             Some(reason) => format!("connection lost: {}: {}", safe_text(server), safe_text(reason)),
             None => format!("connected again: {}", safe_text(server)),
@@ -89,6 +93,7 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
         Line::Bot { .. }
         | Line::Config { .. }
         | Line::Contact(_)
+        | Line::ContactRequest(_)
         | Line::Device { .. }
         | Line::JoinRequest { .. } => table(std::slice::from_ref(line), paint),
     }
@@ -123,9 +128,7 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     let state = match line.state() {
         MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
         MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
-        MessageState::Sent | MessageState::Delivered | MessageState::Read | MessageState::Received => {
-            String::new()
-        }
+        MessageState::Sent | MessageState::Received => String::new(),
     };
     format!("{time} {label}{text}{state}")
 }
@@ -152,6 +155,7 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
         Line::Config { origin: Some(_), .. } => &["KEY", "VALUE", "ORIGIN"],
         Line::Config { origin: None, .. } => &["KEY", "VALUE"],
         Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES", "NAME"],
+        Line::ContactRequest(_) => &["CONTACT", "TRUST", "DEVICES", "NAME", "SAYS"],
         Line::Device { .. } => &["DEVICE", "NAME", "KIND", "CREATED", ""],
         Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
         Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
@@ -177,6 +181,13 @@ fn row(line: &Line<'_>) -> Vec<String> {
             trust::shown(contact.trust).into(),
             contact.devices.to_string(),
             named(&contact.name, contact.warning.as_deref()),
+        ],
+        Line::ContactRequest(contact) => vec![
+            at(contact.handle.as_str()),
+            trust::shown(contact.trust).into(),
+            contact.devices.to_string(),
+            named(&contact.name, contact.warning.as_deref()),
+            contact.text.as_deref().map_or_else(String::new, |text| format!("“{}”", safe_text(text))),
         ],
         Line::Device { device_id, name, kind, current, created_at, revoked } => vec![
             device_id.to_string(),
@@ -314,13 +325,18 @@ fn ready(
     pairs(&rows, paint)
 }
 
-fn synced(received: u64, queued: u64, unread: u64) -> String {
+fn synced(received: u64, delivered: &[DeliveredView], queued: u64, unread: u64) -> String {
     let plural = if received == 1 { "" } else { "s" };
-    match (queued, unread) {
+    let mut text = match (queued, unread) {
         (0, 0) => format!("up to date, {received} new message{plural}"),
         (0, _) => format!("{received} new message{plural}"),
         (n, _) => format!("{received} new message{plural}, {n} still queued"),
+    };
+    for told in delivered {
+        let plural = if told.messages == 1 { "" } else { "s" };
+        text.push_str(&format!("\ndelivered {} message{plural} to {}", told.messages, safe_text(&told.name)));
     }
+    text
 }
 
 pub(super) fn pairs(rows: &[(&str, String)], paint: Paint) -> String {
@@ -408,8 +424,6 @@ const fn state_name(state: MessageState) -> &'static str {
     match state {
         MessageState::Queued => "queued",
         MessageState::Sent => "sent",
-        MessageState::Delivered => "delivered",
-        MessageState::Read => "read",
         MessageState::Received => "received",
         MessageState::Failed => "failed",
     }

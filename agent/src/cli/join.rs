@@ -26,8 +26,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
     desk.online().await?;
     desk.refresh().await?;
     match desk.request(Command::Join { link: args.link }).await? {
-        Reply::Group(group) => context.ui.show(&Line::Group(&group))?,
-        Reply::JoinPending { group, approval } => context.ui.show(&Line::JoinPending { group, approval })?,
+        Reply::Group(group) => context.ui.happened(context.ui.show(&Line::Group(&group))),
+        Reply::JoinPending { group, approval } => {
+            context.ui.happened(context.ui.show(&Line::JoinPending { group, approval }));
+        }
         _ => return Err(unexpected()),
     }
     desk.settle().await;

@@ -9,6 +9,7 @@ use cipher_broker::transparency::TreeHead;
 use cipher_broker::wire::content;
 use cipher_broker::wire::registry::Presence;
 use cipher_core::Event;
+use cipher_core::view::DeliveredView;
 use cipher_core::view::{
     AccountView, Body, ContactView, DeviceView, EvidenceView, GroupEvent, GroupView, HeadView, JoinLinkView,
     JoinRequestView, LinkCodeView, LinkCompareView, MessageState, MessageView, SafetyNumberView, SenderView,
@@ -66,6 +67,9 @@ pub enum Line<'a> {
     },
     /// A contact.
     Contact(&'a ContactView),
+    /// The same, of whoever asks to be one: people see what it says.
+    #[serde(rename = "contact")]
+    ContactRequest(&'a ContactView),
     /// A device.
     Device {
         /// Its id.
@@ -214,6 +218,10 @@ pub enum Line<'a> {
     Synced {
         /// Messages received.
         received: u64,
+        /// Own messages that came into the log.
+        delivered: u64,
+        /// The same per conversation.
+        delivered_to: &'a [DeliveredView],
         /// Own messages that still wait.
         queued: u64,
         /// Logs that could not be read.
@@ -364,8 +372,10 @@ pub struct MessageLine<'a> {
     group: GroupId,
     seq: Option<u64>,
     from: &'a SenderView,
-    /// RFC 3339.
+    /// RFC 3339, by the sender's clock.
     sent_at: String,
+    /// RFC 3339, by the broker's clock; null while it waits for the broker.
+    at: Option<String>,
     kind: &'a str,
     text: &'a str,
     state: MessageState,
@@ -373,6 +383,8 @@ pub struct MessageLine<'a> {
     edited: bool,
     deleted: bool,
     reactions: [(); 0],
+    mentions: [(); 0],
+    thread: Option<MessageId>,
     attachments: [(); 0],
     hops: u8,
 }
@@ -542,6 +554,7 @@ impl<'a> Line<'a> {
             seq: message.seq,
             from: &message.from,
             sent_at: message.sent_at.to_string(),
+            at: message.at.map(|at| at.to_string()),
             kind,
             text: &message.text,
             state: message.state,
@@ -549,6 +562,8 @@ impl<'a> Line<'a> {
             edited: false,
             deleted: false,
             reactions: [],
+            mentions: [],
+            thread: None,
             attachments: [],
             hops: message.hops,
         }))

@@ -150,8 +150,8 @@ pub async fn approve(
         }
         _ => return Err(unexpected()),
     };
-    context.ui.show(&Line::Link(LinkLine::registered(&device)))?;
-    context.ui.show(&Line::device(&device))?;
+    context.ui.happened(context.ui.show(&Line::Link(LinkLine::registered(&device))));
+    context.ui.happened(context.ui.show(&Line::device(&device)));
     through(context, &desk, &mut news, "sending", |status| status.sending.is_empty() && status.outbox == 0)
         .await?;
     desk.settle().await;

@@ -42,6 +42,7 @@ enum Verb {
     /// Show somebody's profile, or the own one
     Show {
         /// Whose
+        #[arg(value_parser = desk::handle)]
         handle: Option<Handle>,
     },
 }
@@ -66,6 +67,7 @@ enum Requests {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
+    let shows = matches!(args.verb, Verb::Show { .. });
     let (desk, command) = match args.verb {
         Verb::Set { name: None, status: None, presence: None, requests: None } => {
             return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
@@ -94,8 +96,12 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
     };
     let Reply::Account(account) = desk.request(command).await? else { return Err(unexpected()) };
-    context.ui.show(&Line::account(&account))?;
+    let shown = context.ui.show(&Line::account(&account));
     desk.close().await;
+    if shows {
+        return shown;
+    }
+    context.ui.happened(shown);
     Ok(())
 }
 
@@ -109,7 +115,7 @@ async fn set_requests(context: &Context, desk: Desk<'_>, requests: Requests) -> 
         Requests::Deployment => "deployment",
         Requests::Anyone => "anyone",
     };
-    context.ui.show(&Line::Done { action: "requests from", target: Some(who) })?;
+    context.ui.happened(context.ui.show(&Line::Done { action: "requests from", target: Some(who) }));
     desk.settle().await;
     desk.close().await;
     Ok(())

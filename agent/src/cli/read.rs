@@ -1,13 +1,15 @@
 //! `read`: a conversation, and what is added to it.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_core::view::MessageView;
-use cipher_core::{Command, Reply, Target};
+use cipher_core::view::{MessageState, MessageView};
+use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::cli::desk::{self, Desk, Interrupt};
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::follow::{Scope, Seen, follow};
 use crate::cli::run::Context;
 use crate::cli::since::Since;
@@ -18,7 +20,7 @@ use crate::session::Need;
 /// Asks the broker for news first. Without a broker it shows what is stored here, which is no error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
+    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --unread --json\n  cipher-chat read ops --after ID --json\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
 )]
 pub struct Args {
     /// @handle, group name or group id
@@ -27,9 +29,15 @@ pub struct Args {
     /// Only the last N messages
     #[arg(short = 'n', long = "last", value_name = "N")]
     pub last: Option<usize>,
-    /// Only messages since then: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
+    /// Only messages since then, by the broker's clock: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
+    /// Only what was not shown yet
+    #[arg(long)]
+    pub unread: bool,
+    /// Only what follows the line of --json with this "id", for scripts that go on where they were
+    #[arg(long, value_name = "ID")]
+    pub after: Option<MessageId>,
     /// Go on with new messages until interrupted
     #[arg(short, long)]
     pub follow: bool,
@@ -42,11 +50,12 @@ pub async fn run(context: &Context, args: Args) -> Result {
     // Taken before history is read, so that nothing falls between the two.
     let news = args.follow.then(|| desk.session.events());
     desk.refresh().await?;
-    // With a point in time the last N are those after it, so all are needed first.
-    let last = if args.since.is_some() { None } else { args.last };
-    let command = Command::Read { target: args.target.clone(), last, mark: true };
+    // What is left out decides which are the last N, so all are needed first.
+    let filters = args.since.is_some() || args.unread || args.after.is_some();
+    let last = if filters { None } else { args.last };
+    let command = Command::Read { target: args.target.clone(), last, mark: false };
     let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
-    let shown = wanted(&messages, args.since.map(|since| since.from(now())), args.last);
+    let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
         for message in &shown {
@@ -60,6 +69,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
     } else {
         shown.iter().try_for_each(|message| context.ui.message(message, None))?;
+    }
+    // D01: what was shown is read, and nothing else.
+    let mut read: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
+    for message in &shown {
+        read.entry(message.group).or_default().push(message.id);
+    }
+    for (group, ids) in read {
+        desk.request(Command::Shown { group, ids }).await?;
     }
 
     let (Some(news), Some(stop)) = (news, stop) else {
@@ -79,11 +96,34 @@ pub async fn run(context: &Context, args: Args) -> Result {
     follow(context, desk, news, Scope::One(group.id), seen, stop).await
 }
 
-fn wanted(messages: &[MessageView], since: Option<Timestamp>, last: Option<usize>) -> Vec<&MessageView> {
-    let new: Vec<_> =
-        messages.iter().filter(|message| since.is_none_or(|since| message.sent_at >= since)).collect();
-    let skip = last.map_or(0, |last| new.len().saturating_sub(last));
-    new.into_iter().skip(skip).collect()
+/// The messages that were asked for.
+fn wanted<'a>(messages: &'a [MessageView], args: &Args, now: Timestamp) -> Result<Vec<&'a MessageView>> {
+    let after = match args.after {
+        None => messages,
+        Some(id) => {
+            let at = messages.iter().position(|message| message.id == id).ok_or_else(|| {
+                ErrorKind::NotFound
+                    .because("there is no message with this id in the conversation")
+                    .hint("an id is that of a line of `cipher-chat read --json`")
+            })?;
+            messages.get(at.saturating_add(1)..).unwrap_or_default()
+        }
+    };
+    if args.after.is_some_and(|id| messages.iter().any(|m| m.id == id && m.state == MessageState::Queued)) {
+        return Err(Failure::Usage {
+            message: "this message waits for the broker and has no place in the log yet".into(),
+            hint: Some("give the id of a line with a \"seq\"".into()),
+        });
+    }
+    let since = args.since.map(|since| since.from(now));
+    let new: Vec<_> = after
+        .iter()
+        // The broker's clock decides; its sender's only where nothing else is known.
+        .filter(|message| since.is_none_or(|since| message.at.unwrap_or(message.sent_at) >= since))
+        .filter(|message| !args.unread || message.unread)
+        .collect();
+    let skip = args.last.map_or(0, |last| new.len().saturating_sub(last));
+    Ok(new.into_iter().skip(skip).collect())
 }
 
 fn now() -> Timestamp {

@@ -8,7 +8,7 @@ use clap::Parser;
 use clap::error::ErrorKind as ClapKind;
 
 use crate::cli::exit::{Failure, Result};
-use crate::cli::tree::{self, Cli};
+use crate::cli::tree::{self, Cli, Verb};
 use crate::cli::ui::Ui;
 use crate::settings::{self, Settings};
 use crate::telemetry;
@@ -38,10 +38,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(args: &[OsString], ui: &mut Ui) -> Result {
-    let cli = match Cli::try_parse_from(args) {
+    let mut cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return not_parsed(&error, ui),
     };
+    if let Verb::Send(send) = &mut cli.command {
+        send.settle_text(args.iter().any(|arg| arg == "--"))?;
+    }
     let settings = settings::load(&cli.flags)?;
     *ui = Ui::new(&settings);
     telemetry::start(settings.verbose, settings.plain);

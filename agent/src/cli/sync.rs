@@ -20,10 +20,16 @@ pub struct Args {}
 pub async fn run(context: &Context, Args {}: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
     desk.online().await?;
-    let Reply::Synced { received, queued, unread } = desk.request(Command::Sync).await? else {
+    let Reply::Synced { received, delivered, queued, unread } = desk.request(Command::Sync).await? else {
         return Err(unexpected());
     };
-    context.ui.show(&Line::Synced { received, queued, unread: unread.len() as u64 })?;
+    context.ui.show(&Line::Synced {
+        received,
+        delivered: delivered.iter().map(|told| told.messages).sum(),
+        delivered_to: &delivered,
+        queued,
+        unread: unread.len() as u64,
+    })?;
     if !unread.is_empty() {
         desk.close().await;
         return Err(not_read(&unread).into());

@@ -106,6 +106,16 @@ impl Ui {
         self.aside(&Line::connection(server, reason));
     }
 
+    /// The result of something that has happened was shown, or could not be: that undoes nothing. A script that took the
+    /// exit code for a failure would do it again.
+    pub fn happened(&self, shown: Result) {
+        match shown {
+            Ok(()) | Err(Failure::Closed) => {}
+            Err(Failure::Failed(error)) => self.warn(&format!("this is done; only the {}", error.message)),
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
     /// Prints a text that is data as it is: help, completions.
     pub fn raw(&self, raw: &str) -> Result {
         let mut out = io::stdout().lock();
@@ -231,7 +241,7 @@ const fn fallback(kind: ErrorKind) -> &'static str {
         ErrorKind::Storage => "cipher-chat doctor tells more; do not delete the store, it holds your keys",
         ErrorKind::Conflict => "look at what is there now, then try again",
         ErrorKind::NotFound => "cipher-chat group list and contact list show what there is",
-        ErrorKind::Misuse => "try --help",
+        ErrorKind::Usage | ErrorKind::Misuse => "try --help",
         ErrorKind::Bug => "this is a defect of cipher-chat; -vv shows more",
     }
 }

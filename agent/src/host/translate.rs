@@ -93,6 +93,8 @@ mod tests {
                     kind: Kind::Person,
                 },
                 sent_at: Timestamp::from_millis(5),
+                at: None,
+                unread: false,
                 body,
                 text: "/echo hi".into(),
                 state: MessageState::Received,

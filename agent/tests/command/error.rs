@@ -79,6 +79,34 @@ fn what_is_wrong_with_the_words_is_one_sentence() {
     }
 }
 
+/// D07: what a person means is taken, as far as the missing account.
+#[test]
+fn d07_capitals_blanks_and_dashes_are_what_a_person_means() {
+    let room = Room::new();
+    for args in [
+        &["send", "@Bob", "hi"][..],
+        &["send", "ops", "---"],
+        &["send", "ops", "- milk"],
+        &["send", "ops", "--", "--json"],
+        &["send", "ops", "--", "-"],
+        &["send", "ops", "-5"],
+        &["read", "@BOB"],
+        &["group", "create", "ops", "--with", "bob, carol"],
+        &["group", "create", "ops", "--with", "@Bob,@carol"],
+        &["group", "add", "ops", "@Bob"],
+        &["contact", "add", "@Bob"],
+        &["profile", "show", "@Bob"],
+    ] {
+        let outcome = room.run(args).fails(1);
+        assert!(outcome.stderr.contains("cipher-chat register HANDLE"), "{args:?}: {}", outcome.stderr);
+    }
+    let outcome = room.run(&["send", "ops", "--repyl-to"]).fails(2);
+    assert!(outcome.stderr.contains("'--repyl-to'") && outcome.stderr.contains("--"), "{}", outcome.stderr);
+    // Behind `--`, `-` is a text: nothing is read from standard input.
+    let _ = room.run_with(&["send", "ops", "--", "-"], b"\xff").fails(1);
+    let _ = room.run_with(&["send", "ops", "-"], b"\xff").fails(2);
+}
+
 #[test]
 fn an_invalid_handle_is_told_the_grammar() {
     let outcome = Room::new().run(&["register", "Alice"]).fails(2);

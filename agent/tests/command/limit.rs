@@ -27,10 +27,11 @@ fn the_longest_text_and_its_newline_pass() {
 #[test]
 fn an_empty_text_and_bytes_that_are_no_text_are_usage_errors() {
     let room = Room::new();
-    for input in [&b""[..], b"\n", b"\xff\xfe"] {
+    for input in [&b""[..], b"\n", b"\n\n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", b"\xff\xfe"] {
         let _ = room.run_with(&["send", "@bob", "-"], input).fails(2);
     }
     let _ = room.run(&["send", "@bob", ""]).fails(2);
+    let _ = room.run(&["send", "@bob", " "]).fails(2);
 }
 
 #[test]

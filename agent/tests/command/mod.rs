@@ -9,4 +9,5 @@ mod error;
 mod help;
 mod limit;
 mod output;
+mod permission;
 mod profile;

@@ -74,6 +74,10 @@ pub struct WelcomeNote {
     /// agents of before they were named.
     #[serde(rename = "x", default, skip_serializing_if = "Vec::is_empty")]
     pub hashes: Vec<ByteArray<32>>,
+    /// The inviter's first words, for whoever decides whether to answer; at most [`crate::limit::FIRST_WORDS_CHARS`].
+    /// The message itself can only be read after joining.
+    #[serde(rename = "m", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
 }
 
 /// A commit by its place and bytes.

@@ -140,6 +140,9 @@ pub struct SyncMessage {
     /// When, by the sender's clock.
     #[serde(rename = "t")]
     pub sent_at: Timestamp,
+    /// When the broker stored it, as far as the teller knows.
+    #[serde(rename = "bt", default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Kind of content or system line.
     #[serde(rename = "c")]
     pub content: String,

@@ -9,6 +9,8 @@ mod bots;
 mod broker;
 #[path = "e2e/cluster.rs"]
 mod cluster;
+#[path = "e2e/commands.rs"]
+mod commands;
 #[path = "e2e/connection.rs"]
 mod connection;
 #[path = "e2e/conversation.rs"]

@@ -1,6 +1,6 @@
 //! Which logs are read, how far, and who waits until they were.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_broker::id::GroupId;
@@ -13,13 +13,15 @@ use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Ticket};
 use crate::reply::Reply;
 use crate::state::GroupRow;
+use crate::view::DeliveredView;
 
 /// A `sync` that is not done.
 #[derive(Debug)]
 pub(crate) struct SyncWait {
     pub(super) ticket: Ticket,
     waiting: BTreeSet<Source>,
-    received_before: u64,
+    /// Messages received and delivered before it.
+    before: (u64, BTreeMap<GroupId, u64>),
     deadline: Timestamp,
     registry: Registry,
     /// Since when only answers of the registry are missing.
@@ -40,6 +42,9 @@ const SYNC_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How often sent bytes are forgotten by age.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// A `sync` so soon after the connection was made for it.
+const JUST_CONNECTED: Duration = Duration::from_secs(15);
 
 /// How long a registry says nothing before whoever only looks goes on without it.
 const REGISTRY_SILENCE: Duration = Duration::from_secs(2);
@@ -66,12 +71,33 @@ impl Core {
         self.run.syncs.push(SyncWait {
             ticket,
             waiting,
-            received_before: self.run.received,
+            before: self.before_sync(),
             deadline: self.run.now.plus(SYNC_DEADLINE),
             registry,
             read_since: None,
         });
         Ok(None)
+    }
+
+    /// What a `sync` counts from. Whoever connects for it means what that connection brought, though it may have come
+    /// before the command itself did.
+    fn before_sync(&self) -> (u64, BTreeMap<GroupId, u64>) {
+        let (at, received, delivered) = &self.run.since_connected;
+        if self.run.now.since(*at) <= JUST_CONNECTED {
+            return (*received, delivered.clone());
+        }
+        (self.run.received, self.run.delivered.clone())
+    }
+
+    fn delivered_since(&self, before: &BTreeMap<GroupId, u64>) -> Vec<DeliveredView> {
+        let counts =
+            self.run.delivered.iter().map(|(group, now)| {
+                (*group, now.saturating_sub(before.get(group).copied().unwrap_or_default()))
+            });
+        counts
+            .filter(|(_, messages)| *messages > 0)
+            .map(|(group, messages)| DeliveredView { group, name: self.conversation_name(&group), messages })
+            .collect()
     }
 
     pub(super) fn finish_syncs(&mut self) {
@@ -86,10 +112,11 @@ impl Core {
             let read = wait.waiting.is_empty() && idle;
             let silent = self.silence_ends(&mut wait, read);
             if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= wait.deadline {
-                let received = self.run.received.saturating_sub(wait.received_before);
+                let received = self.run.received.saturating_sub(wait.before.0);
+                let delivered = self.delivered_since(&wait.before.1);
                 let unread = wait.waiting.iter().map(|source| self.log_name(source)).collect();
                 let reply = match wait.registry {
-                    Registry::Needed => Reply::Synced { received, queued: queued as u64, unread },
+                    Registry::Needed => Reply::Synced { received, delivered, queued: queued as u64, unread },
                     Registry::Wished => Reply::Refreshed { answered },
                 };
                 self.reply(wait.ticket, Ok(reply));

@@ -104,6 +104,10 @@ pub(crate) struct Run {
     pub junk: BTreeMap<GroupId, bool>,
     /// Groups on whose handshake subject junk lies, and how long that counts.
     pub disputed: BTreeMap<GroupId, Timestamp>,
+    /// Own messages that came into the log since the start, per conversation.
+    pub delivered: BTreeMap<GroupId, u64>,
+    /// When the broker was last reached, and both counts at that moment.
+    pub since_connected: (Timestamp, u64, BTreeMap<GroupId, u64>),
     /// What the registry asks a newcomer to compute, while it is being computed.
     pub admission: Option<AdmissionWork>,
     /// The registry reply that is being looked at.

@@ -17,6 +17,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Signed, wire_hash};
+use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
 use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
@@ -508,6 +509,7 @@ impl Core {
             commit_hash: hash,
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
             hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
+            text: if live.data.direct { self.first_words(&group) } else { String::new() },
         };
         self.keep_posted(group, epoch, pending, &pieces);
         for (piece, bytes) in (0u32..).zip(pieces) {
@@ -531,9 +533,30 @@ impl Core {
         Ok(())
     }
 
+    /// What waits to be said behind the invitation: whoever is asked sees why.
+    fn first_words(&self, group: &GroupId) -> String {
+        let rows = self.run.by_group.get(group).into_iter().flatten();
+        let said = rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
+            OutboxKind::Message { content, .. } => codec::decode::<Content>(content).ok(),
+            _ => None,
+        });
+        let first = said.filter(|content| content.kind == content::TEXT).map(|content| content.text).next();
+        shortened(&first.unwrap_or_default())
+    }
+
     pub(crate) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
         let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
         self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
+    }
+}
+
+/// As much of a text as goes with a request.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(limit::FIRST_WORDS_CHARS.saturating_sub(1)) {
+        Some((cut, last)) if text.len() > cut.saturating_add(last.len_utf8()) => {
+            format!("{}…", text.get(..cut).unwrap_or_default())
+        }
+        _ => text.into(),
     }
 }
 

@@ -61,11 +61,11 @@ pub(crate) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
 /// Checks a group name as a person gave it.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
-        return Err(ErrorKind::Misuse.because("a group needs a name"));
+        return Err(ErrorKind::Usage.because("a group needs a name"));
     }
     crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
     if !is_group_name(name) {
-        return Err(ErrorKind::Misuse
+        return Err(ErrorKind::Usage
             .because("a group name does not begin with '@' and has no control characters")
             .hint("'@' names accounts"));
     }

@@ -105,10 +105,11 @@ impl Core {
             for account in after.intersection(&before) {
                 let (had, has) = (devices(old_roster, account), devices(&live.roster, account));
                 lines.extend(
-                    had.difference(&has).map(|_| (GroupEvent::DeviceRemoved, *account, String::new())),
+                    had.difference(&has).map(|gone| (GroupEvent::DeviceRemoved, *account, gone.to_string())),
                 );
-                lines
-                    .extend(has.difference(&had).map(|_| (GroupEvent::DeviceAdded, *account, String::new())));
+                lines.extend(
+                    has.difference(&had).map(|new| (GroupEvent::DeviceAdded, *account, new.to_string())),
+                );
             }
         }
         for account in live.data.banned.difference(&old_data.banned) {
@@ -144,7 +145,7 @@ impl Core {
                 [group.as_bytes().as_slice(), &sequence_of(sequence).to_be_bytes(), &place.to_be_bytes()]
                     .concat();
             let id = MessageId::of_content(&group, &actor.account, &fact);
-            let row = MessageRow::event(id, actor.author(), self.run.now, event, who, text);
+            let row = MessageRow::event(id, actor.author(), self.entry_at(), event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));
             self.history.insert(group, (sequence, place), row);
             self.notify(Event::Message(view));

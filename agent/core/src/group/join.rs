@@ -29,6 +29,7 @@ use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::alias::Taken;
+use crate::group::commit::shortened;
 use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
@@ -112,6 +113,7 @@ impl Core {
                 commit_hash: note.commit_hash,
                 pieces: note.pieces,
                 hashes: note.hashes,
+                text: shortened(&note.text),
                 received_at: self.run.now,
                 attempts: 0,
                 known: None,

@@ -44,7 +44,7 @@ impl Core {
         let group = self.open_group(target, "there are no links to join by")?;
         let lifetime = Duration::from_secs(lifetime);
         if lifetime.is_zero() || uses == Some(0) {
-            return Err(ErrorKind::Misuse.because("nobody could ever join by this link"));
+            return Err(ErrorKind::Usage.because("nobody could ever join by this link"));
         }
         if lifetime > LINK_LIFETIME_MAX {
             return Err(ErrorKind::Limit.because("a link ends after a year at the latest"));
@@ -208,14 +208,14 @@ impl Core {
                     .hint(format!("look it up first: cipher-chat profile show {who}"))
             })?;
             if account == self.own_id() {
-                return Err(ErrorKind::Misuse
+                return Err(ErrorKind::Usage
                     .because("one does not ban oneself")
                     .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
             }
             accounts.push(account);
         }
         if accounts.is_empty() {
-            return Err(ErrorKind::Misuse.because("nobody was named"));
+            return Err(ErrorKind::Usage.because("nobody was named"));
         }
         let own = self.own_id();
         let judged = self.with_live(group, |_, live| {

@@ -142,7 +142,7 @@ impl Core {
                 let mls = mls.ok_or_else(|| {
                     ErrorKind::Storage
                         .because("the state of a group is missing from the store")
-                        .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
+                        .hint(crate::store::DAMAGED)
                 })?;
                 Live::of(mls)?
             }

@@ -120,7 +120,7 @@ impl Core {
         for who in who {
             let account = self.member_named(group, who)?;
             if account == self.own_id() {
-                return Err(ErrorKind::Misuse
+                return Err(ErrorKind::Usage
                     .because("one does not remove oneself")
                     .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
             }

@@ -198,7 +198,7 @@ impl Core {
         loop {
             let Some(epoch) = self.state.groups.get(&group).map(|row| row.epoch) else { return Ok(()) };
             let mut progress = false;
-            for (sequence, bytes) in self.history.parked(&group)? {
+            for (sequence, (at, bytes)) in self.history.parked(&group)? {
                 let Some((handshake, checked)) = unpark(&group, sequence, &bytes) else {
                     self.unpark(group, sequence, bytes.len());
                     continue;
@@ -207,6 +207,7 @@ impl Core {
                     continue;
                 }
                 self.unpark(group, sequence, bytes.len());
+                self.run.delivered_at = at;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, Vec::new()))?;
                 if handshake {
                     progress = true;
@@ -227,7 +228,7 @@ impl Core {
         }
         row.parked = row.parked.saturating_add(1);
         row.parked_bytes = more;
-        self.history.park(group, sequence, bytes);
+        self.history.park(group, sequence, self.run.delivered_at, bytes);
     }
 
     fn unpark(&mut self, group: GroupId, sequence: u64, bytes: usize) {
@@ -398,7 +399,7 @@ impl Core {
             if revoked {
                 self.this_device_is_revoked();
             }
-            self.removal_line(group, &roster, sender, sequence, leaving);
+            self.removal_line(group, &roster, sender, sequence, leaving, revoked);
             return Ok(());
         }
         live.refresh()?;
@@ -430,6 +431,7 @@ impl Core {
         sender: Option<u32>,
         sequence: u64,
         left: bool,
+        revoked: bool,
     ) {
         let Some(actor) = sender.and_then(|index| roster.get(&index)).cloned() else { return };
         if self.state.groups.get(&group).is_some_and(|row| row.personal) {
@@ -437,11 +439,26 @@ impl Core {
         }
         let own = self.own_id();
         let id = MessageId::of_content(&group, &actor.account, &sequence_of(sequence).to_be_bytes());
-        let event = if left { GroupEvent::Left } else { GroupEvent::Removed };
-        let row = MessageRow::event(id, actor.author(), self.run.now, event, own, String::new());
+        // An account does not remove itself: it is this device that went, whoever carried it out.
+        let (event, text) = match (left, revoked || actor.account == own) {
+            (true, _) => (GroupEvent::Left, String::new()),
+            (false, true) => (GroupEvent::DeviceRemoved, self.own_device_text()),
+            (false, false) => (GroupEvent::Removed, String::new()),
+        };
+        let row = MessageRow::event(id, actor.author(), self.entry_at(), event, own, text);
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
         self.history.insert(group, (sequence, 0), row);
         self.notify(Event::Message(view));
+    }
+
+    /// When the broker stored the log entry that is being handled; now, as far as that is known, for one that was kept
+    /// by an earlier version, which did not write it down.
+    pub(crate) fn entry_at(&self) -> Timestamp {
+        if self.run.delivered_at == Timestamp::default() { self.run.now } else { self.run.delivered_at }
+    }
+
+    fn own_device_text(&self) -> String {
+        self.state.identity.as_ref().map_or_else(String::new, |own| own.device.to_string())
     }
 
     /// An application message was opened.
@@ -491,7 +508,8 @@ impl Core {
         if latest > Timestamp::default() {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
         }
-        let row = MessageRow::said(id, leaf.author(), content);
+        let mut row = MessageRow::said(id, leaf.author(), content);
+        row.at = Some(self.entry_at());
         if row.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);

@@ -170,6 +170,7 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
         assert_eq!(known.to_look_up().count(), 32);
         assert_eq!(known.to_look_up().next(), Some(account(3_999, of)));
         let row = InviteRow {
+            text: String::new(),
             welcome: Vec::new(),
             key: [0; 32],
             epoch: 1,

@@ -230,6 +230,8 @@ impl Core {
                 commit_hash: kept.hash,
                 pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
                 hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
+                // Who decides has seen what was said before the log was lost.
+                text: String::new(),
             };
             for (piece, bytes) in (0u32..).zip(pieces) {
                 self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());

@@ -32,7 +32,7 @@ impl Core {
         if let Target::Account(handle) = &target {
             let account = self.account_of(handle);
             if account == Some(self.own_id()) {
-                return Err(ErrorKind::Misuse.because("one does not send messages to oneself"));
+                return Err(ErrorKind::Usage.because("one does not send messages to oneself"));
             }
             if let Some(account) = account {
                 self.must_be_unchanged(&account)?;
@@ -157,6 +157,8 @@ impl Core {
             if stored.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
                 return Ok(());
             }
+            let delivered = self.run.delivered.entry(group).or_default();
+            *delivered = delivered.saturating_add(1);
             self.history.insert(group, (sequence, 0), stored);
             self.notify(Event::State { group, id: message, state: MessageState::Sent });
             self.notify(Event::Message(Box::new(view.clone())));
@@ -215,7 +217,7 @@ fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool
 
 fn check_text_size(text: &str) -> Result<()> {
     if text.trim().is_empty() {
-        return Err(ErrorKind::Misuse.because("there is nothing to send: the text is empty"));
+        return Err(ErrorKind::Usage.because("there is nothing to send: the text is empty"));
     }
     if text.len() > limit::TEXT_BYTES {
         return Err(ErrorKind::Limit

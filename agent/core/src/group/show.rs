@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cipher_broker::id::GroupId;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::wire::content;
 
 use crate::command::Target;
@@ -62,10 +63,26 @@ impl Core {
         }
         match found.as_slice() {
             [group] => Ok(*group),
-            [] => Err(not_found(name)),
-            several => Err(ErrorKind::Misuse
+            [] => Err(self.no_group_named(name)),
+            several => Err(ErrorKind::Usage
                 .because(format!("{} groups are named '{name}'", several.len()))
                 .hint("name it by its id, as shown by: cipher-chat group list")),
+        }
+    }
+
+    /// D07: a handle without its `@` names a group, and there is none; nor does it match in another case.
+    fn no_group_named(&self, name: &str) -> CoreError {
+        let shown = |row: &&GroupRow| !row.direct && !row.personal;
+        let rows = self.state.groups.iter().map(|(_, row)| row).filter(shown);
+        let alike =
+            rows.map(|row| row.name.as_str()).find(|known| known.to_lowercase() == name.to_lowercase());
+        let error = not_found(name);
+        match (alike, name.to_ascii_lowercase().parse::<Handle>()) {
+            (Some(alike), _) => error.hint(format!("did you mean '{alike}'?")),
+            (None, Ok(handle)) => {
+                error.hint(format!("did you mean @{handle}? Groups are listed by: cipher-chat group list"))
+            }
+            (None, Err(_)) => error,
         }
     }
 
@@ -247,6 +264,8 @@ impl Core {
                 kind: row.sender_kind,
             },
             sent_at: row.sent_at,
+            at: row.at,
+            unread: self.is_unread(&group, place.0, row),
             body: self.body(row),
             text: self.sentence(row),
             state: match (row.failed, own) {
@@ -275,9 +294,15 @@ impl Core {
         match event {
             GroupEvent::Joined => format!("@{subject} joined"),
             GroupEvent::Added => format!("@{actor} added @{subject}"),
-            GroupEvent::DeviceAdded if actor == subject => format!("@{actor} added a device"),
-            GroupEvent::DeviceAdded => format!("@{actor} brought a device of @{subject} back"),
-            GroupEvent::DeviceRemoved => format!("a device of @{subject} was removed"),
+            GroupEvent::DeviceAdded if actor == subject => {
+                format!("@{actor} added {}", self.device_text(&row.text, None))
+            }
+            GroupEvent::DeviceAdded => {
+                format!("@{actor} brought {} back", self.device_text(&row.text, Some(&subject)))
+            }
+            GroupEvent::DeviceRemoved => {
+                format!("{} was removed", self.device_text(&row.text, Some(&subject)))
+            }
             GroupEvent::Removed => format!("@{actor} removed @{subject}"),
             GroupEvent::Left => format!("@{subject} left"),
             GroupEvent::Banned => format!("@{actor} banned @{subject}"),
@@ -287,6 +312,20 @@ impl Core {
             GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
             GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
             GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
+        }
+    }
+
+    /// The device of an event as a person knows it: own devices by their name, others by their id; earlier versions did
+    /// not keep which one it was.
+    fn device_text(&self, id: &str, whose: Option<&str>) -> String {
+        let of = whose.map_or_else(String::new, |whose| format!(" of @{whose}"));
+        let Ok(device) = id.parse::<DeviceId>() else { return format!("a device{of}") };
+        let own = self.state.identity.as_ref();
+        let name = own.and_then(|own| own.names.get(&device)).filter(|name| !name.is_empty());
+        let here = if own.is_some_and(|own| own.device == device) { ", which is this one," } else { "" };
+        match name {
+            Some(name) => format!("the device '{name}'{of}{here}"),
+            None => format!("the device {}{of}{here}", device.short()),
         }
     }
 
@@ -308,6 +347,8 @@ impl Core {
                 kind: own.kind,
             },
             sent_at: content.sent_at,
+            at: None,
+            unread: false,
             body: said(&content.kind),
             text: content.text,
             state: if stored.is_some() { MessageState::Sent } else { MessageState::Queued },
@@ -343,23 +384,26 @@ impl Core {
                     waiting.push(view);
                 }
             }
-            if mark {
-                self.mark_read(*group)?;
-            }
         }
         if conversations.len() > 1 {
-            views.sort_by_key(|view| view.sent_at);
+            views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
         }
         views.extend(waiting);
         views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if kind == content::CONTACT_ACCEPTED));
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
+        if mark {
+            for group in conversations {
+                let shown = views.iter().filter(|view| view.group == group).map(|view| view.id).collect();
+                self.mark_shown(group, &shown)?;
+            }
+        }
         Ok(Reply::Messages(views))
     }
 
     /// Every direct conversation with an account that we are or were in: two people who write to each other for
     /// the first time at once make two, and one that somebody left is followed by another.
-    fn all_with(&self, handle: &cipher_broker::handle::Handle, found: GroupId) -> Vec<GroupId> {
+    fn all_with(&self, handle: &Handle, found: GroupId) -> Vec<GroupId> {
         let Some(account) = self.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()

@@ -60,7 +60,7 @@ impl Core {
     pub(crate) fn device_link(&mut self, name: String) -> Result<Reply> {
         if let Some(own) = self.state.identity.as_ref().filter(|own| own.registered) {
             let handle = own.handle.as_ref().map_or_else(String::new, ToString::to_string);
-            return Err(ErrorKind::Misuse
+            return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{handle}"))
                 .hint("link in a fresh profile: --profile NAME"));
         }

@@ -60,6 +60,9 @@ pub(crate) struct GroupRow {
     /// Everything up to this position was read, by this device or another own one; `None` in stores of before it was noted.
     #[serde(rename = "rd", default)]
     pub read_to: Option<u64>,
+    /// What was read behind that, with something unread in between: first and last position of each stretch.
+    #[serde(rename = "rs", default, skip_serializing_if = "Vec::is_empty")]
+    pub read_beyond: Vec<(u64, u64)>,
     /// Own commit that waits for its place in the log.
     #[serde(rename = "s")]
     pub slot: Option<Slot>,
@@ -114,6 +117,7 @@ impl GroupRow {
             handshake: joined,
             joined_at: joined,
             read_to: Some(joined),
+            read_beyond: Vec::new(),
             link,
             unread: 0,
             slot: None,
@@ -161,6 +165,12 @@ impl GroupRow {
     /// What it is called here.
     pub(crate) fn called(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether a position was read.
+    pub(crate) fn has_read(&self, position: u64) -> bool {
+        self.read_to.is_some_and(|read_to| position <= read_to)
+            || self.read_beyond.iter().any(|(first, last)| (*first..=*last).contains(&position))
     }
 
     /// A link that is in the group data no more.

@@ -25,6 +25,9 @@ pub(crate) struct InviteRow {
     /// SHA-256 of each piece of the tree; empty from agents of before they were named.
     #[serde(rename = "ph", default)]
     pub hashes: Vec<ByteArray<32>>,
+    /// The inviter's first words.
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
     #[serde(rename = "t")]
     pub received_at: Timestamp,
     /// Times the tree was asked for in vain.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ErrorKind, Result};
-use crate::store::{Store, storage};
+use crate::store::{DAMAGED, Store, storage};
 
 /// Rows of one table, all in memory, with the keys that changed.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ fn damaged(definition: &TableDefinition<'_, &'static [u8], &'static [u8]>) -> cr
             "the store of this profile is damaged: a row of '{}' cannot be read",
             definition.name()
         ))
-        .hint("move the profile away and register anew; an old copy would repeat keys and lose messages")
+        .hint(DAMAGED)
 }
 
 /// How a key is written.

@@ -9,12 +9,15 @@ pub(crate) mod table;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, WriteTransaction};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction};
 
 use crate::error::{CoreError, ErrorKind, Result};
 
 /// Page cache of redb. Rows that are used often are in memory anyway.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// What to do when something is wrong *in* a store.
+pub(crate) const DAMAGED: &str = "keep the file, but an old copy of it would repeat keys and lose messages: link this machine anew (cipher-chat device link), or recover the account with its phrase (cipher-chat device recover)";
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -40,7 +43,7 @@ impl Store {
         if !path.exists() {
             Self::make(path)?;
         }
-        Self::ready(builder().open(path).map_err(opening)?)
+        Self::ready(builder().open(path).map_err(|error| opening(Some(path), error))?)
     }
 
     /// Makes a store whole or not at all: beside its place, on disk, and only then under its name. redb writes the
@@ -73,7 +76,7 @@ impl Store {
     }
 
     pub(crate) fn open_on(backend: impl StorageBackend) -> Result<Self> {
-        let db = builder().create_with_backend(backend).map_err(opening)?;
+        let db = builder().create_with_backend(backend).map_err(|error| opening(None, error))?;
         Self::ready(db)
     }
 
@@ -149,12 +152,27 @@ fn builder() -> redb::Builder {
     builder
 }
 
-fn opening(error: DatabaseError) -> CoreError {
+/// Why a store does not open. Only what is wrong *in* the file may cost an account: a permission, a full disk or a
+/// read-only mount is mended from outside.
+fn opening(path: Option<&Path>, error: DatabaseError) -> CoreError {
+    let damaged = |why: &dyn std::fmt::Display| {
+        ErrorKind::Storage.because(format!("the store of this profile is damaged: {why}")).hint(DAMAGED)
+    };
+    let place =
+        path.map_or_else(|| "the store of this profile".to_owned(), |path| path.display().to_string());
     match error {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
-        other => ErrorKind::Storage
-            .because(format!("the store of this profile cannot be opened: {other}"))
-            .hint("if the file is damaged, move it away; an old copy would repeat keys and lose messages, so register anew"),
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            damaged(&error)
+        }
+        DatabaseError::Storage(StorageError::Io(error)) => ErrorKind::Storage
+            .because(format!("{place} cannot be opened: {error}"))
+            .hint(match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "nothing is lost: it must be readable and writable for its owner, and the command must run as that owner",
+                std::io::ErrorKind::ReadOnlyFilesystem => "nothing is lost: it lies on a file system that is mounted read-only; a store is written to even when a conversation is only read",
+                _ => "nothing is known to be lost: check the disk and its free space, then run the command again",
+            }),
+        other => damaged(&other),
     }
 }
 
@@ -186,6 +204,31 @@ mod tests {
             assert_eq!(Store::open(&path).unwrap_err().kind, ErrorKind::Storage);
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
         }
+    }
+
+    /// D05: what is mended from outside never costs an account. (Root opens everything but a folder as a file.)
+    #[test]
+    fn d05_only_damage_in_the_file_is_called_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let io = |kind: std::io::ErrorKind| DatabaseError::Storage(StorageError::Io(kind.into()));
+        let path = folder.path().join("store.redb");
+        for kind in [
+            std::io::ErrorKind::PermissionDenied,
+            std::io::ErrorKind::ReadOnlyFilesystem,
+            std::io::ErrorKind::StorageFull,
+        ] {
+            let error = opening(Some(&path), io(kind));
+            let hint = error.hint.unwrap();
+            assert!(error.message.contains("store.redb") && hint.starts_with("nothing is"), "{hint}");
+            assert!(!hint.contains("register") && !hint.contains("move"), "{hint}");
+        }
+        std::fs::create_dir(&path).unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert!(!error.message.contains("damaged"), "{error:?}");
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::write(&path, b"not a store").unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert!(error.message.contains("damaged") && error.hint.unwrap().contains("device link"));
     }
 
     #[test]

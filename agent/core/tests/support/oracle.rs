@@ -117,7 +117,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
                     "{name} still has {:?} queued",
                     message.text
                 ),
-                MessageState::Sent | MessageState::Delivered | MessageState::Read => {
+                MessageState::Sent => {
                     let sequence =
                         message.seq.unwrap_or_else(|| panic!("{:?} is sent without a place", message.text));
                     everybody_has(world, group, at[&sequence].header.epoch, message, seen);

@@ -368,6 +368,7 @@ impl Copy {
             commit_hash: self.link.hash,
             pieces: u32::try_from(pieces.len()).map_err(failed)?,
             hashes: pieces.iter().map(|(_, bytes)| ByteArray::new(wire_hash(bytes))).collect(),
+            text: String::new(),
         };
         let mut welcomes = Vec::new();
         for device in devices {

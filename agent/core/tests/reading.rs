@@ -1,0 +1,120 @@
+//! What was read, when it was stored, and what a `sync` delivered.
+
+use std::time::Duration;
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_core::view::{Body, GroupEvent, MessageView};
+use cipher_core::{Command, Reply, Target};
+
+use crate::support::disk::End;
+use crate::support::log::Flavour;
+use crate::support::world::{World, send};
+
+fn read(group: GroupId, last: Option<usize>) -> Command {
+    Command::Read { target: Target::Group(group), last, mark: true }
+}
+
+fn unread(world: &mut World, name: &str, group: GroupId) -> (u64, Vec<String>) {
+    let messages = world.person(name).messages(group);
+    let open = messages.into_iter().filter(|message| message.unread).map(|message| message.text);
+    (world.person(name).group(group).unread, open.collect())
+}
+
+/// D01: what was shown is read, and nothing else: the last one of six, one that a follower showed, then the rest.
+#[test]
+fn d01_only_what_was_shown_is_read() {
+    let mut world = World::of(1, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    for n in 1..=6 {
+        world.person("alice").says(group, &format!("{n}"));
+    }
+    world.settle();
+    assert_eq!(unread(&mut world, "bob", group).0, 6);
+    world.person("bob").does(read(group, Some(0)));
+    assert_eq!(unread(&mut world, "bob", group).0, 6);
+    world.person("bob").does(read(group, Some(1)));
+    assert_eq!(unread(&mut world, "bob", group), (5, ["1", "2", "3", "4", "5"].map(String::from).to_vec()));
+    world.person("alice").says(group, "7");
+    world.person("alice").says(group, "8");
+    world.settle();
+    let id = |world: &mut World, text: &str| {
+        world.person("bob").messages(group).iter().find(|message| message.text == text).unwrap().id
+    };
+    let ids = vec![id(&mut world, "8")];
+    world.person("bob").does(Command::Shown { group, ids });
+    let open = || (6, ["1", "2", "3", "4", "5", "7"].map(String::from).to_vec());
+    assert_eq!(unread(&mut world, "bob", group), open());
+    world.person("bob").restarts(End::Kill);
+    assert_eq!(unread(&mut world, "bob", group), open());
+    let ids = vec![id(&mut world, "1"), id(&mut world, "2"), MessageId::from_bytes([9; 16])];
+    world.person("bob").does(Command::Shown { group, ids });
+    assert_eq!(unread(&mut world, "bob", group).1, ["3", "4", "5", "7"]);
+    world.person("bob").does(read(group, None));
+    assert_eq!(unread(&mut world, "bob", group), (0, Vec::new()));
+    world.person("alice").says(group, "9");
+    world.settle();
+    assert_eq!(unread(&mut world, "bob", group), (1, vec!["9".into()]));
+}
+
+fn removal(world: &mut World, name: &str, group: GroupId) -> MessageView {
+    let gone = |line: &MessageView| matches!(line.body, Body::Event { event: GroupEvent::Removed, .. });
+    world.person(name).messages(group).into_iter().find(gone).unwrap()
+}
+
+/// D02: a change of the group carries the broker's time of its commit, whoever reads it, whenever.
+#[test]
+fn d02_a_system_line_carries_the_brokers_time_of_the_commit() {
+    let mut world = World::of(2, Flavour::R1, &["alice", "bob", "carol", "dave"]);
+    let group = world.admins("ops", &["alice", "bob", "carol", "dave"]);
+    world.person("bob").disconnects();
+    let before = world.now;
+    world.person("alice").removes(group, &["dave"]);
+    let after = world.now;
+    world.settle();
+    world.pass(Duration::from_secs(2 * 3600));
+    world.person("alice").says(group, "later");
+    world.person("bob").connects();
+    world.settle();
+    let at = removal(&mut world, "carol", group).sent_at;
+    assert!(before <= at && at <= after, "{before} {at} {after}");
+    for name in ["alice", "bob", "dave"] {
+        assert_eq!(removal(&mut world, name, group).sent_at, at, "{name}");
+    }
+}
+
+/// D04: a sender whose clock is three hours behind is read by the broker's clock.
+#[test]
+fn d04_a_message_has_the_brokers_time_whatever_its_sender_says() {
+    let mut world = World::of(3, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let alice = world.index("alice");
+    world.people[alice].behind = Duration::from_secs(3 * 3600);
+    let before = world.now;
+    world.person("alice").says(group, "from the past");
+    world.settle();
+    let messages = world.person("bob").messages(group);
+    let message = messages.iter().find(|message| message.text == "from the past").unwrap();
+    assert!(message.sent_at < before.minus(Duration::from_secs(3600)), "{}", message.sent_at);
+    assert!(message.at.is_some_and(|at| at >= before && at <= world.now), "{:?}", message.at);
+}
+
+/// D10: a `sync` says what it delivered, although the connection may have done so before the command came.
+#[test]
+fn d10_a_sync_says_what_it_delivered() {
+    let mut world = World::of(4, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    world.pass(Duration::from_secs(60));
+    world.person("alice").disconnects();
+    world.person("alice").does(send(group, "one"));
+    world.person("alice").does(send(group, "two"));
+    world.person("alice").connects();
+    let Reply::Synced { delivered, queued: 0, .. } = world.person("alice").does(Command::Sync) else {
+        panic!()
+    };
+    let told: Vec<_> = delivered.iter().map(|told| (told.group, told.name.as_str(), told.messages)).collect();
+    assert_eq!(told, [(group, "ops", 2)]);
+    // What an earlier connection delivered is no news.
+    world.pass(Duration::from_secs(60));
+    let Reply::Synced { delivered, .. } = world.person("alice").does(Command::Sync) else { panic!() };
+    assert_eq!(delivered, []);
+}
