@@ -26,6 +26,7 @@ pub mod profile;
 pub mod qr;
 pub mod read;
 pub mod register;
+pub mod rows;
 pub mod run;
 pub mod safe_text;
 pub mod send;

@@ -3,7 +3,8 @@
 //! Names, messages, titles, errors of others: everything passes here before it is printed, so no escape
 //! sequence, direction override or invisible character of theirs ever acts on a terminal.
 
-/// One line: every character that a terminal would act on, or a reader could not see, becomes an escape.
+/// One line: every character that a terminal would act on, or a reader could not see, becomes an escape, and so does
+/// every further blank of a run of them: nobody pushes the rest of a name to where it looks like something else.
 pub fn safe_text(text: &str) -> String {
     escaped(text, None)
 }
@@ -72,8 +73,12 @@ const HIDDEN: [(u32, u32); 31] = [
 
 fn escaped(text: &str, indent: Option<usize>) -> String {
     let mut safe = String::with_capacity(text.len());
+    let mut blank = false;
     for c in text.chars() {
+        let again = blank && indent.is_none();
+        blank = is_blank(c);
         match (c, indent) {
+            (another, _) if blank && again && !is_hidden(another) => safe.extend(another.escape_unicode()),
             ('\n', Some(indent)) => {
                 safe.push('\n');
                 safe.extend(std::iter::repeat_n(' ', indent));
@@ -86,6 +91,11 @@ fn escaped(text: &str, indent: Option<usize>) -> String {
         }
     }
     safe
+}
+
+/// Whether a character is shown as nothing that takes room.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && !is_hidden(c) || c == '\u{2800}'
 }
 
 #[cfg(test)]
@@ -114,6 +124,8 @@ mod tests {
             ("a\u{2028}b\u{2029}c\u{85}d", "a\\u{2028}b\\u{2029}c\\u{85}d"),
             ("\u{e0041}\u{e0100}", "\\u{e0041}\\u{e0100}"),
             ("❤\u{fe0f}", "❤\u{fe0f}"),
+            ("team   @bob", "team \\u{20}\\u{20}@bob"),
+            ("a \u{a0}\u{2003}b \u{2800}c", "a \\u{a0}\\u{2003}b \\u{2800}c"),
         ];
         for (written, shown) in table {
             // D14: byte for byte.

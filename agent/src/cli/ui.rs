@@ -5,11 +5,13 @@ use std::path::Path;
 
 use cipher_core::view::{EvidenceView, MessageView};
 use cipher_core::{CoreError, ErrorKind};
+use rustix::termios::tcgetwinsize;
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::human::{self, Paint};
 use crate::cli::line::Line;
 use crate::cli::qr;
+use crate::cli::rows::in_rows;
 use crate::settings::{Color, Settings};
 
 /// Where a command shows what it found.
@@ -52,7 +54,19 @@ impl Ui {
 
     /// Shows one thing.
     pub fn show(&self, line: &Line<'_>) -> Result {
-        if self.json { json(&mut io::stdout().lock(), line) } else { text(&human::block(line, self.out)) }
+        if self.json {
+            return json(&mut io::stdout().lock(), line);
+        }
+        text(&self.words(line))
+    }
+
+    /// One thing as people see it on stdout.
+    fn words(&self, line: &Line<'_>) -> String {
+        let block = human::block(line, self.out);
+        match line {
+            Line::Message(_) | Line::Event(_) => fitted(block),
+            _ => block,
+        }
     }
 
     /// Shows things of one kind; `empty` tells people that there are none.
@@ -84,8 +98,8 @@ impl Ui {
     fn rendered(&self, message: &MessageView, label: Option<&str>) -> Result<Vec<u8>> {
         let text = match Line::message(message) {
             line if self.json => return Ok(line.to_json()?),
-            Line::Message(line) => human::message(&line, label, self.out),
-            Line::Event(line) => human::event(&line, label, self.out),
+            Line::Message(line) => fitted(human::message(&line, label, self.out)),
+            Line::Event(line) => fitted(human::event(&line, label, self.out)),
             line => human::block(&line, self.out),
         };
         Ok(format!("{text}\n").into_bytes())
@@ -96,7 +110,7 @@ impl Ui {
         let bytes = if self.json {
             line.to_json()?
         } else {
-            format!("{}\n", human::block(line, self.out)).into_bytes()
+            format!("{}\n", self.words(line)).into_bytes()
         };
         in_time(bytes).await
     }
@@ -261,6 +275,15 @@ async fn in_time(bytes: Vec<u8>) -> Result {
     });
     // It panics only when stdout does.
     Ok(written.await.map_err(io::Error::other)??)
+}
+
+/// What holds words of peers: no line of it is left to the terminal to break.
+fn fitted(block: String) -> String {
+    let columns = io::stdout().is_terminal().then(|| tcgetwinsize(io::stdout()).ok()).flatten();
+    match columns.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) {
+        Some(columns) => in_rows(&block, columns),
+        None => block,
+    }
 }
 
 fn text(text: &str) -> Result {

@@ -30,13 +30,18 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a command whose standard streams are all the terminal.
     pub fn of(command: &mut Command) -> Result<Self> {
+        Self::of_width(command, 120)
+    }
+
+    /// The same with a number of columns.
+    pub fn of_width(command: &mut Command, columns: u16) -> Result<Self> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&ours)?;
         unlockpt(&ours)?;
         let name = ptsname(&ours, Vec::new())?;
         let path = name.to_str().map_err(|_| Failure::new("a terminal without a UTF-8 name"))?;
         let theirs = File::options().read(true).write(true).open(path)?;
-        tcsetwinsize(&theirs, Winsize { ws_row: 50, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 })?;
+        tcsetwinsize(&theirs, Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
         command
             .stdin(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs.try_clone()?))

@@ -16,5 +16,7 @@ mod message;
 mod registry;
 #[path = "attack/scene.rs"]
 mod scene;
+#[path = "attack/screen.rs"]
+mod screen;
 #[path = "attack/welcome.rs"]
 mod welcome;
