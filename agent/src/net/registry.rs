@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::Request;
 use async_nats::client::RequestErrorKind;
+use cipher_broker::subject::INBOX_PREFIX;
 use cipher_broker::{limit, subject};
 use cipher_core::{Input, NoReply, QuestionId};
 
@@ -38,7 +39,10 @@ async fn answer(network: &Network, operation: &'static str, bytes: Vec<u8>) -> R
         tokio::time::timeout(network.registry_timeout, network.client()).await.map_err(|_| NoReply)?;
     let mut pauses = ABSENT.iter();
     let reply = loop {
-        let request = Request::new().payload(bytes.clone()).timeout(Some(network.registry_timeout));
+        // An inbox that serves once: who listens to all inboxes sees what is answered, and not who asked (F9).
+        let inbox = format!("{INBOX_PREFIX}.{}", chance::token());
+        let request =
+            Request::new().payload(bytes.clone()).inbox(inbox).timeout(Some(network.registry_timeout));
         let reply = client.send_request(subject::registry(operation), request).await;
         match &reply {
             // Nobody got it, so the same request may be made again.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use async_nats::{Client, Event, HeaderMap};
+use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::permission::{agent, covers};
 use cipher_broker::subject::{INBOX_PREFIX, Route, Source};
+use cipher_broker::wire::registry::SignedReply;
 use futures::StreamExt;
 use serde_json::json;
 use testbed::person::text;
@@ -202,5 +204,44 @@ async fn n13_junk_among_commits_delays_and_stops_nobody() -> Result {
     }
     goes_on(GROUP, &[&alice, &bob])?;
     junk.abort();
+    Ok(())
+}
+
+/// F9: who listens to everybody's replies sees what the registry answers, and not to which connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_an_answer_of_the_registry_cannot_be_tied_to_who_asked() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group(GROUP, &alice, &[&bob])?;
+    let (client, _objections) = attacker(&site).await?;
+    let mut replies = client.subscribe(format!("{INBOX_PREFIX}.>")).await?;
+    client.flush().await?;
+    // One connection that reads logs and asks about people.
+    let mut screen = alice.follows(GROUP)?;
+    bob.sends(GROUP, "listen")?;
+    screen.sees("listen")?;
+    for _ in 0..3 {
+        alice.does(&["profile", "show", "bob"])?;
+    }
+    screen.interrupt()?;
+    let end = format!("{INBOX_PREFIX}.testbed.end");
+    let (mut answers, mut others) = (Vec::new(), Vec::new());
+    // The registry answers the listener last: everything before it was heard.
+    client.publish_with_reply("reg.v1.ping", end.clone(), "?".into()).await?;
+    while let Ok(Some(reply)) = timeout(SOON, replies.next()).await {
+        if reply.subject.as_str() == end {
+            break;
+        }
+        let inbox = reply.subject.split('.').nth(1).unwrap_or_default().to_owned();
+        match codec::decode::<SignedReply>(&reply.payload) {
+            Ok(_) => answers.push(inbox),
+            Err(_) => others.push(inbox),
+        }
+    }
+    ensure(answers.len() >= 3 && !others.is_empty(), || format!("heard {answers:?} and {others:?}"))?;
+    for (at, inbox) in answers.iter().enumerate() {
+        let again = answers.iter().skip(at + 1).any(|other| other == inbox);
+        ensure(!again && !others.contains(inbox), || format!("{inbox} tells: {answers:?} and {others:?}"))?;
+    }
     Ok(())
 }
