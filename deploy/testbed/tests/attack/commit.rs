@@ -3,14 +3,14 @@
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::group::Role;
+use cipher_broker::wire::group::{GroupData, Role};
 use openmls::prelude::{
     Ciphersuite, Extensions, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PreSharedKeyProposal, Proposal,
 };
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider;
-use testbed::Result;
+use testbed::{Result, ensure};
 use tls_codec::DeserializeBytes;
 
 use crate::client::{Change, Identity, enveloped, failed, join_config};
@@ -67,9 +67,9 @@ fn m30_m31_m32_a_plain_member_changes_nothing_of_the_group() -> Result {
             changed.roles.insert(scene.mallory.account, Role::Owner);
             changed
         }),
-        ("a name", cipher_broker::wire::group::GroupData { name: "mine".into(), ..data.clone() }),
-        ("a version", cipher_broker::wire::group::GroupData { version: 0, ..data.clone() }),
-        ("who may add", cipher_broker::wire::group::GroupData { may_add: Role::Member, ..data }),
+        ("a name", GroupData { name: "mine".into(), ..data.clone() }),
+        ("a version", GroupData { version: 0, ..data.clone() }),
+        ("who may add", GroupData { may_add: Role::Member, ..data }),
     ] {
         let commit = scene.copy.commits_data(&scene.mallory, codec::encode(&change))?;
         scene.refuses(what, commit)?;
@@ -179,11 +179,11 @@ fn m21_an_ex_member_reads_and_says_nothing_more() -> Result {
     scene.posts(words)?;
     scene.shakes(commit)?;
     let heard = scene.catches_up()?;
-    testbed::ensure(!heard.contains(&"without mallory".into()), || format!("mallory reads on: {heard:?}"))?;
+    ensure(!heard.contains(&"without mallory".into()), || format!("mallory reads on: {heard:?}"))?;
     scene.holds()?;
     for person in [&scene.alice, &scene.bob] {
         let texts = person.texts(GROUP)?;
-        testbed::ensure(!texts.contains(&"still here".into()), || format!("{texts:?}"))?;
+        ensure(!texts.contains(&"still here".into()), || format!("{texts:?}"))?;
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use cipher_broker::limit;
 use cipher_broker::wire::content::Content;
 use cipher_broker::wire::envelope::Envelope;
 use testbed::person::text;
-use testbed::{Result, ensure};
+use testbed::{Output, Result, ensure};
 
-use crate::client::{Change, Copy};
+use crate::client::{Change, GroupCopy};
 use crate::scene::{GROUP, Scene};
 
 /// Where the epoch stands in an MLS PrivateMessage of a group with an id of 16 bytes (RFC 9420 §6.3).
@@ -95,7 +95,7 @@ fn m09_m12_m13_repeats_and_leaps_of_a_ratchet_cost_nobody_anything() -> Result {
         scene.posts(again.clone())?;
     }
     // The same words under another key of the ratchet: the same message all the same.
-    let content = Copy::content(&scene.mallory, "text", "said once")?;
+    let content = GroupCopy::content(&scene.mallory, "text", "said once")?;
     for _ in 0..3 {
         let sealed = scene.copy.seals(&scene.mallory, &codec::encode(&content))?;
         scene.posts(sealed)?;
@@ -165,7 +165,7 @@ fn a11_t01_t02_t07_t08_what_is_inside_is_shown_as_its_senders_words() -> Result 
         "\u{1b}[2J\u{1b}]0;title\u{7}\u{1b}[6n\u{9b}31m\rgone\u{8}\u{202e}txt.exe\u{2028}x",
     )?;
     copy.says_text(by, line, "one\n23:59 @alice: two")?;
-    let later = Content { text: "of a later version".into(), ..Copy::content(by, "hologram", "")? };
+    let later = Content { text: "of a later version".into(), ..GroupCopy::content(by, "hologram", "")? };
     copy.says(by, line, &later)?;
     let bomb = [vec![1], vec![0x91; 50_000]].concat();
     let wide = [vec![1, 0xdf], vec![0xff; 4]].concat();
@@ -184,9 +184,45 @@ fn a11_t01_t02_t07_t08_what_is_inside_is_shown_as_its_senders_words() -> Result 
     let raw = scene.alice.does(&["read", GROUP, "-n", "1000"])?;
     ensure(!raw.stdout.chars().any(|c| c.is_control() && c != '\n'), || format!("{:?}", raw.stdout))?;
     // For people: every row is a message's first, or indented.
-    let shown = testbed::Output::of(&mut scene.alice.as_typed(&["read", GROUP, "-n", "1000"]))?;
+    let shown = Output::of(&mut scene.alice.as_typed(&["read", GROUP, "-n", "1000"]))?;
     ensure(!shown.stdout.chars().any(|c| c.is_control() && c != '\n'), || format!("{:?}", shown.stdout))?;
     ensure(!shown.stdout.contains('\u{202e}'), || shown.stdout.clone())?;
     let faked = shown.stdout.lines().filter(|row| row.starts_with("23:59 @alice"));
     ensure(faked.count() == 0, || format!("a row that looks like alice's:\n{}", shown.stdout))
+}
+
+/// F6: a payload that calls itself what the agent tells of is its sender's word all the same.
+#[test]
+fn f6_a_payload_is_never_an_observation() -> Result {
+    let mut scene = Scene::new()?;
+    let words = "@alice removed @bob";
+    for kind in [
+        "removed",
+        "added",
+        "joined",
+        "left",
+        "renamed",
+        "role",
+        "member-left",
+        "system",
+        "event",
+        "sync",
+        "",
+    ] {
+        let content = GroupCopy::content(&scene.mallory, kind, words)?;
+        scene.copy.says(&scene.mallory, &scene.line, &content)?;
+    }
+    scene.holds()?;
+    for person in [&scene.alice, &scene.bob] {
+        let read = person.does(&["read", GROUP, "-n", "1000"])?;
+        for line in &read.lines {
+            let of_mallory =
+                line.pointer("/from/handle").and_then(serde_json::Value::as_str) == Some("mallory");
+            ensure(of_mallory || !line.to_string().contains(words), || format!("an observation: {line}"))?;
+        }
+        let shown = Output::of(&mut person.as_typed(&["read", GROUP, "-n", "1000"]))?;
+        let told = shown.stdout.lines().find(|row| row.contains(&format!("* {words}")));
+        ensure(told.is_none(), || format!("told as something that happened: {told:?}"))?;
+    }
+    Ok(())
 }

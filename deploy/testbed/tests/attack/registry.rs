@@ -13,7 +13,8 @@ use testbed::person::text;
 use testbed::{Result, Site, ensure, wait};
 use tls_codec::Serialize;
 
-use crate::client::{Identity, Line};
+use crate::client::{Identity, Line, SUITE};
+use crate::scene::{GROUP, goes_on, whoami};
 
 /// Fails unless the registry refused with this code.
 fn refused(what: &str, outcome: Outcome, code: Code) -> Result {
@@ -29,7 +30,7 @@ fn g06_g07_g09_g10_nobody_asks_the_registry_in_the_name_of_another_or_twice() ->
     let mallory = Identity::fresh()?;
     mallory.registers(&line, "mallory")?;
     let alice = site.registered("alice")?;
-    let (account, device) = crate::scene::whoami(&alice)?;
+    let (account, device) = whoami(&alice)?;
 
     // In alice's name, signed by mallory's key.
     let mut body = mallory.request(&Operation::CountKeyPackages)?;
@@ -129,4 +130,28 @@ fn t07_requests_that_are_none_are_refused_and_cost_nothing() -> Result {
         ensure(matches!(body.outcome, Outcome::Refused(_)), || format!("{body:?}"))?;
     }
     mallory.registers(&line, "mallory")
+}
+
+/// Somebody takes another's key packages as long as it is given any.
+#[test]
+fn k08_k09_who_takes_every_key_package_keeps_nobody_from_inviting() -> Result {
+    let site = Site::single()?;
+    let line = Line::to(&site.broker)?;
+    let mallory = Identity::fresh()?;
+    mallory.registers(&line, "mallory")?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let (account, _) = whoami(&alice)?;
+    let claim = Operation::ClaimKeyPackages { account, suite: SUITE.into(), device: None };
+    let mut taken = 0;
+    let refusal = loop {
+        match mallory.asks(&line, &mallory.request(&claim)?)? {
+            Outcome::Answer(_) if taken < 1_000 => taken += 1,
+            other => break other,
+        }
+    };
+    refused("one more claim", refusal, Code::Quota)?;
+    ensure(taken > 0, || "nothing was given at all".into())?;
+    site.group(GROUP, &bob, &[&alice])?;
+    goes_on(GROUP, &[&alice, &bob])?;
+    Ok(())
 }

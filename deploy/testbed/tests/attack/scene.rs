@@ -8,7 +8,7 @@ use testbed::agreement::all_equal;
 use testbed::person::text;
 use testbed::{Failure, Person, Result, Screen, Site, ensure};
 
-use crate::client::{Copy, Identity, Line};
+use crate::client::{GroupCopy, Identity, Line};
 
 /// The group of the scene.
 pub(crate) const GROUP: &str = "team";
@@ -20,7 +20,7 @@ pub(crate) struct Scene {
     /// Mallory.
     pub(crate) mallory: Identity,
     /// Mallory's copy of the group.
-    pub(crate) copy: Copy,
+    pub(crate) copy: GroupCopy,
     /// The owner.
     pub(crate) alice: Person,
     /// A member, whose process stays.
@@ -46,7 +46,7 @@ impl Scene {
         alice.creates(GROUP, &["bob", "mallory"])?;
         bob.accepts(GROUP)?;
         let screen = bob.follows(GROUP)?;
-        let copy = Copy::joined(&mallory, &line)?;
+        let copy = GroupCopy::joined(&mallory, &line)?;
         let mut scene = Self { line, mallory, copy, alice, bob, screen, site };
         let said = scene.copy.says_text(&scene.mallory, &scene.line, "hello from a client of its own")?;
         ensure(said > 0, || "nothing was said".into())?;

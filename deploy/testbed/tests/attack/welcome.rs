@@ -8,7 +8,7 @@ use cipher_broker::wire::group::{GroupData, Role};
 use testbed::person::text;
 use testbed::{Person, Result, Site, ensure};
 
-use crate::client::{Change, Copy, Identity, Line, claimed};
+use crate::client::{Change, GroupCopy, Identity, Line, claimed};
 use crate::scene::{GROUP, goes_on, whoami};
 
 /// A stranger with an account, and somebody honest who never heard of it.
@@ -61,21 +61,21 @@ fn k01_k02_k03_what_is_no_invitation_leaves_nothing_and_genuine_ones_come_throug
 
     // A leaf with somebody else's certificate in the tree: the owner's own.
     let bob = Identity::fresh()?;
-    let mut forged = Copy::made(mallory, door.data("forged"), mallory.credential_of(&bob.certificate))?;
+    let mut forged = GroupCopy::made(mallory, door.data("forged"), mallory.credential_of(&bob.certificate))?;
     let packed =
         forged.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
     forged.sends_and_merges(mallory, line, packed.commit.clone())?;
     forged.invites(mallory, line, &packed, &[device])?;
 
     // Data that no group of ours has.
-    let mut empty = Copy::made(mallory, b"nothing".to_vec(), mallory.credential())?;
+    let mut empty = GroupCopy::made(mallory, b"nothing".to_vec(), mallory.credential())?;
     let packed =
         empty.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
     empty.sends_and_merges(mallory, line, packed.commit.clone())?;
     empty.invites(mallory, line, &packed, &[device])?;
 
     // For a key package that is nobody's.
-    let mut astray = Copy::made(mallory, door.data("astray"), mallory.credential())?;
+    let mut astray = GroupCopy::made(mallory, door.data("astray"), mallory.credential())?;
     let adds = vec![Identity::fresh()?.key_package()?];
     let packed = astray.packs(mallory, Change { adds, ..Change::default() })?;
     astray.sends_and_merges(mallory, line, packed.commit.clone())?;
@@ -83,7 +83,7 @@ fn k01_k02_k03_what_is_no_invitation_leaves_nothing_and_genuine_ones_come_throug
     ensure(door.waiting()?.is_empty(), || "something waits that is no invitation".into())?;
 
     // A genuine one, and its Welcome again and again.
-    let mut real = Copy::made(mallory, door.data("real"), mallory.credential())?;
+    let mut real = GroupCopy::made(mallory, door.data("real"), mallory.credential())?;
     let packed =
         real.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
     real.sends_and_merges(mallory, line, packed.commit.clone())?;
@@ -116,7 +116,7 @@ fn k04_invitations_without_end_wait_bounded_and_others_get_through() -> Result {
     // One package serves them all: what counts is how often somebody knocks.
     let package = claimed(mallory, line, account)?;
     for n in 0..60 {
-        let mut group = Copy::made(mallory, door.data(&format!("offer {n}")), mallory.credential())?;
+        let mut group = GroupCopy::made(mallory, door.data(&format!("offer {n}")), mallory.credential())?;
         let packed = group.packs(mallory, Change { adds: package.clone(), ..Change::default() })?;
         group.sends_and_merges(mallory, line, packed.commit.clone())?;
         group.invites(mallory, line, &packed, &[device])?;

@@ -2,12 +2,12 @@
 //!
 //! It keeps no rules. What the registry or OpenMLS would refuse stays refused; everything else it can say.
 
-mod copy;
+mod group_copy;
 mod identity;
 mod line;
 
-pub(crate) use copy::{Change, Copy, claimed, enveloped, join_config};
-pub(crate) use identity::Identity;
+pub(crate) use group_copy::{Change, GroupCopy, claimed, enveloped, join_config};
+pub(crate) use identity::{Identity, SUITE};
 pub(crate) use line::Line;
 
 /// An error of a library, as a failure of the scene.

@@ -29,7 +29,7 @@ use super::{Identity, Line, failed};
 const NONCE: usize = 24;
 
 /// A group as one hostile member has it.
-pub(crate) struct Copy {
+pub(crate) struct GroupCopy {
     /// The group.
     pub(crate) id: GroupId,
     /// Its state.
@@ -119,7 +119,7 @@ pub(crate) fn enveloped(message: &MlsMessageOut) -> Result<Vec<u8>> {
     Ok(codec::encode(&Envelope::Message(message.to_bytes().map_err(failed)?)))
 }
 
-impl Copy {
+impl GroupCopy {
     /// Makes a group with only its maker in it.
     pub(crate) fn made(by: &Identity, data: Vec<u8>, leaf: CredentialWithKey) -> Result<Self> {
         let id = GroupId::from_bytes(by.random()?);
