@@ -107,11 +107,7 @@ impl Ui {
 
     /// [`Ui::show`] in the same way.
     pub async fn show_in_time(&self, line: &Line<'_>) -> Result {
-        let bytes = if self.json {
-            line.to_json()?
-        } else {
-            format!("{}\n", self.words(line)).into_bytes()
-        };
+        let bytes = if self.json { line.to_json()? } else { format!("{}\n", self.words(line)).into_bytes() };
         in_time(bytes).await
     }
 
