@@ -104,6 +104,21 @@ pub const REQUEST_WINDOW: Duration = Duration::from_secs(300);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long messages stay in the streams.
 pub const RETENTION: Duration = days(45);
+/// A group whose last commit is older than this gets a fresh one, long before retention takes it away: whoever was
+/// away then sees that the group went on without it.
+pub const REFRESH_AFTER: Duration = days(22);
+/// How much later each next member steps in to make it, and how many steps there are.
+pub const REFRESH_TURN: Duration = Duration::from_secs(6 * 3600);
+/// A device gives its leaf in a group new keys at least this often while it runs.
+pub const LEAF_LIFETIME: Duration = days(28);
+/// Fresh commits of one agent in a minute, of both kinds.
+pub const REFRESHES_PER_MINUTE: usize = 4;
+/// Requests to come back that are kept, per group.
+pub const REJOIN_REQUESTS: usize = 256;
+/// The first pause before a device asks to come back again; each next one is four times as long.
+pub const REJOIN_PAUSE: Duration = Duration::from_secs(30);
+/// The longest such pause.
+pub const REJOIN_PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Window in which the broker drops a repeated [`crate::header::MESSAGE_ID`].
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 

@@ -32,6 +32,8 @@ pub enum Purpose {
     Whisper,
     /// A device key signs that it gives itself new keys in a group.
     NewKeys,
+    /// A device key signs a request to come back into a group that it cannot follow.
+    Rejoin,
 }
 
 impl Purpose {
@@ -48,6 +50,7 @@ impl Purpose {
             Self::JoinRequest => "cipher-chat/join-request/v1",
             Self::Whisper => "cipher-chat/whisper/v1",
             Self::NewKeys => "cipher-chat/new-keys/v1",
+            Self::Rejoin => "cipher-chat/rejoin/v1",
         }
     }
 }

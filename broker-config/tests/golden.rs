@@ -28,6 +28,7 @@ use cipher_broker::wire::registry::{
     AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
     Outcome, Presence, Profile, ReplyBody, RequestBody, SignedProfile, Ticket, seal_reply, seal_request,
 };
+use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 use cipher_broker::wire::sync::{Sync, SyncAccount, SyncMessage};
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
@@ -509,7 +510,24 @@ fn golden_joining_by_link() {
     let note = CommitNote::after(&CommitLink { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
     let heal = ByteBuf::from(vec![9; 64]);
-    check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note });
+    check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
+    let body = RejoinBody {
+        group: GroupId::from_bytes([1; 16]),
+        account: account(),
+        device: device(),
+        epoch: 300,
+        commit: [5; 32],
+        package: [6; 32],
+        new_keys: false,
+        at: at(),
+    };
+    check("rejoin-body", &body);
+    let signed = Signed::new(&key(2), Purpose::Rejoin, codec::encode(&body));
+    check("rejoin-body-new-keys", &RejoinBody { new_keys: true, ..body });
+    let request = RejoinRequest { body: signed.clone(), key_package: ByteBuf::from(vec![7; 40]) };
+    check("rejoin-request", &request);
+    check("envelope-rejoin", &Envelope::Rejoin(codec::encode(&request)));
+    check("commit-note-rejoin", &CommitNote { rejoins: vec![signed], evidence: Vec::new(), ..note });
 }
 
 #[test]

@@ -378,6 +378,7 @@ impl Core {
     pub(crate) fn is_shown(&self, invite: &InviteRow) -> bool {
         let Some(known) = &invite.known else { return false };
         !invite.declined
+            && !invite.held
             && (self.state.meta.request_policy == RequestPolicy::Anyone
                 || self.state.accounts.get(&known.inviter).is_some())
     }

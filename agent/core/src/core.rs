@@ -280,6 +280,7 @@ impl Core {
             self.watch_own_account();
         }
         self.run.claims.clear();
+        self.begin_refreshing();
         self.run.stock_again = None;
         self.resume_link();
         self.want_proof();
@@ -335,6 +336,7 @@ impl Core {
         self.tell_evidence();
         self.want_proof();
         self.watch_own_account();
+        self.refresh_groups()?;
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())
@@ -352,6 +354,8 @@ impl Core {
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
             .chain(self.run.asked.iter().copied())
+            .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
+            .chain(self.state.groups.iter().filter(|(_, row)| row.lost.is_some()).map(|(group, _)| *group))
             .collect();
         self.run.touched.extend(wanted);
     }

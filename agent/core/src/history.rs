@@ -180,6 +180,7 @@ impl GroupEvent {
             Self::Unbanned => "unbanned",
             Self::Link => "link",
             Self::LinkRevoked => "link-revoked",
+            Self::Missed => "missed",
             Self::Other => "other",
         }
     }
@@ -198,6 +199,7 @@ impl GroupEvent {
             "unbanned" => Self::Unbanned,
             "link" => Self::Link,
             "link-revoked" => Self::LinkRevoked,
+            "missed" => Self::Missed,
             _ => Self::Other,
         }
     }

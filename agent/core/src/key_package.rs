@@ -50,12 +50,15 @@ pub(crate) fn capabilities() -> Capabilities {
     )
 }
 
+/// How often a running device counts its packages: they grow too old to be handed out.
+const COUNT_EVERY: Duration = Duration::from_secs(86_400);
 /// How long to wait before the stock is counted again after that failed; doubled each time, up to a quarter of an hour.
 const STOCK_WAIT: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Asks how many packages are left, once per connection.
+    /// Asks how many packages are left, once per connection and once a day.
     pub(crate) fn ask_stock(&mut self) {
+        self.run.stock_at = self.run.now.plus(COUNT_EVERY);
         self.ask(Operation::CountKeyPackages, Purpose::Count, None);
     }
 

@@ -119,6 +119,9 @@ impl Core {
                 _ => {}
             }
         }
+        if let (false, Source::Group(group)) = (back, source) {
+            self.run.gone.insert(*group);
+        }
         if let Some(after) = self.after(source) {
             self.run.effects.push(Effect::Follow { source: *source, after, mark: None });
         }

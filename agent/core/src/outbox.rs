@@ -56,6 +56,7 @@ impl Core {
             }
         }
         self.index_join_requests();
+        self.wake_stuck();
     }
 
     pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
@@ -208,6 +209,9 @@ impl Core {
             if !self.may_write(group) || self.mend(group)? {
                 return Ok(());
             }
+            if self.is_lost(&group) {
+                return self.drive_lost(group);
+            }
             self.serve_joins(group)?;
             self.drive_commits(group)?;
             self.drive_transfers(group)?;
@@ -232,7 +236,7 @@ impl Core {
                 Post::Tree { epoch, piece } => self.publish_plain(id, Route::Tree { group, epoch, piece }),
                 Post::Welcome { device } if !trees_wait => self.publish_plain(id, Route::Inbox(device)),
                 Post::Welcome { .. } => {}
-                Post::Join => self.publish_plain(id, Route::Application(group)),
+                Post::Join | Post::Rejoin => self.publish_plain(id, Route::Application(group)),
                 Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
                 Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
             }

@@ -22,7 +22,7 @@ pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
 use crate::error::{ErrorKind, Result};
 use crate::evidence::EvidenceRow;
-use crate::group::{JoinRequestRow, JoinRow};
+use crate::group::{JoinRequestRow, JoinRow, RejoinRow};
 use crate::history_transfer::TransferRow;
 use crate::store::{Store, storage, table};
 
@@ -62,6 +62,7 @@ pub(crate) struct State {
     pub evidence: Rows<u64, EvidenceRow>,
     pub joins: Rows<GroupId, JoinRow>,
     pub join_requests: Rows<u64, JoinRequestRow>,
+    pub rejoins: Rows<u64, RejoinRow>,
     pub transfers: Rows<DeviceId, TransferRow>,
     pub packages: Rows<u64, PackageRow>,
     pub posted: Rows<u64, PostedRow>,
@@ -95,6 +96,7 @@ impl State {
             evidence: Rows::load(store, table::EVIDENCE)?,
             joins: Rows::load(store, table::JOINS)?,
             join_requests: Rows::load(store, table::JOIN_REQUESTS)?,
+            rejoins: Rows::load(store, table::REJOINS)?,
             transfers: Rows::load(store, table::TRANSFERS)?,
             packages: Rows::load(store, table::PACKAGES)?,
             posted: Rows::load(store, table::POSTED)?,
@@ -113,6 +115,7 @@ impl State {
             && self.evidence.is_clean()
             && self.joins.is_clean()
             && self.join_requests.is_clean()
+            && self.rejoins.is_clean()
             && self.transfers.is_clean()
             && self.packages.is_clean()
             && self.posted.is_clean()
@@ -134,6 +137,7 @@ impl State {
         self.evidence.flush(txn, table::EVIDENCE)?;
         self.joins.flush(txn, table::JOINS)?;
         self.join_requests.flush(txn, table::JOIN_REQUESTS)?;
+        self.rejoins.flush(txn, table::REJOINS)?;
         self.transfers.flush(txn, table::TRANSFERS)?;
         self.packages.flush(txn, table::PACKAGES)?;
         self.posted.flush(txn, table::POSTED)
@@ -151,6 +155,7 @@ impl State {
         self.evidence.flushed();
         self.joins.flushed();
         self.join_requests.flushed();
+        self.rejoins.flushed();
         self.transfers.flushed();
         self.packages.flushed();
         self.posted.flushed();

@@ -245,6 +245,20 @@ pub struct GroupView {
     /// Number of links by which it can be joined, ended ones too until the next is made.
     #[serde(default)]
     pub links: usize,
+    /// This device lost its place and asks to come back; what is sent meanwhile waits.
+    #[serde(default)]
+    pub recovering: Option<RecoveringView>,
+}
+
+/// That and why this device cannot follow a conversation, until it is back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveringView {
+    /// `gap`, `unusable-commit`, `own-commit`, `doubled`, `log-went-back`, `replaced`.
+    pub why: String,
+    /// When it was noticed, by the own clock.
+    pub since: Timestamp,
+    /// How often the others were asked to let it back in.
+    pub asked: u32,
 }
 
 /// Our part in a group.
@@ -261,7 +275,7 @@ pub enum GroupState {
     Left,
     /// Removed by somebody.
     Removed,
-    /// Cannot follow: a commit could not be applied. Ask a member to remove and add this account.
+    /// In stores of before: could not follow. Such a group is active and recovering now.
     Stuck,
 }
 
@@ -304,7 +318,7 @@ pub enum Body {
     },
 }
 
-/// A change of a group, as this agent observed it in a commit.
+/// A change of a group, as this agent observed it in a commit; or what it missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -333,6 +347,8 @@ pub enum GroupEvent {
     Link,
     /// A link to join by was revoked.
     LinkRevoked,
+    /// No change: this device could not read what was said here, because it was gone from the log before.
+    Missed,
     /// An own device of a later version saw something that this version has no word for.
     Other,
 }

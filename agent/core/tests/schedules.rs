@@ -14,11 +14,13 @@ use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
-use crate::support::world::{Faults, Frozen, Person, World, add, remove, rename, send};
+use crate::support::world::{Faults, Frozen, Person, World, add, days, remove, rename, send};
 
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
 /// Stories of one run of the tests.
 const SEEDS: u64 = 512;
+/// Days that a story lasts at most: packages made in it must be valid by the system clock.
+const MONTHS: u64 = 75;
 /// Tests they are spread over, so that they run side by side.
 const BATCHES: u64 = 8;
 
@@ -43,7 +45,18 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         _ => Faults::ROUGH,
     };
     let mut links = Vec::new();
+    // Every fourth story lasts for months: people are away, and what was said ages out.
+    let mut months = if seed % 4 == 3 { MONTHS } else { 0 };
+    let lasts = months > 0;
     for n in 0..world.dice.between(40, 90) {
+        if months > 0 && world.dice.chance(60) {
+            let by = (*world.dice.pick(&[3, 10, 25, 46])).min(months);
+            months -= by;
+            let away = world.dice.below(world.people.len());
+            world.disconnect(away);
+            world.pass(days(by));
+            world.churn(60);
+        }
         if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
@@ -52,7 +65,11 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
         world.churn(steps);
     }
-    oracle::judge(&mut world);
+    if lasts {
+        oracle::judge_after_months(&mut world);
+    } else {
+        oracle::judge(&mut world);
+    }
     oracle::outcome(&mut world)
 }
 

@@ -1,12 +1,24 @@
 //! Conversations that survive what time takes away: the streams keep messages for 45 days and no longer.
 
-use cipher_broker::id::GroupId;
-use cipher_core::Target;
-use cipher_core::view::MessageState;
+use std::time::Duration;
 
+use cipher_broker::codec;
+use cipher_broker::id::GroupId;
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use cipher_core::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
+use cipher_core::{Command, Target};
+use ed25519_dalek::SigningKey;
+use serde_bytes::ByteBuf;
+
+use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::oracle;
-use crate::support::world::{World, days, send};
+use crate::support::world::{World, days, rename, send};
 
 const BOTH: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
@@ -18,7 +30,7 @@ fn long_ago(flavour: Flavour, names: &[&str]) -> World {
 /// Everybody looks again after the pause, and nothing of the group is left in the log.
 fn everything_ages_out(world: &mut World, group: GroupId) {
     world.pass(days(46));
-    let source = cipher_broker::subject::Source::Group(group);
+    let source = Source::Group(group);
     assert!(world.log.read(&source, 0, u64::MAX, 1).is_empty(), "retention took everything");
 }
 
@@ -46,19 +58,18 @@ fn a1_a_message_is_sent_after_the_last_commit_aged_out() {
 fn a1_a_direct_conversation_goes_on_after_its_last_commit_aged_out() {
     for flavour in BOTH {
         let mut world = long_ago(flavour, &["alice", "bob"]);
-        world.person("alice").does(cipher_core::Command::ContactAdd {
-            handle: "bob".parse().unwrap(),
-            text: Some("hi".into()),
-        });
+        world
+            .person("alice")
+            .does(Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi".into()) });
         world.settle();
-        world.person("bob").does(cipher_core::Command::ContactAccept { handle: "alice".parse().unwrap() });
+        world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
         world.settle();
         let group = world.person("bob").active()[0].id;
         everything_ages_out(&mut world, group);
         for (name, text) in [("bob", "from bob"), ("alice", "from alice")] {
             let to = if name == "bob" { "alice" } else { "bob" };
             let target = Target::Account(to.parse().unwrap());
-            world.person(name).does(cipher_core::Command::Send { target, text: text.into(), reply_to: None });
+            world.person(name).does(Command::Send { target, text: text.into(), reply_to: None });
         }
         world.settle();
         assert_eq!(world.person("alice").sees(group, "from bob"), 1, "{flavour:?}");
@@ -82,7 +93,7 @@ fn a1_several_members_and_a_bot_speak_at_once_after_everything_aged_out() {
         }
         // A change at the same time: it is the first handshake message again.
         let index = world.index("carol");
-        world.start(index, crate::support::world::rename(group, "later"));
+        world.start(index, rename(group, "later"));
         world.settle();
         for name in ["alice", "bob", "carol", "echo"] {
             for other in ["alice", "bob", "carol", "echo"] {
@@ -110,7 +121,7 @@ fn a1_changes_race_for_an_empty_handshake_subject_and_one_wins() {
         everything_ages_out(&mut world, group);
         for name in ["alice", "bob", "carol"] {
             let index = world.index(name);
-            world.start(index, crate::support::world::rename(group, &format!("by {name}")));
+            world.start(index, rename(group, &format!("by {name}")));
         }
         world.settle();
         oracle::agree(&mut world);
@@ -119,4 +130,358 @@ fn a1_changes_race_for_an_empty_handshake_subject_and_one_wins() {
             ["alice", "bob", "carol"].map(|name| world.person(name).group(group).epoch).to_vec();
         assert_eq!(epochs, [epochs[0]; 3]);
     }
+}
+
+/// How often somebody asked to come back into a group.
+fn asked(world: &World, group: GroupId) -> usize {
+    let all = world.log.all();
+    all.iter()
+        .filter(|(route, bytes)| {
+            *route == Route::Application(group) && matches!(codec::decode(bytes), Ok(Envelope::Rejoin(_)))
+        })
+        .count()
+}
+
+fn is(message: &MessageView, wanted: GroupEvent) -> bool {
+    matches!(&message.body, Body::Event { event, .. } if *event == wanted)
+}
+
+fn missed(world: &mut World, name: &str, group: GroupId) -> usize {
+    world.person(name).messages(group).iter().filter(|message| is(message, GroupEvent::Missed)).count()
+}
+
+/// Whoever is in the group is in one world, follows, and is heard.
+fn all_is_well(world: &mut World, group: GroupId, names: &[&str]) {
+    oracle::agree(world);
+    oracle::probe(world);
+    let epochs: Vec<u64> = names
+        .iter()
+        .map(|name| {
+            let view = world.person(name).group(group);
+            assert_eq!((view.state, &view.recovering), (GroupState::Active, &None), "{name}");
+            view.epoch
+        })
+        .collect();
+    assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
+}
+
+#[test]
+fn a2_who_was_away_over_a_commit_that_aged_out_comes_back_by_itself_and_is_told() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("bob").says(group, "before");
+        world.settle();
+        world.person("bob").disconnects();
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        world.person("carol").accepts(group);
+        world.person("alice").says(group, "nobody will show this to bob");
+        world.settle();
+        everything_ages_out(&mut world, group);
+        world.settle();
+        world.person("alice").says(group, "later");
+        world.settle();
+        world.person("bob").starts(send(group, "from bob"));
+        world.person("bob").connects();
+        world.settle();
+        assert_eq!(missed(&mut world, "bob", group), 1, "{flavour:?}");
+        for name in ["alice", "bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "from bob"), 1, "{name} {flavour:?}");
+        }
+        assert_eq!(world.person("bob").sees(group, "before"), 1, "history stays");
+        assert_eq!(world.person("bob").members(group), ["alice", "bob", "carol"]);
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+        let lines = world.person("alice").messages(group);
+        let moved = |line: &MessageView| is(line, GroupEvent::DeviceAdded) || is(line, GroupEvent::DeviceRemoved);
+        assert!(!lines.iter().any(moved), "nobody came or went: {lines:?}");
+    }
+}
+
+#[test]
+fn a2_what_was_said_into_the_void_is_said_again_after_coming_back() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("bob").disconnects();
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        world.person("alice").disconnects();
+        world.person("carol").disconnects();
+        everything_ages_out(&mut world, group);
+        world.person("bob").restarts(End::Clean);
+        world.person("bob").connects();
+        // The log is empty, and nobody is there who could tell.
+        world.person("bob").says(group, "into the void");
+        world.settle();
+        world.person("bob").restarts(End::Kill);
+        world.heal();
+        world.person("carol").accepts(group);
+        world.person("alice").says(group, "hello");
+        world.settle();
+        assert_eq!(world.person("alice").sees(group, "into the void"), 1, "{flavour:?}");
+        assert_eq!(world.person("carol").sees(group, "into the void"), 1, "{flavour:?}");
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+#[test]
+fn a2_two_who_were_away_over_different_commits_come_back_at_once() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol", "dave"]);
+        let group = world.admins("ops", &["alice", "bob", "carol", "dave"]);
+        world.person("bob").disconnects();
+        world.person("alice").renames(group, "one");
+        world.settle();
+        world.person("carol").disconnects();
+        world.person("alice").renames(group, "two");
+        world.settle();
+        everything_ages_out(&mut world, group);
+        world.person("dave").says(group, "who is there");
+        world.settle();
+        world.person("carol").connects();
+        world.person("bob").connects();
+        world.settle();
+        all_is_well(&mut world, group, &["alice", "bob", "carol", "dave"]);
+        assert_eq!(world.person("bob").group(group).name, "two");
+    }
+}
+
+#[test]
+fn a2_a_plain_member_and_a_bot_serve_who_lost_its_place_and_a_direct_conversation_comes_back() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        world.register_bot("echo", "alice");
+        let group = world.group_of("ops", &["alice", "bob", "carol"]);
+        world.person("alice").adds(group, &["echo"]);
+        world.settle();
+        world.person("alice").disconnects();
+        world.person("bob").starts(Command::GroupLeave { target: Target::Group(group) });
+        world.settle();
+        everything_ages_out(&mut world, group);
+        world.person("carol").says(group, "still here");
+        world.settle();
+        world.person("carol").disconnects();
+        // Only the bot is there to let its owner back in.
+        world.person("alice").connects();
+        world.settle();
+        world.heal();
+        all_is_well(&mut world, group, &["alice", "carol", "echo"]);
+    }
+}
+
+#[test]
+fn a2_messages_that_aged_out_leave_a_notice_and_a_quiet_conversation_none() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("alice").says(group, "seen");
+        world.settle();
+        world.person("bob").disconnects();
+        world.person("alice").says(group, "not seen");
+        world.settle();
+        world.person("alice").disconnects();
+        everything_ages_out(&mut world, group);
+        for name in ["alice", "bob"] {
+            world.person(name).connects();
+        }
+        world.settle();
+        assert_eq!(missed(&mut world, "bob", group), 0, "nothing says yet that anything was missed");
+        world.person("alice").says(group, "new");
+        world.settle();
+        let kinds: Vec<String> = world.person("bob").messages(group).into_iter().map(|m| m.text).collect();
+        let at = |text: &str| kinds.iter().position(|seen| seen.contains(text));
+        assert!(at("seen") < at("may be missing") && at("may be missing") < at("new"), "{kinds:?}");
+        assert_eq!(missed(&mut world, "bob", group), 1);
+        all_is_well(&mut world, group, &["alice", "bob"]);
+    }
+}
+
+#[test]
+fn f1_junk_that_claims_a_later_epoch_makes_nobody_ask_even_with_a_gap_it_ends_well() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        let junk = |world: &mut World, epoch: u64| {
+            let mut mls = vec![0, 1, 0, 2, 16];
+            mls.extend(group.as_bytes());
+            mls.extend(epoch.to_be_bytes());
+            mls.extend([3, 0, 4, 9, 9, 9, 9, 4, 9, 9, 9, 9]);
+            world.log.inject(Route::Handshake(group), codec::encode(&Envelope::Message(mls)));
+        };
+        let epoch = world.person("alice").group(group).epoch;
+        junk(&mut world, epoch + 1);
+        junk(&mut world, epoch + 9_000);
+        world.settle();
+        assert_eq!(asked(&world, group), 0, "{flavour:?}");
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+        for name in ["alice", "bob", "carol"] {
+            world.person(name).disconnects();
+        }
+        everything_ages_out(&mut world, group);
+        junk(&mut world, epoch + 5);
+        world.heal();
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+/// Junk, a request that another key signed, one for another group and one of a stranger change nothing.
+#[test]
+fn r_rejoin_01_a_request_of_nobody_in_the_group_costs_nothing() {
+    let mut world = World::of(1, Flavour::R1, &["alice", "bob", "mallory"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let before = world.person("alice").group(group).epoch;
+    let (bob, mallory) = (world.person("bob").account(), world.person("mallory").account());
+    let request = |group: GroupId, account: &AccountView| {
+        let body = RejoinBody {
+            group,
+            account: account.account_id,
+            device: account.device_id.unwrap(),
+            epoch: 0,
+            commit: [0; 32],
+            package: wire_hash(&[1, 2, 3]),
+            new_keys: true,
+            at: Timestamp::from_millis(1),
+        };
+        let body = Signed::new(&SigningKey::from_bytes(&[9; 32]), Purpose::Rejoin, codec::encode(&body));
+        codec::encode(&RejoinRequest { body, key_package: ByteBuf::from(vec![1, 2, 3]) })
+    };
+    let bad = [
+        vec![1, 2, 3],
+        vec![0; 100_000],
+        request(group, &bob),
+        request(GroupId::from_bytes([5; 16]), &bob),
+        request(group, &mallory),
+    ];
+    for request in bad {
+        world.log.inject(Route::Application(group), codec::encode(&Envelope::Rejoin(request)));
+    }
+    world.settle();
+    for name in ["alice", "bob"] {
+        let skipped = world.person(name).status().skipped;
+        let rejoin = skipped.iter().find(|(class, _)| class == "rejoin").map(|(_, count)| *count);
+        assert_eq!(rejoin, Some(4), "{name}: {skipped:?}");
+        assert_eq!(world.person(name).group(group).epoch, before);
+    }
+    oracle::probe(&mut world);
+}
+
+#[test]
+fn a3_removed_and_added_again_while_away_is_in() {
+    for (flavour, contacts) in
+        [(Flavour::R1, false), (Flavour::R3, false), (Flavour::R1, true), (Flavour::R3, true)]
+    {
+        let mut world = World::of(1, flavour, &["alice", "bob", "frank"]);
+        if contacts {
+            let (handle, text) = ("alice".parse().unwrap(), Some("hi".into()));
+            world.person("frank").does(Command::ContactAdd { handle, text });
+            world.settle();
+            world.person("alice").does(Command::ContactAccept { handle: "frank".parse().unwrap() });
+            world.settle();
+        }
+        let group = world.admins("ops", &["alice", "bob", "frank"]);
+        world.person("frank").disconnects();
+        world.person("alice").removes(group, &["frank"]);
+        world.person("alice").adds(group, &["frank"]);
+        world.settle();
+        world.person("frank").connects();
+        world.settle();
+        if !contacts {
+            assert_eq!(world.person("frank").group(group).state, GroupState::Invited, "{flavour:?}");
+            world.person("frank").accepts(group);
+            world.settle();
+        }
+        all_is_well(&mut world, group, &["alice", "bob", "frank"]);
+    }
+}
+
+#[test]
+fn a3_any_order_of_removal_adding_and_being_away_ends_where_the_log_says() {
+    for seed in 0..12 {
+        let flavour = BOTH[seed as usize % 2];
+        let mut world = World::long_ago(seed, flavour, 80, &["alice", "bob", "frank"]);
+        world.register_bot("echo", "alice");
+        let handle = || "alice".parse().unwrap();
+        world.person("frank").does(Command::ContactAdd { handle: handle(), text: Some("hi".into()) });
+        world.settle();
+        world.person("alice").does(Command::ContactAccept { handle: "frank".parse().unwrap() });
+        world.settle();
+        let group = world.admins("ops", &["alice", "bob", "frank"]);
+        world.person("alice").adds(group, &["echo"]);
+        world.settle();
+        let mut inside = [true, true];
+        for _ in 0..5 {
+            for (at, who) in ["frank", "echo"].into_iter().enumerate() {
+                match world.dice.below(5) {
+                    0 => world.person(who).disconnects(),
+                    1 => world.person(who).connects(),
+                    2 if inside[at] => {
+                        world.person("alice").removes(group, &[who]);
+                        inside[at] = false;
+                    }
+                    2 => {
+                        world.person("alice").adds(group, &[who]);
+                        inside[at] = true;
+                    }
+                    3 => {
+                        let by = *world.dice.pick(&[1, 10]);
+                        world.pass(days(by));
+                    }
+                    _ => _ = world.person("alice").says(group, "hm"),
+                }
+                world.churn(20);
+            }
+        }
+        world.heal();
+        for (at, who) in ["frank", "echo"].into_iter().enumerate() {
+            let state = world.person(who).group(group).state;
+            assert_eq!(state == GroupState::Active, inside[at], "{who} seed {seed}: {state:?}");
+        }
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+#[test]
+fn a_quiet_group_gets_a_fresh_commit_by_one_member_before_its_last_one_ages_out() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        let before = world.person("alice").group(group).epoch;
+        for _ in 0..24 * 25 {
+            world.pass(Duration::from_secs(3600));
+            world.settle();
+        }
+        let handshakes = world.log.on(&Route::Handshake(group)).len();
+        assert!(handshakes > 0);
+        let after = world.person("alice").group(group).epoch;
+        assert_eq!(after, before + 1, "one member's turn");
+        for _ in 0..24 * 6 {
+            world.pass(Duration::from_secs(3600));
+            world.settle();
+        }
+        let renewed = world.person("alice").group(group).epoch;
+        assert_eq!(renewed, after + 2, "the other two gave their leaves new keys");
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+#[test]
+fn a2_who_comes_back_keeps_its_role_and_may_still_leave() {
+    let mut world = long_ago(Flavour::R3, &["alice", "bob"]);
+    let group = world.group_of("ops", &["alice", "bob"]);
+    world.person("alice").makes(group, "bob", Role::Owner);
+    world.settle();
+    world.person("alice").disconnects();
+    world.person("bob").renames(group, "bobs");
+    world.settle();
+    everything_ages_out(&mut world, group);
+    world.person("bob").says(group, "hello");
+    world.person("alice").connects();
+    world.settle();
+    all_is_well(&mut world, group, &["alice", "bob"]);
+    assert_eq!(world.person("bob").group(group).members.iter().filter(|m| m.role == Role::Owner).count(), 2);
+    world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+    world.settle();
+    assert_eq!(world.person("bob").members(group), ["bob"]);
 }

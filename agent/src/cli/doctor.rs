@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_broker::limit;
-use cipher_core::view::{GroupState, LogLostView, StatusView};
+use cipher_core::view::{LogLostView, StatusView};
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::cli::desk::Desk;
@@ -303,13 +303,24 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
 
 async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
     let Ok(Reply::Groups(groups)) = desk.session.request(Command::Groups).await else { return Ok(()) };
-    let stuck: Vec<_> = groups.iter().filter(|group| group.state == GroupState::Stuck).collect();
-    if stuck.is_empty() {
+    let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
+    if lost.is_empty() {
         return findings.ok("groups", &format!("{} followed", groups.len()));
     }
-    for group in stuck {
-        let hint = "ask a member to remove and add this account";
-        findings.warn("groups", &format!("{} ({}) is stuck", group.name, group.id), hint)?;
+    for group in lost {
+        let Some(recovering) = &group.recovering else { continue };
+        let asked = match recovering.asked {
+            0 => "the others were not asked yet".to_owned(),
+            1 => "the others were asked once".to_owned(),
+            times => format!("the others were asked {times} times"),
+        };
+        let detail = format!(
+            "this device lost its place in {} ({}) at {} ({}); {asked} to let it back in, and what is sent there waits",
+            group.name, group.id, recovering.since, recovering.why
+        );
+        let hint =
+            "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs";
+        findings.warn("groups", &detail, hint)?;
     }
     Ok(())
 }

@@ -464,6 +464,7 @@ mod tests {
             authenticator: String::new(),
             banned: Vec::new(),
             links: 0,
+            recovering: None,
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];
         let own: Handle = "bob".parse().expect("a handle");

@@ -256,6 +256,15 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
     if !group.authenticator.is_empty() {
         rows.push(("code", safe_text(&group.authenticator)));
     }
+    if let Some(recovering) = &group.recovering {
+        let asked = match recovering.asked {
+            0 => "not asked yet".to_owned(),
+            1 => "asked once".to_owned(),
+            times => format!("asked {times} times"),
+        };
+        let (why, since) = (safe_text(&recovering.why), recovering.since);
+        rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
+    }
     if group.unread > 0 {
         rows.push(("unread", group.unread.to_string()));
     }
@@ -403,6 +412,7 @@ fn group_state(group: &GroupView) -> String {
     match (group.state, &group.invited_by) {
         (GroupState::Invited, Some(by)) => format!("invited by @{by}"),
         (GroupState::Invited, None) => "invited".into(),
+        (GroupState::Active | GroupState::Leaving, _) if group.recovering.is_some() => "recovering".into(),
         (GroupState::Active, _) => "active".into(),
         (GroupState::Leaving, _) => "leaving".into(),
         (GroupState::Left, _) => "left".into(),

@@ -535,7 +535,7 @@ impl<'a> Line<'a> {
             Body::Text => content::TEXT,
             Body::Unknown(kind) => kind,
             Body::Event { event, who } => {
-                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left);
+                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event(Box::new(EventLine {
                     event: *event,
                     id: message.id,

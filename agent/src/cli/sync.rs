@@ -30,6 +30,14 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         queued,
         unread: unread.len() as u64,
     })?;
+    if let Reply::Groups(groups) = desk.request(Command::Groups).await? {
+        for group in groups.iter().filter(|group| group.recovering.is_some()) {
+            context.ui.warn(&format!(
+                "this device lost its place in '{}' and asks the others to let it back in; what you send there waits",
+                group.name
+            ));
+        }
+    }
     if !unread.is_empty() {
         desk.close().await;
         return Err(not_read(&unread).into());

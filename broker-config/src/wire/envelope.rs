@@ -50,6 +50,10 @@ pub enum Envelope {
         #[serde(rename = "r", with = "serde_bytes")]
         refusal: Vec<u8>,
     },
+    /// A request of a member's device to come back, on the group's application subject: an encoded
+    /// [`crate::wire::rejoin::RejoinRequest`].
+    #[serde(rename = "r")]
+    Rejoin(#[serde(with = "serde_bytes")] Vec<u8>),
     /// A step of linking a device, on a rendezvous inbox: an encoded [`crate::wire::link::LinkStep`].
     #[serde(rename = "k")]
     Link(#[serde(with = "serde_bytes")] Vec<u8>),
@@ -109,6 +113,9 @@ pub struct CommitNote {
     /// learns by it that it is not the only one. Empty otherwise.
     #[serde(rename = "d", default, skip_serializing_if = "no_bytes")]
     pub heal: ByteBuf,
+    /// Requests to come back that the commit serves, signed by the devices that asked.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    pub rejoins: Vec<Signed>,
 }
 
 fn no_bytes(bytes: &ByteBuf) -> bool {
@@ -118,7 +125,7 @@ fn no_bytes(bytes: &ByteBuf) -> bool {
 impl CommitNote {
     /// A note that follows `link`.
     pub fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
-        Self { sequence: link.sequence, hash: link.hash, evidence, heal: ByteBuf::new() }
+        Self { sequence: link.sequence, hash: link.hash, evidence, heal: ByteBuf::new(), rejoins: Vec::new() }
     }
 
     /// What a device signs that gives itself new keys in an epoch of a group.

@@ -20,6 +20,7 @@ pub mod link;
 pub mod operator;
 pub mod refusal;
 pub mod registry;
+pub mod rejoin;
 pub mod statement;
 pub mod sync;
 pub mod whisper;

@@ -182,6 +182,8 @@ impl Core {
         }
         if let Source::Group(group) = source {
             self.settle_doubts(group, sequence);
+            self.look_for_place(group)?;
+            self.invitation_decided(group)?;
             self.run.touched.insert(group);
         }
         Ok(())
@@ -192,6 +194,9 @@ impl Core {
         let Some(after) = self.after(&source) else { return };
         if self.run.connected && self.run.following.insert(source) {
             self.run.caught_up.remove(&source);
+            if let Source::Group(group) = source {
+                self.run.gone.remove(&group);
+            }
             for wait in &mut self.run.syncs {
                 wait.waiting.insert(source);
             }

@@ -35,6 +35,18 @@ pub(crate) struct Run {
     pub reposted: bool,
     /// Logs that are put right, and since when.
     pub mending: BTreeMap<GroupId, Timestamp>,
+    /// Groups from whose log age took the entry at our cursor: what followed it may be gone too.
+    pub gone: BTreeSet<GroupId>,
+    /// The latest epoch that a message of a group claims, beyond ours: a claim and no more.
+    pub ahead: BTreeMap<GroupId, u64>,
+    /// When a group was last given a fresh commit, this minute.
+    pub refreshed: Vec<Timestamp>,
+    /// Not before this time it is looked for groups that need one.
+    pub refresh_at: Timestamp,
+    /// Not before this time the own key packages are counted again.
+    pub stock_at: Timestamp,
+    /// The broker's time of what is being read.
+    pub at: Timestamp,
     /// Outbox rows whose publish is on its way.
     pub in_flight: BTreeSet<u64>,
     /// Publishes whose outcome is open.

@@ -33,7 +33,7 @@ use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
 use crate::group::roster::Roster;
-use crate::group::tree;
+use crate::group::{rejoin, tree};
 use crate::position::sequence_of;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
@@ -48,6 +48,8 @@ struct Draft {
     data: Option<GroupData>,
     /// Statements of accounts that allow what the own role does not.
     evidence: Vec<Signed>,
+    /// Requests to come back that it serves.
+    rejoins: Vec<Signed>,
     /// New keys for the own leaf, whatever else it does.
     rotate: bool,
 }
@@ -60,12 +62,37 @@ impl Core {
             let (id, fence) = (slot.row, row.expected());
             return self.publish_commit(id, fence);
         }
+        let lost = row.lost.is_some();
         match row.state {
             GroupState::Active => {}
+            GroupState::Leaving if lost => return Ok(()),
             GroupState::Leaving => return self.propose_leave(group),
             _ => return Ok(()),
         }
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
+        if let Some(readmission) = self.readmission(group, &leavers)? {
+            let made = self.with_live(group, |core, live| {
+                let mut draft = Draft { rotate: true, rejoins: readmission.shown, ..Draft::default() };
+                for (package, device) in readmission.adds {
+                    draft.adds.push(package);
+                    draft.joiners.push(device);
+                }
+                draft.removes.extend(readmission.removes.into_iter().map(LeafNodeIndex::new));
+                core.build(group, live, draft, None)
+            });
+            match made {
+                Ok(()) => return self.drive_commits(group),
+                Err(error) if fatal(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(group = group.short(), %error, "devices cannot be let back in");
+                    self.readmission_failed(group);
+                }
+            }
+        }
+        if lost {
+            // What this device wants changed waits until it is back.
+            return Ok(());
+        }
         if let Some((_, wish)) = self.devices_wish(group, &leavers)? {
             // No intent goes with it: what there is to do is worked out again when the commit is in the log.
             let made =
@@ -221,6 +248,10 @@ impl Core {
                 draft.removes.extend(changes.removes.into_iter().map(LeafNodeIndex::new));
                 draft.evidence = changes.evidence;
             }
+            Some(Wish::Refresh) => {
+                draft.rotate = true;
+                return Ok(self.needs_refresh(&group).then_some(draft));
+            }
             Some(Wish::Rotate) => {
                 draft.rotate = true;
                 return Ok(Some(draft));
@@ -315,7 +346,7 @@ impl Core {
         let leavers: BTreeSet<u32> = proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
         self.load_proposals(live, &proposals)?;
-        let mut note = CommitNote::after(&link, draft.evidence);
+        let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
         if draft.rotate {
             note.heal = self.new_keys_signature(&group, live.epoch())?;
         }
@@ -366,7 +397,8 @@ impl Core {
         let refused = match live.mls.pending_commit() {
             Some(staged) => {
                 let own = Committer::Member(live.mls.own_leaf_index().u32());
-                let facts = facts(live, staged, own, &note.evidence);
+                let mut facts = facts(live, staged, own, &note.evidence);
+                facts.rejoins = rejoin::shown(live, staged, &note.rejoins);
                 policy::authorize(&live.roster, &live.data, &facts).err().map(|refused| refused.reason)
             }
             None => Some("there is no pending commit".into()),

@@ -144,7 +144,9 @@ impl Core {
             .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
         self.groups.put(group, Live::of(mls)?);
         let none = CommitLink { sequence: 0, hash: [0; 32] };
-        let row = GroupRow { peer, ..GroupRow::active(data, suite.into(), 0, none) };
+        let now = self.run.now;
+        let begun = GroupRow::active(data, suite.into(), 0, none);
+        let row = GroupRow { peer, commit_at: now, keys_at: now, ..begun };
         self.state.groups.insert(group, row);
         self.reconcile_group(group)?;
         self.follow(Source::Group(group));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::{GroupData, Role};
 
@@ -36,10 +37,23 @@ impl Core {
         }
         self.run.leave_seen.remove(&group);
         let mut doubled = None;
+        let own = committer == Some(live.mls.own_leaf_index().u32());
+        let before = self.state.groups.get(&group).map(|row| (row.epoch, row.link.hash));
+        let (at, now) = (self.run.at, self.run.now);
+        if own {
+            self.own_epoch_began(group);
+        } else {
+            self.place_is_good(group);
+        }
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
             row.epoch = live.epoch();
             row.link = CommitLink { sequence: sequence_of(sequence), hash };
+            row.commit_at = if at == Timestamp::default() { now } else { at };
+            if own && live.roster.len() <= old_roster.len() {
+                // It had a path; one that only adds may have none.
+                row.keys_at = now;
+            }
             row.proposals.clear();
             row.leave_epoch = None;
             row.suspect = None;
@@ -53,6 +67,9 @@ impl Core {
         }
         if let Some(doubled) = doubled {
             self.say_after_doubling(group, doubled)?;
+        }
+        if let Some((epoch, commit)) = before {
+            self.rejoins_followed(group, epoch, &commit);
         }
         self.requests_changed(group, old_data, &live.data);
         if live.data.personal {

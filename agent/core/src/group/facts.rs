@@ -32,6 +32,7 @@ pub(crate) fn facts(
         foreign_extensions_proposal: false,
         forbidden: None,
         evidence: Vec::new(),
+        rejoins: Vec::new(),
     };
     for queued in staged.queued_proposals() {
         let proposer = match (queued.proposal_or_ref_type(), queued.sender()) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -24,7 +24,7 @@ use tls_codec::DeserializeBytes;
 
 use crate::command::Target;
 use crate::contact::Reception;
-use crate::core::Core;
+use crate::core::{Core, fatal};
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -38,7 +38,7 @@ use crate::input::Delivered;
 use crate::log_mark::Mark;
 use crate::plain_name::is_group_name;
 use crate::reply::Reply;
-use crate::state::{GroupRow, InviteFacts, InviteRow};
+use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
 use crate::view::GroupState;
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
@@ -91,7 +91,7 @@ impl Core {
         if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS || !named {
             return Err("welcome");
         }
-        if !is_newer(self.state.groups.get(&group), epoch) {
+        if !is_later(self.state.groups.get(&group), epoch) {
             return Err("welcome");
         }
         if let Some(known) = self.state.invites.get_mut(&group)
@@ -119,6 +119,7 @@ impl Core {
                 known: None,
                 told: false,
                 declined: false,
+                held: self.is_member(&group),
             },
         ))
     }
@@ -215,8 +216,18 @@ impl Core {
             )
     }
 
-    /// An invitation is complete: join by itself if its maker may, else let it wait.
+    /// An invitation is complete: join by itself if its maker may, else let it wait. One into a group that this device
+    /// is in waits for what the log says.
     fn invited(&mut self, group: GroupId, facts: InviteFacts) -> Result<()> {
+        if self.is_member(&group) {
+            if let Some(invite) = self.state.invites.get_mut(&group) {
+                invite.known = Some(facts);
+            }
+            return self.invitation_decided(group);
+        }
+        if let Some(invite) = self.state.invites.get_mut(&group) {
+            invite.held = false;
+        }
         let (inviter, direct, personal) = (facts.inviter, facts.direct, facts.personal);
         let epoch = self.state.invites.get(&group).map_or(0, |invite| invite.epoch);
         let reception = self.receive_invitation(&group, epoch, &facts);
@@ -249,6 +260,87 @@ impl Core {
             self.only_request(group, inviter);
         }
         self.show_invitations()
+    }
+
+    /// R-WELCOME-04: an invitation into a later epoch of a group that this device thinks it is in is kept until the log
+    /// shows what became of it. Removed since: it is one like any other. Lost its place: it replaces the dead copy, when
+    /// its maker was a member there. Followed up to that epoch: it is of no use. Nothing in the Welcome alone decides.
+    pub(crate) fn invitation_decided(&mut self, group: GroupId) -> Result<()> {
+        let Some(invite) = self.state.invites.get_mut(&group).filter(|invite| invite.held) else {
+            return Ok(());
+        };
+        let Some(facts) = invite.known.clone() else { return Ok(()) };
+        let (epoch, welcome) = (invite.epoch, invite.welcome.clone());
+        let row = self
+            .state
+            .groups
+            .get(&group)
+            .filter(|row| matches!(row.state, GroupState::Active | GroupState::Leaving));
+        let Some(row) = row else {
+            if let Some(invite) = self.state.invites.get_mut(&group) {
+                (invite.held, invite.known) = (false, None);
+            }
+            return self.invited(group, facts);
+        };
+        if row.epoch >= epoch {
+            self.skip("welcome-late");
+            self.state.invites.remove(&group);
+            return Ok(());
+        }
+        let lost = row.lost.is_some() && self.run.caught_up.contains(&Source::Group(group));
+        let asked = read_welcome(&welcome).is_some_and(|welcome| self.asked_back(&group, &welcome));
+        if !lost && !asked {
+            return Ok(());
+        }
+        let known = self
+            .with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == facts.inviter)))?;
+        if known { self.come_back(group) } else { Ok(()) }
+    }
+
+    /// Takes the place in a group that an invitation gives instead of the one that was lost. What was read stays, and
+    /// what waits is sealed anew.
+    fn come_back(&mut self, group: GroupId) -> Result<()> {
+        let Some(before) = self.state.groups.get(&group).cloned() else { return Ok(()) };
+        if !self.join_replacing(group)? {
+            return Ok(());
+        }
+        for sequence in self.history.parked(&group)?.into_keys() {
+            self.history.unpark(group, sequence);
+        }
+        self.run.emptied.remove(&group);
+        self.run.ahead.remove(&group);
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            match self.state.outbox.get(&id).map(|row| row.kind.clone()) {
+                Some(OutboxKind::Message { .. }) => {
+                    self.reseal(id, None);
+                    if let Some(row) = self.state.outbox.get_mut(&id) {
+                        row.retry_at = Timestamp::default();
+                    }
+                }
+                Some(OutboxKind::Commit | OutboxKind::Leave | OutboxKind::Post(Post::Rejoin)) => {
+                    self.dequeue(id);
+                }
+                Some(OutboxKind::Post(_)) | None => {}
+            }
+        }
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.state = before.state;
+            row.read_to = before.read_to;
+            row.gossiped_at = before.gossiped_at;
+        }
+        for content in before.unsure {
+            let content = content.into_vec();
+            let id = MessageId::of_content(&group, &self.own_id(), &content);
+            self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None));
+        }
+        // A gap was told where it is.
+        let told = before.gap.is_some() || before.personal;
+        if !told && before.lost.is_some_and(|lost| !lost.why.needs_new_keys()) {
+            let place = self.state.groups.get(&group).map_or(0, |row| row.cursor);
+            self.missed_line(group, (place, u16::MAX), before.seen_at);
+        }
+        self.run.touched.insert(group);
+        Ok(())
     }
 
     /// Of several requests of one account the latest counts.
@@ -355,19 +447,35 @@ impl Core {
                 .hint("ask for a new one: the inviter removes and adds this account")
         };
         let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone("welcome")) };
-        let Some(known) = invite.known else { return Err(gone("welcome")) };
-        let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
-        if self.is_member(&group) && !stuck {
-            self.state.invites.remove(&group);
+        let Some(known) = invite.known.clone() else { return Err(gone("welcome")) };
+        if self.is_member(&group) {
             return Ok(());
         }
-        if stuck {
-            // What was read or kept for the lost place in the group is of no use in the new one.
-            self.unfollow(Source::Group(group));
-            for sequence in self.history.parked(&group)?.into_keys() {
-                self.history.unpark(group, sequence);
+        self.take_place(group, &invite, known)
+    }
+
+    /// The same for a group that this device lost its place in. Whether it worked: the old place stays until then.
+    fn join_replacing(&mut self, group: GroupId) -> Result<bool> {
+        let Some(invite) = self.state.invites.get(&group).cloned() else { return Ok(false) };
+        let Some(known) = invite.known.clone() else { return Ok(false) };
+        self.unfollow(Source::Group(group));
+        match self.take_place(group, &invite, known) {
+            Ok(()) => Ok(true),
+            Err(error) if fatal(&error) => Err(error),
+            Err(_) => {
+                self.skip("welcome");
+                self.want(Source::Group(group), 0);
+                Ok(false)
             }
         }
+    }
+
+    fn take_place(&mut self, group: GroupId, invite: &InviteRow, known: InviteFacts) -> Result<()> {
+        let gone = |_: Bad| -> CoreError {
+            ErrorKind::Refused
+                .because("this invitation cannot be used any more")
+                .hint("ask for a new one: the inviter removes and adds this account")
+        };
         let last_resort = read_welcome(&invite.welcome).is_some_and(|welcome| self.is_last_resort(&welcome));
         // Whole or not at all: what OpenMLS writes is kept only if the join succeeds.
         self.provider.storage().begin_trial();
@@ -384,10 +492,11 @@ impl Core {
             let accounts = known.members.iter().map(|member| member.0);
             accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
         });
+        let keys_at = self.run.now;
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
         let mut row =
-            GroupRow { peer, unread, alias, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
+            GroupRow { peer, unread, alias, keys_at, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
         if let Some(before) = before {
             row.follow_up(before);
         }
@@ -418,14 +527,8 @@ fn fetch_tree(group: GroupId, invite: &InviteRow) -> Effect {
 
 /// R-WELCOME-04: an invitation counts once: only one into a later epoch than the last we were in brings back who was
 /// removed, has left, or cannot follow any more (K02, K11).
-fn is_newer(row: Option<&GroupRow>, epoch: u64) -> bool {
-    match row.map(|row| row.state) {
-        None => true,
-        Some(GroupState::Active | GroupState::Leaving | GroupState::Invited) => false,
-        Some(GroupState::Stuck | GroupState::Left | GroupState::Removed) => {
-            row.is_some_and(|row| epoch > row.epoch)
-        }
-    }
+fn is_later(row: Option<&GroupRow>, epoch: u64) -> bool {
+    row.is_none_or(|row| epoch > row.epoch)
 }
 
 fn read_welcome(bytes: &[u8]) -> Option<Welcome> {
@@ -509,13 +612,10 @@ mod tests {
         };
         let link = CommitLink { sequence: 1, hash: [0; 32] };
         let row = |state| GroupRow { state, ..GroupRow::active(&data, 3, 7, link.clone()) };
-        assert!(is_newer(None, 0));
-        for state in [GroupState::Active, GroupState::Leaving] {
-            assert!(!is_newer(Some(&row(state)), 9), "{state:?}");
-        }
-        for state in [GroupState::Stuck, GroupState::Left, GroupState::Removed] {
+        assert!(is_later(None, 0));
+        for state in [GroupState::Active, GroupState::Leaving, GroupState::Left, GroupState::Removed] {
             assert_eq!(
-                [6, 7, 8].map(|epoch| is_newer(Some(&row(state)), epoch)),
+                [6, 7, 8].map(|epoch| is_later(Some(&row(state)), epoch)),
                 [false, false, true],
                 "{state:?}"
             );

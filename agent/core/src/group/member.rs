@@ -43,10 +43,9 @@ impl Core {
             Some(GroupState::Removed) => {
                 no(format!("you were removed from '{name}'"), "ask a member to invite you again")
             }
-            Some(GroupState::Stuck) => no(
-                format!("this device cannot follow '{name}' any more"),
-                "ask an admin to remove this account and add it again",
-            ),
+            Some(GroupState::Stuck) => {
+                no(format!("this device lost its place in '{name}'"), "run: cipher-chat sync")
+            }
         }
     }
 
@@ -264,7 +263,9 @@ impl Core {
             row.proposals.clear();
             row.leave_epoch = None;
             row.back = None;
+            (row.lost, row.gap, row.unsure) = (None, None, Vec::new());
         }
+        self.drop_own_rejoin(group);
         self.drop_outbox(group);
         self.ledger.forget_commits(&group)?;
         let name = self.conversation_name(&group);
@@ -282,6 +283,7 @@ impl Core {
             self.reply(ticket, Ok(Reply::Done));
         }
         self.drop_join_requests(group);
+        self.drop_rejoins(group);
         self.unfollow(Source::Group(group));
         if self.state.groups.get(&group).is_some_and(|row| row.personal) {
             return Ok(());

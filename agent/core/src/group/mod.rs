@@ -7,7 +7,8 @@
 //! ```
 //! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
 //! `join_link`, `admission` and `join_request` are joining by a link,
-//! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
+//! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `refresh` keeps groups
+//! young, `rejoin` is losing the place in a group and coming back, `tree` seals ratchet trees for joiners, `show` turns rows into what people see.
 
 mod admission;
 mod alias;
@@ -24,6 +25,8 @@ mod loaded;
 mod member;
 mod policy;
 mod receive;
+mod refresh;
+mod rejoin;
 mod republish;
 pub(crate) mod roster;
 mod send;
@@ -35,6 +38,7 @@ pub(crate) use doubled::{DoubledRow, stopped};
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live, store_failed};
+pub(crate) use rejoin::{Lost, RejoinRow};
 pub(crate) use republish::BackRow;
 
 #[cfg(test)]

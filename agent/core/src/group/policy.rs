@@ -38,14 +38,35 @@ pub(crate) struct CommitFacts {
     pub forbidden: Option<&'static str>,
     /// What the commit shows of its accounts' statements, verified.
     pub evidence: Vec<Shown>,
+    /// Requests to come back that it serves, verified: the key package that each names is among the adds.
+    pub rejoins: Vec<Rejoin>,
 }
 
 impl CommitFacts {
+    /// R-COMMIT-19: whether a leaf goes only to come back at once by its own device's wish.
+    fn comes_back(&self, index: u32, leaf: &Leaf) -> bool {
+        let asked = self.rejoins.iter().any(|rejoin| {
+            rejoin.index == index && (rejoin.account, rejoin.device) == (leaf.account, leaf.device)
+        });
+        asked
+            && self.removes.contains(&(index, Proposer::Committer))
+            && self.adds.iter().flatten().any(|new| (new.account, new.device) == (leaf.account, leaf.device))
+    }
+
     /// Accounts whose removal is their own wish.
     pub(crate) fn leavers(&self, roster: &Roster) -> BTreeSet<AccountId> {
         let asked = self.removes.iter().filter(|(index, proposer)| *proposer == Proposer::Member(*index));
         asked.filter_map(|(index, _)| roster.get(index).map(|leaf| leaf.account)).collect()
     }
+}
+
+/// A device that asked to come back, signed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rejoin {
+    /// Its leaf until now.
+    pub index: u32,
+    pub account: AccountId,
+    pub device: DeviceId,
 }
 
 /// Who made a commit.
@@ -124,7 +145,7 @@ fn same_device(rule: &'static str, old: &Leaf, new: Option<&Result<Leaf, String>
     }
 }
 
-/// R-COMMIT-05, R-COMMIT-13, R-COMMIT-16: who may remove whom.
+/// R-COMMIT-05, R-COMMIT-13, R-COMMIT-16, R-COMMIT-19: who may remove whom.
 fn removes(
     roster: &Roster,
     data: &GroupData,
@@ -146,7 +167,8 @@ fn removes(
         };
         let outranks = role >= Role::Admin && (role == Role::Owner || role > data.role_of(&target.account));
         let by_committer = *proposer == Proposer::Committer;
-        if by_itself || (by_committer && outranks) {
+        // R-COMMIT-19: anybody lets a device that lost its place come back, showing that it asked.
+        if by_itself || (by_committer && outranks) || facts.comes_back(*index, target) {
             continue;
         }
         // R-COMMIT-13: anybody may remove a device that its own account revoked, showing that it did.
@@ -208,8 +230,11 @@ fn adds(
         if data.personal && present.iter().any(|account| *account != leaf.account) {
             return refuse("R-COMMIT-15", "nobody else can be added to the group of somebody's own devices");
         }
+        let same = |old: &Leaf| (old.account, old.device) == (leaf.account, leaf.device);
         if returns(roster, facts, leaf) {
             // R-COMMIT-14: nobody's role is asked for.
+        } else if roster.iter().any(|(index, old)| same(old) && facts.comes_back(*index, old)) {
+            // R-COMMIT-19: nor here: who is in the group stays the same.
         } else if accounts.contains(&leaf.account) {
             // R-COMMIT-04: a further device of an account comes from that account or an admin.
             if leaf.account != sender.account && role < Role::Admin {

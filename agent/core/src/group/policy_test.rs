@@ -57,6 +57,7 @@ fn by(sender: u32) -> CommitFacts {
         foreign_extensions_proposal: false,
         forbidden: None,
         evidence: vec![],
+        rejoins: vec![],
     }
 }
 
@@ -525,4 +526,33 @@ fn r_commit_16_a_recovery_does_not_put_an_account_out() {
     assert_eq!(authorize(&roster, &data, &remove(vec![recovery(3, 20, 33)])), Ok(()), "it is back already");
     let by_owner = CommitFacts { removes: vec![(3, Proposer::Committer)], ..by(0) };
     assert_eq!(judge(&by_owner), Ok(()), "an owner may put anybody out");
+}
+
+/// Anybody lets a device that lost its place come back, showing that it asked: exactly its leaf for one of the same
+/// account and device, and nothing more.
+#[test]
+fn r_commit_19_anybody_lets_a_device_come_back_that_asked() {
+    let (roster, _) = group();
+    let old = roster[&0].clone();
+    let other = roster[&1].clone();
+    let rejoin = Rejoin { index: 0, account: old.account, device: old.device };
+    let served = CommitFacts {
+        adds: vec![Ok(old.clone())],
+        removes: vec![(0, Proposer::Committer)],
+        rejoins: vec![rejoin],
+        ..by(2)
+    };
+    assert_eq!(judge(&served), Ok(()));
+    let refused = |facts: CommitFacts| judge(&facts).is_err();
+    assert!(refused(CommitFacts { rejoins: vec![], ..served.clone() }), "nobody asked");
+    assert!(refused(CommitFacts { adds: vec![], ..served.clone() }), "it would be put out");
+    assert!(
+        refused(CommitFacts { adds: vec![Ok(other.clone())], ..served.clone() }),
+        "somebody else came instead"
+    );
+    assert!(refused(CommitFacts { removes: vec![], ..served.clone() }), "it would be in twice");
+    let both = vec![(0, Proposer::Committer), (1, Proposer::Committer)];
+    assert!(refused(CommitFacts { removes: both, ..served.clone() }), "another one would go too");
+    let wrong = Rejoin { index: 1, account: old.account, device: old.device };
+    assert!(refused(CommitFacts { rejoins: vec![wrong], ..served }), "the request is about another leaf");
 }

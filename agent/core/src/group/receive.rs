@@ -32,6 +32,7 @@ use crate::event::Event;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
+use crate::group::rejoin::{self, Why};
 use crate::history::{MessageRow, RowBody};
 use crate::input::Delivered;
 use crate::log_mark::Mark;
@@ -59,6 +60,8 @@ enum Incoming {
         link: LinkId,
         request: Vec<u8>,
     },
+    /// A member's device asks to come back.
+    Rejoin(Vec<u8>),
 }
 
 /// A message of our group, of the right kind for its subject.
@@ -101,6 +104,10 @@ impl Core {
         if handshake {
             self.run.emptied.remove(&group);
         }
+        if sequence > cursor && self.state.groups.get(&group).is_some_and(|row| row.gap.is_none()) && self.run.gone.remove(&group) {
+            self.gap_found(group);
+        }
+        self.run.at = delivered.at;
         if unconfirmed && sequence > cursor {
             return self.confirm(group, &delivered);
         }
@@ -113,6 +120,7 @@ impl Core {
         let skips = self.run.skips;
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
+            Ok(Incoming::Rejoin(request)) => self.rejoin_asked(group, &request)?,
             Ok(Incoming::Message(checked)) => {
                 let bytes = delivered.bytes;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
@@ -124,6 +132,7 @@ impl Core {
             if sequence > row.cursor {
                 (row.cursor, row.mark) = (sequence, Some(mark));
             }
+            row.seen_at = row.seen_at.max(mark.at);
             if handshake {
                 row.handshake = row.handshake.max(sequence);
             }
@@ -184,7 +193,9 @@ impl Core {
     /// A removal of ourselves, or a new epoch that parked messages wait for.
     fn after_delivery(&mut self, group: GroupId) -> Result<()> {
         if let Some(state) = self.run.ended.remove(&group) {
-            return self.forget(group, state);
+            self.forget(group, state)?;
+            // Whoever was removed and added again while it was away is in.
+            return self.invitation_decided(group);
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if row.parked == 0 || !self.run.changed.contains(&group) {
@@ -262,9 +273,9 @@ impl Core {
             return Ok(());
         }
         if checked.epoch > epoch {
-            if self.state.groups.get(&group).is_some_and(|row| row.suspect == Some(epoch)) {
-                self.stuck(group);
-            } else if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
+            let claimed = self.run.ahead.entry(group).or_default();
+            *claimed = checked.epoch.max(*claimed);
+            if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
                 self.skip("future-epoch");
             } else {
                 self.park(group, sequence, bytes);
@@ -286,6 +297,12 @@ impl Core {
             _ => None,
         };
         let aad = processed.aad().to_vec();
+        let other = sender.is_some_and(|index| index != live.mls.own_leaf_index().u32());
+        let after = self.state.groups.get(&group).and_then(|row| row.gap).is_some_and(|gap| epoch > gap);
+        if other && after {
+            // Somebody followed here since: nothing was missed that leads on.
+            self.place_is_good(group);
+        }
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
                 self.said(group, live, sender, sequence, &message.into_bytes())
@@ -373,11 +390,21 @@ impl Core {
         let committer = sender.map_or(Committer::Outsider, Committer::Member);
         let note = codec::decode::<CommitNote>(aad).ok();
         let evidence = note.as_ref().map_or(&[][..], |note| note.evidence.as_slice());
-        let facts = facts(live, &staged, committer, evidence);
+        let mut facts = facts(live, &staged, committer, evidence);
+        let requests = note.as_ref().map_or(&[][..], |note| note.rejoins.as_slice());
+        facts.rejoins = rejoin::shown(live, &staged, requests);
         if let Err(refused) = policy::authorize(&live.roster, &live.data, &facts) {
             tracing::info!(rule = refused.rule, group = group.short(), sequence, "commit refused");
             self.skip("policy");
             return self.take_proposals(live, loaded);
+        }
+        let own_leaf = live.mls.own_leaf_index().u32();
+        if staged.self_removed() && facts.rejoins.iter().any(|rejoin| rejoin.index == own_leaf) {
+            // This device asked to be let back in, and could follow all the same: the Welcome brings it on. Should it
+            // be one that was asked long ago, it asks again.
+            self.take_proposals(live, loaded)?;
+            self.lost(group, Why::Replaced);
+            return Ok(());
         }
         self.check_link(group, live, sender, note.as_ref());
         let (roster, data) = (live.roster.clone(), live.data.clone());
@@ -573,27 +600,11 @@ impl Core {
         Ok(())
     }
 
-    /// An authenticated commit could not be applied here. If others go on without us, we are stuck.
+    /// An authenticated commit could not be applied here. If others go on without us, we lost our place.
     fn suspect(&mut self, group: GroupId, epoch: u64) {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.suspect = Some(epoch);
         }
-    }
-
-    fn stuck(&mut self, group: GroupId) {
-        if let Some(row) = self.state.groups.get_mut(&group) {
-            row.state = GroupState::Stuck;
-        }
-        let error = ErrorKind::Refused
-            .because("this device cannot follow the group any more")
-            .hint("ask an admin to remove this account and add it again");
-        self.drop_intents(group, &error);
-        self.drop_outbox(group);
-        self.run.changed.insert(group);
-        let name = self.conversation_name(&group);
-        self.notify(Event::Warning(format!(
-            "'{name}' cannot be followed any more: ask an admin to remove this account and add it again"
-        )));
     }
 }
 
@@ -619,6 +630,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
         Ok(Envelope::Join { link, request }) if !handshake => {
             return Ok(Incoming::Join { link: ByteArray::new(link), request });
         }
+        Ok(Envelope::Rejoin(request)) if !handshake => return Ok(Incoming::Rejoin(request)),
         _ => return Err("parse"),
     };
     let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| "parse")?;

@@ -39,10 +39,33 @@ fn delivered(core: &mut Core, message: Delivered) -> Vec<Effect> {
     core.handle(vec![Input::Delivered(message)], Timestamp::from_millis(2)).unwrap()
 }
 
-/// K11: the commit adds a package that has expired since, others went on without us: the person is told how to come
-/// back, and nothing is sent from a place that nobody shares.
+/// The bytes with which a device asks to come back, if it does.
+fn asked(effects: &[Effect]) -> Option<Vec<u8>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Publish(publish) if matches!(codec::decode(&publish.bytes), Ok(Envelope::Rejoin(_))) => {
+            Some(publish.bytes.clone())
+        }
+        _ => None,
+    })
+}
+
+/// A junk header alone takes nobody's place (F1).
 #[test]
-fn k11_who_cannot_replay_an_addition_says_how_to_come_back() {
+fn f1_a_header_that_claims_a_later_epoch_takes_nobodys_place() {
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    for epoch in [1, 2, 9_000] {
+        delivered(&mut core, outside(group, epoch));
+    }
+    let end = Input::CaughtUp { source: Source::Group(group), sequence: 9_100 };
+    let effects = core.handle(vec![end], Timestamp::from_millis(2)).unwrap();
+    assert!(asked(&effects).is_none() && !core.is_lost(&group), "{effects:?}");
+}
+
+/// K11, M33, F1: the commit adds a package that has expired since, others went on without us: this device asks to come
+/// back, and what is sent waits. Keys, outbox and place stay.
+#[test]
+fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything() {
     let mut core = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
     let expired = || {
@@ -56,22 +79,45 @@ fn k11_who_cannot_replay_an_addition_says_how_to_come_back() {
     assert_eq!(core.state.groups.get(&group).unwrap().suspect, None);
     core.unusable(group, 0, true, expired()).unwrap();
     assert_eq!(core.state.groups.get(&group).unwrap().state, GroupState::Active, "nobody went on yet");
-    let effects = delivered(&mut core, outside(group, 1));
+    let read = |core: &mut Core, sequence| {
+        let end = Input::CaughtUp { source: Source::Group(group), sequence };
+        core.handle(vec![end], Timestamp::from_millis(2)).unwrap()
+    };
+    assert!(asked(&read(&mut core, 0)).is_none(), "nobody claims to have gone on");
+    delivered(&mut core, outside(group, 1));
+    let effects = read(&mut core, 101);
     let warned = effects.iter().any(
-        |effect| matches!(effect, Effect::Notify(Event::Warning(text)) if text.contains("remove this account and add it again")),
+        |effect| matches!(effect, Effect::Notify(Event::Warning(text)) if text.contains("lost its place")),
     );
     assert!(warned, "{effects:?}");
+    let request = asked(&effects).expect("it asks to come back");
+    let Ok(Envelope::Rejoin(request)) = codec::decode(&request) else { panic!("a request to come back") };
+    let request: cipher_broker::wire::rejoin::RejoinRequest = codec::decode(&request).unwrap();
+    let body: cipher_broker::wire::rejoin::RejoinBody = codec::decode(&request.body.body).unwrap();
+    assert_eq!((body.group, body.epoch, body.new_keys), (group, 0, false));
     let row = core.state.groups.get(&group).unwrap();
-    assert_eq!((row.state, row.epoch), (GroupState::Stuck, 0));
+    assert_eq!((row.state, row.epoch), (GroupState::Active, 0));
+    let view = core.group_view(group).unwrap();
+    assert_eq!(view.recovering.map(|recovering| recovering.why).as_deref(), Some("unusable-commit"));
     let send =
         Command::Send { target: crate::command::Target::Group(group), text: "hello?".into(), reply_to: None };
     let send = Input::Command { ticket: Ticket(2), command: Box::new(send) };
     let effects = core.handle(vec![send], Timestamp::from_millis(3)).unwrap();
-    let hint = effects.iter().find_map(|effect| match effect {
-        Effect::Reply { result: Err(error), .. } => error.hint.clone(),
-        _ => None,
-    });
-    assert!(hint.is_some_and(|hint| hint.contains("add it again")));
+    let published = |effect: &Effect| matches!(effect, Effect::Publish(publish) if publish.expect.is_some());
+    assert!(!effects.iter().any(published), "nothing is sent that nobody may be able to read: {effects:?}");
+    assert_eq!(
+        core.state
+            .outbox
+            .iter()
+            .filter(|(_, row)| matches!(row.kind, crate::state::OutboxKind::Message { .. }))
+            .count(),
+        1
+    );
+    // It survives a restart, and ends when the log shows that the group goes on here.
+    assert!(core.is_lost(&group));
+    core.place_is_good(group);
+    let effects = core.handle(vec![Input::Tick], Timestamp::from_millis(4)).unwrap();
+    assert!(effects.iter().any(published), "what waited is sent: {effects:?}");
     assert!(core.state.meta.skipped.contains_key("key-package"));
 }
 

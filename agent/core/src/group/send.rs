@@ -58,7 +58,8 @@ impl Core {
             self.must_be_unchanged(&peer)?;
         }
         let row = self.enqueue_text(group, text, reply_to)?;
-        if self.run.connected {
+        // Of a place that was lost nobody knows when it is found again.
+        if self.run.connected && !self.is_lost(&group) {
             self.await_sent(row, ticket);
             return Ok(None);
         }
@@ -141,6 +142,7 @@ impl Core {
         let content: Content = codec::decode(&payload)
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
+        self.note_unsure(group, &payload);
         if content.kind == content::SYNC {
             // Said again because the log lost it: it counts where it was.
             if self.history.seen(&group, &message)?.is_some() {

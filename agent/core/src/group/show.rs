@@ -155,6 +155,7 @@ impl Core {
             authenticator: String::new(),
             banned: Vec::new(),
             links: 0,
+            recovering: self.recovering_view(&group),
         };
         if self.is_member(&group) {
             self.with_live(group, |core, live| {
@@ -223,6 +224,7 @@ impl Core {
             authenticator: String::new(),
             banned: Vec::new(),
             links: 0,
+            recovering: None,
         })
     }
 
@@ -311,6 +313,10 @@ impl Core {
             GroupEvent::LinkRevoked => format!("@{actor} revoked a link to join by"),
             GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
             GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
+            GroupEvent::Missed if row.text.is_empty() => "messages may be missing here".to_owned(),
+            GroupEvent::Missed => {
+                format!("messages since {} may be missing: they were gone before they were read", row.text)
+            }
             GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
         }
     }

@@ -7,7 +7,7 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::group::{BackRow, DoubledRow};
+use crate::group::{BackRow, DoubledRow, Lost};
 use crate::log_mark::Mark;
 use crate::position::{self, FIRST_ERA};
 use crate::view::GroupState;
@@ -92,6 +92,27 @@ pub(crate) struct GroupRow {
     /// What it is called here, where that is not its name.
     #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// This device cannot follow the group: it asks to come back.
+    #[serde(rename = "lo", default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+    /// Key packages with which this device asked to come back, the latest ones: SHA-256 of each.
+    #[serde(rename = "ra", default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<ByteBuf>,
+    /// The entry at the cursor was gone from the log while this was the epoch: what leads on may be missing.
+    #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<u64>,
+    /// Own messages sent while that was so: nobody may have been able to read them.
+    #[serde(rename = "us", default, skip_serializing_if = "Vec::is_empty")]
+    pub unsure: Vec<ByteBuf>,
+    /// The broker's time of the last entry that was read.
+    #[serde(rename = "sa", default)]
+    pub seen_at: Timestamp,
+    /// The broker's time of the last commit; our own where that is not known.
+    #[serde(rename = "la", default)]
+    pub commit_at: Timestamp,
+    /// When this device's leaf last got new keys, by the own clock.
+    #[serde(rename = "ka", default)]
+    pub keys_at: Timestamp,
     /// When this device last told the group its head of the account log.
     #[serde(rename = "gs", default)]
     pub gossiped_at: Timestamp,
@@ -129,6 +150,13 @@ impl GroupRow {
             personal: data.personal,
             unconfirmed: false,
             alias: None,
+            lost: None,
+            asked: Vec::new(),
+            gap: None,
+            unsure: Vec::new(),
+            seen_at: Timestamp::default(),
+            commit_at: Timestamp::default(),
+            keys_at: Timestamp::default(),
             gossiped_at: Timestamp::default(),
             gone_links: Vec::new(),
         }
@@ -272,6 +300,9 @@ pub(crate) enum Wish {
     /// Lets an account in by a link.
     #[serde(rename = "j")]
     Admit { link: LinkId, joiner: Joiner },
+    /// The same because time passed, unless somebody's commit comes first.
+    #[serde(rename = "f")]
+    Refresh,
     /// Gives this device new keys in the group.
     #[serde(rename = "t")]
     Rotate,

@@ -42,6 +42,9 @@ pub(crate) struct InviteRow {
     /// Declined here or on another own device, and kept for a while: a yes of a third device would win.
     #[serde(rename = "dc", default)]
     pub declined: bool,
+    /// It came while this device thought it was in the group: the log decides what becomes of it.
+    #[serde(rename = "hd", default)]
+    pub held: bool,
 }
 
 impl std::fmt::Debug for InviteRow {

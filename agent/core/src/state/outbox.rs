@@ -68,6 +68,9 @@ pub(crate) enum Post {
     /// An own request to join, on the group's application subject.
     #[serde(rename = "j")]
     Join,
+    /// An own request to come back, on the group's application subject.
+    #[serde(rename = "r")]
+    Rejoin,
     /// Why somebody else's request was refused.
     #[serde(rename = "n")]
     Refusal { device: DeviceId },

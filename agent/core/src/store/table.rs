@@ -37,6 +37,8 @@ pub(crate) const EVIDENCE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("joins");
 /// Number, big-endian → [`crate::group::JoinRequestRow`]: others' requests that wait for an answer.
 pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("join-requests");
+/// Number, big-endian → [`crate::group::RejoinRow`]: others' requests to come back.
+pub(crate) const REJOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rejoins");
 /// Device id → [`crate::history_transfer::TransferRow`]: history on its way to a device of ours.
 pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
 /// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
@@ -63,6 +65,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
         EVIDENCE,
         JOINS,
         JOIN_REQUESTS,
+        REJOINS,
         TRANSFERS,
         PACKAGES,
         POSTED,

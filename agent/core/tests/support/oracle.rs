@@ -219,6 +219,51 @@ pub(crate) fn judge(world: &mut World) {
     check(world);
 }
 
+/// What must hold at the end of a story in which months passed: whoever is still a member for somebody else is so for
+/// itself, in the same world, and is heard. What aged out is gone, so histories are not compared.
+pub(crate) fn judge_after_months(world: &mut World) {
+    world.heal();
+    // Whoever was away over something sees it once others speak, and is let back in.
+    for _ in 0..4 {
+        for index in 0..world.people.len() {
+            let name = world.people[index].name.clone();
+            if !world.is_revoked(index) {
+                for view in world.person(&name).active() {
+                    world.start(index, crate::support::world::send(view.id, "is anybody there?"));
+                }
+            }
+        }
+        world.settle();
+        world.pass(std::time::Duration::from_secs(60));
+        world.settle();
+    }
+    let mut members: BTreeMap<GroupId, BTreeSet<AccountId>> = BTreeMap::new();
+    let mut lost = Vec::new();
+    let mut worlds = BTreeMap::new();
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        let Some(account) = world.account(index) else { continue };
+        for view in world.groups(index) {
+            if view.state != GroupState::Active {
+                continue;
+            }
+            if view.recovering.is_some() {
+                lost.push((name.clone(), account, view.id));
+                continue;
+            }
+            let accounts = members.entry(view.id).or_default();
+            accounts.extend(view.members.iter().map(|member| member.account_id));
+            let here = (view.epoch, view.authenticator);
+            let known = worlds.entry(view.id).or_insert_with(|| here.clone());
+            assert_eq!(*known, here, "{name} is in another world");
+        }
+    }
+    for (name, account, group) in lost {
+        let inside = members.get(&group).is_some_and(|members| members.contains(&account));
+        assert!(!inside, "{name} is a member for the others and cannot follow");
+    }
+}
+
 /// What a world came to, without anything that cannot repeat (ids, keys, times).
 pub(crate) fn outcome(world: &mut World) -> Vec<String> {
     let mut lines = Vec::new();

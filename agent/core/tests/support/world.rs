@@ -183,7 +183,7 @@ pub(crate) struct Frozen {
 impl Frozen {
     /// People who registered, one after the other, without faults.
     pub(crate) fn with(names: &[&str]) -> Self {
-        let mut world = World::new(1, Flavour::R1);
+        let mut world = World::begun(1, Flavour::R1, 80);
         for name in names {
             world.register(name);
         }

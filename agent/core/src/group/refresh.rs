@@ -1,0 +1,188 @@
+//! Commits that nobody wishes for: time wears a group out.
+//!
+//! Retention takes the last commit of a quiet group away, and with it what shows a device that was away that the group
+//! went on without it. So a group gets a fresh one long before, by one member's turn. And every device gives its own
+//! leaf new keys at least every four weeks, so that what was sealed to old ones stays closed (RFC 9420 §16.6).
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::GroupId;
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::group::loaded::Live;
+use crate::input::Interest;
+use crate::state::{GroupRow, Wish};
+use crate::view::GroupState;
+
+/// How often it is looked for groups that need a commit, and for key packages that grew old.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// The first look comes when the logs were read.
+const FIRST_LOOK: Duration = Duration::from_secs(15);
+/// A device gives a group no more than one in this time, whatever its clock says.
+const AT_MOST_EVERY: Duration = Duration::from_secs(86_400);
+
+/// What of a group is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// A new leaf of this device.
+    Keys,
+    /// A fresh commit, by whose turn it is.
+    Commit {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+fn due(row: &GroupRow, now: Timestamp) -> Option<Due> {
+    let resting = now.since(row.keys_at) < AT_MOST_EVERY;
+    // Not known of groups of older stores, nor when the commit was gone before it was seen here.
+    let last = row.commit_at.max(row.keys_at);
+    let since = last.plus(limit::REFRESH_AFTER);
+    if resting || row.state != GroupState::Active || row.lost.is_some() || row.slot.is_some() {
+        None
+    } else if now.since(row.keys_at) >= limit::LEAF_LIFETIME {
+        Some(Due::Keys)
+    } else if since <= now {
+        Some(Due::Commit { since })
+    } else {
+        None
+    }
+}
+
+/// Our place among those who could do it: people first, by role and leaf.
+fn rank(live: &Live) -> u32 {
+    let mut order: Vec<_> = live
+        .roster
+        .iter()
+        .map(|(index, leaf)| (leaf.kind == Kind::Bot, Reverse(live.data.role_of(&leaf.account)), *index))
+        .collect();
+    order.sort();
+    let own = live.mls.own_leaf_index().u32();
+    let place = order.iter().position(|(.., index)| *index == own).unwrap_or(order.len());
+    u32::try_from(place.min(20)).unwrap_or(20)
+}
+
+impl Core {
+    /// Looks again soon after a connection is there.
+    pub(crate) fn begin_refreshing(&mut self) {
+        let at = self.run.now.plus(FIRST_LOOK);
+        self.run.refresh_at = at;
+        self.wake_at(at);
+    }
+
+    /// Gives groups that need it a fresh commit, a few a minute, and brings key packages that grew old.
+    pub(crate) fn refresh_groups(&mut self) -> Result<()> {
+        let now = self.run.now;
+        let runs = self.run.connected && self.run.interest == Some(Interest::Everything);
+        if !runs || !self.registered() || self.is_revoked() {
+            return Ok(());
+        }
+        if now < self.run.refresh_at {
+            let at = self.run.refresh_at;
+            self.wake_at(at);
+            return Ok(());
+        }
+        let mut next = now.plus(LOOK_EVERY);
+        if now >= self.run.stock_at {
+            self.ask_stock();
+        }
+        let minute = Duration::from_secs(60);
+        self.run.refreshed.retain(|at| now.since(*at) < minute);
+        for group in self.state.groups.keys() {
+            let Some(due) = self.state.groups.get(&group).and_then(|row| due(row, now)) else { continue };
+            // Behind the end of the log somebody may have done it.
+            if !self.run.caught_up.contains(&Source::Group(group)) {
+                continue;
+            }
+            if self.run.refreshed.len() >= limit::REFRESHES_PER_MINUTE {
+                next = next.min(now.plus(minute));
+                break;
+            }
+            let was_loaded = self.groups.has(&group);
+            let (rank, alone) = self.with_live(group, |_, live| Ok((rank(live), live.roster.len() == 1)))?;
+            if !was_loaded {
+                self.groups.remove(&group);
+            }
+            let ours = match due {
+                Due::Keys => true,
+                Due::Commit { since } => since.plus(limit::REFRESH_TURN.saturating_mul(rank)) <= now,
+            };
+            let wanted = self.state.intents.iter().any(|(_, intent)| {
+                intent.group == group && matches!(intent.wish, Wish::Refresh | Wish::Rotate)
+            });
+            if alone || !ours || wanted {
+                continue;
+            }
+            self.run.refreshed.push(now);
+            self.intend(group, Wish::Refresh, None);
+        }
+        self.run.refresh_at = next;
+        self.wake_at(next);
+        Ok(())
+    }
+
+    /// Whether a group still needs what was noted for it: somebody else's commit may have come first.
+    pub(crate) fn needs_refresh(&self, group: &GroupId) -> bool {
+        self.state.groups.get(group).is_some_and(|row| {
+            let now = self.run.now;
+            let last = row.commit_at.max(row.keys_at);
+            now.since(row.keys_at) >= limit::LEAF_LIFETIME || last.plus(limit::REFRESH_AFTER) <= now
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::wire::envelope::CommitLink;
+    use cipher_broker::wire::group::{GroupData, Role};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const fn days(n: u64) -> Duration {
+        Duration::from_secs(n * 86_400)
+    }
+
+    #[test]
+    fn a_quiet_group_is_refreshed_long_before_its_last_commit_is_gone_and_a_leaf_every_four_weeks() {
+        let data = GroupData {
+            version: 1,
+            name: "ops".into(),
+            direct: false,
+            roles: BTreeMap::new(),
+            may_add: Role::Admin,
+            may_rename: Role::Admin,
+            may_resync: true,
+            personal: false,
+            links: BTreeMap::new(),
+            banned: BTreeSet::new(),
+        };
+        let begun = Timestamp::from_millis(1_700_000_000_000);
+        let row = |commit, keys| GroupRow {
+            commit_at: begun.plus(days(commit)),
+            keys_at: begun.plus(days(keys)),
+            ..GroupRow::active(&data, 3, 7, CommitLink { sequence: 1, hash: [0; 32] })
+        };
+        let at = |day| begun.plus(days(day));
+        assert_eq!(due(&row(0, 0), at(21)), None);
+        assert_eq!(due(&row(0, 0), at(22)), Some(Due::Commit { since: at(22) }));
+        assert_eq!(due(&row(20, 0), at(27)), None, "somebody else's commit was fresh");
+        assert_eq!(due(&row(20, 0), at(28)), Some(Due::Keys), "it did not renew our leaf");
+        assert_eq!(due(&row(0, 30), at(30)), None, "at most one a day, whatever clocks say");
+        let lost =
+            crate::group::Lost { why: crate::group::rejoin::Why::Gap, since: begun, asked: begun, times: 0 };
+        assert_eq!(
+            due(&GroupRow { lost: Some(lost), ..row(0, 0) }, at(40)),
+            None,
+            "it has no place to do it from"
+        );
+        // The last turn comes with retention far away.
+        let last = limit::REFRESH_AFTER + limit::REFRESH_TURN * 20;
+        assert!(last + days(7) < limit::RETENTION);
+    }
+}

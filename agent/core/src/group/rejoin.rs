@@ -1,0 +1,693 @@
+//! Losing the place in a group, and coming back.
+//!
+//! ```text
+//! lost(why) ──log read to its end──► request on the group's log ──by turns, any member──► one commit: old leaf out, new in
+//!     ▲  │ a commit that applies here: not lost after all                                        │ Welcome
+//!     │  └─► place kept                                                                          ▼
+//!     └───────────────────────────────── what waits is sealed anew ◄──────────── the copy of before is replaced
+//! ```
+//! Nothing that is not authenticated makes a device ask: it needs a gap in the log, or a commit that could not be
+//! applied, and then a message that claims a later epoch. Being lost is soft: keys, history and what waits stay, and
+//! a commit of somebody else that applies ends it. Nothing is sent meanwhile, because nobody may be able to read it.
+//!
+//! Whose turn it is to serve depends on rank and time only; when two serve at once their commits race. A member that is
+//! where the asker is makes a fresh commit instead, which shows the asker that it lost nothing.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{KeyPackage, KeyPackageBundle, LeafNodeIndex, StagedCommit, Welcome};
+use openmls_traits::OpenMlsProvider;
+use openmls_traits::storage::StorageProvider as _;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tls_codec::Serialize as _;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::group::policy::Rejoin;
+use crate::group::roster;
+use crate::history::{Author, MessageRow};
+use crate::key_package::suite_of;
+use crate::state::{Joiner, OutboxKind, Post};
+use crate::view::{GroupEvent, GroupState, RecoveringView};
+
+/// How much later each next one steps in.
+const TURN: Duration = Duration::from_millis(700);
+/// How much later a member that is where the asker is does something about it: whoever is further on serves first.
+const SAME_PLACE: Duration = Duration::from_secs(3);
+/// How much later one that asks to come back itself serves another that is further behind: nobody else is there.
+const LAST_HOPE: Duration = Duration::from_secs(60);
+/// Most devices that one commit brings back.
+const PER_COMMIT: usize = 20;
+/// Largest request: a key package, and what is around it.
+const REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 2 * 1024;
+/// Own requests whose answer is still welcome.
+const ASKED: usize = 4;
+/// Own messages kept because nobody may have been able to read them.
+const UNSURE: usize = 256;
+
+/// Why a device cannot follow a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Why {
+    /// The log went on and what brings there is gone from it.
+    #[serde(rename = "g")]
+    Gap,
+    /// A commit could not be applied here, and others went on.
+    #[serde(rename = "u")]
+    Unusable,
+    /// A commit lies in the log that was made with the keys of this device, and this store does not know it.
+    #[serde(rename = "o")]
+    OwnCommit,
+    /// A message lies in the log that was sealed with the keys of this device, and this store does not know it: a copy
+    /// of this profile is or was in use.
+    #[serde(rename = "d")]
+    Doubled,
+    /// The log is not the one that was read before, and lacks what the group did since.
+    #[serde(rename = "b")]
+    LogWentBack,
+    /// Somebody served a request of this device that was served before.
+    #[serde(rename = "r")]
+    Replaced,
+}
+
+impl Why {
+    /// Whether new keys are needed, whatever epoch the others are in.
+    pub(crate) const fn needs_new_keys(self) -> bool {
+        matches!(self, Self::OwnCommit | Self::Doubled | Self::Replaced)
+    }
+
+    /// In words, as shown and in JSON.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Unusable => "unusable-commit",
+            Self::OwnCommit => "own-commit",
+            Self::Doubled => "doubled",
+            Self::LogWentBack => "log-went-back",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// That and why a device lost its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lost {
+    #[serde(rename = "w")]
+    pub why: Why,
+    /// When it was noticed, by the own clock.
+    #[serde(rename = "t")]
+    pub since: Timestamp,
+    /// When it last asked to come back.
+    #[serde(rename = "a")]
+    pub asked: Timestamp,
+    /// How often it asked.
+    #[serde(rename = "n")]
+    pub times: u32,
+}
+
+/// Somebody's request to come back, until it is served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RejoinRow {
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// Where the asker stands: epoch, and the commit that began it.
+    #[serde(rename = "e")]
+    pub place: (u64, ByteBuf),
+    #[serde(rename = "f")]
+    pub new_keys: bool,
+    /// As it was signed.
+    #[serde(rename = "b")]
+    pub body: Signed,
+    #[serde(rename = "k")]
+    pub key_package: ByteBuf,
+    /// When it was asked, by the asking device's clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// When it came, by ours: turns are counted from there.
+    #[serde(rename = "n")]
+    pub arrived: Timestamp,
+}
+
+/// What a commit that serves requests contains.
+#[derive(Debug, Default)]
+pub(crate) struct Readmission {
+    pub adds: Vec<(KeyPackage, DeviceId)>,
+    pub removes: Vec<u32>,
+    pub shown: Vec<Signed>,
+}
+
+/// Where somebody stands who asks to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Behind us, or in need of new keys.
+    Behind,
+    /// Where we are.
+    Here,
+    /// Further on than we are, who are lost too.
+    Ahead,
+}
+
+fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
+    let theirs = (row.place.0, row.place.1.as_slice());
+    if !row.new_keys && theirs == (here.0, here.1.as_slice()) {
+        Standing::Here
+    } else if !lost || theirs < (here.0, here.1.as_slice()) {
+        Standing::Behind
+    } else {
+        Standing::Ahead
+    }
+}
+
+/// How long the one of this rank waits before it serves.
+fn wait(standing: Standing, lost: bool, rank: usize) -> Option<Duration> {
+    let base = match (standing, lost) {
+        (Standing::Behind, false) => Duration::ZERO,
+        (Standing::Behind, true) => LAST_HOPE,
+        (Standing::Here, _) => SAME_PLACE,
+        (Standing::Ahead, _) => return None,
+    };
+    Some(base.saturating_add(TURN.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20))))
+}
+
+/// The next pause between two requests.
+fn pause(times: u32) -> Duration {
+    let doublings = times.saturating_sub(1).min(8).saturating_mul(2);
+    limit::REJOIN_PAUSE.saturating_mul(1 << doublings).min(limit::REJOIN_PAUSE_MAX)
+}
+
+/// R-COMMIT-19: of the requests that a commit shows, those that verify under the key of a leaf that is there, with
+/// the very key package that they name, for the same account, device and a certificate that is not older. A leaf that
+/// has the package's key already was served.
+pub(crate) fn shown(live: &Live, staged: &StagedCommit, requests: &[Signed]) -> Vec<Rejoin> {
+    let packages: BTreeMap<[u8; 32], KeyPackage> = match requests {
+        [] => return Vec::new(),
+        _ => staged
+            .add_proposals()
+            .filter_map(|add| {
+                let package = add.add_proposal().key_package();
+                Some((wire_hash(&package.tls_serialize_detached().ok()?), package.clone()))
+            })
+            .collect(),
+    };
+    let read = |signed: &Signed| {
+        let named: RejoinBody = codec::decode(&signed.body).ok()?;
+        let (index, old) = leaf_of(live, &named)?;
+        verified(live, index, signed)?;
+        let package = packages.get(&named.package)?;
+        let new = roster::prove_leaf(package.leaf_node()).ok()?;
+        let fits = named.group.as_bytes() == live.mls.group_id().as_slice()
+            && (new.account, new.device) == (old.account, old.device)
+            && new.serial >= old.serial
+            && !has_key(live, index, package);
+        fits.then_some(Rejoin { index, account: old.account, device: old.device })
+    };
+    requests.iter().filter_map(read).collect()
+}
+
+fn leaf_of<'a>(live: &'a Live, body: &RejoinBody) -> Option<(u32, &'a roster::Leaf)> {
+    let ours = |leaf: &roster::Leaf| (leaf.account, leaf.device) == (body.account, body.device);
+    live.roster.iter().find(|(_, leaf)| ours(leaf)).map(|(index, leaf)| (*index, leaf))
+}
+
+/// The signature of a request, under the key of the leaf that it wants to replace.
+fn verified(live: &Live, index: u32, signed: &Signed) -> Option<()> {
+    let member = live.mls.member_at(LeafNodeIndex::new(index))?;
+    let key: [u8; 32] = member.signature_key.as_slice().try_into().ok()?;
+    signed.verified(&key, Purpose::Rejoin).ok().map(|_| ())
+}
+
+/// Whether a leaf has the keys of this package already.
+fn has_key(live: &Live, index: u32, package: &KeyPackage) -> bool {
+    // Encoded, a key has its length in front.
+    let Ok(key) = package.leaf_node().encryption_key().tls_serialize_detached() else { return false };
+    let same = |have: Vec<u8>| !have.is_empty() && key.ends_with(&have);
+    live.mls.member_at(LeafNodeIndex::new(index)).is_some_and(|member| same(member.encryption_key))
+}
+
+impl Core {
+    /// This device lost its place in a group: it asks to come back, and what is sent meanwhile waits. Told once; does
+    /// nothing for a group that it is not in, or is lost in already for a reason that weighs as much.
+    pub(crate) fn lost(&mut self, group: GroupId, why: Why) {
+        let now = self.run.now;
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
+            return;
+        }
+        let known = row.lost.as_ref().map(|lost| lost.why);
+        if known.is_some_and(|known| known.needs_new_keys() || !why.needs_new_keys()) {
+            return;
+        }
+        let asked = Timestamp::default();
+        let since = row.lost.as_ref().map_or(now, |lost| lost.since);
+        row.lost = Some(Lost { why, since, asked, times: 0 });
+        let personal = row.personal;
+        tracing::info!(group = group.short(), why = why.name(), "lost the place in a group");
+        self.drop_own_rejoin(group);
+        let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
+        for id in waiting {
+            if let Some(ticket) = self.run.sends.remove(&id) {
+                let reply = self.queued_reply(id);
+                self.reply(ticket, reply);
+            }
+        }
+        self.run.touched.insert(group);
+        if personal {
+            return;
+        }
+        self.run.changed.insert(group);
+        if known.is_none() {
+            let name = self.conversation_name(&group);
+            self.notify(Event::Warning(format!(
+                "this device lost its place in '{name}' and asks the others to let it back in; what you send there waits"
+            )));
+        }
+    }
+
+    /// Groups of stores of before that could not be followed: they come back like any others.
+    pub(crate) fn wake_stuck(&mut self) {
+        for group in self.state.groups.keys() {
+            let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
+            if stuck && let Some(row) = self.state.groups.get_mut(&group) {
+                row.state = GroupState::Active;
+                let never = Timestamp::default();
+                row.lost = Some(Lost { why: Why::Unusable, since: never, asked: never, times: 0 });
+            }
+        }
+    }
+
+    /// An own commit was merged. It shows nobody else's agreement; but where a commit could not be applied and
+    /// nobody is known to have gone on behind it, the group goes on here.
+    pub(crate) fn own_epoch_began(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get(&group) else { return };
+        if row.lost.as_ref().is_some_and(|lost| lost.why == Why::Unusable) {
+            self.place_is_good(group);
+        }
+    }
+
+    /// Whether this device lost its place in a group.
+    pub(crate) fn is_lost(&self, group: &GroupId) -> bool {
+        self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
+    }
+
+    /// A place that was given up turns out to be good: somebody else's commit applies.
+    pub(crate) fn place_is_good(&mut self, group: GroupId) {
+        self.run.ahead.remove(&group);
+        let Some(row) = self.state.groups.get(&group) else { return };
+        if row.gap.is_none() && row.unsure.is_empty() && row.lost.is_none() {
+            return;
+        }
+        let new_keys = row.lost.as_ref().is_some_and(|lost| lost.why.needs_new_keys());
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            (row.gap, row.unsure) = (None, Vec::new());
+            if new_keys {
+                return;
+            }
+            row.lost = None;
+        }
+        self.drop_own_rejoin(group);
+        self.run.touched.insert(group);
+    }
+
+    /// A log was read to its end. A message that claims a later epoch is a claim; it weighs when this device may have
+    /// missed what leads there, or could not apply it.
+    pub(crate) fn look_for_place(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let member = matches!(row.state, GroupState::Active | GroupState::Leaving);
+        let weighs = row.gap.is_some() || row.suspect == Some(row.epoch);
+        if !member || row.lost.is_some() || !weighs {
+            return Ok(());
+        }
+        let (epoch, gap, parked) = (row.epoch, row.gap.is_some(), row.parked);
+        let ahead = self.run.ahead.get(&group).is_some_and(|claimed| *claimed > epoch);
+        // What was parked by an earlier process claims a later epoch too, else it would not be there any more.
+        if ahead || parked > 0 {
+            self.lost(group, if gap { Why::Gap } else { Why::Unusable });
+        }
+        Ok(())
+    }
+
+    /// What is to be done in a group in which this device lost its place.
+    pub(crate) fn drive_lost(&mut self, group: GroupId) -> Result<()> {
+        // The log may still bring it on, or show the answer.
+        if !self.run.caught_up.contains(&Source::Group(group)) {
+            self.follow(Source::Group(group));
+            return Ok(());
+        }
+        self.ask_to_return(group)?;
+        self.drive_commits(group)
+    }
+
+    fn ask_to_return(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let Some(lost) = row.lost.clone() else { return Ok(()) };
+        let (epoch, commit, number) = (row.epoch, row.link.hash, row.suite);
+        if self.own_rejoins(group).next().is_some() {
+            return Ok(());
+        }
+        let due = lost.asked.plus(pause(lost.times));
+        if lost.times > 0 && self.run.now < due {
+            self.wake_at(due);
+            return Ok(());
+        }
+        let Some(suite) = suite_of(number) else { return Ok(()) };
+        let key_package = self.make_key_package(suite, false)?;
+        let package = wire_hash(&key_package);
+        let identity = self.identity()?;
+        let device_key = SigningKey::from_bytes(&identity.device_seed);
+        let body = RejoinBody {
+            group,
+            account: identity.account,
+            device: identity.device,
+            epoch,
+            commit,
+            package,
+            new_keys: lost.why.needs_new_keys(),
+            at: self.run.now,
+        };
+        let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
+        let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
+        let now = self.run.now;
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.asked.push(ByteBuf::from(package.to_vec()));
+            let extra = row.asked.len().saturating_sub(ASKED);
+            row.asked.drain(..extra);
+            if let Some(lost) = &mut row.lost {
+                lost.asked = now;
+                lost.times = lost.times.saturating_add(1);
+            }
+        }
+        self.enqueue_post(group, Post::Rejoin, codec::encode(&Envelope::Rejoin(codec::encode(&request))));
+        let again = now.plus(pause(lost.times.saturating_add(1)));
+        self.wake_at(again);
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
+        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        rows.filter(|id| {
+            matches!(self.state.outbox.get(id).map(|row| &row.kind), Some(OutboxKind::Post(Post::Rejoin)))
+        })
+    }
+
+    /// Nothing more is asked by what was not sent yet.
+    pub(crate) fn drop_own_rejoin(&mut self, group: GroupId) {
+        for id in self.own_rejoins(group).collect::<Vec<_>>() {
+            self.dequeue(id);
+        }
+    }
+
+    /// Somebody asks to come back. R-REJOIN-01: a request is signed by the device of a leaf that is there, names this
+    /// very group, and brings a key package of that device that could be added; of several the latest counts.
+    pub(crate) fn rejoin_asked(&mut self, group: GroupId, request: &[u8]) -> Result<()> {
+        if request.len() > REQUEST_BYTES {
+            self.skip("too-large");
+            return Ok(());
+        }
+        let row = self.with_live(group, |core, live| Ok(core.read_rejoin(group, live, request)))?;
+        let Some(row) = row else {
+            self.skip("rejoin");
+            return Ok(());
+        };
+        let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
+        if own {
+            return Ok(());
+        }
+        let of_group = self.state.rejoins.iter().filter(|(_, known)| known.group == group);
+        let of_group: Vec<(u64, DeviceId, Timestamp)> =
+            of_group.map(|(id, known)| (*id, known.device, known.at)).collect();
+        match of_group.iter().find(|(_, device, _)| *device == row.device) {
+            Some((_, _, at)) if *at >= row.at => return Ok(()),
+            Some((id, ..)) => _ = self.state.rejoins.remove(id),
+            None if of_group.len() >= limit::REJOIN_REQUESTS => {
+                self.skip("limit");
+                return Ok(());
+            }
+            None => {}
+        }
+        let id = self.state.next_id();
+        self.state.rejoins.insert(id, row);
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    fn read_rejoin(&self, group: GroupId, live: &Live, request: &[u8]) -> Option<RejoinRow> {
+        let request: RejoinRequest = codec::decode(request).ok()?;
+        let body: RejoinBody = codec::decode(&request.body.body).ok()?;
+        let (index, _) = leaf_of(live, &body)?;
+        verified(live, index, &request.body)?;
+        let (account, device) = (body.account, body.device);
+        let joiner = Joiner { account, device, key_package: request.key_package.to_vec() };
+        let fits = body.group == group
+            && body.package == wire_hash(&request.key_package)
+            && body.at <= self.run.now.plus(limit::CLOCK_SKEW);
+        if !fits {
+            return None;
+        }
+        self.judge_key_package(&joiner, live.mls.ciphersuite().into()).ok()?;
+        Some(RejoinRow {
+            group,
+            account,
+            device,
+            place: (body.epoch, ByteBuf::from(body.commit.to_vec())),
+            new_keys: body.new_keys,
+            body: request.body,
+            key_package: request.key_package,
+            at: body.at,
+            arrived: self.run.now,
+        })
+    }
+
+    /// A commit of somebody who stood where an asker stands was merged: the asker can follow it, or asks anew.
+    pub(crate) fn rejoins_followed(&mut self, group: GroupId, epoch: u64, commit: &[u8; 32]) {
+        let here = |row: &RejoinRow| {
+            row.group == group
+                && !row.new_keys
+                && row.place.0 == epoch
+                && row.place.1.as_slice() == commit.as_slice()
+        };
+        let followed = self.state.rejoins.iter().filter(|(_, row)| here(row)).map(|(id, _)| *id);
+        for id in followed.collect::<Vec<_>>() {
+            self.state.rejoins.remove(&id);
+        }
+        if self.state.rejoins.iter().any(|(_, row)| row.group == group) {
+            self.run.touched.insert(group);
+        }
+    }
+
+    /// We are out of a group: its requests are others' matter.
+    pub(crate) fn drop_rejoins(&mut self, group: GroupId) {
+        let of_group = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
+        for id in of_group.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.state.rejoins.remove(&id);
+        }
+    }
+
+    /// Who is to be let back in by us, now: `None` when there is nothing to do or it is not our turn. An empty one is a
+    /// fresh commit for those who are where we are.
+    pub(crate) fn readmission(
+        &mut self,
+        group: GroupId,
+        leavers: &BTreeSet<u32>,
+    ) -> Result<Option<Readmission>> {
+        let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
+        let rows: Vec<(u64, RejoinRow)> = rows.map(|(id, row)| (*id, row.clone())).collect();
+        // Behind the end of the log somebody may have answered already.
+        if rows.is_empty() || !self.run.caught_up.contains(&Source::Group(group)) {
+            return Ok(None);
+        }
+        let Some(row) = self.state.groups.get(&group) else { return Ok(None) };
+        let (here, lost) = ((row.epoch, row.link.hash), row.lost.is_some());
+        let (over, due, rank) = self.with_live(group, |core, live| {
+            let own = live.mls.own_leaf_index().u32();
+            let (mut over, mut due) = (Vec::new(), Vec::new());
+            for (id, row) in &rows {
+                let joiner = row.joiner();
+                let package = core.judge_key_package(&joiner, live.mls.ciphersuite().into()).ok();
+                let leaf = live
+                    .roster
+                    .iter()
+                    .find(|(_, leaf)| (leaf.account, leaf.device) == (row.account, row.device));
+                let revoked = core.log_of(&row.account).is_some_and(|log| log.is_revoked(&row.device));
+                match (leaf, package) {
+                    (Some((index, _)), Some(package))
+                        if !revoked && *index != own && !has_key(live, *index, &package) =>
+                    {
+                        if !leavers.contains(index) {
+                            due.push((*id, *index, package));
+                        }
+                    }
+                    _ => over.push(*id),
+                }
+            }
+            let askers: BTreeSet<u32> = due.iter().map(|(_, index, _)| *index).collect();
+            let mut order: Vec<_> = live
+                .roster
+                .iter()
+                .filter(|(index, _)| !leavers.contains(index))
+                .map(|(index, leaf)| {
+                    let role = Reverse(live.data.role_of(&leaf.account));
+                    (askers.contains(index), leaf.kind == Kind::Bot, role, *index)
+                })
+                .collect();
+            order.sort();
+            let rank = order.iter().position(|(.., index)| *index == own).unwrap_or(order.len());
+            Ok((over, due, rank))
+        })?;
+        for id in over {
+            self.state.rejoins.remove(&id);
+        }
+        let mut readmission = Readmission::default();
+        let mut fresh = false;
+        for (id, index, package) in due {
+            let Some(row) = self.state.rejoins.get(&id) else { continue };
+            let standing = standing(here, lost, row);
+            let Some(wait) = wait(standing, lost, rank) else { continue };
+            let at = row.arrived.plus(wait);
+            if self.run.now < at {
+                self.wake_at(at);
+            } else if standing == Standing::Here {
+                fresh = true;
+            } else if readmission.adds.len() < PER_COMMIT {
+                readmission.shown.push(row.body.clone());
+                readmission.adds.push((package, row.device));
+                readmission.removes.push(index);
+            }
+        }
+        Ok((fresh || !readmission.adds.is_empty()).then_some(readmission))
+    }
+
+    /// What could not be committed would be tried for ever.
+    pub(crate) fn readmission_failed(&mut self, group: GroupId) {
+        self.drop_rejoins(group);
+        self.skip("rejoin");
+    }
+
+    /// Whether a Welcome was made for a key package with which this device asked to come back.
+    pub(crate) fn asked_back(&self, group: &GroupId, welcome: &Welcome) -> bool {
+        let Some(row) = self.state.groups.get(group).filter(|row| !row.asked.is_empty()) else {
+            return false;
+        };
+        welcome.secrets().iter().any(|secrets| {
+            let found = self.provider.storage().key_package(&secrets.new_member());
+            let Ok(Some(found)) = found else { return false };
+            let package = KeyPackageBundle::key_package(&found).tls_serialize_detached();
+            package.is_ok_and(|package| row.asked.iter().any(|asked| asked.as_slice() == wire_hash(&package)))
+        })
+    }
+
+    /// An own message found its place in an epoch that may be over: kept, to be said again after coming back.
+    pub(crate) fn note_unsure(&mut self, group: GroupId, content: &[u8]) {
+        let unsure = self.state.groups.get(&group).is_some_and(|row| {
+            row.gap.is_some() || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
+        });
+        if unsure && let Some(row) = self.state.groups.get_mut(&group) {
+            row.unsure.push(ByteBuf::from(content.to_vec()));
+            let extra = row.unsure.len().saturating_sub(UNSURE);
+            row.unsure.drain(..extra);
+        }
+    }
+
+    /// Whether the entry at our cursor was gone when reading began.
+    pub(crate) fn has_gap(&self, group: &GroupId) -> bool {
+        self.run.gone.contains(group)
+    }
+
+    /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
+    pub(crate) fn gap_found(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        row.gap = Some(row.epoch);
+        let (place, since, personal) = ((row.cursor, u16::MAX), row.seen_at, row.personal);
+        if !personal {
+            self.missed_line(group, place, since);
+        }
+    }
+
+    /// Tells that messages may be missing since then. This device's own word, at its place in the conversation.
+    pub(crate) fn missed_line(&mut self, group: GroupId, place: (u64, u16), since: Timestamp) {
+        let Some(own) = &self.state.identity else { return };
+        let fact = [group.as_bytes().as_slice(), b"missed", &place.0.to_be_bytes()].concat();
+        let id = MessageId::of_content(&group, &own.account, &fact);
+        let author = Author { account: own.account, device: own.device, kind: own.kind };
+        let text = if since == Timestamp::default() { String::new() } else { since.to_string() };
+        let row = MessageRow::event(id, author, self.run.now, GroupEvent::Missed, own.account, text);
+        let view = Box::new(self.message_view(group, place, &row));
+        self.history.insert(group, place, row);
+        self.notify(Event::Message(view));
+    }
+
+    /// What people see of it.
+    pub(crate) fn recovering_view(&self, group: &GroupId) -> Option<RecoveringView> {
+        let lost = self.state.groups.get(group)?.lost.as_ref()?;
+        Some(RecoveringView { why: lost.why.name().into(), since: lost.since, asked: lost.times })
+    }
+}
+
+impl RejoinRow {
+    fn joiner(&self) -> Joiner {
+        Joiner { account: self.account, device: self.device, key_package: self.key_package.to_vec() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(epoch: u64, commit: u8, new_keys: bool) -> RejoinRow {
+        RejoinRow {
+            group: GroupId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([1; 32]),
+            device: DeviceId::from_bytes([1; 16]),
+            place: (epoch, ByteBuf::from(vec![commit; 32])),
+            new_keys,
+            body: Signed { body: Vec::new(), signature: Vec::new() },
+            key_package: ByteBuf::new(),
+            at: Timestamp::default(),
+            arrived: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn whoever_is_further_on_serves_first_and_two_who_are_lost_do_not_wait_for_each_other_for_ever() {
+        let here = (7, [5; 32]);
+        for (row, lost, expected, first) in [
+            (row(3, 1, false), false, Standing::Behind, Some(Duration::ZERO)),
+            (row(7, 5, false), false, Standing::Here, Some(SAME_PLACE)),
+            (row(7, 5, true), false, Standing::Behind, Some(Duration::ZERO)),
+            (row(9, 1, false), false, Standing::Behind, Some(Duration::ZERO)),
+            (row(3, 1, false), true, Standing::Behind, Some(LAST_HOPE)),
+            (row(7, 4, false), true, Standing::Behind, Some(LAST_HOPE)),
+            (row(7, 6, false), true, Standing::Ahead, None),
+            (row(9, 1, false), true, Standing::Ahead, None),
+            (row(7, 5, false), true, Standing::Here, Some(SAME_PLACE)),
+        ] {
+            assert_eq!(standing(here, lost, &row), expected, "{:?} {lost}", row.place);
+            assert_eq!(wait(expected, lost, 0), first, "{:?} {lost}", row.place);
+        }
+        assert_eq!(wait(Standing::Behind, false, 2), Some(TURN * 2));
+    }
+
+    #[test]
+    fn pauses_between_two_requests_grow_up_to_a_quarter_of_a_day() {
+        let seconds = [1, 2, 3, 4, 5, 6, 60].map(|times| pause(times).as_secs());
+        assert_eq!(seconds, [30, 120, 480, 1920, 7680, 21600, 21600]);
+    }
+}

@@ -1,0 +1,53 @@
+//! Asking to come back: a device that cannot follow the log of a group any more, although its leaf is still in the tree.
+//!
+//! The request lies on the group's application subject, where any member, now or later, finds it. It is signed and not
+//! sealed: who asks has lost every key that the members share. The broker sees which device asks.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::id::{AccountId, DeviceId, GroupId};
+use crate::sign::Signed;
+use crate::time::Timestamp;
+
+/// A request to come back: an encoded [`RejoinBody`] signed by the asking device
+/// ([`crate::sign::Purpose::Rejoin`]), and the key package that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejoinRequest {
+    /// The signed body. A commit that serves the request shows it.
+    #[serde(rename = "b")]
+    pub body: Signed,
+    /// A fresh key package of the asking device (RFC 9420 §10).
+    #[serde(rename = "k")]
+    pub key_package: ByteBuf,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejoinBody {
+    /// The group.
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    /// Account of the asking device.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// The asking device.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// The last epoch that the device could follow.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// SHA-256 of the commit that began it; zeros for the first epoch. Whoever is there too has lost nothing that the
+    /// asker has not.
+    #[serde(rename = "c", with = "serde_bytes")]
+    pub commit: [u8; 32],
+    /// SHA-256 of the key package: no other one may be added in the name of this request.
+    #[serde(rename = "p", with = "serde_bytes")]
+    pub package: [u8; 32],
+    /// Whether the device needs new keys although it could follow: it does not know all that was sealed with them.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    pub new_keys: bool,
+    /// When it was asked, by the asking device's clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}
