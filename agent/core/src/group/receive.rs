@@ -197,6 +197,9 @@ impl Core {
             // Whoever was removed and added again while it was away is in.
             return self.invitation_decided(group);
         }
+        if self.run.caught_up.contains(&Source::Group(group)) {
+            self.look_for_place(group)?;
+        }
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if row.parked == 0 || !self.run.changed.contains(&group) {
             return Ok(());
