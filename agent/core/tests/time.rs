@@ -193,7 +193,8 @@ fn a2_who_was_away_over_a_commit_that_aged_out_comes_back_by_itself_and_is_told(
         assert_eq!(world.person("bob").members(group), ["alice", "bob", "carol"]);
         all_is_well(&mut world, group, &["alice", "bob", "carol"]);
         let lines = world.person("alice").messages(group);
-        let moved = |line: &MessageView| is(line, GroupEvent::DeviceAdded) || is(line, GroupEvent::DeviceRemoved);
+        let moved =
+            |line: &MessageView| is(line, GroupEvent::DeviceAdded) || is(line, GroupEvent::DeviceRemoved);
         assert!(!lines.iter().any(moved), "nobody came or went: {lines:?}");
     }
 }

@@ -317,7 +317,12 @@ impl Core {
                         row.retry_at = Timestamp::default();
                     }
                 }
-                Some(OutboxKind::Commit | OutboxKind::Leave | OutboxKind::Post(Post::Rejoin)) => {
+                Some(
+                    OutboxKind::Commit
+                    | OutboxKind::Again { .. }
+                    | OutboxKind::Leave
+                    | OutboxKind::Post(Post::Rejoin),
+                ) => {
                     self.dequeue(id);
                 }
                 Some(OutboxKind::Post(_)) | None => {}
@@ -495,8 +500,13 @@ impl Core {
         let keys_at = self.run.now;
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
-        let mut row =
-            GroupRow { peer, unread, alias, keys_at, ..GroupRow::active(&live.data, known.suite, live.epoch(), link) };
+        let mut row = GroupRow {
+            peer,
+            unread,
+            alias,
+            keys_at,
+            ..GroupRow::active(&live.data, known.suite, live.epoch(), link)
+        };
         if let Some(before) = before {
             row.follow_up(before);
         }

@@ -104,7 +104,10 @@ impl Core {
         if handshake {
             self.run.emptied.remove(&group);
         }
-        if sequence > cursor && self.state.groups.get(&group).is_some_and(|row| row.gap.is_none()) && self.run.gone.remove(&group) {
+        if sequence > cursor
+            && self.state.groups.get(&group).is_some_and(|row| row.gap.is_none())
+            && self.run.gone.remove(&group)
+        {
             self.gap_found(group);
         }
         self.run.at = delivered.at;

@@ -102,7 +102,7 @@ pub(crate) struct GroupRow {
     #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<u64>,
     /// Own messages sent while that was so: nobody may have been able to read them.
-    #[serde(rename = "us", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "ns", default, skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<ByteBuf>,
     /// The broker's time of the last entry that was read.
     #[serde(rename = "sa", default)]
