@@ -89,7 +89,10 @@ impl Core {
             return Ok(());
         }
         let mut next = now.plus(LOOK_EVERY);
-        if now >= self.run.stock_at {
+        if self.run.stock_at == Timestamp::default() {
+            // Registered since the connection came up: the packages are as fresh.
+            self.run.stock_at = now.plus(AT_MOST_EVERY);
+        } else if now >= self.run.stock_at {
             self.ask_stock();
         }
         let minute = Duration::from_secs(60);
