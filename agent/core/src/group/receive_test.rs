@@ -229,6 +229,7 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
             known: Some(known),
             told: false,
             declined: false,
+            held: false,
         };
         core.state.invites.insert(GroupId::from_bytes([of; 16]), row);
     }
