@@ -38,6 +38,9 @@ cargo xtask COMMAND
                          an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
   attacks                writes docs/ATTACKS.md: every attack case and the tests that play it
+  torture [--minutes N] [--seed N]
+                             a deployment that is killed, frozen and cut off while people talk (5 minutes; the
+                             test command does it for one)
   ci                     fmt, clippy, doc, deny, arrows, rules, attacks, size, then test
 
   fmt | clippy | doc | deny | arrows | rules | size   the parts of ci
@@ -70,6 +73,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "drill" => drill::drill(rest),
         "worlds" => suite::worlds(rest),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
+        "torture" => suite::torture(rest),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::against::{self, Side};
 use crate::{Failure, Outcome, run, setup, ui};
@@ -175,6 +175,39 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
         run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
     command.args(["--", "schedules::", "crash::"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
     run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
+}
+
+/// A real deployment that is ill-treated for some minutes.
+pub(crate) fn torture(arguments: &[String]) -> Outcome {
+    let (rest, minutes) = value_of(arguments, &["--minutes"])?;
+    let (rest, seed) = value_of(&rest, &["--seed"])?;
+    if let Some(extra) = rest.first() {
+        return Err(format!("unexpected argument `{extra}`"));
+    }
+    let whole =
+        |name: &str, given: Option<String>, otherwise: u64| match given.map(|text| text.parse::<u64>()) {
+            None => Ok(otherwise),
+            Some(Ok(number)) => Ok(number),
+            Some(Err(_)) => Err(format!("{name} takes a number")),
+        };
+    let minutes = whole("--minutes", minutes, 5)?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = whole("--seed", seed, since.as_secs())?;
+    let server = setup::nats_server()?;
+    let binaries = ["build", "--workspace", "--bins", "--tests", "--locked"];
+    run::succeed(&mut run::cargo(binaries), "building everything once (a cold build takes some minutes)")?;
+    let mut command = run::cargo(["test", "--package", "testbed", "--test", "e2e", "--locked"]);
+    command.args([
+        "--",
+        "--exact",
+        "--nocapture",
+        "torture::torture_loses_nothing_doubles_nothing_and_leaves_one_world",
+    ]);
+    command
+        .env("TORTURE_SECONDS", minutes.saturating_mul(60).to_string())
+        .env("TORTURE_SEED", seed.to_string());
+    setup::with_nats(&mut command, &server)?;
+    run::succeed(&mut command, &format!("torture for {minutes} min, seed {seed}"))
 }
 
 /// Takes the value of an option out of arguments; gives the rest and the value.

@@ -37,6 +37,8 @@ mod registry;
 mod support;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/torture.rs"]
+mod torture;
 #[path = "e2e/trust.rs"]
 mod trust;
 #[path = "e2e/up.rs"]
