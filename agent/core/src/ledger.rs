@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
+use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
 use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -37,7 +39,7 @@ pub(crate) struct KeptRow {
     pub at: Timestamp,
 }
 
-/// Bytes that this store sealed. The group and the beginning of their hash are the key.
+/// Bytes that this store sealed. The group and the beginning of their [`Print`] are the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SentRow {
     /// The message; `None` for bytes that were replaced by others, and for what is no message.
@@ -48,6 +50,9 @@ pub(crate) struct SentRow {
     pub content: ByteBuf,
     #[serde(rename = "e")]
     pub epoch: u64,
+    /// SHA-256 of the bytes as stored.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hash: [u8; 32],
     /// Where it was seen last, or where the broker said that it lies.
     #[serde(rename = "p")]
     pub position: u64,
@@ -59,11 +64,52 @@ fn no_bytes(bytes: &ByteBuf) -> bool {
     bytes.is_empty()
 }
 
-/// The beginning of the hash of sealed bytes.
+/// What nobody without the keys of the epoch can change of sealed bytes and have them name the same sender: who takes
+/// a message of ours and changes a bit of it makes no other message of ours.
+pub(crate) type Print = [u8; 32];
+
+/// The print of an MLS `PrivateMessage` (RFC 9420 §6.3): epoch, content type, encrypted sender data, and the part of the
+/// ciphertext that the sender data is encrypted under.
+pub(crate) fn print_of(message: &[u8]) -> Option<Print> {
+    // version, wire format
+    let (_, rest) = vector(message.get(4..)?)?;
+    let (fixed, rest) = rest.split_at_checked(9)?;
+    let (_, rest) = vector(rest)?;
+    let (sender, rest) = vector(rest)?;
+    let (ciphertext, _) = vector(rest)?;
+    let sample = ciphertext.get(..SAMPLE).unwrap_or(ciphertext);
+    Some(digest("cipher-chat/print/v1", &[fixed, sender, sample]))
+}
+
+/// The print of an envelope as stored.
+pub(crate) fn print_of_stored(bytes: &[u8]) -> Option<Print> {
+    match codec::decode(bytes).ok()? {
+        Envelope::Message(message) | Envelope::Again(message) => print_of(&message),
+        _ => None,
+    }
+}
+
+/// Bytes of the ciphertext that decide on the key of the sender data, at least.
+const SAMPLE: usize = 32;
+
+/// A vector with its length in front (RFC 9420 §2.1.2), and what follows.
+fn vector(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (width, mask) = match bytes.first()? >> 6 {
+        0 => (1, 0x3f_u32),
+        1 => (2, 0x3fff),
+        2 => (4, 0x3fff_ffff),
+        _ => return None,
+    };
+    let (length, rest) = bytes.split_at_checked(width)?;
+    let length = length.iter().fold(0_u32, |sum, byte| sum.wrapping_shl(8) | u32::from(*byte));
+    rest.split_at_checked(usize::try_from(length & mask).ok()?)
+}
+
+/// The beginning of the print of sealed bytes.
 pub(crate) type SealKey = [u8; 16];
 
-fn key(hash: &[u8; 32]) -> SealKey {
-    let [first, ..] = hash.as_chunks::<16>().0 else { return [0; 16] };
+fn key(print: &Print) -> SealKey {
+    let [first, ..] = print.as_chunks::<16>().0 else { return [0; 16] };
     *first
 }
 
@@ -177,8 +223,8 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn put_sent(&mut self, group: GroupId, hash: &[u8; 32], row: SentRow) {
-        self.sent.insert((group, key(hash)), Some(row));
+    pub(crate) fn put_sent(&mut self, group: GroupId, print: &Print, row: SentRow) {
+        self.sent.insert((group, key(print)), Some(row));
     }
 
     /// The message goes out in other bytes; these stay known as ours.
@@ -188,13 +234,13 @@ impl Ledger {
     }
 
     /// What is known of bytes that may be ours.
-    pub(crate) fn sent(&self, group: &GroupId, hash: &[u8; 32]) -> Result<Option<SentRow>> {
-        if let Some(row) = self.sent.get(&(*group, key(hash))) {
+    pub(crate) fn sent(&self, group: &GroupId, print: &Print) -> Result<Option<SentRow>> {
+        if let Some(row) = self.sent.get(&(*group, key(print))) {
             return Ok(row.clone());
         }
         let read = self.store.db().begin_read().map_err(storage)?;
         let sent = read.open_table(table::SENT).map_err(storage)?;
-        let row = sent.get((group.as_bytes(), &key(hash))).map_err(storage)?;
+        let row = sent.get((group.as_bytes(), &key(print))).map_err(storage)?;
         Ok(row.and_then(|row| codec::decode(row.value()).ok()))
     }
 
@@ -235,5 +281,38 @@ impl Ledger {
             self.sent.entry((GroupId::from_bytes(*group), *hash)).or_insert(None);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(sender: &[u8], ciphertext: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0, 1, 0, 2, 2, 7, 7];
+        bytes.extend(5u64.to_be_bytes());
+        bytes.extend([1, 0, u8::try_from(sender.len()).unwrap()]);
+        bytes.extend(sender);
+        bytes.extend([0x40, u8::try_from(ciphertext.len()).unwrap()]);
+        bytes.extend(ciphertext);
+        bytes
+    }
+
+    /// F5 class: a bit that anybody changes makes no other message of ours.
+    #[test]
+    fn f5_a_print_stays_when_what_anybody_can_change_is_changed() {
+        let print = |sender: &[u8], ciphertext: &[u8]| print_of(&message(sender, ciphertext)).unwrap();
+        let mut ciphertext = vec![3; 90];
+        let first = print(&[9; 24], &ciphertext);
+        ciphertext[80] ^= 1;
+        assert_eq!(print(&[9; 24], &ciphertext), first);
+        assert_ne!(print(&[8; 24], &ciphertext), first);
+        ciphertext[0] ^= 1;
+        assert_ne!(print(&[9; 24], &ciphertext), first);
+        let whole = message(&[9; 24], &ciphertext);
+        for length in 0..whole.len() {
+            assert_eq!(print_of(&whole[..length]), None, "{length}");
+        }
+        assert_eq!(print_of(&[0xff; 40]), None);
     }
 }

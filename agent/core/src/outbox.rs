@@ -25,7 +25,7 @@ use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::{Live, stopped};
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
-use crate::ledger::SentRow;
+use crate::ledger::{Print, SentRow, print_of_stored};
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::view::{GroupState, MessageState};
@@ -127,8 +127,17 @@ impl Core {
         message: Option<(MessageId, Vec<u8>)>,
     ) {
         let (id, content) = message.map_or((None, Vec::new()), |(id, content)| (Some(id), content));
-        let row = SentRow { id, content: content.into(), epoch: seal.epoch, position, at: self.run.now };
-        self.ledger.put_sent(group, &seal.hash, row);
+        let Some(print) = print_of_stored(&seal.bytes) else { return };
+        let content = content.into();
+        let row = SentRow { id, content, epoch: seal.epoch, hash: seal.hash, position, at: self.run.now };
+        self.ledger.put_sent(group, &print, row);
+    }
+
+    /// Whether bytes of ours that wait have this print.
+    pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let seals = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref());
+        seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))
     }
 
     /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about

@@ -33,6 +33,8 @@ use crate::runtime::task::Tasks;
 const PAGES: usize = 16;
 /// How often a quiet log is looked at, against bells that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// At every so many looks the last entry is read once more: the stream may have been made anew meanwhile.
+const LOOKS_BACK: u32 = 10;
 /// The first look after subscribing comes sooner: in a cluster, a subscription takes a moment to be known.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Pauses while something that must exist is not there yet, or nobody answers.
@@ -148,6 +150,10 @@ struct Reader {
     after: u64,
     /// What must lie at `after`, until it was seen there.
     mark: Option<Mark>,
+    /// What lies at `after`, as it was read: looked for again behind a new connection, and now and then.
+    last: Option<Mark>,
+    /// Looks at a quiet log since then.
+    looks: u32,
     /// It did not: the core was told, and says how to go on.
     displaced: bool,
     /// The highest sequence of this log that somebody says exists.
@@ -192,6 +198,8 @@ impl Reader {
             orders,
             after,
             mark,
+            last: mark,
+            looks: 0,
             displaced: false,
             promised: 0,
             want: Want::Report,
@@ -301,7 +309,7 @@ impl Reader {
     fn on_order(&mut self, order: Order) {
         match order {
             Order::Start(after, mark) => {
-                (self.after, self.mark, self.displaced) = (after, mark, false);
+                (self.after, self.mark, self.last, self.displaced) = (after, mark, mark, false);
                 // Of another life of the log, perhaps.
                 self.promised = 0;
                 self.want = Want::Report;
@@ -319,6 +327,8 @@ impl Reader {
     fn on_link(&mut self, link: &Link) {
         if link.is_up() && self.link != *link {
             self.want = Want::Report;
+            // The broker that is there now may have been restored.
+            self.mark = self.last;
             self.start_anew();
         }
         self.link = link.clone();
@@ -331,6 +341,10 @@ impl Reader {
         }
         if self.next_look <= now {
             self.next_look = now + chance::jittered(LOOK_EVERY);
+            self.looks += 1;
+            if self.looks.is_multiple_of(LOOKS_BACK) {
+                self.mark = self.last;
+            }
             self.want = self.want.max(Want::Look);
         }
     }
@@ -443,6 +457,7 @@ impl Reader {
         let news = !page.messages.is_empty();
         if let Some(last) = page.messages.last() {
             self.after = last.sequence;
+            self.last = Some(Mark::of(last.at, &last.bytes));
             self.attempts = 0;
         }
         let messages: Vec<Delivered> =

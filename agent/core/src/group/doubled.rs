@@ -11,7 +11,8 @@
 //!                                                                       ▼                     said again
 //!                               another copy that is awake sees it: it stops, for good (exit code 7)
 //! ```
-//! Bytes that were sealed here are known by their hash (`ledger.rs`): repeats of them are nothing. Bytes of an older
+//! Bytes that were sealed here are known by their print (`ledger.rs`): repeats of them are nothing, nor are copies in
+//! which somebody without keys changed a bit. Bytes of an older
 //! epoch open for nobody.
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ use serde_bytes::ByteBuf;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
+use crate::ledger::Print;
 use crate::state::Wish;
 
 /// Bytes of ours that this store does not know.
@@ -52,16 +54,22 @@ impl Core {
         group: GroupId,
         epoch: u64,
         commit: bool,
-        hash: &[u8; 32],
+        (hash, print): (&[u8; 32], Option<&Print>),
         aad: &[u8],
         position: u64,
     ) -> Result<()> {
-        if self.ledger.sent(&group, hash)?.is_some() {
+        // Without a print nothing names anybody. A copy of ours that somebody changed has the same one as ours.
+        let Some(print) = print else { return Ok(()) };
+        if let Some(sent) = self.ledger.sent(&group, print)? {
             if let Some(row) = self.state.groups.get_mut(&group)
                 && row.unseen == Some(position)
+                && sent.hash == *hash
             {
                 row.unseen = None;
             }
+            return Ok(());
+        }
+        if self.waits_with(group, print) {
             return Ok(());
         }
         if commit {

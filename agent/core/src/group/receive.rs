@@ -35,6 +35,7 @@ use crate::group::policy::{self, Committer};
 use crate::group::rejoin::{self, Why};
 use crate::history::{MessageRow, RowBody};
 use crate::input::Delivered;
+use crate::ledger::{Print, print_of};
 use crate::log_mark::Mark;
 use crate::position::sequence_of;
 use crate::store::mls;
@@ -71,6 +72,8 @@ struct Checked {
     handshake: bool,
     /// Of the commit itself when it is given back.
     hash: [u8; 32],
+    /// By which own bytes are known, changed or not.
+    print: Option<Print>,
     /// A commit that the log had lost.
     again: bool,
     /// The bytes of a handshake message as they were stored first.
@@ -271,7 +274,14 @@ impl Core {
         }
         let epoch = live.epoch();
         let commit = checked.message.content_type() == ContentType::Commit;
-        if self.read_again(group, live, checked.epoch, commit, &checked.hash, sequence)? {
+        if self.read_again(
+            group,
+            live,
+            checked.epoch,
+            commit,
+            (&checked.hash, checked.print.as_ref()),
+            sequence,
+        )? {
             return Ok(());
         }
         if checked.epoch < epoch {
@@ -332,7 +342,8 @@ impl Core {
             // A settled own message, or a forged claim of one (H6, M23): nobody else reads it either.
             ProcessedMessageContent::OwnPrivateMessage => {
                 self.take_proposals(live, loaded)?;
-                self.own_again(group, epoch, commit, &checked.hash, &aad, sequence)
+                let known = (&checked.hash, checked.print.as_ref());
+                self.own_again(group, epoch, commit, known, &aad, sequence)
             }
             _ => {
                 self.skip("policy");
@@ -639,6 +650,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
         Ok(Envelope::Rejoin(request)) if !handshake => return Ok(Incoming::Rejoin(request)),
         _ => return Err("parse"),
     };
+    let print = print_of(&bytes);
     let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| "parse")?;
     let message: ProtocolMessage = match message.extract() {
         MlsMessageBodyIn::PrivateMessage(message) => message.into(),
@@ -662,7 +674,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
     };
     let hash = wire_hash(if again { &stored } else { &delivered.bytes });
     let epoch = message.epoch().as_u64();
-    Ok(Incoming::Message(Checked { epoch, message, handshake, hash, again, stored }))
+    Ok(Incoming::Message(Checked { epoch, message, handshake, hash, print, again, stored }))
 }
 
 /// The hash of a commit as it was stored first, also of one that was given back to a log that had lost it.

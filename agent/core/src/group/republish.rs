@@ -30,7 +30,7 @@ use serde_bytes::ByteArray;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::ledger::{KeptRow, SentRow};
+use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 
@@ -72,7 +72,7 @@ impl Core {
         live: &Live,
         epoch: u64,
         commit: bool,
-        hash: &[u8; 32],
+        (hash, print): (&[u8; 32], Option<&Print>),
         position: u64,
     ) -> Result<bool> {
         if self.state.groups.get(&group).is_none_or(|row| row.back.is_none()) {
@@ -97,8 +97,11 @@ impl Core {
             self.run.touched.insert(group);
             return Ok(true);
         }
-        let Some(sent) = self.ledger.sent(&group, hash)? else { return Ok(false) };
-        self.ledger.put_sent(group, hash, SentRow { position, ..sent });
+        let Some(print) = print else { return Ok(false) };
+        let Some(sent) = self.ledger.sent(&group, print)?.filter(|sent| sent.hash == *hash) else {
+            return Ok(false);
+        };
+        self.ledger.put_sent(group, print, SentRow { position, ..sent });
         Ok(true)
     }
 
