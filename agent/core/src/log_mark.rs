@@ -99,6 +99,9 @@ impl Core {
         if !self.run.following.contains(source) {
             return Ok(());
         }
+        if let Source::Group(group) = source {
+            self.run.displacing.remove(group);
+        }
         let (mark, known) = (self.mark_of(source), self.after(source));
         let back = known == Some(*after)
             && mark.is_some_and(|mark| went_back(&mark, *after, *another, stream.as_ref(), self.run.now));

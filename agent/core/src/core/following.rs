@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Ticket};
+use crate::log_mark::Mark;
 use crate::reply::Reply;
 use crate::state::GroupRow;
 use crate::view::DeliveredView;
@@ -171,7 +172,9 @@ impl Core {
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
-            && (self.lacks_own(group, sequence) || self.waits_to_be_confirmed(group, sequence)?)
+            && (self.run.displacing.contains(&group)
+                || self.lacks_own(group, sequence)
+                || self.waits_to_be_confirmed(group, sequence)?)
         {
             return Ok(());
         }
@@ -236,6 +239,22 @@ impl Core {
         self.follow(source);
     }
 
+    /// A log is known to have gone back. Its reader is stopped first, by a mark that it cannot find: what it brings
+    /// meanwhile would be taken for something else.
+    pub(crate) fn is_displaced(&mut self, group: GroupId) {
+        let now = self.run.now;
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        if row.after() == 0 {
+            self.log_went_back(group);
+            self.run.effects.push(Effect::Follow { source: Source::Group(group), after: 0, mark: None });
+            return;
+        }
+        row.mark = Some(Mark { at: row.mark.map_or(now, |mark| mark.at), hash: [0; 32] });
+        row.unseen = None;
+        self.run.displacing.insert(group);
+        self.look_back(group);
+    }
+
     /// Whether the broker said that an entry of ours lies further than the log was read to: then it is read on, and
     /// when it is not there after all the log went back.
     fn lacks_own(&mut self, group: GroupId, covered: u64) -> bool {
@@ -243,9 +262,7 @@ impl Core {
         let Some(unseen) = row.unseen.filter(|unseen| *unseen > row.cursor) else { return false };
         let sequence = row.here(unseen);
         if covered >= sequence {
-            self.log_went_back(group);
-            let after = self.after(&Source::Group(group)).unwrap_or(0);
-            self.run.effects.push(Effect::Follow { source: Source::Group(group), after, mark: None });
+            self.is_displaced(group);
         } else {
             self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
         }

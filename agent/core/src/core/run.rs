@@ -33,6 +33,9 @@ pub(crate) struct Run {
     pub read: BTreeSet<Source>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
+    /// Logs of which it is known that they went back and whose reader was not stopped yet: what it still brings is of
+    /// the other life, at places of this one.
+    pub displacing: BTreeSet<GroupId>,
     /// Logs that are put right, and since when.
     pub mending: BTreeMap<GroupId, Timestamp>,
     /// Groups from whose log age took the entry at our cursor: what followed it may be gone too.

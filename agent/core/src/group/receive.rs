@@ -26,7 +26,6 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::core::Core;
-use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::facts::{facts, leaver, leaver_of};
@@ -97,6 +96,9 @@ impl Core {
     fn group_delivered(&mut self, group: GroupId, delivered: Delivered) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
+            return Ok(());
+        }
+        if self.run.displacing.contains(&group) {
             return Ok(());
         }
         let handshake = matches!(delivered.route, Route::Handshake(_));
@@ -356,8 +358,7 @@ impl Core {
     fn own_must_lie_here(&mut self, group: GroupId) {
         let Some(row) = self.state.groups.get(&group) else { return };
         if row.unseen.is_some_and(|unseen| unseen <= row.cursor) {
-            self.log_went_back(group);
-            self.run.effects.push(Effect::Follow { source: Source::Group(group), after: 0, mark: None });
+            self.is_displaced(group);
         }
     }
 
