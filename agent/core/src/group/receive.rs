@@ -26,6 +26,7 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::core::Core;
+use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::facts::{facts, leaver, leaver_of};
