@@ -310,7 +310,7 @@ fn forgetful(seed: u64) {
 
 #[test]
 fn e1_e2_whatever_a_forgetful_broker_forgets_everybody_ends_in_one_group_with_one_view() {
-    for seed in 0..setting::number("WORLD_SEEDS").map_or(24, |seeds| seeds.div_ceil(16)) {
+    for seed in 0..setting::number("WORLD_SEEDS").map_or(12, |seeds| seeds.div_ceil(16)) {
         eprintln!("forgetful story {seed}");
         forgetful(seed);
     }
