@@ -429,7 +429,7 @@ impl Core {
             })
             .flatten();
         let due = [self.proof_due(), self.own_account_due()].into_iter().flatten().filter(|at| *at > now);
-        [asked, retry].into_iter().flatten().chain(due).min()
+        [asked, retry, self.sends_end()].into_iter().flatten().chain(due).min()
     }
 
     /// Writes what was put off. Call it before the process ends; without it some junk is read again.

@@ -150,16 +150,24 @@ impl Core {
         let now = self.run.now;
         self.run.sent_at.retain(|row, _| self.run.sends.contains_key(row));
         for (row, since) in self.run.sent_at.clone() {
-            let heard = self.run.stored_at.map_or(since, |stored| stored.max(since));
-            let ends = heard.plus(SEND_PATIENCE).min(since.plus(SEND_DEADLINE));
-            if now < ends {
-                self.wake_at(ends);
-            } else if let Some(ticket) = self.run.sends.remove(&row) {
+            if now >= self.patience_ends(since)
+                && let Some(ticket) = self.run.sends.remove(&row)
+            {
                 self.run.sent_at.remove(&row);
                 let reply = self.queued_reply(row);
                 self.reply(ticket, reply);
             }
         }
+    }
+
+    /// When the first of those who wait for a message to be taken is told that it is queued.
+    pub(super) fn sends_end(&self) -> Option<Timestamp> {
+        self.run.sent_at.values().map(|since| self.patience_ends(*since)).min()
+    }
+
+    fn patience_ends(&self, since: Timestamp) -> Timestamp {
+        let heard = self.run.stored_at.map_or(since, |stored| stored.max(since));
+        heard.plus(SEND_PATIENCE).min(since.plus(SEND_DEADLINE))
     }
 
     /// When to go on without the registry, for who may and waits for nothing else.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use testbed::person::text;
 use testbed::process::Process;
 use testbed::registry::Registry;
-use testbed::{Broker, Failure, Output, Person, Result, Site, ensure, wait};
+use testbed::{Broker, Failure, Fault, Output, Person, Result, Site, ensure, wait};
 
 use crate::support::at_once;
 
@@ -60,18 +60,19 @@ fn c4_e11_whoever_stays_tells_that_the_connection_is_gone_and_why_and_that_it_is
 
     site.broker.kill(0)?;
     for running in [&tail, &bot] {
+        // Which reason depends on when it is first tried again: while the broker dies, or after.
         running.tells("\"state\":\"lost\"")?;
-        running.tells("nothing answers there")?;
+        running.tells("\"reason\":\"")?;
     }
     // Through the follower, with another server than it uses.
     let elsewhere = bob.by_way_of("nats://127.0.0.1:1");
     let queued = elsewhere.does(&["send", "team", "meanwhile"])?;
-    ensure(queued.stderr.contains("nothing answers there") && queued.stderr.contains("queued"), || {
+    ensure(queued.stderr.contains("cannot be reached") && queued.stderr.contains("queued"), || {
         queued.to_string()
     })?;
     ensure(queued.stderr.contains("not nats://127.0.0.1:1"), || queued.to_string())?;
     let doctor = bob.run(&["doctor"])?.expecting(3)?;
-    ensure(doctor.stdout.contains("nothing answers there"), || doctor.to_string())?;
+    ensure(doctor.stdout.contains("cannot be reached"), || doctor.to_string())?;
     site.broker.start(0)?;
     for running in [&tail, &bot] {
         running.tells("\"state\":\"back\"")?;
@@ -312,4 +313,55 @@ fn raw_stream(broker: &Broker) -> Result {
         context.create_stream(config).await?;
         Ok(())
     })
+}
+
+/// E5, and one of three nodes dies: a sender is told at once or after two seconds, and a server that has lost the others
+/// is left.
+#[test]
+fn e5_a_server_that_lost_its_cluster_is_left_and_a_dead_node_of_a_cluster_keeps_nobody_waiting() -> Result {
+    let mut site = Site::cluster()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let group: cipher_broker::id::GroupId = text(&alice.shows("team")?, "id").unwrap_or_default().parse()?;
+    let stream = cipher_broker::subject::Source::Group(group).stream();
+    let tail = Running::of(&bob, &["tail"], "tail")?;
+
+    // The leader dies: kill -9, then SIGTERM.
+    for orderly in [false, true] {
+        let leader = site.broker.leader(&stream)?;
+        if orderly {
+            site.broker.stop(leader)?;
+        } else {
+            site.broker.kill(leader)?;
+        };
+        let begun = Instant::now();
+        let words = format!("over a dead node, {orderly}");
+        let sent = alice.sends("team", &words)?;
+        let took = begun.elapsed();
+        ensure(took < Duration::from_secs(8), || format!("{took:?}: {sent}"))?;
+        wait::within(Duration::from_secs(20), "it is delivered", || alice.syncs().ok())?;
+        tail.prints(&words)?;
+        site.broker.start(leader)?;
+    }
+    drop(tail);
+
+    // The third server finds the others no more; whoever is connected to it knows two others.
+    site.broker.isolate(2)?;
+    let (one, two) = (Fault::before(site.broker.address(0)?)?, Fault::before(site.broker.address(1)?)?);
+    one.cut();
+    two.cut();
+    let urls =
+        [site.broker.address(2)?.port(), one.port(), two.port()].map(|port| site.broker.url_by_way_of(port));
+    let away = bob.by_way_of(&urls.join(","));
+    let tail = Running::of(&away, &["tail"], "tail again")?;
+    tail.tells("not up to date")?;
+    one.heal();
+    two.heal();
+    let begun = Instant::now();
+    let near = alice.by_way_of(&site.broker.url_by_way_of(site.broker.address(0)?.port()));
+    tail.tells("it has lost the other servers of its cluster")?;
+    ensure(begun.elapsed() < Duration::from_secs(15), || format!("{:?}", begun.elapsed()))?;
+    tail.tells("\"state\":\"back\"")?;
+    near.sends("team", "heard again")?;
+    tail.prints("heard again")
 }
