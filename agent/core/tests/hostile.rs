@@ -268,7 +268,7 @@ fn f2_r_link_06_keys_made_on_the_spot_are_not_let_in_by_a_link() {
     world.register("mallory");
     let mallory = world.registry.account("mallory");
     world.registry.vanish(mallory);
-    let error = world.person("mallory").cannot(Command::Join { link: open.link.clone() }, ErrorKind::Refused);
+    let error = world.person("mallory").cannot(Command::Join { link: open.link }, ErrorKind::Refused);
     assert!(error.message.contains("do not find this account"), "{error:?}");
     oracle::judge(&mut world);
 }
@@ -284,7 +284,7 @@ fn f2_a_member_is_removed_and_banned_by_its_account_id() {
     world.person("alice").does(Command::GroupRemove { target: at(group), who: who.clone() });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["alice", "bob"]);
-    world.person("alice").does(Command::GroupBan { target: at(group), who: who.clone(), lift: false });
+    world.person("alice").does(Command::GroupBan { target: at(group), who, lift: false });
     let link = invites(&mut world, "alice", group, false);
     let error = world.person("mallory").cannot(Command::Join { link: link.link }, ErrorKind::Refused);
     assert!(error.message.contains("banned"), "{error:?}");
@@ -309,7 +309,7 @@ fn f3_r_link_07_a_crowd_of_made_up_askers_hides_nobody() {
         let bytes = made_up(&link, n, &world);
         world.log.inject(Route::Application(group), bytes);
     }
-    let reply = world.person("eve").does(Command::Join { link: link.link.clone() });
+    let reply = world.person("eve").does(Command::Join { link: link.link });
     assert!(matches!(reply, Reply::JoinPending { .. }), "{reply:?}");
     for _ in 0..8 {
         world.settle();

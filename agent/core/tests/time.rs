@@ -115,7 +115,7 @@ fn a1_several_members_and_a_bot_speak_at_once_after_everything_aged_out() {
 #[test]
 fn a1_changes_race_for_an_empty_handshake_subject_and_one_wins() {
     for seed in 0..8 {
-        let flavour = BOTH[seed as usize % 2];
+        let flavour = BOTH[usize::from(seed % 2 == 1)];
         let mut world = World::long_ago(seed, flavour, 80, &["alice", "bob", "carol"]);
         let group = world.admins("ops", &["alice", "bob", "carol"]);
         everything_ages_out(&mut world, group);
@@ -399,7 +399,7 @@ fn a3_removed_and_added_again_while_away_is_in() {
 #[test]
 fn a3_any_order_of_removal_adding_and_being_away_ends_where_the_log_says() {
     for seed in 0..12 {
-        let flavour = BOTH[seed as usize % 2];
+        let flavour = BOTH[usize::from(seed % 2 == 1)];
         let mut world = World::long_ago(seed, flavour, 80, &["alice", "bob", "frank"]);
         world.register_bot("echo", "alice");
         let handle = || "alice".parse().unwrap();

@@ -547,7 +547,7 @@ fn r_commit_19_anybody_lets_a_device_come_back_that_asked() {
     assert!(refused(CommitFacts { rejoins: vec![], ..served.clone() }), "nobody asked");
     assert!(refused(CommitFacts { adds: vec![], ..served.clone() }), "it would be put out");
     assert!(
-        refused(CommitFacts { adds: vec![Ok(other.clone())], ..served.clone() }),
+        refused(CommitFacts { adds: vec![Ok(other)], ..served.clone() }),
         "somebody else came instead"
     );
     assert!(refused(CommitFacts { removes: vec![], ..served.clone() }), "it would be in twice");

@@ -245,7 +245,7 @@ impl Log {
         let other = Route::Tree { group: GroupId::from_bytes([0; 16]), epoch: 0, piece: 0 };
         let stream = &mut self.streams[usize::from(route.shard())];
         for stored in stream.messages.iter_mut().filter(|stored| stored.route == *route) {
-            stored.route = other.clone();
+            stored.route = other;
         }
     }
 
@@ -275,7 +275,7 @@ impl Log {
             let mut fits = all.into_iter().map(|(_, bytes)| bytes);
             match hashes.get(piece as usize) {
                 Some(hash) => fits.find(|bytes| cipher_broker::sign::wire_hash(bytes) == *hash),
-                None => fits.last(),
+                None => fits.next_back(),
             }
         };
         (0..pieces).map(piece).collect()
