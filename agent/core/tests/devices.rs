@@ -275,7 +275,7 @@ fn r_dev_03_d13_a_revoked_device_leaves_every_group_and_can_do_nothing_more() {
             };
             lines.iter().find(gone).unwrap().text.clone()
         };
-        assert_eq!(line(&mut world, "phone"), "the device 'phone' of @alice, which is this one, was removed");
+        assert_eq!(line(&mut world, "phone"), "the device 'phone' of @alice was removed");
         assert_eq!(line(&mut world, "alice"), "the device 'phone' of @alice was removed");
         assert_eq!(line(&mut world, "bob"), format!("the device {} of @alice was removed", &phone[..6]));
     }

@@ -328,10 +328,9 @@ impl Core {
         let Ok(device) = id.parse::<DeviceId>() else { return format!("a device{of}") };
         let own = self.state.identity.as_ref();
         let name = own.and_then(|own| own.names.get(&device)).filter(|name| !name.is_empty());
-        let here = if own.is_some_and(|own| own.device == device) { ", which is this one," } else { "" };
         match name {
-            Some(name) => format!("the device '{name}'{of}{here}"),
-            None => format!("the device {}{of}{here}", device.short()),
+            Some(name) => format!("the device '{name}'{of}"),
+            None => format!("the device {}{of}", device.short()),
         }
     }
 
