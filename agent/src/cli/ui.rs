@@ -136,7 +136,10 @@ impl Ui {
     /// Prints a help text that was asked for.
     pub fn help(&self, help: &clap::builder::StyledStr) -> Result {
         let terminal = io::stdout().is_terminal() && self.out.0;
-        self.raw(&if terminal { help.ansi().to_string() } else { help.to_string() })
+        let text = if terminal { help.ansi().to_string() } else { help.to_string() };
+        // Clap leaves the indent of an empty line.
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        self.raw(&format!("{}\n", lines.join("\n")))
     }
 
     /// Prints a help text that was not asked for, where errors go.
