@@ -33,7 +33,7 @@ fn d01_d04_only_what_was_shown_is_read_and_a_script_goes_on_where_it_was() -> Re
     let texts: Vec<_> = after.lines.iter().filter_map(|line| text(line, "text")).collect();
     ensure(texts == ["message 4", "message 5", "message 6"], || after.to_string())?;
     ensure(after.lines.iter().all(|line| text(line, "at").is_some()), || after.to_string())?;
-    bob.is_refused(9, "not-found", &["read", "team", "--after", &"0".repeat(32)])?;
+    bob.is_refused(9, "not-found", &["read", "team", "--after", &"a".repeat(26)])?;
     Ok(())
 }
 
