@@ -99,11 +99,11 @@ fn e7_the_phrase_is_given_again_until_a_person_has_seen_it() {
         );
     }
     let other = world.run(alice, register("alicia")).unwrap_err();
-    assert_eq!(other.kind, ErrorKind::Misuse, "{other:?}");
+    assert_eq!(other.kind, ErrorKind::Conflict, "{other:?}");
     world.run(alice, Command::PhraseShown).unwrap();
     world.restart(alice, End::PowerLoss);
     assert!(!world.status(alice).phrase_due);
-    assert_eq!(world.run(alice, register("alice")).unwrap_err().kind, ErrorKind::Misuse);
+    assert_eq!(world.run(alice, register("alice")).unwrap_err().kind, ErrorKind::Conflict);
     oracle::judge(&mut world);
 }
 
