@@ -130,7 +130,11 @@ impl Server {
             let decoded = percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
             decoded.map_err(|_| ("its login is not UTF-8 when decoded", ESCAPE))
         };
-        let login = match (url.username(), url.password()) {
+        // An empty password is a password, though the parsed URL no longer shows it: `USER:@HOST` is no token.
+        let userinfo = text.rsplit_once('@').map_or("", |(before, _)| before);
+        let userinfo = userinfo.split_once("://").map_or(userinfo, |(_, after)| after);
+        let password = url.password().or_else(|| userinfo.contains(':').then_some(""));
+        let login = match (url.username(), password) {
             ("", None) => None,
             (token, None) => Some(UrlLogin::Token(decoded(token)?)),
             (user, Some(password)) => {
