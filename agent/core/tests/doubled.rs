@@ -125,3 +125,35 @@ fn f5_repeats_of_own_bytes_are_nothing() {
     assert_eq!(world.person("alice").group(group).epoch, epoch, "no new keys");
     assert_eq!((told(&world, "alice"), world.person("bob").sees(group, "once")), (0, 1));
 }
+
+/// A4: the copy lacks a commit that its other life made. Everybody but this device can open it.
+#[test]
+fn a4_a_restored_profile_that_is_older_than_an_own_change_comes_back() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(3, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        world.end(alice, End::Clean);
+        let copy = world.people[alice].disk.bytes();
+        world.boot(alice).unwrap();
+        world.connect(alice);
+        world.person("alice").renames(group, "changed");
+        world.settle();
+        world.person("bob").says(group, "seen by the first life only");
+        world.settle();
+        world.end(alice, End::Clean);
+        world.people[alice].disk = Disk::holding(copy);
+        world.boot(alice).unwrap();
+        world.connect(alice);
+        world.settle();
+        world.person("alice").says(group, "second life");
+        world.settle();
+        for name in ["bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "second life"), 1, "{name} {flavour:?}");
+        }
+        assert_eq!(world.person("alice").group(group).name, "changed");
+        assert!(!world.person("alice").status().stopped, "there is one copy only");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}

@@ -31,7 +31,7 @@ use tls_codec::Serialize as _;
 
 use crate::support::log::Flavour;
 use crate::support::oracle;
-use crate::support::world::World;
+use crate::support::world::{World, send};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -369,8 +369,8 @@ fn f7_a_tree_that_does_not_come_is_told_to_who_was_invited() {
 
 /// F8: an invitation whose commit the log does not hold leads nowhere, and nothing is said into it.
 #[test]
-fn f8_r_welcome_06_an_invitation_that_outlived_its_log_is_not_joined() {
-    let mut world = world(&["alice", "bob"]);
+fn f8_r_welcome_06_an_invitation_that_outlived_its_log_waits_for_a_member() {
+    let mut world = World::long_ago(1, Flavour::R1, 80, &["alice", "bob"]);
     let group = world.person("alice").creates("ops", &["bob"]);
     world.settle();
     assert_eq!(world.person("bob").group(group).state, GroupState::Invited);
@@ -378,9 +378,14 @@ fn f8_r_welcome_06_an_invitation_that_outlived_its_log_is_not_joined() {
     world.pass(limit::RETENTION + DAY);
     let accept = Command::GroupAccept { target: at(group) };
     let _ = world.person("bob").command(accept);
+    world.person("bob").starts(send(group, "is anybody there"));
+    world.churn(200);
+    assert!(world.person("bob").group(group).recovering.is_some());
+    assert_eq!(world.log.on(&Route::Application(group)).len(), 1, "nothing but the request to be let in");
+    world.person("alice").connects();
     world.settle();
-    assert_eq!(world.person("bob").group(group).state, GroupState::Removed);
-    assert_eq!(warned(&world, "bob", &["leads nowhere"]), 1);
+    assert_eq!(world.person("bob").group(group).recovering, None);
+    assert_eq!(world.person("alice").sees(group, "is anybody there"), 1);
 }
 
 fn say(handle: &str, text: &str) -> Command {

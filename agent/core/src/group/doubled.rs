@@ -96,6 +96,9 @@ impl Core {
         // What lies in the log from before this process began to write may be of an earlier life of the profile.
         if signed && self.run.read.contains(&Source::Group(group)) {
             self.stop_for_good();
+        } else {
+            // It can be opened by everybody but us. When others go on behind it, this device asks to come back.
+            self.suspect(group, epoch);
         }
         Ok(())
     }
@@ -142,7 +145,7 @@ impl Core {
     }
 
     /// Of two copies that are awake the other one goes on.
-    fn stop_for_good(&mut self) {
+    pub(crate) fn stop_for_good(&mut self) {
         if self.state.meta.stopped {
             return;
         }

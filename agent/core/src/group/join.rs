@@ -60,7 +60,7 @@ impl Core {
         {
             return self.join_refused(ByteArray::new(link), &refusal);
         }
-        match self.look(&delivered.bytes) {
+        match self.look(&delivered.bytes, delivered.at) {
             Ok((group, invite)) => {
                 let fetch = fetch_tree(group, &invite);
                 self.make_room_for_invitation();
@@ -73,7 +73,7 @@ impl Core {
     }
 
     /// Opens a Welcome far enough to know which group it is for.
-    fn look(&mut self, bytes: &[u8]) -> Result<(GroupId, InviteRow), Bad> {
+    fn look(&mut self, bytes: &[u8], at: Timestamp) -> Result<(GroupId, InviteRow), Bad> {
         if bytes.len() > limit::WELCOME_BYTES {
             return Err("too-large");
         }
@@ -115,6 +115,7 @@ impl Core {
                 hashes: note.hashes,
                 text: shortened(&note.text),
                 received_at: self.run.now,
+                posted_at: at,
                 attempts: 0,
                 known: None,
                 told: false,
@@ -498,6 +499,9 @@ impl Core {
             accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
         });
         let keys_at = self.run.now;
+        // A Welcome is posted when its commit lies in the log.
+        let commit_at =
+            if invite.posted_at == Timestamp::default() { invite.received_at } else { invite.posted_at };
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
         let mut row = GroupRow {
@@ -505,6 +509,7 @@ impl Core {
             unread,
             alias,
             keys_at,
+            commit_at,
             ..GroupRow::active(&live.data, known.suite, live.epoch(), link)
         };
         if let Some(before) = before {

@@ -546,10 +546,7 @@ fn r_commit_19_anybody_lets_a_device_come_back_that_asked() {
     let refused = |facts: CommitFacts| judge(&facts).is_err();
     assert!(refused(CommitFacts { rejoins: vec![], ..served.clone() }), "nobody asked");
     assert!(refused(CommitFacts { adds: vec![], ..served.clone() }), "it would be put out");
-    assert!(
-        refused(CommitFacts { adds: vec![Ok(other)], ..served.clone() }),
-        "somebody else came instead"
-    );
+    assert!(refused(CommitFacts { adds: vec![Ok(other)], ..served.clone() }), "somebody else came instead");
     assert!(refused(CommitFacts { removes: vec![], ..served.clone() }), "it would be in twice");
     let both = vec![(0, Proposer::Committer), (1, Proposer::Committer)];
     assert!(refused(CommitFacts { removes: both, ..served.clone() }), "another one would go too");

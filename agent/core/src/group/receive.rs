@@ -50,6 +50,8 @@ const CLOCK_AHEAD: Duration = Duration::from_secs(600);
 
 /// How long a log may be read to its end without the commit that let us in.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
+/// How much before the end of its time a commit may be gone: streams are trimmed by their own clock.
+const AGED_WITHIN: Duration = Duration::from_secs(24 * 3600);
 /// How far a copy of a log may be behind and still be asked again at once.
 const BEHIND: u64 = 10_000;
 
@@ -117,8 +119,8 @@ impl Core {
             self.gap_found(group);
         }
         self.run.at = delivered.at;
-        if unconfirmed && sequence > cursor {
-            return self.confirm(group, &delivered);
+        if unconfirmed && sequence > cursor && self.confirm(group, &delivered)? {
+            return Ok(());
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         // Behind the cursor only a handshake message can still matter: one that others are parked for.
@@ -151,10 +153,11 @@ impl Core {
     }
 
     /// R-WELCOME-06: the first thing in the log, from where we joined on, is the commit that let us in, by its hash. An
-    /// invitation whose commit nobody else has leads into a group that nobody else is in (F8).
-    fn confirm(&mut self, group: GroupId, delivered: &Delivered) -> Result<()> {
+    /// invitation whose commit nobody else has leads into a group that nobody else is in (F8). Whether the entry is
+    /// done with: behind a commit that aged out it is read like any other.
+    fn confirm(&mut self, group: GroupId, delivered: &Delivered) -> Result<bool> {
         let sequence = delivered.sequence;
-        let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
+        let Some(row) = self.state.groups.get_mut(&group) else { return Ok(true) };
         let is_it = sequence == row.link.sequence
             && matches!(delivered.route, Route::Handshake(_))
             && commit_hash(&delivered.bytes) == row.link.hash;
@@ -164,7 +167,7 @@ impl Core {
         row.unconfirmed = false;
         row.cursor = row.position(sequence);
         row.mark = Some(Mark::of(delivered.at, &delivered.bytes));
-        Ok(())
+        Ok(true)
     }
 
     /// A log was read to its end, and the commit that let us in is not in it: nothing is sent there. A copy of the
@@ -178,25 +181,37 @@ impl Core {
         let until = self.run.unconfirmed.entry(group).or_insert(now).plus(CONFIRMED_WITHIN);
         if covered >= place || now >= until {
             self.run.unconfirmed.remove(&group);
-            self.never_let_in(group)?;
+            return self.never_let_in(group);
         } else if place.saturating_sub(covered) <= BEHIND {
             self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence: place });
         }
         Ok(true)
     }
 
-    fn never_let_in(&mut self, group: GroupId) -> Result<()> {
+    /// The log does not hold the commit that let us in. Whether the group was left: one that may have aged out proves
+    /// nothing, so this device asks the members to let it in, and says nothing before they did.
+    fn never_let_in(&mut self, group: GroupId) -> Result<bool> {
+        let now = self.run.now;
+        if let Some(row) = self.state.groups.get_mut(&group)
+            && row.commit_at.plus(limit::RETENTION.saturating_sub(AGED_WITHIN)) <= now
+        {
+            row.unconfirmed = false;
+            row.cursor = row.cursor.max(row.position(row.link.sequence));
+            self.lost(group, Why::Gap);
+            return Ok(false);
+        }
         self.skip("not-in-log");
         let name = self.conversation_name(&group);
         self.notify(Event::Warning(format!(
             "the invitation to '{name}' leads nowhere: the group's log does not hold the change that let you in. It is \
-             too old, or its maker was not allowed to invite: ask another member for a new one"
+             lost there, or its maker was not allowed to invite: ask another member for a new one"
         )));
         if let Some(row) = self.state.groups.get_mut(&group) {
             // What an invitation said of an epoch must not keep a real one out.
             (row.unconfirmed, row.epoch) = (false, 0);
         }
-        self.forget(group, GroupState::Removed)
+        self.forget(group, GroupState::Removed)?;
+        Ok(true)
     }
 
     /// A removal of ourselves, or a new epoch that parked messages wait for.
@@ -422,7 +437,11 @@ impl Core {
             // This device asked to be let back in, and could follow all the same: the Welcome brings it on. Should it
             // be one that was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
-            self.lost(group, Why::Replaced);
+            if self.asked_by_a_copy(&group, requests) {
+                self.stop_for_good();
+            } else {
+                self.lost(group, Why::Replaced);
+            }
             return Ok(());
         }
         self.check_link(group, live, sender, note.as_ref());
@@ -620,7 +639,7 @@ impl Core {
     }
 
     /// An authenticated commit could not be applied here. If others go on without us, we lost our place.
-    fn suspect(&mut self, group: GroupId, epoch: u64) {
+    pub(crate) fn suspect(&mut self, group: GroupId, epoch: u64) {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.suspect = Some(epoch);
         }

@@ -87,7 +87,7 @@ pub(crate) enum Why {
 impl Why {
     /// Whether new keys are needed, whatever epoch the others are in.
     pub(crate) const fn needs_new_keys(self) -> bool {
-        matches!(self, Self::OwnCommit | Self::Doubled | Self::Replaced)
+        matches!(self, Self::OwnCommit | Self::Doubled | Self::Replaced | Self::LogWentBack)
     }
 
     /// In words, as shown and in JSON.
@@ -389,6 +389,7 @@ impl Core {
             row.asked.push(ByteBuf::from(package.to_vec()));
             let extra = row.asked.len().saturating_sub(ASKED);
             row.asked.drain(..extra);
+            row.asked_at = row.asked_at.max(now);
             if let Some(lost) = &mut row.lost {
                 lost.asked = now;
                 lost.times = lost.times.saturating_add(1);
@@ -515,6 +516,10 @@ impl Core {
             return Ok(None);
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(None) };
+        if row.lost.as_ref().is_some_and(|lost| lost.why == Why::LogWentBack) {
+            // The log took another way: who is let in here would be beside it.
+            return Ok(None);
+        }
         let (here, lost) = ((row.epoch, row.link.hash), row.lost.is_some());
         let (over, due, rank) = self.with_live(group, |core, live| {
             let own = live.mls.own_leaf_index().u32();
@@ -579,6 +584,24 @@ impl Core {
     pub(crate) fn readmission_failed(&mut self, group: GroupId) {
         self.drop_rejoins(group);
         self.skip("rejoin");
+    }
+
+    /// Whether requests of this device that a commit shows are of a copy of it that is awake: this one was awake too,
+    /// and asked nothing as late. A request of before may be shown again by anybody.
+    pub(crate) fn asked_by_a_copy(&self, group: &GroupId, requests: &[Signed]) -> bool {
+        let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
+            return false;
+        };
+        let unknown = |body: &RejoinBody| {
+            (body.account, body.device) == (own.account, own.device)
+                && body.at > row.asked_at
+                && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
+        };
+        self.run.read.contains(&Source::Group(*group))
+            && requests
+                .iter()
+                .filter_map(|signed| codec::decode(&signed.body).ok())
+                .any(|body| unknown(&body))
     }
 
     /// Whether a Welcome was made for a key package with which this device asked to come back.

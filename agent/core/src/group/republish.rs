@@ -30,6 +30,7 @@ use serde_bytes::ByteArray;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
+use crate::group::rejoin::Why;
 use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
@@ -182,9 +183,13 @@ impl Core {
     /// The log has every commit that can be given back: what we said and it does not show is said again.
     fn mended(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
-        row.back = None;
+        let rival = row.back.take().is_some_and(|back| back.rival);
         let era = row.era;
         self.run.mending.remove(&group);
+        if rival {
+            // Somebody went on from the older log before it was given back: that is the group now.
+            self.lost(group, Why::LogWentBack);
+        }
         self.repost(Some(group))?;
         let said = self.say_again(group, |sent| era_of(sent.position) < era)?;
         self.incident(|incident| incident.messages = incident.messages.saturating_add(said));

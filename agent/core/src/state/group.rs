@@ -98,6 +98,9 @@ pub(crate) struct GroupRow {
     /// Key packages with which this device asked to come back, the latest ones: SHA-256 of each.
     #[serde(rename = "ra", default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<ByteBuf>,
+    /// When this device last asked to come back, by its own clock: a later request in its name is of a copy of it.
+    #[serde(rename = "qa", default)]
+    pub asked_at: Timestamp,
     /// The entry at the cursor was gone from the log while this was the epoch: what leads on may be missing.
     #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<u64>,
@@ -153,6 +156,7 @@ impl GroupRow {
             lost: None,
             asked: Vec::new(),
             gap: None,
+            asked_at: Timestamp::default(),
             unsure: Vec::new(),
             seen_at: Timestamp::default(),
             commit_at: Timestamp::default(),
@@ -168,6 +172,7 @@ impl GroupRow {
         self.era = before.era.saturating_add(u16::from(joined <= before.after()));
         let joined = self.position(joined);
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
+        self.asked_at = before.asked_at;
     }
 
     /// The position of a sequence in the log as it is now.

@@ -30,6 +30,9 @@ pub(crate) struct InviteRow {
     pub text: String,
     #[serde(rename = "t")]
     pub received_at: Timestamp,
+    /// When the broker stored it; zero in stores of before it was noted.
+    #[serde(rename = "bt", default)]
+    pub posted_at: Timestamp,
     /// Times the tree was asked for in vain.
     #[serde(rename = "n")]
     pub attempts: u32,
