@@ -315,3 +315,34 @@ fn e1_e2_whatever_a_forgetful_broker_forgets_everybody_ends_in_one_group_with_on
         forgetful(seed);
     }
 }
+
+/// E1: one member was away, and takes another step from the older log before the others give back theirs. The log's
+/// order decides; who took the lost step is let in again.
+#[test]
+fn e1_a_change_on_top_of_the_older_log_wins_and_nobody_stays_outside() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(5, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["alice", "bob", "carol"]);
+        world.person("carol").disconnects();
+        let copy = world.log.clone();
+        world.person("alice").renames(group, "lost");
+        world.person("bob").says(group, "behind the lost change");
+        world.settle();
+        world.person("alice").disconnects();
+        world.person("bob").disconnects();
+        world.broker_returns(|log| log.restore(&copy));
+        // What was the truth is a branch that the log does not show any more.
+        world.truth.clear();
+        world.person("carol").connects();
+        world.person("carol").renames(group, "rival");
+        world.settle();
+        world.person("alice").connects();
+        world.person("bob").connects();
+        world.settle();
+        world.heal();
+        for name in ["alice", "bob", "carol"] {
+            assert_eq!(world.person(name).group(group).name, "rival", "{name} {flavour:?}");
+        }
+        whole(&mut world, group, &["alice", "bob", "carol"], &["behind the lost change"]);
+    }
+}

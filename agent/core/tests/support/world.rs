@@ -610,6 +610,10 @@ impl World {
             return;
         }
         self.since.entry((index, view.id)).or_insert(view.epoch);
+        if view.recovering.is_some() {
+            // It knows that it is not where the others are.
+            return;
+        }
         let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
         let seen = (view.authenticator.clone(), members);
         let name = &self.people[index].name;
