@@ -23,6 +23,8 @@ pub struct Terminal {
     keyboard: File,
     shown: Receiver<Vec<u8>>,
     screen: String,
+    /// The beginning of a character whose rest has not come yet.
+    half: Vec<u8>,
     /// How much of the screen was waited for already.
     seen: usize,
 }
@@ -61,7 +63,7 @@ impl Terminal {
                 }
             }
         });
-        Ok(Self { process, keyboard, shown, screen: String::new(), seen: 0 })
+        Ok(Self { process, keyboard, shown, screen: String::new(), half: Vec::new(), seen: 0 })
     }
 
     /// Waits until a text appears behind what was waited for before; gives everything between.
@@ -76,7 +78,7 @@ impl Terminal {
                 return Ok(found);
             }
             match self.shown.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(part) => self.screen.push_str(&String::from_utf8_lossy(&part)),
+                Ok(part) => self.take(&part),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     return Err(Failure::new(format!(
                         "the terminal does not show `{text}`:\n{}",
@@ -96,9 +98,21 @@ impl Terminal {
     /// Everything shown so far.
     pub fn screen(&mut self) -> &str {
         while let Ok(part) = self.shown.try_recv() {
-            self.screen.push_str(&String::from_utf8_lossy(&part));
+            self.take(&part);
         }
         &self.screen
+    }
+
+    /// Puts on the screen what was read; where a read ended says nothing about characters.
+    fn take(&mut self, part: &[u8]) {
+        self.half.extend_from_slice(part);
+        let whole = match std::str::from_utf8(&self.half) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Ok(_) | Err(_) => self.half.len(),
+        };
+        let rest = self.half.split_off(whole);
+        self.screen.push_str(&String::from_utf8_lossy(&self.half));
+        self.half = rest;
     }
 
     /// Waits for the end of the command.
