@@ -157,7 +157,8 @@ impl Core {
 
     /// Whether a device may still have to come into a group: known only where a plan was made since the start.
     pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
-        self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
+        // Who has to be let in itself lets nobody in.
+        !self.is_lost(group) && self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
     }
 
     fn note_coming(&mut self, group: GroupId, plan: &Plan) {
@@ -225,7 +226,9 @@ impl Core {
         group: GroupId,
         leavers: &BTreeSet<u32>,
     ) -> Result<Option<(u64, Wish)>> {
-        let Some((id, joiners)) = self.devices_intent(group) else { return Ok(None) };
+        let Some((id, joiners)) = self.devices_intent(group).filter(|_| !self.is_lost(&group)) else {
+            return Ok(None);
+        };
         let joiners = joiners.clone();
         let plan = self.with_live(group, |core, live| Ok(core.plan(live)))?;
         if plan.is_empty() {

@@ -133,6 +133,11 @@ impl Log {
         StreamState { last: self.end(source), created, max_age }
     }
 
+    /// Whether retention took anything away.
+    pub(crate) fn forgot(&self) -> bool {
+        self.streams.iter().any(|stream| stream.gone > 0)
+    }
+
     fn stream(&self, shard: u8) -> &Stream {
         &self.streams[usize::from(shard)]
     }

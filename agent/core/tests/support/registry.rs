@@ -81,7 +81,8 @@ pub(crate) struct Lies {
 /// Packages of one device and suite.
 #[derive(Debug, Clone, Default)]
 struct Shelf {
-    one_time: VecDeque<Vec<u8>>,
+    /// Each with when it came.
+    one_time: VecDeque<(Timestamp, Vec<u8>)>,
     last_resort: Option<Vec<u8>>,
 }
 
@@ -368,6 +369,13 @@ impl Registry {
     }
 
     fn answer(&mut self, operation: &str, request: &[u8], now: Timestamp) -> Result<Answer> {
+        // What is too old to be added is neither counted nor handed out.
+        let kept = limit::KEY_PACKAGE_LIFETIME - limit::KEY_PACKAGE_MIN_REMAINING;
+        for shelf in self.shelves.values_mut() {
+            while shelf.one_time.front().is_some_and(|(came, _)| came.plus(kept) < now) {
+                shelf.one_time.pop_front();
+            }
+        }
         assert!(request.len() <= limit::REGISTRY_BYTES, "a request of {} bytes", request.len());
         let malformed = |_| Code::Malformed.because("the request cannot be read");
         let signed: SignedRequest = codec::decode(request).map_err(malformed)?;
@@ -424,7 +432,7 @@ impl Registry {
                 for package in one_time {
                     if self.brought.insert(wire_hash(&package)) {
                         let shelf = self.shelves.entry((account, device, suite_of(&package))).or_default();
-                        shelf.one_time.push_back(package.into_vec());
+                        shelf.one_time.push_back((now, package.into_vec()));
                     }
                 }
                 if let Some(package) = last_resort {
@@ -639,8 +647,10 @@ impl Registry {
                 continue;
             }
             let device = if from == account { *device } else { named };
-            let again = shelf.one_time.front().filter(|_| self.lies.again).cloned();
-            if let Some(key_package) = again.or_else(|| shelf.one_time.pop_front()) {
+            let again =
+                shelf.one_time.front().filter(|_| self.lies.again).map(|(_, package)| package.clone());
+            let mut next = || shelf.one_time.pop_front().map(|(_, package)| package);
+            if let Some(key_package) = again.or_else(&mut next) {
                 taken.push(ClaimedKeyPackage { device, key_package, last_resort: false });
             } else if let Some(key_package) = shelf.last_resort.clone() {
                 taken.push(ClaimedKeyPackage { device, key_package, last_resort: true });

@@ -610,8 +610,9 @@ impl World {
             return;
         }
         self.since.entry((index, view.id)).or_insert(view.epoch);
-        if view.recovering.is_some() {
-            // It knows that it is not where the others are.
+        if view.recovering.is_some() || self.log.forgot() {
+            // It knows that it is not where the others are; or what would tell it aged out of the log, and others have
+            // to say so first.
             return;
         }
         let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
@@ -933,7 +934,7 @@ impl World {
                 ));
             }
             let status = self.status(index);
-            if status.outbox > 0 || status.questions > 0 {
+            if status.questions > 0 || (status.outbox > 0 && !self.is_outside(index)) {
                 let (outbox, questions) = (status.outbox, status.questions);
                 let name = &self.people[index].name;
                 return Some(format!("{name} has {outbox} in the outbox and {questions} questions"));
@@ -947,6 +948,26 @@ impl World {
             return Some("a new device waits for its groups and history".into());
         }
         None
+    }
+
+    /// Whether somebody asks to come back into a group that nobody else says it is in: it was removed by a change that
+    /// aged out before it read it, and what it wrote there waits until it leaves.
+    fn is_outside(&mut self, index: usize) -> bool {
+        let own = self.account(index);
+        let asks: Vec<GroupId> =
+            self.groups(index).iter().filter(|view| view.recovering.is_some()).map(|view| view.id).collect();
+        asks.into_iter().any(|group| {
+            (0..self.people.len()).all(|other| {
+                let elsewhere = other == index || !self.people[other].runs();
+                elsewhere
+                    || !self.groups(other).iter().any(|view| {
+                        view.id == group
+                            && view.state == GroupState::Active
+                            && view.recovering.is_none()
+                            && view.members.iter().any(|member| Some(member.account_id) == own)
+                    })
+            })
+        })
     }
 
     /// Everybody runs and is connected, and the world comes to rest.
