@@ -12,12 +12,13 @@ use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::cli::safe_text::safe_text;
+use crate::control::client::is_gone;
 use crate::session::{Need, Session};
 
 /// How often what was shown is marked as read.
 const MARK: Duration = Duration::from_secs(2);
 /// Pause before a profile is opened again whose owner has ended.
-const REOPEN: Duration = Duration::from_millis(300);
+pub(crate) const REOPEN: Duration = Duration::from_millis(300);
 
 /// Which messages were shown already.
 #[derive(Debug, Default)]
@@ -72,7 +73,11 @@ pub async fn follow(
     mut seen: Seen,
     mut stop: Interrupt,
 ) -> Result {
-    let mut names = names(&desk).await?;
+    let mut names = match names(&desk).await {
+        // The news end too, and the profile is opened anew below.
+        Err(Failure::Failed(error)) if is_gone(&error) => HashMap::new(),
+        names => names?,
+    };
     loop {
         let mut unread = HashMap::new();
         let mut mark = tokio::time::interval(MARK);
@@ -95,12 +100,21 @@ pub async fn follow(
         if ended {
             return Ok(());
         }
-        // The process that owned the profile has ended: from now on it is us, or whoever was faster.
-        tokio::time::sleep(REOPEN).await;
-        desk = Desk::open(context, Need::Everything).await?;
-        news = desk.session.events();
-        names = self::names(&desk).await?;
-        missed(context, &desk, &scope, &mut seen, &names).await?;
+        // The process that owned the profile has ended: from now on it is us, or another one that was faster, and may
+        // have ended again.
+        loop {
+            tokio::time::sleep(REOPEN).await;
+            desk = Desk::open(context, Need::Everything).await?;
+            news = desk.session.events();
+            let told = async {
+                names = self::names(&desk).await?;
+                missed(context, &desk, &scope, &mut seen, &names).await
+            };
+            match told.await {
+                Err(Failure::Failed(error)) if is_gone(&error) => desk.close().await,
+                told => break told?,
+            }
+        }
     }
 }
 

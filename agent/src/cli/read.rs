@@ -10,9 +10,10 @@ use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::cli::desk::{self, Desk, Interrupt};
 use crate::cli::exit::{Failure, Result, unexpected};
-use crate::cli::follow::{Scope, Seen, follow};
+use crate::cli::follow::{REOPEN, Scope, Seen, follow};
 use crate::cli::run::Context;
 use crate::cli::since::Since;
+use crate::control::client::is_gone;
 use crate::session::Need;
 
 /// Show a conversation, oldest message first
@@ -44,9 +45,20 @@ pub struct Args {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: Args) -> Result {
+/// How often another process may end while this one begins to read.
+const REOPENINGS: usize = 20;
+
+/// What was read before anything is shown.
+struct Begun<'a> {
+    desk: Desk<'a>,
+    news: Option<crate::session::Events>,
+    messages: Vec<MessageView>,
+    /// The conversation, where it is followed.
+    group: Option<GroupId>,
+}
+
+async fn begin<'a>(context: &'a Context, args: &Args) -> Result<Begun<'a>> {
     let desk = Desk::open(context, Need::Everything).await?;
-    let mut stop = args.follow.then(Interrupt::listen);
     // Taken before history is read, so that nothing falls between the two.
     let news = args.follow.then(|| desk.session.events());
     desk.refresh().await?;
@@ -55,6 +67,29 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let last = if filters { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: false };
     let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
+    let group = match args.follow {
+        false => None,
+        true => match desk.request(Command::GroupShow { target: args.target.clone() }).await? {
+            Reply::Group(group) => Some(group.id),
+            _ => return Err(unexpected()),
+        },
+    };
+    Ok(Begun { desk, news, messages, group })
+}
+
+/// Reads, and follows if that is asked for.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let mut stop = args.follow.then(Interrupt::listen);
+    let mut begun = begin(context, &args).await;
+    for _ in 0..REOPENINGS {
+        // A short command had the profile open and has ended meanwhile: nothing was shown yet.
+        if !matches!(&begun, Err(Failure::Failed(error)) if is_gone(error)) {
+            break;
+        }
+        tokio::time::sleep(REOPEN).await;
+        begun = begin(context, &args).await;
+    }
+    let Begun { desk, news, messages, group } = begun?;
     let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
@@ -76,7 +111,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
         read.entry(message.group).or_default().push(message.id);
     }
     for (group, ids) in read {
-        desk.request(Command::Shown { group, ids }).await?;
+        match desk.request(Command::Shown { group, ids }).await {
+            Err(Failure::Failed(error)) if is_gone(&error) => {}
+            told => drop(told?),
+        }
     }
 
     let (Some(news), Some(stop)) = (news, stop) else {
@@ -90,10 +128,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
     for message in &messages {
         seen.first(message);
     }
-    let Reply::Group(group) = desk.request(Command::GroupShow { target: args.target }).await? else {
-        return Err(unexpected());
-    };
-    follow(context, desk, news, Scope::One(group.id), seen, stop).await
+    let Some(group) = group else { return Err(unexpected()) };
+    follow(context, desk, news, Scope::One(group), seen, stop).await
 }
 
 /// The messages that were asked for.

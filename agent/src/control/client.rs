@@ -175,6 +175,11 @@ async fn listen(mut from: OwnedReadHalf, shared: Arc<Shared>, over: watch::Sende
     }
 }
 
+/// Whether this is the error of a command whose process ended, and not of the command.
+pub(crate) fn is_gone(error: &CoreError) -> bool {
+    error.kind == ErrorKind::Locked && error.message == gone().message
+}
+
 /// The error of everything that was under way when the owner of the profile ended.
 fn gone() -> CoreError {
     ErrorKind::Locked
