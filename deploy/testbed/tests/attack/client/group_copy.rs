@@ -19,6 +19,7 @@ use openmls::prelude::{
     RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension, Welcome,
 };
 use openmls_traits::OpenMlsProvider;
+use serde_bytes::ByteArray;
 use testbed::{Failure, Result, ensure, wait};
 use tls_codec::{DeserializeBytes, Serialize};
 
@@ -88,13 +89,7 @@ fn extensions(data: Vec<u8>) -> Result<Extensions<GroupContext>> {
 }
 
 /// Seals for a group under a key and a label. The nonce comes first.
-pub(crate) fn seal(
-    key: &[u8; 32],
-    nonce: [u8; NONCE],
-    label: &[u8],
-    group: &GroupId,
-    plain: &[u8],
-) -> Result<Vec<u8>> {
+fn seal(key: &[u8; 32], nonce: [u8; NONCE], label: &[u8], group: &GroupId, plain: &[u8]) -> Result<Vec<u8>> {
     let aad = [label, group.as_bytes()].concat();
     let cipher = XChaCha20Poly1305::new(key.into());
     let sealed = cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad });
@@ -372,7 +367,7 @@ impl GroupCopy {
             commit_sequence: self.link.sequence,
             commit_hash: self.link.hash,
             pieces: u32::try_from(pieces.len()).map_err(failed)?,
-            hashes: Vec::new(),
+            hashes: pieces.iter().map(|(_, bytes)| ByteArray::new(wire_hash(bytes))).collect(),
             text: String::new(),
         };
         let mut welcomes = Vec::new();
