@@ -23,6 +23,8 @@ mod devices;
 mod idle;
 #[path = "e2e/invite.rs"]
 mod invite;
+#[path = "e2e/log_back.rs"]
+mod log_back;
 #[path = "e2e/one_store.rs"]
 mod one_store;
 #[path = "e2e/race.rs"]
