@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cipher_bot::bot::{Outcome, Rules};
 use cipher_bot::event::Event;
-use cipher_bot::stdio::{self, LINE_BYTES};
+use cipher_bot::stdio::{self, Asked, LINE_BYTES};
 use cipher_core::{CoreError, ErrorKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -55,8 +55,9 @@ impl Child {
     /// Asks about an event. One question at a time: a pipe has one order.
     pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
         let rules = Rules::default();
-        let Some(question) = stdio::question(event, memory, rules).map_err(Trouble::Failed)? else {
-            return Ok(Outcome { actions: Vec::new(), memory: memory.to_vec() });
+        let question = match stdio::question(event, memory, rules).map_err(Trouble::Failed)? {
+            Asked::Line(line) => line,
+            Asked::Nothing(outcome) => return Ok(outcome),
         };
         let mut state = self.state.lock().await;
         let answer = state.ask(&self.program, &question).await?;

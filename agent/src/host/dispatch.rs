@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use cipher_bot::bot::Outcome;
-use cipher_bot::event::{Event, Me};
+use cipher_bot::event::{Conversation, Event, Me};
 use cipher_broker::id::GroupId;
 use cipher_core::view::BotEventView;
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
@@ -145,10 +145,10 @@ impl Worker {
                 Ok(outcome) => (outcome, Worked::Well),
                 Err(trouble) => {
                     self.report(&event, &trouble);
-                    (Outcome { actions: Vec::new(), memory: before }, Worked::GaveUp)
+                    (Outcome { actions: Vec::new(), memory: before, held_back: false }, Worked::GaveUp)
                 }
             };
-            let after = outcome.memory.clone();
+            let (after, held_back) = (outcome.memory.clone(), outcome.held_back);
             let command = translate::handled(&self.bot, &event, memory.as_deref(), outcome);
             if let Err(error) = self.session.request(command).await {
                 tracing::warn!(
@@ -156,6 +156,9 @@ impl Worker {
                     "a bot's outcome was not saved; it will be asked again"
                 );
                 return Worked::CoreFailed;
+            }
+            if held_back {
+                self.report_silence(&event);
             }
             memory = Some(after);
             if worked == Worked::GaveUp {
@@ -176,6 +179,17 @@ impl Worker {
             pause = pause.saturating_mul(2);
         }
         self.runner.handle(event, memory).await
+    }
+
+    /// Nobody is left to wonder why a bot that runs says nothing.
+    fn report_silence(&self, event: &Event) {
+        let Conversation { id, name, direct } = &event.conversation;
+        let place = if *direct || name.is_empty() { id.short() } else { format!("'{name}'") };
+        self.session.warn(format!(
+            "the bot {} gave as many answers in {place} as it may within a minute: what is asked there gets none until \
+             the minute is over",
+            self.bot
+        ));
     }
 
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to

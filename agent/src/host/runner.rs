@@ -121,7 +121,7 @@ mod tests {
                 Some("hang") => loop {
                     thread::park();
                 },
-                _ => Ok(Outcome { actions: Vec::new(), memory: memory.to_vec() }),
+                _ => Ok(Outcome { actions: Vec::new(), memory: memory.to_vec(), held_back: false }),
             }
         }
     }

@@ -10,15 +10,17 @@ use cipher_broker::wire::group::Role;
 use cipher_core::view::{Body, BotEventView, GroupEvent, MessageView, SenderView};
 use cipher_core::{BotSay, Command};
 
-/// The event of a view; `None` for a message without a place in the log, which no bot is told.
-pub(super) fn event(view: &BotEventView, me: &Me, at: Timestamp) -> Option<Event> {
+/// The event of a view; `None` for a message without a place in the log, which no bot is told. Its time is the
+/// broker's: a bot that was away and finds a day's questions was not asked all of them in this minute. `now` stands in
+/// for rows of before that time was kept.
+pub(super) fn event(view: &BotEventView, me: &Me, now: Timestamp) -> Option<Event> {
     let message = &view.message;
     let name = if view.direct { String::new() } else { view.group_name.clone() };
     Some(Event {
         id: EventId { conversation: message.group, position: message.seq.map(|_| view.position)? },
         me: me.clone(),
         conversation: Conversation { id: message.group, name, direct: view.direct },
-        at,
+        at: message.at.unwrap_or(now),
         kind: kind(message, sender(&message.from, view.role)?, me),
     })
 }
@@ -135,6 +137,18 @@ mod tests {
         assert!(event(&queued, &me(), Timestamp::default()).is_none());
     }
 
+    /// B03 counts by the log, not by when the bot happened to run: killed and started again, it answers each question of
+    /// a backlog, as it would have done at the time.
+    #[test]
+    fn b03_the_time_of_an_event_is_the_brokers() {
+        let (stored, now) = (Timestamp::from_millis(600_000), Timestamp::from_millis(9_000_000));
+        let mut asked = view(Body::Text, 1);
+        asked.message.at = Some(stored);
+        assert_eq!(event(&asked, &me(), now).unwrap().at, stored);
+        asked.message.at = None;
+        assert_eq!(event(&asked, &me(), now).unwrap().at, now, "a row of before it was kept");
+    }
+
     #[test]
     fn a10_f6_r_say_01_a_payload_is_never_a_change_of_members() {
         for kind in ["joined", "removed", "left", "role", "added", "event", "member-changed", "poll"] {
@@ -147,7 +161,7 @@ mod tests {
     fn an_outcome_has_the_same_salts_each_time_and_writes_memory_only_if_it_changed() {
         let event = event(&view(Body::Text, 1), &me(), Timestamp::default()).unwrap();
         let say = |text: &str| Action::Say { text: text.into(), reply_to: None };
-        let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec() };
+        let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec(), held_back: false };
         let first = handled("echo", &event, None, outcome.clone());
         assert_eq!(first, handled("echo", &event, None, outcome.clone()));
         let Command::BotHandled { say, memory, position, .. } = first else { panic!("handled") };

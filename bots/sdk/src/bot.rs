@@ -32,6 +32,9 @@ pub struct Outcome {
     pub actions: Vec<Action>,
     /// What to give back with the next event, at most [`crate::memory::MEMORY_BYTES`].
     pub memory: Vec<u8>,
+    /// The bot has used up its answers of this minute, and this is the first event that it leaves without one (or
+    /// without all of it). The host tells the owner.
+    pub held_back: bool,
 }
 
 /// When a bot may answer at all.
@@ -52,14 +55,35 @@ impl Default for Rules {
 impl Rules {
     /// How many answers to this event are allowed; the bot need not see the event if none is.
     pub(crate) fn answers_to(&self, event: &Event, memory: &Memory) -> usize {
-        if let Some(message) = event.message() {
-            let is_me = message.sender.account_id == event.me.account;
-            let is_bot = message.sender.kind == Kind::Bot;
-            if is_me || (is_bot && !self.answers_bots) || message.hops >= MAX_HOPS {
-                return 0;
-            }
+        if self.is_none_of_its_business(event) {
+            return 0;
         }
         usize::try_from(memory.answers_left(self.answers_per_minute, event.at)).unwrap_or(usize::MAX)
+    }
+
+    /// Its own words, and those of bots that it does not answer.
+    fn is_none_of_its_business(&self, event: &Event) -> bool {
+        event.message().is_some_and(|message| {
+            let is_me = message.sender.account_id == event.me.account;
+            let is_bot = message.sender.kind == Kind::Bot;
+            is_me || (is_bot && !self.answers_bots) || message.hops >= MAX_HOPS
+        })
+    }
+
+    /// What an event leads to that the rules leave without an answer.
+    pub(crate) fn silence(&self, event: &Event, memory: &[u8], mut kept: Memory) -> Result<Outcome, Failure> {
+        let asked = event.message().is_some() && !self.is_none_of_its_business(event);
+        let held_back = asked && kept.note_held_back(self.answers_per_minute);
+        let memory = if held_back { kept.to_bytes()? } else { memory.to_vec() };
+        Ok(Outcome { actions: Vec::new(), memory, held_back })
+    }
+
+    /// Shortens what a bot wants to do to what it may, and notes it. Whether that is the first time in this minute.
+    pub(crate) fn shorten(&self, event: &Event, actions: &mut Vec<Action>, memory: &mut Memory) -> bool {
+        let (wanted, allowed) = (actions.len(), self.answers_to(event, memory));
+        actions.truncate(allowed);
+        memory.note_answers(actions.len(), event.at);
+        wanted > allowed && memory.note_held_back(self.answers_per_minute)
     }
 }
 
@@ -224,11 +248,9 @@ impl Bot {
 impl Handler for Bot {
     fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Failure> {
         let mut changed = Memory::from_bytes(memory)?;
-        let nothing = Outcome { actions: Vec::new(), memory: memory.to_vec() };
-        let Some(message) = event.message() else { return Ok(nothing) };
-        let allowed = self.rules.answers_to(event, &changed);
-        if allowed == 0 {
-            return Ok(nothing);
+        let Some(message) = event.message() else { return self.rules.silence(event, memory, changed) };
+        if self.rules.answers_to(event, &changed) == 0 {
+            return self.rules.silence(event, memory, changed);
         }
         let answer = match self.answer(event, message, &mut changed) {
             Ok(answer) => answer,
@@ -236,9 +258,8 @@ impl Handler for Bot {
             Err(Refused::Failed(failure)) => return Err(failure),
         };
         let mut actions = answer::actions(answer, message);
-        actions.truncate(allowed);
-        changed.note_answers(actions.len(), event.at);
-        Ok(Outcome { actions, memory: changed.to_bytes()? })
+        let held_back = self.rules.shorten(event, &mut actions, &mut changed);
+        Ok(Outcome { actions, memory: changed.to_bytes()?, held_back })
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Memory {
     answers: Answers,
 }
 
-/// Answers in the current minute.
+/// Answers in the current minute; one more than allowed once something was left without an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Answers {
     since: Timestamp,
@@ -116,6 +116,13 @@ impl Memory {
         self.answers.given = self.answers.given.saturating_add(u32::try_from(given).unwrap_or(u32::MAX));
     }
 
+    /// Notes that something is left without an answer because `budget` is used up. Whether it is the first thing.
+    pub(crate) fn note_held_back(&mut self, budget: u32) -> bool {
+        let first = self.answers.given <= budget;
+        self.answers.given = budget.saturating_add(1);
+        first
+    }
+
     fn is_new_minute(&self, at: Timestamp) -> bool {
         at.since(self.answers.since) >= Duration::from_secs(60)
     }
@@ -152,5 +159,11 @@ mod tests {
         assert_eq!(memory.answers_left(2, start), 0);
         assert_eq!(memory.answers_left(2, Timestamp::from_millis(1)), 0);
         assert_eq!(memory.answers_left(2, later), 2);
+        assert!(memory.note_held_back(2), "the first that gets no answer");
+        assert!(!memory.note_held_back(2));
+        assert_eq!(memory.answers_left(2, start), 0);
+        assert_eq!(memory.answers_left(2, later), 2);
+        memory.note_answers(2, later);
+        assert!(memory.note_held_back(2), "and the first of the next minute");
     }
 }

@@ -138,17 +138,25 @@ pub fn serve(bot: &Bot, mut questions: impl BufRead, mut responses: impl Write) 
     }
 }
 
-/// The line (with its end) that tells a bot's process about an event; `None` if the rules keep it silent anyway.
-/// `memory` is that of the last saved outcome of the conversation.
-pub fn question(event: &Event, memory: &[u8], rules: Rules) -> Result<Option<Vec<u8>>, Failure> {
+/// What a bot's process is told about an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A line, with its end.
+    Line(Vec<u8>),
+    /// Nothing: the rules keep it silent anyway, and this is what the event leads to.
+    Nothing(Outcome),
+}
+
+/// What a bot's process is told about an event. `memory` is that of the last saved outcome of the conversation.
+pub fn question(event: &Event, memory: &[u8], rules: Rules) -> Result<Asked, Failure> {
     let kept = Memory::from_bytes(memory)?;
     if rules.answers_to(event, &kept) == 0 {
-        return Ok(None);
+        return rules.silence(event, memory, kept).map(Asked::Nothing);
     }
     let question = Question::Event { event: Box::new(event.clone()), memory: kept.value(PROCESS)? };
     let mut line = serde_json::to_vec(&question).map_err(|e| broke(format!("cannot be asked: {e}")))?;
     line.push(b'\n');
-    Ok(Some(line))
+    Ok(Asked::Line(line))
 }
 
 /// What the line that a bot's process answered with leads to. `memory` as for [`question`].
@@ -169,10 +177,9 @@ pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Resul
         return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
     }
     let mut kept = Memory::from_bytes(memory)?;
-    actions.truncate(rules.answers_to(event, &kept));
-    kept.note_answers(actions.len(), event.at);
+    let held_back = rules.shorten(event, &mut actions, &mut kept);
     kept.keep(PROCESS, &process)?;
-    Ok(Outcome { actions, memory: kept.to_bytes()? })
+    Ok(Outcome { actions, memory: kept.to_bytes()?, held_back })
 }
 
 /// Name under which the host keeps what a process remembers.
@@ -199,7 +206,7 @@ fn handled(bot: &Bot, event: &Event, memory: &Value) -> Result<Response, Failure
         Value::Null => Vec::new(),
         known => known.to_string().into_bytes(),
     };
-    let Outcome { actions, memory } = bot.handle(event, &bytes)?;
+    let Outcome { actions, memory, .. } = bot.handle(event, &bytes)?;
     let memory = match memory.as_slice() {
         [] => Value::Null,
         known => serde_json::from_slice(known)

@@ -247,7 +247,8 @@ impl BotTest {
             // A failure saves the position only, as in the real host.
             let memory = host.saved.memory.clone();
             let outcome = host.bot.handle(&event, &memory);
-            let Outcome { actions, memory } = outcome.unwrap_or(Outcome { actions: Vec::new(), memory });
+            let Outcome { actions, memory, .. } =
+                outcome.unwrap_or(Outcome { actions: Vec::new(), memory, held_back: false });
             let outbox = contents(&event, actions);
             self.crash.step()?;
             host.saved = Saved { position, memory, outbox };
