@@ -27,6 +27,8 @@ use crate::transparency::head_of;
 pub(crate) struct Question {
     pub ticket: Option<Ticket>,
     pub purpose: Purpose,
+    /// When it was asked.
+    pub asked: Timestamp,
     request: Vec<u8>,
 }
 
@@ -88,7 +90,7 @@ impl Core {
             operation: name,
             bytes: request.clone(),
         });
-        self.run.questions.insert(question, Question { ticket, purpose, request });
+        self.run.questions.insert(question, Question { ticket, purpose, asked: self.run.now, request });
     }
 
     /// Whether somebody asks for this account already.

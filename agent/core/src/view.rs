@@ -508,6 +508,9 @@ pub struct StatusView {
     pub outbox: usize,
     /// Questions to the registry that wait for an answer.
     pub questions: usize,
+    /// Whether the registry has answered nothing for two seconds although it was asked.
+    #[serde(default)]
+    pub registry_silent: bool,
     /// Key packages at the registry when last counted.
     pub key_packages: Option<u32>,
     /// Messages that could not be read, by class, since this store exists.

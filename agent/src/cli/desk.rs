@@ -227,9 +227,11 @@ impl<'a> Desk<'a> {
             }
             Ok(Err(failure)) => Err(failure),
             Err(_) => {
-                // Questions that are still open are the registry's; without one it is the broker that we wait for.
-                let asked = self.status().await.is_ok_and(|status| status.questions > 0);
-                let who = if asked { "the registry does not answer" } else { "the broker takes its time" };
+                let who = match self.status().await {
+                    Ok(status) if status.registry_silent => "the registry does not answer",
+                    Ok(status) if status.questions > 0 => "accounts are still being looked up",
+                    _ => "the broker takes its time",
+                };
                 self.context.ui.warn(&format!("not up to date yet: {who}"));
                 Ok(())
             }

@@ -8,6 +8,8 @@ mod client;
 mod commit;
 #[path = "attack/junk.rs"]
 mod junk;
+#[path = "attack/link.rs"]
+mod link;
 #[path = "attack/login.rs"]
 mod login;
 #[path = "attack/message.rs"]

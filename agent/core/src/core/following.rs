@@ -178,6 +178,14 @@ impl Core {
         Some(heard.plus(REGISTRY_SILENCE))
     }
 
+    /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
+    /// may also wait here, behind other work.
+    pub(crate) fn registry_is_silent(&self) -> bool {
+        let asked = self.run.questions.values().map(|question| question.asked).min();
+        let heard = |asked: Timestamp| self.run.answered_at.map_or(asked, |answered| answered.max(asked));
+        asked.is_some_and(|asked| self.run.now >= heard(asked).plus(REGISTRY_SILENCE))
+    }
+
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
             && (self.run.displacing.contains(&group)
@@ -371,6 +379,22 @@ mod tests {
             assert_eq!(replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket), goes_on);
             assert!(!core.run.questions.is_empty(), "what was asked goes on");
         }
+    }
+
+    /// F4: made-up members of an invitation are looked up, and a busy machine takes its time for it.
+    #[test]
+    fn f4_a_registry_that_answers_one_thing_after_the_other_is_not_called_silent() {
+        let mut core = core();
+        let begun = Timestamp::from_millis(RECENTLY);
+        assert!(!core.registry_is_silent(), "it was asked just now");
+        core.run.now = begun.plus(REGISTRY_SILENCE);
+        assert!(core.registry_is_silent());
+        core.run.answered_at = Some(begun.plus(Duration::from_secs(1)));
+        assert!(!core.registry_is_silent(), "it answered something else");
+        core.run.now = begun.plus(REGISTRY_SILENCE).plus(Duration::from_secs(1));
+        assert!(core.registry_is_silent());
+        core.run.questions.clear();
+        assert!(!core.registry_is_silent(), "nothing is asked");
     }
 
     #[test]

@@ -423,6 +423,7 @@ impl Core {
             invitations: self.state.invites.iter().filter(|(_, invite)| self.is_shown(invite)).count(),
             outbox: self.state.outbox.len(),
             questions: self.run.questions.len(),
+            registry_silent: self.registry_is_silent(),
             key_packages: self.state.meta.stock,
             skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
             clock_skew_ms: self.state.meta.clock_skew_ms,

@@ -1,16 +1,19 @@
 //! Commits and proposals that no agent makes, by a plain member and by one outside.
 
+use std::time::Duration;
+
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
-use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::envelope::{CommitLink, Envelope};
 use cipher_broker::wire::group::{GroupData, Role};
 use openmls::prelude::{
-    Ciphersuite, Extensions, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn,
-    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PreSharedKeyProposal, Proposal,
+    Ciphersuite, Extensions, LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup, MlsMessageBodyIn,
+    MlsMessageIn, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PreSharedKeyProposal, Proposal,
 };
 use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider;
-use testbed::{Result, ensure};
+use testbed::person::text;
+use testbed::{Result, ensure, wait};
 use tls_codec::DeserializeBytes;
 
 use crate::client::{Change, Identity, enveloped, failed, join_config};
@@ -201,4 +204,71 @@ fn m37_what_does_not_belong_on_a_subject_is_skipped_there() -> Result {
     scene.refuses("a key package", codec::encode(&Envelope::Message(package.clone())))?;
     scene.posts(codec::encode(&Envelope::Message(package)))?;
     scene.holds()
+}
+
+/// F10: an owner on a client of its own gives the group a name that no agent would.
+#[test]
+fn f10_t09_the_rules_of_names_hold_for_commits_too() -> Result {
+    let mut scene = Scene::new()?;
+    scene.alice.does(&["group", "role", GROUP, "mallory", "owner"])?;
+    scene.catches_up()?;
+    let data = scene.copy.data()?;
+    let long = "n".repeat(100_000);
+    for name in ["@alice", "", "   ", "two\nlines", "esc\u{1b}[2J", "a\u{202e}b", " @bob", long.as_str()] {
+        let commit = GroupData { name: name.into(), ..data.clone() };
+        let commit = scene.copy.commits_data(&scene.mallory, codec::encode(&commit))?;
+        scene.refuses(&format!("the name {:?}", name.get(..name.len().min(20))), commit)?;
+    }
+    scene.holds()
+}
+
+/// F12: a commit that says it follows one that never was. It counts, and it is its maker's word alone.
+#[test]
+fn f12_a_made_up_predecessor_accuses_nobody_but_its_committer() -> Result {
+    let mut scene = Scene::new()?;
+    scene.copy.link = CommitLink { sequence: 3, hash: [9; 32] };
+    let commit = scene.copy.commits(&scene.mallory, Change::default())?;
+    scene.copy.sends_and_merges(&scene.mallory, &scene.line, commit)?;
+    let synced = scene.alice.does(&["sync"])?;
+    for warning in &synced.errors {
+        let words = text(warning, "message").unwrap_or_default();
+        ensure(!words.contains("broker") || words.contains("@mallory"), || {
+            format!("nobody is named: {warning}")
+        })?;
+    }
+    scene.holds()?;
+    scene.copy.is_in_step_with(&scene.shown()?)
+}
+
+/// F1: a commit that nobody can apply any more when it is read, and then, from anybody, a header of the next epoch.
+#[test]
+fn f1_what_nobody_can_apply_and_nobody_proved_decides_nothing() -> Result {
+    let mut scene = Scene::new()?;
+    let ghost = Identity::fresh()?;
+    let ends = wait::now().plus(Duration::from_secs(3));
+    let package = ghost.key_package_of(ghost.credential(), Lifetime::new(3))?;
+    let commit = scene.copy.commits(&scene.mallory, Change { adds: vec![package], ..Change::default() })?;
+    let words = scene.copy.seals_text(&scene.mallory, "of this epoch")?;
+    wait::until_it_is(ends.plus(Duration::from_secs(1)))?;
+    scene.refuses("a package that is over", commit)?;
+    let next = scene.copy.mls.epoch().as_u64() + 1;
+    let Envelope::Message(mut junk) = codec::decode(&words)? else { return Err(failed("no message")) };
+    if let Some(place) = junk.get_mut(crate::message::EPOCH) {
+        place.copy_from_slice(&next.to_be_bytes());
+    }
+    scene.posts(codec::encode(&Envelope::Message(junk)))?;
+    // Both together cost the group one fresh commit, some seconds later; what is said meanwhile waits for it.
+    scene.alice.does(&["send", GROUP, "said meanwhile"])?;
+    wait::until("the group goes on", || {
+        scene.alice.syncs().ok()?;
+        let shown = scene.alice.shows(GROUP).ok()?;
+        shown.get("recovering").is_some_and(serde_json::Value::is_null).then_some(())
+    })?;
+    scene.alice.syncs()?;
+    scene.screen.sees("said meanwhile")?;
+    scene.holds()?;
+    let shown = scene.shown()?;
+    ensure(text(&shown, "state") == Some("active"), || shown.to_string())?;
+    let times = scene.bob.texts(GROUP)?.iter().filter(|words| *words == "said meanwhile").count();
+    ensure(times == 1, || format!("read {times} times"))
 }

@@ -2,16 +2,17 @@
 
 use cipher_broker::codec;
 use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Content;
 use cipher_broker::wire::envelope::Envelope;
 use testbed::person::text;
-use testbed::{Output, Result, ensure};
+use testbed::{Output, Result, ensure, wait};
 
 use crate::client::{Change, GroupCopy};
 use crate::scene::{GROUP, Scene};
 
 /// Where the epoch stands in an MLS PrivateMessage of a group with an id of 16 bytes (RFC 9420 §6.3).
-const EPOCH: std::ops::Range<usize> = 21..29;
+pub(crate) const EPOCH: std::ops::Range<usize> = 21..29;
 
 /// The MLS bytes inside an envelope.
 fn inside(envelope: &[u8]) -> Result<Vec<u8>> {
@@ -191,9 +192,10 @@ fn a11_t01_t02_t07_t08_what_is_inside_is_shown_as_its_senders_words() -> Result 
     ensure(faked.count() == 0, || format!("a row that looks like alice's:\n{}", shown.stdout))
 }
 
-/// F6: a payload that calls itself what the agent tells of is its sender's word all the same.
+/// F6: a payload that calls itself what the agent tells of is its sender's word all the same. F13: so is its time, as far
+/// as the broker's time allows.
 #[test]
-fn f6_a_payload_is_never_an_observation() -> Result {
+fn f6_f13_a_payload_is_never_an_observation_and_its_time_is_bounded() -> Result {
     let mut scene = Scene::new()?;
     let words = "@alice removed @bob";
     for kind in [
@@ -212,13 +214,25 @@ fn f6_a_payload_is_never_an_observation() -> Result {
         let content = GroupCopy::content(&scene.mallory, kind, words)?;
         scene.copy.says(&scene.mallory, &scene.line, &content)?;
     }
+    for at in [u64::MAX, 253_402_300_800_000, 0] {
+        let content = Content {
+            sent_at: Timestamp::from_millis(at),
+            ..GroupCopy::content(&scene.mallory, "text", &format!("said at {at}"))?
+        };
+        scene.copy.says(&scene.mallory, &scene.line, &content)?;
+    }
     scene.holds()?;
+    let latest = wait::now().plus(limit::CLOCK_SKEW);
     for person in [&scene.alice, &scene.bob] {
         let read = person.does(&["read", GROUP, "-n", "1000"])?;
         for line in &read.lines {
             let of_mallory =
                 line.pointer("/from/handle").and_then(serde_json::Value::as_str) == Some("mallory");
             ensure(of_mallory || !line.to_string().contains(words), || format!("an observation: {line}"))?;
+            if let Some(at) = text(line, "sent_at") {
+                let time = Timestamp::parse(at);
+                ensure(time.is_some_and(|time| time <= latest), || format!("no time of ours: {line}"))?;
+            }
         }
         let shown = Output::of(&mut person.as_typed(&["read", GROUP, "-n", "1000"]))?;
         let told = shown.stdout.lines().find(|row| row.contains(&format!("* {words}")));

@@ -1,15 +1,18 @@
 //! Invitations that no agent sends, by a stranger and by members.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use cipher_broker::codec;
+use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, Role};
 use testbed::person::text;
-use testbed::{Person, Result, Site, ensure};
+use testbed::{Person, Result, Site, ensure, wait};
 
 use crate::client::{Change, GroupCopy, Identity, Line, claimed};
-use crate::scene::{GROUP, goes_on, whoami};
+use crate::scene::{GROUP, Scene, goes_on, whoami};
 
 /// A stranger with an account, and somebody honest who never heard of it.
 struct Doorstep {
@@ -130,5 +133,80 @@ fn k04_invitations_without_end_wait_bounded_and_others_get_through() -> Result {
     carol.creates(GROUP, &["alice"])?;
     door.alice.accepts(GROUP)?;
     goes_on(GROUP, &[&door.alice, &carol])?;
+    Ok(())
+}
+
+/// F7: anybody may write where trees lie.
+#[test]
+fn f7_junk_among_the_pieces_of_a_tree_hides_no_invitation() -> Result {
+    let door = Doorstep::new()?;
+    let (bob, carol) = (door.site.registered("bob")?, door.site.registered("carol")?);
+    door.site.group(GROUP, &door.alice, &[&bob])?;
+    let shown = door.alice.shows(GROUP)?;
+    let group = text(&shown, "id").unwrap_or_default().parse()?;
+    let epoch = shown.get("epoch").and_then(serde_json::Value::as_u64).unwrap_or_default() + 1;
+    let junk = |piece| -> Result {
+        for bytes in [vec![0], b"junk".to_vec(), codec::encode(&Envelope::Tree(vec![7; 900]))] {
+            door.line.store(&Route::Tree { group, epoch, piece }, bytes)?;
+        }
+        Ok(())
+    };
+    junk(0)?;
+    junk(1)?;
+    door.alice.does(&["group", "add", GROUP, "carol"])?;
+    junk(0)?;
+    junk(1)?;
+    carol.accepts(GROUP)?;
+    goes_on(GROUP, &[&door.alice, &bob, &carol])?;
+    Ok(())
+}
+
+/// F8: who may not add anybody makes the commit all the same, keeps it, and posts only what a newcomer needs.
+#[test]
+fn f8_nobody_joins_a_copy_of_a_group_that_nobody_else_has() -> Result {
+    let mut scene = Scene::new()?;
+    let carol = scene.site.registered("carol")?;
+    let (account, device) = whoami(&carol)?;
+    let adds = claimed(&scene.mallory, &scene.line, account)?;
+    let packed = scene.copy.packs(&scene.mallory, Change { adds, ..Change::default() })?;
+    let place = scene.copy.link.clone();
+    scene.copy.merges(&scene.mallory, place.sequence, wire_hash(&packed.commit))?;
+    scene.copy.invites(&scene.mallory, &scene.line, &packed, &[device])?;
+    carol.syncs()?;
+    let accepted = carol.run(&["group", "accept", GROUP])?;
+    ensure(accepted.code != 0, || format!("carol is in a copy that nobody has\n{accepted}"))?;
+    // The genuine way is open all the same.
+    scene.alice.does(&["group", "add", GROUP, "carol"])?;
+    carol.accepts(GROUP)?;
+    goes_on(GROUP, &[&scene.alice, &scene.bob, &carol])?;
+    scene.holds()
+}
+
+/// F4: an invitation whose tree holds thousands of accounts that nobody made.
+#[test]
+fn f4_thousands_of_made_up_members_cost_who_was_invited_nothing() -> Result {
+    let door = Doorstep::new()?;
+    let (account, device) = whoami(&door.alice)?;
+    let (line, mallory) = (&door.line, &door.mallory);
+    let mut crowd = GroupCopy::made(mallory, door.data("crowd"), mallory.credential())?;
+    let adds = (0..4_000).map(|_| Identity::fresh()?.key_package()).collect::<Result<Vec<_>>>()?;
+    let packed = crowd.packs(mallory, Change { adds, ..Change::default() })?;
+    crowd.merges(mallory, 1, wire_hash(&packed.commit))?;
+    let packed =
+        crowd.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
+    crowd.sends_and_merges(mallory, line, packed.commit.clone())?;
+    crowd.invites(mallory, line, &packed, &[device])?;
+    wait::until("the invitation shows", || {
+        let listed = door.alice.does(&["group", "list"]).ok()?;
+        listed.stdout.contains("crowd").then_some(())
+    })?;
+    let begun = Instant::now();
+    door.alice.does(&["group", "list"])?;
+    ensure(begun.elapsed() < Duration::from_secs(5), || format!("{:?} for a list", begun.elapsed()))?;
+    // The questions that alice may ask are not used up.
+    for n in 0..3 {
+        let other = door.site.registered(&format!("honest{n}"))?;
+        door.alice.does(&["profile", "show", other.name()])?;
+    }
     Ok(())
 }

@@ -89,7 +89,13 @@ fn extensions(data: Vec<u8>) -> Result<Extensions<GroupContext>> {
 }
 
 /// Seals for a group under a key and a label. The nonce comes first.
-fn seal(key: &[u8; 32], nonce: [u8; NONCE], label: &[u8], group: &GroupId, plain: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn seal(
+    key: &[u8; 32],
+    nonce: [u8; NONCE],
+    label: &[u8],
+    group: &GroupId,
+    plain: &[u8],
+) -> Result<Vec<u8>> {
     let aad = [label, group.as_bytes()].concat();
     let cipher = XChaCha20Poly1305::new(key.into());
     let sealed = cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: &aad });

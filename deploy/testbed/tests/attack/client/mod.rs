@@ -6,7 +6,7 @@ mod group_copy;
 mod identity;
 mod line;
 
-pub(crate) use group_copy::{Change, GroupCopy, claimed, enveloped, join_config};
+pub(crate) use group_copy::{Change, GroupCopy, claimed, enveloped, join_config, seal};
 pub(crate) use identity::{Identity, SUITE};
 pub(crate) use line::Line;
 
