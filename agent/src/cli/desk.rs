@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::handle::{Handle, InvalidHandle};
+use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_core::view::StatusView;
 use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::{Failure, Result};
 use crate::cli::run::Context;
+use crate::control::client::is_gone;
 use crate::evidence::{self, Alarm};
 use crate::profile::Profile;
 use crate::session::{Login, Need, NetworkSettings, Session};
@@ -26,6 +28,11 @@ const PERSISTENCE: Duration = Duration::from_secs(10);
 const REFRESH: Duration = Duration::from_secs(3);
 /// How long the core may take for one command: several registry questions and a few lost races.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// Pause before a profile is opened again whose owner has ended.
+pub const REOPEN: Duration = Duration::from_millis(300);
+/// How often in a row one reader opens a profile again.
+const REOPENINGS: usize = 20;
 
 /// An open profile.
 #[derive(Debug)]
@@ -56,6 +63,28 @@ impl<'a> Desk<'a> {
             desk.session.mention(Command::Active);
         }
         Ok(desk)
+    }
+
+    /// Opens the profile in force, follows it, and has `work` read something there. When the process that had the
+    /// profile open ends before it answered, as a short command does, all of that is done again: who only reads loses
+    /// nothing by it.
+    pub async fn read<T>(
+        context: &'a Context,
+        mut work: impl AsyncFnMut(&Self) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let mut reopenings = 0;
+        loop {
+            let desk = Self::open(context, Need::Everything).await?;
+            match work(&desk).await {
+                Ok(read) => return Ok((desk, read)),
+                Err(Failure::Failed(error)) if is_gone(&error) && reopenings < REOPENINGS => {
+                    desk.close().await;
+                    reopenings += 1;
+                    tokio::time::sleep(REOPEN).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
     /// Opens the profile in force for somebody who has no account in it yet, making it if need be.
@@ -169,6 +198,14 @@ impl<'a> Desk<'a> {
     pub async fn status(&self) -> Result<StatusView> {
         match self.session.request(Command::Status).await? {
             Reply::Status(status) => Ok(*status),
+            _ => Err(crate::cli::exit::unexpected()),
+        }
+    }
+
+    /// The conversation of a target.
+    pub async fn group(&self, target: Target) -> Result<GroupId> {
+        match self.request(Command::GroupShow { target }).await? {
+            Reply::Group(group) => Ok(group.id),
             _ => Err(crate::cli::exit::unexpected()),
         }
     }

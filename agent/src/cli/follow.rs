@@ -7,19 +7,16 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_core::view::{GroupView, MessageView};
 use cipher_core::{Command, ErrorKind, Event, Reply};
 
-use crate::cli::desk::{Desk, Interrupt};
+use crate::cli::desk::{self, Desk, Interrupt};
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::line::Line;
 use crate::cli::run::Context;
 use crate::cli::safe_text::safe_text;
 use crate::control::client::is_gone;
-use crate::session::{Need, Session};
+use crate::session::Session;
 
 /// How often what was shown is marked as read.
 const MARK: Duration = Duration::from_secs(2);
-/// Pause before a profile is opened again whose owner has ended.
-pub(crate) const REOPEN: Duration = Duration::from_millis(300);
-
 /// Which messages were shown already.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -89,7 +86,10 @@ pub async fn follow(
                     // Whoever reads our output may pause; that must not keep us from ending.
                     tokio::select! {
                         () = stop.wait() => break true,
-                        told = take(context, &desk, &event, &scope, &mut seen, &mut names, &mut unread) => told?,
+                        told = take(context, &desk, &event, &scope, &mut seen, &mut names, &mut unread) => match told {
+                            Err(Failure::Failed(error)) if is_gone(&error) => break false,
+                            told => told?,
+                        },
                     }
                 }
                 _ = mark.tick(), if !unread.is_empty() => mark_read(&desk.session, &mut unread).await,
@@ -102,19 +102,14 @@ pub async fn follow(
         }
         // The process that owned the profile has ended: from now on it is us, or another one that was faster, and may
         // have ended again.
-        loop {
-            tokio::time::sleep(REOPEN).await;
-            desk = Desk::open(context, Need::Everything).await?;
-            news = desk.session.events();
-            let told = async {
-                names = self::names(&desk).await?;
-                missed(context, &desk, &scope, &mut seen, &names).await
-            };
-            match told.await {
-                Err(Failure::Failed(error)) if is_gone(&error) => desk.close().await,
-                told => break told?,
-            }
-        }
+        tokio::time::sleep(desk::REOPEN).await;
+        (desk, (news, names)) = Desk::read(context, async |desk| {
+            let news = desk.session.events();
+            let names = self::names(desk).await?;
+            missed(context, desk, &scope, &mut seen, &names).await?;
+            Ok((news, names))
+        })
+        .await?;
     }
 }
 

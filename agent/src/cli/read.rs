@@ -10,11 +10,11 @@ use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::cli::desk::{self, Desk, Interrupt};
 use crate::cli::exit::{Failure, Result, unexpected};
-use crate::cli::follow::{REOPEN, Scope, Seen, follow};
+use crate::cli::follow::{Scope, Seen, follow};
 use crate::cli::run::Context;
 use crate::cli::since::Since;
 use crate::control::client::is_gone;
-use crate::session::Need;
+use crate::session::Events;
 
 /// Show a conversation, oldest message first
 ///
@@ -44,22 +44,16 @@ pub struct Args {
     pub follow: bool,
 }
 
-/// Runs it.
-/// How often another process may end while this one begins to read.
-const REOPENINGS: usize = 20;
-
 /// What was read before anything is shown.
-struct Begun<'a> {
-    desk: Desk<'a>,
-    news: Option<crate::session::Events>,
+struct Begun {
+    /// Taken before history is read, so that nothing falls between the two; only where it is followed.
+    news: Option<Events>,
     messages: Vec<MessageView>,
     /// The conversation, where it is followed.
     group: Option<GroupId>,
 }
 
-async fn begin<'a>(context: &'a Context, args: &Args) -> Result<Begun<'a>> {
-    let desk = Desk::open(context, Need::Everything).await?;
-    // Taken before history is read, so that nothing falls between the two.
+async fn begin(desk: &Desk<'_>, args: &Args) -> Result<Begun> {
     let news = args.follow.then(|| desk.session.events());
     desk.refresh().await?;
     // What is left out decides which are the last N, so all are needed first.
@@ -67,29 +61,15 @@ async fn begin<'a>(context: &'a Context, args: &Args) -> Result<Begun<'a>> {
     let last = if filters { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: false };
     let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
-    let group = match args.follow {
-        false => None,
-        true => match desk.request(Command::GroupShow { target: args.target.clone() }).await? {
-            Reply::Group(group) => Some(group.id),
-            _ => return Err(unexpected()),
-        },
-    };
-    Ok(Begun { desk, news, messages, group })
+    let group = if args.follow { Some(desk.group(args.target.clone()).await?) } else { None };
+    Ok(Begun { news, messages, group })
 }
 
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
-    let mut begun = begin(context, &args).await;
-    for _ in 0..REOPENINGS {
-        // A short command had the profile open and has ended meanwhile: nothing was shown yet.
-        if !matches!(&begun, Err(Failure::Failed(error)) if is_gone(error)) {
-            break;
-        }
-        tokio::time::sleep(REOPEN).await;
-        begun = begin(context, &args).await;
-    }
-    let Begun { desk, news, messages, group } = begun?;
+    let (desk, begun) = Desk::read(context, async |desk| begin(desk, &args).await).await?;
+    let Begun { news, messages, group } = begun;
     let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
