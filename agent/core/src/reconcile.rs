@@ -8,7 +8,6 @@
 //! a little longer, since it was stated, than the one before. So a revoked device goes as soon as any member's agent is
 //! there, and a process that runs for a moment need not wait.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use openmls::prelude::{KeyPackage, MlsGroup};
 
 use crate::core::Core;
 use crate::error::Result;
+use crate::group::turn;
 use crate::group::{Live, Shown, roster};
 use crate::question::Purpose;
 use crate::state::{IntentRow, Joiner, Wish};
@@ -338,43 +338,28 @@ impl Core {
     fn is_devices_turn(&mut self, group: GroupId, plan: &Plan, leavers: &BTreeSet<u32>) -> Result<bool> {
         let own = self.own_id();
         let rank = self.with_live(group, |_, live| {
-            let me = live.mls.own_leaf_index().u32();
             let gone = plan.gone.iter().map(|(_, account, _)| (*account, false));
             let coming = plan.coming.iter().map(|coming| (coming.account, coming.evidence.is_none()));
-            let ranks = gone.chain(coming).map(|(account, own_only)| {
-                let mut order: Vec<_> = live
-                    .roster
-                    .iter()
-                    .filter(|(index, leaf)| {
-                        !leavers.contains(index)
-                            && !plan.gone.iter().any(|(gone, ..)| gone == *index)
-                            && (!own_only || leaf.account == own)
-                    })
-                    .map(|(index, leaf)| {
-                        let role = Reverse(live.data.role_of(&leaf.account));
-                        (leaf.account != account, leaf.kind == Kind::Bot, role, *index)
-                    })
-                    .collect();
-                order.sort();
-                order.iter().position(|(.., index)| *index == me).unwrap_or(order.len())
+            let ranks = gone.chain(coming).filter_map(|(account, own_only)| {
+                turn::rank(live, |index, leaf| {
+                    let takes_part = !leavers.contains(&index)
+                        && !plan.gone.iter().any(|(gone, ..)| *gone == index)
+                        && (!own_only || leaf.account == own);
+                    takes_part.then_some(leaf.account != account)
+                })
             });
-            Ok(ranks.min().unwrap_or(usize::MAX))
+            Ok(ranks.min())
         })?;
         // Whoever stated it carries it out.
         let ours =
             plan.gone.iter().any(|(.., signed)| self.run.own_statements.contains(&account_log::leaf(signed)));
-        if rank == 0 || ours {
+        if ours {
             return Ok(true);
         }
-        let wait = Duration::from_millis(700u64.saturating_mul(rank.min(20) as u64));
         let seen = *self.run.devices_seen.entry(group).or_insert(self.run.now);
         // Since it was stated, where that is known: a process that runs for a moment, long after, need not wait.
-        let at = plan.stated_at().map_or(seen, |stated| stated.min(seen)).plus(wait);
-        if self.run.now >= at {
-            return Ok(true);
-        }
-        self.wake_at(at);
-        Ok(false)
+        let since = plan.stated_at().map_or(seen, |stated| stated.min(seen));
+        Ok(self.is_time(since.plus(turn::after(turn::STEP, rank))))
     }
 
     /// Asks for a key package of a device. One question first, whether there is any: a device that was just made is

@@ -28,7 +28,9 @@ use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
+use crate::group::roster::Leaf;
 use crate::group::tree;
+use crate::group::turn;
 use crate::input::Ticket;
 use crate::state::{Joiner, Post, Wish};
 use crate::view::{ContactState, GroupState, JoinRequestView};
@@ -37,8 +39,6 @@ use crate::view::{ContactState, GroupState, JoinRequestView};
 const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
 /// How many members tell a refusal, in the order of their turns: the first may be away.
 const REFUSERS: usize = 3;
-/// How much later each next one steps in.
-const TURN: Duration = Duration::from_millis(700);
 /// How long an account that asked is not looked up again.
 const SOUGHT_FOR: Duration = Duration::from_secs(300);
 /// The pause between look-ups of accounts that ask, after many.
@@ -396,13 +396,13 @@ impl Core {
         match verdict {
             Verdict::In | Verdict::Unusable => self.done(id),
             Verdict::No(refusal) => match turn.rank.filter(|rank| turn.allowed && *rank < REFUSERS) {
-                Some(rank) if gave_up || self.is_time(row, rank) => self.refuse(id, *refusal)?,
+                Some(rank) if gave_up || self.is_time(row.turn(rank)) => self.refuse(id, *refusal)?,
                 Some(_) => {}
                 None => self.done(id),
             },
             Verdict::Ask | Verdict::Admit | Verdict::Wait { .. } if gave_up => self.done(id),
             Verdict::Wait { approval } => {
-                let ours = |core: &mut Self| turn.rank.is_some_and(|rank| core.is_time(row, rank));
+                let ours = |core: &mut Self| turn.rank.is_some_and(|rank| core.is_time(row.turn(rank)));
                 if turn.allowed && (*approval || ours(self)) {
                     self.look_up_asker(row.account);
                 }
@@ -419,22 +419,13 @@ impl Core {
             Verdict::Admit => {
                 if turn.allowed
                     && let Some(rank) = turn.rank
-                    && self.is_time(row, rank)
+                    && self.is_time(row.turn(rank))
                 {
                     self.admit(id, None)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Whether it is our turn, as the one of this rank; else looks again when it is.
-    fn is_time(&mut self, row: &JoinRequestRow, rank: usize) -> bool {
-        let at = row.arrived.plus(TURN.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20)));
-        if self.run.now < at {
-            self.wake_at(at);
-        }
-        self.run.now >= at
     }
 
     fn verdict(&self, live: &Live, row: &JoinRequestRow) -> Verdict {
@@ -532,6 +523,11 @@ impl Core {
 }
 
 impl JoinRequestRow {
+    /// When it is the turn of the one of this rank.
+    fn turn(&self, rank: usize) -> Timestamp {
+        self.arrived.plus(turn::after(turn::STEP, Some(rank)))
+    }
+
     fn joiner(&self) -> Joiner {
         Joiner { account: self.account, device: self.device, key_package: self.key_package.to_vec() }
     }
@@ -541,15 +537,7 @@ impl JoinRequestRow {
 fn our_turn(live: &Live, own: &AccountId) -> Turn {
     let allowed = live.data.role_of(own) >= live.data.may_add;
     let serves = |account: &AccountId| live.data.role_of(account) >= live.data.may_add;
-    let mut order: Vec<_> = live
-        .roster
-        .iter()
-        .filter(|(_, leaf)| serves(&leaf.account))
-        .map(|(index, leaf)| (leaf.kind == Kind::Bot, Reverse(live.data.role_of(&leaf.account)), *index))
-        .collect();
-    order.sort();
-    let people = order.iter().any(|(bot, ..)| !bot);
-    order.retain(|(bot, ..)| !bot || !people);
-    let me = live.mls.own_leaf_index().u32();
-    Turn { allowed, rank: order.iter().position(|(_, _, index)| *index == me) }
+    let people = live.roster.values().any(|leaf| leaf.kind != Kind::Bot && serves(&leaf.account));
+    let takes_part = |leaf: &Leaf| serves(&leaf.account) && (leaf.kind != Kind::Bot || !people);
+    Turn { allowed, rank: turn::rank(live, |_, leaf| takes_part(leaf).then_some(())) }
 }

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeSet;
 
-use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
@@ -32,7 +31,8 @@ use crate::group::create::extensions;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
-use crate::group::roster::Roster;
+use crate::group::roster::{Leaf, Roster};
+use crate::group::turn;
 use crate::group::{rejoin, tree};
 use crate::position::sequence_of;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
@@ -157,30 +157,10 @@ impl Core {
     /// Everybody else waits and steps in later, so the group does not race for every leaver.
     fn is_our_turn(&mut self, group: GroupId, leavers: &BTreeSet<u32>) -> Result<bool> {
         let now = self.run.now;
-        let rank = self.with_live(group, |_, live| {
-            let mut order: Vec<_> = live
-                .roster
-                .iter()
-                .filter(|(index, _)| !leavers.contains(index))
-                .map(|(index, leaf)| {
-                    (leaf.kind == Kind::Bot, std::cmp::Reverse(live.data.role_of(&leaf.account)), *index)
-                })
-                .collect();
-            order.sort();
-            let me = live.mls.own_leaf_index().u32();
-            Ok(order.iter().position(|(_, _, index)| *index == me).unwrap_or(order.len()))
-        })?;
-        if rank == 0 {
-            return Ok(true);
-        }
-        let wait = std::time::Duration::from_millis(700u64.saturating_mul(rank.min(20) as u64));
+        let others = |index, _: &Leaf| (!leavers.contains(&index)).then_some(());
+        let rank = self.with_live(group, |_, live| Ok(turn::rank(live, others)))?;
         let seen = *self.run.leave_seen.entry(group).or_insert(now);
-        let at = seen.plus(wait);
-        if now >= at {
-            return Ok(true);
-        }
-        self.wake_at(at);
-        Ok(false)
+        Ok(self.is_time(seen.plus(turn::after(turn::STEP, rank))))
     }
 
     /// What a wish means in the group as it is now; `None` when there is nothing left to do.

@@ -4,10 +4,8 @@
 //! went on without it. So a group gets a fresh one long before, by one member's turn. And every device gives its own
 //! leaf new keys at least every four weeks, so that what was sealed to old ones stays closed (RFC 9420 §16.6).
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
-use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
@@ -15,7 +13,7 @@ use cipher_broker::time::Timestamp;
 
 use crate::core::Core;
 use crate::error::Result;
-use crate::group::loaded::Live;
+use crate::group::turn;
 use crate::input::Interest;
 use crate::state::{GroupRow, Wish};
 use crate::view::GroupState;
@@ -53,19 +51,6 @@ fn due(row: &GroupRow, now: Timestamp) -> Option<Due> {
     } else {
         None
     }
-}
-
-/// Our place among those who could do it: people first, by role and leaf.
-fn rank(live: &Live) -> u32 {
-    let mut order: Vec<_> = live
-        .roster
-        .iter()
-        .map(|(index, leaf)| (leaf.kind == Kind::Bot, Reverse(live.data.role_of(&leaf.account)), *index))
-        .collect();
-    order.sort();
-    let own = live.mls.own_leaf_index().u32();
-    let place = order.iter().position(|(.., index)| *index == own).unwrap_or(order.len());
-    u32::try_from(place.min(20)).unwrap_or(20)
 }
 
 impl Core {
@@ -108,13 +93,15 @@ impl Core {
                 break;
             }
             let was_loaded = self.groups.has(&group);
-            let (rank, alone) = self.with_live(group, |_, live| Ok((rank(live), live.roster.len() == 1)))?;
+            let (rank, alone) = self.with_live(group, |_, live| {
+                Ok((turn::rank(live, |_, _| Some(())), live.roster.len() == 1))
+            })?;
             if !was_loaded {
                 self.groups.remove(&group);
             }
             let ours = match due {
                 Due::Keys => true,
-                Due::Commit { since } => since.plus(limit::REFRESH_TURN.saturating_mul(rank)) <= now,
+                Due::Commit { since } => since.plus(turn::after(limit::REFRESH_TURN, rank)) <= now,
             };
             let wanted = self.state.intents.iter().any(|(_, intent)| {
                 intent.group == group && matches!(intent.wish, Wish::Refresh | Wish::Rotate)
@@ -185,7 +172,7 @@ mod tests {
             "it has no place to do it from"
         );
         // The last turn comes with retention far away.
-        let last = limit::REFRESH_AFTER + limit::REFRESH_TURN * 20;
+        let last = limit::REFRESH_AFTER + turn::after(limit::REFRESH_TURN, None);
         assert!(last + days(7) < limit::RETENTION);
     }
 }

@@ -13,11 +13,9 @@
 //! Whose turn it is to serve depends on rank and time only; when two serve at once their commits race. A member that is
 //! where the asker is makes a fresh commit instead, which shows the asker that it lost nothing.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
@@ -40,13 +38,12 @@ use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::policy::Rejoin;
 use crate::group::roster;
+use crate::group::turn;
 use crate::history::{Author, MessageRow};
 use crate::key_package::suite_of;
 use crate::state::{Joiner, OutboxKind, Post};
 use crate::view::{GroupEvent, GroupState, RecoveringView};
 
-/// How much later each next one steps in.
-const TURN: Duration = Duration::from_millis(700);
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.
 const SAME_PLACE: Duration = Duration::from_secs(3);
 /// How much later one that asks to come back itself serves another that is further behind: nobody else is there.
@@ -177,14 +174,14 @@ fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
 }
 
 /// How long the one of this rank waits before it serves.
-fn wait(standing: Standing, lost: bool, rank: usize) -> Option<Duration> {
+fn wait(standing: Standing, lost: bool, rank: Option<usize>) -> Option<Duration> {
     let base = match (standing, lost) {
         (Standing::Behind, false) => Duration::ZERO,
         (Standing::Behind, true) => LAST_HOPE,
         (Standing::Here, _) => SAME_PLACE,
         (Standing::Ahead, _) => return None,
     };
-    Some(base.saturating_add(TURN.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20))))
+    Some(base.saturating_add(turn::after(turn::STEP, rank)))
 }
 
 /// The next pause between two requests.
@@ -544,17 +541,8 @@ impl Core {
                 }
             }
             let askers: BTreeSet<u32> = due.iter().map(|(_, index, _)| *index).collect();
-            let mut order: Vec<_> = live
-                .roster
-                .iter()
-                .filter(|(index, _)| !leavers.contains(index))
-                .map(|(index, leaf)| {
-                    let role = Reverse(live.data.role_of(&leaf.account));
-                    (askers.contains(index), leaf.kind == Kind::Bot, role, *index)
-                })
-                .collect();
-            order.sort();
-            let rank = order.iter().position(|(.., index)| *index == own).unwrap_or(order.len());
+            let rank =
+                turn::rank(live, |index, _| (!leavers.contains(&index)).then_some(askers.contains(&index)));
             Ok((over, due, rank))
         })?;
         for id in over {
@@ -566,14 +554,16 @@ impl Core {
             let Some(row) = self.state.rejoins.get(&id) else { continue };
             let standing = standing(here, lost, row);
             let Some(wait) = wait(standing, lost, rank) else { continue };
+            let (device, shown) = (row.device, row.body.clone());
             let at = row.arrived.plus(wait);
-            if self.run.now < at {
-                self.wake_at(at);
-            } else if standing == Standing::Here {
+            if !self.is_time(at) {
+                continue;
+            }
+            if standing == Standing::Here {
                 fresh = true;
             } else if readmission.adds.len() < PER_COMMIT {
-                readmission.shown.push(row.body.clone());
-                readmission.adds.push((package, row.device));
+                readmission.shown.push(shown);
+                readmission.adds.push((package, device));
                 readmission.removes.push(index);
             }
         }
@@ -703,9 +693,9 @@ mod tests {
             (row(7, 5, false), true, Standing::Here, Some(SAME_PLACE)),
         ] {
             assert_eq!(standing(here, lost, &row), expected, "{:?} {lost}", row.place);
-            assert_eq!(wait(expected, lost, 0), first, "{:?} {lost}", row.place);
+            assert_eq!(wait(expected, lost, Some(0)), first, "{:?} {lost}", row.place);
         }
-        assert_eq!(wait(Standing::Behind, false, 2), Some(TURN * 2));
+        assert_eq!(wait(Standing::Behind, false, Some(2)), Some(turn::STEP * 2));
     }
 
     #[test]

@@ -14,10 +14,6 @@
 //! that what they said meanwhile in that epoch could not be read and has to be said again. A message is sent again
 //! by its author alone. Who has a message already knows it by its id and keeps its row.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::limit;
@@ -31,6 +27,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::rejoin::Why;
+use crate::group::turn;
 use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
@@ -43,13 +40,9 @@ pub(crate) struct BackRow {
     pub rival: bool,
 }
 
-/// How much later each next member steps in.
-const TURN: Duration = Duration::from_millis(700);
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;
 const POSTED_BYTES: usize = 4 * 1024 * 1024;
-/// Behind this many nobody waits longer.
-const TURNS: usize = 20;
 
 impl Core {
     /// The log of a group is not the one that was read: a new era begins.
@@ -162,22 +155,10 @@ impl Core {
         Ok(true)
     }
 
-    /// Everybody else waits and steps in later: people before bots, then by leaf.
     fn is_our_turn_to_mend(&mut self, group: GroupId) -> Result<bool> {
-        let now = self.run.now;
-        let rank = self.with_live(group, |_, live| {
-            let order = live.roster.iter().map(|(index, leaf)| (leaf.kind == Kind::Bot, *index));
-            let order: BTreeSet<(bool, u32)> = order.collect();
-            let me = live.mls.own_leaf_index().u32();
-            Ok(order.iter().position(|(_, index)| *index == me).unwrap_or(TURNS))
-        })?;
-        let since = *self.run.mending.entry(group).or_insert(now);
-        let at = since.plus(TURN.saturating_mul(u32::try_from(rank.min(TURNS)).unwrap_or(u32::MAX)));
-        if now >= at {
-            return Ok(true);
-        }
-        self.wake_at(at);
-        Ok(false)
+        let rank = self.with_live(group, |_, live| Ok(turn::rank(live, |_, _| Some(()))))?;
+        let since = *self.run.mending.entry(group).or_insert(self.run.now);
+        Ok(self.is_time(since.plus(turn::after(turn::STEP, rank))))
     }
 
     /// The log has every commit that can be given back: what we said and it does not show is said again.
