@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::other_commit::{OtherCommit, git};
 use crate::suite::{build, value_of};
 use crate::{Failure, Outcome, run, setup, ui};
 
@@ -52,33 +53,10 @@ fn has_tls(commit: &str) -> bool {
     git(&["cat-file", "-e", &format!("{commit}:broker-config/connection/src/tls.rs")]).is_ok()
 }
 
-/// Builds the shipped programs of a commit in a working copy of its own; gives the folder they lie in.
+/// Builds the shipped programs of a commit; gives the folder they lie in.
 fn build_of(commit: &str) -> Result<PathBuf, Failure> {
-    let full = git(&["rev-parse", "--verify", "--quiet", &format!("{commit}^{{commit}}")])
-        .map_err(|_| format!("there is no commit `{commit}` here"))?;
-    let full = full.trim();
-    let place = run::root().join("target/drill");
-    let (tree, target, kept) = (place.join("tree"), place.join("target"), place.join(full));
-    if kept.join("cipher-registry").is_file() {
-        return Ok(kept);
-    }
-    let path = tree.to_string_lossy().into_owned();
-    git(&["worktree", "prune"])?;
-    git(&["worktree", "add", "--quiet", "--force", "--detach", &path, full])?;
-    let mut command =
-        run::cargo(["build", "--locked", "--bins", "-p", "cipher-chat", "-p", "cipher-registry"]);
-    command.arg("--target-dir").arg(&target).current_dir(&tree);
-    let built =
-        run::succeed(&mut command, &format!("building the programs of {commit} (takes some minutes)"));
-    git(&["worktree", "remove", "--force", &path])?;
-    built?;
-    std::fs::create_dir_all(&kept).map_err(|error| error.to_string())?;
-    for name in ["cipher-chat", "cipher-registry"] {
-        std::fs::copy(target.join("debug").join(name), kept.join(name)).map_err(|error| error.to_string())?;
-    }
-    Ok(kept)
-}
-
-fn git(arguments: &[&str]) -> Result<String, Failure> {
-    run::output(Command::new("git").args(arguments).current_dir(run::root()))
+    OtherCommit::at(commit)?.build("dev", |command| {
+        command.args(["--bins", "-p", "cipher-chat", "-p", "cipher-registry"]);
+        run::succeed(command, &format!("building the programs of {commit} (takes some minutes)"))
+    })
 }

@@ -8,6 +8,7 @@ mod attacks;
 mod check;
 mod deny;
 mod drill;
+mod other_commit;
 mod rules;
 mod run;
 mod setup;
