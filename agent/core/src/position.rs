@@ -5,9 +5,11 @@
 //! has the era in its upper 16 bits and the broker's sequence in the lower 48; positions of one store only grow, so
 //! they order history, and nothing that is kept under one is overwritten by a later era. Eras are counted by each
 //! store for itself and never leave it; what travels is the broker's sequence.
+//!
+//! Bots get positions as JSON numbers, and many readers of JSON keep 53 bits of one: the first 2,047 eras fit.
 
-/// Bits of a position that are the broker's sequence: at a million messages a second they last nine years.
-const SEQUENCE_BITS: u32 = 48;
+/// Bits of a position that are the broker's sequence: at ten thousand messages a second they last fourteen years.
+const SEQUENCE_BITS: u32 = 42;
 
 /// The era in which this version begins a group. Not 0, so that a device that was linked later has room for the
 /// earlier eras of the history it is given. Stores of before eras were counted are in era 0.
@@ -31,6 +33,12 @@ pub(crate) fn era_of(position: u64) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reader_of_json_keeps_a_position() {
+        let last = of((1 << 11) - 1, (1 << SEQUENCE_BITS) - 1);
+        assert!(last < 1 << f64::MANTISSA_DIGITS, "{last} is rounded where numbers are floating point");
+    }
 
     #[test]
     fn a_later_era_lies_behind_every_sequence_of_an_earlier_one() {

@@ -13,7 +13,7 @@ use cipher_broker::wire::group::Role;
 pub struct EventId {
     /// Where it happened.
     pub conversation: GroupId,
-    /// Position in the log of the conversation; grows, with gaps.
+    /// Position in the log of the conversation; grows, with gaps. Below 2^53, so that every reader of JSON keeps it.
     pub position: u64,
 }
 
