@@ -182,27 +182,37 @@ fn f8_nobody_joins_a_copy_of_a_group_that_nobody_else_has() -> Result {
     scene.holds()
 }
 
-/// F4: an invitation whose tree holds thousands of accounts that nobody made.
+/// F4: five invitations whose trees hold thousands of accounts that nobody made.
 #[test]
 fn f4_thousands_of_made_up_members_cost_who_was_invited_nothing() -> Result {
+    const CROWDS: usize = 5;
     let door = Doorstep::new()?;
     let (account, device) = whoami(&door.alice)?;
     let (line, mallory) = (&door.line, &door.mallory);
-    let mut crowd = GroupCopy::made(mallory, door.data("crowd"), mallory.credential())?;
     let adds = (0..4_000).map(|_| Identity::fresh()?.key_package()).collect::<Result<Vec<_>>>()?;
-    let packed = crowd.packs(mallory, Change { adds, ..Change::default() })?;
-    crowd.merges(mallory, 1, wire_hash(&packed.commit))?;
-    let packed =
-        crowd.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
-    crowd.sends_and_merges(mallory, line, packed.commit.clone())?;
-    crowd.invites(mallory, line, &packed, &[device])?;
-    wait::until("the invitation shows", || {
+    for n in 0..CROWDS {
+        let mut crowd = GroupCopy::made(mallory, door.data(&format!("crowd{n}")), mallory.credential())?;
+        let packed = crowd.packs(mallory, Change { adds: adds.clone(), ..Change::default() })?;
+        crowd.merges(mallory, 1, wire_hash(&packed.commit))?;
+        let packed =
+            crowd.packs(mallory, Change { adds: claimed(mallory, line, account)?, ..Change::default() })?;
+        crowd.sends_and_merges(mallory, line, packed.commit.clone())?;
+        crowd.invites(mallory, line, &packed, &[device])?;
+    }
+    wait::until("the invitations show", || {
         let listed = door.alice.does(&["group", "list"]).ok()?;
-        listed.stdout.contains("crowd").then_some(())
+        (0..CROWDS).all(|n| listed.stdout.contains(&format!("crowd{n}"))).then_some(())
     })?;
-    let begun = Instant::now();
-    door.alice.does(&["group", "list"])?;
-    ensure(begun.elapsed() < Duration::from_secs(5), || format!("{:?} for a list", begun.elapsed()))?;
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        door.alice.does(&["group", "list"])?;
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    // The figure is for docs/FIGURES.md (a release build on a quiet machine); what the test holds is the order of it.
+    println!("`group list` with {CROWDS} invitations of 4,001 members: {took:?}");
+    ensure(took[0] < Duration::from_secs(1), || format!("{took:?} for a list"))?;
     // The questions that alice may ask are not used up.
     for n in 0..3 {
         let other = door.site.registered(&format!("honest{n}"))?;
