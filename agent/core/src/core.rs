@@ -352,7 +352,9 @@ impl Core {
             .state
             .groups
             .iter()
-            .filter(|(_, row)| row.slot.is_some() || !row.proposals.is_empty() || row.leave_epoch.is_some())
+            .filter(|(_, row)| {
+                row.slot.is_some() || !row.proposals.is_empty() || row.leave_epoch.is_some() || row.back.is_some()
+            })
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
             .chain(self.run.asked.iter().copied())

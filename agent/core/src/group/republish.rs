@@ -121,6 +121,19 @@ impl Core {
         })
     }
 
+    /// Nothing is given back any more: others began with a later change than we did, and what lies before that cannot
+    /// come behind it.
+    fn drop_given_back(&mut self, group: GroupId) {
+        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let again = |id: &u64| {
+            let row = self.state.outbox.get(id);
+            row.is_some_and(|row| matches!(row.kind, OutboxKind::Again { .. }))
+        };
+        for id in rows.filter(again).collect::<Vec<_>>() {
+            self.dequeue(id);
+        }
+    }
+
     /// Brings the mending of a log forward. Whether it is under way: nothing else is sent meanwhile.
     pub(crate) fn mend(&mut self, group: GroupId) -> Result<bool> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(false) };
@@ -167,6 +180,7 @@ impl Core {
         let rival = row.back.take().is_some_and(|back| back.rival);
         let era = row.era;
         self.run.mending.remove(&group);
+        self.drop_given_back(group);
         if rival {
             // Somebody went on from the older log before it was given back: that is the group now.
             self.lost(group, Why::LogWentBack);
