@@ -408,6 +408,9 @@ impl Core {
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
                 self.run.stored_at = Some(self.run.now);
+                if !duplicate && (kind.is_in_the_log() || matches!(kind, OutboxKind::Post(Post::Rejoin))) {
+                    self.run.awake.entry(group).or_insert(sequence);
+                }
                 let behind = |row: &GroupRow| sequence <= row.after();
                 if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
                     // Sequences that were read are not given to new entries, unless the log went back. Where it
@@ -545,14 +548,7 @@ impl Core {
         let Some(slot) = self.state.groups.get(&group).and_then(|row| row.slot.clone()) else {
             return Ok(());
         };
-        self.with_live(group, |core, live| {
-            use openmls_traits::OpenMlsProvider as _;
-            live.mls.clear_pending_commit(core.provider.storage()).map_err(crate::group::store_failed)
-        })?;
-        self.dequeue(slot.row);
-        if let Some(row) = self.state.groups.get_mut(&group) {
-            row.slot = None;
-        }
+        self.with_live(group, |core, live| core.drop_slot(group, live))?;
         if let Some(intent) = slot.intent {
             let error = ErrorKind::Limit
                 .because("the broker does not take this change of the group")

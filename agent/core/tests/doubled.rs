@@ -4,8 +4,9 @@
 //! as many messages as had been sent since the copy was made. Of two that were used at once the first one's vanished.
 
 use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
 use cipher_core::view::{GroupState, MessageState};
-use cipher_core::{Command, ErrorKind, Event};
+use cipher_core::{Command, ErrorKind, Event, Input};
 
 use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
@@ -43,18 +44,12 @@ fn a4_a_restored_profile_takes_new_keys_before_it_says_anything() {
         let mut world = World::of(1, flavour, &["alice", "bob", "carol"]);
         let group = world.group_of("ops", &["bob", "alice", "carol"]);
         let alice = world.index("alice");
-        world.end(alice, End::Clean);
-        let copy = world.people[alice].disk.bytes();
-        world.boot(alice).unwrap();
-        world.connect(alice);
+        let copy = world.copy_of(alice);
         for n in 0..3 {
             world.person("alice").says(group, &format!("first life {n}"));
         }
         world.settle();
-        world.end(alice, End::Clean);
-        world.people[alice].disk = Disk::holding(copy);
-        world.boot(alice).unwrap();
-        world.connect(alice);
+        world.put_back(alice, copy);
         for n in 0..5 {
             world.person("alice").says(group, &format!("second life {n}"));
         }
@@ -77,10 +72,7 @@ fn a4_of_two_copies_that_are_awake_one_goes_on_and_the_other_stops() {
         let mut world = World::of(2, flavour, &["alice", "bob", "carol"]);
         let group = world.group_of("ops", &["bob", "alice", "carol"]);
         let alice = world.index("alice");
-        world.end(alice, End::Clean);
-        let copy = world.people[alice].disk.bytes();
-        world.boot(alice).unwrap();
-        world.connect(alice);
+        let copy = world.copy_of(alice);
         let twin = world.arrive_with("alice.twin", Disk::holding(copy));
         world.settle();
         for n in 0..4 {
@@ -133,18 +125,12 @@ fn a4_a_restored_profile_that_is_older_than_an_own_change_comes_back() {
         let mut world = World::of(3, flavour, &["alice", "bob", "carol"]);
         let group = world.admins("ops", &["bob", "alice", "carol"]);
         let alice = world.index("alice");
-        world.end(alice, End::Clean);
-        let copy = world.people[alice].disk.bytes();
-        world.boot(alice).unwrap();
-        world.connect(alice);
+        let copy = world.copy_of(alice);
         world.person("alice").renames(group, "changed");
         world.settle();
         world.person("bob").says(group, "seen by the first life only");
         world.settle();
-        world.end(alice, End::Clean);
-        world.people[alice].disk = Disk::holding(copy);
-        world.boot(alice).unwrap();
-        world.connect(alice);
+        world.put_back(alice, copy);
         world.settle();
         world.person("alice").says(group, "second life");
         world.settle();
@@ -153,6 +139,60 @@ fn a4_a_restored_profile_that_is_older_than_an_own_change_comes_back() {
         }
         assert_eq!(world.person("alice").group(group).name, "changed");
         assert!(!world.person("alice").status().stopped, "there is one copy only");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+/// A4: others can open the change that the first life made, and nobody has said anything behind it. What the restored
+/// profile does in the epoch before it would be a branch that nobody else is on.
+#[test]
+fn a4_a_restored_profile_that_finds_its_own_words_and_an_own_change_makes_no_branch() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(4, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        world.person("alice").says(group, "first life");
+        world.person("alice").renames(group, "changed");
+        world.settle();
+        world.put_back(alice, copy);
+        world.settle();
+        world.wait();
+        world.settle();
+        oracle::agree(&mut world);
+        world.person("alice").says(group, "second life");
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "second life"), 1, "{flavour:?}");
+        assert_eq!(world.person("alice").group(group).name, "changed");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+/// A4: a copy of the log that is behind looked like its end, and then shows how an earlier life took new keys. That is
+/// no sign of another copy that is awake.
+#[test]
+fn a4_a_profile_that_is_restored_again_does_not_stop_because_of_an_earlier_life() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(5, flavour, &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        world.person("alice").says(group, "first life");
+        world.settle();
+        world.put_back(alice, copy.clone());
+        world.settle();
+        assert_eq!(told(&world, "alice"), 1, "the second life takes new keys");
+        world.put_back(alice, copy);
+        world.feed(alice, vec![Input::CaughtUp { source: Source::Group(group), sequence: 0 }]);
+        world.settle();
+        assert!(!world.person("alice").status().stopped, "there is one copy only");
+        world.person("alice").says(group, "third life");
+        world.settle();
+        for name in ["bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "third life"), 1, "{name} {flavour:?}");
+        }
         oracle::agree(&mut world);
         oracle::probe(&mut world);
     }

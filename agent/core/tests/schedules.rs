@@ -10,7 +10,7 @@ use cipher_broker::wire::group::Role;
 use cipher_core::view::{GroupState, HistoryPolicy};
 use cipher_core::{Command, Reply, Target, Ticket};
 
-use crate::support::disk::End;
+use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
@@ -26,6 +26,55 @@ const BATCHES: u64 = 8;
 
 fn flavour(seed: u64) -> Flavour {
     if seed.is_multiple_of(2) { Flavour::R1 } else { Flavour::R3 }
+}
+
+/// What a story has besides what people, networks and machines do every day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// It lasts for months: people are away, and what was said ages out.
+    Months,
+    /// Profile folders are copied, restored from copies, and used from two at once.
+    Copies,
+}
+
+impl Kind {
+    const fn of(seed: u64) -> Self {
+        match seed % 8 {
+            3 | 7 => Self::Months,
+            5 => Self::Copies,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Copies of profile folders that lie around.
+#[derive(Debug, Default)]
+struct Past {
+    copies: Vec<(usize, Vec<u8>)>,
+    /// Who is used from two copies at once.
+    doubled: bool,
+}
+
+impl Past {
+    /// Somebody copies a profile folder, puts a copy back, or uses it beside the other.
+    fn step(&mut self, world: &mut World) {
+        let index = world.dice.below(world.people.len());
+        if self.copies.is_empty() || world.dice.chance(400) {
+            if world.people[index].core.is_some() {
+                self.copies.push((index, world.copy_of(index)));
+            }
+            return;
+        }
+        let (index, copy) = world.dice.pick(&self.copies).clone();
+        if !self.doubled && world.dice.chance(300) {
+            self.doubled = true;
+            let name = format!("{}.{}", handle_of(&world.people[index].name), world.people.len());
+            world.arrive_with(&name, Disk::holding(copy));
+        } else {
+            world.put_back(index, copy);
+        }
+    }
 }
 
 /// One story from its seed; what it came to.
@@ -45,9 +94,9 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         _ => Faults::ROUGH,
     };
     let mut links = Vec::new();
-    // Every fourth story lasts for months: people are away, and what was said ages out.
-    let mut months = if seed % 4 == 3 { MONTHS } else { 0 };
-    let lasts = months > 0;
+    let mut past = Past::default();
+    let kind = Kind::of(seed);
+    let mut months = if kind == Kind::Months { MONTHS } else { 0 };
     for n in 0..world.dice.between(40, 90) {
         if months > 0 && world.dice.chance(60) {
             let by = (*world.dice.pick(&[3, 10, 25, 46])).min(months);
@@ -57,7 +106,9 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
             world.pass(days(by));
             world.churn(60);
         }
-        if world.dice.chance(60) {
+        if kind == Kind::Copies && world.dice.chance(80) {
+            past.step(&mut world);
+        } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
             happening(&mut world, n);
@@ -65,10 +116,10 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
         world.churn(steps);
     }
-    if lasts {
-        oracle::judge_after_months(&mut world);
-    } else {
-        oracle::judge(&mut world);
+    match kind {
+        Kind::Plain => oracle::judge(&mut world),
+        Kind::Months => oracle::judge_after_months(&mut world),
+        Kind::Copies => oracle::judge_with_copies(&mut world),
     }
     oracle::outcome(&mut world)
 }

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub emptied: BTreeSet<GroupId>,
     /// Logs that were read to their end once since the connection came up: nothing is sent into others.
     pub read: BTreeSet<Source>,
+    /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
+    pub awake: BTreeMap<GroupId, u64>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
     /// Logs of which it is known that they went back and whose reader was not stopped yet: what it still brings is of

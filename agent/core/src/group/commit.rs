@@ -412,6 +412,16 @@ impl Core {
         Ok(())
     }
 
+    /// Gives up the pending commit, which cannot land any more. What was wished stays.
+    pub(crate) fn drop_slot(&mut self, group: GroupId, live: &mut Live) -> Result<()> {
+        let Some(slot) = self.state.groups.get_mut(&group).and_then(|row| row.slot.take()) else {
+            return Ok(());
+        };
+        live.mls.clear_pending_commit(self.provider.storage()).map_err(store_failed)?;
+        self.dequeue(slot.row);
+        Ok(())
+    }
+
     /// Gives OpenMLS the proposals of others, for the one commit that is made or processed next.
     pub(crate) fn load_proposals(&self, live: &mut Live, proposals: &[serde_bytes::ByteBuf]) -> Result<()> {
         for bytes in proposals {

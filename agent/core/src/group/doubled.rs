@@ -20,7 +20,6 @@ use std::time::Duration;
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::{self, Purpose};
-use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitNote;
 use ed25519_dalek::SigningKey;
@@ -30,7 +29,10 @@ use serde_bytes::ByteBuf;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::group::rejoin::Why;
 use crate::ledger::Print;
+use crate::position::sequence_of;
 use crate::state::Wish;
 
 /// Bytes of ours that this store does not know.
@@ -52,7 +54,7 @@ impl Core {
     pub(crate) fn own_again(
         &mut self,
         group: GroupId,
-        epoch: u64,
+        live: &mut Live,
         commit: bool,
         (hash, print): (&[u8; 32], Option<&Print>),
         aad: &[u8],
@@ -73,8 +75,9 @@ impl Core {
             return Ok(());
         }
         if commit {
-            return self.own_commit_unknown(group, epoch, aad);
+            return self.own_commit_unknown(group, live, aad, position);
         }
+        let epoch = live.epoch();
         let Some(row) = self.state.groups.get_mut(&group).filter(|row| row.doubled.is_none()) else {
             return Ok(());
         };
@@ -85,22 +88,37 @@ impl Core {
     }
 
     /// A commit in our name that was not made here. That it is ours is a claim of any member, unless the device key
-    /// signed that it gives itself new keys: then another copy of this store is at work.
-    fn own_commit_unknown(&mut self, group: GroupId, epoch: u64, aad: &[u8]) -> Result<()> {
+    /// signed that it gives itself new keys: then another copy of this store is at work, and this one stops if it was
+    /// awake before. Else everybody but us may have gone on behind it: whatever we did in this epoch could be a fork, so
+    /// nothing is done before others were asked where they are.
+    fn own_commit_unknown(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        aad: &[u8],
+        position: u64,
+    ) -> Result<()> {
+        let epoch = live.epoch();
         let identity = self.identity()?;
         let key = SigningKey::from_bytes(&identity.device_seed).verifying_key().to_bytes();
         let signed = codec::decode::<CommitNote>(aad).is_ok_and(|note| {
             let message = CommitNote::new_keys(&group, epoch);
             sign::verify(&key, Purpose::NewKeys, &message, &note.heal).is_ok()
         });
-        // What lies in the log from before this process began to write may be of an earlier life of the profile.
-        if signed && self.run.read.contains(&Source::Group(group)) {
+        if signed && self.was_awake(&group, position) {
             self.stop_for_good();
-        } else {
-            // It can be opened by everybody but us. When others go on behind it, this device asks to come back.
-            self.suspect(group, epoch);
+            return Ok(());
         }
+        self.suspect(group, epoch);
+        self.drop_slot(group, live)?;
+        self.lost(group, Why::OwnCommit);
         Ok(())
+    }
+
+    /// Whether this process had put something into a group's log before this place. What lies before that may be of an
+    /// earlier life of the profile, however late it is read.
+    pub(crate) fn was_awake(&self, group: &GroupId, position: u64) -> bool {
+        self.run.awake.get(group).is_some_and(|first| *first < sequence_of(position))
     }
 
     fn wish_new_keys(&mut self, group: GroupId) -> Result<()> {

@@ -68,6 +68,9 @@ impl Core {
         if let Some(doubled) = doubled {
             self.say_after_doubling(group, doubled)?;
         }
+        if let Some(leaf) = committer.and_then(|index| old_roster.get(&index)) {
+            self.rejoins_of_committer(group, leaf.device);
+        }
         if let Some((epoch, commit)) = before {
             self.rejoins_followed(group, epoch, &commit);
         }

@@ -38,7 +38,7 @@ pub(crate) use admission::JoinRequestRow;
 pub(crate) use doubled::{DoubledRow, stopped};
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
-pub(crate) use loaded::{Groups, Live, store_failed};
+pub(crate) use loaded::{Groups, Live};
 pub(crate) use rejoin::{Lost, RejoinRow};
 pub(crate) use republish::BackRow;
 

@@ -131,7 +131,7 @@ impl Core {
         let skips = self.run.skips;
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
-            Ok(Incoming::Rejoin(request)) => self.rejoin_asked(group, &request)?,
+            Ok(Incoming::Rejoin(request)) => self.rejoin_asked(group, &request, sequence)?,
             Ok(Incoming::Message(checked)) => {
                 let bytes = delivered.bytes;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
@@ -361,7 +361,7 @@ impl Core {
             ProcessedMessageContent::OwnPrivateMessage => {
                 self.take_proposals(live, loaded)?;
                 let known = (&checked.hash, checked.print.as_ref());
-                self.own_again(group, epoch, commit, known, &aad, sequence)
+                self.own_again(group, live, commit, known, &aad, sequence)
             }
             _ => {
                 self.skip("policy");
@@ -437,7 +437,7 @@ impl Core {
             // This device asked to be let back in, and could follow all the same: the Welcome brings it on. Should it
             // be one that was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
-            if self.asked_by_a_copy(&group, requests) {
+            if self.asked_by_a_copy(&group, requests, sequence) {
                 self.stop_for_good();
             } else {
                 self.lost(group, Why::Replaced);

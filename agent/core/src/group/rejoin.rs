@@ -66,7 +66,8 @@ pub(crate) enum Why {
     /// A commit could not be applied here, and others went on.
     #[serde(rename = "u")]
     Unusable,
-    /// A commit lies in the log that was made with the keys of this device, and this store does not know it.
+    /// A commit lies in the log that names this device, and this store does not know it: everybody else may have gone on
+    /// behind it.
     #[serde(rename = "o")]
     OwnCommit,
     /// A message lies in the log that was sealed with the keys of this device, and this store does not know it: a copy
@@ -84,7 +85,7 @@ pub(crate) enum Why {
 impl Why {
     /// Whether new keys are needed, whatever epoch the others are in.
     pub(crate) const fn needs_new_keys(self) -> bool {
-        matches!(self, Self::OwnCommit | Self::Doubled | Self::Replaced | Self::LogWentBack)
+        matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
     }
 
     /// In words, as shown and in JSON.
@@ -415,7 +416,7 @@ impl Core {
 
     /// Somebody asks to come back. R-REJOIN-01: a request is signed by the device of a leaf that is there, names this
     /// very group, and brings a key package of that device that could be added; of several the latest counts.
-    pub(crate) fn rejoin_asked(&mut self, group: GroupId, request: &[u8]) -> Result<()> {
+    pub(crate) fn rejoin_asked(&mut self, group: GroupId, request: &[u8], position: u64) -> Result<()> {
         if request.len() > REQUEST_BYTES {
             self.skip("too-large");
             return Ok(());
@@ -427,6 +428,7 @@ impl Core {
         };
         let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
         if own {
+            self.asked_before(group, &row, position);
             return Ok(());
         }
         let of_group = self.state.rejoins.iter().filter(|(_, known)| known.group == group);
@@ -445,6 +447,21 @@ impl Core {
         self.state.rejoins.insert(id, row);
         self.run.touched.insert(group);
         Ok(())
+    }
+
+    /// A request of this device lies in the log. One that it does not know, from before this process was awake, is of an
+    /// earlier life of the profile: whoever serves it serves no other copy.
+    fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) {
+        let package = wire_hash(&request.key_package);
+        if self.was_awake(&group, position) {
+            return;
+        }
+        if let Some(row) = self.state.groups.get_mut(&group)
+            && !row.asked.iter().any(|asked| asked.as_slice() == package)
+        {
+            row.asked.insert(0, ByteBuf::from(package.to_vec()));
+            row.asked.truncate(ASKED);
+        }
     }
 
     fn read_rejoin(&self, group: GroupId, live: &Live, request: &[u8]) -> Option<RejoinRow> {
@@ -491,6 +508,15 @@ impl Core {
         }
     }
 
+    /// A device that makes a commit has its place: what it asked before is over, or was asked by a copy of it that stops.
+    pub(crate) fn rejoins_of_committer(&mut self, group: GroupId, committer: DeviceId) {
+        let theirs = |row: &RejoinRow| row.group == group && row.device == committer;
+        let theirs = self.state.rejoins.iter().filter(|(_, row)| theirs(row)).map(|(id, _)| *id);
+        for id in theirs.collect::<Vec<_>>() {
+            self.state.rejoins.remove(&id);
+        }
+    }
+
     /// We are out of a group: its requests are others' matter.
     pub(crate) fn drop_rejoins(&mut self, group: GroupId) {
         let of_group = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
@@ -513,8 +539,8 @@ impl Core {
             return Ok(None);
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(None) };
-        if row.lost.as_ref().is_some_and(|lost| lost.why == Why::LogWentBack) {
-            // The log took another way: who is let in here would be beside it.
+        if row.lost.as_ref().is_some_and(|lost| matches!(lost.why, Why::LogWentBack | Why::OwnCommit)) {
+            // The group took another way: who is let in here would be beside it.
             return Ok(None);
         }
         let (here, lost) = ((row.epoch, row.link.hash), row.lost.is_some());
@@ -578,7 +604,7 @@ impl Core {
 
     /// Whether requests of this device that a commit shows are of a copy of it that is awake: this one was awake too,
     /// and asked nothing as late. A request of before may be shown again by anybody.
-    pub(crate) fn asked_by_a_copy(&self, group: &GroupId, requests: &[Signed]) -> bool {
+    pub(crate) fn asked_by_a_copy(&self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
         let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
             return false;
         };
@@ -587,7 +613,7 @@ impl Core {
                 && body.at > row.asked_at
                 && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
         };
-        self.run.read.contains(&Source::Group(*group))
+        self.was_awake(group, position)
             && requests
                 .iter()
                 .filter_map(|signed| codec::decode(&signed.body).ok())

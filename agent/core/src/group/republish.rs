@@ -56,6 +56,7 @@ impl Core {
         self.run.caught_up.remove(&Source::Group(group));
         self.run.emptied.remove(&group);
         self.run.mending.remove(&group);
+        self.run.awake.remove(&group);
         self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_broker::id::{AccountId, GroupId, MessageId};
-use cipher_core::view::{GroupState, GroupView, MessageState, MessageView};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_core::view::{GroupEvent, GroupState, GroupView, MessageState, MessageView};
 
 use crate::support::log::APPLICATION;
 use crate::support::world::World;
@@ -190,10 +190,13 @@ pub(crate) fn probe(world: &mut World) {
     for index in 0..world.people.len() {
         let name = world.people[index].name.clone();
         // A group that a revoked device was alone in has nobody to remove it; it says nothing there either.
-        if world.is_revoked(index) {
+        if world.is_over(index) {
             continue;
         }
         for view in world.person(&name).active() {
+            if view.recovering.is_some() {
+                continue;
+            }
             let text = format!("probe of {name} {}", world.dice.roll());
             world.person(&name).says(view.id, &text);
             said.push((view.id, text));
@@ -203,8 +206,11 @@ pub(crate) fn probe(world: &mut World) {
     for (group, text) in &said {
         for index in 0..world.people.len() {
             let name = world.people[index].name.clone();
+            if world.status(index).stopped {
+                continue;
+            }
             let mut somebody = world.person(&name);
-            if somebody.active().iter().any(|view| view.id == *group) {
+            if somebody.active().iter().any(|view| view.id == *group && view.recovering.is_none()) {
                 assert_eq!(somebody.sees(*group, text), 1, "{name} sees {text:?}");
             }
         }
@@ -223,11 +229,30 @@ pub(crate) fn judge(world: &mut World) {
 /// itself, in the same world, and is heard. What aged out is gone, so histories are not compared.
 pub(crate) fn judge_after_months(world: &mut World) {
     world.heal();
-    // Whoever was away over something sees it once others speak, and is let back in.
+    speak_up(world);
+    one_world(world);
+}
+
+/// What must hold at the end of a story in which profiles were restored or used twice: of each device one copy is left;
+/// it is in the same world as everybody else, and a group that still works; nobody sees anything twice; and what somebody
+/// shows as sent is there for whoever was a member all along.
+pub(crate) fn judge_with_copies(world: &mut World) {
+    world.heal();
+    speak_up(world);
+    one_copy_is_left(world);
+    one_world(world);
+    nothing_twice(world);
+    what_is_sent_was_read(world);
+    probe(world);
+    one_world(world);
+}
+
+/// Whoever was away over something sees it once others speak, and is let back in.
+fn speak_up(world: &mut World) {
     for _ in 0..4 {
         for index in 0..world.people.len() {
             let name = world.people[index].name.clone();
-            if !world.is_revoked(index) {
+            if !world.is_over(index) {
                 for view in world.person(&name).active() {
                     world.start(index, crate::support::world::send(view.id, "is anybody there?"));
                 }
@@ -237,13 +262,21 @@ pub(crate) fn judge_after_months(world: &mut World) {
         world.pass(std::time::Duration::from_secs(60));
         world.settle();
     }
+}
+
+/// Whoever is a member for somebody else is so for itself, in the same world.
+fn one_world(world: &mut World) {
     let mut members: BTreeMap<GroupId, BTreeSet<AccountId>> = BTreeMap::new();
     let mut lost = Vec::new();
     let mut worlds = BTreeMap::new();
     for index in 0..world.people.len() {
         let name = world.people[index].name.clone();
         let Some(account) = world.account(index) else { continue };
+        if world.status(index).stopped {
+            continue;
+        }
         for view in world.groups(index) {
+            assert!(view.state != GroupState::Stuck, "{name} is stuck");
             if view.state != GroupState::Active {
                 continue;
             }
@@ -261,6 +294,79 @@ pub(crate) fn judge_after_months(world: &mut World) {
     for (name, account, group) in lost {
         let inside = members.get(&group).is_some_and(|members| members.contains(&account));
         assert!(!inside, "{name} is a member for the others and cannot follow");
+    }
+}
+
+/// Of several copies of one device exactly one goes on in each group. (Where nothing is said nothing is noticed.)
+fn one_copy_is_left(world: &mut World) {
+    let mut copies: BTreeMap<DeviceId, Vec<&str>> = BTreeMap::new();
+    let mut places: BTreeSet<(DeviceId, GroupId)> = BTreeSet::new();
+    for index in 0..world.people.len() {
+        let Some(device) = world.own_device(index) else { continue };
+        let going_on = copies.entry(device).or_default();
+        if world.status(index).stopped {
+            continue;
+        }
+        going_on.push("one");
+        for view in world.groups(index).iter().filter(|view| view.state == GroupState::Active) {
+            assert!(places.insert((device, view.id)), "two copies of {device:?} go on in {:?}", view.id);
+        }
+    }
+    for (device, going_on) in copies {
+        assert!(!going_on.is_empty(), "every copy of {device:?} has stopped");
+    }
+}
+
+/// Nobody sees a message twice, whoever sent it how often.
+fn nothing_twice(world: &mut World) {
+    for index in 0..world.people.len() {
+        let name = world.people[index].name.clone();
+        for view in world.groups(index) {
+            let mut ids = BTreeSet::new();
+            for message in world.messages(index, view.id) {
+                assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
+            }
+        }
+    }
+}
+
+/// What an active member shows as sent is there, once, for every other active member that has been one all along and was
+/// not told that messages may be missing.
+fn what_is_sent_was_read(world: &mut World) {
+    let mut members = Vec::new();
+    for index in 0..world.people.len() {
+        if world.is_over(index) {
+            continue;
+        }
+        for view in world.groups(index) {
+            if view.state == GroupState::Active && view.recovering.is_none() {
+                let messages = world.messages(index, view.id);
+                members.push((index, view.id, messages));
+            }
+        }
+    }
+    for (sender, group, messages) in &members {
+        let outside = world.log.outside(*group);
+        let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
+        for message in messages.iter().filter(|m| m.is_text() && m.state == MessageState::Sent) {
+            let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else {
+                panic!("{:?} is sent without a place", message.text)
+            };
+            for (reader, _, shown) in members.iter().filter(|(_, of, _)| of == group) {
+                let all_along = world.since.get(&(*reader, *group)).is_some_and(|since| since <= epoch);
+                let told = shown.iter().any(|m| m.event() == Some(GroupEvent::Missed));
+                if reader == sender || !all_along || told {
+                    continue;
+                }
+                assert!(
+                    shown.iter().any(|m| m.id == message.id),
+                    "{} shows {:?} as sent in epoch {epoch}; {} does not have it",
+                    world.people[*sender].name,
+                    message.text,
+                    world.people[*reader].name
+                );
+            }
+        }
     }
 }
 

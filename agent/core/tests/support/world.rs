@@ -445,6 +445,26 @@ impl World {
         }
     }
 
+    /// A copy of somebody's profile folder, made while no process uses it.
+    pub(crate) fn copy_of(&mut self, index: usize) -> Vec<u8> {
+        let online = self.people[index].online;
+        self.end(index, End::Clean);
+        let bytes = self.people[index].disk.bytes();
+        self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
+        if online {
+            self.connect(index);
+        }
+        bytes
+    }
+
+    /// Somebody's profile folder is what it was when the copy was made.
+    pub(crate) fn put_back(&mut self, index: usize, copy: Vec<u8>) {
+        self.end(index, End::Clean);
+        self.people[index].disk = Disk::holding(copy);
+        self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
+        self.connect(index);
+    }
+
     /// The connection is gone: what was on its way may arrive or not, and no answer comes.
     fn cut(&mut self, index: usize, dies: bool) {
         let outgoing = std::mem::take(&mut self.people[index].outgoing);
@@ -928,10 +948,11 @@ impl World {
                 continue;
             }
             if let Some((ticket, command)) = self.people[index].open.first_key_value() {
-                return Some(format!(
-                    "{} waits for the reply to {ticket:?} {command}",
-                    self.people[index].name
-                ));
+                let waits =
+                    format!("{} waits for the reply to {ticket:?} {command}", self.people[index].name);
+                if !self.is_outside(index) {
+                    return Some(waits);
+                }
             }
             let status = self.status(index);
             if status.questions > 0 || (status.outbox > 0 && !self.is_outside(index)) {
@@ -1081,7 +1102,12 @@ impl World {
         }
     }
 
-    fn own_device(&mut self, index: usize) -> Option<DeviceId> {
+    /// Whether somebody's device says nothing any more: it was revoked, or stopped because another copy of it goes on.
+    pub(crate) fn is_over(&mut self, index: usize) -> bool {
+        self.is_revoked(index) || self.status(index).stopped
+    }
+
+    pub(crate) fn own_device(&mut self, index: usize) -> Option<DeviceId> {
         match self.look(index, Command::Whoami) {
             Ok(Reply::Account(view)) => view.device_id,
             _ => None,
