@@ -353,7 +353,10 @@ impl Core {
             .groups
             .iter()
             .filter(|(_, row)| {
-                row.slot.is_some() || !row.proposals.is_empty() || row.leave_epoch.is_some() || row.back.is_some()
+                row.slot.is_some()
+                    || !row.proposals.is_empty()
+                    || row.leave_epoch.is_some()
+                    || row.back.is_some()
             })
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))

@@ -166,10 +166,12 @@ impl GroupRow {
         }
     }
 
-    /// Goes on in the era of an earlier membership, or in the next one when its log has gone back meanwhile.
+    /// Goes on in the era of an earlier membership, or in the next one when its log has gone back meanwhile. One that was
+    /// followed all the time shows that by itself: who lost its place in it may have read on behind what brings it back.
     pub(crate) fn follow_up(&mut self, before: &Self) {
         let joined = position::sequence_of(self.joined_at);
-        self.era = before.era.saturating_add(u16::from(joined <= before.after()));
+        let followed = matches!(before.state, GroupState::Active | GroupState::Leaving);
+        self.era = before.era.saturating_add(u16::from(!followed && joined <= before.after()));
         let joined = self.position(joined);
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
         self.asked_at = before.asked_at;
