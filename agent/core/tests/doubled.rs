@@ -6,7 +6,7 @@
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_core::view::{GroupState, MessageState};
-use cipher_core::{Command, ErrorKind, Event, Input};
+use cipher_core::{Command, ErrorKind, Event, Input, Target};
 
 use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
@@ -194,6 +194,37 @@ fn a4_a_profile_that_is_restored_again_does_not_stop_because_of_an_earlier_life(
             assert_eq!(world.person(name).sees(group, "third life"), 1, "{name} {flavour:?}");
         }
         oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+/// A4: the first life asked to leave. That used up the key of the next commit of this device, which nobody else could
+/// open.
+#[test]
+fn a4_a_restored_profile_whose_first_life_asked_to_leave_makes_no_branch() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(6, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        for name in ["bob", "carol"] {
+            world.person(name).holds(true);
+        }
+        world.person("alice").says(group, "first life");
+        world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+        world.put_back(alice, copy);
+        world.settle();
+        for name in ["bob", "carol"] {
+            world.person(name).holds(false);
+        }
+        world.settle();
+        let view = world.person("alice").group(group);
+        assert!(view.state != GroupState::Active || view.recovering.is_some(), "{view:?}");
+        let place = |world: &mut World, name: &str| {
+            let view = world.person(name).group(group);
+            (view.epoch, view.authenticator)
+        };
+        assert_eq!(place(&mut world, "bob"), place(&mut world, "carol"));
         oracle::probe(&mut world);
     }
 }

@@ -55,7 +55,7 @@ impl Core {
         &mut self,
         group: GroupId,
         live: &mut Live,
-        commit: bool,
+        handshake: bool,
         (hash, print): (&[u8; 32], Option<&Print>),
         aad: &[u8],
         position: u64,
@@ -74,8 +74,8 @@ impl Core {
         if self.waits_with(group, print) {
             return Ok(());
         }
-        if commit {
-            return self.own_commit_unknown(group, live, aad, position);
+        if handshake {
+            return self.own_handshake_unknown(group, live, aad, position);
         }
         let epoch = live.epoch();
         let Some(row) = self.state.groups.get_mut(&group).filter(|row| row.doubled.is_none()) else {
@@ -87,11 +87,11 @@ impl Core {
         Ok(())
     }
 
-    /// A commit in our name that was not made here. That it is ours is a claim of any member, unless the device key
+    /// A commit or proposal in our name that was not made here. That it is ours is a claim of any member, unless the device key
     /// signed that it gives itself new keys: then another copy of this store is at work, and this one stops if it was
-    /// awake before. Else everybody but us may have gone on behind it: whatever we did in this epoch could be a fork, so
-    /// nothing is done before others were asked where they are.
-    fn own_commit_unknown(
+    /// awake before. Else everybody but us may have gone on behind it, and nobody could open a commit that we made in this
+    /// epoch, because its key was used up: it would be a branch of our own. So others are asked where they are first.
+    fn own_handshake_unknown(
         &mut self,
         group: GroupId,
         live: &mut Live,
@@ -105,7 +105,9 @@ impl Core {
             let message = CommitNote::new_keys(&group, epoch);
             sign::verify(&key, Purpose::NewKeys, &message, &note.heal).is_ok()
         });
-        if signed && self.was_awake(&group, position) {
+        // Of a group that nobody else is in it is no member's claim either.
+        let proven = signed || live.roster.len() == 1;
+        if proven && self.was_awake(&group, position) {
             self.stop_for_good();
             return Ok(());
         }

@@ -361,7 +361,7 @@ impl Core {
             ProcessedMessageContent::OwnPrivateMessage => {
                 self.take_proposals(live, loaded)?;
                 let known = (&checked.hash, checked.print.as_ref());
-                self.own_again(group, live, commit, known, &aad, sequence)
+                self.own_again(group, live, checked.handshake, known, &aad, sequence)
             }
             _ => {
                 self.skip("policy");

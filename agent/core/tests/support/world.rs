@@ -975,11 +975,12 @@ impl World {
     /// aged out before it read it, and what it wrote there waits until it leaves.
     fn is_outside(&mut self, index: usize) -> bool {
         let own = self.account(index);
+        let device = self.own_device(index);
         let asks: Vec<GroupId> =
             self.groups(index).iter().filter(|view| view.recovering.is_some()).map(|view| view.id).collect();
         asks.into_iter().any(|group| {
             (0..self.people.len()).all(|other| {
-                let elsewhere = other == index || !self.people[other].runs();
+                let elsewhere = !self.people[other].runs() || self.own_device(other) == device;
                 elsewhere
                     || !self.groups(other).iter().any(|view| {
                         view.id == group
