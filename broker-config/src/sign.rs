@@ -34,6 +34,8 @@ pub enum Purpose {
     NewKeys,
     /// A device key signs a request to come back into a group that it cannot follow.
     Rejoin,
+    /// A device key signs that another device, which asks to come back into a group, is not in it any more.
+    NotMember,
 }
 
 impl Purpose {
@@ -51,6 +53,7 @@ impl Purpose {
             Self::Whisper => "cipher-chat/whisper/v1",
             Self::NewKeys => "cipher-chat/new-keys/v1",
             Self::Rejoin => "cipher-chat/rejoin/v1",
+            Self::NotMember => "cipher-chat/not-member/v1",
         }
     }
 }

@@ -28,7 +28,7 @@ use cipher_broker::wire::registry::{
     AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
     Outcome, Presence, Profile, ReplyBody, RequestBody, SignedProfile, Ticket, seal_reply, seal_request,
 };
-use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 use cipher_broker::wire::sync::{Sync, SyncAccount, SyncMessage};
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
@@ -527,6 +527,16 @@ fn golden_joining_by_link() {
     let request = RejoinRequest { body: signed.clone(), key_package: ByteBuf::from(vec![7; 40]) };
     check("rejoin-request", &request);
     check("envelope-rejoin", &Envelope::Rejoin(codec::encode(&request)));
+    let body = NotMemberBody {
+        group: GroupId::from_bytes([1; 16]),
+        package: [6; 32],
+        account: account(),
+        device: device(),
+        epoch: 301,
+    };
+    check("not-member-body", &body);
+    let answer = Signed::new(&key(2), Purpose::NotMember, codec::encode(&body));
+    check("envelope-not-member", &Envelope::NotMember(answer));
     check("commit-note-rejoin", &CommitNote { rejoins: vec![signed], evidence: Vec::new(), ..note });
 }
 

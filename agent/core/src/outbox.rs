@@ -222,6 +222,7 @@ impl Core {
                 return self.drive_lost(group);
             }
             self.serve_joins(group)?;
+            self.answer_outsiders(group)?;
             self.drive_commits(group)?;
             self.drive_transfers(group)?;
             // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
@@ -245,7 +246,9 @@ impl Core {
                 Post::Tree { epoch, piece } => self.publish_plain(id, Route::Tree { group, epoch, piece }),
                 Post::Welcome { device } if !trees_wait => self.publish_plain(id, Route::Inbox(device)),
                 Post::Welcome { .. } => {}
-                Post::Join | Post::Rejoin => self.publish_plain(id, Route::Application(group)),
+                Post::Join | Post::Rejoin | Post::NotMember => {
+                    self.publish_plain(id, Route::Application(group));
+                }
                 Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
                 Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
             }

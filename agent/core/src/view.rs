@@ -259,6 +259,22 @@ pub struct RecoveringView {
     pub since: Timestamp,
     /// How often the others were asked to let it back in.
     pub asked: u32,
+    /// A member that says that this device is no member any more.
+    #[serde(default)]
+    pub denied: Option<DeniedView>,
+}
+
+/// A member's word that this device is in a group no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedView {
+    /// Whose word it is.
+    pub account_id: AccountId,
+    /// Its handle; its id where that is not known.
+    pub handle: String,
+    /// When it came, by the own clock.
+    pub at: Timestamp,
+    /// Whether this device stopped asking by itself.
+    pub over: bool,
 }
 
 /// Our part in a group.

@@ -9,7 +9,7 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::Role;
-use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_core::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
 use cipher_core::{Command, Target};
 use ed25519_dalek::SigningKey;
@@ -365,6 +365,152 @@ fn r_rejoin_01_a_request_of_nobody_in_the_group_costs_nothing() {
         assert_eq!(world.person(name).group(group).epoch, before);
     }
     oracle::probe(&mut world);
+}
+
+/// How often somebody was told that it is no member any more.
+fn told_so(world: &World, group: GroupId) -> usize {
+    let all = world.log.all();
+    let is_it = |(route, bytes): &&(Route, Vec<u8>)| {
+        *route == Route::Application(group) && matches!(codec::decode(bytes), Ok(Envelope::NotMember(_)))
+    };
+    all.iter().filter(is_it).count()
+}
+
+/// Whose word bob has that he is no member any more, and whether he stopped asking.
+fn denied(world: &mut World, group: GroupId) -> Option<(String, bool)> {
+    let view = world.person("bob").group(group);
+    assert_eq!(view.state, GroupState::Active, "it is a member's word and no more");
+    view.recovering?.denied.map(|denied| (denied.handle, denied.over))
+}
+
+/// Bob, a plain member, was removed by a change that is gone from the log before he reads it.
+fn removed_unseen(flavour: Flavour) -> (World, GroupId) {
+    let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    world.person("bob").says(group, "before");
+    world.settle();
+    world.person("bob").disconnects();
+    world.person("alice").removes(group, &["bob"]);
+    world.settle();
+    everything_ages_out(&mut world, group);
+    world.settle();
+    (world, group)
+}
+
+#[test]
+fn a3_r_rejoin_02_who_was_removed_by_a_change_that_aged_out_is_told_and_asks_no_more() {
+    for flavour in BOTH {
+        let (mut world, group) = removed_unseen(flavour);
+        world.person("alice").says(group, "later");
+        world.settle();
+        world.person("bob").connects();
+        world.settle();
+        assert_eq!((asked(&world, group), told_so(&world, group)), (1, 1), "{flavour:?}");
+        assert_eq!(denied(&mut world, group), Some(("alice".into(), true)), "{flavour:?}");
+        assert_eq!(world.person("bob").sees(group, "before"), 1, "history stays");
+        for _ in 0..9 {
+            world.pass(days(1));
+            world.settle();
+        }
+        assert_eq!((asked(&world, group), told_so(&world, group)), (1, 1), "{flavour:?}");
+        // The same request again, by whoever: nobody answers twice.
+        let again = world
+            .log
+            .all()
+            .into_iter()
+            .find(|(_, bytes)| matches!(codec::decode(bytes), Ok(Envelope::Rejoin(_))));
+        let (route, bytes) = again.unwrap();
+        world.log.inject(route, bytes);
+        world.settle();
+        assert_eq!(told_so(&world, group), 1, "{flavour:?}");
+        // A person who says something wants to know better: once more, and not for every message.
+        for text in ["really?", "hello?"] {
+            world.person("bob").starts(send(group, text));
+            world.settle();
+        }
+        assert_eq!((asked(&world, group), told_so(&world, group)), (3, 2), "one of them is the repeat");
+        assert_eq!(denied(&mut world, group), Some(("alice".into(), true)), "{flavour:?}");
+        // Nothing is over for good: whoever is added again is in, and is heard.
+        world.person("alice").adds(group, &["bob"]);
+        world.settle();
+        for name in ["alice", "bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "really?"), 1, "{name} {flavour:?}");
+        }
+        assert_eq!(world.person("bob").sees(group, "before"), 1);
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+#[test]
+fn a3_r_rejoin_02_the_word_of_a_plain_member_ends_the_asking_after_days_only() {
+    for flavour in BOTH {
+        let (mut world, group) = removed_unseen(flavour);
+        world.person("alice").disconnects();
+        world.person("carol").says(group, "later");
+        world.settle();
+        world.person("bob").connects();
+        world.settle();
+        assert_eq!(denied(&mut world, group), Some(("carol".into(), false)), "{flavour:?}");
+        assert_eq!(asked(&world, group), 1, "{flavour:?}");
+        for _ in 0..10 {
+            world.pass(days(1));
+            world.settle();
+        }
+        let times = asked(&world, group);
+        assert!((3..=5).contains(&times), "once a day, for three days: {times}");
+        assert_eq!(denied(&mut world, group), Some(("carol".into(), true)), "{flavour:?}");
+        // It is known, and shown, whose word it is; an owner who is back adds him as ever.
+        world.person("alice").connects();
+        world.settle();
+        world.person("alice").adds(group, &["bob"]);
+        world.settle();
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+/// Whoever may write into the log says that bob is out; none of it is a member's word about his request.
+#[test]
+fn a3_r_rejoin_02_what_no_member_said_about_the_very_request_is_nothing() {
+    let mut world = long_ago(Flavour::R1, &["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    world.person("bob").disconnects();
+    world.person("alice").renames(group, "later");
+    world.settle();
+    everything_ages_out(&mut world, group);
+    world.person("alice").says(group, "who is there");
+    world.settle();
+    for name in ["alice", "carol"] {
+        world.person(name).disconnects();
+    }
+    world.person("bob").connects();
+    world.settle();
+    let asked = world.log.all().into_iter().find_map(|(_, bytes)| match codec::decode(&bytes) {
+        Ok(Envelope::Rejoin(request)) => codec::decode::<RejoinRequest>(&request).ok(),
+        _ => None,
+    });
+    let package = wire_hash(&asked.expect("bob asks to come back").key_package);
+    let alice = world.person("alice").account();
+    let body = NotMemberBody {
+        group,
+        package,
+        account: alice.account_id,
+        device: alice.device_id.unwrap(),
+        epoch: 900,
+    };
+    let strange = SigningKey::from_bytes(&[9; 32]);
+    let mallory = NotMemberBody { device: cipher_broker::id::DeviceId::from_bytes([9; 16]), ..body };
+    for signed in [
+        Signed::new(&strange, Purpose::NotMember, codec::encode(&body)),
+        Signed::new(&strange, Purpose::NotMember, codec::encode(&mallory)),
+        Signed::new(&strange, Purpose::Rejoin, codec::encode(&body)),
+        Signed { body: vec![1, 2, 3], signature: Vec::new() },
+    ] {
+        world.log.inject(Route::Application(group), codec::encode(&Envelope::NotMember(signed)));
+    }
+    world.settle();
+    assert_eq!(denied(&mut world, group), None);
+    world.heal();
+    all_is_well(&mut world, group, &["alice", "bob", "carol"]);
 }
 
 #[test]

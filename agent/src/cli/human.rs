@@ -264,6 +264,11 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
         };
         let (why, since) = (safe_text(&recovering.why), recovering.since);
         rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
+        if let Some(denied) = &recovering.denied {
+            let (by, at) = (safe_text(&at(&denied.handle)), denied.at);
+            let then = if denied.over { "asks no more" } else { "asks once a day" };
+            rows.push(("no member?", format!("{by} says so, at {at}; this device {then}")));
+        }
     }
     if group.unread > 0 {
         rows.push(("unread", group.unread.to_string()));

@@ -54,6 +54,11 @@ pub enum Envelope {
     /// [`crate::wire::rejoin::RejoinRequest`].
     #[serde(rename = "r")]
     Rejoin(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A member's answer to such a request of a device that is not in the group any more, on the group's application
+    /// subject: an encoded [`crate::wire::rejoin::NotMemberBody`], signed by a device of that member
+    /// ([`crate::sign::Purpose::NotMember`]).
+    #[serde(rename = "o")]
+    NotMember(Signed),
     /// A step of linking a device, on a rendezvous inbox: an encoded [`crate::wire::link::LinkStep`].
     #[serde(rename = "k")]
     Link(#[serde(with = "serde_bytes")] Vec<u8>),

@@ -1,7 +1,8 @@
 //! Asking to come back: a device that cannot follow the log of a group any more, although its leaf is still in the tree.
 //!
 //! The request lies on the group's application subject, where any member, now or later, finds it. It is signed and not
-//! sealed: who asks has lost every key that the members share. The broker sees which device asks.
+//! sealed: who asks has lost every key that the members share. The broker sees which device asks. So is the answer to
+//! a device that was removed meanwhile and cannot know.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -50,4 +51,24 @@ pub struct RejoinBody {
     /// When it was asked, by the asking device's clock.
     #[serde(rename = "t")]
     pub at: Timestamp,
+}
+
+/// What a member says to a device that asks to come back and has no leaf in the group any more. It is that member's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotMemberBody {
+    /// The group.
+    #[serde(rename = "g")]
+    pub group: GroupId,
+    /// [`RejoinBody::package`] of the request that is answered.
+    #[serde(rename = "p", with = "serde_bytes")]
+    pub package: [u8; 32],
+    /// Account of the answering device.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// The answering device.
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    /// The epoch in which the answering device is, and the asking one is not.
+    #[serde(rename = "e")]
+    pub epoch: u64,
 }

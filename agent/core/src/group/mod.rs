@@ -8,7 +8,7 @@
 //! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
 //! `join_link`, `admission` and `join_request` are joining by a link,
 //! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `refresh` keeps groups
-//! young, `rejoin` is losing the place in a group and coming back, `tree` seals ratchet trees for joiners, `turn` tells whose turn it is to do what any member may, `show` turns rows into what people see.
+//! young, `rejoin` is losing the place in a group and coming back, `not_member` is the answer to who was removed meanwhile, `tree` seals ratchet trees for joiners, `turn` tells whose turn it is to do what any member may, `show` turns rows into what people see.
 
 mod admission;
 mod alias;
@@ -23,6 +23,7 @@ mod join_link;
 mod join_request;
 mod loaded;
 mod member;
+mod not_member;
 mod policy;
 mod receive;
 mod refresh;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
-use cipher_broker::sign::wire_hash;
+use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{self, Content};
@@ -65,6 +65,8 @@ enum Incoming {
     },
     /// A member's device asks to come back.
     Rejoin(Vec<u8>),
+    /// A member says that a device which asks to come back is not in the group.
+    NotMember(Signed),
 }
 
 /// A message of our group, of the right kind for its subject.
@@ -132,6 +134,7 @@ impl Core {
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
             Ok(Incoming::Rejoin(request)) => self.rejoin_asked(group, &request, sequence)?,
+            Ok(Incoming::NotMember(answer)) => self.not_member_said(group, &answer)?,
             Ok(Incoming::Message(checked)) => {
                 let bytes = delivered.bytes;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
@@ -669,6 +672,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
             return Ok(Incoming::Join { link: ByteArray::new(link), request });
         }
         Ok(Envelope::Rejoin(request)) if !handshake => return Ok(Incoming::Rejoin(request)),
+        Ok(Envelope::NotMember(answer)) if !handshake => return Ok(Incoming::NotMember(answer)),
         _ => return Err("parse"),
     };
     let print = print_of(&bytes);

@@ -164,8 +164,13 @@ mod tests {
         assert_eq!(due(&row(20, 0), at(27)), None, "somebody else's commit was fresh");
         assert_eq!(due(&row(20, 0), at(28)), Some(Due::Keys), "it did not renew our leaf");
         assert_eq!(due(&row(0, 30), at(30)), None, "at most one a day, whatever clocks say");
-        let lost =
-            crate::group::Lost { why: crate::group::rejoin::Why::Gap, since: begun, asked: begun, times: 0 };
+        let lost = crate::group::Lost {
+            why: crate::group::rejoin::Why::Gap,
+            since: begun,
+            asked: begun,
+            times: 0,
+            denied: None,
+        };
         assert_eq!(
             due(&GroupRow { lost: Some(lost), ..row(0, 0) }, at(40)),
             None,

@@ -11,7 +11,8 @@
 //! a commit of somebody else that applies ends it. Nothing is sent meanwhile, because nobody may be able to read it.
 //!
 //! Whose turn it is to serve depends on rank and time only; when two serve at once their commits race. A member that is
-//! where the asker is makes a fresh commit instead, which shows the asker that it lost nothing.
+//! where the asker is makes a fresh commit instead, which shows the asker that it lost nothing. Who was removed meanwhile
+//! is told so (`not_member.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,13 +37,13 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::loaded::Live;
+use crate::group::not_member::Denied;
 use crate::group::policy::Rejoin;
-use crate::group::roster;
-use crate::group::turn;
+use crate::group::{not_member, roster, turn};
 use crate::history::{Author, MessageRow};
 use crate::key_package::suite_of;
 use crate::state::{Joiner, OutboxKind, Post};
-use crate::view::{GroupEvent, GroupState, RecoveringView};
+use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.
 const SAME_PLACE: Duration = Duration::from_secs(3);
@@ -115,6 +116,9 @@ pub(crate) struct Lost {
     /// How often it asked.
     #[serde(rename = "n")]
     pub times: u32,
+    /// A member's word that this device is not in the group any more.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
 }
 
 /// Somebody's request to come back, until it is served.
@@ -142,6 +146,9 @@ pub(crate) struct RejoinRow {
     /// When it came, by ours: turns are counted from there.
     #[serde(rename = "n")]
     pub arrived: Timestamp,
+    /// The asking device is not in the group: it is told, or was (`true`).
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub outsider: Option<bool>,
 }
 
 /// What a commit that serves requests contains.
@@ -255,7 +262,7 @@ impl Core {
         }
         let asked = Timestamp::default();
         let since = row.lost.as_ref().map_or(now, |lost| lost.since);
-        row.lost = Some(Lost { why, since, asked, times: 0 });
+        row.lost = Some(Lost { why, since, asked, times: 0, denied: None });
         let personal = row.personal;
         tracing::info!(group = group.short(), why = why.name(), "lost the place in a group");
         self.drop_own_rejoin(group);
@@ -286,7 +293,8 @@ impl Core {
             if stuck && let Some(row) = self.state.groups.get_mut(&group) {
                 row.state = GroupState::Active;
                 let never = Timestamp::default();
-                row.lost = Some(Lost { why: Why::Unusable, since: never, asked: never, times: 0 });
+                row.lost =
+                    Some(Lost { why: Why::Unusable, since: never, asked: never, times: 0, denied: None });
             }
         }
     }
@@ -360,7 +368,11 @@ impl Core {
         if self.own_rejoins(group).next().is_some() {
             return Ok(());
         }
-        let due = lost.asked.plus(pause(lost.times));
+        let due = lost.asked.plus(match &lost.denied {
+            Some(denied) if denied.over => return Ok(()),
+            Some(_) => not_member::PAUSE,
+            None => pause(lost.times),
+        });
         if lost.times > 0 && self.run.now < due {
             self.wake_at(due);
             return Ok(());
@@ -443,6 +455,9 @@ impl Core {
             }
             None => {}
         }
+        if row.outsider.is_some() && !self.room_for_outsider(group) {
+            return Ok(());
+        }
         let id = self.state.next_id();
         self.state.rejoins.insert(id, row);
         self.run.touched.insert(group);
@@ -467,8 +482,13 @@ impl Core {
     fn read_rejoin(&self, group: GroupId, live: &Live, request: &[u8]) -> Option<RejoinRow> {
         let request: RejoinRequest = codec::decode(request).ok()?;
         let body: RejoinBody = codec::decode(&request.body.body).ok()?;
-        let (index, _) = leaf_of(live, &body)?;
-        verified(live, index, &request.body)?;
+        let leaf = leaf_of(live, &body).map(|(index, _)| index);
+        match leaf {
+            Some(index) => verified(live, index, &request.body)?,
+            // Of a stranger nothing more is looked at.
+            None if !self.may_be_told(live, &body) => return None,
+            None => {}
+        }
         let (account, device) = (body.account, body.device);
         let joiner = Joiner { account, device, key_package: request.key_package.to_vec() };
         let fits = body.group == group
@@ -477,7 +497,11 @@ impl Core {
         if !fits {
             return None;
         }
-        self.judge_key_package(&joiner, live.mls.ciphersuite().into()).ok()?;
+        let package = self.judge_key_package(&joiner, live.mls.ciphersuite().into()).ok()?;
+        if leaf.is_none() {
+            let key: [u8; 32] = package.leaf_node().signature_key().as_slice().try_into().ok()?;
+            request.body.verified(&key, Purpose::Rejoin).ok()?;
+        }
         Some(RejoinRow {
             group,
             account,
@@ -488,6 +512,7 @@ impl Core {
             key_package: request.key_package,
             at: body.at,
             arrived: self.run.now,
+            outsider: leaf.is_none().then_some(false),
         })
     }
 
@@ -532,7 +557,7 @@ impl Core {
         group: GroupId,
         leavers: &BTreeSet<u32>,
     ) -> Result<Option<Readmission>> {
-        let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
+        let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == group && row.outsider.is_none());
         let rows: Vec<(u64, RejoinRow)> = rows.map(|(id, row)| (*id, row.clone())).collect();
         // Behind the end of the log somebody may have answered already.
         if rows.is_empty() || !self.run.caught_up.contains(&Source::Group(group)) {
@@ -676,7 +701,13 @@ impl Core {
     /// What people see of it.
     pub(crate) fn recovering_view(&self, group: &GroupId) -> Option<RecoveringView> {
         let lost = self.state.groups.get(group)?.lost.as_ref()?;
-        Some(RecoveringView { why: lost.why.name().into(), since: lost.since, asked: lost.times })
+        let denied = lost.denied.as_ref().map(|denied| DeniedView {
+            account_id: denied.by,
+            handle: self.handle_of(&denied.by),
+            at: denied.at,
+            over: denied.over,
+        });
+        Some(RecoveringView { why: lost.why.name().into(), since: lost.since, asked: lost.times, denied })
     }
 }
 
@@ -701,6 +732,7 @@ mod tests {
             key_package: ByteBuf::new(),
             at: Timestamp::default(),
             arrived: Timestamp::default(),
+            outsider: None,
         }
     }
 

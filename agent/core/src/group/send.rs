@@ -63,6 +63,7 @@ impl Core {
             self.await_sent(row, ticket);
             return Ok(None);
         }
+        self.person_insists(group);
         self.queued_reply(row).map(Some)
     }
 

@@ -71,6 +71,9 @@ pub(crate) enum Post {
     /// An own request to come back, on the group's application subject.
     #[serde(rename = "r")]
     Rejoin,
+    /// That a device which asks to come back is no member any more, on the group's application subject.
+    #[serde(rename = "o")]
+    NotMember,
     /// Why somebody else's request was refused.
     #[serde(rename = "n")]
     Refusal { device: DeviceId },

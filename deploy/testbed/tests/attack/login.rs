@@ -99,6 +99,21 @@ async fn n03_n04_n05_an_agent_cannot_manage_streams() -> Result {
         client.flush().await?;
         objected(&mut objections, &subject).await?;
     }
+    // Where a stream stands may be asked. It shows the subjects, which direct get of the same login shows too.
+    let info = client
+        .request(
+            format!("$JS.API.STREAM.INFO.{stream}"),
+            json!({ "subjects_filter": ">" }).to_string().into(),
+        )
+        .await?;
+    let info: serde_json::Value = serde_json::from_slice(&info.payload)?;
+    let count = info.pointer("/state/subjects").and_then(|subjects| subjects.get(route.to_string()));
+    ensure(count.is_some_and(|count| *count == 1), || info.to_string())?;
+    let got = client
+        .request(format!("$JS.API.DIRECT.GET.{stream}"), json!({ "seq": 1 }).to_string().into())
+        .await?;
+    let subject = got.headers.as_ref().and_then(|headers| headers.get("Nats-Subject"));
+    ensure(subject.is_some_and(|subject| *subject.as_str() == *route.to_string()), || format!("{got:?}"))?;
     let traffic = site.registry.traffic(10)?;
     ensure(traffic.len() == 1, || format!("{traffic:?}"))
 }
