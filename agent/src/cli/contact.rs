@@ -65,11 +65,13 @@ enum Verb {
     /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
     Block {
         /// Whom: handle or account id
+        #[arg(value_parser = desk::who)]
         who: Who,
     },
     /// Lift a block; what was hidden is shown again
     Unblock {
         /// Whom: handle or account id
+        #[arg(value_parser = desk::who)]
         who: Who,
     },
     /// Show the safety number with somebody, and compare it with what they see

@@ -8,7 +8,7 @@ use cipher_broker::handle::{Handle, InvalidHandle};
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_core::view::StatusView;
-use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
+use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target, Who};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::exit::{Failure, Result};
@@ -406,6 +406,11 @@ pub fn target(text: &str) -> std::result::Result<Target, String> {
 /// Reads the handle of somebody who has it already. There are none with capitals, so `@Bob` can only mean `@bob`; and
 /// a list is written with blanks too: `bob, carol`.
 pub fn handle(text: &str) -> std::result::Result<Handle, InvalidHandle> {
+    text.trim().to_ascii_lowercase().parse()
+}
+
+/// The same for whoever may be named by an account id too, which is written in small letters as well.
+pub fn who(text: &str) -> std::result::Result<Who, InvalidHandle> {
     text.trim().to_ascii_lowercase().parse()
 }
 

@@ -76,7 +76,7 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
         /// Whom: handle or account id
-        #[arg(required = true, value_name = "WHO")]
+        #[arg(required = true, value_name = "WHO", value_parser = desk::who)]
         who: Vec<Who>,
     },
     /// Remove people or bots and keep them out: nobody can add them, and no link lets them in
@@ -85,7 +85,7 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
         /// Whom: handle or account id
-        #[arg(required = true, value_name = "WHO")]
+        #[arg(required = true, value_name = "WHO", value_parser = desk::who)]
         who: Vec<Who>,
     },
     /// Lift a ban
@@ -94,7 +94,7 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
         /// Whom: handle or account id
-        #[arg(required = true, value_name = "WHO")]
+        #[arg(required = true, value_name = "WHO", value_parser = desk::who)]
         who: Vec<Who>,
     },
     /// Make a link by which others can join; list or revoke links
@@ -163,6 +163,7 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
         /// Whom: handle or account id
+        #[arg(value_parser = desk::who)]
         who: Who,
         /// The role
         role: Role,

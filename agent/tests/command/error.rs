@@ -95,6 +95,11 @@ fn d07_capitals_blanks_and_dashes_are_what_a_person_means() {
         &["group", "create", "ops", "--with", "@Bob,@carol"],
         &["group", "add", "ops", "@Bob"],
         &["contact", "add", "@Bob"],
+        &["contact", "block", "@Bob"],
+        &["group", "remove", "ops", "@Bob", "carol"],
+        &["group", "ban", "ops", "BOB"],
+        &["group", "role", "ops", "@Bob", "admin"],
+        &["group", "requests", "ops", "--accept", "@Bob"],
         &["profile", "show", "@Bob"],
     ] {
         let outcome = room.run(args).fails(1);
