@@ -339,6 +339,7 @@ impl Core {
         self.want_proof();
         self.watch_own_account();
         self.refresh_groups()?;
+        self.renew_joins()?;
         self.touch_unfinished();
         self.fetch_missing_trees();
         Ok(())

@@ -14,7 +14,7 @@ use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::oracle;
-use crate::support::world::{Faults, World, add};
+use crate::support::world::{Faults, World, add, days};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -373,6 +373,41 @@ fn a_request_waits_for_a_yes_where_a_link_asks_for_one() {
     assert_eq!(world.person("dave").group(group).state, GroupState::Invited);
     world.person("dave").accepts(group);
     oracle::judge(&mut world);
+}
+
+/// A request that nobody answers does not wear out: before its key package and its place in the log are gone it is
+/// made anew, by whoever asks and is there.
+#[test]
+fn a2_a_request_that_nobody_answers_for_months_is_made_anew_and_lets_in_in_the_end() {
+    for flavour in [Flavour::R1, Flavour::R3] {
+        let mut world = World::long_ago(1, flavour, 80, &["alice", "bob"]);
+        let group = world.group_of("ops", &["alice"]);
+        let lifetime = days(300).as_secs();
+        let Reply::JoinLink(link) = world.person("alice").does(Command::GroupInvite {
+            target: at(group),
+            lifetime,
+            uses: None,
+            approval: true,
+        }) else {
+            panic!("alice makes a link")
+        };
+        world.settle();
+        assert!(matches!(world.person("bob").does(join(&link)), Reply::JoinPending { approval: true, .. }));
+        world.settle();
+        for _ in 0..12 {
+            world.pass(days(5));
+            world.settle();
+        }
+        // Sixty days later the first request is gone from the log, and its key package could not be added.
+        let waiting = asked(&world, group).len();
+        assert!((1..=2).contains(&waiting), "{waiting} requests lie in the log, {flavour:?}");
+        assert_eq!(requests(&mut world, "alice", group), ["bob"], "{flavour:?}");
+        world.person("alice").does(answer(group, "bob", true));
+        world.settle();
+        assert_eq!(world.person("bob").group(group).state, GroupState::Active, "{flavour:?}");
+        assert_eq!(world.person("alice").members(group), ["alice", "bob"]);
+        oracle::probe(&mut world);
+    }
 }
 
 #[test]

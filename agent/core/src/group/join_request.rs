@@ -31,6 +31,9 @@ use crate::state::{OutboxKind, Post};
 
 /// How long a `join` waits to be let in before it says that it waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A request is made anew after this time while nobody answers: its key package can be added for 39 days
+/// ([`limit::KEY_PACKAGE_LIFETIME`] without [`limit::KEY_PACKAGE_MIN_REMAINING`]), and the log keeps it for 45.
+const RENEW_AFTER: Duration = limit::REFRESH_AFTER;
 
 /// An own request to join.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,7 +98,7 @@ impl Core {
             self.connected(Interest::Everything)?;
         }
         let asked = self.state.joins.get(&group).is_some_and(|row| {
-            row.ticket.secret == link.secret && row.at.plus(limit::RETENTION) > self.run.now
+            row.ticket.secret == link.secret && row.at.plus(RENEW_AFTER) > self.run.now
         });
         if !asked {
             self.ask_to_join(&link)?;
@@ -189,6 +192,30 @@ impl Core {
         for wait in self.run.joins.iter_mut().filter(|wait| approval && wait.group == group) {
             wait.deadline = self.run.now;
         }
+    }
+
+    /// Asks anew where the members could soon not use the old request any more. The link is the same, so who has let us
+    /// in meanwhile is found all the same.
+    pub(crate) fn renew_joins(&mut self) -> Result<()> {
+        let hears = self.run.connected && self.run.interest == Some(Interest::Everything);
+        if !hears || self.is_revoked() {
+            return Ok(());
+        }
+        for group in self.state.joins.keys() {
+            let Some(row) = self.state.joins.get(&group) else { continue };
+            let (due, over) = (row.at.plus(RENEW_AFTER), row.ticket.expires <= self.run.now);
+            if over || self.is_member(&group) || self.state.invites.get(&group).is_some() {
+                continue;
+            }
+            if self.run.now < due {
+                self.wake_at(due);
+            } else {
+                tracing::debug!("a request to join grew old and is made anew");
+                let ticket = row.ticket.clone();
+                self.ask_to_join(&ticket)?;
+            }
+        }
+        Ok(())
     }
 
     /// Answers who waited long enough, or is in; ends requests whose link is over.
