@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limit;
-use crate::subject::{LIVE, LOG_STREAM, LOG_SUBJECT, SHARDS, STORED, stream_of};
+use crate::subject::{LIVE, LOG_STREAM, LOG_SUBJECT, ROOM_STREAM, ROOM_SUBJECT, SHARDS, STORED, stream_of};
 
 /// One JetStream stream as it must be. What is not named here must be off: rollup headers, message schedules and
 /// per-message TTL on a stream that users write would let one of them erase or inject for others.
@@ -17,6 +17,8 @@ pub struct StreamSpec {
     pub replicas: usize,
     /// How long messages stay; zero is for ever.
     pub max_age: Duration,
+    /// How many messages stay; the oldest goes first. -1 is all of them.
+    pub max_messages: i64,
     /// Largest message, bytes.
     pub max_message_bytes: i32,
     /// Window in which a repeated message id is dropped.
@@ -27,18 +29,31 @@ pub struct StreamSpec {
     pub deny_delete: bool,
     /// Nobody purges.
     pub deny_purge: bool,
-    /// Source subjects of the doorbell.
-    pub republish_source: String,
-    /// Destination subjects of the doorbell.
-    pub republish_destination: String,
-    /// The doorbell carries headers only: the log stays the one truth.
-    pub republish_headers_only: bool,
+    /// Who is told of a message that was stored; nobody for [`room`].
+    pub doorbell: Option<Doorbell>,
 }
 
-/// Every stream of a deployment with that many copies of each: the shards, then the account log.
+/// What a stream republishes of each message that it stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doorbell {
+    /// Source subjects.
+    pub source: String,
+    /// Destination subjects.
+    pub destination: String,
+    /// Headers only: the log stays the one truth.
+    pub headers_only: bool,
+}
+
+/// Key in a stream's metadata: until when its operator let go of what it held, in RFC 3339. What was stored before
+/// that and is gone was not lost by the broker, so nobody says it again.
+pub const LET_GO: &str = "cipher_let_go";
+
+/// Every stream of a deployment with that many copies of each: the shards, the account log, then the one that tells
+/// whether there is room.
 pub fn all(replicas: usize) -> Vec<StreamSpec> {
     let mut streams = shards(replicas);
     streams.push(account_log(replicas));
+    streams.push(room(replicas));
     streams
 }
 
@@ -49,14 +64,34 @@ fn account_log(replicas: usize) -> StreamSpec {
         subjects: vec![LOG_SUBJECT.into()],
         replicas,
         max_age: Duration::ZERO,
+        max_messages: -1,
         max_message_bytes: MAX_MESSAGE_BYTES,
         duplicate_window: limit::DUPLICATE_WINDOW,
         allow_direct: true,
         deny_delete: true,
         deny_purge: true,
-        republish_source: LOG_SUBJECT.into(),
-        republish_destination: format!("{LIVE}.{LOG_SUBJECT}"),
-        republish_headers_only: true,
+        doorbell: Some(Doorbell {
+            source: LOG_SUBJECT.into(),
+            destination: format!("{LIVE}.{LOG_SUBJECT}"),
+            headers_only: true,
+        }),
+    }
+}
+
+/// Whether the broker takes messages is known by giving it one; this stream keeps the last.
+fn room(replicas: usize) -> StreamSpec {
+    StreamSpec {
+        name: ROOM_STREAM.into(),
+        subjects: vec![ROOM_SUBJECT.into()],
+        replicas,
+        max_age: Duration::ZERO,
+        max_messages: 1,
+        max_message_bytes: 1024,
+        duplicate_window: limit::DUPLICATE_WINDOW,
+        allow_direct: true,
+        deny_delete: true,
+        deny_purge: true,
+        doorbell: None,
     }
 }
 
@@ -69,14 +104,17 @@ pub fn replica_log(name: &str, prefix: &str, replicas: usize) -> StreamSpec {
         subjects: vec![format!("{prefix}.log")],
         replicas,
         max_age: Duration::ZERO,
+        max_messages: -1,
         max_message_bytes: MAX_RECORD_BYTES,
         duplicate_window: limit::DUPLICATE_WINDOW,
         allow_direct: true,
         deny_delete: true,
         deny_purge: true,
-        republish_source: format!("{prefix}.log"),
-        republish_destination: format!("{prefix}.live"),
-        republish_headers_only: false,
+        doorbell: Some(Doorbell {
+            source: format!("{prefix}.log"),
+            destination: format!("{prefix}.live"),
+            headers_only: false,
+        }),
     }
 }
 
@@ -87,14 +125,17 @@ fn shards(replicas: usize) -> Vec<StreamSpec> {
             subjects: vec![format!("{STORED}.{shard}.>")],
             replicas,
             max_age: limit::RETENTION,
+            max_messages: -1,
             max_message_bytes: MAX_MESSAGE_BYTES,
             duplicate_window: limit::DUPLICATE_WINDOW,
             allow_direct: true,
             deny_delete: true,
             deny_purge: true,
-            republish_source: format!("{STORED}.{shard}.>"),
-            republish_destination: format!("{LIVE}.{shard}.>"),
-            republish_headers_only: true,
+            doorbell: Some(Doorbell {
+                source: format!("{STORED}.{shard}.>"),
+                destination: format!("{LIVE}.{shard}.>"),
+                headers_only: true,
+            }),
         })
         .collect()
 }
@@ -111,8 +152,10 @@ mod tests {
     #[test]
     fn one_stream_per_shard_and_every_limit_fits() {
         let streams = all(3);
-        assert_eq!(streams.len(), usize::from(SHARDS) + 1);
-        assert_eq!(streams.last().map(|log| log.max_age), Some(Duration::ZERO));
+        assert_eq!(streams.len(), usize::from(SHARDS) + 2);
+        for kept in streams.iter().skip(usize::from(SHARDS)) {
+            assert_eq!(kept.max_age, Duration::ZERO, "{}", kept.name);
+        }
         for (shard, stream) in streams.iter().take(usize::from(SHARDS)).enumerate() {
             assert_eq!(stream.subjects, [format!("chat.{shard}.>")]);
             let largest = usize::try_from(stream.max_message_bytes).unwrap();

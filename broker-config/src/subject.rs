@@ -35,6 +35,10 @@ pub const HINT: &str = "hint";
 pub const LOG_STREAM: &str = "ACCOUNT-LOG";
 /// Subject of the account log: one encoded [`crate::wire::statement::LogEntry`] each.
 pub const LOG_SUBJECT: &str = "log.statements";
+/// Stream by which a registry finds out whether the broker takes messages; it keeps the last one.
+pub const ROOM_STREAM: &str = "ROOM";
+/// Its subject. Only registries write there.
+pub const ROOM_SUBJECT: &str = "registry.room";
 /// Stream that the replicas of a registry follow: their one truth.
 pub const REPLICA_STREAM: &str = "REGISTRY-LOG";
 /// Prefix of everything that the replicas of a registry tell each other; nobody else may read or write there.

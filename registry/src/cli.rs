@@ -16,9 +16,10 @@ use crate::archive;
 use crate::connect::{connect, redacted};
 use crate::error::Error;
 use crate::operator::{self, Who};
-use crate::provision::{Mode, make_room, provision, warnings};
+use crate::provision::{Mode, provision, warnings};
 use crate::replica;
 use crate::replica::log::LogName;
+use crate::room::{Takes, make_room, takes};
 use crate::service::serve;
 use crate::settings::{Layer, Settings};
 use crate::traffic::traffic;
@@ -45,7 +46,7 @@ enum Command {
         #[arg(long)]
         adopt_log: bool,
     },
-    /// Create the streams, and change those that differ
+    /// Create the streams, change those that differ, and see whether the broker takes messages
     Provision {
         /// Change nothing, only report what differs
         #[arg(long)]
@@ -228,7 +229,13 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
                 result.warnings = warnings(&client, &servers, settings.synced);
             }
             ui.provisioned(&result);
-            if result.drifts.is_empty() { Ok(()) } else { Err(Error::Drifted(result.drifts.len())) }
+            if !result.drifts.is_empty() {
+                return Err(Error::Drifted(result.drifts.len()));
+            }
+            match takes(&client).await {
+                Takes::Nothing(reason) => Err(Error::Full { server: redacted(&settings.server), reason }),
+                Takes::Messages | Takes::Unknown => Ok(()),
+            }
         }
         Command::Room { keep } => {
             let keep = Duration::try_from_secs_f64(keep * 86_400.0)

@@ -43,6 +43,14 @@ pub enum Error {
     /// The account log in the broker does not go with the store.
     #[error(transparent)]
     Discord(#[from] Discord),
+    /// The broker has no room.
+    #[error("the broker at {server} is full: it takes no more messages ({reason})")]
+    Full {
+        /// Which broker.
+        server: String,
+        /// What it said.
+        reason: String,
+    },
     /// The streams are not as they must be.
     #[error("the streams are not as they must be ({0} differences)")]
     Drifted(usize),
@@ -126,6 +134,7 @@ impl Error {
             Self::Streams { .. } => "streams-failed",
             Self::Discord(Discord::Longer { .. }) => "log-longer",
             Self::Discord(_) => "log-differs",
+            Self::Full { .. } => "broker-full",
             Self::Drifted(_) => "streams-differ",
             Self::File { .. } => "file",
             Self::Key { .. } => "key-file",
@@ -158,6 +167,10 @@ impl Error {
             Self::Discord(_) => {
                 "this data folder and this broker belong to different registries, or one was changed: use those \
                  that belong together"
+            }
+            Self::Full { .. } => {
+                "nothing is lost, whoever sends keeps it: raise max_file_store, or let go of the oldest messages with \
+                 `cipher-registry room`; deploy/README.md"
             }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
             Self::File { source, .. } | Self::Store(StoreError::File { source, .. }) => file_hint(source),
@@ -199,6 +212,7 @@ impl Error {
             Self::Unreachable { trouble, .. } => trouble.passing(),
             Self::Broker { .. }
             | Self::Streams { .. }
+            | Self::Full { .. }
             | Self::Occupied { .. }
             | Self::Store(StoreError::Locked) => true,
             Self::Refused(refusal) => refusal.code.retryable(),
@@ -231,6 +245,7 @@ impl Error {
             Self::Usage(_) => 2,
             Self::Broker { .. } | Self::Streams { .. } | Self::Unreachable { .. } => 3,
             Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
+            Self::Full { .. } => 5,
             Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) => 7,
             Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }

@@ -30,6 +30,7 @@ mod provision;
 mod publisher;
 mod quota;
 mod replica;
+mod room;
 mod service;
 mod settings;
 mod store;

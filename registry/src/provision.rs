@@ -7,7 +7,7 @@ use async_nats::Client;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, UpdateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use cipher_broker::stream::{self, StreamSpec};
+use cipher_broker::stream::{self, Doorbell, StreamSpec};
 use cipher_connection::Servers;
 use cipher_connection::advice::{Advice, Known, advice};
 use futures::future::try_join_all;
@@ -20,7 +20,7 @@ use crate::replica::log::LogName;
 /// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.
 const CONSUMERS: i32 = 16;
 /// Time for one answer of JetStream: creating a replicated stream waits for its leader.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What may be done about the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,71 +156,6 @@ pub(crate) fn warnings(client: &Client, servers: &Servers, synced: bool) -> Vec<
         .collect()
 }
 
-/// What making room did to one stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Room {
-    /// The stream.
-    pub(crate) stream: String,
-    /// Bytes before.
-    pub(crate) before: u64,
-    /// Bytes after.
-    pub(crate) after: u64,
-}
-
-/// How long one stream may take to let go of what is too old, and how often it is looked at.
-const LETTING_GO: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Lets go of what is older than `keep` in the streams of conversations, by lowering their age for a moment: nobody may
-/// purge them. The account log is kept for ever and is not touched.
-pub(crate) async fn make_room(
-    client: &Client,
-    replicas: usize,
-    keep: Duration,
-) -> Result<Vec<Room>, Failure> {
-    let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
-    let mut rooms = Vec::new();
-    for spec in stream::all(replicas).iter().filter(|spec| !spec.max_age.is_zero() && spec.max_age > keep) {
-        let failed = |reason: String| failure(spec, reason, NOT_READY);
-        let mut stream = context.get_stream(&spec.name).await.map_err(|error| failed(error.to_string()))?;
-        let info = stream.info().await.map_err(|error| failed(error.to_string()))?.clone();
-        let short = Config {
-            max_age: keep,
-            // It must not be longer than the age.
-            duplicate_window: info.config.duplicate_window.min(keep),
-            ..info.config.clone()
-        };
-        let began = Instant::now();
-        let outcome = async {
-            context.update_stream(short).await.map_err(|error| failed(error.to_string()))?;
-            loop {
-                let state = stream.info().await.map_err(|error| failed(error.to_string()))?.state.clone();
-                let oldest = std::time::SystemTime::now().checked_sub(keep).unwrap_or(std::time::UNIX_EPOCH);
-                let done = state.messages == 0 || reached(&state.first_timestamp, oldest);
-                if done || began.elapsed() >= LETTING_GO {
-                    return Ok(state.bytes);
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        }
-        .await;
-        // Also when something went wrong in between: a short age must not stay.
-        let restored = context.update_stream(info.config.clone()).await;
-        let after = outcome?;
-        restored.map_err(|error| {
-            failed(format!("its age is still {} s and could not be set back: {error}", keep.as_secs()))
-        })?;
-        rooms.push(Room { stream: spec.name.clone(), before: info.state.bytes, after });
-    }
-    Ok(rooms)
-}
-
-/// Whether what is left is younger than that.
-fn reached(first: &async_nats::datetime::DateTime, oldest: std::time::SystemTime) -> bool {
-    let since = oldest.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    i128::try_from(since).is_ok_and(|since| first.unix_timestamp_nanos() >= since)
-}
-
 /// One stream; again and again while the broker says that it may work later.
 async fn settle(
     context: &Context,
@@ -244,11 +179,11 @@ async fn settle(
     Err(failure(spec, "gave up".into(), NOT_READY))
 }
 
-fn failure(spec: &StreamSpec, reason: String, hint: &'static str) -> Failure {
+pub(crate) fn failure(spec: &StreamSpec, reason: String, hint: &'static str) -> Failure {
     Failure { doing: format!("stream {}", spec.name), reason, hint }
 }
 
-const NOT_READY: &str =
+pub(crate) const NOT_READY: &str =
     "check that JetStream runs and its cluster has a leader: healthz of each server says ok";
 const NO_JETSTREAM: &str =
     "start nats-server with one of the files that ship, and log in to the account that has JetStream";
@@ -307,7 +242,9 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
     if drifts.is_empty() || mode != Mode::Update {
         return Ok(Done::Found(spec.name.clone(), drifts));
     }
-    match context.update_stream(wanted(spec)).await {
+    // What is known of the stream besides, as until when its operator let go of what it held, stays.
+    let wanted = Config { metadata: have.metadata, ..wanted(spec) };
+    match context.update_stream(wanted).await {
         Ok(info) => Ok(Done::Updated(spec.name.clone(), compare(spec, &info.config))),
         Err(error) => match error.kind() {
             // Some fields can never change (storage, retention): they stay reported.
@@ -361,7 +298,7 @@ fn wanted(spec: &StreamSpec) -> Config {
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::Old,
         max_bytes: -1,
-        max_messages: -1,
+        max_messages: spec.max_messages,
         max_messages_per_subject: -1,
         max_consumers: CONSUMERS,
         max_age: spec.max_age,
@@ -372,10 +309,10 @@ fn wanted(spec: &StreamSpec) -> Config {
         deny_delete: spec.deny_delete,
         deny_purge: spec.deny_purge,
         allow_rollup: false,
-        republish: Some(Republish {
-            source: spec.republish_source.clone(),
-            destination: spec.republish_destination.clone(),
-            headers_only: spec.republish_headers_only,
+        republish: spec.doorbell.clone().map(|Doorbell { source, destination, headers_only }| Republish {
+            source,
+            destination,
+            headers_only,
         }),
         ..Config::default()
     }

@@ -23,6 +23,7 @@ use crate::front::{self, Front};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision, warnings};
 use crate::publisher::{self, Trouble};
+use crate::room;
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
 
@@ -92,6 +93,7 @@ pub async fn serve(
         failure = front.failure() => Err(failure),
         discord = front.publish(&client, &store) => Err(discord.into()),
         () = tell(&client, front.desk()) => Ok(()),
+        () = room::watch(&client) => Ok(()),
     };
     if service.stop().await.is_err() {
         tracing::debug!("the service was stopped already");

@@ -3,6 +3,7 @@
 use async_nats::{Client, Message};
 use cipher_broker::header;
 use cipher_broker::stream;
+use cipher_broker::subject::ROOM_STREAM;
 use serde::Serialize;
 
 use crate::batch;
@@ -31,7 +32,7 @@ pub struct Stored {
 pub async fn traffic(client: &Client, limit: usize) -> Result<Vec<Stored>, String> {
     let context = async_nats::jetstream::new(client.clone());
     let mut all = Vec::new();
-    for spec in stream::all(1) {
+    for spec in stream::all(1).into_iter().filter(|spec| spec.name != ROOM_STREAM) {
         let stream =
             context.get_stream(&spec.name).await.map_err(|error| format!("{}: {error}", spec.name))?;
         let state = &stream.cached_info().state;

@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::provision::{Provisioned, Room};
+use crate::provision::Provisioned;
 use crate::replica::health::Health;
+use crate::room::Room;
 use crate::service::Ready;
 use crate::traffic::Stored;
 

@@ -265,6 +265,7 @@ impl Core {
         self.run.own_asked_at = None;
         self.prune_ledger()?;
         self.run.reposted = false;
+        self.run.room_told = false;
         if interest == Interest::Everything && self.registered() {
             let inbox = self.inbox();
             self.follow(inbox);

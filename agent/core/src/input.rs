@@ -127,6 +127,8 @@ pub struct StreamState {
     pub created: Option<Timestamp>,
     /// How long it keeps entries; zero is for ever.
     pub max_age: Option<Duration>,
+    /// Until when its operator let go of what it held, to make room.
+    pub let_go: Option<Timestamp>,
 }
 
 /// What became of a publish.

@@ -74,13 +74,22 @@ impl Mark {
 
 /// R-LOG-01: whether a log that does not show its mark behind `after` has gone back. It has when another entry lies
 /// there, when its stream ends before, was made after the marked entry was stored, or lost an entry that is too
-/// young to have been removed by age. Else age took the entry, and reading goes on.
+/// young to have been removed by age and was not let go by an operator who made room. Else reading goes on.
 fn went_back(mark: &Mark, after: u64, another: bool, stream: Option<&StreamState>, now: Timestamp) -> bool {
     let last = stream.map(|stream| stream.last);
     let made = stream.and_then(|stream| stream.created);
     let kept = stream.and_then(|stream| stream.max_age).unwrap_or(limit::RETENTION);
     let young = kept.is_zero() || mark.at.plus(kept.saturating_sub(LEEWAY)) > now;
-    another || last.is_some_and(|last| last < after) || made.is_some_and(|made| made > mark.at) || young
+    let kept_on = let_go(mark, stream).is_none();
+    another
+        || last.is_some_and(|last| last < after)
+        || made.is_some_and(|made| made > mark.at)
+        || (young && kept_on)
+}
+
+/// Until when an operator let go of messages, if the marked entry is among them.
+fn let_go(mark: &Mark, stream: Option<&StreamState>) -> Option<Timestamp> {
+    stream.and_then(|stream| stream.let_go).filter(|until| mark.at <= *until)
 }
 
 impl Core {
@@ -124,11 +133,25 @@ impl Core {
         }
         if let (false, Source::Group(group)) = (back, source) {
             self.run.gone.insert(*group);
+            if let Some(until) = mark.and_then(|mark| let_go(&mark, stream.as_ref())) {
+                self.room_was_made(until);
+            }
         }
         if let Some(after) = self.after(source) {
             self.run.effects.push(Effect::Follow { source: *source, after, mark: None });
         }
         Ok(())
+    }
+
+    /// Told once a connection: who was away does not get what went, and the broker's word for it is all there is.
+    fn room_was_made(&mut self, until: Timestamp) {
+        if std::mem::replace(&mut self.run.room_told, true) {
+            return;
+        }
+        self.notify(Event::Warning(format!(
+            "the broker's operator made room: what was stored before {until} is gone from it, and whoever had not \
+             read it by then does not get it"
+        )));
     }
 
     /// What the broker lost last, for people.
@@ -167,7 +190,12 @@ mod tests {
     fn r_log_01_a_log_went_back_unless_age_took_the_last_entry_that_was_read() {
         let stored = Timestamp::from_millis(1_700_000_000_000);
         let mark = Mark::of(stored, b"entry");
-        let stream = |last, created: Timestamp| StreamState { last, created: Some(created), max_age: None };
+        let stream = |last, created: Timestamp| StreamState {
+            last,
+            created: Some(created),
+            max_age: None,
+            let_go: None,
+        };
         let old = stream(9, stored.minus(DAY));
         let (soon, late) = (stored.plus(DAY), stored.plus(limit::RETENTION).plus(DAY));
         let case = |another, stream: Option<&StreamState>, now| went_back(&mark, 7, another, stream, now);
@@ -182,6 +210,14 @@ mod tests {
         assert!(!case(false, None, late), "nobody may say where the stream stands, and age explains it");
         let short = StreamState { max_age: Some(3 * DAY), ..old };
         assert!(!case(false, Some(&short), stored.plus(2 * DAY)), "the operator keeps less than we expect");
+        let room = |until| StreamState { let_go: Some(until), ..old };
+        assert!(!case(false, Some(&room(stored)), soon), "an operator made room");
+        assert!(case(false, Some(&room(stored.minus(DAY))), soon), "what was stored later was not let go");
+        assert!(case(true, Some(&room(stored)), soon), "another entry at its place is no room that was made");
+        assert!(
+            case(false, Some(&StreamState { last: 6, ..room(stored) }), soon),
+            "room gives no sequence again"
+        );
         let for_ever = StreamState { max_age: Some(Duration::ZERO), ..old };
         assert!(case(false, Some(&for_ever), late), "what is kept for ever has not gone by age");
     }

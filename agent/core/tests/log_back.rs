@@ -59,6 +59,40 @@ fn story(world: &mut World) -> (GroupId, Log) {
     (group, copy)
 }
 
+/// What an operator let go of to make room is no loss: nothing is sent again, the person is told once, and what waited
+/// because the broker was full arrives.
+#[test]
+fn e3_room_that_an_operator_made_is_not_filled_again() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(3, flavour, &["alice", "bob", "carol"]);
+        let (group, _) = story(&mut world);
+        let stored = world.log.end(&Source::Group(group));
+        world.broker_returns(Log::make_room);
+        world.settle();
+        let left = world.log.read(&Source::Group(group), stored, u64::MAX, usize::MAX);
+        assert!(left.is_empty(), "{} messages were sent again", left.len());
+        for name in ["alice", "bob", "carol"] {
+            assert_eq!(told(&world, name), 0, "{name}: nothing was lost");
+            let made = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("made room"));
+            let times = world.people[world.index(name)].events.iter().filter(made).count();
+            assert_eq!(times, 1, "{name} is told once");
+        }
+        world.person("carol").says(group, "there is room");
+        world.person("alice").renames(group, "roomy");
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["lost one", "lost two", "there is room"]);
+        assert_eq!(world.person("bob").group(group).name, "roomy");
+        // What is lost later is a loss as ever.
+        let copy = world.log.clone();
+        world.person("bob").says(group, "behind the room");
+        world.settle();
+        world.broker_returns(|log| log.restore(&copy));
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &["there is room", "behind the room"]);
+        assert_eq!(told(&world, "alice"), 1, "the broker lost something");
+    }
+}
+
 #[test]
 fn e1_a_broker_restored_from_an_older_copy_is_given_back_what_it_lost() {
     for flavour in FLAVOURS {

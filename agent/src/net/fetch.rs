@@ -2,10 +2,12 @@
 //!
 //! Any replica may answer, so a page may end before what is known to exist; [`crate::net::reader`] asks again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
+use cipher_broker::stream::LET_GO;
 use cipher_broker::time::Timestamp;
 use cipher_broker::{header, limit};
 use cipher_core::StreamState;
@@ -121,23 +123,30 @@ struct Config {
     /// Nanoseconds; 0 is for ever.
     #[serde(default)]
     max_age: u64,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
 struct State {
+    #[serde(default)]
+    first_seq: u64,
     last_seq: u64,
 }
 
-/// Where a stream stands, by its leader. No answer when the server's file does not allow the question.
-pub(crate) async fn stream_state(network: &Network, stream: &str) -> Result<StreamState, FetchError> {
+/// Where a stream stands, by its leader, and its first sequence: what lies before is gone. No answer when the server's
+/// file does not allow the question.
+pub(crate) async fn stream_state(network: &Network, stream: &str) -> Result<(StreamState, u64), FetchError> {
     let reply = one(network, format!("$JS.API.STREAM.INFO.{stream}"), Vec::new()).await?;
     info(&reply.payload).ok_or(FetchError::Status(0))
 }
 
-fn info(bytes: &[u8]) -> Option<StreamState> {
+fn info(bytes: &[u8]) -> Option<(StreamState, u64)> {
     let Info { created, config, state } = serde_json::from_slice(bytes).ok()?;
     let max_age = Some(Duration::from_nanos(config.max_age));
-    Some(StreamState { last: state.last_seq, created: Timestamp::parse(&created), max_age })
+    let let_go = config.metadata.get(LET_GO).and_then(|text| Timestamp::parse(text));
+    let stands = StreamState { last: state.last_seq, created: Timestamp::parse(&created), max_age, let_go };
+    Some((stands, state.first_seq))
 }
 
 #[derive(Serialize)]
@@ -145,17 +154,17 @@ struct LastRequest<'a> {
     last_by_subj: &'a str,
 }
 
-/// The last entry of a stream as any replica has it.
-pub(crate) async fn last(network: &Network, stream: &str) -> Result<StreamState, FetchError> {
+/// The last entry of a stream as any replica has it. `None` where there is none: sequences go on behind what is gone.
+pub(crate) async fn last(network: &Network, stream: &str) -> Result<Option<StreamState>, FetchError> {
     let body = serde_json::to_vec(&LastRequest { last_by_subj: ">" }).map_err(|_| FetchError::Status(0))?;
     let reply = one(network, format!("$JS.API.DIRECT.GET.{stream}"), body).await?;
     match reply.status {
-        Some(StatusCode::NOT_FOUND) => Ok(StreamState { last: 0, created: None, max_age: None }),
+        Some(StatusCode::NOT_FOUND) => Ok(None),
         Some(StatusCode::NO_RESPONDERS) => Err(FetchError::NoStream),
         Some(status) => Err(FetchError::Status(status.as_u16())),
         None => {
             let last = number(&reply, header::SEQUENCE).ok_or(FetchError::Status(0))?;
-            Ok(StreamState { last, created: None, max_age: None })
+            Ok(Some(StreamState { last, created: None, max_age: None, let_go: None }))
         }
     }
 }
@@ -203,10 +212,12 @@ mod tests {
     #[test]
     fn e2_what_a_leader_says_of_its_stream_is_read() {
         let answer = br#"{"type":"io.nats.jetstream.api.v1.stream_info_response","config":{"name":"CHAT-0",
-            "max_age":3888000000000000},"created":"2026-11-28T20:00:00.5Z","state":{"messages":3,"first_seq":2,
+            "max_age":3888000000000000,"metadata":{"cipher_let_go":"2026-10-14T20:00:00Z"}},
+            "created":"2026-11-28T20:00:00.5Z","state":{"messages":3,"first_seq":2,
             "last_seq":4},"ts":"2026-11-28T21:00:00Z"}"#;
-        let state = info(answer).unwrap();
-        assert_eq!((state.last, state.max_age), (4, Some(limit::RETENTION)));
+        let (state, first) = info(answer).unwrap();
+        assert_eq!((first, state.last, state.max_age), (2, 4, Some(limit::RETENTION)));
+        assert_eq!(state.let_go, Timestamp::parse("2026-10-14T20:00:00Z"));
         assert_eq!(state.created, Timestamp::parse("2026-11-28T20:00:00.5Z"));
         assert_eq!(
             info(br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#),

@@ -422,11 +422,12 @@ impl Reader {
             let lagging = page.messages.is_empty();
             stream = match self.stream_state().await {
                 // Its leader knows, and a replica that has more than we read is not behind.
-                Ok((state, leader)) if !lagging || (leader && state.last < self.after) => Some(state),
+                Ok((state, gone)) if !lagging || gone => state,
                 Ok((state, _))
-                    if self.attempts >= PATIENCE || (state.last >= self.after && self.attempts >= LAG) =>
+                    if self.attempts >= PATIENCE
+                        || (self.attempts >= LAG && state.is_some_and(|state| state.last >= self.after)) =>
                 {
-                    Some(state)
+                    state
                 }
                 Ok(_) | Err(_) => {
                     self.pause();
@@ -442,13 +443,14 @@ impl Reader {
         false
     }
 
-    /// Where the stream stands, and whether its leader says so. Older server files do not allow that question; then any
-    /// replica tells the last entry that it has.
-    async fn stream_state(&self) -> Result<(StreamState, bool), fetch::FetchError> {
-        if self.attempts == 0
-            && let Ok(state) = fetch::stream_state(&self.shared.network, &self.stream).await
+    /// Where the stream stands, and whether by its leader's word the entry that was read last is not in it any more.
+    /// Older server files do not allow that question; then any replica tells the last entry that it has.
+    async fn stream_state(&self) -> Result<(Option<StreamState>, bool), fetch::FetchError> {
+        if self.attempts.is_multiple_of(LAG)
+            && let Ok((state, first)) = fetch::stream_state(&self.shared.network, &self.stream).await
         {
-            return Ok((state, true));
+            let gone = state.last < self.after || first > self.after;
+            return Ok((Some(state), gone));
         }
         fetch::last(&self.shared.network, &self.stream).await.map(|state| (state, false))
     }

@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub awake: BTreeMap<GroupId, u64>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
+    /// It was told since the connection came up that the broker's operator made room.
+    pub room_told: bool,
     /// Logs of which it is known that they went back and whose reader was not stopped yet: what it still brings is of
     /// the other life, at places of this one.
     pub displacing: BTreeSet<GroupId>,

@@ -42,6 +42,8 @@ struct Stream {
     created: Timestamp,
     /// How many of the first messages retention took away. Their sequences are never given again.
     gone: u64,
+    /// Until when its operator let go of what it held.
+    let_go: Option<Timestamp>,
     ids: BTreeMap<PublishId, (u64, Timestamp)>,
     last: Vec<(Route, u64)>,
     by_source: BTreeMap<Source, Vec<u64>>,
@@ -125,12 +127,21 @@ impl Log {
         self.went_back += 1;
     }
 
+    /// The operator makes room: all that the conversations' streams hold goes, and they remember until when.
+    pub(crate) fn make_room(&mut self) {
+        for stream in self.streams.iter_mut().take(usize::from(SHARDS)) {
+            stream.gone = stream.messages.len() as u64;
+            stream.let_go = stream.messages.last().map(|last| last.at).or(stream.let_go);
+        }
+    }
+
     /// Where the stream of a source stands.
     pub(crate) fn state(&self, source: &Source) -> StreamState {
-        let created = Some(self.stream(source.shard()).created);
+        let Stream { created, let_go, .. } = self.stream(source.shard());
+        let (created, let_go) = (Some(*created), *let_go);
         let kept = usize::from(source.shard()) < usize::from(SHARDS);
         let max_age = Some(if kept { limit::RETENTION } else { std::time::Duration::ZERO });
-        StreamState { last: self.end(source), created, max_age }
+        StreamState { last: self.end(source), created, max_age, let_go }
     }
 
     /// Whether retention took anything away.

@@ -266,6 +266,67 @@ fn c2_c5_c6_no_secret_reaches_an_output_and_the_flag_wins() -> Result {
     Ok(())
 }
 
+/// A broker without room: `send` queues and says why, `doctor` says it, an operator makes room, and what waited arrives.
+#[test]
+fn e3_a_full_broker_is_named_and_room_can_be_made() -> Result {
+    let broker = Broker::single_as(|name, text| match name {
+        "single.conf" => text.replace("max_file_store: 20GB", "max_file_store: 3MB"),
+        _ => text,
+    })?;
+    let mut registry = Registry::prepared(&broker, &[])?;
+    registry.start()?;
+    let homes = tempfile::Builder::new().prefix("testbed-homes-").tempdir()?;
+    let [ana, ben] = ["ana", "ben"].map(|name| Person::new(name, homes.path(), &broker.url()));
+    let (ana, ben) = (ana?, ben?);
+    for person in [&ana, &ben] {
+        person.registers()?;
+    }
+    ana.creates("team", &["ben"])?;
+    ben.accepts("team")?;
+    let long = "x".repeat(100 * 1024);
+    let mut queued = None;
+    for n in 0..60 {
+        let begun = Instant::now();
+        let output = ana.does(&["send", "team", &format!("{n} {long}")])?;
+        if text(&output.of_type("message")?, "state") == Some("queued") {
+            ensure(begun.elapsed() < Duration::from_secs(10), || format!("{:?}", begun.elapsed()))?;
+            queued = Some((n, output));
+            break;
+        }
+    }
+    let (n, output) = queued.ok_or_else(|| Failure::new("it never was full"))?;
+    ensure(output.stderr.contains("is full"), || output.stderr.clone())?;
+    let doctor = ana.run(&["doctor"])?;
+    ensure(doctor.code == 5 && doctor.stdout.contains("is full"), || doctor.to_string())?;
+    // The operator sees it by a command, and in the log of the registry.
+    let told = registry.shows(&["provision", "--verify"])?.expecting(5)?;
+    ensure(told.stderr.contains("is full") && told.stderr.contains("cipher-registry room"), || {
+        told.to_string()
+    })?;
+    let tail = Running::of(&ben, &["read", "team", "--follow"], "follow")?;
+    tail.prints(&format!("{} xx", n - 1))?;
+    // What was taken was read before it goes; what waits still waits.
+    registry.shows(&["room", "--keep", "0.00002"])?.expecting(0)?;
+    registry.shows(&["provision", "--verify"])?.expecting(0)?;
+    let synced = ana.does(&["sync"])?;
+    ensure(synced.of_type("synced")?.get("queued") == Some(&Value::from(0)), || synced.to_string())?;
+    ensure(synced.stderr.contains("made room"), || synced.to_string())?;
+    // What went is not sent again, and the follower goes on with what is new.
+    tail.prints(&format!("{n} xx"))?;
+    ana.sends("team", "there is room")?;
+    tail.prints("there is room")?;
+    drop(tail);
+    let texts = ben.texts("team")?;
+    ensure(texts.iter().filter(|text| text.starts_with("0 x")).count() == 1, || "0 came twice".into())?;
+    // Behind it everything is as before, for whoever comes new too.
+    let doctor = ana.does(&["doctor"])?;
+    ensure(!doctor.stdout.contains("is full") && !doctor.stdout.contains("no longer had"), || {
+        doctor.to_string()
+    })?;
+    let room = registry.shows(&["room", "--keep", "30"])?.expecting(0)?;
+    ensure(room.stdout.contains("CHAT-0"), || room.to_string())
+}
+
 /// C8: a stream of somebody else on our subjects is called that. C10: a limit that hides streams is final.
 #[test]
 fn c7_c8_c10_what_is_wrong_with_an_account_is_said_at_once() -> Result {
