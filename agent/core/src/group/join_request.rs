@@ -97,9 +97,10 @@ impl Core {
             // The answer comes to the inbox.
             self.connected(Interest::Everything)?;
         }
-        let asked = self.state.joins.get(&group).is_some_and(|row| {
-            row.ticket.secret == link.secret && row.at.plus(RENEW_AFTER) > self.run.now
-        });
+        let asked =
+            self.state.joins.get(&group).is_some_and(|row| {
+                row.ticket.secret == link.secret && row.at.plus(RENEW_AFTER) > self.run.now
+            });
         if !asked {
             self.ask_to_join(&link)?;
         }

@@ -281,7 +281,9 @@ fn e3_a_full_broker_is_named_and_room_can_be_made() -> Result {
     for person in [&ana, &ben] {
         person.registers()?;
     }
-    ana.creates("team", &["ben"])?;
+    let bot = Running::of(&ana, &["bot", "run", "echo"], "bot")?;
+    bot.prints("\"ready\"")?;
+    ana.creates("team", &["ben", "echo"])?;
     ben.accepts("team")?;
     let long = "x".repeat(100 * 1024);
     let mut queued = None;
@@ -315,6 +317,12 @@ fn e3_a_full_broker_is_named_and_room_can_be_made() -> Result {
     tail.prints(&format!("{n} xx"))?;
     ana.sends("team", "there is room")?;
     tail.prints("there is room")?;
+    // A bot that ran all the time too.
+    ana.sends("team", "/echo room for answers")?;
+    wait::until("the bot answers", || {
+        let shown = fs::read_to_string(&tail.out).unwrap_or_default();
+        (shown.matches("room for answers").count() >= 2).then_some(())
+    })?;
     drop(tail);
     let texts = ben.texts("team")?;
     ensure(texts.iter().filter(|text| text.starts_with("0 x")).count() == 1, || "0 came twice".into())?;
