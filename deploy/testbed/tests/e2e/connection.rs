@@ -57,6 +57,12 @@ fn c4_e11_whoever_stays_tells_that_the_connection_is_gone_and_why_and_that_it_is
     bot.prints("\"ready\"")?;
     bob.sends("team", "before")?;
     tail.prints("before")?;
+    // A command that names another broker goes by way of who has the profile open, and is told so.
+    let elsewhere = bob.by_way_of("nats://127.0.0.1:4").does(&["send", "team", "by the other way"])?;
+    ensure(elsewhere.stderr.contains("the process that has this profile open uses"), || {
+        elsewhere.to_string()
+    })?;
+    tail.prints("by the other way")?;
 
     site.broker.kill(0)?;
     for running in [&tail, &bot] {
