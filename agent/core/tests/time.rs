@@ -542,6 +542,31 @@ fn a3_removed_and_added_again_while_away_is_in() {
     }
 }
 
+/// An invitation waits as long as the inbox keeps it. Whoever was away for longer renews its key packages when it comes,
+/// and is invited anew by being removed and added.
+#[test]
+fn a3_an_invitation_that_aged_out_unread_is_made_anew_by_removing_and_adding() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["alice", "bob"]);
+        world.person("carol").disconnects();
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        everything_ages_out(&mut world, group);
+        world.settle();
+        world.person("carol").connects();
+        world.settle();
+        assert_eq!(world.person("alice").members(group), ["alice", "bob", "carol"], "alice cannot know");
+        world.person("alice").removes(group, &["carol"]);
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        assert_eq!(world.person("carol").group(group).state, GroupState::Invited, "{flavour:?}");
+        world.person("carol").accepts(group);
+        world.settle();
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
 #[test]
 fn a3_any_order_of_removal_adding_and_being_away_ends_where_the_log_says() {
     for seed in 0..12 {
