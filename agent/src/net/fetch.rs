@@ -26,6 +26,8 @@ pub(crate) struct Page {
     pub(crate) messages: Vec<Stored>,
     /// Whether the log goes on behind the last message, as far as this replica knows.
     pub(crate) more: bool,
+    /// How many messages lie there, if it said so.
+    pub(crate) pending: Option<u64>,
 }
 
 /// One stored message.
@@ -89,8 +91,8 @@ pub(crate) async fn page(
             Some(StatusCode::NOT_FOUND) => return Ok(page),
             Some(StatusCode::NO_RESPONDERS) => return part(page, FetchError::NoStream),
             Some(status) if status.as_u16() == END_OF_BATCH => {
-                let pending = number(&message, header::NUM_PENDING);
-                page.more = pending.is_some_and(|pending| pending > 0);
+                page.pending = number(&message, header::NUM_PENDING);
+                page.more = page.pending.is_some_and(|pending| pending > 0);
                 return Ok(page);
             }
             Some(status) => return part(page, FetchError::Status(status.as_u16())),

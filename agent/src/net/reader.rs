@@ -6,6 +6,9 @@
 //! The first page after a `Follow` begins with the entry that was read last. When that is not there as it was, the reader
 //! says so and waits: whether the log went back is the core's to judge.
 //!
+//! A log that grows faster than it can be read has no end that is ever reached. So the end that counts is the one of the
+//! moment in which it was asked for ([`End`]).
+//!
 //! A bell or a `Fetch` that names a sequence is a promise that it exists: while a replica that lags behind answers
 //! without it, the reader asks again.
 
@@ -159,6 +162,8 @@ struct Reader {
     /// The highest sequence of this log that somebody says exists.
     promised: u64,
     want: Want,
+    /// How far it is to the end that counts.
+    end: End,
     /// Fruitless attempts in a row.
     attempts: u32,
     /// No request before this.
@@ -182,6 +187,30 @@ enum Want {
     Report,
 }
 
+/// Where a log ended when it was asked to be read to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct End {
+    /// Messages up to there; `None` before the first page.
+    left: Option<u64>,
+}
+
+impl End {
+    /// A page with so many messages came, and `pending` were said to follow. Whether the end is reached; the next one
+    /// counts from then on.
+    fn reached(&mut self, messages: usize, pending: Option<u64>) -> bool {
+        let read = u64::try_from(messages).unwrap_or(u64::MAX);
+        self.left = match self.left {
+            Some(left) => Some(left.saturating_sub(read)),
+            None => pending,
+        };
+        let reached = self.left == Some(0);
+        if reached {
+            self.left = None;
+        }
+        reached
+    }
+}
+
 impl Reader {
     fn new(
         shared: Arc<Shared>,
@@ -203,6 +232,7 @@ impl Reader {
             displaced: false,
             promised: 0,
             want: Want::Report,
+            end: End::default(),
             attempts: 0,
             not_before: None,
             junk_until: None,
@@ -312,11 +342,11 @@ impl Reader {
                 (self.after, self.mark, self.last, self.displaced) = (after, mark, mark, false);
                 // Of another life of the log, perhaps.
                 self.promised = 0;
-                self.want = Want::Report;
+                (self.want, self.end) = (Want::Report, End::default());
                 self.start_anew();
             }
             Order::Fetch(sequence) => {
-                self.want = Want::Report;
+                (self.want, self.end) = (Want::Report, End::default());
                 self.promise(sequence);
                 self.not_before = None;
             }
@@ -326,7 +356,7 @@ impl Reader {
 
     fn on_link(&mut self, link: &Link) {
         if link.is_up() && self.link != *link {
-            self.want = Want::Report;
+            (self.want, self.end) = (Want::Report, End::default());
             // The broker that is there now may have been restored.
             self.mark = self.last;
             self.start_anew();
@@ -462,6 +492,7 @@ impl Reader {
             self.last = Some(Mark::of(last.at, &last.bytes));
             self.attempts = 0;
         }
+        let end = self.end.reached(page.messages.len(), page.pending);
         let messages: Vec<Delivered> =
             page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
         if !self.shared.mailbox.deliver(messages).await {
@@ -471,8 +502,13 @@ impl Reader {
             self.want = Want::Report;
         }
         if page.more {
+            if end && self.promised <= self.after {
+                let caught_up = Input::CaughtUp { source: self.source, sequence: self.after };
+                self.shared.mailbox.push(caught_up);
+            }
             return true;
         }
+        self.end = End::default();
         if self.promised > self.after && self.attempts < PATIENCE {
             self.pause();
             return true;
@@ -505,5 +541,24 @@ impl Reader {
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.attempts.min(7));
         self.attempts = self.attempts.saturating_add(1);
         self.not_before = Some(Instant::now() + chance::jittered(doubled.min(LONGEST_PAUSE)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E13: who sends first reads a log to its end; a flood must not move that end away.
+    #[test]
+    fn e13_the_end_of_a_log_is_where_it_was_when_it_was_asked_for() {
+        let mut end = End::default();
+        assert!(!end.reached(500, Some(700)), "700 more, when the first page was read");
+        assert!(!end.reached(500, Some(900)), "it grows by 700 with each page");
+        assert!(end.reached(500, Some(1_100)));
+        assert!(!end.reached(500, Some(1_300)), "and the next end is another one");
+        assert!(!end.reached(500, None), "a page that broke off");
+        assert!(!end.reached(500, Some(1_400)));
+        assert!(end.reached(300, Some(0)));
+        assert_eq!(end, End::default());
     }
 }
