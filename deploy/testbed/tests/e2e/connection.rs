@@ -413,8 +413,17 @@ fn e5_a_server_that_lost_its_cluster_is_left_and_a_dead_node_of_a_cluster_keeps_
         let words = format!("over a dead node, {orderly}");
         let sent = alice.sends("team", &words)?;
         let took = begun.elapsed();
+        let state = text(&sent, "state").unwrap_or_default().to_owned();
+        // Two seconds, and what starting a process and connecting takes on a busy machine.
         ensure(took < Duration::from_secs(8), || format!("{took:?}: {sent}"))?;
         wait::within(Duration::from_secs(20), "it is delivered", || alice.syncs().ok())?;
+        let delivered = begun.elapsed();
+        ensure(delivered < Duration::from_secs(20), || format!("delivered after {delivered:?}"))?;
+        // docs/FIGURES.md has what this said.
+        let how = if orderly { "SIGTERM" } else { "kill -9" };
+        eprintln!(
+            "leader ends by {how}: told `{state}` after {took:?}, delivered after {delivered:?} at most"
+        );
         tail.prints(&words)?;
         site.broker.start(leader)?;
     }
