@@ -1,7 +1,6 @@
 //! What several topics need.
 
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 pub(crate) use testbed::agreement::{all_equal, all_read};
@@ -32,7 +31,7 @@ pub(crate) fn at_once<T: Send>(jobs: Vec<Box<dyn FnOnce() -> Result<T> + Send + 
 /// missing for long, and nothing may ever be there twice.
 pub(crate) fn all_read_in_time(group: &str, people: &[&Person], expected: &[String]) -> Result {
     for person in people {
-        testbed::wait::within(Duration::from_secs(20), "everything is read", || {
+        testbed::wait::until("everything is read", || {
             person.syncs().ok()?;
             let texts = person.texts(group).ok()?;
             expected.iter().all(|words| texts.contains(words)).then_some(())
@@ -44,8 +43,7 @@ pub(crate) fn all_read_in_time(group: &str, people: &[&Person], expected: &[Stri
 
 /// The same world on a cluster, as soon as every replica has caught up.
 pub(crate) fn all_equal_in_time(group: &str, people: &[&Person]) -> Result<Value> {
-    testbed::wait::within(Duration::from_secs(20), "one world", || all_equal(group, people).ok())
-        .or_else(|_| all_equal(group, people))
+    testbed::wait::until("one world", || all_equal(group, people).ok()).or_else(|_| all_equal(group, people))
 }
 
 /// Waits for the commit-independent part of a start: a conversation that is open on a screen.
