@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use testbed::person::text;
 use testbed::{Person, Result, Site, ensure, wait};
 
 use crate::support::all_read;
@@ -114,4 +115,46 @@ fn a4_a_restored_profile_takes_new_keys_before_it_says_anything() -> Result {
         (texts == expected).then_some(())
     })?;
     doctor_tells(&alice, "copies")
+}
+
+/// A profile folder is copied, and both are used beside each other.
+#[test]
+fn a4_of_two_copies_that_are_in_use_one_goes_on_and_the_other_stops_for_good() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &bob, &[&alice])?;
+    alice.syncs()?;
+    let elsewhere = tempfile::tempdir()?;
+    copy(alice.home(), &elsewhere.path().join("alice"))?;
+    let twin = Person::new("alice", elsewhere.path(), &site.broker.url())?;
+    let copies = [alice.follows("team")?, twin.follows("team")?];
+    let stops = |person: &Person| {
+        let output = person.run(&["send", "team", "is this one left?"]).ok()?;
+        output.expecting(7).ok()
+    };
+    for n in 0..3 {
+        // Either may have stopped by now.
+        alice.run(&["send", "team", &format!("original {n}")])?;
+        twin.run(&["send", "team", &format!("copy {n}")])?;
+    }
+    let (stopped, left) = wait::within(Duration::from_secs(30), "one of the two stops", || {
+        stops(&alice).map(|output| (output, &twin)).or_else(|| stops(&twin).map(|output| (output, &alice)))
+    })?;
+    ensure(stopped.stderr.contains("device link"), || stopped.to_string())?;
+    drop(copies);
+    left.sends("team", "the one that is left")?;
+    wait::within(Duration::from_secs(30), "bob hears the one that is left", || {
+        bob.syncs().ok()?;
+        bob.texts("team").ok()?.iter().any(|text| text == "the one that is left").then_some(())
+    })?;
+    let heard = bob.texts("team")?;
+    for line in left.reads("team")? {
+        if let (Some("text"), Some("sent"), Some(words)) =
+            (text(&line, "kind"), text(&line, "state"), text(&line, "text"))
+        {
+            let times = heard.iter().filter(|heard| *heard == words).count();
+            ensure(times == 1, || format!("{words:?} is shown as sent; bob has {heard:?}"))?;
+        }
+    }
+    doctor_tells(left, "copies")
 }
