@@ -39,6 +39,8 @@ pub(crate) struct Attempt {
     hash: [u8; 32],
     /// Whether these bytes were never published before.
     first: bool,
+    /// The group in whose log it is to lie.
+    log: Option<GroupId>,
 }
 
 /// Longest wait between two attempts.
@@ -144,7 +146,10 @@ impl Core {
     /// the new bytes, so it must be told apart.
     fn attempt(&mut self, row: u64, hash: [u8; 32], first: bool) -> OutboxId {
         let attempt = self.volatile_id();
-        self.run.attempts.insert(attempt, Attempt { row, hash, first });
+        let in_the_log =
+            |row: &&OutboxRow| row.kind.is_in_the_log() || matches!(row.kind, OutboxKind::Post(Post::Rejoin));
+        let log = self.state.outbox.get(&row).filter(in_the_log).map(|row| row.group);
+        self.run.attempts.insert(attempt, Attempt { row, hash, first, log });
         self.run.in_flight.insert(row);
         OutboxId(attempt)
     }
@@ -398,9 +403,16 @@ impl Core {
 
     /// What became of a publish.
     pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
-        let Some(Attempt { row: id, hash, first }) = self.run.attempts.remove(&attempt) else {
+        let Some(Attempt { row: id, hash, first, log }) = self.run.attempts.remove(&attempt) else {
             return Ok(());
         };
+        // Also when the log was read first, and the row is gone.
+        if let (PublishOutcome::Stored { sequence, duplicate: false }, Some(group)) = (outcome, log)
+            && self.put_in_log(group, sequence)
+        {
+            self.stop_for_good();
+            return Ok(());
+        }
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
             return Ok(());
@@ -411,9 +423,6 @@ impl Core {
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
                 self.run.stored_at = Some(self.run.now);
-                if !duplicate && (kind.is_in_the_log() || matches!(kind, OutboxKind::Post(Post::Rejoin))) {
-                    self.run.awake.entry(group).or_insert(sequence);
-                }
                 let behind = |row: &GroupRow| sequence <= row.after();
                 if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
                     // Sequences that were read are not given to new entries, unless the log went back. Where it

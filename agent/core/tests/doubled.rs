@@ -228,3 +228,25 @@ fn a4_a_restored_profile_whose_first_life_asked_to_leave_makes_no_branch() {
         oracle::probe(&mut world);
     }
 }
+
+/// A4: the log shows how the other copy took new keys before the broker's word comes that ours had been stored before.
+#[test]
+fn a4_a_copy_stops_when_its_own_word_turns_out_to_lie_before_the_others() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(7, flavour, &["alice", "bob"]);
+        let group = world.group_of("ops", &["bob", "alice"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        // Nobody is there to let either of them back in.
+        world.person("bob").disconnects();
+        world.people[alice].late_acks = true;
+        world.start(alice, send(group, "original"));
+        world.settle();
+        world.people[alice].late_acks = false;
+        world.settle();
+        let stopped = [alice, twin].map(|index| world.status(index).stopped);
+        assert_eq!(stopped, [true, false], "{flavour:?}");
+    }
+}

@@ -11,7 +11,7 @@ use cipher_core::view::{GroupState, HistoryPolicy};
 use cipher_core::{Command, Reply, Target, Ticket};
 
 use crate::support::disk::{Disk, End};
-use crate::support::log::Flavour;
+use crate::support::log::{Flavour, Log};
 use crate::support::oracle;
 use crate::support::setting;
 use crate::support::world::{Faults, Frozen, Person, World, add, days, remove, rename, send};
@@ -36,6 +36,8 @@ enum Kind {
     Months,
     /// Profile folders are copied, restored from copies, and used from two at once.
     Copies,
+    /// The broker comes back with an older copy of its streams, with empty ones, or with new ones.
+    Forgetful,
 }
 
 impl Kind {
@@ -43,15 +45,17 @@ impl Kind {
         match seed % 8 {
             3 | 7 => Self::Months,
             5 => Self::Copies,
+            1 => Self::Forgetful,
             _ => Self::Plain,
         }
     }
 }
 
-/// Copies of profile folders that lie around.
+/// Copies of profile folders, and of the broker's, that lie around.
 #[derive(Debug, Default)]
 struct Past {
     copies: Vec<(usize, Vec<u8>)>,
+    streams: Vec<Log>,
     /// Who is used from two copies at once.
     doubled: bool,
 }
@@ -77,17 +81,37 @@ impl Past {
     }
 }
 
+impl Past {
+    /// The broker's folder is copied, or the broker comes back with another one. Everybody had read everything, so nobody
+    /// goes on from what others have left behind.
+    fn broker_step(&mut self, world: &mut World) {
+        if world.dice.chance(300) {
+            self.streams.push(world.log.clone());
+            return;
+        }
+        let faults = world.faults;
+        world.heal();
+        world.faults = faults;
+        match (world.dice.below(4), self.streams.is_empty()) {
+            (0, _) => world.broker_returns(Log::make_anew),
+            (1, _) | (_, true) => world.broker_returns(Log::empty),
+            (_, false) => {
+                let copy = world.dice.pick(&self.streams).clone();
+                world.broker_returns(|log| log.restore(&copy));
+            }
+        }
+    }
+}
+
 /// One story from its seed; what it came to.
 fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     let people = usize::try_from(3 + seed / 2 % 3).unwrap();
     let mut world = frozen.thaw(seed, flavour(seed), people);
     let mut names = NAMES.to_vec();
     names.truncate(world.dice.between(2, people));
-    if world.dice.chance(500) {
-        world.admins("ops", &names);
-    } else {
-        world.group_of("ops", &names);
-    }
+    let group =
+        if world.dice.chance(500) { world.admins("ops", &names) } else { world.group_of("ops", &names) };
+    let begun = world.person(names[0]).group(group).epoch;
     world.faults = match world.dice.below(4) {
         0 => Faults::NONE,
         1 => Faults { busy: 300, stale: 200, ..Faults::NONE },
@@ -108,6 +132,8 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         }
         if kind == Kind::Copies && world.dice.chance(80) {
             past.step(&mut world);
+        } else if kind == Kind::Forgetful && world.dice.chance(60) {
+            past.broker_step(&mut world);
         } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
@@ -120,6 +146,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         Kind::Plain => oracle::judge(&mut world),
         Kind::Months => oracle::judge_after_months(&mut world),
         Kind::Copies => oracle::judge_with_copies(&mut world),
+        Kind::Forgetful => oracle::judge_after_losses(&mut world, group, begun),
     }
     oracle::outcome(&mut world)
 }

@@ -33,6 +33,8 @@ pub(crate) struct Run {
     pub read: BTreeSet<Source>,
     /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
     pub awake: BTreeMap<GroupId, u64>,
+    /// The last sign in each group's log that another copy of this store is or was awake.
+    pub copies: BTreeMap<GroupId, u64>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
     /// It was told since the connection came up that the broker's operator made room.

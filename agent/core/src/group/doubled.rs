@@ -107,7 +107,7 @@ impl Core {
         });
         // Of a group that nobody else is in it is no member's claim either.
         let proven = signed || live.roster.len() == 1;
-        if proven && self.was_awake(&group, position) {
+        if proven && self.copy_seen(&group, position) {
             self.stop_for_good();
             return Ok(());
         }
@@ -115,6 +115,21 @@ impl Core {
         self.drop_slot(group, live)?;
         self.lost(group, Why::OwnCommit);
         Ok(())
+    }
+
+    /// Another copy put something into a group's log. Whether this one was awake by then; an acknowledgement that comes
+    /// later than the log was read may still say so.
+    pub(crate) fn copy_seen(&mut self, group: &GroupId, position: u64) -> bool {
+        let last = self.run.copies.entry(*group).or_default();
+        *last = sequence_of(position).max(*last);
+        self.was_awake(group, position)
+    }
+
+    /// The broker stored something for this process. Whether another copy came behind it.
+    pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> bool {
+        let first = self.run.awake.entry(group).or_insert(sequence);
+        *first = sequence.min(*first);
+        self.run.copies.get(&group).is_some_and(|copy| *first < *copy)
     }
 
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an

@@ -629,7 +629,7 @@ impl Core {
 
     /// Whether requests of this device that a commit shows are of a copy of it that is awake: this one was awake too,
     /// and asked nothing as late. A request of before may be shown again by anybody.
-    pub(crate) fn asked_by_a_copy(&self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
+    pub(crate) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
         let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
             return false;
         };
@@ -638,11 +638,8 @@ impl Core {
                 && body.at > row.asked_at
                 && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
         };
-        self.was_awake(group, position)
-            && requests
-                .iter()
-                .filter_map(|signed| codec::decode(&signed.body).ok())
-                .any(|body| unknown(&body))
+        let mut bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
+        bodies.any(|body| unknown(&body)) && self.copy_seen(group, position)
     }
 
     /// Whether a Welcome was made for a key package with which this device asked to come back.

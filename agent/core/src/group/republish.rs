@@ -57,6 +57,7 @@ impl Core {
         self.run.emptied.remove(&group);
         self.run.mending.remove(&group);
         self.run.awake.remove(&group);
+        self.run.copies.remove(&group);
         self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
 

@@ -88,6 +88,8 @@ pub(crate) struct Person {
     pub(crate) interest: Interest,
     /// Whether nothing happens with it: its machine is slow.
     pub(crate) held: bool,
+    /// Whether the broker's acknowledgements are on their way for longer than anything else.
+    pub(crate) late_acks: bool,
     /// How far its clock is behind the world's.
     pub(crate) behind: Duration,
     /// How far it is ahead.
@@ -301,6 +303,7 @@ impl World {
             online: false,
             interest: Interest::Everything,
             held: false,
+            late_acks: false,
             behind: Duration::ZERO,
             ahead: Duration::ZERO,
             life: 0,
@@ -694,7 +697,9 @@ impl World {
                 choices.push(Next::Publish(at));
             }
         }
-        choices.extend((0..person.acks.len()).map(Next::Ack));
+        if !person.late_acks {
+            choices.extend((0..person.acks.len()).map(Next::Ack));
+        }
         if !person.asks.is_empty() {
             choices.push(Next::Ask);
         }
