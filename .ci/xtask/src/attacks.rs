@@ -1,14 +1,15 @@
 //! `docs/ATTACKS.md`: every attack case, what is played, what must come out, and the tests that play it.
 //!
 //! Made from the list of cases beside the attack suite and from the names of all tests: a test plays the cases whose
-//! ids stand in its name (`m27_m28_…`). So the document cannot promise a test that is not there.
+//! ids stand in its name (`m27_m28_…`). So the document cannot promise a test that is not there. What a test of the suite
+//! did stands behind it, from the list that `--play` writes; one that is not in that list was not played.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
 use crate::sources::Source;
-use crate::{Failure, Outcome, run, sources, ui};
+use crate::{Failure, Outcome, run, setup, sources, ui};
 
 /// The cases: `id | what is played | what must come out | why no client plays it (may be empty)`.
 const CASES: &str = "deploy/testbed/tests/attack/cases.txt";
@@ -16,6 +17,8 @@ const CASES: &str = "deploy/testbed/tests/attack/cases.txt";
 const SUITE: &str = "deploy/testbed/tests/attack";
 /// Other tests against the shipped binaries.
 const REAL: &str = "deploy/testbed/tests/";
+/// What the tests of the suite did when they were last played: `name | result`, the first line says where.
+const PLAYED: &str = "deploy/testbed/tests/attack/played.txt";
 /// What is made.
 const DOCUMENT: &str = "docs/ATTACKS.md";
 
@@ -28,7 +31,8 @@ when it is out of date, when a case has neither a test nor a reason, or when a t
 
 Tests in **bold** are played by a client of its own (raw OpenMLS and async-nats, with the agents' login) against the shipped binaries, a
 real registry and a real nats-server; after each, every honest member says something, reads every other one's words exactly once, and all
-show one epoch and one authenticator. The others are tests of the shipped binaries, of invented worlds or of single functions.
+show one epoch and one authenticator. What came of it stands behind each, as `cargo xtask attacks --play` wrote it down. The others are
+tests of the shipped binaries, of invented worlds or of single functions, which `cargo xtask test` runs.
 ";
 
 /// One line of the list.
@@ -49,7 +53,8 @@ pub(crate) fn write(check: bool) -> Outcome {
     let list = fs::read_to_string(root.join(CASES)).map_err(|error| format!("{CASES}: {error}"))?;
     let chapters = parse(&list)?;
     let sources = sources::all(&[".rs"])?;
-    let (text, counts) = document(&chapters, &sources)?;
+    let played = Played::of(&fs::read_to_string(root.join(PLAYED)).unwrap_or_default());
+    let (text, counts) = document(&chapters, &sources, &played)?;
     let path = root.join(DOCUMENT);
     if check && fs::read_to_string(&path).unwrap_or_default() != text {
         return Err(format!("{DOCUMENT} is out of date: run `cargo xtask attacks`"));
@@ -59,6 +64,66 @@ pub(crate) fn write(check: bool) -> Outcome {
     }
     ui::print(&counts);
     Ok(())
+}
+
+/// Plays the suite against the shipped binaries, once and without second tries, writes down what each test did, and
+/// then the document. Fails when a test did.
+pub(crate) fn play() -> Outcome {
+    let server = setup::nats_server()?;
+    run::succeed(&mut run::cargo(["build", "--workspace", "--bins", "--locked"]), "building")?;
+    ui::step("playing the attack suite (some minutes)");
+    let mut tests = run::cargo(["test", "-p", "testbed", "--test", "attack", "--locked", "--no-fail-fast"]);
+    setup::with_nats(&mut tests, &server)?;
+    let output = tests.output().map_err(|error| format!("cargo test could not be started ({error})"))?;
+    let results = results(&String::from_utf8_lossy(&output.stdout));
+    if results.is_empty() {
+        return Err(format!("the suite did not run:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let mut git = std::process::Command::new("git");
+    let commit = run::output(git.args(["describe", "--always", "--dirty"]).current_dir(run::root()))?;
+    let version = run::output(std::process::Command::new(&server).arg("--version"))?;
+    let mut list = format!("at {} with {}\n", commit.trim(), version.trim());
+    for (name, result) in &results {
+        let _ = writeln!(list, "{name} | {result}");
+    }
+    fs::write(run::root().join(PLAYED), list).map_err(|error| format!("{PLAYED}: {error}"))?;
+    write(false)?;
+    let failed: Vec<&str> =
+        results.iter().filter(|(_, result)| **result != HELD).map(|(name, _)| name.as_str()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(format!("did not hold: {}", failed.join(", "))) }
+}
+
+/// What must come out came out.
+const HELD: &str = "held";
+
+/// The results in what `cargo test` prints, by the bare names of the tests.
+fn results(text: &str) -> BTreeMap<String, &'static str> {
+    let line = |line: &str| {
+        let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+        let name = name.rsplit("::").next()?.to_owned();
+        Some((name, if result.trim() == "ok" { HELD } else { "**did not hold**" }))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// What is known of the last time that the suite was played.
+#[derive(Debug, Default)]
+struct Played {
+    whence: String,
+    results: BTreeMap<String, String>,
+}
+
+impl Played {
+    fn of(list: &str) -> Self {
+        let mut lines = list.lines();
+        let whence = lines.next().unwrap_or_default().to_owned();
+        let cells = lines.filter_map(|line| line.split_once(" | "));
+        Self { whence, results: cells.map(|(name, result)| (name.into(), result.into())).collect() }
+    }
+
+    fn result(&self, name: &str) -> &str {
+        self.results.get(name).map_or("not played yet", String::as_str)
+    }
 }
 
 /// The same as a part of ci.
@@ -93,7 +158,7 @@ fn parse(list: &str) -> Result<Vec<Chapter>, Failure> {
     Ok(chapters)
 }
 
-fn document(chapters: &[Chapter], sources: &[Source]) -> Result<(String, String), Failure> {
+fn document(chapters: &[Chapter], sources: &[Source], played: &Played) -> Result<(String, String), Failure> {
     let ids: BTreeSet<String> =
         chapters.iter().flat_map(|(_, cases)| cases).map(|case| case.id.to_lowercase()).collect();
     let mut tests: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
@@ -129,7 +194,7 @@ fn document(chapters: &[Chapter], sources: &[Source]) -> Result<(String, String)
             } else if case.reason.is_empty() {
                 problems.push(format!("{}: neither a test nor a reason", case.id));
             }
-            let mut cell: Vec<String> = found.iter().map(|(path, name)| shown(path, name)).collect();
+            let mut cell: Vec<String> = found.iter().map(|(path, name)| shown(path, name, played)).collect();
             if cell.is_empty() {
                 cell.push(case.reason.clone());
             }
@@ -142,7 +207,13 @@ fn document(chapters: &[Chapter], sources: &[Source]) -> Result<(String, String)
             "{count} attack cases: {by_client} played by a client of its own, {below} by other tests, {} with the reason why not",
             count - by_client - below
         );
+        let suite: BTreeSet<&str> =
+            tests.values().flatten().filter(|(path, _)| in_suite(path)).map(|(_, name)| *name).collect();
+        let held = suite.iter().filter(|name| played.result(name) == HELD).count();
         let _ = write!(text, "\n{counts}.\n");
+        let whence = if played.whence.is_empty() { "never" } else { &played.whence };
+        let _ =
+            write!(text, "\nThe suite was last played {whence}: {held} of its {} tests held.\n", suite.len());
         Ok((text, counts))
     } else {
         Err(format!("attack cases do not hold together:\n  {}", problems.join("\n  ")))
@@ -153,9 +224,13 @@ fn in_suite(path: &str) -> bool {
     path.strip_prefix(SUITE).is_some_and(|rest| rest.starts_with('/') || rest.starts_with('.'))
 }
 
-fn shown(path: &str, name: &str) -> String {
+fn shown(path: &str, name: &str, played: &Played) -> String {
     let place = path.strip_prefix(REAL).unwrap_or(path);
-    if in_suite(path) { format!("**{name}** ({place})") } else { format!("{name} ({place})") }
+    if in_suite(path) {
+        format!("**{name}** ({place}): {}", played.result(name))
+    } else {
+        format!("{name} ({place})")
+    }
 }
 
 /// Names of functions that are tests: the next `fn` behind a test attribute.
@@ -187,21 +262,38 @@ mod tests {
     }
 
     #[test]
+    fn results_are_read_as_cargo_test_prints_them() {
+        let printed = "running 3 tests\ntest a::f1_x ... ok\ntest a::f2_y has been running for over 60 seconds\n\
+                       test a::f2_y ... FAILED\n\nfailures:\n    a::f2_y\ntest result: FAILED. 1 passed\n";
+        let expected = [("f1_x".to_owned(), HELD), ("f2_y".to_owned(), "**did not hold**")];
+        assert_eq!(results(printed), BTreeMap::from(expected));
+    }
+
+    #[test]
     fn a_case_is_listed_with_its_tests_or_its_reason_and_else_is_a_problem() {
         let chapters = parse(LIST).unwrap();
         let suite = source(&format!("{SUITE}/a.rs"), "#[test]\nfn m01_junk_is_skipped() -> R {\n}\n");
         let world =
             source("agent/core/tests/b.rs", "#[test]\n#[x]\nfn r_x_m01_in_a_world() {\nfn m02_none() {}");
-        let (text, counts) = document(&chapters, &[world, suite]).unwrap();
-        let row = "| M01 | junk | nothing | **m01_junk_is_skipped** (attack/a.rs)<br>r_x_m01_in_a_world (agent/core/tests/b.rs) |";
+        let suite = [world, suite];
+        let (text, _) = document(&chapters, &suite, &Played::default()).unwrap();
+        assert!(text.contains("(attack/a.rs): not played yet<br>"), "{text}");
+        assert!(text.contains("last played never: 0 of its 1 tests held"), "{text}");
+        let played = Played::of("at abc with nats-server: v1\nm01_junk_is_skipped | held\n");
+        let (text, counts) = document(&chapters, &suite, &played).unwrap();
+        assert!(text.contains("last played at abc with nats-server: v1: 1 of its 1 tests held"), "{text}");
+        let row = "| M01 | junk | nothing | **m01_junk_is_skipped** (attack/a.rs): held<br>r_x_m01_in_a_world (agent/core/tests/b.rs) |";
         assert!(text.contains(row), "{text}");
         assert!(text.contains("| M02 | more | less | cannot be made |"), "{text}");
         assert!(counts.starts_with("2 attack cases: 1 played"), "{counts}");
 
-        let none = document(&chapters, &[]).unwrap_err();
+        let none = document(&chapters, &[], &played).unwrap_err();
         assert!(none.contains("M01: neither"), "{none}");
         let stray = source(&format!("{SUITE}.rs"), "#[tokio::test(flavor = \"x\")]\nasync fn stray() {}");
-        assert!(document(&chapters, &[stray]).unwrap_err().contains("stray"), "a test without a case");
+        assert!(
+            document(&chapters, &[stray], &played).unwrap_err().contains("stray"),
+            "a test without a case"
+        );
         assert!(parse("M01 | a | b | ").is_err(), "no heading");
         assert!(parse("# x\nM01 | a | b | \nM01 | a | b | ").is_err(), "twice");
         assert!(parse("# x\nM01 | a").is_err(), "cells");

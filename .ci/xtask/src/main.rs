@@ -38,7 +38,8 @@ cargo xtask COMMAND
                          deploy/README.md word for word on three machines that are network namespaces, what can be lost, and
                          an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
-  attacks                writes docs/ATTACKS.md: every attack case and the tests that play it
+  attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
+                         runs the suite first and writes that down
   torture [--minutes N] [--seed N]
                              a deployment that is killed, frozen and cut off while people talk (5 minutes; the
                              test command does it for one)
@@ -73,6 +74,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "bench" => suite::bench(rest),
         "drill" => drill::drill(rest),
         "worlds" => suite::worlds(rest),
+        "attacks" if rest == ["--play"] => attacks::play(),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "torture" => suite::torture(rest),
         "ci" => none_left(rest).and_then(|()| check::ci()),
