@@ -20,6 +20,8 @@ const SUITE: &str = "deploy/testbed/tests/attack";
 const REAL: &str = "deploy/testbed/tests/";
 /// What the tests of the suite did when they were last played: `name | result`, the first line says where.
 const PLAYED: &str = "deploy/testbed/tests/attack/played.txt";
+/// What is played, and by what.
+const PLAYS: [&str; 6] = ["agent", "bots", "broker-config", "registry", "deploy", "Cargo.lock"];
 /// What is made.
 const DOCUMENT: &str = "docs/ATTACKS.md";
 
@@ -82,10 +84,16 @@ pub(crate) fn play() -> Outcome {
             results.insert(name, HELD_ALONE);
         }
     }
-    let mut git = std::process::Command::new("git");
-    let commit = run::output(git.args(["describe", "--always", "--dirty"]).current_dir(run::root()))?;
+    // The last commit that changed what was played, so that a commit of this document does not change its words.
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        run::output(git.args(arguments).arg("--").args(PLAYS).current_dir(run::root()))
+    };
+    let commit = git(&["log", "-1", "--format=%h"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    let changes = if changed.lines().all(|line| line.ends_with(PLAYED)) { "" } else { " and changes" };
     let version = run::output(std::process::Command::new(&server).arg("--version"))?;
-    let mut list = format!("at {} with {}\n", commit.trim(), version.trim());
+    let mut list = format!("at {}{changes} with {}\n", commit.trim(), version.trim());
     for (name, result) in &results {
         let _ = writeln!(list, "{name} | {result}");
     }
