@@ -30,7 +30,7 @@ use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
-use crate::group::rejoin::Why;
+use crate::group::lost::Why;
 use crate::ledger::Print;
 use crate::position::sequence_of;
 use crate::state::Wish;

@@ -5,10 +5,12 @@
 //! join   ──► receive (Delivered → judged → merged) ◄───┘──► history
 //! send   ──► outbox (queued → sealed → published → seen in the log)
 //! ```
-//! `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the leaves are, `loaded` keeps groups in memory,
-//! `join_link`, `admission` and `join_request` are joining by a link,
-//! `doubled` is for one device that is there twice, `republish` puts a log that went back right, `refresh` keeps groups
-//! young, `rejoin` is losing the place in a group and coming back, `not_member` is the answer to who was removed meanwhile, `tree` seals ratchet trees for joiners, `turn` tells whose turn it is to do what any member may, `show` turns rows into what people see.
+//! Beside these: `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the
+//! leaves are, `loaded` keeps groups in memory, `tree` seals ratchet trees for joiners, `show` turns rows into what
+//! people see. `join_link`, `admission` and `join_request` are joining by a link. `refresh` keeps groups young,
+//! `republish` puts a log that went back right, `doubled` is for one device that is there twice. `lost` is losing the
+//! place in a group and asking to come back, `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
+//! `turn` tells whose turn it is to do what any member may.
 
 mod admission;
 mod alias;
@@ -22,6 +24,7 @@ mod join;
 mod join_link;
 mod join_request;
 mod loaded;
+mod lost;
 mod member;
 mod not_member;
 mod policy;
@@ -40,7 +43,8 @@ pub(crate) use doubled::{DoubledRow, stopped};
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live};
-pub(crate) use rejoin::{Lost, RejoinRow};
+pub(crate) use lost::Lost;
+pub(crate) use rejoin::RejoinRow;
 pub(crate) use republish::BackRow;
 
 #[cfg(test)]

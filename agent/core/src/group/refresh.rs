@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(due(&row(20, 0), at(28)), Some(Due::Keys), "it did not renew our leaf");
         assert_eq!(due(&row(0, 30), at(30)), None, "at most one a day, whatever clocks say");
         let lost = crate::group::Lost {
-            why: crate::group::rejoin::Why::Gap,
+            why: crate::group::lost::Why::Gap,
             since: begun,
             asked: begun,
             times: 0,

@@ -26,7 +26,7 @@ use serde_bytes::ByteArray;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::group::rejoin::Why;
+use crate::group::lost::Why;
 use crate::group::turn;
 use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};

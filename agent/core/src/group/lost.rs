@@ -1,0 +1,400 @@
+//! Losing the place in a group, and coming back.
+//!
+//! ```text
+//! lost(why) ──log read to its end──► request on the group's log ──by turns, any member──► one commit: old leaf out, new in
+//!     ▲  │ a commit that applies here: not lost after all                                        │ Welcome
+//!     │  └─► place kept                                                                          ▼
+//!     └───────────────────────────────── what waits is sealed anew ◄──────────── the copy of before is replaced
+//! ```
+//! Nothing that is not authenticated makes a device ask: it needs a gap in the log, or a commit that could not be
+//! applied, and then a message that claims a later epoch. Being lost is soft: keys, history and what waits stay, and
+//! a commit of somebody else that applies ends it. Nothing is sent meanwhile, because nobody may be able to read it.
+//! How others serve it is `rejoin.rs`.
+
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{KeyPackageBundle, Welcome};
+use openmls_traits::OpenMlsProvider;
+use openmls_traits::storage::StorageProvider as _;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tls_codec::Serialize as _;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::event::Event;
+use crate::group::not_member::{self, Denied};
+use crate::group::rejoin::RejoinRow;
+use crate::history::{Author, MessageRow};
+use crate::key_package::suite_of;
+use crate::state::{OutboxKind, Post};
+use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
+
+/// Own requests whose answer is still welcome.
+const ASKED: usize = 4;
+/// Own messages kept because nobody may have been able to read them.
+const UNSURE: usize = 256;
+
+/// Why a device cannot follow a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Why {
+    /// The log went on and what brings there is gone from it.
+    #[serde(rename = "g")]
+    Gap,
+    /// A commit could not be applied here, and others went on.
+    #[serde(rename = "u")]
+    Unusable,
+    /// A commit lies in the log that names this device, and this store does not know it: everybody else may have gone on
+    /// behind it.
+    #[serde(rename = "o")]
+    OwnCommit,
+    /// A message lies in the log that was sealed with the keys of this device, and this store does not know it: a copy
+    /// of this profile is or was in use.
+    #[serde(rename = "d")]
+    Doubled,
+    /// The log is not the one that was read before, and lacks what the group did since.
+    #[serde(rename = "b")]
+    LogWentBack,
+    /// Somebody served a request of this device that was served before.
+    #[serde(rename = "r")]
+    Replaced,
+}
+
+impl Why {
+    /// Whether new keys are needed, whatever epoch the others are in.
+    pub(crate) const fn needs_new_keys(self) -> bool {
+        matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
+    }
+
+    /// In words, as shown and in JSON.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Unusable => "unusable-commit",
+            Self::OwnCommit => "own-commit",
+            Self::Doubled => "doubled",
+            Self::LogWentBack => "log-went-back",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// That and why a device lost its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lost {
+    #[serde(rename = "w")]
+    pub why: Why,
+    /// When it was noticed, by the own clock.
+    #[serde(rename = "t")]
+    pub since: Timestamp,
+    /// When it last asked to come back.
+    #[serde(rename = "a")]
+    pub asked: Timestamp,
+    /// How often it asked.
+    #[serde(rename = "n")]
+    pub times: u32,
+    /// A member's word that this device is not in the group any more.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
+}
+
+/// The next pause between two requests.
+fn pause(times: u32) -> Duration {
+    let doublings = times.saturating_sub(1).min(8).saturating_mul(2);
+    limit::REJOIN_PAUSE.saturating_mul(1 << doublings).min(limit::REJOIN_PAUSE_MAX)
+}
+
+impl Core {
+    /// This device lost its place in a group: it asks to come back, and what is sent meanwhile waits. Told once; does
+    /// nothing for a group that it is not in, or is lost in already for a reason that weighs as much.
+    pub(crate) fn lost(&mut self, group: GroupId, why: Why) {
+        let now = self.run.now;
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
+            return;
+        }
+        let known = row.lost.as_ref().map(|lost| lost.why);
+        if known.is_some_and(|known| known.needs_new_keys() || !why.needs_new_keys()) {
+            return;
+        }
+        let asked = Timestamp::default();
+        let since = row.lost.as_ref().map_or(now, |lost| lost.since);
+        row.lost = Some(Lost { why, since, asked, times: 0, denied: None });
+        let personal = row.personal;
+        tracing::info!(group = group.short(), why = why.name(), "lost the place in a group");
+        self.drop_own_rejoin(group);
+        let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
+        for id in waiting {
+            if let Some(ticket) = self.run.sends.remove(&id) {
+                let reply = self.queued_reply(id);
+                self.reply(ticket, reply);
+            }
+        }
+        self.run.touched.insert(group);
+        if personal {
+            return;
+        }
+        self.run.changed.insert(group);
+        if known.is_none() {
+            let name = self.conversation_name(&group);
+            self.notify(Event::Warning(format!(
+                "this device lost its place in '{name}' and asks the others to let it back in; what you send there waits"
+            )));
+        }
+    }
+
+    /// Groups of stores of before that could not be followed: they come back like any others.
+    pub(crate) fn wake_stuck(&mut self) {
+        for group in self.state.groups.keys() {
+            let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
+            if stuck && let Some(row) = self.state.groups.get_mut(&group) {
+                row.state = GroupState::Active;
+                let never = Timestamp::default();
+                row.lost =
+                    Some(Lost { why: Why::Unusable, since: never, asked: never, times: 0, denied: None });
+            }
+        }
+    }
+
+    /// An own commit was merged. It shows nobody else's agreement; but where a commit could not be applied and
+    /// nobody is known to have gone on behind it, the group goes on here.
+    pub(crate) fn own_epoch_began(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get(&group) else { return };
+        if row.lost.as_ref().is_some_and(|lost| lost.why == Why::Unusable) {
+            self.place_is_good(group);
+        }
+    }
+
+    /// Whether this device lost its place in a group.
+    pub(crate) fn is_lost(&self, group: &GroupId) -> bool {
+        self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
+    }
+
+    /// A place that was given up turns out to be good: somebody else's commit applies.
+    pub(crate) fn place_is_good(&mut self, group: GroupId) {
+        self.run.ahead.remove(&group);
+        let Some(row) = self.state.groups.get(&group) else { return };
+        if row.gap.is_none() && row.unsure.is_empty() && row.lost.is_none() {
+            return;
+        }
+        let new_keys = row.lost.as_ref().is_some_and(|lost| lost.why.needs_new_keys());
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            (row.gap, row.unsure) = (None, Vec::new());
+            if new_keys {
+                return;
+            }
+            row.lost = None;
+        }
+        self.drop_own_rejoin(group);
+        self.run.touched.insert(group);
+    }
+
+    /// A log was read to its end. A message that claims a later epoch is a claim; it weighs when this device may have
+    /// missed what leads there, or could not apply it.
+    pub(crate) fn look_for_place(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let member = matches!(row.state, GroupState::Active | GroupState::Leaving);
+        let weighs = row.gap.is_some() || row.suspect == Some(row.epoch);
+        if !member || row.lost.is_some() || !weighs {
+            return Ok(());
+        }
+        let (epoch, gap, parked) = (row.epoch, row.gap.is_some(), row.parked);
+        let ahead = self.run.ahead.get(&group).is_some_and(|claimed| *claimed > epoch);
+        // What was parked by an earlier process claims a later epoch too, else it would not be there any more.
+        if ahead || parked > 0 {
+            self.lost(group, if gap { Why::Gap } else { Why::Unusable });
+        }
+        Ok(())
+    }
+
+    /// What is to be done in a group in which this device lost its place.
+    pub(crate) fn drive_lost(&mut self, group: GroupId) -> Result<()> {
+        // The log may still bring it on, or show the answer.
+        if !self.run.caught_up.contains(&Source::Group(group)) {
+            self.follow(Source::Group(group));
+            return Ok(());
+        }
+        self.ask_to_return(group)?;
+        self.drive_commits(group)
+    }
+
+    fn ask_to_return(&mut self, group: GroupId) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let Some(lost) = row.lost.clone() else { return Ok(()) };
+        let (epoch, commit, number) = (row.epoch, row.link.hash, row.suite);
+        if self.own_rejoins(group).next().is_some() {
+            return Ok(());
+        }
+        let due = lost.asked.plus(match &lost.denied {
+            Some(denied) if denied.over => return Ok(()),
+            Some(_) => not_member::PAUSE,
+            None => pause(lost.times),
+        });
+        if lost.times > 0 && self.run.now < due {
+            self.wake_at(due);
+            return Ok(());
+        }
+        let Some(suite) = suite_of(number) else { return Ok(()) };
+        let key_package = self.make_key_package(suite, false)?;
+        let package = wire_hash(&key_package);
+        let identity = self.identity()?;
+        let device_key = SigningKey::from_bytes(&identity.device_seed);
+        let body = RejoinBody {
+            group,
+            account: identity.account,
+            device: identity.device,
+            epoch,
+            commit,
+            package,
+            new_keys: lost.why.needs_new_keys(),
+            at: self.run.now,
+        };
+        let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
+        let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
+        let now = self.run.now;
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.asked.push(ByteBuf::from(package.to_vec()));
+            let extra = row.asked.len().saturating_sub(ASKED);
+            row.asked.drain(..extra);
+            row.asked_at = row.asked_at.max(now);
+            if let Some(lost) = &mut row.lost {
+                lost.asked = now;
+                lost.times = lost.times.saturating_add(1);
+            }
+        }
+        self.enqueue_post(group, Post::Rejoin, codec::encode(&Envelope::Rejoin(codec::encode(&request))));
+        let again = now.plus(pause(lost.times.saturating_add(1)));
+        self.wake_at(again);
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
+        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        rows.filter(|id| {
+            matches!(self.state.outbox.get(id).map(|row| &row.kind), Some(OutboxKind::Post(Post::Rejoin)))
+        })
+    }
+
+    /// Nothing more is asked by what was not sent yet.
+    pub(crate) fn drop_own_rejoin(&mut self, group: GroupId) {
+        for id in self.own_rejoins(group).collect::<Vec<_>>() {
+            self.dequeue(id);
+        }
+    }
+
+    /// A request of this device lies in the log. One that it does not know, from before this process was awake, is of an
+    /// earlier life of the profile: whoever serves it serves no other copy.
+    pub(crate) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) {
+        let package = wire_hash(&request.key_package);
+        if self.was_awake(&group, position) {
+            return;
+        }
+        if let Some(row) = self.state.groups.get_mut(&group)
+            && !row.asked.iter().any(|asked| asked.as_slice() == package)
+        {
+            row.asked.insert(0, ByteBuf::from(package.to_vec()));
+            row.asked.truncate(ASKED);
+        }
+    }
+
+    /// Whether requests of this device that a commit shows are of a copy of it that is awake: this one was awake too,
+    /// and asked nothing as late. A request of before may be shown again by anybody.
+    pub(crate) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
+        let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
+            return false;
+        };
+        let unknown = |body: &RejoinBody| {
+            (body.account, body.device) == (own.account, own.device)
+                && body.at > row.asked_at
+                && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
+        };
+        let mut bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
+        bodies.any(|body| unknown(&body)) && self.copy_seen(group, position)
+    }
+
+    /// Whether a Welcome was made for a key package with which this device asked to come back.
+    pub(crate) fn asked_back(&self, group: &GroupId, welcome: &Welcome) -> bool {
+        let Some(row) = self.state.groups.get(group).filter(|row| !row.asked.is_empty()) else {
+            return false;
+        };
+        welcome.secrets().iter().any(|secrets| {
+            let found = self.provider.storage().key_package(&secrets.new_member());
+            let Ok(Some(found)) = found else { return false };
+            let package = KeyPackageBundle::key_package(&found).tls_serialize_detached();
+            package.is_ok_and(|package| row.asked.iter().any(|asked| asked.as_slice() == wire_hash(&package)))
+        })
+    }
+
+    /// An own message found its place in an epoch that may be over: kept, to be said again after coming back.
+    pub(crate) fn note_unsure(&mut self, group: GroupId, content: &[u8]) {
+        let unsure = self.state.groups.get(&group).is_some_and(|row| {
+            row.gap.is_some() || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
+        });
+        if unsure && let Some(row) = self.state.groups.get_mut(&group) {
+            row.unsure.push(ByteBuf::from(content.to_vec()));
+            let extra = row.unsure.len().saturating_sub(UNSURE);
+            row.unsure.drain(..extra);
+        }
+    }
+
+    /// Whether the entry at our cursor was gone when reading began.
+    pub(crate) fn has_gap(&self, group: &GroupId) -> bool {
+        self.run.gone.contains(group)
+    }
+
+    /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
+    pub(crate) fn gap_found(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        row.gap = Some(row.epoch);
+        let (place, since, personal) = ((row.cursor, u16::MAX), row.seen_at, row.personal);
+        if !personal {
+            self.missed_line(group, place, since);
+        }
+    }
+
+    /// Tells that messages may be missing since then. This device's own word, at its place in the conversation.
+    pub(crate) fn missed_line(&mut self, group: GroupId, place: (u64, u16), since: Timestamp) {
+        let Some(own) = &self.state.identity else { return };
+        let fact = [group.as_bytes().as_slice(), b"missed", &place.0.to_be_bytes()].concat();
+        let id = MessageId::of_content(&group, &own.account, &fact);
+        let author = Author { account: own.account, device: own.device, kind: own.kind };
+        let text = if since == Timestamp::default() { String::new() } else { since.to_string() };
+        let row = MessageRow::event(id, author, self.run.now, GroupEvent::Missed, own.account, text);
+        let view = Box::new(self.message_view(group, place, &row));
+        self.history.insert(group, place, row);
+        self.notify(Event::Message(view));
+    }
+
+    /// What people see of it.
+    pub(crate) fn recovering_view(&self, group: &GroupId) -> Option<RecoveringView> {
+        let lost = self.state.groups.get(group)?.lost.as_ref()?;
+        let denied = lost.denied.as_ref().map(|denied| DeniedView {
+            account_id: denied.by,
+            handle: self.handle_of(&denied.by),
+            at: denied.at,
+            over: denied.over,
+        });
+        Some(RecoveringView { why: lost.why.name().into(), since: lost.since, asked: lost.times, denied })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_two_requests_grow_up_to_a_quarter_of_a_day() {
+        let seconds = [1, 2, 3, 4, 5, 6, 60].map(|times| pause(times).as_secs());
+        assert_eq!(seconds, [30, 120, 480, 1920, 7680, 21600, 21600]);
+    }
+}
