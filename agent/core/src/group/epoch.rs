@@ -81,7 +81,7 @@ impl Core {
             self.run.touched.insert(group);
             return Ok(());
         }
-        self.system_lines(group, live, old_roster, old_data, committer, sequence)?;
+        self.system_lines(group, live, old_roster, old_data, committer, (sequence, hash))?;
         self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
         let others = live.roster.values().any(|leaf| leaf.account != self.own_id());
         if live.data.direct && !others {
@@ -102,7 +102,7 @@ impl Core {
         old_roster: &Roster,
         old_data: &GroupData,
         committer: Option<u32>,
-        sequence: u64,
+        (sequence, hash): (u64, [u8; 32]),
     ) -> Result<()> {
         let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
         let (before, after) = (accounts(old_roster), accounts(&live.roster));
@@ -161,9 +161,8 @@ impl Core {
             }
         }
         for (place, (event, who, text)) in (0u16..).zip(lines) {
-            let fact =
-                [group.as_bytes().as_slice(), &sequence_of(sequence).to_be_bytes(), &place.to_be_bytes()]
-                    .concat();
+            // By the commit's bytes: a log that went back gives its sequences again.
+            let fact = [group.as_bytes().as_slice(), &hash, &place.to_be_bytes()].concat();
             let id = MessageId::of_content(&group, &actor.account, &fact);
             let row = MessageRow::event(id, actor.author(), self.entry_at(), event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));

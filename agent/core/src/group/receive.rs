@@ -38,7 +38,6 @@ use crate::history::{MessageRow, RowBody};
 use crate::input::Delivered;
 use crate::ledger::{Print, print_of};
 use crate::log_mark::Mark;
-use crate::position::sequence_of;
 use crate::store::mls;
 use crate::store::mls::OverlayError;
 use crate::view::{ContactState, GroupEvent, GroupState};
@@ -468,7 +467,7 @@ impl Core {
             if revoked {
                 self.this_device_is_revoked();
             }
-            self.removal_line(group, &roster, sender, sequence, leaving, revoked);
+            self.removal_line(group, &roster, sender, (sequence, hash), leaving, revoked);
             return Ok(());
         }
         live.refresh()?;
@@ -498,7 +497,7 @@ impl Core {
         group: GroupId,
         roster: &super::roster::Roster,
         sender: Option<u32>,
-        sequence: u64,
+        (sequence, hash): (u64, [u8; 32]),
         left: bool,
         revoked: bool,
     ) {
@@ -507,7 +506,7 @@ impl Core {
             return;
         }
         let own = self.own_id();
-        let id = MessageId::of_content(&group, &actor.account, &sequence_of(sequence).to_be_bytes());
+        let id = MessageId::of_content(&group, &actor.account, &hash);
         // An account does not remove itself: it is this device that went, whoever carried it out.
         let (event, text) = match (left, revoked || actor.account == own) {
             (true, _) => (GroupEvent::Left, String::new()),
