@@ -19,6 +19,7 @@ use crate::core::{Core, fatal};
 use crate::device::Stating;
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
+use crate::group::stopped;
 use crate::input::{NoReply, QuestionId, Ticket};
 use crate::transparency::head_of;
 
@@ -133,6 +134,13 @@ impl Core {
             Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
             _ => None,
         };
+        if let Some(errand) = errand
+            && self.state.meta.stopped
+        {
+            // What was asked for it would only wait: another copy of this profile goes on.
+            self.fail_errand(errand, stopped());
+            return Ok(());
+        }
         let result = match answer {
             Ok(answer) => self.use_answer(question, answer),
             Err(error) => Err(error),

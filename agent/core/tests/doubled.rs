@@ -250,3 +250,73 @@ fn a4_a_copy_stops_when_its_own_word_turns_out_to_lie_before_the_others() {
         assert_eq!(stopped, [true, false], "{flavour:?}");
     }
 }
+
+/// A4: each copy takes new keys in another group, and sees the other one's there. In stories 477 and 1173 both stopped.
+#[test]
+fn a4_r_copy_01_two_copies_that_meet_in_two_groups_at_once_do_not_stop_each_other() {
+    for seed in 100..116 {
+        let mut world = World::of(seed, FLAVOURS[usize::from(seed % 2 == 0)], &["alice", "bob"]);
+        let groups = ["one", "two"].map(|name| world.group_of(name, &["bob", "alice"]));
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        // Both are awake in both, before either of them reads what the other one said.
+        for index in [alice, twin] {
+            for group in groups {
+                world.start(index, send(group, &format!("{index} says something")));
+            }
+        }
+        for n in 0..4 {
+            world.churn(4);
+            world.start(if n % 2 == 0 { alice } else { twin }, send(groups[n / 2], &format!("more {n}")));
+        }
+        world.settle();
+        for group in groups {
+            world.person("bob").says(group, "is anybody there?");
+        }
+        world.settle();
+        let stopped = [alice, twin].map(|index| world.status(index).stopped);
+        assert!(stopped[0] != stopped[1], "one of the two stops, seed {seed}: {stopped:?}");
+        let goes_on = if stopped[0] { "alice.twin" } else { "alice" };
+        for group in groups {
+            world.person(goes_on).says(group, "the one that is left");
+            world.settle();
+            assert_eq!(world.person("bob").sees(group, "the one that is left"), 1, "seed {seed}");
+        }
+        oracle::agree(&mut world);
+    }
+}
+
+/// A4: in story 685 the copy that had stopped went on with what it was just doing, which then waited for ever; in story 1189
+/// nobody ever answered its `group leave`.
+#[test]
+fn a4_what_a_copy_was_doing_when_it_stops_is_answered() {
+    let mut seen = 0;
+    for seed in 200..212 {
+        let mut world = World::of(seed, FLAVOURS[usize::from(seed % 2 == 0)], &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["bob", "alice"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        world.start(alice, send(group, "original"));
+        world.start(twin, send(group, "twin"));
+        world.churn(if seed % 3 == 0 { 8 } else { 14 });
+        let adds = Command::ContactAdd { handle: "carol".parse().unwrap(), text: None };
+        let waiting = [
+            (alice, world.start(alice, adds.clone())),
+            (twin, world.start(twin, adds)),
+            (twin, world.start(twin, Command::GroupLeave { target: Target::Group(group) })),
+        ];
+        world.settle();
+        for (index, ticket) in waiting {
+            assert!(world.reply(index, ticket).is_some(), "seed {seed}");
+            if world.status(index).stopped {
+                seen += 1;
+                assert_eq!(world.status(index).outbox, 0, "seed {seed}");
+            }
+        }
+    }
+    assert!(seen > 0, "no copy has stopped");
+}

@@ -330,6 +330,10 @@ impl Core {
         if draft.rotate {
             note.heal = self.new_keys_signature(&group, live.epoch())?;
         }
+        if live.roster.len() == 1 {
+            // Nobody else could have made it: another copy takes it as if the device key had signed it.
+            self.signs_in(group);
+        }
         live.mls.set_aad(codec::encode(&note));
         let key: [u8; 32] = self.provider.bytes();
         // With additions it is one of them: everything else was made here.

@@ -48,6 +48,27 @@ pub(crate) struct DoubledRow {
 
 /// How often the person is told at most.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
+/// How long a signed word of this device about its place weighs against one of another copy.
+const WORD_WEIGHS: Duration = Duration::from_secs(24 * 3600);
+
+/// A word that the device key signed, and another copy of this store put into a group's log.
+#[derive(Debug, Clone, Copy)]
+struct CopysWord {
+    /// Where it lies.
+    group: GroupId,
+    /// This process had put something into that log before.
+    awake: bool,
+    /// Requests of another copy took the place of this process there before.
+    again: bool,
+}
+
+/// R-COPY-01: a copy stops when the device key signed what another one put, behind it, into the log of a group that is not
+/// behind any group in which it signed such a word itself. Two that meet in several groups at once so decide in the first
+/// of them, by id: were each to stop for the other, each would have signed in a group that is before the other's. Where they
+/// do not meet in the first one, the one that is replaced for the second time stops.
+fn stops(word: CopysWord, own: impl IntoIterator<Item = GroupId>) -> bool {
+    word.awake && (word.again || own.into_iter().all(|own| word.group <= own))
+}
 
 impl Core {
     /// Bytes that name us as their sender, in our epoch, and do not wait in the outbox.
@@ -107,9 +128,12 @@ impl Core {
         });
         // Of a group that nobody else is in it is no member's claim either.
         let proven = signed || live.roster.len() == 1;
-        if proven && self.copy_seen(&group, position) {
-            self.stop_for_good();
-            return Ok(());
+        if proven {
+            self.copy_put(group, position);
+            if self.stops_for_copy(group, false) {
+                self.stop_for_good();
+                return Ok(());
+            }
         }
         self.suspect(group, epoch);
         self.drop_slot(group, live)?;
@@ -117,19 +141,40 @@ impl Core {
         Ok(())
     }
 
-    /// Another copy put something into a group's log. Whether this one was awake by then; an acknowledgement that comes
-    /// later than the log was read may still say so.
-    pub(crate) fn copy_seen(&mut self, group: &GroupId, position: u64) -> bool {
-        let last = self.run.copies.entry(*group).or_default();
+    /// Another copy put something into a group's log. An acknowledgement that comes later than the log was read may still
+    /// say that this one was awake by then.
+    pub(crate) fn copy_put(&mut self, group: GroupId, position: u64) {
+        let last = self.run.copies.entry(group).or_default();
         *last = sequence_of(position).max(*last);
-        self.was_awake(group, position)
     }
 
-    /// The broker stored something for this process. Whether another copy came behind it.
+    /// Whether this copy stops because of what another one put into a group's log; `again` when requests of that one took
+    /// the place of this process there before.
+    pub(crate) fn stops_for_copy(&mut self, group: GroupId, again: bool) -> bool {
+        let awake = self.run.copies.get(&group).is_some_and(|copy| self.was_awake(&group, *copy));
+        if awake {
+            // Decided now, once and for all.
+            self.run.copies.remove(&group);
+        }
+        let now = self.run.now;
+        let own = self.state.meta.signed_in.iter();
+        let own = own.filter(|(_, at)| now.since(*at) < WORD_WEIGHS).map(|(group, _)| *group);
+        stops(CopysWord { group, awake, again }, own)
+    }
+
+    /// This device signs a word about its place in a group. It weighs from now on, whenever it comes to lie in the log.
+    pub(crate) fn signs_in(&mut self, group: GroupId) {
+        let now = self.run.now;
+        let words = &mut self.state.meta_mut().signed_in;
+        words.retain(|(of, at)| *of != group && now.since(*at) < WORD_WEIGHS);
+        words.push((group, now));
+    }
+
+    /// The broker stored something for this process. Whether another copy came behind it, for which this one stops.
     pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> bool {
         let first = self.run.awake.entry(group).or_insert(sequence);
         *first = sequence.min(*first);
-        self.run.copies.get(&group).is_some_and(|copy| *first < *copy)
+        self.stops_for_copy(group, false)
     }
 
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an
@@ -148,10 +193,11 @@ impl Core {
     }
 
     /// The device key's word that this commit gives the own leaf new keys.
-    pub(crate) fn new_keys_signature(&self, group: &GroupId, epoch: u64) -> Result<ByteBuf> {
+    pub(crate) fn new_keys_signature(&mut self, group: &GroupId, epoch: u64) -> Result<ByteBuf> {
         if self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
             return Ok(ByteBuf::new());
         }
+        self.signs_in(*group);
         let key = SigningKey::from_bytes(&self.identity()?.device_seed);
         let signature = sign::sign(&key, Purpose::NewKeys, &CommitNote::new_keys(group, epoch));
         Ok(ByteBuf::from(signature.to_vec()))
@@ -194,6 +240,9 @@ impl Core {
             self.drop_intents(group, &error);
         }
         self.drop_whole_outbox();
+        for ticket in std::mem::take(&mut self.run.leaves).into_values() {
+            self.reply(ticket, Err(stopped()));
+        }
         self.notify(Event::Warning(format!("{}; {}", error.message, error.hint.unwrap_or_default())));
     }
 }
@@ -203,4 +252,32 @@ pub(crate) fn stopped() -> CoreError {
     ErrorKind::Locked
         .because("another copy of this profile is in use and goes on; this one has stopped for good")
         .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: GroupId = GroupId::from_bytes([1; 16]);
+    const SECOND: GroupId = GroupId::from_bytes([2; 16]);
+
+    #[test]
+    fn r_copy_01_two_copies_that_meet_in_several_groups_decide_in_the_first_one() {
+        for (group, awake, again, own, expected) in [
+            (FIRST, false, false, &[][..], false),
+            (FIRST, true, false, &[], true),
+            (FIRST, true, false, &[FIRST], true),
+            (FIRST, true, false, &[SECOND], true),
+            (SECOND, true, false, &[FIRST], false),
+            (SECOND, true, false, &[SECOND, FIRST], false),
+            (SECOND, true, true, &[FIRST], true),
+            (SECOND, false, true, &[], false),
+        ] {
+            let word = CopysWord { group, awake, again };
+            assert_eq!(stops(word, own.iter().copied()), expected, "{word:?} {own:?}");
+        }
+        // Each has given itself new keys in one of them, and each sees the other's.
+        let stop = |seen, own| stops(CopysWord { group: seen, awake: true, again: false }, [own]);
+        assert_eq!((stop(FIRST, SECOND), stop(SECOND, FIRST)), (true, false));
+    }
 }

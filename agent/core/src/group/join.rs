@@ -33,6 +33,7 @@ use crate::group::commit::shortened;
 use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
+use crate::group::lost::Why;
 use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::log_mark::Mark;
@@ -341,7 +342,9 @@ impl Core {
         }
         // A gap was told where it is.
         let told = before.gap.is_some() || before.personal;
-        if !told && before.lost.is_some_and(|lost| !lost.why.needs_new_keys()) {
+        // What was said while a leaf that nobody or another copy has stood in for ours is missing as well.
+        let missed = |why: Why| why == Why::Replaced || !why.needs_new_keys();
+        if !told && before.lost.is_some_and(|lost| missed(lost.why)) {
             let place = self.state.groups.get(&group).map_or(0, |row| row.cursor);
             self.missed_line(group, (place, u16::MAX), before.seen_at);
         }

@@ -259,6 +259,9 @@ impl Core {
             at: self.run.now,
         };
         let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
+        if matches!(lost.why, Why::OwnCommit | Why::Doubled | Why::Replaced) {
+            self.signs_in(group);
+        }
         let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
         let now = self.run.now;
         if let Some(row) = self.state.groups.get_mut(&group) {
@@ -307,8 +310,8 @@ impl Core {
         }
     }
 
-    /// Whether requests of this device that a commit shows are of a copy of it that is awake: this one was awake too,
-    /// and asked nothing as late. A request of before may be shown again by anybody.
+    /// Whether this copy stops because of requests of this device that a commit shows (R-COPY-01): of another one that is
+    /// awake, while this one was awake too, and asked nothing as late. A request of before may be shown again by anybody.
     pub(crate) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
         let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
             return false;
@@ -319,7 +322,12 @@ impl Core {
                 && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
         };
         let mut bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
-        bodies.any(|body| unknown(&body)) && self.copy_seen(group, position)
+        if !bodies.any(|body| unknown(&body)) {
+            return false;
+        }
+        self.copy_put(*group, position);
+        let again = self.was_awake(group, position) && !self.run.replaced.insert(*group);
+        self.stops_for_copy(*group, again)
     }
 
     /// Whether a Welcome was made for a key package with which this device asked to come back.

@@ -338,19 +338,24 @@ fn one_world(world: &mut World) {
     }
 }
 
-/// Of several copies of one device at most one goes on in each group. (Where nothing is said nothing is noticed. That one
-/// goes on at all is not asserted yet: two copies that meet in two groups at once can stop each other, as in story 1173.)
+/// Of several copies of one device exactly one goes on in each group. (Where nothing is said nothing is noticed.)
 fn one_copy_is_left(world: &mut World) {
+    let mut copies: BTreeMap<DeviceId, bool> = BTreeMap::new();
     let mut places: BTreeSet<(DeviceId, GroupId)> = BTreeSet::new();
     for index in 0..world.people.len() {
         let Some(device) = world.own_device(index) else { continue };
-        if world.status(index).stopped {
+        let goes_on = !world.status(index).stopped;
+        *copies.entry(device).or_default() |= goes_on;
+        if !goes_on {
             continue;
         }
         let here = |view: &&GroupView| view.state == GroupState::Active && view.recovering.is_none();
         for view in world.groups(index).iter().filter(here) {
             assert!(places.insert((device, view.id)), "two copies of {device:?} go on in {:?}", view.id);
         }
+    }
+    for (device, goes_on) in copies {
+        assert!(goes_on, "every copy of {device:?} has stopped");
     }
 }
 

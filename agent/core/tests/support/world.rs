@@ -27,6 +27,8 @@ use crate::support::registry::{Fate, Registry};
 
 /// Steps after which a world that does not come to rest is broken.
 const PATIENCE: usize = 60_000;
+/// How often a reader looks for something that the broker announced before it takes the promise for broken.
+const IN_VAIN: u32 = 50;
 /// Lines of the trace that a failure shows.
 const TRACE: usize = 80;
 
@@ -77,6 +79,8 @@ struct Reader {
     want: u64,
     /// Whether the reader has to tell that it reached the end.
     due: bool,
+    /// How often it has looked for what is known to exist and is not there.
+    in_vain: u32,
 }
 
 /// One profile and the process that runs it.
@@ -593,7 +597,15 @@ impl World {
                 }
                 Effect::Follow { source, after, mark } => {
                     person.readers.retain(|reader| reader.source != source);
-                    let reader = Reader { source, cursor: after, mark, displaced: false, want: 0, due: true };
+                    let reader = Reader {
+                        source,
+                        cursor: after,
+                        mark,
+                        displaced: false,
+                        want: 0,
+                        due: true,
+                        in_vain: 0,
+                    };
                     person.readers.push(reader);
                 }
                 Effect::Fetch { source, sequence } => {
@@ -867,9 +879,20 @@ impl World {
             let sequence = if self.dice.chance(500) { end } else { cursor.max(reader.want).min(end) };
             batch.push(Input::CaughtUp { source, sequence });
         }
+        // What was promised and is not there after all is covered too, as in the real reader.
+        let in_vain = all && !stale && end < reader.want;
+        let gives_up = in_vain && reader.in_vain + 1 >= IN_VAIN;
+        if gives_up {
+            due = false;
+            batch.push(Input::CaughtUp { source, sequence: reader.want });
+        }
         let reader = &mut self.people[index].readers[at];
         reader.cursor = cursor;
         reader.due = due;
+        reader.in_vain = if in_vain && !gives_up { reader.in_vain + 1 } else { 0 };
+        if gives_up {
+            reader.want = 0;
+        }
     }
 
     /// Whether a publish on such a route waits in somebody's machine.
