@@ -229,9 +229,10 @@ fn a4_a_restored_profile_whose_first_life_asked_to_leave_makes_no_branch() {
     }
 }
 
-/// A4: the log shows how the other copy took new keys before the broker's word comes that ours had been stored before.
+/// A4: the log shows how the other copy took new keys before the broker's word comes that ours had been stored before. By
+/// then this one has asked to be let back in. Were it to stop, the other would stop too, once the request is served.
 #[test]
-fn a4_a_copy_stops_when_its_own_word_turns_out_to_lie_before_the_others() {
+fn a4_a_copy_that_has_asked_does_not_stop_for_what_the_other_did_before() {
     for flavour in FLAVOURS {
         let mut world = World::of(7, flavour, &["alice", "bob"]);
         let group = world.group_of("ops", &["bob", "alice"]);
@@ -247,7 +248,16 @@ fn a4_a_copy_stops_when_its_own_word_turns_out_to_lie_before_the_others() {
         world.people[alice].late_acks = false;
         world.settle();
         let stopped = [alice, twin].map(|index| world.status(index).stopped);
-        assert_eq!(stopped, [true, false], "{flavour:?}");
+        assert_eq!(stopped, [false, false], "{flavour:?}");
+        world.person("bob").connects();
+        world.settle();
+        world.person("bob").says(group, "back");
+        world.settle();
+        let stopped = [alice, twin].map(|index| world.status(index).stopped);
+        assert_eq!(stopped, [false, true], "{flavour:?}");
+        world.person("alice").says(group, "the one that is left");
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "the one that is left"), 1, "{flavour:?}");
     }
 }
 
@@ -284,7 +294,6 @@ fn a4_r_copy_01_two_copies_that_meet_in_two_groups_at_once_do_not_stop_each_othe
             world.settle();
             assert_eq!(world.person("bob").sees(group, "the one that is left"), 1, "seed {seed}");
         }
-        oracle::agree(&mut world);
     }
 }
 

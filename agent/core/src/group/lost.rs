@@ -259,9 +259,9 @@ impl Core {
             at: self.run.now,
         };
         let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
-        if matches!(lost.why, Why::OwnCommit | Why::Doubled | Why::Replaced) {
-            self.signs_in(group);
-        }
+        self.signs_in(group);
+        // The request is the later word: once it is served it is the other copy that stops.
+        self.run.copies.remove(&group);
         let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
         let now = self.run.now;
         if let Some(row) = self.state.groups.get_mut(&group) {
@@ -346,7 +346,11 @@ impl Core {
     /// An own message found its place in an epoch that may be over: kept, to be said again after coming back.
     pub(crate) fn note_unsure(&mut self, group: GroupId, content: &[u8]) {
         let unsure = self.state.groups.get(&group).is_some_and(|row| {
-            row.gap.is_some() || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
+            // Behind a change that took this place: whoever follows the group does not open it.
+            let replaced = row.lost.as_ref().is_some_and(|lost| lost.why == Why::Replaced);
+            replaced
+                || row.gap.is_some()
+                || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
         });
         if unsure && let Some(row) = self.state.groups.get_mut(&group) {
             row.unsure.push(ByteBuf::from(content.to_vec()));

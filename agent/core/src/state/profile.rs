@@ -95,8 +95,7 @@ pub(crate) struct MetaRow {
     /// Another copy of this store took over: this one says nothing more.
     #[serde(rename = "ds", default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// Groups in which this device signed a word about its own place (new keys, a request to come back because of a
-    /// copy), and when.
+    /// Groups in which this device signed a word about its own place (new keys, a request to come back), and when.
     #[serde(rename = "dw", default, skip_serializing_if = "Vec::is_empty")]
     pub signed_in: Vec<(GroupId, Timestamp)>,
     /// When sent bytes were last forgotten by age.
