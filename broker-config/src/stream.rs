@@ -29,7 +29,7 @@ pub struct StreamSpec {
     pub deny_delete: bool,
     /// Nobody purges.
     pub deny_purge: bool,
-    /// Who is told of a message that was stored; nobody for [`room`].
+    /// Who is told of a message that was stored; nobody for the one that tells whether there is room.
     pub doorbell: Option<Doorbell>,
 }
 
