@@ -17,6 +17,7 @@ use crate::session::Session;
 
 /// How often what was shown is marked as read.
 const MARK: Duration = Duration::from_secs(2);
+
 /// Which messages were shown already.
 #[derive(Debug, Default)]
 pub struct Seen {

@@ -46,11 +46,10 @@ pub struct Args {
 
 /// What was read before anything is shown.
 struct Begun {
-    /// Taken before history is read, so that nothing falls between the two; only where it is followed.
-    news: Option<Events>,
     messages: Vec<MessageView>,
-    /// The conversation, where it is followed.
-    group: Option<GroupId>,
+    /// The conversation and its news, taken before history is read, so that nothing falls between the two; only where it
+    /// is followed.
+    followed: Option<(GroupId, Events)>,
 }
 
 async fn begin(desk: &Desk<'_>, args: &Args) -> Result<Begun> {
@@ -61,15 +60,18 @@ async fn begin(desk: &Desk<'_>, args: &Args) -> Result<Begun> {
     let last = if filters { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: false };
     let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
-    let group = if args.follow { Some(desk.group(args.target.clone()).await?) } else { None };
-    Ok(Begun { news, messages, group })
+    let followed = match news {
+        Some(news) => Some((desk.group(args.target.clone()).await?, news)),
+        None => None,
+    };
+    Ok(Begun { messages, followed })
 }
 
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
     let (desk, begun) = Desk::read(context, async |desk| begin(desk, &args).await).await?;
-    let Begun { news, messages, group } = begun;
+    let Begun { messages, followed } = begun;
     let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
@@ -97,7 +99,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
     }
 
-    let (Some(news), Some(stop)) = (news, stop) else {
+    let (Some((group, news)), Some(stop)) = (followed, stop) else {
         if shown.is_empty() {
             context.ui.note("no messages");
         }
@@ -108,7 +110,6 @@ pub async fn run(context: &Context, args: Args) -> Result {
     for message in &messages {
         seen.first(message);
     }
-    let Some(group) = group else { return Err(unexpected()) };
     follow(context, desk, news, Scope::One(group), seen, stop).await
 }
 
