@@ -9,6 +9,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, wire_hash};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
 
 use crate::command::BotOwnership;
@@ -18,7 +19,7 @@ use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::{exhibit, kind};
-use crate::input::Ticket;
+use crate::input::{Interest, Ticket};
 use crate::question::Purpose as Why;
 use crate::reply::Reply;
 use crate::state::{AccountRow, InviteFacts, LogPlace};
@@ -27,6 +28,9 @@ use crate::view::{AccountView, ContactState, Trust};
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
+
+/// How often a registry that did not answer for a fellow member is asked again.
+const UNNAMED_EVERY: Duration = Duration::from_secs(60);
 
 /// How what the registry shows of an account's log relates to what is known of it here.
 enum Shown {
@@ -108,6 +112,7 @@ impl Core {
             place,
         };
         self.state.accounts.insert(record.account, row);
+        self.state.unnamed.remove(&record.account);
         if matches!(shown, Shown::First | Shown::Grown) {
             self.account_changed(record.account);
         }
@@ -297,7 +302,23 @@ impl Core {
         if handle.parse::<Handle>().is_ok() { format!("@{handle}") } else { handle }
     }
 
-    /// Asks for fellow members whose handle is not known.
+    /// Asks for fellow members whose handle is not known, until the registry has answered for each.
+    pub(crate) fn learn_members(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
+        let own = self.own_id();
+        let unknown: Vec<AccountId> = accounts
+            .into_iter()
+            .filter(|account| *account != own && self.state.accounts.get(account).is_none())
+            .collect();
+        for account in &unknown {
+            if !self.was_not_found(account) {
+                self.state.unnamed.insert(*account, ());
+                self.run.unnamed_asked_at = Some(self.run.now);
+            }
+        }
+        self.learn(unknown);
+    }
+
+    /// Asks for accounts that are not known.
     pub(crate) fn learn(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         for account in accounts {
             if account != self.own_id()
@@ -319,6 +340,7 @@ impl Core {
                 self.run.not_found.pop_first();
             }
             self.run.not_found.insert(account, now);
+            self.state.unnamed.remove(&account);
         }
         // A registry that is not there, or has had enough of us, has said nothing of the account.
         if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Trust) {
@@ -328,6 +350,22 @@ impl Core {
 
     fn was_not_found(&self, account: &AccountId) -> bool {
         self.run.not_found.get(account).is_some_and(|at| self.run.now.since(*at) < NOT_FOUND_FOR)
+    }
+
+    /// Asks again for fellow members whose handle is not known, a few at a time.
+    pub(crate) fn ask_unnamed(&mut self) {
+        if self.unnamed_due().is_some_and(|due| self.run.now >= due) {
+            self.run.unnamed_asked_at = Some(self.run.now);
+            self.refetch(self.state.unnamed.keys());
+        }
+    }
+
+    /// When to ask for them again.
+    pub(crate) fn unnamed_due(&self) -> Option<Timestamp> {
+        let asks = self.run.connected
+            && self.run.interest == Some(Interest::Everything)
+            && self.state.unnamed.len() > 0;
+        asks.then(|| self.run.unnamed_asked_at.map_or(self.run.now, |at| at.plus(UNNAMED_EVERY)))
     }
 
     /// After a reconnect: asks again for whoever is still unknown. Of an invitation that nobody accepted, for no more

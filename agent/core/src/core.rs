@@ -263,6 +263,7 @@ impl Core {
         self.run.displacing.clear();
         self.run.proof_asked_at = None;
         self.run.own_asked_at = None;
+        self.run.unnamed_asked_at = None;
         self.prune_ledger()?;
         self.run.reposted = false;
         self.run.room_told = false;
@@ -280,6 +281,7 @@ impl Core {
             self.begin_listening();
             self.refresh_unknown_accounts();
             self.watch_own_account();
+            self.ask_unnamed();
         }
         self.run.claims.clear();
         self.begin_refreshing();
@@ -339,6 +341,7 @@ impl Core {
         self.tell_evidence();
         self.want_proof();
         self.watch_own_account();
+        self.ask_unnamed();
         self.refresh_groups()?;
         self.renew_joins()?;
         self.touch_unfinished();
@@ -435,7 +438,8 @@ impl Core {
                     .min()
             })
             .flatten();
-        let due = [self.proof_due(), self.own_account_due()].into_iter().flatten().filter(|at| *at > now);
+        let due = [self.proof_due(), self.own_account_due(), self.unnamed_due()];
+        let due = due.into_iter().flatten().filter(|at| *at > now);
         [asked, retry, self.sends_end()].into_iter().flatten().chain(due).min()
     }
 

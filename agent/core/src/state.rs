@@ -66,6 +66,9 @@ pub(crate) struct State {
     pub transfers: Rows<DeviceId, TransferRow>,
     pub packages: Rows<u64, PackageRow>,
     pub posted: Rows<u64, PostedRow>,
+    /// Fellow members whose handle is still to be asked for: neither a process that ends nor a registry that is away
+    /// makes this forgotten.
+    pub unnamed: Rows<AccountId, ()>,
 }
 
 impl State {
@@ -100,6 +103,7 @@ impl State {
             transfers: Rows::load(store, table::TRANSFERS)?,
             packages: Rows::load(store, table::PACKAGES)?,
             posted: Rows::load(store, table::POSTED)?,
+            unnamed: Rows::load(store, table::UNNAMED)?,
         })
     }
 
@@ -119,6 +123,7 @@ impl State {
             && self.transfers.is_clean()
             && self.packages.is_clean()
             && self.posted.is_clean()
+            && self.unnamed.is_clean()
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -140,7 +145,8 @@ impl State {
         self.rejoins.flush(txn, table::REJOINS)?;
         self.transfers.flush(txn, table::TRANSFERS)?;
         self.packages.flush(txn, table::PACKAGES)?;
-        self.posted.flush(txn, table::POSTED)
+        self.posted.flush(txn, table::POSTED)?;
+        self.unnamed.flush(txn, table::UNNAMED)
     }
 
     pub(crate) fn flushed(&mut self) {
@@ -159,6 +165,7 @@ impl State {
         self.transfers.flushed();
         self.packages.flushed();
         self.posted.flushed();
+        self.unnamed.flushed();
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -300,6 +300,31 @@ fn a_low_stock_is_refilled_on_the_next_connection() {
     assert!(world.registry.stock(bob) <= 4 * limit::KEY_PACKAGE_STOCK);
 }
 
+/// A member whom somebody else added has a name here sooner or later: also when the question for it was lost with
+/// the process that asked, and when the registry answers again only after a while.
+#[test]
+fn a_member_whose_name_was_not_answered_is_asked_for_again() {
+    for end in [Some(End::Clean), Some(End::Kill), None] {
+        let mut world = world(&["alice", "bob", "carol"]);
+        let group = world.person("alice").creates("ops", &["bob"]);
+        world.settle();
+        world.person("bob").accepts(group);
+        world.settle();
+        world.registry.next("fetch-account", Fate::NoReply);
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        let carol = world.registry.account("carol").to_string();
+        assert_eq!(world.person("bob").members(group), ["alice", "bob", carol.as_str()]);
+        match end {
+            Some(end) => world.person("bob").restarts(end),
+            None => world.pass(Duration::from_secs(120)),
+        }
+        world.settle();
+        assert_eq!(world.person("bob").members(group), ["alice", "bob", "carol"], "{end:?}");
+        oracle::judge(&mut world);
+    }
+}
+
 /// K08: the last resort serves more than one inviter, and every one of its groups can be joined.
 #[test]
 fn k08_a_last_resort_package_serves_several_groups() {

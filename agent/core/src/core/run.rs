@@ -151,6 +151,8 @@ pub(crate) struct Run {
     pub own_statements: BTreeSet<[u8; 32]>,
     /// When the own account was last asked for, on this connection.
     pub own_asked_at: Option<Timestamp>,
+    /// When fellow members without a handle were asked for last on this connection.
+    pub unnamed_asked_at: Option<Timestamp>,
     /// Tickets whose command was swept away by a storage error in a later batch.
     pub orphans: Vec<(Ticket, CoreError)>,
     /// When to look again, as long as that is ahead.

@@ -82,7 +82,7 @@ impl Core {
             return Ok(());
         }
         self.system_lines(group, live, old_roster, old_data, committer, (sequence, hash))?;
-        self.learn(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
+        self.learn_members(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
         let others = live.roster.values().any(|leaf| leaf.account != self.own_id());
         if live.data.direct && !others {
             // The other side has left for good: what is said to that account from now on starts anew.

@@ -524,7 +524,7 @@ impl Core {
         self.ledger.forget_commits(&group)?;
         self.groups.put(group, live);
         self.state.groups.insert(group, row);
-        self.learn(known.members.iter().map(|member| member.0));
+        self.learn_members(known.members.iter().map(|member| member.0));
         self.reconcile_group(group)?;
         if self.run.interest == Some(crate::input::Interest::Everything) {
             self.follow(Source::Group(group));

@@ -46,6 +46,8 @@ pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 
 /// Number, big-endian → [`crate::state::PostedRow`]: invitations that left.
 pub(crate) const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("posted");
+/// Account id → nothing: fellow members whose handle is still to be asked for.
+pub(crate) const UNNAMED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("unnamed");
 /// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
 /// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
@@ -69,6 +71,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
         TRANSFERS,
         PACKAGES,
         POSTED,
+        UNNAMED,
     ];
     for table in singles {
         txn.open_table(table).map_err(storage)?;
