@@ -11,6 +11,7 @@ use cipher_core::view::{GroupState, HistoryPolicy};
 use cipher_core::{Command, Reply, Target, Ticket};
 
 use crate::support::disk::{Disk, End};
+use crate::support::litter::Litter;
 use crate::support::log::{Flavour, Log};
 use crate::support::oracle;
 use crate::support::setting;
@@ -117,6 +118,8 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         1 => Faults { busy: 300, stale: 200, ..Faults::NONE },
         _ => Faults::ROUGH,
     };
+    let mut litter = Litter::of(seed);
+    litter.meddles(&mut world);
     let mut links = Vec::new();
     let mut past = Past::default();
     let kind = Kind::of(seed);
@@ -139,9 +142,11 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         } else {
             happening(&mut world, n);
         }
+        litter.happens(&mut world);
         let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
         world.churn(steps);
     }
+    world.meddle = None;
     match kind {
         Kind::Plain => oracle::judge(&mut world),
         Kind::Months => oracle::judge_after_months(&mut world),

@@ -31,6 +31,8 @@ pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
     /// When, by the broker's clock.
     pub(crate) at: Timestamp,
+    /// Whether nobody said it: see [`crate::support::litter`].
+    junk: bool,
 }
 
 /// One stream.
@@ -62,6 +64,10 @@ pub(crate) struct Log {
     pub(crate) went_back: u64,
     /// The broker's clock: the latest time it was told.
     now: Timestamp,
+    /// All that was ever put anywhere but junk, in that order: what a stranger has who listened from the beginning.
+    pub(crate) heard: Vec<(Route, Vec<u8>)>,
+    /// How many pieces of junk were thrown.
+    pub(crate) junk: u64,
 }
 
 impl Stream {
@@ -71,8 +77,8 @@ impl Stream {
         if last > self.gone { last } else { 0 }
     }
 
-    fn store(&mut self, route: Route, bytes: Vec<u8>, at: Timestamp) -> u64 {
-        self.messages.push(Stored { route, bytes, at });
+    fn store(&mut self, route: Route, bytes: Vec<u8>, at: Timestamp, junk: bool) -> u64 {
+        self.messages.push(Stored { route, bytes, at, junk });
         let sequence = self.messages.len() as u64;
         match self.last.iter_mut().find(|(other, _)| *other == route) {
             Some((_, last)) => *last = sequence,
@@ -88,7 +94,15 @@ impl Stream {
 impl Log {
     pub(crate) fn new(flavour: Flavour) -> Self {
         let streams = vec![Stream::default(); usize::from(SHARDS) + 1];
-        Self { flavour, streams, keeps_quiet: false, went_back: 0, now: Timestamp::default() }
+        Self {
+            flavour,
+            streams,
+            keeps_quiet: false,
+            went_back: 0,
+            now: Timestamp::default(),
+            heard: Vec::new(),
+            junk: 0,
+        }
     }
 
     /// Time passes for the broker too. What is older than streams keep it goes, from the front.
@@ -197,14 +211,22 @@ impl Log {
         if let Some(repeated) = repeated {
             return repeated;
         }
-        let sequence = stream.store(publish.route, publish.bytes.clone(), self.now);
+        let sequence = stream.store(publish.route, publish.bytes.clone(), self.now, false);
         stream.ids.insert(publish.publish_id, (sequence, now));
+        self.heard.push((publish.route, publish.bytes.clone()));
         PublishOutcome::Stored { sequence, duplicate: false }
     }
 
     /// Anybody's bytes on a subject, without compare-and-set and without an id.
     pub(crate) fn inject(&mut self, route: Route, bytes: Vec<u8>) -> u64 {
-        self.streams[usize::from(route.shard())].store(route, bytes, self.now)
+        self.heard.push((route, bytes.clone()));
+        self.streams[usize::from(route.shard())].store(route, bytes, self.now, false)
+    }
+
+    /// The same, of somebody who has nothing to say there.
+    pub(crate) fn throw(&mut self, route: Route, bytes: Vec<u8>) {
+        self.junk += 1;
+        self.streams[usize::from(route.shard())].store(route, bytes, self.now, true);
     }
 
     /// Somebody else uses a publish id first.
@@ -236,7 +258,7 @@ impl Log {
             .take_while(|sequence| **sequence <= end)
             .take(most)
             .map(|sequence| {
-                let Stored { route, bytes, at } = self.at(source.shard(), *sequence).clone();
+                let Stored { route, bytes, at, .. } = self.at(source.shard(), *sequence).clone();
                 Delivered { route, sequence: *sequence, at, bytes }
             })
             .collect()
@@ -308,12 +330,13 @@ impl Log {
         self.streams.iter().map(|stream| stream.messages.len()).sum()
     }
 
-    /// What a group's log looks like to somebody who sees only the outside of its messages.
+    /// What a group's log looks like to somebody who sees only the outside of its messages, and knows what is junk.
     pub(crate) fn outside(&self, group: GroupId) -> Vec<Outside> {
         let source = Source::Group(group);
         let mut epoch = 0;
         self.read(&source, 0, u64::MAX, usize::MAX)
             .into_iter()
+            .filter(|delivered| !self.at(source.shard(), delivered.sequence).junk)
             .filter_map(|delivered| {
                 let header = Header::of(&delivered.bytes)?;
                 let landed = header.epoch == epoch;

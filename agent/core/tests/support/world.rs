@@ -671,6 +671,15 @@ impl World {
         self.whispered.push((self.people[index].name.clone(), group, bytes));
     }
 
+    /// The same, of anybody who can publish; unless it gets lost everybody hears it who follows the group.
+    pub(crate) fn whisper_junk(&mut self, group: GroupId, bytes: &[u8]) {
+        for person in self.people.iter_mut().filter(|person| person.online) {
+            if person.readers.iter().any(|reader| reader.source == Source::Group(group)) {
+                person.whispers.push_back((group, bytes.to_vec()));
+            }
+        }
+    }
+
     // What happens.
 
     /// The registry puts what accounts stated into the account log, and hints to devices that are there.
