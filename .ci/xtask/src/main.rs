@@ -41,8 +41,9 @@ cargo xtask COMMAND
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
   torture [--minutes N] [--seed N]
-                             a deployment that is killed, frozen and cut off while people talk (5 minutes; the
-                             test command does it for one)
+                             a deployment that is killed, frozen, cut off, put back to older copies and emptied while
+                             people talk (5 minutes; the test command does it for half a minute; even seeds are of one
+                             server, odd ones of three)
   ci                     fmt, clippy, doc, deny, arrows, rules, attacks, size, then test
 
   fmt | clippy | doc | deny | arrows | rules | size   the parts of ci

@@ -11,6 +11,7 @@ use cipher_broker::server_file::{self, Embedded, Environment, Node as NodeFile, 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::disk;
 use crate::failure::{Failure, Result, ensure, fail};
 use crate::process::{self, Process};
 use crate::wait;
@@ -302,14 +303,41 @@ impl Broker {
 
     /// Every server dies and comes back on the same port with an empty disk.
     pub fn loses_every_disk(&mut self) -> Result {
-        for node in &mut self.nodes {
-            if let Some(mut process) = node.process.take() {
-                process.kill()?;
-            }
+        self.kill_all()?;
+        for node in &self.nodes {
             fs::remove_dir_all(&node.store)?;
             fs::create_dir_all(&node.store)?;
         }
         self.start_all()
+    }
+
+    /// Stops every server for as long as it takes to copy what is on their disks into a folder.
+    pub fn copy_disks(&mut self, to: &Path) -> Result {
+        for node in &mut self.nodes {
+            if let Some(mut process) = node.process.take() {
+                process.terminate()?;
+            }
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            let place = to.join(index.to_string());
+            fs::create_dir_all(&place)?;
+            disk::put_back(&node.store, &place)?;
+        }
+        self.start_all()
+    }
+
+    /// Every server dies and comes back on the same port with what was on its disk when that copy was made.
+    pub fn restore_disks(&mut self, from: &Path) -> Result {
+        self.kill_all()?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            disk::put_back(&from.join(index.to_string()), &node.store)?;
+        }
+        self.start_all()
+    }
+
+    fn kill_all(&mut self) -> Result {
+        let mut running = self.nodes.iter_mut().filter_map(|node| node.process.take());
+        running.try_for_each(|mut process| process.kill())
     }
 
     /// Stops one server in its tracks: connections stay open, nothing is answered.

@@ -1,4 +1,4 @@
-//! Looking for words in files: what a broker's disk says about what was said.
+//! Folders of a deployment: what a broker's disk says about what was said, and copies that are put back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,27 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Copies a folder with everything in it. What is neither file nor folder (sockets) stays behind.
+pub fn copy(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces what is in a folder by a copy taken before.
+pub fn put_back(copied: &Path, folder: &Path) -> Result {
+    fs::remove_dir_all(folder)?;
+    copy(copied, folder)
 }
 
 /// Bytes of every file below a folder.

@@ -1,10 +1,11 @@
 //! A deployment that is ill-treated while people talk: afterwards nothing is lost, nothing is there twice, each
-//! command has one answer and all members are in one world.
+//! command has one answer and all members are in one world. What is killed and frozen goes on with what it had; the
+//! streams are also put back to an older copy, and emptied: what they lost is given back by those who said it.
 //!
 //! What happens, to whom, and how long apart is drawn from a seed; what falls into which moment of a process is up to
 //! the machine. `cargo xtask torture --minutes N --seed N` runs it longer; a failure prints the seed and what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
+use tempfile::TempDir;
 use testbed::person::{kind_of, text};
-use testbed::{Failure, Fault, Person, Result, Screen, Site, ensure, wait};
+use testbed::{Failure, Fault, Person, Result, Screen, Site, disk, ensure, wait};
 
 use crate::support::{all_equal_in_time, echo_bot};
 
@@ -43,7 +45,43 @@ enum Blow {
     FreezeServer(usize),
     CutLine,
     LoseAnswers,
+    /// The disks of the servers, and of the registry, as they are now are kept for what comes later.
+    Copy,
+    /// The streams lose whatever came behind the last copy.
+    RestoreStreams,
+    /// The streams lose everything, and are made again.
+    EmptyStreams,
+    RestoreRegistry,
     Rename(u64),
+}
+
+impl Blow {
+    /// The one that is next. Streams go back in every run: once in its second quarter, once in its third.
+    fn next(dice: &mut Dice, servers: usize, passed: f64, went_back: usize) -> Self {
+        let (who, server) = (index(dice.below(3)), index(dice.below(servers as u64)));
+        let drawn = match dice.below(17) {
+            0 | 1 => Self::KillScreen(who),
+            2 => Self::FreezeScreen(who),
+            3 | 4 => Self::KillBot,
+            5 => Self::FreezeBot,
+            6 => Self::KillRegistry,
+            7 => Self::FreezeRegistry,
+            8 => Self::KillServer(server),
+            9 => Self::FreezeServer(server),
+            10 => Self::CutLine,
+            11 => Self::LoseAnswers,
+            12 => Self::Copy,
+            13 => Self::RestoreStreams,
+            14 => Self::EmptyStreams,
+            15 => Self::RestoreRegistry,
+            _ => Self::Rename(dice.below(1_000_000)),
+        };
+        match went_back {
+            0 if passed > 0.25 => Self::RestoreStreams,
+            1 if passed > 0.5 => Self::EmptyStreams,
+            _ => drawn,
+        }
+    }
 }
 
 /// What became of a message, as its sender was told.
@@ -124,41 +162,36 @@ fn survives(seed: u64) -> Result {
 }
 
 fn torture(seed: u64, time: Duration, diary: &Diary) -> Result {
-    let mut site = if seed.is_multiple_of(2) { Site::single()? } else { Site::cluster()? };
+    let site = if seed.is_multiple_of(2) { Site::single()? } else { Site::cluster()? };
     let (alice, bob, carol) = (site.registered("alice")?, site.registered("bob")?, site.registered("carol")?);
     site.group("team", &alice, &[&bob, &carol])?;
     let id = text(&alice.shows("team")?, "id").unwrap_or_default().to_owned();
-    let (mut bot, echo) = echo_bot(&alice)?;
+    let (bot, echo) = echo_bot(&alice)?;
     alice.does(&["group", "add", &id, &echo])?;
     let fault = site.fault()?;
     let far = site.through(&fault, &carol);
-    let people = [alice.clone(), bob.clone(), far];
+    let people = vec![alice.clone(), bob.clone(), far];
     let mut screens: Vec<Option<Screen>> = Vec::new();
     for person in &people {
         screens.push(Some(person.follows(&id)?));
     }
 
+    let copies = tempfile::tempdir()?;
+    let mut victims = Victims { site, people, id, fault, bot, screens, copies, went_back: 0 };
+    // A first copy, so that there is one to go back to.
+    victims.suffers(Blow::Copy, Duration::ZERO)?;
     let (began, over) = (Instant::now(), AtomicBool::new(false));
-    let (id, over) = (id.as_str(), &over);
+    let (talking, over) = (victims.people.clone(), &over);
+    let id = victims.id.clone();
     thread::scope(|scope| {
         let talkers: Vec<_> = (1u64..)
-            .zip(&people)
+            .zip(&talking)
             .map(|(who, person)| {
+                let id = id.as_str();
                 scope.spawn(move || talk(person, id, Dice::of(seed, who), over, began, diary))
             })
             .collect();
-        let struck = strike(
-            &mut Dice::of(seed, 0),
-            &mut site,
-            &people,
-            id,
-            &fault,
-            &mut bot,
-            &mut screens,
-            began,
-            time,
-            diary,
-        );
+        let struck = strike(&mut Dice::of(seed, 0), &mut victims, began, time, diary);
         over.store(true, Ordering::Relaxed);
         let talked = talkers
             .into_iter()
@@ -166,17 +199,20 @@ fn torture(seed: u64, time: Duration, diary: &Diary) -> Result {
         talked.fold(struck, |sum, one| sum.and(one))
     })?;
 
+    let Victims { site, fault, screens, mut bot, went_back, .. } = victims;
     fault.heal();
     for mut screen in screens.into_iter().flatten() {
         screen.interrupt()?;
     }
     bot.process().kill()?;
     let (mut bot, _) = echo_bot(&alice)?;
-    judge(id, &[&alice, &bob, &carol], diary).map_err(|failure| {
+    // Whoever had read a message keeps it where it was; who had not reads it where it was said again.
+    let one_order = went_back == 0;
+    judge(&id, &[&alice, &bob, &carol], one_order, diary).map_err(|failure| {
         // How the bot sees it, in case it is the one who is behind.
         let its = Person::beside_up("alice/echo", &alice.home().join("state"));
         let told = its.map(|its| its.by_way_of(&site.broker.url())).and_then(|its| {
-            Ok(format!("{}\n{}", its.run(&["doctor"])?, its.run(&["read", id, "-n", "20"])?))
+            Ok(format!("{}\n{}", its.run(&["doctor"])?, its.run(&["read", &id, "-n", "20"])?))
         });
         match told {
             Ok(told) => failure.and(format!("the bot:\n{told}")),
@@ -226,124 +262,153 @@ fn talk(
     Ok(())
 }
 
-/// Blow after blow until the time is over. Whatever was taken away is given back.
-fn strike(
-    dice: &mut Dice,
-    site: &mut Site,
-    people: &[Person],
-    id: &str,
-    fault: &Fault,
-    bot: &mut Screen,
-    screens: &mut [Option<Screen>],
-    began: Instant,
-    time: Duration,
-    diary: &Diary,
-) -> Result {
-    let owner = people.first().ok_or_else(|| Failure::new("nobody"))?;
+/// Who and what is struck.
+struct Victims {
+    site: Site,
+    people: Vec<Person>,
+    id: String,
+    fault: Fault,
+    bot: Screen,
+    screens: Vec<Option<Screen>>,
+    /// The disks of the servers and of the registry as they were.
+    copies: TempDir,
+    /// How often the streams lost something.
+    went_back: usize,
+}
+
+/// Blow after blow until the time is over.
+fn strike(dice: &mut Dice, victims: &mut Victims, began: Instant, time: Duration, diary: &Diary) -> Result {
     while began.elapsed() < time {
         thread::park_timeout(dice.pause(PAUSE_MS));
-        let (who, server, frozen) =
-            (index(dice.below(3)), index(dice.below(site.broker.size() as u64)), dice.pause(FROZEN_MS));
-        let blow = match dice.below(13) {
-            0 | 1 => Blow::KillScreen(who),
-            2 => Blow::FreezeScreen(who),
-            3 | 4 => Blow::KillBot,
-            5 => Blow::FreezeBot,
-            6 => Blow::KillRegistry,
-            7 => Blow::FreezeRegistry,
-            8 => Blow::KillServer(server),
-            9 => Blow::FreezeServer(server),
-            10 => Blow::CutLine,
-            11 => Blow::LoseAnswers,
-            _ => Blow::Rename(dice.below(1_000_000)),
-        };
+        let (servers, frozen) = (victims.site.broker.size(), dice.pause(FROZEN_MS));
+        let passed = began.elapsed().div_duration_f64(time);
+        let blow = Blow::next(dice, servers, passed, victims.went_back);
         diary.note(began, format!("{blow:?}, {frozen:?}"));
+        victims.suffers(blow, frozen)?;
+        if let Some(status) = victims.bot.process().ended() {
+            diary.note(began, format!("the bot had ended with {status}"));
+            victims.bot = victims.owner()?.starts(&["bot", "run", "echo"])?;
+        }
+    }
+    Ok(())
+}
+
+impl Victims {
+    fn owner(&self) -> Result<&Person> {
+        self.people.first().ok_or_else(|| Failure::new("nobody"))
+    }
+
+    /// One blow. Whatever was taken away is given back, except what the streams lost.
+    fn suffers(&mut self, blow: Blow, frozen: Duration) -> Result {
         let pause = || thread::park_timeout(frozen);
         match blow {
             Blow::KillScreen(who) => {
-                let (Some(screen), Some(person)) = (screens.get_mut(who), people.get(who)) else { continue };
+                let (Some(screen), Some(person)) = (self.screens.get_mut(who), self.people.get(who)) else {
+                    return Ok(());
+                };
                 if let Some(mut screen) = screen.take() {
                     screen.process().kill()?;
                 }
-                *screen = Some(person.follows(id)?);
+                *screen = Some(person.follows(&self.id)?);
             }
             Blow::FreezeScreen(who) => {
-                if let Some(Some(screen)) = screens.get_mut(who) {
+                if let Some(Some(screen)) = self.screens.get_mut(who) {
                     screen.process().pause()?;
                     pause();
                     screen.process().resume()?;
                 }
             }
             Blow::KillBot => {
-                bot.process().kill()?;
+                self.bot.process().kill()?;
                 // Not `ready`: without a registry or broker it is that later.
-                *bot = owner.starts(&["bot", "run", "echo"])?;
+                self.bot = self.owner()?.starts(&["bot", "run", "echo"])?;
             }
             Blow::FreezeBot => {
-                bot.process().pause()?;
+                self.bot.process().pause()?;
                 pause();
-                bot.process().resume()?;
+                self.bot.process().resume()?;
             }
             Blow::KillRegistry => {
-                site.registry.kill()?;
+                self.site.registry.kill()?;
                 pause();
-                site.registry.start()?;
+                self.site.registry.start()?;
             }
             Blow::FreezeRegistry => {
-                site.registry.pause()?;
+                self.site.registry.pause()?;
                 pause();
-                site.registry.resume()?;
+                self.site.registry.resume()?;
             }
             Blow::KillServer(server) => {
-                site.broker.kill(server)?;
+                self.site.broker.kill(server)?;
                 pause();
-                site.broker.start(server)?;
+                self.site.broker.start(server)?;
             }
             Blow::FreezeServer(server) => {
-                site.broker.pause(server)?;
+                self.site.broker.pause(server)?;
                 pause();
-                site.broker.resume(server)?;
+                self.site.broker.resume(server)?;
             }
             Blow::CutLine => {
-                fault.cut();
+                self.fault.cut();
                 pause();
-                fault.heal();
+                self.fault.heal();
             }
             Blow::LoseAnswers => {
-                fault.lose_answers("chat.>");
+                self.fault.lose_answers("chat.>");
                 pause();
-                fault.heal();
+                self.fault.heal();
+            }
+            Blow::Copy => {
+                self.site.registry.stop()?;
+                disk::copy(&self.site.registry.data(), &self.copies.path().join("registry"))?;
+                self.site.broker.copy_disks(&self.copies.path().join("broker"))?;
+                self.site.registry.start()?;
+            }
+            Blow::RestoreStreams => {
+                self.went_back += 1;
+                self.site.broker.restore_disks(&self.copies.path().join("broker"))?;
+            }
+            Blow::EmptyStreams => {
+                self.went_back += 1;
+                self.site.broker.loses_every_disk()?;
+                pause();
+                // It makes its streams when it starts.
+                self.site.registry.stop()?;
+                self.site.registry.start()?;
+            }
+            Blow::RestoreRegistry => {
+                self.site.registry.kill()?;
+                disk::put_back(&self.copies.path().join("registry"), &self.site.registry.data())?;
+                self.site.registry.start()?;
             }
             Blow::Rename(name) => {
                 // Whether it succeeds is not the point; that all see the same name afterwards is.
-                let renamed = owner.run(&["group", "rename", id, &format!("team {name}")])?;
-                diary.note(began, format!("renamed: {}", renamed.code));
+                self.owner()?.run(&["group", "rename", &self.id, &format!("team {name}")])?;
             }
         }
-        if let Some(status) = bot.process().ended() {
-            diary.note(began, format!("the bot had ended with {status}"));
-            *bot = owner.starts(&["bot", "run", "echo"])?;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Nothing is lost, nothing is there twice, each command has one answer, and all are in one world.
-fn judge(id: &str, people: &[&Person], diary: &Diary) -> Result {
+fn judge(id: &str, people: &[&Person], one_order: bool, diary: &Diary) -> Result {
     for person in people {
         person.syncs()?;
     }
     let said = diary.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let first = people.first().ok_or_else(|| Failure::new("nobody"))?;
-    // What the bot still owes comes by itself.
-    let answered = |lines: &[serde_json::Value]| {
-        let heard = lines.iter().filter_map(|line| text(line, "text")).collect::<Vec<_>>();
-        let asked = heard.iter().filter_map(|words| words.strip_prefix("/echo ")).collect::<Vec<_>>();
-        asked.iter().all(|words| heard.contains(words))
+    // What the bot still owes comes by itself, and so does what the streams lost.
+    let arrived = |lines: &[serde_json::Value]| {
+        let heard: BTreeSet<&str> = lines.iter().filter_map(|line| text(line, "text")).collect();
+        let accepted = said.iter().filter(|(_, how)| **how == Said::Accepted);
+        accepted.into_iter().all(|(words, _)| heard.contains(words.as_str()))
+            && heard
+                .iter()
+                .filter_map(|words| words.strip_prefix("/echo "))
+                .all(|words| heard.contains(words))
     };
-    let _ = wait::within(REST, "every command is answered", || {
-        first.syncs().ok()?;
-        first.reads(id).ok().filter(|lines| answered(lines)).map(drop)
+    let _ = wait::within(REST, "everything has arrived", || {
+        people.iter().try_for_each(|person| person.syncs().map(drop)).ok()?;
+        people.iter().all(|person| person.reads(id).is_ok_and(|lines| arrived(&lines))).then_some(())
     });
     all_equal_in_time(id, people)?;
     let mut orders = Vec::new();
@@ -378,8 +443,30 @@ fn judge(id: &str, people: &[&Person], diary: &Diary) -> Result {
     }
     let accepted = said.values().filter(|how| **how == Said::Accepted).count();
     ensure(accepted > 10, || format!("only {accepted} messages were accepted: nothing was tested"))?;
-    ensure(orders.windows(2).all(|pair| pair.first() == pair.last()), || {
+    ensure(!one_order || orders.windows(2).all(|pair| pair.first() == pair.last()), || {
         "they read in different orders".into()
+    })?;
+    goes_on(id, people)
+}
+
+/// Everybody hears everybody, as ever and in one order.
+fn goes_on(id: &str, people: &[&Person]) -> Result {
+    for person in people {
+        person.sends(id, &format!("{} is still here", person.name()))?;
+    }
+    let mut orders = Vec::new();
+    for person in people {
+        let order = wait::until("everybody is heard", || {
+            person.syncs().ok()?;
+            let texts = person.texts(id).ok()?;
+            let heard: Vec<String> =
+                texts.into_iter().filter(|words| words.ends_with("is still here")).collect();
+            (heard.len() == people.len()).then_some(heard)
+        });
+        orders.push(order?);
+    }
+    ensure(orders.windows(2).all(|pair| pair.first() == pair.last()), || {
+        format!("they hear each other in different orders: {orders:?}")
     })
 }
 

@@ -5,24 +5,9 @@ use std::path::Path;
 
 use cipher_broker::limit;
 use serde_json::Value;
+use testbed::disk::{copy, put_back};
 use testbed::person::{kind_of, text};
 use testbed::{Failure, Output, Result, Site, ensure, wait};
-
-fn copy(from: &Path, to: &Path) -> Result {
-    fs::create_dir_all(to)?;
-    for file in testbed::disk::files(from)? {
-        let place = to.join(file.strip_prefix(from)?);
-        place.parent().map(fs::create_dir_all).transpose()?;
-        fs::copy(&file, &place)?;
-    }
-    Ok(())
-}
-
-/// Replaces what is in a folder by a copy taken before.
-fn restore(backup: &Path, folder: &Path) -> Result {
-    fs::remove_dir_all(folder)?;
-    copy(backup, folder)
-}
 
 /// Registry and broker as they were: both stopped, copied, and started again.
 struct Backup {
@@ -44,8 +29,8 @@ impl Backup {
     fn restored(&self, site: &mut Site) -> Result {
         site.registry.stop()?;
         site.broker.stop(0)?;
-        restore(&self.folder.path().join("registry"), &site.registry.folder().join("data"))?;
-        restore(&self.folder.path().join("broker"), site.broker.store(0)?)?;
+        put_back(&self.folder.path().join("registry"), &site.registry.folder().join("data"))?;
+        put_back(&self.folder.path().join("broker"), site.broker.store(0)?)?;
         site.broker.start(0)?;
         site.registry.start()
     }
