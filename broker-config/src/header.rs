@@ -14,7 +14,8 @@ pub const SUBJECT: &str = "Nats-Subject";
 pub const TIME_STAMP: &str = "Nats-Time-Stamp";
 /// On the last reply of a batched get: messages that matched and were not sent.
 pub const NUM_PENDING: &str = "Nats-Num-Pending";
-/// On the last reply of a batched get: the last sequence that was sent.
+/// On the last reply of a batched get: the last sequence that was sent. On a doorbell: the sequence before it on its
+/// subject, 0 when that was empty.
 pub const LAST_SEQUENCE: &str = "Nats-Last-Sequence";
 /// Error code of a micro service (ADR-32).
 pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";

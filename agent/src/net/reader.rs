@@ -3,8 +3,9 @@
 //! ```text
 //! bell, Fetch, (re)connect, slow look ──► page from `after + 1` ──► Input::Delivered … ──► Input::CaughtUp
 //! ```
-//! The first page after a `Follow` begins with the entry that was read last. When that is not there as it was, the reader
-//! says so and waits: whether the log went back is the core's to judge.
+//! The first page after a `Follow` begins with the entry that was read last, and so does the one behind a bell that
+//! says that its subject was empty. When that entry is not there as it was, the reader says so and waits: whether the
+//! log went back is the core's to judge.
 //!
 //! A log that grows faster than it can be read has no end that is ever reached. So the end that counts is the one of the
 //! moment in which it was asked for ([`End`]).
@@ -38,6 +39,8 @@ const PAGES: usize = 16;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// At every so many looks the last entry is read once more: the stream may have been made anew meanwhile.
 const LOOKS_BACK: u32 = 10;
+/// Bells of subjects that were empty are a reason for that too, so often between two looks: anybody can begin subjects.
+const LOOKS_BACK_BY_BELL: u32 = 16;
 /// The first look after subscribing comes sooner: in a cluster, a subscription takes a moment to be known.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Pauses while something that must exist is not there yet, or nobody answers.
@@ -171,6 +174,8 @@ struct Reader {
     next_look: Instant,
     /// Until when a bell alone is no reason to hurry: the log brought nothing but junk.
     junk_until: Option<Instant>,
+    /// How often a bell was a reason to look for what was read last, since the last look at a quiet log.
+    looks_back: u32,
     /// When the last page was asked for.
     last_read: Instant,
     /// The connection of the last look.
@@ -185,6 +190,27 @@ enum Want {
     Look,
     /// The core waits to hear that the end is reached.
     Report,
+}
+
+/// What bells said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Rung {
+    /// The highest sequence.
+    sequence: u64,
+    /// The highest one of an entry that was the first on its subject; 0 for none.
+    first: u64,
+}
+
+impl Rung {
+    fn of(bell: &Message) -> Self {
+        let sequence = fetch::number(bell, header::SEQUENCE).unwrap_or(0);
+        let first = fetch::number(bell, header::LAST_SEQUENCE) == Some(0);
+        Self { sequence, first: if first { sequence } else { 0 } }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { sequence: self.sequence.max(other.sequence), first: self.first.max(other.first) }
+    }
 }
 
 /// Where a log ended when it was asked to be read to its end.
@@ -236,6 +262,7 @@ impl Reader {
             attempts: 0,
             not_before: None,
             junk_until: None,
+            looks_back: 0,
             last_read: Instant::now(),
             link: Link::Pending,
         }
@@ -306,13 +333,16 @@ impl Reader {
     }
 
     fn on_bell(&mut self, bell: &Message) {
-        if let Some(sequence) = fetch::number(bell, header::SEQUENCE) {
-            self.rung(sequence);
-        }
+        self.rung(Rung::of(bell));
     }
 
     /// A bell says that a sequence exists. Behind junk comes more junk, most likely: then there is no hurry.
-    fn rung(&mut self, sequence: u64) {
+    fn rung(&mut self, Rung { sequence, first }: Rung) {
+        if first > self.after && self.looks_back < LOOKS_BACK_BY_BELL {
+            // What we read there may have gone by age, or the broker lost it behind our back.
+            self.mark = self.mark.or(self.last);
+            self.looks_back += 1;
+        }
         if sequence <= self.promised {
             return;
         }
@@ -371,7 +401,7 @@ impl Reader {
         }
         if self.next_look <= now {
             self.next_look = now + chance::jittered(LOOK_EVERY);
-            self.looks += 1;
+            (self.looks, self.looks_back) = (self.looks + 1, 0);
             if self.looks.is_multiple_of(LOOKS_BACK) {
                 self.mark = self.last;
             }
@@ -397,7 +427,7 @@ impl Reader {
     async fn read(&mut self, bells: &mut Subscriber) -> bool {
         let shared = Arc::clone(&self.shared);
         self.last_read = Instant::now();
-        let mut rung = 0;
+        let mut rung = Rung::default();
         let going_on = {
             let reading = self.read_page(&shared);
             tokio::pin!(reading);
@@ -406,7 +436,7 @@ impl Reader {
                     biased;
                     going_on = &mut reading => break going_on,
                     bell = bells.next() => match bell {
-                        Some(bell) => rung = rung.max(fetch::number(&bell, header::SEQUENCE).unwrap_or(0)),
+                        Some(bell) => rung = rung.and(Rung::of(&bell)),
                         None => break reading.await,
                     },
                 }

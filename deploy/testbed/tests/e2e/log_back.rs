@@ -4,28 +4,15 @@
 //! were published thousands of times; A4 dropped what a restored profile said first, and showed it as sent.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
+use async_nats::jetstream;
+use cipher_broker::stream::{self, StreamSpec};
+use testbed::disk::{copy, put_back};
 use testbed::person::text;
-use testbed::{Person, Result, Site, ensure, wait};
+use testbed::{Person, Result, Site, ensure, raw, wait};
 
 use crate::support::all_read;
-
-/// Copies a folder with everything in it.
-fn copy(from: &Path, to: &Path) -> Result {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
-}
 
 /// Everybody syncs until everybody has read all of it.
 fn put_right(group: &str, people: &[&Person], expected: &[&str]) -> Result {
@@ -52,17 +39,12 @@ fn e1_a_broker_restored_from_an_older_copy_is_given_back_what_it_lost() -> Resul
     alice.sends("team", "before")?;
     put_right("team", &[&alice, &bob], &["before"])?;
     let backup = tempfile::tempdir()?;
-    site.broker.stop(0)?;
-    copy(site.broker.store(0)?, backup.path())?;
-    site.broker.start(0)?;
+    site.broker.copy_disks(backup.path())?;
     wait::until("the broker is back", || bob.sends("team", "lost one").ok())?;
     alice.does(&["group", "rename", "team", "crew"])?;
     alice.sends("crew", "lost two")?;
     bob.syncs()?;
-    site.broker.stop(0)?;
-    fs::remove_dir_all(site.broker.store(0)?)?;
-    copy(backup.path(), site.broker.store(0)?)?;
-    site.broker.start(0)?;
+    site.broker.restore_disks(backup.path())?;
     let all = ["before", "lost one", "lost two", "after"];
     wait::until("the broker is back", || alice.sends("crew", "after").ok())?;
     put_right("crew", &[&alice, &bob], &all)?;
@@ -90,6 +72,86 @@ fn e2_streams_that_were_lost_are_filled_again_and_nothing_is_published_twice() -
     doctor_tells(&bob, "broker-log")
 }
 
+/// Streams of this project deny purging, so an operator who tries changes nothing. Where they were made without that, the
+/// stream stays the same, with its sequence, and everything in it is gone.
+#[test]
+fn e2_a_purged_stream_is_filled_again_and_ours_cannot_be_purged() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let all = ["from alice", "from bob"];
+    alice.sends("team", all[0])?;
+    bob.sends("team", all[1])?;
+    put_right("team", &[&alice, &bob], &all)?;
+    let refused = purge_conversations(&site)?;
+    ensure(refused.iter().all(|answer| answer.contains("purge not permitted")), || refused.join("\n"))?;
+    put_right("team", &[&alice, &bob], &all)?;
+    let doctor = alice.does(&["doctor"])?;
+    ensure(!doctor.stdout.contains("broker-log"), || doctor.to_string())?;
+
+    let site = Site::single()?;
+    allow_purging(&site)?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = bob.follows("team")?;
+    alice.sends("team", all[0])?;
+    bob.sends("team", all[1])?;
+    screen.sees(all[0])?;
+    alice.syncs()?;
+    let purged = purge_conversations(&site)?;
+    ensure(purged.iter().all(|answer| answer.contains("\"success\":true")), || purged.join("\n"))?;
+    let told = alice.does(&["send", "team", "after"])?;
+    ensure(told.stderr.contains("the broker lost messages"), || told.to_string())?;
+    screen.sees("after")?;
+    let again = screen.history().iter().filter(|line| text(line, "text") == Some(all[0])).count();
+    ensure(again == 1, || format!("shown {again} times to whoever was connected all the time"))?;
+    screen.interrupt()?;
+    put_right("team", &[&alice, &bob], &["from alice", "from bob", "after"])?;
+    doctor_tells(&alice, "broker-log")?;
+    doctor_tells(&bob, "broker-log")?;
+    // Whoever comes new finds a log that leads to where the others are.
+    let carol = site.registered("carol")?;
+    alice.does(&["group", "add", "team", "carol"])?;
+    carol.accepts("team")?;
+    carol.sends("team", "from carol")?;
+    put_right("team", &[&alice, &bob], &["from alice", "from bob", "after", "from carol"])
+}
+
+/// What the broker answers to purging each stream of conversations.
+fn purge_conversations(site: &Site) -> Result<Vec<String>> {
+    block_on(async {
+        let client = raw::registry(&site.broker).await?;
+        let mut answers = Vec::new();
+        for stream in conversations() {
+            let subject = format!("$JS.API.STREAM.PURGE.{}", stream.name);
+            let answer = client.request(subject, "".into()).await?;
+            answers.push(String::from_utf8_lossy(&answer.payload).into_owned());
+        }
+        Ok(answers)
+    })
+}
+
+/// Makes the streams of conversations once more, so that they may be purged.
+fn allow_purging(site: &Site) -> Result {
+    block_on(async {
+        let context = jetstream::new(raw::registry(&site.broker).await?);
+        for stream in conversations() {
+            let made = context.get_stream(&stream.name).await?.cached_info().config.clone();
+            context.delete_stream(&stream.name).await?;
+            context.create_stream(jetstream::stream::Config { deny_purge: false, ..made }).await?;
+        }
+        Ok(())
+    })
+}
+
+fn conversations() -> impl Iterator<Item = StreamSpec> {
+    stream::all(1).into_iter().filter(|stream| !stream.max_age.is_zero())
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
 #[test]
 fn a4_a_restored_profile_takes_new_keys_before_it_says_anything() -> Result {
     let site = Site::single()?;
@@ -101,8 +163,7 @@ fn a4_a_restored_profile_takes_new_keys_before_it_says_anything() -> Result {
     for words in ["one", "two", "three"] {
         alice.sends("team", words)?;
     }
-    fs::remove_dir_all(alice.home())?;
-    copy(backup.path(), alice.home())?;
+    put_back(backup.path(), alice.home())?;
     for words in ["four", "five", "six", "seven", "eight"] {
         alice.sends("team", words)?;
     }
