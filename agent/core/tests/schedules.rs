@@ -1,7 +1,8 @@
 //! Seeded stories: whatever people do, whatever the network does, in whatever order, the oracles hold.
 //!
-//! `WORLD_SEEDS=10000` makes the long run; `WORLD_SEED=17` repeats one story, with `WORLD_TRACE=1` aloud.
+//! `WORLD_SEEDS=10000` makes the long run, from `WORLD_FROM`; `WORLD_SEED=17` repeats one story, with `WORLD_TRACE=1` aloud.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use cipher_core::{Command, Reply, Target, Ticket};
 use crate::support::disk::{Disk, End};
 use crate::support::litter::Litter;
 use crate::support::log::{Flavour, Log};
+use crate::support::mallory::{self, Mallory};
 use crate::support::oracle;
 use crate::support::setting;
 use crate::support::world::{Faults, Frozen, Person, World, add, days, remove, rename, send};
@@ -39,6 +41,8 @@ enum Kind {
     Copies,
     /// The broker comes back with an older copy of its streams, with empty ones, or with new ones.
     Forgetful,
+    /// One of the members keeps no rules.
+    Hostile,
 }
 
 impl Kind {
@@ -47,6 +51,7 @@ impl Kind {
             3 | 7 => Self::Months,
             5 => Self::Copies,
             1 => Self::Forgetful,
+            2 => Self::Hostile,
             _ => Self::Plain,
         }
     }
@@ -112,6 +117,8 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     names.truncate(world.dice.between(2, people));
     let group =
         if world.dice.chance(500) { world.admins("ops", &names) } else { world.group_of("ops", &names) };
+    let kind = Kind::of(seed);
+    let mut mallory = (kind == Kind::Hostile).then(|| lets_in(&mut world, names[0], group));
     let begun = world.person(names[0]).group(group).epoch;
     world.faults = match world.dice.below(4) {
         0 => Faults::NONE,
@@ -122,7 +129,6 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     litter.meddles(&mut world);
     let mut links = Vec::new();
     let mut past = Past::default();
-    let kind = Kind::of(seed);
     let mut months = if kind == Kind::Months { MONTHS } else { 0 };
     for n in 0..world.dice.between(40, 90) {
         if months > 0 && world.dice.chance(60) {
@@ -140,7 +146,10 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
-            happening(&mut world, n);
+            happening(&mut world, n, mallory.is_some());
+        }
+        if let Some(mallory) = &mut mallory {
+            mallory.acts(&mut world);
         }
         litter.happens(&mut world);
         let steps = *world.dice.pick(&[0, 0, 1, 3, 8, 20]);
@@ -152,8 +161,30 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         Kind::Months => oracle::judge_after_months(&mut world),
         Kind::Copies => oracle::judge_with_copies(&mut world),
         Kind::Forgetful => oracle::judge_after_losses(&mut world, group, begun),
+        Kind::Hostile => oracle::judge_with_a_hostile_member(&mut world),
     }
-    oracle::outcome(&mut world)
+    let mut lines = oracle::outcome(&mut world);
+    lines.extend(mallory.into_iter().flat_map(|mallory| mallory.did).map(|what| format!("{DID}{what}")));
+    lines
+}
+
+/// How a line of an outcome begins that says what a hostile member did.
+const DID: &str = "mallory ";
+/// Stories after which it has done everything once.
+const ENOUGH: usize = 60;
+
+/// A hostile member of a group, with or without a role.
+fn lets_in(world: &mut World, who: &str, group: GroupId) -> Mallory {
+    let mut mallory = Mallory::arrives(world);
+    world.settle();
+    world.person(who).adds(group, &[mallory::HANDLE]);
+    if world.dice.chance(300) {
+        let role = *world.dice.pick(&[Role::Admin, Role::Owner]);
+        world.person(who).makes(group, mallory::HANDLE, role);
+    }
+    world.settle();
+    mallory.reads(world);
+    mallory
 }
 
 /// One of somebody's groups in one of these states.
@@ -267,12 +298,15 @@ fn joining(world: &mut World, index: usize, other: &str) {
 }
 
 /// Somebody does something, or something happens to somebody.
-fn happening(world: &mut World, n: usize) {
+fn happening(world: &mut World, n: usize, hostile: bool) {
     let index = world.dice.below(world.people.len());
     if world.people[index].core.is_none() {
         return;
     }
-    let other = handle_of(&world.people[world.dice.below(world.people.len())].name).to_owned();
+    let mut other = handle_of(&world.people[world.dice.below(world.people.len())].name).to_owned();
+    if hostile && world.dice.chance(200) {
+        other = mallory::HANDLE.into();
+    }
     let name = world.people[index].name.clone();
     if world.dice.chance(120) {
         return joining(world, index, &other);
@@ -358,10 +392,16 @@ fn batch(which: u64) {
         }
         return;
     }
+    let from = setting::number("WORLD_FROM").unwrap_or(0);
     let seeds = setting::number("WORLD_SEEDS").unwrap_or(SEEDS);
-    for seed in (0..seeds).filter(|seed| seed % BATCHES == which) {
-        told(&frozen, seed);
+    let (mut did, mut hostile) = (BTreeSet::new(), 0);
+    for seed in (from..seeds).filter(|seed| seed % BATCHES == which) {
+        let lines = told(&frozen, seed);
+        hostile += usize::from(Kind::of(seed) == Kind::Hostile);
+        did.extend(lines.into_iter().filter(|line| line.starts_with(DID)));
     }
+    // A member that does nothing would be no attack.
+    assert!(hostile < ENOUGH || did.len() == mallory::DEEDS, "{} deeds: {did:?}", did.len());
 }
 
 #[test]

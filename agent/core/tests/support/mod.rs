@@ -4,6 +4,7 @@ pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod litter;
 pub(crate) mod log;
+pub(crate) mod mallory;
 pub(crate) mod oracle;
 pub(crate) mod registry;
 pub(crate) mod setting;

@@ -77,6 +77,11 @@ fn same_world(world: &World, group: GroupId, seen: &[Seen]) {
     let epoch = commits.count() as u64;
     let mut active = seen.iter().filter(|s| s.view.state == GroupState::Active);
     let Some(first) = active.next() else { return };
+    assert!(
+        !world.made_up.contains(&first.view.authenticator),
+        "{} believes in what one made up",
+        first.name
+    );
     assert_eq!(first.view.epoch, epoch, "{} is not in the epoch of the log in {group:?}", first.name);
     for other in active {
         let what = |s: &Seen| {
@@ -225,6 +230,43 @@ pub(crate) fn judge(world: &mut World) {
     check(world);
     probe(world);
     check(world);
+}
+
+/// What must hold at the end of a story in which one member keeps no rules: for the honest ones all that holds without it,
+/// and of what it said each of them shows the same.
+pub(crate) fn judge_with_a_hostile_member(world: &mut World) {
+    judge(world);
+    same_words_of_others(world);
+}
+
+/// What somebody shows that no person of this world said is there for everybody who has been a member since, at that place.
+fn same_words_of_others(world: &mut World) {
+    let mut own = BTreeSet::new();
+    let mut shown = Vec::new();
+    for index in 0..world.people.len() {
+        own.extend(world.account(index));
+        for view in world.groups(index).into_iter().filter(|view| view.state == GroupState::Active) {
+            let messages = world.messages(index, view.id);
+            shown.push((index, view.id, messages));
+        }
+    }
+    for (reader, group, messages) in &shown {
+        let outside = world.log.outside(*group);
+        let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
+        for message in messages.iter().filter(|m| m.is_text() && !own.contains(&m.from.account_id)) {
+            let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else { continue };
+            for (other, _, theirs) in shown.iter().filter(|(_, of, _)| of == group) {
+                let all_along = world.since.get(&(*other, *group)).is_some_and(|since| since <= epoch);
+                assert!(
+                    !all_along || theirs.iter().any(|m| (m.id, m.seq) == (message.id, message.seq)),
+                    "{} shows {:?} of epoch {epoch}; {} does not",
+                    world.people[*reader].name,
+                    message.text,
+                    world.people[*other].name
+                );
+            }
+        }
+    }
 }
 
 /// What must hold at the end of a story in which months passed: whoever is still a member for somebody else is so for

@@ -142,6 +142,9 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     /// What every view ever shown said of (group, epoch): authenticator, and accounts with their roles.
     pub(crate) truth: BTreeMap<(GroupId, u64), (String, BTreeSet<String>)>,
+    /// Authenticators of epochs that one hostile member made up alone: who was invited there may look at it for as long as
+    /// it has not read in the log that no such commit is there.
+    pub(crate) made_up: BTreeSet<String>,
     /// Since which epoch a person is an active member without a break.
     pub(crate) since: BTreeMap<(usize, GroupId), u64>,
     /// What a failing disk leaves behind.
@@ -244,6 +247,7 @@ impl World {
             people: Vec::new(),
             faults: Faults::NONE,
             truth: BTreeMap::new(),
+            made_up: BTreeSet::new(),
             since: BTreeMap::new(),
             dies: End::Kill,
             meddle: None,
@@ -640,7 +644,8 @@ impl World {
 
     /// Compares a view with every other view of the same epoch: no two members ever see two worlds.
     fn learn(&mut self, index: usize, view: &GroupView) {
-        if !matches!(view.state, GroupState::Active | GroupState::Leaving) {
+        let here = matches!(view.state, GroupState::Active | GroupState::Leaving);
+        if !here || self.made_up.contains(&view.authenticator) {
             self.since.remove(&(index, view.id));
             return;
         }
