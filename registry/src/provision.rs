@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, UpdateStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Republish, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use cipher_broker::stream::{self, Doorbell, StreamSpec};
 use cipher_connection::Servers;
@@ -13,14 +13,13 @@ use cipher_connection::advice::{Advice, Known, advice};
 use futures::future::try_join_all;
 use serde::Serialize;
 
-use crate::connect::{pause, redacted};
-use crate::error::Error;
+use crate::connect::pause;
+use crate::let_go;
 use crate::replica::log::LogName;
+use crate::stream_failure::{ANSWER, Failure, NOT_READY};
 
 /// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.
 const CONSUMERS: i32 = 16;
-/// Time for one answer of JetStream: creating a replicated stream waits for its leader.
-pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// What may be done about the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,23 +66,6 @@ pub struct Provisioned {
     /// What the operator should know besides; one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-}
-
-/// Why provisioning ended early.
-#[derive(Debug, thiserror::Error)]
-#[error("{doing}: {reason}")]
-pub struct Failure {
-    doing: String,
-    reason: String,
-    hint: &'static str,
-}
-
-impl Failure {
-    /// As an error of a command that talked to `server`.
-    pub(crate) fn at(self, server: &str) -> Error {
-        let Self { doing, reason, hint } = self;
-        Error::Streams { server: redacted(server), reason: format!("{doing}: {reason}"), hint }
-    }
 }
 
 enum Done {
@@ -166,25 +148,19 @@ async fn settle(
     for attempt in 1.. {
         match once(context, spec, mode).await {
             Ok(done) => return Ok(done),
-            Err(Trouble::Final(reason, hint)) => return Err(failure(spec, reason, hint)),
+            Err(Trouble::Final(reason, hint)) => return Err(Failure::of(spec, reason, hint)),
             Err(Trouble::Passing(reason)) => {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    return Err(failure(spec, reason, NOT_READY));
+                    return Err(Failure::of(spec, reason, NOT_READY));
                 }
                 tracing::debug!(stream = spec.name, reason, "JetStream is not ready");
                 tokio::time::sleep(pause(attempt)).await;
             }
         }
     }
-    Err(failure(spec, "gave up".into(), NOT_READY))
+    Err(Failure::of(spec, "gave up".into(), NOT_READY))
 }
 
-pub(crate) fn failure(spec: &StreamSpec, reason: String, hint: &'static str) -> Failure {
-    Failure { doing: format!("stream {}", spec.name), reason, hint }
-}
-
-pub(crate) const NOT_READY: &str =
-    "check that JetStream runs and its cluster has a leader: healthz of each server says ok";
 const NO_JETSTREAM: &str =
     "start nats-server with one of the files that ship, and log in to the account that has JetStream";
 const FOREIGN: &str = "another stream of this account takes these subjects: give cipher-chat an account of its own, \
@@ -238,13 +214,26 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
         create(context, spec).await?;
         return Ok(Done::Created(spec.name.clone()));
     };
-    let drifts = compare(spec, &have);
+    let drifts = compare(spec, &have.config);
     if drifts.is_empty() || mode != Mode::Update {
         return Ok(Done::Found(spec.name.clone(), drifts));
     }
     // What is known of the stream besides, as until when its operator let go of what it held, stays.
-    let wanted = Config { metadata: have.metadata, ..wanted(spec) };
-    match context.update_stream(wanted).await {
+    let short = let_go::is_short(&have.config, spec);
+    let mut wanted = Config { metadata: have.config.metadata, ..wanted(spec) };
+    // Whoever kept messages for less time wanted that, or was making room when it was cut off.
+    if short {
+        let_go::note(&mut wanted.metadata, &have.state);
+    }
+    let mut updated = context.update_stream(wanted.clone()).await;
+    if let Ok(info) = &updated
+        && short
+        && let_go::note(&mut wanted.metadata, &info.state)
+    {
+        // Something went between the two.
+        updated = context.update_stream(wanted).await;
+    }
+    match updated {
         Ok(info) => Ok(Done::Updated(spec.name.clone(), compare(spec, &info.config))),
         Err(error) => match error.kind() {
             // Some fields can never change (storage, retention): they stay reported.
@@ -262,9 +251,9 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
     }
 }
 
-async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Config>, Trouble> {
+async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Info>, Trouble> {
     match context.get_stream(&spec.name).await {
-        Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 Ok(None)

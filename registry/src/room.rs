@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::datetime::DateTime;
-use async_nats::jetstream::stream::{Config, Info, State};
+use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, ErrorCode};
-use cipher_broker::stream::{self, LET_GO};
+use cipher_broker::stream;
 use cipher_broker::subject::ROOM_SUBJECT;
-use cipher_broker::time::Timestamp;
 use serde::Serialize;
 
-use crate::provision::{ANSWER, Failure, NOT_READY, failure};
+use crate::let_go;
+use crate::stream_failure::{ANSWER, Failure, NOT_READY};
 
 /// How often a registry that runs looks, and how long the broker may take to answer.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -102,7 +102,8 @@ const LETTING_GO: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Lets go of what is older than `keep` in the streams of conversations, by lowering their age for a moment: nobody may
-/// purge them. Each stream remembers until when, so that agents do not take it for a loss and send all of it again. The
+/// purge them. Each stream remembers until when, so that agents do not take it for a loss and send all of it again. While
+/// the age is short they take it for the reason; if this is cut off, `provision` sets it back and notes the same. The
 /// account log is kept for ever and is not touched.
 pub(crate) async fn make_room(
     client: &Client,
@@ -112,7 +113,7 @@ pub(crate) async fn make_room(
     let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
     let mut rooms = Vec::new();
     for spec in stream::all(replicas).iter().filter(|spec| !spec.max_age.is_zero() && spec.max_age > keep) {
-        let failed = |reason: String| failure(spec, reason, NOT_READY);
+        let failed = |reason: String| Failure::of(spec, reason, NOT_READY);
         let mut stream = context.get_stream(&spec.name).await.map_err(|error| failed(error.to_string()))?;
         let info = stream.info().await.map_err(|error| failed(error.to_string()))?.clone();
         let short = Config {
@@ -137,8 +138,15 @@ pub(crate) async fn make_room(
         .await;
         // Also when something went wrong in between: a short age must not stay.
         let mut long = info.config.clone();
-        if let Ok(state) = &outcome {
-            note(&mut long, &info, state);
+        let cut_off = let_go::is_short(&info.config, spec);
+        if cut_off {
+            // An earlier attempt was cut off.
+            (long.max_age, long.duplicate_window) = (spec.max_age, spec.duplicate_window);
+        }
+        if let Ok(state) = &outcome
+            && (cut_off || state.first_sequence > info.state.first_sequence)
+        {
+            let_go::note(&mut long.metadata, state);
         }
         let restored = context.update_stream(long).await;
         let after = outcome?.bytes;
@@ -154,16 +162,4 @@ pub(crate) async fn make_room(
 fn reached(first: &DateTime, oldest: std::time::SystemTime) -> bool {
     let since = oldest.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
     i128::try_from(since).is_ok_and(|since| first.unix_timestamp_nanos() >= since)
-}
-
-/// Notes until when a stream let go: up to its first message by the broker's own clock, which may be another one than ours.
-fn note(config: &mut Config, before: &Info, after: &State) {
-    if after.first_sequence <= before.state.first_sequence {
-        return;
-    }
-    let until = if after.messages == 0 { &after.last_timestamp } else { &after.first_timestamp };
-    let until = u64::try_from(until.unix_timestamp_nanos().saturating_add(999_999) / 1_000_000);
-    if let Ok(until) = until {
-        config.metadata.insert(LET_GO.into(), Timestamp::from_millis(until).to_string());
-    }
 }

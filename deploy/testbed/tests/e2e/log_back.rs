@@ -117,6 +117,59 @@ fn e2_a_purged_stream_is_filled_again_and_ours_cannot_be_purged() -> Result {
     put_right("team", &[&alice, &bob], &["from alice", "from bob", "after", "from carol"])
 }
 
+/// E3: making room is cut off between emptying the streams and setting their age back. `provision` and another `room` set
+/// it back, and say until when the streams let go: nothing is sent again.
+#[test]
+fn e3_room_whose_making_was_cut_off_is_not_filled_again() -> Result {
+    for again in [&["provision"][..], &["room", "--keep", "0.00002"]] {
+        let site = Site::single()?;
+        let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+        site.group("team", &alice, &[&bob])?;
+        alice.sends("team", "let go")?;
+        put_right("team", &[&alice, &bob], &["let go"])?;
+        let stored = block_on(cut_off_room(&site))?;
+        site.registry.shows(again)?.expecting(0)?;
+        site.registry.shows(&["provision", "--verify"])?.expecting(0)?;
+        let synced = alice.does(&["sync"])?;
+        ensure(synced.stderr.contains("made room"), || synced.to_string())?;
+        bob.syncs()?;
+        let doctor = alice.does(&["doctor"])?;
+        ensure(!doctor.stdout.contains("broker-log"), || doctor.to_string())?;
+        let left = block_on(stands(&site))?;
+        ensure(left == stored, || format!("{stored} were stored, then {left}: something was sent again"))?;
+        bob.sends("team", "there is room")?;
+        put_right("team", &[&alice, &bob], &["let go", "there is room"])?;
+    }
+    Ok(())
+}
+
+/// Lowers the age of the conversations' streams until they are empty, and leaves it there. Gives where they stand.
+async fn cut_off_room(site: &Site) -> Result<u64> {
+    let context = jetstream::new(raw::registry(&site.broker).await?);
+    let keep = Duration::from_secs(1);
+    for stream in conversations() {
+        let config = context.get_stream(&stream.name).await?.cached_info().config.clone();
+        let short = jetstream::stream::Config { max_age: keep, duplicate_window: keep, ..config };
+        context.update_stream(short).await?;
+    }
+    for stream in conversations() {
+        while context.get_stream(&stream.name).await?.cached_info().state.messages > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    stands(site).await
+}
+
+/// How many messages the conversations' streams were given so far.
+async fn stands(site: &Site) -> Result<u64> {
+    let context = jetstream::new(raw::registry(&site.broker).await?);
+    let mut all = 0;
+    for stream in conversations() {
+        all += context.get_stream(&stream.name).await?.cached_info().state.last_sequence;
+    }
+    Ok(all)
+}
+
 /// What the broker answers to purging each stream of conversations.
 fn purge_conversations(site: &Site) -> Result<Vec<String>> {
     block_on(async {
