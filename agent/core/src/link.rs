@@ -3,6 +3,10 @@
 //!
 //! A row in the store is the state of either side; every step that leaves is an outbox row. So whoever is killed at
 //! any point goes on where it stopped, with the same bytes. The row, with its secrets, goes when the link is over.
+//!
+//! The broker may lose steps that it acknowledged (E1, E2). So on each connection either side reads its inbox from the
+//! beginning and says its own steps again: the same bytes twice are the same step. Who is through with it says the last
+//! one again, until the code has expired.
 
 mod code;
 mod new_device;
@@ -23,7 +27,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use crate::core::Core;
 use crate::device::Stating;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::input::Delivered;
+use crate::input::{Delivered, Interest};
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
 use crate::view::HistoryPolicy;
 
@@ -43,6 +47,9 @@ pub(crate) struct LinkRow {
     cursor: u64,
     #[serde(rename = "s")]
     side: Side,
+    /// The last step of a side that is through, as it went, in case the broker loses it.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    last: Option<ByteBuf>,
 }
 
 impl std::fmt::Debug for LinkRow {
@@ -194,11 +201,38 @@ impl Core {
     /// After a reconnect or restart: goes on where it stopped.
     pub(crate) fn resume_link(&mut self) {
         self.link_tick();
+        if self.state.meta.link.is_some()
+            && let Some(row) = &mut self.state.meta_mut().link
+        {
+            row.cursor = 0;
+        }
+        if self.link_inbox().is_some() || self.run.interest == Some(Interest::Everything) {
+            self.post_steps_again();
+        }
         self.follow_link();
         self.tell_compare();
         if let Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) = &self.state.meta.link
         {
             self.begin_statement(Stating::Link, None, 0);
+        }
+    }
+
+    /// The broker may have lost what was said before: the other side takes it as said once.
+    fn post_steps_again(&mut self) {
+        let Some(row) = self.state.meta.link.clone() else { return };
+        let (offers, answers) = rendezvous(&row.code);
+        let (inbox, steps) = match row.side {
+            Side::New(new) => {
+                let reveal = new.accept.is_some().then(|| new.reveal_step());
+                (offers, [Some(new.offer), reveal])
+            }
+            Side::Old(old) => (answers, [old.accept.map(ByteBuf::into_vec), None]),
+            Side::Ended { .. } | Side::Admitted(_) => (answers, [row.last.map(ByteBuf::into_vec), None]),
+        };
+        let place = GroupId::from_bytes(*inbox.as_bytes());
+        let waits = self.run.by_group.get(&place).is_some_and(|rows| !rows.is_empty());
+        for step in steps.iter().flatten().filter(|_| !waits) {
+            self.post_step(inbox, step);
         }
     }
 

@@ -25,7 +25,7 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::support::disk::{Disk, End, Fault};
-use crate::support::log::Flavour;
+use crate::support::log::{Flavour, Log};
 use crate::support::oracle;
 use crate::support::registry::Fate;
 use crate::support::setting;
@@ -166,6 +166,73 @@ fn a_code_that_was_confirmed_is_not_answered_twice() {
         told(&world, phone)
     );
     assert!(!world.status(phone).arriving);
+}
+
+/// E1, E2: the steps of a link lie in inboxes that go back with the rest. Whatever is lost of them at whatever point, the
+/// person repeats the command that was cut off, at most, and the device is in. On `b76d1e4` the new machine waited until
+/// its code expired and the other one found nobody, or had let in a device that never heard of it.
+#[test]
+fn e1_e2_a_link_whose_steps_the_broker_lost_comes_about_all_the_same() {
+    for (seed, anew) in [(41, true), (42, false)] {
+        let flavour = if anew { Flavour::R1 } else { Flavour::R3 };
+        for steps in [0, 1, 2, 3, 5, 8, 12] {
+            let mut world = World::of(seed, flavour, &["alice", "bob"]);
+            let copy = world.log.clone();
+            let back = |world: &mut World, steps: usize| {
+                world.churn(steps);
+                world.broker_returns(|log| if anew { log.make_anew() } else { log.restore(&copy) });
+                world.settle();
+            };
+            let phone = world.arrive("phone");
+            let code = code_of(world.run(phone, link_command("phone")));
+            let alice = world.index("alice");
+            world.start(alice, approve(&code));
+            back(&mut world, steps);
+            let view = compared(world.person("alice").command(approve(&code)));
+            world.settle();
+            match told(&world, phone).last() {
+                Some(LinkEvent::Compare(there)) => assert_eq!(there.string, view.string),
+                other => panic!("{steps} steps: {other:?}"),
+            }
+            world.start(alice, confirm(&code, true));
+            back(&mut world, steps);
+            let reply = world.person("alice").does(confirm(&code, true));
+            assert!(matches!(reply, Reply::Device(ref device) if device.name == "phone"), "{reply:?}");
+            world.settle();
+            let linked = told(&world, phone);
+            assert!(matches!(linked.last(), Some(LinkEvent::Linked { .. })), "{steps} steps: {linked:?}");
+            assert_eq!(devices(&mut world, "alice").len(), 2);
+            assert_eq!(devices(&mut world, "phone").len(), 2);
+            oracle::judge(&mut world);
+        }
+    }
+}
+
+/// E2: the new machine was let in and never heard of it, because it was away while the broker lost the answer.
+#[test]
+fn e2_an_admission_that_was_lost_is_given_to_a_device_that_was_away() {
+    let mut world = World::of(43, Flavour::R1, &["alice"]);
+    let phone = world.arrive("phone");
+    let code = code_of(world.run(phone, link_command("phone")));
+    compared(world.person("alice").command(approve(&code)));
+    world.settle();
+    world.person("phone").disconnects();
+    world.person("alice").does(confirm(&code, true));
+    world.settle();
+    world.broker_returns(Log::make_anew);
+    world.settle();
+    world.person("phone").connects();
+    world.settle();
+    let linked = told(&world, phone);
+    assert!(matches!(linked.last(), Some(LinkEvent::Linked { .. })), "{linked:?}");
+    // It is over for both: nothing of it is said again.
+    let said = |world: &World| world.log.on(&Route::Inbox(rendezvous(&code).1)).len();
+    let before = said(&world);
+    world.pass(limit::LINK_LIFETIME);
+    world.person("alice").disconnects();
+    world.person("alice").connects();
+    world.settle();
+    assert_eq!(said(&world), before);
 }
 
 /// How many devices an account has in a group, as somebody sees it.

@@ -27,7 +27,7 @@ use crate::state::IdentityRow;
 use crate::view::LinkCompareView;
 
 impl NewSide {
-    fn reveal_step(&self) -> Vec<u8> {
+    pub(super) fn reveal_step(&self) -> Vec<u8> {
         codec::encode(&LinkStep::Reveal(self.reveal.clone()))
     }
 
@@ -95,6 +95,7 @@ impl Core {
             expires: self.run.now.plus(limit::LINK_LIFETIME),
             cursor: 0,
             side: Side::New(NewSide { secret, device_seed, reveal, offer, accept: None }),
+            last: None,
         };
         let reply = Reply::LinkCode(code_view(&row));
         self.state.meta_mut().link = Some(row);

@@ -96,7 +96,8 @@ impl Core {
                     confirmed: false,
                 };
                 let expires = self.run.now.plus(limit::LINK_LIFETIME);
-                self.state.meta_mut().link = Some(LinkRow { code, expires, cursor: 0, side: Side::Old(old) });
+                let row = LinkRow { code, expires, cursor: 0, side: Side::Old(old), last: None };
+                self.state.meta_mut().link = Some(row);
             }
         }
         if !self.run.connected {
@@ -201,14 +202,15 @@ impl Core {
     pub(super) fn link_broken(&mut self, trust: bool, why: &str) {
         let Some(row) = self.state.meta.link.clone() else { return };
         let (_, there) = rendezvous(&row.code);
+        let cancel = codec::encode(&LinkStep::Cancel);
         self.drop_steps(there);
-        self.post_step(there, &codec::encode(&LinkStep::Cancel));
+        self.post_step(there, &cancel);
         if let Some((ticket, _)) = self.run.link_wait.take() {
             self.reply(ticket, Err(ended(trust, why)));
         }
         self.end_link();
         let side = Side::Ended { trust, why: why.into() };
-        self.state.meta_mut().link = Some(LinkRow { side, ..row });
+        self.state.meta_mut().link = Some(LinkRow { side, last: Some(ByteBuf::from(cancel)), ..row });
     }
 
     pub(crate) fn device_confirm(
@@ -303,7 +305,7 @@ impl Core {
     /// The registry has the new device: it may know everything now.
     pub(crate) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.identity()?.clone();
-        let Some(LinkRow { code, side: Side::Old(old), expires, cursor }) = self.state.meta.link.clone()
+        let Some(LinkRow { code, side: Side::Old(old), expires, cursor, .. }) = self.state.meta.link.clone()
         else {
             return self.link_over(ticket);
         };
@@ -343,7 +345,8 @@ impl Core {
         self.post_step(there, &step);
         self.end_link();
         let side = Side::Admitted(reveal.device);
-        self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side });
+        let last = Some(ByteBuf::from(step));
+        self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side, last });
         self.device_admitted(reveal.device, old.history)?;
         self.tell_devices(&Sync::DeviceName { device: reveal.device, name })?;
         self.account_changed(self.own_id());
