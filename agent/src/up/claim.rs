@@ -114,10 +114,15 @@ mod tests {
         let refused = Claim::take(home.path()).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Locked);
         assert!(refused.message.contains(&std::process::id().to_string()));
-        // Says our folder on its command line, as a child of ours would.
-        let script = format!("exec sleep 60 # {}", home.path().display());
-        let mut ours =
-            std::process::Command::new("sh").args(["-c", &script.replace("exec ", "")]).spawn().unwrap();
+        // Says our folder on its command line, as a child of ours would, and waits without a child of its own, which
+        // would outlive it.
+        let mut ours = std::process::Command::new("sh")
+            .args(["-c", "read -r line"])
+            .arg(home.path())
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _kept_open = ours.stdin.take();
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         claim.note(&[ours.id(), other.id()]).unwrap();
         drop(claim);
