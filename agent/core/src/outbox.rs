@@ -654,12 +654,14 @@ impl Core {
         let Some(seal) = row.seal.clone() else { return Ok(false) };
         // A row that gets new bytes stays in flight: the acknowledgement of the old ones would count for the new.
         self.run.touched.insert(group);
+        let lost = self.state.groups.get(&group).is_some_and(|row| row.lost.is_some());
         match row.kind {
-            OutboxKind::Message { .. } if seal.epoch == live.epoch() => {
+            OutboxKind::Message { .. } if seal.epoch == live.epoch() && !lost => {
                 self.settle_message(id, sequence)?;
             }
             OutboxKind::Message { .. } => {
-                // It landed behind a commit: everybody drops it, and it is sealed again.
+                // It landed behind a commit, maybe one that only others could follow: everybody drops it, and it is
+                // sealed again, by who lost its place once it is back.
                 self.reseal(id, None);
                 if let Some(row) = self.state.outbox.get_mut(&id) {
                     row.retry_at = Timestamp::default();

@@ -4,7 +4,7 @@
 //! as many messages as had been sent since the copy was made. Of two that were used at once the first one's vanished.
 
 use cipher_broker::id::GroupId;
-use cipher_broker::subject::Source;
+use cipher_broker::subject::{Route, Source};
 use cipher_core::view::{GroupState, MessageState};
 use cipher_core::{Command, ErrorKind, Event, Input, Target};
 
@@ -108,7 +108,7 @@ fn f5_repeats_of_own_bytes_are_nothing() {
     world.person("alice").says(group, "once");
     world.settle();
     let epoch = world.person("alice").group(group).epoch;
-    let route = cipher_broker::subject::Route::Application(group);
+    let route = Route::Application(group);
     for (_, bytes) in world.log.on(&route) {
         world.log.inject(route, bytes);
     }
@@ -328,4 +328,49 @@ fn a4_what_a_copy_was_doing_when_it_stops_is_answered() {
         }
     }
     assert!(seen > 0, "no copy has stopped");
+}
+
+/// A4: what was on its way while another copy changed the group lies behind a change that this one cannot follow, where
+/// nobody reads it. On `b76d1e4` it was shown as sent.
+#[test]
+fn a4_what_lands_behind_a_change_of_another_copy_is_said_again() {
+    for flavour in FLAVOURS {
+        for seed in 0..6 {
+            let mut world = World::of(seed, flavour, &["alice", "bob", "carol"]);
+            let group = world.admins("ops", &["bob", "alice", "carol"]);
+            let alice = world.index("alice");
+            let copy = world.copy_of(alice);
+            world.settle();
+            world.disconnect(alice);
+            for n in 0..4 {
+                world.start(alice, send(group, &format!("on its way {n}")));
+            }
+            world.connect(alice);
+            // Several at once go without a fence.
+            while !world.waits(alice, |route| matches!(route, Route::Application(_))) {
+                assert!(world.step());
+            }
+            world.person("alice").holds(true);
+            let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+            world.person("alice.twin").renames(group, "changed");
+            world.settle();
+            world.end(twin, End::Kill);
+            world.person("alice").holds(false);
+            world.settle();
+            world.person("bob").says(group, "is anybody there?");
+            world.settle();
+            assert!(!world.person("alice").status().stopped, "the other copy is gone");
+            what_is_sent_is_read(&mut world, group, "alice", &["bob", "carol"]);
+            for n in 0..4 {
+                let text = format!("on its way {n}");
+                assert_eq!(
+                    world.person("bob").sees(group, &text),
+                    1,
+                    "{flavour:?} {seed}: bob sees {text:?}"
+                );
+            }
+            let here = world.person("bob").group(group).authenticator;
+            assert_eq!(world.person("alice").group(group).authenticator, here);
+        }
+    }
 }
