@@ -221,7 +221,7 @@ impl Core {
         self.notify(Event::Progress { done, total });
     }
 
-    /// This device was revoked: it owes nobody anything.
+    /// This device was revoked, or another copy of its store goes on: it owes nobody anything.
     pub(crate) fn give_up_transfers(&mut self) {
         for device in self.state.transfers.keys() {
             self.state.transfers.remove(&device);

@@ -236,6 +236,8 @@ impl Core {
         meta.stopped = true;
         meta.doubled = Some((now, now));
         let error = stopped();
+        self.give_up_link();
+        self.give_up_transfers();
         for group in self.state.groups.keys() {
             self.drop_intents(group, &error);
         }
