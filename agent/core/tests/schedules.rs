@@ -43,6 +43,8 @@ enum Kind {
     Forgetful,
     /// One of the members keeps no rules.
     Hostile,
+    /// The same among people whose profiles are copied and restored: some ask to come back.
+    HostileAmongCopies,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             3 | 7 => Self::Months,
             5 => Self::Copies,
             1 => Self::Forgetful,
+            2 if seed / 8 % 4 == 1 => Self::HostileAmongCopies,
             2 => Self::Hostile,
             _ => Self::Plain,
         }
@@ -118,7 +121,9 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     let group =
         if world.dice.chance(500) { world.admins("ops", &names) } else { world.group_of("ops", &names) };
     let kind = Kind::of(seed);
-    let mut mallory = (kind == Kind::Hostile).then(|| lets_in(&mut world, names[0], group));
+    let hostile = matches!(kind, Kind::Hostile | Kind::HostileAmongCopies);
+    let copies = matches!(kind, Kind::Copies | Kind::HostileAmongCopies);
+    let mut mallory = hostile.then(|| lets_in(&mut world, names[0], group));
     let begun = world.person(names[0]).group(group).epoch;
     world.faults = match world.dice.below(4) {
         0 => Faults::NONE,
@@ -139,7 +144,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
             world.pass(days(by));
             world.churn(60);
         }
-        if kind == Kind::Copies && world.dice.chance(80) {
+        if copies && world.dice.chance(80) {
             past.step(&mut world);
         } else if kind == Kind::Forgetful && world.dice.chance(60) {
             past.broker_step(&mut world);
@@ -159,7 +164,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     match kind {
         Kind::Plain => oracle::judge(&mut world),
         Kind::Months => oracle::judge_after_months(&mut world),
-        Kind::Copies => oracle::judge_with_copies(&mut world),
+        Kind::Copies | Kind::HostileAmongCopies => oracle::judge_with_copies(&mut world),
         Kind::Forgetful => oracle::judge_after_losses(&mut world, group, begun),
         Kind::Hostile => oracle::judge_with_a_hostile_member(&mut world),
     }
@@ -397,7 +402,7 @@ fn batch(which: u64) {
     let (mut did, mut hostile) = (BTreeSet::new(), 0);
     for seed in (from..seeds).filter(|seed| seed % BATCHES == which) {
         let lines = told(&frozen, seed);
-        hostile += usize::from(Kind::of(seed) == Kind::Hostile);
+        hostile += usize::from(seed % 8 == 2);
         did.extend(lines.into_iter().filter(|line| line.starts_with(DID)));
     }
     // A member that does nothing would be no attack.

@@ -29,7 +29,7 @@ use openmls::group::{GroupContext, JoinBuilder, PastEpochDeletionPolicy, Process
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, Extension, ExtensionType,
     Extensions, KeyPackage, KeyPackageIn, LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup,
-    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProcessedMessageContent,
+    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProcessedMessageContent, Proposal,
     ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
     SenderRatchetConfiguration, UnknownExtension, Welcome,
 };
@@ -95,6 +95,7 @@ struct Change {
     removes: Vec<LeafNodeIndex>,
     data: Option<Vec<u8>>,
     leaf: Option<CredentialWithKey>,
+    proposals: Vec<Proposal>,
 }
 
 fn join_config() -> MlsGroupJoinConfig {
@@ -351,7 +352,10 @@ impl Mallory {
             };
             let message = ProtocolMessage::from(message);
             if copy.own == Some(hash) {
-                if message.epoch() == copy.mls.epoch() && copy.mls.pending_commit().is_some() {
+                // Whether everybody else took it: its own copy may be behind a commit that it could not follow.
+                let outside = world.log.outside(copy.id);
+                let landed = outside.iter().any(|m| m.sequence == stored.sequence && m.landed);
+                if landed && message.epoch() == copy.mls.epoch() && copy.mls.pending_commit().is_some() {
                     copy.mls.merge_pending_commit(provider).unwrap();
                     copy.link = CommitLink { sequence: stored.sequence, hash };
                 }
@@ -432,9 +436,13 @@ fn packed(
     mls.clear_pending_commit(provider.storage()).unwrap();
     mls.set_aad(note);
     let tree_key = Extension::Unknown(TREE_KEY_EXTENSION, UnknownExtension(key.to_vec()));
-    let Change { adds, removes, data, leaf } = change;
-    let mut builder =
-        mls.commit_builder().consume_proposal_store(false).propose_adds(adds).propose_removals(removes);
+    let Change { adds, removes, data, leaf, proposals } = change;
+    let mut builder = mls
+        .commit_builder()
+        .consume_proposal_store(false)
+        .propose_adds(adds)
+        .propose_removals(removes)
+        .add_proposals(proposals);
     if let Some(data) = data {
         builder = builder.propose_group_context_extensions(extensions(data)).ok()?;
     }

@@ -108,6 +108,9 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
             if let Some(sequence) = message.seq {
                 assert!(sequence > last, "{name} sees {:?} out of order", message.text);
                 last = sequence;
+                if world.early.contains(&(group, sequence)) {
+                    continue;
+                }
                 let place = at.get(&sequence).unwrap_or_else(|| {
                     panic!("{name} has {:?} at {sequence}, where nothing of the group lies", message.text)
                 });
@@ -369,6 +372,7 @@ fn one_world(world: &mut World) {
                 lost.push((name.clone(), account, device, view.id));
                 continue;
             }
+            assert!(!world.made_up.contains(&view.authenticator), "{name} believes in what one made up");
             members.extend(view.members.iter().map(|member| (view.id, device, member.account_id)));
             let here = (view.epoch, view.authenticator);
             let known = worlds.entry(view.id).or_insert_with(|| here.clone());

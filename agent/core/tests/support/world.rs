@@ -145,6 +145,8 @@ pub(crate) struct World {
     /// Authenticators of epochs that one hostile member made up alone: who was invited there may look at it for as long as
     /// it has not read in the log that no such commit is there.
     pub(crate) made_up: BTreeSet<String>,
+    /// Where words lie that were sealed under keys of an epoch that had not begun.
+    pub(crate) early: BTreeSet<(GroupId, u64)>,
     /// Since which epoch a person is an active member without a break.
     pub(crate) since: BTreeMap<(usize, GroupId), u64>,
     /// What a failing disk leaves behind.
@@ -248,6 +250,7 @@ impl World {
             faults: Faults::NONE,
             truth: BTreeMap::new(),
             made_up: BTreeSet::new(),
+            early: BTreeSet::new(),
             since: BTreeMap::new(),
             dies: End::Kill,
             meddle: None,

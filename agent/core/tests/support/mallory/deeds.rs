@@ -1,8 +1,8 @@
 //! What a hostile member does.
 
-use cipher_broker::certificate::DeviceCertificate;
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate};
 use cipher_broker::codec;
-use cipher_broker::id::{DeviceId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
@@ -11,16 +11,22 @@ use cipher_broker::wire::content::{CONTACT_ACCEPTED, SYNC, TEXT};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
-use openmls::prelude::LeafNodeIndex;
+use openmls::prelude::{
+    KeyPackage, KeyPackageIn, LeafNodeIndex, LeafNodeParameters, Member, MlsGroup, PreSharedKeyProposal,
+    Proposal, ProtocolVersion,
+};
+use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk};
 use openmls_traits::OpenMlsProvider as _;
 use serde_bytes::{ByteArray, ByteBuf};
-use tls_codec::Serialize as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use super::{Change, Mallory, authenticator, data_of, packed, seal, tree_label, twin};
+use super::{
+    Change, Mallory, Packed, SUITE, authenticator, data_of, enveloped, packed, seal, tree_label, twin,
+};
 use crate::support::world::World;
 
 /// How many different things it does.
-pub(crate) const DEEDS: usize = 26;
+pub(crate) const DEEDS: usize = 37;
 
 impl Mallory {
     /// It does something, now and then.
@@ -35,7 +41,13 @@ impl Mallory {
         let at = here.swap_remove(self.dice.below(here.len()));
         let what = match self.dice.below(10) {
             0..=4 => self.talks(world, at),
-            5..=7 => self.commits(world, at),
+            5..=6 => self.commits(world, at),
+            7 => match self.dice.below(5) {
+                0..=1 => self.rules(world, at),
+                2 => self.proposes(world, at),
+                3 => self.speaks_early(world, at),
+                _ => self.repeats_a_request(world, at),
+            },
             8 => self.invites(world, at),
             _ => self.asks_and_answers(world, at),
         };
@@ -198,6 +210,9 @@ impl Mallory {
             }
             5 => {
                 let name = *self.dice.pick(&["@alice", "", "two\nlines", "esc\u{1b}[2J", " "]);
+                if name == data.name {
+                    return None;
+                }
                 ("gives a name that is none", change_data(&GroupData { name: name.into(), ..data }), false)
             }
             6 => ("lowers the version", change_data(&GroupData { version: 0, ..data }), false),
@@ -215,6 +230,13 @@ impl Mallory {
                 let name = format!("mallory's {}", self.dice.below(100));
                 ("renames what it may not", change_data(&GroupData { name, ..data }), false)
             }
+            9 => {
+                let psk = Psk::External(ExternalPsk::new(b"mallory's".to_vec()));
+                let id = PreSharedKeyId::new(SUITE, self.provider.rand(), psk).ok()?;
+                id.store(&self.provider, &[7; 32]).ok()?;
+                let proposals = vec![Proposal::PreSharedKey(Box::new(PreSharedKeyProposal::new(id)))];
+                ("commits what nobody can apply", Change { proposals, ..Change::default() }, false)
+            }
             10 => (
                 "puts something in place of the data",
                 Change { data: Some(b"none".to_vec()), ..Change::default() },
@@ -229,15 +251,8 @@ impl Mallory {
             }
         };
         let packed = self.packed(at, note, change)?;
-        let hash = wire_hash(&packed.commit);
         if counts {
-            self.groups[at].own = Some(hash);
-            if self.dice.chance(150) {
-                // Given back to a log that never had it.
-                let Ok(Envelope::Message(mls)) = codec::decode(&packed.commit) else { return None };
-                Self::misplaces(world, Route::Application(id), codec::encode(&Envelope::Again(mls)));
-            }
-            Self::says(world, Route::Handshake(id), packed.commit);
+            self.commits_for_good(world, at, packed.commit);
         } else {
             Self::lies(world, Route::Handshake(id), packed.commit.clone());
             if self.dice.chance(200) {
@@ -249,28 +264,157 @@ impl Mallory {
         Some(what)
     }
 
+    /// Puts a commit into the log that everybody takes, unless another one is there first.
+    fn commits_for_good(&mut self, world: &mut World, at: usize, commit: Vec<u8>) {
+        let id = self.groups[at].id;
+        self.groups[at].own = Some(wire_hash(&commit));
+        if self.dice.chance(150) {
+            // Given back to a log that never had it.
+            if let Ok(Envelope::Message(mls)) = codec::decode(&commit) {
+                Self::misplaces(world, Route::Application(id), codec::encode(&Envelope::Again(mls)));
+            }
+        }
+        Self::says(world, Route::Handshake(id), commit);
+    }
+
+    /// What its role allows, done to others' harm: somebody goes, or comes and is not told, or is told what is not so.
+    fn rules(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
+        let (role, data) = (self.role(at), data_of(&self.groups[at].mls));
+        if data.direct || data.personal || role == Role::Member {
+            return None;
+        }
+        let note = self.note(at);
+        if self.dice.chance(400) {
+            let (leaf, certificate) = self.somebody_else(at)?;
+            let theirs = certificate.verify().ok()?;
+            let outranks = role == Role::Owner || role > data.role_of(&theirs.account);
+            if !outranks || theirs.account == self.account {
+                return None;
+            }
+            let packed = self.packed(at, note, Change { removes: vec![leaf], ..Change::default() })?;
+            self.commits_for_good(world, at, packed.commit);
+            return Some("removes whom it may");
+        }
+        let whom = *self.dice.pick(&["alice", "bob", "carol", "dave", "erin"]);
+        let account = world.registry.account(whom);
+        let inside = self.groups[at].mls.members().any(|member| account_of(&member) == Some(account));
+        if role < data.may_add
+            || inside
+            || data.roles.contains_key(&account)
+            || data.banned.contains(&account)
+        {
+            return None;
+        }
+        let adds = self.claimed(world, account);
+        let devices: Vec<DeviceId> = adds.iter().filter_map(device_of).collect();
+        let packed = self.packed(at, note, Change { adds, ..Change::default() })?;
+        if packed.welcome.is_empty() {
+            return None;
+        }
+        let place = world.log.end(&Source::Group(self.groups[at].id)) + 1;
+        let hash = wire_hash(&packed.commit);
+        let (provider, mut mls) = twin(&self.provider, &self.groups[at].mls);
+        mls.merge_pending_commit(&provider).ok()?;
+        let what = match self.dice.below(3) {
+            0 => "adds somebody and does not tell",
+            1 => {
+                self.welcomes(world, at, &mls, &packed, (place, [9; 32]), &devices);
+                "adds somebody and names another commit"
+            }
+            _ => {
+                self.welcomes(world, at, &mls, &packed, (place, hash), &devices);
+                "adds somebody"
+            }
+        };
+        self.commits_for_good(world, at, packed.commit);
+        Some(what)
+    }
+
+    /// Proposals, of which an agent only ever makes one: to leave.
+    fn proposes(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
+        let route = Route::Handshake(self.groups[at].id);
+        let (leaf, certificate) = self.somebody_else(at)?;
+        let stolen = self.credential(&certificate);
+        let roll = self.dice.below(4);
+        let Self { provider, groups, signer, .. } = self;
+        let mls = &mut groups[at].mls;
+        mls.set_aad(Vec::new());
+        let (what, message) = match roll {
+            0 => ("proposes that another goes", mls.propose_remove_member(provider, signer, leaf).ok()?.0),
+            1 => {
+                let leaf = LeafNodeParameters::builder().with_credential_with_key(stolen).build();
+                ("proposes another's certificate", mls.propose_self_update(provider, signer, leaf).ok()?.0)
+            }
+            2 => {
+                let adds = Self::fresh(0, world.now).key_package(world.now, false);
+                ("proposes somebody made up", mls.propose_add_member(provider, signer, &adds).ok()?.0)
+            }
+            _ => ("wants to leave", mls.leave_group(provider, signer).ok()?),
+        };
+        // Others commit what it wished for itself by reference; all else stays its own.
+        if roll < 3 {
+            mls.clear_pending_proposals(provider.storage()).unwrap();
+        }
+        Self::lies(world, route, enveloped(&message));
+        Some(what)
+    }
+
+    /// Something of the epoch that its own commit begins, which lies behind it.
+    fn speaks_early(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
+        let id = self.groups[at].id;
+        let note = self.note(at);
+        let packed = self.packed(at, note, Change::default())?;
+        let (provider, mut mls) = twin(&self.provider, &self.groups[at].mls);
+        mls.merge_pending_commit(&provider).ok()?;
+        mls.set_aad(Vec::new());
+        let said = codec::encode(&self.content(world, TEXT, "too early"));
+        let early = enveloped(&mls.create_message(&provider, &self.signer, &said).ok()?);
+        world.log.heard.push((Route::Application(id), early.clone()));
+        world.log.throw(Route::Application(id), early);
+        world.early.insert((id, world.log.end(&Source::Group(id))));
+        self.commits_for_good(world, at, packed.commit);
+        // Its own copy has used that key.
+        self.groups[at].kept.clear();
+        Some("says something before the commit that begins its epoch")
+    }
+
+    /// Shows a request of another to come back once more: whoever it is of is out for a moment.
+    fn repeats_a_request(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
+        let id = self.groups[at].id;
+        let asked = world.log.heard.iter().rev().find_map(|(route, bytes)| match codec::decode(bytes) {
+            Ok(Envelope::Rejoin(request)) if *route == Route::Application(id) => {
+                let request: RejoinRequest = codec::decode(&request).ok()?;
+                let body: RejoinBody = codec::decode(&request.body.body).ok()?;
+                (body.group == id && body.account != self.account).then_some((request, body))
+            }
+            _ => None,
+        });
+        let (request, body) = asked?;
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(&request.key_package).ok()?;
+        let package = package.validate(self.provider.crypto(), ProtocolVersion::Mls10).ok()?;
+        let theirs = |member: &Member| device_in(member.credential.serialized_content()) == Some(body.device);
+        let member = self.groups[at].mls.members().find(theirs)?;
+        let key = package.leaf_node().encryption_key().tls_serialize_detached().ok()?;
+        if key.ends_with(&member.encryption_key) {
+            return None;
+        }
+        let mut note = CommitNote::after(&self.groups[at].link, Vec::new());
+        note.rejoins = vec![request.body];
+        let change = Change { adds: vec![package], removes: vec![member.index], ..Change::default() };
+        let packed = self.packed(at, codec::encode(&note), change)?;
+        self.commits_for_good(world, at, packed.commit);
+        Some("shows another's request to come back once more")
+    }
+
     /// A commit that nobody else ever gets, and what a newcomer needs to believe in it: of somebody who is not in the group,
     /// or of somebody who is, as if it had asked to come back.
     fn invites(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
         let whom = *self.dice.pick(&["alice", "bob", "carol"]);
         let account = world.registry.account(whom);
         let adds = self.claimed(world, account);
-        let devices: Vec<DeviceId> = adds
-            .iter()
-            .filter_map(|package| {
-                let credential = package.leaf_node().credential().serialized_content();
-                let certificate: DeviceCertificate = codec::decode(credential).ok()?;
-                Some(certificate.verify().ok()?.device)
-            })
-            .collect();
+        let devices: Vec<DeviceId> = adds.iter().filter_map(device_of).collect();
         let (provider, mut mls) = twin(&self.provider, &self.groups[at].mls);
-        let theirs = |member: &openmls::prelude::Member| {
-            let certificate: Option<DeviceCertificate> =
-                codec::decode(member.credential.serialized_content()).ok();
-            certificate
-                .and_then(|certificate| certificate.verify().ok())
-                .is_some_and(|body| body.account == account)
-        };
+        let theirs = |member: &Member| account_of(member) == Some(account);
         let removes: Vec<LeafNodeIndex> = mls.members().filter(theirs).map(|member| member.index).collect();
         let inside = !removes.is_empty();
         let (id, link) = (self.groups[at].id, self.groups[at].link.clone());
@@ -287,7 +431,25 @@ impl Mallory {
             _ => world.log.last_of(&Source::Group(id)),
         };
         world.made_up.insert(authenticator(&mls));
-        let epoch = mls.epoch().as_u64();
+        self.welcomes(world, at, &mls, &packed, (place, wire_hash(&packed.commit)), &devices);
+        Some(if inside {
+            "invites a member into a copy that nobody has"
+        } else {
+            "invites into a copy that nobody has"
+        })
+    }
+
+    /// Puts the tree and the Welcomes of a commit where newcomers look for them.
+    fn welcomes(
+        &self,
+        world: &mut World,
+        at: usize,
+        mls: &MlsGroup,
+        packed: &Packed,
+        (commit_sequence, commit_hash): (u64, [u8; 32]),
+        devices: &[DeviceId],
+    ) {
+        let (id, epoch) = (self.groups[at].id, mls.epoch().as_u64());
         let tree = mls.export_ratchet_tree().tls_serialize_detached().unwrap();
         let sealed = seal(&packed.key, self.random(), &tree_label(epoch), &id, &tree);
         let mut hashes = Vec::new();
@@ -296,23 +458,13 @@ impl Mallory {
             hashes.push(ByteArray::new(wire_hash(&bytes)));
             Self::lies(world, Route::Tree { group: id, epoch, piece }, bytes);
         }
-        let note = WelcomeNote {
-            commit_sequence: place,
-            commit_hash: wire_hash(&packed.commit),
-            pieces: u32::try_from(hashes.len()).unwrap(),
-            hashes,
-            text: String::new(),
-        };
+        let pieces = u32::try_from(hashes.len()).unwrap();
+        let note = WelcomeNote { commit_sequence, commit_hash, pieces, hashes, text: String::new() };
         for device in devices {
             let note = seal(&packed.key, self.random(), b"note", &id, &codec::encode(&note));
             let welcome = codec::encode(&Envelope::Welcome { welcome: packed.welcome.clone(), note });
-            Self::lies(world, Route::Inbox(device), welcome);
+            Self::lies(world, Route::Inbox(*device), welcome);
         }
-        Some(if inside {
-            "invites a member into a copy that nobody has"
-        } else {
-            "invites into a copy that nobody has"
-        })
     }
 
     /// Asks to come back although it is there, in its own name or another's; says of others who asked that they are out.
@@ -365,4 +517,20 @@ impl Mallory {
             "asks to come back in another's name"
         })
     }
+}
+
+fn certified(credential: &[u8]) -> Option<CertificateBody> {
+    codec::decode::<DeviceCertificate>(credential).ok()?.verify().ok()
+}
+
+fn account_of(member: &Member) -> Option<AccountId> {
+    certified(member.credential.serialized_content()).map(|body| body.account)
+}
+
+fn device_in(credential: &[u8]) -> Option<DeviceId> {
+    certified(credential).map(|body| body.device)
+}
+
+fn device_of(package: &KeyPackage) -> Option<DeviceId> {
+    device_in(package.leaf_node().credential().serialized_content())
 }
