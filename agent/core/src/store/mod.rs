@@ -110,12 +110,7 @@ impl Store {
     }
 
     fn is_complete(&self) -> Result<bool> {
-        let read = self.db.begin_read().map_err(storage)?;
-        match read.open_table(table::REJOINS) {
-            Ok(_) => Ok(true),
-            Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
-            Err(error) => Err(storage(error)),
-        }
+        table::all_there(&self.db.begin_read().map_err(storage)?)
     }
 
     /// The database, for reads.

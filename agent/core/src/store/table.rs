@@ -1,6 +1,8 @@
 //! Every table on one page: the schema of a profile.
 
-use redb::{TableDefinition, WriteTransaction};
+use std::collections::BTreeSet;
+
+use redb::{ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
 
 use crate::error::Result;
 use crate::store::storage;
@@ -53,27 +55,29 @@ pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDe
 /// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
 pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
 
+/// Tables of one kind, for the two functions below.
+const SINGLES: [TableDefinition<'_, &[u8], &[u8]>; 15] = [
+    MLS,
+    GROUPS,
+    INVITES,
+    ACCOUNTS,
+    OUTBOX,
+    INTENTS,
+    BOTS,
+    EVIDENCE,
+    JOINS,
+    JOIN_REQUESTS,
+    REJOINS,
+    TRANSFERS,
+    PACKAGES,
+    POSTED,
+    UNNAMED,
+];
+
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(storage)?;
-    let singles = [
-        MLS,
-        GROUPS,
-        INVITES,
-        ACCOUNTS,
-        OUTBOX,
-        INTENTS,
-        BOTS,
-        EVIDENCE,
-        JOINS,
-        JOIN_REQUESTS,
-        REJOINS,
-        TRANSFERS,
-        PACKAGES,
-        POSTED,
-        UNNAMED,
-    ];
-    for table in singles {
+    for table in SINGLES {
         txn.open_table(table).map_err(storage)?;
     }
     txn.open_table(MESSAGES).map_err(storage)?;
@@ -82,4 +86,35 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(COMMITS).map_err(storage)?;
     txn.open_table(SENT).map_err(storage)?;
     Ok(())
+}
+
+/// Whether every table is there: a store of an earlier build lacks those that came later.
+pub(crate) fn all_there(read: &ReadTransaction) -> Result<bool> {
+    let there: BTreeSet<String> =
+        read.list_tables().map_err(storage)?.map(|table| table.name().to_owned()).collect();
+    let others = [META.name(), MESSAGES.name(), SEEN.name(), PARKED.name(), COMMITS.name(), SENT.name()];
+    Ok(SINGLES.iter().map(TableHandle::name).chain(others).all(|name| there.contains(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableDatabase as _;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::Store;
+
+    /// E12: an upgrade from any earlier build.
+    #[test]
+    fn e12_a_store_that_lacks_any_table_that_came_later_is_not_complete_until_it_was_made() {
+        let store = Store::open_on(InMemoryBackend::new()).unwrap();
+        let complete = || all_there(&store.db().begin_read().unwrap()).unwrap();
+        for table in SINGLES {
+            assert!(complete());
+            store.write(|txn| txn.delete_table(table).map(drop).map_err(storage)).unwrap();
+            assert!(!complete(), "{}", table.name());
+            store.write(create_all).unwrap();
+        }
+        assert!(complete());
+    }
 }
