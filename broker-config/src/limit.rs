@@ -40,6 +40,10 @@ pub const INVITATIONS: usize = 1_000;
 pub const INVITATIONS_PER_ACCOUNT: usize = 50;
 /// Bytes of the trees of those invitations; a first one may be larger by itself.
 pub const TREE_BYTES_PER_ACCOUNT: usize = 16 * 1024 * 1024;
+/// Lost messages that one word about them names.
+pub const MISSING_MESSAGES: usize = 1_000;
+/// How long the authors of what a log lost have to say it again, before others are told what is missing.
+pub const MISSING_AFTER: Duration = Duration::from_secs(3600);
 /// Own messages that wait for the broker, per profile.
 pub const OUTBOX_ROWS: usize = 100_000;
 /// Certified devices of one account.

@@ -15,7 +15,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{CONTACT_ACCEPTED, Content, SYNC, TEXT};
+use cipher_broker::wire::content::{CONTACT_ACCEPTED, Content, MISSING, Missing, MissingOf, SYNC, TEXT};
 use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
@@ -224,10 +224,15 @@ fn golden_content() {
     check("content-reply-of-a-bot", &from_bot);
     check(
         "content-contact-accepted",
-        &Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text },
+        &Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text.clone() },
     );
 }
 
+    let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
+    let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
+    check("missing", &missing);
+    let data = Some(ByteBuf::from(codec::encode(&missing)));
+    check("content-missing", &Content { kind: MISSING.into(), text: String::new(), data, ..text });
 #[test]
 fn golden_group_data() {
     let group = GroupData {

@@ -366,6 +366,7 @@ impl Core {
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
             .chain(self.run.asked.iter().copied())
+            .chain(self.state.missing.iter().filter(|(_, row)| row.since.is_some()).map(|(group, _)| *group))
             .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
             .chain(self.state.groups.iter().filter(|(_, row)| row.lost.is_some()).map(|(group, _)| *group))
             .collect();

@@ -385,6 +385,17 @@ impl History {
         Ok(found.into_iter().rev().take(limit).collect())
     }
 
+    /// What stands at a place.
+    pub(crate) fn at(&self, group: &GroupId, place: Place) -> Result<Option<MessageRow>> {
+        if let Some(row) = self.messages.get(&(*group, place.0, place.1)) {
+            return Ok(Some(row.clone()));
+        }
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
+        let row = messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?;
+        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+    }
+
     /// Whether something stands at a place.
     pub(crate) fn has(&self, group: &GroupId, place: Place) -> Result<bool> {
         if self.messages.contains_key(&(*group, place.0, place.1)) {

@@ -158,7 +158,7 @@ impl Core {
     pub(crate) fn log_lost(&self) -> Option<LogLostView> {
         let IncidentRow { at, conversations, messages, commits } = self.state.meta.incident?;
         let open = self.state.groups.iter().filter(|(_, row)| row.back.is_some()).count() as u64;
-        Some(LogLostView { at, conversations, open, messages, commits })
+        Some(LogLostView { at, conversations, open, messages, commits, missing: self.missing_here() })
     }
 
     /// Notes what the broker lost, and tells it once per incident.

@@ -256,6 +256,7 @@ impl Core {
                 }
                 Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
                 Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
+            self.tell_missing(group)?;
             }
         }
     }

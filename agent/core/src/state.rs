@@ -22,7 +22,7 @@ pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
 use crate::error::{ErrorKind, Result};
 use crate::evidence::EvidenceRow;
-use crate::group::{JoinRequestRow, JoinRow, RejoinRow};
+use crate::group::{JoinRequestRow, JoinRow, MissingRow, RejoinRow};
 use crate::history_transfer::TransferRow;
 use crate::store::{Store, storage, table};
 
@@ -69,6 +69,7 @@ pub(crate) struct State {
     /// Fellow members whose handle is still to be asked for: neither a process that ends nor a registry that is away
     /// makes this forgotten.
     pub unnamed: Rows<AccountId, ()>,
+    pub missing: Rows<GroupId, MissingRow>,
 }
 
 impl State {
@@ -104,6 +105,7 @@ impl State {
             packages: Rows::load(store, table::PACKAGES)?,
             posted: Rows::load(store, table::POSTED)?,
             unnamed: Rows::load(store, table::UNNAMED)?,
+            missing: Rows::load(store, table::MISSING)?,
         })
     }
 
@@ -124,6 +126,7 @@ impl State {
             && self.packages.is_clean()
             && self.posted.is_clean()
             && self.unnamed.is_clean()
+            && self.missing.is_clean()
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -146,7 +149,8 @@ impl State {
         self.transfers.flush(txn, table::TRANSFERS)?;
         self.packages.flush(txn, table::PACKAGES)?;
         self.posted.flush(txn, table::POSTED)?;
-        self.unnamed.flush(txn, table::UNNAMED)
+        self.unnamed.flush(txn, table::UNNAMED)?;
+        self.missing.flush(txn, table::MISSING)
     }
 
     pub(crate) fn flushed(&mut self) {
@@ -166,6 +170,7 @@ impl State {
         self.packages.flushed();
         self.posted.flushed();
         self.unnamed.flushed();
+        self.missing.flushed();
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -325,6 +325,8 @@ pub enum Body {
     Text,
     /// A member sent a kind of message that this version does not know. The name of the kind is the member's too.
     Unknown(String),
+    /// A member says that the log lost messages; these are the ones of them that are not here, by who had said them.
+    Missing(Vec<MissingView>),
     /// This agent observed a change of the group; `from` is the member that made it.
     Event {
         /// The change.
@@ -378,6 +380,17 @@ pub struct WhoView {
     pub account_id: AccountId,
 }
 
+/// How many messages of an account somebody says are missing here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// The account.
+    pub account_id: AccountId,
+    /// How many.
+    pub count: u64,
+}
+
 /// What stands at one place of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageView {
@@ -419,7 +432,7 @@ impl MessageView {
     pub fn event(&self) -> Option<GroupEvent> {
         match &self.body {
             Body::Event { event, .. } => Some(*event),
-            Body::Text | Body::Unknown(_) => None,
+            Body::Text | Body::Unknown(_) | Body::Missing(_) => None,
         }
     }
 }
@@ -509,6 +522,9 @@ pub struct LogLostView {
     pub messages: u64,
     /// Changes of groups that this device gave back.
     pub commits: u64,
+    /// Others' messages that are not here, as fellow members say.
+    #[serde(default)]
+    pub missing: u64,
 }
 
 /// Figures about the own state.

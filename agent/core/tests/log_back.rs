@@ -4,11 +4,13 @@
 //! never saw them, groups stopped, and bytes that waited were published until the stream was as long as before.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use cipher_broker::id::GroupId;
+use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_core::Event;
-use cipher_core::view::{GroupState, MessageState};
+use cipher_core::view::{Body, GroupState, MessageState};
 
 use crate::support::disk::End;
 use crate::support::log::{Flavour, Log};
@@ -319,6 +321,121 @@ fn forgetful(seed: u64) {
                         let copy = world.dice.pick(&copies).clone();
                         world.broker_returns(|log| log.restore(&copy));
                     }
+/// What somebody is told to be missing in a conversation: by whom, how many of whom.
+fn missing(world: &mut World, name: &str, group: GroupId) -> Vec<(String, Vec<(String, u64)>)> {
+    let mut told = Vec::new();
+    for message in world.person(name).messages(group) {
+        if let Body::Missing(of) = message.body {
+            told.push((message.from.handle, of.into_iter().map(|one| (one.handle, one.count)).collect()));
+        }
+    }
+    told
+}
+
+fn an_hour_passes(world: &mut World) {
+    world.pass(limit::MISSING_AFTER);
+    world.settle();
+    // Those whose turn comes later look again.
+    world.pass(Duration::from_secs(60));
+    world.settle();
+}
+
+/// E1: what an author that is away would have to send again is told by those who have it, once, to who does not.
+#[test]
+fn e1_r_log_02_who_lacks_what_the_broker_lost_is_told_how_many_of_whom() {
+    for (n, change) in [Log::make_anew as fn(&mut Log), Log::empty, |_| {}].into_iter().enumerate() {
+        for flavour in FLAVOURS {
+            let mut world = World::of(20, flavour, &["alice", "bob", "carol", "dave"]);
+            let group = world.admins("ops", &["bob", "alice", "carol", "dave"]);
+            world.person("alice").says(group, "everybody has this");
+            world.settle();
+            world.person("carol").disconnects();
+            let copy = world.log.clone();
+            world.person("alice").says(group, "lost one");
+            world.person("dave").says(group, "said again");
+            world.person("bob").renames(group, "renamed");
+            world.person("alice").says(group, "lost two");
+            world.settle();
+            world.person("alice").disconnects();
+            world.broker_returns(|log| if n == 2 { log.restore(&copy) } else { change(log) });
+            world.settle();
+            world.person("carol").connects();
+            world.settle();
+            assert_eq!(missing(&mut world, "carol", group), [], "authors have their time");
+            an_hour_passes(&mut world);
+            let told = missing(&mut world, "carol", group);
+            assert_eq!(told.len(), 1, "{flavour:?} {n}: {told:?}");
+            assert_eq!(told[0].1, [("alice".to_owned(), 2)], "{flavour:?} {n}");
+            for name in ["bob", "dave"] {
+                assert_eq!(missing(&mut world, name, group), [], "{name} lacks nothing");
+            }
+            assert_eq!(world.person("carol").sees(group, "said again"), 1);
+            let word = world
+                .person("carol")
+                .messages(group)
+                .into_iter()
+                .find(|m| matches!(m.body, Body::Missing(_)));
+            let word = word.unwrap();
+            assert_eq!((word.event(), word.is_text()), (None, false), "it is a member's word");
+            assert!(word.text.contains("2 of @alice"), "{}", word.text);
+            // It is told once, and does not come to who was no member then.
+            world.register("eve");
+            world.person("bob").adds(group, &["eve"]);
+            world.settle();
+            world.person("eve").accepts(group);
+            an_hour_passes(&mut world);
+            assert_eq!(missing(&mut world, "carol", group).len(), 1);
+            assert_eq!(missing(&mut world, "eve", group), []);
+            // The author comes back, and with it what it had said.
+            world.person("alice").connects();
+            an_hour_passes(&mut world);
+            let names = ["alice", "bob", "carol", "dave", "eve"];
+            whole(&mut world, group, &names[..4], &["everybody has this", "lost one", "lost two"]);
+            assert_eq!(world.person("carol").status().log_lost.map_or(0, |lost| lost.missing), 0);
+            assert_eq!(missing(&mut world, "carol", group).len(), 1);
+            assert_eq!(missing(&mut world, "eve", group), [], "{flavour:?} {n}");
+        }
+    }
+}
+
+/// E1: the broker goes back twice, and the second time it loses what had been said again.
+#[test]
+fn e1_r_log_02_what_was_said_again_and_lost_again_is_told_too() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(21, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        world.person("carol").disconnects();
+        world.person("alice").says(group, "lost twice");
+        world.settle();
+        world.broker_returns(Log::make_anew);
+        world.settle();
+        assert!(world.log.read(&Source::Group(group), 0, u64::MAX, usize::MAX).len() > 1, "said again");
+        world.person("alice").disconnects();
+        world.broker_returns(Log::make_anew);
+        world.settle();
+        world.person("carol").connects();
+        world.settle();
+        an_hour_passes(&mut world);
+        let expected = [("bob".to_owned(), vec![("alice".to_owned(), 1)])];
+        assert_eq!(missing(&mut world, "carol", group), expected, "{flavour:?}");
+        assert_eq!(world.person("carol").status().log_lost.map_or(1, |lost| lost.missing), 1);
+    }
+}
+
+/// Whoever had everything, and whose authors are there, says nothing.
+#[test]
+fn e1_r_log_02_nothing_is_told_when_nothing_is_missing() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(22, flavour, &["alice", "bob", "carol"]);
+        let (group, copy) = story(&mut world);
+        world.broker_returns(|log| log.restore(&copy));
+        world.settle();
+        let end = world.log.end(&Source::Group(group));
+        an_hour_passes(&mut world);
+        assert_eq!(world.log.end(&Source::Group(group)), end, "{flavour:?}: there is nothing to tell");
+    }
+}
+
                 }
             }
             14..=15 => {
@@ -327,7 +444,7 @@ fn forgetful(seed: u64) {
             }
             16 => world.disconnect(index),
             17..=18 => (0..names.len()).for_each(|index| world.connect(index)),
-            _ => world.pass(std::time::Duration::from_secs(5)),
+            _ => world.pass(Duration::from_secs(5)),
         }
         let steps = *world.dice.pick(&[0, 1, 3, 8, 20]);
         world.churn(steps);

@@ -268,10 +268,11 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
         findings.warn("copies", &detail, hint)?;
     }
     if let Some(lost) = &status.log_lost {
-        let LogLostView { at, conversations, open, messages, commits } = lost;
+        let LogLostView { at, conversations, open, messages, commits, missing } = lost;
         let detail = format!(
             "at {at} the broker no longer had what it had stored: {conversations} conversations concerned, \
-             {messages} own messages sent again, {commits} changes given back, {open} not put right yet"
+             {messages} own messages sent again, {commits} changes given back, {open} not put right yet, \
+             {missing} messages of others missing here"
         );
         findings.warn("broker-log", &detail, "tell your operator; what others said is sent again by them")?;
     }

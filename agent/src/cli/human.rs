@@ -118,6 +118,10 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
             let reply = if line.is_reply() { "(reply) " } else { "" };
             format!("{who} {reply}{}", safe_block(line.text(), 4))
         }
+        cipher_broker::wire::content::MISSING => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            format!("{who} {}", paint.ink(Ink::Dim, &format!("({})", safe_text(line.text()))))
+        }
         // Whatever it says, and whatever it calls itself, it is the sender's word.
         kind => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));

@@ -12,7 +12,8 @@ use cipher_core::Event;
 use cipher_core::view::DeliveredView;
 use cipher_core::view::{
     AccountView, Body, ContactView, DeviceView, EvidenceView, GroupEvent, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, MessageState, MessageView, SafetyNumberView, SenderView,
+    JoinRequestView, LinkCodeView, LinkCompareView, MessageState, MessageView, MissingView, SafetyNumberView,
+    SenderView,
 };
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -387,6 +388,9 @@ pub struct MessageLine<'a> {
     thread: Option<MessageId>,
     attachments: [(); 0],
     hops: u8,
+    /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
+    #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
+    missing: &'a [MissingView],
 }
 
 /// A change of a group, with the names that scripts rely on.
@@ -534,6 +538,7 @@ impl<'a> Line<'a> {
         let kind = match &message.body {
             Body::Text => content::TEXT,
             Body::Unknown(kind) => kind,
+            Body::Missing(_) => content::MISSING,
             Body::Event { event, who } => {
                 let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event(Box::new(EventLine {
@@ -566,6 +571,10 @@ impl<'a> Line<'a> {
             thread: None,
             attachments: [],
             hops: message.hops,
+            missing: match &message.body {
+                Body::Missing(missing) => missing,
+                Body::Text | Body::Unknown(_) | Body::Event { .. } => &[],
+            },
         }))
     }
 

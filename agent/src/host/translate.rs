@@ -45,7 +45,7 @@ fn kind(message: &MessageView, from: Sender, me: &Me) -> EventKind {
         Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => change(Change::Removed),
         Body::Event { event: GroupEvent::Role, .. } => change(Change::Role),
         // R-SAY-01: what a member sent under the name of an event is not one.
-        Body::Unknown(_) | Body::Event { .. } => EventKind::Unknown,
+        Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => EventKind::Unknown,
     }
 }
 

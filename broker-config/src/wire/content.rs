@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_bytes::ByteBuf;
 
-use crate::id::MessageId;
+use crate::id::{AccountId, MessageId};
 use crate::time::Timestamp;
 use crate::transparency::SignedHead;
 
@@ -27,14 +27,14 @@ pub struct Content {
     /// How many bots in a row led to this message; people send 0. Bots do not answer above a bound.
     #[serde(rename = "hop", default, skip_serializing_if = "is_zero")]
     pub hops: u8,
-    /// What it is, `text` or `contact-accepted` today. Kinds this build does not know are kept and shown as
+    /// What it is, one of the kinds below. Kinds this build does not know are kept and shown as
     /// unsupported.
     #[serde(rename = "k")]
     pub kind: String,
     /// The text, for kinds that have one.
     #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
-    /// Bytes, for kinds that have them; an encoded [`crate::wire::sync::Sync`] for [`SYNC`].
+    /// Bytes, for kinds that have them: an encoded [`crate::wire::sync::Sync`] for [`SYNC`], a [`Missing`] for [`MISSING`].
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub data: Option<ByteBuf>,
     /// Gossip: the latest head of the account log that the sender accepted. The registry cannot rewrite it here.
@@ -48,6 +48,29 @@ pub const TEXT: &str = "text";
 pub const CONTACT_ACCEPTED: &str = "contact-accepted";
 /// Kind by which devices of one account keep each other up to date, in the group that only they are in.
 pub const SYNC: &str = "sync";
+/// Kind by which a member tells the others what a log that went back lost and nobody said again; carries a [`Missing`]
+/// and no text.
+pub const MISSING: &str = "missing";
+
+/// What one member had read, and the log of the conversation does not show any more. It is that member's word; who has
+/// all of it takes no notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// By who had said it; at most [`crate::limit::MISSING_MESSAGES`] messages in all.
+    #[serde(rename = "o")]
+    pub of: Vec<MissingOf>,
+}
+
+/// Lost messages of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingOf {
+    /// Who had said them.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Each with the broker's time of it: who came later does not miss it.
+    #[serde(rename = "m")]
+    pub messages: Vec<(MessageId, Timestamp)>,
+}
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &u8) -> bool {

@@ -284,6 +284,7 @@ impl Core {
         }
         self.drop_join_requests(group);
         self.drop_rejoins(group);
+        self.state.missing.remove(&group);
         self.unfollow(Source::Group(group));
         if self.state.groups.get(&group).is_some_and(|row| row.personal) {
             return Ok(());

@@ -9,7 +9,7 @@
 //! leaves are, `loaded` keeps groups in memory, `tree` seals ratchet trees for joiners, `show` turns rows into what
 //! people see. `join_link`, `admission` and `join_request` are joining by a link. `refresh` keeps groups young,
 //! `republish` puts a log that went back right, `doubled` is for one device that is there twice. `lost` is losing the
-//! place in a group and asking to come back, `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
+//! place in a group and asking to come back, `missing` what no author says again, `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
 //! `turn` tells whose turn it is to do what any member may.
 
 mod admission;
@@ -26,6 +26,7 @@ mod join_request;
 mod loaded;
 mod lost;
 mod member;
+mod missing;
 mod not_member;
 mod policy;
 mod receive;
@@ -44,6 +45,7 @@ pub(crate) use evidence::Shown;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live};
 pub(crate) use lost::Lost;
+pub(crate) use missing::MissingRow;
 pub(crate) use rejoin::RejoinRow;
 pub(crate) use republish::BackRow;
 

@@ -130,6 +130,9 @@ impl Core {
         if late && !(handshake && row.parked > 0 && sequence > row.handshake) {
             return Ok(());
         }
+        if !handshake {
+            self.still_there(group, sequence, delivered.at)?;
+        }
         let skips = self.run.skips;
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
@@ -168,6 +171,7 @@ impl Core {
             return self.never_let_in(group);
         }
         row.unconfirmed = false;
+        row.let_in_at.get_or_insert(delivered.at);
         row.cursor = row.position(sequence);
         row.mark = Some(Mark::of(delivered.at, &delivered.bytes));
         Ok(true)
@@ -199,6 +203,7 @@ impl Core {
             && row.commit_at.plus(limit::RETENTION.saturating_sub(AGED_WITHIN)) <= now
         {
             row.unconfirmed = false;
+            row.let_in_at.get_or_insert(row.commit_at);
             row.cursor = row.cursor.max(row.position(row.link.sequence));
             self.lost(group, Why::Gap);
             return Ok(false);
@@ -553,7 +558,8 @@ impl Core {
             return Ok(());
         }
         let id = MessageId::of_content(&group, &leaf.account, payload);
-        if self.history.seen(&group, &id)?.is_some() {
+        if let Some(seen) = self.history.seen(&group, &id)? {
+            self.shown_again(group, id, seen, sequence);
             self.skip("repeat");
             return Ok(());
         }
@@ -575,6 +581,13 @@ impl Core {
         let latest = self.run.delivered_at;
         if latest > Timestamp::default() {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
+        self.came_after_all(group, &id);
+        if content.kind == content::MISSING {
+            let Some(lacked) = self.told_missing(group, &leaf, content.data.as_deref())? else {
+                return Ok(());
+            };
+            content.text = lacked;
+        }
         }
         let mut row = MessageRow::said(id, leaf.author(), content);
         row.at = Some(self.entry_at());

@@ -186,6 +186,68 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
     assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Said("poll"));
 }
 
+/// R-LOG-02, F6: whatever a member says of lost messages is shown as its word; it counts what is not here, once, and whose
+/// time it was here for.
+#[test]
+fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
+    use crate::view::Body;
+    use cipher_broker::id::AccountId;
+    use cipher_broker::wire::content::{MISSING, Missing, MissingOf};
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    core.state.groups.get_mut(&group).unwrap().let_in_at = Some(Timestamp::from_millis(50));
+    let id = |n: u32| {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        MessageId::from_bytes(bytes)
+    };
+    core.history.mark_seen(group, id(1), 7);
+    let (author, at) = (AccountId::from_bytes([8; 32]), Timestamp::from_millis);
+    let mut sequence = position::of(position::FIRST_ERA, 10);
+    let mut says = |core: &mut Core, messages: Vec<(MessageId, Timestamp)>, junk: bool, by: u8| {
+        sequence += 1;
+        let of = vec![MissingOf { account: author, messages }];
+        let data = if junk { vec![0xc1] } else { codec::encode(&Missing { of }) };
+        let salt = [u8::try_from(sequence & 0xff).unwrap(); 16];
+        let said = Content { salt, data: Some(data.into()), ..words(MISSING, "99 of @ceo") };
+        core.run.effects.clear();
+        core.with_live(group, |core, live| {
+            let account = AccountId::from_bytes([by; 32]);
+            live.roster.insert(9, crate::group::roster::Leaf { account, ..stranger(core) });
+            core.said(group, live, Some(9), sequence, &codec::encode(&said))
+        })
+        .unwrap();
+        core.run.effects.iter().find_map(|effect| match effect {
+            Effect::Notify(Event::Message(view)) => Some(view.clone()),
+            _ => None,
+        })
+    };
+    let all = vec![(id(1), at(60)), (id(2), at(60)), (id(3), at(60)), (id(4), at(40))];
+    let view = says(&mut core, all.clone(), false, 7).expect("two are not here");
+    let Body::Missing(missing) = &view.body else { panic!("{view:?}") };
+    assert_eq!((missing.len(), missing[0].account_id, missing[0].count), (1, author, 2));
+    assert_eq!((view.event(), view.from.account_id), (None, stranger(&core).account));
+    assert!(!view.text.contains("ceo"), "{}", view.text);
+    assert_eq!(core.missing_here(), 2);
+    assert!(says(&mut core, all, false, 9).is_none(), "it was told");
+    assert!(says(&mut core, vec![(id(1), at(60))], false, 7).is_none(), "it is here");
+    assert!(says(&mut core, Vec::new(), true, 7).is_none());
+    let many = (0..=1_000).map(|n| (id(100 + n), at(60))).collect();
+    assert!(says(&mut core, many, false, 7).is_none());
+    assert_eq!(core.missing_here(), 2);
+    assert!(["content", "limit"].iter().all(|class| core.state.meta.skipped.contains_key(*class)));
+    core.came_after_all(group, &id(2));
+    assert_eq!(core.missing_here(), 1);
+    // Thousands that never were hide nobody else's word.
+    for n in 0..5 {
+        let made_up = (0..1_000).map(|m| (id(10_000 + 1_000 * n + m), at(60))).collect();
+        says(&mut core, made_up, false, 7);
+    }
+    assert_eq!(core.missing_here(), 4_000);
+    assert!(says(&mut core, vec![(id(5), at(60))], false, 9).is_some());
+    assert_eq!(core.missing_here(), 1, "whoever says most gives way");
+}
+
 /// F4: invitations into groups of thousands that somebody made up.
 #[test]
 fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {

@@ -197,6 +197,7 @@ impl Core {
     /// Keeps an invitation that leaves. The oldest give way.
     pub(crate) fn keep_posted(
         &mut self,
+        self.tells_later(group);
         group: GroupId,
         epoch: u64,
         pending: &PendingWelcome,

@@ -157,7 +157,7 @@ impl Core {
         if self.history.seen(&group, &message)?.is_none() {
             self.history.mark_seen(group, message, sequence);
             let view = self.message_view(group, (sequence, 0), &stored);
-            if stored.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
+            if let RowBody::Said(content::CONTACT_ACCEPTED | content::MISSING) = stored.body() {
                 return Ok(());
             }
             let delivered = self.run.delivered.entry(group).or_default();
@@ -180,7 +180,7 @@ impl Core {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
-        if content.kind == content::CONTACT_ACCEPTED || content.kind == content::SYNC {
+        if [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING].contains(&content.kind.as_str()) {
             return;
         }
         // Said again because the log lost it, and known to have been said.

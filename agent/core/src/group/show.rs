@@ -9,6 +9,7 @@ use cipher_broker::wire::content;
 use crate::command::Target;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
+use crate::group::missing;
 use crate::history::{MessageRow, Place, RowBody};
 use crate::position::sequence_of;
 use crate::reply::Reply;
@@ -282,6 +283,7 @@ impl Core {
 
     fn body(&self, row: &MessageRow) -> Body {
         match row.body() {
+            RowBody::Said(content::MISSING) => Body::Missing(self.missing_views(&row.text)),
             RowBody::Said(kind) => said(kind),
             RowBody::Event(event, who) => {
                 Body::Event { event, who: vec![WhoView { handle: self.handle_of(&who), account_id: who }] }
@@ -291,7 +293,11 @@ impl Core {
 
     /// System lines are stored as facts and become sentences when they are shown, when handles are known.
     fn sentence(&self, row: &MessageRow) -> String {
-        let RowBody::Event(event, who) = row.body() else { return row.text.clone() };
+        let (event, who) = match row.body() {
+            RowBody::Event(event, who) => (event, who),
+            RowBody::Said(content::MISSING) => return missing::sentence(&self.missing_views(&row.text)),
+            RowBody::Said(_) => return row.text.clone(),
+        };
         let (actor, subject) = (self.handle_of(&row.account), self.handle_of(&who));
         match event {
             GroupEvent::Joined => format!("@{subject} joined"),
@@ -394,7 +400,8 @@ impl Core {
             views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
         }
         views.extend(waiting);
-        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if kind == content::CONTACT_ACCEPTED));
+        let untold = [content::CONTACT_ACCEPTED, content::MISSING];
+        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if untold.contains(&kind.as_str())));
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
         if mark {

@@ -92,6 +92,9 @@ pub(crate) struct GroupRow {
     /// What it is called here, where that is not its name.
     #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// The broker's time of the commit that let this device in first; `None` where it made the group, or that is not known.
+    #[serde(rename = "ja", default, skip_serializing_if = "Option::is_none")]
+    pub let_in_at: Option<Timestamp>,
     /// This device cannot follow the group: it asks to come back.
     #[serde(rename = "lo", default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
@@ -156,6 +159,7 @@ impl GroupRow {
             lost: None,
             asked: Vec::new(),
             gap: None,
+            let_in_at: None,
             asked_at: Timestamp::default(),
             unsure: Vec::new(),
             seen_at: Timestamp::default(),
@@ -179,6 +183,9 @@ impl GroupRow {
 
     /// The position of a sequence in the log as it is now.
     pub(crate) const fn position(&self, sequence: u64) -> u64 {
+        if followed {
+            self.let_in_at = Some(before.let_in_at.unwrap_or_default());
+        }
         position::of(self.era, sequence)
     }
 

@@ -50,13 +50,15 @@ pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 pub(crate) const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("posted");
 /// Account id → nothing: fellow members whose handle is still to be asked for.
 pub(crate) const UNNAMED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("unnamed");
+/// Group id → [`crate::group::MissingRow`]: what a log that went back lost.
+pub(crate) const MISSING: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("missing");
 /// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
 /// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
 pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
 
 /// Tables of one kind, for the two functions below.
-const SINGLES: [TableDefinition<'_, &[u8], &[u8]>; 15] = [
+const SINGLES: [TableDefinition<'_, &[u8], &[u8]>; 16] = [
     MLS,
     GROUPS,
     INVITES,
@@ -72,6 +74,7 @@ const SINGLES: [TableDefinition<'_, &[u8], &[u8]>; 15] = [
     PACKAGES,
     POSTED,
     UNNAMED,
+    MISSING,
 ];
 
 /// Creates every table, so that later reads need not care.
