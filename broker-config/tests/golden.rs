@@ -518,6 +518,8 @@ fn golden_joining_by_link() {
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
     let body = RejoinBody {
         group: GroupId::from_bytes([1; 16]),
+    let heal = ByteBuf::from([[4; 16].as_slice(), &[9; 64]].concat());
+    check("commit-note-heal-of-random-bytes", &CommitNote { evidence: vec![], heal, ..note.clone() });
         account: account(),
         device: device(),
         epoch: 300,

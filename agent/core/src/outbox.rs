@@ -20,8 +20,9 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
 use crate::core::Core;
+use crate::device::revoked;
 use crate::effect::Effect;
-use crate::error::{ErrorKind, Result};
+use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::{Live, stopped};
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
@@ -41,6 +42,35 @@ pub(crate) struct Attempt {
     first: bool,
     /// The group in whose log it is to lie.
     log: Option<GroupId>,
+}
+
+/// Why a message will never be sent.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// This device is not in the conversation any more.
+    NotAMember,
+    /// The account revoked this device.
+    Revoked,
+    /// Another copy of this store goes on.
+    Stopped,
+    /// The broker will never take it.
+    Refused,
+}
+
+impl Why {
+    /// What whoever waits for it is told; `name` is the conversation's.
+    fn error(self, name: &str) -> CoreError {
+        match self {
+            Self::NotAMember => ErrorKind::Refused
+                .because(format!("you are not in '{name}' any more"))
+                .hint("ask a member to invite you again"),
+            Self::Revoked => revoked(),
+            Self::Stopped => stopped(),
+            Self::Refused => ErrorKind::Limit
+                .because("the broker does not take this message")
+                .hint("send less at once, or ask the operator for the broker's limits"),
+        }
+    }
 }
 
 /// Longest wait between two attempts.
@@ -158,48 +188,44 @@ impl Core {
         self.state.outbox.volatile_mut(&id)?.seal.as_mut()
     }
 
-    /// Ends everything of a group that waits; messages are told to have failed.
+    /// Ends everything of a group that waits, because this device is in it no more; messages are told to have failed.
     pub(crate) fn drop_outbox(&mut self, group: GroupId) {
         for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
             // Invitations and trees of a commit that won still have to arrive.
             if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(_))) {
                 continue;
             }
-            self.fail_row(id);
+            self.fail_row(id, Why::NotAMember);
         }
     }
 
-    /// Ends every message that waits: this device may not speak any more.
+    /// Ends every message that waits: this device was revoked.
     pub(crate) fn fail_messages(&mut self) {
         let is_message = |row: &OutboxRow| matches!(row.kind, OutboxKind::Message { .. });
         let rows: Vec<u64> =
             self.state.outbox.iter().filter(|(_, row)| is_message(row)).map(|(id, _)| *id).collect();
         for id in rows {
-            self.fail_row(id);
+            self.fail_row(id, Why::Revoked);
         }
     }
 
-    /// Nothing of what waits leaves any more.
+    /// Nothing of what waits leaves any more: another copy of this store goes on.
     pub(crate) fn drop_whole_outbox(&mut self) {
         for id in self.state.outbox.keys() {
-            self.fail_row(id);
+            self.fail_row(id, Why::Stopped);
         }
     }
 
-    fn fail_row(&mut self, id: u64) {
+    fn fail_row(&mut self, id: u64, why: Why) {
         let Some(row) = self.dequeue(id) else { return };
+        let error = why.error(&self.conversation_name(&row.group));
         if let OutboxKind::Message { id: message, content } = &row.kind {
-            self.keep_failed(row.group, id, *message, content);
+            self.keep_failed(row.group, id, *message, content, &error.message);
             if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
         }
         if let Some(ticket) = self.run.sends.remove(&id) {
-            let name = self.conversation_name(&row.group);
-            let error = ErrorKind::Refused
-                .because(format!("the message cannot be sent: you are not in '{name}' any more"))
-                .hint("ask a member to invite you again");
-            let error = if self.state.meta.stopped { stopped() } else { error };
             self.reply(ticket, Err(error));
         }
     }
@@ -407,12 +433,19 @@ impl Core {
         let Some(Attempt { row: id, hash, first, log }) = self.run.attempts.remove(&attempt) else {
             return Ok(());
         };
+        let rejoin = |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Rejoin));
+        if let (PublishOutcome::Stored { sequence, .. }, Some(group)) = (outcome, log)
+            && self.state.outbox.get(&id).is_some_and(rejoin)
+        {
+            self.dequeue(id);
+            self.run.requested.insert(group, sequence);
+            self.run.touched.insert(group);
+        }
         // Also when the log was read first, and the row is gone.
         if let (PublishOutcome::Stored { sequence, duplicate: false }, Some(group)) = (outcome, log)
             && self.put_in_log(group, sequence)
         {
-            self.stop_for_good();
-            return Ok(());
+            return self.stop_for_good();
         }
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
@@ -463,13 +496,7 @@ impl Core {
                     Ok(())
                 }
                 OutboxKind::Message { .. } => {
-                    if let Some(ticket) = self.run.sends.remove(&id) {
-                        let error = ErrorKind::Limit
-                            .because("the broker does not take this message")
-                            .hint("send less at once, or ask the operator for the broker's limits");
-                        self.reply(ticket, Err(error));
-                    }
-                    self.fail_row(id);
+                    self.fail_row(id, Why::Refused);
                     Ok(())
                 }
                 OutboxKind::Leave | OutboxKind::Post(_) => {

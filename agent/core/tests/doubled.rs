@@ -3,15 +3,20 @@
 //! On `b76d1e4` a restored profile sealed with keys it had used before: everything was shown as sent, and others dropped
 //! as many messages as had been sent since the copy was made. Of two that were used at once the first one's vanished.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
-use cipher_core::view::{GroupState, MessageState};
+use cipher_broker::wire::envelope::Envelope;
+use cipher_core::view::{GroupState, MessageState, MessageView};
 use cipher_core::{Command, ErrorKind, Event, Input, Target};
 
 use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
 use crate::support::oracle;
-use crate::support::world::{World, send};
+use crate::support::world::{World, rename, send};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
@@ -87,7 +92,10 @@ fn a4_of_two_copies_that_are_awake_one_goes_on_and_the_other_stops() {
         let goes_on = if stopped[0] == "alice" { "alice.twin" } else { "alice" };
         let error = world.person(stopped[0]).cannot(send(group, "more"), ErrorKind::Locked);
         assert!(error.hint.unwrap().contains("device link"));
-        what_is_sent_is_read(&mut world, group, goes_on, &["bob", "carol"]);
+        for name in ["alice", "alice.twin"] {
+            // What nobody could read is marked.
+            what_is_sent_is_read(&mut world, group, name, &["bob", "carol"]);
+        }
         // It stays so after a restart.
         world.person(stopped[0]).restarts(End::Kill);
         world.settle();
@@ -98,6 +106,176 @@ fn a4_of_two_copies_that_are_awake_one_goes_on_and_the_other_stops() {
             assert_eq!(world.person(name).sees(group, "the one that is left"), 1);
             assert_eq!(world.person(name).group(group).state, GroupState::Active);
         }
+    }
+}
+
+/// A4: the copy that stops is told how much of what it said could be read by nobody, and shows none of it as sent.
+#[test]
+fn a4_a_copy_that_stops_shows_nothing_as_sent_that_nobody_read() {
+    let mut marked = 0;
+    for seed in 300..312 {
+        let mut world = World::of(seed, FLAVOURS[usize::from(seed % 2 == 0)], &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        for n in 0..6 {
+            world.start(alice, send(group, &format!("original {n}")));
+            world.start(twin, send(group, &format!("twin {n}")));
+            world.churn(if seed % 3 == 0 { 5 } else { 9 });
+        }
+        world.settle();
+        for name in ["alice", "alice.twin"] {
+            what_is_sent_is_read(&mut world, group, name, &["bob", "carol"]);
+            if !world.person(name).status().stopped {
+                continue;
+            }
+            let failed = |message: &MessageView| message.state == MessageState::Failed;
+            let failed = world.person(name).messages(group).into_iter().filter(failed).count();
+            let told = world.people[world.index(name)].events.iter().find_map(|event| match event {
+                Event::Warning(text) => text.split_once(" could be read by nobody"),
+                _ => None,
+            });
+            if let Some((before, _)) = told {
+                let count: usize = before.rsplit(' ').next().unwrap().parse().unwrap();
+                assert!(count > 0 && count <= failed, "seed {seed}: {count} of {failed}");
+                marked += 1;
+            }
+        }
+    }
+    assert!(marked > 0, "no copy had said anything that nobody read");
+}
+
+/// The parts of a sealed message (RFC 9420 §6.3): up to its authenticated data, that, and what follows.
+fn parts(stored: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let Ok(Envelope::Message(mls)) = codec::decode(stored) else { panic!("a sealed message") };
+    // Version, wire format, group id with its length, epoch, content type.
+    let (head, rest) = mls.split_at(4 + 1 + 16 + 8 + 1);
+    let (width, length) = match rest[0] >> 6 {
+        0 => (1, usize::from(rest[0])),
+        1 => (2, usize::from(u16::from_be_bytes([rest[0] & 0x3f, rest[1]]))),
+        _ => panic!("a long note"),
+    };
+    let (aad, tail) = rest.split_at(width + length);
+    (head.to_vec(), aad.to_vec(), tail.to_vec())
+}
+
+/// R-COPY-02: a broker and a member that seals in our name show us the note of our own commit, which the broker withholds,
+/// around other bytes. Moved so, the device stopped for good, and nobody had copied it.
+#[test]
+fn a4_r_copy_02_an_own_word_about_new_keys_that_others_show_stops_nobody() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(8, flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        // What a member can seal in the name of alice is taken from a copy of her that nobody ever sees again.
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        let (application, handshake) = (Route::Application(group), Route::Handshake(group));
+        let taken = |world: &World, route: Route| {
+            world
+                .outgoing(twin)
+                .iter()
+                .find(|publish| publish.route == route)
+                .map(|publish| publish.bytes.clone())
+        };
+        world.start(twin, send(group, "in her name"));
+        let words = taken(&world, application).unwrap();
+        world.person("alice.twin").holds(true);
+        let other = world.copy_of(alice);
+        let second = world.arrive_with("alice.second", Disk::holding(other));
+        world.settle();
+        world.start(second, rename(group, "in her name"));
+        let change = world.outgoing(second).iter().find(|publish| publish.route == handshake);
+        let change = change.map(|publish| publish.bytes.clone()).unwrap();
+        world.person("alice.second").holds(true);
+
+        world.person("alice").says(group, "awake");
+        world.settle();
+        world.log.inject(application, words);
+        let shown = Rc::new(Cell::new(0));
+        let count = Rc::clone(&shown);
+        world.meddle = Some(Box::new(move |name, publish, log| {
+            if name == "alice" && publish.route == handshake && count.get() == 0 {
+                let ((head, _, tail), (_, note, _)) = (parts(&change), parts(&publish.bytes));
+                log.inject(handshake, codec::encode(&Envelope::Message([head, note, tail].concat())));
+                count.set(1);
+            }
+        }));
+        world.person("alice").does(Command::Sync);
+        world.settle();
+        assert_eq!(shown.get(), 1, "{flavour:?}: she takes new keys");
+        assert!(!world.person("alice").status().stopped, "{flavour:?}: nobody has copied her");
+        world.person("alice").says(group, "still here");
+        world.settle();
+        for name in ["bob", "carol"] {
+            assert_eq!(world.person(name).sees(group, "still here"), 1, "{flavour:?} {name}");
+        }
+    }
+}
+
+/// A4: while the request of one copy is on its way, it reads how the other one took new keys. The request comes to lie
+/// behind that, and is served: were the one that asked to stop, the other one would stop too.
+#[test]
+fn a4_a_copy_whose_request_is_on_its_way_does_not_stop() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(9, flavour, &["alice", "bob"]);
+        let group = world.group_of("ops", &["bob", "alice"]);
+        let handshake = Route::Handshake(group);
+        let alice = world.index("alice");
+        let copy = world.copy_of(alice);
+        let twin = world.arrive_with("alice.twin", Disk::holding(copy));
+        world.settle();
+        world.person("bob").disconnects();
+        world.person("alice.twin").holds(true);
+        world.person("alice").says(group, "awake");
+        world.settle();
+        world.person("alice").holds(true);
+        // The twin reads that and takes new keys.
+        world.person("alice.twin").holds(false);
+        while !world.waits(twin, |route| *route == handshake) {
+            assert!(world.step(), "{flavour:?}: the twin takes new keys");
+        }
+        world.person("alice.twin").holds(true);
+        let change = world.outgoing(twin).iter().find(|publish| publish.route == handshake);
+        let change = change.map(|publish| publish.bytes.clone()).unwrap();
+        // Before that is there, something lies in the log in her name that nobody can open: she asks to come back.
+        let (head, _, tail) = parts(&change);
+        world.log.inject(handshake, codec::encode(&Envelope::Message([head, vec![0], tail].concat())));
+        world.person("alice").holds(false);
+        let asks = |world: &World| {
+            let mut rows = world.outgoing(alice).iter();
+            rows.any(|publish| matches!(codec::decode(&publish.bytes), Ok(Envelope::Rejoin(_))))
+        };
+        while !asks(&world) {
+            assert!(world.step(), "{flavour:?}: alice asks to come back");
+        }
+        world.person("alice").holds(true);
+        world.person("alice.twin").holds(false);
+        let there = |world: &World| world.log.on(&handshake).iter().any(|(_, bytes)| *bytes == change);
+        while !there(&world) {
+            assert!(world.step() || world.wait(), "{flavour:?}: the twin's new keys are there");
+        }
+        world.person("alice.twin").holds(true);
+        let end = world.log.end(&Source::Group(group));
+        let entry = world.log.read(&Source::Group(group), end - 1, end, 1).remove(0);
+        assert_eq!(entry.bytes, change);
+        world.feed(alice, vec![Input::Delivered(entry)]);
+        world.person("alice").holds(false);
+        world.person("alice.twin").holds(false);
+        world.settle();
+        world.person("bob").connects();
+        world.settle();
+        world.person("bob").says(group, "is anybody there?");
+        world.settle();
+        let stopped = [alice, twin].map(|index| world.status(index).stopped);
+        assert!(stopped[0] != stopped[1], "{flavour:?}: one of the two stops: {stopped:?}");
+        let goes_on = if stopped[0] { "alice.twin" } else { "alice" };
+        world.person(goes_on).says(group, "the one that is left");
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "the one that is left"), 1, "{flavour:?}");
     }
 }
 

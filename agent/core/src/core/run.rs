@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub awake: BTreeMap<GroupId, u64>,
     /// The last sign in each group's log that another copy of this store is or was awake.
     pub copies: BTreeMap<GroupId, u64>,
+    /// Where the last own request to come back lies, per group.
+    pub requested: BTreeMap<GroupId, u64>,
     /// Groups in which a request of another copy took the place of this process.
     pub replaced: BTreeSet<GroupId>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.

@@ -11,14 +11,19 @@
 //!                                                                       ▼                     said again
 //!                               another copy that is awake sees it: it stops, for good (exit code 7)
 //! ```
+//! The signature is of random bytes too, which the store that made it remembers: a member that seals in our name, with a
+//! broker that withholds our commit, could else show us our own signature as another copy's. It cannot name the commit it
+//! is in, since it is part of what that one authenticates, and what names ourselves opens for nobody here.
+//!
 //! Bytes that were sealed here are known by their print (`ledger.rs`): repeats of them are nothing, nor are copies in
 //! which somebody without keys changed a bit. Bytes of an older
 //! epoch open for nobody.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::sign::{self, Purpose};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitNote;
@@ -33,7 +38,7 @@ use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::ledger::Print;
 use crate::position::sequence_of;
-use crate::state::Wish;
+use crate::state::{OutboxKind, Wish};
 
 /// Bytes of ours that this store does not know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -46,6 +51,8 @@ pub(crate) struct DoubledRow {
     pub position: u64,
 }
 
+/// Own words about new keys that are known again, per group. Each is good in its own epoch only.
+const HEALED: usize = 16;
 /// How often the person is told at most.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
 /// How long a signed word of this device about its place weighs against one of another copy.
@@ -122,17 +129,21 @@ impl Core {
         let epoch = live.epoch();
         let identity = self.identity()?;
         let key = SigningKey::from_bytes(&identity.device_seed).verifying_key().to_bytes();
+        let own = self.state.groups.get(&group).map(|row| row.healed.clone()).unwrap_or_default();
+        // R-COPY-02: what this store signed itself is no word of another copy, whatever commit carries it.
         let signed = codec::decode::<CommitNote>(aad).is_ok_and(|note| {
-            let message = CommitNote::new_keys(&group, epoch);
-            sign::verify(&key, Purpose::NewKeys, &message, &note.heal).is_ok()
+            note.healing().is_some_and(|(nonce, signature)| {
+                let message = CommitNote::new_keys(&group, epoch, nonce);
+                !own.iter().any(|own| own.as_slice() == nonce)
+                    && sign::verify(&key, Purpose::NewKeys, &message, signature).is_ok()
+            })
         });
         // Of a group that nobody else is in it is no member's claim either.
         let proven = signed || live.roster.len() == 1;
         if proven {
             self.copy_put(group, position);
             if self.stops_for_copy(group, false) {
-                self.stop_for_good();
-                return Ok(());
+                return self.stop_for_good();
             }
         }
         self.suspect(group, epoch);
@@ -151,7 +162,11 @@ impl Core {
     /// Whether this copy stops because of what another one put into a group's log; `again` when requests of that one took
     /// the place of this process there before.
     pub(crate) fn stops_for_copy(&mut self, group: GroupId, again: bool) -> bool {
-        let awake = self.run.copies.get(&group).is_some_and(|copy| self.was_awake(&group, *copy));
+        let Some(copy) = self.run.copies.get(&group).copied() else { return false };
+        if self.asks_later(group, copy) {
+            return false;
+        }
+        let awake = self.was_awake(&group, copy);
         if awake {
             // Decided now, once and for all.
             self.run.copies.remove(&group);
@@ -160,6 +175,12 @@ impl Core {
         let own = self.state.meta.signed_in.iter();
         let own = own.filter(|(_, at)| now.since(*at) < WORD_WEIGHS).map(|(group, _)| *group);
         stops(CopysWord { group, awake, again }, own)
+    }
+
+    /// Whether a request of this device to come back lies behind what another copy put into a group's log, or may come to
+    /// lie there: once it is served, it is the other copy that stops. Were this one to stop as well, none would go on.
+    fn asks_later(&self, group: GroupId, copy: u64) -> bool {
+        self.run.requested.get(&group).is_some_and(|asked| *asked > copy) || self.asks(group)
     }
 
     /// This device signs a word about its place in a group. It weighs from now on, whenever it comes to lie in the log.
@@ -199,8 +220,14 @@ impl Core {
         }
         self.signs_in(*group);
         let key = SigningKey::from_bytes(&self.identity()?.device_seed);
-        let signature = sign::sign(&key, Purpose::NewKeys, &CommitNote::new_keys(group, epoch));
-        Ok(ByteBuf::from(signature.to_vec()))
+        let nonce: [u8; 16] = self.provider.bytes();
+        if let Some(row) = self.state.groups.get_mut(group) {
+            row.healed.push(ByteBuf::from(nonce.to_vec()));
+            let extra = row.healed.len().saturating_sub(HEALED);
+            row.healed.drain(..extra);
+        }
+        let signature = sign::sign(&key, Purpose::NewKeys, &CommitNote::new_keys(group, epoch, &nonce));
+        Ok(ByteBuf::from([nonce.as_slice(), &signature].concat()))
     }
 
     /// The keys are new: what was said behind bytes that used the old ones up may have been read by nobody.
@@ -226,9 +253,9 @@ impl Core {
     }
 
     /// Of two copies that are awake the other one goes on.
-    pub(crate) fn stop_for_good(&mut self) {
+    pub(crate) fn stop_for_good(&mut self) -> Result<()> {
         if self.state.meta.stopped {
-            return;
+            return Ok(());
         }
         tracing::warn!("another copy of this store is in use: this one stops");
         let now: Timestamp = self.run.now;
@@ -241,11 +268,50 @@ impl Core {
         for group in self.state.groups.keys() {
             self.drop_intents(group, &error);
         }
+        let unread = self.unread_words()?;
         self.drop_whole_outbox();
         for ticket in std::mem::take(&mut self.run.leaves).into_values() {
             self.reply(ticket, Err(stopped()));
         }
-        self.notify(Event::Warning(format!("{}; {}", error.message, error.hint.unwrap_or_default())));
+        let hint = error.hint.unwrap_or_default();
+        self.notify(Event::Warning(match unread {
+            0 => format!("{}; {hint}", error.message),
+            n => format!(
+                "{}. Of what it said, {n} could be read by nobody and is marked as not sent: say that again there; \
+                 {hint}",
+                error.message
+            ),
+        }));
+        Ok(())
+    }
+
+    /// Marks what this copy said and nobody can have read, in all conversations: what lies behind the other one's words in
+    /// an epoch whose keys both used, what found its place when this one's was in doubt, and what waits to be said again
+    /// for such a reason. How much that is.
+    fn unread_words(&mut self) -> Result<u64> {
+        let mut unread = BTreeSet::new();
+        let own = self.own_id();
+        for group in self.state.groups.keys() {
+            let Some(row) = self.state.groups.get(&group).filter(|row| !row.personal) else { continue };
+            let doubled = row.doubled;
+            let unsure =
+                row.unsure.iter().map(|content| (group, MessageId::of_content(&group, &own, content)));
+            unread.extend(unsure);
+            let Some(doubled) = doubled else { continue };
+            let sent = self.ledger.sent_of(&group)?.into_iter().map(|(_, sent)| sent);
+            let behind = sent.filter(|sent| sent.epoch == doubled.epoch && sent.position > doubled.position);
+            unread.extend(behind.filter_map(|sent| Some((group, sent.id?))));
+        }
+        let waits = self.state.outbox.iter().filter_map(|(_, row)| match row.kind {
+            OutboxKind::Message { id, .. } => Some((row.group, id)),
+            _ => None,
+        });
+        unread.extend(waits);
+        let mut marked = 0u64;
+        for (group, id) in unread {
+            marked = marked.saturating_add(u64::from(self.was_not_read(group, id)?));
+        }
+        Ok(marked)
     }
 }
 

@@ -281,6 +281,11 @@ impl Core {
         Ok(())
     }
 
+    /// Whether a request to come back waits for the broker, or for its answer.
+    pub(crate) fn asks(&self, group: GroupId) -> bool {
+        self.own_rejoins(group).next().is_some()
+    }
+
     fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
         let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
         rows.filter(|id| {
@@ -346,9 +351,8 @@ impl Core {
     /// An own message found its place in an epoch that may be over: kept, to be said again after coming back.
     pub(crate) fn note_unsure(&mut self, group: GroupId, content: &[u8]) {
         let unsure = self.state.groups.get(&group).is_some_and(|row| {
-            // Behind a change that took this place: whoever follows the group does not open it.
-            let replaced = row.lost.as_ref().is_some_and(|lost| lost.why == Why::Replaced);
-            replaced
+            // Behind a change that others may have followed: who did does not open it.
+            row.lost.is_some()
                 || row.gap.is_some()
                 || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
         });

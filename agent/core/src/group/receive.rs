@@ -446,10 +446,9 @@ impl Core {
             // be one that was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
             if self.asked_by_a_copy(&group, requests, sequence) {
-                self.stop_for_good();
-            } else {
-                self.lost(group, Why::Replaced);
+                return self.stop_for_good();
             }
+            self.lost(group, Why::Replaced);
             return Ok(());
         }
         self.check_link(group, live, sender, note.as_ref());

@@ -66,6 +66,7 @@ impl Core {
     pub(crate) fn read_again(
         &mut self,
         group: GroupId,
+        self.run.requested.remove(&group);
         live: &Live,
         epoch: u64,
         commit: bool,

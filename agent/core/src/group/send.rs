@@ -176,7 +176,7 @@ impl Core {
     }
 
     /// What could not be said stays where its author looks for it, and says so.
-    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8]) {
+    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8], why: &str) {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
@@ -197,9 +197,21 @@ impl Core {
             return;
         }
         let name = self.conversation_name(&group);
-        self.notify(Event::Warning(format!(
-            "a message to '{name}' was not delivered: you are not in it any more"
-        )));
+        self.notify(Event::Warning(format!("a message to '{name}' was not delivered: {why}")));
+    }
+
+    /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
+    pub(crate) fn was_not_read(&mut self, group: GroupId, id: MessageId) -> Result<bool> {
+        let Some(position) = self.history.seen(&group, &id)? else { return Ok(false) };
+        let place = (position, 0);
+        let row = self.history.at(&group, place)?;
+        let Some(mut row) = row.filter(|row| row.id == id && row.is_said() && !row.failed) else {
+            return Ok(false);
+        };
+        row.failed = true;
+        self.history.insert(group, place, row);
+        self.notify(Event::State { group, id, state: MessageState::Failed });
+        Ok(true)
     }
 
     /// The reply to a `send` whose message waits.

@@ -46,6 +46,9 @@ pub(crate) struct GroupRow {
     /// Bytes that name us lie in the log and were not sealed here: what is sent waits for new keys.
     #[serde(rename = "db", default, skip_serializing_if = "Option::is_none")]
     pub doubled: Option<DoubledRow>,
+    /// Random bytes that this store signed when it gave itself new keys, the latest ones.
+    #[serde(rename = "hl", default, skip_serializing_if = "Vec::is_empty")]
+    pub healed: Vec<ByteBuf>,
     /// Last position handled on the handshake subject; compare-and-set expects [`GroupRow::expected`].
     #[serde(rename = "h")]
     pub handshake: u64,
@@ -140,6 +143,7 @@ impl GroupRow {
             unseen: None,
             back: None,
             doubled: None,
+            healed: Vec::new(),
             cursor: joined,
             handshake: joined,
             joined_at: joined,
