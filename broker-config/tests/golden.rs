@@ -199,11 +199,13 @@ fn golden_envelopes() {
         pieces: 2,
         hashes: Vec::new(),
         text: String::new(),
+        commit_at: Timestamp::default(),
     };
     check("welcome-note", &note);
     let hashes = vec![ByteArray::new([7; 32]), ByteArray::new([8; 32])];
     check("welcome-note-hashes", &WelcomeNote { hashes, ..note.clone() });
-    check("welcome-note-text", &WelcomeNote { text: "it is me".into(), ..note });
+    check("welcome-note-text", &WelcomeNote { text: "it is me".into(), ..note.clone() });
+    check("welcome-note-sent-again", &WelcomeNote { commit_at: at(), ..note });
     check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
 }
 
@@ -226,13 +228,13 @@ fn golden_content() {
         "content-contact-accepted",
         &Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text.clone() },
     );
-}
-
     let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
     let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
     check("missing", &missing);
     let data = Some(ByteBuf::from(codec::encode(&missing)));
     check("content-missing", &Content { kind: MISSING.into(), text: String::new(), data, ..text });
+}
+
 #[test]
 fn golden_group_data() {
     let group = GroupData {
@@ -516,10 +518,10 @@ fn golden_joining_by_link() {
     check("commit-note", &note);
     let heal = ByteBuf::from(vec![9; 64]);
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
-    let body = RejoinBody {
-        group: GroupId::from_bytes([1; 16]),
     let heal = ByteBuf::from([[4; 16].as_slice(), &[9; 64]].concat());
     check("commit-note-heal-of-random-bytes", &CommitNote { evidence: vec![], heal, ..note.clone() });
+    let body = RejoinBody {
+        group: GroupId::from_bytes([1; 16]),
         account: account(),
         device: device(),
         epoch: 300,

@@ -256,6 +256,7 @@ impl Core {
             self.answer_outsiders(group)?;
             self.drive_commits(group)?;
             self.drive_transfers(group)?;
+            self.tell_missing(group)?;
             // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
             self.drive_messages(group)?;
         }
@@ -282,7 +283,6 @@ impl Core {
                 }
                 Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
                 Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
-            self.tell_missing(group)?;
             }
         }
     }

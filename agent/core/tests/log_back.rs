@@ -234,6 +234,31 @@ fn e2_invitations_that_were_lost_or_wait_arrive_and_lead_into_the_group() {
     }
 }
 
+/// E2: of two invitations into one group the second was not sent again.
+#[test]
+fn e2_several_invitations_into_one_group_are_all_sent_again() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(11, flavour, &["alice", "bob", "carol"]);
+        for name in ["bob", "carol"] {
+            world.person(name).disconnects();
+        }
+        let group = world.person("alice").creates("ops", &["bob"]);
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        world.broker_returns(Log::make_anew);
+        world.settle();
+        for name in ["bob", "carol"] {
+            world.person(name).connects();
+        }
+        world.settle();
+        for name in ["bob", "carol"] {
+            world.person(name).accepts(group);
+        }
+        world.settle();
+        whole(&mut world, group, &["alice", "bob", "carol"], &[]);
+    }
+}
+
 #[test]
 fn e2_an_older_server_file_that_allows_no_question_about_streams_is_enough() {
     for change in [Log::make_anew as fn(&mut Log), Log::empty] {
@@ -296,31 +321,6 @@ fn e1_a_broker_that_went_back_twice_and_in_the_middle_of_being_mended_is_put_rig
     }
 }
 
-/// One story in which the broker goes back again and again, whatever else goes wrong.
-fn forgetful(seed: u64) {
-    let flavour = FLAVOURS[usize::from(seed % 2 == 1)];
-    let names = ["alice", "bob", "carol"];
-    let mut world = World::of(seed, flavour, &names);
-    let group = world.admins("ops", &names);
-    let mut copies = vec![world.log.clone()];
-    let rough = world.dice.chance(500);
-    for n in 0..world.dice.between(20, 40) {
-        world.faults = if rough { Faults::ROUGH } else { Faults::NONE };
-        let index = world.dice.below(names.len());
-        match world.dice.below(20) {
-            0..=8 => drop(world.start(index, send(group, &format!("{} says {n}", names[index])))),
-            9..=10 => drop(world.start(index, rename(group, &format!("name {n}")))),
-            11 => copies.push(world.log.clone()),
-            12..=13 => {
-                // Everybody has read everything: nobody makes another change of an epoch that others have left.
-                world.heal();
-                match world.dice.below(4) {
-                    0 => world.broker_returns(Log::make_anew),
-                    1 => world.broker_returns(Log::empty),
-                    _ => {
-                        let copy = world.dice.pick(&copies).clone();
-                        world.broker_returns(|log| log.restore(&copy));
-                    }
 /// What somebody is told to be missing in a conversation: by whom, how many of whom.
 fn missing(world: &mut World, name: &str, group: GroupId) -> Vec<(String, Vec<(String, u64)>)> {
     let mut told = Vec::new();
@@ -436,6 +436,31 @@ fn e1_r_log_02_nothing_is_told_when_nothing_is_missing() {
     }
 }
 
+/// One story in which the broker goes back again and again, whatever else goes wrong.
+fn forgetful(seed: u64) {
+    let flavour = FLAVOURS[usize::from(seed % 2 == 1)];
+    let names = ["alice", "bob", "carol"];
+    let mut world = World::of(seed, flavour, &names);
+    let group = world.admins("ops", &names);
+    let mut copies = vec![world.log.clone()];
+    let rough = world.dice.chance(500);
+    for n in 0..world.dice.between(20, 40) {
+        world.faults = if rough { Faults::ROUGH } else { Faults::NONE };
+        let index = world.dice.below(names.len());
+        match world.dice.below(20) {
+            0..=8 => drop(world.start(index, send(group, &format!("{} says {n}", names[index])))),
+            9..=10 => drop(world.start(index, rename(group, &format!("name {n}")))),
+            11 => copies.push(world.log.clone()),
+            12..=13 => {
+                // Everybody has read everything: nobody makes another change of an epoch that others have left.
+                world.heal();
+                match world.dice.below(4) {
+                    0 => world.broker_returns(Log::make_anew),
+                    1 => world.broker_returns(Log::empty),
+                    _ => {
+                        let copy = world.dice.pick(&copies).clone();
+                        world.broker_returns(|log| log.restore(&copy));
+                    }
                 }
             }
             14..=15 => {

@@ -11,7 +11,7 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_core::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
-use cipher_core::{Command, Target};
+use cipher_core::{Command, Event, Target};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
@@ -656,4 +656,64 @@ fn a2_who_comes_back_keeps_its_role_and_may_still_leave() {
     world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["bob"]);
+}
+
+/// F7: who was away for longer than streams keep an invitation gets it all the same. Before, it never came, and who had
+/// invited saw a member.
+#[test]
+fn f7_an_invitation_outlives_the_streams_while_who_made_it_runs() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.group_of("ops", &["alice", "bob"]);
+        world.person("carol").disconnects();
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        for pass in [23, 23, 14] {
+            world.pass(days(pass));
+            world.settle();
+        }
+        world.person("carol").connects();
+        world.settle();
+        world.person("carol").accepts(group);
+        world.settle();
+        world.person("alice").says(group, "welcome");
+        world.person("carol").says(group, "at last");
+        world.settle();
+        assert_eq!(world.person("carol").sees(group, "welcome"), 1, "{flavour:?}");
+        assert_eq!(world.person("bob").sees(group, "at last"), 1, "{flavour:?}");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+/// F7: who invited is told when nothing was heard for as long as the invitation could arrive; not of who came.
+#[test]
+fn f7_who_invited_is_told_when_nothing_was_heard() {
+    let mut world = long_ago(Flavour::R1, &["alice", "bob", "carol"]);
+    let group = world.group_of("ops", &["alice", "bob"]);
+    world.person("bob").says(group, "here I am");
+    world.settle();
+    world.person("carol").disconnects();
+    world.person("alice").adds(group, &["carol"]);
+    world.settle();
+    let told = |world: &World| {
+        let unheard = |event: &&Event| match event {
+            Event::Warning(text) => text.contains("nothing was heard of @carol since"),
+            _ => false,
+        };
+        let alice = &world.people[world.index("alice")];
+        let of_bob = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("heard of @bob"));
+        assert_eq!(alice.events.iter().filter(of_bob).count(), 0);
+        alice.events.iter().filter(unheard).count()
+    };
+    for pass in [23, 23] {
+        world.pass(days(pass));
+        world.settle();
+        assert_eq!(told(&world), 0, "it is sent again");
+    }
+    for pass in [23, 2] {
+        world.pass(days(pass));
+        world.settle();
+        assert_eq!(told(&world), 1, "once");
+    }
 }

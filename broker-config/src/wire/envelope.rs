@@ -5,6 +5,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 
 use crate::id::GroupId;
 use crate::sign::Signed;
+use crate::time::Timestamp;
 
 /// A message on a stored subject. The broker sees this much and no more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,14 @@ pub struct WelcomeNote {
     /// The message itself can only be read after joining.
     #[serde(rename = "m", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
+    /// When the commit was made, as the inviter knows it, of an invitation that is sent again: the commit may be gone from
+    /// the log by age. 0 otherwise.
+    #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
+    pub commit_at: Timestamp,
+}
+
+fn is_zero(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }
 
 /// A commit by its place and bytes.

@@ -16,6 +16,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Signed, wire_hash};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
@@ -536,6 +537,7 @@ impl Core {
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
             hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
             text: if live.data.direct { self.first_words(&group) } else { String::new() },
+            commit_at: Timestamp::default(),
         };
         self.keep_posted(group, epoch, pending, &pieces);
         for (piece, bytes) in (0u32..).zip(pieces) {

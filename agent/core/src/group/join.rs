@@ -116,7 +116,8 @@ impl Core {
                 hashes: note.hashes,
                 text: shortened(&note.text),
                 received_at: self.run.now,
-                posted_at: at,
+                // Of one that is sent again the commit is as old as it was.
+                posted_at: if note.commit_at == Timestamp::default() { at } else { at.min(note.commit_at) },
                 attempts: 0,
                 known: None,
                 told: false,

@@ -580,13 +580,13 @@ impl Core {
         let latest = self.run.delivered_at;
         if latest > Timestamp::default() {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
+        }
         self.came_after_all(group, &id);
         if content.kind == content::MISSING {
             let Some(lacked) = self.told_missing(group, &leaf, content.data.as_deref())? else {
                 return Ok(());
             };
             content.text = lacked;
-        }
         }
         let mut row = MessageRow::said(id, leaf.author(), content);
         row.at = Some(self.entry_at());

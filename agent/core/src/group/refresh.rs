@@ -80,6 +80,7 @@ impl Core {
         } else if now >= self.run.stock_at {
             self.ask_stock();
         }
+        self.renew_invitations()?;
         let minute = Duration::from_secs(60);
         self.run.refreshed.retain(|at| now.since(*at) < minute);
         for group in self.state.groups.keys() {

@@ -14,23 +14,28 @@
 //! that what they said meanwhile in that epoch could not be read and has to be said again. A message is sent again
 //! by its author alone. Who has a message already knows it by its id and keeps its row.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cipher_broker::codec;
-use cipher_broker::id::{GroupId, PublishId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
 use crate::core::Core;
 use crate::error::Result;
+use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::turn;
 use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
+use crate::view::GroupState;
 
 /// A log that went back and is not put right yet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,6 +47,9 @@ pub(crate) struct BackRow {
 
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;
+/// How often an invitation is sent again because time passes, before its maker is told: the last copy lies in the stream
+/// for as long as key packages are good.
+const RENEWED: u8 = 2;
 const POSTED_BYTES: usize = 4 * 1024 * 1024;
 
 impl Core {
@@ -58,6 +66,7 @@ impl Core {
         self.run.mending.remove(&group);
         self.run.awake.remove(&group);
         self.run.copies.remove(&group);
+        self.run.requested.remove(&group);
         self.run.replaced.remove(&group);
         self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
@@ -66,7 +75,6 @@ impl Core {
     pub(crate) fn read_again(
         &mut self,
         group: GroupId,
-        self.run.requested.remove(&group);
         live: &Live,
         epoch: u64,
         commit: bool,
@@ -189,6 +197,7 @@ impl Core {
             // Somebody went on from the older log before it was given back: that is the group now.
             self.lost(group, Why::LogWentBack);
         }
+        self.tells_later(group);
         self.repost(Some(group))?;
         let said = self.say_again(group, |sent| era_of(sent.position) < era)?;
         self.incident(|incident| incident.messages = incident.messages.saturating_add(said));
@@ -198,17 +207,18 @@ impl Core {
     /// Keeps an invitation that leaves. The oldest give way.
     pub(crate) fn keep_posted(
         &mut self,
-        self.tells_later(group);
         group: GroupId,
         epoch: u64,
         pending: &PendingWelcome,
         pieces: &[Vec<u8>],
     ) {
         let pieces = pieces.iter().map(|piece| piece.clone().into()).collect();
-        let row = PostedRow { group, epoch, pending: pending.clone(), pieces, at: self.run.now };
+        let (at, again_at) = (self.run.now, Timestamp::default());
+        let row = PostedRow { group, epoch, pending: pending.clone(), pieces, at, again_at, again: 0 };
         let id = self.state.next_id();
         self.state.posted.insert(id, row);
-        let oldest = self.run.now.minus(limit::RETENTION);
+        // By then the key packages that it was made for are worth nothing.
+        let oldest = self.run.now.minus(limit::KEY_PACKAGE_LIFETIME);
         let (mut rows, mut room) = (POSTED, POSTED_BYTES);
         for id in self.state.posted.keys().into_iter().rev() {
             let Some(row) = self.state.posted.get(&id) else { continue };
@@ -225,28 +235,96 @@ impl Core {
     pub(crate) fn repost(&mut self, of: Option<GroupId>) -> Result<()> {
         let rows = self.state.posted.iter().map(|(_, row)| row.clone());
         let rows: Vec<PostedRow> = rows.filter(|row| of.is_none_or(|of| of == row.group)).collect();
-        for PostedRow { group, epoch, pending, pieces, .. } in rows {
-            let waits = self.run.by_group.get(&group).into_iter().flatten();
-            let waits = waits.filter_map(|id| self.state.outbox.get(id));
-            let under_way = waits.into_iter().any(|row| matches!(row.kind, OutboxKind::Post(_)));
-            let Some(kept) = self.ledger.commit(&group, epoch.saturating_sub(1))?.filter(|_| !under_way)
-            else {
-                continue;
-            };
-            let note = WelcomeNote {
-                commit_sequence: sequence_of(kept.position),
-                commit_hash: kept.hash,
-                pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
-                hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
-                // Who decides has seen what was said before the log was lost.
-                text: String::new(),
-            };
-            for (piece, bytes) in (0u32..).zip(pieces) {
-                self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());
-            }
-            self.enqueue_welcomes(group, &pending, &note)?;
+        let under_way = self.posting();
+        for row in rows.into_iter().filter(|row| !under_way.contains(&row.group)) {
+            self.post_again(row)?;
         }
         Ok(())
+    }
+
+    /// Groups whose invitations are on their way.
+    fn posting(&self) -> BTreeSet<GroupId> {
+        let rows = self.state.outbox.iter();
+        let posts =
+            |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Tree { .. } | Post::Welcome { .. }));
+        rows.filter(|(_, row)| posts(row)).map(|(_, row)| row.group).collect()
+    }
+
+    /// Sends an invitation again, if its commit is still known.
+    fn post_again(&mut self, row: PostedRow) -> Result<()> {
+        let PostedRow { group, epoch, pending, pieces, .. } = row;
+        let Some(kept) = self.ledger.commit(&group, epoch.saturating_sub(1))? else { return Ok(()) };
+        let note = WelcomeNote {
+            commit_sequence: sequence_of(kept.position),
+            commit_hash: kept.hash,
+            pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+            hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
+            // Who decides has seen what was said before the log was lost.
+            text: String::new(),
+            commit_at: kept.at,
+        };
+        for (piece, bytes) in (0u32..).zip(pieces) {
+            self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());
+        }
+        self.enqueue_welcomes(group, &pending, &note)
+    }
+
+    /// An invitation that nothing was heard of is sent again before streams let go of it, for as long as its key packages are
+    /// good; then the person is told. F7: who invited would see a member for ever.
+    pub(crate) fn renew_invitations(&mut self) -> Result<()> {
+        let (now, under_way) = (self.run.now, self.posting());
+        for id in self.state.posted.keys() {
+            let Some(row) = self.state.posted.get(&id).cloned() else { continue };
+            let group = row.group;
+            let good = self.state.groups.get(&group).is_some_and(|row| {
+                row.state == GroupState::Active && row.lost.is_none() && row.back.is_none() && !row.personal
+            });
+            let due = row.at.max(row.again_at).plus(limit::REFRESH_AFTER) <= now;
+            if !good
+                || !due
+                || under_way.contains(&group)
+                || !self.run.caught_up.contains(&Source::Group(group))
+            {
+                continue;
+            }
+            let unheard = self.unheard(group, &row.pending.devices)?;
+            if unheard.is_empty() {
+                self.state.posted.remove(&id);
+            } else if row.again < RENEWED {
+                let devices = unheard.keys().copied().collect();
+                let pending = PendingWelcome { devices, ..row.pending.clone() };
+                self.post_again(PostedRow { pending, ..row })?;
+                if let Some(row) = self.state.posted.get_mut(&id) {
+                    (row.again_at, row.again) = (now, row.again.saturating_add(1));
+                }
+            } else {
+                self.state.posted.remove(&id);
+                let who: BTreeSet<String> =
+                    unheard.values().map(|account| format!("@{}", self.handle_of(account))).collect();
+                let who = who.into_iter().collect::<Vec<_>>().join(", ");
+                let name = self.conversation_name(&group);
+                self.notify(Event::Warning(format!(
+                    "nothing was heard of {who} since the invitation to '{name}' at {}: it may not have arrived. To invite \
+                     anew, remove and add them again",
+                    row.at
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these devices are in a group and have said and done nothing there.
+    fn unheard(&mut self, group: GroupId, devices: &[DeviceId]) -> Result<BTreeMap<DeviceId, AccountId>> {
+        let mut unheard = self.with_live(group, |_, live| {
+            let leaves = live.roster.values().filter(|leaf| devices.contains(&leaf.device));
+            Ok(leaves.map(|leaf| (leaf.device, leaf.account)).collect::<BTreeMap<_, _>>())
+        })?;
+        for device in unheard.keys().copied().collect::<Vec<_>>() {
+            if !self.history.last(&group, 1, |row| row.device == device)?.is_empty() {
+                unheard.remove(&device);
+            }
+        }
+        Ok(unheard)
     }
 
     /// Puts own messages into the outbox again, under their ids. Who has them already keeps them where they are.

@@ -92,12 +92,12 @@ pub(crate) struct GroupRow {
     /// Joined, and the commit that let us in was not found in the log yet.
     #[serde(rename = "uc", default, skip_serializing_if = "std::ops::Not::not")]
     pub unconfirmed: bool,
-    /// What it is called here, where that is not its name.
-    #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
-    pub alias: Option<String>,
     /// The broker's time of the commit that let this device in first; `None` where it made the group, or that is not known.
     #[serde(rename = "ja", default, skip_serializing_if = "Option::is_none")]
     pub let_in_at: Option<Timestamp>,
+    /// What it is called here, where that is not its name.
+    #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// This device cannot follow the group: it asks to come back.
     #[serde(rename = "lo", default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
@@ -159,11 +159,11 @@ impl GroupRow {
             parked_bytes: 0,
             personal: data.personal,
             unconfirmed: false,
+            let_in_at: None,
             alias: None,
             lost: None,
             asked: Vec::new(),
             gap: None,
-            let_in_at: None,
             asked_at: Timestamp::default(),
             unsure: Vec::new(),
             seen_at: Timestamp::default(),
@@ -183,13 +183,13 @@ impl GroupRow {
         let joined = self.position(joined);
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
         self.asked_at = before.asked_at;
+        if followed {
+            self.let_in_at = Some(before.let_in_at.unwrap_or_default());
+        }
     }
 
     /// The position of a sequence in the log as it is now.
     pub(crate) const fn position(&self, sequence: u64) -> u64 {
-        if followed {
-            self.let_in_at = Some(before.let_in_at.unwrap_or_default());
-        }
         position::of(self.era, sequence)
     }
 
@@ -272,6 +272,11 @@ pub(crate) struct PostedRow {
     pub pieces: Vec<ByteBuf>,
     #[serde(rename = "t")]
     pub at: Timestamp,
+    /// When it was last sent again because time passed, and how often.
+    #[serde(rename = "l", default)]
+    pub again_at: Timestamp,
+    #[serde(rename = "n", default)]
+    pub again: u8,
 }
 
 impl PostedRow {

@@ -8,6 +8,7 @@ use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Content, TEXT};
 use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, TREE_KEY_EXTENSION};
@@ -375,6 +376,7 @@ impl GroupCopy {
             pieces: u32::try_from(pieces.len()).map_err(failed)?,
             hashes: pieces.iter().map(|(_, bytes)| ByteArray::new(wire_hash(bytes))).collect(),
             text: String::new(),
+            commit_at: Timestamp::default(),
         };
         let mut welcomes = Vec::new();
         for device in devices {
