@@ -7,7 +7,7 @@ use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{CONTACT_ACCEPTED, SYNC, TEXT};
+use cipher_broker::wire::content::{CONTACT_ACCEPTED, MISSING, SYNC, TEXT};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
@@ -89,6 +89,7 @@ impl Mallory {
                     "",
                     SYNC,
                     CONTACT_ACCEPTED,
+                    MISSING,
                     "hologram",
                 ]);
                 let mut content = self.content(world, kind, "@alice removed @bob");
@@ -164,9 +165,10 @@ impl Mallory {
         match self.dice.below(6) {
             0 => (note.sequence, note.hash) = (self.dice.roll() % 100, [9; 32]),
             1 => {
-                let body = CommitNote::new_keys(&copy.id, copy.mls.epoch().as_u64());
+                let nonce = [9; 16];
+                let body = CommitNote::new_keys(&copy.id, copy.mls.epoch().as_u64(), &nonce);
                 let signed = Signed::new(&self.device_key, Purpose::NewKeys, body);
-                note.heal = ByteBuf::from(codec::encode(&signed));
+                note.heal = ByteBuf::from([nonce.as_slice(), &signed.signature].concat());
             }
             2 => {
                 let signed = Signed::new(&self.device_key, Purpose::Rejoin, b"nothing".to_vec());
@@ -459,7 +461,14 @@ impl Mallory {
             Self::lies(world, Route::Tree { group: id, epoch, piece }, bytes);
         }
         let pieces = u32::try_from(hashes.len()).unwrap();
-        let note = WelcomeNote { commit_sequence, commit_hash, pieces, hashes, text: String::new() };
+        let note = WelcomeNote {
+            commit_sequence,
+            commit_hash,
+            pieces,
+            hashes,
+            text: String::new(),
+            commit_at: Timestamp::default(),
+        };
         for device in devices {
             let note = seal(&packed.key, self.random(), b"note", &id, &codec::encode(&note));
             let welcome = codec::encode(&Envelope::Welcome { welcome: packed.welcome.clone(), note });
