@@ -15,6 +15,7 @@ pub(crate) mod chance;
 mod cluster;
 pub(crate) mod connect;
 mod fetch;
+mod flood;
 pub(crate) mod publisher;
 pub(crate) mod reader;
 pub(crate) mod registry;

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use crate::net::chance;
 use crate::net::connect::{Link, Network};
 use crate::net::fetch::{self, Page};
+use crate::net::flood::{Flood, JUNK_COUNTS};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 
@@ -53,9 +54,7 @@ const PATIENCE: u32 = 35;
 const LAG: u32 = 12;
 
 /// Between two looks at a log that brings nothing but junk: each look then finds several pieces.
-const JUNK_PAUSE: Duration = Duration::from_millis(25);
-/// How long the last word about junk counts.
-const JUNK_COUNTS: Duration = Duration::from_secs(1);
+const JUNK_PAUSE: Duration = Duration::from_millis(50);
 
 /// All readers of a session.
 #[derive(Debug)]
@@ -146,6 +145,14 @@ async fn next_of(subscriber: &mut Option<Subscriber>) -> Option<Message> {
     }
 }
 
+/// The next bell; none rings while none is listened to.
+async fn rung_by(bells: &mut Option<Subscriber>) -> Option<Message> {
+    match bells {
+        Some(open) => open.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Reader {
     shared: Arc<Shared>,
     source: Source,
@@ -178,6 +185,7 @@ struct Reader {
     looks_back: u32,
     /// When the last page was asked for.
     last_read: Instant,
+    flood: Flood,
     /// The connection of the last look.
     link: Link,
 }
@@ -264,15 +272,15 @@ impl Reader {
             junk_until: None,
             looks_back: 0,
             last_read: Instant::now(),
+            flood: Flood::new(Instant::now()),
             link: Link::Pending,
         }
     }
 
     async fn run(mut self) {
         // Before the first look, so that nothing falls between the look and the bell.
-        let Ok(mut bells) = self.shared.network.client().await.subscribe(self.source.doorbell()).await else {
-            return;
-        };
+        let Some(first) = self.bells().await else { return };
+        let mut bells = Some(first);
         let mut whispers = match aside(&self.source) {
             Some(subject) => self.shared.network.client().await.subscribe(subject).await.ok(),
             None => None,
@@ -280,6 +288,17 @@ impl Reader {
         let mut state = self.shared.network.link.clone();
         self.on_link(&state.borrow_and_update().clone());
         loop {
+            if self.flood.lasts {
+                bells = None;
+            } else if bells.is_none() {
+                bells = self.bells().await;
+                if bells.is_none() {
+                    return;
+                }
+                // What came before the subscription is known everywhere.
+                self.want = self.want.max(Want::Look);
+                self.next_look = Instant::now() + chance::jittered(FIRST_LOOK);
+            }
             self.drain(&mut bells);
             if self.ready() {
                 if !self.read(&mut bells).await {
@@ -289,11 +308,13 @@ impl Reader {
             }
             let wake = if self.wanting() && !self.displaced {
                 self.not_before.unwrap_or(self.next_look)
+            } else if self.flood.lasts {
+                self.next_look.min(self.last_read + JUNK_PAUSE)
             } else {
                 self.next_look
             };
             tokio::select! {
-                bell = bells.next() => match bell {
+                bell = rung_by(&mut bells) => match bell {
                     Some(bell) => self.on_bell(&bell),
                     None => return,
                 },
@@ -314,6 +335,10 @@ impl Reader {
         }
     }
 
+    async fn bells(&self) -> Option<Subscriber> {
+        self.shared.network.client().await.subscribe(self.source.doorbell()).await.ok()
+    }
+
     fn wanting(&self) -> bool {
         self.want > Want::Nothing || self.promised > self.after
     }
@@ -323,8 +348,8 @@ impl Reader {
     }
 
     /// Takes all bells and orders that are there, so that many of them cost one page.
-    fn drain(&mut self, bells: &mut Subscriber) {
-        while let Some(Some(bell)) = bells.next().now_or_never() {
+    fn drain(&mut self, bells: &mut Option<Subscriber>) {
+        while let Some(Some(bell)) = rung_by(bells).now_or_never() {
             self.on_bell(&bell);
         }
         while let Ok(order) = self.orders.try_recv() {
@@ -399,6 +424,9 @@ impl Reader {
         if self.not_before.is_some_and(|at| at <= now) {
             self.not_before = None;
         }
+        if self.flood.lasts && self.last_read + JUNK_PAUSE <= now {
+            self.want = self.want.max(Want::Look);
+        }
         if self.next_look <= now {
             self.next_look = now + chance::jittered(LOOK_EVERY);
             (self.looks, self.looks_back) = (self.looks + 1, 0);
@@ -424,7 +452,7 @@ impl Reader {
     /// Reads one page and hands it over. `false` when the session is over.
     ///
     /// Bells are heard meanwhile: a flood of them must not pile up while the core is busy with what they announced.
-    async fn read(&mut self, bells: &mut Subscriber) -> bool {
+    async fn read(&mut self, bells: &mut Option<Subscriber>) -> bool {
         let shared = Arc::clone(&self.shared);
         self.last_read = Instant::now();
         let mut rung = Rung::default();
@@ -435,7 +463,7 @@ impl Reader {
                 tokio::select! {
                     biased;
                     going_on = &mut reading => break going_on,
-                    bell = bells.next() => match bell {
+                    bell = rung_by(bells) => match bell {
                         Some(bell) => rung = rung.and(Rung::of(&bell)),
                         None => break reading.await,
                     },
@@ -523,6 +551,7 @@ impl Reader {
             self.attempts = 0;
         }
         let end = self.end.reached(page.messages.len(), page.pending);
+        self.count(page.messages.len());
         let messages: Vec<Delivered> =
             page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
         if !self.shared.mailbox.deliver(messages).await {
@@ -556,6 +585,16 @@ impl Reader {
         self.want = Want::Nothing;
         self.attempts = 0;
         true
+    }
+
+    /// A page with so many messages came.
+    fn count(&mut self, messages: usize) {
+        let now = Instant::now();
+        let junk = self.junk_until.is_some_and(|until| now < until);
+        let pieces = u64::try_from(messages).unwrap_or(u64::MAX);
+        if self.flood.came(pieces, junk, now) {
+            tracing::debug!(source = ?self.source, lasts = self.flood.lasts, "a flood of junk");
+        }
     }
 
     fn checked(&self, stored: fetch::Stored) -> Option<Delivered> {

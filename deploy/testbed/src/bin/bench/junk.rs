@@ -67,9 +67,11 @@ async fn one(
     follower: u32,
     extent: Extent,
 ) -> Result {
+    let before = cpu(follower)?;
     let mut quiet = talk(alice, group, extent.samples).await?;
     let (quiet50, quiet99) = percentiles(&mut quiet);
-    let (memory, cpu) = (resident(follower)?, cpu(follower)?);
+    let (memory, begun) = (resident(follower)?, cpu(follower)?);
+    let per_message = (begun - before) / number(quiet.len());
 
     let client = testbed::raw::agent(&lab.site.broker).await?;
     let Reply::Group(view) =
@@ -86,11 +88,16 @@ async fn one(
     let (p50, p99) = percentiles(&mut times);
     alice.request(Command::Sync).await.map_err(core)?;
     let peak = resident(follower)?;
-    let spent = self::cpu(follower)? - cpu;
+    // What was said meanwhile costs a follower what it costs without junk.
+    let spent = cpu(follower)? - begun - per_message * number(times.len());
     let each = spent * 1e6 / f64::from(published.max(1));
 
     let named = |what: &str| format!("{what}, {}", junk.name);
-    report.note(&format!("{published} pieces, {} messages between them", times.len()));
+    report.note(&format!(
+        "{published} pieces, {} messages between them at {:.2} ms of the follower's CPU each",
+        times.len(),
+        per_message * 1000.0
+    ));
     report.tell(
         &Figure::new(named("send to acknowledged, p50"), p50, "ms")
             .against("without junk", quiet50)
