@@ -475,7 +475,7 @@ impl Core {
         self.provider.storage().flushed();
         self.state.flushed();
         self.history.flushed();
-        self.ledger.discard();
+        self.ledger.flushed();
         self.commits = self.commits.saturating_add(1);
         Ok(())
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::Result;
+use crate::ledger::SealedAs;
 use crate::position;
 use crate::state::BotRow;
 use crate::store::{Store, storage, table};
@@ -66,6 +67,9 @@ pub(crate) struct MessageRow {
     /// The account that an event is about. Words have none: it is what tells the two apart, in every store so far.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     subject: Option<AccountId>,
+    /// Own, and in the log at this very place: the bytes it was sealed in.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedAs>,
 }
 
 impl MessageRow {
@@ -84,6 +88,7 @@ impl MessageRow {
             hops: content.hops,
             failed: false,
             subject: None,
+            sealed: None,
         }
     }
 
@@ -109,6 +114,7 @@ impl MessageRow {
             hops: 0,
             failed: false,
             subject: Some(who),
+            sealed: None,
         }
     }
 
@@ -161,6 +167,7 @@ impl MessageRow {
             hops: message.hops,
             failed: false,
             subject: message.subject,
+            sealed: None,
         }
     }
 }
@@ -204,6 +211,9 @@ impl GroupEvent {
         }
     }
 }
+
+/// Rows that are looked at in one go.
+const PAGE: usize = 1024;
 
 /// Where a message stands: its position, see [`crate::position`], and place among several lines of one commit.
 pub(crate) type Place = (u64, u16);
@@ -394,6 +404,28 @@ impl History {
         let messages = read.open_table(table::MESSAGES).map_err(storage)?;
         let row = messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?;
         Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+    }
+
+    /// Own messages that went into the log after a time, newest first, with the bytes they were sealed in.
+    pub(crate) fn sealed_since(
+        &self,
+        group: &GroupId,
+        oldest: Timestamp,
+    ) -> Result<Vec<(Place, MessageRow, SealedAs)>> {
+        let mut found = Vec::new();
+        let mut before = (u64::MAX, u16::MAX);
+        loop {
+            let page = self.before(group, before, PAGE, |_| true)?;
+            let Some((first, _)) = page.last() else { return Ok(found) };
+            before = *first;
+            for (place, mut row) in page {
+                let Some(sealed) = row.sealed.take() else { continue };
+                if row.sent_at < oldest {
+                    return Ok(found);
+                }
+                found.push((place, row, sealed));
+            }
+        }
     }
 
     /// Whether something stands at a place.

@@ -1,6 +1,10 @@
 //! What this store can give back to a log that lost it: the last commits of each group, by anybody, and the own
 //! messages of the retention; invitations on their way. Also how own bytes are known when they come again.
 //!
+//! Of an own message that lies in the log where history has it, the history row says how it was sealed ([`SealedAs`]):
+//! nothing else is written for it. A [`SentRow`] is for the others: bytes that others took the place of, messages that
+//! were said again or that history does not show.
+//!
 //! Rows of the running batch lie in front of those on disk, as in [`crate::history`].
 
 use std::collections::BTreeMap;
@@ -10,12 +14,15 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::SignedHead;
+use cipher_broker::wire::content::Content;
 use cipher_broker::wire::envelope::Envelope;
 use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::Result;
+use crate::history::{History, MessageRow, RowBody};
 use crate::store::{Store, storage, table};
 
 /// Commits kept per group.
@@ -50,14 +57,83 @@ pub(crate) struct SentRow {
     pub content: ByteBuf,
     #[serde(rename = "e")]
     pub epoch: u64,
-    /// SHA-256 of the bytes as stored.
-    #[serde(rename = "h", with = "serde_bytes")]
-    pub hash: [u8; 32],
+    /// SHA-256 of the bytes as stored, or its first 16 bytes.
+    #[serde(rename = "h")]
+    pub hash: ByteBuf,
     /// Where it was seen last, or where the broker said that it lies.
     #[serde(rename = "p")]
     pub position: u64,
     #[serde(rename = "t")]
     pub at: Timestamp,
+}
+
+impl SentRow {
+    /// Whether these are the bytes: what only has their print was changed by somebody.
+    pub(crate) fn is(&self, hash: &[u8; 32]) -> bool {
+        self.hash.len() >= 16 && hash.starts_with(&self.hash)
+    }
+}
+
+/// How the own message of a history row was sealed: part of that row, whose position is its place in the log. It is
+/// written with every own message, so it is kept small.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SealedAs {
+    /// The beginning of its [`Print`].
+    #[serde(rename = "k", with = "serde_bytes")]
+    pub key: SealKey,
+    /// The beginning of the SHA-256 of the bytes as stored.
+    #[serde(rename = "h", with = "serde_bytes")]
+    hash: [u8; 16],
+    #[serde(rename = "e")]
+    epoch: u64,
+    // What the content held beyond the row: the same content is sealed again, or it is another message.
+    #[serde(rename = "s", with = "serde_bytes")]
+    salt: [u8; 16],
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    data: Option<ByteBuf>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    head: Option<SignedHead>,
+}
+
+/// A message that was written so long before it was sent is not forgotten by the time when it was written.
+const WRITTEN_LATELY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+impl SealedAs {
+    /// `None` if the row does not tell all the rest: then the message gets a [`SentRow`].
+    pub(crate) fn of(sent: &SentRow, print: &Print, content: &Content, row: &MessageRow) -> Option<Self> {
+        let sealed = Self {
+            key: key(print),
+            hash: *sent.hash.as_chunks::<16>().0.first()?,
+            epoch: sent.epoch,
+            salt: content.salt,
+            data: content.data.clone(),
+            head: content.head.clone(),
+        };
+        let lately = sent.at.since(row.sent_at) <= WRITTEN_LATELY;
+        (lately && sealed.content(row)? == sent.content).then_some(sealed)
+    }
+
+    fn content(&self, row: &MessageRow) -> Option<ByteBuf> {
+        let RowBody::Said(kind) = row.body() else { return None };
+        let content = Content {
+            salt: self.salt,
+            sent_at: row.sent_at,
+            reply_to: row.reply_to,
+            hops: row.hops,
+            kind: kind.to_owned(),
+            text: row.text.clone(),
+            data: self.data.clone(),
+            head: self.head.clone(),
+        };
+        Some(codec::encode(&content).into())
+    }
+
+    /// As a row of its own.
+    pub(crate) fn into_sent(self, row: &MessageRow, position: u64) -> Option<SentRow> {
+        let content = self.content(row)?;
+        let hash = self.hash.to_vec().into();
+        Some(SentRow { id: Some(row.id), content, epoch: self.epoch, hash, position, at: row.sent_at })
+    }
 }
 
 fn no_bytes(bytes: &ByteBuf) -> bool {
@@ -108,7 +184,7 @@ fn vector(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The beginning of the print of sealed bytes.
 pub(crate) type SealKey = [u8; 16];
 
-fn key(print: &Print) -> SealKey {
+pub(crate) fn key(print: &Print) -> SealKey {
     let [first, ..] = print.as_chunks::<16>().0 else { return [0; 16] };
     *first
 }
@@ -117,6 +193,8 @@ pub(crate) struct Ledger {
     store: Store,
     commits: BTreeMap<(GroupId, u64), Option<KeptRow>>,
     sent: BTreeMap<(GroupId, SealKey), Option<SentRow>>,
+    /// Where own messages stand in history, of groups in whose logs own bytes were met elsewhere than there.
+    places: BTreeMap<GroupId, BTreeMap<SealKey, u64>>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -127,16 +205,23 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     pub(crate) fn new(store: Store) -> Self {
-        Self { store, commits: BTreeMap::new(), sent: BTreeMap::new() }
+        Self { store, commits: BTreeMap::new(), sent: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     pub(crate) fn is_clean(&self) -> bool {
         self.commits.is_empty() && self.sent.is_empty()
     }
 
-    pub(crate) fn discard(&mut self) {
+    /// The batch is written.
+    pub(crate) fn flushed(&mut self) {
         self.commits.clear();
         self.sent.clear();
+    }
+
+    /// The batch is not written.
+    pub(crate) fn discard(&mut self) {
+        self.flushed();
+        self.places.clear();
     }
 
     pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
@@ -244,8 +329,8 @@ impl Ledger {
         Ok(row.and_then(|row| codec::decode(row.value()).ok()))
     }
 
-    /// All that this store sealed for a group, in the order of the log.
-    pub(crate) fn sent_of(&self, group: &GroupId) -> Result<Vec<(SealKey, SentRow)>> {
+    /// What this store sealed for a group and history does not have at its place.
+    pub(crate) fn sent_of(&self, group: &GroupId) -> Result<BTreeMap<SealKey, SentRow>> {
         let mut found = BTreeMap::new();
         let read = self.store.db().begin_read().map_err(storage)?;
         let sent = read.open_table(table::SENT).map_err(storage)?;
@@ -262,9 +347,31 @@ impl Ledger {
                 None => found.remove(key),
             };
         }
-        let mut found: Vec<(SealKey, SentRow)> = found.into_iter().collect();
-        found.sort_by_key(|(_, row)| row.position);
         Ok(found)
+    }
+
+    /// Where the own message with this seal stands in history. The first question for a group reads its history, so that
+    /// copies of own bytes, which anybody can put into a log, cost little each.
+    pub(crate) fn place_of(
+        &mut self,
+        history: &History,
+        group: &GroupId,
+        key: &SealKey,
+        oldest: Timestamp,
+    ) -> Result<Option<u64>> {
+        if !self.places.contains_key(group) {
+            let sealed = history.sealed_since(group, oldest)?;
+            let places = sealed.into_iter().map(|(place, _, sealed)| (sealed.key, place.0)).collect();
+            self.places.insert(*group, places);
+        }
+        Ok(self.places.get(group).and_then(|places| places.get(key)).copied())
+    }
+
+    /// An own message stands in history, sealed like this.
+    pub(crate) fn placed(&mut self, group: &GroupId, key: SealKey, position: u64) {
+        if let Some(places) = self.places.get_mut(group) {
+            places.insert(key, position);
+        }
     }
 
     /// Forgets what no log holds any more.

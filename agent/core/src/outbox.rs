@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use cipher_broker::id::{GroupId, MessageId, PublishId};
+use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
@@ -26,7 +26,7 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::{Live, stopped};
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
-use crate::ledger::{Print, SentRow, print_of_stored};
+use crate::ledger::{Print, print_of_stored};
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::view::{GroupState, MessageState};
@@ -134,7 +134,7 @@ impl Core {
         if let Some(old) =
             old.filter(|old| self.state.groups.get(&group).is_some_and(|row| row.epoch == old.epoch))
         {
-            self.remember_sealed(group, &old, 0, None);
+            self.keep_sealed(group, &old);
         }
     }
 
@@ -148,21 +148,6 @@ impl Core {
                 (seal.fence, seal.stored_at, seal.doubtful) = (None, None, false);
             }
         }
-    }
-
-    /// Bytes that were sealed here and are not waiting any more: known when the log shows them.
-    fn remember_sealed(
-        &mut self,
-        group: GroupId,
-        seal: &Seal,
-        position: u64,
-        message: Option<(MessageId, Vec<u8>)>,
-    ) {
-        let (id, content) = message.map_or((None, Vec::new()), |(id, content)| (Some(id), content));
-        let Some(print) = print_of_stored(&seal.bytes) else { return };
-        let content = content.into();
-        let row = SentRow { id, content, epoch: seal.epoch, hash: seal.hash, position, at: self.run.now };
-        self.ledger.put_sent(group, &print, row);
     }
 
     /// Whether bytes of ours that wait have this print.
@@ -572,14 +557,7 @@ impl Core {
     /// A wish to leave is in the log.
     fn sealed_leave(&mut self, id: u64) {
         if let Some(OutboxRow { group, seal: Some(seal), .. }) = self.dequeue(id) {
-            self.remember_sealed(group, &seal, 0, None);
-        }
-    }
-
-    /// An own message is at its place: it can be told from others' and given back to a log that loses it.
-    pub(crate) fn message_landed(&mut self, row: &OutboxRow, position: u64) {
-        if let (Some(seal), OutboxKind::Message { content, id }) = (&row.seal, &row.kind) {
-            self.remember_sealed(row.group, seal, position, Some((*id, content.clone())));
+            self.keep_sealed(group, &seal);
         }
     }
 

@@ -283,17 +283,22 @@ fn a4_a_copy_whose_request_is_on_its_way_does_not_stop() {
 fn f5_repeats_of_own_bytes_are_nothing() {
     let mut world = World::of(3, Flavour::R1, &["alice", "bob"]);
     let group = world.group_of("ops", &["alice", "bob"]);
-    world.person("alice").says(group, "once");
-    world.settle();
     let epoch = world.person("alice").group(group).epoch;
     let route = Route::Application(group);
-    for (_, bytes) in world.log.on(&route) {
-        world.log.inject(route, bytes);
+    for (n, text) in ["at first", "after repeats", "after a restart"].into_iter().enumerate() {
+        world.person("alice").says(group, text);
+        world.settle();
+        if n == 1 {
+            world.person("alice").restarts(End::Kill);
+        }
+        for (_, bytes) in world.log.on(&route) {
+            world.log.inject(route, bytes);
+        }
+        world.person("alice").does(Command::Sync);
+        world.settle();
+        assert_eq!(world.person("alice").group(group).epoch, epoch, "no new keys");
+        assert_eq!((told(&world, "alice"), world.person("bob").sees(group, text)), (0, 1), "{text}");
     }
-    world.person("alice").does(Command::Sync);
-    world.settle();
-    assert_eq!(world.person("alice").group(group).epoch, epoch, "no new keys");
-    assert_eq!((told(&world, "alice"), world.person("bob").sees(group, "once")), (0, 1));
 }
 
 /// A4: the copy lacks a commit that its other life made. Everybody but this device can open it.

@@ -90,10 +90,10 @@ impl Core {
     ) -> Result<()> {
         // Without a print nothing names anybody. A copy of ours that somebody changed has the same one as ours.
         let Some(print) = print else { return Ok(()) };
-        if let Some(sent) = self.ledger.sent(&group, print)? {
+        if let Some(sent) = self.sealed_here(group, print, position)? {
             if let Some(row) = self.state.groups.get_mut(&group)
                 && row.unseen == Some(position)
-                && sent.hash == *hash
+                && sent.is(hash)
             {
                 row.unseen = None;
             }
@@ -298,7 +298,7 @@ impl Core {
                 row.unsure.iter().map(|content| (group, MessageId::of_content(&group, &own, content)));
             unread.extend(unsure);
             let Some(doubled) = doubled else { continue };
-            let sent = self.ledger.sent_of(&group)?.into_iter().map(|(_, sent)| sent);
+            let sent = self.sealed_of(group)?.into_iter().map(|(_, sent)| sent);
             let behind = sent.filter(|sent| sent.epoch == doubled.epoch && sent.position > doubled.position);
             unread.extend(behind.filter_map(|sent| Some((group, sent.id?))));
         }

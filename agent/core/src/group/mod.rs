@@ -28,6 +28,7 @@ mod lost;
 mod member;
 mod missing;
 mod not_member;
+mod own_bytes;
 mod policy;
 mod receive;
 mod refresh;

@@ -32,7 +32,7 @@ use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::turn;
-use crate::ledger::{KeptRow, Print, SentRow};
+use crate::ledger::{KeptRow, Print};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 use crate::view::GroupState;
@@ -104,10 +104,10 @@ impl Core {
             return Ok(true);
         }
         let Some(print) = print else { return Ok(false) };
-        let Some(sent) = self.ledger.sent(&group, print)?.filter(|sent| sent.hash == *hash) else {
+        let Some(sent) = self.sealed_here(group, print, position)?.filter(|sent| sent.is(hash)) else {
             return Ok(false);
         };
-        self.ledger.put_sent(group, print, SentRow { position, ..sent });
+        self.lies_elsewhere(group, print, sent, position)?;
         Ok(true)
     }
 
@@ -325,22 +325,5 @@ impl Core {
             }
         }
         Ok(unheard)
-    }
-
-    /// Puts own messages into the outbox again, under their ids. Who has them already keeps them where they are.
-    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
-        let oldest = self.run.now.minus(limit::RETENTION);
-        let mut said = 0u64;
-        for (key, sent) in self.ledger.sent_of(&group)? {
-            let Some(id) = sent.id.filter(|_| sent.at >= oldest && which(&sent)) else { continue };
-            if self.state.outbox.len() >= limit::OUTBOX_ROWS {
-                break;
-            }
-            let kind = OutboxKind::Message { content: sent.content.to_vec(), id };
-            self.ledger.spend(group, key, sent);
-            self.enqueue(OutboxRow::new(group, kind, None));
-            said = said.saturating_add(1);
-        }
-        Ok(said)
     }
 }

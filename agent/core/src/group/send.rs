@@ -138,13 +138,15 @@ impl Core {
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
         let ticket = self.run.sends.remove(&id);
         let Some(row) = self.dequeue(id) else { return Ok(()) };
-        self.message_landed(&row, sequence);
-        let OutboxKind::Message { content: payload, id: message } = row.kind else { return Ok(()) };
+        let (OutboxKind::Message { content: payload, id: message }, Some(seal)) = (row.kind, row.seal) else {
+            return Ok(());
+        };
         let content: Content = codec::decode(&payload)
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
         self.note_unsure(group, &payload);
         if content.kind == content::SYNC {
+            self.keep_said(group, &seal, sequence, (message, payload), None);
             // Said again because the log lost it: it counts where it was.
             if self.history.seen(&group, &message)?.is_some() {
                 return Ok(());
@@ -153,11 +155,15 @@ impl Core {
             return content.data.map_or(Ok(()), |data| self.told_by_us(&data));
         }
         let identity = self.identity()?;
-        let stored = own_row(identity, message, content, false);
-        if self.history.seen(&group, &message)?.is_none() {
+        let mut stored = own_row(identity, message, content.clone(), false);
+        let shown = !matches!(stored.body(), RowBody::Said(content::CONTACT_ACCEPTED | content::MISSING));
+        let first = self.history.seen(&group, &message)?.is_none();
+        let row = (first && shown).then_some((&mut stored, &content));
+        self.keep_said(group, &seal, sequence, (message, payload), row);
+        if first {
             self.history.mark_seen(group, message, sequence);
             let view = self.message_view(group, (sequence, 0), &stored);
-            if let RowBody::Said(content::CONTACT_ACCEPTED | content::MISSING) = stored.body() {
+            if !shown {
                 return Ok(());
             }
             let delivered = self.run.delivered.entry(group).or_default();

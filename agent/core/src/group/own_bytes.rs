@@ -1,0 +1,132 @@
+//! Bytes that this device sealed: known when the log shows them, wherever it does, and said again when it lost them.
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::wire::content::Content;
+
+use crate::core::Core;
+use crate::error::Result;
+use crate::history::MessageRow;
+use crate::ledger::{Print, SealKey, SealedAs, SentRow, key, print_of_stored};
+use crate::state::{OutboxKind, OutboxRow, Seal};
+
+impl Core {
+    /// Bytes that were sealed here, do not wait any more, and are not to be said again: they may lie in the log all the
+    /// same.
+    pub(crate) fn keep_sealed(&mut self, group: GroupId, seal: &Seal) {
+        let Some(print) = print_of_stored(&seal.bytes) else { return };
+        self.ledger.put_sent(group, &print, self.sent_row(seal, 0, None, Vec::new()));
+    }
+
+    /// An own message lies in the log: it can be told from others', and given back to a log that loses it. `row` goes into
+    /// history for it at that place, if one does, and then says how the message was sealed.
+    pub(crate) fn keep_said(
+        &mut self,
+        group: GroupId,
+        seal: &Seal,
+        position: u64,
+        (id, payload): (MessageId, Vec<u8>),
+        row: Option<(&mut MessageRow, &Content)>,
+    ) {
+        let Some(print) = print_of_stored(&seal.bytes) else { return };
+        let sent = self.sent_row(seal, position, Some(id), payload);
+        let sealed = row.and_then(|(row, content)| {
+            row.sealed = SealedAs::of(&sent, &print, content, row);
+            row.sealed.is_some().then_some(())
+        });
+        match sealed {
+            Some(()) => self.ledger.placed(&group, key(&print), position),
+            None => self.ledger.put_sent(group, &print, sent),
+        }
+    }
+
+    fn sent_row(&self, seal: &Seal, position: u64, id: Option<MessageId>, content: Vec<u8>) -> SentRow {
+        let (content, hash, at) = (content.into(), seal.hash.to_vec().into(), self.run.now);
+        SentRow { id, content, epoch: seal.epoch, hash, position, at }
+    }
+
+    /// What is known of bytes that may be ours and were met at a place.
+    pub(crate) fn sealed_here(
+        &mut self,
+        group: GroupId,
+        print: &Print,
+        position: u64,
+    ) -> Result<Option<SentRow>> {
+        let key = key(print);
+        if let Some(sent) = self.sealed_at(group, &key, position)? {
+            return Ok(Some(sent));
+        }
+        if let Some(sent) = self.ledger.sent(&group, print)? {
+            return Ok(Some(sent));
+        }
+        let oldest = self.run.now.minus(limit::RETENTION);
+        match self.ledger.place_of(&self.history, &group, &key, oldest)? {
+            Some(place) => self.sealed_at(group, &key, place),
+            None => Ok(None),
+        }
+    }
+
+    /// The own message that stands in history at a place, if it was sealed like this.
+    fn sealed_at(&self, group: GroupId, key: &SealKey, position: u64) -> Result<Option<SentRow>> {
+        let row = self.history.at(&group, (position, 0))?;
+        Ok(row.and_then(|mut row| {
+            let sealed = row.sealed.take().filter(|sealed| sealed.key == *key)?;
+            sealed.into_sent(&row, position)
+        }))
+    }
+
+    /// A log that went back shows an own message at another place than before.
+    pub(crate) fn lies_elsewhere(
+        &mut self,
+        group: GroupId,
+        print: &Print,
+        sent: SentRow,
+        position: u64,
+    ) -> Result<()> {
+        self.leaves_history(group, &key(print), sent.position)?;
+        self.ledger.put_sent(group, print, SentRow { position, ..sent });
+        Ok(())
+    }
+
+    /// The history row of an own message says no longer how it was sealed: the ledger has it now.
+    fn leaves_history(&mut self, group: GroupId, key: &SealKey, position: u64) -> Result<()> {
+        if let Some(mut row) = self.history.at(&group, (position, 0))?
+            && row.sealed.as_ref().is_some_and(|sealed| sealed.key == *key)
+        {
+            row.sealed = None;
+            self.history.insert(group, (position, 0), row);
+        }
+        Ok(())
+    }
+
+    /// All that this store sealed for a group and no log has let go of, in the order of the log.
+    pub(crate) fn sealed_of(&self, group: GroupId) -> Result<Vec<(SealKey, SentRow)>> {
+        let oldest = self.run.now.minus(limit::RETENTION);
+        let mut all: Vec<(SealKey, SentRow)> = self.ledger.sent_of(&group)?.into_iter().collect();
+        for ((position, _), row, sealed) in self.history.sealed_since(&group, oldest)? {
+            let key = sealed.key;
+            all.extend(sealed.into_sent(&row, position).map(|sent| (key, sent)));
+        }
+        all.sort_by_key(|(_, sent)| sent.position);
+        Ok(all)
+    }
+
+    /// Puts own messages into the outbox again, under their ids, in the order of the log. Who has them already keeps them
+    /// where they are.
+    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
+        let oldest = self.run.now.minus(limit::RETENTION);
+        let mut said = 0u64;
+        for (key, sent) in self.sealed_of(group)? {
+            let Some(id) = sent.id.filter(|_| sent.at >= oldest && which(&sent)) else { continue };
+            if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+                break;
+            }
+            let kind = OutboxKind::Message { content: sent.content.to_vec(), id };
+            self.leaves_history(group, &key, sent.position)?;
+            self.ledger.spend(group, key, sent);
+            self.enqueue(OutboxRow::new(group, kind, None));
+            said = said.saturating_add(1);
+        }
+        Ok(said)
+    }
+}
