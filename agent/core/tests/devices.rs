@@ -169,7 +169,7 @@ fn a_code_that_was_confirmed_is_not_answered_twice() {
 }
 
 /// E1, E2: the steps of a link lie in inboxes that go back with the rest. Whatever is lost of them at whatever point, the
-/// person repeats the command that was cut off, at most, and the device is in. On `b76d1e4` the new machine waited until
+/// person repeats the command that was cut off, at most, and the device is in. Before, the new machine waited until
 /// its code expired and the other one found nobody, or had let in a device that never heard of it.
 #[test]
 fn e1_e2_a_link_whose_steps_the_broker_lost_comes_about_all_the_same() {

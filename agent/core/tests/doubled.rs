@@ -514,7 +514,7 @@ fn a4_what_a_copy_was_doing_when_it_stops_is_answered() {
 }
 
 /// A4: what was on its way while another copy changed the group lies behind a change that this one cannot follow, where
-/// nobody reads it. On `b76d1e4` it was shown as sent.
+/// nobody reads it. It was shown as sent.
 #[test]
 fn a4_what_lands_behind_a_change_of_another_copy_is_said_again() {
     for flavour in FLAVOURS {

@@ -937,9 +937,24 @@ impl World {
 
     /// Time passes.
     pub(crate) fn pass(&mut self, by: Duration) {
+        // A machine that reads nothing for a day slept: its connection is another one when it wakes.
+        let asleep: Vec<usize> =
+            (0..self.people.len()).filter(|index| by >= days(1) && self.is_behind(*index)).collect();
+        for index in &asleep {
+            self.disconnect(*index);
+        }
         self.now = self.now.plus(by);
         self.log.passes(self.now);
         self.note(|| format!("  {by:?} pass"));
+        for index in asleep {
+            self.connect(index);
+        }
+    }
+
+    /// Whether a log holds something that somebody who is connected has not read.
+    fn is_behind(&self, index: usize) -> bool {
+        let person = &self.people[index];
+        person.online && person.readers.iter().any(|reader| reader.cursor < self.log.last_of(&reader.source))
     }
 
     /// Whether nothing could happen now.
