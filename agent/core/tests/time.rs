@@ -199,34 +199,6 @@ fn a2_who_was_away_over_a_commit_that_aged_out_comes_back_by_itself_and_is_told(
     }
 }
 
-/// A2: who was away over a gap follows what leads on, whoever put it there again. While something claims a later epoch it is
-/// not where the others are, and changes nothing (story 51).
-#[test]
-fn a2_changes_of_before_a_gap_that_are_put_there_again_make_no_branch() {
-    for flavour in BOTH {
-        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
-        let group = world.admins("ops", &["alice", "bob", "carol"]);
-        world.person("carol").disconnects();
-        world.person("alice").renames(group, "one");
-        world.person("alice").says(group, "in between");
-        world.person("alice").renames(group, "two");
-        world.settle();
-        let changes = world.log.on(&Route::Handshake(group));
-        let words = world.log.on(&Route::Application(group));
-        everything_ages_out(&mut world, group);
-        world.person("alice").renames(group, "three");
-        world.settle();
-        let first = changes.len() - 2;
-        world.log.inject(Route::Handshake(group), changes[first].1.clone());
-        world.log.inject(Route::Application(group), words.last().unwrap().1.clone());
-        world.person("carol").connects();
-        world.person("carol").starts(rename(group, "of carol"));
-        world.settle();
-        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
-        assert_eq!(world.person("alice").group(group).name, "of carol", "{flavour:?}");
-    }
-}
-
 #[test]
 fn a2_what_was_said_into_the_void_is_said_again_after_coming_back() {
     for flavour in BOTH {

@@ -179,20 +179,16 @@ impl Core {
         self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
     }
 
-    /// A place that was given up turns out to be good: somebody else's commit applies. Behind a gap it may be one of before
-    /// it, put there again: while something there claims a later epoch it proves nothing.
+    /// A place that was given up turns out to be good: somebody else's commit applies.
     pub(crate) fn place_is_good(&mut self, group: GroupId) {
-        let Some(row) = self.state.groups.get(&group) else { return };
-        if row.gap.is_some() && row.claimed > row.epoch {
-            return;
-        }
         self.run.ahead.remove(&group);
+        let Some(row) = self.state.groups.get(&group) else { return };
         if row.gap.is_none() && row.unsure.is_empty() && row.lost.is_none() {
             return;
         }
         let new_keys = row.lost.as_ref().is_some_and(|lost| lost.why.needs_new_keys());
         if let Some(row) = self.state.groups.get_mut(&group) {
-            (row.gap, row.claimed, row.unsure) = (None, 0, Vec::new());
+            (row.gap, row.unsure) = (None, Vec::new());
             if new_keys {
                 return;
             }
@@ -212,8 +208,7 @@ impl Core {
             return Ok(());
         }
         let (epoch, gap, parked) = (row.epoch, row.gap.is_some(), row.parked);
-        let ahead = self.run.ahead.get(&group).copied().max(Some(row.claimed));
-        let ahead = ahead.is_some_and(|claimed| claimed > epoch);
+        let ahead = self.run.ahead.get(&group).is_some_and(|claimed| *claimed > epoch);
         // What was parked by an earlier process claims a later epoch too, else it would not be there any more.
         if ahead || parked > 0 {
             self.lost(group, if gap { Why::Gap } else { Why::Unusable });
@@ -376,7 +371,7 @@ impl Core {
     /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
     pub(crate) fn gap_found(&mut self, group: GroupId) {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
-        (row.gap, row.claimed) = (Some(row.epoch), 0);
+        row.gap = Some(row.epoch);
         let (place, since, personal) = ((row.cursor, u16::MAX), row.seen_at, row.personal);
         if !personal {
             self.missed_line(group, place, since);

@@ -317,12 +317,6 @@ impl Core {
         if checked.epoch > epoch {
             let claimed = self.run.ahead.entry(group).or_default();
             *claimed = checked.epoch.max(*claimed);
-            let claimed = *claimed;
-            if let Some(row) = self.state.groups.later_mut(&group)
-                && row.gap.is_some()
-            {
-                row.claimed = claimed.max(row.claimed);
-            }
             if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
                 self.skip("future-epoch");
             } else {

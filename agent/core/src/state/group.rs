@@ -110,9 +110,6 @@ pub(crate) struct GroupRow {
     /// The entry at the cursor was gone from the log while this was the epoch: what leads on may be missing.
     #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<u64>,
-    /// The latest epoch that something claimed to be of since then.
-    #[serde(rename = "gc", default, skip_serializing_if = "none_claimed")]
-    pub claimed: u64,
     /// Own messages sent while that was so: nobody may have been able to read them.
     #[serde(rename = "ns", default, skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<ByteBuf>,
@@ -128,11 +125,6 @@ pub(crate) struct GroupRow {
     /// When this device last told the group its head of the account log.
     #[serde(rename = "gs", default)]
     pub gossiped_at: Timestamp,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn none_claimed(epoch: &u64) -> bool {
-    *epoch == 0
 }
 
 impl GroupRow {
@@ -172,7 +164,6 @@ impl GroupRow {
             lost: None,
             asked: Vec::new(),
             gap: None,
-            claimed: 0,
             asked_at: Timestamp::default(),
             unsure: Vec::new(),
             seen_at: Timestamp::default(),
