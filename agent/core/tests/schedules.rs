@@ -33,10 +33,6 @@ const OPEN: &[(u64, &str)] = &[
         21,
         "a profile restored from before anybody else was in its group knows nobody there who may bring it back",
     ),
-    (
-        51,
-        "who was away behind a gap follows changes of before it that were put there again, and makes a branch",
-    ),
     (266, "a hostile member among copied profiles: nobody answers a device that asks to come back"),
     (301, "every copy of a device stops for another one"),
 ];
