@@ -31,6 +31,8 @@ const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
 
 /// How often a registry that did not answer for a fellow member is asked again.
 const UNNAMED_EVERY: Duration = Duration::from_secs(60);
+/// For how many of them: it may be that it has had enough of us.
+const UNNAMED_AT_ONCE: usize = 64;
 
 /// How what the registry shows of an account's log relates to what is known of it here.
 enum Shown {
@@ -305,16 +307,17 @@ impl Core {
     /// Asks for fellow members whose handle is not known, until the registry has answered for each.
     pub(crate) fn learn_members(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         let own = self.own_id();
-        let unknown: Vec<AccountId> = accounts
-            .into_iter()
-            .filter(|account| *account != own && self.state.accounts.get(account).is_none())
-            .collect();
-        for account in &unknown {
-            if !self.was_not_found(account) {
-                self.state.unnamed.insert(*account, ());
-                self.run.unnamed_asked_at = Some(self.run.now);
-            }
+        let unknown = |core: &Self, account: &AccountId| {
+            *account != own && core.state.accounts.get(account).is_none() && !core.was_not_found(account)
+        };
+        let unknown: Vec<AccountId> = accounts.into_iter().filter(|account| unknown(self, account)).collect();
+        if unknown.is_empty() {
+            return;
         }
+        for account in &unknown {
+            self.state.unnamed.insert(*account, ());
+        }
+        self.run.unnamed_asked_at = Some(self.run.now);
         self.learn(unknown);
     }
 
@@ -356,7 +359,8 @@ impl Core {
     pub(crate) fn ask_unnamed(&mut self) {
         if self.unnamed_due().is_some_and(|due| self.run.now >= due) {
             self.run.unnamed_asked_at = Some(self.run.now);
-            self.refetch(self.state.unnamed.keys());
+            let some = self.state.unnamed.keys().into_iter().take(UNNAMED_AT_ONCE);
+            self.refetch(some);
         }
     }
 
