@@ -30,14 +30,13 @@ impl Core {
     ) {
         let Some(print) = print_of_stored(&seal.bytes) else { return };
         let sent = self.sent_row(seal, position, Some(id), payload);
-        let sealed = row.and_then(|(row, content)| {
+        if let Some((row, content)) = row {
             row.sealed = SealedAs::of(&sent, &print, content, row);
-            row.sealed.is_some().then_some(())
-        });
-        match sealed {
-            Some(()) => self.ledger.placed(&group, key(&print), position),
-            None => self.ledger.put_sent(group, &print, sent),
+            if row.sealed.is_some() {
+                return self.ledger.placed(&group, key(&print), position);
+            }
         }
+        self.ledger.put_sent(group, &print, sent);
     }
 
     fn sent_row(&self, seal: &Seal, position: u64, id: Option<MessageId>, content: Vec<u8>) -> SentRow {
@@ -102,7 +101,8 @@ impl Core {
     /// All that this store sealed for a group and no log has let go of, in the order of the log.
     pub(crate) fn sealed_of(&self, group: GroupId) -> Result<Vec<(SealKey, SentRow)>> {
         let oldest = self.run.now.minus(limit::RETENTION);
-        let mut all: Vec<(SealKey, SentRow)> = self.ledger.sent_of(&group)?.into_iter().collect();
+        let sent = self.ledger.sent_of(&group)?.into_iter().filter(|(_, sent)| sent.at >= oldest);
+        let mut all: Vec<(SealKey, SentRow)> = sent.collect();
         for ((position, _), row, sealed) in self.history.sealed_since(&group, oldest)? {
             let key = sealed.key;
             all.extend(sealed.into_sent(&row, position).map(|sent| (key, sent)));
@@ -114,10 +114,9 @@ impl Core {
     /// Puts own messages into the outbox again, under their ids, in the order of the log. Who has them already keeps them
     /// where they are.
     pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
-        let oldest = self.run.now.minus(limit::RETENTION);
         let mut said = 0u64;
         for (key, sent) in self.sealed_of(group)? {
-            let Some(id) = sent.id.filter(|_| sent.at >= oldest && which(&sent)) else { continue };
+            let Some(id) = sent.id.filter(|_| which(&sent)) else { continue };
             if self.state.outbox.len() >= limit::OUTBOX_ROWS {
                 break;
             }
