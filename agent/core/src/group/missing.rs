@@ -25,6 +25,7 @@ use serde_bytes::ByteBuf;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::roster::Leaf;
+use crate::group::send::UNTOLD;
 use crate::group::turn;
 use crate::history::{MessageRow, RowBody};
 use crate::position::{self, era_of, sequence_of};
@@ -166,11 +167,10 @@ impl Core {
         let device = self.state.identity.as_ref().map(|own| own.device);
         // What is older has gone by age.
         let oldest = self.run.now.minus(limit::RETENTION);
-        let untold = [content::CONTACT_ACCEPTED, content::MISSING];
         let counts = |row: &MessageRow| {
             row.at.is_some_and(|at| at >= oldest)
                 && Some(row.device) != device
-                && matches!(row.body(), RowBody::Said(kind) if !untold.contains(&kind))
+                && matches!(row.body(), RowBody::Said(kind) if !UNTOLD.contains(&kind))
         };
         let rows = self.history.before(&group, (position::of(era, 0), 0), LOOKED_AT, counts)?;
         let mut lost = Vec::new();

@@ -19,6 +19,9 @@ use crate::reply::Reply;
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
 use crate::view::MessageState;
 
+/// Kinds of messages that a device sends without its person having said anything: it does not show them as said.
+pub(super) const UNTOLD: [&str; 3] = [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING];
+
 impl Core {
     pub(crate) fn send(
         &mut self,
@@ -156,7 +159,7 @@ impl Core {
         }
         let identity = self.identity()?;
         let mut stored = own_row(identity, message, content.clone(), false);
-        let shown = !matches!(stored.body(), RowBody::Said(content::CONTACT_ACCEPTED | content::MISSING));
+        let shown = !matches!(stored.body(), RowBody::Said(kind) if UNTOLD.contains(&kind));
         let first = self.history.seen(&group, &message)?.is_none();
         let row = (first && shown).then_some((&mut stored, &content));
         self.keep_said(group, &seal, sequence, (message, payload), row);
@@ -186,7 +189,7 @@ impl Core {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
-        if [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING].contains(&content.kind.as_str()) {
+        if UNTOLD.contains(&content.kind.as_str()) {
             return;
         }
         // Said again because the log lost it, and known to have been said.

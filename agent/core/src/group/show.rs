@@ -10,6 +10,7 @@ use crate::command::Target;
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::missing;
+use crate::group::send::UNTOLD;
 use crate::history::{MessageRow, Place, RowBody};
 use crate::position::sequence_of;
 use crate::reply::Reply;
@@ -400,8 +401,7 @@ impl Core {
             views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
         }
         views.extend(waiting);
-        let untold = [content::CONTACT_ACCEPTED, content::MISSING];
-        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if untold.contains(&kind.as_str())));
+        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if UNTOLD.contains(&kind.as_str())));
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
         if mark {
