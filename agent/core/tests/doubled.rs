@@ -321,6 +321,8 @@ fn a4_a_restored_profile_that_is_older_than_an_own_change_comes_back() {
             assert_eq!(world.person(name).sees(group, "second life"), 1, "{name} {flavour:?}");
         }
         assert_eq!(world.person("alice").group(group).name, "changed");
+        assert_eq!(told(&world, "alice"), 1, "{flavour:?}");
+        assert!(world.person("alice").status().doubled_at.is_some());
         assert!(!world.person("alice").status().stopped, "there is one copy only");
         oracle::agree(&mut world);
         oracle::probe(&mut world);

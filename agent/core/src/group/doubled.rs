@@ -146,6 +146,7 @@ impl Core {
                 return self.stop_for_good();
             }
         }
+        self.tell_doubled(group);
         self.suspect(group, epoch);
         self.drop_slot(group, live)?;
         self.lost(group, Why::OwnCommit);
@@ -236,7 +237,7 @@ impl Core {
         self.say_again(group, |sent| sent.epoch == doubled.epoch && behind(sent)).map(drop)
     }
 
-    fn tell_doubled(&mut self, group: GroupId) {
+    pub(crate) fn tell_doubled(&mut self, group: GroupId) {
         let now = self.run.now;
         let told = self.state.meta.doubled.map(|(_, told)| told);
         let due = told.is_none_or(|told| now >= told.plus(TELL_EVERY));

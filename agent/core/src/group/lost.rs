@@ -332,7 +332,11 @@ impl Core {
         }
         self.copy_put(*group, position);
         let again = self.was_awake(group, position) && !self.run.replaced.insert(*group);
-        self.stops_for_copy(*group, again)
+        let stops = self.stops_for_copy(*group, again);
+        if !stops {
+            self.tell_doubled(*group);
+        }
+        stops
     }
 
     /// Whether a Welcome was made for a key package with which this device asked to come back.
