@@ -17,7 +17,6 @@ use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 use crate::account::bad_record;
 use crate::core::Core;
 use crate::device::active_only;
-use crate::effect::Effect;
 use crate::error::Result;
 use crate::event::Event;
 use crate::input::Interest;
@@ -214,8 +213,8 @@ impl Core {
     pub(crate) fn skip_log(&mut self, size: u64) {
         self.state.meta_mut().log_cursor = Some(size);
         self.ask_known_accounts(size);
-        if self.run.following.contains(&Source::Log) {
-            self.run.effects.push(Effect::Follow { source: Source::Log, after: size, mark: None });
+        if self.run.following.contains_key(&Source::Log) {
+            self.begin_reading(Source::Log, size, None);
         }
     }
 

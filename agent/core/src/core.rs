@@ -158,12 +158,20 @@ impl Core {
             }
             Input::Connected(interest) => self.connected(interest),
             Input::Disconnected => self.disconnected(),
-            Input::Delivered(delivered) => {
-                self.run.broker_at = self.run.broker_at.max(Some(delivered.at));
-                self.delivered(delivered)
+            Input::Delivered { reading, message } => {
+                self.run.broker_at = self.run.broker_at.max(Some(message.at));
+                match message.route.source() {
+                    Some(source) if self.goes_on(&source, reading) => self.delivered(message),
+                    _ => Ok(()),
+                }
             }
-            Input::Displaced(displaced) => self.displaced(&displaced),
-            Input::CaughtUp { source, sequence } => self.caught_up(source, sequence),
+            Input::Displaced(displaced) if self.goes_on(&displaced.source, displaced.reading) => {
+                self.displaced(&displaced)
+            }
+            Input::CaughtUp { reading, source, sequence } if self.goes_on(&source, reading) => {
+                self.caught_up(source, sequence)
+            }
+            Input::Displaced(_) | Input::CaughtUp { .. } => Ok(()),
             Input::Published { row, outcome } => self.published(row.0, outcome),
             Input::Answered { question, outcome } => self.answered(question.0, outcome),
             Input::TreeFetched { group, epoch, pieces } => self.tree_fetched(group, epoch, pieces),
@@ -498,7 +506,8 @@ impl Core {
             .chain(question_tickets)
             .chain(run.admission.and_then(|work| work.ticket))
             .collect();
-        self.run = Run { now: run.now, next_volatile: run.next_volatile, ..Run::default() };
+        let (now, next_volatile, readings) = (run.now, run.next_volatile, run.readings);
+        self.run = Run { now, next_volatile, readings, ..Run::default() };
         self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();
         self.provider.storage().discard();
         self.history.discard();

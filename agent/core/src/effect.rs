@@ -8,7 +8,7 @@ use cipher_broker::time::Timestamp;
 
 use crate::error::CoreError;
 use crate::event::Event;
-use crate::input::{Publish, QuestionId, Ticket};
+use crate::input::{Publish, QuestionId, Reading, Ticket};
 use crate::log_mark::Mark;
 use crate::reply::Reply;
 
@@ -32,6 +32,8 @@ pub enum Effect {
     Follow {
         /// Which log.
         source: Source,
+        /// Comes back with what is read.
+        reading: Reading,
         /// Sequence of the last message not wanted.
         after: u64,
         /// What must lie at `after`; when it does not, nothing is read and [`crate::Input::Displaced`] says so.

@@ -21,6 +21,11 @@ pub struct OutboxId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QuestionId(pub u64);
 
+/// Names one reading of a log, from its [`crate::Effect::Follow`] to the next one of that log or its
+/// [`crate::Effect::Unfollow`]. What an earlier reading still brings says nothing about the one that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reading(pub u64);
+
 /// One fact. [`crate::Core::handle`] takes a batch of them and commits them together.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -37,9 +42,16 @@ pub enum Input {
     /// The broker cannot be reached; queued work waits.
     Disconnected,
     /// A stored message, in the order of its log. Repeats are fine: the core knows its own position.
-    Delivered(Delivered),
+    Delivered {
+        /// Who brings it.
+        reading: Reading,
+        /// The message.
+        message: Delivered,
+    },
     /// The reader of a log reached its end: everything up to `sequence` (of the stream) was delivered.
     CaughtUp {
+        /// Who reached it.
+        reading: Reading,
         /// Which log.
         source: Source,
         /// Highest sequence known to be covered; 0 when the log is empty.
@@ -108,6 +120,8 @@ pub struct Delivered {
 /// A log is not as it was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Displaced {
+    /// Who looked.
+    pub reading: Reading,
     /// Which log.
     pub source: Source,
     /// Sequence of the entry that was looked for.

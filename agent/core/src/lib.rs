@@ -62,7 +62,7 @@ pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
 pub use crate::input::{
     Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
-    StreamState, Ticket,
+    Reading, StreamState, Ticket,
 };
 pub use crate::log_mark::Mark;
 pub use crate::reply::Reply;

@@ -21,7 +21,6 @@ use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
-use crate::effect::Effect;
 use crate::error::Result;
 use crate::event::Event;
 use crate::input::{Displaced, StreamState};
@@ -104,10 +103,7 @@ impl Core {
 
     /// A log does not show what was read last of it. The reader waits to be told how to go on.
     pub(crate) fn displaced(&mut self, displaced: &Displaced) -> Result<()> {
-        let Displaced { source, after, another, stream } = displaced;
-        if !self.run.following.contains(source) {
-            return Ok(());
-        }
+        let Displaced { source, after, another, stream, .. } = displaced;
         if let Source::Group(group) = source {
             self.run.displacing.remove(group);
         }
@@ -138,7 +134,7 @@ impl Core {
             }
         }
         if let Some(after) = self.after(source) {
-            self.run.effects.push(Effect::Follow { source: *source, after, mark: None });
+            self.begin_reading(*source, after, None);
         }
         Ok(())
     }

@@ -262,7 +262,7 @@ fn a4_a_copy_whose_request_is_on_its_way_does_not_stop() {
         let end = world.log.end(&Source::Group(group));
         let entry = world.log.read(&Source::Group(group), end - 1, end, 1).remove(0);
         assert_eq!(entry.bytes, change);
-        world.feed(alice, vec![Input::Delivered(entry)]);
+        world.person("alice").gets(entry);
         world.person("alice").holds(false);
         world.person("alice.twin").holds(false);
         world.settle();
@@ -370,7 +370,9 @@ fn a4_a_profile_that_is_restored_again_does_not_stop_because_of_an_earlier_life(
         world.settle();
         assert_eq!(told(&world, "alice"), 1, "the second life takes new keys");
         world.put_back(alice, copy);
-        world.feed(alice, vec![Input::CaughtUp { source: Source::Group(group), sequence: 0 }]);
+        let source = Source::Group(group);
+        let reading = world.reading(alice, source);
+        world.feed(alice, vec![Input::CaughtUp { reading, source, sequence: 0 }]);
         world.settle();
         assert!(!world.person("alice").status().stopped, "there is one copy only");
         world.person("alice").says(group, "third life");

@@ -21,7 +21,7 @@ use async_nats::{Message, Subscriber};
 use cipher_broker::header;
 use cipher_broker::limit;
 use cipher_broker::subject::{self, Route, Source};
-use cipher_core::{Delivered, Displaced, Input, Mark, StreamState};
+use cipher_core::{Delivered, Displaced, Input, Mark, Reading, StreamState};
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
@@ -77,10 +77,20 @@ struct Open {
     task: AbortHandle,
 }
 
+/// Where a reading of a log begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub reading: Reading,
+    /// Sequence of the last message that is not wanted.
+    pub after: u64,
+    /// What must lie there.
+    pub mark: Option<Mark>,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Order {
-    /// Start over behind this sequence, at which this must lie.
-    Start(u64, Option<Mark>),
+    /// Start over.
+    Start(Start),
     /// At least this sequence exists.
     Fetch(u64),
     /// What was read last was of no use.
@@ -93,15 +103,15 @@ impl Readers {
         Self { shared, tasks, open: HashMap::new() }
     }
 
-    /// Follows a log from behind `after`.
-    pub(crate) fn follow(&mut self, source: Source, after: u64, mark: Option<Mark>) {
+    /// Follows a log from there on.
+    pub(crate) fn follow(&mut self, source: Source, start: Start) {
         if let Some(open) = self.open.get(&source)
-            && open.orders.send(Order::Start(after, mark)).is_ok()
+            && open.orders.send(Order::Start(start)).is_ok()
         {
             return;
         }
         let (orders, received) = mpsc::unbounded_channel();
-        let reader = Reader::new(Arc::clone(&self.shared), source, (after, mark), received);
+        let reader = Reader::new(Arc::clone(&self.shared), source, start, received);
         let task = self.tasks.spawn("reader", reader.run());
         self.open.insert(source, Open { orders, task });
     }
@@ -159,6 +169,7 @@ struct Reader {
     stream: String,
     filter: String,
     orders: mpsc::UnboundedReceiver<Order>,
+    reading: Reading,
     /// Everything up to here was handed to the core.
     after: u64,
     /// What must lie at `after`, until it was seen there.
@@ -249,7 +260,7 @@ impl Reader {
     fn new(
         shared: Arc<Shared>,
         source: Source,
-        (after, mark): (u64, Option<Mark>),
+        Start { reading, after, mark }: Start,
         orders: mpsc::UnboundedReceiver<Order>,
     ) -> Self {
         Self {
@@ -259,6 +270,7 @@ impl Reader {
             shared,
             source,
             orders,
+            reading,
             after,
             mark,
             last: mark,
@@ -393,7 +405,8 @@ impl Reader {
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Start(after, mark) => {
+            Order::Start(Start { reading, after, mark }) => {
+                self.reading = reading;
                 (self.after, self.mark, self.last, self.displaced) = (after, mark, mark, false);
                 // Of another life of the log, perhaps.
                 self.promised = 0;
@@ -526,7 +539,8 @@ impl Reader {
         tracing::warn!(after = self.after, another, ?stream, "a log does not show what was read last");
         self.displaced = true;
         self.attempts = 0;
-        let displaced = Displaced { source: self.source, after: self.after, another, stream };
+        let (reading, source, after) = (self.reading, self.source, self.after);
+        let displaced = Displaced { reading, source, after, another, stream };
         self.shared.mailbox.push(Input::Displaced(displaced));
         false
     }
@@ -554,7 +568,7 @@ impl Reader {
         self.count(page.messages.len());
         let messages: Vec<Delivered> =
             page.messages.into_iter().filter_map(|stored| self.checked(stored)).collect();
-        if !self.shared.mailbox.deliver(messages).await {
+        if !self.shared.mailbox.deliver(self.reading, messages).await {
             return false;
         }
         if news {
@@ -562,8 +576,7 @@ impl Reader {
         }
         if page.more {
             if end && self.promised <= self.after {
-                let caught_up = Input::CaughtUp { source: self.source, sequence: self.after };
-                self.shared.mailbox.push(caught_up);
+                self.covered(self.after);
             }
             return true;
         }
@@ -580,11 +593,16 @@ impl Reader {
             self.promised = self.after;
         }
         if self.want == Want::Report {
-            self.shared.mailbox.push(Input::CaughtUp { source: self.source, sequence: covered });
+            self.covered(covered);
         }
         self.want = Want::Nothing;
         self.attempts = 0;
         true
+    }
+
+    fn covered(&self, sequence: u64) {
+        let (reading, source) = (self.reading, self.source);
+        self.shared.mailbox.push(Input::CaughtUp { reading, source, sequence });
     }
 
     /// A page with so many messages came.

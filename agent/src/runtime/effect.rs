@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::evidence::Alarms;
 use crate::net::connect::Network;
 use crate::net::publisher::{Publisher, Unsettled};
-use crate::net::reader::Readers;
+use crate::net::reader::{Readers, Start};
 use crate::net::{registry, tree};
 use crate::runtime::listener::Listeners;
 use crate::runtime::mailbox::Mailbox;
@@ -119,7 +119,9 @@ impl Online {
                     unsettled.done();
                 });
             }
-            Effect::Follow { source, after, mark } => self.readers.follow(source, after, mark),
+            Effect::Follow { source, reading, after, mark } => {
+                self.readers.follow(source, Start { reading, after, mark });
+            }
             Effect::Fetch { source, sequence } => self.readers.fetch(source, sequence),
             Effect::Junk { source } => self.readers.junk(source),
             Effect::Unfollow { source } => self.readers.unfollow(source),

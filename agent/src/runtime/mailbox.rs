@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cipher_core::{Delivered, Input, Interest};
+use cipher_core::{Delivered, Input, Interest, Reading};
 use tokio::sync::Semaphore;
 
 /// Most inputs in one batch, so that one transaction stays short.
@@ -90,7 +90,7 @@ impl Mailbox {
     }
 
     /// Adds messages in order, waiting for room. Gives `false` when the core is gone.
-    pub(crate) async fn deliver(&self, messages: Vec<Delivered>) -> bool {
+    pub(crate) async fn deliver(&self, reading: Reading, messages: Vec<Delivered>) -> bool {
         let mut messages = messages.into_iter().peekable();
         while messages.peek().is_some() {
             let mut needed: u32 = 0;
@@ -103,7 +103,8 @@ impl Mailbox {
             }
             let Ok(permit) = self.room.acquire_many(needed).await else { return false };
             permit.forget();
-            self.lock().waiting.extend(chunk.into_iter().map(Input::Delivered));
+            let inputs = chunk.into_iter().map(|message| Input::Delivered { reading, message });
+            self.lock().waiting.extend(inputs);
             self.changed.notify_one();
         }
         true
@@ -156,7 +157,7 @@ impl Mailbox {
 /// The room that an input takes, 0 for all but messages.
 pub(crate) fn weight_of(input: &Input) -> u32 {
     match input {
-        Input::Delivered(message) => weight(message),
+        Input::Delivered { message, .. } => weight(message),
         _ => 0,
     }
 }
@@ -174,6 +175,8 @@ mod tests {
     use cipher_broker::time::Timestamp;
     use std::sync::Arc;
 
+    const READING: Reading = Reading(1);
+
     fn message(sequence: u64, size: usize) -> Delivered {
         let route = Route::Inbox(DeviceId::from_bytes([1; 16]));
         Delivered { route, sequence, at: Timestamp::default(), bytes: vec![0; size] }
@@ -182,10 +185,10 @@ mod tests {
     #[tokio::test]
     async fn readers_wait_when_the_core_lags_and_go_on_when_it_is_done() {
         let mailbox = Arc::new(Mailbox::default());
-        assert!(mailbox.deliver((0..1024).map(|n| message(n, 10)).collect()).await);
+        assert!(mailbox.deliver(READING, (0..1024).map(|n| message(n, 10)).collect()).await);
         let more = {
             let mailbox = Arc::clone(&mailbox);
-            tokio::spawn(async move { mailbox.deliver(vec![message(1024, 10)]).await })
+            tokio::spawn(async move { mailbox.deliver(READING, vec![message(1024, 10)]).await })
         };
         tokio::task::yield_now().await;
         assert!(!more.is_finished());
@@ -200,9 +203,10 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let sender = {
             let mailbox = Arc::clone(&mailbox);
-            tokio::spawn(
-                async move { mailbox.deliver((0..20).map(|n| message(n, 1024 * 1024)).collect()).await },
-            )
+            tokio::spawn(async move {
+                let messages = (0..20).map(|n| message(n, 1024 * 1024)).collect();
+                mailbox.deliver(READING, messages).await
+            })
         };
         let mut seen = Vec::new();
         while seen.len() < 20 {
@@ -213,7 +217,7 @@ mod tests {
             let batch = mailbox.take().unwrap();
             assert!(batch.len() <= 4);
             for input in &batch {
-                let Input::Delivered(message) = input else { panic!("only messages") };
+                let Input::Delivered { message, .. } = input else { panic!("only messages") };
                 seen.push(message.sequence);
             }
             mailbox.release(batch.iter().map(weight_of).sum());
@@ -238,7 +242,7 @@ mod tests {
         let mailbox = Mailbox::default();
         mailbox.push(Input::Tick);
         mailbox.close();
-        assert!(!mailbox.deliver(vec![message(1, 1)]).await);
+        assert!(!mailbox.deliver(READING, vec![message(1, 1)]).await);
         assert_eq!(mailbox.take().map(|batch| batch.len()), Some(1));
         assert!(mailbox.take().is_none());
     }

@@ -10,7 +10,7 @@ use cipher_broker::time::Timestamp;
 use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
-use crate::input::{Interest, Ticket};
+use crate::input::{Interest, Reading, Ticket};
 use crate::log_mark::Mark;
 use crate::reply::Reply;
 use crate::state::GroupRow;
@@ -65,7 +65,7 @@ impl Core {
         if self.run.interest != Some(Interest::Everything) {
             self.connected(Interest::Everything)?;
         }
-        let waiting = self.run.following.clone();
+        let waiting: BTreeSet<Source> = self.run.following.keys().copied().collect();
         for source in &waiting {
             self.run.effects.push(Effect::Fetch { source: *source, sequence: 0 });
         }
@@ -211,7 +211,7 @@ impl Core {
     /// Starts reading a log from where the store stands.
     pub(crate) fn follow(&mut self, source: Source) {
         let Some(after) = self.after(&source) else { return };
-        if self.run.connected && self.run.following.insert(source) {
+        if self.run.connected && !self.run.following.contains_key(&source) {
             self.run.caught_up.remove(&source);
             if let Source::Group(group) = source {
                 self.run.gone.remove(&group);
@@ -220,8 +220,21 @@ impl Core {
                 wait.waiting.insert(source);
             }
             let mark = self.mark_of(&source).filter(|_| after > 0);
-            self.run.effects.push(Effect::Follow { source, after, mark });
+            self.begin_reading(source, after, mark);
         }
+    }
+
+    /// Reads a log from there on. What an earlier reading of it still brings is of no use any more: it began elsewhere.
+    pub(crate) fn begin_reading(&mut self, source: Source, after: u64, mark: Option<Mark>) {
+        self.run.readings = self.run.readings.saturating_add(1);
+        let reading = Reading(self.run.readings);
+        self.run.following.insert(source, reading);
+        self.run.effects.push(Effect::Follow { source, reading, after, mark });
+    }
+
+    /// Whether this is the reading of a log that goes on.
+    pub(crate) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
+        self.run.following.get(source) == Some(&reading)
     }
 
     /// Where reading a log goes on; `None` while nothing of it matters here.
@@ -262,7 +275,7 @@ impl Core {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         if row.after() == 0 {
             self.log_went_back(group);
-            self.run.effects.push(Effect::Follow { source: Source::Group(group), after: 0, mark: None });
+            self.begin_reading(Source::Group(group), 0, None);
             return;
         }
         row.mark = Some(Mark { at: row.mark.map_or(now, |mark| mark.at), hash: [0; 32] });
@@ -309,7 +322,7 @@ impl Core {
         for wait in &mut self.run.syncs {
             wait.waiting.remove(&source);
         }
-        if self.run.following.remove(&source) {
+        if self.run.following.remove(&source).is_some() {
             self.run.effects.push(Effect::Unfollow { source });
         }
     }

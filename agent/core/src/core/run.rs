@@ -12,7 +12,7 @@ use crate::effect::Effect;
 use crate::errand::Errand;
 use crate::error::CoreError;
 use crate::group::JoinWait;
-use crate::input::{Interest, Ticket};
+use crate::input::{Interest, Reading, Ticket};
 use crate::outbox::Attempt;
 use crate::presence::Presences;
 use crate::question::Question;
@@ -24,8 +24,11 @@ pub(crate) struct Run {
     pub now: Timestamp,
     pub connected: bool,
     pub interest: Option<Interest>,
-    /// Logs that are being read, and those read to their end since the connection came up.
-    pub following: BTreeSet<Source>,
+    /// Logs that are being read.
+    pub following: BTreeMap<Source, Reading>,
+    /// Readings that were begun.
+    pub readings: u64,
+    /// Logs read to their end since the connection came up.
     pub caught_up: BTreeSet<Source>,
     /// Groups whose handshake subject is empty, as the broker said: retention took the last commit away.
     pub emptied: BTreeSet<GroupId>,

@@ -6,7 +6,7 @@ use openmls::treesync::errors::LifetimeError;
 use super::*;
 use crate::command::Command;
 use crate::core::Options;
-use crate::input::{Input, Interest, Ticket};
+use crate::input::{Input, Interest, Reading, Ticket};
 use crate::position;
 use cipher_broker::time::Timestamp;
 
@@ -37,7 +37,19 @@ fn outside(group: GroupId, epoch: u64) -> Delivered {
 }
 
 fn delivered(core: &mut Core, message: Delivered) -> Vec<Effect> {
-    core.handle(vec![Input::Delivered(message)], Timestamp::from_millis(2)).unwrap()
+    let reading = reading(core, message.route.source().unwrap());
+    core.handle(vec![Input::Delivered { reading, message }], Timestamp::from_millis(2)).unwrap()
+}
+
+fn caught_up(core: &mut Core, group: GroupId, sequence: u64) -> Vec<Effect> {
+    let source = Source::Group(group);
+    let reading = reading(core, source);
+    core.handle(vec![Input::CaughtUp { reading, source, sequence }], Timestamp::from_millis(2)).unwrap()
+}
+
+fn reading(core: &mut Core, source: Source) -> Reading {
+    core.follow(source);
+    *core.run.following.get(&source).unwrap()
 }
 
 /// The bytes with which a device asks to come back, if it does.
@@ -58,8 +70,7 @@ fn f1_a_header_that_claims_a_later_epoch_takes_nobodys_place() {
     for epoch in [1, 2, 9_000] {
         delivered(&mut core, outside(group, epoch));
     }
-    let end = Input::CaughtUp { source: Source::Group(group), sequence: 9_100 };
-    let effects = core.handle(vec![end], Timestamp::from_millis(2)).unwrap();
+    let effects = caught_up(&mut core, group, 9_100);
     assert!(asked(&effects).is_none() && !core.is_lost(&group), "{effects:?}");
 }
 
@@ -80,10 +91,7 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
     assert_eq!(core.state.groups.get(&group).unwrap().suspect, None);
     core.unusable(group, 0, true, expired()).unwrap();
     assert_eq!(core.state.groups.get(&group).unwrap().state, GroupState::Active, "nobody went on yet");
-    let read = |core: &mut Core, sequence| {
-        let end = Input::CaughtUp { source: Source::Group(group), sequence };
-        core.handle(vec![end], Timestamp::from_millis(2)).unwrap()
-    };
+    let read = |core: &mut Core, sequence| caught_up(core, group, sequence);
     assert!(asked(&read(&mut core, 0)).is_none(), "nobody claims to have gone on");
     let mut effects = delivered(&mut core, outside(group, 1));
     effects.extend(read(&mut core, 101));

@@ -17,7 +17,7 @@ use cipher_core::view::{
 };
 use cipher_core::{
     BotOwnership, Command, Core, CoreError, Delivered, Displaced, Effect, ErrorKind, Event, Input, Interest,
-    Mark, NoReply, Options, OutboxId, Publish, PublishOutcome, QuestionId, Reply, Target, Ticket,
+    Mark, NoReply, Options, OutboxId, Publish, PublishOutcome, QuestionId, Reading, Reply, Target, Ticket,
 };
 
 use crate::support::dice::Dice;
@@ -70,6 +70,7 @@ impl Faults {
 #[derive(Debug, Clone, Copy)]
 struct Reader {
     source: Source,
+    reading: Reading,
     cursor: u64,
     /// What must lie at the cursor, until it was seen there.
     mark: Option<Mark>,
@@ -109,6 +110,8 @@ pub(crate) struct Person {
     /// A hint of the registry is on its way.
     hinted: bool,
     readers: Vec<Reader>,
+    /// What readers that were stopped had brought by then, and nobody has looked at yet.
+    stale: Vec<Input>,
     wake: Option<Timestamp>,
     open: BTreeMap<Ticket, String>,
     replies: BTreeMap<Ticket, Result<Reply, CoreError>>,
@@ -326,6 +329,7 @@ impl World {
             whispers: VecDeque::new(),
             hinted: false,
             readers: Vec::new(),
+            stale: Vec::new(),
             wake: None,
             open: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -505,6 +509,7 @@ impl World {
             *outcome = Err(NoReply);
         }
         person.readers.clear();
+        person.stale.clear();
         person.whispers.clear();
         person.hinted = false;
         if dies {
@@ -553,6 +558,7 @@ impl World {
         self.note(|| format!("{name} <- {}", inputs.iter().map(input).collect::<Vec<_>>().join(" + ")));
         let person = &mut self.people[index];
         let Some(core) = &mut person.core else { return };
+        let inputs = std::mem::take(&mut person.stale).into_iter().chain(inputs).collect();
         match core.handle(inputs, now) {
             Ok(effects) => self.carry(index, effects),
             Err(error) if person.disk.failed() => {
@@ -602,10 +608,11 @@ impl World {
                         person.answers.push((question, Err(NoReply)));
                     }
                 }
-                Effect::Follow { source, after, mark } => {
-                    person.readers.retain(|reader| reader.source != source);
+                Effect::Follow { source, reading, after, mark } => {
+                    self.stop_reading(index, source);
                     let reader = Reader {
                         source,
+                        reading,
                         cursor: after,
                         mark,
                         displaced: false,
@@ -613,7 +620,7 @@ impl World {
                         due: true,
                         in_vain: 0,
                     };
-                    person.readers.push(reader);
+                    self.people[index].readers.push(reader);
                 }
                 Effect::Fetch { source, sequence } => {
                     if let Some(reader) = person.readers.iter_mut().find(|reader| reader.source == source) {
@@ -623,7 +630,7 @@ impl World {
                 }
                 // When a log is read is up to the dice here.
                 Effect::Junk { .. } => {}
-                Effect::Unfollow { source } => person.readers.retain(|reader| reader.source != source),
+                Effect::Unfollow { source } => self.stop_reading(index, source),
                 Effect::FetchTree { group, epoch, pieces, hashes } => {
                     person.trees.push((group, epoch, pieces, hashes));
                 }
@@ -643,6 +650,24 @@ impl World {
                 other => panic!("an effect this world does not know: {other:?}"),
             }
         }
+    }
+
+    /// A reader in a thread of its own goes on for a moment: what it brings by then comes before anything else.
+    fn stop_reading(&mut self, index: usize, source: Source) {
+        let person = &mut self.people[index];
+        let Some(at) = person.readers.iter().position(|reader| reader.source == source) else { return };
+        let Reader { reading, cursor, .. } = person.readers.remove(at);
+        let end = self.log.end(&source);
+        let messages = self.log.read(&source, cursor.saturating_sub(1), end, 3);
+        let brought = messages.into_iter().map(|message| Input::Delivered { reading, message });
+        person.stale.extend(brought);
+        person.stale.push(Input::CaughtUp { reading, source, sequence: end });
+    }
+
+    /// The reading of a log that goes on.
+    pub(crate) fn reading(&self, index: usize, source: Source) -> Reading {
+        let reader = self.people[index].readers.iter().find(|reader| reader.source == source);
+        reader.map_or(Reading(0), |reader| reader.reading)
     }
 
     /// Compares a view with every other view of the same epoch: no two members ever see two worlds.
@@ -857,7 +882,7 @@ impl World {
     fn read(&mut self, index: usize, at: usize, batch: &mut Vec<Input>) {
         let faults = self.faults;
         let reader = self.people[index].readers[at];
-        let source = reader.source;
+        let (source, reading) = (reader.source, reader.reading);
         let (true_end, true_last) = (self.log.end(&source), self.log.last_of(&source));
         // A replica may be behind; a reader that knows better asks again until it gets what it knows of.
         let stale = self.dice.chance(faults.stale);
@@ -873,7 +898,7 @@ impl World {
                 reader.displaced = true;
                 let (after, another) = (reader.cursor, there.is_some());
                 let stream = Some(self.log.state(&source)).filter(|_| !self.log.keeps_quiet);
-                batch.push(Input::Displaced(Displaced { source, after, another, stream }));
+                batch.push(Input::Displaced(Displaced { reading, source, after, another, stream }));
                 return;
             }
         }
@@ -886,7 +911,7 @@ impl World {
         let mut cursor = reader.cursor;
         for message in messages {
             cursor = cursor.max(message.sequence);
-            batch.push(Input::Delivered(message));
+            batch.push(Input::Delivered { reading, message });
         }
         let all = if stale { self.log.read(&source, cursor, end, 1).is_empty() } else { cursor >= true_last };
         let mut due = reader.due;
@@ -894,14 +919,14 @@ impl World {
         if all && end >= reader.want && (reader.due || self.dice.chance(500)) {
             due = false;
             let sequence = if self.dice.chance(500) { end } else { cursor.max(reader.want).min(end) };
-            batch.push(Input::CaughtUp { source, sequence });
+            batch.push(Input::CaughtUp { reading, source, sequence });
         }
         // What was promised and is not there after all is covered too, as in the real reader.
         let in_vain = all && !stale && end < reader.want;
         let gives_up = in_vain && reader.in_vain + 1 >= IN_VAIN;
         if gives_up {
             due = false;
-            batch.push(Input::CaughtUp { source, sequence: reader.want });
+            batch.push(Input::CaughtUp { reading, source, sequence: reader.want });
         }
         let reader = &mut self.people[index].readers[at];
         reader.cursor = cursor;
@@ -1369,8 +1394,10 @@ impl Somebody<'_> {
     }
 
     /// Gives a message to the core as if it had been delivered.
-    pub(crate) fn gets(&mut self, delivered: Delivered) {
-        self.world.feed(self.index, vec![Input::Delivered(delivered)]);
+    pub(crate) fn gets(&mut self, message: Delivered) {
+        let reading = message.route.source().map(|source| self.world.reading(self.index, source));
+        let reading = reading.unwrap_or(Reading(0));
+        self.world.feed(self.index, vec![Input::Delivered { reading, message }]);
     }
 }
 
@@ -1420,7 +1447,7 @@ fn short(text: &str) -> String {
 fn input(input: &Input) -> String {
     match input {
         Input::Command { ticket, command } => short(&format!("#{} {command:?}", ticket.0)),
-        Input::Delivered(delivered) => {
+        Input::Delivered { message: delivered, .. } => {
             let header = crate::support::log::Header::of(&delivered.bytes);
             let epoch =
                 header.map_or_else(String::new, |h| format!(" (epoch {} type {})", h.epoch, h.content));
@@ -1432,7 +1459,7 @@ fn input(input: &Input) -> String {
         Input::TreeFetched { group, epoch, pieces } => {
             format!("tree {} {epoch} {:?}", group.short(), pieces.as_ref().map(Vec::len))
         }
-        Input::CaughtUp { source, sequence } => format!("caught up {source:?} {sequence}"),
+        Input::CaughtUp { source, sequence, .. } => format!("caught up {source:?} {sequence}"),
         other => short(&format!("{other:?}")),
     }
 }

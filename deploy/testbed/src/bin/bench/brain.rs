@@ -1,12 +1,13 @@
 //! A core without a network: what it publishes is stored at once, what it follows is at its end.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_core::{
-    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Ticket,
+    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket,
 };
 use testbed::{Result, ensure};
 
@@ -23,6 +24,7 @@ pub(crate) struct Brain {
     group: GroupId,
     /// Last sequence of the group's log.
     sequence: u64,
+    readings: HashMap<Source, Reading>,
     tickets: u64,
 }
 
@@ -39,6 +41,7 @@ impl Brain {
             core: Core::open(&who.profile.store(), options).map_err(core)?,
             group,
             sequence: 0,
+            readings: HashMap::new(),
             tickets: 0,
         };
         let mut effects = brain.core.resume(now()).map_err(core)?;
@@ -54,13 +57,14 @@ impl Brain {
             for effect in effects {
                 match effect {
                     Effect::Fetch { source, .. } => {
-                        inputs.push(Input::CaughtUp { source, sequence: self.sequence });
+                        inputs.push(self.covered(source, self.sequence));
                     }
-                    Effect::Follow { source, after, .. } => {
+                    Effect::Follow { source, reading, after, .. } => {
+                        self.readings.insert(source, reading);
                         if source == Source::Group(self.group) {
                             self.sequence = self.sequence.max(after);
                         }
-                        inputs.push(Input::CaughtUp { source, sequence: after });
+                        inputs.push(self.covered(source, after));
                     }
                     Effect::Ask { question, .. } => {
                         inputs.push(Input::Answered { question, outcome: Err(NoReply) });
@@ -104,15 +108,17 @@ impl Brain {
                         published += 1;
                         self.stored(publish, &mut log, &mut waiting);
                     }
-                    Effect::Follow { source, .. } | Effect::Fetch { source, .. } => {
+                    Effect::Follow { source, reading, .. } => {
+                        self.readings.insert(source, reading);
                         looked_for |= source == Source::Group(self.group);
                     }
+                    Effect::Fetch { source, .. } => looked_for |= source == Source::Group(self.group),
                     _ => {}
                 }
             }
             if looked_for || published > 0 {
                 // As the reader of the log would say after these.
-                waiting.push(Input::CaughtUp { source: Source::Group(self.group), sequence: self.sequence });
+                waiting.push(self.covered(Source::Group(self.group), self.sequence));
             }
             ensure(published > 0 || looked_for || sent == count, || "the core publishes nothing".into())?;
         }
@@ -124,20 +130,31 @@ impl Brain {
         self.sequence += 1;
         let outcome = PublishOutcome::Stored { sequence: self.sequence, duplicate: false };
         waiting.push(Input::Published { row: publish.row, outcome });
-        let delivered =
+        let message =
             Delivered { route: publish.route, sequence: self.sequence, at: now(), bytes: publish.bytes };
-        waiting.push(Input::Delivered(delivered.clone()));
-        log.push(delivered);
+        waiting.push(Input::Delivered { reading: self.reading(), message: message.clone() });
+        log.push(message);
+    }
+
+    fn covered(&self, source: Source, sequence: u64) -> Input {
+        let reading = self.readings.get(&source).copied().unwrap_or(Reading(0));
+        Input::CaughtUp { reading, source, sequence }
+    }
+
+    fn reading(&self) -> Reading {
+        self.readings.get(&Source::Group(self.group)).copied().unwrap_or(Reading(0))
     }
 
     /// Receives a log in batches as a reader fetches it; gives the number of messages that were shown, and of
     /// transactions.
     pub(crate) fn receive(&mut self, log: Vec<Delivered>) -> Result<(usize, u64)> {
         let before = self.core.commits();
+        let reading = self.reading();
         let mut shown = 0;
         let mut log = log.into_iter().peekable();
         while log.peek().is_some() {
-            let inputs = log.by_ref().take(BATCH).map(Input::Delivered).collect();
+            let inputs =
+                log.by_ref().take(BATCH).map(|message| Input::Delivered { reading, message }).collect();
             let effects = self.core.handle(inputs, now()).map_err(core)?;
             shown += effects.iter().filter(|effect| matches!(effect, Effect::Notify(_))).count();
         }
