@@ -199,6 +199,65 @@ fn a2_who_was_away_over_a_commit_that_aged_out_comes_back_by_itself_and_is_told(
     }
 }
 
+/// A group whose log holds nothing but an old change and old words, which somebody put there again. Carol was away since
+/// before that change, and two more were made.
+fn old_changes_again(flavour: Flavour) -> (World, GroupId) {
+    let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+    let group = world.admins("ops", &["alice", "bob", "carol"]);
+    world.person("carol").disconnects();
+    world.person("alice").renames(group, "one");
+    world.person("alice").says(group, "in between");
+    world.person("alice").renames(group, "two");
+    world.settle();
+    let changes = world.log.on(&Route::Handshake(group));
+    let words = world.log.on(&Route::Application(group));
+    everything_ages_out(&mut world, group);
+    world.log.inject(Route::Handshake(group), changes[changes.len() - 2].1.clone());
+    world.log.inject(Route::Application(group), words.last().unwrap().1.clone());
+    (world, group)
+}
+
+/// A2: who was away over a gap follows what leads on, whoever put it there again. While something claims a later epoch it is
+/// not where the others are, and changes nothing (story 51).
+#[test]
+fn a2_r_gap_01_changes_of_before_a_gap_that_are_put_there_again_make_no_branch() {
+    for flavour in BOTH {
+        let (mut world, group) = old_changes_again(flavour);
+        world.person("alice").renames(group, "three");
+        world.settle();
+        world.person("carol").connects();
+        world.person("carol").starts(rename(group, "of carol"));
+        world.settle();
+        all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+        assert_eq!(world.person("alice").group(group).name, "of carol", "{flavour:?}");
+    }
+}
+
+/// A2: nothing in the log says that others are further on, so who was away makes a change of its own behind old ones. The
+/// next word of the others, of that very epoch or a later one, brings it back, and what it said is read.
+#[test]
+fn a2_r_gap_01_a_branch_behind_old_changes_ends_with_the_next_word_of_the_others() {
+    for flavour in BOTH {
+        for later in [false, true] {
+            let (mut world, group) = old_changes_again(flavour);
+            world.person("carol").connects();
+            world.person("carol").starts(rename(group, "of carol"));
+            world.settle();
+            world.person("carol").says(group, "does anybody hear me?");
+            world.settle();
+            if later {
+                world.person("bob").renames(group, "four");
+            }
+            world.person("alice").says(group, "the next word");
+            world.settle();
+            all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+            for name in ["alice", "bob"] {
+                assert_eq!(world.person(name).sees(group, "does anybody hear me?"), 1, "{flavour:?} {later}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a2_what_was_said_into_the_void_is_said_again_after_coming_back() {
     for flavour in BOTH {
@@ -299,7 +358,7 @@ fn a2_messages_that_aged_out_leave_a_notice_and_a_quiet_conversation_none() {
 }
 
 #[test]
-fn f1_junk_that_claims_a_later_epoch_makes_nobody_ask_even_with_a_gap_it_ends_well() {
+fn f1_r_gap_01_junk_that_claims_a_later_epoch_makes_nobody_ask_even_with_a_gap_it_ends_well() {
     for flavour in BOTH {
         let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
         let group = world.admins("ops", &["alice", "bob", "carol"]);

@@ -131,6 +131,10 @@ pub struct CommitNote {
     /// Requests to come back that the commit serves, signed by the devices that asked.
     #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
     pub rejoins: Vec<Signed>,
+    /// Requests to come back that the committer knew of, each by the first 16 bytes of the SHA-256 of its key package: the
+    /// commit is later than they are, so nobody put it there again from before them.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<ByteBuf>,
 }
 
 fn no_bytes(bytes: &ByteBuf) -> bool {
@@ -140,7 +144,14 @@ fn no_bytes(bytes: &ByteBuf) -> bool {
 impl CommitNote {
     /// A note that follows `link`.
     pub fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
-        Self { sequence: link.sequence, hash: link.hash, evidence, heal: ByteBuf::new(), rejoins: Vec::new() }
+        Self {
+            sequence: link.sequence,
+            hash: link.hash,
+            evidence,
+            heal: ByteBuf::new(),
+            rejoins: Vec::new(),
+            answers: Vec::new(),
+        }
     }
 
     /// What a device signs that gives itself new keys in an epoch of a group.

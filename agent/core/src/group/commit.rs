@@ -29,6 +29,7 @@ use crate::core::{Core, fatal};
 use crate::error::{ErrorKind, Result};
 use crate::group::admission::{admissible, refusal_error};
 use crate::group::create::extensions;
+use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
@@ -328,6 +329,7 @@ impl Core {
         draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
         self.load_proposals(live, &proposals)?;
         let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
+        note.answers = self.requests_known(&group);
         if draft.rotate {
             note.heal = self.new_keys_signature(&group, live.epoch())?;
         }
@@ -410,6 +412,7 @@ impl Core {
             epoch: live.epoch(),
             hash,
             welcome: welcome.map(|welcome| PendingWelcome { welcome, key, devices: draft.joiners }),
+            answers: note.answers,
         };
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = Some(slot);
@@ -509,8 +512,9 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
         }
-        let own = live.mls.own_leaf_index().u32();
-        self.epoch_began(group, live, &roster, &data, Some(own), sequence, slot.hash)?;
+        let committer = Some(live.mls.own_leaf_index().u32());
+        let merged = Merged { committer, sequence, hash: slot.hash, answers: &slot.answers };
+        self.epoch_began(group, live, &roster, &data, merged)?;
         if let Some(pending) = &slot.welcome {
             self.post_welcome(group, live, pending, sequence, slot.hash)?;
         }

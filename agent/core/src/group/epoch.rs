@@ -7,6 +7,8 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::{GroupData, Role};
 
+use serde_bytes::ByteBuf;
+
 use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
@@ -18,6 +20,18 @@ use crate::history::MessageRow;
 use crate::position::sequence_of;
 use crate::view::{GroupEvent, GroupState};
 
+/// A commit that was merged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Merged<'a> {
+    /// Leaf of its maker; `None` for one from outside.
+    pub committer: Option<u32>,
+    /// Its position.
+    pub sequence: u64,
+    pub hash: [u8; 32],
+    /// Requests to come back that it names.
+    pub answers: &'a [ByteBuf],
+}
+
 impl Core {
     /// A commit was merged, own or other: rows, system lines, news.
     pub(crate) fn epoch_began(
@@ -26,9 +40,7 @@ impl Core {
         live: &Live,
         old_roster: &Roster,
         old_data: &GroupData,
-        committer: Option<u32>,
-        sequence: u64,
-        hash: [u8; 32],
+        Merged { committer, sequence, hash, answers }: Merged<'_>,
     ) -> Result<()> {
         let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
         if let Some(slot) = lost {
@@ -41,9 +53,9 @@ impl Core {
         let before = self.state.groups.get(&group).map(|row| (row.epoch, row.link.hash));
         let (at, now) = (self.run.at, self.run.now);
         if own {
-            self.own_epoch_began(group);
+            self.own_epoch_began(group, live.epoch());
         } else {
-            self.place_is_good(group);
+            self.followed(group, answers);
         }
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
@@ -68,11 +80,9 @@ impl Core {
         if let Some(doubled) = doubled {
             self.say_after_doubling(group, doubled)?;
         }
-        if let Some(leaf) = committer.and_then(|index| old_roster.get(&index)) {
-            self.rejoins_of_committer(group, leaf.device);
-        }
-        if let Some((epoch, commit)) = before {
-            self.rejoins_followed(group, epoch, &commit);
+        if let Some(before) = before {
+            let device = committer.and_then(|index| old_roster.get(&index)).map(|leaf| leaf.device);
+            self.rejoins_followed(group, before, (live.epoch(), hash), device, answers);
         }
         self.requests_changed(group, old_data, &live.data);
         if live.data.personal {

@@ -41,8 +41,6 @@ use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
-/// Own messages kept because nobody may have been able to read them.
-const UNSURE: usize = 256;
 
 /// Why a device cannot follow a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,21 +163,12 @@ impl Core {
         }
     }
 
-    /// An own commit was merged. It shows nobody else's agreement; but where a commit could not be applied and
-    /// nobody is known to have gone on behind it, the group goes on here.
-    pub(crate) fn own_epoch_began(&mut self, group: GroupId) {
-        let Some(row) = self.state.groups.get(&group) else { return };
-        if row.lost.as_ref().is_some_and(|lost| lost.why == Why::Unusable) {
-            self.place_is_good(group);
-        }
-    }
-
     /// Whether this device lost its place in a group.
     pub(crate) fn is_lost(&self, group: &GroupId) -> bool {
         self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
     }
 
-    /// A place that was given up turns out to be good: somebody else's commit applies.
+    /// A place that was given up turns out to be good: others are there as well.
     pub(crate) fn place_is_good(&mut self, group: GroupId) {
         self.run.ahead.remove(&group);
         let Some(row) = self.state.groups.get(&group) else { return };
@@ -188,7 +177,7 @@ impl Core {
         }
         let new_keys = row.lost.as_ref().is_some_and(|lost| lost.why.needs_new_keys());
         if let Some(row) = self.state.groups.get_mut(&group) {
-            (row.gap, row.unsure) = (None, Vec::new());
+            (row.gap, row.fresh, row.unsure) = (None, None, Vec::new());
             if new_keys {
                 return;
             }
@@ -350,36 +339,6 @@ impl Core {
             let package = KeyPackageBundle::key_package(&found).tls_serialize_detached();
             package.is_ok_and(|package| row.asked.iter().any(|asked| asked.as_slice() == wire_hash(&package)))
         })
-    }
-
-    /// An own message found its place in an epoch that may be over: kept, to be said again after coming back.
-    pub(crate) fn note_unsure(&mut self, group: GroupId, content: &[u8]) {
-        let unsure = self.state.groups.get(&group).is_some_and(|row| {
-            // Behind a change that others may have followed: who did does not open it.
-            row.lost.is_some()
-                || row.gap.is_some()
-                || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
-        });
-        if unsure && let Some(row) = self.state.groups.get_mut(&group) {
-            row.unsure.push(ByteBuf::from(content.to_vec()));
-            let extra = row.unsure.len().saturating_sub(UNSURE);
-            row.unsure.drain(..extra);
-        }
-    }
-
-    /// Whether the entry at our cursor was gone when reading began.
-    pub(crate) fn has_gap(&self, group: &GroupId) -> bool {
-        self.run.gone.contains(group)
-    }
-
-    /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
-    pub(crate) fn gap_found(&mut self, group: GroupId) {
-        let Some(row) = self.state.groups.get_mut(&group) else { return };
-        row.gap = Some(row.epoch);
-        let (place, since, personal) = ((row.cursor, u16::MAX), row.seen_at, row.personal);
-        if !personal {
-            self.missed_line(group, place, since);
-        }
     }
 
     /// Tells that messages may be missing since then. This device's own word, at its place in the conversation.

@@ -8,8 +8,9 @@
 //! Beside these: `facts` reduces a commit to what `policy` judges, `epoch` notes what it changed, `roster` proves who the
 //! leaves are, `loaded` keeps groups in memory, `tree` seals ratchet trees for joiners, `show` turns rows into what
 //! people see. `join_link`, `admission` and `join_request` are joining by a link. `refresh` keeps groups young,
-//! `republish` puts a log that went back right, `doubled` is for one device that is there twice. `lost` is losing the
-//! place in a group and asking to come back, `missing` what no author says again, `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
+//! `republish` puts a log that went back right, `doubled` is for one device that is there twice. `gap` is
+//! what may have been missed, `lost` losing the place in a group and asking to come back, `missing` what no author says again;
+//! `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
 //! `turn` tells whose turn it is to do what any member may.
 
 mod admission;
@@ -20,6 +21,7 @@ mod doubled;
 mod epoch;
 mod evidence;
 mod facts;
+mod gap;
 mod join;
 mod join_link;
 mod join_request;

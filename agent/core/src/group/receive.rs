@@ -29,6 +29,7 @@ use crate::core::Core;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
+use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::lost::Why;
@@ -340,10 +341,8 @@ impl Core {
         };
         let aad = processed.aad().to_vec();
         let other = sender.is_some_and(|index| index != live.mls.own_leaf_index().u32());
-        let after = self.state.groups.get(&group).and_then(|row| row.gap).is_some_and(|gap| epoch > gap);
-        if other && after {
-            // Somebody followed here since: nothing was missed that leads on.
-            self.place_is_good(group);
+        if other {
+            self.spoken_in(group, epoch);
         }
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
@@ -476,7 +475,8 @@ impl Core {
         }
         live.refresh()?;
         self.evidence_seen(&facts.evidence, Some(&live.mls))?;
-        self.epoch_began(group, live, &roster, &data, sender, sequence, hash)
+        let answers = note.as_ref().map_or(&[][..], |note| note.answers.as_slice());
+        self.epoch_began(group, live, &roster, &data, Merged { committer: sender, sequence, hash, answers })
     }
 
     /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that
@@ -649,6 +649,9 @@ impl Core {
             }
             _ => "policy",
         };
+        if class == "decrypt" {
+            self.does_not_open(group, epoch);
+        }
         self.skip(class);
         Ok(())
     }

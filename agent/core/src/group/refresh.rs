@@ -44,13 +44,20 @@ fn due(row: &GroupRow, now: Timestamp) -> Option<Due> {
     let since = last.plus(limit::REFRESH_AFTER);
     if resting || row.state != GroupState::Active || row.lost.is_some() || row.slot.is_some() {
         None
-    } else if now.since(row.keys_at) >= limit::LEAF_LIFETIME {
+    } else if needs_keys(row, now) {
         Some(Due::Keys)
     } else if since <= now {
         Some(Due::Commit { since })
     } else {
         None
     }
+}
+
+/// Whether it is this device's own commit that is needed: its keys are old, or something may have been missed, and who
+/// follows it shows that nothing was (R-GAP-01).
+fn needs_keys(row: &GroupRow, now: Timestamp) -> bool {
+    let in_doubt = row.gap.is_some_and(|gap| row.epoch > gap) && row.fresh.is_none();
+    in_doubt || now.since(row.keys_at) >= limit::LEAF_LIFETIME
 }
 
 impl Core {
@@ -123,7 +130,7 @@ impl Core {
         self.state.groups.get(group).is_some_and(|row| {
             let now = self.run.now;
             let last = row.commit_at.max(row.keys_at);
-            now.since(row.keys_at) >= limit::LEAF_LIFETIME || last.plus(limit::REFRESH_AFTER) <= now
+            needs_keys(row, now) || last.plus(limit::REFRESH_AFTER) <= now
         })
     }
 }

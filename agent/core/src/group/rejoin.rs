@@ -33,6 +33,8 @@ const SAME_PLACE: Duration = Duration::from_secs(3);
 const LAST_HOPE: Duration = Duration::from_secs(60);
 /// Most devices that one commit brings back.
 const PER_COMMIT: usize = 20;
+/// Bytes by which a commit names a request.
+pub(crate) const ANSWERED: usize = 16;
 /// Largest request: a key package, and what is around it.
 const REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 2 * 1024;
 
@@ -87,7 +89,7 @@ enum Standing {
 
 fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
     let theirs = (row.place.0, row.place.1.as_slice());
-    if !row.new_keys && theirs == (here.0, here.1.as_slice()) {
+    if row.stands(here) {
         Standing::Here
     } else if !lost || theirs < (here.0, here.1.as_slice()) {
         Standing::Behind
@@ -232,29 +234,39 @@ impl Core {
         })
     }
 
-    /// A commit of somebody who stood where an asker stands was merged: the asker can follow it, or asks anew.
-    pub(crate) fn rejoins_followed(&mut self, group: GroupId, epoch: u64, commit: &[u8; 32]) {
-        let here = |row: &RejoinRow| {
-            row.group == group
-                && !row.new_keys
-                && row.place.0 == epoch
-                && row.place.1.as_slice() == commit.as_slice()
-        };
-        let followed = self.state.rejoins.iter().filter(|(_, row)| here(row)).map(|(id, _)| *id);
-        for id in followed.collect::<Vec<_>>() {
-            self.state.rejoins.remove(&id);
-        }
-        if self.state.rejoins.iter().any(|(_, row)| row.group == group) {
-            self.run.touched.insert(group);
-        }
+    /// Requests of others that a commit names, so that the askers know it for later than these.
+    pub(crate) fn requests_known(&self, group: &GroupId) -> Vec<ByteBuf> {
+        let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == *group);
+        rows.map(|(_, row)| row.name()).take(PER_COMMIT).collect()
     }
 
-    /// A device that makes a commit has its place: what it asked before is over, or was asked by a copy of it that stops.
-    pub(crate) fn rejoins_of_committer(&mut self, group: GroupId, committer: DeviceId) {
-        let theirs = |row: &RejoinRow| row.group == group && row.device == committer;
-        let theirs = self.state.rejoins.iter().filter(|(_, row)| theirs(row)).map(|(id, _)| *id);
-        for id in theirs.collect::<Vec<_>>() {
-            self.state.rejoins.remove(&id);
+    /// A commit was merged. Who stood where it was made can follow it: a request that it names is served, and one that it
+    /// does not name is of somebody who stands where it leads to, its maker as well. What its maker asked before for other
+    /// reasons is over, or was asked by a copy of it that stops.
+    pub(crate) fn rejoins_followed(
+        &mut self,
+        group: GroupId,
+        before: (u64, [u8; 32]),
+        here: (u64, [u8; 32]),
+        committer: Option<DeviceId>,
+        answers: &[ByteBuf],
+    ) {
+        let of_group = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
+        let of_group: Vec<(u64, RejoinRow)> = of_group.map(|(id, row)| (*id, row.clone())).collect();
+        let mut open = false;
+        for (id, mut row) in of_group {
+            let stood = row.stands(before);
+            if stood && !answers.contains(&row.name()) {
+                row.place = (here.0, ByteBuf::from(here.1.to_vec()));
+                self.state.rejoins.insert(id, row);
+            } else if stood || committer == Some(row.device) {
+                self.state.rejoins.remove(&id);
+                continue;
+            }
+            open = true;
+        }
+        if open {
+            self.run.touched.insert(group);
         }
     }
 
@@ -345,6 +357,17 @@ impl Core {
 }
 
 impl RejoinRow {
+    /// By which a commit names it.
+    fn name(&self) -> ByteBuf {
+        let hash = wire_hash(&self.key_package);
+        ByteBuf::from(hash.get(..ANSWERED).unwrap_or(&hash).to_vec())
+    }
+
+    /// Whether its sender can follow a commit that is made in this place.
+    fn stands(&self, place: (u64, [u8; 32])) -> bool {
+        !self.new_keys && self.place.0 == place.0 && self.place.1.as_slice() == place.1
+    }
+
     fn joiner(&self) -> Joiner {
         Joiner { account: self.account, device: self.device, key_package: self.key_package.to_vec() }
     }

@@ -110,6 +110,9 @@ pub(crate) struct GroupRow {
     /// The entry at the cursor was gone from the log while this was the epoch: what leads on may be missing.
     #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<u64>,
+    /// The epoch that an own commit began since then: who speaks there followed it.
+    #[serde(rename = "gf", default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<u64>,
     /// Own messages sent while that was so: nobody may have been able to read them.
     #[serde(rename = "ns", default, skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<ByteBuf>,
@@ -164,6 +167,7 @@ impl GroupRow {
             lost: None,
             asked: Vec::new(),
             gap: None,
+            fresh: None,
             asked_at: Timestamp::default(),
             unsure: Vec::new(),
             seen_at: Timestamp::default(),
@@ -243,6 +247,9 @@ pub(crate) struct Slot {
     /// The Welcome, and for whom: leaves only after the commit is in the log.
     #[serde(rename = "w")]
     pub welcome: Option<PendingWelcome>,
+    /// Requests to come back that it names.
+    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<ByteBuf>,
 }
 
 /// A Welcome that waits for its commit.
