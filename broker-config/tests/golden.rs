@@ -516,6 +516,8 @@ fn golden_joining_by_link() {
     check("group-data-links-and-bans", &data);
     let note = CommitNote::after(&CommitLink { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
+    let answers = vec![ByteBuf::from(vec![8; 16])];
+    check("commit-note-answers", &CommitNote { evidence: vec![], answers, ..note.clone() });
     let heal = ByteBuf::from(vec![9; 64]);
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
     let heal = ByteBuf::from([[4; 16].as_slice(), &[9; 64]].concat());
@@ -529,9 +531,11 @@ fn golden_joining_by_link() {
         package: [6; 32],
         new_keys: false,
         at: at(),
+        copy: u64::MAX,
     };
     check("rejoin-body", &body);
     let signed = Signed::new(&key(2), Purpose::Rejoin, codec::encode(&body));
+    check("rejoin-body-of-a-copy", &RejoinBody { copy: 1 << 40, ..body });
     check("rejoin-body-new-keys", &RejoinBody { new_keys: true, ..body });
     let request = RejoinRequest { body: signed.clone(), key_package: ByteBuf::from(vec![7; 40]) };
     check("rejoin-request", &request);

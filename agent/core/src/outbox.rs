@@ -419,11 +419,10 @@ impl Core {
             return Ok(());
         };
         let rejoin = |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Rejoin));
-        if let (PublishOutcome::Stored { sequence, .. }, Some(group)) = (outcome, log)
+        if let (PublishOutcome::Stored { .. }, Some(group)) = (outcome, log)
             && self.state.outbox.get(&id).is_some_and(rejoin)
         {
             self.dequeue(id);
-            self.run.requested.insert(group, sequence);
             self.run.touched.insert(group);
         }
         // Also when the log was read first, and the row is gone.

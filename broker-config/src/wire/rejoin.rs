@@ -51,6 +51,19 @@ pub struct RejoinBody {
     /// When it was asked, by the asking device's clock.
     #[serde(rename = "t")]
     pub at: Timestamp,
+    /// The number of the copy of the profile that asks: of two that are in use, the smaller one goes on.
+    #[serde(rename = "f", default = "no_number", skip_serializing_if = "is_no_number")]
+    pub copy: u64,
+}
+
+/// Of a build without numbers: no other copy stops for it.
+const fn no_number() -> u64 {
+    u64::MAX
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_no_number(number: &u64) -> bool {
+    *number == u64::MAX
 }
 
 /// What a member says to a device that asks to come back and has no leaf in the group any more. It is that member's word.

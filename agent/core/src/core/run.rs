@@ -36,12 +36,9 @@ pub(crate) struct Run {
     pub read: BTreeSet<Source>,
     /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
     pub awake: BTreeMap<GroupId, u64>,
-    /// The last sign in each group's log that another copy of this store is or was awake.
-    pub copies: BTreeMap<GroupId, u64>,
-    /// Where the last own request to come back lies, per group.
-    pub requested: BTreeMap<GroupId, u64>,
-    /// Groups in which a request of another copy took the place of this process.
-    pub replaced: BTreeSet<GroupId>,
+    /// Where the last word of a copy with a smaller number lies in each group's log, and that number. It counts if something
+    /// of this process lies before it.
+    pub copies: BTreeMap<GroupId, (u64, u64)>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
     /// It was told since the connection came up that the broker's operator made room.

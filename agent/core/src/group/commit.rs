@@ -330,12 +330,9 @@ impl Core {
         self.load_proposals(live, &proposals)?;
         let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
         note.answers = self.requests_known(&group);
-        if draft.rotate {
-            note.heal = self.new_keys_signature(&group, live.epoch())?;
-        }
-        if live.roster.len() == 1 {
-            // Nobody else could have made it: another copy takes it as if the device key had signed it.
-            self.signs_in(group);
+        let alone = live.roster.len() == 1;
+        if draft.rotate || alone {
+            note.heal = self.new_keys_signature(&group, live.epoch(), alone)?;
         }
         live.mls.set_aad(codec::encode(&note));
         let key: [u8; 32] = self.provider.bytes();

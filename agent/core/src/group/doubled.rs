@@ -9,8 +9,11 @@
 //!                                                                       │                     what was said behind
 //!                                            signed by the device key   │                     the unknown bytes is
 //!                                                                       ▼                     said again
-//!                               another copy that is awake sees it: it stops, for good (exit code 7)
+//!               another copy that is awake sees it: it stops, for good (exit code 7), or asks to come back, and then this one stops
 //! ```
+//! Which of the two it is does not depend on what each of them has read: each signs with a number of its own, and the smaller
+//! one goes on (R-COPY-01).
+//!
 //! The signature is of random bytes too, which the store that made it remembers: a member that seals in our name, with a
 //! broker that withholds our commit, could else show us our own signature as another copy's. It cannot name the commit it
 //! is in, since it is part of what that one authenticates, and what names ourselves opens for nobody here.
@@ -19,6 +22,7 @@
 //! which somebody without keys changed a bit. Bytes of an older
 //! epoch open for nobody.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -53,28 +57,38 @@ pub(crate) struct DoubledRow {
 
 /// Own words about new keys that are known again, per group. Each is good in its own epoch only.
 const HEALED: usize = 16;
+/// Bytes of the number of a copy, in front of the random ones that its word is of.
+const NUMBER: usize = 8;
 /// How often the person is told at most.
 const TELL_EVERY: Duration = Duration::from_secs(3600);
-/// How long a signed word of this device about its place weighs against one of another copy.
-const WORD_WEIGHS: Duration = Duration::from_secs(24 * 3600);
 
 /// A word that the device key signed, and another copy of this store put into a group's log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct CopysWord {
-    /// Where it lies.
-    group: GroupId,
+    /// The number of that copy when it signed.
+    number: u64,
     /// This process had put something into that log before.
     awake: bool,
-    /// Requests of another copy took the place of this process there before.
-    again: bool,
 }
 
-/// R-COPY-01: a copy stops when the device key signed what another one put, behind it, into the log of a group that is not
-/// behind any group in which it signed such a word itself. Two that meet in several groups at once so decide in the first
-/// of them, by id: were each to stop for the other, each would have signed in a group that is before the other's. Where they
-/// do not meet in the first one, the one that is replaced for the second time stops.
-fn stops(word: CopysWord, own: impl IntoIterator<Item = GroupId>) -> bool {
-    word.awake && (word.again || own.into_iter().all(|own| word.group <= own))
+/// What another copy's word means for this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Stops,
+    /// Both have the number that they were copied with: this one takes a smaller one.
+    TakesAnotherNumber,
+    GoesOn,
+}
+
+/// R-COPY-01: of two copies that are in use the one with the smaller number goes on. A number only ever gets smaller, so
+/// no two copies stop for each other, whatever each has read of the other: the one that stops had the larger number when
+/// it signed its last word, and so at all times before.
+fn judged(word: CopysWord, own: u64) -> Verdict {
+    match word.number.cmp(&own) {
+        Ordering::Less if word.awake => Verdict::Stops,
+        Ordering::Equal => Verdict::TakesAnotherNumber,
+        Ordering::Less | Ordering::Greater => Verdict::GoesOn,
+    }
 }
 
 impl Core {
@@ -116,8 +130,7 @@ impl Core {
     }
 
     /// A commit or proposal in our name that was not made here. That it is ours is a claim of any member, unless the device key
-    /// signed that it gives itself new keys: then another copy of this store is at work, and this one stops if it was
-    /// awake before. Else everybody but us may have gone on behind it, and nobody could open a commit that we made in this
+    /// signed that it gives itself new keys: then another copy of this store is at work, and one of the two stops. Else everybody but us may have gone on behind it, and nobody could open a commit that we made in this
     /// epoch, because its key was used up: it would be a branch of our own. So others are asked where they are first.
     fn own_handshake_unknown(
         &mut self,
@@ -131,20 +144,15 @@ impl Core {
         let key = SigningKey::from_bytes(&identity.device_seed).verifying_key().to_bytes();
         let own = self.state.groups.get(&group).map(|row| row.healed.clone()).unwrap_or_default();
         // R-COPY-02: what this store signed itself is no word of another copy, whatever commit carries it.
-        let signed = codec::decode::<CommitNote>(aad).is_ok_and(|note| {
-            note.healing().is_some_and(|(nonce, signature)| {
-                let message = CommitNote::new_keys(&group, epoch, nonce);
-                !own.iter().any(|own| own.as_slice() == nonce)
-                    && sign::verify(&key, Purpose::NewKeys, &message, signature).is_ok()
-            })
+        let number = codec::decode::<CommitNote>(aad).ok().and_then(|note| {
+            let (nonce, signature) = note.healing()?;
+            let message = CommitNote::new_keys(&group, epoch, nonce);
+            let ours = own.iter().any(|own| own.as_slice() == nonce);
+            sign::verify(&key, Purpose::NewKeys, &message, signature).ok()?;
+            (!ours).then_some(number_of(nonce))
         });
-        // Of a group that nobody else is in it is no member's claim either.
-        let proven = signed || live.roster.len() == 1;
-        if proven {
-            self.copy_put(group, position);
-            if self.stops_for_copy(group, false) {
-                return self.stop_for_good();
-            }
+        if number.is_some_and(|number| self.copy_spoke(group, number, position)) {
+            return self.stop_for_good();
         }
         self.tell_doubled(group);
         self.suspect(group, epoch);
@@ -153,50 +161,42 @@ impl Core {
         Ok(())
     }
 
-    /// Another copy put something into a group's log. An acknowledgement that comes later than the log was read may still
-    /// say that this one was awake by then.
-    pub(crate) fn copy_put(&mut self, group: GroupId, position: u64) {
-        let last = self.run.copies.entry(group).or_default();
-        *last = sequence_of(position).max(*last);
-    }
-
-    /// Whether this copy stops because of what another one put into a group's log; `again` when requests of that one took
-    /// the place of this process there before.
-    pub(crate) fn stops_for_copy(&mut self, group: GroupId, again: bool) -> bool {
-        let Some(copy) = self.run.copies.get(&group).copied() else { return false };
-        if self.asks_later(group, copy) {
-            return false;
+    /// Another copy put a word that the device key signed into a group's log. Whether this one stops.
+    pub(crate) fn copy_spoke(&mut self, group: GroupId, number: u64, position: u64) -> bool {
+        let own = self.copy_number();
+        let word = CopysWord { number, awake: self.was_awake(&group, position) };
+        match judged(word, own) {
+            Verdict::Stops => return true,
+            Verdict::TakesAnotherNumber => {
+                let smaller = u64::from_be_bytes(self.provider.bytes()).checked_rem(own).unwrap_or(0);
+                self.state.meta_mut().copy_number = Some(smaller);
+            }
+            Verdict::GoesOn if number < own => {
+                // An acknowledgement that comes later than the log was read may still say that this one was awake by then.
+                let last = self.run.copies.entry(group).or_insert((position, number));
+                *last = (position.max(last.0), number.min(last.1));
+            }
+            Verdict::GoesOn => {}
         }
-        let awake = self.was_awake(&group, copy);
-        if awake {
-            // Decided now, once and for all.
-            self.run.copies.remove(&group);
+        false
+    }
+
+    /// The number of this copy of the store.
+    pub(crate) fn copy_number(&mut self) -> u64 {
+        if let Some(number) = self.state.meta.copy_number {
+            return number;
         }
-        let now = self.run.now;
-        let own = self.state.meta.signed_in.iter();
-        let own = own.filter(|(_, at)| now.since(*at) < WORD_WEIGHS).map(|(group, _)| *group);
-        stops(CopysWord { group, awake, again }, own)
-    }
-
-    /// Whether a request of this device to come back lies behind what another copy put into a group's log, or may come to
-    /// lie there: once it is served, it is the other copy that stops. Were this one to stop as well, none would go on.
-    fn asks_later(&self, group: GroupId, copy: u64) -> bool {
-        self.run.requested.get(&group).is_some_and(|asked| *asked > copy) || self.asks(group)
-    }
-
-    /// This device signs a word about its place in a group. It weighs from now on, whenever it comes to lie in the log.
-    pub(crate) fn signs_in(&mut self, group: GroupId) {
-        let now = self.run.now;
-        let words = &mut self.state.meta_mut().signed_in;
-        words.retain(|(of, at)| *of != group && now.since(*at) < WORD_WEIGHS);
-        words.push((group, now));
+        let number = u64::from_be_bytes(self.provider.bytes());
+        self.state.meta_mut().copy_number = Some(number);
+        number
     }
 
     /// The broker stored something for this process. Whether another copy came behind it, for which this one stops.
     pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> bool {
         let first = self.run.awake.entry(group).or_insert(sequence);
         *first = sequence.min(*first);
-        self.stops_for_copy(group, false)
+        let spoken = self.run.copies.get(&group).copied();
+        spoken.is_some_and(|(position, number)| self.copy_spoke(group, number, position))
     }
 
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an
@@ -214,14 +214,16 @@ impl Core {
         Ok(())
     }
 
-    /// The device key's word that this commit gives the own leaf new keys.
-    pub(crate) fn new_keys_signature(&mut self, group: &GroupId, epoch: u64) -> Result<ByteBuf> {
-        if self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
+    /// The device key's word that this commit gives the own leaf new keys, because of bytes that are not ours; also in every
+    /// commit to a group that nobody else is in, where it is all that another copy can go by.
+    pub(crate) fn new_keys_signature(&mut self, group: &GroupId, epoch: u64, alone: bool) -> Result<ByteBuf> {
+        if !alone && self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
             return Ok(ByteBuf::new());
         }
-        self.signs_in(*group);
         let key = SigningKey::from_bytes(&self.identity()?.device_seed);
-        let nonce: [u8; 16] = self.provider.bytes();
+        let mut nonce: [u8; 16] = self.provider.bytes();
+        let (number, _) = nonce.split_at_mut(NUMBER);
+        number.copy_from_slice(&self.copy_number().to_be_bytes());
         if let Some(row) = self.state.groups.get_mut(group) {
             row.healed.push(ByteBuf::from(nonce.to_vec()));
             let extra = row.healed.len().saturating_sub(HEALED);
@@ -316,6 +318,11 @@ impl Core {
     }
 }
 
+/// The number of the copy that signed these bytes.
+fn number_of(nonce: &[u8; 16]) -> u64 {
+    nonce.split_first_chunk().map_or(u64::MAX, |(number, _)| u64::from_be_bytes(*number))
+}
+
 /// What a copy says that has stopped.
 pub(crate) fn stopped() -> CoreError {
     ErrorKind::Locked
@@ -327,26 +334,35 @@ pub(crate) fn stopped() -> CoreError {
 mod tests {
     use super::*;
 
-    const FIRST: GroupId = GroupId::from_bytes([1; 16]);
-    const SECOND: GroupId = GroupId::from_bytes([2; 16]);
-
     #[test]
-    fn r_copy_01_two_copies_that_meet_in_several_groups_decide_in_the_first_one() {
-        for (group, awake, again, own, expected) in [
-            (FIRST, false, false, &[][..], false),
-            (FIRST, true, false, &[], true),
-            (FIRST, true, false, &[FIRST], true),
-            (FIRST, true, false, &[SECOND], true),
-            (SECOND, true, false, &[FIRST], false),
-            (SECOND, true, false, &[SECOND, FIRST], false),
-            (SECOND, true, true, &[FIRST], true),
-            (SECOND, false, true, &[], false),
+    fn r_copy_01_of_two_copies_that_are_awake_the_one_with_the_smaller_number_goes_on() {
+        for (number, awake, own, expected) in [
+            (1, true, 2, Verdict::Stops),
+            (1, false, 2, Verdict::GoesOn),
+            (2, true, 1, Verdict::GoesOn),
+            (2, false, 1, Verdict::GoesOn),
+            (2, true, 2, Verdict::TakesAnotherNumber),
+            (2, false, 2, Verdict::TakesAnotherNumber),
         ] {
-            let word = CopysWord { group, awake, again };
-            assert_eq!(stops(word, own.iter().copied()), expected, "{word:?} {own:?}");
+            assert_eq!(judged(CopysWord { number, awake }, own), expected, "{number} {awake} {own}");
         }
-        // Each has given itself new keys in one of them, and each sees the other's.
-        let stop = |seen, own| stops(CopysWord { group: seen, awake: true, again: false }, [own]);
-        assert_eq!((stop(FIRST, SECOND), stop(SECOND, FIRST)), (true, false));
+    }
+
+    /// Whatever words of each other two copies read, of before and after they took other numbers: they never both stop.
+    #[test]
+    fn r_copy_01_no_two_copies_stop_for_each_other() {
+        let numbers = [3, 2, 1];
+        // Each copy had some of these numbers, one after the other, beginning with the one that both were copied with.
+        for ours in 1..=numbers.len() {
+            for theirs in [&[3][..], &[3, 2], &[3, 1], &[3, 2, 1]] {
+                let ours = &numbers[..ours];
+                let stops = |reader: &[u64], writer: &[u64]| {
+                    let own = *reader.last().unwrap();
+                    let word = |number: &u64| CopysWord { number: *number, awake: true };
+                    writer.iter().any(|number| judged(word(number), own) == Verdict::Stops)
+                };
+                assert!(!(stops(ours, theirs) && stops(theirs, ours)), "{ours:?} {theirs:?}");
+            }
+        }
     }
 }

@@ -303,6 +303,11 @@ impl Core {
     /// Takes the place in a group that an invitation gives instead of the one that was lost. What was read stays, and
     /// what waits is sealed anew.
     fn come_back(&mut self, group: GroupId) -> Result<()> {
+        if self.state.meta.stopped {
+            // It is the other copy that was let in.
+            self.state.invites.remove(&group);
+            return Ok(());
+        }
         let Some(before) = self.state.groups.get(&group).cloned() else { return Ok(()) };
         if !self.join_replacing(group)? {
             return Ok(());
@@ -335,6 +340,10 @@ impl Core {
             row.state = before.state;
             row.read_to = before.read_to;
             row.gossiped_at = before.gossiped_at;
+        }
+        if let Some(doubled) = before.doubled {
+            // These keys are new as well.
+            self.say_after_doubling(group, doubled)?;
         }
         for content in before.unsure {
             let content = content.into_vec();

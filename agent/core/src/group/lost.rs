@@ -116,8 +116,9 @@ impl Core {
     /// nothing for a group that it is not in, or is lost in already for a reason that weighs as much.
     pub(crate) fn lost(&mut self, group: GroupId, why: Why) {
         let now = self.run.now;
+        let stopped = self.state.meta.stopped;
         let Some(row) = self.state.groups.get_mut(&group) else { return };
-        if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
+        if stopped || !matches!(row.state, GroupState::Active | GroupState::Leaving) {
             return;
         }
         let known = row.lost.as_ref().map(|lost| lost.why);
@@ -237,20 +238,20 @@ impl Core {
         let package = wire_hash(&key_package);
         let identity = self.identity()?;
         let device_key = SigningKey::from_bytes(&identity.device_seed);
+        let (account, device) = (identity.account, identity.device);
+        let copy = self.copy_number();
         let body = RejoinBody {
             group,
-            account: identity.account,
-            device: identity.device,
+            account,
+            device,
             epoch,
             commit,
             package,
             new_keys: lost.why.needs_new_keys(),
             at: self.run.now,
+            copy,
         };
         let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
-        self.signs_in(group);
-        // The request is the later word: once it is served it is the other copy that stops.
-        self.run.copies.remove(&group);
         let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
         let now = self.run.now;
         if let Some(row) = self.state.groups.get_mut(&group) {
@@ -270,11 +271,6 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a request to come back waits for the broker, or for its answer.
-    pub(crate) fn asks(&self, group: GroupId) -> bool {
-        self.own_rejoins(group).next().is_some()
-    }
-
     fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
         let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
         rows.filter(|id| {
@@ -290,22 +286,24 @@ impl Core {
     }
 
     /// A request of this device lies in the log. One that it does not know, from before this process was awake, is of an
-    /// earlier life of the profile: whoever serves it serves no other copy.
-    pub(crate) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) {
-        let package = wire_hash(&request.key_package);
-        if self.was_awake(&group, position) {
-            return;
+    /// earlier life of the profile: whoever serves it serves no other copy. Behind that it is another copy's word.
+    pub(crate) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) -> Result<()> {
+        if self.asked_by_a_copy(&group, std::slice::from_ref(&request.body), position) {
+            return self.stop_for_good();
         }
-        if let Some(row) = self.state.groups.get_mut(&group)
+        let package = wire_hash(&request.key_package);
+        if !self.was_awake(&group, position)
+            && let Some(row) = self.state.groups.get_mut(&group)
             && !row.asked.iter().any(|asked| asked.as_slice() == package)
         {
             row.asked.insert(0, ByteBuf::from(package.to_vec()));
             row.asked.truncate(ASKED);
         }
+        Ok(())
     }
 
-    /// Whether this copy stops because of requests of this device that a commit shows (R-COPY-01): of another one that is
-    /// awake, while this one was awake too, and asked nothing as late. A request of before may be shown again by anybody.
+    /// Whether this copy stops because of requests of this device, in the log or shown by a commit (R-COPY-01): what it asked
+    /// itself, and what may be of before that, is no word of another copy. A request of before may be shown by anybody.
     pub(crate) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
         let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
             return false;
@@ -315,13 +313,9 @@ impl Core {
                 && body.at > row.asked_at
                 && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
         };
-        let mut bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
-        if !bodies.any(|body| unknown(&body)) {
-            return false;
-        }
-        self.copy_put(*group, position);
-        let again = self.was_awake(group, position) && !self.run.replaced.insert(*group);
-        let stops = self.stops_for_copy(*group, again);
+        let bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
+        let Some(number) = bodies.filter(unknown).map(|body| body.copy).min() else { return false };
+        let stops = self.copy_spoke(*group, number, position);
         if !stops {
             self.tell_doubled(*group);
         }

@@ -173,8 +173,7 @@ impl Core {
         };
         let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
         if own {
-            self.asked_before(group, &row, position);
-            return Ok(());
+            return self.asked_before(group, &row, position);
         }
         let of_group = self.state.rejoins.iter().filter(|(_, known)| known.group == group);
         let of_group: Vec<(u64, DeviceId, Timestamp)> =

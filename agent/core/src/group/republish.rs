@@ -66,8 +66,6 @@ impl Core {
         self.run.mending.remove(&group);
         self.run.awake.remove(&group);
         self.run.copies.remove(&group);
-        self.run.requested.remove(&group);
-        self.run.replaced.remove(&group);
         self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
 

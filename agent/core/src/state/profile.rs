@@ -95,9 +95,9 @@ pub(crate) struct MetaRow {
     /// Another copy of this store took over: this one says nothing more.
     #[serde(rename = "ds", default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// Groups in which this device signed a word about its own place (new keys, a request to come back), and when.
-    #[serde(rename = "dw", default, skip_serializing_if = "Vec::is_empty")]
-    pub signed_in: Vec<(GroupId, Timestamp)>,
+    /// By which this copy of the store is told from others. It only ever gets smaller (R-COPY-01).
+    #[serde(rename = "dc", default, skip_serializing_if = "Option::is_none")]
+    pub copy_number: Option<u64>,
     /// When sent bytes were last forgotten by age.
     #[serde(rename = "lp", default)]
     pub pruned_at: Timestamp,

@@ -140,7 +140,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
 
 /// Nothing is shown to somebody who was no member at its place.
 fn member_at(world: &World, group: GroupId, epoch: u64, reader: &Seen, message: &MessageView) {
-    if let Some((_, members)) = world.truth.get(&(group, epoch)) {
+    if let Some(((_, members), _)) = world.truth.get(&(group, epoch)) {
         let account = reader.account.to_string();
         assert!(
             members.iter().any(|member| member.starts_with(&account)),

@@ -84,6 +84,9 @@ struct Reader {
     in_vain: u32,
 }
 
+/// What a view says of an epoch: its authenticator, and accounts with their roles.
+pub(crate) type Seen = (String, BTreeSet<String>);
+
 /// One profile and the process that runs it.
 pub(crate) struct Person {
     pub(crate) name: String,
@@ -143,8 +146,8 @@ pub(crate) struct World {
     pub(crate) registry: Registry,
     pub(crate) people: Vec<Person>,
     pub(crate) faults: Faults,
-    /// What every view ever shown said of (group, epoch): authenticator, and accounts with their roles.
-    pub(crate) truth: BTreeMap<(GroupId, u64), (String, BTreeSet<String>)>,
+    /// What every view ever shown said of (group, epoch), and whose views they were.
+    pub(crate) truth: BTreeMap<(GroupId, u64), (Seen, BTreeSet<usize>)>,
     /// Authenticators of epochs that one hostile member made up alone: who was invited there may look at it for as long as
     /// it has not read in the log that no such commit is there.
     pub(crate) made_up: BTreeSet<String>,
@@ -478,6 +481,11 @@ impl World {
     /// Somebody's profile folder is what it was when the copy was made.
     pub(crate) fn put_back(&mut self, index: usize, copy: Vec<u8>) {
         self.end(index, End::Clean);
+        // What nobody but the life that ends here saw binds nobody.
+        self.truth.retain(|_, (_, by)| {
+            by.remove(&index);
+            !by.is_empty()
+        });
         self.people[index].disk = Disk::holding(copy);
         self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
         self.connect(index);
@@ -686,7 +694,9 @@ impl World {
         let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
         let seen = (view.authenticator.clone(), members);
         let name = &self.people[index].name;
-        let known = self.truth.entry((view.id, view.epoch)).or_insert_with(|| seen.clone());
+        let (known, by) =
+            self.truth.entry((view.id, view.epoch)).or_insert_with(|| (seen.clone(), BTreeSet::new()));
+        by.insert(index);
         assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
     }
 

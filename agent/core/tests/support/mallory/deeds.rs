@@ -516,6 +516,7 @@ impl Mallory {
             package: wire_hash(&package),
             new_keys: self.dice.chance(300),
             at: world.now,
+            copy: 0,
         };
         let body = Signed::new(&self.device_key, Purpose::Rejoin, codec::encode(&body));
         let request = RejoinRequest { body, key_package: ByteBuf::from(package) };
