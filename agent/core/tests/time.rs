@@ -258,6 +258,29 @@ fn a2_r_gap_01_a_branch_behind_old_changes_ends_with_the_next_word_of_the_others
     }
 }
 
+/// A2: the only member that could let another one back in is leaving (story 266). It does so first, and asks to go once more.
+#[test]
+fn a2_who_is_leaving_lets_a_member_back_in_when_nobody_else_does() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("alice").disconnects();
+        world.person("bob").renames(group, "one");
+        everything_ages_out(&mut world, group);
+        world.person("bob").renames(group, "two");
+        world.person("bob").starts(Command::GroupLeave { target: Target::Group(group) });
+        world.settle();
+        world.person("alice").connects();
+        world.settle();
+        world.wait();
+        world.settle();
+        assert_eq!(world.person("bob").group(group).state, GroupState::Left, "{flavour:?}");
+        let view = world.person("alice").group(group);
+        assert_eq!((view.members.len(), view.name.as_str()), (1, "two"), "{flavour:?}");
+        assert!(view.recovering.is_none(), "{flavour:?} {view:?}");
+    }
+}
+
 #[test]
 fn a2_what_was_said_into_the_void_is_said_again_after_coming_back() {
     for flavour in BOTH {

@@ -65,11 +65,9 @@ impl Core {
             return self.publish_commit(id, fence);
         }
         let lost = row.lost.is_some();
-        match row.state {
-            GroupState::Active => {}
-            GroupState::Leaving if lost => return Ok(()),
-            GroupState::Leaving => return self.propose_leave(group),
-            _ => return Ok(()),
+        let leaving = row.state == GroupState::Leaving;
+        if !leaving && row.state != GroupState::Active || leaving && lost {
+            return Ok(());
         }
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         if let Some(readmission) = self.readmission(group, &leavers)? {
@@ -90,6 +88,9 @@ impl Core {
                     self.readmission_failed(group);
                 }
             }
+        }
+        if leaving {
+            return self.propose_leave(group);
         }
         if lost {
             // What this device wants changed waits until it is back.
@@ -324,7 +325,13 @@ impl Core {
     ) -> Result<()> {
         let signer = self.signer()?;
         let row = self.state.groups.get(&group).ok_or_else(|| super::show::not_found(""))?;
-        let (link, proposals) = (row.link.clone(), row.proposals.clone());
+        let (link, mut proposals) = (row.link.clone(), row.proposals.clone());
+        // Who leaves and lets somebody in before asks to go once more (RFC 9420 §12.2).
+        let own = self.own_id();
+        proposals.retain(|bytes| {
+            let leaf = leaver(bytes).and_then(|index| live.roster.get(&index));
+            leaf.is_none_or(|leaf| leaf.account != own)
+        });
         let leavers: BTreeSet<u32> = proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
         self.load_proposals(live, &proposals)?;
