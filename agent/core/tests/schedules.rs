@@ -28,7 +28,24 @@ const MONTHS: u64 = 75;
 const BATCHES: u64 = 8;
 
 /// Stories that do not end well yet, and what goes wrong in each. Whoever mends one takes it out.
-const OPEN: &[(u64, &str)] = &[];
+const OPEN: &[(u64, &str)] = &[
+    (621, "a new device of a copied profile waits for its groups and history"),
+    (
+        930,
+        "a message that one member could read where its sender had lost its place stays there in its view only",
+    ),
+    (1645, "a lost device with a copy is not brought back"),
+    (
+        1711,
+        "behind a gap a device removes the member that serves first, and does not take its invitation any more",
+    ),
+    (1875, "two that were away behind the same gap answer each other and go on beside the group"),
+    (1949, "a lost device with a copy is not brought back"),
+    (2079, "two that were away behind the same gap answer each other and go on beside the group"),
+];
+
+/// Stories beyond the usual ones that once ended badly.
+const MENDED: &[u64] = &[543, 666, 685, 1173, 1189, 1530, 2442, 2474];
 
 fn flavour(seed: u64) -> Flavour {
     if seed.is_multiple_of(2) { Flavour::R1 } else { Flavour::R3 }
@@ -421,6 +438,16 @@ fn batch(which: u64) {
 
 fn is_open(seed: u64) -> bool {
     OPEN.iter().any(|(open, _)| *open == seed)
+}
+
+#[test]
+fn stories_that_once_ended_badly_end_well() {
+    let frozen = Frozen::with(&NAMES);
+    for seed in MENDED {
+        if let Err(why) = told(&frozen, *seed) {
+            panic!("story {seed}: {why}");
+        }
+    }
 }
 
 #[test]

@@ -339,6 +339,8 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.state = before.state;
             row.read_to = before.read_to;
+            // Others may yet serve what was asked besides.
+            row.asked = before.asked;
             row.gossiped_at = before.gossiped_at;
         }
         if let Some(doubled) = before.doubled {

@@ -322,6 +322,22 @@ impl Core {
         stops
     }
 
+    /// A commit serves these requests. If one of ours is among them its Welcome is on its way: a request that is made
+    /// meanwhile would be served as well, and take the place away that the Welcome gives.
+    pub(crate) fn is_served(&mut self, group: GroupId, requests: &[Signed]) {
+        let now = self.run.now;
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        let ours = |signed: &Signed| {
+            let body: Option<RejoinBody> = codec::decode(&signed.body).ok();
+            body.is_some_and(|body| row.asked.iter().any(|asked| asked.as_slice() == body.package))
+        };
+        if requests.iter().any(ours)
+            && let Some(lost) = &mut row.lost
+        {
+            (lost.asked, lost.times) = (now, lost.times.max(1));
+        }
+    }
+
     /// Whether a Welcome was made for a key package with which this device asked to come back.
     pub(crate) fn asked_back(&self, group: &GroupId, welcome: &Welcome) -> bool {
         let Some(row) = self.state.groups.get(group).filter(|row| !row.asked.is_empty()) else {

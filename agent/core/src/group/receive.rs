@@ -441,13 +441,14 @@ impl Core {
         }
         let own_leaf = live.mls.own_leaf_index().u32();
         if staged.self_removed() && facts.rejoins.iter().any(|rejoin| rejoin.index == own_leaf) {
-            // This device asked to be let back in, and could follow all the same: the Welcome brings it on. Should it
-            // be one that was asked long ago, it asks again.
+            // This device asked to be let back in, and could follow all the same: the Welcome brings it on. Should none
+            // come, or it be for what was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
             if self.asked_by_a_copy(&group, requests, sequence) {
                 return self.stop_for_good();
             }
             self.lost(group, Why::Replaced);
+            self.is_served(group, requests);
             return Ok(());
         }
         self.check_link(group, live, sender, note.as_ref());

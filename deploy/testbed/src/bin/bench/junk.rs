@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cipher_broker::id::GroupId;
-use cipher_broker::subject::Route;
+use cipher_broker::subject::{Route, Source};
 use cipher_chat::session::{Need, Session};
 use cipher_core::{Command, Reply, Target};
 use testbed::{Failure, Person, Result, ensure, flood};
@@ -83,9 +83,11 @@ async fn one(
     let bytes = flood::looks_right(&group, view.epoch, junk.handshake);
     let flooding = flood::flood(&client, route, bytes, junk.per_second, FLOOD);
     let samples = usize::try_from(FLOOD.as_millis() / BETWEEN.as_millis()).unwrap_or_default() / 2;
-    let (published, times) = tokio::join!(flooding, talk(alice, group, samples));
-    let (published, mut times) = (published?, times?);
+    let (published, times, bare) =
+        tokio::join!(flooding, talk(alice, group, samples), publish_bare(lab, group, samples));
+    let (published, mut times, mut bare) = (published?, times?, bare?);
     let (p50, p99) = percentiles(&mut times);
+    let (bare50, bare99) = percentiles(&mut bare);
     alice.request(Command::Sync).await.map_err(core)?;
     let peak = resident(follower)?;
     // What was said meanwhile costs a follower what it costs without junk.
@@ -97,6 +99,9 @@ async fn one(
         "{published} pieces, {} messages between them at {:.2} ms of the follower's CPU each",
         times.len(),
         per_message * 1000.0
+    ));
+    report.note(&format!(
+        "a bare publish to the same stream meanwhile: p50 {bare50:.1} ms, p99 {bare99:.1} ms"
     ));
     report.tell(
         &Figure::new(named("send to acknowledged, p50"), p50, "ms")
@@ -125,6 +130,23 @@ async fn talk(session: &Session, group: GroupId, count: usize) -> Result<Vec<f64
     for n in 0..count {
         let begun = Instant::now();
         session.request(send(group, words(256, n))).await.map_err(core)?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        tokio::time::sleep(BETWEEN.saturating_sub(begun.elapsed())).await;
+    }
+    Ok(times)
+}
+
+/// What the same stream takes for bytes of a client that does nothing else, into a conversation that nobody reads; in ms.
+async fn publish_bare(lab: &Lab, beside: GroupId, count: usize) -> Result<Vec<f64>> {
+    let context = async_nats::jetstream::new(testbed::raw::agent(&lab.site.broker).await?);
+    let stream = Source::Group(beside).stream();
+    let group = (0..=u8::MAX).map(|n| GroupId::from_bytes([n; 16]));
+    let group = group.into_iter().find(|group| Source::Group(*group).stream() == stream && *group != beside);
+    let subject = Route::Application(group.unwrap_or(beside)).to_string();
+    let mut times = Vec::with_capacity(count);
+    for n in 0..count {
+        let begun = Instant::now();
+        context.publish(subject.clone(), words(256, n).into()).await?.await?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
         tokio::time::sleep(BETWEEN.saturating_sub(begun.elapsed())).await;
     }
