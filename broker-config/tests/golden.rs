@@ -518,6 +518,7 @@ fn golden_joining_by_link() {
     check("commit-note", &note);
     let answers = vec![ByteBuf::from(vec![8; 16])];
     check("commit-note-answers", &CommitNote { evidence: vec![], answers, ..note.clone() });
+    check("commit-note-doubt", &CommitNote { evidence: vec![], doubt: true, ..note.clone() });
     let heal = ByteBuf::from(vec![9; 64]);
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
     let heal = ByteBuf::from([[4; 16].as_slice(), &[9; 64]].concat());

@@ -380,21 +380,64 @@ fn a2_messages_that_aged_out_leave_a_notice_and_a_quiet_conversation_none() {
     }
 }
 
+/// The outside of a change of an epoch; the inside is noise.
+fn junk(world: &mut World, group: GroupId, epoch: u64) {
+    let mut mls = vec![0, 1, 0, 2, 16];
+    mls.extend(group.as_bytes());
+    mls.extend(epoch.to_be_bytes());
+    mls.extend([3, 0, 4, 9, 9, 9, 9, 4, 9, 9, 9, 9]);
+    world.log.inject(Route::Handshake(group), codec::encode(&Envelope::Message(mls)));
+}
+
+/// A2: two that missed the same are asked by each other first, and go on. They stay in doubt, and the next word of those who
+/// missed nothing brings both back (story 2079).
+#[test]
+fn a2_r_gap_01_two_that_missed_the_same_do_not_take_each_other_for_the_group() {
+    let names = ["alice", "bob", "carol", "dave"];
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &names);
+        let group = world.admins("ops", &names);
+        for name in ["carol", "dave"] {
+            world.person(name).disconnects();
+        }
+        let epoch = world.person("alice").group(group).epoch;
+        for name in ["one", "two"] {
+            world.person("alice").renames(group, name);
+        }
+        everything_ages_out(&mut world, group);
+        for name in ["alice", "bob"] {
+            world.person(name).disconnects();
+        }
+        junk(&mut world, group, epoch + 5);
+        for name in ["carol", "dave"] {
+            world.person(name).connects();
+        }
+        world.settle();
+        world.wait();
+        world.settle();
+        for name in ["carol", "dave"] {
+            let view = world.person(name).group(group);
+            assert!(view.recovering.is_none() && view.epoch > epoch, "{flavour:?} {name} {view:?}");
+        }
+        for name in ["alice", "bob"] {
+            world.person(name).connects();
+        }
+        world.person("alice").says(group, "the next word");
+        world.settle();
+        world.wait();
+        world.settle();
+        all_is_well(&mut world, group, &names);
+    }
+}
+
 #[test]
 fn f1_r_gap_01_junk_that_claims_a_later_epoch_makes_nobody_ask_even_with_a_gap_it_ends_well() {
     for flavour in BOTH {
         let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
         let group = world.admins("ops", &["alice", "bob", "carol"]);
-        let junk = |world: &mut World, epoch: u64| {
-            let mut mls = vec![0, 1, 0, 2, 16];
-            mls.extend(group.as_bytes());
-            mls.extend(epoch.to_be_bytes());
-            mls.extend([3, 0, 4, 9, 9, 9, 9, 4, 9, 9, 9, 9]);
-            world.log.inject(Route::Handshake(group), codec::encode(&Envelope::Message(mls)));
-        };
         let epoch = world.person("alice").group(group).epoch;
-        junk(&mut world, epoch + 1);
-        junk(&mut world, epoch + 9_000);
+        junk(&mut world, group, epoch + 1);
+        junk(&mut world, group, epoch + 9_000);
         world.settle();
         assert_eq!(asked(&world, group), 0, "{flavour:?}");
         all_is_well(&mut world, group, &["alice", "bob", "carol"]);
@@ -402,7 +445,7 @@ fn f1_r_gap_01_junk_that_claims_a_later_epoch_makes_nobody_ask_even_with_a_gap_i
             world.person(name).disconnects();
         }
         everything_ages_out(&mut world, group);
-        junk(&mut world, epoch + 5);
+        junk(&mut world, group, epoch + 5);
         world.heal();
         all_is_well(&mut world, group, &["alice", "bob", "carol"]);
     }

@@ -135,6 +135,9 @@ pub struct CommitNote {
     /// commit is later than they are, so nobody put it there again from before them.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<ByteBuf>,
+    /// The committer may itself have missed what the group did.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubt: bool,
 }
 
 fn no_bytes(bytes: &ByteBuf) -> bool {
@@ -151,6 +154,7 @@ impl CommitNote {
             heal: ByteBuf::new(),
             rejoins: Vec::new(),
             answers: Vec::new(),
+            doubt: false,
         }
     }
 

@@ -337,6 +337,7 @@ impl Core {
         self.load_proposals(live, &proposals)?;
         let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
         note.answers = self.requests_known(&group);
+        note.doubt = self.state.groups.get(&group).is_some_and(|row| row.gap.is_some());
         let alone = live.roster.len() == 1;
         if draft.rotate || alone {
             note.heal = self.new_keys_signature(&group, live.epoch(), alone)?;
@@ -517,7 +518,7 @@ impl Core {
             row.slot = None;
         }
         let committer = Some(live.mls.own_leaf_index().u32());
-        let merged = Merged { committer, sequence, hash: slot.hash, answers: &slot.answers };
+        let merged = Merged { committer, sequence, hash: slot.hash, answers: &slot.answers, doubt: false };
         self.epoch_began(group, live, &roster, &data, merged)?;
         if let Some(pending) = &slot.welcome {
             self.post_welcome(group, live, pending, sequence, slot.hash)?;

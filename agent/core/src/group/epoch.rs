@@ -30,6 +30,8 @@ pub(crate) struct Merged<'a> {
     pub hash: [u8; 32],
     /// Requests to come back that it names.
     pub answers: &'a [ByteBuf],
+    /// Its maker may itself have missed what the group did.
+    pub doubt: bool,
 }
 
 impl Core {
@@ -40,7 +42,7 @@ impl Core {
         live: &Live,
         old_roster: &Roster,
         old_data: &GroupData,
-        Merged { committer, sequence, hash, answers }: Merged<'_>,
+        Merged { committer, sequence, hash, answers, doubt }: Merged<'_>,
     ) -> Result<()> {
         let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
         if let Some(slot) = lost {
@@ -55,7 +57,7 @@ impl Core {
         if own {
             self.own_epoch_began(group, live.epoch());
         } else {
-            self.followed(group, answers);
+            self.followed(group, live.epoch(), answers, doubt)?;
         }
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;

@@ -1,26 +1,51 @@
 //! A gap in a group's log: what lay behind the cursor is gone, and what leads on may have been missed.
 //!
 //! What comes then may be of before: anybody can put old bytes there again, and a change that this device missed applies
-//! here when it is shown later. So a gap ends only with what nobody could have made before it (R-GAP-01):
+//! here when it is shown later. So nothing of it counts that could have been made before the gap was found. What could not
+//! is *fresh*: an epoch that an own commit began since then, or one that names the own request to come back. But who is
+//! there too may have missed the same; so commits say whether their makers are in doubt themselves (R-GAP-01):
 //!
 //! ```text
-//!            ┌─ somebody else speaks in an epoch that an own commit began, or in a later one ─┐
-//! gap ───────┤                                                                                ├──► place kept
-//!            ├─ a commit names the request of this device to come back ───────────────────────┘
-//!            └─ something claims a later epoch, or does not open behind an own commit ──► lost: this device asks (`lost.rs`)
+//!            ┌─ a fresh commit of a member that is in no doubt ────────────────────┐
+//! gap ───────┤─ all others have spoken in fresh epochs ────────────────────────────├──► place kept
+//!   in doubt ├─ nothing spoke against it for as long as streams keep messages ─────┘
+//!            └─ something claims a later epoch, or of a fresh one does not open ──► lost: this device asks (`lost.rs`);
+//!               a fresh commit of one that is in doubt as well ends that, and the doubt goes on
 //! ```
 //! Until then it takes part, and keeps what it says for the case that nobody reads it.
 
+use std::collections::BTreeSet;
+
+use cipher_broker::id::DeviceId;
 use cipher_broker::id::GroupId;
+use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::core::Core;
+use crate::error::Result;
+use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::rejoin::ANSWERED;
 use crate::state::GroupRow;
 
 /// Own messages kept because nobody may have been able to read them.
 const UNSURE: usize = 256;
+
+/// What is known to be later than a gap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fresh {
+    /// The first such epoch.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// When it began, by the own clock.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// Devices that spoke there or later.
+    #[serde(rename = "h", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub heard: BTreeSet<DeviceId>,
+}
 
 impl Core {
     /// Whether the entry at our cursor was gone when reading began.
@@ -53,10 +78,23 @@ impl Core {
         }
     }
 
-    /// Somebody else said or changed something in this epoch.
-    pub(crate) fn spoken_in(&mut self, group: GroupId, epoch: u64) {
+    /// The device of a leaf said or changed something in this epoch.
+    pub(crate) fn spoken_in(&mut self, group: GroupId, live: &Live, epoch: u64, index: u32) {
+        let own = live.mls.own_leaf_index().u32();
         let Some(row) = self.state.groups.get(&group) else { return };
-        if row.gap.is_some() && row.fresh.is_some_and(|fresh| epoch >= fresh) {
+        let news = |fresh: &Fresh, device| epoch >= fresh.epoch && !fresh.heard.contains(device);
+        let Some(leaf) = live.roster.get(&index).filter(|_| index != own && row.gap.is_some()) else {
+            return;
+        };
+        if !row.fresh.as_ref().is_some_and(|fresh| news(fresh, &leaf.device)) {
+            return;
+        }
+        let Some(fresh) = self.state.groups.get_mut(&group).and_then(|row| row.fresh.as_mut()) else {
+            return;
+        };
+        fresh.heard.insert(leaf.device);
+        let others = live.roster.iter().filter(|(index, _)| **index != own);
+        if others.map(|(_, leaf)| leaf.device).all(|device| fresh.heard.contains(&device)) {
             self.place_is_good(group);
         }
     }
@@ -64,35 +102,84 @@ impl Core {
     /// Something of this epoch does not open. Behind an own commit that nobody is known to have followed it may be of the
     /// epoch that others are in, which weighs as much as a claim of a later one.
     pub(crate) fn does_not_open(&mut self, group: GroupId, epoch: u64) {
-        let in_doubt = |row: &GroupRow| row.fresh.is_some_and(|fresh| epoch >= fresh);
+        let in_doubt = |row: &GroupRow| row.fresh.as_ref().is_some_and(|fresh| epoch >= fresh.epoch);
         if self.state.groups.get(&group).is_some_and(in_doubt) {
             let claimed = self.run.ahead.entry(group).or_default();
             *claimed = epoch.saturating_add(1).max(*claimed);
         }
     }
 
-    /// A commit of somebody else was merged, which names these requests. Where the log was read whole it shows that others
-    /// are here.
-    pub(crate) fn followed(&mut self, group: GroupId, answers: &[ByteBuf]) {
-        let Some(row) = self.state.groups.get(&group) else { return };
+    /// A commit of somebody else was merged, by which this epoch began.
+    pub(crate) fn followed(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        answers: &[ByteBuf],
+        doubt: bool,
+    ) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         // The last request alone: earlier ones may be of before the gap.
         let latest = row.asked.last().filter(|_| row.lost.as_ref().is_some_and(|lost| lost.times > 0));
         let ours = |answer: &ByteBuf| {
             answer.len() == ANSWERED && latest.is_some_and(|asked| asked.starts_with(answer))
         };
-        if row.gap.is_none() || answers.iter().any(ours) {
+        let named = answers.iter().any(ours);
+        let fresh = named || row.fresh.as_ref().is_some_and(|fresh| row.epoch >= fresh.epoch);
+        if row.gap.is_none() || fresh && !doubt {
+            // Where the log was read whole, whatever applies shows that others are here.
             self.place_is_good(group);
+        } else if named {
+            self.is_fresh(group, epoch);
+            self.goes_on_in_doubt(group)?;
+        }
+        Ok(())
+    }
+
+    /// Others are here, who may have missed the same.
+    fn goes_on_in_doubt(&mut self, group: GroupId) -> Result<()> {
+        self.run.ahead.remove(&group);
+        // What claimed a later epoch until now was known when it was asked.
+        for sequence in self.history.parked(&group)?.into_keys() {
+            self.history.unpark(group, sequence);
+        }
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            (row.parked, row.parked_bytes) = (0, 0);
+            row.lost = row.lost.take().filter(|lost| lost.why.needs_new_keys());
+        }
+        self.drop_own_rejoin(group);
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    fn is_fresh(&mut self, group: GroupId, epoch: u64) {
+        let at = self.run.now;
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.fresh.get_or_insert(Fresh { epoch, at, heard: BTreeSet::new() });
         }
     }
 
     /// An own commit was merged. It shows nobody else's agreement; but where a commit could not be applied and nobody is
     /// known to have gone on behind it, the group goes on here.
     pub(crate) fn own_epoch_began(&mut self, group: GroupId, epoch: u64) {
-        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        let Some(row) = self.state.groups.get(&group) else { return };
         if row.gap.is_some() {
-            row.fresh = row.fresh.or(Some(epoch));
+            self.is_fresh(group, epoch);
         } else if row.lost.as_ref().is_some_and(|lost| lost.why == Why::Unusable) {
             self.place_is_good(group);
+        }
+    }
+
+    /// Were others anywhere else, the log would show what they do there.
+    pub(crate) fn old_doubts_end(&mut self) {
+        let now = self.run.now;
+        for group in self.state.groups.keys() {
+            let old = |row: &GroupRow| {
+                let since = row.fresh.as_ref().map(|fresh| fresh.at);
+                row.lost.is_none() && since.is_some_and(|since| since.plus(limit::RETENTION) <= now)
+            };
+            if self.state.groups.get(&group).is_some_and(old) {
+                self.place_is_good(group);
+            }
         }
     }
 }

@@ -229,7 +229,10 @@ impl Core {
             Some(_) => not_member::PAUSE,
             None => pause(lost.times),
         });
-        if lost.times > 0 && self.run.now < due {
+        // Anybody's junk makes a device ask that is in doubt.
+        let doubt = lost.why == Why::Gap && row.fresh.is_some();
+        let due = if doubt { due.max(row.asked_at.plus(pause(1))) } else { due };
+        if (lost.times > 0 || doubt) && self.run.now < due {
             self.wake_at(due);
             return Ok(());
         }

@@ -45,6 +45,7 @@ pub(crate) mod turn;
 pub(crate) use admission::JoinRequestRow;
 pub(crate) use doubled::{DoubledRow, stopped};
 pub(crate) use evidence::Shown;
+pub(crate) use gap::Fresh;
 pub(crate) use join_request::{JoinRow, JoinWait};
 pub(crate) use loaded::{Groups, Live};
 pub(crate) use lost::Lost;

@@ -340,9 +340,8 @@ impl Core {
             _ => None,
         };
         let aad = processed.aad().to_vec();
-        let other = sender.is_some_and(|index| index != live.mls.own_leaf_index().u32());
-        if other {
-            self.spoken_in(group, epoch);
+        if let Some(index) = sender {
+            self.spoken_in(group, live, epoch, index);
         }
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
@@ -477,7 +476,10 @@ impl Core {
         live.refresh()?;
         self.evidence_seen(&facts.evidence, Some(&live.mls))?;
         let answers = note.as_ref().map_or(&[][..], |note| note.answers.as_slice());
-        self.epoch_began(group, live, &roster, &data, Merged { committer: sender, sequence, hash, answers })
+        // Without a note nothing says that it may not.
+        let doubt = note.as_ref().is_none_or(|note| note.doubt);
+        let merged = Merged { committer: sender, sequence, hash, answers, doubt };
+        self.epoch_began(group, live, &roster, &data, merged)
     }
 
     /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that

@@ -88,6 +88,7 @@ impl Core {
             self.ask_stock();
         }
         self.renew_invitations()?;
+        self.old_doubts_end();
         let minute = Duration::from_secs(60);
         self.run.refreshed.retain(|at| now.since(*at) < minute);
         for group in self.state.groups.keys() {

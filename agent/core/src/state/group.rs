@@ -7,7 +7,7 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::group::{BackRow, DoubledRow, Lost};
+use crate::group::{BackRow, DoubledRow, Fresh, Lost};
 use crate::log_mark::Mark;
 use crate::position::{self, FIRST_ERA};
 use crate::view::GroupState;
@@ -110,9 +110,9 @@ pub(crate) struct GroupRow {
     /// The entry at the cursor was gone from the log while this was the epoch: what leads on may be missing.
     #[serde(rename = "gp", default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<u64>,
-    /// The epoch that an own commit began since then: who speaks there followed it.
+    /// What nobody could have made before that.
     #[serde(rename = "gf", default, skip_serializing_if = "Option::is_none")]
-    pub fresh: Option<u64>,
+    pub fresh: Option<Fresh>,
     /// Own messages sent while that was so: nobody may have been able to read them.
     #[serde(rename = "ns", default, skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<ByteBuf>,
