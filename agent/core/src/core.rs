@@ -268,7 +268,6 @@ impl Core {
         self.run.following.clear();
         self.run.caught_up.clear();
         self.run.read.clear();
-        self.run.displacing.clear();
         self.run.proof_asked_at = None;
         self.run.own_asked_at = None;
         self.run.unnamed_asked_at = None;
@@ -309,7 +308,6 @@ impl Core {
         self.run.following.clear();
         self.run.caught_up.clear();
         self.run.read.clear();
-        self.run.displacing.clear();
         for (row, ticket) in std::mem::take(&mut self.run.sends) {
             let reply = self.queued_reply(row);
             self.reply(ticket, reply);

@@ -104,9 +104,6 @@ impl Core {
     /// A log does not show what was read last of it. The reader waits to be told how to go on.
     pub(crate) fn displaced(&mut self, displaced: &Displaced) -> Result<()> {
         let Displaced { source, after, another, stream, .. } = displaced;
-        if let Source::Group(group) = source {
-            self.run.displacing.remove(group);
-        }
         let (mark, known) = (self.mark_of(source), self.after(source));
         let back = known == Some(*after)
             && mark.is_some_and(|mark| went_back(&mark, *after, *another, stream.as_ref(), self.run.now));

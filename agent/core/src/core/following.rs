@@ -188,9 +188,7 @@ impl Core {
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
-            && (self.run.displacing.contains(&group)
-                || self.lacks_own(group, sequence)
-                || self.waits_to_be_confirmed(group, sequence)?)
+            && (self.lacks_own(group, sequence) || self.waits_to_be_confirmed(group, sequence)?)
         {
             return Ok(());
         }
@@ -268,8 +266,8 @@ impl Core {
         self.follow(source);
     }
 
-    /// A log is known to have gone back. Its reader is stopped first, by a mark that it cannot find: what it brings
-    /// meanwhile would be taken for something else.
+    /// A log is known to have gone back. It is read anew behind a mark that cannot be there, so that the reader says where the
+    /// stream stands.
     pub(crate) fn is_displaced(&mut self, group: GroupId) {
         let now = self.run.now;
         let Some(row) = self.state.groups.get_mut(&group) else { return };
@@ -280,7 +278,6 @@ impl Core {
         }
         row.mark = Some(Mark { at: row.mark.map_or(now, |mark| mark.at), hash: [0; 32] });
         row.unseen = None;
-        self.run.displacing.insert(group);
         self.look_back(group);
     }
 

@@ -43,9 +43,6 @@ pub(crate) struct Run {
     pub reposted: bool,
     /// It was told since the connection came up that the broker's operator made room.
     pub room_told: bool,
-    /// Logs of which it is known that they went back and whose reader was not stopped yet: what it still brings is of
-    /// the other life, at places of this one.
-    pub displacing: BTreeSet<GroupId>,
     /// Logs that are put right, and since when.
     pub mending: BTreeMap<GroupId, Timestamp>,
     /// Groups from whose log age took the entry at our cursor: what followed it may be gone too.

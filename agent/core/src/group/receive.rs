@@ -104,9 +104,6 @@ impl Core {
         if !matches!(row.state, GroupState::Active | GroupState::Leaving) {
             return Ok(());
         }
-        if self.run.displacing.contains(&group) {
-            return Ok(());
-        }
         let handshake = matches!(delivered.route, Route::Handshake(_));
         let sequence = row.position(delivered.sequence);
         let mark = Mark::of(delivered.at, &delivered.bytes);
