@@ -65,10 +65,11 @@ impl Core {
             return self.publish_commit(id, fence);
         }
         let lost = row.lost.is_some();
-        let leaving = row.state == GroupState::Leaving;
-        if !leaving && row.state != GroupState::Active || leaving && lost {
-            return Ok(());
-        }
+        let leaving = match row.state {
+            GroupState::Active => false,
+            GroupState::Leaving if !lost => true,
+            _ => return Ok(()),
+        };
         let leavers: BTreeSet<u32> = row.proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
         if let Some(readmission) = self.readmission(group, &leavers)? {
             let made = self.with_live(group, |core, live| {
@@ -333,7 +334,7 @@ impl Core {
             leaf.is_none_or(|leaf| leaf.account != own)
         });
         let leavers: BTreeSet<u32> = proposals.iter().filter_map(|bytes| leaver(bytes)).collect();
-        draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes, &self.own_id()));
+        draft.removes.extend(left_behind(&live.roster, &leavers, &draft.removes));
         self.load_proposals(live, &proposals)?;
         let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
         note.answers = self.requests_known(&group);
@@ -597,21 +598,13 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
-/// Leaves of accounts that leave, besides the one that asked: an account leaves with all its devices. Not our own,
-/// which nobody can remove by themselves.
-fn left_behind(
-    roster: &Roster,
-    leavers: &BTreeSet<u32>,
-    removed: &[LeafNodeIndex],
-    own: &AccountId,
-) -> Vec<LeafNodeIndex> {
+/// Leaves of accounts that leave, besides the one that asked: an account leaves with all its devices.
+fn left_behind(roster: &Roster, leavers: &BTreeSet<u32>, removed: &[LeafNodeIndex]) -> Vec<LeafNodeIndex> {
     let leaving: BTreeSet<AccountId> =
         leavers.iter().filter_map(|index| roster.get(index)).map(|leaf| leaf.account).collect();
     roster
         .iter()
-        .filter(|(index, leaf)| {
-            leaving.contains(&leaf.account) && leaf.account != *own && !leavers.contains(index)
-        })
+        .filter(|(index, leaf)| leaving.contains(&leaf.account) && !leavers.contains(index))
         .map(|(index, _)| LeafNodeIndex::new(*index))
         .filter(|index| !removed.contains(index))
         .collect()

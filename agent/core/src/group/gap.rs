@@ -27,7 +27,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
-use crate::group::rejoin::ANSWERED;
+use crate::group::rejoin;
 use crate::state::GroupRow;
 
 /// Own messages kept because nobody may have been able to read them.
@@ -120,10 +120,7 @@ impl Core {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         // The last request alone: earlier ones may be of before the gap.
         let latest = row.asked.last().filter(|_| row.lost.as_ref().is_some_and(|lost| lost.times > 0));
-        let ours = |answer: &ByteBuf| {
-            answer.len() == ANSWERED && latest.is_some_and(|asked| asked.starts_with(answer))
-        };
-        let named = answers.iter().any(ours);
+        let named = latest.is_some_and(|asked| answers.contains(&rejoin::named(asked)));
         let fresh = named || row.fresh.as_ref().is_some_and(|fresh| row.epoch >= fresh.epoch);
         if row.gap.is_none() || fresh && !doubt {
             // Where the log was read whole, whatever applies shows that others are here.

@@ -8,7 +8,7 @@
 //! ```
 //! Nothing that is not authenticated makes a device ask: it needs a gap in the log, or a commit that could not be
 //! applied, and then a message that claims a later epoch. Being lost is soft: keys, history and what waits stay, and
-//! a commit of somebody else that applies ends it. Nothing is sent meanwhile, because nobody may be able to read it.
+//! a commit of somebody else that applies ends it, or behind a gap what `gap.rs` says. Nothing is sent meanwhile, because nobody may be able to read it.
 //! How others serve it is `rejoin.rs`.
 
 use std::time::Duration;
@@ -297,7 +297,7 @@ impl Core {
         let package = wire_hash(&request.key_package);
         if !self.was_awake(&group, position)
             && let Some(row) = self.state.groups.get_mut(&group)
-            && !row.asked.iter().any(|asked| asked.as_slice() == package)
+            && !row.asked_with(&package)
         {
             row.asked.insert(0, ByteBuf::from(package.to_vec()));
             row.asked.truncate(ASKED);
@@ -314,7 +314,7 @@ impl Core {
         let unknown = |body: &RejoinBody| {
             (body.account, body.device) == (own.account, own.device)
                 && body.at > row.asked_at
-                && !row.asked.iter().any(|asked| asked.as_slice() == body.package)
+                && !row.asked_with(&body.package)
         };
         let bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
         let Some(number) = bodies.filter(unknown).map(|body| body.copy).min() else { return false };
@@ -332,7 +332,7 @@ impl Core {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let ours = |signed: &Signed| {
             let body: Option<RejoinBody> = codec::decode(&signed.body).ok();
-            body.is_some_and(|body| row.asked.iter().any(|asked| asked.as_slice() == body.package))
+            body.is_some_and(|body| row.asked_with(&body.package))
         };
         if requests.iter().any(ours)
             && let Some(lost) = &mut row.lost
@@ -350,7 +350,7 @@ impl Core {
             let found = self.provider.storage().key_package(&secrets.new_member());
             let Ok(Some(found)) = found else { return false };
             let package = KeyPackageBundle::key_package(&found).tls_serialize_detached();
-            package.is_ok_and(|package| row.asked.iter().any(|asked| asked.as_slice() == wire_hash(&package)))
+            package.is_ok_and(|package| row.asked_with(&wire_hash(&package)))
         })
     }
 

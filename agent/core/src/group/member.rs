@@ -263,7 +263,7 @@ impl Core {
             row.proposals.clear();
             row.leave_epoch = None;
             row.back = None;
-            (row.lost, row.gap, row.unsure) = (None, None, Vec::new());
+            (row.lost, row.gap, row.fresh, row.unsure) = (None, None, None, Vec::new());
         }
         self.drop_own_rejoin(group);
         self.drop_outbox(group);

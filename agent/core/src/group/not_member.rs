@@ -212,7 +212,7 @@ impl Core {
     fn weigh_denial(&mut self, group: GroupId, body: &NotMemberBody, could_remove: bool) {
         let now = self.run.now;
         let Some(row) = self.state.groups.get_mut(&group) else { return };
-        let asked = row.asked.iter().any(|asked| asked.as_slice() == body.package);
+        let asked = row.asked_with(&body.package);
         let answer = Answer { asked, later: body.epoch > row.epoch, could_remove };
         let Some(lost) = row.lost.as_mut() else { return };
         let before = lost.denied.clone();

@@ -91,10 +91,9 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
     assert_eq!(core.state.groups.get(&group).unwrap().suspect, None);
     core.unusable(group, 0, true, expired()).unwrap();
     assert_eq!(core.state.groups.get(&group).unwrap().state, GroupState::Active, "nobody went on yet");
-    let read = |core: &mut Core, sequence| caught_up(core, group, sequence);
-    assert!(asked(&read(&mut core, 0)).is_none(), "nobody claims to have gone on");
+    assert!(asked(&caught_up(&mut core, group, 0)).is_none(), "nobody claims to have gone on");
     let mut effects = delivered(&mut core, outside(group, 1));
-    effects.extend(read(&mut core, 101));
+    effects.extend(caught_up(&mut core, group, 101));
     let warned = effects.iter().any(
         |effect| matches!(effect, Effect::Notify(Event::Warning(text)) if text.contains("lost its place")),
     );

@@ -36,7 +36,7 @@ const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 86_400);
 /// Most devices that one commit brings back.
 const PER_COMMIT: usize = 20;
 /// Bytes by which a commit names a request.
-pub(crate) const ANSWERED: usize = 16;
+const ANSWERED: usize = 16;
 /// Largest request: a key package, and what is around it.
 const REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 2 * 1024;
 
@@ -367,11 +367,15 @@ impl Core {
     }
 }
 
+/// By which a commit names a request with this key package, by its SHA-256.
+pub(crate) fn named(package: &[u8]) -> ByteBuf {
+    ByteBuf::from(package.get(..ANSWERED).unwrap_or(package).to_vec())
+}
+
 impl RejoinRow {
     /// By which a commit names it.
     fn name(&self) -> ByteBuf {
-        let hash = wire_hash(&self.key_package);
-        ByteBuf::from(hash.get(..ANSWERED).unwrap_or(&hash).to_vec())
+        named(&wire_hash(&self.key_package))
     }
 
     /// Whether its sender can follow a commit that is made in this place.

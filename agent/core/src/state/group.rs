@@ -192,6 +192,11 @@ impl GroupRow {
         }
     }
 
+    /// Whether this device asked to come back with this key package, by its SHA-256.
+    pub(crate) fn asked_with(&self, package: &[u8; 32]) -> bool {
+        self.asked.iter().any(|asked| asked.as_slice() == package)
+    }
+
     /// The position of a sequence in the log as it is now.
     pub(crate) const fn position(&self, sequence: u64) -> u64 {
         position::of(self.era, sequence)

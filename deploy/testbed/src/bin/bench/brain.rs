@@ -132,24 +132,26 @@ impl Brain {
         waiting.push(Input::Published { row: publish.row, outcome });
         let message =
             Delivered { route: publish.route, sequence: self.sequence, at: now(), bytes: publish.bytes };
-        waiting.push(Input::Delivered { reading: self.reading(), message: message.clone() });
+        waiting.push(Input::Delivered {
+            reading: self.reading(Source::Group(self.group)),
+            message: message.clone(),
+        });
         log.push(message);
     }
 
     fn covered(&self, source: Source, sequence: u64) -> Input {
-        let reading = self.readings.get(&source).copied().unwrap_or(Reading(0));
-        Input::CaughtUp { reading, source, sequence }
+        Input::CaughtUp { reading: self.reading(source), source, sequence }
     }
 
-    fn reading(&self) -> Reading {
-        self.readings.get(&Source::Group(self.group)).copied().unwrap_or(Reading(0))
+    fn reading(&self, source: Source) -> Reading {
+        self.readings.get(&source).copied().unwrap_or(Reading(0))
     }
 
     /// Receives a log in batches as a reader fetches it; gives the number of messages that were shown, and of
     /// transactions.
     pub(crate) fn receive(&mut self, log: Vec<Delivered>) -> Result<(usize, u64)> {
         let before = self.core.commits();
-        let reading = self.reading();
+        let reading = self.reading(Source::Group(self.group));
         let mut shown = 0;
         let mut log = log.into_iter().peekable();
         while log.peek().is_some() {
