@@ -5,6 +5,7 @@
 //! junk, so that the oracles know what may not count.
 
 mod deeds;
+mod provider;
 
 use std::time::Duration;
 
@@ -34,13 +35,12 @@ use openmls::prelude::{
     SenderRatchetConfiguration, UnknownExtension, Welcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
-use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider;
-use openmls_traits::random::OpenMlsRand;
 use openmls_traits::types::SignatureScheme;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
 pub(crate) use deeds::DEEDS;
+use provider::Provider;
 
 use crate::support::dice::Dice;
 use crate::support::registry::Fate;
@@ -68,7 +68,7 @@ struct Copy {
 /// The hostile member.
 pub(crate) struct Mallory {
     dice: Dice,
-    provider: OpenMlsRustCrypto,
+    provider: Provider,
     signer: SignatureKeyPair,
     account: AccountId,
     device: DeviceId,
@@ -158,11 +158,9 @@ fn data_of(mls: &MlsGroup) -> GroupData {
     codec::decode(&mls.extensions().unknown(GROUP_DATA_EXTENSION).unwrap().0).unwrap()
 }
 
-/// Another memory with the same in it, and the group from there: what is done with it leaves the first as it was.
-fn twin(provider: &OpenMlsRustCrypto, mls: &MlsGroup) -> (OpenMlsRustCrypto, MlsGroup) {
-    let other = OpenMlsRustCrypto::default();
-    let all = provider.storage().values.read().unwrap().clone();
-    *other.storage().values.write().unwrap() = all;
+/// Another memory with the same in it, and the group from there.
+fn twin(provider: &Provider, mls: &MlsGroup) -> (Provider, MlsGroup) {
+    let other = provider.twin();
     let copy = MlsGroup::load(other.storage(), mls.group_id()).unwrap().unwrap();
     (other, copy)
 }
@@ -170,14 +168,14 @@ fn twin(provider: &OpenMlsRustCrypto, mls: &MlsGroup) -> (OpenMlsRustCrypto, Mls
 impl Mallory {
     /// Keys that nobody knows of yet.
     fn fresh(seed: u64, now: Timestamp) -> Self {
-        let provider = OpenMlsRustCrypto::default();
-        let random = || SigningKey::from_bytes(&provider.rand().random_array::<32>().unwrap());
+        let provider = Provider::new(seed);
+        let random = || SigningKey::from_bytes(&provider.rand().array());
         let (account_key, device_key) = (random(), random());
         let public = account_key.verifying_key().to_bytes();
         let body = CertificateBody {
             account: AccountId::of_key(&public),
             account_key: public,
-            device: DeviceId::from_bytes(provider.rand().random_array().unwrap()),
+            device: DeviceId::from_bytes(provider.rand().array()),
             device_key: device_key.verifying_key().to_bytes(),
             kind: Kind::Person,
             owner: None,
@@ -247,7 +245,7 @@ impl Mallory {
     }
 
     fn random<const N: usize>(&self) -> [u8; N] {
-        self.provider.rand().random_array().unwrap()
+        self.provider.rand().array()
     }
 
     fn credential(&self, certificate: &DeviceCertificate) -> CredentialWithKey {
@@ -306,9 +304,7 @@ impl Mallory {
     fn joins(&mut self, world: &World, welcome: &[u8], note: &[u8]) -> Option<()> {
         let welcome = read_welcome(welcome)?;
         // The package serves again and again; a first look must not use it up.
-        let looked = OpenMlsRustCrypto::default();
-        let all = self.provider.storage().values.read().unwrap().clone();
-        *looked.storage().values.write().unwrap() = all;
+        let looked = self.provider.twin();
         let processed = ProcessedWelcome::new_from_welcome(&looked, &join_config(), welcome.clone()).ok()?;
         let info = processed.unverified_group_info();
         let id = GroupId::from_slice(info.group_id().as_slice()).ok()?;
@@ -426,7 +422,7 @@ impl Mallory {
 }
 
 fn packed(
-    provider: &OpenMlsRustCrypto,
+    provider: &Provider,
     mls: &mut MlsGroup,
     signer: &SignatureKeyPair,
     key: [u8; 32],

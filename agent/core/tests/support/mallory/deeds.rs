@@ -245,7 +245,7 @@ impl Mallory {
                 false,
             ),
             _ => {
-                let adds = vec![Self::fresh(0, world.now).key_package(world.now, false)];
+                let adds = vec![Self::fresh(self.dice.roll(), world.now).key_package(world.now, false)];
                 if role >= data.may_add && !data.direct && !data.personal {
                     return None;
                 }
@@ -348,7 +348,7 @@ impl Mallory {
                 ("proposes another's certificate", mls.propose_self_update(provider, signer, leaf).ok()?.0)
             }
             2 => {
-                let adds = Self::fresh(0, world.now).key_package(world.now, false);
+                let adds = Self::fresh(self.dice.roll(), world.now).key_package(world.now, false);
                 ("proposes somebody made up", mls.propose_add_member(provider, signer, &adds).ok()?.0)
             }
             _ => ("wants to leave", mls.leave_group(provider, signer).ok()?),

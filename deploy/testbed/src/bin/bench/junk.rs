@@ -85,7 +85,7 @@ async fn one(
     let samples = usize::try_from(FLOOD.as_millis() / BETWEEN.as_millis()).unwrap_or_default() / 2;
     let (published, times, bare) =
         tokio::join!(flooding, talk(alice, group, samples), publish_bare(lab, group, samples));
-    let (published, mut times, mut bare) = (published?, times?, bare?);
+    let (published, mut times, (mut bare, unanswered)) = (published?, times?, bare?);
     let (p50, p99) = percentiles(&mut times);
     let (bare50, bare99) = percentiles(&mut bare);
     alice.request(Command::Sync).await.map_err(core)?;
@@ -101,7 +101,8 @@ async fn one(
         per_message * 1000.0
     ));
     report.note(&format!(
-        "a bare publish to the same stream meanwhile: p50 {bare50:.1} ms, p99 {bare99:.1} ms"
+        "a bare publish to the same stream meanwhile: p50 {bare50:.1} ms, p99 {bare99:.1} ms, {unanswered} of {} unanswered",
+        bare.len()
     ));
     report.tell(
         &Figure::new(named("send to acknowledged, p50"), p50, "ms")
@@ -136,21 +137,23 @@ async fn talk(session: &Session, group: GroupId, count: usize) -> Result<Vec<f64
     Ok(times)
 }
 
-/// What the same stream takes for bytes of a client that does nothing else, into a conversation that nobody reads; in ms.
-async fn publish_bare(lab: &Lab, beside: GroupId, count: usize) -> Result<Vec<f64>> {
+/// What the same stream takes for bytes of a client that does nothing else, into a conversation that nobody reads; in ms, and
+/// how many got no answer in the client library's time.
+async fn publish_bare(lab: &Lab, beside: GroupId, count: usize) -> Result<(Vec<f64>, usize)> {
     let context = async_nats::jetstream::new(testbed::raw::agent(&lab.site.broker).await?);
     let stream = Source::Group(beside).stream();
     let group = (0..=u8::MAX).map(|n| GroupId::from_bytes([n; 16]));
     let group = group.into_iter().find(|group| Source::Group(*group).stream() == stream && *group != beside);
     let subject = Route::Application(group.unwrap_or(beside)).to_string();
-    let mut times = Vec::with_capacity(count);
+    let (mut times, mut unanswered) = (Vec::with_capacity(count), 0);
     for n in 0..count {
         let begun = Instant::now();
-        context.publish(subject.clone(), words(256, n).into()).await?.await?;
+        let answer = context.publish(subject.clone(), words(256, n).into()).await?.await;
+        unanswered += usize::from(answer.is_err());
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
         tokio::time::sleep(BETWEEN.saturating_sub(begun.elapsed())).await;
     }
-    Ok(times)
+    Ok((times, unanswered))
 }
 
 fn resident(pid: u32) -> Result<f64> {
