@@ -200,12 +200,14 @@ fn golden_envelopes() {
         hashes: Vec::new(),
         text: String::new(),
         commit_at: Timestamp::default(),
+        doubt: false,
     };
     check("welcome-note", &note);
     let hashes = vec![ByteArray::new([7; 32]), ByteArray::new([8; 32])];
     check("welcome-note-hashes", &WelcomeNote { hashes, ..note.clone() });
     check("welcome-note-text", &WelcomeNote { text: "it is me".into(), ..note.clone() });
-    check("welcome-note-sent-again", &WelcomeNote { commit_at: at(), ..note });
+    check("welcome-note-sent-again", &WelcomeNote { commit_at: at(), ..note.clone() });
+    check("welcome-note-doubt", &WelcomeNote { doubt: true, ..note });
     check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
 }
 

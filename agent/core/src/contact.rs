@@ -385,6 +385,7 @@ impl Core {
 
     /// Tells of invitations that can be shown now, and marks who opened a direct conversation as having asked.
     pub(crate) fn show_invitations(&mut self) -> Result<()> {
+        self.show_offers();
         let new: Vec<(GroupId, Option<AccountId>)> = self
             .state
             .invites

@@ -125,6 +125,7 @@ impl Core {
     }
 
     fn publish_suite(&mut self, suite: Ciphersuite, count: usize, last_resort: bool) -> Result<()> {
+        self.run.stock_at = self.run.stock_at.max(self.run.now.plus(COUNT_EVERY));
         let mut one_time = Vec::with_capacity(count);
         for _ in 0..count {
             one_time.push(ByteBuf::from(self.make_key_package(suite, false)?));

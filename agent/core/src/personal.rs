@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
@@ -32,6 +33,8 @@ const ACCOUNTS_BYTES: usize = 100 * 1024;
 const ANSWERS: usize = 256;
 /// Stretches of a conversation that were read with something unread before them.
 const STRETCHES: usize = 256;
+/// Requests to come back into the group of own devices, over about ten minutes, before another one is made.
+const IN_VAIN: u32 = 4;
 /// Says nothing about the contact: only trust is told.
 const SAME: &str = "same";
 
@@ -48,10 +51,49 @@ impl Core {
         Ok(())
     }
 
-    /// The group in which own devices talk; the smallest one when two were made at once.
+    /// The group in which own devices talk; the smallest one when two were made at once. One that gives this device no
+    /// place, however often it asks, is none until it does.
     pub(crate) fn personal_group(&self) -> Option<GroupId> {
-        let ours = self.state.groups.iter().find(|(_, row)| row.personal && row.state == GroupState::Active);
-        ours.map(|(group, _)| *group)
+        let talks = |row: &GroupRow| row.personal && row.state == GroupState::Active && !asked_in_vain(row);
+        self.state.groups.iter().find(|(_, row)| talks(row)).map(|(group, _)| *group)
+    }
+
+    /// A profile that was restored from before its first further device knows of no group of own devices, and the others may
+    /// never have come into one: this one makes it. A new device is brought into the one of who lets it in.
+    pub(crate) fn meets_siblings(&mut self) -> Result<()> {
+        let person = self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person && !own.revoked);
+        let settled = person && !self.state.meta.stopped && !self.arriving();
+        if settled && self.has_siblings() && self.personal_group().is_none() {
+            self.make_personal()?;
+        }
+        Ok(())
+    }
+
+    /// This device asked often enough to come back into the group of own devices: a profile that was restored may be the
+    /// only one that ever was in it. The others are brought into a new group, and what waits for them is told there. Should
+    /// the old one go on, all are in both.
+    pub(crate) fn asked_siblings_in_vain(&mut self, lost: GroupId) -> Result<()> {
+        let vain = |row: &GroupRow| row.personal && asked_in_vain(row);
+        if !self.state.groups.get(&lost).is_some_and(vain) || !self.has_siblings() {
+            return Ok(());
+        }
+        let group = match self.personal_group() {
+            Some(group) => group,
+            None => self.make_personal()?,
+        };
+        for id in self.run.by_group.get(&lost).cloned().unwrap_or_default() {
+            let Some(OutboxKind::Message { content, .. }) = self.state.outbox.get(&id).map(|row| &row.kind)
+            else {
+                continue;
+            };
+            let content = codec::decode::<Content>(content).ok();
+            self.dequeue(id);
+            if let Some(content) = content {
+                self.enqueue_message(group, &content)?;
+            }
+        }
+        self.run.touched.insert(group);
+        Ok(())
     }
 
     fn make_personal(&mut self) -> Result<GroupId> {
@@ -530,6 +572,11 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Whether this device asks to come back into a group, and nobody let it in.
+fn asked_in_vain(row: &GroupRow) -> bool {
+    row.lost.as_ref().is_some_and(|lost| lost.times >= IN_VAIN)
 }
 
 /// Whether it says anything about the contact. A request waits on each device by itself.

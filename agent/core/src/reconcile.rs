@@ -113,6 +113,7 @@ impl Core {
             let own = account == self.own_id();
             if own {
                 self.own_log_changed();
+                self.meets_siblings()?;
             }
             // Others' new devices are their own business.
             let matters = |log: &account_log::AccountLog| {
@@ -241,6 +242,7 @@ impl Core {
         if !self.is_devices_turn(group, &plan, leavers)? {
             return Ok(None);
         }
+        let joiners = self.still_good(group, id, joiners);
         for coming in &plan.coming {
             if !joiners.iter().any(|joiner| joiner.device == coming.device) {
                 self.claim_device(group, coming.account, coming.device);
@@ -249,6 +251,19 @@ impl Core {
         let now = self.with_live(group, |core, live| Ok(core.device_changes(live, &joiners, leavers)))?;
         let some = !now.adds.is_empty() || !now.removes.is_empty();
         Ok(some.then_some((id, Wish::Devices { joiners })))
+    }
+
+    /// Key packages that can be added now. One that ran out while its group could not be committed in is asked for anew.
+    fn still_good(&mut self, group: GroupId, id: u64, mut joiners: Vec<Joiner>) -> Vec<Joiner> {
+        let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
+        let before = joiners.len();
+        joiners.retain(|joiner| self.judge_key_package(joiner, suite).is_ok());
+        if joiners.len() != before
+            && let Some(intent) = self.state.intents.get_mut(&id)
+        {
+            intent.wish = Wish::Devices { joiners: joiners.clone() };
+        }
+        joiners
     }
 
     /// What of the plan the group's rules let us do with the key packages that are here.

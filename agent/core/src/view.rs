@@ -262,6 +262,20 @@ pub struct RecoveringView {
     /// A member that says that this device is no member any more.
     #[serde(default)]
     pub denied: Option<DeniedView>,
+    /// Who would let it back in, when that is nobody whom it knew as a member: the person accepts or declines.
+    #[serde(default)]
+    pub offered: Option<OfferedView>,
+}
+
+/// A place in a group, offered by somebody who was not in it when this device last followed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferedView {
+    /// Who offers it.
+    pub account_id: AccountId,
+    /// Its handle; its id where that is not known.
+    pub handle: String,
+    /// When it came, by the own clock.
+    pub at: Timestamp,
 }
 
 /// A member's word that this device is in a group no more.

@@ -15,8 +15,9 @@ use cipher_core::{Command, ErrorKind, Event, Input, Target};
 
 use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
+use crate::support::mallory::{self, Mallory};
 use crate::support::oracle;
-use crate::support::world::{World, rename, send};
+use crate::support::world::{World, days, rename, send};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
@@ -558,5 +559,101 @@ fn a4_what_lands_behind_a_change_of_another_copy_is_said_again() {
             let here = world.person("bob").group(group).authenticator;
             assert_eq!(world.person("alice").group(group).authenticator, here);
         }
+    }
+}
+
+/// Alice makes a group alone, her profile is copied, she adds bob, and the copy is put back: it knows nobody who could let
+/// it in. Bob does not run yet.
+fn restored_from_before_anybody_else(seed: u64, flavour: Flavour) -> (World, GroupId) {
+    let mut world = World::long_ago(seed, flavour, 20, &["alice", "bob"]);
+    world.take_offers = false;
+    let group = world.person("alice").creates("ops", &[]);
+    world.settle();
+    let (alice, bob) = (world.index("alice"), world.index("bob"));
+    let copy = world.copy_of(alice);
+    world.person("alice").adds(group, &["bob"]);
+    world.settle();
+    world.person("bob").accepts(group);
+    world.person("alice").says(group, "first life");
+    world.settle();
+    world.disconnect(bob);
+    world.put_back(alice, copy);
+    world.settle();
+    assert!(world.person("alice").group(group).recovering.is_some(), "alice asks to come back");
+    (world, group)
+}
+
+/// Who offers somebody a place back.
+fn offered(world: &mut World, name: &str, group: GroupId) -> Option<String> {
+    world.person(name).group(group).recovering?.offered.map(|offered| offered.handle)
+}
+
+/// A4: nothing in the profile shows that bob belongs there. Before, alice asked for ever, and every answer was dropped.
+#[test]
+fn a4_r_welcome_07_a_profile_from_before_anybody_else_was_there_comes_back_when_its_person_says_so() {
+    for flavour in FLAVOURS {
+        let (mut world, group) = restored_from_before_anybody_else(71, flavour);
+        let bob = world.index("bob");
+        world.connect(bob);
+        world.settle();
+        assert_eq!(offered(&mut world, "alice", group).as_deref(), Some("bob"), "{flavour:?}");
+        let asked =
+            |event: &Event| matches!(event, Event::Warning(text) if text.contains("group accept ops"));
+        assert_eq!(world.people[world.index("alice")].events.iter().filter(|event| asked(event)).count(), 1);
+        // While it is open nothing is asked again.
+        let asked = world.person("alice").group(group).recovering.unwrap().asked;
+        world.pass(days(2));
+        world.settle();
+        assert_eq!(world.person("alice").group(group).recovering.unwrap().asked, asked);
+        // No: it is asked again some time later, and offered anew.
+        world.person("alice").declines(group);
+        world.settle();
+        assert_eq!(offered(&mut world, "alice", group), None);
+        world.pass(days(1));
+        world.settle();
+        assert_eq!(offered(&mut world, "alice", group).as_deref(), Some("bob"), "{flavour:?}");
+        // Yes.
+        world.person("alice").accepts(group);
+        world.settle();
+        assert!(world.person("alice").group(group).recovering.is_none());
+        world.person("alice").says(group, "second life");
+        world.person("bob").says(group, "welcome back");
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "second life"), 1, "{flavour:?}");
+        assert_eq!(world.person("alice").sees(group, "welcome back"), 1, "{flavour:?}");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
+    }
+}
+
+/// F8: anybody can read a request to come back, and answer it with a group of the same id at a later epoch. It is an offer
+/// of that account and no more, and does not keep out who is known to belong there.
+#[test]
+fn f8_r_welcome_07_a_group_of_the_same_id_neither_takes_a_place_nor_keeps_a_member_from_giving_it() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(72, flavour, &["alice", "bob"]);
+        world.take_offers = false;
+        let group = world.admins("ops", &["bob", "alice"]);
+        let (alice, bob) = (world.index("alice"), world.index("bob"));
+        let copy = world.copy_of(alice);
+        world.person("alice").renames(group, "changed");
+        world.settle();
+        world.disconnect(bob);
+        world.put_back(alice, copy);
+        world.settle();
+        assert!(world.person("alice").group(group).recovering.is_some(), "alice asks to come back");
+        let mut mallory = Mallory::arrives(&mut world);
+        mallory.answers_from_outside(&mut world, group);
+        world.settle();
+        assert_eq!(offered(&mut world, "alice", group).as_deref(), Some(mallory::HANDLE), "{flavour:?}");
+        world.connect(bob);
+        world.settle();
+        assert!(world.person("alice").group(group).recovering.is_none(), "{flavour:?}: bob let alice in");
+        assert_eq!(world.person("alice").group(group).name, "changed");
+        world.person("alice").says(group, "second life");
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "second life"), 1, "{flavour:?}");
+        oracle::agree(&mut world);
+        oracle::probe(&mut world);
     }
 }

@@ -11,7 +11,7 @@ use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
-use crate::support::world::{World, send};
+use crate::support::world::{World, rename, send};
 
 /// Alice and others.
 fn world(names: &[&str]) -> World {
@@ -589,4 +589,57 @@ fn a_device_is_linked_to_many_groups_and_messages() {
         assert_eq!(world.person("phone").group(group).state, GroupState::Active);
     }
     assert_eq!(found, messages);
+}
+
+/// A4: the profile was copied before its account had a second device, or when the group of own devices was just made and its
+/// invitation not posted. Nobody is in that group, or there is none: another one is made. Before, the devices told each
+/// other nothing for ever, and the new one waited (story 621).
+#[test]
+fn a4_a_profile_from_before_its_second_device_meets_it_in_a_group_of_own_devices() {
+    for late in [false, true] {
+        let mut world = World::long_ago(6, Flavour::R1, 20, &["alice", "bob"]);
+        let group = world.group_of("ops", &["alice", "bob"]);
+        let alice = world.index("alice");
+        let mut copy = world.copy_of(alice);
+        let tablet = world.arrive("alice.2");
+        let code = offer(&mut world, tablet);
+        admit(&mut world, "alice", &code, HistoryPolicy::All);
+        if late {
+            copy = world.copy_of(alice);
+            world.settle();
+        }
+        world.put_back(alice, copy);
+        world.settle();
+        world.pass(Duration::from_secs(3600));
+        world.settle();
+        assert!(!late || !world.status(tablet).arriving, "late {late}: everything is here");
+        world.person("alice.2").says(group, "from the tablet");
+        world.settle();
+        world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Anyone));
+        world.settle();
+        assert_eq!(world.person("bob").sees(group, "from the tablet"), 1, "late {late}");
+        assert_eq!(world.status(tablet).requests, RequestPolicy::Anyone, "late {late}: the devices talk");
+    }
+}
+
+/// One device of an account leaves while another one wants something changed: that is answered, one way or the other. Before,
+/// the command waited for ever when the leaving was read as a wish in the log (story 7809).
+#[test]
+fn what_was_wanted_in_a_group_that_the_account_leaves_is_answered() {
+    for seed in 0..24 {
+        let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
+        let group = world.admins("ops", &["bob", "alice"]);
+        link(&mut world, "alice", "alice.2");
+        let (bob, alice, tablet) = (world.index("bob"), world.index("alice"), world.index("alice.2"));
+        // Nobody is there to carry the leaving out.
+        world.disconnect(bob);
+        world.start(tablet, Command::GroupLeave { target: Target::Group(group) });
+        world.churn(usize::try_from(seed).unwrap() % 6);
+        world.start(alice, rename(group, "changed"));
+        // Comes to rest, so nothing waits.
+        world.settle();
+        world.connect(bob);
+        world.settle();
+        assert_ne!(world.person("alice").group(group).state, GroupState::Active, "seed {seed}");
+    }
 }

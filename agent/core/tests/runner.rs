@@ -9,6 +9,7 @@
 
 mod support;
 
+mod asleep;
 mod bots;
 mod contacts;
 mod crash;

@@ -319,13 +319,18 @@ async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
             "this device lost its place in {} ({}) at {} ({}); {asked} to let it back in, and what is sent there waits",
             group.name, group.id, recovering.since, recovering.why
         );
-        let hint = match &recovering.denied {
-            Some(denied) => format!(
+        let hint = match (&recovering.offered, &recovering.denied) {
+            (Some(offered), _) => format!(
+                "{} would let it back in, and was not in the group when this device last followed it: cipher-chat group \
+                 accept {}, or decline",
+                offered.handle, group.id
+            ),
+            (None, Some(denied)) => format!(
                 "{} says that you are no member there any more: ask a member to add you again; what you send there \
                  makes this device ask once more",
                 denied.handle
             ),
-            None => {
+            (None, None) => {
                 "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"
                     .to_owned()
             }

@@ -273,6 +273,10 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
             let then = if denied.over { "asks no more" } else { "asks once a day" };
             rows.push(("no member?", format!("{by} says so, at {at}; this device {then}")));
         }
+        if let Some(offered) = &recovering.offered {
+            let (by, at) = (safe_text(&at(&offered.handle)), offered.at);
+            rows.push(("offered", format!("{by} would let it back in, since {at}: accept or decline")));
+        }
     }
     if group.unread > 0 {
         rows.push(("unread", group.unread.to_string()));

@@ -88,10 +88,13 @@ pub struct WelcomeNote {
     /// The message itself can only be read after joining.
     #[serde(rename = "m", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
-    /// When the commit was made, as the inviter knows it, of an invitation that is sent again: the commit may be gone from
-    /// the log by age. 0 otherwise.
+    /// When the broker stored the commit, as the inviter knows it: an invitation may be posted much later, or again, and
+    /// the commit be gone from the log by age. 0 from agents of before that was said with every invitation.
     #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
     pub commit_at: Timestamp,
+    /// The inviter may itself have missed what the group did: the joiner shares the doubt.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubt: bool,
 }
 
 fn is_zero(at: &Timestamp) -> bool {

@@ -188,7 +188,9 @@ impl Core {
 
     pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
-            && (self.lacks_own(group, sequence) || self.waits_to_be_confirmed(group, sequence)?)
+            && (self.lacks_own(group, sequence)
+                || self.owns_lie_beyond(group, sequence)
+                || self.waits_to_be_confirmed(group, sequence)?)
         {
             return Ok(());
         }
@@ -292,6 +294,17 @@ impl Core {
         } else {
             self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
         }
+        true
+    }
+
+    /// Whether the broker said, maybe to an earlier process, that something in the outbox lies further than the log was read
+    /// to: it is read on. What turns out to be gone, by age as well, is published again.
+    fn owns_lie_beyond(&mut self, group: GroupId, covered: u64) -> bool {
+        let covered = self.state.groups.get(&group).map_or(0, GroupRow::after).max(covered);
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let stored = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref()?.stored_at);
+        let Some(sequence) = stored.filter(|at| *at > covered).max() else { return false };
+        self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
         true
     }
 

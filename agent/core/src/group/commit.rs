@@ -16,7 +16,6 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Signed, wire_hash};
-use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
@@ -338,7 +337,7 @@ impl Core {
         self.load_proposals(live, &proposals)?;
         let mut note = CommitNote { rejoins: draft.rejoins, ..CommitNote::after(&link, draft.evidence) };
         note.answers = self.requests_known(&group);
-        note.doubt = self.state.groups.get(&group).is_some_and(|row| row.gap.is_some());
+        note.doubt = self.is_in_doubt(&group);
         let alone = live.roster.len() == 1;
         if draft.rotate || alone {
             note.heal = self.new_keys_signature(&group, live.epoch(), alone)?;
@@ -547,7 +546,9 @@ impl Core {
             pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
             hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
             text: if live.data.direct { self.first_words(&group) } else { String::new() },
-            commit_at: Timestamp::default(),
+            // It may reach the broker much later, when its maker is back.
+            commit_at: self.entry_at(),
+            doubt: self.is_in_doubt(&group),
         };
         self.keep_posted(group, epoch, pending, &pieces);
         for (piece, bytes) in (0u32..).zip(pieces) {

@@ -53,6 +53,11 @@ impl Core {
         self.run.gone.contains(group)
     }
 
+    /// Whether this device may have missed what the group did.
+    pub(crate) fn is_in_doubt(&self, group: &GroupId) -> bool {
+        self.state.groups.get(group).is_some_and(|row| row.gap.is_some())
+    }
+
     /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
     pub(crate) fn gap_found(&mut self, group: GroupId) {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
@@ -146,6 +151,15 @@ impl Core {
         self.drop_own_rejoin(group);
         self.run.touched.insert(group);
         Ok(())
+    }
+
+    /// A place was taken that a member gave who is in doubt itself. The epoch names a key package of this device, so nobody
+    /// put it there again from before.
+    pub(crate) fn shares_doubt(&mut self, group: GroupId, epoch: u64) {
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.gap = Some(epoch);
+        }
+        self.is_fresh(group, epoch);
     }
 
     fn is_fresh(&mut self, group: GroupId, epoch: u64) {

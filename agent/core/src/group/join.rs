@@ -34,6 +34,7 @@ use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
 use crate::group::lost::Why;
+use crate::group::offer::{Standing, Welcomer};
 use crate::group::{roster, tree};
 use crate::input::Delivered;
 use crate::log_mark::Mark;
@@ -101,7 +102,9 @@ impl Core {
             // Sent again because a log was lost: the group's goes on elsewhere.
             (known.commit_sequence, known.commit_hash) = (note.commit_sequence, note.commit_hash);
         }
-        if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch) {
+        // One that leads nowhere by itself keeps no other out: anybody can name a late epoch.
+        let idle = |known: &InviteRow| known.held && (known.offered || known.attempts >= TOLD_AFTER);
+        if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch && !idle(known)) {
             return Err("welcome");
         }
         Ok((
@@ -116,13 +119,15 @@ impl Core {
                 hashes: note.hashes,
                 text: shortened(&note.text),
                 received_at: self.run.now,
-                // Of one that is sent again the commit is as old as it was.
+                // The commit is older than an invitation that was posted late or again.
                 posted_at: if note.commit_at == Timestamp::default() { at } else { at.min(note.commit_at) },
+                doubt: note.doubt,
                 attempts: 0,
                 known: None,
                 told: false,
                 declined: false,
                 held: self.is_member(&group),
+                offered: false,
             },
         ))
     }
@@ -295,14 +300,27 @@ impl Core {
         if !lost && !asked {
             return Ok(());
         }
-        let known = self
-            .with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == facts.inviter)))?;
-        if known { self.come_back(group) } else { Ok(()) }
+        let inviter = facts.inviter;
+        let inside =
+            self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == inviter)))?;
+        let (own, row) = (self.identity()?, self.state.groups.get(&group));
+        let welcomer = Welcomer {
+            member: inside || row.is_some_and(|row| row.peer == Some(inviter)),
+            owner: own.owner.as_ref().is_some_and(|owner| owner.account == inviter),
+            asked: asked && row.is_some_and(|row| row.lost.is_some()),
+            bot: own.kind == Kind::Bot,
+        };
+        match welcomer.standing() {
+            Standing::Returns => self.come_back(group)?,
+            Standing::Offered => self.offered(group),
+            Standing::Waits => {}
+        }
+        Ok(())
     }
 
     /// Takes the place in a group that an invitation gives instead of the one that was lost. What was read stays, and
     /// what waits is sealed anew.
-    fn come_back(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn come_back(&mut self, group: GroupId) -> Result<()> {
         if self.state.meta.stopped {
             // It is the other copy that was let in.
             self.state.invites.remove(&group);
@@ -428,7 +446,16 @@ impl Core {
             .hint("see the waiting ones with: cipher-chat group list"))
     }
 
+    /// A group that this device lost its place in, and an offer to have it back.
+    fn offered_group(&self, target: &Target) -> Option<GroupId> {
+        self.resolve(target).ok().filter(|group| self.offer(group).is_some())
+    }
+
     pub(crate) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
+        if let Some(group) = self.offered_group(target) {
+            self.come_back(group)?;
+            return self.group_reply(group);
+        }
         let group = match self.invitation(target) {
             Ok(group) => group,
             // Accepting twice is not an error.
@@ -455,6 +482,10 @@ impl Core {
     }
 
     pub(crate) fn group_decline(&mut self, target: &Target) -> Result<Reply> {
+        if let Some(group) = self.offered_group(target) {
+            self.refuse_offer(group);
+            return Ok(Reply::Done);
+        }
         let group = self.invitation(target)?;
         self.decline_invitation(group)?;
         Ok(Reply::Done)
@@ -535,7 +566,11 @@ impl Core {
         row.unconfirmed = true;
         self.ledger.forget_commits(&group)?;
         self.groups.put(group, live);
+        let epoch = row.epoch;
         self.state.groups.insert(group, row);
+        if invite.doubt {
+            self.shares_doubt(group, epoch);
+        }
         self.learn_members(known.members.iter().map(|member| member.0));
         self.reconcile_group(group)?;
         if self.run.interest == Some(crate::input::Interest::Everything) {

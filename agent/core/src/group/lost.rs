@@ -39,6 +39,9 @@ use crate::key_package::suite_of;
 use crate::state::{OutboxKind, Post};
 use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
+/// How long those are waited for who took another way than this device.
+pub(super) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
+
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
 
@@ -105,6 +108,18 @@ pub(crate) struct Lost {
     pub denied: Option<Denied>,
 }
 
+impl Lost {
+    /// R-REJOIN-03: a commit gave the place of this device to its new leaf, so everybody else has left the epoch that it
+    /// stands in. What is sealed for that epoch behind the commit counts nowhere, and its author says it again. After
+    /// days without a Welcome nobody may have followed that commit, and members that are here are listened to again.
+    pub(crate) fn is_passed_by(&self, now: Timestamp) -> bool {
+        self.why == Why::Replaced && now.since(self.since) < GONE_FOR_GOOD
+    }
+}
+
+/// Requests after which the pauses between them grow no more.
+pub(super) const RARE: u32 = 6;
+
 /// The next pause between two requests.
 fn pause(times: u32) -> Duration {
     let doublings = times.saturating_sub(1).min(8).saturating_mul(2);
@@ -169,6 +184,12 @@ impl Core {
         self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
     }
 
+    /// Whether everybody else left the epoch that this device stands in.
+    pub(crate) fn is_passed_by(&self, group: &GroupId) -> bool {
+        let lost = self.state.groups.get(group).and_then(|row| row.lost.as_ref());
+        lost.is_some_and(|lost| lost.is_passed_by(self.run.now))
+    }
+
     /// A place that was given up turns out to be good: others are there as well.
     pub(crate) fn place_is_good(&mut self, group: GroupId) {
         self.run.ahead.remove(&group);
@@ -221,7 +242,7 @@ impl Core {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         let Some(lost) = row.lost.clone() else { return Ok(()) };
         let (epoch, commit, number) = (row.epoch, row.link.hash, row.suite);
-        if self.own_rejoins(group).next().is_some() {
+        if self.own_rejoins(group).next().is_some() || self.offer(&group).is_some() {
             return Ok(());
         }
         let due = lost.asked.plus(match &lost.denied {
@@ -271,7 +292,7 @@ impl Core {
         let again = now.plus(pause(lost.times.saturating_add(1)));
         self.wake_at(again);
         self.run.touched.insert(group);
-        Ok(())
+        self.asked_siblings_in_vain(group)
     }
 
     fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
@@ -376,13 +397,33 @@ impl Core {
             at: denied.at,
             over: denied.over,
         });
-        Some(RecoveringView { why: lost.why.name().into(), since: lost.since, asked: lost.times, denied })
+        let offered = self.offered_view(group);
+        Some(RecoveringView {
+            why: lost.why.name().into(),
+            since: lost.since,
+            asked: lost.times,
+            denied,
+            offered,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn r_rejoin_03_behind_the_commit_that_replaced_a_device_nothing_of_its_epoch_is_shown() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let passed = |why, since| {
+            Lost { why, since, asked: Timestamp::default(), times: 1, denied: None }.is_passed_by(now)
+        };
+        assert!(passed(Why::Replaced, now.minus(Duration::from_secs(60))));
+        assert!(!passed(Why::Replaced, now.minus(GONE_FOR_GOOD)));
+        for why in [Why::Gap, Why::Unusable, Why::OwnCommit, Why::Doubled, Why::LogWentBack] {
+            assert!(!passed(why, now), "{why:?}: others may be in this epoch");
+        }
+    }
 
     #[test]
     fn pauses_between_two_requests_grow_up_to_a_quarter_of_a_day() {

@@ -242,12 +242,17 @@ impl Core {
         if self.with_live(group, |_, live| Ok(live.roster.values().all(|leaf| leaf.account == own)))? {
             return self.forget(group, GroupState::Left);
         }
+        self.is_leaving(group);
+        Ok(())
+    }
+
+    /// The account goes; what else was wanted there is not done any more.
+    pub(crate) fn is_leaving(&mut self, group: GroupId) {
         self.drop_intents(group, &ErrorKind::Refused.because("you are leaving this group"));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.state = GroupState::Leaving;
         }
         self.run.touched.insert(group);
-        Ok(())
     }
 
     /// Ends our part in a group: keys go, history stays.

@@ -10,7 +10,7 @@
 //! people see. `join_link`, `admission` and `join_request` are joining by a link. `refresh` keeps groups young,
 //! `republish` puts a log that went back right, `doubled` is for one device that is there twice. `gap` is
 //! what may have been missed, `lost` losing the place in a group and asking to come back, `missing` what no author says again;
-//! `rejoin` serves who asks, `not_member` answers who was removed meanwhile.
+//! `rejoin` serves who asks, `not_member` answers who was removed meanwhile, `offer` is of who lets back in and is not known.
 //! `turn` tells whose turn it is to do what any member may.
 
 mod admission;
@@ -30,6 +30,7 @@ mod lost;
 mod member;
 mod missing;
 mod not_member;
+mod offer;
 mod own_bytes;
 mod policy;
 mod receive;

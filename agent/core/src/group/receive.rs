@@ -308,7 +308,7 @@ impl Core {
         )? {
             return Ok(());
         }
-        if checked.epoch < epoch {
+        if checked.epoch < epoch || (!checked.handshake && self.is_passed_by(&group)) {
             self.skip("old-epoch");
             return Ok(());
         }
@@ -407,10 +407,11 @@ impl Core {
         if !known {
             row.proposals.push(bytes.into());
         }
-        if ours && row.state == GroupState::Active {
-            row.state = GroupState::Leaving;
-        }
+        let goes = ours && row.state == GroupState::Active;
         self.run.touched.insert(group);
+        if goes {
+            self.is_leaving(group);
+        }
     }
 
     fn committed(

@@ -297,11 +297,13 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
             hashes: Vec::new(),
             received_at: Timestamp::from_millis(1),
             posted_at: Timestamp::default(),
+            doubt: false,
             attempts: 0,
             known: Some(known),
             told: false,
             declined: false,
             held: false,
+            offered: false,
         };
         core.state.invites.insert(GroupId::from_bytes([of; 16]), row);
     }

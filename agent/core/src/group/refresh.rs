@@ -81,10 +81,7 @@ impl Core {
             return Ok(());
         }
         let mut next = now.plus(LOOK_EVERY);
-        if self.run.stock_at == Timestamp::default() {
-            // Registered since the connection came up: the packages are as fresh.
-            self.run.stock_at = now.plus(AT_MOST_EVERY);
-        } else if now >= self.run.stock_at {
+        if now >= self.run.stock_at {
             self.ask_stock();
         }
         self.renew_invitations()?;

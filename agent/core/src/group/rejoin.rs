@@ -22,7 +22,7 @@ use tls_codec::Serialize as _;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::group::lost::{Lost, Why};
+use crate::group::lost::{GONE_FOR_GOOD, Lost, Why};
 use crate::group::policy::Rejoin;
 use crate::group::{roster, turn};
 use crate::state::Joiner;
@@ -31,8 +31,6 @@ use crate::state::Joiner;
 const SAME_PLACE: Duration = Duration::from_secs(3);
 /// How much later one that asks to come back itself serves another that is further behind: nobody else is there.
 const LAST_HOPE: Duration = Duration::from_secs(60);
-/// How long the maker of a commit is waited for that nobody else followed.
-const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 86_400);
 /// Most devices that one commit brings back.
 const PER_COMMIT: usize = 20;
 /// Bytes by which a commit names a request.
@@ -100,13 +98,11 @@ fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
     }
 }
 
-/// Whether the group took another way than this device: who is let in here would be beside it. Where a commit gave the place
-/// of this device to its new leaf, the one that made it may be gone for good, and its Welcome with it; others that are
-/// lost as well are served when nobody has brought this device on for days.
+/// Whether the group took another way than this device: who is let in here would be beside it. Those who took that way may
+/// be gone for good, all of them; others that are lost as well are served when nobody has brought this device on for days.
 fn is_beside(lost: &Lost, now: Timestamp) -> bool {
     match lost.why {
-        Why::LogWentBack | Why::OwnCommit => true,
-        Why::Replaced => now.since(lost.since) < GONE_FOR_GOOD,
+        Why::LogWentBack | Why::OwnCommit | Why::Replaced => now.since(lost.since) < GONE_FOR_GOOD,
         Why::Gap | Why::Unusable | Why::Doubled => false,
     }
 }

@@ -260,6 +260,7 @@ impl Core {
             // Who decides has seen what was said before the log was lost.
             text: String::new(),
             commit_at: kept.at,
+            doubt: self.is_in_doubt(&group),
         };
         for (piece, bytes) in (0u32..).zip(pieces) {
             self.enqueue_post(group, Post::Tree { epoch, piece }, bytes.into_vec());

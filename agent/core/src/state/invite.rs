@@ -33,6 +33,9 @@ pub(crate) struct InviteRow {
     /// When the broker stored it; zero in stores of before it was noted.
     #[serde(rename = "bt", default)]
     pub posted_at: Timestamp,
+    /// Its maker may itself have missed what the group did.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubt: bool,
     /// Times the tree was asked for in vain.
     #[serde(rename = "n")]
     pub attempts: u32,
@@ -48,6 +51,9 @@ pub(crate) struct InviteRow {
     /// It came while this device thought it was in the group: the log decides what becomes of it.
     #[serde(rename = "hd", default)]
     pub held: bool,
+    /// It would give back a place that was lost, of somebody who is not known as a member there: the person was asked.
+    #[serde(rename = "of", default, skip_serializing_if = "std::ops::Not::not")]
+    pub offered: bool,
 }
 
 impl std::fmt::Debug for InviteRow {

@@ -7,6 +7,7 @@
 mod deeds;
 mod provider;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -20,7 +21,7 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Content;
 use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
-use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, TREE_KEY_EXTENSION};
+use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, TREE_KEY_EXTENSION};
 use cipher_broker::wire::registry::{
     Answer, CreateAccount, Operation, Outcome, Profile, RequestBody, SignedProfile, open_reply, seal_request,
 };
@@ -30,9 +31,9 @@ use openmls::group::{GroupContext, JoinBuilder, PastEpochDeletionPolicy, Process
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, Extension, ExtensionType,
     Extensions, KeyPackage, KeyPackageIn, LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup,
-    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, ProcessedMessageContent, Proposal,
-    ProtocolMessage, ProtocolVersion, RatchetTreeIn, RequiredCapabilitiesExtension,
-    SenderRatchetConfiguration, UnknownExtension, Welcome,
+    MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    ProcessedMessageContent, Proposal, ProtocolMessage, ProtocolVersion, RatchetTreeIn,
+    RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension, Welcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::OpenMlsProvider;
@@ -108,6 +109,16 @@ fn join_config() -> MlsGroupJoinConfig {
         ))
         .use_ratchet_tree_extension(false)
         .build()
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities::new(
+        Some(&[ProtocolVersion::Mls10]),
+        Some(&[SUITE]),
+        Some(&[ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort]),
+        Some(&[]),
+        Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
+    )
 }
 
 fn extensions(data: Vec<u8>) -> Extensions<GroupContext> {
@@ -255,18 +266,37 @@ impl Mallory {
         }
     }
 
+    /// A group of its own, with an id that may be another's.
+    fn makes(&self, id: GroupId) -> MlsGroup {
+        let data = GroupData {
+            version: 1,
+            name: "mallory's".into(),
+            direct: false,
+            personal: false,
+            roles: [(self.account, Role::Owner)].into(),
+            may_add: Role::Admin,
+            may_rename: Role::Admin,
+            may_resync: true,
+            links: BTreeMap::new(),
+            banned: BTreeSet::new(),
+        };
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(SUITE)
+            .capabilities(capabilities())
+            .with_group_context_extensions(extensions(codec::encode(&data)))
+            .padding_size(limit::PADDING_BYTES)
+            .use_ratchet_tree_extension(false)
+            .build();
+        let id = openmls::group::GroupId::from_slice(id.as_bytes());
+        let leaf = self.credential(&self.certificate);
+        MlsGroup::new_with_group_id(&self.provider, &self.signer, &config, id, leaf).unwrap()
+    }
+
     fn key_package(&self, now: Timestamp, last_resort: bool) -> KeyPackage {
         let until = now.plus(limit::KEY_PACKAGE_LIFETIME);
         let lifetime = Lifetime::init(now.minus(HOUR).as_secs(), until.as_secs());
-        let capabilities = Capabilities::new(
-            Some(&[ProtocolVersion::Mls10]),
-            Some(&[SUITE]),
-            Some(&[ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort]),
-            Some(&[]),
-            Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
-        );
         let mut builder =
-            KeyPackage::builder().leaf_node_capabilities(capabilities).key_package_lifetime(lifetime);
+            KeyPackage::builder().leaf_node_capabilities(capabilities()).key_package_lifetime(lifetime);
         if last_resort {
             builder = builder.mark_as_last_resort();
         }

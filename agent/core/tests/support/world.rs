@@ -157,6 +157,10 @@ pub(crate) struct World {
     pub(crate) since: BTreeMap<(usize, GroupId), u64>,
     /// What a failing disk leaves behind.
     pub(crate) dies: End,
+    /// Whether people take a place that somebody offers whom their device does not know as a member.
+    pub(crate) take_offers: bool,
+    /// Whether something may be shown where it was said first, and by its author where it was said again.
+    pub(crate) says_again: bool,
     /// Sees every publish just before it reaches the broker.
     pub(crate) meddle: Option<Meddle>,
     /// A broker that changes messages on their way.
@@ -257,6 +261,8 @@ impl World {
             truth: BTreeMap::new(),
             made_up: BTreeSet::new(),
             early: BTreeSet::new(),
+            take_offers: true,
+            says_again: false,
             since: BTreeMap::new(),
             dies: End::Kill,
             meddle: None,
@@ -693,11 +699,24 @@ impl World {
         }
         let members = view.members.iter().map(|m| format!("{} {:?}", m.account_id, m.role)).collect();
         let seen = (view.authenticator.clone(), members);
+        let place = (view.id, view.epoch);
+        let differs = |(known, _): &(Seen, BTreeSet<usize>)| *known != seen;
+        if let Some((_, by)) = self.truth.get(&place).filter(|truth| differs(truth)) {
+            // What nobody but copies saw that have stopped binds nobody.
+            let by = by.clone();
+            if by.into_iter().all(|index| self.has_stopped(index)) {
+                self.truth.remove(&place);
+            }
+        }
         let name = &self.people[index].name;
-        let (known, by) =
-            self.truth.entry((view.id, view.epoch)).or_insert_with(|| (seen.clone(), BTreeSet::new()));
+        let (known, by) = self.truth.entry(place).or_insert_with(|| (seen.clone(), BTreeSet::new()));
         by.insert(index);
         assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
+    }
+
+    /// Whether somebody is a copy of a profile that has stopped for good.
+    fn has_stopped(&mut self, index: usize) -> bool {
+        self.people[index].runs() && self.status(index).stopped
     }
 
     /// Whoever follows the group hears it, unless it gets lost; nothing is kept for the others.
@@ -789,6 +808,24 @@ impl World {
             choices.push(Next::Tick);
         }
         choices
+    }
+
+    /// The broker's acknowledgements reach somebody, and nothing else does.
+    pub(crate) fn is_acknowledged(&mut self, index: usize) {
+        while !self.people[index].acks.is_empty() {
+            let mut batch = Vec::new();
+            self.happen(index, Next::Ack(0), &mut batch);
+            self.feed(index, batch);
+        }
+    }
+
+    /// Somebody reads every log to its end, and nothing else happens.
+    pub(crate) fn reads(&mut self, index: usize) {
+        while let Some(read) = self.choices(index).into_iter().find(|next| matches!(next, Next::Read(_))) {
+            let mut batch = Vec::new();
+            self.happen(index, read, &mut batch);
+            self.feed(index, batch);
+        }
     }
 
     /// One thing happens, if there is anything that could.
@@ -1021,6 +1058,9 @@ impl World {
                 steps += 1;
                 assert!(steps < PATIENCE, "seed {}: no rest after {PATIENCE} steps", self.seed);
             }
+            if self.take_offers() {
+                continue;
+            }
             let unfinished = self.unfinished();
             let next = self.people.iter().filter(|p| p.runs()).filter_map(|p| p.wake).min();
             let soon = next.is_some_and(|wake| wake <= self.now.plus(Duration::from_secs(5)));
@@ -1030,9 +1070,29 @@ impl World {
             };
             waits += 1;
             assert!(waits < 400, "seed {}: no rest after {waits} timers: {unfinished:?}", self.seed);
-            self.now = self.now.max(wake);
+            // What nobody can give within hours may come after days.
+            let least = if waits > 200 { self.now.plus(Duration::from_secs(6 * 3600)) } else { self.now };
+            self.now = self.now.max(wake).max(least);
         }
         self.faults = faults;
+    }
+
+    /// People take the places that are offered to them. Whether anybody did.
+    fn take_offers(&mut self) -> bool {
+        let mut any = false;
+        let people = if self.take_offers { self.people.len() } else { 0 };
+        for index in 0..people {
+            if !self.people[index].runs() {
+                continue;
+            }
+            let groups = self.groups(index);
+            let offered = |view: &&GroupView| view.recovering.as_ref().is_some_and(|r| r.offered.is_some());
+            for group in groups.iter().filter(offered) {
+                self.start(index, Command::GroupAccept { target: Target::Group(group.id) });
+                any = true;
+            }
+        }
+        any
     }
 
     /// Somebody connected who waits for something.
@@ -1075,7 +1135,8 @@ impl World {
             self.groups(index).iter().filter(|view| view.recovering.is_some()).map(|view| view.id).collect();
         asks.into_iter().any(|group| {
             (0..self.people.len()).all(|other| {
-                let elsewhere = !self.people[other].runs() || self.own_device(other) == device;
+                let elsewhere =
+                    !self.people[other].runs() || self.has_stopped(other) || self.own_device(other) == device;
                 elsewhere
                     || !self.groups(other).iter().any(|view| {
                         view.id == group
@@ -1316,6 +1377,10 @@ impl Somebody<'_> {
 
     pub(crate) fn renames(&mut self, group: GroupId, name: &str) -> GroupView {
         self.group_reply(rename(group, name))
+    }
+
+    pub(crate) fn declines(&mut self, group: GroupId) {
+        self.does(Command::GroupDecline { target: Target::Group(group) });
     }
 
     pub(crate) fn accepts(&mut self, group: GroupId) -> GroupView {

@@ -2,13 +2,13 @@
 
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate};
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{CONTACT_ACCEPTED, MISSING, SYNC, TEXT};
-use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use openmls::prelude::{
@@ -320,11 +320,11 @@ impl Mallory {
         let what = match self.dice.below(3) {
             0 => "adds somebody and does not tell",
             1 => {
-                self.welcomes(world, at, &mls, &packed, (place, [9; 32]), &devices);
+                self.welcomes(world, &mls, &packed, (place, [9; 32]), &devices);
                 "adds somebody and names another commit"
             }
             _ => {
-                self.welcomes(world, at, &mls, &packed, (place, hash), &devices);
+                self.welcomes(world, &mls, &packed, (place, hash), &devices);
                 "adds somebody"
             }
         };
@@ -380,20 +380,51 @@ impl Mallory {
         Some("says something before the commit that begins its epoch")
     }
 
+    /// The first of these bytes that is another's request to come back.
+    fn asked<'a>(
+        &self,
+        mut bytes: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<(RejoinRequest, RejoinBody, KeyPackage)> {
+        let (request, body) = bytes.find_map(|bytes| match codec::decode(bytes) {
+            Ok(Envelope::Rejoin(request)) => {
+                let request: RejoinRequest = codec::decode(&request).ok()?;
+                let body: RejoinBody = codec::decode(&request.body.body).ok()?;
+                (body.account != self.account).then_some((request, body))
+            }
+            _ => None,
+        })?;
+        let package = KeyPackageIn::tls_deserialize_exact_bytes(&request.key_package).ok()?;
+        let package = package.validate(self.provider.crypto(), ProtocolVersion::Mls10).ok()?;
+        Some((request, body, package))
+    }
+
+    /// It is in no group, and answers a request to come back with one of its own: under the same id, at a later epoch, and
+    /// with its commit in the group's log.
+    pub(crate) fn answers_from_outside(&mut self, world: &mut World, group: GroupId) {
+        let asked: Vec<_> = world.log.on(&Route::Application(group)).into_iter().rev().collect();
+        let (_, body, package) = self.asked(asked.iter().map(|(_, bytes)| bytes.as_slice())).unwrap();
+        let mut mls = self.makes(group);
+        for _ in 0..20 {
+            let (key, none) = (self.random(), Change::default());
+            packed(&self.provider, &mut mls, &self.signer, key, Vec::new(), none).unwrap();
+            mls.merge_pending_commit(&self.provider).unwrap();
+        }
+        let note = codec::encode(&CommitNote::after(&CommitLink { sequence: 0, hash: [0; 32] }, Vec::new()));
+        let change = Change { adds: vec![package], ..Change::default() };
+        let packed = packed(&self.provider, &mut mls, &self.signer, self.random(), note, change).unwrap();
+        mls.merge_pending_commit(&self.provider).unwrap();
+        Self::lies(world, Route::Handshake(group), packed.commit.clone());
+        let place = world.log.end(&Source::Group(group));
+        world.made_up.insert(authenticator(&mls));
+        self.welcomes(world, &mls, &packed, (place, wire_hash(&packed.commit)), &[body.device]);
+    }
+
     /// Shows a request of another to come back once more: whoever it is of is out for a moment.
     fn repeats_a_request(&mut self, world: &mut World, at: usize) -> Option<&'static str> {
         let id = self.groups[at].id;
-        let asked = world.log.heard.iter().rev().find_map(|(route, bytes)| match codec::decode(bytes) {
-            Ok(Envelope::Rejoin(request)) if *route == Route::Application(id) => {
-                let request: RejoinRequest = codec::decode(&request).ok()?;
-                let body: RejoinBody = codec::decode(&request.body.body).ok()?;
-                (body.group == id && body.account != self.account).then_some((request, body))
-            }
-            _ => None,
-        });
-        let (request, body) = asked?;
-        let package = KeyPackageIn::tls_deserialize_exact_bytes(&request.key_package).ok()?;
-        let package = package.validate(self.provider.crypto(), ProtocolVersion::Mls10).ok()?;
+        let heard = world.log.heard.iter().rev();
+        let asked = heard.filter(|(route, _)| *route == Route::Application(id));
+        let (request, body, package) = self.asked(asked.map(|(_, bytes)| bytes.as_slice()))?;
         let theirs = |member: &Member| device_in(member.credential.serialized_content()) == Some(body.device);
         let member = self.groups[at].mls.members().find(theirs)?;
         let key = package.leaf_node().encryption_key().tls_serialize_detached().ok()?;
@@ -433,7 +464,7 @@ impl Mallory {
             _ => world.log.last_of(&Source::Group(id)),
         };
         world.made_up.insert(authenticator(&mls));
-        self.welcomes(world, at, &mls, &packed, (place, wire_hash(&packed.commit)), &devices);
+        self.welcomes(world, &mls, &packed, (place, wire_hash(&packed.commit)), &devices);
         Some(if inside {
             "invites a member into a copy that nobody has"
         } else {
@@ -445,13 +476,13 @@ impl Mallory {
     fn welcomes(
         &self,
         world: &mut World,
-        at: usize,
         mls: &MlsGroup,
         packed: &Packed,
         (commit_sequence, commit_hash): (u64, [u8; 32]),
         devices: &[DeviceId],
     ) {
-        let (id, epoch) = (self.groups[at].id, mls.epoch().as_u64());
+        let id = GroupId::from_slice(mls.group_id().as_slice()).unwrap();
+        let epoch = mls.epoch().as_u64();
         let tree = mls.export_ratchet_tree().tls_serialize_detached().unwrap();
         let sealed = seal(&packed.key, self.random(), &tree_label(epoch), &id, &tree);
         let mut hashes = Vec::new();
@@ -468,6 +499,7 @@ impl Mallory {
             hashes,
             text: String::new(),
             commit_at: Timestamp::default(),
+            doubt: false,
         };
         for device in devices {
             let note = seal(&packed.key, self.random(), b"note", &id, &codec::encode(&note));

@@ -377,6 +377,7 @@ impl GroupCopy {
             hashes: pieces.iter().map(|(_, bytes)| ByteArray::new(wire_hash(bytes))).collect(),
             text: String::new(),
             commit_at: Timestamp::default(),
+            doubt: false,
         };
         let mut welcomes = Vec::new();
         for device in devices {

@@ -1,0 +1,139 @@
+//! A place in a group, offered to a device that lost its own by somebody whom it did not know as a member there.
+//!
+//! A profile that was restored from before anybody else was in its group knows nobody who could let it back in; nor does
+//! a device that put out the very member who answers, in a branch that nobody else followed. Nothing that it has proves
+//! such an offer: anybody who reads its request could make a group of their own under the same id. So the person decides,
+//! who knows who belongs there. While one is open this device asks no more, and a later invitation takes its place.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::id::GroupId;
+
+use crate::core::Core;
+use crate::event::Event;
+use crate::state::InviteRow;
+use crate::view::OfferedView;
+
+/// Who made an invitation into a group that this device lost its place in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Welcomer {
+    /// A member of the epoch that this device last followed, or the other one of a direct conversation.
+    pub member: bool,
+    /// The account that owns this bot.
+    pub owner: bool,
+    /// The invitation answers a request of this device to come back.
+    pub asked: bool,
+    /// This device is a bot's: nobody is there to ask.
+    pub bot: bool,
+}
+
+/// What such an invitation is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It brings this device back.
+    Returns,
+    /// The person is asked.
+    Offered,
+    /// Nothing yet: the log may show more.
+    Waits,
+}
+
+impl Welcomer {
+    /// R-WELCOME-07: a known member brings a device back that lost its place, and the owner a bot. Of anybody else an
+    /// answer to its request is an offer to the person.
+    pub(super) const fn standing(self) -> Standing {
+        if self.member || (self.bot && self.owner) {
+            Standing::Returns
+        } else if self.asked && !self.bot {
+            Standing::Offered
+        } else {
+            Standing::Waits
+        }
+    }
+}
+
+impl Core {
+    /// The offer that the person was told of, if this device still is without its place.
+    pub(crate) fn offer(&self, group: &GroupId) -> Option<&InviteRow> {
+        let open = |invite: &&InviteRow| invite.offered && invite.told && self.is_lost(group);
+        if self.state.meta.stopped {
+            return None;
+        }
+        self.state.invites.get(group).filter(open)
+    }
+
+    /// Somebody offers a place. Like any invitation it is shown once the registry said who that is.
+    pub(super) fn offered(&mut self, group: GroupId) {
+        if self.state.meta.stopped {
+            // It is the other copy's.
+            self.state.invites.remove(&group);
+            return;
+        }
+        let Some(invite) = self.state.invites.get_mut(&group) else { return };
+        let Some(known) = invite.known.as_ref().filter(|_| !invite.offered) else { return };
+        let inviter = known.inviter;
+        invite.offered = true;
+        self.learn(BTreeSet::from([inviter]));
+        self.show_offers();
+    }
+
+    /// Asks the person, once for each offer.
+    pub(crate) fn show_offers(&mut self) {
+        let known = |invite: &InviteRow| {
+            let inviter = invite.known.as_ref().map(|known| known.inviter);
+            inviter.filter(|inviter| self.state.accounts.get(inviter).is_some())
+        };
+        let new = self.state.invites.iter().filter(|(_, invite)| invite.offered && !invite.told);
+        let new: Vec<_> = new.filter_map(|(group, invite)| Some((*group, known(invite)?))).collect();
+        for (group, inviter) in new {
+            if let Some(invite) = self.state.invites.get_mut(&group) {
+                invite.told = true;
+            }
+            self.run.changed.insert(group);
+            let (by, name, typed) =
+                (self.named(&inviter), self.conversation_name(&group), self.typed(&group));
+            self.notify(Event::Warning(format!(
+                "{by} would let this device back into '{name}', and was not in it when this device last followed it: if \
+                 {by} belongs there, cipher-chat group accept {typed}; if not, cipher-chat group decline {typed}"
+            )));
+        }
+    }
+
+    /// The person does not: this device asks again, after the longest pause.
+    pub(crate) fn refuse_offer(&mut self, group: GroupId) {
+        self.state.invites.remove(&group);
+        let now = self.run.now;
+        if let Some(lost) = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut()) {
+            (lost.asked, lost.times) = (now, lost.times.max(super::lost::RARE));
+        }
+        self.run.touched.insert(group);
+        self.run.changed.insert(group);
+    }
+
+    /// What people see of it.
+    pub(super) fn offered_view(&self, group: &GroupId) -> Option<OfferedView> {
+        let invite = self.offer(group)?;
+        let account_id = invite.known.as_ref()?.inviter;
+        Some(OfferedView { account_id, handle: self.handle_of(&account_id), at: invite.received_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_welcome_07_only_a_known_member_or_a_bots_owner_brings_a_device_back_without_asking() {
+        let by = |member, owner, asked, bot| Welcomer { member, owner, asked, bot }.standing();
+        for (standing, expected) in [
+            (by(true, false, false, false), Standing::Returns),
+            (by(true, false, true, true), Standing::Returns),
+            (by(false, true, true, true), Standing::Returns),
+            (by(false, false, true, true), Standing::Waits),
+            (by(false, false, true, false), Standing::Offered),
+            (by(false, false, false, false), Standing::Waits),
+        ] {
+            assert_eq!(standing, expected);
+        }
+    }
+}
