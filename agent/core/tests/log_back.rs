@@ -6,9 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::group::Role;
 use cipher_core::Event;
 use cipher_core::view::{Body, GroupState, MessageState};
 
@@ -545,5 +548,46 @@ fn e1_a_change_on_top_of_the_older_log_wins_and_nobody_stays_outside() {
             assert_eq!(world.person(name).group(group).name, "rival", "{name} {flavour:?}");
         }
         whole(&mut world, group, &["alice", "bob", "carol"], &["behind the lost change"]);
+    }
+}
+
+/// E2: the streams are made anew. Carol came late and keeps no early change; she makes one as soon as the first is given back,
+/// before the second. That one is given back behind hers all the same: before, who was invited in between went on without it,
+/// in a branch (story 3593).
+#[test]
+fn e2_a_change_is_given_back_behind_a_later_one_that_was_quicker() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(9, flavour, &["alice", "bob", "carol"]);
+        let group = world.person("alice").creates("ops", &[]);
+        world.person("alice").adds(group, &["bob"]);
+        world.settle();
+        world.person("bob").accepts(group);
+        world.person("alice").adds(group, &["carol"]);
+        world.settle();
+        world.person("carol").accepts(group);
+        world.settle();
+        world.person("alice").makes(group, "carol", Role::Admin);
+        world.settle();
+        let (bob, carol) = (world.index("bob"), world.index("carol"));
+        world.people[bob].held = true;
+        world.people[carol].held = true;
+        let changes = |world: &World| world.log.on(&Route::Handshake(group)).len();
+        world.broker_returns(Log::make_anew);
+        while changes(&world) == 0 {
+            assert!(world.step() || world.wait(), "alice gives something back");
+        }
+        let alice = world.index("alice");
+        (world.people[alice].held, world.people[carol].held) = (true, false);
+        world.start(carol, rename(group, "quicker"));
+        while changes(&world) == 1 {
+            assert!(world.step() || world.wait(), "carol changes something");
+        }
+        (world.people[alice].held, world.people[bob].held) = (false, false);
+        world.settle();
+        let again = |(_, bytes): &(u64, Vec<u8>)| matches!(codec::decode(bytes), Ok(Envelope::Again(_)));
+        let again = world.log.on(&Route::Handshake(group)).into_iter().filter(again).count();
+        assert_eq!(again, 3, "{flavour:?}: every change that carol did not make");
+        whole(&mut world, group, &["alice", "bob", "carol"], &[]);
+        assert_eq!(world.person("bob").group(group).name, "quicker");
     }
 }

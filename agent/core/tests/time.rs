@@ -30,6 +30,7 @@ fn long_ago(flavour: Flavour, names: &[&str]) -> World {
 /// Everybody looks again after the pause, and nothing of the group is left in the log.
 fn everything_ages_out(world: &mut World, group: GroupId) {
     world.pass(days(46));
+    world.settle();
     let source = Source::Group(group);
     assert!(world.log.read(&source, 0, u64::MAX, 1).is_empty(), "retention took everything");
 }

@@ -8,6 +8,7 @@ use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::cli::desk::Desk;
 use crate::cli::exit::{self, Failure, Result};
+use crate::cli::human::at;
 use crate::cli::line::{Line, Status};
 use crate::cli::run::Context;
 use crate::evidence;
@@ -323,12 +324,13 @@ async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
             (Some(offered), _) => format!(
                 "{} would let it back in, and was not in the group when this device last followed it: cipher-chat group \
                  accept {}, or decline",
-                offered.handle, group.id
+                at(&offered.handle),
+                group.id
             ),
             (None, Some(denied)) => format!(
                 "{} says that you are no member there any more: ask a member to add you again; what you send there \
                  makes this device ask once more",
-                denied.handle
+                at(&denied.handle)
             ),
             (None, None) => {
                 "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"

@@ -49,13 +49,13 @@ enum Verb {
         #[arg(value_parser = desk::target)]
         group: Target,
     },
-    /// Join a group one was invited to
+    /// Join a group one was invited to, or take the place back that somebody offers in it
     Accept {
         /// Which
         #[arg(value_parser = desk::target)]
         group: Target,
     },
-    /// Drop an invitation
+    /// Drop an invitation, or an offer to be let back in
     Decline {
         /// Which
         #[arg(value_parser = desk::target)]

@@ -425,13 +425,15 @@ impl Core {
         Ok(())
     }
 
-    /// Gives up the pending commit, which cannot land any more. What was wished stays.
+    /// Gives up the pending commit, which is of no use any more, should it land or not. What was wished stays.
     pub(crate) fn drop_slot(&mut self, group: GroupId, live: &mut Live) -> Result<()> {
         let Some(slot) = self.state.groups.get_mut(&group).and_then(|row| row.slot.take()) else {
             return Ok(());
         };
         live.mls.clear_pending_commit(self.provider.storage()).map_err(store_failed)?;
-        self.dequeue(slot.row);
+        if let Some(OutboxRow { seal: Some(seal), .. }) = self.dequeue(slot.row) {
+            self.keep_sealed(group, &seal);
+        }
         Ok(())
     }
 

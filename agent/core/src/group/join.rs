@@ -454,6 +454,11 @@ impl Core {
     pub(crate) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
         if let Some(group) = self.offered_group(target) {
             self.come_back(group)?;
+            if self.is_lost(&group) {
+                return Err(ErrorKind::Refused
+                    .because("this offer cannot be used any more")
+                    .hint("this device asks again by itself, and tells of the next one"));
+            }
             return self.group_reply(group);
         }
         let group = match self.invitation(target) {

@@ -11,10 +11,11 @@
 //! a commit of somebody else that applies ends it, or behind a gap what `gap.rs` says. Nothing is sent meanwhile, because nobody may be able to read it.
 //! How others serve it is `rejoin.rs`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
@@ -106,6 +107,16 @@ pub(crate) struct Lost {
     /// A member's word that this device is not in the group any more.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
+    /// Whose offers the person was told of.
+    #[serde(rename = "o", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub offered_by: BTreeSet<AccountId>,
+}
+
+impl Lost {
+    /// One that was just noticed, or is noticed again for another reason.
+    pub(crate) fn noticed(why: Why, since: Timestamp) -> Self {
+        Self { why, since, asked: Timestamp::default(), times: 0, denied: None, offered_by: BTreeSet::new() }
+    }
 }
 
 impl Lost {
@@ -140,9 +151,8 @@ impl Core {
         if known.is_some_and(|known| known.needs_new_keys() || !why.needs_new_keys()) {
             return;
         }
-        let asked = Timestamp::default();
         let since = row.lost.as_ref().map_or(now, |lost| lost.since);
-        row.lost = Some(Lost { why, since, asked, times: 0, denied: None });
+        row.lost = Some(Lost::noticed(why, since));
         let personal = row.personal;
         tracing::info!(group = group.short(), why = why.name(), "lost the place in a group");
         self.drop_own_rejoin(group);
@@ -172,9 +182,7 @@ impl Core {
             let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
             if stuck && let Some(row) = self.state.groups.get_mut(&group) {
                 row.state = GroupState::Active;
-                let never = Timestamp::default();
-                row.lost =
-                    Some(Lost { why: Why::Unusable, since: never, asked: never, times: 0, denied: None });
+                row.lost = Some(Lost::noticed(Why::Unusable, Timestamp::default()));
             }
         }
     }
@@ -415,9 +423,7 @@ mod tests {
     #[test]
     fn r_rejoin_03_behind_the_commit_that_replaced_a_device_nothing_of_its_epoch_is_shown() {
         let now = Timestamp::from_millis(1_700_000_000_000);
-        let passed = |why, since| {
-            Lost { why, since, asked: Timestamp::default(), times: 1, denied: None }.is_passed_by(now)
-        };
+        let passed = |why, since| Lost::noticed(why, since).is_passed_by(now);
         assert!(passed(Why::Replaced, now.minus(Duration::from_secs(60))));
         assert!(!passed(Why::Replaced, now.minus(GONE_FOR_GOOD)));
         for why in [Why::Gap, Why::Unusable, Why::OwnCommit, Why::Doubled, Why::LogWentBack] {

@@ -7,12 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{AccountId, GroupId};
 
 use crate::core::Core;
 use crate::event::Event;
 use crate::state::InviteRow;
 use crate::view::OfferedView;
+
+/// Accounts whose offers of one place a person is told of; the last one is shown in any case.
+const TOLD: usize = 8;
 
 /// Who made an invitation into a group that this device lost its place in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,6 +93,9 @@ impl Core {
                 invite.told = true;
             }
             self.run.changed.insert(group);
+            if !self.tells_of(group, inviter) {
+                continue;
+            }
             let (by, name, typed) =
                 (self.named(&inviter), self.conversation_name(&group), self.typed(&group));
             self.notify(Event::Warning(format!(
@@ -99,7 +105,16 @@ impl Core {
         }
     }
 
-    /// The person does not: this device asks again, after the longest pause.
+    /// Whether the person is told of an offer: of each account once, and of a few accounts only. Anybody who reads the log
+    /// can make one after another.
+    fn tells_of(&mut self, group: GroupId, inviter: AccountId) -> bool {
+        let Some(lost) = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut()) else {
+            return false;
+        };
+        lost.offered_by.len() < TOLD && lost.offered_by.insert(inviter)
+    }
+
+    /// The person does not take it: this device asks again, after the longest pause.
     pub(crate) fn refuse_offer(&mut self, group: GroupId) {
         self.state.invites.remove(&group);
         let now = self.run.now;

@@ -444,6 +444,8 @@ impl Core {
             if self.asked_by_a_copy(&group, requests, sequence) {
                 return self.stop_for_good();
             }
+            // What this device was about to change in the epoch that everybody else has left would be a branch.
+            self.drop_slot(group, live)?;
             self.lost(group, Why::Replaced);
             self.is_served(group, requests);
             return Ok(());

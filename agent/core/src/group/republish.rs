@@ -155,9 +155,13 @@ impl Core {
         }
         let (era, epoch, expected) = (row.era, row.epoch, row.expected());
         let commits = self.ledger.commits_of(&group)?;
-        let shown = commits.iter().filter(|(_, kept)| era_of(kept.position) == era);
-        let shown = shown.map(|(of, _)| *of).max();
-        let lost = commits.into_iter().find(|(of, _)| *of < epoch && shown.is_none_or(|shown| *of > shown));
+        let is_here = |kept: &KeptRow| era_of(kept.position) == era;
+        let first = commits.iter().find(|(_, kept)| is_here(kept)).map(|(of, _)| *of);
+        // Behind the first that is there: somebody who lacks one that was given back late goes on from what it kept of later
+        // ones.
+        let lacks =
+            |of: u64, kept: &KeptRow| of < epoch && !is_here(kept) && first.is_none_or(|first| of > first);
+        let lost = commits.into_iter().find(|(of, kept)| lacks(*of, kept));
         let Some((of, kept)) = lost else {
             self.mended(group)?;
             return Ok(false);

@@ -1009,9 +1009,13 @@ impl World {
 
     /// Time passes.
     pub(crate) fn pass(&mut self, by: Duration) {
-        // A machine that reads nothing for a day slept: its connection is another one when it wakes.
-        let asleep: Vec<usize> =
-            (0..self.people.len()).filter(|index| by >= days(1) && self.is_behind(*index)).collect();
+        // A machine that reads nothing for a day slept, and one that changes nothing for a month: its connection is another one
+        // when it wakes.
+        let sleeps = |index: &usize| {
+            let runs = self.people[*index].runs();
+            runs && (by > days(30) || (by >= days(1) && self.is_behind(*index)))
+        };
+        let asleep: Vec<usize> = (0..self.people.len()).filter(sleeps).collect();
         for index in &asleep {
             self.disconnect(*index);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use cipher_broker::stream::{self, StreamSpec};
+use serde_json::Value;
 use testbed::disk::{copy, put_back};
 use testbed::person::text;
 use testbed::{Person, Result, Site, ensure, raw, wait};
@@ -275,4 +276,37 @@ fn a4_of_two_copies_that_are_in_use_one_goes_on_and_the_other_stops_for_good() -
         }
     }
     doctor_tells(left, "copies")
+}
+
+/// A4: alice made a group alone, backed her profile up, added bob, and lost the machine. Nothing in the backup says that bob
+/// belongs there: his answer is an offer, which she takes.
+#[test]
+fn a4_r_welcome_07_a_profile_from_before_anybody_else_was_there_takes_the_place_that_bob_offers() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    alice.creates("team", &[])?;
+    let backup = tempfile::tempdir()?;
+    copy(alice.home(), backup.path())?;
+    alice.does(&["group", "add", "team", "@bob"])?;
+    bob.accepts("team")?;
+    alice.sends("team", "first life")?;
+    put_back(backup.path(), alice.home())?;
+    let offer = wait::within(Duration::from_secs(30), "bob's offer", || {
+        alice.syncs().ok()?;
+        bob.syncs().ok()?;
+        let shown = alice.does(&["group", "show", "team"]).ok()?.of_type("group").ok()?;
+        shown.pointer("/recovering/offered").filter(|offered| !offered.is_null()).cloned()
+    })?;
+    ensure(text(&offer, "handle") == Some("bob"), || offer.to_string())?;
+    let told = alice.run(&["doctor"])?;
+    let hint =
+        |line: &Value| text(line, "hint").is_some_and(|hint| hint.starts_with("@bob would let it back in"));
+    ensure(told.lines.iter().any(hint), || told.to_string())?;
+    let back = alice.accepts("team")?;
+    ensure(back.get("recovering").is_some_and(Value::is_null), || back.to_string())?;
+    alice.sends("team", "second life")?;
+    wait::within(Duration::from_secs(30), "bob reads on", || {
+        bob.syncs().ok()?;
+        (bob.texts("team").ok()? == ["first life", "second life"]).then_some(())
+    })
 }
