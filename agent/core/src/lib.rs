@@ -53,6 +53,7 @@ mod recovery;
 mod state;
 mod store;
 mod transparency;
+mod unread;
 mod verification;
 
 pub use crate::command::{BotOwnership, BotSay, Command, Target, Who};
