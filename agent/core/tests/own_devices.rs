@@ -11,7 +11,7 @@ use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
-use crate::support::world::{World, rename, send};
+use crate::support::world::{World, send};
 
 /// Alice and others.
 fn world(names: &[&str]) -> World {
@@ -619,27 +619,5 @@ fn a4_a_profile_from_before_its_second_device_meets_it_in_a_group_of_own_devices
         world.settle();
         assert_eq!(world.person("bob").sees(group, "from the tablet"), 1, "late {late}");
         assert_eq!(world.status(tablet).requests, RequestPolicy::Anyone, "late {late}: the devices talk");
-    }
-}
-
-/// One device of an account leaves while another one wants something changed: that is answered, one way or the other. Before,
-/// the command waited for ever when the leaving was read as a wish in the log (story 7809).
-#[test]
-fn what_was_wanted_in_a_group_that_the_account_leaves_is_answered() {
-    for seed in 0..24 {
-        let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
-        let group = world.admins("ops", &["bob", "alice"]);
-        link(&mut world, "alice", "alice.2");
-        let (bob, alice, tablet) = (world.index("bob"), world.index("alice"), world.index("alice.2"));
-        // Nobody is there to carry the leaving out.
-        world.disconnect(bob);
-        world.start(tablet, Command::GroupLeave { target: Target::Group(group) });
-        world.churn(usize::try_from(seed).unwrap() % 6);
-        world.start(alice, rename(group, "changed"));
-        // Comes to rest, so nothing waits.
-        world.settle();
-        world.connect(bob);
-        world.settle();
-        assert_ne!(world.person("alice").group(group).state, GroupState::Active, "seed {seed}");
     }
 }
