@@ -265,6 +265,9 @@ pub struct RecoveringView {
     /// Who would let it back in, when that is nobody whom it knew as a member: the person accepts or declines.
     #[serde(default)]
     pub offered: Option<OfferedView>,
+    /// The person declined the last offer: the others are asked again an hour later.
+    #[serde(default)]
+    pub declined: bool,
 }
 
 /// A place in a group, offered by somebody who was not in it when this device last followed it.

@@ -389,12 +389,14 @@ fn e1_r_log_02_who_lacks_what_the_broker_lost_is_told_how_many_of_whom() {
             an_hour_passes(&mut world);
             assert_eq!(missing(&mut world, "carol", group).len(), 1);
             assert_eq!(missing(&mut world, "eve", group), []);
-            // The author comes back, and with it what it had said.
+            // The author comes back. What it had said was not said to eve, so it stays with who had read it (R-LOG-03).
             world.person("alice").connects();
             an_hour_passes(&mut world);
             let names = ["alice", "bob", "carol", "dave", "eve"];
-            whole(&mut world, group, &names[..4], &["everybody has this", "lost one", "lost two"]);
-            assert_eq!(world.person("carol").status().log_lost.map_or(0, |lost| lost.missing), 0);
+            whole(&mut world, group, &names[..4], &["everybody has this"]);
+            for (name, times) in [("alice", 1), ("bob", 1), ("carol", 0), ("dave", 1), ("eve", 0)] {
+                assert_eq!(world.person(name).sees(group, "lost two"), times, "{name} {flavour:?} {n}");
+            }
             assert_eq!(missing(&mut world, "carol", group).len(), 1);
             assert_eq!(missing(&mut world, "eve", group), [], "{flavour:?} {n}");
         }
@@ -589,5 +591,49 @@ fn e2_a_change_is_given_back_behind_a_later_one_that_was_quicker() {
         assert_eq!(again, 3, "{flavour:?}: every change that carol did not make");
         whole(&mut world, group, &["alice", "bob", "carol"], &[]);
         assert_eq!(world.person("bob").group(group).name, "quicker");
+    }
+}
+
+/// A broker that loses its streams must not bring what was said before somebody came to that one: the author says it
+/// again in the epoch of now, in which everybody reads it. Before, dave read it all.
+#[test]
+fn r_log_03_what_a_log_lost_is_not_said_again_to_who_was_added_since() {
+    for flavour in FLAVOURS {
+        let mut world = World::of(10, flavour, &["alice", "bob", "dave"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("alice").says(group, "before dave");
+        world.person("bob").says(group, "not for dave either");
+        world.settle();
+        world.person("alice").adds(group, &["dave"]);
+        world.settle();
+        world.person("dave").accepts(group);
+        world.settle();
+        world.person("alice").says(group, "with dave");
+        world.settle();
+        world.broker_returns(Log::make_anew);
+        world.settle();
+        for (text, times) in [("before dave", 0), ("not for dave either", 0), ("with dave", 1)] {
+            assert_eq!(world.person("dave").sees(group, text), times, "{text:?} {flavour:?}");
+            assert_eq!(world.person("bob").sees(group, text), 1, "{text:?} {flavour:?}");
+        }
+        let kept = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("not sent again"));
+        for name in ["alice", "bob"] {
+            let events = world.people[world.index(name)].events.iter();
+            assert_eq!(events.filter(kept).count(), 1, "{name} is told {flavour:?}");
+        }
+        whole(&mut world, group, &["alice", "bob", "dave"], &["with dave"]);
+        // The same for who was out for a while.
+        world.person("alice").removes(group, &["dave"]);
+        world.settle();
+        world.person("bob").says(group, "while dave was out");
+        world.settle();
+        world.person("alice").adds(group, &["dave"]);
+        world.settle();
+        world.person("dave").accepts(group);
+        world.settle();
+        world.broker_returns(Log::make_anew);
+        world.settle();
+        assert_eq!(world.person("dave").sees(group, "while dave was out"), 0, "{flavour:?}");
+        assert_eq!(world.person("alice").sees(group, "while dave was out"), 1, "{flavour:?}");
     }
 }

@@ -332,6 +332,10 @@ async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
                  makes this device ask once more",
                 at(&denied.handle)
             ),
+            (None, None) if recovering.declined => {
+                "you did not take the place that was offered: the others are asked again within an hour"
+                    .to_owned()
+            }
             (None, None) => {
                 "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"
                     .to_owned()

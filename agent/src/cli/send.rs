@@ -76,7 +76,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
         } else {
             "the next command that reaches the broker delivers it (cipher-chat sync)"
         };
-        context.ui.warn(&format!("queued: {why}; {when}"));
+        let show = Command::GroupShow { target: Target::Group(message.group) };
+        match desk.request(show).await? {
+            Reply::Group(group) if connected && group.recovering.is_some() => context.ui.warn(
+                "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
+                 is sent when it is back (cipher-chat doctor)",
+            ),
+            _ => context.ui.warn(&format!("queued: {why}; {when}")),
+        }
     }
     if let Target::Account(handle) = &target {
         warn_of_silence(context, &desk, handle).await?;

@@ -59,9 +59,14 @@ impl Core {
         } else {
             self.followed(group, live.epoch(), answers, doubt)?;
         }
+        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
+        let somebody_came = !accounts(&live.roster).is_subset(&accounts(old_roster));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
             row.epoch = live.epoch();
+            if somebody_came {
+                row.newest = row.epoch;
+            }
             row.link = CommitLink { sequence: sequence_of(sequence), hash };
             row.commit_at = if at == Timestamp::default() { now } else { at };
             if own && live.roster.len() <= old_roster.len() {

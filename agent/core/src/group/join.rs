@@ -465,6 +465,7 @@ impl Core {
             Ok(group) => group,
             // Accepting twice is not an error.
             Err(error) => match self.resolve(target) {
+                Ok(group) if self.is_lost(&group) => return Err(self.no_offer(group)),
                 Ok(group) if self.is_member(&group) => return self.group_reply(group),
                 _ => return Err(error),
             },
@@ -490,6 +491,9 @@ impl Core {
         if let Some(group) = self.offered_group(target) {
             self.refuse_offer(group);
             return Ok(Reply::Done);
+        }
+        if let Some(group) = self.resolve(target).ok().filter(|group| self.is_lost(group)) {
+            return Err(self.no_offer(group));
         }
         let group = self.invitation(target)?;
         self.decline_invitation(group)?;

@@ -107,6 +107,9 @@ pub(crate) struct Lost {
     /// A member's word that this device is not in the group any more.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
+    /// The person did not take the last offer.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub declined: bool,
     /// Whose offers the person was told of.
     #[serde(rename = "o", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub offered_by: BTreeSet<AccountId>,
@@ -115,7 +118,15 @@ pub(crate) struct Lost {
 impl Lost {
     /// One that was just noticed, or is noticed again for another reason.
     pub(crate) fn noticed(why: Why, since: Timestamp) -> Self {
-        Self { why, since, asked: Timestamp::default(), times: 0, denied: None, offered_by: BTreeSet::new() }
+        Self {
+            why,
+            since,
+            asked: Timestamp::default(),
+            times: 0,
+            denied: None,
+            declined: false,
+            offered_by: BTreeSet::new(),
+        }
     }
 }
 
@@ -128,8 +139,8 @@ impl Lost {
     }
 }
 
-/// Requests after which the pauses between them grow no more.
-pub(super) const RARE: u32 = 6;
+/// How long a device waits before it asks again when its person did not take an offer.
+const DECLINED: Duration = Duration::from_secs(3600);
 
 /// The next pause between two requests.
 fn pause(times: u32) -> Duration {
@@ -256,6 +267,7 @@ impl Core {
         let due = lost.asked.plus(match &lost.denied {
             Some(denied) if denied.over => return Ok(()),
             Some(_) => not_member::PAUSE,
+            None if lost.declined => pause(lost.times).max(DECLINED),
             None => pause(lost.times),
         });
         // Anybody's junk makes a device ask that is in doubt.
@@ -292,7 +304,7 @@ impl Core {
             row.asked.drain(..extra);
             row.asked_at = row.asked_at.max(now);
             if let Some(lost) = &mut row.lost {
-                lost.asked = now;
+                (lost.asked, lost.declined) = (now, false);
                 lost.times = lost.times.saturating_add(1);
             }
         }
@@ -412,6 +424,7 @@ impl Core {
             asked: lost.times,
             denied,
             offered,
+            declined: lost.declined,
         })
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use cipher_broker::id::{AccountId, GroupId};
 
 use crate::core::Core;
+use crate::error::{CoreError, ErrorKind};
 use crate::event::Event;
 use crate::state::InviteRow;
 use crate::view::OfferedView;
@@ -114,12 +115,20 @@ impl Core {
         lost.offered_by.len() < TOLD && lost.offered_by.insert(inviter)
     }
 
-    /// The person does not take it: this device asks again, after the longest pause.
+    /// Nobody offers a place that was lost.
+    pub(crate) fn no_offer(&self, group: GroupId) -> CoreError {
+        let name = self.conversation_name(&group);
+        ErrorKind::NotFound
+            .because(format!("nobody offers this device its place in '{name}' yet"))
+            .hint("it asks the others by itself while it runs; see what came of it with: cipher-chat doctor")
+    }
+
+    /// The person does not take it: this device asks again an hour later.
     pub(crate) fn refuse_offer(&mut self, group: GroupId) {
         self.state.invites.remove(&group);
         let now = self.run.now;
         if let Some(lost) = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut()) {
-            (lost.asked, lost.times) = (now, lost.times.max(super::lost::RARE));
+            (lost.asked, lost.declined) = (now, true);
         }
         self.run.touched.insert(group);
         self.run.changed.insert(group);

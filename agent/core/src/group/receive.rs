@@ -147,7 +147,10 @@ impl Core {
             if sequence > row.cursor {
                 (row.cursor, row.mark) = (sequence, Some(mark));
             }
-            row.seen_at = row.seen_at.max(mark.at);
+            // Up to where nothing is missing.
+            if !junk && row.lost.is_none() && row.parked == 0 {
+                row.seen_at = row.seen_at.max(mark.at);
+            }
             if handshake {
                 row.handshake = row.handshake.max(sequence);
             }

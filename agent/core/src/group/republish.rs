@@ -32,7 +32,7 @@ use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::turn;
-use crate::ledger::{KeptRow, Print};
+use crate::ledger::{KeptRow, Print, SentRow};
 use crate::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 use crate::view::GroupState;
@@ -43,6 +43,11 @@ pub(crate) struct BackRow {
     /// A commit that is not known here lies where one of ours was.
     #[serde(rename = "r", default)]
     pub rival: bool,
+}
+
+/// R-LOG-03: a message that a log lost is said again only while everybody who is in the group was in it when it was said.
+const fn is_heard_by_all(said: u64, newest: u64) -> bool {
+    said >= newest
 }
 
 /// Invitations that are kept in case they get lost, and their bytes.
@@ -192,7 +197,7 @@ impl Core {
     fn mended(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
         let rival = row.back.take().is_some_and(|back| back.rival);
-        let era = row.era;
+        let (era, newest) = (row.era, row.newest);
         self.run.mending.remove(&group);
         self.drop_given_back(group);
         if rival {
@@ -201,9 +206,27 @@ impl Core {
         }
         self.tells_later(group);
         self.repost(Some(group))?;
-        let said = self.say_again(group, |sent| era_of(sent.position) < era)?;
+        let heard = |sent: &SentRow| is_heard_by_all(sent.epoch, newest);
+        let said = self.say_again(group, |sent| era_of(sent.position) < era && heard(sent))?;
+        let kept = self.sealed_of(group)?;
+        let kept =
+            kept.iter().filter(|(_, sent)| sent.id.is_some() && era_of(sent.position) < era && !heard(sent));
+        self.tell_kept_back(group, kept.count());
         self.incident(|incident| incident.messages = incident.messages.saturating_add(said));
         Ok(())
+    }
+
+    /// Own messages that the log lost stay lost to it, because somebody is in the group now who was not when they were said.
+    fn tell_kept_back(&mut self, group: GroupId, count: usize) {
+        if count == 0 || self.state.groups.get(&group).is_none_or(|row| row.personal) {
+            return;
+        }
+        let name = self.conversation_name(&group);
+        let messages = if count == 1 { "message".to_owned() } else { format!("{count} messages") };
+        self.notify(Event::Warning(format!(
+            "the broker lost your {messages} in '{name}' of before somebody was added: not sent again, or that one would read \
+             what was not said to it; who had read it keeps it"
+        )));
     }
 
     /// Keeps an invitation that leaves. The oldest give way.

@@ -322,7 +322,7 @@ impl Core {
             GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
             GroupEvent::Missed if row.text.is_empty() => "messages may be missing here".to_owned(),
             GroupEvent::Missed => {
-                format!("messages since {} may be missing: they were gone before they were read", row.text)
+                format!("messages since {} may be missing: this device could not read them", row.text)
             }
             GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
         }

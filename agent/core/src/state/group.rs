@@ -116,6 +116,9 @@ pub(crate) struct GroupRow {
     /// Own messages sent while that was so: nobody may have been able to read them.
     #[serde(rename = "ns", default, skip_serializing_if = "Vec::is_empty")]
     pub unsure: Vec<ByteBuf>,
+    /// The epoch with which the newest of its accounts came: nothing of before is said again, which that one did not hear.
+    #[serde(rename = "nw", default)]
+    pub newest: u64,
     /// The broker's time of the last entry that was read.
     #[serde(rename = "sa", default)]
     pub seen_at: Timestamp,
@@ -170,6 +173,7 @@ impl GroupRow {
             fresh: None,
             asked_at: Timestamp::default(),
             unsure: Vec::new(),
+            newest: epoch,
             seen_at: Timestamp::default(),
             commit_at: Timestamp::default(),
             keys_at: Timestamp::default(),
