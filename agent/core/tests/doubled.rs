@@ -642,7 +642,7 @@ fn f8_r_welcome_07_a_group_of_the_same_id_neither_takes_a_place_nor_keeps_a_memb
         world.put_back(alice, copy);
         world.settle();
         assert!(world.person("alice").group(group).recovering.is_some(), "alice asks to come back");
-        let mut mallory = Mallory::arrives(&mut world);
+        let mallory = Mallory::arrives(&mut world);
         mallory.answers_from_outside(&mut world, group);
         world.settle();
         assert_eq!(offered(&mut world, "alice", group).as_deref(), Some(mallory::HANDLE), "{flavour:?}");

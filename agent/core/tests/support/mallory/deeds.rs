@@ -400,7 +400,7 @@ impl Mallory {
 
     /// It is in no group, and answers a request to come back with one of its own: under the same id, at a later epoch, and
     /// with its commit in the group's log.
-    pub(crate) fn answers_from_outside(&mut self, world: &mut World, group: GroupId) {
+    pub(crate) fn answers_from_outside(&self, world: &mut World, group: GroupId) {
         let asked: Vec<_> = world.log.on(&Route::Application(group)).into_iter().rev().collect();
         let (_, body, package) = self.asked(asked.iter().map(|(_, bytes)| bytes.as_slice())).unwrap();
         let mut mls = self.makes(group);
