@@ -418,8 +418,8 @@ fn batch(which: u64) {
         }
     }
     assert!(failed.is_empty(), "these stories do not end well:\n{}", failed.join("\n"));
-    // A member that does nothing would be no attack. One deed is so rare that only a long run has it.
-    assert!(hostile < ENOUGH || did.len() + 1 >= mallory::DEEDS, "{} deeds: {did:?}", did.len());
+    // A member that does nothing would be no attack. Deeds are so rare that a part of a long run may lack two.
+    assert!(from > 0 || hostile < ENOUGH || did.len() + 1 >= mallory::DEEDS, "{} deeds: {did:?}", did.len());
 }
 
 #[test]
