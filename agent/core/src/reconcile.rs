@@ -186,7 +186,7 @@ impl Core {
         let mut plan = Plan::default();
         let own = self.state.identity.as_ref().filter(|own| own.registered && !own.revoked);
         let Some(own) = own else { return plan };
-        let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
+        let accounts = roster::accounts(&live.roster);
         for account in accounts {
             let Some(log) = self.log_of(&account) else { continue };
             let leaves = || live.roster.iter().filter(|(_, leaf)| leaf.account == account);

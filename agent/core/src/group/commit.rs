@@ -32,7 +32,7 @@ use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
-use crate::group::roster::{Leaf, Roster};
+use crate::group::roster::{self, Leaf, Roster};
 use crate::group::turn;
 use crate::group::{rejoin, tree};
 use crate::position::sequence_of;
@@ -175,7 +175,7 @@ impl Core {
         leavers: &BTreeSet<u32>,
     ) -> Result<Option<Draft>> {
         let mut draft = Draft::default();
-        let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
+        let accounts = roster::accounts(&live.roster);
         let own_role = live.data.role_of(&self.own_id());
         let mut data = live.data.clone();
         match wish {

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
-use crate::group::roster::Roster;
+use crate::group::roster::{self, Roster};
 use crate::history::MessageRow;
 use crate::position::sequence_of;
 use crate::view::{GroupEvent, GroupState};
@@ -59,12 +59,11 @@ impl Core {
         } else {
             self.followed(group, live.epoch(), answers, doubt)?;
         }
-        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
-        let somebody_came = !accounts(&live.roster).is_subset(&accounts(old_roster));
+        let (had, has) = (roster::accounts(old_roster), roster::accounts(&live.roster));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
             row.epoch = live.epoch();
-            if somebody_came {
+            if !has.is_subset(&had) {
                 row.newest = row.epoch;
             }
             row.link = CommitLink { sequence: sequence_of(sequence), hash };
@@ -98,9 +97,9 @@ impl Core {
             self.run.touched.insert(group);
             return Ok(());
         }
-        self.system_lines(group, live, old_roster, old_data, committer, (sequence, hash))?;
-        self.learn_members(live.roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>());
-        let others = live.roster.values().any(|leaf| leaf.account != self.own_id());
+        self.system_lines(group, live, (old_roster, old_data), (&had, &has), committer, (sequence, hash))?;
+        let others = has.iter().any(|account| *account != self.own_id());
+        self.learn_members(has);
         if live.data.direct && !others {
             // The other side has left for good: what is said to that account from now on starts anew.
             self.run.ended.insert(group, GroupState::Left);
@@ -116,21 +115,19 @@ impl Core {
         &mut self,
         group: GroupId,
         live: &Live,
-        old_roster: &Roster,
-        old_data: &GroupData,
+        (old_roster, old_data): (&Roster, &GroupData),
+        (before, after): (&BTreeSet<AccountId>, &BTreeSet<AccountId>),
         committer: Option<u32>,
         (sequence, hash): (u64, [u8; 32]),
     ) -> Result<()> {
-        let accounts = |roster: &Roster| roster.values().map(|leaf| leaf.account).collect::<BTreeSet<_>>();
-        let (before, after) = (accounts(old_roster), accounts(&live.roster));
         let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
         let Some(actor) = actor.cloned() else { return Ok(()) };
         let leavers = self.run.leavers.remove(&group).unwrap_or_default();
         let mut lines: Vec<(GroupEvent, AccountId, String)> = Vec::new();
-        for account in after.difference(&before) {
+        for account in after.difference(before) {
             lines.push((GroupEvent::Added, *account, String::new()));
         }
-        for account in before.difference(&after) {
+        for account in before.difference(after) {
             let event = if leavers.contains(account) { GroupEvent::Left } else { GroupEvent::Removed };
             lines.push((event, *account, String::new()));
         }
@@ -139,7 +136,7 @@ impl Core {
                 let ours = roster.values().filter(|leaf| leaf.account == *account);
                 ours.map(|leaf| leaf.device).collect::<BTreeSet<_>>()
             };
-            for account in after.intersection(&before) {
+            for account in after.intersection(before) {
                 let (had, has) = (devices(old_roster, account), devices(&live.roster, account));
                 lines.extend(
                     had.difference(&has).map(|gone| (GroupEvent::DeviceRemoved, *account, gone.to_string())),
@@ -166,7 +163,7 @@ impl Core {
         if live.data.name != old_data.name {
             lines.push((GroupEvent::Renamed, actor.account, live.data.name.clone()));
         }
-        for account in after.intersection(&before) {
+        for account in after.intersection(before) {
             let role = live.data.role_of(account);
             if role != old_data.role_of(account) {
                 let name = match role {

@@ -1,6 +1,6 @@
 //! What people want changed in a group, turned into intents that survive lost races.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
@@ -200,7 +200,7 @@ impl Core {
         self.must_be_active(group)?;
         let own = self.own_id();
         let (alone, last_owner) = self.with_live(group, |_, live| {
-            let accounts: BTreeSet<AccountId> = live.roster.values().map(|leaf| leaf.account).collect();
+            let accounts = super::roster::accounts(&live.roster);
             let owners = accounts.iter().filter(|account| live.data.role_of(account) == Role::Owner);
             let owners: Vec<_> = owners.collect();
             Ok((accounts.len() == 1, !live.data.direct && owners == [&own]))

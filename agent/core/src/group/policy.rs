@@ -12,7 +12,7 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use cipher_broker::wire::join::link_id;
 
 use crate::group::evidence::Shown;
-use crate::group::roster::{Leaf, Roster};
+use crate::group::roster::{self, Leaf, Roster};
 use crate::plain_name::is_group_name;
 
 /// What a commit does, reduced to what rules speak about.
@@ -214,7 +214,7 @@ fn adds(
     let staying = || roster.iter().filter(|(index, _)| !removed.contains(index)).map(|(_, leaf)| leaf);
     let mut devices: BTreeSet<(AccountId, DeviceId)> = staying().map(|l| (l.account, l.device)).collect();
     let accounts: BTreeSet<AccountId> = staying().map(|l| l.account).collect();
-    let present: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
+    let present = roster::accounts(roster);
     let mut added = BTreeSet::new();
     for add in &facts.adds {
         let leaf = match add {
@@ -308,7 +308,7 @@ fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts
         if role < Role::Owner {
             return refuse(RULE, "only an owner may change roles and policy");
         }
-        let members: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
+        let members = roster::accounts(roster);
         if !after.roles.iter().any(|(account, role)| *role == Role::Owner && members.contains(account)) {
             return refuse(RULE, "a group keeps at least one owner");
         }
@@ -339,7 +339,7 @@ fn links(
     {
         return refuse(RULE, "the committer's role does not allow to revoke a link");
     }
-    let present: BTreeSet<AccountId> = roster.values().map(|leaf| leaf.account).collect();
+    let present = roster::accounts(roster);
     let newcomers: BTreeSet<AccountId> =
         facts.adds.iter().flatten().map(|leaf| leaf.account).filter(|a| !present.contains(a)).collect();
     let mut used = 0u64;

@@ -1,6 +1,6 @@
 //! Who is in a group: every leaf with the identity its certificate proves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
@@ -35,6 +35,11 @@ impl Leaf {
 
 /// All leaves, by index (RFC 9420 §4.1).
 pub(crate) type Roster = BTreeMap<u32, Leaf>;
+
+/// Whose leaves these are.
+pub(crate) fn accounts(roster: &Roster) -> BTreeSet<AccountId> {
+    roster.values().map(|leaf| leaf.account).collect()
+}
 
 /// A leaf whose credential proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
