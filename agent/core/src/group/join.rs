@@ -441,6 +441,9 @@ impl Core {
         if self.state.invites.get(&group).is_some_and(|invite| self.is_shown(invite)) {
             return Ok(group);
         }
+        if self.is_lost(&group) {
+            return Err(self.no_offer(group));
+        }
         Err(ErrorKind::NotFound
             .because("there is no invitation to this group")
             .hint("see the waiting ones with: cipher-chat group list"))
@@ -453,20 +456,15 @@ impl Core {
 
     pub(crate) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
         if let Some(group) = self.offered_group(target) {
-            self.come_back(group)?;
-            if self.is_lost(&group) {
-                return Err(ErrorKind::Refused
-                    .because("this offer cannot be used any more")
-                    .hint("this device asks again by itself, and tells of the next one"));
-            }
-            return self.group_reply(group);
+            return self.take_offer(group);
         }
         let group = match self.invitation(target) {
             Ok(group) => group,
             // Accepting twice is not an error.
             Err(error) => match self.resolve(target) {
-                Ok(group) if self.is_lost(&group) => return Err(self.no_offer(group)),
-                Ok(group) if self.is_member(&group) => return self.group_reply(group),
+                Ok(group) if self.is_member(&group) && !self.is_lost(&group) => {
+                    return self.group_reply(group);
+                }
                 _ => return Err(error),
             },
         };
@@ -491,9 +489,6 @@ impl Core {
         if let Some(group) = self.offered_group(target) {
             self.refuse_offer(group);
             return Ok(Reply::Done);
-        }
-        if let Some(group) = self.resolve(target).ok().filter(|group| self.is_lost(group)) {
-            return Err(self.no_offer(group));
         }
         let group = self.invitation(target)?;
         self.decline_invitation(group)?;

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use cipher_broker::id::{AccountId, GroupId};
 
 use crate::core::Core;
-use crate::error::{CoreError, ErrorKind};
+use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
+use crate::reply::Reply;
 use crate::state::InviteRow;
 use crate::view::OfferedView;
 
@@ -116,15 +117,26 @@ impl Core {
     }
 
     /// Nobody offers a place that was lost.
-    pub(crate) fn no_offer(&self, group: GroupId) -> CoreError {
+    pub(super) fn no_offer(&self, group: GroupId) -> CoreError {
         let name = self.conversation_name(&group);
         ErrorKind::NotFound
             .because(format!("nobody offers this device its place in '{name}' yet"))
             .hint("it asks the others by itself while it runs; see what came of it with: cipher-chat doctor")
     }
 
+    /// The person believes who offers it.
+    pub(super) fn take_offer(&mut self, group: GroupId) -> Result<Reply> {
+        self.come_back(group)?;
+        if self.is_lost(&group) {
+            return Err(ErrorKind::Refused
+                .because("this offer cannot be used any more")
+                .hint("this device asks again by itself, and tells of the next one"));
+        }
+        self.group_reply(group)
+    }
+
     /// The person does not take it: this device asks again an hour later.
-    pub(crate) fn refuse_offer(&mut self, group: GroupId) {
+    pub(super) fn refuse_offer(&mut self, group: GroupId) {
         self.state.invites.remove(&group);
         let now = self.run.now;
         if let Some(lost) = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut()) {
