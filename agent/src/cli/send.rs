@@ -77,8 +77,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
             "the next command that reaches the broker delivers it (cipher-chat sync)"
         };
         let show = Command::GroupShow { target: Target::Group(message.group) };
-        match desk.request(show).await? {
-            Reply::Group(group) if connected && group.recovering.is_some() => context.ui.warn(
+        match desk.request(show).await {
+            Ok(Reply::Group(group)) if connected && group.recovering.is_some() => context.ui.warn(
                 "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
                  is sent when it is back (cipher-chat doctor)",
             ),
