@@ -16,8 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use cipher_broker::id::DeviceId;
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};

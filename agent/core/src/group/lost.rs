@@ -8,8 +8,8 @@
 //! ```
 //! Nothing that is not authenticated makes a device ask: it needs a gap in the log, or a commit that could not be
 //! applied, and then a message that claims a later epoch. Being lost is soft: keys, history and what waits stay, and
-//! a commit of somebody else that applies ends it, or behind a gap what `gap.rs` says. Nothing is sent meanwhile, because nobody may be able to read it.
-//! How others serve it is `rejoin.rs`.
+//! a commit of somebody else that applies ends it, or behind a gap what `gap.rs` says. Nothing is sent meanwhile, because
+//! nobody may be able to read it. How others serve it is `rejoin.rs`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,7 +41,7 @@ use crate::state::{OutboxKind, Post};
 use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
 /// How long those are waited for who took another way than this device.
-pub(super) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
+const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
@@ -128,14 +128,17 @@ impl Lost {
             offered_by: BTreeSet::new(),
         }
     }
-}
 
-impl Lost {
+    /// Whether those who took another way than this device may still come by and bring it back.
+    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
+        now.since(self.since) < GONE_FOR_GOOD
+    }
+
     /// R-REJOIN-03: a commit gave the place of this device to its new leaf, so everybody else has left the epoch that it
     /// stands in. What is sealed for that epoch behind the commit counts nowhere, and its author says it again. After
     /// days without a Welcome nobody may have followed that commit, and members that are here are listened to again.
     pub(crate) fn is_passed_by(&self, now: Timestamp) -> bool {
-        self.why == Why::Replaced && now.since(self.since) < GONE_FOR_GOOD
+        self.why == Why::Replaced && self.is_recent(now)
     }
 }
 

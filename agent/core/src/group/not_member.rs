@@ -235,7 +235,8 @@ impl Core {
             "it goes on asking once a day, for three days"
         };
         self.notify(Event::Warning(format!(
-            "{by} says that this device is no member of '{name}' any more: {then}. Ask a member to add you again, or say something there if that is not so"
+            "{by} says that this device is no member of '{name}' any more: {then}. Ask a member to add you again, or say \
+             something there if that is not so"
         )));
     }
 

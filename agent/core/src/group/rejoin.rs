@@ -22,7 +22,7 @@ use tls_codec::Serialize as _;
 use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::group::lost::{GONE_FOR_GOOD, Lost, Why};
+use crate::group::lost::{Lost, Why};
 use crate::group::policy::Rejoin;
 use crate::group::{roster, turn};
 use crate::state::Joiner;
@@ -102,7 +102,7 @@ fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
 /// be gone for good, all of them; others that are lost as well are served when nobody has brought this device on for days.
 fn is_beside(lost: &Lost, now: Timestamp) -> bool {
     match lost.why {
-        Why::LogWentBack | Why::OwnCommit | Why::Replaced => now.since(lost.since) < GONE_FOR_GOOD,
+        Why::LogWentBack | Why::OwnCommit | Why::Replaced => lost.is_recent(now),
         Why::Gap | Why::Unusable | Why::Doubled => false,
     }
 }

@@ -45,17 +45,17 @@ pub(crate) struct BackRow {
     pub rival: bool,
 }
 
-/// R-LOG-03: a message that a log lost is said again only while everybody who is in the group was in it when it was said.
-const fn is_heard_by_all(said: u64, newest: u64) -> bool {
-    said >= newest
-}
-
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;
 /// How often an invitation is sent again because time passes, before its maker is told: the last copy lies in the stream
 /// for as long as key packages are good.
 const RENEWED: u8 = 2;
 const POSTED_BYTES: usize = 4 * 1024 * 1024;
+
+/// R-LOG-03: a message that a log lost is said again only while everybody who is in the group was in it when it was said.
+const fn is_heard_by_all(said: u64, newest: u64) -> bool {
+    said >= newest
+}
 
 impl Core {
     /// The log of a group is not the one that was read: a new era begins.
@@ -224,8 +224,8 @@ impl Core {
         let name = self.conversation_name(&group);
         let messages = if count == 1 { "message".to_owned() } else { format!("{count} messages") };
         self.notify(Event::Warning(format!(
-            "the broker lost your {messages} in '{name}' of before somebody was added: not sent again, or that one would read \
-             what was not said to it; who had read it keeps it"
+            "the broker lost your {messages} in '{name}' of before somebody was added: not sent again, because that one would \
+             read what was not said to it; who had read it keeps it"
         )));
     }
 

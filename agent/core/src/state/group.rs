@@ -119,7 +119,7 @@ pub(crate) struct GroupRow {
     /// The epoch with which the newest of its accounts came: nothing of before is said again, which that one did not hear.
     #[serde(rename = "nw", default)]
     pub newest: u64,
-    /// The broker's time of the last entry that was read.
+    /// The broker's time of the last entry behind which nothing is known to be missing.
     #[serde(rename = "sa", default)]
     pub seen_at: Timestamp,
     /// The broker's time of the last commit; our own where that is not known.
