@@ -90,6 +90,12 @@ impl Core {
         Ok(())
     }
 
+    /// The registry took packages. It does not say how many lie there now: the next count does.
+    pub(crate) fn stock_grew(&mut self, one_time: u32) {
+        let known = self.state.meta.stock.unwrap_or_default();
+        self.state.meta_mut().stock = Some(known.saturating_add(one_time));
+    }
+
     /// Counting or bringing packages failed: tries again, less and less often. Whether it was that.
     pub(crate) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
         if !about_stock(purpose) {
@@ -126,6 +132,7 @@ impl Core {
 
     fn publish_suite(&mut self, suite: Ciphersuite, count: usize, last_resort: bool) -> Result<()> {
         self.run.stock_at = self.run.stock_at.max(self.run.now.plus(COUNT_EVERY));
+        let brought = u32::try_from(count).unwrap_or(u32::MAX);
         let mut one_time = Vec::with_capacity(count);
         for _ in 0..count {
             one_time.push(ByteBuf::from(self.make_key_package(suite, false)?));
@@ -133,7 +140,7 @@ impl Core {
         let last_resort =
             if last_resort { Some(ByteBuf::from(self.make_key_package(suite, true)?)) } else { None };
         let publish = Operation::PublishKeyPackages { one_time, last_resort };
-        self.ask(publish, Purpose::PublishKeyPackages, None);
+        self.ask(publish, Purpose::PublishKeyPackages { one_time: brought }, None);
         Ok(())
     }
 
@@ -244,7 +251,7 @@ impl Core {
 }
 
 const fn about_stock(purpose: &Purpose) -> bool {
-    matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages)
+    matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages { .. })
 }
 
 /// R-KP-01 to R-KP-04, R-KP-07 and R-KP-08; why it cannot be used.

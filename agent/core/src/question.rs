@@ -42,8 +42,8 @@ pub(crate) enum Purpose {
     Admission,
     /// To change the own profile.
     SetProfile(Profile),
-    /// To refill.
-    PublishKeyPackages,
+    /// To refill with so many one-time packages.
+    PublishKeyPackages { one_time: u32 },
     /// To replace a last resort of this suite that was used.
     RenewLastResort(u16),
     /// To know the stock.
@@ -232,11 +232,10 @@ impl Core {
             (Purpose::Register { .. }, Answer::Done) => self.registration_done(question.ticket),
             (Purpose::Admission, Answer::Admission(policy)) => self.admission_known(policy, question.ticket),
             (Purpose::SetProfile(profile), Answer::Done) => self.profile_done(profile, question.ticket),
-            (Purpose::PublishKeyPackages, Answer::Stock { one_time, .. }) => {
-                self.state.meta_mut().stock = Some(one_time);
+            (Purpose::PublishKeyPackages { one_time }, Answer::Done) => {
+                self.stock_grew(one_time);
                 Ok(())
             }
-            (Purpose::PublishKeyPackages, Answer::Done) => Ok(()),
             (Purpose::RenewLastResort(suite), Answer::Done | Answer::Stock { .. }) => {
                 self.state.meta_mut().used_last_resorts.remove(&suite);
                 Ok(())

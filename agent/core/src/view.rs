@@ -560,7 +560,7 @@ pub struct StatusView {
     /// Whether the registry has answered nothing for two seconds although it was asked.
     #[serde(default)]
     pub registry_silent: bool,
-    /// Key packages at the registry when last counted.
+    /// Key packages at the registry: as last counted, and those it took since.
     pub key_packages: Option<u32>,
     /// Messages that could not be read, by class, since this store exists.
     pub skipped: Vec<(String, u64)>,

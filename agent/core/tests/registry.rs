@@ -281,6 +281,16 @@ fn r_kp_03_k07_an_expired_key_package_is_refused_and_the_group_stays_usable() {
     }
 }
 
+/// `register` asks right behind its registration, when nothing was counted yet: it then warned that nobody can add the account.
+#[test]
+fn key_packages_that_the_registry_took_are_known_before_they_are_counted() {
+    let mut world = World::new(1, Flavour::R1);
+    let alice = world.register("alice");
+    world.registry.next("count-key-packages", Fate::NoReply);
+    world.settle();
+    assert_eq!(world.status(alice).key_packages.unwrap_or(0) as usize, 2 * limit::KEY_PACKAGE_STOCK);
+}
+
 #[test]
 fn a_low_stock_is_refilled_on_the_next_connection() {
     let mut world = world(&["alice", "bob"]);

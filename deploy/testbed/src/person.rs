@@ -162,7 +162,12 @@ impl Person {
     /// Makes the account, with the own name as handle.
     #[track_caller]
     pub fn registers(&self) -> Result<Value> {
-        self.does(&["register", &self.name])?.of_type("account")
+        let made = self.does(&["register", &self.name])?;
+        // A first command that worries a new person for nothing would be noticed by no other test.
+        ensure(!made.errors.iter().any(|line| kind_of(line) == Some("warning")), || {
+            format!("a warning: {made}")
+        })?;
+        made.of_type("account")
     }
 
     /// Makes a group with others.
