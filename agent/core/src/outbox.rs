@@ -383,6 +383,17 @@ impl Core {
         self.with_live(group, |_, live| Ok(live.roster.len() == 1))
     }
 
+    /// Whether anything of what waits can leave now. What is said in a group that this device has to be let back into, or whose keys it
+    /// renews, waits for that.
+    pub(crate) fn waits_for_broker(&self) -> bool {
+        let doubled = |group| self.state.groups.get(group).is_some_and(|row| row.doubled.is_some());
+        self.state.outbox.iter().any(|(_, row)| match row.kind {
+            OutboxKind::Post(_) => true,
+            OutboxKind::Message { .. } if doubled(&row.group) => false,
+            _ => !self.is_lost(&row.group),
+        })
+    }
+
     fn publish_message(
         &mut self,
         group: GroupId,

@@ -11,7 +11,7 @@ use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
-use crate::support::world::{World, send};
+use crate::support::world::{World, days, send};
 
 /// Alice and others.
 fn world(names: &[&str]) -> World {
@@ -619,5 +619,31 @@ fn a4_a_profile_from_before_its_second_device_meets_it_in_a_group_of_own_devices
         world.settle();
         assert_eq!(world.person("bob").sees(group, "from the tablet"), 1, "late {late}");
         assert_eq!(world.status(tablet).requests, RequestPolicy::Anyone, "late {late}: the devices talk");
+    }
+}
+
+/// A4: a device that is restored from before a group was made gets no invitation again: its own devices tell it. Before, it never learned
+/// of that group, and the others went on writing to a device that read nothing.
+#[test]
+fn a4_a_second_device_from_before_a_group_was_made_comes_back_into_it() {
+    for days_later in [0, 40] {
+        let mut world = World::long_ago(6, Flavour::R1, 80, &["alice", "bob"]);
+        link(&mut world, "alice", "alice.2");
+        let tablet = world.index("alice.2");
+        let copy = world.copy_of(tablet);
+        let group = world.group_of("ops", &["alice", "bob"]);
+        assert_eq!(world.person("alice.2").group(group).state, GroupState::Active);
+        world.pass(days(days_later));
+        world.settle();
+        world.put_back(tablet, copy);
+        world.settle();
+        world.pass(Duration::from_secs(3600));
+        world.settle();
+        world.person("bob").says(group, "to every device");
+        world.settle();
+        let known = world.person("alice.2").knows(group);
+        let known = known.map(|view| (view.state, view.recovering.is_some()));
+        assert_eq!(known, Some((GroupState::Active, false)), "{days_later} days later");
+        assert_eq!(world.person("alice.2").sees(group, "to every device"), 1, "{days_later} days later");
     }
 }

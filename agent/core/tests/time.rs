@@ -11,7 +11,7 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_core::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
-use cipher_core::{Command, Event, Target};
+use cipher_core::{Command, Event, Reply, Target};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
@@ -256,6 +256,37 @@ fn a2_r_gap_01_a_branch_behind_old_changes_ends_with_the_next_word_of_the_others
                 assert_eq!(world.person(name).sees(group, "does anybody hear me?"), 1, "{flavour:?} {later}");
             }
         }
+    }
+}
+
+/// What waits until a member lets this device back in is nothing that `read` or `group list` wait for: each of them took as long as
+/// it is prepared to wait for a slow broker.
+#[test]
+fn a2_who_only_looks_does_not_wait_for_a_place_in_a_group() {
+    for flavour in BOTH {
+        let mut world = long_ago(flavour, &["alice", "bob"]);
+        let group = world.admins("ops", &["alice", "bob"]);
+        world.person("alice").disconnects();
+        world.person("bob").renames(group, "one");
+        everything_ages_out(&mut world, group);
+        world.person("bob").renames(group, "two");
+        world.person("bob").disconnects();
+        world.person("alice").connects();
+        world.settle();
+        assert!(world.person("alice").group(group).recovering.is_some(), "{flavour:?}");
+        let alice = world.index("alice");
+        world.start(alice, send(group, "waits"));
+        world.settle();
+        let before = world.now;
+        let looked = world.person("alice").command(Command::Refresh);
+        assert!(matches!(looked, Ok(Reply::Refreshed { answered: true })), "{flavour:?} {looked:?}");
+        assert!(
+            world.now.since(before) < Duration::from_secs(1),
+            "{flavour:?}: {:?}",
+            world.now.since(before)
+        );
+        let failed = |message: &MessageView| message.state == MessageState::Failed;
+        assert!(!world.person("alice").messages(group).iter().any(failed), "it goes on waiting");
     }
 }
 

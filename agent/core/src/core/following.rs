@@ -107,9 +107,13 @@ impl Core {
         }
         let tree_missing = self.tree_missing();
         let answered = self.run.questions.is_empty();
-        let idle = self.run.errands.is_empty() && self.state.outbox.len() == 0 && !tree_missing;
+        let settled = self.run.errands.is_empty() && !tree_missing;
+        let idle = settled && self.state.outbox.len() == 0;
+        // What waits for members rather than for the broker is nothing that one who only looks would wait for.
+        let looked = settled && !self.waits_for_broker();
         let (now, queued) = (self.run.now, self.state.outbox.len());
         for mut wait in std::mem::take(&mut self.run.syncs) {
+            let idle = if wait.registry == Registry::Wished { looked } else { idle };
             let read = wait.waiting.is_empty() && idle;
             let silent = self.silence_ends(&mut wait, read);
             if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= wait.deadline {
