@@ -206,6 +206,9 @@ impl Core {
             Ok((accounts.len() == 1, !live.data.direct && owners == [&own]))
         })?;
         if alone {
+            if let Some(offered) = self.offered_view(&group) {
+                return Err(self.leaves_unheard(&group, &offered.handle));
+            }
             self.begin_leaving(group)?;
             return Ok(Some(Reply::Done));
         }

@@ -135,6 +135,17 @@ impl Core {
         self.group_reply(group)
     }
 
+    /// Who leaves while it knows of nobody else there is heard by nobody: for whoever offers the place it would stay a member.
+    pub(super) fn leaves_unheard(&self, group: &GroupId, by: &str) -> CoreError {
+        let typed = self.typed(group);
+        ErrorKind::Refused
+            .because(format!("@{by} says that others are in this group: they would not hear that you left it"))
+            .hint(format!(
+                "take the place first, and then leave: cipher-chat group accept {typed}; if @{by} does not belong there: \
+                 cipher-chat group decline {typed}"
+            ))
+    }
+
     /// The person does not take it: this device asks again an hour later.
     pub(super) fn refuse_offer(&mut self, group: GroupId) {
         self.state.invites.remove(&group);
