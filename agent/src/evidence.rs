@@ -154,6 +154,7 @@ impl Alarms {
                 Alarm::Evidence(view.clone(), kept.ok())
             }
             Event::Warning(sentence) => Alarm::Warning(sentence.clone()),
+            Event::Stopped(error) => Alarm::Warning(error.message.clone()),
             _ => return,
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

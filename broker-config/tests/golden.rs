@@ -525,6 +525,8 @@ fn golden_joining_by_link() {
     check("commit-note-heal", &CommitNote { evidence: vec![], heal, ..note.clone() });
     let heal = ByteBuf::from([[4; 16].as_slice(), &[9; 64]].concat());
     check("commit-note-heal-of-random-bytes", &CommitNote { evidence: vec![], heal, ..note.clone() });
+    let heal = ByteBuf::from([[4; 32].as_slice(), &[9; 64]].concat());
+    check("commit-note-heal-of-a-copy", &CommitNote { evidence: vec![], heal, ..note.clone() });
     let body = RejoinBody {
         group: GroupId::from_bytes([1; 16]),
         account: account(),
@@ -535,10 +537,12 @@ fn golden_joining_by_link() {
         new_keys: false,
         at: at(),
         copy: u64::MAX,
+        knew: 0,
     };
     check("rejoin-body", &body);
     let signed = Signed::new(&key(2), Purpose::Rejoin, codec::encode(&body));
     check("rejoin-body-of-a-copy", &RejoinBody { copy: 1 << 40, ..body });
+    check("rejoin-body-of-a-copy-in-use", &RejoinBody { copy: 1 << 40, knew: 70_000, ..body });
     check("rejoin-body-new-keys", &RejoinBody { new_keys: true, ..body });
     let request = RejoinRequest { body: signed.clone(), key_package: ByteBuf::from(vec![7; 40]) };
     check("rejoin-request", &request);

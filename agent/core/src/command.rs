@@ -100,6 +100,8 @@ pub enum Command {
         /// Its id, the beginning of it, or its name.
         device: String,
     },
+    /// A copy of a profile that stopped for another one goes on, and the other one stops. Reply: `Done`.
+    DeviceResume,
     /// In a fresh profile, without any other device: takes the account over from the recovery phrase. Every
     /// other device is revoked. Reply: `Account`.
     DeviceRecover {

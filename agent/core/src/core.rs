@@ -203,6 +203,7 @@ impl Core {
             C::DeviceConfirm { code, equal } => self.device_confirm(ticket, &code, equal),
             C::DeviceRename { device, name } => self.device_rename(&device, name).map(Some),
             C::DeviceRevoke { device } => self.device_revoke(ticket, &device),
+            C::DeviceResume => self.device_resume().map(Some),
             C::DeviceRecover { phrase, name } => self.device_recover(ticket, &phrase, name),
             C::ContactAdd { handle, text } => self.contact_add(ticket, handle, text),
             C::Contacts => Ok(Some(Reply::Contacts(self.contacts()))),

@@ -335,6 +335,7 @@ impl Core {
             | C::AcknowledgeEvidence
             | C::Head
             | C::Status => Ok(()),
+            C::DeviceResume if !gone => Ok(()),
             _ if gone => Err(revoked()),
             _ => Err(stopped()),
         }

@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Trust,
     /// The store is locked by another process.
     Locked,
+    /// Another copy of this profile is in use, and this one has stopped for good.
+    Stopped,
     /// The store is damaged or its disk fails.
     Storage,
     /// Somebody else was first, or the handle is taken.
@@ -48,6 +50,7 @@ impl ErrorKind {
         match self {
             Self::Unreachable | Self::Locked => true,
             Self::Limit
+            | Self::Stopped
             | Self::Storage
             | Self::Refused
             | Self::Trust
@@ -67,6 +70,7 @@ impl ErrorKind {
             Self::Limit => "limit",
             Self::Trust => "trust",
             Self::Locked => "locked",
+            Self::Stopped => "stopped",
             Self::Storage => "storage",
             Self::Conflict => "conflict",
             Self::NotFound => "not-found",

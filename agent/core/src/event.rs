@@ -49,6 +49,9 @@ pub enum Event {
     },
     /// Something a person should know, one sentence.
     Warning(String),
+    /// Another copy of this profile is in use: this one does nothing any more. The error is what its commands answer from now on,
+    /// and how much of what it said could be read by nobody.
+    Stopped(CoreError),
     /// The connection to the broker is gone, or is back. Told by whoever runs the core, which has no network.
     Connection {
         /// The servers, without logins.

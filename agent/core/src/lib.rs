@@ -61,6 +61,7 @@ pub use crate::core::{Core, Options};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
+pub use crate::group::stopped;
 pub use crate::input::{
     Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
     Reading, StreamState, Ticket,

@@ -501,6 +501,7 @@ fn r_rejoin_01_a_request_of_nobody_in_the_group_costs_nothing() {
             new_keys: true,
             at: Timestamp::from_millis(1),
             copy: 0,
+            knew: 0,
         };
         let body = Signed::new(&SigningKey::from_bytes(&[9; 32]), Purpose::Rejoin, codec::encode(&body));
         codec::encode(&RejoinRequest { body, key_package: ByteBuf::from(vec![1, 2, 3]) })

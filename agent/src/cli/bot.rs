@@ -126,6 +126,7 @@ async fn host(
     stop: &mut Interrupt,
 ) -> Result {
     let mut news = desk.session.events();
+    desk.goes_on().await?;
     let mut told = desk.reachable().await;
     if told {
         context.ui.show(ready)?;
@@ -148,6 +149,7 @@ async fn host(
                 }
             }
             event = news.next(), if listening => match event {
+                Some(Event::Stopped(error)) => return Err(error.into()),
                 Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => listening = false,

@@ -357,8 +357,14 @@ impl<'a> Desk<'a> {
             _ if !self.session.is_remote() => self.alarm(),
             Event::Evidence(evidence) => self.context.ui.alarm(evidence, None),
             Event::Warning(sentence) => self.context.ui.warn(sentence),
+            Event::Stopped(error) => self.context.ui.warn(&error.message),
             _ => {}
         }
+    }
+
+    /// Fails on a copy of a profile that has stopped for good: nothing new comes to it.
+    pub async fn goes_on(&self) -> Result {
+        if self.status().await?.stopped { Err(cipher_core::stopped().into()) } else { Ok(()) }
     }
 
     /// Ends the session in order.

@@ -20,7 +20,7 @@ const NAME_CHARS: usize = 64;
 /// The devices of the own account: link, approve, name, revoke, recover
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat device link                    (on the new machine: shows a code)\n  cipher-chat device approve abcd-efgh       (on a machine of the account)\n  cipher-chat device revoke laptop\n  cipher-chat device recover                 (no device is left, but the phrase)"
+    after_help = "Examples:\n  cipher-chat device link                    (on the new machine: shows a code)\n  cipher-chat device approve abcd-efgh       (on a machine of the account)\n  cipher-chat device revoke laptop\n  cipher-chat device resume                  (a copy of this profile was used, and is gone)\n  cipher-chat device recover                 (no device is left, but the phrase)"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -81,6 +81,18 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Let this profile go on, which stopped because a copy of it was in use
+    ///
+    /// For when the other copy is gone, or is not to be used any more: should it ever be used again, it stops. What was
+    /// being said in groups meanwhile comes with the place that their members give this device anew.
+    #[command(
+        after_help = "Examples:\n  cipher-chat device resume\n  cipher-chat --profile work device resume --yes"
+    )]
+    Resume {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Take the account over with the recovery phrase, when no device of it is left
     ///
     /// Every other device of the account is revoked. The phrase is asked for, or read from standard input or from
@@ -128,6 +140,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         Verb::Approve { code, history, compare } => link::approve(context, code, history.0, compare).await,
         Verb::Rename { device, name } => rename(context, device, name).await,
         Verb::Revoke { device, yes } => revoke(context, device, yes).await,
+        Verb::Resume { yes } => resume(context, yes).await,
         Verb::Recover { phrase_file, name } => recover(context, phrase_file.as_deref(), named(name)?).await,
     }
 }
@@ -179,6 +192,30 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
     };
     context.ui.happened(context.ui.show(&Line::device(&device)));
     // Its removal from the groups leaves with this command if it can.
+    desk.settle().await;
+    desk.close().await;
+    Ok(())
+}
+
+async fn resume(context: &Context, sure: bool) -> Result {
+    if !sure && !ask::somebody_is_there(context) {
+        return Err(Failure::Usage {
+            message: "another copy of this profile stops for this one, and nobody is there to be asked"
+                .into(),
+            hint: Some("say so with --yes".into()),
+        });
+    }
+    let desk = Desk::open(context, Need::Everything).await?;
+    if desk.status().await?.stopped && !sure {
+        let question = "Is the other copy of this profile gone, or not used any more?";
+        if !ask::yes(context, question).await? {
+            desk.close().await;
+            return Err(ErrorKind::Refused.because("this profile stays stopped").hint("you said no").into());
+        }
+    }
+    let Reply::Done = desk.request(Command::DeviceResume).await? else { return Err(unexpected()) };
+    context.ui.note("this profile goes on; its groups come back as their members answer");
+    desk.reachable().await;
     desk.settle().await;
     desk.close().await;
     Ok(())

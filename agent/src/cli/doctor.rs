@@ -257,10 +257,7 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
         )?,
     }
     if status.stopped {
-        let error = ErrorKind::Locked
-            .because("another copy of this profile is in use and goes on; this one has stopped for good")
-            .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link");
-        findings.fail("copies", &error)?;
+        findings.fail("copies", &cipher_core::stopped())?;
     } else if let Some(at) = status.doubled_at {
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"

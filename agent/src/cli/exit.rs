@@ -53,7 +53,7 @@ pub const fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Refused => 4,
         ErrorKind::Limit => 5,
         ErrorKind::Trust => 6,
-        ErrorKind::Locked | ErrorKind::Storage => 7,
+        ErrorKind::Locked | ErrorKind::Stopped | ErrorKind::Storage => 7,
         ErrorKind::Conflict => 8,
         ErrorKind::NotFound => 9,
     }
@@ -106,6 +106,7 @@ mod tests {
             (ErrorKind::Limit, 5),
             (ErrorKind::Trust, 6),
             (ErrorKind::Locked, 7),
+            (ErrorKind::Stopped, 7),
             (ErrorKind::Storage, 7),
             (ErrorKind::Conflict, 8),
             (ErrorKind::NotFound, 9),

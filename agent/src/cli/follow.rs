@@ -71,7 +71,11 @@ pub async fn follow(
     mut seen: Seen,
     mut stop: Interrupt,
 ) -> Result {
-    let mut names = match names(&desk).await {
+    let begun = async {
+        desk.goes_on().await?;
+        names(&desk).await
+    };
+    let mut names = match begun.await {
         // The news end too, and the profile is opened anew below.
         Err(Failure::Failed(error)) if is_gone(&error) => HashMap::new(),
         names => names?,
@@ -105,6 +109,7 @@ pub async fn follow(
         // have ended again.
         tokio::time::sleep(desk::REOPEN).await;
         (desk, (news, names)) = Desk::read(context, async |desk| {
+            desk.goes_on().await?;
             let news = desk.session.events();
             let names = self::names(desk).await?;
             missed(context, desk, &scope, &mut seen, &names).await?;
@@ -125,6 +130,7 @@ async fn take(
     unread: &mut HashMap<GroupId, Vec<MessageId>>,
 ) -> Result {
     match event {
+        Event::Stopped(error) => Err(error.clone().into()),
         Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
             desk.hear(event);
             Ok(())

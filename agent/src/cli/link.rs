@@ -200,6 +200,10 @@ async fn through(
                     context.ui.progress_end();
                     return Err(error.into());
                 }
+                Some(Event::Stopped(error)) => {
+                    context.ui.progress_end();
+                    return Err(error.into());
+                }
                 Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => {

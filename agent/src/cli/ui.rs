@@ -251,6 +251,7 @@ const fn fallback(kind: ErrorKind) -> &'static str {
         ErrorKind::Limit => "send less, or later",
         ErrorKind::Trust => "do not go on before you know why; ask them on another way",
         ErrorKind::Locked => "another cipher-chat process uses this profile; wait for it to end",
+        ErrorKind::Stopped => "use the other copy, and for a second machine: cipher-chat device link",
         ErrorKind::Storage => "cipher-chat doctor tells more; do not delete the store, it holds your keys",
         ErrorKind::Conflict => "look at what is there now, then try again",
         ErrorKind::NotFound => "cipher-chat group list and contact list show what there is",

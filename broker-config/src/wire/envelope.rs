@@ -125,8 +125,8 @@ pub struct CommitNote {
     /// revoked device, the return of a recovered account.
     #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Signed>,
-    /// The committing device gives itself new keys because bytes name it that its store did not seal: 16 random bytes, and
-    /// its signature ([`crate::sign::Purpose::NewKeys`]) of [`CommitNote::new_keys`] with them. Another copy of its store,
+    /// The committing device gives itself new keys because bytes name it that its store did not seal: 32 bytes that
+    /// tell it from its other copies, and its signature ([`crate::sign::Purpose::NewKeys`]) of [`CommitNote::new_keys`] with them. Another copy of its store,
     /// if there is one, learns by it that it is not the only one; the store that made it knows its own bytes again,
     /// whoever shows them. Empty otherwise.
     #[serde(rename = "d", default, skip_serializing_if = "no_bytes")]
@@ -162,12 +162,12 @@ impl CommitNote {
     }
 
     /// What a device signs that gives itself new keys in an epoch of a group.
-    pub fn new_keys(group: &GroupId, epoch: u64, nonce: &[u8; 16]) -> Vec<u8> {
+    pub fn new_keys(group: &GroupId, epoch: u64, nonce: &[u8; 32]) -> Vec<u8> {
         [group.as_bytes().as_slice(), &epoch.to_be_bytes(), nonce].concat()
     }
 
-    /// The random bytes and the signature of [`CommitNote::heal`], if it has that form.
-    pub fn healing(&self) -> Option<(&[u8; 16], &[u8])> {
+    /// The bytes of the copy and the signature of [`CommitNote::heal`], if it has that form.
+    pub fn healing(&self) -> Option<(&[u8; 32], &[u8])> {
         self.heal.split_first_chunk()
     }
 

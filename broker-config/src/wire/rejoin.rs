@@ -54,6 +54,10 @@ pub struct RejoinBody {
     /// The number of the copy of the profile that asks: of two that are in use, the smaller one goes on.
     #[serde(rename = "f", default = "no_number", skip_serializing_if = "is_no_number")]
     pub copy: u64,
+    /// Sequence of the last word (a request, or new keys) of the device in the group's log that the copy knows as its own: one
+    /// whose word lies behind that is in use as well.
+    #[serde(rename = "k", default, skip_serializing_if = "is_nothing")]
+    pub knew: u64,
 }
 
 /// Of a build without numbers: no other copy stops for it.
@@ -64,6 +68,11 @@ const fn no_number() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_no_number(number: &u64) -> bool {
     *number == u64::MAX
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_nothing(sequence: &u64) -> bool {
+    *sequence == 0
 }
 
 /// What a member says to a device that asks to come back and has no leaf in the group any more. It is that member's word.

@@ -203,6 +203,9 @@ impl Core {
         for wait in &mut self.run.syncs {
             wait.waiting.remove(&source);
         }
+        if self.run.following.keys().all(|source| self.run.caught_up.contains(source)) {
+            self.judge_copies()?;
+        }
         if let Source::Group(group) = source {
             self.settle_doubts(group, sequence);
             self.look_for_place(group)?;

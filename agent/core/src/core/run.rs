@@ -11,7 +11,7 @@ use crate::core::following::SyncWait;
 use crate::effect::Effect;
 use crate::errand::Errand;
 use crate::error::CoreError;
-use crate::group::JoinWait;
+use crate::group::{CopysWords, JoinWait};
 use crate::input::{Interest, Reading, Ticket};
 use crate::outbox::Attempt;
 use crate::presence::Presences;
@@ -36,9 +36,8 @@ pub(crate) struct Run {
     pub read: BTreeSet<Source>,
     /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
     pub awake: BTreeMap<GroupId, u64>,
-    /// Where the last word of a copy with a smaller number lies in each group's log, and that number. It counts if something
-    /// of this process lies before it.
-    pub copies: BTreeMap<GroupId, (u64, u64)>,
+    /// What copies of this store with smaller numbers said in each group's log.
+    pub copies: BTreeMap<GroupId, CopysWords>,
     /// Invitations were sent again since the connection came up, because an inbox lost what it had.
     pub reposted: bool,
     /// It was told since the connection came up that the broker's operator made room.

@@ -417,6 +417,7 @@ impl Core {
             epoch: live.epoch(),
             hash,
             welcome: welcome.map(|welcome| PendingWelcome { welcome, key, devices: draft.joiners }),
+            signed: !note.heal.is_empty(),
             answers: note.answers,
         };
         if let Some(row) = self.state.groups.get_mut(&group) {
@@ -516,6 +517,9 @@ impl Core {
         live.refresh()?;
         let commit = self.dequeue(slot.row).and_then(|row| row.seal).map(|seal| seal.bytes);
         self.keep_commit(group, slot.epoch, slot.hash, commit.unwrap_or_default(), sequence)?;
+        if slot.signed {
+            self.own_word_lies(group, sequence, self.run.now);
+        }
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.slot = None;
         }

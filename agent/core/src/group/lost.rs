@@ -33,6 +33,7 @@ use tls_codec::Serialize as _;
 use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
+use crate::group::copies::CopysWord;
 use crate::group::not_member::{self, Denied};
 use crate::group::rejoin::RejoinRow;
 use crate::history::{Author, MessageRow};
@@ -286,7 +287,7 @@ impl Core {
         let identity = self.identity()?;
         let device_key = SigningKey::from_bytes(&identity.device_seed);
         let (account, device) = (identity.account, identity.device);
-        let copy = self.copy_number();
+        let (copy, knew) = (self.signing_number(), self.last_word(&group));
         let body = RejoinBody {
             group,
             account,
@@ -297,6 +298,7 @@ impl Core {
             new_keys: lost.why.needs_new_keys(),
             at: self.run.now,
             copy,
+            knew,
         };
         let body = Signed::new(&device_key, Purpose::Rejoin, codec::encode(&body));
         let request = RejoinRequest { body, key_package: ByteBuf::from(key_package) };
@@ -339,9 +341,12 @@ impl Core {
             return self.stop_for_good();
         }
         let package = wire_hash(&request.key_package);
+        if self.state.groups.get(&group).is_some_and(|row| row.asked_with(&package)) {
+            self.own_word_lies(group, position, request.at);
+            return Ok(());
+        }
         if !self.was_awake(&group, position)
             && let Some(row) = self.state.groups.get_mut(&group)
-            && !row.asked_with(&package)
         {
             row.asked.insert(0, ByteBuf::from(package.to_vec()));
             row.asked.truncate(ASKED);
@@ -361,12 +366,15 @@ impl Core {
                 && !row.asked_with(&body.package)
         };
         let bodies = requests.iter().filter_map(|signed| codec::decode(&signed.body).ok());
-        let Some(number) = bodies.filter(unknown).map(|body| body.copy).min() else { return false };
-        let stops = self.copy_spoke(*group, number, position);
-        if !stops {
+        let unknown = bodies.filter(unknown);
+        let words = unknown.map(|body| CopysWord { number: body.copy, knew: body.knew, at: Some(body.at) });
+        for word in words.collect::<Vec<_>>() {
+            if self.copy_spoke(*group, word, position) {
+                return true;
+            }
             self.tell_doubled(*group);
         }
-        stops
+        false
     }
 
     /// A commit serves these requests. If one of ours is among them its Welcome is on its way: a request that is made

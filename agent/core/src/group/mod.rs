@@ -16,6 +16,7 @@
 mod admission;
 mod alias;
 mod commit;
+mod copies;
 mod create;
 mod doubled;
 mod epoch;
@@ -44,7 +45,9 @@ pub(crate) mod tree;
 pub(crate) mod turn;
 
 pub(crate) use admission::JoinRequestRow;
-pub(crate) use doubled::{DoubledRow, stopped};
+pub use copies::stopped;
+pub(crate) use copies::{CopysWords, WordRow};
+pub(crate) use doubled::DoubledRow;
 pub(crate) use evidence::Shown;
 pub(crate) use gap::Fresh;
 pub(crate) use join_request::{JoinRow, JoinWait};

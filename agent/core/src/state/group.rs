@@ -7,7 +7,7 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::group::{BackRow, DoubledRow, Fresh, Lost};
+use crate::group::{BackRow, DoubledRow, Fresh, Lost, WordRow};
 use crate::log_mark::Mark;
 use crate::position::{self, FIRST_ERA};
 use crate::view::GroupState;
@@ -40,6 +40,9 @@ pub(crate) struct GroupRow {
     /// The furthest place where the broker said that an entry of ours lies and that was not read yet.
     #[serde(rename = "us", default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<u64>,
+    /// The last word of this store about its place there: another copy of it that does not know of that is in use as well.
+    #[serde(rename = "wd", default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<WordRow>,
     /// The log went back and is being put right.
     #[serde(rename = "bk", default, skip_serializing_if = "Option::is_none")]
     pub back: Option<BackRow>,
@@ -147,6 +150,7 @@ impl GroupRow {
             era: FIRST_ERA,
             mark: None,
             unseen: None,
+            word: None,
             back: None,
             doubled: None,
             healed: Vec::new(),
@@ -190,7 +194,7 @@ impl GroupRow {
         self.era = before.era.saturating_add(u16::from(!followed && joined <= before.after()));
         let joined = self.position(joined);
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
-        self.asked_at = before.asked_at;
+        (self.asked_at, self.word) = (before.asked_at, before.word);
         if followed {
             self.let_in_at = Some(before.let_in_at.unwrap_or_default());
         }
@@ -259,6 +263,9 @@ pub(crate) struct Slot {
     /// Requests to come back that it names.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<ByteBuf>,
+    /// The device key signed in it that it gives the own leaf new keys.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
 }
 
 /// A Welcome that waits for its commit.

@@ -98,13 +98,16 @@ pub(crate) struct MetaRow {
     /// By which this copy of the store is told from others. It only ever gets smaller (R-COPY-01).
     #[serde(rename = "dc", default, skip_serializing_if = "Option::is_none")]
     pub copy_number: Option<u64>,
+    /// The smallest number of a copy for which this one stopped.
+    #[serde(rename = "sf", default, skip_serializing_if = "Option::is_none")]
+    pub stopped_for: Option<u64>,
     /// When sent bytes were last forgotten by age.
     #[serde(rename = "lp", default)]
     pub pruned_at: Timestamp,
     /// Key of the registry, pinned at first contact.
     #[serde(rename = "rk")]
     pub registry_key: Option<ByteBuf>,
-    /// Key packages at the registry when last counted.
+    /// Key packages at the registry: as last counted, and those it took since.
     #[serde(rename = "kp")]
     pub stock: Option<u32>,
     /// Messages that could not be used, by class.

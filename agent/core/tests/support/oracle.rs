@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_core::Command;
 use cipher_core::view::{GroupEvent, GroupState, GroupView, MessageState, MessageView};
 
 use crate::support::log::APPLICATION;
@@ -291,12 +292,31 @@ pub(crate) fn judge_after_months(world: &mut World) {
 pub(crate) fn judge_with_copies(world: &mut World) {
     world.heal();
     speak_up(world);
+    somebody_resumes(world);
     one_copy_is_left(world);
     one_world(world);
     nothing_twice(world);
     what_is_sent_was_read(world);
     probe(world);
     one_world(world);
+}
+
+/// Whose backups alternated with each other has no copy left that goes on, though one only is in use: its person says so
+/// (R-COPY-03).
+fn somebody_resumes(world: &mut World) {
+    let mut copies: BTreeMap<DeviceId, (bool, usize)> = BTreeMap::new();
+    for index in 0..world.people.len() {
+        let Some(device) = world.own_device(index) else { continue };
+        let goes_on = !world.status(index).stopped;
+        let (any, last) = copies.entry(device).or_default();
+        (*any, *last) = (*any || goes_on, index);
+    }
+    for (_, last) in copies.into_values().filter(|(any, _)| !any) {
+        world.note(|| format!("{last} is resumed"));
+        world.run(last, Command::DeviceResume).unwrap();
+        world.settle();
+        speak_up(world);
+    }
 }
 
 /// What must hold at the end of a story in which the broker lost what it had stored: one world, groups that still work, and

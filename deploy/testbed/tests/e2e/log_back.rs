@@ -11,7 +11,7 @@ use cipher_broker::stream::{self, StreamSpec};
 use serde_json::Value;
 use testbed::disk::{copy, put_back};
 use testbed::person::text;
-use testbed::{Person, Result, Site, ensure, raw, wait};
+use testbed::{Failure, Person, Result, Site, ensure, raw, wait};
 
 use crate::support::all_read;
 
@@ -276,6 +276,54 @@ fn a4_of_two_copies_that_are_in_use_one_goes_on_and_the_other_stops_for_good() -
         }
     }
     doctor_tells(left, "copies")
+}
+
+/// A copy on a stick: the two are never used at the same time, and each command is a process of its own. Before, each took the other
+/// one's place in the group, for ever. Then the copy that goes on is lost, and the other one is told to go on.
+#[test]
+fn a4_r_copy_01_of_two_copies_that_are_used_by_turns_one_stops_and_is_resumed_when_the_other_is_gone()
+-> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &bob, &[&alice])?;
+    alice.syncs()?;
+    let elsewhere = tempfile::tempdir()?;
+    copy(alice.home(), &elsewhere.path().join("alice"))?;
+    let twin = Person::new("alice", elsewhere.path(), &site.broker.url())?;
+    alice.is_refused(1, "misuse", &["device", "resume", "--yes"])?;
+    let serves = bob.follows("team")?;
+    let by_turns = [&alice, &twin];
+    let mut turns = by_turns.iter().cycle().take(12).enumerate();
+    let stopped = turns.find_map(|(turn, person)| {
+        let sent = person.run(&["send", "team", &format!("turn {turn}")]).ok()?;
+        // Who serves a request to come back has a moment for it.
+        person.run(&["sync"]).ok()?;
+        sent.expecting(7).is_ok().then_some(*person)
+    });
+    let stopped = stopped.ok_or_else(|| Failure::new("after six turns of each both go on"))?;
+    let left = if std::ptr::eq(stopped, &alice) { &twin } else { &alice };
+    // What is here is shown, and that nothing new comes.
+    stopped.run(&["read", "team", "--follow"])?.expecting(7)?;
+    stopped.is_refused(7, "stopped", &["send", "team", "not here"])?;
+    stopped.is_refused(2, "usage", &["device", "resume"])?;
+    stopped.run(&["device", "resume", "--yes"])?.expecting(0)?;
+    let heard = |words: &str| {
+        wait::within(Duration::from_secs(30), "bob hears the one that was resumed", || {
+            stopped.syncs().ok()?;
+            bob.texts("team").ok()?.iter().any(|text| text == words).then_some(())
+        })
+    };
+    stopped.sends("team", "resumed")?;
+    heard("resumed")?;
+    // The stick is found again.
+    wait::within(Duration::from_secs(30), "the other one stops", || {
+        let sent = left.run(&["send", "team", "found"]).ok()?;
+        stopped.sends("team", "still here").ok()?;
+        sent.expecting(7).ok()
+    })?;
+    heard("still here")?;
+    drop(serves);
+    Ok(())
 }
 
 /// A4: alice made a group alone, backed her profile up, added bob, and lost the machine. Nothing in the backup says that bob

@@ -165,7 +165,7 @@ impl Mallory {
         match self.dice.below(6) {
             0 => (note.sequence, note.hash) = (self.dice.roll() % 100, [9; 32]),
             1 => {
-                let nonce = [9; 16];
+                let nonce = [9; 32];
                 let body = CommitNote::new_keys(&copy.id, copy.mls.epoch().as_u64(), &nonce);
                 let signed = Signed::new(&self.device_key, Purpose::NewKeys, body);
                 note.heal = ByteBuf::from([nonce.as_slice(), &signed.signature].concat());
@@ -549,6 +549,7 @@ impl Mallory {
             new_keys: self.dice.chance(300),
             at: world.now,
             copy: 0,
+            knew: 0,
         };
         let body = Signed::new(&self.device_key, Purpose::Rejoin, codec::encode(&body));
         let request = RejoinRequest { body, key_package: ByteBuf::from(package) };
