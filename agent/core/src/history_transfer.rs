@@ -29,6 +29,8 @@ const CHUNK_BYTES: usize = 150 * 1024;
 const STEP: usize = 256;
 /// How long the end of history waits for groups that the new device is not in yet.
 const GROUPS_PATIENCE: Duration = Duration::from_secs(120);
+/// How long a new device waits for the next of what it may have. Who let it in sends while it runs, and may be off for a weekend.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Things for own devices in the outbox at a time.
 const QUEUED: usize = 4;
 
@@ -256,6 +258,9 @@ impl Core {
         total: u64,
     ) -> Result<()> {
         let last = messages.is_empty() && done >= total;
+        if self.state.meta.arriving {
+            self.state.meta_mut().arriving_since = self.run.now;
+        }
         for message in messages {
             if message.text.len() > limit::TEXT_BYTES || message.content.len() > 64 {
                 self.skip("limit");
@@ -288,8 +293,24 @@ impl Core {
         Ok(())
     }
 
-    /// Everything is here once history ended, the inbox was read to its end after that, and every tree was looked for.
+    /// Everything is here once history ended, the inbox was read to its end after that, and every tree was looked for. Who let
+    /// this device in may not know of it any more: its profile can be one that was restored from before that.
     pub(crate) fn end_arriving(&mut self) {
+        let meta = &self.state.meta;
+        if meta.arriving {
+            let ends = meta.arriving_since.plus(ARRIVAL_PATIENCE);
+            if self.run.now >= ends {
+                let meta = self.state.meta_mut();
+                (meta.arriving, meta.history_ended) = (false, false);
+                self.notify(Event::Warning(
+                    "the device that let this one in has sent nothing for three days: history that has not come \
+                     yet may not come"
+                        .into(),
+                ));
+                return;
+            }
+            self.wake_at(ends);
+        }
         let meta = &self.state.meta;
         if !meta.history_ended || !self.run.caught_up.contains(&self.inbox()) || self.tree_missing() {
             return;

@@ -613,6 +613,10 @@ fn a4_a_profile_from_before_its_second_device_meets_it_in_a_group_of_own_devices
         world.pass(Duration::from_secs(3600));
         world.settle();
         assert!(!late || !world.status(tablet).arriving, "late {late}: everything is here");
+        // Who let it in does not know how much of the past it may have: it does not wait for that for ever.
+        world.pass(days(3));
+        world.settle();
+        assert!(!world.status(tablet).arriving, "late {late}: it waits no more");
         world.person("alice.2").says(group, "from the tablet");
         world.settle();
         world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Anyone));

@@ -189,12 +189,13 @@ impl Core {
             return Ok(());
         };
         let handle = identity.handle.as_ref().map_or_else(String::new, ToString::to_string);
+        let now = self.run.now;
         self.end_link();
         self.set_identity(identity);
         let meta = self.state.meta_mut();
         meta.registry_key = Some(registry_key);
         meta.log_cursor = (log_size > 0).then_some(log_size);
-        meta.arriving = true;
+        (meta.arriving, meta.arriving_since) = (true, now);
         meta.history_from = by;
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         self.notify(Event::Link(LinkEvent::Linked { handle }));

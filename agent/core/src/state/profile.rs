@@ -153,6 +153,9 @@ pub(crate) struct MetaRow {
     /// This device was linked, and not all of its groups and history are here.
     #[serde(rename = "ar", default)]
     pub arriving: bool,
+    /// When something of that last came.
+    #[serde(rename = "at", default)]
+    pub arriving_since: Timestamp,
     /// The last word of the history is here: what is still missing are groups whose invitations lie in the inbox.
     #[serde(rename = "he", default, skip_serializing_if = "std::ops::Not::not")]
     pub history_ended: bool,
