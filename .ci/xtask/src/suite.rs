@@ -101,15 +101,29 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("the demo failed ({status})")) }
 }
 
+/// What a bench can be told, besides numbers and a folder.
+const BENCHES: [&str; 6] = ["--quick", "--json", "--registry", "--replicas", "--linking", "--junk"];
+
 /// Figures beside raw ones, or beside those of another commit.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
     let (arguments, commit) = value_of(arguments, &["--against"])?;
-    let (arguments, rounds) = value_of(&arguments, &["--rounds"])?;
+    let (mut arguments, rounds) = value_of(&arguments, &["--rounds"])?;
     let rounds = match rounds.as_deref().map(str::parse::<usize>) {
         None => against::ROUNDS,
         Some(Ok(rounds)) if rounds > 0 && commit.is_some() => rounds,
         Some(_) => return Err("--rounds takes a number, together with --against".into()),
     };
+    // A run takes minutes, and a word that it does not know would be no part of it.
+    let mut values = Vec::new();
+    for flag in ["--accounts", "--stock", "--keep"] {
+        let (rest, value) = value_of(&arguments, &[flag])?;
+        arguments = rest;
+        values.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    if let Some(extra) = arguments.iter().find(|argument| !BENCHES.contains(&argument.as_str())) {
+        return Err(format!("unexpected argument `{extra}`; cargo xtask help lists them"));
+    }
+    arguments.extend(values);
     ui::step("setting up");
     let server = setup::nats_server()?;
     let program = build(Some("bench"), "release")?.join(format!("bench{}", std::env::consts::EXE_SUFFIX));
