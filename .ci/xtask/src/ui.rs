@@ -1,9 +1,10 @@
 //! The one place that prints.
 
-/// Results, on stdout.
-#[expect(clippy::print_stdout, reason = "the one place that prints")]
+use std::io::{Write as _, stdout};
+
+/// Results, on stdout. Who reads them may have read enough (`| head`).
 pub(crate) fn print(text: &str) {
-    println!("{text}");
+    let _ = writeln!(stdout(), "{text}");
 }
 
 /// Progress and errors, on stderr.
