@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Trust,
     /// The store is locked by another process.
     Locked,
-    /// Another copy of this profile is in use, and this one has stopped for good.
+    /// Another copy of this profile is in use, and this one has stopped.
     Stopped,
     /// The store is damaged or its disk fails.
     Storage,

@@ -440,7 +440,7 @@ impl Core {
         if let (PublishOutcome::Stored { sequence, duplicate: false }, Some(group)) = (outcome, log)
             && self.put_in_log(group, sequence)
         {
-            return self.stop_for_good();
+            return self.stop_for_copy();
         }
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {

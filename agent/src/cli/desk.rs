@@ -362,7 +362,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Fails on a copy of a profile that has stopped for good: nothing new comes to it.
+    /// Fails on a copy of a profile that has stopped: nothing new comes to it.
     pub async fn goes_on(&self) -> Result {
         if self.status().await?.stopped { Err(cipher_core::stopped().into()) } else { Ok(()) }
     }

@@ -127,7 +127,7 @@ impl Core {
             word.number == smallest && self.was_at_work(group, word, position)
         });
         match judged(smallest, self.copy_number(), in_use) {
-            Verdict::Stops => self.stop_for_good(),
+            Verdict::Stops => self.stop_for_copy(),
             Verdict::TakesAnotherNumber | Verdict::GoesOn => Ok(()),
         }
     }
@@ -208,8 +208,8 @@ impl Core {
         })
     }
 
-    /// Of two copies that are awake the other one goes on.
-    pub(crate) fn stop_for_good(&mut self) -> Result<()> {
+    /// Of two copies that are in use the other one goes on.
+    pub(crate) fn stop_for_copy(&mut self) -> Result<()> {
         if self.state.meta.stopped {
             return Ok(());
         }

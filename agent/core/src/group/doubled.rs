@@ -9,7 +9,7 @@
 //!                                                                       │                     what was said behind
 //!                                            signed by the device key   │                     the unknown bytes is
 //!                                                                       ▼                     said again
-//!               another copy that is awake sees it: it stops, for good (exit code 7), or asks to come back, and then this one stops
+//!               another copy that is awake sees it: it stops (exit code 7), or asks to come back, and then this one stops
 //! ```
 //! Which of the two it is says `copies.rs`.
 //!
@@ -117,7 +117,7 @@ impl Core {
             (!ours).then(|| CopysWord::read(nonce))
         });
         if word.is_some_and(|word| self.copy_spoke(group, word, position)) {
-            return self.stop_for_good();
+            return self.stop_for_copy();
         }
         self.tell_doubled(group);
         self.suspect(group, epoch);

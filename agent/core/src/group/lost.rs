@@ -338,7 +338,7 @@ impl Core {
     /// earlier life of the profile: whoever serves it serves no other copy. Behind that it is another copy's word.
     pub(crate) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) -> Result<()> {
         if self.asked_by_a_copy(&group, std::slice::from_ref(&request.body), position) {
-            return self.stop_for_good();
+            return self.stop_for_copy();
         }
         let package = wire_hash(&request.key_package);
         if self.state.groups.get(&group).is_some_and(|row| row.asked_with(&package)) {

@@ -445,7 +445,7 @@ impl Core {
             // come, or it be for what was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
             if self.asked_by_a_copy(&group, requests, sequence) {
-                return self.stop_for_good();
+                return self.stop_for_copy();
             }
             // What this device was about to change in the epoch that everybody else has left would be a branch.
             self.drop_slot(group, live)?;

@@ -714,7 +714,7 @@ impl World {
         assert_eq!(*known, seen, "{name} sees another world in epoch {} of {:?}", view.epoch, view.id);
     }
 
-    /// Whether somebody is a copy of a profile that has stopped for good.
+    /// Whether somebody is a copy of a profile that has stopped.
     fn has_stopped(&mut self, index: usize) -> bool {
         self.people[index].runs() && self.status(index).stopped
     }
