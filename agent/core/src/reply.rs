@@ -86,6 +86,9 @@ pub enum Reply {
         /// Logs that could not be read to their end, as a person knows them.
         #[serde(default)]
         unread: Vec<String>,
+        /// Not one of them: the broker gave nothing.
+        #[serde(default)]
+        silent: bool,
     },
     /// Everything is up to date as far as the broker can tell.
     Refreshed {

@@ -20,7 +20,8 @@ pub struct Args {}
 pub async fn run(context: &Context, Args {}: Args) -> Result {
     let desk = Desk::open(context, Need::Everything).await?;
     desk.online().await?;
-    let Reply::Synced { received, delivered, queued, unread } = desk.request(Command::Sync).await? else {
+    let Reply::Synced { received, delivered, queued, unread, silent } = desk.request(Command::Sync).await?
+    else {
         return Err(unexpected());
     };
     context.ui.show(&Line::Synced {
@@ -39,8 +40,13 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         }
     }
     if !unread.is_empty() {
+        let error = if silent {
+            desk.session.trouble().unwrap_or_else(|| silence(&unread))
+        } else {
+            not_read(&unread)
+        };
         desk.close().await;
-        return Err(not_read(&unread).into());
+        return Err(error.into());
     }
     if let Reply::Devices(devices) = desk.request(Command::Devices).await?
         && devices.iter().any(|device| device.current && device.revoked)
@@ -53,15 +59,28 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     if caught { Err(Failure::Shown(exit::code(ErrorKind::Trust))) } else { Ok(()) }
 }
 
-/// Names whose log the broker did not give.
+/// Of a broker that gave nothing of what was asked for.
+fn silence(unread: &[String]) -> CoreError {
+    let names = named(unread);
+    ErrorKind::Unreachable
+        .because(format!("the broker gave nothing of what was asked for ({names}): it does not answer, or lets none of it be read"))
+        .hint("what is there is not lost; cipher-chat doctor tells more")
+}
+
+/// Names whose log the broker did not give, while it gave others.
 fn not_read(unread: &[String]) -> CoreError {
+    let names = named(unread);
+    ErrorKind::Unreachable
+        .because(format!("the broker does not let this be read: {names}"))
+        .hint("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams")
+}
+
+fn named(unread: &[String]) -> String {
     /// More are counted only.
     const NAMED: usize = 5;
     let mut names = unread.iter().take(NAMED).map(|name| safe_text(name)).collect::<Vec<_>>().join(", ");
     if unread.len() > NAMED {
         names.push_str(&format!(" and {} more", unread.len() - NAMED));
     }
-    ErrorKind::Unreachable
-        .because(format!("the broker does not let this be read: {names}"))
-        .hint("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams")
+    names
 }

@@ -41,6 +41,12 @@ pub(super) enum Registry {
 /// How long a `sync` waits for an answering but slow deployment.
 const SYNC_DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a `sync` waits for the members of a group to let this device back in, when it waits for nothing else.
+const PLACE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a `sync` waits for a broker that gave nothing at all yet.
+const BROKER_SILENCE: Duration = Duration::from_secs(5);
+
 /// How often sent bytes are forgotten by age.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
@@ -113,20 +119,33 @@ impl Core {
         let looked = settled && !self.waits_for_broker();
         let (now, queued) = (self.run.now, self.state.outbox.len());
         for mut wait in std::mem::take(&mut self.run.syncs) {
-            let idle = if wait.registry == Registry::Wished { looked } else { idle };
-            let read = wait.waiting.is_empty() && idle;
+            let begun = wait.deadline.minus(SYNC_DEADLINE);
+            let nothing = self.run.following.keys().all(|source| wait.waiting.contains(source));
+            let places_end = begun.plus(PLACE_PATIENCE);
+            let looks = wait.registry == Registry::Wished || now >= places_end;
+            let read = wait.waiting.is_empty() && if looks { looked } else { idle };
             let silent = self.silence_ends(&mut wait, read);
-            if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= wait.deadline {
+            let mut ends = wait.deadline;
+            if nothing {
+                ends = ends.min(begun.plus(BROKER_SILENCE));
+            }
+            if (read && answered) || silent.is_some_and(|ends| now >= ends) || now >= ends {
                 let received = self.run.received.saturating_sub(wait.before.0);
                 let delivered = self.delivered_since(&wait.before.1);
-                let unread = wait.waiting.iter().map(|source| self.log_name(source)).collect();
+                let unread: Vec<String> = wait.waiting.iter().map(|source| self.log_name(source)).collect();
+                let silent = nothing && !unread.is_empty();
                 let reply = match wait.registry {
-                    Registry::Needed => Reply::Synced { received, delivered, queued: queued as u64, unread },
+                    Registry::Needed => {
+                        Reply::Synced { received, delivered, queued: queued as u64, unread, silent }
+                    }
                     Registry::Wished => Reply::Refreshed { answered },
                 };
                 self.reply(wait.ticket, Ok(reply));
             } else {
-                self.wake_at(silent.unwrap_or(wait.deadline).min(wait.deadline));
+                self.wake_at(silent.unwrap_or(ends).min(ends));
+                if now < places_end {
+                    self.wake_at(places_end);
+                }
                 self.run.syncs.push(wait);
             }
         }
