@@ -285,6 +285,17 @@ fn a2_who_only_looks_does_not_wait_for_a_place_in_a_group() {
             "{flavour:?}: {:?}",
             world.now.since(before)
         );
+        // `sync` waits a moment for it, and tells what is left.
+        let synced = world.person("alice").command(Command::Sync);
+        assert!(
+            matches!(synced, Ok(Reply::Synced { queued: 1, silent: false, .. })),
+            "{flavour:?} {synced:?}"
+        );
+        assert!(
+            world.now.since(before) < Duration::from_secs(5),
+            "{flavour:?}: {:?}",
+            world.now.since(before)
+        );
         let failed = |message: &MessageView| message.state == MessageState::Failed;
         assert!(!world.person("alice").messages(group).iter().any(failed), "it goes on waiting");
     }
@@ -597,6 +608,53 @@ fn a3_r_rejoin_02_who_was_removed_by_a_change_that_aged_out_is_told_and_asks_no_
         }
         assert_eq!(world.person("bob").sees(group, "before"), 1);
         all_is_well(&mut world, group, &["alice", "bob", "carol"]);
+    }
+}
+
+/// Who was told that it is out leaves at once; who only lost its place when it has it again. `group leave` is answered in both cases:
+/// it waited for an answer of the broker that nothing was asked of, and the group stayed between the two.
+#[test]
+fn a3_who_leaves_without_its_place_is_answered_at_once() {
+    for flavour in BOTH {
+        let (mut world, group) = removed_unseen(flavour);
+        world.person("alice").says(group, "later");
+        world.settle();
+        world.person("bob").connects();
+        world.settle();
+        assert_eq!(denied(&mut world, group), Some(("alice".into(), true)), "{flavour:?}");
+        world.person("bob").starts(send(group, "still here?"));
+        world.settle();
+        world.person("bob").does(Command::GroupLeave { target: Target::Group(group) });
+        world.settle();
+        let left = world.person("bob").group(group);
+        assert_eq!((left.state, left.recovering), (GroupState::Left, None), "{flavour:?}");
+        assert!(!world.person("bob").messages(group).iter().any(|m| m.state == MessageState::Queued));
+        assert_eq!(world.person("bob").status().outbox, 0, "{flavour:?}");
+
+        let mut world = long_ago(flavour, &["alice", "bob", "carol"]);
+        let group = world.admins("ops", &["bob", "alice", "carol"]);
+        world.person("alice").disconnects();
+        world.person("bob").renames(group, "one");
+        everything_ages_out(&mut world, group);
+        world.person("bob").renames(group, "two");
+        for name in ["bob", "carol"] {
+            world.person(name).disconnects();
+        }
+        world.person("alice").connects();
+        world.settle();
+        assert!(world.person("alice").group(group).recovering.is_some(), "{flavour:?}");
+        let before = world.now;
+        world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+        assert!(world.now.since(before) < Duration::from_secs(1), "{flavour:?}");
+        assert_eq!(world.person("alice").group(group).state, GroupState::Leaving);
+        for name in ["bob", "carol"] {
+            world.person(name).connects();
+        }
+        world.settle();
+        world.pass(Duration::from_secs(3600));
+        world.settle();
+        assert_eq!(world.person("alice").group(group).state, GroupState::Left, "{flavour:?}");
+        assert_eq!(world.person("bob").members(group), ["bob", "carol"], "{flavour:?}");
     }
 }
 

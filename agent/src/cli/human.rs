@@ -425,7 +425,7 @@ fn group_state(group: &GroupView) -> String {
     match (group.state, &group.invited_by) {
         (GroupState::Invited, Some(by)) => format!("invited by @{by}"),
         (GroupState::Invited, None) => "invited".into(),
-        (GroupState::Active | GroupState::Leaving, _) if group.recovering.is_some() => {
+        (GroupState::Active, _) if group.recovering.is_some() => {
             match group.recovering.as_ref().and_then(|recovering| recovering.offered.as_ref()) {
                 Some(offered) => format!("recovering, {} offers the place", at(&offered.handle)),
                 None => "recovering".into(),

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::group::lost::Why;
 use crate::position::{self, sequence_of};
 use crate::reply::Reply;
 use crate::state::OutboxKind;
@@ -264,7 +263,7 @@ impl Core {
             if self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active)
                 && self.with_live(group, |_, live| Ok(live.roster.len() > 1))?
             {
-                self.lost(group, Why::Replaced);
+                self.ask_anew(group);
             }
             self.run.touched.insert(group);
         }
@@ -306,10 +305,7 @@ impl Core {
 pub fn stopped() -> CoreError {
     ErrorKind::Stopped
         .because("another copy of this profile is in use and goes on; this one has stopped")
-        .hint(
-            "for a second machine link it in a fresh profile: cipher-chat --profile NAME device link; if the other copy \
-             is gone: cipher-chat device resume",
-        )
+        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
 }
 
 #[cfg(test)]

@@ -257,8 +257,27 @@ impl Core {
             self.follow(Source::Group(group));
             return Ok(());
         }
+        if self.is_out(&group)
+            && self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving)
+        {
+            return self.forget(group, GroupState::Left);
+        }
         self.ask_to_return(group)?;
         self.drive_commits(group)
+    }
+
+    /// Whether this device was told, by a word that ends its asking, that it is no member any more.
+    pub(crate) fn is_out(&self, group: &GroupId) -> bool {
+        let lost = self.state.groups.get(group).and_then(|row| row.lost.as_ref());
+        lost.and_then(|lost| lost.denied.as_ref()).is_some_and(|denied| denied.over)
+    }
+
+    /// This device asks for a new place, however often it asked before.
+    pub(crate) fn ask_anew(&mut self, group: GroupId) {
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.lost = None;
+        }
+        self.lost(group, Why::Replaced);
     }
 
     fn ask_to_return(&mut self, group: GroupId) -> Result<()> {

@@ -223,6 +223,10 @@ impl Core {
                 ErrorKind::Unreachable.because("the broker cannot be reached; you are still a member")
             );
         }
+        if self.is_lost(&group) {
+            self.leave_from_outside(group)?;
+            return Ok(Some(Reply::Done));
+        }
         self.run.leaves.insert(group, ticket);
         self.begin_leaving(group)?;
         Ok(None)
@@ -232,6 +236,19 @@ impl Core {
     pub(crate) fn begin_leaving(&mut self, group: GroupId) -> Result<()> {
         self.leave_too(group)?;
         self.tell_devices(&Sync::Left { group })
+    }
+
+    /// A device that lost its place goes once a member has let it back in, which may be days from now; at once where it was told that it
+    /// is no member any more.
+    fn leave_from_outside(&mut self, group: GroupId) -> Result<()> {
+        let name = self.conversation_name(&group);
+        self.begin_leaving(group)?;
+        if !self.is_out(&group) {
+            self.notify(Event::Warning(format!(
+                "this device is without its place in '{name}': it leaves as soon as a member has let it back in"
+            )));
+        }
+        Ok(())
     }
 
     /// The account leaves: so does this device.
