@@ -149,7 +149,7 @@ async fn host(
                 }
             }
             event = news.next(), if listening => match event {
-                Some(Event::Stopped(error)) => return Err(error.into()),
+                Some(Event::Stopped(error)) => return Err(desk.worded(error).into()),
                 Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => listening = false,

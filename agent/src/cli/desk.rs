@@ -256,6 +256,11 @@ impl<'a> Desk<'a> {
             }
             Ok(Ok(_)) => Ok(()),
             // A device that may not ask any more, a revoked one, still shows what it has.
+            // So does a copy of a profile that has stopped.
+            Ok(Err(Failure::Failed(error))) if error.kind == ErrorKind::Stopped => {
+                self.context.ui.warn(&format!("not up to date: {error}"));
+                Ok(())
+            }
             Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
                 // Whoever runs the connection knows better why.
                 let error = self.session.trouble().unwrap_or(error);
@@ -272,6 +277,13 @@ impl<'a> Desk<'a> {
                 self.context.ui.warn(&format!("not up to date yet: {who}"));
                 Ok(())
             }
+        }
+    }
+
+    /// Reads what the broker has, if it gives it soon.
+    pub async fn look(&self) {
+        if let Ok(Err(error)) = tokio::time::timeout(REFRESH, self.session.request(Command::Refresh)).await {
+            tracing::debug!(kind = error.kind.name(), "not everything was read");
         }
     }
 
@@ -292,7 +304,8 @@ impl<'a> Desk<'a> {
             self.made.set(Some(Made::Told));
         }
         let answer = tokio::time::timeout(patience, self.session.request(command)).await;
-        self.alarm();
+        let error = if let Ok(Err(error)) = &answer { Some(error) } else { None };
+        self.alarm_besides(error);
         match answer {
             Ok(Ok(reply)) => Ok(reply),
             // What is to bring an account needs none: there it is the core that knows what is wrong.
@@ -300,7 +313,7 @@ impl<'a> Desk<'a> {
                 self.registered().await?;
                 Err(error.into())
             }
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(self.worded(error).into()),
             Err(_) => Err(ErrorKind::Unreachable
                 .because("broker or registry did not answer in time")
                 .hint("what was asked may still happen; `cipher-chat doctor` tells more")
@@ -327,12 +340,30 @@ impl<'a> Desk<'a> {
 
     /// Shows what must not be missed: warnings, and what was found against the registry.
     pub fn alarm(&self) {
+        self.alarm_besides(None);
+    }
+
+    /// The same, but for what an error says that is shown next.
+    fn alarm_besides(&self, error: Option<&CoreError>) {
         for alarm in self.session.alarms() {
             match alarm {
                 Alarm::Evidence(evidence, file) => self.context.ui.alarm(&evidence, file.as_deref()),
+                Alarm::Warning(sentence) if error.is_some_and(|error| error.message == sentence) => {}
                 Alarm::Warning(sentence) => self.context.ui.warn(&sentence),
             }
         }
+    }
+
+    /// An error with what there is to type for this very profile.
+    pub fn worded(&self, error: CoreError) -> CoreError {
+        if error.kind != ErrorKind::Stopped {
+            return error;
+        }
+        let resume = self.command("device resume");
+        error.hint(format!(
+            "for a second machine link it in a fresh profile: cipher-chat --profile NAME device link; if the other copy is \
+             gone: {resume}"
+        ))
     }
 
     /// Whether something was found against the registry, in this run or before. It has been told when this returns.
@@ -364,7 +395,7 @@ impl<'a> Desk<'a> {
 
     /// Fails on a copy of a profile that has stopped: nothing new comes to it.
     pub async fn goes_on(&self) -> Result {
-        if self.status().await?.stopped { Err(cipher_core::stopped().into()) } else { Ok(()) }
+        if self.status().await?.stopped { Err(self.worded(cipher_core::stopped()).into()) } else { Ok(()) }
     }
 
     /// Ends the session in order.

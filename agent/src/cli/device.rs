@@ -198,15 +198,21 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
 }
 
 async fn resume(context: &Context, sure: bool) -> Result {
+    let desk = Desk::open(context, Need::Everything).await?;
+    if !desk.status().await?.stopped {
+        context.ui.note("this profile has not stopped: nothing was changed");
+        desk.close().await;
+        return Ok(());
+    }
     if !sure && !ask::somebody_is_there(context) {
+        desk.close().await;
         return Err(Failure::Usage {
             message: "another copy of this profile stops for this one, and nobody is there to be asked"
                 .into(),
             hint: Some("say so with --yes".into()),
         });
     }
-    let desk = Desk::open(context, Need::Everything).await?;
-    if desk.status().await?.stopped && !sure {
+    if !sure {
         let question = "Is the other copy of this profile gone, or not used any more?";
         if !ask::yes(context, question).await? {
             desk.close().await;

@@ -144,16 +144,20 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
         }
     }
     // The registry is asked by asking it for something: what one's own profile looks like there.
-    if online && registry(desk, findings).await? {
-        let _ = tokio::time::timeout(PATIENCE, desk.session.request(Command::Sync)).await;
+    if online && !status.stopped && registry(desk, findings).await? {
+        desk.look().await;
     }
     // Whatever waited was tried by now.
     if let Some(error) = desk.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
         findings.fail("room", &error)?;
     }
+    let recovering = match desk.session.request(Command::Groups).await {
+        Ok(Reply::Groups(groups)) => groups.iter().any(|group| group.recovering.is_some()),
+        _ => false,
+    };
     match desk.session.request(Command::Status).await {
-        Ok(Reply::Status(status)) => figures(&status, findings)?,
-        _ => figures(&status, findings)?,
+        Ok(Reply::Status(status)) => figures(desk, &status, recovering, findings)?,
+        _ => figures(desk, &status, recovering, findings)?,
     }
     devices(desk, findings).await?;
     account_log(desk, findings).await?;
@@ -230,7 +234,7 @@ async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> 
     Ok(false)
 }
 
-fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
+fn figures(desk: &Desk<'_>, status: &StatusView, recovering: bool, findings: &mut Findings<'_>) -> Result {
     // Unknown is no finding: the registry refuses requests of a clock that is far off, so an answer says enough.
     if let Some(skew) = status.clock_skew_ms {
         clock(skew, findings)?;
@@ -250,6 +254,11 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
     }
     match status.outbox {
         0 => findings.ok("outbox", "empty")?,
+        n if recovering => findings.warn(
+            "outbox",
+            &format!("{n} waiting for the broker, or for this device's place in a group"),
+            "cipher-chat sync delivers what waits for the broker; what is said of the groups below tells the rest",
+        )?,
         n => findings.warn(
             "outbox",
             &format!("{n} waiting for the broker"),
@@ -257,7 +266,7 @@ fn figures(status: &StatusView, findings: &mut Findings<'_>) -> Result {
         )?,
     }
     if status.stopped {
-        findings.fail("copies", &cipher_core::stopped())?;
+        findings.fail("copies", &desk.worded(cipher_core::stopped()))?;
     } else if let Some(at) = status.doubled_at {
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"

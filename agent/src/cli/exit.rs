@@ -61,7 +61,7 @@ pub const fn code(kind: ErrorKind) -> u8 {
 
 /// The exit codes, for `--help`.
 pub const HELP: &str = "Exit codes: 0 ok, 1 error, 2 usage, 3 broker or registry unreachable, 4 refused, \
-                        5 limit, 6 trust, 7 store locked or damaged, 8 conflict, 9 not found";
+                        5 limit, 6 trust, 7 store locked or damaged or stopped for a copy, 8 conflict, 9 not found";
 
 impl From<CoreError> for Failure {
     fn from(error: CoreError) -> Self {

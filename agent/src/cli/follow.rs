@@ -130,7 +130,7 @@ async fn take(
     unread: &mut HashMap<GroupId, Vec<MessageId>>,
 ) -> Result {
     match event {
-        Event::Stopped(error) => Err(error.clone().into()),
+        Event::Stopped(error) => Err(desk.worded(error.clone()).into()),
         Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
             desk.hear(event);
             Ok(())

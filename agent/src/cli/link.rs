@@ -202,7 +202,7 @@ async fn through(
                 }
                 Some(Event::Stopped(error)) => {
                     context.ui.progress_end();
-                    return Err(error.into());
+                    return Err(desk.worded(error).into());
                 }
                 Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}

@@ -99,6 +99,16 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
     }
 
+    // Without it a conversation that this device cannot follow looks like a quiet one.
+    if let Ok(Reply::Group(group)) = desk.request(Command::GroupShow { target: args.target.clone() }).await
+        && group.recovering.is_some()
+    {
+        context.ui.warn(
+            "this device lost its place in the conversation and asks the others to let it back in: what is said there comes \
+             when it is back (cipher-chat doctor)",
+        );
+    }
+
     let (Some((group, news)), Some(stop)) = (followed, stop) else {
         if shown.is_empty() {
             context.ui.note("no messages");

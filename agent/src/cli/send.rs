@@ -64,8 +64,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let target = args.target.clone();
     let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
     let Reply::Message(message) = desk.request(command).await? else { return Err(unexpected()) };
+    let queued = message.state == MessageState::Queued;
+    if queued && connected {
+        // What is read next may show that a copy of this profile is in use, for which this one stops.
+        desk.look().await;
+        desk.goes_on().await?;
+    }
     context.ui.happened(context.ui.message(&message, None));
-    if message.state == MessageState::Queued {
+    if queued {
         let why = match desk.session.trouble() {
             Some(error) => error.message,
             None if connected => "the broker has not taken it yet".into(),

@@ -290,7 +290,7 @@ fn a4_r_copy_01_of_two_copies_that_are_used_by_turns_one_stops_and_is_resumed_wh
     let elsewhere = tempfile::tempdir()?;
     copy(alice.home(), &elsewhere.path().join("alice"))?;
     let twin = Person::new("alice", elsewhere.path(), &site.broker.url())?;
-    alice.is_refused(1, "misuse", &["device", "resume", "--yes"])?;
+    alice.does(&["device", "resume"])?;
     let serves = bob.follows("team")?;
     let by_turns = [&alice, &twin];
     let mut turns = by_turns.iter().cycle().take(12).enumerate();
@@ -303,6 +303,8 @@ fn a4_r_copy_01_of_two_copies_that_are_used_by_turns_one_stops_and_is_resumed_wh
     let stopped = stopped.ok_or_else(|| Failure::new("after six turns of each both go on"))?;
     let left = if std::ptr::eq(stopped, &alice) { &twin } else { &alice };
     // What is here is shown, and that nothing new comes.
+    let shown = stopped.does(&["read", "team"])?;
+    ensure(!shown.lines.is_empty() && shown.stderr.contains("has stopped"), || shown.to_string())?;
     stopped.run(&["read", "team", "--follow"])?.expecting(7)?;
     stopped.is_refused(7, "stopped", &["send", "team", "not here"])?;
     stopped.is_refused(2, "usage", &["device", "resume"])?;
