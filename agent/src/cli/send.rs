@@ -65,7 +65,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
     let Reply::Message(message) = desk.request(command).await? else { return Err(unexpected()) };
     let queued = message.state == MessageState::Queued;
-    if queued && connected {
+    let show = Command::GroupShow { target: Target::Group(message.group) };
+    let lost = queued
+        && connected
+        && matches!(desk.request(show).await, Ok(Reply::Group(group)) if group.recovering.is_some());
+    if lost {
         // What is read next may show that a copy of this profile is in use, for which this one stops.
         desk.look().await;
         desk.goes_on().await?;
@@ -82,13 +86,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
         } else {
             "the next command that reaches the broker delivers it (cipher-chat sync)"
         };
-        let show = Command::GroupShow { target: Target::Group(message.group) };
-        match desk.request(show).await {
-            Ok(Reply::Group(group)) if connected && group.recovering.is_some() => context.ui.warn(
+        if lost {
+            context.ui.warn(
                 "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
                  is sent when it is back (cipher-chat doctor)",
-            ),
-            _ => context.ui.warn(&format!("queued: {why}; {when}")),
+            );
+        } else {
+            context.ui.warn(&format!("queued: {why}; {when}"));
         }
     }
     if let Target::Account(handle) = &target {
