@@ -222,7 +222,10 @@ impl Core {
         for wait in &mut self.run.syncs {
             wait.waiting.remove(&source);
         }
-        if self.run.following.keys().all(|source| self.run.caught_up.contains(source)) {
+        // Hardly ever did another copy say anything, and this is asked for every page that is read.
+        if !self.run.copies.is_empty()
+            && self.run.following.keys().all(|source| self.run.caught_up.contains(source))
+        {
             self.judge_copies()?;
         }
         if let Source::Group(group) = source {
