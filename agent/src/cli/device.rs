@@ -83,8 +83,8 @@ enum Verb {
     },
     /// Let this profile go on, which stopped because a copy of it was in use
     ///
-    /// For when the other copy is gone, or is not to be used any more: should it ever be used again, it stops. What was
-    /// being said in groups meanwhile comes with the place that their members give this device anew.
+    /// For when the other copy is gone, or is not to be used any more: should it ever be used again, it stops. The members
+    /// of each group give this device a new place as they come online; what is said before that cannot be read here.
     #[command(
         after_help = "Examples:\n  cipher-chat device resume\n  cipher-chat --profile work device resume --yes"
     )]
