@@ -255,13 +255,11 @@ impl<'a> Desk<'a> {
                 Ok(())
             }
             Ok(Ok(_)) => Ok(()),
-            // A device that may not ask any more, a revoked one, still shows what it has.
-            // So does a copy of a profile that has stopped.
-            Ok(Err(Failure::Failed(error))) if error.kind == ErrorKind::Stopped => {
-                self.context.ui.warn(&format!("not up to date: {error}"));
-                Ok(())
-            }
-            Ok(Err(Failure::Failed(error))) if error.kind.retryable() || error.kind == ErrorKind::Refused => {
+            // A device that may not ask any more, a revoked one or a copy that has stopped, still shows what it has.
+            Ok(Err(Failure::Failed(error)))
+                if error.kind.retryable()
+                    || matches!(error.kind, ErrorKind::Refused | ErrorKind::Stopped) =>
+            {
                 // Whoever runs the connection knows better why.
                 let error = self.session.trouble().unwrap_or(error);
                 self.context.ui.warn(&format!("not up to date: {error}"));
@@ -282,15 +280,17 @@ impl<'a> Desk<'a> {
 
     /// Reads what the broker has, if it gives it soon.
     pub async fn look(&self) {
-        if let Ok(Err(error)) = tokio::time::timeout(REFRESH, self.session.request(Command::Refresh)).await {
-            tracing::debug!(kind = error.kind.name(), "not everything was read");
-        }
+        self.briefly(Command::Refresh).await;
     }
 
     /// Gives what a command set off (key packages, invitations, first words) the time to leave: the next command
     /// that connects would deliver it, but the other side should not have to wait for that.
     pub async fn settle(&self) {
-        if let Ok(Err(error)) = tokio::time::timeout(REFRESH, self.session.request(Command::Sync)).await {
+        self.briefly(Command::Sync).await;
+    }
+
+    async fn briefly(&self, command: Command) {
+        if let Ok(Err(error)) = tokio::time::timeout(REFRESH, self.session.request(command)).await {
             tracing::debug!(kind = error.kind.name(), "something is left for the next command");
         }
     }
@@ -388,7 +388,6 @@ impl<'a> Desk<'a> {
             _ if !self.session.is_remote() => self.alarm(),
             Event::Evidence(evidence) => self.context.ui.alarm(evidence, None),
             Event::Warning(sentence) => self.context.ui.warn(sentence),
-            Event::Stopped(error) => self.context.ui.warn(&error.message),
             _ => {}
         }
     }

@@ -591,7 +591,6 @@ impl<'a> Line<'a> {
             Event::Progress { done, total } => Some(Self::Progress { done: *done, total: *total }),
             Event::Evidence(evidence) => Some(Self::evidence(evidence, None)),
             Event::Warning(message) => Some(Self::Warning { message }),
-            Event::Stopped(error) => Some(Self::Warning { message: &error.message }),
             Event::Connection { server, lost } => Some(Self::connection(server, lost.as_deref())),
             _ => None,
         }
