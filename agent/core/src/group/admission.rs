@@ -24,7 +24,6 @@ use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
@@ -32,6 +31,7 @@ use crate::group::roster::Leaf;
 use crate::group::tree;
 use crate::group::turn;
 use crate::input::Ticket;
+use crate::machine::Core;
 use crate::state::{Joiner, Post, Wish};
 use crate::view::{ContactState, GroupState, JoinRequestView};
 

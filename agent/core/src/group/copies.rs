@@ -15,12 +15,12 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::position::{self, sequence_of};
+use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::OutboxKind;
+use crate::state::position::{self, sequence_of};
 use crate::view::GroupState;
 
 /// The last word of this store about its place in a group that lies in the log.

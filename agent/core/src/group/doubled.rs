@@ -31,13 +31,13 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
+use crate::delivery::ledger::Print;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::copies::CopysWord;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
-use crate::ledger::Print;
+use crate::machine::Core;
 use crate::state::Wish;
 
 /// Bytes of ours that this store does not know.
@@ -156,7 +156,7 @@ impl Core {
 
     /// The keys are new: what was said behind bytes that used the old ones up may have been read by nobody.
     pub(crate) fn say_after_doubling(&mut self, group: GroupId, doubled: DoubledRow) -> Result<()> {
-        let behind = |sent: &crate::ledger::SentRow| sent.position > doubled.position;
+        let behind = |sent: &crate::delivery::ledger::SentRow| sent.position > doubled.position;
         self.say_again(group, |sent| sent.epoch == doubled.epoch && behind(sent)).map(drop)
     }
 

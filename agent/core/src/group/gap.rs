@@ -22,11 +22,11 @@ use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::rejoin;
+use crate::machine::Core;
 use crate::state::GroupRow;
 
 /// Own messages kept because nobody may have been able to read them.

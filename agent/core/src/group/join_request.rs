@@ -18,14 +18,14 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::admission::{label, refusal_error, refusal_label};
 use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
-use crate::key_package::suite_of;
+use crate::machine::Core;
+use crate::registry::key_package::suite_of;
 use crate::reply::Reply;
 use crate::state::{OutboxKind, Post};
 

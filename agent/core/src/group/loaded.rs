@@ -9,11 +9,11 @@ use openmls::group::GroupContext;
 use openmls::prelude::{Extensions, MlsGroup};
 use openmls_traits::OpenMlsProvider;
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::roster::{self, Roster};
-use crate::provider::Provider;
+use crate::machine::Core;
 use crate::store::mls::Overlay;
+use crate::store::provider::Provider;
 
 /// A group in memory.
 #[derive(Debug)]

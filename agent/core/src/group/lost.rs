@@ -30,14 +30,14 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::core::Core;
+use crate::content::history::{Author, MessageRow};
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::copies::CopysWord;
 use crate::group::not_member::{self, Denied};
 use crate::group::rejoin::RejoinRow;
-use crate::history::{Author, MessageRow};
-use crate::key_package::suite_of;
+use crate::machine::Core;
+use crate::registry::key_package::suite_of;
 use crate::state::{OutboxKind, Post};
 use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 

@@ -10,11 +10,11 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::sync::Sync;
 
 use crate::command::{Target, Who};
-use crate::core::Core;
-use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::{IntentRow, Joiner, Wish};
 use crate::view::GroupState;

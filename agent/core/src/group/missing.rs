@@ -22,13 +22,13 @@ use cipher_broker::wire::content::{self, Missing, MissingOf};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
+use crate::content::history::{MessageRow, RowBody};
+use crate::content::send::UNTOLD;
 use crate::error::Result;
 use crate::group::roster::Leaf;
-use crate::group::send::UNTOLD;
 use crate::group::turn;
-use crate::history::{MessageRow, RowBody};
-use crate::position::{self, era_of, sequence_of};
+use crate::machine::Core;
+use crate::state::position::{self, era_of, sequence_of};
 use crate::view::MissingView;
 
 /// What is known of messages that a group's log lost.

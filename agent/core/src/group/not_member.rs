@@ -28,11 +28,11 @@ use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
 use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::turn;
+use crate::machine::Core;
 use crate::state::Post;
 use crate::view::GroupState;
 

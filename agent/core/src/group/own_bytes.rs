@@ -4,10 +4,10 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Content;
 
-use crate::core::Core;
+use crate::content::history::MessageRow;
+use crate::delivery::ledger::{Print, SealKey, SealedAs, SentRow, key, print_of_stored};
 use crate::error::Result;
-use crate::history::MessageRow;
-use crate::ledger::{Print, SealKey, SealedAs, SentRow, key, print_of_stored};
+use crate::machine::Core;
 use crate::state::{OutboxKind, OutboxRow, Seal};
 
 impl Core {

@@ -11,10 +11,10 @@ use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::turn;
 use crate::input::Interest;
+use crate::machine::Core;
 use crate::state::{GroupRow, Wish};
 use crate::view::GroupState;
 

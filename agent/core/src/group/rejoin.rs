@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::lost::{Lost, Why};
 use crate::group::policy::Rejoin;
 use crate::group::{roster, turn};
+use crate::machine::Core;
 use crate::state::Joiner;
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.

@@ -26,14 +26,14 @@ use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::core::Core;
+use crate::delivery::ledger::{KeptRow, Print, SentRow};
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::lost::Why;
 use crate::group::turn;
-use crate::ledger::{KeptRow, Print, SentRow};
-use crate::position::{era_of, sequence_of};
+use crate::machine::Core;
+use crate::state::position::{era_of, sequence_of};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 use crate::view::GroupState;
 

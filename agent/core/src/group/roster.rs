@@ -8,7 +8,7 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use openmls::prelude::{Credential, CredentialType, LeafNode, MlsGroup};
 
-use crate::history::Author;
+use crate::content::history::Author;
 
 /// What a leaf's certificate proves.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::delivery::log_mark::Mark;
 use crate::group::{BackRow, DoubledRow, Fresh, Lost, WordRow};
-use crate::log_mark::Mark;
-use crate::position::{self, FIRST_ERA};
+use crate::state::position::{self, FIRST_ERA};
 use crate::view::GroupState;
 
 /// A group we are or were in.

@@ -12,11 +12,11 @@ use cipher_broker::wire::registry::Profile;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::link::LinkRow;
-use crate::log_mark::{IncidentRow, Mark};
+use crate::delivery::log_mark::{IncidentRow, Mark};
+use crate::own::linking::LinkRow;
 use crate::state::LogPlace;
-use crate::transparency::HeadRow;
 use crate::view::RequestPolicy;
+use crate::watch::head::HeadRow;
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub(crate) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::
 pub(crate) const OUTBOX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("outbox");
 /// Intent id, big-endian → [`crate::state::IntentRow`].
 pub(crate) const INTENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intents");
-/// (Group id, [`crate::position`], place within it) → [`crate::history::MessageRow`].
+/// (Group id, [`crate::position`], place within it) → [`crate::content::history::MessageRow`].
 pub(crate) const MESSAGES: TableDefinition<'_, (&[u8; 16], u64, u16), &[u8]> =
     TableDefinition::new("messages");
 /// (Group id, message id) → position: what was shown already.
@@ -33,7 +33,7 @@ pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableD
 pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
 /// Bot name and group id → [`crate::state::BotRow`].
 pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
-/// Number, big-endian → [`crate::evidence::EvidenceRow`].
+/// Number, big-endian → [`crate::watch::evidence::EvidenceRow`].
 pub(crate) const EVIDENCE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("evidence");
 /// Group id → [`crate::group::JoinRow`]: own requests to join by a link.
 pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("joins");
@@ -41,7 +41,7 @@ pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new
 pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("join-requests");
 /// Number, big-endian → [`crate::group::RejoinRow`]: others' requests to come back.
 pub(crate) const REJOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rejoins");
-/// Device id → [`crate::history_transfer::TransferRow`]: history on its way to a device of ours.
+/// Device id → [`crate::own::history_transfer::TransferRow`]: history on its way to a device of ours.
 pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
 /// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
 pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("packages");
@@ -52,9 +52,9 @@ pub(crate) const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::ne
 pub(crate) const UNNAMED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("unnamed");
 /// Group id → [`crate::group::MissingRow`]: what a log that went back lost.
 pub(crate) const MISSING: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("missing");
-/// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
+/// (Group id, epoch) → [`crate::delivery::ledger::KeptRow`]: the commit that ended the epoch.
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
-/// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
+/// (Group id, beginning of a hash) → [`crate::delivery::ledger::SentRow`]: bytes that this store sealed.
 pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
 
 /// Tables of one kind, for the two functions below.

@@ -1,0 +1,370 @@
+//! Linking a device: both sides of the rendezvous, see [`cipher_broker::wire::link`] for the protocol. Here is what both
+//! sides share: the row, the steps that come and go, and how a link ends.
+//!
+//! A row in the store is the state of either side; every step that leaves is an outbox row. So whoever is killed at
+//! any point goes on where it stopped, with the same bytes. The row, with its secrets, goes when the link is over.
+//!
+//! The broker may lose steps that it acknowledged (E1, E2). So on each connection either side reads its inbox from the
+//! beginning and says its own steps again: the same bytes twice are the same step. Who is through with it says the last
+//! one again, until the code has expired.
+
+mod code;
+mod new_device;
+mod old_device;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::link::{LinkReveal, LinkStep, admission_key, authentication_string, rendezvous};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::{Delivered, Interest};
+use crate::machine::Core;
+use crate::own::device::Stating;
+use crate::state::{OutboxKind, OutboxRow, Post, Seal};
+use crate::view::HistoryPolicy;
+
+const NONCE: usize = 24;
+
+/// A link under way, or how the last one ended.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct LinkRow {
+    /// Its code.
+    #[serde(rename = "c")]
+    code: String,
+    /// When it ends, by the own clock.
+    #[serde(rename = "x")]
+    expires: Timestamp,
+    /// Position in the inbox of the code that this side reads.
+    #[serde(rename = "p")]
+    cursor: u64,
+    #[serde(rename = "s")]
+    side: Side,
+    /// The last step of a side that is through, as it went, in case the broker loses it.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    last: Option<ByteBuf>,
+}
+
+impl std::fmt::Debug for LinkRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkRow").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum Side {
+    /// This device wants to belong to an account.
+    #[serde(rename = "n")]
+    New(NewSide),
+    /// This device lets another one in.
+    #[serde(rename = "o")]
+    Old(OldSide),
+    /// It failed on the approving side: what to say to whoever confirms it all the same.
+    #[serde(rename = "e")]
+    Ended {
+        #[serde(rename = "t")]
+        trust: bool,
+        #[serde(rename = "w")]
+        why: String,
+    },
+    /// The approving side let this device in: asking again with the same code would only disturb it.
+    #[serde(rename = "d")]
+    Admitted(DeviceId),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct NewSide {
+    #[serde(rename = "k", with = "serde_bytes")]
+    secret: [u8; 32],
+    #[serde(rename = "d", with = "serde_bytes")]
+    device_seed: [u8; 32],
+    #[serde(rename = "r")]
+    reveal: LinkReveal,
+    /// The steps as they went, encoded.
+    #[serde(rename = "o", with = "serde_bytes")]
+    offer: Vec<u8>,
+    #[serde(rename = "a")]
+    accept: Option<ByteBuf>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct OldSide {
+    #[serde(rename = "h")]
+    history: HistoryPolicy,
+    #[serde(rename = "k", with = "serde_bytes")]
+    secret: [u8; 32],
+    #[serde(rename = "o")]
+    offer: Option<ByteBuf>,
+    #[serde(rename = "a")]
+    accept: Option<ByteBuf>,
+    #[serde(rename = "r")]
+    reveal: Option<LinkReveal>,
+    /// The person said that the strings are equal.
+    #[serde(rename = "y")]
+    confirmed: bool,
+}
+
+/// What both sides saw, which is what both strings and the admission's key come from.
+struct Transcript {
+    account: AccountId,
+    offer: Vec<u8>,
+    accept: Vec<u8>,
+    reveal: Vec<u8>,
+    shared: [u8; 32],
+}
+
+impl Transcript {
+    fn string(&self, code: &str) -> String {
+        authentication_string(code, &self.account, &self.offer, &self.accept, &self.reveal)
+    }
+
+    fn cipher(&self, code: &str) -> XChaCha20Poly1305 {
+        let key = admission_key(&self.shared, code, &self.account, &self.offer, &self.accept, &self.reveal);
+        XChaCha20Poly1305::new(&key.into())
+    }
+}
+
+/// The key that two X25519 keys make together (RFC 7748 §6.1); `None` for a key that makes none.
+fn shared(secret: &[u8; 32], theirs: &[u8; 32]) -> Option<[u8; 32]> {
+    let shared = StaticSecret::from(*secret).diffie_hellman(&PublicKey::from(*theirs));
+    shared.was_contributory().then(|| shared.to_bytes())
+}
+
+fn public(secret: &[u8; 32]) -> [u8; 32] {
+    PublicKey::from(&StaticSecret::from(*secret)).to_bytes()
+}
+
+fn stale(theirs: Timestamp, ours: Timestamp) -> bool {
+    ours.since(theirs) > limit::LINK_LIFETIME || theirs.since(ours) > limit::LINK_LIFETIME
+}
+
+/// Why a step is too old or from the future, in both clocks.
+fn out_of_time(theirs: Timestamp, ours: Timestamp) -> CoreError {
+    ErrorKind::Refused
+        .because(format!(
+            "this code has expired: the other machine's clock said {theirs}, this one's says {ours}, and a code \
+             is good for 15 minutes"
+        ))
+        .hint("begin again with: cipher-chat device link; if the times are wrong, set the clocks")
+}
+
+fn no_such_link() -> CoreError {
+    ErrorKind::NotFound
+        .because("no link with this code is under way here")
+        .hint("begin with: cipher-chat device approve CODE")
+}
+
+fn unreachable() -> CoreError {
+    ErrorKind::Unreachable.because("the broker cannot be reached; nothing was changed")
+}
+
+impl Core {
+    /// Whether this profile is on its way into an account.
+    pub(crate) fn is_linking(&self) -> bool {
+        matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
+    }
+
+    /// Whether a log is that of the link under way.
+    fn link_inbox(&self) -> Option<DeviceId> {
+        let row = self.state.meta.link.as_ref()?;
+        let (offers, answers) = rendezvous(&row.code);
+        match &row.side {
+            Side::New(_) => Some(answers),
+            Side::Old(_) => Some(offers),
+            Side::Ended { .. } | Side::Admitted(_) => None,
+        }
+    }
+
+    /// From where the log of the link is read; `None` when an inbox is another's.
+    pub(crate) fn link_cursor(&self, inbox: &DeviceId) -> Option<u64> {
+        let ours = self.link_inbox().filter(|ours| ours == inbox);
+        ours.and(self.state.meta.link.as_ref()).map(|row| row.cursor)
+    }
+
+    fn follow_link(&mut self) {
+        if let Some(inbox) = self.link_inbox() {
+            self.follow(Source::Inbox(inbox));
+        }
+        if let Some(row) = &self.state.meta.link {
+            let expires = row.expires;
+            self.wake_at(expires);
+        }
+    }
+
+    /// After a reconnect or restart: goes on where it stopped.
+    pub(crate) fn resume_link(&mut self) {
+        self.link_tick();
+        if self.state.meta.link.is_some()
+            && let Some(row) = &mut self.state.meta_mut().link
+        {
+            row.cursor = 0;
+        }
+        if self.link_inbox().is_some() || self.run.interest == Some(Interest::Everything) {
+            self.post_steps_again();
+        }
+        self.follow_link();
+        self.tell_compare();
+        if let Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) = &self.state.meta.link
+        {
+            self.begin_statement(Stating::Link, None, 0);
+        }
+    }
+
+    /// The broker may have lost what was said before: the other side takes it as said once.
+    fn post_steps_again(&mut self) {
+        let Some(row) = self.state.meta.link.clone() else { return };
+        let (offers, answers) = rendezvous(&row.code);
+        let (inbox, steps) = match row.side {
+            Side::New(new) => {
+                let reveal = new.accept.is_some().then(|| new.reveal_step());
+                (offers, [Some(new.offer), reveal])
+            }
+            Side::Old(old) => (answers, [old.accept.map(ByteBuf::into_vec), None]),
+            Side::Ended { .. } | Side::Admitted(_) => (answers, [row.last.map(ByteBuf::into_vec), None]),
+        };
+        let place = GroupId::from_bytes(*inbox.as_bytes());
+        let waits = self.run.by_group.get(&place).is_some_and(|rows| !rows.is_empty());
+        for step in steps.iter().flatten().filter(|_| !waits) {
+            self.post_step(inbox, step);
+        }
+    }
+
+    /// Whether this profile has no account yet and offers itself to one.
+    pub(crate) fn offers_itself(&self) -> bool {
+        matches!(&self.state.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
+    }
+
+    /// Time passed: what is too old ends, and who waits too long is told.
+    pub(crate) fn link_tick(&mut self) {
+        let now = self.run.now;
+        let Some(row) = &self.state.meta.link else { return };
+        let expired = now >= row.expires;
+        match &row.side {
+            Side::New(_) if expired => {
+                self.link_failed(ended(
+                    false,
+                    "the code has expired, nobody approved this device within 15 minutes",
+                ));
+            }
+            Side::Old(old) if expired && !old.confirmed => {
+                self.link_broken(false, "the code has expired");
+            }
+            Side::Ended { .. } | Side::Admitted(_) if expired => self.state.meta_mut().link = None,
+            Side::Old(old) => {
+                let found = old.offer.is_some();
+                let Some((ticket, until)) = self.run.link_wait else { return };
+                if now < until {
+                    return self.wake_at(until);
+                }
+                self.run.link_wait = None;
+                let error = if found {
+                    ErrorKind::Unreachable
+                        .because("the new machine does not answer")
+                        .hint("keep 'cipher-chat device link' running there, then approve again")
+                } else {
+                    self.end_link();
+                    ErrorKind::NotFound
+                        .because("no machine offers itself under this code")
+                        .hint("check the code; 'cipher-chat device link' must be running on the new machine")
+                };
+                self.reply(ticket, Err(error));
+            }
+            Side::New(_) | Side::Ended { .. } | Side::Admitted(_) => {}
+        }
+    }
+
+    /// A message in the inbox of a code. Anybody may have put it there.
+    pub(crate) fn link_delivered(&mut self, delivered: &Delivered) -> Result<()> {
+        let Some(mut row) = self.state.meta.link.clone() else { return Ok(()) };
+        if delivered.sequence <= row.cursor {
+            return Ok(());
+        }
+        row.cursor = delivered.sequence;
+        self.state.meta_mut().link = Some(row.clone());
+        self.link_tick();
+        if self.link_inbox().is_none() {
+            return Ok(());
+        }
+        let step = (delivered.bytes.len() <= limit::WELCOME_BYTES)
+            .then(|| match codec::decode(&delivered.bytes) {
+                Ok(Envelope::Link(bytes)) => codec::decode::<LinkStep>(&bytes).ok().map(|step| (step, bytes)),
+                _ => None,
+            })
+            .flatten();
+        let Some((step, bytes)) = step else {
+            self.skip("link-step");
+            return Ok(());
+        };
+        match row.side.clone() {
+            Side::New(new) => self.step_for_new(row, new, step, bytes),
+            Side::Old(old) => self.step_for_old(row, old, step, bytes),
+            Side::Ended { .. } | Side::Admitted(_) => Ok(()),
+        }
+    }
+
+    /// A step goes to the other side, however often it has to be tried.
+    fn post_step(&mut self, inbox: DeviceId, step: &[u8]) {
+        let bytes = codec::encode(&Envelope::Link(step.to_vec()));
+        let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
+        let kind = OutboxKind::Post(Post::Link { inbox });
+        self.enqueue(OutboxRow::new(GroupId::from_bytes(*inbox.as_bytes()), kind, Some(seal)));
+    }
+
+    /// Steps that did not leave yet are not wanted any more.
+    fn drop_steps(&mut self, inbox: DeviceId) {
+        let place = GroupId::from_bytes(*inbox.as_bytes());
+        for id in self.run.by_group.get(&place).cloned().unwrap_or_default() {
+            if matches!(
+                self.state.outbox.get(&id).map(|row| &row.kind),
+                Some(OutboxKind::Post(Post::Link { .. }))
+            ) {
+                self.dequeue(id);
+            }
+        }
+    }
+
+    /// This device is nobody's any more: it lets nobody in either.
+    pub(crate) fn give_up_link(&mut self) {
+        if let Some((ticket, _)) = self.run.link_wait.take() {
+            self.reply(ticket, Err(no_such_link()));
+        }
+        self.end_link();
+    }
+
+    /// Forgets the link and its secrets.
+    fn end_link(&mut self) {
+        if let Some(inbox) = self.link_inbox() {
+            self.unfollow(Source::Inbox(inbox));
+        }
+        if self.state.meta.link.is_some() {
+            self.state.meta_mut().link = None;
+        }
+    }
+}
+
+/// The error of a link that ended on the approving side.
+fn ended(trust: bool, why: &str) -> CoreError {
+    let kind = if trust { ErrorKind::Trust } else { ErrorKind::Refused };
+    kind.because(format!("the link was stopped: {why}; nothing was changed"))
+        .hint("begin again on the new machine with: cipher-chat device link")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_keys_agree_and_a_key_of_small_order_makes_none() {
+        let (one, two) = ([7; 32], [9; 32]);
+        assert_eq!(shared(&one, &public(&two)), shared(&two, &public(&one)));
+        assert!(shared(&one, &public(&two)).is_some());
+        assert_eq!(shared(&one, &[0; 32]), None);
+    }
+}
