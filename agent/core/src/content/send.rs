@@ -8,7 +8,6 @@ use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
 
 use crate::command::Target;
-use crate::content::history::{Author, MessageRow, RowBody};
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
@@ -16,6 +15,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
+use crate::state::{Author, MessageRow, RowBody};
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
 use crate::view::MessageState;
 

@@ -19,7 +19,6 @@ use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::ledger::{Print, print_of_stored};
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -29,6 +28,7 @@ use crate::machine::Core;
 use crate::own::device::revoked;
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
+use crate::state::{Print, print_of_stored};
 use crate::view::{GroupState, MessageState};
 
 /// A publish whose outcome is open.

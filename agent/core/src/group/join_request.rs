@@ -15,7 +15,6 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::error::{ErrorKind, Result};
@@ -27,6 +26,7 @@ use crate::input::{Interest, Ticket};
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
 use crate::reply::Reply;
+use crate::state::JoinRow;
 use crate::state::{OutboxKind, Post};
 
 /// How long a `join` waits to be let in before it says that it waits.
@@ -34,20 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A request is made anew after this time while nobody answers: its key package can be added for 39 days
 /// ([`limit::KEY_PACKAGE_LIFETIME`] without [`limit::KEY_PACKAGE_MIN_REMAINING`]), and the log keeps it for 45.
 const RENEW_AFTER: Duration = limit::REFRESH_AFTER;
-
-/// An own request to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct JoinRow {
-    /// The link.
-    #[serde(rename = "l")]
-    pub ticket: JoinTicket,
-    /// SHA-256 of the sealed request: what refuses it names it.
-    #[serde(rename = "h", with = "serde_bytes")]
-    pub request: [u8; 32],
-    /// When it was made.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-}
 
 /// A `join` that was not answered yet.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::log_mark::Mark;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Reading, Ticket};
 use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::GroupRow;
+use crate::state::Mark;
 use crate::view::DeliveredView;
 
 /// A `sync` that is not done.

@@ -23,12 +23,12 @@ use crate::own::device::{Stating, revoked};
 use crate::own::identity::{CERTIFICATE_LIFETIME, check_text};
 use crate::own::linking::code::read_code;
 use crate::own::linking::{
-    LinkRow, NONCE, OldSide, Side, Transcript, ended, no_such_link, out_of_time, public, shared, stale,
-    unreachable,
+    NONCE, Transcript, ended, no_such_link, out_of_time, public, shared, stale, unreachable,
 };
 use crate::people::plain_name::is_plain;
 use crate::registry::question::Purpose;
 use crate::reply::Reply;
+use crate::state::{LinkRow, OldSide, Side};
 use crate::view::{HistoryPolicy, LinkCompareView};
 
 /// How long it looks for the other one before it says that nobody is there.
