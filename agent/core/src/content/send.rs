@@ -72,8 +72,8 @@ impl Core {
 
     /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
     pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
-        self.run.sends.insert(row, ticket);
-        self.run.sent_at.insert(row, self.run.now);
+        self.run.waits.sends.insert(row, ticket);
+        self.run.waits.sent_at.insert(row, self.run.now);
     }
 
     /// A message's payload, with fresh salt unless one is given.
@@ -139,7 +139,7 @@ impl Core {
 
     /// An own message has its place in the log: history, news, reply.
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
-        let ticket = self.run.sends.remove(&id);
+        let ticket = self.run.waits.sends.remove(&id);
         let Some(row) = self.dequeue(id) else { return Ok(()) };
         let (OutboxKind::Message { content: payload, id: message }, Some(seal)) = (row.kind, row.seal) else {
             return Ok(());

@@ -210,7 +210,7 @@ impl Core {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
         }
-        if let Some(ticket) = self.run.sends.remove(&id) {
+        if let Some(ticket) = self.run.waits.sends.remove(&id) {
             self.reply(ticket, Err(error));
         }
     }
@@ -521,7 +521,7 @@ impl Core {
             }
             OutboxKind::Leave => {
                 self.sealed_leave(id);
-                if let Some(ticket) = self.run.leaves.remove(&group) {
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
                 self.want(Source::Group(group), sequence);
@@ -552,7 +552,7 @@ impl Core {
                 let shown_soon = self.is_disputed(&group);
                 if !fenced
                     && !shown_soon
-                    && let Some(ticket) = self.run.sends.remove(&id)
+                    && let Some(ticket) = self.run.waits.sends.remove(&id)
                 {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);
@@ -699,7 +699,7 @@ impl Core {
             // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
             OutboxKind::Leave => {
                 self.sealed_leave(id);
-                if let Some(ticket) = self.run.leaves.remove(&group) {
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
             }

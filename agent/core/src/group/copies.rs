@@ -218,7 +218,7 @@ impl Core {
         }
         let unread = self.unread_words()?;
         self.drop_whole_outbox();
-        for ticket in std::mem::take(&mut self.run.leaves).into_values() {
+        for ticket in std::mem::take(&mut self.run.waits.leaves).into_values() {
             self.reply(ticket, Err(stopped()));
         }
         if unread > 0 {

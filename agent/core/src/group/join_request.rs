@@ -91,7 +91,7 @@ impl Core {
             self.ask_to_join(&link)?;
         }
         let deadline = self.run.now.plus(PATIENCE);
-        self.run.joins.push(JoinWait { ticket, group, deadline });
+        self.run.waits.joins.push(JoinWait { ticket, group, deadline });
         Ok(None)
     }
 
@@ -148,9 +148,9 @@ impl Core {
 
     fn tell_join_ended(&mut self, group: GroupId, refusal: JoinRefusal) {
         let error = refusal_error(refusal);
-        let waits = std::mem::take(&mut self.run.joins);
+        let waits = std::mem::take(&mut self.run.waits.joins);
         let (ours, others): (Vec<_>, Vec<_>) = waits.into_iter().partition(|wait| wait.group == group);
-        self.run.joins = others;
+        self.run.waits.joins = others;
         if ours.is_empty() {
             // Its name is known only to who was in it: a link says none.
             let known = self.conversation_name(&group);
@@ -176,7 +176,7 @@ impl Core {
     /// The request lies where members find it. Where a person has to approve there is nothing to wait for.
     pub(crate) fn join_request_stored(&mut self, group: GroupId) {
         let approval = self.state.joins.get(&group).is_some_and(|row| row.ticket.approval);
-        for wait in self.run.joins.iter_mut().filter(|wait| approval && wait.group == group) {
+        for wait in self.run.waits.joins.iter_mut().filter(|wait| approval && wait.group == group) {
             wait.deadline = self.run.now;
         }
     }
@@ -218,7 +218,7 @@ impl Core {
                 self.tell_join_ended(group, JoinRefusal::Expired);
             }
         }
-        for wait in std::mem::take(&mut self.run.joins) {
+        for wait in std::mem::take(&mut self.run.waits.joins) {
             let JoinWait { ticket, group, deadline } = wait;
             if self.is_member(&group) {
                 let reply = self.group_reply(group);
@@ -228,7 +228,7 @@ impl Core {
                 self.reply(ticket, Ok(Reply::JoinPending { group, approval }));
             } else {
                 self.wake_at(deadline);
-                self.run.joins.push(wait);
+                self.run.waits.joins.push(wait);
             }
         }
         Ok(())

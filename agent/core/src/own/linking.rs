@@ -180,11 +180,11 @@ impl Core {
             Side::Ended { .. } | Side::Admitted(_) if expired => self.state.meta_mut().link = None,
             Side::Old(old) => {
                 let found = old.offer.is_some();
-                let Some((ticket, until)) = self.run.link_wait else { return };
+                let Some((ticket, until)) = self.run.waits.link else { return };
                 if now < until {
                     return self.wake_at(until);
                 }
-                self.run.link_wait = None;
+                self.run.waits.link = None;
                 let error = if found {
                     ErrorKind::Unreachable
                         .because("the new machine does not answer")
@@ -253,7 +253,7 @@ impl Core {
 
     /// This device is nobody's any more: it lets nobody in either.
     pub(crate) fn give_up_link(&mut self) {
-        if let Some((ticket, _)) = self.run.link_wait.take() {
+        if let Some((ticket, _)) = self.run.waits.link.take() {
             self.reply(ticket, Err(no_such_link()));
         }
         self.end_link();
