@@ -8,7 +8,6 @@ use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
 
 use crate::command::Target;
-use crate::content::history::{Author, MessageRow, RowBody};
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
@@ -16,6 +15,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
+use crate::state::{Author, MessageRow, RowBody};
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
 use crate::view::MessageState;
 
@@ -72,8 +72,8 @@ impl Core {
 
     /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
     pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
-        self.run.sends.insert(row, ticket);
-        self.run.sent_at.insert(row, self.run.now);
+        self.run.waits.sends.insert(row, ticket);
+        self.run.waits.sent_at.insert(row, self.run.now);
     }
 
     /// A message's payload, with fresh salt unless one is given.
@@ -139,7 +139,7 @@ impl Core {
 
     /// An own message has its place in the log: history, news, reply.
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
-        let ticket = self.run.sends.remove(&id);
+        let ticket = self.run.waits.sends.remove(&id);
         let Some(row) = self.dequeue(id) else { return Ok(()) };
         let (OutboxKind::Message { content: payload, id: message }, Some(seal)) = (row.kind, row.seal) else {
             return Ok(());

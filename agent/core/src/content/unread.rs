@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::sync::Sync;
 
-use crate::content::history::MessageRow;
 use crate::error::Result;
 use crate::machine::Core;
 use crate::state::GroupRow;
+use crate::state::MessageRow;
 
 /// Stretches of a conversation that were read with something unread before them.
 const STRETCHES: usize = 256;

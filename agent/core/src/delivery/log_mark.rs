@@ -15,61 +15,21 @@
 use std::time::Duration;
 
 use cipher_broker::limit;
-use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::event::Event;
 use crate::input::{Displaced, StreamState};
 use crate::machine::Core;
+use crate::state::{IncidentRow, Mark};
 use crate::view::LogLostView;
-
-/// What was read last: enough to know it again, not more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// The broker's time of the entry.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// A hash of its size and beginning.
-    #[serde(rename = "h", with = "serde_bytes")]
-    pub hash: [u8; 32],
-}
-
-/// How much of an entry its mark covers: anybody may write large ones, and each is hashed by everybody.
-const MARKED_BYTES: usize = 512;
 
 /// How much younger than the retention an entry must be to be missed. Clocks and deletions are not exact.
 const LEEWAY: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// What is noticed within this time is one incident: it is told once.
 const INCIDENT: Duration = Duration::from_secs(600);
-
-/// The last time the broker turned out to have lost something, as `doctor` tells it.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct IncidentRow {
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// Conversations concerned.
-    #[serde(rename = "g")]
-    pub conversations: u64,
-    /// Own messages that are sent again.
-    #[serde(rename = "m")]
-    pub messages: u64,
-    /// Changes of groups that this device published again.
-    #[serde(rename = "c")]
-    pub commits: u64,
-}
-
-impl Mark {
-    /// The mark of these bytes, stored at this time by the broker's clock.
-    pub fn of(at: Timestamp, bytes: &[u8]) -> Self {
-        let beginning = bytes.get(..MARKED_BYTES).unwrap_or(bytes);
-        let hash = wire_hash(&[&(bytes.len() as u64).to_be_bytes(), beginning].concat());
-        Self { at, hash }
-    }
-}
 
 /// R-LOG-01: whether a log that does not show its mark behind `after` has gone back. It has when another entry lies
 /// there, when its stream ends before, was made after the marked entry was stored, or lost an entry that is too

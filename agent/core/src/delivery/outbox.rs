@@ -19,7 +19,6 @@ use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::ledger::{Print, print_of_stored};
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -29,6 +28,7 @@ use crate::machine::Core;
 use crate::own::device::revoked;
 use crate::reply::Reply;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
+use crate::state::{Print, print_of_stored};
 use crate::view::{GroupState, MessageState};
 
 /// A publish whose outcome is open.
@@ -210,7 +210,7 @@ impl Core {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
         }
-        if let Some(ticket) = self.run.sends.remove(&id) {
+        if let Some(ticket) = self.run.waits.sends.remove(&id) {
             self.reply(ticket, Err(error));
         }
     }
@@ -521,7 +521,7 @@ impl Core {
             }
             OutboxKind::Leave => {
                 self.sealed_leave(id);
-                if let Some(ticket) = self.run.leaves.remove(&group) {
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
                 self.want(Source::Group(group), sequence);
@@ -552,7 +552,7 @@ impl Core {
                 let shown_soon = self.is_disputed(&group);
                 if !fenced
                     && !shown_soon
-                    && let Some(ticket) = self.run.sends.remove(&id)
+                    && let Some(ticket) = self.run.waits.sends.remove(&id)
                 {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);
@@ -699,7 +699,7 @@ impl Core {
             // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
             OutboxKind::Leave => {
                 self.sealed_leave(id);
-                if let Some(ticket) = self.run.leaves.remove(&group) {
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
                     self.reply(ticket, Ok(Reply::Done));
                 }
             }

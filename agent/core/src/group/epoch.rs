@@ -9,7 +9,6 @@ use cipher_broker::wire::group::{GroupData, Role};
 
 use serde_bytes::ByteBuf;
 
-use crate::content::history::MessageRow;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::alias::Taken;
@@ -17,6 +16,7 @@ use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::{self, Roster};
 use crate::machine::Core;
+use crate::state::MessageRow;
 use crate::state::position::sequence_of;
 use crate::view::{GroupEvent, GroupState};
 

@@ -13,10 +13,10 @@ use serde_bytes::ByteArray;
 
 use crate::command::{Target, Who};
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::admission::Standing;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::reply::Reply;
+use crate::state::Standing;
 use crate::state::Wish;
 use crate::view::{GroupState, JoinLinkView, JoinRequestView};
 

@@ -43,18 +43,11 @@ pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;
 
-pub(crate) use admission::JoinRequestRow;
+pub(crate) use copies::CopysWords;
 pub use copies::stopped;
-pub(crate) use copies::{CopysWords, WordRow};
-pub(crate) use doubled::DoubledRow;
 pub(crate) use evidence::Shown;
-pub(crate) use gap::Fresh;
-pub(crate) use join_request::{JoinRow, JoinWait};
+pub(crate) use join_request::JoinWait;
 pub(crate) use loaded::{Groups, Live};
-pub(crate) use lost::Lost;
-pub(crate) use missing::MissingRow;
-pub(crate) use rejoin::RejoinRow;
-pub(crate) use republish::BackRow;
 
 #[cfg(test)]
 #[path = "real_commits_test.rs"]

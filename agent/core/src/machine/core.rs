@@ -19,6 +19,7 @@ use crate::group::Groups;
 use crate::input::{Input, Interest, Ticket};
 use crate::machine::following;
 use crate::machine::run::Run;
+use crate::machine::waits::Lost;
 use crate::reply::Reply;
 use crate::state::State;
 use crate::store::Store;
@@ -307,32 +308,12 @@ impl Core {
         self.run.following.clear();
         self.run.caught_up.clear();
         self.run.read.clear();
-        for (row, ticket) in std::mem::take(&mut self.run.sends) {
-            let reply = self.queued_reply(row);
+        for (ticket, lost) in self.run.waits.disconnected() {
+            let reply = match lost {
+                Lost::Queued(row) => self.queued_reply(row),
+                Lost::Error(error) => Err(error),
+            };
             self.reply(ticket, reply);
-        }
-        let unreachable = || {
-            ErrorKind::Unreachable
-                .because("the broker cannot be reached")
-                .hint("the change is kept and made as soon as the broker answers")
-        };
-        for ticket in std::mem::take(&mut self.run.intents).into_values() {
-            self.reply(ticket, Err(unreachable()));
-        }
-        for ticket in std::mem::take(&mut self.run.leaves).into_values() {
-            self.reply(ticket, Err(unreachable()));
-        }
-        if let Some((ticket, _)) = self.run.link_wait.take() {
-            self.reply(ticket, Err(unreachable()));
-        }
-        for wait in std::mem::take(&mut self.run.joins) {
-            let asked = ErrorKind::Unreachable.because("the broker cannot be reached").hint(
-                "the request to join is kept; the group appears by itself when somebody lets this account in",
-            );
-            self.reply(wait.ticket, Err(asked));
-        }
-        for wait in std::mem::take(&mut self.run.syncs) {
-            self.reply(wait.ticket, Err(ErrorKind::Unreachable.because("the broker cannot be reached")));
         }
         Ok(())
     }
@@ -492,13 +473,8 @@ impl Core {
         let errand_tickets = run.errands.into_values().filter_map(|errand| errand.ticket);
         let question_tickets = run.questions.into_values().filter_map(|question| question.ticket);
         let open: BTreeSet<Ticket> = run
-            .sends
-            .into_values()
-            .chain(run.intents.into_values())
-            .chain(run.leaves.into_values())
-            .chain(run.link_wait.map(|(ticket, _)| ticket))
-            .chain(run.syncs.into_iter().map(|wait| wait.ticket))
-            .chain(run.joins.into_iter().map(|wait| wait.ticket))
+            .waits
+            .into_tickets()
             .chain(errand_tickets)
             .chain(question_tickets)
             .chain(run.admission.and_then(|work| work.ticket))

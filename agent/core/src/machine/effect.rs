@@ -6,11 +6,11 @@ use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::log_mark::Mark;
 use crate::error::CoreError;
 use crate::event::Event;
 use crate::input::{Publish, QuestionId, Reading, Ticket};
 use crate::reply::Reply;
+use crate::state::Mark;
 
 /// One thing to do.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::log_mark::Mark;
 use crate::effect::Effect;
 use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Reading, Ticket};
 use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::GroupRow;
+use crate::state::Mark;
 use crate::view::DeliveredView;
 
 /// A `sync` that is not done.
@@ -75,7 +75,7 @@ impl Core {
         for source in &waiting {
             self.run.effects.push(Effect::Fetch { source: *source, sequence: 0 });
         }
-        self.run.syncs.push(SyncWait {
+        self.run.waits.syncs.push(SyncWait {
             ticket,
             waiting,
             before: self.before_sync(),
@@ -108,7 +108,7 @@ impl Core {
     }
 
     pub(super) fn finish_syncs(&mut self) {
-        if self.run.syncs.is_empty() {
+        if self.run.waits.syncs.is_empty() {
             return;
         }
         let tree_missing = self.tree_missing();
@@ -118,7 +118,7 @@ impl Core {
         // What waits for members rather than for the broker is nothing that one who only looks would wait for.
         let looked = settled && !self.waits_for_broker();
         let (now, queued) = (self.run.now, self.state.outbox.len());
-        for mut wait in std::mem::take(&mut self.run.syncs) {
+        for mut wait in std::mem::take(&mut self.run.waits.syncs) {
             let begun = wait.deadline.minus(SYNC_DEADLINE);
             let nothing = self.run.following.keys().all(|source| wait.waiting.contains(source));
             let places_end = begun.plus(PLACE_PATIENCE);
@@ -146,7 +146,7 @@ impl Core {
                 if now < places_end {
                     self.wake_at(places_end);
                 }
-                self.run.syncs.push(wait);
+                self.run.waits.syncs.push(wait);
             }
         }
     }
@@ -171,12 +171,12 @@ impl Core {
     /// there is hope that this one is next.
     pub(super) fn finish_sends(&mut self) {
         let now = self.run.now;
-        self.run.sent_at.retain(|row, _| self.run.sends.contains_key(row));
-        for (row, since) in self.run.sent_at.clone() {
+        self.run.waits.sent_at.retain(|row, _| self.run.waits.sends.contains_key(row));
+        for (row, since) in self.run.waits.sent_at.clone() {
             if now >= self.patience_ends(since)
-                && let Some(ticket) = self.run.sends.remove(&row)
+                && let Some(ticket) = self.run.waits.sends.remove(&row)
             {
-                self.run.sent_at.remove(&row);
+                self.run.waits.sent_at.remove(&row);
                 let reply = self.queued_reply(row);
                 self.reply(ticket, reply);
             }
@@ -185,7 +185,7 @@ impl Core {
 
     /// When the first of those who wait for a message to be taken is told that it is queued.
     pub(super) fn sends_end(&self) -> Option<Timestamp> {
-        self.run.sent_at.values().map(|since| self.patience_ends(*since)).min()
+        self.run.waits.sent_at.values().map(|since| self.patience_ends(*since)).min()
     }
 
     fn patience_ends(&self, since: Timestamp) -> Timestamp {
@@ -219,7 +219,7 @@ impl Core {
         }
         self.run.caught_up.insert(source);
         self.run.read.insert(source);
-        for wait in &mut self.run.syncs {
+        for wait in &mut self.run.waits.syncs {
             wait.waiting.remove(&source);
         }
         // Hardly ever did another copy say anything, and this is asked for every page that is read.
@@ -245,7 +245,7 @@ impl Core {
             if let Source::Group(group) = source {
                 self.run.gone.remove(&group);
             }
-            for wait in &mut self.run.syncs {
+            for wait in &mut self.run.waits.syncs {
                 wait.waiting.insert(source);
             }
             let mark = self.mark_of(&source).filter(|_| after > 0);
@@ -358,7 +358,7 @@ impl Core {
 
     pub(crate) fn unfollow(&mut self, source: Source) {
         self.run.caught_up.remove(&source);
-        for wait in &mut self.run.syncs {
+        for wait in &mut self.run.waits.syncs {
             wait.waiting.remove(&source);
         }
         if self.run.following.remove(&source).is_some() {

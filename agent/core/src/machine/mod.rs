@@ -5,6 +5,7 @@ pub mod effect;
 pub(crate) mod following;
 pub mod input;
 pub(crate) mod run;
+mod waits;
 
 pub(crate) use self::core::fatal;
 pub use self::core::{Core, Options};

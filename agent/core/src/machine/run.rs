@@ -9,9 +9,9 @@ use cipher_broker::time::Timestamp;
 use crate::delivery::outbox::Attempt;
 use crate::effect::Effect;
 use crate::error::CoreError;
-use crate::group::{CopysWords, JoinWait};
+use crate::group::CopysWords;
 use crate::input::{Interest, Reading, Ticket};
-use crate::machine::following::SyncWait;
+use crate::machine::waits::Waits;
 use crate::own::device_repair::Claims;
 use crate::people::presence::Presences;
 use crate::registry::admission_work::AdmissionWork;
@@ -75,17 +75,10 @@ pub(crate) struct Run {
     pub broker_at: Option<Timestamp>,
     /// It was told since the start that this machine's clock is wrong.
     pub clock_told: bool,
-    /// Who waits for what.
-    pub sends: BTreeMap<u64, Ticket>,
-    /// Since when each of them waits, and when the broker last took anything.
-    pub sent_at: BTreeMap<u64, Timestamp>,
+    /// Commands that are not answered yet.
+    pub waits: Waits,
+    /// When the broker last took anything.
     pub stored_at: Option<Timestamp>,
-    pub intents: BTreeMap<u64, Ticket>,
-    pub leaves: BTreeMap<GroupId, Ticket>,
-    /// Who waits for the other side of a device link, and until when.
-    pub link_wait: Option<(Ticket, Timestamp)>,
-    pub syncs: Vec<SyncWait>,
-    pub joins: Vec<JoinWait>,
     pub presence: Presences,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,

@@ -19,8 +19,7 @@ use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::link::{LinkReveal, LinkStep, admission_key, authentication_string, rendezvous};
-use serde::{Deserialize, Serialize};
+use cipher_broker::wire::link::{LinkStep, admission_key, authentication_string, rendezvous};
 use serde_bytes::ByteBuf;
 use x25519_dalek::{PublicKey, StaticSecret};
 
@@ -28,88 +27,10 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{Delivered, Interest};
 use crate::machine::Core;
 use crate::own::device::Stating;
+use crate::state::{LinkRow, OldSide, Side};
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
-use crate::view::HistoryPolicy;
 
 const NONCE: usize = 24;
-
-/// A link under way, or how the last one ended.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct LinkRow {
-    /// Its code.
-    #[serde(rename = "c")]
-    code: String,
-    /// When it ends, by the own clock.
-    #[serde(rename = "x")]
-    expires: Timestamp,
-    /// Position in the inbox of the code that this side reads.
-    #[serde(rename = "p")]
-    cursor: u64,
-    #[serde(rename = "s")]
-    side: Side,
-    /// The last step of a side that is through, as it went, in case the broker loses it.
-    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
-    last: Option<ByteBuf>,
-}
-
-impl std::fmt::Debug for LinkRow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkRow").field("expires", &self.expires).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-enum Side {
-    /// This device wants to belong to an account.
-    #[serde(rename = "n")]
-    New(NewSide),
-    /// This device lets another one in.
-    #[serde(rename = "o")]
-    Old(OldSide),
-    /// It failed on the approving side: what to say to whoever confirms it all the same.
-    #[serde(rename = "e")]
-    Ended {
-        #[serde(rename = "t")]
-        trust: bool,
-        #[serde(rename = "w")]
-        why: String,
-    },
-    /// The approving side let this device in: asking again with the same code would only disturb it.
-    #[serde(rename = "d")]
-    Admitted(DeviceId),
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct NewSide {
-    #[serde(rename = "k", with = "serde_bytes")]
-    secret: [u8; 32],
-    #[serde(rename = "d", with = "serde_bytes")]
-    device_seed: [u8; 32],
-    #[serde(rename = "r")]
-    reveal: LinkReveal,
-    /// The steps as they went, encoded.
-    #[serde(rename = "o", with = "serde_bytes")]
-    offer: Vec<u8>,
-    #[serde(rename = "a")]
-    accept: Option<ByteBuf>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct OldSide {
-    #[serde(rename = "h")]
-    history: HistoryPolicy,
-    #[serde(rename = "k", with = "serde_bytes")]
-    secret: [u8; 32],
-    #[serde(rename = "o")]
-    offer: Option<ByteBuf>,
-    #[serde(rename = "a")]
-    accept: Option<ByteBuf>,
-    #[serde(rename = "r")]
-    reveal: Option<LinkReveal>,
-    /// The person said that the strings are equal.
-    #[serde(rename = "y")]
-    confirmed: bool,
-}
 
 /// What both sides saw, which is what both strings and the admission's key come from.
 struct Transcript {
@@ -259,11 +180,11 @@ impl Core {
             Side::Ended { .. } | Side::Admitted(_) if expired => self.state.meta_mut().link = None,
             Side::Old(old) => {
                 let found = old.offer.is_some();
-                let Some((ticket, until)) = self.run.link_wait else { return };
+                let Some((ticket, until)) = self.run.waits.link else { return };
                 if now < until {
                     return self.wake_at(until);
                 }
-                self.run.link_wait = None;
+                self.run.waits.link = None;
                 let error = if found {
                     ErrorKind::Unreachable
                         .because("the new machine does not answer")
@@ -332,7 +253,7 @@ impl Core {
 
     /// This device is nobody's any more: it lets nobody in either.
     pub(crate) fn give_up_link(&mut self) {
-        if let Some((ticket, _)) = self.run.link_wait.take() {
+        if let Some((ticket, _)) = self.run.waits.link.take() {
             self.reply(ticket, Err(no_such_link()));
         }
         self.end_link();

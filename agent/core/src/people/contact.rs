@@ -7,13 +7,13 @@ use cipher_broker::wire::content;
 use cipher_broker::wire::sync::Sync;
 
 use crate::command::Who;
-use crate::content::history::MessageRow;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
+use crate::state::MessageRow;
 use crate::state::{InviteFacts, InviteRow};
 use crate::view::{ContactState, ContactView, GroupState, RequestPolicy};
 

@@ -12,11 +12,9 @@ use cipher_broker::wire::registry::Profile;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::delivery::log_mark::{IncidentRow, Mark};
-use crate::own::linking::LinkRow;
 use crate::state::LogPlace;
+use crate::state::{HeadRow, IncidentRow, LinkRow, Mark};
 use crate::view::RequestPolicy;
-use crate::watch::head::HeadRow;
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]

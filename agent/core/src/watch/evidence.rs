@@ -4,27 +4,14 @@
 use cipher_broker::codec;
 use cipher_broker::limit;
 use cipher_broker::sign::{digest, wire_hash};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::event::Event;
 use crate::machine::Core;
 use crate::reply::Reply;
+use crate::state::EvidenceRow;
 use crate::view::EvidenceView;
-
-/// Something found against the registry.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct EvidenceRow {
-    /// As shown.
-    #[serde(rename = "v")]
-    pub view: EvidenceView,
-    /// What makes it one finding, however often it is found again.
-    #[serde(rename = "k", default)]
-    pub key: ByteBuf,
-    /// The person has taken note of it.
-    #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
-    pub acknowledged: bool,
-}
 
 /// Named bytes.
 pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;

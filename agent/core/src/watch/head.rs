@@ -14,7 +14,6 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{AccountRecord, Operation, ReplyBody};
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use crate::machine::Core;
 use crate::people::account::bad_record;
 use crate::registry::question::{Purpose, clocks_apart};
 use crate::reply::Reply;
+use crate::state::HeadRow;
 use crate::view::HeadView;
 use crate::watch::evidence::{exhibit, kind};
 
@@ -36,23 +36,6 @@ const GOSSIP_WAIT: Duration = Duration::from_secs(3);
 const LAG_WAIT: Duration = Duration::from_secs(limit::HEAD_LAG.as_secs() + 1);
 /// The same while the registry is not believed.
 const DOUBT_WAIT: Duration = Duration::from_secs(600);
-
-/// A head that was shown and is not proven to fit the accepted one.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct HeadRow {
-    /// As signed.
-    #[serde(rename = "h")]
-    pub head: SignedHead,
-    /// The fellow member who passed it on; `None` when the registry showed it here.
-    #[serde(rename = "f", default)]
-    pub from: Option<AccountId>,
-    /// Since when it waits.
-    #[serde(rename = "s")]
-    pub since: Timestamp,
-    /// A proof failed: it is evidence, and nothing is believed until it is proven after all.
-    #[serde(rename = "d", default)]
-    pub disputed: bool,
-}
 
 /// How a head relates to what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

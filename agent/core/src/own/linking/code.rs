@@ -1,7 +1,7 @@
 //! The code of a link, as a machine shows it and a person types or scans it.
 
 use crate::error::{ErrorKind, Result};
-use crate::own::linking::LinkRow;
+use crate::state::LinkRow;
 use crate::view::LinkCodeView;
 
 /// Letters of a code: base32 as by Crockford, which leaves out what looks like something else.

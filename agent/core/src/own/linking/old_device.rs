@@ -23,12 +23,12 @@ use crate::own::device::{Stating, revoked};
 use crate::own::identity::{CERTIFICATE_LIFETIME, check_text};
 use crate::own::linking::code::read_code;
 use crate::own::linking::{
-    LinkRow, NONCE, OldSide, Side, Transcript, ended, no_such_link, out_of_time, public, shared, stale,
-    unreachable,
+    NONCE, Transcript, ended, no_such_link, out_of_time, public, shared, stale, unreachable,
 };
 use crate::people::plain_name::is_plain;
 use crate::registry::question::Purpose;
 use crate::reply::Reply;
+use crate::state::{LinkRow, OldSide, Side};
 use crate::view::{HistoryPolicy, LinkCompareView};
 
 /// How long it looks for the other one before it says that nobody is there.
@@ -104,7 +104,7 @@ impl Core {
             return Err(unreachable());
         }
         self.follow_link();
-        if let Some((earlier, _)) = self.run.link_wait.replace((ticket, self.run.now.plus(FIND))) {
+        if let Some((earlier, _)) = self.run.waits.link.replace((ticket, self.run.now.plus(FIND))) {
             self.reply(earlier, Err(ErrorKind::Conflict.because("the same was asked for again")));
         }
         self.wake_at(self.run.now.plus(FIND));
@@ -150,7 +150,7 @@ impl Core {
                 self.post_step(there, &accept);
                 (old.offer, old.accept) = (Some(ByteBuf::from(bytes)), Some(ByteBuf::from(accept)));
                 self.state.meta_mut().link = Some(LinkRow { side: Side::Old(old), ..row });
-                if let Some((_, until)) = &mut self.run.link_wait {
+                if let Some((_, until)) = &mut self.run.waits.link {
                     *until = self.run.now.plus(ANSWER);
                     let until = *until;
                     self.wake_at(until);
@@ -186,7 +186,7 @@ impl Core {
                 old.reveal = Some(reveal);
                 let view = self.compare_view(&row.code, &old);
                 self.state.meta_mut().link = Some(LinkRow { side: Side::Old(old), ..row });
-                if let (Some(view), Some((ticket, _))) = (view, self.run.link_wait.take()) {
+                if let (Some(view), Some((ticket, _))) = (view, self.run.waits.link.take()) {
                     self.reply(ticket, Ok(Reply::LinkCompare(view)));
                 }
             }
@@ -205,7 +205,7 @@ impl Core {
         let cancel = codec::encode(&LinkStep::Cancel);
         self.drop_steps(there);
         self.post_step(there, &cancel);
-        if let Some((ticket, _)) = self.run.link_wait.take() {
+        if let Some((ticket, _)) = self.run.waits.link.take() {
             self.reply(ticket, Err(ended(trust, why)));
         }
         self.end_link();
