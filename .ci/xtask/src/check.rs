@@ -2,20 +2,21 @@
 
 use std::time::Instant;
 
-use crate::{Outcome, arrows, attacks, deny, links, rules, run, size, suite, ui};
+use crate::{Outcome, arrows, attacks, deny, links, rooms, rules, run, size, suite, ui};
 
 /// A named part of the pipeline.
 type Part = (&'static str, fn() -> Outcome);
 
 /// Everything, cheapest first; ends in the test command of the README.
 pub(crate) fn ci() -> Outcome {
-    let parts: [Part; 10] = [
+    let parts: [Part; 11] = [
         ("fmt", fmt),
         ("size", size::check),
         ("rules", rules::check),
         ("attacks", attacks::check),
         ("links", links::check),
         ("arrows", arrows::check),
+        ("rooms", rooms::check),
         ("deny", deny::check),
         ("clippy", clippy),
         ("doc", doc),

@@ -10,6 +10,7 @@ mod deny;
 mod drill;
 mod links;
 mod other_commit;
+mod rooms;
 mod rules;
 mod run;
 mod setup;
@@ -47,9 +48,11 @@ cargo xtask COMMAND
                              a deployment that is killed, frozen, cut off, put back to older copies and emptied while
                              people talk (5 minutes; the test command does it for half a minute; even seeds are of one
                              server, odd ones of three)
-  ci                     fmt, clippy, doc, deny, arrows, rules, attacks, links, size, then test
+  ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
-  fmt | clippy | doc | deny | arrows | rules | size   the parts of ci
+  rooms                  which folder of a package uses which, and that none needs one that needs it
+
+  fmt | clippy | doc | deny | arrows | rooms | rules | size   the parts of ci
 ";
 
 fn main() -> ExitCode {
@@ -90,6 +93,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "doc" => none_left(rest).and_then(|()| check::doc()),
         "deny" => none_left(rest).and_then(|()| deny::check()),
         "arrows" => none_left(rest).and_then(|()| arrows::check()),
+        "rooms" => none_left(rest).and_then(|()| rooms::check()),
         "rules" => none_left(rest).and_then(|()| rules::check()),
         "size" => none_left(rest).and_then(|()| size::check()),
         "links" => none_left(rest).and_then(|()| links::check()),
