@@ -4,7 +4,7 @@
 //! messages are in one transaction, and a repeated outcome finds the cursor already there.
 
 use cipher_broker::id::GroupId;
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::Body;
 
 use crate::command::BotSay;
 use crate::error::{ErrorKind, Result};
@@ -33,7 +33,7 @@ impl Core {
             }
             for (place, message) in self.history.after(&group, cursor, room)? {
                 // Several lines of one commit share a sequence, and a cursor; the first speaks for all.
-                if message.account == own || place.1 > 0 || self.hides(&message) {
+                if message.account == own || place.1 > 0 || !message.is_shown() || self.hides(&message) {
                     continue;
                 }
                 let view = self.message_view(group, place, &message);
@@ -73,7 +73,7 @@ impl Core {
                 }
             }
             for say in say {
-                let content = self.content(content::TEXT, say.text, say.reply_to, Some((say.salt, say.hops)));
+                let content = self.content(Body::Text(say.text), say.reply_to, Some((say.salt, say.hops)));
                 self.enqueue_message(group, &content)?;
             }
         }

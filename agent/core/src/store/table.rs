@@ -62,6 +62,8 @@ macro_rules! row_tables {
             UNNAMED unnamed "unnamed" AccountId => ();
             /// Group id: what a log that went back lost.
             MISSING missing "missing" GroupId => MissingRow;
+            /// Group id and message id: changes of messages that are not here yet.
+            CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
         }
     };
 }

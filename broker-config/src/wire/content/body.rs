@@ -80,6 +80,13 @@ impl Body {
         }
     }
 
+    /// Whether it names a kind that this build knows and lacks what that kind must carry.
+    pub fn is_malformed(&self) -> bool {
+        use self::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
+        let Self::Unknown { kind, .. } = self else { return false };
+        [TEXT, EDIT, DELETE, CONTACT_ACCEPTED, SYNC, MISSING].contains(&kind.as_str())
+    }
+
     /// Whether a device sends it without its person having said anything: it is not shown as said.
     pub const fn is_silent(&self) -> bool {
         match self {
