@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_broker::handle::{Handle, InvalidHandle};
+use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_core::view::StatusView;
-use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target, Who};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 
+use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
-use crate::cli::run::Context;
 use crate::control::client::is_gone;
 use crate::evidence::{self, Alarm};
 use crate::profile::Profile;
@@ -426,92 +425,6 @@ pub fn network(context: &Context) -> NetworkSettings {
     };
     network.tls.clone_from(&access.tls);
     network
-}
-
-/// Reads `@handle`, a group id or a name from the command line.
-pub fn target(text: &str) -> std::result::Result<Target, String> {
-    if text.trim().is_empty() {
-        return Err("a target is @handle, a group name or a group id".into());
-    }
-    if text.starts_with('@') {
-        return handle(text).map(Target::Account).map_err(|e| e.to_string());
-    }
-    Target::parse(text).map_err(|e| e.to_string())
-}
-
-/// Reads the handle of somebody who has it already. There are none with capitals, so `@Bob` can only mean `@bob`; and
-/// a list is written with blanks too: `bob, carol`.
-pub fn handle(text: &str) -> std::result::Result<Handle, InvalidHandle> {
-    text.trim().to_ascii_lowercase().parse()
-}
-
-/// The same for whoever may be named by an account id too, which is written in small letters as well.
-pub fn who(text: &str) -> std::result::Result<Who, InvalidHandle> {
-    text.trim().to_ascii_lowercase().parse()
-}
-
-/// A message's text, as long as it may be.
-pub fn text(text: String) -> Result<String> {
-    if text.trim().is_empty() {
-        return Err(Failure::usage("the text is empty"));
-    }
-    if text.len() > limit::TEXT_BYTES {
-        return Err(ErrorKind::Limit
-            .because(format!("the text has {} bytes; {} are allowed", text.len(), limit::TEXT_BYTES))
-            .hint("nothing was sent; split it into several messages")
-            .into());
-    }
-    Ok(text)
-}
-
-/// A name or status, at most so many characters, none of them acting on whoever's screen shows it.
-pub fn short(what: &str, text: String, most: usize) -> Result<String> {
-    if text.chars().any(char::is_control) {
-        return Err(Failure::usage(format!("a {what} must not contain control characters")));
-    }
-    let count = text.chars().count();
-    if count > most {
-        return Err(ErrorKind::Limit
-            .because(format!("the {what} has {count} characters; {most} are allowed"))
-            .hint(format!("nothing was changed; give at most {most} characters"))
-            .into());
-    }
-    Ok(text)
-}
-
-/// Ready for the next person to read: `@a, @b`.
-pub fn names(handles: &[Handle]) -> String {
-    handles.iter().map(|handle| format!("@{handle}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Ctrl-C, or the polite signal of a service manager. Heard from the moment this is made: before, they end the
-/// process at once.
-#[derive(Debug)]
-pub struct Interrupt {
-    signals: Option<(Signal, Signal)>,
-}
-
-impl Interrupt {
-    /// Starts to listen.
-    pub fn listen() -> Self {
-        let signals =
-            signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
-        Self { signals: signals.ok() }
-    }
-
-    /// Waits for one of them.
-    pub async fn wait(&mut self) {
-        match &mut self.signals {
-            Some((interrupt, terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            // The system gave us no handler, so it ends the process itself.
-            None => std::future::pending().await,
-        }
-    }
 }
 
 fn no_account(profile: &str) -> CoreError {

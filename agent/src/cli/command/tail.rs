@@ -1,0 +1,39 @@
+//! `tail`: what happens from now on, in all conversations.
+
+use std::collections::HashSet;
+
+use cipher_core::Target;
+
+use crate::cli::command::follow::{Scope, Seen, follow};
+use crate::cli::context::Context;
+use crate::cli::desk::Desk;
+use crate::cli::exit::Result;
+use crate::cli::input::interrupt::Interrupt;
+use crate::cli::input::target;
+
+/// Show new messages as they come, of all conversations or of some, until interrupted
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  cipher-chat tail\n  cipher-chat tail ops @bob --json")]
+pub struct Args {
+    /// Only these: @handle, group name or group id
+    #[arg(value_parser = target::target)]
+    pub targets: Vec<Target>,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let stop = Interrupt::listen();
+    let (desk, (groups, news)) = Desk::read(context, async |desk| {
+        let mut groups = HashSet::new();
+        for target in &args.targets {
+            groups.insert(desk.group(target.clone()).await?);
+        }
+        desk.refresh().await?;
+        // Taken after the old news came in: those are for `read`.
+        Ok((groups, desk.session.events()))
+    })
+    .await?;
+    let scope = if groups.is_empty() { Scope::All } else { Scope::Some(groups) };
+    context.ui.note("following; Ctrl-C ends it");
+    follow(context, desk, news, scope, Seen::default(), stop).await
+}

@@ -1,0 +1,31 @@
+//! `whoami`: the own account.
+
+use cipher_core::{Command, Reply};
+
+use crate::cli::context::Context;
+use crate::cli::desk::Desk;
+use crate::cli::exit::{Result, unexpected};
+use crate::cli::show::line::Line;
+use crate::session::Need;
+
+/// Show the own account
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub async fn run(context: &Context, Args {}: Args) -> Result {
+    let desk = Desk::open(context, Need::Local).await?;
+    let Reply::Account(account) = desk.request(Command::Whoami).await? else { return Err(unexpected()) };
+    context.ui.show(&Line::account(&account))?;
+    if desk.status().await?.phrase_due {
+        let shows = desk.command(&format!("register {}", account.handle));
+        context.ui.warn(&format!("the recovery phrase was never shown: {shows} shows it"));
+    }
+    if let Reply::Devices(devices) = desk.request(Command::Devices).await?
+        && devices.iter().any(|device| device.current && device.revoked)
+    {
+        context.ui.warn("this device was revoked: it does not belong to the account any more");
+    }
+    desk.close().await;
+    Ok(())
+}

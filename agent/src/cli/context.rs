@@ -1,0 +1,13 @@
+//! What every command is given.
+
+use crate::cli::show::ui::Ui;
+use crate::settings::Settings;
+
+/// The settings in force, and where to show things.
+#[derive(Debug)]
+pub struct Context {
+    /// What is in force.
+    pub settings: Settings,
+    /// Where to show things.
+    pub ui: Ui,
+}

@@ -1,0 +1,15 @@
+//! How things look, to people and to scripts.
+//!
+//! ```text
+//! a command ──► ui ──► line (one JSON object)            with --json
+//!                └───► human, trust ──► paint, rows       for people; every text of a peer passes safe_text
+//! ```
+
+pub mod human;
+pub mod line;
+pub mod paint;
+pub mod qr;
+pub mod rows;
+pub mod safe_text;
+pub mod trust;
+pub mod ui;
