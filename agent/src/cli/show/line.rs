@@ -1,25 +1,23 @@
 //! What `--json` prints: one object per line, each with its `type`. Scripts rely on these names.
 
-use std::io;
-use std::path::Path;
-
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
-use cipher_broker::transparency::TreeHead;
-use cipher_broker::wire::content;
 use cipher_broker::wire::registry::Presence;
 use cipher_core::Event;
 use cipher_core::view::DeliveredView;
-use cipher_core::view::{
-    AccountView, Body, ContactView, DeviceView, EvidenceView, GroupEvent, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, MessageState, MessageView, MissingView, SafetyNumberView,
-    SenderView,
-};
-use data_encoding::HEXLOWER;
+use cipher_core::view::{AccountView, ContactView, GroupView, MessageState, SafetyNumberView};
 use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter};
 
-use crate::cli::show::safe_text::is_hidden;
+mod account;
+mod group;
+mod json;
+mod linking;
+mod message;
+mod registry;
+
+pub use linking::LinkLine;
+pub use message::{EventLine, MessageLine};
+pub use registry::AuditLine;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -245,211 +243,6 @@ pub enum Line<'a> {
     },
 }
 
-/// An audit without a finding.
-#[derive(Debug, Serialize)]
-pub struct AuditLine {
-    /// Entries that were verified.
-    pub entries: u64,
-    /// Accounts in them.
-    pub accounts: usize,
-    /// Active devices of those accounts.
-    pub devices: usize,
-    /// Devices that were revoked.
-    pub revoked: usize,
-    /// Size of the head that the registry shows.
-    pub size: u64,
-    /// Its root, hexadecimal; that of the rebuilt tree too.
-    pub root: String,
-    /// When it was signed, RFC 3339.
-    pub at: String,
-    /// Key that signed it, hexadecimal.
-    pub registry_key: String,
-    /// Heads that the log was compared with.
-    pub compared: usize,
-    /// How long it took.
-    pub seconds: f64,
-    /// Entries a second.
-    pub rate: u64,
-}
-
-/// A step of linking a device as scripts see it: `code`, `compare`, `linked`, `failed`, `done` on the new one,
-/// `compare`, `registered`, `done` on the one that approves.
-#[derive(Debug, Default, Serialize)]
-pub struct LinkLine<'a> {
-    /// Which step.
-    pub stage: &'a str,
-    /// The code to approve.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'a str>,
-    /// The same as a QR code says it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub uri: Option<&'a str>,
-    /// Until when the code is good, RFC 3339.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
-    /// What both sides show.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub string: Option<&'a str>,
-    /// What the other side says it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub other: Option<&'a str>,
-    /// The account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub handle: Option<&'a str>,
-    /// The new device.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub device_id: Option<DeviceId>,
-    /// Groups it is in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub groups: Option<usize>,
-    /// Why it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-}
-
-impl<'a> LinkLine<'a> {
-    /// A code waits to be approved.
-    pub fn code(code: &'a LinkCodeView) -> Self {
-        Self {
-            stage: "code",
-            code: Some(&code.code),
-            uri: Some(&code.uri),
-            expires: Some(code.expires.to_string()),
-            ..Self::default()
-        }
-    }
-
-    /// Both sides know what to compare.
-    pub fn compare(compare: &'a LinkCompareView) -> Self {
-        Self {
-            stage: "compare",
-            code: Some(&compare.code),
-            string: Some(&compare.string),
-            other: Some(&compare.other),
-            ..Self::default()
-        }
-    }
-
-    /// This device is the account's.
-    pub fn linked(handle: &'a str) -> Self {
-        Self { stage: "linked", handle: Some(handle), ..Self::default() }
-    }
-
-    /// It ended, and nothing was changed.
-    pub fn failed(reason: &'a str) -> Self {
-        Self { stage: "failed", reason: Some(reason), ..Self::default() }
-    }
-
-    /// Groups and history are here.
-    pub fn done(handle: &'a str, groups: usize) -> Self {
-        Self { stage: "done", handle: Some(handle), groups: Some(groups), ..Self::default() }
-    }
-
-    /// The registry has the new device.
-    pub fn registered(device: &'a DeviceView) -> Self {
-        Self {
-            stage: "registered",
-            device_id: Some(device.device_id),
-            other: Some(&device.name),
-            ..Self::default()
-        }
-    }
-
-    /// Everything for the new device has left.
-    pub fn sent(device: &'a DeviceView) -> Self {
-        Self {
-            stage: "done",
-            device_id: Some(device.device_id),
-            other: Some(&device.name),
-            ..Self::default()
-        }
-    }
-}
-
-/// A message as scripts see it.
-#[derive(Debug, Serialize)]
-pub struct MessageLine<'a> {
-    id: MessageId,
-    group: GroupId,
-    seq: Option<u64>,
-    from: &'a SenderView,
-    /// RFC 3339, by the sender's clock.
-    sent_at: String,
-    /// RFC 3339, by the broker's clock; null while it waits for the broker.
-    at: Option<String>,
-    kind: &'a str,
-    text: &'a str,
-    state: MessageState,
-    reply_to: Option<MessageId>,
-    edited: bool,
-    deleted: bool,
-    reactions: [(); 0],
-    mentions: [(); 0],
-    thread: Option<MessageId>,
-    attachments: [(); 0],
-    hops: u8,
-    /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
-    #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
-    missing: &'a [MissingView],
-}
-
-/// A change of a group, with the names that scripts rely on.
-#[derive(Debug, Serialize)]
-pub struct EventLine<'a> {
-    event: GroupEvent,
-    id: MessageId,
-    group: GroupId,
-    seq: Option<u64>,
-    at: String,
-    by: Option<&'a str>,
-    who: Vec<&'a str>,
-    text: &'a str,
-}
-
-impl EventLine<'_> {
-    /// When, RFC 3339.
-    pub fn at(&self) -> &str {
-        &self.at
-    }
-
-    /// One sentence of this agent.
-    pub const fn text(&self) -> &str {
-        self.text
-    }
-}
-
-impl MessageLine<'_> {
-    /// Who sent it.
-    pub const fn from(&self) -> &SenderView {
-        self.from
-    }
-
-    /// When, RFC 3339.
-    pub fn sent_at(&self) -> &str {
-        &self.sent_at
-    }
-
-    /// The name of its kind, as its sender gave it.
-    pub const fn kind(&self) -> &str {
-        self.kind
-    }
-
-    /// Its text.
-    pub const fn text(&self) -> &str {
-        self.text
-    }
-
-    /// Where it stands.
-    pub const fn state(&self) -> MessageState {
-        self.state
-    }
-
-    /// Whether it answers another.
-    pub const fn is_reply(&self) -> bool {
-        self.reply_to.is_some()
-    }
-}
-
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -463,119 +256,10 @@ pub enum Status {
 }
 
 impl<'a> Line<'a> {
-    /// An account.
-    pub const fn account(account: &'a AccountView) -> Self {
-        Self::Account { account, phrase: None }
-    }
-
-    /// A device.
-    pub fn device(device: &'a DeviceView) -> Self {
-        Self::Device {
-            device_id: device.device_id,
-            name: &device.name,
-            kind: device.kind,
-            current: device.current,
-            created_at: device.created_at.to_string(),
-            revoked: device.revoked,
-        }
-    }
-
-    /// What was found against the registry.
-    pub fn evidence(evidence: &'a EvidenceView, file: Option<&Path>) -> Self {
-        Self::Evidence {
-            kind: &evidence.kind,
-            at: evidence.at.to_string(),
-            what: &evidence.what,
-            file: file.map(|file| file.display().to_string()),
-        }
-    }
-
-    /// What is known of the account log.
-    pub fn head(head: &HeadView) -> Self {
-        let known: Option<TreeHead> =
-            head.head.as_ref().and_then(|signed| cipher_broker::codec::decode(&signed.body).ok());
-        Self::Head {
-            size: known.as_ref().map_or(head.size, |head| head.size),
-            root: known.as_ref().map(|head| HEXLOWER.encode(&head.root)),
-            at: known.as_ref().map(|head| head.at.to_string()),
-            registry_key: (!head.registry_key.is_empty()).then(|| HEXLOWER.encode(&head.registry_key)),
-        }
-    }
-
-    /// A link to a group.
-    pub fn join_link(link: &'a JoinLinkView) -> Self {
-        Self::JoinLink {
-            id: &link.id,
-            group: link.group,
-            link: &link.link,
-            expires: link.expires.to_string(),
-            uses: link.uses,
-            approval: link.approval,
-            by: &link.by,
-        }
-    }
-
-    /// Somebody wants to join.
-    pub fn join_request(request: &'a JoinRequestView) -> Self {
-        Self::JoinRequest {
-            group: request.group,
-            name: &request.group_name,
-            handle: &request.handle,
-            account_id: request.account_id,
-            at: request.at.to_string(),
-        }
-    }
-
     /// The connection is gone, or is back.
     pub const fn connection(server: &'a str, reason: Option<&'a str>) -> Self {
         let state = if reason.is_some() { "lost" } else { "back" };
         Self::Connection { state, server, reason }
-    }
-
-    /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
-    /// only what this agent observed is an event.
-    pub fn message(message: &'a MessageView) -> Self {
-        let kind = match &message.body {
-            Body::Text => content::TEXT,
-            Body::Unknown(kind) => kind,
-            Body::Missing(_) => content::MISSING,
-            Body::Event { event, who } => {
-                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
-                return Self::Event(Box::new(EventLine {
-                    event: *event,
-                    id: message.id,
-                    group: message.group,
-                    seq: message.seq,
-                    at: message.sent_at.to_string(),
-                    by: (!alone).then_some(message.from.handle.as_str()),
-                    who: who.iter().map(|who| who.handle.as_str()).collect(),
-                    text: &message.text,
-                }));
-            }
-        };
-        Self::Message(Box::new(MessageLine {
-            id: message.id,
-            group: message.group,
-            seq: message.seq,
-            from: &message.from,
-            sent_at: message.sent_at.to_string(),
-            at: message.at.map(|at| at.to_string()),
-            kind,
-            text: &message.text,
-            state: message.state,
-            reply_to: message.reply_to,
-            edited: false,
-            deleted: false,
-            reactions: [],
-            mentions: [],
-            thread: None,
-            attachments: [],
-            hops: message.hops,
-            missing: match &message.body {
-                Body::Missing(missing) => missing,
-                Body::Text | Body::Unknown(_) | Body::Event { .. } => &[],
-            },
-        }))
     }
 
     /// News; `None` for a kind of news this command line does not know.
@@ -595,40 +279,19 @@ impl<'a> Line<'a> {
             _ => None,
         }
     }
-
-    /// The line, with its newline.
-    pub fn to_json(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(512);
-        self.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Visible))?;
-        bytes.push(b'\n');
-        Ok(bytes)
-    }
-}
-
-/// JSON in which nothing hidden is left raw: `serde_json` escapes C0 only, and these lines are read on
-/// terminals too.
-struct Visible;
-
-impl Formatter for Visible {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
-        let mut plain = 0;
-        for (at, c) in fragment.char_indices().filter(|(_, c)| is_hidden(*c)) {
-            CompactFormatter.write_string_fragment(to, fragment.get(plain..at).unwrap_or_default())?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(to, "\\u{unit:04x}")?;
-            }
-            plain = at + c.len_utf8();
-        }
-        CompactFormatter.write_string_fragment(to, fragment.get(plain..).unwrap_or_default())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use cipher_broker::certificate::Kind;
     use cipher_broker::time::Timestamp;
-    use cipher_core::view::Trust;
+    use cipher_core::view::{
+        DeviceView, EvidenceView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView,
+        Trust,
+    };
 
     fn json(line: &Line<'_>) -> String {
         String::from_utf8(line.to_json().expect("written")).expect("UTF-8").trim_end().into()
@@ -704,18 +367,5 @@ mod tests {
             Line::head(&head),
         ];
         insta::assert_snapshot!(lines.iter().map(json).collect::<Vec<_>>().join("\n"));
-    }
-
-    /// T02: still the same text to a parser, and nothing raw to a terminal.
-    #[test]
-    fn t02_json_carries_hostile_text_without_a_raw_hidden_character() {
-        let message = "\x1b[31m\u{9b}2J\u{202e}x\u{2028}\u{200d}\u{feff}\u{e0041}\"\\\n\t漢👍\x7f";
-        let json = String::from_utf8(Line::Warning { message }.to_json().expect("written")).expect("UTF-8");
-        let line = json.strip_suffix('\n').expect("one line");
-        assert!(line.chars().all(|c| !is_hidden(c) && !c.is_control()), "{line}");
-        let back: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert_eq!(back["message"], message);
-        assert_eq!(back["type"], "warning");
-        assert!(line.contains("漢👍"));
     }
 }
