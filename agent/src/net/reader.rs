@@ -27,10 +27,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::net::chance;
-use crate::net::connect::{Link, Network};
+use crate::net::connect::Network;
 use crate::net::fetch::{self, Page};
 use crate::net::flood::{Flood, JUNK_COUNTS};
+use crate::net::jitter;
+use crate::net::link::Link;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 
@@ -266,7 +267,7 @@ impl Reader {
         Self {
             stream: source.stream(),
             filter: source.filter(),
-            next_look: Instant::now() + chance::jittered(FIRST_LOOK),
+            next_look: Instant::now() + jitter::jittered(FIRST_LOOK),
             shared,
             source,
             orders,
@@ -309,7 +310,7 @@ impl Reader {
                 }
                 // What came before the subscription is known everywhere.
                 self.want = self.want.max(Want::Look);
-                self.next_look = Instant::now() + chance::jittered(FIRST_LOOK);
+                self.next_look = Instant::now() + jitter::jittered(FIRST_LOOK);
             }
             self.drain(&mut bells);
             if self.ready() {
@@ -441,7 +442,7 @@ impl Reader {
             self.want = self.want.max(Want::Look);
         }
         if self.next_look <= now {
-            self.next_look = now + chance::jittered(LOOK_EVERY);
+            self.next_look = now + jitter::jittered(LOOK_EVERY);
             (self.looks, self.looks_back) = (self.looks + 1, 0);
             if self.looks.is_multiple_of(LOOKS_BACK) {
                 self.mark = self.last;
@@ -627,7 +628,7 @@ impl Reader {
     fn pause(&mut self) {
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.attempts.min(7));
         self.attempts = self.attempts.saturating_add(1);
-        self.not_before = Some(Instant::now() + chance::jittered(doubled.min(LONGEST_PAUSE)));
+        self.not_before = Some(Instant::now() + jitter::jittered(doubled.min(LONGEST_PAUSE)));
     }
 }
 

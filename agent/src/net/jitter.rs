@@ -1,27 +1,13 @@
-//! Random numbers of the network half: tokens nobody can guess, and jitter.
+//! Jitter: what many do after the same pause, they do not do at the same moment.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand_core::{OsRng, RngCore};
-
-/// 26 characters that nobody can guess, safe in a subject.
-pub(crate) fn token() -> String {
-    let mut bytes = [0; 16];
-    OsRng.fill_bytes(&mut bytes);
-    data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
-}
 
 /// The time, give or take a quarter.
 pub(crate) fn jittered(time: Duration) -> Duration {
     let quarter = time / 4;
     time - quarter + quarter.saturating_mul(OsRng.next_u32() % 1024) / 512
-}
-
-/// A number that is larger each time.
-pub(crate) fn generation() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 #[cfg(test)]

@@ -9,28 +9,29 @@ use tokio::sync::{mpsc, watch};
 
 use crate::evidence::Alarms;
 use crate::net::connect::Network;
-use crate::net::publisher::{Publisher, Unsettled};
+use crate::net::publisher::Publisher;
 use crate::net::reader::{Readers, Start};
 use crate::net::{registry, tree};
 use crate::runtime::listener::Listeners;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 use crate::runtime::ticket::Tickets;
+use crate::runtime::unsettled::Unsettled;
 use crate::runtime::{timer, worker};
 
 /// What effects reach.
-pub(crate) struct Hands {
-    pub(crate) alarms: Alarms,
-    pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) tickets: Arc<Tickets>,
-    pub(crate) listeners: Arc<Listeners>,
+pub(super) struct Hands {
+    pub(super) alarms: Alarms,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) tickets: Arc<Tickets>,
+    pub(super) listeners: Arc<Listeners>,
     /// `None` in a session that wants no network.
-    pub(crate) online: Option<Online>,
-    pub(crate) wake: Option<Timestamp>,
+    pub(super) online: Option<Online>,
+    pub(super) wake: Option<Timestamp>,
 }
 
 /// The network half of [`Hands`].
-pub(crate) struct Online {
+pub(super) struct Online {
     network: Network,
     publish: mpsc::UnboundedSender<Publish>,
     readers: Readers,
@@ -40,7 +41,7 @@ pub(crate) struct Online {
 
 impl Online {
     /// Starts the publisher; readers start as the core follows logs.
-    pub(crate) fn start(
+    pub(super) fn start(
         network: Network,
         mailbox: &Arc<Mailbox>,
         violations: mpsc::UnboundedReceiver<String>,
@@ -62,7 +63,7 @@ impl Online {
 }
 
 /// Runs until the core is gone; then everybody who still waits is told so.
-pub(crate) async fn run(
+pub(super) async fn run(
     mut effects: mpsc::UnboundedReceiver<Vec<Effect>>,
     mut hands: Hands,
     over: watch::Sender<bool>,
