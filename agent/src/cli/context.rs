@@ -1,5 +1,7 @@
 //! What every command is given.
 
+use crate::app::notice::{FrontEnd, Notice};
+use crate::cli::show::notice::notice;
 use crate::cli::show::ui::Ui;
 use crate::settings::Settings;
 
@@ -10,4 +12,14 @@ pub struct Context {
     pub settings: Settings,
     /// Where to show things.
     pub ui: Ui,
+}
+
+impl FrontEnd for Context {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn notice(&self, of: Notice<'_>) {
+        notice(&self.ui, of);
+    }
 }

@@ -4,15 +4,14 @@
 //! anything about groups or messages, and printing; [`show::ui`] prints.
 //!
 //! ```text
-//! run ──► tree ──► command ──► desk (the profile in use)
+//! run ──► tree ──► command ──► app (the profile in use, and flows that any front end needs)
 //!                    ├───────► input (what people type)
 //!                    └───────► show (what people and scripts see)
 //! ```
-//! Reading order: [`run`], [`tree`], [`desk`], one file of [`command`], [`show::ui`].
+//! Reading order: [`run`], [`tree`], [`crate::app`], one file of [`command`], [`show::ui`].
 
 pub mod command;
 pub mod context;
-pub mod desk;
 pub mod exit;
 pub mod input;
 pub mod run;

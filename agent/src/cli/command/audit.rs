@@ -13,9 +13,10 @@ use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
+use crate::app::error::ProfileError;
+use crate::app::profile::OpenProfile;
 use crate::audit::{Audit, Finding, agree};
 use crate::cli::context::Context;
-use crate::cli::desk::{self, Desk};
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::show::line::{AuditLine, Line};
 use crate::evidence;
@@ -148,7 +149,7 @@ async fn published(
     accepted: Option<&SignedHead>,
     write: Option<&Path>,
 ) -> std::result::Result<(Audit, TreeHead), Trouble> {
-    let reading = Reading::start(&desk::network(context)).await?;
+    let reading = Reading::start(&context.settings.network()).await?;
     let signed = reading.head(key).await?;
     let mut audit = Audit::default();
     let head = expect_all(&mut audit, key, ("the registry's head", &signed), accepted)?;
@@ -258,18 +259,14 @@ fn found(context: &Context, finding: Finding) -> Failure {
 
 /// What the profile knows of the registry. Having none is fine.
 async fn known(context: &Context) -> Result<Known> {
-    if Desk::known(context).is_err() {
-        // A name that is none is still a mistake.
-        let settings = &context.settings;
-        Profile::new(&settings.home, &settings.profile)
-            .map_err(|error| Failure::Usage { message: error.message, hint: error.hint })?;
-        return if settings.profile_chosen {
-            Desk::known(context).map(|()| Known::default())
-        } else {
-            Ok(Known::default())
-        };
+    match OpenProfile::known(context) {
+        Ok(()) => {}
+        // A name that is none is still a mistake, and so is one that was chosen.
+        Err(error @ ProfileError::Name(_)) => return Err(error.into()),
+        Err(error) if context.settings.profile_chosen => return Err(error.into()),
+        Err(_) => return Ok(Known::default()),
     }
-    let desk = Desk::open(context, Need::Local).await?;
+    let desk = OpenProfile::open(context, Need::Local).await?;
     let Reply::Head(head) = desk.request(Command::Head).await? else { return Err(unexpected()) };
     desk.close().await;
     Ok(Known { registry_key: head.registry_key.as_slice().try_into().ok(), accepted: head.head })

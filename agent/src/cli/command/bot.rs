@@ -3,23 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
-use cipher_core::view::AccountView;
-use cipher_core::{BotOwnership, Command, ErrorKind, Event, Reply};
+use cipher_core::{ErrorKind, Event};
 
+use crate::app::bot_account;
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::show::line::Line;
 use crate::host::{self, Source};
-use crate::profile::Profile;
-use crate::session::Need;
 use crate::settings::Settings;
-
-/// How long another command that has the bot's profile open is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often a bot that waits for the broker looks whether it is there.
 const LOOK: Duration = Duration::from_millis(500);
@@ -77,7 +71,7 @@ enum Verb {
 pub async fn run(context: &Context, args: Args) -> Result {
     match args.verb {
         Verb::List => list(context).await,
-        Verb::Register { name, handle, into } => make(context, &name, handle, into).await,
+        Verb::Register { name, handle, into } => make(context, &name, handle.as_ref(), into).await,
         Verb::Run { name, named, handle, exec } => {
             let name = name
                 .or(named)
@@ -85,8 +79,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 .ok_or_else(|| Failure::usage("the bot has no name: give one before --exec"))?;
             let source = source(&name, exec)?;
             let mut stop = Interrupt::listen();
-            let (desk, account) = open(context, &name, handle).await?;
-            let (desk, account) = alone(context, &name, desk, account).await?;
+            let (desk, account) = bot_account::open_alone(context, &name, handle.as_ref()).await?;
             if desk.session.is_remote() {
                 return Err(ErrorKind::Conflict
                     .because(format!("the bot {name} runs already, or another command has its profile open"))
@@ -103,24 +96,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
 }
 
-/// A command that has the bot's profile open for a moment is waited for.
-async fn alone<'a>(
-    context: &'a Context,
-    name: &str,
-    desk: Desk<'a>,
-    account: AccountView,
-) -> Result<(Desk<'a>, AccountView)> {
-    if !desk.session.is_remote() || tokio::time::timeout(PATIENCE, desk.session.ended()).await.is_err() {
-        return Ok((desk, account));
-    }
-    desk.close().await;
-    open(context, name, None).await
-}
-
 /// Hosts until the end, and passes on what a person should know. It is ready once the broker is reached.
 async fn host(
     context: &Context,
-    desk: &Desk<'_>,
+    desk: &OpenProfile<'_>,
     name: &str,
     source: Source,
     ready: &Line<'_>,
@@ -150,7 +129,7 @@ async fn host(
                 }
             }
             event = news.next(), if listening => match event {
-                Some(Event::Stopped(error)) => return Err(desk.worded(error).into()),
+                Some(Event::Stopped(error)) => return Err(desk.blamed(error).into()),
                 Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
                 Some(_) => {}
                 None => listening = false,
@@ -159,186 +138,32 @@ async fn host(
     }
 }
 
-/// The bot's own profile, with an account: made now if this is its first run.
-pub async fn open<'a>(
-    context: &'a Context,
-    name: &str,
-    handle: Option<Handle>,
-) -> Result<(Desk<'a>, AccountView)> {
-    // Both must make sense before anything is written.
-    let nested = format!("{}/{name}", context.settings.profile);
-    Profile::new(&context.settings.home, &nested)?;
-    let wanted = wanted(name, handle.as_ref())?;
-    Desk::known(context).map_err(|failure| without_account(context, name, failure))?;
-    if let Some(known) = known(context, &nested, name, handle.as_ref()).await? {
-        return Ok(known);
-    }
-    // The profile in force is the bot's own, or its owner's.
-    let own = context.settings.profile.clone();
-    let desk = Desk::open(context, Need::Local).await?;
-    let account = desk.request(Command::Whoami).await;
-    desk.close().await;
-    match account {
-        Ok(Reply::Account(account)) if account.kind == Kind::Bot => {
-            match known(context, &own, name, handle.as_ref()).await? {
-                Some(known) => Ok(known),
-                None => Err(unexpected()),
-            }
-        }
-        Ok(_) => register(context, name, context, &nested, wanted).await,
-        Err(failure) => Err(without_account(context, name, failure)),
-    }
-}
-
 /// Makes the account of a bot and shows it; one that is there already is shown.
-async fn make(context: &Context, name: &str, handle: Option<Handle>, into: Option<PathBuf>) -> Result {
-    let own = &context.settings.profile;
+async fn make(context: &Context, name: &str, handle: Option<&Handle>, into: Option<PathBuf>) -> Result {
     let (home, profile) = match into {
-        None => (context.settings.home.clone(), format!("{own}/{name}")),
+        None => (context.settings.home.clone(), format!("{}/{name}", context.settings.profile)),
         Some(home) => {
             let home = std::path::absolute(&home)
                 .map_err(|error| Failure::usage(format!("the folder {}: {error}", home.display())))?;
             (home, name.to_owned())
         }
     };
-    let settings =
-        Settings { home, profile: profile.clone(), profile_chosen: true, ..context.settings.clone() };
+    let settings = Settings { home, profile, profile_chosen: true, ..context.settings.clone() };
     let place = Context { settings, ui: context.ui };
-    let folder = Profile::new(&place.settings.home, &profile)?;
-    if Profile::new(&context.settings.home, own)? == folder {
-        return Err(Failure::usage(format!("profile {own} in that home is your own; the bot needs another")));
-    }
-    let wanted = wanted(name, handle.as_ref())?;
-    Desk::known(context)?;
-    let (desk, account) = match known(&place, &profile, name, handle.as_ref()).await? {
-        Some((_, account)) if account.kind != Kind::Bot => {
-            return Err(ErrorKind::Conflict
-                .because(format!("profile {profile} in {} is a person's", place.settings.home.display()))
-                .hint("give the bot another home with --into, or another name")
-                .into());
-        }
-        Some(known) => known,
-        None => register(context, name, &place, &profile, wanted).await?,
-    };
+    let (desk, account) = bot_account::make(context, &place, name, handle).await?;
     context.ui.show(&Line::account(&account))?;
     desk.close().await;
     Ok(())
 }
 
-/// The handle that a bot is to have.
-fn wanted(name: &str, handle: Option<&Handle>) -> Result<Handle> {
-    handle.map_or_else(
-        || {
-            name.parse().map_err(|error| Failure::Usage {
-                message: format!("the name {name} cannot be a handle: {error}"),
-                hint: Some("choose one with --handle".into()),
-            })
-        },
-        |handle| Ok(handle.clone()),
-    )
-}
-
-/// A profile that has an account already, which must have that handle if one is named.
-async fn known<'a>(
-    context: &'a Context,
-    profile: &str,
-    name: &str,
-    handle: Option<&Handle>,
-) -> Result<Option<(Desk<'a>, AccountView)>> {
-    if !Profile::new(&context.settings.home, profile)?.exists() {
-        return Ok(None);
-    }
-    let desk = Desk::open_profile(context, profile, Need::Everything).await?;
-    if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
-        if handle.is_some_and(|handle| *handle != account.handle) {
-            return Err(ErrorKind::Misuse
-                .because(format!("bot {name} has the handle @{} already", account.handle))
-                .hint("leave --handle out, or run it under another name")
-                .into());
-        }
-        return Ok(Some((desk, *account)));
-    }
-    desk.close().await;
-    Ok(None)
-}
-
-/// A profile that is named like the bot is meant to be the bot's own: registering a person there would take its handle.
-fn without_account(context: &Context, name: &str, failure: Failure) -> Failure {
-    let settings = &context.settings;
-    match failure {
-        Failure::Failed(error) if settings.profile == name => {
-            let home = settings.home.display();
-            let make = format!("cipher-chat --profile OWNER bot register {name} --into {home}");
-            Failure::Failed(
-                error.hint(format!("make the bot's account first, with its owner's profile: {make}")),
-            )
-        }
-        other => other,
-    }
-}
-
-/// Both halves: the bot makes its keys in a place and profile, its owner signs for them, the registry takes both.
-async fn register<'a>(
-    owner: &Context,
-    name: &str,
-    place: &'a Context,
-    profile: &str,
-    handle: Handle,
-) -> Result<(Desk<'a>, AccountView)> {
-    let owner_desk = Desk::open(owner, Need::Outbox).await?;
-    let Reply::OwnerCard { owner, handle: owner_handle } = owner_desk.request(Command::OwnerCard).await?
-    else {
-        return Err(unexpected());
-    };
-    let desk = Desk::open_profile(place, profile, Need::Everything).await?;
-    let Reply::BotCertificate(certificate) =
-        desk.request(Command::PrepareBot { owner: owner.clone() }).await?
-    else {
-        return Err(unexpected());
-    };
-    let Reply::Signature(signature) = owner_desk.request(Command::SignBot { certificate }).await? else {
-        return Err(unexpected());
-    };
-    owner_desk.close().await;
-    desk.reach().await?;
-    let bot = Some(BotOwnership { owner, handle: owner_handle, signature });
-    let command = Command::Register { handle: handle.clone(), name: name.into(), bot, invite_code: None };
-    match desk.request(command).await {
-        Ok(Reply::Registered { account, .. }) => {
-            desk.settle().await;
-            Ok((desk, *account))
-        }
-        Ok(_) => Err(unexpected()),
-        Err(Failure::Failed(error)) if error.kind == ErrorKind::Conflict => Err(error
-            .hint(format!("@{handle} belongs to somebody else: choose another with --handle"))
-            .into()),
-        Err(failure) => Err(failure),
-    }
-}
-
 async fn list(context: &Context) -> Result {
     let mut bots = Vec::new();
     for (name, make) in cipher_bots::catalog() {
-        bots.push((*name, make().description().about, handle_of(context, name).await));
+        bots.push((*name, make().description().about, bot_account::handle_of(context, name).await));
     }
     let lines: Vec<_> =
         bots.iter().map(|(name, about, handle)| Line::Bot { name, about, handle: handle.clone() }).collect();
     context.ui.list(&lines, "no bots")
-}
-
-/// Its handle, if it has an account under this profile.
-async fn handle_of(context: &Context, name: &str) -> Option<Handle> {
-    let nested = format!("{}/{name}", context.settings.profile);
-    if !Profile::new(&context.settings.home, &nested).ok()?.exists() {
-        return None;
-    }
-    let desk = Desk::open_profile(context, &nested, Need::Local).await.ok()?;
-    let reply = desk.session.request(Command::Whoami).await;
-    desk.close().await;
-    match reply {
-        Ok(Reply::Account(account)) => Some(account.handle),
-        _ => None,
-    }
 }
 
 fn source(name: &str, exec: Option<PathBuf>) -> Result<Source> {

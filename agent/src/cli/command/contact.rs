@@ -5,8 +5,8 @@ use cipher_core::view::{ContactState, ContactView};
 use cipher_core::{Command, Reply, Who};
 use data_encoding::BASE64URL_NOPAD;
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::target;
 use crate::cli::input::text;
@@ -115,7 +115,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let (looks_only, is_local) = (args.verb.looks_only(), args.verb.is_local());
     let requests_only = matches!(args.verb, Verb::Requests);
     let (command, done) = command(args.verb)?;
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only && !is_local {
         desk.online().await?;
     }

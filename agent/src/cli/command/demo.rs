@@ -3,10 +3,10 @@
 use cipher_broker::handle::Handle;
 use cipher_core::{Command, ErrorKind, Reply, Target};
 
-use crate::cli::command::bot;
+use crate::app::bot_account;
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Result, unexpected};
 use crate::cli::show::line::Line;
 use crate::host::{self, Source};
 use crate::session::Need;
@@ -31,7 +31,7 @@ pub async fn run(context: &Context, server: &str) -> Result {
         account(person, name).await?;
     }
     context.ui.note("starting the bot echo, owned by alice");
-    let (bot, echo) = bot::open(&alice, BOT, None).await?;
+    let (bot, echo) = bot_account::open(&alice, BOT, None).await?;
     context.ui.show(&Line::account(&echo))?;
     let source = Source::Bot(cipher_bots::find(BOT).ok_or_else(unexpected)?);
     let hosting = host::run(&bot.session, BOT, source);
@@ -48,7 +48,7 @@ pub async fn run(context: &Context, server: &str) -> Result {
 
 async fn account(person: &Context, name: &str) -> Result {
     let handle: Handle = person.settings.profile.parse().map_err(|_| unexpected())?;
-    let desk = Desk::open_profile(person, &person.settings.profile, Need::Outbox).await?;
+    let desk = OpenProfile::open_profile(person, &person.settings.profile, Need::Outbox).await?;
     let account = match desk.session.request(Command::Whoami).await {
         Ok(Reply::Account(account)) => account,
         _ => {
@@ -69,11 +69,11 @@ async fn account(person: &Context, name: &str) -> Result {
 
 async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
     let group = || Target::Name(GROUP.into());
-    let desk = Desk::open(alice, Need::Everything).await?;
+    let desk = OpenProfile::open(alice, Need::Everything).await?;
     desk.refresh().await?;
     let made = match desk.request(Command::GroupShow { target: group() }).await {
         Ok(Reply::Group(group)) => group,
-        Err(Failure::Failed(error)) if error.kind == ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             alice.ui.note("making the group demo");
             let with = vec!["bob".parse().map_err(|_| unexpected())?, echo.clone()];
             let command = Command::GroupCreate { name: GROUP.into(), with, post_quantum: false };
@@ -83,17 +83,17 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
             group
         }
         Ok(_) => return Err(unexpected()),
-        Err(failure) => return Err(failure),
+        Err(error) => return Err(error.into()),
     };
     alice.ui.show(&Line::Group(&made))?;
 
-    let bobs = Desk::open(bob, Need::Everything).await?;
+    let bobs = OpenProfile::open(bob, Need::Everything).await?;
     bobs.refresh().await?;
     match bobs.request(Command::GroupAccept { target: group() }).await {
         Ok(_) => {}
         // He accepted in an earlier run.
-        Err(Failure::Failed(error)) if matches!(error.kind, ErrorKind::Misuse | ErrorKind::Conflict) => {}
-        Err(failure) => return Err(failure),
+        Err(error) if matches!(error.kind(), ErrorKind::Misuse | ErrorKind::Conflict) => {}
+        Err(error) => return Err(error.into()),
     }
     bobs.close().await;
 

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use cipher_core::view::{DeviceView, HistoryPolicy};
 use cipher_core::{Command, ErrorKind, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::command::link;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::prompt;
 use crate::cli::input::text;
@@ -147,7 +147,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 async fn list(context: &Context) -> Result {
-    let desk = Desk::open(context, Need::Local).await?;
+    let desk = OpenProfile::open(context, Need::Local).await?;
     let devices = devices(&desk).await?;
     let lines: Vec<_> = devices.iter().map(Line::device).collect();
     context.ui.list(&lines, "no devices")?;
@@ -160,7 +160,7 @@ async fn rename(context: &Context, device: String, name: String) -> Result {
         return Err(Failure::usage("a device's name has at least one visible character"));
     }
     let name = text::short("device name", name, NAME_CHARS)?;
-    let desk = Desk::open(context, Need::Outbox).await?;
+    let desk = OpenProfile::open(context, Need::Outbox).await?;
     desk.reachable().await;
     let command = Command::DeviceRename { device, name };
     let Reply::Device(device) = desk.request(command).await? else { return Err(unexpected()) };
@@ -177,7 +177,7 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
             hint: Some("say so with --yes".into()),
         });
     }
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     desk.online().await?;
     desk.refresh().await?;
     if !sure {
@@ -199,7 +199,7 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
 }
 
 async fn resume(context: &Context, sure: bool) -> Result {
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     if !desk.status().await?.stopped {
         context.ui.note("this profile has not stopped: nothing was changed");
         desk.close().await;
@@ -230,15 +230,18 @@ async fn resume(context: &Context, sure: bool) -> Result {
 
 async fn recover(context: &Context, phrase_file: Option<&Path>, name: String) -> Result {
     let phrase = phrase(context, phrase_file).await?;
-    let desk = Desk::fresh(context, Need::Everything).await?;
+    let desk = OpenProfile::fresh(context, Need::Everything).await?;
     let recovered = async {
         desk.reach().await?;
         desk.request(Command::DeviceRecover { phrase, name }).await
     };
     let account = match recovered.await {
         Ok(Reply::Account(account)) => account,
-        Ok(_) => return Err(desk.undo(unexpected()).await),
-        Err(failure) => return Err(desk.undo(failure).await),
+        other => {
+            let failure = other.map_or_else(Failure::from, |_| unexpected());
+            desk.undo(failure.kind()).await;
+            return Err(failure);
+        }
     };
     context.ui.happened(context.ui.show(&Line::account(&account)));
     context.ui.note("every other device of the account is revoked; groups come back as their members answer");
@@ -265,7 +268,7 @@ async fn phrase(context: &Context, file: Option<&Path>) -> Result<String> {
     Ok(words.join(" ").to_lowercase())
 }
 
-async fn devices(desk: &Desk<'_>) -> Result<Vec<DeviceView>> {
+async fn devices(desk: &OpenProfile<'_>) -> Result<Vec<DeviceView>> {
     match desk.request(Command::Devices).await? {
         Reply::Devices(devices) => Ok(devices),
         _ => Err(unexpected()),

@@ -6,9 +6,11 @@ use cipher_broker::limit;
 use cipher_core::view::{LogLostView, StatusView};
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
+use crate::app::error::ProfileError;
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{self, Failure, Result};
+use crate::cli::show::hint::{typed, worded};
 use crate::cli::show::line::{Line, Status};
 use crate::cli::show::paint::at;
 use crate::evidence;
@@ -67,7 +69,7 @@ impl Findings<'_> {
 /// Runs it.
 pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
     let mut findings = Findings { context, first: None, acknowledge };
-    match Desk::open(context, Need::Everything).await {
+    match OpenProfile::open(context, Need::Everything).await {
         Ok(desk) => {
             let online = broker(context, &desk, &mut findings).await?;
             profile(&desk, online, &mut findings).await?;
@@ -77,15 +79,15 @@ pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
             }
             desk.close().await;
         }
-        Err(Failure::Failed(error)) => findings.fail("store", &error)?,
-        Err(failure) => return Err(failure),
+        Err(error @ ProfileError::Name(_)) => return Err(error.into()),
+        Err(error) => findings.fail("store", &worded(error))?,
     }
     findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(exit::code(kind))))
 }
 
-async fn broker(context: &Context, desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+async fn broker(context: &Context, desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
     if !desk.session.connected(PATIENCE).await {
-        findings.fail("broker", &desk.unreachable())?;
+        findings.fail("broker", &worded(desk.unreachable()))?;
         return Ok(false);
     }
     let server = shown(&context.settings.server);
@@ -120,7 +122,7 @@ async fn broker(context: &Context, desk: &Desk<'_>, findings: &mut Findings<'_>)
     Ok(true)
 }
 
-async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
+async fn profile(desk: &OpenProfile<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
     let status = match desk.session.request(Command::Status).await {
         Ok(Reply::Status(status)) => status,
         Ok(_) => return Err(exit::unexpected()),
@@ -129,7 +131,7 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
     findings.ok("store", &format!("opens, format {}", status.schema))?;
     if !status.registered {
         return match desk.request(Command::Whoami).await {
-            Err(Failure::Failed(error)) => findings.fail("account", &error),
+            Err(error) => findings.fail("account", &worded(error)),
             _ => Ok(()),
         };
     }
@@ -139,7 +141,7 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
             findings.warn(
                 "phrase",
                 "the recovery phrase was never shown",
-                &format!("{} shows it", desk.command(&format!("register {}", account.handle))),
+                &format!("{} shows it", typed(desk.name(), &format!("register {}", account.handle))),
             )?;
         }
     }
@@ -164,7 +166,7 @@ async fn profile(desk: &Desk<'_>, online: bool, findings: &mut Findings<'_>) -> 
     groups(desk, findings).await
 }
 
-async fn devices(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
+async fn devices(desk: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
     let Ok(Reply::Devices(devices)) = desk.session.request(Command::Devices).await else { return Ok(()) };
     let active: Vec<_> = devices.iter().filter(|device| !device.revoked).collect();
     let names: Vec<_> = active.iter().map(|device| device.name.as_str()).collect();
@@ -176,7 +178,7 @@ async fn devices(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
 }
 
 /// What the registry is held to, and what was found against it.
-async fn account_log(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
+async fn account_log(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
     if let Ok(Reply::Head(head)) = desk.session.request(Command::Head).await {
         match Line::head(&head) {
             Line::Head { size, root: Some(root), at: Some(at), .. } => {
@@ -209,7 +211,7 @@ async fn account_log(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result {
 }
 
 /// Whether the registry answers, and as it should.
-async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+async fn registry(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
     let Ok(Reply::Account(me)) = desk.session.request(Command::Whoami).await else { return Ok(false) };
     let question = desk.session.request(Command::ShowProfile { handle: me.handle });
     match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
@@ -234,7 +236,12 @@ async fn registry(desk: &Desk<'_>, findings: &mut Findings<'_>) -> Result<bool> 
     Ok(false)
 }
 
-fn figures(desk: &Desk<'_>, status: &StatusView, recovering: bool, findings: &mut Findings<'_>) -> Result {
+fn figures(
+    desk: &OpenProfile<'_>,
+    status: &StatusView,
+    recovering: bool,
+    findings: &mut Findings<'_>,
+) -> Result {
     // Unknown is no finding: the registry refuses requests of a clock that is far off, so an answer says enough.
     if let Some(skew) = status.clock_skew_ms {
         clock(skew, findings)?;
@@ -266,7 +273,7 @@ fn figures(desk: &Desk<'_>, status: &StatusView, recovering: bool, findings: &mu
         )?,
     }
     if status.stopped {
-        findings.fail("copies", &desk.worded(cipher_core::stopped()))?;
+        findings.fail("copies", &worded(desk.blamed(cipher_core::stopped())))?;
     } else if let Some(at) = status.doubled_at {
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"
@@ -309,7 +316,7 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
     }
 }
 
-async fn groups(desk: &Desk<'_>, findings: &Findings<'_>) -> Result {
+async fn groups(desk: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
     let Ok(Reply::Groups(groups)) = desk.session.request(Command::Groups).await else { return Ok(()) };
     let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
     if lost.is_empty() {

@@ -7,9 +7,9 @@ use cipher_broker::wire::group;
 use cipher_core::view::{ContactState, ContactView, GroupView, MemberView};
 use cipher_core::{Command, Reply, Target, Who};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::command::join;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::target;
 use crate::cli::input::text;
@@ -215,7 +215,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let looks_only = verb.looks_only();
     let named = verb.group().map(typed).unwrap_or_default();
     let (command, done) = command(verb)?;
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only {
         desk.online().await?;
     }
@@ -272,14 +272,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
     Ok(())
 }
 
-async fn members(desk: &Desk<'_>, target: Target) -> Result<Vec<MemberView>> {
+async fn members(desk: &OpenProfile<'_>, target: Target) -> Result<Vec<MemberView>> {
     match desk.request(Command::GroupShow { target }).await? {
         Reply::Group(group) => Ok(group.members),
         _ => Err(unexpected()),
     }
 }
 
-pub(super) async fn own_handle(desk: &Desk<'_>) -> Result<Handle> {
+pub(super) async fn own_handle(desk: &OpenProfile<'_>) -> Result<Handle> {
     match desk.request(Command::Whoami).await? {
         Reply::Account(account) => Ok(account.handle),
         _ => Err(unexpected()),

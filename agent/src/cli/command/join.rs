@@ -3,8 +3,8 @@
 use cipher_broker::wire::join::JoinTicket;
 use cipher_core::{Command, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Result, unexpected};
 use crate::cli::show::line::Line;
 use crate::session::Need;
@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     desk.online().await?;
     desk.refresh().await?;
     match desk.request(Command::Join { link: args.link }).await? {

@@ -6,8 +6,8 @@ use cipher_broker::wire::registry;
 use cipher_core::view::RequestPolicy;
 use cipher_core::{Command, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::target;
 use crate::cli::input::text;
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
         }
         Verb::Set { name: None, status: None, presence: None, requests: Some(requests) } => {
-            let desk = Desk::open(context, Need::Outbox).await?;
+            let desk = OpenProfile::open(context, Need::Outbox).await?;
             return set_requests(context, desk, requests).await;
         }
         Verb::Set { name, status, presence, requests } => {
@@ -83,16 +83,16 @@ pub async fn run(context: &Context, args: Args) -> Result {
             let status =
                 status.map(|status| text::short("status", status, limit::STATUS_CHARS)).transpose()?;
             let presence = presence.map(registry::Presence::from);
-            let desk = Desk::open(context, Need::Outbox).await?;
+            let desk = OpenProfile::open(context, Need::Outbox).await?;
             desk.online().await?;
             if let Some(requests) = requests {
                 let _: Reply = desk.request(Command::SetRequestPolicy(requests.into())).await?;
             }
             (desk, Command::SetProfile { name, status, presence })
         }
-        Verb::Show { handle: None } => (Desk::open(context, Need::Local).await?, Command::Whoami),
+        Verb::Show { handle: None } => (OpenProfile::open(context, Need::Local).await?, Command::Whoami),
         Verb::Show { handle: Some(handle) } => {
-            let desk = Desk::open(context, Need::Outbox).await?;
+            let desk = OpenProfile::open(context, Need::Outbox).await?;
             desk.online().await?;
             (desk, Command::ShowProfile { handle })
         }
@@ -108,7 +108,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// What only this account's devices know: it needs no registry.
-async fn set_requests(context: &Context, desk: Desk<'_>, requests: Requests) -> Result {
+async fn set_requests(context: &Context, desk: OpenProfile<'_>, requests: Requests) -> Result {
     let Reply::Done = desk.request(Command::SetRequestPolicy(requests.into())).await? else {
         return Err(unexpected());
     };

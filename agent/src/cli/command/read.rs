@@ -8,14 +8,15 @@ use cipher_broker::time::Timestamp;
 use cipher_core::view::{MessageState, MessageView};
 use cipher_core::{Command, ErrorKind, Reply, Target};
 
-use crate::cli::command::follow::{Scope, Seen, follow};
+use crate::app::error::{self, ProfileError};
+use crate::app::follow::{Following, Scope, Seen};
+use crate::app::profile::OpenProfile;
+use crate::cli::command::follow::follow;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::target;
 use crate::cli::input::time_arg::Since;
-use crate::control::client::is_gone;
 use crate::session::Events;
 
 /// Show a conversation, oldest message first
@@ -54,14 +55,14 @@ struct Begun {
     followed: Option<(GroupId, Events)>,
 }
 
-async fn begin(desk: &Desk<'_>, args: &Args) -> Result<Begun> {
+async fn begin(desk: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileError> {
     let news = args.follow.then(|| desk.session.events());
     desk.refresh().await?;
     // What is left out decides which are the last N, so all are needed first.
     let filters = args.since.is_some() || args.unread || args.after.is_some();
     let last = if filters { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: false };
-    let Reply::Messages(messages) = desk.request(command).await? else { return Err(unexpected()) };
+    let Reply::Messages(messages) = desk.request(command).await? else { return Err(error::unexpected()) };
     let followed = match news {
         Some(news) => Some((desk.group(args.target.clone()).await?, news)),
         None => None,
@@ -72,7 +73,7 @@ async fn begin(desk: &Desk<'_>, args: &Args) -> Result<Begun> {
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
-    let (desk, begun) = Desk::read(context, async |desk| begin(desk, &args).await).await?;
+    let (desk, begun) = OpenProfile::read(context, async |desk| begin(desk, &args).await).await?;
     let Begun { messages, followed } = begun;
     let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
@@ -96,7 +97,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
     for (group, ids) in read {
         match desk.request(Command::Shown { group, ids }).await {
-            Err(Failure::Failed(error)) if is_gone(&error) => {}
+            Err(error) if error.is_gone() => {}
             told => drop(told?),
         }
     }
@@ -122,7 +123,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
     for message in &messages {
         seen.first(message);
     }
-    follow(context, desk, news, Scope::One(group), seen, stop).await
+    let following = Following::start(context, desk, news, Scope::One(group), seen).await?;
+    follow(context, following, stop).await
 }
 
 /// The messages that were asked for.

@@ -4,8 +4,8 @@ use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_core::{Command, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::text;
 use crate::cli::show::line::Line;
@@ -42,7 +42,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         });
     }
     let name = text::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
-    let desk = Desk::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
+    let desk = OpenProfile::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
     let again = desk.status().await?.phrase_due;
     let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
     let registered = async {
@@ -53,8 +53,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
     };
     let (account, phrase) = match registered.await {
         Ok(Reply::Registered { account, phrase }) => (account, phrase),
-        Ok(_) => return Err(desk.undo(unexpected()).await),
-        Err(failure) => return Err(desk.undo(failure).await),
+        other => {
+            let failure = other.map_or_else(Failure::from, |_| unexpected());
+            desk.undo(failure.kind()).await;
+            return Err(failure);
+        }
     };
     context.ui.show(&Line::Account { account: &account, phrase: phrase.as_deref() })?;
     if phrase.is_some() {

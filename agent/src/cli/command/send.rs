@@ -8,9 +8,9 @@ use cipher_broker::limit;
 use cipher_core::view::{ContactState, ContactView, MessageState};
 use cipher_core::{Command, ErrorKind, Reply, Target};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::command::group;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Failure, Result, unexpected};
 use crate::cli::input::prompt;
 use crate::cli::input::target;
@@ -61,7 +61,7 @@ impl Args {
 pub async fn run(context: &Context, args: Args) -> Result {
     let text = if args.text == "-" && !args.plain { standard_input(context)? } else { args.text };
     let text = text::message(text)?;
-    let desk = Desk::open(context, Need::Outbox).await?;
+    let desk = OpenProfile::open(context, Need::Outbox).await?;
     let connected = desk.reachable().await;
     let target = args.target.clone();
     let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         let why = match desk.session.trouble() {
             Some(error) => error.message,
             None if connected => "the broker has not taken it yet".into(),
-            None => desk.unreachable().message,
+            None => desk.unreachable().to_string(),
         };
         let when = if desk.session.is_remote() {
             "the process that has this profile open delivers it as soon as it can"
@@ -105,7 +105,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// D12: first words to a bot of somebody else wait for a person to accept them, which nobody expects of a program.
-async fn warn_of_silence(context: &Context, desk: &Desk<'_>, handle: &Handle) -> Result {
+async fn warn_of_silence(context: &Context, desk: &OpenProfile<'_>, handle: &Handle) -> Result {
     let Reply::Contacts(contacts) = desk.request(Command::Contacts).await? else { return Err(unexpected()) };
     let waits = |contact: &&ContactView| contact.handle == *handle && contact.state == ContactState::Pending;
     if contacts.iter().find(waits).is_none() {

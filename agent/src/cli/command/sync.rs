@@ -2,8 +2,8 @@
 
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{self, Failure, Result, unexpected};
 use crate::cli::show::line::Line;
 use crate::cli::show::safe_text::safe_text;
@@ -18,7 +18,7 @@ pub struct Args {}
 
 /// Runs it.
 pub async fn run(context: &Context, Args {}: Args) -> Result {
-    let desk = Desk::open(context, Need::Everything).await?;
+    let desk = OpenProfile::open(context, Need::Everything).await?;
     desk.online().await?;
     let Reply::Synced { received, delivered, queued, unread, silent } = desk.request(Command::Sync).await?
     else {

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use cipher_core::Target;
 
-use crate::cli::command::follow::{Scope, Seen, follow};
+use crate::app::follow::{Following, Scope, Seen};
+use crate::app::profile::OpenProfile;
+use crate::cli::command::follow::follow;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::target;
@@ -23,7 +24,7 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let stop = Interrupt::listen();
-    let (desk, (groups, news)) = Desk::read(context, async |desk| {
+    let (desk, (groups, news)) = OpenProfile::read(context, async |desk| {
         let mut groups = HashSet::new();
         for target in &args.targets {
             groups.insert(desk.group(target.clone()).await?);
@@ -35,5 +36,6 @@ pub async fn run(context: &Context, args: Args) -> Result {
     .await?;
     let scope = if groups.is_empty() { Scope::All } else { Scope::Some(groups) };
     context.ui.note("following; Ctrl-C ends it");
-    follow(context, desk, news, scope, Seen::default(), stop).await
+    let following = Following::start(context, desk, news, scope, Seen::default()).await?;
+    follow(context, following, stop).await
 }

@@ -2,9 +2,10 @@
 
 use cipher_core::{Command, Reply};
 
+use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::desk::Desk;
 use crate::cli::exit::{Result, unexpected};
+use crate::cli::show::hint::typed;
 use crate::cli::show::line::Line;
 use crate::session::Need;
 
@@ -14,11 +15,11 @@ pub struct Args {}
 
 /// Runs it.
 pub async fn run(context: &Context, Args {}: Args) -> Result {
-    let desk = Desk::open(context, Need::Local).await?;
+    let desk = OpenProfile::open(context, Need::Local).await?;
     let Reply::Account(account) = desk.request(Command::Whoami).await? else { return Err(unexpected()) };
     context.ui.show(&Line::account(&account))?;
     if desk.status().await?.phrase_due {
-        let shows = desk.command(&format!("register {}", account.handle));
+        let shows = typed(desk.name(), &format!("register {}", account.handle));
         context.ui.warn(&format!("the recovery phrase was never shown: {shows} shows it"));
     }
     if let Reply::Devices(devices) = desk.request(Command::Devices).await?

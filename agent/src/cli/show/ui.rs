@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use cipher_core::CoreError;
 use cipher_core::view::{EvidenceView, MessageView};
-use cipher_core::{CoreError, ErrorKind};
 use rustix::termios::tcgetwinsize;
 
 use crate::cli::exit::{Failure, Result};
+use crate::cli::show::hint;
 use crate::cli::show::human;
 use crate::cli::show::line::Line;
 use crate::cli::show::paint::{self, Paint};
@@ -225,7 +226,7 @@ impl Ui {
     /// Shows an error that does not end the command, on stderr.
     pub fn error(&self, error: &CoreError) {
         let CoreError { kind, message, hint } = error;
-        let hint = hint.as_deref().unwrap_or_else(|| fallback(*kind));
+        let hint = hint.as_deref().unwrap_or_else(|| hint::fallback(*kind));
         self.aside(&Line::Error {
             kind: kind.name(),
             message,
@@ -240,25 +241,6 @@ impl Ui {
             true => line.to_json().and_then(|bytes| err.write_all(&bytes)),
             false => writeln!(err, "{}", human::block(line, self.err)),
         };
-    }
-}
-
-/// What to do about an error whose place of origin knows no better.
-const fn fallback(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Unreachable => "cipher-chat doctor tells what cannot be reached",
-        ErrorKind::Refused => {
-            "ask somebody with a role that may do this: cipher-chat group show lists the members of a group"
-        }
-        ErrorKind::Limit => "send less, or later",
-        ErrorKind::Trust => "do not go on before you know why; ask them on another way",
-        ErrorKind::Locked => "another cipher-chat process uses this profile; wait for it to end",
-        ErrorKind::Stopped => "use the other copy, and for a second machine: cipher-chat device link",
-        ErrorKind::Storage => "cipher-chat doctor tells more; do not delete the store, it holds your keys",
-        ErrorKind::Conflict => "look at what is there now, then try again",
-        ErrorKind::NotFound => "cipher-chat group list and contact list show what there is",
-        ErrorKind::Usage | ErrorKind::Misuse => "try --help",
-        ErrorKind::Bug => "this is a defect of cipher-chat; -vv shows more",
     }
 }
 
