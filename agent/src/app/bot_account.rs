@@ -67,7 +67,7 @@ pub enum BotAccountError {
         /// Home of the profile.
         home: PathBuf,
         /// What is wrong with the profile.
-        error: ProfileError,
+        error: Box<ProfileError>,
     },
     /// Everything else.
     #[error("{0}")]
@@ -204,7 +204,11 @@ fn without_account(front: &dyn FrontEnd, name: &str, error: ProfileError) -> Bot
     let settings = front.settings();
     // A name that cannot be a profile's is a mistake of its own.
     if settings.profile == name && !matches!(error, ProfileError::Name(_)) {
-        return BotAccountError::NotMade { name: name.into(), home: settings.home.clone(), error };
+        return BotAccountError::NotMade {
+            name: name.into(),
+            home: settings.home.clone(),
+            error: Box::new(error),
+        };
     }
     error.into()
 }

@@ -76,7 +76,7 @@ impl From<BotAccountError> for Failure {
             BotAccountError::NotMade { name, home, error } => {
                 let make =
                     format!("cipher-chat --profile OWNER bot register {name} --into {}", home.display());
-                worded(error)
+                worded(*error)
                     .hint(format!("make the bot's account first, with its owner's profile: {make}"))
                     .into()
             }
