@@ -4,11 +4,12 @@
 //! the bot's profile: keys ──► certificate ──► the owner's profile: signature ──► registry: both
 //! ```
 
+use std::path::PathBuf;
+
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::{Handle, InvalidHandle};
 use cipher_core::view::AccountView;
 use cipher_core::{BotOwnership, Command, CoreError, ErrorKind, Reply};
-use std::path::PathBuf;
 
 use crate::app::error::{ProfileError, unexpected};
 use crate::app::notice::FrontEnd;
@@ -101,9 +102,9 @@ pub async fn open<'a>(
     if let Some(known) = known(front, &nested, name, handle).await? {
         return Ok(known);
     }
-    let open = OpenProfile::open(front, Need::Local).await?;
-    let account = open.request(Command::Whoami).await;
-    open.close().await;
+    let profile = OpenProfile::open(front, Need::Local).await?;
+    let account = profile.request(Command::Whoami).await;
+    profile.close().await;
     match account {
         Ok(Reply::Account(account)) if account.kind == Kind::Bot => {
             known(front, &settings.profile, name, handle).await?.ok_or_else(|| unexpected().into())
@@ -161,9 +162,9 @@ pub async fn handle_of(front: &dyn FrontEnd, name: &str) -> Option<Handle> {
     if !Profile::new(&settings.home, &nested).ok()?.exists() {
         return None;
     }
-    let open = OpenProfile::open_profile(front, &nested, Need::Local).await.ok()?;
-    let reply = open.session.request(Command::Whoami).await;
-    open.close().await;
+    let profile = OpenProfile::open_profile(front, &nested, Need::Local).await.ok()?;
+    let reply = profile.session.request(Command::Whoami).await;
+    profile.close().await;
     match reply {
         Ok(Reply::Account(account)) => Some(account.handle),
         _ => None,
@@ -188,14 +189,14 @@ async fn known<'a>(
     if !Profile::new(&front.settings().home, profile)?.exists() {
         return Ok(None);
     }
-    let open = OpenProfile::open_profile(front, profile, Need::Everything).await?;
-    if let Ok(Reply::Account(account)) = open.session.request(Command::Whoami).await {
+    let profile = OpenProfile::open_profile(front, profile, Need::Everything).await?;
+    if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
         if handle.is_some_and(|handle| *handle != account.handle) {
             return Err(BotAccountError::HasHandle { name: name.into(), handle: account.handle });
         }
-        return Ok(Some((open, *account)));
+        return Ok(Some((profile, *account)));
     }
-    open.close().await;
+    profile.close().await;
     Ok(None)
 }
 

@@ -88,7 +88,7 @@ pub enum News {
 pub struct Following<'a> {
     front: &'a dyn FrontEnd,
     /// `None` while it is opened again.
-    open: Option<OpenProfile<'a>>,
+    profile: Option<OpenProfile<'a>>,
     events: Events,
     feed: Feed,
     /// What was shown and is not marked as read yet.
@@ -100,14 +100,14 @@ impl<'a> Following<'a> {
     /// Begins with an open profile and its events, taken before its history was read. Fails on a copy that has stopped.
     pub async fn start(
         front: &'a dyn FrontEnd,
-        open: OpenProfile<'a>,
+        profile: OpenProfile<'a>,
         events: Events,
         scope: Scope,
         seen: Seen,
     ) -> Result<Self> {
         let begun = async {
-            open.goes_on().await?;
-            names(&open).await
+            profile.goes_on().await?;
+            names(&profile).await
         };
         let names = match begun.await {
             // The events end too, and then the profile is opened anew.
@@ -116,7 +116,7 @@ impl<'a> Following<'a> {
         };
         let feed = Feed { scope, seen, names, ready: VecDeque::new() };
         let (unread, mark) = (HashMap::new(), tokio::time::interval(MARK));
-        Ok(Self { front, open: Some(open), events, feed, unread, mark })
+        Ok(Self { front, profile: Some(profile), events, feed, unread, mark })
     }
 
     /// What is followed.
@@ -131,18 +131,18 @@ impl<'a> Following<'a> {
             if let Some(news) = self.feed.ready.pop_front() {
                 return Ok(news);
             }
-            let gone = match &self.open {
+            let gone = match &self.profile {
                 None => true,
-                Some(open) => tokio::select! {
+                Some(profile) => tokio::select! {
                     event = self.events.next() => match event {
                         None => true,
-                        Some(event) => match self.feed.take(open, event).await {
+                        Some(event) => match self.feed.take(profile, event).await {
                             Err(error) if error.is_gone() => true,
                             taken => taken.map(|()| false)?,
                         },
                     },
                     _ = self.mark.tick(), if !self.unread.is_empty() => {
-                        mark_read(&open.session, &mut self.unread).await;
+                        mark_read(&profile.session, &mut self.unread).await;
                         false
                     }
                 },
@@ -164,9 +164,9 @@ impl<'a> Following<'a> {
     }
 
     async fn let_go(&mut self) {
-        if let Some(open) = self.open.take() {
-            mark_read(&open.session, &mut self.unread).await;
-            open.close().await;
+        if let Some(profile) = self.profile.take() {
+            mark_read(&profile.session, &mut self.unread).await;
+            profile.close().await;
         }
     }
 
@@ -175,14 +175,14 @@ impl<'a> Following<'a> {
     async fn open_again(&mut self) -> Result {
         self.let_go().await;
         tokio::time::sleep(patience::REOPEN).await;
-        let (open, events) = OpenProfile::read(self.front, async |open| {
-            open.goes_on().await?;
-            let events = open.session.events();
-            self.feed.catch_up(open).await?;
+        let (profile, events) = OpenProfile::read(self.front, async |profile| {
+            profile.goes_on().await?;
+            let events = profile.session.events();
+            self.feed.catch_up(profile).await?;
             Ok(events)
         })
         .await?;
-        (self.open, self.events) = (Some(open), events);
+        (self.profile, self.events) = (Some(profile), events);
         Ok(())
     }
 }
@@ -199,15 +199,15 @@ struct Feed {
 
 impl Feed {
     /// What one event asks for.
-    async fn take(&mut self, open: &OpenProfile<'_>, event: Event) -> Result {
+    async fn take(&mut self, profile: &OpenProfile<'_>, event: Event) -> Result {
         let wanted = match &event {
-            Event::Stopped(error) => return Err(open.blamed(error.clone())),
+            Event::Stopped(error) => return Err(profile.blamed(error.clone())),
             Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
-                open.hear(&event);
+                profile.hear(&event);
                 false
             }
             // The front end was slow: what it missed is in the store.
-            Event::Missed(_) => return self.catch_up(open).await,
+            Event::Missed(_) => return self.catch_up(profile).await,
             Event::Message(message) => {
                 if self.scope.has(message.group) {
                     self.message((**message).clone());
@@ -244,12 +244,12 @@ impl Feed {
     }
 
     /// What took its place while nothing was heard. Done twice, it gives nothing twice.
-    async fn catch_up(&mut self, open: &OpenProfile<'_>) -> Result {
-        self.names = names(open).await?;
+    async fn catch_up(&mut self, profile: &OpenProfile<'_>) -> Result {
+        self.names = names(profile).await?;
         let groups: Vec<GroupId> =
             self.names.keys().copied().filter(|group| self.scope.has(*group)).collect();
         for group in groups {
-            for message in self.missed(open, group).await? {
+            for message in self.missed(profile, group).await? {
                 self.message(message);
             }
         }
@@ -257,18 +257,19 @@ impl Feed {
     }
 
     /// What stands in a conversation behind the newest message that is known.
-    async fn missed(&self, open: &OpenProfile<'_>, group: GroupId) -> Result<Vec<MessageView>> {
+    async fn missed(&self, profile: &OpenProfile<'_>, group: GroupId) -> Result<Vec<MessageView>> {
         // What is older than the newest we know was there before. It may lie far back.
         let mut last = MISSED;
         let (mut messages, known) = loop {
             let target = Target::Group(group);
-            let messages = match open.request(Command::Read { target, last: Some(last), mark: false }).await {
-                Ok(Reply::Messages(messages)) => messages,
-                Ok(_) => return Err(unexpected()),
-                // An invitation that waits has nothing to show, whoever made it.
-                Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
-                Err(error) => return Err(error),
-            };
+            let messages =
+                match profile.request(Command::Read { target, last: Some(last), mark: false }).await {
+                    Ok(Reply::Messages(messages)) => messages,
+                    Ok(_) => return Err(unexpected()),
+                    // An invitation that waits has nothing to show, whoever made it.
+                    Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
+                    Err(error) => return Err(error),
+                };
             let stored = &self.seen.stored;
             let known = messages
                 .iter()
@@ -288,8 +289,8 @@ impl Feed {
     }
 }
 
-async fn names(open: &OpenProfile<'_>) -> Result<HashMap<GroupId, String>> {
-    let Reply::Groups(groups) = open.request(Command::Groups).await? else { return Err(unexpected()) };
+async fn names(profile: &OpenProfile<'_>) -> Result<HashMap<GroupId, String>> {
+    let Reply::Groups(groups) = profile.request(Command::Groups).await? else { return Err(unexpected()) };
     Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
 }
 

@@ -57,7 +57,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Arrival<'a> {
     /// The profile that becomes one of the account.
-    pub open: OpenProfile<'a>,
+    pub profile: OpenProfile<'a>,
     events: Events,
     /// What the machine calls itself.
     name: String,
@@ -75,18 +75,18 @@ enum Stage {
 impl<'a> Arrival<'a> {
     /// Opens the profile in force for it, or goes on where it was interrupted.
     pub async fn begin(front: &'a dyn FrontEnd, name: String) -> Result<Self> {
-        let open = OpenProfile::fresh_or_arriving(front).await?;
-        let events = open.session.events();
-        Ok(Self { open, events, name, stage: Stage::Begun, look: looks() })
+        let profile = OpenProfile::fresh_or_arriving(front).await?;
+        let events = profile.session.events();
+        Ok(Self { profile, events, name, stage: Stage::Begun, look: looks() })
     }
 
     /// Waits for the next step.
     pub async fn next(&mut self) -> Result<Step> {
         if self.stage == Stage::Begun {
-            self.open.reach().await?;
-            if !self.open.status().await?.registered {
+            self.profile.reach().await?;
+            if !self.profile.status().await?.registered {
                 let name = self.name.clone();
-                let Reply::LinkCode(code) = self.open.request(Command::DeviceLink { name }).await? else {
+                let Reply::LinkCode(code) = self.profile.request(Command::DeviceLink { name }).await? else {
                     return Err(unexpected());
                 };
                 self.stage = Stage::Offered;
@@ -107,22 +107,22 @@ impl<'a> Arrival<'a> {
                 }
                 Some(Event::Link(LinkEvent::Failed(error))) => return Ok(Step::Failed(error)),
                 Some(_) => {}
-                None => return Err(ended(&self.open)),
+                None => return Err(ended(&self.profile)),
             }
         }
     }
 
     async fn arriving(&mut self) -> Result<Step> {
         let here = |status: &StatusView| !status.arriving;
-        if let Some(progress) = through(&self.open, &mut self.events, &mut self.look, here).await? {
+        if let Some(progress) = through(&self.profile, &mut self.events, &mut self.look, here).await? {
             return Ok(Step::History(progress));
         }
         // What the broker has for this device by now.
-        self.open.settle().await;
-        let Reply::Account(account) = self.open.request(Command::Whoami).await? else {
+        self.profile.settle().await;
+        let Reply::Account(account) = self.profile.request(Command::Whoami).await? else {
             return Err(unexpected());
         };
-        let groups = self.open.status().await?.groups;
+        let groups = self.profile.status().await?.groups;
         Ok(Step::Arrived { account, groups })
     }
 }
@@ -131,7 +131,7 @@ impl<'a> Arrival<'a> {
 #[derive(Debug)]
 pub struct Approval<'a> {
     /// The profile of the account.
-    pub open: OpenProfile<'a>,
+    pub profile: OpenProfile<'a>,
     events: Events,
     code: String,
     look: Interval,
@@ -140,17 +140,17 @@ pub struct Approval<'a> {
 impl<'a> Approval<'a> {
     /// Opens the profile in force for it, and brings it up to date.
     pub async fn begin(front: &'a dyn FrontEnd, code: String) -> Result<Self> {
-        let open = OpenProfile::open(front, Need::Everything).await?;
-        open.online().await?;
-        let events = open.session.events();
-        open.refresh().await?;
-        Ok(Self { open, events, code, look: looks() })
+        let profile = OpenProfile::open(front, Need::Everything).await?;
+        profile.online().await?;
+        let events = profile.session.events();
+        profile.refresh().await?;
+        Ok(Self { profile, events, code, look: looks() })
     }
 
     /// Waits for the new machine: what both sides show, to be compared by the person.
     pub async fn compare(&self, history: HistoryPolicy) -> Result<LinkCompareView> {
         let command = Command::DeviceApprove { code: self.code.clone(), history };
-        match self.open.request(command).await? {
+        match self.profile.request(command).await? {
             Reply::LinkCompare(compare) => Ok(compare),
             _ => Err(unexpected()),
         }
@@ -159,7 +159,7 @@ impl<'a> Approval<'a> {
     /// Says whether both sides show the same. The new device is let in, or `None` is.
     pub async fn answer(&self, equal: bool) -> Result<Option<DeviceView>> {
         let command = Command::DeviceConfirm { code: self.code.clone(), equal };
-        match self.open.request(command).await? {
+        match self.profile.request(command).await? {
             Reply::Device(device) if equal => Ok(Some(*device)),
             Reply::Done if !equal => Ok(None),
             _ => Err(unexpected()),
@@ -169,7 +169,7 @@ impl<'a> Approval<'a> {
     /// Waits until everything for the new device has left; until then it gives how far that is.
     pub async fn sending(&mut self) -> Result<Option<Progress>> {
         let sent = |status: &StatusView| status.sending.is_empty() && status.outbox == 0;
-        through(&self.open, &mut self.events, &mut self.look, sent).await
+        through(&self.profile, &mut self.events, &mut self.look, sent).await
     }
 }
 
@@ -193,7 +193,7 @@ fn digits(text: &str) -> String {
 
 /// Waits until the core says that it is through, which is `None`, or how far it is.
 async fn through(
-    open: &OpenProfile<'_>,
+    profile: &OpenProfile<'_>,
     events: &mut Events,
     look: &mut Interval,
     is: impl Fn(&StatusView) -> bool,
@@ -203,13 +203,13 @@ async fn through(
             event = events.next() => match event {
                 Some(Event::Progress { done, total }) => return Ok(Some(Progress { done, total })),
                 Some(Event::Link(LinkEvent::Failed(error))) => return Err(error.into()),
-                Some(Event::Stopped(error)) => return Err(open.blamed(error)),
-                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => open.hear(&event),
+                Some(Event::Stopped(error)) => return Err(profile.blamed(error)),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => profile.hear(&event),
                 Some(_) => {}
-                None => return Err(ended(open)),
+                None => return Err(ended(profile)),
             },
             _ = look.tick() => {
-                if is(&open.status().await?) {
+                if is(&profile.status().await?) {
                     return Ok(None);
                 }
             }
@@ -225,8 +225,8 @@ fn looks() -> Interval {
 }
 
 /// Nothing is heard any more: of the process that had the profile open, or of our own core.
-fn ended(open: &OpenProfile<'_>) -> ProfileError {
-    if open.session.is_remote() {
+fn ended(profile: &OpenProfile<'_>) -> ProfileError {
+    if profile.session.is_remote() {
         return ProfileError::OwnerEnded;
     }
     ErrorKind::Bug.because("the session ended by itself").into()

@@ -36,11 +36,11 @@ impl<'a> OpenProfile<'a> {
     /// Opens the profile in force. It must exist.
     pub async fn open(front: &'a dyn FrontEnd, need: Need) -> Result<Self> {
         Self::known(front)?;
-        let open = Self::open_profile(front, &front.settings().profile, need).await?;
+        let profile = Self::open_profile(front, &front.settings().profile, need).await?;
         if need != Need::Local {
-            open.session.mention(Command::Active);
+            profile.session.mention(Command::Active);
         }
-        Ok(open)
+        Ok(profile)
     }
 
     /// Opens the profile in force, follows it, and has `work` read something there. When the process that had the
@@ -52,11 +52,11 @@ impl<'a> OpenProfile<'a> {
     ) -> Result<(Self, T)> {
         let mut reopenings = 0;
         loop {
-            let open = Self::open(front, Need::Everything).await?;
-            match work(&open).await {
-                Ok(read) => return Ok((open, read)),
+            let profile = Self::open(front, Need::Everything).await?;
+            match work(&profile).await {
+                Ok(read) => return Ok((profile, read)),
                 Err(error) if error.is_gone() && reopenings < patience::REOPENINGS => {
-                    open.close().await;
+                    profile.close().await;
                     reopenings += 1;
                     tokio::time::sleep(patience::REOPEN).await;
                 }
@@ -76,25 +76,25 @@ impl<'a> OpenProfile<'a> {
         need: Need,
         handle: Option<&Handle>,
     ) -> Result<Self> {
-        let open = Self::open_profile(front, &front.settings().profile, need).await?;
-        if let Ok(Reply::Account(account)) = open.session.request(Command::Whoami).await {
-            if handle == Some(&account.handle) && open.status().await?.phrase_due {
-                return Ok(open);
+        let profile = Self::open_profile(front, &front.settings().profile, need).await?;
+        if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+            if handle == Some(&account.handle) && profile.status().await?.phrase_due {
+                return Ok(profile);
             }
-            return Err(ProfileError::HasAccount { profile: open.name, handle: account.handle });
+            return Err(ProfileError::HasAccount { profile: profile.name, handle: account.handle });
         }
-        Ok(open)
+        Ok(profile)
     }
 
     /// The same, but a device that was linked and waits for its groups or history may go on.
     pub async fn fresh_or_arriving(front: &'a dyn FrontEnd) -> Result<Self> {
         let Settings { home, profile, .. } = front.settings();
         if Profile::new(home, profile)?.exists() {
-            let open = Self::open_profile(front, profile, Need::Everything).await?;
-            if open.status().await?.arriving {
-                return Ok(open);
+            let profile = Self::open_profile(front, profile, Need::Everything).await?;
+            if profile.status().await?.arriving {
+                return Ok(profile);
             }
-            open.close().await;
+            profile.close().await;
         }
         Self::fresh(front, Need::Everything).await
     }
@@ -118,11 +118,11 @@ impl<'a> OpenProfile<'a> {
         let profile = named(&front.settings().home, name)?;
         let made = !profile.dir().exists();
         let session = Session::open(&profile, front.settings().network(), need).await?;
-        let open = Self { front, name: name.into(), session, made, told: AtomicBool::new(false) };
+        let profile = Self { front, name: name.into(), session, made, told: AtomicBool::new(false) };
         if need != Need::Local {
-            open.tell_of_another_server();
+            profile.tell_of_another_server();
         }
-        Ok(open)
+        Ok(profile)
     }
 
     /// Tells when the process that has the profile open goes to another broker than the one that was asked for.
@@ -146,11 +146,11 @@ impl<'a> OpenProfile<'a> {
     /// profile was made for it and nothing is in it that anybody knows of, it goes again.
     pub async fn undo(self, failed: Option<ErrorKind>) {
         // An answer that was changed on its way is none.
-        let open = matches!(failed, Some(ErrorKind::Unreachable | ErrorKind::Trust));
+        let unanswered = matches!(failed, Some(ErrorKind::Unreachable | ErrorKind::Trust));
         // Without an answer it may be the registry's by now: the keys must stay.
-        let unheard_of = self.made && !(open && self.told.load(Ordering::Relaxed));
+        let unheard_of = self.made && !(unanswered && self.told.load(Ordering::Relaxed));
         let registered = self.status().await.is_ok_and(|status| status.registered);
-        let profile = self.profile();
+        let profile = self.place();
         self.close().await;
         if unheard_of
             && !registered
@@ -160,8 +160,8 @@ impl<'a> OpenProfile<'a> {
         }
     }
 
-    /// The profile it is about.
-    pub fn profile(&self) -> Result<Profile> {
+    /// Where it lies.
+    pub fn place(&self) -> Result<Profile> {
         named(&self.front.settings().home, &self.name)
     }
 
@@ -324,7 +324,7 @@ impl<'a> OpenProfile<'a> {
         let Reply::Evidence(found) = self.request(Command::Evidence).await? else { return Err(unexpected()) };
         // The process that has the profile open has told it on another screen than this one, and has written the files.
         if self.session.is_remote() {
-            let profile = self.profile()?;
+            let profile = self.place()?;
             for evidence in &found {
                 let file = evidence::file(&profile, evidence);
                 self.front.notice(Notice::Evidence { evidence, file: Some(&file) });

@@ -266,9 +266,9 @@ async fn known(context: &Context) -> Result<Known> {
         Err(error) if context.settings.profile_chosen => return Err(error.into()),
         Err(_) => return Ok(Known::default()),
     }
-    let desk = OpenProfile::open(context, Need::Local).await?;
-    let Reply::Head(head) = desk.request(Command::Head).await? else { return Err(unexpected()) };
-    desk.close().await;
+    let profile = OpenProfile::open(context, Need::Local).await?;
+    let Reply::Head(head) = profile.request(Command::Head).await? else { return Err(unexpected()) };
+    profile.close().await;
     Ok(Known { registry_key: head.registry_key.as_slice().try_into().ok(), accepted: head.head })
 }
 

@@ -79,8 +79,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 .ok_or_else(|| Failure::usage("the bot has no name: give one before --exec"))?;
             let source = source(&name, exec)?;
             let mut stop = Interrupt::listen();
-            let (desk, account) = bot_account::open_alone(context, &name, handle.as_ref()).await?;
-            if desk.session.is_remote() {
+            let (profile, account) = bot_account::open_alone(context, &name, handle.as_ref()).await?;
+            if profile.session.is_remote() {
                 return Err(ErrorKind::Conflict
                     .because(format!("the bot {name} runs already, or another command has its profile open"))
                     .hint("one process at a time is the bot; stop the other first")
@@ -89,8 +89,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
             context.ui.show(&Line::account(&account))?;
             let ready =
                 Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
-            let ended = host(context, &desk, &name, source, &ready, &mut stop).await;
-            desk.close().await;
+            let ended = host(context, &profile, &name, source, &ready, &mut stop).await;
+            profile.close().await;
             ended
         }
     }
@@ -99,23 +99,23 @@ pub async fn run(context: &Context, args: Args) -> Result {
 /// Hosts until the end, and passes on what a person should know. It is ready once the broker is reached.
 async fn host(
     context: &Context,
-    desk: &OpenProfile<'_>,
+    profile: &OpenProfile<'_>,
     name: &str,
     source: Source,
     ready: &Line<'_>,
     stop: &mut Interrupt,
 ) -> Result {
-    let mut news = desk.session.events();
-    desk.goes_on().await?;
-    let mut told = desk.reachable().await;
+    let mut news = profile.session.events();
+    profile.goes_on().await?;
+    let mut told = profile.reachable().await;
     if told {
         context.ui.show(ready)?;
     } else {
-        let error = desk.unreachable();
+        let error = profile.unreachable();
         context.ui.warn(&format!("{error}; the bot is ready as soon as it can be"));
     }
     let mut look = tokio::time::interval(LOOK);
-    let hosting = host::run(&desk.session, name, source);
+    let hosting = host::run(&profile.session, name, source);
     tokio::pin!(hosting);
     let mut listening = true;
     loop {
@@ -123,14 +123,14 @@ async fn host(
             result = &mut hosting => return Ok(result?),
             () = stop.wait() => return Ok(()),
             _ = look.tick(), if !told => {
-                told = desk.session.connected(Duration::ZERO).await;
+                told = profile.session.connected(Duration::ZERO).await;
                 if told {
                     context.ui.show(ready)?;
                 }
             }
             event = news.next(), if listening => match event {
-                Some(Event::Stopped(error)) => return Err(desk.blamed(error).into()),
-                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => desk.hear(&event),
+                Some(Event::Stopped(error)) => return Err(profile.blamed(error).into()),
+                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => profile.hear(&event),
                 Some(_) => {}
                 None => listening = false,
             },
@@ -150,9 +150,9 @@ async fn make(context: &Context, name: &str, handle: Option<&Handle>, into: Opti
     };
     let settings = Settings { home, profile, profile_chosen: true, ..context.settings.clone() };
     let place = Context { settings, ui: context.ui };
-    let (desk, account) = bot_account::make(context, &place, name, handle).await?;
+    let (profile, account) = bot_account::make(context, &place, name, handle).await?;
     context.ui.show(&Line::account(&account))?;
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 

@@ -115,13 +115,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let (looks_only, is_local) = (args.verb.looks_only(), args.verb.is_local());
     let requests_only = matches!(args.verb, Verb::Requests);
     let (command, done) = command(args.verb)?;
-    let desk = OpenProfile::open(context, Need::Everything).await?;
+    let profile = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only && !is_local {
-        desk.online().await?;
+        profile.online().await?;
     }
     // Whether they have asked meanwhile, or changed, decides what a command means.
-    desk.refresh().await?;
-    match desk.request(command).await? {
+    profile.refresh().await?;
+    match profile.request(command).await? {
         Reply::Contact(contact) => {
             context.ui.happened(context.ui.list(&[Line::Contact(&contact)], ""));
         }
@@ -137,9 +137,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
         _ => return Err(unexpected()),
     }
     if !looks_only {
-        desk.settle().await;
+        profile.settle().await;
     }
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 

@@ -48,38 +48,38 @@ pub async fn run(context: &Context, server: &str) -> Result {
 
 async fn account(person: &Context, name: &str) -> Result {
     let handle: Handle = person.settings.profile.parse().map_err(|_| unexpected())?;
-    let desk = OpenProfile::open_profile(person, &person.settings.profile, Need::Outbox).await?;
-    let account = match desk.session.request(Command::Whoami).await {
+    let profile = OpenProfile::open_profile(person, &person.settings.profile, Need::Outbox).await?;
+    let account = match profile.session.request(Command::Whoami).await {
         Ok(Reply::Account(account)) => account,
         _ => {
             person.ui.note(&format!("registering @{handle}"));
-            desk.reach().await?;
+            profile.reach().await?;
             let command = Command::Register { handle, name: name.into(), bot: None, invite_code: None };
-            let Reply::Registered { account, .. } = desk.request(command).await? else {
+            let Reply::Registered { account, .. } = profile.request(command).await? else {
                 return Err(unexpected());
             };
             account
         }
     };
     person.ui.show(&Line::account(&account))?;
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 
 async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
     let group = || Target::Name(GROUP.into());
-    let desk = OpenProfile::open(alice, Need::Everything).await?;
-    desk.refresh().await?;
-    let made = match desk.request(Command::GroupShow { target: group() }).await {
+    let profile = OpenProfile::open(alice, Need::Everything).await?;
+    profile.refresh().await?;
+    let made = match profile.request(Command::GroupShow { target: group() }).await {
         Ok(Reply::Group(group)) => group,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             alice.ui.note("making the group demo");
             let with = vec!["bob".parse().map_err(|_| unexpected())?, echo.clone()];
             let command = Command::GroupCreate { name: GROUP.into(), with, post_quantum: false };
-            let Reply::Group(group) = desk.request(command).await? else { return Err(unexpected()) };
+            let Reply::Group(group) = profile.request(command).await? else { return Err(unexpected()) };
             // The group is made when its commit is in the log; the invitations follow it.
-            desk.refresh().await?;
+            profile.refresh().await?;
             group
         }
         Ok(_) => return Err(unexpected()),
@@ -99,9 +99,9 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
 
     let text = format!("Hello! This is {GROUP}: bob is here, and @{echo} answers to `/echo TEXT`.");
     let command = Command::Send { target: group(), text, reply_to: None };
-    let Reply::Message(message) = desk.request(command).await? else { return Err(unexpected()) };
+    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
     alice.ui.message(&message, Some(GROUP))?;
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 

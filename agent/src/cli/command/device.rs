@@ -147,11 +147,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 async fn list(context: &Context) -> Result {
-    let desk = OpenProfile::open(context, Need::Local).await?;
-    let devices = devices(&desk).await?;
+    let profile = OpenProfile::open(context, Need::Local).await?;
+    let devices = devices(&profile).await?;
     let lines: Vec<_> = devices.iter().map(Line::device).collect();
     context.ui.list(&lines, "no devices")?;
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 
@@ -160,13 +160,13 @@ async fn rename(context: &Context, device: String, name: String) -> Result {
         return Err(Failure::usage("a device's name has at least one visible character"));
     }
     let name = text::short("device name", name, NAME_CHARS)?;
-    let desk = OpenProfile::open(context, Need::Outbox).await?;
-    desk.reachable().await;
+    let profile = OpenProfile::open(context, Need::Outbox).await?;
+    profile.reachable().await;
     let command = Command::DeviceRename { device, name };
-    let Reply::Device(device) = desk.request(command).await? else { return Err(unexpected()) };
+    let Reply::Device(device) = profile.request(command).await? else { return Err(unexpected()) };
     context.ui.happened(context.ui.show(&Line::device(&device)));
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 
@@ -177,36 +177,36 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
             hint: Some("say so with --yes".into()),
         });
     }
-    let desk = OpenProfile::open(context, Need::Everything).await?;
-    desk.online().await?;
-    desk.refresh().await?;
+    let profile = OpenProfile::open(context, Need::Everything).await?;
+    profile.online().await?;
+    profile.refresh().await?;
     if !sure {
-        let what = named_device(&devices(&desk).await?, &device);
+        let what = named_device(&devices(&profile).await?, &device);
         let question = format!("Revoke {what}? It can never come back.");
         if !prompt::yes(context, &question).await? {
-            desk.close().await;
+            profile.close().await;
             return Err(ErrorKind::Refused.because("nothing was revoked").hint("you said no").into());
         }
     }
-    let Reply::Device(device) = desk.request(Command::DeviceRevoke { device }).await? else {
+    let Reply::Device(device) = profile.request(Command::DeviceRevoke { device }).await? else {
         return Err(unexpected());
     };
     context.ui.happened(context.ui.show(&Line::device(&device)));
     // Its removal from the groups leaves with this command if it can.
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 
 async fn resume(context: &Context, sure: bool) -> Result {
-    let desk = OpenProfile::open(context, Need::Everything).await?;
-    if !desk.status().await?.stopped {
+    let profile = OpenProfile::open(context, Need::Everything).await?;
+    if !profile.status().await?.stopped {
         context.ui.note("this profile has not stopped: nothing was changed");
-        desk.close().await;
+        profile.close().await;
         return Ok(());
     }
     if !sure && !prompt::somebody_is_there(context) {
-        desk.close().await;
+        profile.close().await;
         return Err(Failure::Usage {
             message: "another copy of this profile stops for this one, and nobody is there to be asked"
                 .into(),
@@ -216,37 +216,37 @@ async fn resume(context: &Context, sure: bool) -> Result {
     if !sure {
         let question = "Is the other copy of this profile gone, or not used any more?";
         if !prompt::yes(context, question).await? {
-            desk.close().await;
+            profile.close().await;
             return Err(ErrorKind::Refused.because("this profile stays stopped").hint("you said no").into());
         }
     }
-    let Reply::Done = desk.request(Command::DeviceResume).await? else { return Err(unexpected()) };
+    let Reply::Done = profile.request(Command::DeviceResume).await? else { return Err(unexpected()) };
     context.ui.note("this profile goes on; its groups come back as their members answer");
-    desk.reachable().await;
-    desk.settle().await;
-    desk.close().await;
+    profile.reachable().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 
 async fn recover(context: &Context, phrase_file: Option<&Path>, name: String) -> Result {
     let phrase = phrase(context, phrase_file).await?;
-    let desk = OpenProfile::fresh(context, Need::Everything).await?;
+    let profile = OpenProfile::fresh(context, Need::Everything).await?;
     let recovered = async {
-        desk.reach().await?;
-        desk.request(Command::DeviceRecover { phrase, name }).await
+        profile.reach().await?;
+        profile.request(Command::DeviceRecover { phrase, name }).await
     };
     let account = match recovered.await {
         Ok(Reply::Account(account)) => account,
         other => {
             let failure = other.map_or_else(Failure::from, |_| unexpected());
-            desk.undo(failure.kind()).await;
+            profile.undo(failure.kind()).await;
             return Err(failure);
         }
     };
     context.ui.happened(context.ui.show(&Line::account(&account)));
     context.ui.note("every other device of the account is revoked; groups come back as their members answer");
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 
@@ -268,8 +268,8 @@ async fn phrase(context: &Context, file: Option<&Path>) -> Result<String> {
     Ok(words.join(" ").to_lowercase())
 }
 
-async fn devices(desk: &OpenProfile<'_>) -> Result<Vec<DeviceView>> {
-    match desk.request(Command::Devices).await? {
+async fn devices(profile: &OpenProfile<'_>) -> Result<Vec<DeviceView>> {
+    match profile.request(Command::Devices).await? {
         Reply::Devices(devices) => Ok(devices),
         _ => Err(unexpected()),
     }

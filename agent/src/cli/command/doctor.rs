@@ -70,14 +70,14 @@ impl Findings<'_> {
 pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
     let mut findings = Findings { context, first: None, acknowledge };
     match OpenProfile::open(context, Need::Everything).await {
-        Ok(desk) => {
-            let online = broker(context, &desk, &mut findings).await?;
-            profile(&desk, online, &mut findings).await?;
+        Ok(profile) => {
+            let online = broker(context, &profile, &mut findings).await?;
+            store(&profile, online, &mut findings).await?;
             if acknowledge {
-                desk.request(Command::AcknowledgeEvidence).await?;
+                profile.request(Command::AcknowledgeEvidence).await?;
                 context.ui.show(&Line::Done { action: "acknowledged", target: None })?;
             }
-            desk.close().await;
+            profile.close().await;
         }
         Err(error @ ProfileError::Name(_)) => return Err(error.into()),
         Err(error) => findings.fail("store", &worded(error))?,
@@ -85,18 +85,18 @@ pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
     findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(exit::code(kind))))
 }
 
-async fn broker(context: &Context, desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
-    if !desk.session.connected(PATIENCE).await {
-        findings.fail("broker", &worded(desk.unreachable()))?;
+async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    if !profile.session.connected(PATIENCE).await {
+        findings.fail("broker", &worded(profile.unreachable()))?;
         return Ok(false);
     }
     let server = shown(&context.settings.server);
-    let Some(broker) = desk.session.broker() else {
+    let Some(broker) = profile.session.broker() else {
         findings.ok(
             "broker",
             &format!(
                 "connected to {}, through the process that owns the profile",
-                desk.session.server().unwrap_or_default()
+                profile.session.server().unwrap_or_default()
             ),
         )?;
         return Ok(true);
@@ -122,52 +122,52 @@ async fn broker(context: &Context, desk: &OpenProfile<'_>, findings: &mut Findin
     Ok(true)
 }
 
-async fn profile(desk: &OpenProfile<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
-    let status = match desk.session.request(Command::Status).await {
+async fn store(profile: &OpenProfile<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
+    let status = match profile.session.request(Command::Status).await {
         Ok(Reply::Status(status)) => status,
         Ok(_) => return Err(exit::unexpected()),
         Err(error) => return findings.fail("store", &error),
     };
     findings.ok("store", &format!("opens, format {}", status.schema))?;
     if !status.registered {
-        return match desk.request(Command::Whoami).await {
+        return match profile.request(Command::Whoami).await {
             Err(error) => findings.fail("account", &worded(error)),
             _ => Ok(()),
         };
     }
-    if let Ok(Reply::Account(account)) = desk.session.request(Command::Whoami).await {
+    if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
         findings.ok("account", &format!("@{}", account.handle))?;
         if status.phrase_due {
             findings.warn(
                 "phrase",
                 "the recovery phrase was never shown",
-                &format!("{} shows it", typed(desk.name(), &format!("register {}", account.handle))),
+                &format!("{} shows it", typed(profile.name(), &format!("register {}", account.handle))),
             )?;
         }
     }
     // The registry is asked by asking it for something: what one's own profile looks like there.
-    if online && !status.stopped && registry(desk, findings).await? {
-        desk.look().await;
+    if online && !status.stopped && registry(profile, findings).await? {
+        profile.look().await;
     }
     // Whatever waited was tried by now.
-    if let Some(error) = desk.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
+    if let Some(error) = profile.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
         findings.fail("room", &error)?;
     }
-    let recovering = match desk.session.request(Command::Groups).await {
+    let recovering = match profile.session.request(Command::Groups).await {
         Ok(Reply::Groups(groups)) => groups.iter().any(|group| group.recovering.is_some()),
         _ => false,
     };
-    match desk.session.request(Command::Status).await {
-        Ok(Reply::Status(status)) => figures(desk, &status, recovering, findings)?,
-        _ => figures(desk, &status, recovering, findings)?,
+    match profile.session.request(Command::Status).await {
+        Ok(Reply::Status(status)) => figures(profile, &status, recovering, findings)?,
+        _ => figures(profile, &status, recovering, findings)?,
     }
-    devices(desk, findings).await?;
-    account_log(desk, findings).await?;
-    groups(desk, findings).await
+    devices(profile, findings).await?;
+    account_log(profile, findings).await?;
+    groups(profile, findings).await
 }
 
-async fn devices(desk: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
-    let Ok(Reply::Devices(devices)) = desk.session.request(Command::Devices).await else { return Ok(()) };
+async fn devices(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
+    let Ok(Reply::Devices(devices)) = profile.session.request(Command::Devices).await else { return Ok(()) };
     let active: Vec<_> = devices.iter().filter(|device| !device.revoked).collect();
     let names: Vec<_> = active.iter().map(|device| device.name.as_str()).collect();
     if active.iter().any(|device| device.current) {
@@ -178,8 +178,8 @@ async fn devices(desk: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
 }
 
 /// What the registry is held to, and what was found against it.
-async fn account_log(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
-    if let Ok(Reply::Head(head)) = desk.session.request(Command::Head).await {
+async fn account_log(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
+    if let Ok(Reply::Head(head)) = profile.session.request(Command::Head).await {
         match Line::head(&head) {
             Line::Head { size, root: Some(root), at: Some(at), .. } => {
                 let short: String = root.chars().take(16).collect();
@@ -188,11 +188,11 @@ async fn account_log(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Res
             _ => findings.warn("account-log", "no head seen yet", "cipher-chat sync asks for one")?,
         }
     }
-    let Ok(Reply::Evidence(found)) = desk.session.request(Command::Evidence).await else { return Ok(()) };
+    let Ok(Reply::Evidence(found)) = profile.session.request(Command::Evidence).await else { return Ok(()) };
     if found.is_empty() {
         return findings.ok("evidence", "nothing was found against the registry");
     }
-    let folder = desk.profile()?;
+    let folder = profile.place()?;
     for evidence in found {
         // Also those whose file was removed or could not be written then.
         let file = evidence::keep(&folder, &evidence).map_or_else(
@@ -211,9 +211,9 @@ async fn account_log(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Res
 }
 
 /// Whether the registry answers, and as it should.
-async fn registry(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
-    let Ok(Reply::Account(me)) = desk.session.request(Command::Whoami).await else { return Ok(false) };
-    let question = desk.session.request(Command::ShowProfile { handle: me.handle });
+async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    let Ok(Reply::Account(me)) = profile.session.request(Command::Whoami).await else { return Ok(false) };
+    let question = profile.session.request(Command::ShowProfile { handle: me.handle });
     match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
         Ok(Ok(Reply::Account(there))) if there.account_id == me.account_id => {
             findings.ok("registry", "answers, knows this account")?;
@@ -237,7 +237,7 @@ async fn registry(desk: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result
 }
 
 fn figures(
-    desk: &OpenProfile<'_>,
+    profile: &OpenProfile<'_>,
     status: &StatusView,
     recovering: bool,
     findings: &mut Findings<'_>,
@@ -273,7 +273,7 @@ fn figures(
         )?,
     }
     if status.stopped {
-        findings.fail("copies", &worded(desk.blamed(cipher_core::stopped())))?;
+        findings.fail("copies", &worded(profile.blamed(cipher_core::stopped())))?;
     } else if let Some(at) = status.doubled_at {
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"
@@ -316,8 +316,8 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
     }
 }
 
-async fn groups(desk: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
-    let Ok(Reply::Groups(groups)) = desk.session.request(Command::Groups).await else { return Ok(()) };
+async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
+    let Ok(Reply::Groups(groups)) = profile.session.request(Command::Groups).await else { return Ok(()) };
     let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
     if lost.is_empty() {
         return findings.ok("groups", &format!("{} followed", groups.len()));

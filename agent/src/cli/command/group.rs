@@ -215,18 +215,18 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let looks_only = verb.looks_only();
     let named = verb.group().map(typed).unwrap_or_default();
     let (command, done) = command(verb)?;
-    let desk = OpenProfile::open(context, Need::Everything).await?;
+    let profile = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only {
-        desk.online().await?;
+        profile.online().await?;
     }
     // An invitation, a new member, a new name may lie at the broker: decide by what is true now.
-    desk.refresh().await?;
+    profile.refresh().await?;
     let before = match &command {
-        Command::GroupAdd { target, .. } => members(&desk, target.clone()).await?,
+        Command::GroupAdd { target, .. } => members(&profile, target.clone()).await?,
         _ => Vec::new(),
     };
     let adds = matches!(&command, Command::GroupAdd { .. } | Command::GroupCreate { .. });
-    match desk.request(command).await? {
+    match profile.request(command).await? {
         Reply::Done => {
             let (action, target) = done.ok_or_else(unexpected)?;
             context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
@@ -239,10 +239,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 context.ui.happened(shown);
             }
             if adds {
-                let Reply::Contacts(contacts) = desk.request(Command::Contacts).await? else {
+                let Reply::Contacts(contacts) = profile.request(Command::Contacts).await? else {
                     return Err(unexpected());
                 };
-                for why in silent_bots(&group, &before, &own_handle(&desk).await?, &contacts) {
+                for why in silent_bots(&group, &before, &own_handle(&profile).await?, &contacts) {
                     context.ui.warn(&why);
                 }
             }
@@ -266,21 +266,21 @@ pub async fn run(context: &Context, args: Args) -> Result {
         _ => return Err(unexpected()),
     }
     if !looks_only {
-        desk.settle().await;
+        profile.settle().await;
     }
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 
-async fn members(desk: &OpenProfile<'_>, target: Target) -> Result<Vec<MemberView>> {
-    match desk.request(Command::GroupShow { target }).await? {
+async fn members(profile: &OpenProfile<'_>, target: Target) -> Result<Vec<MemberView>> {
+    match profile.request(Command::GroupShow { target }).await? {
         Reply::Group(group) => Ok(group.members),
         _ => Err(unexpected()),
     }
 }
 
-pub(super) async fn own_handle(desk: &OpenProfile<'_>) -> Result<Handle> {
-    match desk.request(Command::Whoami).await? {
+pub(super) async fn own_handle(profile: &OpenProfile<'_>) -> Result<Handle> {
+    match profile.request(Command::Whoami).await? {
         Reply::Account(account) => Ok(account.handle),
         _ => Err(unexpected()),
     }

@@ -22,18 +22,18 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let desk = OpenProfile::open(context, Need::Everything).await?;
-    desk.online().await?;
-    desk.refresh().await?;
-    match desk.request(Command::Join { link: args.link }).await? {
+    let profile = OpenProfile::open(context, Need::Everything).await?;
+    profile.online().await?;
+    profile.refresh().await?;
+    match profile.request(Command::Join { link: args.link }).await? {
         Reply::Group(group) => context.ui.happened(context.ui.show(&Line::Group(&group))),
         Reply::JoinPending { group, approval } => {
             context.ui.happened(context.ui.show(&Line::JoinPending { group, approval }));
         }
         _ => return Err(unexpected()),
     }
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 

@@ -20,20 +20,20 @@ pub async fn link(context: &Context, name: String) -> Result {
         () = stop.wait() => None,
     };
     context.ui.progress_end();
-    let desk = arrival.open;
+    let profile = arrival.profile;
     match ended {
         Some(Ok(())) => {
-            desk.close().await;
+            profile.close().await;
             Ok(())
         }
         Some(Err(failure)) => {
-            desk.undo(failure.kind()).await;
+            profile.undo(failure.kind()).await;
             Err(failure)
         }
         None => {
-            let again = typed(desk.name(), "device link");
+            let again = typed(profile.name(), "device link");
             context.ui.note(&format!("interrupted; go on with: {again}"));
-            desk.close().await;
+            profile.close().await;
             Err(Failure::Shown(1))
         }
     }
@@ -100,7 +100,7 @@ pub async fn approve(
     context.ui.show(&Line::Link(LinkLine::compare(&shown)))?;
     let equal = compared(context, &shown, compare).await?;
     let Some(device) = approval.answer(equal).await? else {
-        approval.open.close().await;
+        approval.profile.close().await;
         return Err(ErrorKind::Trust
             .because("the two machines do not show the same, so the new one was not let in")
             .hint("somebody may be in between: try once more with a new code, on another network")
@@ -111,9 +111,9 @@ pub async fn approve(
     let sent = sent(context, &mut approval).await;
     context.ui.progress_end();
     sent?;
-    approval.open.settle().await;
+    approval.profile.settle().await;
     context.ui.show(&Line::Link(LinkLine::sent(&device)))?;
-    approval.open.close().await;
+    approval.profile.close().await;
     Ok(())
 }
 

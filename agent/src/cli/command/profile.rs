@@ -70,36 +70,36 @@ enum Requests {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let shows = matches!(args.verb, Verb::Show { .. });
-    let (desk, command) = match args.verb {
+    let (profile, command) = match args.verb {
         Verb::Set { name: None, status: None, presence: None, requests: None } => {
             return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
         }
         Verb::Set { name: None, status: None, presence: None, requests: Some(requests) } => {
-            let desk = OpenProfile::open(context, Need::Outbox).await?;
-            return set_requests(context, desk, requests).await;
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            return set_requests(context, profile, requests).await;
         }
         Verb::Set { name, status, presence, requests } => {
             let name = name.map(|name| text::short("name", name, limit::DISPLAY_NAME_CHARS)).transpose()?;
             let status =
                 status.map(|status| text::short("status", status, limit::STATUS_CHARS)).transpose()?;
             let presence = presence.map(registry::Presence::from);
-            let desk = OpenProfile::open(context, Need::Outbox).await?;
-            desk.online().await?;
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            profile.online().await?;
             if let Some(requests) = requests {
-                let _: Reply = desk.request(Command::SetRequestPolicy(requests.into())).await?;
+                let _: Reply = profile.request(Command::SetRequestPolicy(requests.into())).await?;
             }
-            (desk, Command::SetProfile { name, status, presence })
+            (profile, Command::SetProfile { name, status, presence })
         }
         Verb::Show { handle: None } => (OpenProfile::open(context, Need::Local).await?, Command::Whoami),
         Verb::Show { handle: Some(handle) } => {
-            let desk = OpenProfile::open(context, Need::Outbox).await?;
-            desk.online().await?;
-            (desk, Command::ShowProfile { handle })
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            profile.online().await?;
+            (profile, Command::ShowProfile { handle })
         }
     };
-    let Reply::Account(account) = desk.request(command).await? else { return Err(unexpected()) };
+    let Reply::Account(account) = profile.request(command).await? else { return Err(unexpected()) };
     let shown = context.ui.show(&Line::account(&account));
-    desk.close().await;
+    profile.close().await;
     if shows {
         return shown;
     }
@@ -108,8 +108,8 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// What only this account's devices know: it needs no registry.
-async fn set_requests(context: &Context, desk: OpenProfile<'_>, requests: Requests) -> Result {
-    let Reply::Done = desk.request(Command::SetRequestPolicy(requests.into())).await? else {
+async fn set_requests(context: &Context, profile: OpenProfile<'_>, requests: Requests) -> Result {
+    let Reply::Done = profile.request(Command::SetRequestPolicy(requests.into())).await? else {
         return Err(unexpected());
     };
     let who = match requests {
@@ -118,8 +118,8 @@ async fn set_requests(context: &Context, desk: OpenProfile<'_>, requests: Reques
         Requests::Anyone => "anyone",
     };
     context.ui.happened(context.ui.show(&Line::Done { action: "requests from", target: Some(who) }));
-    desk.settle().await;
-    desk.close().await;
+    profile.settle().await;
+    profile.close().await;
     Ok(())
 }
 

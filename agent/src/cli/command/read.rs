@@ -55,16 +55,16 @@ struct Begun {
     followed: Option<(GroupId, Events)>,
 }
 
-async fn begin(desk: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileError> {
-    let news = args.follow.then(|| desk.session.events());
-    desk.refresh().await?;
+async fn begin(profile: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileError> {
+    let news = args.follow.then(|| profile.session.events());
+    profile.refresh().await?;
     // What is left out decides which are the last N, so all are needed first.
     let filters = args.since.is_some() || args.unread || args.after.is_some();
     let last = if filters { None } else { args.last };
     let command = Command::Read { target: args.target.clone(), last, mark: false };
-    let Reply::Messages(messages) = desk.request(command).await? else { return Err(error::unexpected()) };
+    let Reply::Messages(messages) = profile.request(command).await? else { return Err(error::unexpected()) };
     let followed = match news {
-        Some(news) => Some((desk.group(args.target.clone()).await?, news)),
+        Some(news) => Some((profile.group(args.target.clone()).await?, news)),
         None => None,
     };
     Ok(Begun { messages, followed })
@@ -73,7 +73,7 @@ async fn begin(desk: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileErro
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
-    let (desk, begun) = OpenProfile::read(context, async |desk| begin(desk, &args).await).await?;
+    let (profile, begun) = OpenProfile::read(context, async |profile| begin(profile, &args).await).await?;
     let Begun { messages, followed } = begun;
     let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         for message in &shown {
             tokio::select! {
                 () = stop.wait() => {
-                    desk.close().await;
+                    profile.close().await;
                     return Ok(());
                 }
                 told = context.ui.message_in_time(message, None) => told?,
@@ -96,14 +96,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
         read.entry(message.group).or_default().push(message.id);
     }
     for (group, ids) in read {
-        match desk.request(Command::Shown { group, ids }).await {
+        match profile.request(Command::Shown { group, ids }).await {
             Err(error) if error.is_gone() => {}
             told => drop(told?),
         }
     }
 
     // Without it a conversation that this device cannot follow looks like a quiet one.
-    if let Ok(Reply::Group(group)) = desk.request(Command::GroupShow { target: args.target.clone() }).await
+    if let Ok(Reply::Group(group)) = profile.request(Command::GroupShow { target: args.target.clone() }).await
         && group.recovering.is_some()
     {
         context.ui.warn(
@@ -116,14 +116,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
         if shown.is_empty() {
             context.ui.note("no messages");
         }
-        desk.close().await;
+        profile.close().await;
         return Ok(());
     };
     let mut seen = Seen::default();
     for message in &messages {
         seen.first(message);
     }
-    let following = Following::start(context, desk, news, Scope::One(group), seen).await?;
+    let following = Following::start(context, profile, news, Scope::One(group), seen).await?;
     follow(context, following, stop).await
 }
 

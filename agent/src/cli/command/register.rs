@@ -42,20 +42,20 @@ pub async fn run(context: &Context, args: Args) -> Result {
         });
     }
     let name = text::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
-    let desk = OpenProfile::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
-    let again = desk.status().await?.phrase_due;
+    let profile = OpenProfile::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
+    let again = profile.status().await?.phrase_due;
     let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
     let registered = async {
         if !again {
-            desk.reach().await?;
+            profile.reach().await?;
         }
-        desk.request(command).await
+        profile.request(command).await
     };
     let (account, phrase) = match registered.await {
         Ok(Reply::Registered { account, phrase }) => (account, phrase),
         other => {
             let failure = other.map_or_else(Failure::from, |_| unexpected());
-            desk.undo(failure.kind()).await;
+            profile.undo(failure.kind()).await;
             return Err(failure);
         }
     };
@@ -63,16 +63,16 @@ pub async fn run(context: &Context, args: Args) -> Result {
     if phrase.is_some() {
         context.ui.note("Write the phrase down and keep it secret: it is shown this once.");
         // Only now that it is on the screen: whatever ends this command before, the next one shows the phrase.
-        desk.request(Command::PhraseShown).await?;
+        profile.request(Command::PhraseShown).await?;
     }
     // An account without key packages cannot be added to anything.
-    desk.settle().await;
-    if desk.status().await?.key_packages.unwrap_or(0) == 0 {
+    profile.settle().await;
+    if profile.status().await?.key_packages.unwrap_or(0) == 0 {
         context.ui.warn(
             "nobody can add this account yet: the registry did not take its key packages; the next command that \
              reaches it brings them",
         );
     }
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }

@@ -61,29 +61,29 @@ impl Args {
 pub async fn run(context: &Context, args: Args) -> Result {
     let text = if args.text == "-" && !args.plain { standard_input(context)? } else { args.text };
     let text = text::message(text)?;
-    let desk = OpenProfile::open(context, Need::Outbox).await?;
-    let connected = desk.reachable().await;
+    let profile = OpenProfile::open(context, Need::Outbox).await?;
+    let connected = profile.reachable().await;
     let target = args.target.clone();
     let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
-    let Reply::Message(message) = desk.request(command).await? else { return Err(unexpected()) };
+    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
     let queued = message.state == MessageState::Queued;
     let show = Command::GroupShow { target: Target::Group(message.group) };
     let lost = queued
         && connected
-        && matches!(desk.request(show).await, Ok(Reply::Group(group)) if group.recovering.is_some());
+        && matches!(profile.request(show).await, Ok(Reply::Group(group)) if group.recovering.is_some());
     if lost {
         // What is read next may show that a copy of this profile is in use, for which this one stops.
-        desk.look().await;
-        desk.goes_on().await?;
+        profile.look().await;
+        profile.goes_on().await?;
     }
     context.ui.happened(context.ui.message(&message, None));
     if queued {
-        let why = match desk.session.trouble() {
+        let why = match profile.session.trouble() {
             Some(error) => error.message,
             None if connected => "the broker has not taken it yet".into(),
-            None => desk.unreachable().to_string(),
+            None => profile.unreachable().to_string(),
         };
-        let when = if desk.session.is_remote() {
+        let when = if profile.session.is_remote() {
             "the process that has this profile open delivers it as soon as it can"
         } else {
             "the next command that reaches the broker delivers it (cipher-chat sync)"
@@ -98,22 +98,24 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
     }
     if let Target::Account(handle) = &target {
-        warn_of_silence(context, &desk, handle).await?;
+        warn_of_silence(context, &profile, handle).await?;
     }
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
 
 /// D12: first words to a bot of somebody else wait for a person to accept them, which nobody expects of a program.
-async fn warn_of_silence(context: &Context, desk: &OpenProfile<'_>, handle: &Handle) -> Result {
-    let Reply::Contacts(contacts) = desk.request(Command::Contacts).await? else { return Err(unexpected()) };
+async fn warn_of_silence(context: &Context, profile: &OpenProfile<'_>, handle: &Handle) -> Result {
+    let Reply::Contacts(contacts) = profile.request(Command::Contacts).await? else {
+        return Err(unexpected());
+    };
     let waits = |contact: &&ContactView| contact.handle == *handle && contact.state == ContactState::Pending;
     if contacts.iter().find(waits).is_none() {
         return Ok(());
     }
     let show = Command::GroupShow { target: Target::Account(handle.clone()) };
-    if let Reply::Group(group) = desk.request(show).await? {
-        for why in group::silent_bots(&group, &[], &group::own_handle(desk).await?, &contacts) {
+    if let Reply::Group(group) = profile.request(show).await? {
+        for why in group::silent_bots(&group, &[], &group::own_handle(profile).await?, &contacts) {
             context.ui.warn(&why);
         }
     }

@@ -18,9 +18,10 @@ pub struct Args {}
 
 /// Runs it.
 pub async fn run(context: &Context, Args {}: Args) -> Result {
-    let desk = OpenProfile::open(context, Need::Everything).await?;
-    desk.online().await?;
-    let Reply::Synced { received, delivered, queued, unread, silent } = desk.request(Command::Sync).await?
+    let profile = OpenProfile::open(context, Need::Everything).await?;
+    profile.online().await?;
+    let Reply::Synced { received, delivered, queued, unread, silent } =
+        profile.request(Command::Sync).await?
     else {
         return Err(unexpected());
     };
@@ -31,7 +32,7 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         queued,
         unread: unread.len() as u64,
     })?;
-    if let Reply::Groups(groups) = desk.request(Command::Groups).await? {
+    if let Reply::Groups(groups) = profile.request(Command::Groups).await? {
         for group in groups.iter().filter(|group| group.recovering.is_some()) {
             context.ui.warn(&format!(
                 "this device lost its place in '{}' and asks the others to let it back in; what you send there waits",
@@ -41,21 +42,21 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     }
     if !unread.is_empty() {
         let error = if silent {
-            desk.session.trouble().unwrap_or_else(|| silence(&unread))
+            profile.session.trouble().unwrap_or_else(|| silence(&unread))
         } else {
             not_read(&unread)
         };
-        desk.close().await;
+        profile.close().await;
         return Err(error.into());
     }
-    if let Reply::Devices(devices) = desk.request(Command::Devices).await?
+    if let Reply::Devices(devices) = profile.request(Command::Devices).await?
         && devices.iter().any(|device| device.current && device.revoked)
     {
         // Learnt just now: from here on it is refused, with the words for it.
-        desk.request(Command::Sync).await?;
+        profile.request(Command::Sync).await?;
     }
-    let caught = desk.evidence().await?;
-    desk.close().await;
+    let caught = profile.evidence().await?;
+    profile.close().await;
     if caught { Err(Failure::Shown(exit::code(ErrorKind::Trust))) } else { Ok(()) }
 }
 

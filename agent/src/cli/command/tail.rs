@@ -24,18 +24,18 @@ pub struct Args {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let stop = Interrupt::listen();
-    let (desk, (groups, news)) = OpenProfile::read(context, async |desk| {
+    let (profile, (groups, news)) = OpenProfile::read(context, async |profile| {
         let mut groups = HashSet::new();
         for target in &args.targets {
-            groups.insert(desk.group(target.clone()).await?);
+            groups.insert(profile.group(target.clone()).await?);
         }
-        desk.refresh().await?;
+        profile.refresh().await?;
         // Taken after the old news came in: those are for `read`.
-        Ok((groups, desk.session.events()))
+        Ok((groups, profile.session.events()))
     })
     .await?;
     let scope = if groups.is_empty() { Scope::All } else { Scope::Some(groups) };
     context.ui.note("following; Ctrl-C ends it");
-    let following = Following::start(context, desk, news, scope, Seen::default()).await?;
+    let following = Following::start(context, profile, news, scope, Seen::default()).await?;
     follow(context, following, stop).await
 }

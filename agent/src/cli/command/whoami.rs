@@ -15,18 +15,18 @@ pub struct Args {}
 
 /// Runs it.
 pub async fn run(context: &Context, Args {}: Args) -> Result {
-    let desk = OpenProfile::open(context, Need::Local).await?;
-    let Reply::Account(account) = desk.request(Command::Whoami).await? else { return Err(unexpected()) };
+    let profile = OpenProfile::open(context, Need::Local).await?;
+    let Reply::Account(account) = profile.request(Command::Whoami).await? else { return Err(unexpected()) };
     context.ui.show(&Line::account(&account))?;
-    if desk.status().await?.phrase_due {
-        let shows = typed(desk.name(), &format!("register {}", account.handle));
+    if profile.status().await?.phrase_due {
+        let shows = typed(profile.name(), &format!("register {}", account.handle));
         context.ui.warn(&format!("the recovery phrase was never shown: {shows} shows it"));
     }
-    if let Reply::Devices(devices) = desk.request(Command::Devices).await?
+    if let Reply::Devices(devices) = profile.request(Command::Devices).await?
         && devices.iter().any(|device| device.current && device.revoked)
     {
         context.ui.warn("this device was revoked: it does not belong to the account any more");
     }
-    desk.close().await;
+    profile.close().await;
     Ok(())
 }
