@@ -25,7 +25,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Content, TEXT};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::group::Role;
 
 use crate::action::{Action, derive_salt};
@@ -161,7 +161,7 @@ impl BotTest {
 
     /// Every text the bots under test have sent, in order.
     pub fn sent(&self) -> Vec<&str> {
-        self.answers().map(|entry| entry.content.text.as_str()).collect()
+        self.answers().map(|entry| text_of(&entry.content)).collect()
     }
 
     /// Ids of these messages.
@@ -283,7 +283,7 @@ impl BotTest {
             kind: EventKind::Message(Message {
                 message_id: entry.id,
                 sender: entry.sender,
-                text: entry.content.text,
+                text: text_of(&entry.content).to_owned(),
                 reply_to: entry.content.reply_to,
                 hops: entry.content.hops,
                 sent_at: entry.content.sent_at,
@@ -302,11 +302,8 @@ impl User<'_> {
     pub fn says_after(self, text: &str, hops: u8) {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
-        let (kind, text) = (TEXT.into(), text.into());
-        test.publish(
-            &sender,
-            Content { salt, sent_at: test.now, reply_to: None, hops, kind, text, data: None, head: None },
-        );
+        let body = Body::Text(text.into());
+        test.publish(&sender, Content { salt, sent_at: test.now, reply_to: None, hops, body, head: None });
         test.settle();
     }
 }
@@ -341,22 +338,20 @@ pub fn event(position: u64, who: &str, text: &str) -> Event {
     event
 }
 
+fn text_of(content: &Content) -> &str {
+    match &content.body {
+        Body::Text(text) => text,
+        _ => "",
+    }
+}
+
 fn contents(event: &Event, actions: Vec<Action>) -> Vec<Content> {
     let mut contents = Vec::new();
     for (action, index) in actions.into_iter().zip(0_u32..) {
         let Action::Say { text, reply_to } = action;
         let salt = derive_salt(&event.me.account, &event.id, index);
-        let (kind, hops) = (TEXT.into(), event.hops_of_answers());
-        contents.push(Content {
-            salt,
-            sent_at: event.at,
-            reply_to,
-            hops,
-            kind,
-            text,
-            data: None,
-            head: None,
-        });
+        let (body, hops) = (Body::Text(text), event.hops_of_answers());
+        contents.push(Content { salt, sent_at: event.at, reply_to, hops, body, head: None });
     }
     contents
 }

@@ -140,7 +140,7 @@ impl Core {
         let Some(sealed) = row.sealed.take() else { return };
         let key = sealed.key;
         if let Some(sent) = sealed.into_sent(&before, position) {
-            self.ledger.spend(group, key, sent);
+            self.ledger.keep_sent(group, key, sent);
         }
     }
 
@@ -158,7 +158,7 @@ impl Core {
         row.sealed = None;
         for (key, sent) in self.sealed_of(group)? {
             if sent.id == Some(*of) || sent.edits() == Some(*of) {
-                self.ledger.spend(group, key, SentRow { id: None, content: Vec::new().into(), ..sent });
+                self.ledger.spend(group, key, sent);
             }
         }
         Ok(())
