@@ -407,3 +407,46 @@ fn f13_nothing_is_said_long_after_the_broker_had_it() {
     let (_, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
     assert_eq!(row.sent_at, core.run.delivered_at.plus(CLOCK_AHEAD));
 }
+
+/// R-CONTENT-05: the log of a group that went back, or an own device's history, may bring a change before its message.
+#[test]
+fn r_content_05_a_change_that_comes_before_its_message_waits_for_it() {
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    let says = |core: &mut Core, sequence: u64, by: u8, content: &Content| {
+        core.with_live(group, |core, live| {
+            let account = cipher_broker::id::AccountId::from_bytes([by; 32]);
+            live.roster.insert(9, crate::group::roster::Leaf { account, ..stranger(core) });
+            core.said(group, live, Some(9), sequence, &codec::encode(content))
+        })
+        .unwrap();
+    };
+    let text = Content { body: Body::Text("tee".into()), ..words("", "") };
+    let author = cipher_broker::id::AccountId::from_bytes([7; 32]);
+    let of = MessageId::of_content(&group, &author, &codec::encode(&text));
+    let edit = |salt: u8, text: &str| Content {
+        salt: [salt; 16],
+        body: Body::Edit { of, text: text.into() },
+        ..words("", "")
+    };
+    let at = |sequence| position::of(position::FIRST_ERA, sequence);
+    says(&mut core, at(12), 7, &edit(2, "tea, please"));
+    says(&mut core, at(11), 7, &edit(1, "tea"));
+    // R-CONTENT-01 holds for what waits too.
+    says(&mut core, at(13), 8, &edit(3, "coffee"));
+    assert_eq!(core.state.changes.len(), 1);
+    assert_eq!(core.state.groups.get(&group).unwrap().unread, 0, "nothing is shown of what is not here");
+    says(&mut core, at(14), 7, &text);
+    let shown = core.history.last(&group, 9, MessageRow::is_shown).unwrap();
+    let [(_, row)] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((row.text.as_str(), row.edited), ("tea, please", Some(at(12))));
+    assert_eq!(core.state.changes.len(), 0);
+    // Nobody fills the store with changes of what never was.
+    for n in 0..1_100_u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let body = Body::Delete { of: MessageId::from_bytes(id) };
+        says(&mut core, at(20 + u64::from(n)), 7, &Content { body, ..words("", "") });
+    }
+    assert_eq!(core.state.changes.len(), 1_000);
+}
