@@ -133,7 +133,7 @@ fn an_id_that_means_nothing_or_several_messages_is_refused_with_a_sentence() {
     world.person("alice").cannot(edit(id, " "), ErrorKind::Usage);
     assert_eq!(message(world.person("alice").does(by(&whole[..8]))).text, "x");
     let elsewhere = MessageRef {
-        id: whole.clone(),
+        id: whole,
         within: Some(Target::Group(world.person("alice").creates("other", &[]))),
     };
     world.person("alice").cannot(Command::Delete { message: elsewhere, local: false }, ErrorKind::NotFound);
