@@ -32,7 +32,7 @@ mod state;
 mod store;
 mod watch;
 
-pub use crate::command::{BotOwnership, BotSay, Command, Target, Who};
+pub use crate::command::{BotOwnership, Command, Target, Who};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
@@ -44,3 +44,4 @@ pub use crate::input::{
 pub use crate::machine::{Core, Options, effect, input};
 pub use crate::reply::Reply;
 pub use crate::state::Mark;
+pub use cipher_broker::answer::BotSay;
