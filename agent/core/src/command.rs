@@ -1,6 +1,7 @@
 //! What a person, a script or a bot may ask for. The same commands come from the CLI, over the control socket
 //! and from the bot host.
 
+use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
@@ -339,12 +340,16 @@ pub enum Command {
     /// Figures about the own state. Reply: `Status`.
     Status,
 
-    /// What a bot has not handled yet, in order per conversation. Reply: `BotEvents`.
+    /// What a bot has not handled yet: in order within a conversation, and the conversation first whose turn it is.
+    /// Reply: `BotEvents`.
     BotEvents {
         /// Name of the bot: its cursors and memory are its own.
         bot: String,
-        /// At most this many.
+        /// At most this many, shared out evenly among the conversations that wait.
         limit: usize,
+        /// Conversations that are being worked on: nothing of them is given.
+        #[serde(default)]
+        busy: Vec<GroupId>,
     },
     /// A bot handled an event. Cursor, memory and messages commit together; a repeat changes nothing.
     /// Reply: `Done`.
@@ -355,6 +360,8 @@ pub enum Command {
         group: GroupId,
         /// Position of the event.
         position: u64,
+        /// Its place among the lines of that position.
+        place: u16,
         /// What it says, in order; the salts make each message's id repeatable.
         say: Vec<BotSay>,
         /// Its memory for this conversation from now on; `None` leaves it.
@@ -369,19 +376,6 @@ pub struct MessageRef {
     pub id: String,
     /// The conversation; all of them when `None`.
     pub within: Option<Target>,
-}
-
-/// A bot's message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BotSay {
-    /// What.
-    pub text: String,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// Derived from the event and the position among its answers.
-    pub salt: [u8; 16],
-    /// Hop count of the event plus one.
-    pub hops: u8,
 }
 
 /// The owner's word on a bot.

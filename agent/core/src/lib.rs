@@ -32,7 +32,7 @@ mod state;
 mod store;
 mod watch;
 
-pub use crate::command::{BotOwnership, BotSay, Command, MessageRef, Target, Who};
+pub use crate::command::{BotOwnership, Command, MessageRef, Target, Who};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
@@ -44,3 +44,4 @@ pub use crate::machine::{Core, Options, effect, input};
 pub use crate::reply::Reply;
 pub use crate::state::Mark;
 pub use crate::state::stopped;
+pub use cipher_broker::answer::BotSay;

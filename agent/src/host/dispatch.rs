@@ -106,7 +106,7 @@ async fn unhandled(
     session: &Session,
     bot: &str,
 ) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, CoreError> {
-    let command = Command::BotEvents { bot: bot.into(), limit: PAGE };
+    let command = Command::BotEvents { bot: bot.into(), limit: PAGE, busy: vec![] };
     let Reply::BotEvents(views) = session.request(command).await? else {
         return Err(ErrorKind::Bug.because("the core gave another answer than events"));
     };
@@ -150,7 +150,9 @@ impl Worker {
                 }
             };
             let (after, held_back) = (outcome.memory.clone(), outcome.held_back);
-            let command = translate::handled(&self.bot, &event, memory.as_deref(), outcome);
+            let Some(command) = translate::handled(&self.bot, &event, memory.as_deref(), outcome) else {
+                continue;
+            };
             if let Err(error) = self.session.request(command).await {
                 tracing::warn!(
                     kind = error.kind.name(),
@@ -196,16 +198,11 @@ impl Worker {
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to
     /// the session hears it.
     fn report(&self, event: &Event, trouble: &Trouble) {
-        tracing::warn!(
-            conversation = event.id.conversation.short(),
-            seq = event.id.position,
-            "a bot gave up an event"
-        );
+        tracing::warn!(event = event.id.short(), "a bot gave up an event");
         self.session.warn(format!(
-            "the bot {} did not handle message {} of {}: {trouble}",
+            "the bot {} did not handle the event {}: {trouble}",
             self.bot,
-            event.id.position,
-            event.id.conversation.short()
+            event.id.short()
         ));
     }
 }

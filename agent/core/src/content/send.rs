@@ -96,14 +96,26 @@ impl Core {
     }
 
     pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
-        if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+        self.must_have_room(1)?;
+        let mut content = content.clone();
+        content.head = self.gossip(group);
+        self.enqueue_content(group, &content)
+    }
+
+    /// So many more messages may wait for the broker.
+    pub(crate) fn must_have_room(&self, more: usize) -> Result<()> {
+        if self.state.outbox.len().saturating_add(more) > limit::OUTBOX_ROWS {
             return Err(ErrorKind::Limit
                 .because("too many messages wait for the broker")
                 .hint("run: cipher-chat sync"));
         }
-        let mut content = content.clone();
-        content.head = self.gossip(group);
-        let content = codec::encode(&content);
+        Ok(())
+    }
+
+    /// A message in exactly this content: its id is known before.
+    pub(crate) fn enqueue_content(&mut self, group: GroupId, content: &Content) -> Result<u64> {
+        self.must_have_room(1)?;
+        let content = codec::encode(content);
         let id = MessageId::of_content(&group, &self.own_id(), &content);
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }

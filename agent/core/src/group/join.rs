@@ -554,8 +554,10 @@ impl Core {
             if invite.posted_at == Timestamp::default() { invite.received_at } else { invite.posted_at };
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
+        let is_bot = self.identity()?.kind == Kind::Bot;
         let mut row = GroupRow {
             peer,
+            let_in_by: (is_bot && known.inviter != own).then_some(known.inviter),
             unread,
             alias,
             keys_at,

@@ -168,6 +168,7 @@ impl Core {
         row.let_in_at.get_or_insert(delivered.at);
         row.cursor = row.position(sequence);
         row.mark = Some(Mark::of(delivered.at, &delivered.bytes));
+        self.tell_let_in(group)?;
         Ok(true)
     }
 

@@ -77,6 +77,7 @@ impl Core {
             poisoned: false,
         };
         core.index_outbox();
+        core.open_due()?;
         Ok(core)
     }
 
@@ -121,6 +122,7 @@ impl Core {
             self.finish_syncs();
             self.tell_junk();
             self.finish_sends();
+            self.queue_for_bots()?;
             self.commit()
         });
         match done {
@@ -252,9 +254,9 @@ impl Core {
             C::Sync => self.sync(ticket, following::Registry::Needed),
             C::Refresh => self.sync(ticket, following::Registry::Wished),
             C::Status => Ok(Some(self.status())),
-            C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
-            C::BotHandled { bot, group, position, say, memory } => {
-                self.bot_handled(&bot, group, position, say, memory).map(Some)
+            C::BotEvents { bot, limit, busy } => self.bot_events(&bot, limit, &busy).map(Some),
+            C::BotHandled { bot, group, position, place, say, memory } => {
+                self.bot_handled(&bot, group, (position, place), say, memory).map(Some)
             }
         }
     }
@@ -505,6 +507,7 @@ impl Core {
         }
         self.state = State::load(&self.store)?;
         self.index_outbox();
+        self.open_due()?;
         self.poisoned = false;
         Ok(())
     }

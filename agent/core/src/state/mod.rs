@@ -1,6 +1,7 @@
 //! The rows of a profile in memory, and which of them changed since the last commit.
 
 mod account;
+mod bot;
 mod change;
 pub(crate) mod evidence;
 mod group;
@@ -26,9 +27,9 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use redb::{ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 pub(crate) use self::account::{AccountRow, LogPlace};
+pub(crate) use self::bot::{BotRow, DueRow};
 pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
 pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
@@ -55,15 +56,6 @@ use crate::store::{Store, storage, table};
 pub(crate) struct PackageRow {
     #[serde(rename = "t")]
     pub at: Timestamp,
-}
-
-/// How far a bot is in one conversation, and what it remembers of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct BotRow {
-    #[serde(rename = "c")]
-    pub cursor: u64,
-    #[serde(rename = "m")]
-    pub memory: Option<ByteBuf>,
 }
 
 /// So many messages of no use are read again, at most, after the process was killed.
