@@ -1,17 +1,17 @@
-//! Who answers: a registry of its own, or a replica of one.
+//! Where a request is answered: by a registry of its own, or by a replica of one.
 
 use async_nats::Client;
 use bytes::Bytes;
 use cipher_broker::time::Timestamp;
 
-use crate::desk::Desk;
-use crate::error::{Error, StoreError};
+use crate::error::{Discord, Error, StoreError};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, provision_log};
-use crate::publisher::{self, Discord};
-use crate::replica::door::Replica;
-use crate::replica::log::LogName;
-use crate::service::settle_log;
+use crate::publisher;
+use crate::replica_log::log::LogName;
+use crate::replica_log::position::Position;
+use crate::request::answer::Desk;
+use crate::request::replica::Replica;
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
 
@@ -21,15 +21,15 @@ pub(crate) async fn open(
     key: RegistryKey,
     settings: &Settings,
     client: &Client,
-) -> Result<Front, Error> {
+) -> Result<Route, Error> {
     let terms = settings.terms.clone();
     match settings.store {
         StoreKind::Redb => {
-            settle_log(client, &store, settings).await?;
-            if store.leave_log()? {
+            publisher::settle(client, &store, settings).await?;
+            if Position::forget(&store)? {
                 tracing::warn!("this store followed a log of replicas; from now on it is one of its own");
             }
-            Ok(Front::Alone(Desk::open(store, key, terms)?))
+            Ok(Route::Alone(Desk::open(store, key, terms)?))
         }
         StoreKind::Jetstream if settings.adopt_log => Err(Error::Usage(
             "a replica takes everything from the log of its registry: only --store redb can adopt an account log"
@@ -43,19 +43,19 @@ pub(crate) async fn open(
             for drift in &made.drifts {
                 tracing::warn!(%drift, "a stream is not as it must be");
             }
-            Ok(Front::Replica(Replica::open(store, key, terms, client.clone(), name).await?))
+            Ok(Route::Replica(Replica::open(store, key, terms, client.clone(), name).await?))
         }
     }
 }
 
-/// Who answers: a registry of its own, or a replica of one.
+/// What answers: a registry of its own, or a replica of one.
 #[derive(Debug, Clone)]
-pub(crate) enum Front {
+pub(crate) enum Route {
     Alone(Desk),
     Replica(Replica),
 }
 
-impl Front {
+impl Route {
     /// What answers from the rows that are here.
     pub(crate) fn desk(&self) -> &Desk {
         match self {
@@ -64,7 +64,7 @@ impl Front {
         }
     }
 
-    /// `None`: nothing may be said; whoever asks again is told by another replica or later.
+    /// `None`: nothing may be said now. A caller that asks again is told, by another replica or later.
     pub(crate) async fn answer(&self, name: &str, request: Bytes, now: Timestamp) -> Option<Vec<u8>> {
         match self {
             Self::Alone(desk) => Some(desk.answer(name, request, now).await),
@@ -103,14 +103,14 @@ impl Front {
     pub(crate) async fn publish(&self, client: &Client, store: &Store) -> Discord {
         let replica = match self {
             Self::Alone(desk) => {
-                return publisher::publish(client.clone(), store.clone(), desk.clone()).await;
+                return publisher::publish(client.clone(), store.clone(), desk.log_size()).await;
             }
             Self::Replica(replica) => replica,
         };
         loop {
             replica.until(true).await;
             tokio::select! {
-                discord = publisher::publish(client.clone(), store.clone(), replica.desk().clone()) => {
+                discord = publisher::publish(client.clone(), store.clone(), replica.desk().log_size()) => {
                     // Who does not write any more may be behind what was published meanwhile.
                     if replica.writes() && replica.is_fresh().await {
                         return discord;

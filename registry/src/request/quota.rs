@@ -10,27 +10,10 @@ use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::refusal::{Code, Refusal};
 
+use crate::terms::Limits;
+
 /// Length of a window.
 const WINDOW: Duration = Duration::from_secs(3600);
-
-/// What may be asked in an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Claims of key packages by one account against one other account.
-    pub per_target: u32,
-    /// Claims of key packages by one account in all.
-    pub overall: u32,
-    /// Look-ups of other accounts by one account.
-    pub look_ups: u32,
-    /// New accounts, by whomever.
-    pub registrations: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { per_target: 100, overall: 2_000, look_ups: 20_000, registrations: 10_000 }
-    }
-}
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

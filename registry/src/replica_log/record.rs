@@ -7,7 +7,7 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::key::RegistryKey;
-use crate::replica::ReplicaId;
+use crate::replica_log::position::ReplicaId;
 use crate::store::rows::Change;
 
 /// One message of the log.

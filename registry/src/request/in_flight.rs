@@ -8,28 +8,29 @@ use tokio::sync::watch;
 
 type Told = watch::Receiver<Option<Vec<u8>>>;
 
-/// By the hash of their bytes.
+/// The requests that are worked on, by the hash of their bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Underway(Mutex<HashMap<[u8; 32], Told>>);
+pub(crate) struct InFlight(Mutex<HashMap<[u8; 32], Told>>);
 
-/// What somebody does who comes with bytes.
+/// What the task that brings a request does.
 #[derive(Debug)]
 pub(crate) enum Part<'a> {
-    /// Nobody works on them.
+    /// It is the first with these bytes: it works on them.
     Work(Work<'a>),
-    /// Somebody does.
+    /// Another task works on the same bytes: it waits for that answer.
     Wait(Told),
 }
 
-/// Work on a request; when it goes without an answer, those who wait have none.
+/// Work on a request. Dropped without an answer, it leaves those that wait without one.
 #[derive(Debug)]
 pub(crate) struct Work<'a> {
-    all: &'a Underway,
+    all: &'a InFlight,
     hash: [u8; 32],
     tell: watch::Sender<Option<Vec<u8>>>,
 }
 
-impl Underway {
+impl InFlight {
+    /// Joins the work on the bytes with this hash, or begins it.
     pub(crate) fn join(&self, hash: [u8; 32]) -> Part<'_> {
         match self.map().entry(hash) {
             Entry::Occupied(entry) => Part::Wait(entry.get().clone()),
@@ -47,7 +48,7 @@ impl Underway {
 }
 
 impl Work<'_> {
-    /// Tells those who wait.
+    /// Tells the tasks that wait.
     pub(crate) fn done(self, reply: Option<&Vec<u8>>) {
         if let Some(reply) = reply {
             self.tell.send_replace(Some(reply.clone()));
@@ -61,7 +62,7 @@ impl Drop for Work<'_> {
     }
 }
 
-/// The answer of whoever works on it; `None`: there was none.
+/// The answer of the task that works on it; `None`: there was none.
 pub(crate) async fn told(mut told: Told) -> Option<Vec<u8>> {
     told.wait_for(Option::is_some).await.ok().and_then(|reply| reply.clone())
 }
@@ -72,14 +73,14 @@ mod tests {
 
     #[tokio::test]
     async fn one_works_and_the_others_wait_also_for_nothing() {
-        let underway = Underway::default();
+        let in_flight = InFlight::default();
         for reply in [Some(vec![1]), None] {
-            let Part::Work(work) = underway.join([1; 32]) else { panic!("nobody worked on it") };
-            let Part::Wait(waiting) = underway.join([1; 32]) else { panic!("somebody works on it") };
-            assert!(matches!(underway.join([2; 32]), Part::Work(_)));
+            let Part::Work(work) = in_flight.join([1; 32]) else { panic!("nobody worked on it") };
+            let Part::Wait(waiting) = in_flight.join([1; 32]) else { panic!("somebody works on it") };
+            assert!(matches!(in_flight.join([2; 32]), Part::Work(_)));
             work.done(reply.as_ref());
             assert_eq!(told(waiting).await, reply);
         }
-        assert!(underway.map().is_empty());
+        assert!(in_flight.map().is_empty());
     }
 }

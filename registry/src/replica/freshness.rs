@@ -9,20 +9,20 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::replica::engine::State;
-use crate::replica::log::Log;
+use crate::replica_log::log::Log;
+use crate::write::replicated::State;
 
 /// Questions that may wait; further ones wait for room.
 const WAITING: usize = 4096;
 
 /// Asks for a replica. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Fresh {
+pub(crate) struct Freshness {
     ask: mpsc::Sender<oneshot::Sender<u64>>,
     state: watch::Receiver<State>,
 }
 
-impl Fresh {
+impl Freshness {
     /// Gives also the task that asks. `known`: how long the log is, for whoever reads it.
     pub(crate) fn new(
         log: Log,

@@ -1,17 +1,41 @@
-//! Who may become an account: everybody, whoever brings a code or work, or nobody.
-//!
-//! Decided before a registration is written. That a code counts once is the store's matter.
+//! On which terms a registry serves: what may be asked in an hour, and what is asked of newcomers.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use cipher_broker::id::AccountId;
-use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::{AdmissionPolicy, Ticket, admission_work};
+use cipher_broker::wire::registry::AdmissionPolicy;
 
 use crate::error::Error;
+
+/// On which terms a registry serves.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// What may be asked in an hour.
+    pub limits: Limits,
+    /// What is asked of newcomers.
+    pub admission: Admission,
+}
+
+/// What may be asked in an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Claims of key packages by one account against one other account.
+    pub per_target: u32,
+    /// Claims of key packages by one account in all.
+    pub overall: u32,
+    /// Look-ups of other accounts by one account.
+    pub look_ups: u32,
+    /// New accounts, by whomever.
+    pub registrations: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { per_target: 100, overall: 2_000, look_ups: 20_000, registrations: 10_000 }
+    }
+}
 
 /// Characters of a code at least: shorter ones can be guessed.
 const CODE_CHARS: usize = 12;
@@ -62,43 +86,10 @@ impl Admission {
             Self::Open | Self::Work(_) | Self::Closed => Ok(()),
         }
     }
-
-    /// R-REG-05: a newcomer brings what is asked for, or is told what that is.
-    pub(crate) fn admit(
-        &self,
-        ticket: Option<&Ticket>,
-        registry_key: &[u8; 32],
-        account: &AccountId,
-    ) -> Result<(), Refusal> {
-        let missing = |text: &str| Err(Code::Admission.because(text));
-        match (self, ticket) {
-            (Self::Open, _) => Ok(()),
-            (Self::Closed, _) => missing("this registry takes no new accounts; ask its operator"),
-            (Self::Code(path), Some(Ticket::Code(code))) => match codes(path) {
-                Ok(codes) if codes.contains(code.trim()) => Ok(()),
-                Ok(_) => missing("this registration code is not known; ask the operator for one"),
-                Err(error) => {
-                    tracing::error!(%error, "the registration codes cannot be read");
-                    Err(Code::Internal.because("the registry failed; nothing was changed"))
-                }
-            },
-            (Self::Code(_), _) => {
-                missing("a new account needs a registration code of this registry's operator")
-            }
-            (Self::Work(bits), Some(Ticket::Work(number)))
-                if admission_work(registry_key, account, *number) >= u32::from(*bits) =>
-            {
-                Ok(())
-            }
-            (Self::Work(bits), _) => {
-                Err(Code::Admission.because(format!("a new account needs work of {bits} zero bits")))
-            }
-        }
-    }
 }
 
 /// The codes of a file: one per line, without spaces around it; empty lines and those with # do not count.
-fn codes(path: &Path) -> Result<HashSet<String>, Error> {
+pub(crate) fn codes(path: &Path) -> Result<HashSet<String>, Error> {
     let failed = |source| Error::File { doing: "read the registration codes", path: path.to_owned(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;

@@ -7,6 +7,7 @@ use redb::{ReadableTable, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::store::Store;
 
 /// One run of a replica. Not kept: a replica that restarts is somebody new.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,10 +72,16 @@ impl Position {
         Ok(())
     }
 
-    /// Makes the store one of its own again; says whether it followed a log.
-    pub(crate) fn forget(txn: &redb::WriteTransaction) -> Result<bool, StoreError> {
-        let mut table: Table<'_, &str, &[u8]> = txn.open_table(REPLICA)?;
-        Ok(table.remove(ROW)?.is_some())
+    /// Makes the store one of its own when it followed the log of replicas; says whether it did. It cannot follow
+    /// that log any more.
+    pub(crate) fn forget(store: &Store) -> Result<bool, StoreError> {
+        let txn = store.begin()?;
+        let followed = {
+            let mut table: Table<'_, &str, &[u8]> = txn.open_table(REPLICA)?;
+            table.remove(ROW)?.is_some()
+        };
+        store.commit(txn)?;
+        Ok(followed)
     }
 
     fn encode(&self) -> Vec<u8> {

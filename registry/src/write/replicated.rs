@@ -15,19 +15,19 @@ use cipher_broker::stream::MAX_RECORD_BYTES;
 use cipher_broker::wire::refusal::Code;
 use redb::{Durability, Savepoint};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
-use crate::replica::ReplicaId;
-use crate::replica::log::{Appended, Log};
-use crate::replica::position::Position;
-use crate::replica::record::{self, Record, RecordError};
+use crate::replica_log::log::{Appended, Log};
+use crate::replica_log::position::{Position, ReplicaId};
+use crate::replica_log::record::{self, Record, RecordError};
 use crate::store::rows::{Change, Changes};
-use crate::store::writer::{Answers, Input, Job, NotDone, run_job, sweep};
 use crate::store::{Store, Txn, leaves_of};
 use crate::tree::Tree;
+use crate::write::job::{Answers, Job, NotDone, run_job, sweep};
+use crate::write::writer::{Input, Order};
 
 /// Requests in one record at most.
 const BATCH: usize = 512;
@@ -38,19 +38,6 @@ const MOST: usize = 900_000;
 /// Time after which what was committed is flushed. A flush writes every page that changed and holds everybody up while it
 /// does; what it saves is reading so much of the log again after a crash.
 const FLUSH: Duration = Duration::from_secs(5);
-
-/// What the thread is told besides requests.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Records of the log, in order.
-    Follow(Vec<(u64, Bytes)>),
-    /// Become the writer; says whether that worked.
-    TakeOver(oneshot::Sender<bool>),
-    /// A writer of a later reign was heard.
-    Outranked(u64),
-    /// A moment to flush.
-    Flush,
-}
 
 /// What others see of the thread.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::connect::pause;
-use crate::replica::record;
+use crate::replica_log::record;
 
 /// Refuse unless this is the last sequence of the stream.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Sequence";

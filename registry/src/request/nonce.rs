@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 
 use cipher_broker::time::Timestamp;
 
-use crate::caller::NonceKey;
+use crate::store::once::NonceKey;
 
 /// Most nonces remembered; the oldest go first. About 16 MB when full.
 const CAPACITY: usize = 100_000;

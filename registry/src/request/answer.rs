@@ -1,4 +1,4 @@
-//! The desk: bytes of a request in, bytes of a signed reply out. Knows nothing of NATS.
+//! Answers a request: its bytes in, bytes of a signed reply out. Knows nothing of NATS.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,31 +19,24 @@ use cipher_broker::wire::registry::{
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::Admission;
 use crate::caller::{self, Caller, Role, Standing};
 use crate::error::{OpError, StoreError};
 use crate::hint::Hints;
 use crate::key::RegistryKey;
-use crate::nonce::RecentNonces;
-use crate::op::write::{WRITING, Write};
 use crate::op::{
     append_statement, claim_key_packages, count_key_packages, create_account, fetch_account, operate,
     publish_key_packages, resolve, set_profile,
 };
-use crate::quota::{Limits, Quota};
-use crate::store::writer::{NotDone, Writer, internal, moments};
+use crate::request::in_flight::{self, InFlight, Part};
+use crate::request::nonce::RecentNonces;
+use crate::request::quota::Quota;
 use crate::store::{Store, View, account, log, once};
+use crate::terms::{Admission, Limits, Terms};
 use crate::tree::Tree;
-use crate::underway::{self, Part, Underway};
-
-/// On which terms a desk serves.
-#[derive(Debug, Clone, Default)]
-pub struct Terms {
-    /// What may be asked in an hour.
-    pub limits: Limits,
-    /// What is asked of newcomers.
-    pub admission: Admission,
-}
+use crate::write::job::{NotDone, internal};
+use crate::write::operation::Write;
+use crate::write::single::{self, moments};
+use crate::write::writer::Writer;
 
 /// Answers requests. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -61,7 +54,7 @@ struct Inner {
     quota: Mutex<Quota>,
     recent: Mutex<RecentNonces>,
     hints: Hints,
-    underway: Underway,
+    in_flight: InFlight,
 }
 
 /// What is known after the part that needs no writing.
@@ -74,7 +67,7 @@ impl Desk {
     /// A desk on an open store.
     pub fn open(store: Store, key: RegistryKey, terms: Terms) -> Result<Self, StoreError> {
         let tree = Arc::new(Tree::load(&store, key.clone())?);
-        let (writer, thread) = Writer::start(store.clone(), Arc::clone(&tree))?;
+        let (writer, thread) = single::start(store.clone(), Arc::clone(&tree))?;
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(moments(thread));
         }
@@ -91,9 +84,9 @@ impl Desk {
     ) -> Self {
         let quota = Mutex::new(Quota::new(terms.limits));
         let (admission, recent, hints) = (terms.admission, Mutex::default(), Hints::default());
-        let underway = Underway::default();
+        let in_flight = InFlight::default();
         Self {
-            inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints, underway }),
+            inner: Arc::new(Inner { store, tree, writer, key, admission, quota, recent, hints, in_flight }),
         }
     }
 
@@ -120,8 +113,8 @@ impl Desk {
         newest: impl AsyncFnOnce() -> bool,
     ) -> Option<Vec<u8>> {
         let hash = wire_hash(&request);
-        match self.inner.underway.join(hash) {
-            Part::Wait(told) => underway::told(told).await,
+        match self.inner.in_flight.join(hash) {
+            Part::Wait(told) => in_flight::told(told).await,
             Part::Work(work) => {
                 let reply = self.work(operation, request, hash, now, newest).await;
                 work.done(reply.as_ref());
@@ -220,12 +213,12 @@ impl Inner {
         let (signed, body) = read(endpoint, request)?;
         let view = self.store.view();
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
-        if WRITING.contains(&endpoint)
+        if body.operation.writes()
             && let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
                 &standing
         {
             // R-REG-20: who lost the reply is told the same again.
-            match once::answered(&view.answers, caller, now)? {
+            match once::answered(&view.answers, &caller.nonce, &caller.request, now)? {
                 Some(Outcome::Answer(answer)) => return Ok(Examined::Answered(*answer)),
                 Some(Outcome::Refused(refusal)) => return Err(refusal.into()),
                 None => {}

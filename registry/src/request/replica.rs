@@ -1,4 +1,4 @@
-//! The way in of a replica: who answers a request.
+//! A replica answers a request: from the rows that are here, or by handing it on to the replica that writes.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -7,26 +7,27 @@ use async_nats::{Client, Request, Subscriber};
 use bytes::Bytes;
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::registry::Operation;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::desk::{Desk, Terms};
 use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
-use crate::op::write::WRITING;
-use crate::replica::ReplicaId;
 use crate::replica::election::{self, Election};
-use crate::replica::engine::{Engine, State};
-use crate::replica::fresh::Fresh;
+use crate::replica::freshness::Freshness;
 use crate::replica::health::Health;
-use crate::replica::log::{Log, LogName};
-use crate::replica::record::Record;
 use crate::replica::tail::Tail;
+use crate::replica_log::log::{Log, LogName};
+use crate::replica_log::position::ReplicaId;
+use crate::replica_log::record::Record;
+use crate::request::answer::Desk;
 use crate::store::Store;
-use crate::store::writer::Writer;
+use crate::terms::Terms;
 use crate::tree::Tree;
+use crate::write::replicated::{Engine, State};
+use crate::write::writer::Writer;
 
 /// How long an answer is tried for: nobody waits longer ([`limit::REQUEST_TIMEOUT`]).
 const TRIES: Duration = limit::REQUEST_TIMEOUT.saturating_sub(Duration::from_millis(250));
@@ -45,7 +46,7 @@ struct Inner {
     desk: Desk,
     log: Log,
     id: ReplicaId,
-    fresh: Fresh,
+    fresh: Freshness,
     known: watch::Receiver<u64>,
     state: watch::Receiver<State>,
     stop: watch::Sender<bool>,
@@ -103,7 +104,7 @@ impl Replica {
         let (writer, inputs) = Writer::spawn(move |waiting| engine.run(waiting).is_ok())?;
         let desk = Desk::over(store, tree, writer, key, terms);
         let (known_to, known) = watch::channel(last);
-        let (fresh, asking) = Fresh::new(log.clone(), state.clone(), known_to);
+        let (fresh, asking) = Freshness::new(log.clone(), state.clone(), known_to);
         let tail = Tail {
             log: log.clone(),
             live,
@@ -143,7 +144,7 @@ impl Replica {
             if broken.is_some() {
                 return None;
             }
-            let reply = if leading || !WRITING.contains(&operation) {
+            let reply = if leading || !Operation::name_writes(operation) {
                 self.answer_here(operation, request.clone(), now, deadline).await
             } else {
                 self.hand_on(position.writer, operation, request.clone(), deadline).await
@@ -168,7 +169,7 @@ impl Replica {
         deadline: Instant,
     ) -> Option<Vec<u8>> {
         let (desk, fresh) = (&self.inner.desk, &self.inner.fresh);
-        if !WRITING.contains(&operation) {
+        if !Operation::name_writes(operation) {
             return if fresh.wait(deadline).await {
                 desk.decide(operation, request, now, async || true).await
             } else {
