@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MessageId;
 use crate::time::Timestamp;
-use crate::wire::content::{Content, TEXT};
+use crate::wire::content::{Body, Content};
 
 /// A bot's message. Nothing in it may come from the host that sends it: no clock, no chance, no gossip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ impl BotSay {
     /// The payload of the message. It has no place for anything that two hosts could differ in.
     pub fn content(self) -> Content {
         let Self { text, reply_to, salt, hops, at } = self;
-        Content { salt, sent_at: at, reply_to, hops, kind: TEXT.into(), text, data: None, head: None }
+        Content { salt, sent_at: at, reply_to, hops, body: Body::Text(text), head: None }
     }
 }
 
@@ -40,6 +40,6 @@ mod tests {
         let say = BotSay { text: "hi".into(), reply_to: None, salt: [1; 16], hops: 1, at };
         let content = say.content();
         assert_eq!((content.sent_at, content.salt, content.hops), (at, [1; 16], 1));
-        assert_eq!((content.data, content.head), (None, None));
+        assert_eq!((content.body, content.head), (Body::Text("hi".into()), None));
     }
 }

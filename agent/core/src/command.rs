@@ -300,6 +300,22 @@ pub enum Command {
         /// The message it answers.
         reply_to: Option<MessageId>,
     },
+    /// Gives an own message other words. Reply: `Message`, once they are in the log, or at once as queued when the
+    /// broker is away.
+    Edit {
+        /// The message.
+        message: MessageRef,
+        /// The words.
+        text: String,
+    },
+    /// Takes an own message back for everybody; or lets go of the words of any message on this device only. Reply:
+    /// `Message`, as for `Edit`.
+    Delete {
+        /// The message.
+        message: MessageRef,
+        /// On this device only.
+        local: bool,
+    },
     /// Stored messages of a conversation, oldest first. Reply: `Messages`.
     Read {
         /// Which.
@@ -351,6 +367,15 @@ pub enum Command {
         /// Its memory for this conversation from now on; `None` leaves it.
         memory: Option<Vec<u8>>,
     },
+}
+
+/// How people name a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// Its id, whole or a beginning of [`MessageId::PREFIX_CHARS`] characters or more.
+    pub id: String,
+    /// The conversation; all of them when `None`.
+    pub within: Option<Target>,
 }
 
 /// The owner's word on a bot.

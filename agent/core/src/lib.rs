@@ -32,7 +32,7 @@ mod state;
 mod store;
 mod watch;
 
-pub use crate::command::{BotOwnership, Command, Target, Who};
+pub use crate::command::{BotOwnership, Command, MessageRef, Target, Who};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};

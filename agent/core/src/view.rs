@@ -437,6 +437,12 @@ pub struct MessageView {
     pub reply_to: Option<MessageId>,
     /// Bots in a row that led to it.
     pub hops: u8,
+    /// Its author gave it other words: `text` is these.
+    #[serde(default)]
+    pub edited: bool,
+    /// Its author took it back, or the person let go of it here: `text` is empty.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 impl MessageView {

@@ -110,6 +110,8 @@ mod tests {
                 state: MessageState::Received,
                 reply_to: None,
                 hops: 1,
+                edited: false,
+                deleted: false,
             },
             position: 7,
             place: 2,

@@ -27,7 +27,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Content, TEXT};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::group::Role;
 
 use crate::action::answers;
@@ -173,7 +173,7 @@ impl BotTest {
 
     /// Every text the bots under test have sent, in order.
     pub fn sent(&self) -> Vec<&str> {
-        self.answers().map(|(_, content)| content.text.as_str()).collect()
+        self.answers().map(|(_, content)| text_of(content)).collect()
     }
 
     /// Ids of these messages.
@@ -335,7 +335,7 @@ impl BotTest {
                 What::Said { id, sender, content } => EventKind::Message(Message {
                     message_id: id,
                     sender,
-                    text: content.text,
+                    text: text_of(&content).to_owned(),
                     reply_to: content.reply_to,
                     hops: content.hops,
                     sent_at: content.sent_at,
@@ -356,11 +356,8 @@ impl User<'_> {
     pub fn says_after(self, text: &str, hops: u8) {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
-        let (kind, text) = (TEXT.into(), text.into());
-        test.publish(
-            &sender,
-            Content { salt, sent_at: test.now, reply_to: None, hops, kind, text, data: None, head: None },
-        );
+        let body = Body::Text(text.into());
+        test.publish(&sender, Content { salt, sent_at: test.now, reply_to: None, hops, body, head: None });
         test.settle();
     }
 
@@ -439,6 +436,13 @@ pub fn event(position: u64, who: &str, text: &str) -> Event {
     let mut event = test.events().remove(0);
     event.id = LogId { conversation: event.conversation.id, position, place: 0 }.into();
     event
+}
+
+fn text_of(content: &Content) -> &str {
+    match &content.body {
+        Body::Text(text) => text,
+        _ => "",
+    }
 }
 
 fn lines(hosts: &[Host]) -> Vec<u64> {

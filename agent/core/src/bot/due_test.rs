@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
-use cipher_broker::wire::content::{Content, TEXT};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::{GroupData, Role};
 use redb::backends::InMemoryBackend;
@@ -66,9 +66,7 @@ fn said(core: &mut Core, n: u16, sequence: u64, at: Timestamp) {
         sent_at: at,
         reply_to: None,
         hops: 0,
-        kind: TEXT.into(),
-        text: format!("{n}.{sequence}"),
-        data: None,
+        body: Body::Text(format!("{n}.{sequence}")),
         head: None,
     };
     let id = MessageId::from_bytes(*group(n).as_bytes());

@@ -57,7 +57,11 @@ impl Core {
         known: Option<&BotRow>,
     ) -> Result<BotEventView> {
         let (by, who) = match row.body() {
-            RowBody::Said(_) => (row.account, None),
+            RowBody::Text
+            | RowBody::Missing
+            | RowBody::Unknown(_)
+            | RowBody::Change(..)
+            | RowBody::Silent => (row.account, None),
             // Others carry it out; who wished it is the one that goes.
             RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
             RowBody::Event(_, who) => (row.account, Some(who)),

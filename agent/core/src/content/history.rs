@@ -127,6 +127,24 @@ impl History {
         self.seen.insert((group, id), sequence);
     }
 
+    /// Ids of messages that lie in the log, from one to another, both included.
+    pub(crate) fn ids_between(
+        &self,
+        group: &GroupId,
+        first: MessageId,
+        last: MessageId,
+    ) -> Result<Vec<MessageId>> {
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let seen = read.open_table(table::SEEN).map_err(storage)?;
+        let range = (group.as_bytes(), first.as_bytes())..=(group.as_bytes(), last.as_bytes());
+        let mut ids = Vec::new();
+        for row in seen.range(range).map_err(storage)? {
+            ids.push(MessageId::from_bytes(*row.map_err(storage)?.0.value().1));
+        }
+        ids.extend(self.seen.range((*group, first)..=(*group, last)).map(|((_, id), _)| *id));
+        Ok(ids)
+    }
+
     /// Messages after a position, oldest first, at most `limit`.
     pub(crate) fn after(
         &self,

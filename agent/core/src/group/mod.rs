@@ -29,7 +29,6 @@ pub(crate) mod join_request;
 pub(crate) mod loaded;
 pub(crate) mod lost;
 pub(crate) mod member;
-pub(crate) mod missing;
 pub(crate) mod not_member;
 pub(crate) mod offer;
 pub(crate) mod own_bytes;

@@ -243,6 +243,8 @@ impl Core {
             C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
             C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
+            C::Edit { message, text } => self.message_edit(ticket, &message, text),
+            C::Delete { message, local } => self.message_delete(ticket, &message, local),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
             C::Shown { group, ids } => {
                 self.identity()?;

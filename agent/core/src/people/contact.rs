@@ -3,7 +3,7 @@
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::Body;
 use cipher_broker::wire::sync::Sync;
 
 use crate::command::Who;
@@ -134,7 +134,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.set_contact(&account, ContactState::Accepted);
-        let content = self.content(content::CONTACT_ACCEPTED, String::new(), None, None);
+        let content = self.content(Body::ContactAccepted, None);
         self.enqueue_message(group, &content)?;
         Ok(())
     }

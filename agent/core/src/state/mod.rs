@@ -2,6 +2,7 @@
 
 mod account;
 mod bot;
+mod change;
 mod evidence;
 mod group;
 mod head;
@@ -20,13 +21,14 @@ mod sealed;
 mod transfer;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use redb::{ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::account::{AccountRow, LogPlace};
 pub(crate) use self::bot::{BotRow, DueRow};
+pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
 pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
 pub(crate) use self::head::HeadRow;
@@ -35,7 +37,7 @@ pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, Standing};
 pub(crate) use self::link::{LinkRow, NewSide, OldSide, Side};
 pub(crate) use self::mark::IncidentRow;
 pub use self::mark::Mark;
-pub(crate) use self::message::{Author, MessageRow, ParkedRow, Place, RowBody};
+pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, RowBody};
 pub(crate) use self::missing::{MOST, MissingRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
 pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow};

@@ -64,6 +64,8 @@ macro_rules! row_tables {
             MISSING missing "missing" GroupId => MissingRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.
             DUE due "due" u64 => DueRow;
+            /// Group id and message id: changes of messages that are not here yet.
+            CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
         }
     };
 }
