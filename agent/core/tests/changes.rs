@@ -132,10 +132,8 @@ fn an_id_that_means_nothing_or_several_messages_is_refused_with_a_sentence() {
     world.person("alice").cannot(by(other), ErrorKind::NotFound);
     world.person("alice").cannot(edit(id, " "), ErrorKind::Usage);
     assert_eq!(message(world.person("alice").does(by(&whole[..8]))).text, "x");
-    let elsewhere = MessageRef {
-        id: whole.clone(),
-        within: Some(Target::Group(world.person("alice").creates("other", &[]))),
-    };
+    let elsewhere =
+        MessageRef { id: whole, within: Some(Target::Group(world.person("alice").creates("other", &[]))) };
     world.person("alice").cannot(Command::Delete { message: elsewhere, local: false }, ErrorKind::NotFound);
     let added = world.person("alice").messages(group).into_iter().find(|line| line.event().is_some());
     if let Some(line) = added {

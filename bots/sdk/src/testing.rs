@@ -409,6 +409,13 @@ impl User<'_> {
     }
 }
 
+fn text_of(content: &Content) -> &str {
+    match &content.body {
+        Body::Text(text) => text,
+        _ => "",
+    }
+}
+
 /// Plays a script without faults, then again once for every step the host makes, crashing it there. Asserts that the
 /// bot sent the same messages, by id, each time.
 ///
@@ -436,13 +443,6 @@ pub fn event(position: u64, who: &str, text: &str) -> Event {
     let mut event = test.events().remove(0);
     event.id = LogId { conversation: event.conversation.id, position, place: 0 }.into();
     event
-}
-
-fn text_of(content: &Content) -> &str {
-    match &content.body {
-        Body::Text(text) => text,
-        _ => "",
-    }
 }
 
 fn lines(hosts: &[Host]) -> Vec<u64> {

@@ -57,14 +57,14 @@ impl Core {
         known: Option<&BotRow>,
     ) -> Result<BotEventView> {
         let (by, who) = match row.body() {
+            // Others carry it out; who wished it is the one that goes.
+            RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
+            RowBody::Event(_, who) => (row.account, Some(who)),
             RowBody::Text
             | RowBody::Missing
             | RowBody::Unknown(_)
             | RowBody::Change(..)
             | RowBody::Silent => (row.account, None),
-            // Others carry it out; who wished it is the one that goes.
-            RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
-            RowBody::Event(_, who) => (row.account, Some(who)),
         };
         let (by, who) = (self.bot_member(group, by, row)?, who.map(|who| self.bot_member(group, who, row)));
         Ok(BotEventView {

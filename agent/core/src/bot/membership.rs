@@ -4,9 +4,9 @@ use cipher_broker::id::{GroupId, MessageId};
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::group::roster::Leaf;
 use crate::machine::Core;
 use crate::state::MessageRow;
+use crate::state::roster::Leaf;
 use crate::view::GroupEvent;
 
 impl Core {

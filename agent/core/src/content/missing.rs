@@ -20,10 +20,10 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Missing, MissingOf};
 
 use crate::error::Result;
-use crate::group::roster::Leaf;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{self, era_of, sequence_of};
+use crate::state::roster::Leaf;
 use crate::state::{MOST, MessageRow};
 use crate::view::MissingView;
 /// How many messages are looked at for that.

@@ -37,13 +37,11 @@ pub(crate) mod receive;
 pub(crate) mod refresh;
 pub(crate) mod rejoin;
 pub(crate) mod republish;
-pub(crate) mod roster;
 pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;
 
 pub(crate) use copies::CopysWords;
-pub use copies::stopped;
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::JoinWait;
 pub(crate) use loaded::{Groups, Live};

@@ -499,7 +499,7 @@ impl Core {
     fn removal_line(
         &mut self,
         group: GroupId,
-        roster: &super::roster::Roster,
+        roster: &crate::state::roster::Roster,
         sender: Option<u32>,
         (sequence, hash): (u64, [u8; 32]),
         left: bool,

@@ -133,8 +133,8 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
 }
 
 /// Another member, as the roster proves it.
-fn stranger(core: &Core) -> crate::group::roster::Leaf {
-    crate::group::roster::Leaf {
+fn stranger(core: &Core) -> crate::state::roster::Leaf {
+    crate::state::roster::Leaf {
         account: cipher_broker::id::AccountId::from_bytes([7; 32]),
         device: cipher_broker::id::DeviceId::from_bytes([7; 16]),
         kind: cipher_broker::certificate::Kind::Person,
@@ -228,7 +228,7 @@ fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
         core.run.effects.clear();
         core.with_live(group, |core, live| {
             let account = AccountId::from_bytes([by; 32]);
-            live.roster.insert(9, crate::group::roster::Leaf { account, ..stranger(core) });
+            live.roster.insert(9, crate::state::roster::Leaf { account, ..stranger(core) });
             core.said(group, live, Some(9), sequence, &codec::encode(&said))
         })
         .unwrap();
@@ -416,7 +416,7 @@ fn r_content_05_a_change_that_comes_before_its_message_waits_for_it() {
     let says = |core: &mut Core, sequence: u64, by: u8, content: &Content| {
         core.with_live(group, |core, live| {
             let account = cipher_broker::id::AccountId::from_bytes([by; 32]);
-            live.roster.insert(9, crate::group::roster::Leaf { account, ..stranger(core) });
+            live.roster.insert(9, crate::state::roster::Leaf { account, ..stranger(core) });
             core.said(group, live, Some(9), sequence, &codec::encode(content))
         })
         .unwrap();

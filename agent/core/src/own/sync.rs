@@ -18,11 +18,11 @@ use cipher_broker::wire::sync::{Sync, SyncAccount};
 use serde_bytes::ByteBuf;
 
 use crate::error::{ErrorKind, Result};
-use crate::group::roster::Leaf;
 use crate::machine::Core;
 use crate::people::contact::policy_name;
-use crate::people::plain_name::is_plain;
 use crate::state::TransferRow;
+use crate::state::name::is_plain;
+use crate::state::roster::Leaf;
 use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
 use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
 

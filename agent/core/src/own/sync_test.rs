@@ -15,7 +15,7 @@ use super::*;
 use crate::command::Command;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
-use crate::people::contact::Reception;
+use crate::state::Reception;
 use crate::state::{IdentityRow, InviteFacts};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);

@@ -14,6 +14,7 @@ use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::MessageRow;
+use crate::state::Reception;
 use crate::state::{InviteFacts, InviteRow};
 use crate::view::{ContactState, ContactView, GroupState, RequestPolicy};
 
@@ -439,17 +440,6 @@ impl Core {
         }
         Ok(())
     }
-}
-
-/// What becomes of an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reception {
-    /// It is gone, counted under this class; its maker is not told.
-    Dropped(&'static str),
-    /// This device becomes a member at once.
-    Joins,
-    /// The person decides.
-    Waits,
 }
 
 /// How a policy is written between own devices.
