@@ -133,6 +133,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
+    /// A program that is being written cannot be run, and a process that another test starts meanwhile keeps it open for
+    /// writing: these tests do both one after the other.
+    static ONE: Mutex<()> = Mutex::const_new(());
+
     fn script(folder: &tempfile::TempDir, text: &str) -> PathBuf {
         let path = folder.path().join("bot");
         std::fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
@@ -145,6 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_script_is_a_bot_and_one_that_dies_is_started_again() {
+        let _one = ONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let event = cipher_bot::testing::event(7, "alice", "hi");
         let id = serde_json::to_string(&event.id).unwrap();
@@ -162,6 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_bot_is_refused_at_once() {
+        let _one = ONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
         for text in ["echo hello", "exit 1"] {
             let started = Child::start(script(&folder, text)).await;
