@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Failure, Outcome, run, ui};
 
 /// Direct arrows inside the workspace, of every kind: normal, build and dev.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("cipher-broker", &[]),
     ("cipher-core", &["cipher-broker"]),
     ("cipher-connection", &[]),
@@ -15,7 +15,18 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("cipher-bot-macros", &[]),
     ("cipher-bot", &["cipher-broker", "cipher-bot-macros"]),
     ("cipher-bots", &["cipher-bot"]),
-    ("cipher-chat", &["cipher-core", "cipher-bots", "cipher-bot", "cipher-broker", "cipher-connection"]),
+    ("cipher-bot-host", &["cipher-bot", "cipher-broker"]),
+    (
+        "cipher-chat",
+        &[
+            "cipher-core",
+            "cipher-bots",
+            "cipher-bot",
+            "cipher-bot-host",
+            "cipher-broker",
+            "cipher-connection",
+        ],
+    ),
     (
         "testbed",
         &["cipher-chat", "cipher-registry", "cipher-core", "cipher-bot", "cipher-bots", "cipher-broker"],
@@ -24,11 +35,12 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// What a package may not reach by normal dependencies, over whatever path.
-const FORBIDDEN: [(&str, &[&str]); 6] = [
+const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("cipher-broker", &["tokio", "async-nats", "openmls", "redb", "clap"]),
     ("cipher-core", &["tokio", "async-nats", "clap", "figment", "cipher-chat", "cipher-registry"]),
     ("cipher-bot", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),
     ("cipher-bots", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),
+    ("cipher-bot-host", &["cipher-core", "cipher-chat", "openmls", "redb", "async-nats", "clap"]),
     ("cipher-registry", &["cipher-core", "cipher-chat", "cipher-bot", "cipher-bots"]),
     ("cipher-chat", &["cipher-registry", "testbed"]),
 ];
