@@ -295,6 +295,24 @@ fn golden_requests_one_per_operation() {
 }
 
 #[test]
+fn an_operation_writes_or_only_reads_by_value_and_by_name() {
+    let writing = [
+        "create-account",
+        "publish-key-packages",
+        "claim-key-packages",
+        "set-profile",
+        "append-statement",
+        "operate",
+    ];
+    for operation in operations() {
+        let name = operation.name();
+        assert_eq!(operation.writes(), writing.contains(&name), "{name}");
+        assert_eq!(Operation::name_writes(name), operation.writes(), "{name}");
+    }
+    assert!(!Operation::name_writes("of-a-later-version"));
+}
+
+#[test]
 fn golden_replies_one_per_answer() {
     let packages = vec![
         ClaimedKeyPackage { device: device(), key_package: vec![1, 2, 3], last_resort: false },

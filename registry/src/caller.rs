@@ -11,11 +11,8 @@ use cipher_broker::wire::registry::{Operation, RequestBody};
 use redb::ReadableTable;
 
 use crate::error::OpError;
+use crate::store::once::NonceKey;
 use crate::store::{View, account};
-
-/// When a request was issued, its nonce, and whose it is: somebody else's nonce cannot be used up. The time comes first,
-/// so that what is noted of requests that come together lies together, and goes together.
-pub(crate) type NonceKey = [u8; 64];
 
 /// Who signed the request.
 #[derive(Debug, Clone)]

@@ -12,17 +12,17 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::archive;
 use crate::connect::{connect, redacted};
 use crate::error::Error;
-use crate::operator::{self, Who};
+use crate::operate::archive;
+use crate::operate::operator::{self, Who};
+use crate::operate::traffic::traffic;
 use crate::provision::{Mode, provision, warnings};
 use crate::replica;
-use crate::replica::log::LogName;
+use crate::replica_log::log::LogName;
 use crate::room::{Takes, make_room, takes};
 use crate::service::serve;
 use crate::settings::{Layer, Settings};
-use crate::traffic::traffic;
 use crate::ui::Ui;
 
 /// Registry of cipher-chat: accounts, devices, handles and key packages; creates the broker's streams.

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use cipher_broker::wire::refusal::Refusal;
 use cipher_connection::Trouble;
 
-use crate::publisher::Discord;
-
 /// Why a command of the registry ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -260,6 +258,36 @@ fn file_hint(source: &io::Error) -> &'static str {
         io::ErrorKind::AlreadyExists => "name a file that does not exist yet: nothing is written over",
         _ => "check the path and the disk",
     }
+}
+
+/// Why the log in the broker and the one in the store do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Discord {
+    /// The broker has more.
+    #[error(
+        "the account log in the broker has {stream} entries, this store only {store}: the store is older than \
+         what was published"
+    )]
+    Longer {
+        /// Entries in the broker.
+        stream: u64,
+        /// Entries in the store.
+        store: u64,
+    },
+    /// The broker has something else.
+    #[error("entry {index} of the account log in the broker is not the one in this store")]
+    Differs {
+        /// Position from 0.
+        index: u64,
+    },
+    /// An entry of the broker does not continue what the store has.
+    #[error("entry {index} of the account log in the broker is not valid: {reason}")]
+    Invalid {
+        /// Position from 0.
+        index: u64,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Why the store cannot be used.

@@ -3,57 +3,66 @@
 //! What it is *not* for: trust. Nothing it answers is taken on its word: certificates and statements verify under
 //! the account key, which hashes to the account id. It can withhold and delay; it cannot invent.
 //!
-//! A request travels: [`serve`] (NATS, `service.rs`) → [`Desk`] (decode, `caller.rs` says who asks) → one file of
-//! `op/` → `store/` (redb; all writes on one thread, those that wait together share one commit) → signed reply.
+//! A request travels: [`serve`] (NATS, `service.rs`) → `request/` ([`Desk`] decodes, `caller.rs` says who asks) → one
+//! file of `op/` → `write/` (all writes on one thread, those that wait together share one commit) → `store/` (redb) →
+//! signed reply.
 //!
-//! Reading order: `desk.rs`, `caller.rs`, `op/`, `store/table.rs`, `store/writer.rs`, `provision.rs`.
+//! The rooms, from the ground up; none knows one that comes later (`cargo xtask rooms`):
+//!
+//! ```text
+//! error  terms  settings  key  connect   what everything stands on
+//! store/                                 tables, and what reads and writes their rows
+//! caller  tree  key_package              who asks, the account log as a tree, what a key package must be
+//! op/                                    one file per operation
+//! replica_log/                           the log that makes replicas one registry
+//! write/                                 the one thread that writes
+//! replica/                               being up to date, and which replica writes
+//! publisher  provision  room             the account log and the streams in the broker
+//! request/  operate/                     from bytes to a signed reply; what the operator does
+//! service  ui  cli                       the program
+//! ```
+//!
+//! Reading order: `request/answer.rs`, `caller.rs`, `op/`, `store/table.rs`, `write/`, `provision.rs`.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
-mod admission;
-mod archive;
 mod batch;
 mod caller;
 pub mod cli;
 mod clock;
 mod connect;
-mod desk;
 mod error;
-mod fill;
-mod front;
 mod hint;
 mod key;
 mod key_package;
 mod let_go;
-mod nonce;
 mod op;
-mod operator;
+mod operate;
 mod provision;
 mod publisher;
-mod quota;
 mod replica;
+mod replica_log;
+mod request;
 mod room;
 mod service;
 mod settings;
 mod store;
 mod stream_failure;
-mod traffic;
+mod terms;
 mod tree;
 mod ui;
-mod underway;
+mod write;
 
-pub use admission::Admission;
-pub use archive::{export, import};
-pub use desk::{Desk, Terms};
-pub use error::{Error, StoreError};
-pub use fill::{Filled, fill_unverified};
+pub use error::{Discord, Error, StoreError};
 pub use key::RegistryKey;
+pub use operate::archive::{export, import};
+pub use operate::traffic::{Stored, traffic};
 pub use provision::{Drift, Mode, Provisioned, provision, provision_log};
-pub use publisher::Discord;
-pub use quota::Limits;
-pub use replica::door::Replica;
 pub use replica::health::Health;
-pub use replica::log::LogName;
+pub use replica_log::log::LogName;
+pub use request::answer::Desk;
+pub use request::replica::Replica;
 pub use service::{Ready, serve};
 pub use settings::{Login, Settings, StoreKind};
 pub use store::Store;
-pub use traffic::{Stored, traffic};
+pub use store::seed::{Filled, fill_unverified};
+pub use terms::{Admission, Limits, Terms};

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::connect::pause;
 use crate::let_go;
-use crate::replica::log::LogName;
+use crate::replica_log::log::LogName;
 use crate::stream_failure::{ANSWER, Failure, NOT_READY};
 
 /// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::IntoFuture;
+use std::time::Instant;
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, HeaderMap};
@@ -12,11 +13,13 @@ use cipher_broker::header;
 use cipher_broker::limit;
 use cipher_broker::subject::{LOG_STREAM, LOG_SUBJECT};
 use cipher_broker::wire::statement::LogEntry;
+use tokio::sync::watch;
 
 use crate::batch;
-use crate::connect::pause;
-use crate::desk::Desk;
-use crate::error::Error;
+use crate::connect::{pause, redacted};
+use crate::error::{Discord, Error, StoreError};
+use crate::op::replay;
+use crate::settings::Settings;
 use crate::store::{Store, log};
 
 /// Name of the header that names the last sequence of the stream, whatever its subject.
@@ -24,42 +27,12 @@ const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// Entries under way at once.
 const WINDOW: usize = 256;
 
-/// Why the log in the broker and the one in the store do not go together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Discord {
-    /// The broker has more.
-    #[error(
-        "the account log in the broker has {stream} entries, this store only {store}: the store is older than \
-         what was published"
-    )]
-    Longer {
-        /// Entries in the broker.
-        stream: u64,
-        /// Entries in the store.
-        store: u64,
-    },
-    /// The broker has something else.
-    #[error("entry {index} of the account log in the broker is not the one in this store")]
-    Differs {
-        /// Position from 0.
-        index: u64,
-    },
-    /// An entry of the broker does not continue what the store has.
-    #[error("entry {index} of the account log in the broker is not valid: {reason}")]
-    Invalid {
-        /// Position from 0.
-        index: u64,
-        /// Why.
-        reason: String,
-    },
-}
-
 /// Looks after which a log in the broker that stays longer than ours is an error.
 const AHEAD: usize = 16;
 
 /// What can go wrong with the log in the broker.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+enum Trouble {
     /// May work later.
     Passing(String),
     /// Will not.
@@ -80,8 +53,8 @@ pub(crate) async fn published(context: &Context) -> Result<u64, String> {
 
 /// Compares the log in the broker with the committed one: that it is not longer, and that its first and its latest
 /// entries are the same. Gives its length.
-pub(crate) async fn compare(client: &Client, store: &Store) -> Result<u64, Trouble> {
-    let failed = |error: crate::error::StoreError| Trouble::Passing(error.to_string());
+async fn compare(client: &Client, store: &Store) -> Result<u64, Trouble> {
+    let failed = |error: StoreError| Trouble::Passing(error.to_string());
     let stream = published(&jetstream::new(client.clone())).await?;
     let own = log::size(&store.view()).map_err(failed)?;
     let newest = limit::FETCH_MESSAGES as u64;
@@ -116,7 +89,7 @@ async fn agree(client: &Client, store: &Store, from: u64, end: u64) -> Result<()
 }
 
 /// Takes the entries that only the broker has into the store. Gives how many.
-pub(crate) async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble> {
+async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble> {
     let (from, end) = match compare(client, store).await {
         Ok(_) => return Ok(0),
         Err(Trouble::Final(Discord::Longer { stream, store })) => (store, stream),
@@ -141,7 +114,7 @@ pub(crate) async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble
             return Err(Trouble::Passing("the broker does not give its account log".into()));
         }
         let (store, count) = (store.clone(), entries.len() as u64);
-        let taken = tokio::task::spawn_blocking(move || store.replay(entries)).await;
+        let taken = tokio::task::spawn_blocking(move || replay::all(&store, entries)).await;
         match taken {
             Ok(Ok(())) => next = next.saturating_add(count),
             Ok(Err((place, Error::Refused(refusal)))) => {
@@ -155,22 +128,50 @@ pub(crate) async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble
     Ok(end.saturating_sub(from))
 }
 
+/// Compares the log in the broker with the store, again and again while the broker says that it may work later.
+/// Adopts what only the broker has, when that is wanted.
+pub(crate) async fn settle(client: &Client, store: &Store, settings: &Settings) -> Result<(), Error> {
+    let began = Instant::now();
+    for attempt in 1.. {
+        let settled = if settings.adopt_log {
+            adopt(client, store).await.map(|taken| {
+                if taken > 0 {
+                    tracing::warn!(taken, "statements were taken from the account log in the broker");
+                }
+            })
+        } else {
+            compare(client, store).await.map(|_| ())
+        };
+        match settled {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Final(discord)) => return Err(discord.into()),
+            Err(Trouble::Passing(reason)) if began.elapsed() >= settings.patience => {
+                let server = redacted(&settings.server);
+                return Err(Error::Broker { doing: "cannot read the account log", server, reason });
+            }
+            Err(Trouble::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
+        }
+    }
+    Ok(())
+}
+
 /// Publishes what is committed, for ever. Ends only when the broker's log turns out to be another one.
-pub(crate) async fn publish(client: Client, store: Store, desk: Desk) -> Discord {
+///
+/// `size`: number of committed entries, and whenever it grows.
+pub(crate) async fn publish(client: Client, store: Store, mut size: watch::Receiver<u64>) -> Discord {
     let mut context = jetstream::new(client.clone());
     context.set_timeout(limit::REQUEST_TIMEOUT);
-    let mut size = desk.log_size();
     let (mut next, mut attempt) = (None, 0_usize);
     loop {
         let trouble = match next {
             Some(from) if from >= *size.borrow_and_update() => {
-                // The sender lives in the desk that we hold: this ends when the log grows.
+                // Without a sender the log does not grow any more.
                 if size.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
                 continue;
             }
-            Some(from) => match advance(&context, &desk, from).await {
+            Some(from) => match advance(&context, &store, from).await {
                 Ok(after) => {
                     (next, attempt) = (Some(after), 0);
                     continue;
@@ -198,8 +199,9 @@ pub(crate) async fn publish(client: Client, store: Store, desk: Desk) -> Discord
 }
 
 /// Publishes some entries from a position on, many under way at once; each names the place that it must get.
-async fn advance(context: &Context, desk: &Desk, from: u64) -> Result<u64, String> {
-    let entries = desk.log_entries(from, limit::FETCH_MESSAGES).map_err(|error| error.to_string())?;
+async fn advance(context: &Context, store: &Store, from: u64) -> Result<u64, String> {
+    let entries = log::entries(&store.view(), from, limit::FETCH_MESSAGES);
+    let entries = entries.map_err(|error| error.to_string())?;
     let mut under_way = VecDeque::with_capacity(WINDOW);
     let mut next = from;
     for (sequence, entry) in (from..).zip(entries) {

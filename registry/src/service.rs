@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::service::endpoint::Endpoint;
@@ -16,13 +16,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::clock;
-use crate::connect::{connect, pause, redacted};
-use crate::desk::Desk;
+use crate::connect::{connect, redacted};
 use crate::error::Error;
-use crate::front::{self, Front};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision, warnings};
-use crate::publisher::{self, Trouble};
+use crate::request::answer::Desk;
+use crate::request::route::{self, Route};
 use crate::room;
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
@@ -69,14 +68,14 @@ pub async fn serve(
         if let Ok(servers) = Servers::parse(&settings.server) {
             streams.warnings = warnings(&client, &servers, settings.synced);
         }
-        let front = front::open(store.clone(), key, &settings, &client).await?;
-        let (service, tasks) = start(&client, &front, settings.concurrency)
+        let route = route::open(store.clone(), key, &settings, &client).await?;
+        let (service, tasks) = start(&client, &route, settings.concurrency)
             .await
             .map_err(|reason| broker("cannot start the service", &settings.server, &reason))?;
-        Ok::<_, Error>((client, streams, front, service, tasks))
+        Ok::<_, Error>((client, streams, route, service, tasks))
     };
     // Stopping while the broker is still waited for is an orderly stop.
-    let (client, streams, front, service, mut tasks) = tokio::select! {
+    let (client, streams, route, service, mut tasks) = tokio::select! {
         started = starting => started?,
         () = &mut shutdown => return Ok(()),
     };
@@ -86,13 +85,13 @@ pub async fn serve(
     for warning in &streams.warnings {
         tracing::warn!("{warning}");
     }
-    ready(&Ready { registry_key: front.desk().registry_key(), replica: front.replica(), streams });
+    ready(&Ready { registry_key: route.desk().registry_key(), replica: route.replica(), streams });
 
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
-        failure = front.failure() => Err(failure),
-        discord = front.publish(&client, &store) => Err(discord.into()),
-        () = tell(&client, front.desk()) => Ok(()),
+        failure = route.failure() => Err(failure),
+        discord = route.publish(&client, &store) => Err(discord.into()),
+        () = tell(&client, route.desk()) => Ok(()),
         () = room::watch(&client) => Ok(()),
     };
     if service.stop().await.is_err() {
@@ -103,37 +102,11 @@ pub async fn serve(
     if finished.is_err() {
         tracing::warn!("some requests were not answered before the end");
     }
-    front.resign().await;
+    route.resign().await;
     // Nobody to tell if this fails: the broker is gone, and so are those who wait.
     let _ = client.flush().await;
     let _ = client.drain().await;
     outcome
-}
-
-/// Compares the log in the broker with the store, again and again while the broker says that it may work later.
-/// Adopts what only the broker has, when that is wanted.
-pub(crate) async fn settle_log(client: &Client, store: &Store, settings: &Settings) -> Result<(), Error> {
-    let began = Instant::now();
-    for attempt in 1.. {
-        let settled = if settings.adopt_log {
-            publisher::adopt(client, store).await.map(|taken| {
-                if taken > 0 {
-                    tracing::warn!(taken, "statements were taken from the account log in the broker");
-                }
-            })
-        } else {
-            publisher::compare(client, store).await.map(|_| ())
-        };
-        match settled {
-            Ok(()) => return Ok(()),
-            Err(Trouble::Final(discord)) => return Err(discord.into()),
-            Err(Trouble::Passing(reason)) if began.elapsed() >= settings.patience => {
-                return Err(broker("cannot read the account log", &settings.server, &reason));
-            }
-            Err(Trouble::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
-        }
-    }
-    Ok(())
 }
 
 /// Tells devices to look at their account and stock, for ever.
@@ -210,11 +183,11 @@ fn nuid() -> String {
 }
 
 /// Subscribes all endpoints; when this returns, the broker routes requests to them.
-async fn start(client: &Client, front: &Front, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
+async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
     let metadata = HashMap::from([
         ("encoding".to_owned(), "cipher_broker::codec".to_owned()),
-        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&front.desk().registry_key())),
-        ("store".to_owned(), front.store().name().to_owned()),
+        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&route.desk().registry_key())),
+        ("store".to_owned(), route.store().name().to_owned()),
     ]);
     let service = client
         .service_builder()
@@ -233,7 +206,7 @@ async fn start(client: &Client, front: &Front, concurrency: usize) -> Result<(Se
             .add(subject::registry(name))
             .await
             .map_err(|error| error.to_string())?;
-        tasks.spawn(attend(endpoint, name, front.clone(), Arc::clone(&room), concurrency));
+        tasks.spawn(attend(endpoint, name, route.clone(), Arc::clone(&room), concurrency));
     }
     barrier(client).await?;
     Ok((service, tasks))
@@ -254,31 +227,31 @@ async fn barrier(client: &Client) -> Result<(), String> {
 async fn attend(
     endpoint: Endpoint,
     name: &'static str,
-    front: Front,
+    route: Route,
     room: Arc<Semaphore>,
     concurrency: usize,
 ) {
     endpoint
         .for_each_concurrent(concurrency, |request| {
-            let (front, room) = (&front, &room);
+            let (route, room) = (&route, &room);
             async move {
                 // The semaphore is never closed; without a permit there would be no bound, so do not answer.
                 if let Ok(_permit) = room.acquire().await {
-                    answer(front, name, &request).await;
+                    answer(route, name, &request).await;
                 }
             }
         })
         .await;
 }
 
-async fn answer(front: &Front, name: &'static str, request: &Request) {
+async fn answer(route: &Route, name: &'static str, request: &Request) {
     let message = &request.message;
     // N10: whoever asks chooses the reply subject, and we may publish where they may not.
     if !message.reply.as_deref().is_some_and(may_reply) {
         tracing::debug!(operation = name, "a request without a reply subject of ours was ignored");
         return;
     }
-    let Some(reply) = front.answer(name, message.payload.clone(), clock::now()).await else {
+    let Some(reply) = route.answer(name, message.payload.clone(), clock::now()).await else {
         tracing::debug!(
             operation = name,
             "a request was left without an answer: this replica is not up to date"

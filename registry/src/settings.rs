@@ -11,9 +11,8 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::admission::Admission;
-use crate::desk::Terms;
 use crate::error::Error;
+use crate::terms::{Admission, Terms};
 
 /// Everything the registry needs to know before it starts.
 #[derive(Clone)]
@@ -403,7 +402,7 @@ fn default_data_dir() -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quota::Limits;
+    use crate::terms::Limits;
 
     fn layer() -> Layer {
         Layer { data_dir: Some("/d".into()), ..Layer::default() }

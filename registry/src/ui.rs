@@ -5,11 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::operate::traffic::Stored;
 use crate::provision::Provisioned;
 use crate::replica::health::Health;
 use crate::room::Room;
 use crate::service::Ready;
-use crate::traffic::Stored;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

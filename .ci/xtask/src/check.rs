@@ -2,19 +2,21 @@
 
 use std::time::Instant;
 
-use crate::{Outcome, arrows, attacks, deny, rules, run, size, suite, ui};
+use crate::{Outcome, arrows, attacks, deny, links, rooms, rules, run, size, suite, ui};
 
 /// A named part of the pipeline.
 type Part = (&'static str, fn() -> Outcome);
 
 /// Everything, cheapest first; ends in the test command of the README.
 pub(crate) fn ci() -> Outcome {
-    let parts: [Part; 9] = [
+    let parts: [Part; 11] = [
         ("fmt", fmt),
         ("size", size::check),
         ("rules", rules::check),
         ("attacks", attacks::check),
+        ("links", links::check),
         ("arrows", arrows::check),
+        ("rooms", rooms::check),
         ("deny", deny::check),
         ("clippy", clippy),
         ("doc", doc),

@@ -8,7 +8,9 @@ mod attacks;
 mod check;
 mod deny;
 mod drill;
+mod links;
 mod other_commit;
+mod rooms;
 mod rules;
 mod run;
 mod setup;
@@ -41,13 +43,16 @@ cargo xtask COMMAND
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
+  links                  every relative link and every path in backticks of the documents leads somewhere
   torture [--minutes N] [--seed N]
                              a deployment that is killed, frozen, cut off, put back to older copies and emptied while
                              people talk (5 minutes; the test command does it for half a minute; even seeds are of one
                              server, odd ones of three)
-  ci                     fmt, clippy, doc, deny, arrows, rules, attacks, size, then test
+  ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
-  fmt | clippy | doc | deny | arrows | rules | size   the parts of ci
+  rooms                  which folder of a package uses which, and that none needs one that needs it
+
+  fmt | clippy | doc | deny | arrows | rooms | rules | size   the parts of ci
 ";
 
 fn main() -> ExitCode {
@@ -88,8 +93,10 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "doc" => none_left(rest).and_then(|()| check::doc()),
         "deny" => none_left(rest).and_then(|()| deny::check()),
         "arrows" => none_left(rest).and_then(|()| arrows::check()),
+        "rooms" => none_left(rest).and_then(|()| rooms::check()),
         "rules" => none_left(rest).and_then(|()| rules::check()),
         "size" => none_left(rest).and_then(|()| size::check()),
+        "links" => none_left(rest).and_then(|()| links::check()),
         other => Err(format!("there is no command `{other}`; `cargo xtask help` lists them")),
     }
 }

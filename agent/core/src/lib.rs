@@ -15,49 +15,24 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod command;
-pub mod effect;
 pub mod error;
 pub mod event;
-pub mod input;
 pub mod reply;
 pub mod view;
 
-mod account;
-mod account_feed;
-mod admission;
 mod bot;
-mod contact;
-mod core;
-mod device;
-mod errand;
-mod evidence;
+mod content;
+mod delivery;
 mod group;
-mod history;
-mod history_transfer;
-mod identity;
-mod junk;
-mod key_package;
-mod ledger;
-mod link;
-mod log_mark;
-mod look_alike;
-mod outbox;
-mod personal;
-mod plain_name;
-mod position;
-mod presence;
-mod provider;
-mod question;
-mod reconcile;
-mod recovery;
+mod machine;
+mod own;
+mod people;
+mod registry;
 mod state;
 mod store;
-mod transparency;
-mod unread;
-mod verification;
+mod watch;
 
 pub use crate::command::{BotOwnership, BotSay, Command, Target, Who};
-pub use crate::core::{Core, Options};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
@@ -66,5 +41,6 @@ pub use crate::input::{
     Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
     Reading, StreamState, Ticket,
 };
-pub use crate::log_mark::Mark;
+pub use crate::machine::{Core, Options, effect, input};
 pub use crate::reply::Reply;
+pub use crate::state::Mark;

@@ -12,9 +12,9 @@ use cipher_broker::wire::statement::{Claim, LogEntry};
 use crate::caller::{Caller, Role};
 use crate::error::OpError;
 use crate::key_package::SUITES;
+use crate::op::change::Change;
 use crate::op::create_account::{refused, within_limits};
 use crate::op::set_profile;
-use crate::op::write::Change;
 use crate::store::{Txn, account, log, stock};
 
 /// A request whose sizes are within the limits. Whether it continues the log is known only where it is written.

@@ -8,7 +8,7 @@ use cipher_broker::wire::registry::{Answer, ClaimedKeyPackage};
 
 use crate::error::{OpError, StoreError};
 use crate::key_package::fresh;
-use crate::op::write::Change;
+use crate::op::change::Change;
 use crate::store::{Txn, View, account, stock};
 
 /// From so many packages on a device is not told to refill.

@@ -10,8 +10,8 @@ use cipher_broker::wire::statement::LogEntry;
 use redb::ReadableTable;
 
 use crate::error::OpError;
+use crate::op::change::Change;
 use crate::op::set_profile;
-use crate::op::write::Change;
 use crate::store::{Txn, account, log};
 
 /// Bytes of an encoded certificate: it goes into every leaf of every group.

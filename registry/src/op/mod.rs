@@ -5,6 +5,7 @@
 //! that refuses must not have written anything but what may stay.
 
 pub(crate) mod append_statement;
+pub(crate) mod change;
 pub(crate) mod claim_key_packages;
 pub(crate) mod count_key_packages;
 pub(crate) mod create_account;
@@ -14,4 +15,3 @@ pub(crate) mod publish_key_packages;
 pub(crate) mod replay;
 pub(crate) mod resolve;
 pub(crate) mod set_profile;
-pub(crate) mod write;

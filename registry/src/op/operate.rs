@@ -9,7 +9,7 @@ use redb::ReadableTable;
 
 use crate::error::OpError;
 use crate::key_package::{SUITES, fresh};
-use crate::op::write::Change;
+use crate::op::change::Change;
 use crate::store::{Txn, View, account, stock};
 
 /// A change that the operator orders.

@@ -12,7 +12,7 @@ use serde_bytes::ByteBuf;
 use crate::caller::Caller;
 use crate::error::OpError;
 use crate::key_package::{Acceptable, Examiner, SUITES, fresh};
-use crate::op::write::Change;
+use crate::op::change::Change;
 use crate::store::{Txn, account, once, stock};
 
 /// Most one-time packages kept per device and suite.

@@ -7,10 +7,23 @@ use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{AccountRecord, SignedProfile};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 
-use crate::error::OpError;
+use crate::error::{Error, OpError, StoreError};
 use crate::op::create_account::refused;
 use crate::op::{append_statement, set_profile};
-use crate::store::{Txn, account, log};
+use crate::store::{Store, Txn, account, log};
+
+/// Takes statements back, all or none. `Err`: which of them, and why.
+pub(crate) fn all(store: &Store, entries: Vec<LogEntry>) -> Result<(), (u64, Error)> {
+    let failed = |error: StoreError| (0, Error::Store(error));
+    let txn = store.begin().map_err(failed)?;
+    {
+        let mut tables = Txn::of(&txn).map_err(failed)?;
+        for (place, entry) in (0..).zip(entries) {
+            run(entry, &mut tables).map_err(|error| (place, error.into()))?;
+        }
+    }
+    store.commit(txn).map_err(failed)
+}
 
 /// Takes one entry; gives its leaf. Profiles and key packages are not in a log: devices bring them again.
 pub(crate) fn run(entry: LogEntry, txn: &mut Txn<'_>) -> Result<[u8; 32], OpError> {

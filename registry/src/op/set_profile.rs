@@ -9,7 +9,7 @@ use cipher_broker::wire::registry::{Answer, Profile, SignedProfile};
 
 use crate::caller::Caller;
 use crate::error::OpError;
-use crate::op::write::Change;
+use crate::op::change::Change;
 use crate::store::{Txn, View, account};
 
 /// Bytes of an encoded profile: names and status texts of four bytes a character, and room for what is added.

@@ -12,9 +12,9 @@ use crate::connect::{connect, redacted};
 use crate::error::{Error, StoreError};
 use crate::key::RegistryKey;
 use crate::replica::health;
-use crate::replica::log::{Log, LogName};
-use crate::replica::position::Position;
-use crate::replica::record;
+use crate::replica_log::log::{Log, LogName};
+use crate::replica_log::position::Position;
+use crate::replica_log::record;
 use crate::settings::Settings;
 use crate::store::{Store, log};
 
@@ -63,7 +63,7 @@ pub(crate) async fn begin(settings: &Settings, drop_log: bool) -> Result<Value, 
     if dropped {
         log.delete().await.map_err(failed)?;
     }
-    store.leave_log()?;
+    Position::forget(&store)?;
     let mut told = held.told("log-begun");
     if let Some(told) = told.as_object_mut() {
         told.insert("dropped".into(), left.filter(|_| dropped).unwrap_or(0).into());

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::replica::ReplicaId;
-use crate::replica::engine::{Order, State};
-use crate::replica::log::Log;
-use crate::store::writer::Input;
+use crate::replica_log::log::Log;
+use crate::replica_log::position::ReplicaId;
+use crate::write::replicated::State;
+use crate::write::writer::{Input, Order};
 
 /// How often the writer is heard.
 const BEAT: Duration = Duration::from_millis(250);

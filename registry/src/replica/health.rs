@@ -6,7 +6,7 @@ use async_nats::Client;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use crate::replica::log::LogName;
+use crate::replica_log::log::LogName;
 
 /// Time for the first replica to answer, and then for each further one.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(3), Duration::from_millis(500)];

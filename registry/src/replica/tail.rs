@@ -9,9 +9,9 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::replica::engine::{Order, State};
-use crate::replica::log::{Log, sequence};
-use crate::store::writer::Input;
+use crate::replica_log::log::{Log, sequence};
+use crate::write::replicated::State;
+use crate::write::writer::{Input, Order};
 
 /// How often is looked without being told, and what was committed flushed.
 const LOOK: Duration = Duration::from_secs(1);

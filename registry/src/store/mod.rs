@@ -1,7 +1,7 @@
-//! The store: redb tables, who reads them when, and the one thread that writes.
+//! The store: redb tables, who reads them when.
 //!
 //! [`Store`] opens (`open.rs`); [`View`] reads a snapshot, many at once; [`Txn`] writes, only on the thread of
-//! [`writer::Writer`]. `table.rs` is the schema on one page.
+//! `write/`. `table.rs` is the schema on one page.
 
 pub(crate) mod account;
 pub(crate) mod log;
@@ -9,9 +9,9 @@ pub(crate) mod once;
 mod open;
 pub(crate) mod rows;
 mod schema;
+pub(crate) mod seed;
 pub(crate) mod stock;
 mod table;
-pub(crate) mod writer;
 
 pub use open::Store;
 pub(crate) use table::{Txn, View, leaves_of};

@@ -12,13 +12,16 @@ use cipher_broker::wire::registry::Outcome;
 use redb::ReadableTable;
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Caller, NonceKey};
 use crate::error::StoreError;
 use crate::store::Txn;
 use crate::store::rows::Rows;
 
 /// How long what became of a request is kept. A minute of the busiest registry is some hundred megabytes.
 pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(60);
+
+/// When a request was issued, its nonce, and whose it is: somebody else's nonce cannot be used up. The time comes first,
+/// so that what is noted of requests that come together lies together, and goes together.
+pub(crate) type NonceKey = [u8; 64];
 
 /// What became of a request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,28 +35,30 @@ struct Kept {
     outcome: Outcome,
 }
 
-/// What the caller was told when it asked exactly this before, within a minute.
+/// What the caller was told when it asked exactly this before, within a minute. `request`: SHA-256 of the signed body.
 pub(crate) fn answered(
     answers: &impl ReadableTable<&'static [u8; 64], &'static [u8]>,
-    caller: &Caller,
+    nonce: &NonceKey,
+    request: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<Outcome>, StoreError> {
-    let Some(row) = answers.get(&caller.nonce)? else { return Ok(None) };
+    let Some(row) = answers.get(nonce)? else { return Ok(None) };
     let kept: Kept = codec::decode(row.value()).map_err(|_| StoreError::Row("answer"))?;
-    Ok((kept.request == caller.request && now < kept.until).then_some(kept.outcome))
+    Ok((&kept.request == request && now < kept.until).then_some(kept.outcome))
 }
 
-/// Keeps what became of a request.
+/// Keeps what became of a request. `request`: SHA-256 of the signed body.
 pub(crate) fn keep(
     txn: &mut Txn<'_>,
-    caller: &Caller,
+    nonce: &NonceKey,
+    request: [u8; 32],
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (nonce, until) = (caller.nonce, now.plus(ANSWER_KEPT));
-    let kept = codec::encode(&Kept { request: caller.request, until, outcome });
-    txn.answers.insert(&nonce, kept.as_slice())?;
-    txn.expiry.insert((until.as_millis(), tagged(ANSWER, &nonce).as_slice()), ())?;
+    let until = now.plus(ANSWER_KEPT);
+    let kept = codec::encode(&Kept { request, until, outcome });
+    txn.answers.insert(nonce, kept.as_slice())?;
+    txn.expiry.insert((until.as_millis(), tagged(ANSWER, nonce).as_slice()), ())?;
     Ok(())
 }
 

@@ -5,16 +5,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cipher_broker::wire::statement::LogEntry;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction};
 use rustix::fs::{Advice, fadvise};
 
-use crate::error::{Error, StoreError};
-use crate::op::replay;
-use crate::replica::Position;
+use crate::error::StoreError;
 use crate::store::schema;
-use crate::store::table::{Txn, View};
+use crate::store::table::View;
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
@@ -83,28 +80,6 @@ impl Store {
         Ok(Self { shown: Arc::new(RwLock::new(shown)), db: Arc::new(db) })
     }
 
-    /// Takes statements back, all or none. `Err`: which of them, and why.
-    pub(crate) fn replay(&self, entries: Vec<LogEntry>) -> Result<(), (u64, Error)> {
-        let store = |error: StoreError| (0, Error::Store(error));
-        let txn = self.begin().map_err(store)?;
-        {
-            let mut tables = Txn::of(&txn).map_err(store)?;
-            for (place, entry) in (0..).zip(entries) {
-                replay::run(entry, &mut tables).map_err(|error| (place, error.into()))?;
-            }
-        }
-        self.commit(txn).map_err(store)
-    }
-
-    /// Makes the store one of its own when it followed the log of replicas; says whether it did. It cannot follow
-    /// that log any more.
-    pub(crate) fn leave_log(&self) -> Result<bool, StoreError> {
-        let txn = self.begin()?;
-        let followed = Position::forget(&txn)?;
-        self.commit(txn)?;
-        Ok(followed)
-    }
-
     /// The snapshot that was shown last. Everybody reads the same one, so a request opens no tables.
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
@@ -140,7 +115,7 @@ fn builder() -> Builder {
 mod tests {
     use super::*;
     use crate::store::schema::SCHEMA_ROW;
-    use crate::store::table::{META, SCHEMA};
+    use crate::store::table::{META, SCHEMA, Txn};
     use redb::Durability;
     use redb::backends::InMemoryBackend;
 

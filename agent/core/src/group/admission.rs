@@ -21,10 +21,8 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, JoinLink, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_key};
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::group::loaded::Live;
@@ -32,6 +30,8 @@ use crate::group::roster::Leaf;
 use crate::group::tree;
 use crate::group::turn;
 use crate::input::Ticket;
+use crate::machine::Core;
+use crate::state::{JoinRequestRow, Standing};
 use crate::state::{Joiner, Post, Wish};
 use crate::view::{ContactState, GroupState, JoinRequestView};
 
@@ -45,53 +45,6 @@ const SOUGHT_FOR: Duration = Duration::from_secs(300);
 const SEEK_PAUSE: Duration = Duration::from_secs(5);
 /// Handled requests of one group that are remembered.
 const DONE: usize = 4 * limit::JOIN_REQUESTS;
-
-/// Somebody's request to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct JoinRequestRow {
-    #[serde(rename = "g")]
-    pub group: GroupId,
-    #[serde(rename = "l")]
-    pub link: LinkId,
-    #[serde(rename = "a")]
-    pub account: AccountId,
-    #[serde(rename = "d")]
-    pub device: DeviceId,
-    /// When it was asked, by the asking device's clock.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// When it came, by ours: turns are counted from there.
-    #[serde(rename = "n")]
-    pub arrived: Timestamp,
-    /// Empty once it is done.
-    #[serde(rename = "k")]
-    pub key_package: ByteBuf,
-    /// SHA-256 of the sealed request.
-    #[serde(rename = "h", with = "serde_bytes")]
-    pub hash: [u8; 32],
-    #[serde(rename = "s")]
-    pub standing: Standing,
-    /// Whether the person was told of it.
-    #[serde(rename = "p", default)]
-    pub told: bool,
-    /// Whether the registry was asked for the account since.
-    #[serde(rename = "f", default)]
-    pub looked_up: bool,
-}
-
-/// Where a request stands here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Standing {
-    /// To be served, by us or others.
-    #[serde(rename = "o")]
-    Open,
-    /// This intent lets it in.
-    #[serde(rename = "i")]
-    Admitting(u64),
-    /// Nothing more is to be done.
-    #[serde(rename = "d")]
-    Done,
-}
 
 /// What is to be done with a request.
 enum Verdict {

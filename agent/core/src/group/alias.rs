@@ -5,10 +5,10 @@ use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 
 use crate::command::Target;
-use crate::core::Core;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::create::check_name;
+use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::GroupRow;
 use crate::view::GroupState;

@@ -24,7 +24,6 @@ use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 use tls_codec::Serialize as _;
 
-use crate::core::{Core, fatal};
 use crate::error::{ErrorKind, Result};
 use crate::group::admission::{admissible, refusal_error};
 use crate::group::create::extensions;
@@ -35,7 +34,8 @@ use crate::group::policy::{self, Committer};
 use crate::group::roster::{self, Leaf, Roster};
 use crate::group::turn;
 use crate::group::{rejoin, tree};
-use crate::position::sequence_of;
+use crate::machine::{Core, fatal};
+use crate::state::position::sequence_of;
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
 use crate::view::GroupState;

@@ -13,25 +13,15 @@ use std::collections::BTreeSet;
 
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::position::{self, sequence_of};
+use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::OutboxKind;
+use crate::state::WordRow;
+use crate::state::position::{self, sequence_of};
 use crate::view::GroupState;
-
-/// The last word of this store about its place in a group that lies in the log.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct WordRow {
-    #[serde(rename = "p")]
-    pub position: u64,
-    /// When it was signed or, for new keys, found in the log, by its own clock.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-}
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +218,7 @@ impl Core {
         }
         let unread = self.unread_words()?;
         self.drop_whole_outbox();
-        for ticket in std::mem::take(&mut self.run.leaves).into_values() {
+        for ticket in std::mem::take(&mut self.run.waits.leaves).into_values() {
             self.reply(ticket, Err(stopped()));
         }
         if unread > 0 {

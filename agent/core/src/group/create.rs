@@ -16,15 +16,15 @@ use openmls::prelude::{
     MlsGroupJoinConfig, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 
-use crate::core::Core;
-use crate::errand::Goal;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::loaded::{Live, mls_id};
 use crate::input::Ticket;
-use crate::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
-use crate::plain_name::is_group_name;
+use crate::machine::Core;
+use crate::people::plain_name::is_group_name;
+use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
+use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::GroupRow;
 
@@ -63,7 +63,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(ErrorKind::Usage.because("a group needs a name"));
     }
-    crate::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
+    crate::own::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
     if !is_group_name(name) {
         return Err(ErrorKind::Usage
             .because("a group name does not begin with '@' and has no control characters")

@@ -28,28 +28,15 @@ use cipher_broker::id::GroupId;
 use cipher_broker::sign::{self, Purpose};
 use cipher_broker::wire::envelope::CommitNote;
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::copies::CopysWord;
 use crate::group::loaded::Live;
-use crate::group::lost::Why;
-use crate::ledger::Print;
+use crate::machine::Core;
 use crate::state::Wish;
-
-/// Bytes of ours that this store does not know.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct DoubledRow {
-    /// The epoch they are of.
-    #[serde(rename = "e")]
-    pub epoch: u64,
-    /// Where the first of them lies.
-    #[serde(rename = "p")]
-    pub position: u64,
-}
+use crate::state::{DoubledRow, Print, Why};
 
 /// Own words about new keys that are known again, per group. Each is good in its own epoch only.
 const HEALED: usize = 16;
@@ -156,7 +143,7 @@ impl Core {
 
     /// The keys are new: what was said behind bytes that used the old ones up may have been read by nobody.
     pub(crate) fn say_after_doubling(&mut self, group: GroupId, doubled: DoubledRow) -> Result<()> {
-        let behind = |sent: &crate::ledger::SentRow| sent.position > doubled.position;
+        let behind = |sent: &crate::state::SentRow| sent.position > doubled.position;
         self.say_again(group, |sent| sent.epoch == doubled.epoch && behind(sent)).map(drop)
     }
 

@@ -9,15 +9,15 @@ use cipher_broker::wire::group::{GroupData, Role};
 
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
 use crate::group::roster::{self, Roster};
-use crate::history::MessageRow;
-use crate::position::sequence_of;
+use crate::machine::Core;
+use crate::state::MessageRow;
+use crate::state::position::sequence_of;
 use crate::view::{GroupEvent, GroupState};
 
 /// A commit that was merged.

@@ -16,35 +16,19 @@
 
 use std::collections::BTreeSet;
 
-use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::id::GroupId;
 use cipher_broker::limit;
-use cipher_broker::time::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::group::lost::Why;
 use crate::group::rejoin;
+use crate::machine::Core;
 use crate::state::GroupRow;
+use crate::state::{Fresh, Why};
 
 /// Own messages kept because nobody may have been able to read them.
 const UNSURE: usize = 256;
-
-/// What is known to be later than a gap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Fresh {
-    /// The first such epoch.
-    #[serde(rename = "e")]
-    pub epoch: u64,
-    /// When it began, by the own clock.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// Devices that spoke there or later.
-    #[serde(rename = "h", default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub heard: BTreeSet<DeviceId>,
-}
 
 impl Core {
     /// Whether the entry at our cursor was gone when reading began.

@@ -23,8 +23,6 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::command::Target;
-use crate::contact::Reception;
-use crate::core::{Core, fatal};
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
@@ -33,14 +31,15 @@ use crate::group::commit::shortened;
 use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
-use crate::group::lost::Why;
 use crate::group::offer::{Standing, Welcomer};
 use crate::group::{roster, tree};
 use crate::input::Delivered;
-use crate::log_mark::Mark;
-use crate::plain_name::is_group_name;
+use crate::machine::{Core, fatal};
+use crate::people::contact::Reception;
+use crate::people::plain_name::is_group_name;
 use crate::reply::Reply;
 use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
+use crate::state::{Mark, Why};
 use crate::view::GroupState;
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.

@@ -12,11 +12,11 @@ use cipher_broker::wire::join::{JoinRefusal, JoinTicket, link_id};
 use serde_bytes::ByteArray;
 
 use crate::command::{Target, Who};
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::admission::Standing;
 use crate::input::Ticket;
+use crate::machine::Core;
 use crate::reply::Reply;
+use crate::state::Standing;
 use crate::state::Wish;
 use crate::view::{GroupState, JoinLinkView, JoinRequestView};
 

@@ -15,18 +15,18 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
 use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::core::Core;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::group::admission::{label, refusal_error, refusal_label};
 use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
-use crate::key_package::suite_of;
+use crate::machine::Core;
+use crate::registry::key_package::suite_of;
 use crate::reply::Reply;
+use crate::state::JoinRow;
 use crate::state::{OutboxKind, Post};
 
 /// How long a `join` waits to be let in before it says that it waits.
@@ -34,20 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A request is made anew after this time while nobody answers: its key package can be added for 39 days
 /// ([`limit::KEY_PACKAGE_LIFETIME`] without [`limit::KEY_PACKAGE_MIN_REMAINING`]), and the log keeps it for 45.
 const RENEW_AFTER: Duration = limit::REFRESH_AFTER;
-
-/// An own request to join.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct JoinRow {
-    /// The link.
-    #[serde(rename = "l")]
-    pub ticket: JoinTicket,
-    /// SHA-256 of the sealed request: what refuses it names it.
-    #[serde(rename = "h", with = "serde_bytes")]
-    pub request: [u8; 32],
-    /// When it was made.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-}
 
 /// A `join` that was not answered yet.
 #[derive(Debug)]
@@ -105,7 +91,7 @@ impl Core {
             self.ask_to_join(&link)?;
         }
         let deadline = self.run.now.plus(PATIENCE);
-        self.run.joins.push(JoinWait { ticket, group, deadline });
+        self.run.waits.joins.push(JoinWait { ticket, group, deadline });
         Ok(None)
     }
 
@@ -162,9 +148,9 @@ impl Core {
 
     fn tell_join_ended(&mut self, group: GroupId, refusal: JoinRefusal) {
         let error = refusal_error(refusal);
-        let waits = std::mem::take(&mut self.run.joins);
+        let waits = std::mem::take(&mut self.run.waits.joins);
         let (ours, others): (Vec<_>, Vec<_>) = waits.into_iter().partition(|wait| wait.group == group);
-        self.run.joins = others;
+        self.run.waits.joins = others;
         if ours.is_empty() {
             // Its name is known only to who was in it: a link says none.
             let known = self.conversation_name(&group);
@@ -190,7 +176,7 @@ impl Core {
     /// The request lies where members find it. Where a person has to approve there is nothing to wait for.
     pub(crate) fn join_request_stored(&mut self, group: GroupId) {
         let approval = self.state.joins.get(&group).is_some_and(|row| row.ticket.approval);
-        for wait in self.run.joins.iter_mut().filter(|wait| approval && wait.group == group) {
+        for wait in self.run.waits.joins.iter_mut().filter(|wait| approval && wait.group == group) {
             wait.deadline = self.run.now;
         }
     }
@@ -232,7 +218,7 @@ impl Core {
                 self.tell_join_ended(group, JoinRefusal::Expired);
             }
         }
-        for wait in std::mem::take(&mut self.run.joins) {
+        for wait in std::mem::take(&mut self.run.waits.joins) {
             let JoinWait { ticket, group, deadline } = wait;
             if self.is_member(&group) {
                 let reply = self.group_reply(group);
@@ -242,7 +228,7 @@ impl Core {
                 self.reply(ticket, Ok(Reply::JoinPending { group, approval }));
             } else {
                 self.wake_at(deadline);
-                self.run.joins.push(wait);
+                self.run.waits.joins.push(wait);
             }
         }
         Ok(())

@@ -9,11 +9,11 @@ use openmls::group::GroupContext;
 use openmls::prelude::{Extensions, MlsGroup};
 use openmls_traits::OpenMlsProvider;
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::roster::{self, Roster};
-use crate::provider::Provider;
+use crate::machine::Core;
 use crate::store::mls::Overlay;
+use crate::store::provider::Provider;
 
 /// A group in memory.
 #[derive(Debug)]
@@ -54,17 +54,20 @@ pub(crate) fn group_data(extensions: &Extensions<GroupContext>) -> Option<GroupD
 #[derive(Debug)]
 pub(crate) struct Groups {
     loaded: HashMap<GroupId, (u64, Live)>,
+    /// Groups that [`Core::with_live`] gave out and did not get back yet.
+    lent: BTreeSet<GroupId>,
     clock: u64,
     bound: usize,
 }
 
 impl Groups {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { loaded: HashMap::new(), clock: 0, bound: bound.max(1) }
+        Self { loaded: HashMap::new(), lent: BTreeSet::new(), clock: 0, bound: bound.max(1) }
     }
 
     pub(crate) fn clear(&mut self) {
         self.loaded.clear();
+        self.lent.clear();
     }
 
     /// Drops the groups used longest ago. Only right after a commit: what is dropped must be on disk.
@@ -135,6 +138,16 @@ impl Core {
         group: GroupId,
         work: impl FnOnce(&mut Self, &mut Live) -> Result<T>,
     ) -> Result<T> {
+        // A second copy would lack what the first one did in memory only, and whichever comes back last would win.
+        if !self.groups.lent.insert(group) {
+            return Err(ErrorKind::Bug.because("a group is worked on twice at once"));
+        }
+        let result = self.lend(group, work);
+        self.groups.lent.remove(&group);
+        result
+    }
+
+    fn lend<T>(&mut self, group: GroupId, work: impl FnOnce(&mut Self, &mut Live) -> Result<T>) -> Result<T> {
         let mut live = match self.groups.remove(&group) {
             Some(live) => live,
             None => {
@@ -150,5 +163,33 @@ impl Core {
         let result = work(self, &mut live);
         self.groups.put(group, live);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cipher_broker::time::Timestamp;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::machine::{Options, input::Ticket};
+
+    /// S12: the copy that comes back last would undo what the other one did in memory.
+    #[test]
+    fn a_group_that_is_lent_is_not_lent_again_until_it_came_back() {
+        let options = Options { seed: [1; 32], cached_groups: 4 };
+        let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+        core.run.now = Timestamp::from_millis(1_700_000_000_000);
+        let handle = "ana".parse().unwrap();
+        core.register(Ticket(1), handle, String::new(), None, None).unwrap();
+        core.state.identity.as_mut().unwrap().registered = true;
+        core.group_create(Ticket(2), "team".into(), Vec::new(), false).unwrap();
+        let group = *core.state.groups.iter().next().unwrap().0;
+        let inner = core.with_live(group, |core, _| Ok(core.with_live(group, |_, _| Ok(())))).unwrap();
+        assert_eq!(inner.unwrap_err().kind, ErrorKind::Bug);
+        core.with_live(group, |_, _| Ok(())).unwrap();
+        let failed = core.with_live(group, |_, _| Err::<(), _>(ErrorKind::Misuse.because("no")));
+        assert_eq!(failed.unwrap_err().kind, ErrorKind::Misuse);
+        core.with_live(group, |_, _| Ok(())).unwrap();
     }
 }

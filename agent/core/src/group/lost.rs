@@ -11,11 +11,10 @@
 //! a commit of somebody else that applies ends it, or behind a gap what `gap.rs` says. Nothing is sent meanwhile, because
 //! nobody may be able to read it. How others serve it is `rejoin.rs`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
@@ -26,122 +25,21 @@ use ed25519_dalek::SigningKey;
 use openmls::prelude::{KeyPackageBundle, Welcome};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::StorageProvider as _;
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::copies::CopysWord;
-use crate::group::not_member::{self, Denied};
-use crate::group::rejoin::RejoinRow;
-use crate::history::{Author, MessageRow};
-use crate::key_package::suite_of;
+use crate::group::not_member::{self};
+use crate::machine::Core;
+use crate::registry::key_package::suite_of;
+use crate::state::{Author, Lost, MessageRow, RejoinRow, Why};
 use crate::state::{OutboxKind, Post};
 use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
-/// How long those are waited for who took another way than this device.
-const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
-
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
-
-/// Why a device cannot follow a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Why {
-    /// The log went on and what brings there is gone from it.
-    #[serde(rename = "g")]
-    Gap,
-    /// A commit could not be applied here, and others went on.
-    #[serde(rename = "u")]
-    Unusable,
-    /// A commit lies in the log that names this device, and this store does not know it: everybody else may have gone on
-    /// behind it.
-    #[serde(rename = "o")]
-    OwnCommit,
-    /// A message lies in the log that was sealed with the keys of this device, and this store does not know it: a copy
-    /// of this profile is or was in use.
-    #[serde(rename = "d")]
-    Doubled,
-    /// The log is not the one that was read before, and lacks what the group did since.
-    #[serde(rename = "b")]
-    LogWentBack,
-    /// Somebody served a request of this device that was served before.
-    #[serde(rename = "r")]
-    Replaced,
-}
-
-impl Why {
-    /// Whether new keys are needed, whatever epoch the others are in.
-    pub(crate) const fn needs_new_keys(self) -> bool {
-        matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
-    }
-
-    /// In words, as shown and in JSON.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Gap => "gap",
-            Self::Unusable => "unusable-commit",
-            Self::OwnCommit => "own-commit",
-            Self::Doubled => "doubled",
-            Self::LogWentBack => "log-went-back",
-            Self::Replaced => "replaced",
-        }
-    }
-}
-
-/// That and why a device lost its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lost {
-    #[serde(rename = "w")]
-    pub why: Why,
-    /// When it was noticed, by the own clock.
-    #[serde(rename = "t")]
-    pub since: Timestamp,
-    /// When it last asked to come back.
-    #[serde(rename = "a")]
-    pub asked: Timestamp,
-    /// How often it asked.
-    #[serde(rename = "n")]
-    pub times: u32,
-    /// A member's word that this device is not in the group any more.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
-    pub denied: Option<Denied>,
-    /// The person did not take the last offer.
-    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
-    pub declined: bool,
-    /// Whose offers the person was told of.
-    #[serde(rename = "o", default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub offered_by: BTreeSet<AccountId>,
-}
-
-impl Lost {
-    /// One that was just noticed, or is noticed again for another reason.
-    pub(crate) fn noticed(why: Why, since: Timestamp) -> Self {
-        Self {
-            why,
-            since,
-            asked: Timestamp::default(),
-            times: 0,
-            denied: None,
-            declined: false,
-            offered_by: BTreeSet::new(),
-        }
-    }
-
-    /// Whether those who took another way than this device may still come by and bring it back.
-    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
-        now.since(self.since) < GONE_FOR_GOOD
-    }
-
-    /// R-REJOIN-03: a commit gave the place of this device to its new leaf, so everybody else has left the epoch that it
-    /// stands in. What is sealed for that epoch behind the commit counts nowhere, and its author says it again. After
-    /// days without a Welcome nobody may have followed that commit, and members that are here are listened to again.
-    pub(crate) fn is_passed_by(&self, now: Timestamp) -> bool {
-        self.why == Why::Replaced && self.is_recent(now)
-    }
-}
 
 /// How long a device waits before it asks again when its person did not take an offer.
 const DECLINED: Duration = Duration::from_secs(3600);
@@ -173,7 +71,7 @@ impl Core {
         self.drop_own_rejoin(group);
         let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
         for id in waiting {
-            if let Some(ticket) = self.run.sends.remove(&id) {
+            if let Some(ticket) = self.run.waits.sends.remove(&id) {
                 let reply = self.queued_reply(id);
                 self.reply(ticket, reply);
             }
@@ -462,6 +360,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::place::GONE_FOR_GOOD;
 
     #[test]
     fn r_rejoin_03_behind_the_commit_that_replaced_a_device_nothing_of_its_epoch_is_shown() {

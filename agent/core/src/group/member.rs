@@ -10,11 +10,11 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::sync::Sync;
 
 use crate::command::{Target, Who};
-use crate::core::Core;
-use crate::errand::Goal;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::{IntentRow, Joiner, Wish};
 use crate::view::GroupState;
@@ -185,7 +185,7 @@ impl Core {
         let id = self.state.next_id();
         self.state.intents.insert(id, IntentRow { group, wish });
         if let Some(ticket) = ticket {
-            self.run.intents.insert(id, ticket);
+            self.run.waits.intents.insert(id, ticket);
         }
         self.run.touched.insert(group);
         id
@@ -227,7 +227,7 @@ impl Core {
             self.leave_from_outside(group)?;
             return Ok(Some(Reply::Done));
         }
-        self.run.leaves.insert(group, ticket);
+        self.run.waits.leaves.insert(group, ticket);
         self.begin_leaving(group)?;
         Ok(None)
     }
@@ -304,7 +304,7 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             (row.parked, row.parked_bytes) = (0, 0);
         }
-        if let Some(ticket) = self.run.leaves.remove(&group) {
+        if let Some(ticket) = self.run.waits.leaves.remove(&group) {
             self.reply(ticket, Ok(Reply::Done));
         }
         self.drop_join_requests(group);
@@ -345,7 +345,7 @@ impl Core {
             _ => None,
         });
         if let Some(account) = alone
-            && !self.run.intents.contains_key(&id)
+            && !self.run.waits.intents.contains_key(&id)
         {
             let (who, name) = (self.named(&account), self.conversation_name(&group));
             self.notify(Event::Warning(format!("{who} was left out of '{name}': {}", error.message)));
@@ -373,7 +373,7 @@ impl Core {
             return false;
         }
         self.state.intents.remove(&id);
-        let ticket = self.run.intents.remove(&id);
+        let ticket = self.run.waits.intents.remove(&id);
         let last = by_account.len();
         for (step, joiners) in (1..).zip(by_account.into_values()) {
             self.intend(group, Wish::Add(joiners), ticket.filter(|_| step == last));
@@ -384,7 +384,7 @@ impl Core {
     /// An intent is over, one way or the other.
     pub(crate) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
         self.state.intents.remove(&id);
-        if let Some(ticket) = self.run.intents.remove(&id) {
+        if let Some(ticket) = self.run.waits.intents.remove(&id) {
             self.reply(ticket, result);
         }
     }

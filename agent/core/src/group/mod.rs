@@ -13,49 +13,41 @@
 //! `rejoin` serves who asks, `not_member` answers who was removed meanwhile, `offer` is of who lets back in and is not known.
 //! `turn` tells whose turn it is to do what any member may.
 
-mod admission;
-mod alias;
-mod commit;
-mod copies;
-mod create;
-mod doubled;
-mod epoch;
-mod evidence;
-mod facts;
-mod gap;
-mod join;
-mod join_link;
-mod join_request;
-mod loaded;
-mod lost;
-mod member;
-mod missing;
-mod not_member;
-mod offer;
-mod own_bytes;
-mod policy;
-mod receive;
-mod refresh;
-mod rejoin;
-mod republish;
+pub(crate) mod admission;
+pub(crate) mod alias;
+pub(crate) mod commit;
+pub(crate) mod copies;
+pub(crate) mod create;
+pub(crate) mod doubled;
+pub(crate) mod epoch;
+pub(crate) mod evidence;
+pub(crate) mod facts;
+pub(crate) mod gap;
+pub(crate) mod join;
+pub(crate) mod join_link;
+pub(crate) mod join_request;
+pub(crate) mod loaded;
+pub(crate) mod lost;
+pub(crate) mod member;
+pub(crate) mod missing;
+pub(crate) mod not_member;
+pub(crate) mod offer;
+pub(crate) mod own_bytes;
+pub(crate) mod policy;
+pub(crate) mod receive;
+pub(crate) mod refresh;
+pub(crate) mod rejoin;
+pub(crate) mod republish;
 pub(crate) mod roster;
-mod send;
-mod show;
+pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;
 
-pub(crate) use admission::JoinRequestRow;
+pub(crate) use copies::CopysWords;
 pub use copies::stopped;
-pub(crate) use copies::{CopysWords, WordRow};
-pub(crate) use doubled::DoubledRow;
 pub(crate) use evidence::Shown;
-pub(crate) use gap::Fresh;
-pub(crate) use join_request::{JoinRow, JoinWait};
+pub(crate) use join_request::JoinWait;
 pub(crate) use loaded::{Groups, Live};
-pub(crate) use lost::Lost;
-pub(crate) use missing::MissingRow;
-pub(crate) use rejoin::RejoinRow;
-pub(crate) use republish::BackRow;
 
 #[cfg(test)]
 #[path = "real_commits_test.rs"]

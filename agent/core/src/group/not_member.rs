@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::id::GroupId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -26,13 +26,13 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
-use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::turn;
+use crate::machine::Core;
+use crate::state::Denied;
 use crate::state::Post;
 use crate::view::GroupState;
 
@@ -44,23 +44,6 @@ const DOUBT: Duration = Duration::from_secs(3 * 24 * 3600);
 const INSISTS: Duration = Duration::from_secs(3600);
 /// Devices that are remembered, per group, because they were told or are to be.
 const OUTSIDERS: usize = 16;
-
-/// A member's word that this device is in the group no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Denied {
-    /// Whose word it was last.
-    #[serde(rename = "b")]
-    pub by: AccountId,
-    /// When somebody said so first, by the own clock.
-    #[serde(rename = "f")]
-    pub first: Timestamp,
-    /// When it was said last.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// This device asks no more by itself.
-    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
-    pub over: bool,
-}
 
 /// What an answer is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +127,7 @@ impl Core {
         }
         let (rank, epoch, inside) = self.with_live(group, |_, live| {
             let rank = turn::rank(live, |_, _| Some(()));
-            let is_in = |row: &super::RejoinRow| {
+            let is_in = |row: &crate::state::RejoinRow| {
                 live.roster.values().any(|leaf| (leaf.account, leaf.device) == (row.account, row.device))
             };
             let inside: Vec<u64> = waiting.iter().filter(|(_, row)| is_in(row)).map(|(id, _)| *id).collect();

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use cipher_broker::id::{AccountId, GroupId};
 
-use crate::core::Core;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
+use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::InviteRow;
 use crate::view::OfferedView;

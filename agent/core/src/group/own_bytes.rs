@@ -4,10 +4,9 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Content;
 
-use crate::core::Core;
 use crate::error::Result;
-use crate::history::MessageRow;
-use crate::ledger::{Print, SealKey, SealedAs, SentRow, key, print_of_stored};
+use crate::machine::Core;
+use crate::state::{MessageRow, Print, SealKey, SealedAs, SentRow, key, print_of_stored};
 use crate::state::{OutboxKind, OutboxRow, Seal};
 
 impl Core {

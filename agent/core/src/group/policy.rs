@@ -13,7 +13,7 @@ use cipher_broker::wire::join::link_id;
 
 use crate::group::evidence::Shown;
 use crate::group::roster::{self, Leaf, Roster};
-use crate::plain_name::is_group_name;
+use crate::people::plain_name::is_group_name;
 
 /// What a commit does, reduced to what rules speak about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::join::judge_welcome;
 use super::loaded::group_data;
 use super::policy::{Committer, authorize};
 use super::{facts, roster};
-use crate::key_package::{SUITE, capabilities};
+use crate::registry::key_package::{SUITE, capabilities};
 
 /// Somebody with a raw MLS library.
 struct Raw {

@@ -5,9 +5,9 @@ use openmls::treesync::errors::LifetimeError;
 
 use super::*;
 use crate::command::Command;
-use crate::core::Options;
 use crate::input::{Input, Interest, Reading, Ticket};
-use crate::position;
+use crate::machine::Options;
+use crate::state::position;
 use cipher_broker::time::Timestamp;
 
 fn core() -> Core {

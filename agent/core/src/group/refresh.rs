@@ -11,10 +11,10 @@ use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::turn;
 use crate::input::Interest;
+use crate::machine::Core;
 use crate::state::{GroupRow, Wish};
 use crate::view::GroupState;
 
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(due(&row(20, 0), at(27)), None, "somebody else's commit was fresh");
         assert_eq!(due(&row(20, 0), at(28)), Some(Due::Keys), "it did not renew our leaf");
         assert_eq!(due(&row(0, 30), at(30)), None, "at most one a day, whatever clocks say");
-        let lost = crate::group::Lost::noticed(crate::group::lost::Why::Gap, begun);
+        let lost = crate::state::Lost::noticed(crate::state::Why::Gap, begun);
         assert_eq!(
             due(&GroupRow { lost: Some(lost), ..row(0, 0) }, at(40)),
             None,

@@ -8,24 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
 use openmls::prelude::{KeyPackage, LeafNodeIndex, StagedCommit};
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::group::loaded::Live;
-use crate::group::lost::{Lost, Why};
 use crate::group::policy::Rejoin;
 use crate::group::{roster, turn};
+use crate::machine::Core;
 use crate::state::Joiner;
+use crate::state::{Lost, RejoinRow, Why};
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.
 const SAME_PLACE: Duration = Duration::from_secs(3);
@@ -37,36 +36,6 @@ const PER_COMMIT: usize = 20;
 const ANSWERED: usize = 16;
 /// Largest request: a key package, and what is around it.
 const REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 2 * 1024;
-
-/// Somebody's request to come back, until it is served.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct RejoinRow {
-    #[serde(rename = "g")]
-    pub group: GroupId,
-    #[serde(rename = "a")]
-    pub account: AccountId,
-    #[serde(rename = "d")]
-    pub device: DeviceId,
-    /// Where the asker stands: epoch, and the commit that began it.
-    #[serde(rename = "e")]
-    pub place: (u64, ByteBuf),
-    #[serde(rename = "f")]
-    pub new_keys: bool,
-    /// As it was signed.
-    #[serde(rename = "b")]
-    pub body: Signed,
-    #[serde(rename = "k")]
-    pub key_package: ByteBuf,
-    /// When it was asked, by the asking device's clock.
-    #[serde(rename = "t")]
-    pub at: Timestamp,
-    /// When it came, by ours: turns are counted from there.
-    #[serde(rename = "n")]
-    pub arrived: Timestamp,
-    /// The asking device is not in the group: it is told, or was (`true`).
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    pub outsider: Option<bool>,
-}
 
 /// What a commit that serves requests contains.
 #[derive(Debug, Default)]
@@ -386,6 +355,8 @@ impl RejoinRow {
 
 #[cfg(test)]
 mod tests {
+    use cipher_broker::id::AccountId;
+
     use super::*;
 
     fn row(epoch: u64, commit: u8, new_keys: bool) -> RejoinRow {

@@ -23,27 +23,17 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
-use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
-use crate::core::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::group::loaded::Live;
-use crate::group::lost::Why;
 use crate::group::turn;
-use crate::ledger::{KeptRow, Print, SentRow};
-use crate::position::{era_of, sequence_of};
+use crate::machine::Core;
+use crate::state::position::{era_of, sequence_of};
+use crate::state::{BackRow, KeptRow, Print, SentRow, Why};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
 use crate::view::GroupState;
-
-/// A log that went back and is not put right yet.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct BackRow {
-    /// A commit that is not known here lies where one of ours was.
-    #[serde(rename = "r", default)]
-    pub rival: bool,
-}
 
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;

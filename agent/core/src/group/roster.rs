@@ -1,5 +1,6 @@
 //! Who is in a group: every leaf with the identity its certificate proves.
 
+use crate::state::Author;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
@@ -7,8 +8,6 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use openmls::prelude::{Credential, CredentialType, LeafNode, MlsGroup};
-
-use crate::history::Author;
 
 /// What a leaf's certificate proves.
 #[derive(Debug, Clone, PartialEq, Eq)]

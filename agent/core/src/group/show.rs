@@ -7,14 +7,14 @@ use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::wire::content;
 
 use crate::command::Target;
-use crate::core::Core;
+use crate::content::send::UNTOLD;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::missing;
-use crate::group::send::UNTOLD;
-use crate::history::{MessageRow, Place, RowBody};
-use crate::position::sequence_of;
+use crate::machine::Core;
 use crate::reply::Reply;
+use crate::state::position::sequence_of;
 use crate::state::{GroupRow, OutboxKind};
+use crate::state::{MessageRow, Place, RowBody};
 use crate::view::{
     Body, GroupEvent, GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView,
     WhoView,

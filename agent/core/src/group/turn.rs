@@ -10,9 +10,9 @@ use std::time::Duration;
 use cipher_broker::certificate::Kind;
 use cipher_broker::time::Timestamp;
 
-use crate::core::Core;
 use crate::group::loaded::Live;
 use crate::group::roster::Leaf;
+use crate::machine::Core;
 
 /// How much later each next one steps in: longer than a commit takes to come round.
 pub(crate) const STEP: Duration = Duration::from_millis(700);

@@ -7,9 +7,8 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::group::{BackRow, DoubledRow, Fresh, Lost, WordRow};
-use crate::log_mark::Mark;
-use crate::position::{self, FIRST_ERA};
+use crate::state::position::{self, FIRST_ERA};
+use crate::state::{BackRow, DoubledRow, Fresh, Lost, Mark, WordRow};
 use crate::view::GroupState;
 
 /// A group we are or were in.

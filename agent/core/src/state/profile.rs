@@ -12,10 +12,8 @@ use cipher_broker::wire::registry::Profile;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::link::LinkRow;
-use crate::log_mark::{IncidentRow, Mark};
 use crate::state::LogPlace;
-use crate::transparency::HeadRow;
+use crate::state::{HeadRow, IncidentRow, LinkRow, Mark};
 use crate::view::RequestPolicy;
 
 /// The own account and device, with their secret keys.

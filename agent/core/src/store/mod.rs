@@ -4,6 +4,7 @@
 //! or not at all. Nothing else in the crate touches redb.
 
 pub(crate) mod mls;
+pub(crate) mod provider;
 pub(crate) mod table;
 
 use std::path::Path;

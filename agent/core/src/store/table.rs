@@ -14,17 +14,7 @@ pub(crate) const SCHEMA: u32 = 1;
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// Rows of OpenMLS: label byte and its key → its value.
 pub(crate) const MLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("mls");
-/// Group id → [`crate::state::GroupRow`].
-pub(crate) const GROUPS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("groups");
-/// Group id → [`crate::state::InviteRow`].
-pub(crate) const INVITES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("invites");
-/// Account id → [`crate::state::AccountRow`].
-pub(crate) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
-/// Outbox id, big-endian → [`crate::state::OutboxRow`].
-pub(crate) const OUTBOX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("outbox");
-/// Intent id, big-endian → [`crate::state::IntentRow`].
-pub(crate) const INTENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("intents");
-/// (Group id, [`crate::position`], place within it) → [`crate::history::MessageRow`].
+/// (Group id, [`crate::position`], place within it) → [`crate::state::MessageRow`].
 pub(crate) const MESSAGES: TableDefinition<'_, (&[u8; 16], u64, u16), &[u8]> =
     TableDefinition::new("messages");
 /// (Group id, message id) → position: what was shown already.
@@ -33,55 +23,65 @@ pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableD
 pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
 /// Bot name and group id → [`crate::state::BotRow`].
 pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
-/// Number, big-endian → [`crate::evidence::EvidenceRow`].
-pub(crate) const EVIDENCE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("evidence");
-/// Group id → [`crate::group::JoinRow`]: own requests to join by a link.
-pub(crate) const JOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("joins");
-/// Number, big-endian → [`crate::group::JoinRequestRow`]: others' requests that wait for an answer.
-pub(crate) const JOIN_REQUESTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("join-requests");
-/// Number, big-endian → [`crate::group::RejoinRow`]: others' requests to come back.
-pub(crate) const REJOINS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rejoins");
-/// Device id → [`crate::history_transfer::TransferRow`]: history on its way to a device of ours.
-pub(crate) const TRANSFERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("transfers");
-/// First bytes of the SHA-256 of a one-time key package → [`crate::state::PackageRow`].
-pub(crate) const PACKAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("packages");
-
-/// Number, big-endian → [`crate::state::PostedRow`]: invitations that left.
-pub(crate) const POSTED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("posted");
-/// Account id → nothing: fellow members whose handle is still to be asked for.
-pub(crate) const UNNAMED: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("unnamed");
-/// Group id → [`crate::group::MissingRow`]: what a log that went back lost.
-pub(crate) const MISSING: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("missing");
-/// (Group id, epoch) → [`crate::ledger::KeptRow`]: the commit that ended the epoch.
+/// (Group id, epoch) → [`crate::state::KeptRow`]: the commit that ended the epoch.
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
-/// (Group id, beginning of a hash) → [`crate::ledger::SentRow`]: bytes that this store sealed.
+/// (Group id, beginning of a hash) → [`crate::state::SentRow`]: bytes that this store sealed.
 pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
 
-/// Tables of one kind, for the two functions below.
-const SINGLES: [TableDefinition<'_, &[u8], &[u8]>; 16] = [
-    MLS,
-    GROUPS,
-    INVITES,
-    ACCOUNTS,
-    OUTBOX,
-    INTENTS,
-    BOTS,
-    EVIDENCE,
-    JOINS,
-    JOIN_REQUESTS,
-    REJOINS,
-    TRANSFERS,
-    PACKAGES,
-    POSTED,
-    UNNAMED,
-    MISSING,
-];
+/// The one list of the tables whose rows live in memory: constant, field of [`crate::state::State`], name in the file,
+/// key and row. What a table needs (its definition, its creation, loading, writing) derives from its line here.
+macro_rules! row_tables {
+    ($then:ident) => {
+        $then! {
+            /// Group id.
+            GROUPS groups "groups" GroupId => GroupRow;
+            /// Group id.
+            INVITES invites "invites" GroupId => InviteRow;
+            /// Account id.
+            ACCOUNTS accounts "accounts" AccountId => AccountRow;
+            /// Outbox id.
+            OUTBOX outbox "outbox" u64 => OutboxRow;
+            /// Intent id.
+            INTENTS intents "intents" u64 => IntentRow;
+            /// Number.
+            EVIDENCE evidence "evidence" u64 => EvidenceRow;
+            /// Group id: own requests to join by a link.
+            JOINS joins "joins" GroupId => JoinRow;
+            /// Number: requests of others that wait for an answer.
+            JOIN_REQUESTS join_requests "join-requests" u64 => JoinRequestRow;
+            /// Number: requests of others to come back.
+            REJOINS rejoins "rejoins" u64 => RejoinRow;
+            /// Device id: history on its way to a device of this account.
+            TRANSFERS transfers "transfers" DeviceId => TransferRow;
+            /// First bytes of the SHA-256 of a one-time key package.
+            PACKAGES packages "packages" u64 => PackageRow;
+            /// Number: invitations that left.
+            POSTED posted "posted" u64 => PostedRow;
+            /// Account id: fellow members whose handle is still to be asked for, which neither the end of the process nor
+        /// a registry that is away makes this device forget.
+            UNNAMED unnamed "unnamed" AccountId => ();
+            /// Group id: what a log that went back lost.
+            MISSING missing "missing" GroupId => MissingRow;
+        }
+    };
+}
+pub(crate) use row_tables;
+
+macro_rules! define {
+    ($($(#[$doc:meta])* $table:ident $field:ident $name:literal $key:ty => $row:ty;)*) => {
+        $($(#[$doc])* pub(crate) const $table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new($name);)*
+
+        /// Tables with plain keys.
+        const SINGLES: &[TableDefinition<'_, &[u8], &[u8]>] = &[MLS, BOTS, $($table),*];
+    };
+}
+row_tables!(define);
 
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(storage)?;
     for table in SINGLES {
-        txn.open_table(table).map_err(storage)?;
+        txn.open_table(*table).map_err(storage)?;
     }
     txn.open_table(MESSAGES).map_err(storage)?;
     txn.open_table(SEEN).map_err(storage)?;
@@ -114,7 +114,7 @@ mod tests {
         let complete = || all_there(&store.db().begin_read().unwrap()).unwrap();
         for table in SINGLES {
             assert!(complete());
-            store.write(|txn| txn.delete_table(table).map(drop).map_err(storage)).unwrap();
+            store.write(|txn| txn.delete_table(*table).map(drop).map_err(storage)).unwrap();
             assert!(!complete(), "{}", table.name());
             store.write(create_all).unwrap();
         }

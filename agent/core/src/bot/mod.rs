@@ -1,0 +1,3 @@
+//! What a bot is told and what it answers.
+
+pub(crate) mod event;

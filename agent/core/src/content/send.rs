@@ -1,0 +1,256 @@
+//! From text to a sealed application message, and to its place in history.
+
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, MessageId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::envelope::Envelope;
+use openmls_basic_credential::SignatureKeyPair;
+
+use crate::command::Target;
+use crate::error::{ErrorKind, Result};
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::lookup::Goal;
+use crate::reply::Reply;
+use crate::state::{Author, MessageRow, RowBody};
+use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
+use crate::view::MessageState;
+
+/// Kinds of messages that a device sends without its person having said anything: it does not show them as said.
+pub(crate) const UNTOLD: [&str; 3] = [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING];
+
+impl Core {
+    pub(crate) fn send(
+        &mut self,
+        ticket: Ticket,
+        target: Target,
+        text: String,
+        reply_to: Option<MessageId>,
+    ) -> Result<Option<Reply>> {
+        self.identity()?;
+        check_text_size(&text)?;
+        if let Target::Account(handle) = &target {
+            let account = self.account_of(handle);
+            if account == Some(self.own_id()) {
+                return Err(ErrorKind::Usage.because("one does not send messages to oneself"));
+            }
+            if let Some(account) = account {
+                self.must_be_unchanged(&account)?;
+                self.must_not_be_blocked(&account)?;
+            }
+            let direct = account.and_then(|account| self.direct_with(&account));
+            let invite = account.and_then(|account| self.direct_invite_of(&account));
+            match (direct, invite, account) {
+                (Some(_), _, _) => {}
+                (None, Some(group), Some(account)) => self.accept_request(group, account)?,
+                _ => {
+                    self.begin_errand(Some(ticket), Goal::Say { text, reply_to }, vec![handle.clone()])?;
+                    return Ok(None);
+                }
+            }
+        }
+        let group = self.resolve(&target)?;
+        self.must_be_active(group)?;
+        let peer = self.state.groups.get(&group).filter(|row| row.direct).and_then(|row| row.peer);
+        if let Some(peer) = peer {
+            self.must_not_be_blocked(&peer)?;
+            // However the direct conversation is named.
+            self.must_be_unchanged(&peer)?;
+        }
+        let row = self.enqueue_text(group, text, reply_to)?;
+        // Of a place that was lost nobody knows when it is found again.
+        if self.run.connected && !self.is_lost(&group) {
+            self.await_sent(row, ticket);
+            return Ok(None);
+        }
+        self.person_insists(group);
+        self.queued_reply(row).map(Some)
+    }
+
+    /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
+    pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
+        self.run.waits.sends.insert(row, ticket);
+        self.run.waits.sent_at.insert(row, self.run.now);
+    }
+
+    /// A message's payload, with fresh salt unless one is given.
+    pub(crate) fn content(
+        &self,
+        kind: &str,
+        text: String,
+        reply_to: Option<MessageId>,
+        bot: Option<([u8; 16], u8)>,
+    ) -> Content {
+        let (salt, hops) = bot.unwrap_or_else(|| (self.provider.bytes(), 0));
+        Content {
+            salt,
+            sent_at: self.run.now,
+            reply_to,
+            hops,
+            kind: kind.into(),
+            text,
+            data: None,
+            head: None,
+        }
+    }
+
+    pub(crate) fn enqueue_text(
+        &mut self,
+        group: GroupId,
+        text: String,
+        reply_to: Option<MessageId>,
+    ) -> Result<u64> {
+        check_text_size(&text)?;
+        let content = self.content(content::TEXT, text, reply_to, None);
+        self.enqueue_message(group, &content)
+    }
+
+    pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
+        if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+            return Err(ErrorKind::Limit
+                .because("too many messages wait for the broker")
+                .hint("run: cipher-chat sync"));
+        }
+        let mut content = content.clone();
+        content.head = self.gossip(group);
+        let content = codec::encode(&content);
+        let id = MessageId::of_content(&group, &self.own_id(), &content);
+        Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
+    }
+
+    /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
+    pub(crate) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
+        let message = live
+            .mls
+            .create_message(&self.provider, signer, content)
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be sealed: {error}")))?
+            .to_bytes()
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
+        let bytes = codec::encode(&Envelope::Message(message));
+        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
+        self.reseal(id, Some(seal));
+        Ok(())
+    }
+
+    /// An own message has its place in the log: history, news, reply.
+    pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
+        let ticket = self.run.waits.sends.remove(&id);
+        let Some(row) = self.dequeue(id) else { return Ok(()) };
+        let (OutboxKind::Message { content: payload, id: message }, Some(seal)) = (row.kind, row.seal) else {
+            return Ok(());
+        };
+        let content: Content = codec::decode(&payload)
+            .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
+        let group = row.group;
+        self.note_unsure(group, &payload);
+        if content.kind == content::SYNC {
+            self.keep_said(group, &seal, sequence, (message, payload), None);
+            // Said again because the log lost it: it counts where it was.
+            if self.history.seen(&group, &message)?.is_some() {
+                return Ok(());
+            }
+            self.history.mark_seen(group, message, sequence);
+            return content.data.map_or(Ok(()), |data| self.told_by_us(&data));
+        }
+        let identity = self.identity()?;
+        let mut stored = own_row(identity, message, content.clone(), false);
+        let shown = !matches!(stored.body(), RowBody::Said(kind) if UNTOLD.contains(&kind));
+        let first = self.history.seen(&group, &message)?.is_none();
+        let row = (first && shown).then_some((&mut stored, &content));
+        self.keep_said(group, &seal, sequence, (message, payload), row);
+        if first {
+            self.history.mark_seen(group, message, sequence);
+            let view = self.message_view(group, (sequence, 0), &stored);
+            if !shown {
+                return Ok(());
+            }
+            let delivered = self.run.delivered.entry(group).or_default();
+            *delivered = delivered.saturating_add(1);
+            self.history.insert(group, (sequence, 0), stored);
+            self.notify(Event::State { group, id: message, state: MessageState::Sent });
+            self.notify(Event::Message(Box::new(view.clone())));
+            if let Some(ticket) = ticket {
+                self.reply(ticket, Ok(Reply::Message(Box::new(view))));
+            }
+        } else if let Some(ticket) = ticket {
+            let view = self.message_view(group, (sequence, 0), &stored);
+            self.reply(ticket, Ok(Reply::Message(Box::new(view))));
+        }
+        Ok(())
+    }
+
+    /// What could not be said stays where its author looks for it, and says so.
+    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8], why: &str) {
+        let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
+            return;
+        };
+        if UNTOLD.contains(&content.kind.as_str()) {
+            return;
+        }
+        // Said again because the log lost it, and known to have been said.
+        if self.history.seen(&group, &id).is_ok_and(|seen| seen.is_some()) {
+            return;
+        }
+        let failed = own_row(identity, id, content, true);
+        // Behind everything of its sequence, several in the order they were written.
+        let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
+        let [.., high, low] = row.to_be_bytes();
+        let place = u16::from_be_bytes([high, low]) | 0x8000;
+        self.history.insert(group, (sequence, place), failed);
+        if self.state.meta.stopped {
+            return;
+        }
+        let name = self.conversation_name(&group);
+        self.notify(Event::Warning(format!("a message to '{name}' was not delivered: {why}")));
+    }
+
+    /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
+    pub(crate) fn was_not_read(&mut self, group: GroupId, id: MessageId) -> Result<bool> {
+        let Some(position) = self.history.seen(&group, &id)? else { return Ok(false) };
+        let place = (position, 0);
+        let row = self.history.at(&group, place)?;
+        let Some(mut row) = row.filter(|row| row.id == id && row.is_said() && !row.failed) else {
+            return Ok(false);
+        };
+        row.failed = true;
+        self.history.insert(group, place, row);
+        self.notify(Event::State { group, id, state: MessageState::Failed });
+        Ok(true)
+    }
+
+    /// The reply to a `send` whose message waits.
+    pub(crate) fn queued_reply(&self, row: u64) -> Result<Reply> {
+        self.outbox_view(row)
+            .map(|view| Reply::Message(Box::new(view)))
+            .ok_or_else(|| ErrorKind::Bug.because("a queued message is gone"))
+    }
+}
+
+/// An own message as history keeps it.
+fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool) -> MessageRow {
+    let author = Author { account: identity.account, device: identity.device, kind: identity.kind };
+    let mut row = MessageRow::said(id, author, content);
+    row.failed = failed;
+    row
+}
+
+fn check_text_size(text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(ErrorKind::Usage.because("there is nothing to send: the text is empty"));
+    }
+    if text.len() > limit::TEXT_BYTES {
+        return Err(ErrorKind::Limit
+            .because(format!(
+                "a message has at most {} bytes; this one has {}",
+                limit::TEXT_BYTES,
+                text.len()
+            ))
+            .hint("split it, or send it as a file by other means"));
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Up to where a conversation was read, here or on another own device, and what of it was not.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::wire::sync::Sync;
+
+use crate::error::Result;
+use crate::machine::Core;
+use crate::state::GroupRow;
+use crate::state::MessageRow;
+
+/// Stretches of a conversation that were read with something unread before them.
+const STRETCHES: usize = 256;
+
+impl Core {
+    /// Exactly these places of a conversation were shown here. Other own devices are told up to where nothing is unread.
+    pub(crate) fn mark_shown(&mut self, group: GroupId, shown: &BTreeSet<MessageId>) -> Result<()> {
+        // Without anything unread nobody has to write or hear of it.
+        if shown.is_empty() || self.state.groups.get(&group).is_none_or(|row| row.unread == 0 || row.personal)
+        {
+            return Ok(());
+        }
+        let before = self.read_to(group)?;
+        let rows = self.history.after(&group, before, usize::MAX)?;
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let (mut read_to, mut beyond, mut unread) = (row.cursor.max(before), Vec::<(u64, u64)>::new(), 0u64);
+        let mut open = false;
+        for ((position, _), line) in rows.iter().filter(|(_, row)| self.counts(row)) {
+            if !shown.contains(&line.id) && !row.has_read(*position) {
+                if unread == 0 {
+                    read_to = position.saturating_sub(1).max(before);
+                }
+                unread = unread.saturating_add(1);
+                open = false;
+            } else if unread > 0 {
+                match beyond.last_mut() {
+                    Some((_, last)) if open => *last = *position,
+                    _ => beyond.push((*position, *position)),
+                }
+                open = true;
+            }
+        }
+        // Nobody reads like that: the oldest stretches count as unread again.
+        let many = beyond.len().saturating_sub(STRETCHES);
+        beyond.drain(..many);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            (row.read_to, row.read_beyond, row.unread) = (Some(read_to), beyond, unread);
+        }
+        if many > 0 {
+            self.recount(group)?;
+        }
+        // What lies in an earlier life of the log the others find out by themselves.
+        match self.state.groups.get(&group).map_or(0, |row| row.here(read_to)) {
+            sequence if sequence > 0 && read_to > before => {
+                self.tell_devices(&Sync::Read { group, sequence })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a row is one that a person reads: somebody else's words, of nobody who is blocked.
+    fn counts(&self, row: &MessageRow) -> bool {
+        row.is_said() && !row.failed && row.account != self.own_id() && !self.hides(row)
+    }
+
+    /// Whether it counts and was not shown yet.
+    pub(crate) fn is_unread(&self, group: &GroupId, position: u64, row: &MessageRow) -> bool {
+        let unread = |known: &GroupRow| known.unread > 0 && !known.has_read(position);
+        self.state.groups.get(group).is_some_and(unread) && self.counts(row)
+    }
+
+    /// Up to where everything was read.
+    fn read_to(&self, group: GroupId) -> Result<u64> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(0) };
+        if let Some(read_to) = row.read_to {
+            return Ok(read_to);
+        }
+        // A store of before the place was noted: so many of the latest are not read.
+        let own = self.own_id();
+        let counts = |row: &MessageRow| row.is_said() && !row.failed && row.account != own;
+        let unread = usize::try_from(row.unread).unwrap_or(usize::MAX);
+        let mut latest = self.history.last(&group, unread.saturating_add(1), counts)?;
+        let before = (latest.len() > unread).then(|| latest.swap_remove(0));
+        Ok(before.map_or(0, |(place, _)| place.0))
+    }
+
+    /// Everything up to a place was read, here or on another own device.
+    pub(crate) fn read_up_to(&mut self, group: GroupId, position: u64) -> Result<()> {
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        if row.personal || row.read_to.is_some_and(|read_to| read_to >= position) {
+            return Ok(());
+        }
+        let (cursor, unread) = (row.cursor, row.unread);
+        if let Some(row) = self.state.groups.get_mut(&group) {
+            row.read_to = Some(position);
+            row.read_beyond.retain(|(_, last)| *last > position);
+        }
+        if unread == 0 {
+            return Ok(());
+        }
+        if position >= cursor
+            && let Some(row) = self.state.groups.get_mut(&group)
+        {
+            row.unread = 0;
+            return Ok(());
+        }
+        self.recount(group)
+    }
+
+    /// Counts again what was not read.
+    pub(crate) fn recount(&mut self, group: GroupId) -> Result<()> {
+        if self.state.groups.get(&group).is_none_or(|row| row.personal) {
+            return Ok(());
+        }
+        let read_to = self.read_to(group)?;
+        let rows = self.history.after(&group, read_to, usize::MAX)?;
+        let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
+        let open = rows.iter().filter(|((sequence, _), line)| self.counts(line) && !row.has_read(*sequence));
+        let unread = open.count() as u64;
+        let same = |row: &GroupRow| row.unread == unread && row.read_to == Some(read_to);
+        if !self.state.groups.get(&group).is_some_and(same)
+            && let Some(row) = self.state.groups.get_mut(&group)
+        {
+            (row.unread, row.read_to) = (unread, Some(read_to));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! The way of bytes into a log: outbox, ledger of what was sent, marks of logs, junk.
+
+pub(crate) mod junk;
+pub(crate) mod ledger;
+pub(crate) mod log_mark;
+pub(crate) mod outbox;

@@ -1,0 +1,710 @@
+//! What must reach the broker: durable rows, and what becomes of each publish.
+//!
+//! ```text
+//! Queued ──seal──► Sealed ──publish──► in flight ──stored──► (fenced: done) ──log shows it in its epoch──► done
+//!   ▲                 ▲                    │ no ack: same bytes, same id, later
+//!   │                 └── same epoch ◄─────┤ refused by the fence: read the log to its end first
+//!   └── a commit came first ◄──────────────┘
+//! ```
+//! While junk moves the fence of a group (`junk.rs`), single messages go without it and wait for the log to show them.
+//!
+//! A retry sends the same bytes under the same publish id. What landed behind a commit is dropped by everybody
+//! and sealed again in the new epoch under the same message id, so nobody notices. The broker's word that it had
+//! an id already is verified by reading the log: ids live in a window that is shared with strangers.
+
+use std::time::Duration;
+
+use cipher_broker::id::{GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
+
+use crate::effect::Effect;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::{Live, stopped};
+use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
+use crate::machine::Core;
+use crate::own::device::revoked;
+use crate::reply::Reply;
+use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
+use crate::state::{Print, print_of_stored};
+use crate::view::{GroupState, MessageState};
+
+/// A publish whose outcome is open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// Its outbox row.
+    row: u64,
+    /// Hash of the bytes.
+    hash: [u8; 32],
+    /// Whether these bytes were never published before.
+    first: bool,
+    /// The group in whose log it is to lie.
+    log: Option<GroupId>,
+}
+
+/// Why a message will never be sent.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    /// This device is not in the conversation any more.
+    NotAMember,
+    /// The account revoked this device.
+    Revoked,
+    /// Another copy of this store goes on.
+    Stopped,
+    /// The broker will never take it.
+    Refused,
+}
+
+impl Why {
+    /// What whoever waits for it is told; `name` is the conversation's.
+    fn error(self, name: &str) -> CoreError {
+        match self {
+            Self::NotAMember => ErrorKind::Refused
+                .because(format!("you are not in '{name}' any more"))
+                .hint("ask a member to invite you again"),
+            Self::Revoked => revoked(),
+            Self::Stopped => stopped(),
+            Self::Refused => ErrorKind::Limit
+                .because("the broker does not take this message")
+                .hint("send less at once, or ask the operator for the broker's limits"),
+        }
+    }
+}
+
+/// Longest wait between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+impl Core {
+    /// Derives the indexes from the rows, after loading.
+    pub(crate) fn index_outbox(&mut self) {
+        self.run.by_group.clear();
+        self.run.by_hash.clear();
+        for (id, row) in self.state.outbox.iter() {
+            self.run.by_group.entry(row.group).or_default().insert(*id);
+            if let Some(seal) = &row.seal {
+                self.run.by_hash.insert(seal.hash, *id);
+            }
+        }
+        self.index_join_requests();
+        self.wake_stuck();
+    }
+
+    pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
+        let id = self.state.next_id();
+        self.run.by_group.entry(row.group).or_default().insert(id);
+        if let Some(seal) = &row.seal {
+            self.run.by_hash.insert(seal.hash, id);
+        }
+        self.run.touched.insert(row.group);
+        self.state.outbox.insert(id, row);
+        id
+    }
+
+    pub(crate) fn dequeue(&mut self, id: u64) -> Option<OutboxRow> {
+        let row = self.state.outbox.remove(&id)?;
+        if let Some(seal) = &row.seal {
+            self.run.by_hash.remove(&seal.hash);
+        }
+        if let Some(rows) = self.run.by_group.get_mut(&row.group) {
+            rows.remove(&id);
+            if rows.is_empty() {
+                self.run.by_group.remove(&row.group);
+            }
+        }
+        self.run.in_flight.remove(&id);
+        Some(row)
+    }
+
+    /// Gives a row new bytes, or takes them away.
+    pub(crate) fn reseal(&mut self, id: u64, seal: Option<Seal>) {
+        let Some(row) = self.state.outbox.get_mut(&id) else { return };
+        let old = row.seal.take();
+        let group = row.group;
+        if let Some(old) = &old {
+            self.run.by_hash.remove(&old.hash);
+        }
+        if let Some(new) = &seal {
+            self.run.by_hash.insert(new.hash, id);
+        }
+        row.seal = seal;
+        self.run.in_flight.remove(&id);
+        // They may lie in the log all the same.
+        if let Some(old) =
+            old.filter(|old| self.state.groups.get(&group).is_some_and(|row| row.epoch == old.epoch))
+        {
+            self.keep_sealed(group, &old);
+        }
+    }
+
+    /// A log went back: no place in it that the broker named counts any more.
+    pub(crate) fn forget_places(&mut self, group: GroupId) {
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            if self.run.in_flight.contains(&id) {
+                continue;
+            }
+            if let Some(seal) = self.seal_mut(id) {
+                (seal.fence, seal.stored_at, seal.doubtful) = (None, None, false);
+            }
+        }
+    }
+
+    /// Whether bytes of ours that wait have this print.
+    pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let seals = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref());
+        seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))
+    }
+
+    /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about
+    /// the new bytes, so it must be told apart.
+    fn attempt(&mut self, row: u64, hash: [u8; 32], first: bool) -> OutboxId {
+        let attempt = self.volatile_id();
+        let in_the_log =
+            |row: &&OutboxRow| row.kind.is_in_the_log() || matches!(row.kind, OutboxKind::Post(Post::Rejoin));
+        let log = self.state.outbox.get(&row).filter(in_the_log).map(|row| row.group);
+        self.run.attempts.insert(attempt, Attempt { row, hash, first, log });
+        self.run.in_flight.insert(row);
+        OutboxId(attempt)
+    }
+
+    fn seal_mut(&mut self, id: u64) -> Option<&mut Seal> {
+        self.state.outbox.volatile_mut(&id)?.seal.as_mut()
+    }
+
+    /// Ends everything of a group that waits, because this device is in it no more; messages are told to have failed.
+    pub(crate) fn drop_outbox(&mut self, group: GroupId) {
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            // Invitations and trees of a commit that won still have to arrive.
+            if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(_))) {
+                continue;
+            }
+            self.fail_row(id, Why::NotAMember);
+        }
+    }
+
+    /// Ends every message that waits: this device was revoked.
+    pub(crate) fn fail_messages(&mut self) {
+        let is_message = |row: &OutboxRow| matches!(row.kind, OutboxKind::Message { .. });
+        let rows: Vec<u64> =
+            self.state.outbox.iter().filter(|(_, row)| is_message(row)).map(|(id, _)| *id).collect();
+        for id in rows {
+            self.fail_row(id, Why::Revoked);
+        }
+    }
+
+    /// Nothing of what waits leaves any more: another copy of this store goes on.
+    pub(crate) fn drop_whole_outbox(&mut self) {
+        for id in self.state.outbox.keys() {
+            self.fail_row(id, Why::Stopped);
+        }
+    }
+
+    fn fail_row(&mut self, id: u64, why: Why) {
+        let Some(row) = self.dequeue(id) else { return };
+        let error = why.error(&self.conversation_name(&row.group));
+        if let OutboxKind::Message { id: message, content } = &row.kind {
+            self.keep_failed(row.group, id, *message, content, &error.message);
+            if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
+                self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
+            }
+        }
+        if let Some(ticket) = self.run.waits.sends.remove(&id) {
+            self.reply(ticket, Err(error));
+        }
+    }
+
+    /// Brings everything of a group forward.
+    pub(crate) fn drive(&mut self, group: GroupId) -> Result<()> {
+        if !self.run.connected {
+            return Ok(());
+        }
+        self.drive_posts(group);
+        if self.state.meta.stopped {
+            return Ok(());
+        }
+        if self.is_revoked() {
+            // A commit that may lie in the log already still has to be settled; nothing new is made.
+            let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
+            return if pending && self.may_write(group) { self.drive_commits(group) } else { Ok(()) };
+        }
+        let state = self.state.groups.get(&group).map(|row| row.state);
+        if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
+            if !self.may_write(group) || self.mend(group)? {
+                return Ok(());
+            }
+            if self.is_lost(&group) {
+                return self.drive_lost(group);
+            }
+            self.serve_joins(group)?;
+            self.answer_outsiders(group)?;
+            self.drive_commits(group)?;
+            self.drive_transfers(group)?;
+            self.tell_missing(group)?;
+            // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
+            self.drive_messages(group)?;
+        }
+        Ok(())
+    }
+
+    /// Trees first, Welcomes when the trees are stored.
+    fn drive_posts(&mut self, group: GroupId) {
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let posts: Vec<(u64, Post)> = rows
+            .filter_map(|id| match self.state.outbox.get(id)?.kind {
+                OutboxKind::Post(post) => Some((*id, post)),
+                _ => None,
+            })
+            .collect();
+        let trees_wait = posts.iter().any(|(_, post)| matches!(post, Post::Tree { .. }));
+        for (id, post) in posts {
+            match post {
+                Post::Tree { epoch, piece } => self.publish_plain(id, Route::Tree { group, epoch, piece }),
+                Post::Welcome { device } if !trees_wait => self.publish_plain(id, Route::Inbox(device)),
+                Post::Welcome { .. } => {}
+                Post::Join | Post::Rejoin | Post::NotMember => {
+                    self.publish_plain(id, Route::Application(group));
+                }
+                Post::Refusal { device } => self.publish_plain(id, Route::Inbox(device)),
+                Post::Link { inbox } => self.publish_plain(id, Route::Inbox(inbox)),
+            }
+        }
+    }
+
+    /// Publishes a row's bytes without a fence, unless they are on their way or it is not time yet.
+    pub(crate) fn publish_plain(&mut self, id: u64, route: Route) {
+        let Some(row) = self.state.outbox.get(&id) else { return };
+        let Some(seal) = &row.seal else { return };
+        if self.run.in_flight.contains(&id)
+            || seal.stored_at.is_some()
+            || seal.doubtful
+            || row.retry_at > self.run.now
+        {
+            return;
+        }
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash, false);
+        let publish = Publish { row: attempt, route, publish_id, expect: None, bytes };
+        self.run.effects.push(Effect::Publish(publish));
+    }
+
+    /// Publishes the pending commit, compare-and-set on the last handshake sequence that was handled.
+    pub(crate) fn publish_commit(&mut self, id: u64, handshake: u64) -> Result<()> {
+        let now = self.run.now;
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let group = row.group;
+        let Some(seal) = &row.seal else { return Ok(()) };
+        let waits = self.run.in_flight.contains(&id) || seal.stored_at.is_some() || seal.doubtful;
+        if waits || row.retry_at > now {
+            return Ok(());
+        }
+        let sequence = self.fence(&group, handshake);
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash, false);
+        let publish = Publish {
+            row: attempt,
+            route: Route::Handshake(group),
+            publish_id,
+            expect: Some(Expect { route: Route::Handshake(group), sequence }),
+            bytes,
+        };
+        self.run.effects.push(Effect::Publish(publish));
+        Ok(())
+    }
+
+    /// Publishes queued messages: a single one behind the epoch fence, so that its acknowledgement means
+    /// "delivered in the right epoch"; several pipelined, each checked where it landed. A replicated stream takes
+    /// one fenced message per group at a time, so others wait for it.
+    fn drive_messages(&mut self, group: GroupId) -> Result<()> {
+        if self.state.groups.get(&group).is_some_and(|row| row.doubled.is_some()) {
+            return Ok(());
+        }
+        let Some(rows) = self.run.by_group.get(&group) else { return Ok(()) };
+        let (mut ready, mut flying, mut unsettled, mut fenced) = (Vec::new(), 0usize, 0usize, false);
+        for id in rows {
+            let Some(row) = self.state.outbox.get(id) else { continue };
+            if !matches!(row.kind, OutboxKind::Message { .. }) {
+                continue;
+            }
+            let seal = row.seal.as_ref();
+            if self.run.in_flight.contains(id) {
+                flying = flying.saturating_add(1);
+                fenced |= seal.is_some_and(|seal| seal.fence.is_some());
+            } else if seal.is_some_and(|seal| seal.stored_at.is_some()) {
+                unsettled = unsettled.saturating_add(1);
+            } else if seal.is_some_and(|seal| seal.doubtful) || row.retry_at > self.run.now {
+                // In order: what follows waits for it.
+                break;
+            } else {
+                ready.push(*id);
+            }
+            let open = flying.saturating_add(unsettled).saturating_add(ready.len());
+            if open >= limit::IN_FLIGHT_PER_GROUP.saturating_mul(4) {
+                break;
+            }
+        }
+        if ready.is_empty() || fenced {
+            return Ok(());
+        }
+        if self.waits_for_company(group)? {
+            self.drop_untold(group, ready);
+            return Ok(());
+        }
+        let known_tail = self.run.caught_up.contains(&Source::Group(group));
+        let single = flying == 0 && (ready.len() == 1 || !known_tail);
+        if single {
+            ready.truncate(1);
+        }
+        ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
+        let signer = self.signer()?;
+        let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
+        let fence = (single && !self.is_disputed(&group)).then(|| self.fence(&group, handshake));
+        self.with_live(group, |core, live| {
+            for id in ready {
+                core.publish_message(group, live, id, fence, &signer)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a group that was just made still waits for its first members: nobody could read what is said.
+    fn waits_for_company(&mut self, group: GroupId) -> Result<bool> {
+        if self.state.groups.get(&group).is_some_and(|row| row.personal) {
+            return self.waits_for_siblings(group);
+        }
+        let is_first = |wish: &Wish| !matches!(wish, Wish::Devices { .. });
+        let wanted =
+            self.state.intents.iter().any(|(_, intent)| intent.group == group && is_first(&intent.wish));
+        let slot = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
+        if !wanted && !slot {
+            return Ok(false);
+        }
+        self.with_live(group, |_, live| Ok(live.roster.len() == 1))
+    }
+
+    /// Whether anything of what waits can leave now. What is said in a group that this device has to be let back into, or whose keys it
+    /// renews, waits for that.
+    pub(crate) fn waits_for_broker(&self) -> bool {
+        let doubled = |group| self.state.groups.get(group).is_some_and(|row| row.doubled.is_some());
+        self.state.outbox.iter().any(|(_, row)| match row.kind {
+            OutboxKind::Post(_) => true,
+            OutboxKind::Message { .. } if doubled(&row.group) => false,
+            _ => !self.is_lost(&row.group),
+        })
+    }
+
+    fn publish_message(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        id: u64,
+        fence: Option<u64>,
+        signer: &openmls_basic_credential::SignatureKeyPair,
+    ) -> Result<()> {
+        // Bytes of an epoch that is over can only land where everybody drops them: had they landed in time, the
+        // log would have shown them before the commit.
+        let seal = self.state.outbox.get(&id).and_then(|row| row.seal.as_ref());
+        let first = seal.is_none_or(|seal| seal.epoch != live.epoch());
+        if first {
+            self.seal_message(live, id, signer)?;
+        }
+        let Some(seal) = self.seal_mut(id) else { return Ok(()) };
+        seal.fence = fence;
+        let (hash, publish_id, bytes) = (seal.hash, seal.publish_id, seal.bytes.clone());
+        let attempt = self.attempt(id, hash, first);
+        let publish = Publish {
+            row: attempt,
+            route: Route::Application(group),
+            publish_id,
+            expect: fence.map(|sequence| Expect { route: Route::Handshake(group), sequence }),
+            bytes,
+        };
+        self.run.effects.push(Effect::Publish(publish));
+        Ok(())
+    }
+
+    /// What became of a publish.
+    pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
+        let Some(Attempt { row: id, hash, first, log }) = self.run.attempts.remove(&attempt) else {
+            return Ok(());
+        };
+        let rejoin = |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Rejoin));
+        if let (PublishOutcome::Stored { .. }, Some(group)) = (outcome, log)
+            && self.state.outbox.get(&id).is_some_and(rejoin)
+        {
+            self.dequeue(id);
+            self.run.touched.insert(group);
+        }
+        // Also when the log was read first, and the row is gone.
+        if let (PublishOutcome::Stored { sequence, duplicate: false }, Some(group)) = (outcome, log)
+            && self.put_in_log(group, sequence)
+        {
+            return self.stop_for_copy();
+        }
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
+            return Ok(());
+        }
+        self.run.in_flight.remove(&id);
+        let (group, kind) = (row.group, row.kind.clone());
+        self.run.touched.insert(group);
+        match outcome {
+            PublishOutcome::Stored { sequence, duplicate } => {
+                self.run.stored_at = Some(self.run.now);
+                let behind = |row: &GroupRow| sequence <= row.after();
+                if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
+                    // Sequences that were read are not given to new entries, unless the log went back. Where it
+                    // lies is known when that was looked at.
+                    if let Some(seal) = self.seal_mut(id) {
+                        seal.doubtful = true;
+                    }
+                    self.look_back(group);
+                    return Ok(());
+                }
+                self.stored(id, group, &kind, sequence, first && !duplicate)
+            }
+            PublishOutcome::Conflict { last } => {
+                self.refused_by_fence(id, group, &kind, last);
+                self.fence_is(group, last);
+                let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
+                if last.is_some_and(|last| last < handshake) {
+                    // By age, or the log went back.
+                    self.look_back(group);
+                }
+                if let Some(seal) = self.seal_mut(id) {
+                    seal.doubtful = true;
+                }
+                let source = Source::Group(group);
+                self.run.caught_up.remove(&source);
+                self.want(source, last.unwrap_or(0));
+                Ok(())
+            }
+            PublishOutcome::Unknown => {
+                self.back_off(id);
+                Ok(())
+            }
+            PublishOutcome::Refused => match kind {
+                OutboxKind::Commit => self.commit_refused(group),
+                OutboxKind::Again { .. } => {
+                    self.back_off(id);
+                    Ok(())
+                }
+                OutboxKind::Message { .. } => {
+                    self.fail_row(id, Why::Refused);
+                    Ok(())
+                }
+                OutboxKind::Leave | OutboxKind::Post(_) => {
+                    self.back_off(id);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn stored(
+        &mut self,
+        id: u64,
+        group: GroupId,
+        kind: &OutboxKind,
+        sequence: u64,
+        certain: bool,
+    ) -> Result<()> {
+        match kind {
+            // A duplicate is ours from an earlier attempt: nobody else knows the id before the bytes are stored.
+            OutboxKind::Post(post) => {
+                self.dequeue(id);
+                if matches!(post, Post::Join) {
+                    self.join_request_stored(group);
+                }
+                Ok(())
+            }
+            OutboxKind::Leave => {
+                self.sealed_leave(id);
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
+                    self.reply(ticket, Ok(Reply::Done));
+                }
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+            OutboxKind::Commit | OutboxKind::Again { .. } => {
+                if let Some(seal) = self.seal_mut(id) {
+                    seal.stored_at = Some(sequence);
+                }
+                self.run.caught_up.remove(&Source::Group(group));
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+            OutboxKind::Message { .. } => {
+                let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
+                let Some(seal) = self.seal_mut(id) else { return Ok(()) };
+                let fenced = seal.fence.is_some();
+                seal.stored_at = Some(sequence);
+                // Of a repeated publish an earlier copy may lie elsewhere, and the first copy is the one that counts.
+                // R-SYNC-03: what own devices tell each other counts in the order of the log, the own word too.
+                if fenced && certain && !personal {
+                    let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
+                    let position = row.position(sequence);
+                    row.unseen = row.unseen.max(Some(position));
+                    return self.settle_message(id, position);
+                }
+                // The sender's process may end now: the row stays until the log shows where it landed.
+                let shown_soon = self.is_disputed(&group);
+                if !fenced
+                    && !shown_soon
+                    && let Some(ticket) = self.run.waits.sends.remove(&id)
+                {
+                    let reply = self.queued_reply(id);
+                    self.reply(ticket, reply);
+                }
+                self.run.caught_up.remove(&Source::Group(group));
+                self.want(Source::Group(group), sequence);
+                Ok(())
+            }
+        }
+    }
+
+    /// A wish to leave is in the log.
+    fn sealed_leave(&mut self, id: u64) {
+        if let Some(OutboxRow { group, seal: Some(seal), .. }) = self.dequeue(id) {
+            self.keep_sealed(group, &seal);
+        }
+    }
+
+    /// The broker will never take our commit: the change is too large for it, or not permitted.
+    fn commit_refused(&mut self, group: GroupId) -> Result<()> {
+        let Some(slot) = self.state.groups.get(&group).and_then(|row| row.slot.clone()) else {
+            return Ok(());
+        };
+        self.with_live(group, |core, live| core.drop_slot(group, live))?;
+        if let Some(intent) = slot.intent {
+            let error = ErrorKind::Limit
+                .because("the broker does not take this change of the group")
+                .hint("do it in smaller steps, or ask the operator for the broker's limits");
+            self.intent_failed(group, intent, error)?;
+        }
+        Ok(())
+    }
+
+    /// A fence that another message moved is worth no pause: the log is read to its end first anyway. If it was a commit,
+    /// there is a new epoch then, else it was junk. A cluster that is busy names no other message.
+    fn refused_by_fence(&mut self, id: u64, group: GroupId, kind: &OutboxKind, last: Option<u64>) {
+        let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
+        let moved = last.is_some_and(|last| last > handshake);
+        if !moved || !matches!(kind, OutboxKind::Message { .. }) {
+            self.back_off(id);
+        }
+    }
+
+    /// What compare-and-set expects of the handshake subject: the last message that was handled, or none when
+    /// retention took even that one away.
+    fn fence(&self, group: &GroupId, handshake: u64) -> u64 {
+        if self.run.emptied.contains(group) { 0 } else { handshake }
+    }
+
+    /// A refusal told the last sequence of a handshake subject. That there is none counts for everything that is
+    /// sent to the group once its log was read to its end, until the next handshake message.
+    fn fence_is(&mut self, group: GroupId, last: Option<u64>) {
+        match last {
+            Some(0) => _ = self.run.emptied.insert(group),
+            Some(_) => _ = self.run.emptied.remove(&group),
+            // A cluster that is busy says nothing about it.
+            None => {}
+        }
+    }
+
+    fn back_off(&mut self, id: u64) {
+        let [jitter] = self.provider.bytes();
+        let now = self.run.now;
+        let Some(row) = self.state.outbox.volatile_mut(&id) else { return };
+        row.attempts = row.attempts.saturating_add(1);
+        let base = 10u64.saturating_mul(1 << row.attempts.min(9));
+        let wait = Duration::from_millis(base.saturating_add(base.saturating_mul(u64::from(jitter)) / 256));
+        row.retry_at = now.plus(wait.min(BACKOFF_MAX));
+    }
+
+    /// A log was read to its end: what was in doubt is decided.
+    pub(crate) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
+        let epoch = self.state.groups.get(&group).map(|row| row.epoch);
+        let cursor = self.state.groups.get(&group).map_or(0, GroupRow::after).max(sequence);
+        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+            let Some(row) = self.state.outbox.get(&id) else { continue };
+            let Some(seal) = &row.seal else { continue };
+            if self.run.in_flight.contains(&id) {
+                continue;
+            }
+            let swallowed = seal.stored_at.is_some_and(|at| at <= cursor);
+            if !seal.doubtful && !swallowed {
+                continue;
+            }
+            let is_message = matches!(row.kind, OutboxKind::Message { .. });
+            let stale = epoch != Some(seal.epoch);
+            if is_message && (stale || swallowed) {
+                self.reseal(id, None);
+                continue;
+            }
+            let fresh = PublishId::from_bytes(self.provider.bytes());
+            if let Some(seal) = self.seal_mut(id) {
+                seal.doubtful = false;
+                if swallowed {
+                    // The log does not have it where the broker said: another publish had our id.
+                    seal.stored_at = None;
+                    seal.publish_id = fresh;
+                }
+            }
+        }
+    }
+
+    /// The log shows bytes of ours. Whether they were handled completely.
+    pub(crate) fn own_echo(
+        &mut self,
+        group: GroupId,
+        live: &mut Live,
+        id: u64,
+        sequence: u64,
+    ) -> Result<bool> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(false) };
+        if row.group != group {
+            return Ok(false);
+        }
+        let Some(seal) = row.seal.clone() else { return Ok(false) };
+        // A row that gets new bytes stays in flight: the acknowledgement of the old ones would count for the new.
+        self.run.touched.insert(group);
+        let lost = self.state.groups.get(&group).is_some_and(|row| row.lost.is_some());
+        match row.kind {
+            OutboxKind::Message { .. } if seal.epoch == live.epoch() && !lost => {
+                self.settle_message(id, sequence)?;
+            }
+            OutboxKind::Message { .. } => {
+                // It landed behind a commit, maybe one that only others could follow: everybody drops it, and it is
+                // sealed again, by who lost its place once it is back.
+                self.reseal(id, None);
+                if let Some(row) = self.state.outbox.get_mut(&id) {
+                    row.retry_at = Timestamp::default();
+                }
+            }
+            OutboxKind::Commit => {
+                let slot = self.state.groups.get(&group).and_then(|row| row.slot.clone());
+                match slot {
+                    Some(slot) if slot.row == id && slot.epoch == live.epoch() => {
+                        let intent = slot.intent;
+                        self.own_commit_won(group, live, &slot, sequence)?;
+                        if let Some(intent) = intent {
+                            self.run.won.insert(intent, group);
+                        }
+                    }
+                    _ => return Ok(false),
+                }
+            }
+            // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
+            OutboxKind::Leave => {
+                self.sealed_leave(id);
+                if let Some(ticket) = self.run.waits.leaves.remove(&group) {
+                    self.reply(ticket, Ok(Reply::Done));
+                }
+            }
+            OutboxKind::Post(_) | OutboxKind::Again { .. } => return Ok(false),
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,533 @@
+//! The machine: opens the store, takes batches of inputs, commits them together, gives effects.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use openmls_traits::OpenMlsProvider;
+use redb::StorageBackend;
+
+use crate::command::Command;
+use crate::content::history::History;
+use crate::delivery::ledger::Ledger;
+use crate::effect::Effect;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::Groups;
+use crate::input::{Input, Interest, Ticket};
+use crate::machine::following;
+use crate::machine::run::Run;
+use crate::machine::waits::Lost;
+use crate::reply::Reply;
+use crate::state::State;
+use crate::store::Store;
+use crate::store::provider::Provider;
+
+/// What a core is told at start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Seed of every random choice made outside of MLS's own sealing. Must be unpredictable in production.
+    pub seed: [u8; 32],
+    /// Most loaded groups kept in memory.
+    pub cached_groups: usize,
+}
+
+/// One profile's brain. See the crate's documentation.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) provider: Provider,
+    pub(crate) history: History,
+    pub(crate) ledger: Ledger,
+    pub(crate) groups: Groups,
+    pub(crate) run: Run,
+    path: Option<PathBuf>,
+    options: Options,
+    commits: u64,
+    /// A storage error poisoned the handle: it must be opened again before it is used.
+    poisoned: bool,
+}
+
+impl Core {
+    /// Opens or creates the store of a profile. `ErrorKind::Locked` when another process has it open.
+    pub fn open(path: &Path, options: Options) -> Result<Self> {
+        Self::ready(Store::open(path)?, Some(path.into()), options)
+    }
+
+    /// Opens the store on any redb backend: memory for simulations, a faulty one for crash tests.
+    pub fn open_on(backend: impl StorageBackend, options: Options) -> Result<Self> {
+        Self::ready(Store::open_on(backend)?, None, options)
+    }
+
+    fn ready(store: Store, path: Option<PathBuf>, options: Options) -> Result<Self> {
+        let mut core = Self {
+            state: State::load(&store)?,
+            provider: Provider::new(store.clone(), options.seed),
+            history: History::new(store.clone()),
+            ledger: Ledger::new(store.clone()),
+            groups: Groups::new(options.cached_groups),
+            run: Run::default(),
+            store,
+            path,
+            options,
+            commits: 0,
+            poisoned: false,
+        };
+        core.index_outbox();
+        Ok(core)
+    }
+
+    /// Repeats what an earlier process left unfinished. Call once after opening. What needs the broker follows
+    /// when [`Input::Connected`] says that it is there.
+    pub fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>> {
+        self.handle(vec![Input::Tick], now)
+    }
+
+    /// Number of transactions committed since opening: one fsync each.
+    pub const fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Handles a batch of inputs in one transaction and gives what is to be done now that it is committed.
+    ///
+    /// On error nothing of the batch happened. Commands that were open are answered by the caller with that
+    /// error; the caller also sends [`Input::Connected`] again, so that logs are read anew from where the store
+    /// stands.
+    pub fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
+        self.run.now = now;
+        let fresh: BTreeSet<Ticket> = inputs
+            .iter()
+            .filter_map(|input| match input {
+                Input::Command { ticket, .. } => Some(*ticket),
+                _ => None,
+            })
+            .collect();
+        let done = self.heal().and_then(|()| {
+            for (ticket, error) in std::mem::take(&mut self.run.orphans) {
+                self.reply(ticket, Err(error));
+            }
+            for input in inputs {
+                self.take(input)?;
+                self.answer_won()?;
+            }
+            self.drive_touched()?;
+            self.tell_changed()?;
+            self.drive_presence()?;
+            self.end_arriving();
+            self.finish_joins()?;
+            self.finish_syncs();
+            self.tell_junk();
+            self.finish_sends();
+            self.commit()
+        });
+        match done {
+            Ok(()) => {
+                self.groups.shrink();
+                let mut effects = std::mem::take(&mut self.run.effects);
+                if let Some(at) = self.next_wake() {
+                    effects.push(Effect::WakeAt(at));
+                }
+                Ok(effects)
+            }
+            Err(error) => {
+                self.abort(&error, &fresh);
+                Err(error)
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) -> Result<()> {
+        match input {
+            Input::Command { ticket, command } => {
+                // Not an error of the batch, whatever its kind.
+                if let Err(error) = self.may_still(&command) {
+                    self.reply(ticket, Err(error));
+                    return Ok(());
+                }
+                match self.command(ticket, *command) {
+                    Ok(Some(reply)) => self.reply(ticket, Ok(reply)),
+                    Ok(None) => {}
+                    Err(error) if fatal(&error) => return Err(error),
+                    Err(error) => self.reply(ticket, Err(error)),
+                }
+                Ok(())
+            }
+            Input::Connected(interest) => self.connected(interest),
+            Input::Disconnected => self.disconnected(),
+            Input::Delivered { reading, message } => {
+                self.run.broker_at = self.run.broker_at.max(Some(message.at));
+                match message.route.source() {
+                    Some(source) if self.goes_on(&source, reading) => self.delivered(message),
+                    _ => Ok(()),
+                }
+            }
+            Input::Displaced(displaced) if self.goes_on(&displaced.source, displaced.reading) => {
+                self.displaced(&displaced)
+            }
+            Input::CaughtUp { reading, source, sequence } if self.goes_on(&source, reading) => {
+                self.caught_up(source, sequence)
+            }
+            Input::Displaced(_) | Input::CaughtUp { .. } => Ok(()),
+            Input::Published { row, outcome } => self.published(row.0, outcome),
+            Input::Answered { question, outcome } => self.answered(question.0, outcome),
+            Input::TreeFetched { group, epoch, pieces } => self.tree_fetched(group, epoch, pieces),
+            Input::Whispered { group, bytes } => self.whispered(group, &bytes),
+            Input::Hinted => self.hinted(),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
+        use Command as C;
+        self.note_person(&command);
+        match command {
+            C::Register { handle, name, bot, invite_code } => {
+                self.register(ticket, handle, name, bot, invite_code)
+            }
+            C::PhraseShown => self.phrase_shown().map(Some),
+            C::PrepareBot { owner } => self.prepare_bot(owner).map(Some),
+            C::OwnerCard => self.owner_card().map(Some),
+            C::SignBot { certificate } => self.sign_bot(&certificate).map(Some),
+            C::Whoami => Ok(Some(Reply::Account(Box::new(self.own_account()?)))),
+            C::SetProfile { name, status, presence } => self.set_profile(ticket, name, status, presence),
+            C::ShowProfile { handle } => self.show_profile(ticket, handle),
+            C::SetRequestPolicy(policy) => self.set_request_policy(policy).map(Some),
+            C::Active => self.person_active().map(Some),
+            C::Devices => self.devices().map(Some),
+            C::DeviceLink { name } => self.device_link(name).map(Some),
+            C::DeviceApprove { code, history } => self.device_approve(ticket, &code, history),
+            C::DeviceConfirm { code, equal } => self.device_confirm(ticket, &code, equal),
+            C::DeviceRename { device, name } => self.device_rename(&device, name).map(Some),
+            C::DeviceRevoke { device } => self.device_revoke(ticket, &device),
+            C::DeviceResume => self.device_resume().map(Some),
+            C::DeviceRecover { phrase, name } => self.device_recover(ticket, &phrase, name),
+            C::ContactAdd { handle, text } => self.contact_add(ticket, handle, text),
+            C::Contacts => Ok(Some(Reply::Contacts(self.contacts()))),
+            C::ContactAccept { handle } => self.contact_accept(&handle).map(Some),
+            C::ContactDecline { handle } => self.contact_decline(&handle).map(Some),
+            C::ContactRemove { handle } => self.contact_remove(&handle).map(Some),
+            C::ContactBlock { who } => self.contact_block(ticket, who),
+            C::ContactUnblock { who } => self.contact_unblock(&who).map(Some),
+            C::ContactVerify { handle, code } => self.contact_verify(ticket, handle, code),
+            C::ContactTrust { handle } => self.contact_trust(&handle).map(Some),
+            C::GroupCreate { name, with, post_quantum } => {
+                self.group_create(ticket, name, with, post_quantum)
+            }
+            C::Groups => self.group_list().map(Some),
+            C::GroupShow { target } => self.group_show(&target).map(Some),
+            C::GroupAccept { target } => self.group_accept(&target).map(Some),
+            C::GroupDecline { target } => self.group_decline(&target).map(Some),
+            C::GroupAdd { target, handles } => self.group_add(ticket, &target, handles),
+            C::GroupRemove { target, who } => self.group_remove(ticket, &target, &who),
+            C::GroupRename { target, name } => self.group_rename(ticket, &target, name),
+            C::GroupAlias { target, name } => self.group_alias(&target, &name).map(Some),
+            C::GroupRole { target, who, role } => self.group_role(ticket, &target, &who, role),
+            C::GroupLeave { target } => self.group_leave(ticket, &target),
+            C::GroupInvite { target, lifetime, uses, approval } => {
+                self.group_invite(ticket, &target, lifetime, uses, approval)
+            }
+            C::GroupInvites { target } => self.group_invites(&target).map(Some),
+            C::GroupInviteRevoke { target, link } => self.group_invite_revoke(ticket, &target, &link),
+            C::Join { link } => self.join_by_link(ticket, &link),
+            C::GroupRequests { target } => self.group_requests(target.as_ref()).map(Some),
+            C::GroupRequestAnswer { target, account, accept } => {
+                self.group_request_answer(ticket, &target, &account, accept)
+            }
+            C::GroupBan { target, who, lift } => self.group_ban(ticket, &target, &who, lift),
+            C::Evidence => Ok(Some(self.evidence())),
+            C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
+            C::Head => Ok(Some(self.head_known())),
+            C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
+            C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
+            C::Shown { group, ids } => {
+                self.identity()?;
+                self.mark_shown(group, &ids.into_iter().collect())?;
+                Ok(Some(Reply::Done))
+            }
+            C::Sync => self.sync(ticket, following::Registry::Needed),
+            C::Refresh => self.sync(ticket, following::Registry::Wished),
+            C::Status => Ok(Some(self.status())),
+            C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
+            C::BotHandled { bot, group, position, say, memory } => {
+                self.bot_handled(&bot, group, position, say, memory).map(Some)
+            }
+        }
+    }
+
+    pub(crate) fn connected(&mut self, interest: Interest) -> Result<()> {
+        if !self.run.connected {
+            self.run.since_connected = (self.run.now, self.run.received, self.run.delivered.clone());
+        }
+        self.run.connected = true;
+        self.run.interest = Some(interest);
+        self.run.in_flight.clear();
+        self.run.attempts.clear();
+        self.run.following.clear();
+        self.run.caught_up.clear();
+        self.run.read.clear();
+        self.run.proof_asked_at = None;
+        self.run.own_asked_at = None;
+        self.run.unnamed_asked_at = None;
+        self.prune_ledger()?;
+        self.run.reposted = false;
+        self.run.room_told = false;
+        if interest == Interest::Everything && self.registered() {
+            let inbox = self.inbox();
+            self.follow(inbox);
+            self.follow(Source::Log);
+            for group in self.state.groups.keys() {
+                if self.is_member(&group) {
+                    self.follow(Source::Group(group));
+                }
+            }
+            self.ask_stock();
+            self.renew_last_resorts()?;
+            self.begin_listening();
+            self.refresh_unknown_accounts();
+            self.watch_own_account();
+            self.ask_unnamed();
+        }
+        self.run.claims.clear();
+        self.begin_refreshing();
+        self.run.stock_again = None;
+        self.resume_link();
+        self.want_proof();
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+        Ok(())
+    }
+
+    fn disconnected(&mut self) -> Result<()> {
+        self.run.connected = false;
+        self.stop_listening();
+        self.run.in_flight.clear();
+        self.run.attempts.clear();
+        self.run.following.clear();
+        self.run.caught_up.clear();
+        self.run.read.clear();
+        for (ticket, lost) in self.run.waits.disconnected() {
+            let reply = match lost {
+                Lost::Queued(row) => self.queued_reply(row),
+                Lost::Error(error) => Err(error),
+            };
+            self.reply(ticket, reply);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        let now = self.run.now;
+        self.run.wakes.retain(|at| *at > now);
+        self.work_for_admission();
+        self.link_tick();
+        self.stock_tick();
+        self.tell_evidence();
+        self.want_proof();
+        self.watch_own_account();
+        self.ask_unnamed();
+        self.refresh_groups()?;
+        self.renew_joins()?;
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+        Ok(())
+    }
+
+    /// Looks again at every group that has something waiting.
+    fn touch_unfinished(&mut self) {
+        let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
+        self.run.touched.extend(waiting);
+        let wanted: Vec<GroupId> = self
+            .state
+            .groups
+            .iter()
+            .filter(|(_, row)| {
+                row.slot.is_some()
+                    || !row.proposals.is_empty()
+                    || row.leave_epoch.is_some()
+                    || row.back.is_some()
+            })
+            .map(|(group, _)| *group)
+            .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
+            .chain(self.run.asked.iter().copied())
+            .chain(self.state.missing.iter().filter(|(_, row)| row.since.is_some()).map(|(group, _)| *group))
+            .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
+            .chain(self.state.groups.iter().filter(|(_, row)| row.lost.is_some()).map(|(group, _)| *group))
+            .collect();
+        self.run.touched.extend(wanted);
+    }
+
+    fn drive_touched(&mut self) -> Result<()> {
+        self.reconcile_changed()?;
+        if self.state.transfers.len() > 0 {
+            // What ends a transfer is that the groups are in line.
+            self.run.touched.extend(self.personal_group());
+        }
+        while let Some(group) = self.run.touched.pop_first() {
+            self.drive(group)?;
+        }
+        Ok(())
+    }
+
+    /// Answers the commands whose commit is in the log now.
+    fn answer_won(&mut self) -> Result<()> {
+        for (intent, group) in std::mem::take(&mut self.run.won) {
+            let reply = self.won_reply(intent, group);
+            self.intent_done(intent, reply);
+        }
+        Ok(())
+    }
+
+    /// One piece of news per changed group and batch, however many commits there were.
+    fn tell_changed(&mut self) -> Result<()> {
+        for group in std::mem::take(&mut self.run.changed) {
+            if self.state.groups.get(&group).is_some_and(|row| !row.personal) {
+                let view = Box::new(self.group_view(group)?);
+                self.notify(Event::Group(view));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
+        self.run.effects.push(Effect::Reply { ticket, result });
+    }
+
+    pub(crate) fn notify(&mut self, event: Event) {
+        self.run.effects.push(Effect::Notify(event));
+    }
+
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.run.wakes.insert(at);
+    }
+
+    pub(crate) fn volatile_id(&mut self) -> u64 {
+        self.run.next_volatile = self.run.next_volatile.saturating_add(1);
+        self.run.next_volatile
+    }
+
+    /// When to look again without being asked.
+    fn next_wake(&self) -> Option<Timestamp> {
+        let asked = self.run.wakes.first().copied();
+        let now = self.run.now;
+        let retry = self
+            .run
+            .connected
+            .then(|| {
+                self.state
+                    .outbox
+                    .iter()
+                    .filter(|(row, _)| !self.run.in_flight.contains(row))
+                    .map(|(_, row)| row.retry_at)
+                    .filter(|at| *at > now)
+                    .min()
+            })
+            .flatten();
+        let due = [self.proof_due(), self.own_account_due(), self.unnamed_due()];
+        let due = due.into_iter().flatten().filter(|at| *at > now);
+        [asked, retry, self.sends_end()].into_iter().flatten().chain(due).min()
+    }
+
+    /// Writes what was put off. Call it before the process ends; without it some junk is read again.
+    pub fn rest(&mut self) -> Result<()> {
+        if self.poisoned || !self.state.has_put_off() { Ok(()) } else { self.write() }
+    }
+
+    /// Whether the running batch has changed nothing so far that must be on disk.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.provider.storage().is_clean()
+            && self.state.is_clean()
+            && self.history.is_clean()
+            && self.ledger.is_clean()
+    }
+
+    /// Writes everything that changed, in one transaction.
+    fn commit(&mut self) -> Result<()> {
+        if self.is_clean() { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.groups.write_secrets(&self.provider)?;
+        let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
+        let ledger = &self.ledger;
+        self.store.write(|txn| {
+            overlay.flush(txn)?;
+            state.flush(txn)?;
+            history.flush(txn)?;
+            ledger.flush(txn)
+        })?;
+        self.provider.storage().flushed();
+        self.state.flushed();
+        self.history.flushed();
+        self.ledger.flushed();
+        self.commits = self.commits.saturating_add(1);
+        Ok(())
+    }
+
+    /// Forgets everything that was not committed. Loaded groups are ahead of the disk and go too.
+    fn abort(&mut self, error: &CoreError, fresh: &BTreeSet<Ticket>) {
+        tracing::warn!(kind = error.kind.name(), "batch aborted");
+        let run = std::mem::take(&mut self.run);
+        let errand_tickets = run.errands.into_values().filter_map(|errand| errand.ticket);
+        let question_tickets = run.questions.into_values().filter_map(|question| question.ticket);
+        let open: BTreeSet<Ticket> = run
+            .waits
+            .into_tickets()
+            .chain(errand_tickets)
+            .chain(question_tickets)
+            .chain(run.admission.and_then(|work| work.ticket))
+            .collect();
+        let (now, next_volatile, readings) = (run.now, run.next_volatile, run.readings);
+        self.run = Run { now, next_volatile, readings, ..Run::default() };
+        self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();
+        self.provider.storage().discard();
+        self.history.discard();
+        self.ledger.discard();
+        self.groups.clear();
+        self.poisoned = true;
+    }
+
+    /// After a storage error: opens the file again and reads the rows as they are on disk.
+    fn heal(&mut self) -> Result<()> {
+        if !self.poisoned {
+            return Ok(());
+        }
+        if let Some(path) = self.path.clone() {
+            // The old handle must be gone before the file can be opened again; a database in memory is the
+            // shortest-lived stand-in that every holder of the handle can be given.
+            let stand_in = Store::open_on(redb::backends::InMemoryBackend::new())?;
+            self.replace_store(stand_in);
+            self.replace_store(Store::open(&path)?);
+        }
+        self.state = State::load(&self.store)?;
+        self.index_outbox();
+        self.poisoned = false;
+        Ok(())
+    }
+
+    fn replace_store(&mut self, store: Store) {
+        let mut seed = self.options.seed;
+        // Never the same stream of choices twice: continue from what the old generator would have given.
+        for (byte, more) in seed.iter_mut().zip(self.provider.bytes::<32>()) {
+            *byte ^= more;
+        }
+        self.provider = Provider::new(store.clone(), seed);
+        self.history = History::new(store.clone());
+        self.ledger = Ledger::new(store.clone());
+        self.store = store;
+    }
+
+    /// Drops a message that could not be used, and says why in the counters.
+    pub(crate) fn skip(&mut self, class: &'static str) {
+        tracing::debug!(class, "message skipped");
+        self.run.skips = self.run.skips.saturating_add(1);
+        self.state.count_skipped(class);
+    }
+}
+
+/// Errors that end the batch: the store failed or the program is wrong.
+pub(crate) const fn fatal(error: &CoreError) -> bool {
+    matches!(error.kind, ErrorKind::Storage | ErrorKind::Bug | ErrorKind::Locked)
+}

@@ -1,0 +1,11 @@
+//! The machine: takes batches of inputs, commits them together, gives effects.
+
+mod core;
+pub mod effect;
+pub(crate) mod following;
+pub mod input;
+pub(crate) mod run;
+mod waits;
+
+pub(crate) use self::core::fatal;
+pub use self::core::{Core, Options};

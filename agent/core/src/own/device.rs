@@ -1,0 +1,414 @@
+//! The devices of the own account: naming, revoking, and what the account's log says of them.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
+use cipher_broker::sign::{Purpose as Signing, Signed};
+use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
+use cipher_broker::wire::statement::Claim;
+use cipher_broker::wire::sync::Sync;
+use ed25519_dalek::SigningKey;
+
+use crate::command::Command;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::group::stopped;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::own::identity::{check_text, signed_profile};
+use crate::registry::question::Purpose;
+use crate::reply::Reply;
+use crate::view::DeviceView;
+
+/// What a statement of the own account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stating {
+    /// A device goes.
+    Revoke(DeviceId),
+    /// The device of the link under way comes.
+    Link,
+    /// Nothing: the account is only looked at.
+    Nothing,
+}
+
+/// How often a statement is signed anew because another device was first.
+const TRIES: u32 = 8;
+
+impl Core {
+    pub(crate) fn device_rename(&mut self, device: &str, name: String) -> Result<Reply> {
+        let device = self.device_named(device)?;
+        check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            return Err(ErrorKind::Usage.because("a device needs a name without control characters"));
+        }
+        if self.free_name(&device, &name) != name {
+            return Err(ErrorKind::Conflict
+                .because(format!("another of your devices is named '{name}'"))
+                .hint("choose another name; see them with: cipher-chat device list"));
+        }
+        let mut identity = self.identity()?.clone();
+        identity.names.insert(device, name.clone());
+        self.set_identity(identity);
+        self.tell_devices(&Sync::DeviceName { device, name })?;
+        Ok(Reply::Device(Box::new(self.device_view(&device)?)))
+    }
+
+    pub(crate) fn device_revoke(&mut self, ticket: Ticket, device: &str) -> Result<Option<Reply>> {
+        let identity = self.identity()?;
+        if identity.kind == Kind::Bot {
+            return Err(ErrorKind::Refused.because("a bot has one device").hint("remove the bot instead"));
+        }
+        let device = self.device_named(device)?;
+        if !self.run.connected {
+            return Err(ErrorKind::Unreachable.because("the broker cannot be reached; nothing was changed"));
+        }
+        self.begin_statement(Stating::Revoke(device), Some(ticket), 0);
+        Ok(None)
+    }
+
+    pub(crate) fn devices(&self) -> Result<Reply> {
+        let identity = self.identity()?;
+        let Some(log) = &identity.log else {
+            return Ok(Reply::Devices(vec![self.device_view(&identity.device)?]));
+        };
+        let mut devices: Vec<DeviceView> =
+            log.devices().map(|(device, _)| self.device_view(device)).collect::<Result<_>>()?;
+        devices.sort_by_key(|view| (view.created_at, view.device_id));
+        Ok(Reply::Devices(devices))
+    }
+
+    /// One own device as people see it.
+    pub(crate) fn device_view(&self, device: &DeviceId) -> Result<DeviceView> {
+        let identity = self.identity()?;
+        let state = identity.log.as_ref().and_then(|log| log.devices().find(|(known, _)| *known == device));
+        let name = identity.names.get(device).cloned();
+        Ok(DeviceView {
+            device_id: *device,
+            name: name.unwrap_or_else(|| format!("device {}", device.short())),
+            kind: identity.kind,
+            current: identity.device == *device,
+            created_at: state.map_or(identity.created_at, |(_, state)| state.since),
+            revoked: state.is_some_and(|(_, state)| !state.is_active()),
+        })
+    }
+
+    /// A name for a device that no other active one of the account has: what it is called, else `laptop-2` and so on.
+    pub(crate) fn free_name(&self, device: &DeviceId, name: &str) -> String {
+        let Some(identity) = &self.state.identity else { return name.into() };
+        let active = |device: &DeviceId| identity.log.as_ref().is_none_or(|log| log.is_active(device));
+        let taken: BTreeSet<&str> = identity
+            .names
+            .iter()
+            .filter(|(other, _)| *other != device && active(other))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        let numbered = (2_u32..).map(|number| {
+            let end = format!("-{number}");
+            let room = limit::DISPLAY_NAME_CHARS.saturating_sub(end.len());
+            name.chars().take(room).chain(end.chars()).collect::<String>()
+        });
+        let free = |name: &String| !taken.contains(name.as_str());
+        std::iter::once(name.to_owned()).chain(numbered).find(free).unwrap_or_else(|| name.into())
+    }
+
+    /// Finds an own device by its id, the beginning of it, or its name.
+    fn device_named(&self, text: &str) -> Result<DeviceId> {
+        let Reply::Devices(devices) = self.devices()? else {
+            return Err(ErrorKind::Bug.because("devices are devices"));
+        };
+        let text = text.trim();
+        let named: Vec<&DeviceView> = devices.iter().filter(|view| view.name == text).collect();
+        // One that was revoked does not get between a person and the device that has its name now.
+        let some_active = named.iter().any(|view| !view.revoked);
+        let meant = named.iter().filter(|view| !(some_active && view.revoked));
+        let by_name: Vec<DeviceId> = meant.map(|view| view.device_id).collect();
+        let begins = |view: &&DeviceView| !text.is_empty() && view.device_id.to_string().starts_with(text);
+        let by_id: Vec<DeviceId> = devices.iter().filter(begins).map(|view| view.device_id).collect();
+        match (by_name.as_slice(), by_id.as_slice()) {
+            ([device], _) | ([], [device]) => Ok(*device),
+            ([], []) => Err(ErrorKind::NotFound
+                .because(format!("you have no device '{text}'"))
+                .hint("see them with: cipher-chat device list")),
+            _ => Err(ErrorKind::Usage
+                .because(format!("'{text}' fits several of your devices"))
+                .hint("use more of the id, see: cipher-chat device list")),
+        }
+    }
+
+    // Statements: the log as the registry has it, then the statement that continues it, and again when another
+    // device was first.
+
+    pub(crate) fn begin_statement(&mut self, what: Stating, ticket: Option<Ticket>, tries: u32) {
+        let account = self.own_id();
+        self.ask(Operation::FetchAccount { account }, Purpose::OwnAccount { what, tries }, ticket);
+    }
+
+    /// The registry showed the own account: the statement is made.
+    pub(crate) fn own_account_fetched(
+        &mut self,
+        what: Stating,
+        tries: u32,
+        record: &AccountRecord,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        self.own_record(record)?;
+        match what {
+            Stating::Revoke(device) => self.state_revocation(device, tries, record, ticket),
+            Stating::Link => self.state_link(ticket, tries),
+            Stating::Nothing => self.own_shown(ticket),
+        }
+    }
+
+    fn state_revocation(
+        &mut self,
+        device: DeviceId,
+        tries: u32,
+        record: &AccountRecord,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let identity = self.identity()?.clone();
+        let Some(log) = &identity.log else { return Err(no_log()) };
+        if !log.is_active(&device) {
+            // It was revoked before: by a request whose reply got lost, or by another device.
+            return self.revoked_view(device, ticket);
+        }
+        if log.active().count() <= 1 {
+            return Err(ErrorKind::Refused
+                .because("this is the last device of the account: it cannot be revoked")
+                .hint("link another device first: cipher-chat device link"));
+        }
+        let signed_by_it = record.profile.device == device;
+        if signed_by_it && device == identity.device {
+            return Err(ErrorKind::Refused
+                .because("your profile is signed by this device, so it cannot go by itself")
+                .hint("revoke it on another of your devices, or change the profile there first"));
+        }
+        let profile = signed_by_it.then(|| {
+            let version = identity.profile.version.saturating_add(1);
+            let renewed = Profile { version, ..identity.profile.clone() };
+            signed_profile(&identity.device_seed, identity.device, &renewed)
+        });
+        let claim = codec::encode(&log.next(log.stamp(self.run.now), Claim::RevokeDevice { device }));
+        let account_key = SigningKey::from_bytes(&identity.account_seed);
+        let append = AppendStatement {
+            statement: Signed::new(&account_key, Signing::AccountStatement, claim),
+            certificate: None,
+            profile,
+        };
+        self.ask(
+            Operation::AppendStatement(Box::new(append.clone())),
+            Purpose::State { what: Stating::Revoke(device), append: Box::new(append), tries },
+            ticket,
+        );
+        Ok(())
+    }
+
+    /// The registry has the statement.
+    pub(crate) fn stated(
+        &mut self,
+        what: Stating,
+        append: &AppendStatement,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let mut identity = self.identity()?.clone();
+        if let Some(profile) = &append.profile
+            && let Ok(profile) = codec::decode(&profile.profile.body)
+        {
+            identity.profile = profile;
+        }
+        let Some(mut log) = identity.log.clone() else { return Err(no_log()) };
+        // The stream may have brought it before the reply did.
+        let news = log.append(&append.statement, append.certificate.as_ref()).is_ok();
+        identity.certificates.extend(append.certificate.clone());
+        identity.certificates = active_only(&log, identity.certificates);
+        identity.log = Some(log);
+        self.set_identity(identity);
+        if news {
+            self.account_changed(self.own_id());
+        }
+        match what {
+            Stating::Revoke(device) => self.revoked_view(device, ticket),
+            Stating::Link => self.link_done(ticket),
+            Stating::Nothing => self.own_shown(ticket),
+        }
+    }
+
+    /// The registry knows the own account.
+    fn own_shown(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Account(account)));
+        }
+        Ok(())
+    }
+
+    fn revoked_view(&mut self, device: DeviceId, ticket: Option<Ticket>) -> Result<()> {
+        let view = self.device_view(&device)?;
+        if let Some(ticket) = ticket {
+            self.reply(ticket, Ok(Reply::Device(Box::new(view))));
+        }
+        Ok(())
+    }
+
+    /// A statement did not get through. Whether that is dealt with here.
+    pub(crate) fn statement_failed(
+        &mut self,
+        purpose: &Purpose,
+        ticket: Option<Ticket>,
+        error: &CoreError,
+    ) -> bool {
+        match purpose {
+            // Another device stated something first: look, and say it again behind that.
+            Purpose::State { what, tries, .. } if error.kind == ErrorKind::Conflict && *tries < TRIES => {
+                self.begin_statement(*what, ticket, tries.saturating_add(1));
+                true
+            }
+            Purpose::State { what: Stating::Link, .. } | Purpose::OwnAccount { what: Stating::Link, .. } => {
+                self.link_refused(ticket, error.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes over what the registry shows of the own account, as far as it continues what is known here.
+    pub(crate) fn own_record(&mut self, record: &AccountRecord) -> Result<()> {
+        let mut identity = self.identity()?.clone();
+        let own_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
+        let bad = |why: &str| {
+            ErrorKind::Trust
+                .because(format!("the registry shows your account as it cannot be: {why}"))
+                .hint("nothing was changed; compare the devices with: cipher-chat device list")
+        };
+        let (mut log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
+            .map_err(|error| bad(&error.to_string()))?;
+        if *log.key() != own_key {
+            return Err(bad("it is not of your account key"));
+        }
+        if let Some(known) = &identity.log {
+            log.recall(known);
+        }
+        let grown = match &identity.log {
+            None => true,
+            Some(known) if known.continues(&log) => false,
+            Some(known) if log.continues(known) => true,
+            Some(_) => return Err(bad("its log is not the one that was seen before")),
+        };
+        if let Some(profile) = shown_profile(record, &bodies)
+            && profile.version > identity.profile.version
+        {
+            identity.profile = profile;
+        }
+        if grown {
+            identity.certificates.clone_from(&record.certificates);
+            identity.log = Some(log);
+        }
+        self.set_identity(identity);
+        if grown {
+            self.account_changed(self.own_id());
+        }
+        Ok(())
+    }
+
+    // Revoked.
+
+    /// Commands of a device that its account revoked: it may look at what it has, and nothing else.
+    pub(crate) fn may_still(&self, command: &Command) -> Result<()> {
+        use Command as C;
+        let gone = self.state.identity.as_ref().is_some_and(|own| own.revoked);
+        if !gone && !self.state.meta.stopped {
+            return Ok(());
+        }
+        match command {
+            C::Whoami
+            | C::Devices
+            | C::Contacts
+            | C::Groups
+            | C::GroupShow { .. }
+            | C::Read { .. }
+            | C::Shown { .. }
+            | C::Evidence
+            | C::AcknowledgeEvidence
+            | C::Head
+            | C::Status => Ok(()),
+            C::DeviceResume if !gone => Ok(()),
+            _ if gone => Err(revoked()),
+            _ => Err(stopped()),
+        }
+    }
+
+    /// R-DEV-03: the account revoked this device: it says nothing more, asks nothing more, and tells its person.
+    pub(crate) fn this_device_is_revoked(&mut self) {
+        let Some(mut identity) = self.state.identity.clone().filter(|own| !own.revoked) else { return };
+        identity.revoked = true;
+        self.set_identity(identity);
+        self.give_up_link();
+        self.give_up_transfers();
+        for group in self.state.groups.keys() {
+            self.drop_intents(group, &revoked());
+        }
+        self.fail_messages();
+        let error = revoked();
+        self.notify(Event::Warning(error.message));
+    }
+
+    /// A group showed more of an account's log.
+    pub(crate) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
+        if account == self.own_id() {
+            if let Some(mut identity) = self.state.identity.clone() {
+                identity.certificates = active_only(&log, identity.certificates);
+                identity.log = Some(log);
+                self.set_identity(identity);
+            }
+        } else if let Some(row) = self.state.accounts.get_mut(&account) {
+            row.devices = log.active().map(|(device, _)| *device).collect();
+            row.log = Some(log);
+        }
+        self.account_changed(account);
+    }
+
+    /// What follows when the own log grew.
+    pub(crate) fn own_log_changed(&mut self) {
+        let gone = self.state.identity.as_ref().is_some_and(|own| {
+            own.registered && own.log.as_ref().is_some_and(|log| log.is_revoked(&own.device))
+        });
+        if gone {
+            self.this_device_is_revoked();
+        }
+        self.history_source_gone();
+    }
+}
+
+fn no_log() -> CoreError {
+    ErrorKind::Unreachable.because("the own account is not known yet; the registry must be asked first")
+}
+
+/// What whoever asks a revoked device for something is told.
+pub(crate) fn revoked() -> CoreError {
+    ErrorKind::Refused
+        .because("this device was revoked: it does not belong to the account any more")
+        .hint("link it anew in a fresh profile: cipher-chat --profile NAME device link")
+}
+
+/// The certificates of active devices, each once.
+pub(crate) fn active_only(log: &AccountLog, certificates: Vec<DeviceCertificate>) -> Vec<DeviceCertificate> {
+    let mut kept: Vec<DeviceCertificate> = Vec::new();
+    for certificate in certificates {
+        let active = certificate.verify().is_ok_and(|body| log.is_active(&body.device));
+        if active && !kept.contains(&certificate) {
+            kept.push(certificate);
+        }
+    }
+    kept
+}
+
+/// The profile in a record, if one of these devices signed it.
+pub(crate) fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Option<Profile> {
+    let signer = bodies.iter().find(|body| body.device == record.profile.device)?;
+    let bytes = record.profile.profile.verified(&signer.device_key, Signing::Profile).ok()?;
+    codec::decode(bytes).ok().filter(|profile: &Profile| profile.account == record.account)
+}

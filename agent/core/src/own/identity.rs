@@ -1,0 +1,417 @@
+//! The own account and device: making, registering, showing, and owning bots.
+
+use std::time::Duration;
+
+use bip39::Mnemonic;
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
+use cipher_broker::codec;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::limit;
+use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
+use cipher_broker::subject::Source;
+use cipher_broker::wire::registry::{
+    CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
+};
+use cipher_broker::wire::statement::{Claim, Statement};
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_traits::types::SignatureScheme;
+
+use crate::command::BotOwnership;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::question::Purpose as Why;
+use crate::reply::Reply;
+use crate::state::IdentityRow;
+use crate::view::AccountView;
+
+/// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
+pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
+
+impl Core {
+    /// The own identity, or what to do to get one.
+    pub(crate) fn identity(&self) -> Result<&IdentityRow> {
+        match &self.state.identity {
+            Some(identity) if identity.registered => Ok(identity),
+            _ => Err(ErrorKind::Misuse
+                .because("this profile has no account yet")
+                .hint("make one with: cipher-chat register HANDLE")),
+        }
+    }
+
+    pub(crate) fn registered(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|identity| identity.registered)
+    }
+
+    /// The own inbox.
+    pub(crate) fn inbox(&self) -> Source {
+        let device = self.state.identity.as_ref().map_or(DeviceId::from_bytes([0; 16]), |own| own.device);
+        Source::Inbox(device)
+    }
+
+    /// Own account id; all zeros before registration.
+    pub(crate) fn own_id(&self) -> AccountId {
+        self.state.identity.as_ref().map_or(AccountId::from_bytes([0; 32]), |own| own.account)
+    }
+
+    /// Signs for OpenMLS with the device key.
+    pub(crate) fn signer(&self) -> Result<SignatureKeyPair> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(SignatureKeyPair::from_raw(
+            SignatureScheme::ED25519,
+            identity.device_seed.to_vec(),
+            key.verifying_key().to_bytes().to_vec(),
+        ))
+    }
+
+    /// The own credential for MLS leaves.
+    pub(crate) fn credential(&self) -> Result<CredentialWithKey> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(CredentialWithKey {
+            credential: Credential::new(CredentialType::Other(CREDENTIAL_TYPE), identity.certificate.clone()),
+            signature_key: key.verifying_key().to_bytes().to_vec().into(),
+        })
+    }
+
+    /// Makes keys, once: a second call gives the same, so that a lost reply of the registry costs nothing.
+    fn make_identity(&mut self, kind: Kind, owner: Option<Owner>) -> IdentityRow {
+        if let Some(known) = &self.state.identity
+            && known.kind == kind
+            && known.owner == owner
+            && !known.recovering
+        {
+            return known.clone();
+        }
+        let account_seed: [u8; 32] = self.provider.bytes();
+        let identity = self.fresh_identity(account_seed, kind, owner);
+        self.set_identity(identity.clone());
+        identity
+    }
+
+    /// A new device for an account key; nobody knows of it yet.
+    pub(crate) fn fresh_identity(
+        &self,
+        account_seed: [u8; 32],
+        kind: Kind,
+        owner: Option<Owner>,
+    ) -> IdentityRow {
+        let device_seed: [u8; 32] = self.provider.bytes();
+        let account_key = SigningKey::from_bytes(&account_seed);
+        let account = AccountId::of_key(&account_key.verifying_key().to_bytes());
+        let body = CertificateBody {
+            account,
+            account_key: account_key.verifying_key().to_bytes(),
+            device: DeviceId::from_bytes(self.provider.bytes()),
+            device_key: SigningKey::from_bytes(&device_seed).verifying_key().to_bytes(),
+            kind,
+            owner: owner.clone(),
+            not_before: self.run.now.minus(limit::CLOCK_SKEW),
+            not_after: self.run.now.plus(CERTIFICATE_LIFETIME),
+            serial: 1,
+        };
+        IdentityRow {
+            handle: None,
+            account_seed,
+            device_seed,
+            account,
+            device: body.device,
+            kind,
+            owner,
+            certificate: DeviceCertificate::sign(&body, &account_key).to_bytes(),
+            created_at: self.run.now,
+            registered: false,
+            profile: Profile {
+                account,
+                name: String::new(),
+                status: String::new(),
+                presence: Presence::Available,
+                version: 1,
+            },
+            log: None,
+            certificates: Vec::new(),
+            names: std::collections::BTreeMap::new(),
+            revoked: false,
+            recovering: false,
+            phrase_due: false,
+        }
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: IdentityRow) {
+        self.state.identity = Some(identity);
+        self.state.identity_dirty = true;
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        ticket: Ticket,
+        handle: Handle,
+        name: String,
+        bot: Option<BotOwnership>,
+        invite_code: Option<String>,
+    ) -> Result<Option<Reply>> {
+        if self.registered() {
+            let account = self.own_account()?;
+            if account.handle == handle && self.phrase_due() {
+                let phrase = self.phrase()?;
+                return Ok(Some(Reply::Registered { account: Box::new(account), phrase }));
+            }
+            let own = account.handle;
+            return Err(ErrorKind::Conflict
+                .because(format!("this profile already has the account @{own}"))
+                .hint("choose another profile with --profile NAME"));
+        }
+        if self.is_linking() {
+            return Err(ErrorKind::Conflict
+                .because("this profile is being linked to an account")
+                .hint("go on with: cipher-chat device link; for another account choose another profile with --profile NAME"));
+        }
+        // The registry may have it, and keeps the statement that it got first: another handle needs other keys.
+        let begun =
+            self.state.identity.as_ref().filter(|own| own.log.is_some()).and_then(|own| own.handle.as_ref());
+        if let Some(begun) = begun.filter(|begun| **begun != handle) {
+            return Err(ErrorKind::Conflict
+                .because(format!("this profile may be registered as @{begun} already: the registry did not answer"))
+                .hint(format!(
+                    "find out with: cipher-chat register {begun}; for another handle choose another profile with --profile NAME"
+                )));
+        }
+        check_text("a display name", &name, limit::DISPLAY_NAME_CHARS)?;
+        let kind = if bot.is_some() { Kind::Bot } else { Kind::Person };
+        let mut identity = self.make_identity(kind, bot.as_ref().map(|bot| bot.owner.clone()));
+        let mut certificate: DeviceCertificate = decode_own(&identity.certificate)?;
+        if let Some(bot) = &bot {
+            let signature = bot.signature.as_slice().try_into();
+            let signature = signature
+                .map_err(|_| ErrorKind::Trust.because("the owner's signature is not 64 bytes long"))?;
+            certificate = certificate.countersigned(signature);
+            self.pin_owner(bot);
+        }
+        if certificate.verify().is_err() {
+            return Err(ErrorKind::Trust
+                .because("the owner's signature is not for this bot")
+                .hint("let the owner's profile sign again"));
+        }
+        identity.certificate = certificate.to_bytes();
+        identity.handle = Some(handle);
+        identity.profile.name = name;
+        self.set_identity(identity);
+        self.ask_to_register(invite_code.map(Admitted::Code), Some(ticket))?;
+        Ok(None)
+    }
+
+    /// Asks the registry for the account that this profile has made, with what admits a newcomer if that is known.
+    pub(crate) fn ask_to_register(
+        &mut self,
+        admitted: Option<Admitted>,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let identity = self.state.identity.clone();
+        let Some((mut identity, handle)) =
+            identity.and_then(|own| own.handle.clone().map(|handle| (own, handle)))
+        else {
+            return Err(ErrorKind::Bug.because("there is no account to register"));
+        };
+        let certificate = decode_own(&identity.certificate)?;
+        let account_key = SigningKey::from_bytes(&identity.account_seed);
+        let statement = Statement {
+            account: identity.account,
+            sequence: 0,
+            previous: [0; 32],
+            at: self.run.now,
+            claim: Claim::Create { handle: handle.clone(), certificate: wire_hash(&identity.certificate) },
+        };
+        let statement = Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement));
+        // Asked again after a lost reply: the same statement, because the registry keeps the one it got first.
+        let same = identity.log.take().filter(|log| {
+            *log.handle() == handle && identity.certificates == std::slice::from_ref(&certificate)
+        });
+        let log = match same {
+            Some(log) => log,
+            None => AccountLog::begin(&statement, &certificate)
+                .map_err(|error| ErrorKind::Bug.because(format!("an own log does not begin: {error}")))?,
+        };
+        let first = log.statements().first().cloned().unwrap_or(statement);
+        identity.log = Some(log);
+        identity.certificates = vec![certificate.clone()];
+        identity.names.insert(identity.device, "first device".into());
+        let profile = signed_profile(&identity.device_seed, identity.device, &identity.profile);
+        self.set_identity(identity);
+        let request = CreateAccount { statement: first, certificate, profile, ticket: admitted };
+        let why = Why::Register { bare: request.ticket.is_none() };
+        self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
+        Ok(())
+    }
+
+    /// The registry said no: nobody has the account, and its handle may be another one. Without its word it may be
+    /// registered, and only the same statement again tells.
+    pub(crate) fn registration_failed(&mut self, purpose: &Why, error: &CoreError) {
+        let unknown = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Trust);
+        if let Why::Register { .. } = purpose
+            && !unknown
+            && let Some(mut identity) = self.state.identity.clone().filter(|own| !own.registered)
+        {
+            identity.log = None;
+            self.set_identity(identity);
+        }
+    }
+
+    /// The registry has the account now.
+    pub(crate) fn registration_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
+        let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
+        identity.registered = true;
+        // In the same transaction: whatever ends this process, the account is never here without a phrase that was shown
+        // or can be.
+        identity.phrase_due = identity.kind == Kind::Person;
+        self.set_identity(identity);
+        let phrase = self.phrase()?;
+        self.account_ready(limit::KEY_PACKAGE_STOCK)?;
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Registered { account, phrase }));
+        }
+        Ok(())
+    }
+
+    /// The words of the account key; `None` for bots, which come back by their owner.
+    fn phrase(&self) -> Result<Option<String>> {
+        let identity = self.identity()?;
+        if identity.kind == Kind::Bot {
+            return Ok(None);
+        }
+        let phrase = Mnemonic::from_entropy(&identity.account_seed)
+            .map_err(|_| ErrorKind::Bug.because("a recovery phrase could not be made"))?;
+        Ok(Some(phrase.to_string()))
+    }
+
+    /// Whether the recovery phrase was made here and nobody has seen it yet.
+    pub(crate) fn phrase_due(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|own| own.registered && own.phrase_due)
+    }
+
+    /// A person was shown the recovery phrase: it is not given out any more.
+    pub(crate) fn phrase_shown(&mut self) -> Result<Reply> {
+        if self.phrase_due() {
+            let identity = IdentityRow { phrase_due: false, ..self.identity()?.clone() };
+            self.set_identity(identity);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// This device belongs to an account from now on: others can add it, and it listens.
+    pub(crate) fn account_ready(&mut self, key_packages: usize) -> Result<()> {
+        self.publish_key_packages(key_packages, true)?;
+        let inbox = self.inbox();
+        self.follow(inbox);
+        self.follow(Source::Log);
+        Ok(())
+    }
+
+    pub(crate) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
+        if self.registered() {
+            return Err(ErrorKind::Conflict.because("this profile already has an account"));
+        }
+        let identity = self.make_identity(Kind::Bot, Some(owner));
+        Ok(Reply::BotCertificate(identity.certificate))
+    }
+
+    pub(crate) fn owner_card(&self) -> Result<Reply> {
+        let identity = self.identity()?;
+        let handle = self.own_account()?.handle;
+        if identity.kind == Kind::Bot {
+            return Err(ErrorKind::Refused.because("a bot cannot own a bot"));
+        }
+        let account_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
+        Ok(Reply::OwnerCard { owner: Owner { account: identity.account, account_key }, handle })
+    }
+
+    pub(crate) fn sign_bot(&self, certificate: &[u8]) -> Result<Reply> {
+        let identity = self.identity()?;
+        let bad = |_| ErrorKind::Misuse.because("the bytes to sign are not a bot's certificate");
+        let certificate: DeviceCertificate = codec::decode(certificate).map_err(bad)?;
+        let body: CertificateBody = codec::decode(certificate.body_bytes()).map_err(bad)?;
+        // Only what names this account as owner of a bot is ever signed.
+        if body.kind != Kind::Bot || body.owner.as_ref().map(|owner| owner.account) != Some(identity.account)
+        {
+            return Err(
+                ErrorKind::Refused.because("the certificate does not name this account as a bot's owner")
+            );
+        }
+        let key = SigningKey::from_bytes(&identity.account_seed);
+        Ok(Reply::Signature(sign::sign(&key, Purpose::BotOwner, certificate.body_bytes()).to_vec()))
+    }
+
+    pub(crate) fn own_account(&self) -> Result<AccountView> {
+        let identity = self.identity()?;
+        let handle = identity.handle.clone();
+        Ok(AccountView {
+            handle: handle.ok_or_else(|| ErrorKind::Bug.because("a registered account has no handle"))?,
+            account_id: identity.account,
+            device_id: Some(identity.device),
+            kind: identity.kind,
+            owner: identity.owner.as_ref().map(|owner| self.handle_of(&owner.account)),
+            name: identity.profile.name.clone(),
+            status: identity.profile.status.clone(),
+            presence: identity.profile.presence,
+            trust: None,
+            warning: None,
+        })
+    }
+
+    pub(crate) fn set_profile(
+        &mut self,
+        ticket: Ticket,
+        name: Option<String>,
+        status: Option<String>,
+        presence: Option<Presence>,
+    ) -> Result<Option<Reply>> {
+        let mut identity = self.identity()?.clone();
+        let profile = &mut identity.profile;
+        profile.name = name.unwrap_or_else(|| profile.name.clone());
+        profile.status = status.unwrap_or_else(|| profile.status.clone());
+        profile.presence = presence.unwrap_or(profile.presence);
+        profile.version = profile.version.saturating_add(1);
+        check_text("a display name", &profile.name, limit::DISPLAY_NAME_CHARS)?;
+        check_text("a status text", &profile.status, limit::STATUS_CHARS)?;
+        let signed = signed_profile(&identity.device_seed, identity.device, &identity.profile);
+        let profile = identity.profile;
+        self.ask(Operation::SetProfile(signed), Why::SetProfile(profile), Some(ticket));
+        Ok(None)
+    }
+
+    /// The registry has the new profile now.
+    pub(crate) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
+        let mut identity = self.identity()?.clone();
+        identity.profile = profile;
+        self.set_identity(identity);
+        if let Some(ticket) = ticket {
+            let account = Box::new(self.own_account()?);
+            self.reply(ticket, Ok(Reply::Account(account)));
+        }
+        Ok(())
+    }
+}
+
+fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
+    codec::decode(bytes).map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))
+}
+
+pub(crate) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
+    let key = SigningKey::from_bytes(device_seed);
+    SignedProfile { device, profile: Signed::new(&key, Purpose::Profile, codec::encode(profile)) }
+}
+
+pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {
+    let length = text.chars().count();
+    if length > limit {
+        return Err(
+            ErrorKind::Limit.because(format!("{what} has at most {limit} characters; this one has {length}"))
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! Linking a device: both sides of the rendezvous, see [`cipher_broker::wire::link`] for the protocol. Here is what both
+//! sides share: the row, the steps that come and go, and how a link ends.
+//!
+//! A row in the store is the state of either side; every step that leaves is an outbox row. So whoever is killed at
+//! any point goes on where it stopped, with the same bytes. The row, with its secrets, goes when the link is over.
+//!
+//! The broker may lose steps that it acknowledged (E1, E2). So on each connection either side reads its inbox from the
+//! beginning and says its own steps again: the same bytes twice are the same step. Who is through with it says the last
+//! one again, until the code has expired.
+
+mod code;
+mod new_device;
+mod old_device;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
+use cipher_broker::limit;
+use cipher_broker::subject::Source;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::link::{LinkStep, admission_key, authentication_string, rendezvous};
+use serde_bytes::ByteBuf;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::input::{Delivered, Interest};
+use crate::machine::Core;
+use crate::own::device::Stating;
+use crate::state::{LinkRow, OldSide, Side};
+use crate::state::{OutboxKind, OutboxRow, Post, Seal};
+
+const NONCE: usize = 24;
+
+/// What both sides saw, which is what both strings and the admission's key come from.
+struct Transcript {
+    account: AccountId,
+    offer: Vec<u8>,
+    accept: Vec<u8>,
+    reveal: Vec<u8>,
+    shared: [u8; 32],
+}
+
+impl Transcript {
+    fn string(&self, code: &str) -> String {
+        authentication_string(code, &self.account, &self.offer, &self.accept, &self.reveal)
+    }
+
+    fn cipher(&self, code: &str) -> XChaCha20Poly1305 {
+        let key = admission_key(&self.shared, code, &self.account, &self.offer, &self.accept, &self.reveal);
+        XChaCha20Poly1305::new(&key.into())
+    }
+}
+
+/// The key that two X25519 keys make together (RFC 7748 §6.1); `None` for a key that makes none.
+fn shared(secret: &[u8; 32], theirs: &[u8; 32]) -> Option<[u8; 32]> {
+    let shared = StaticSecret::from(*secret).diffie_hellman(&PublicKey::from(*theirs));
+    shared.was_contributory().then(|| shared.to_bytes())
+}
+
+fn public(secret: &[u8; 32]) -> [u8; 32] {
+    PublicKey::from(&StaticSecret::from(*secret)).to_bytes()
+}
+
+fn stale(theirs: Timestamp, ours: Timestamp) -> bool {
+    ours.since(theirs) > limit::LINK_LIFETIME || theirs.since(ours) > limit::LINK_LIFETIME
+}
+
+/// Why a step is too old or from the future, in both clocks.
+fn out_of_time(theirs: Timestamp, ours: Timestamp) -> CoreError {
+    ErrorKind::Refused
+        .because(format!(
+            "this code has expired: the other machine's clock said {theirs}, this one's says {ours}, and a code \
+             is good for 15 minutes"
+        ))
+        .hint("begin again with: cipher-chat device link; if the times are wrong, set the clocks")
+}
+
+fn no_such_link() -> CoreError {
+    ErrorKind::NotFound
+        .because("no link with this code is under way here")
+        .hint("begin with: cipher-chat device approve CODE")
+}
+
+fn unreachable() -> CoreError {
+    ErrorKind::Unreachable.because("the broker cannot be reached; nothing was changed")
+}
+
+impl Core {
+    /// Whether this profile is on its way into an account.
+    pub(crate) fn is_linking(&self) -> bool {
+        matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
+    }
+
+    /// Whether a log is that of the link under way.
+    fn link_inbox(&self) -> Option<DeviceId> {
+        let row = self.state.meta.link.as_ref()?;
+        let (offers, answers) = rendezvous(&row.code);
+        match &row.side {
+            Side::New(_) => Some(answers),
+            Side::Old(_) => Some(offers),
+            Side::Ended { .. } | Side::Admitted(_) => None,
+        }
+    }
+
+    /// From where the log of the link is read; `None` when an inbox is another's.
+    pub(crate) fn link_cursor(&self, inbox: &DeviceId) -> Option<u64> {
+        let ours = self.link_inbox().filter(|ours| ours == inbox);
+        ours.and(self.state.meta.link.as_ref()).map(|row| row.cursor)
+    }
+
+    fn follow_link(&mut self) {
+        if let Some(inbox) = self.link_inbox() {
+            self.follow(Source::Inbox(inbox));
+        }
+        if let Some(row) = &self.state.meta.link {
+            let expires = row.expires;
+            self.wake_at(expires);
+        }
+    }
+
+    /// After a reconnect or restart: goes on where it stopped.
+    pub(crate) fn resume_link(&mut self) {
+        self.link_tick();
+        if self.state.meta.link.is_some()
+            && let Some(row) = &mut self.state.meta_mut().link
+        {
+            row.cursor = 0;
+        }
+        if self.link_inbox().is_some() || self.run.interest == Some(Interest::Everything) {
+            self.post_steps_again();
+        }
+        self.follow_link();
+        self.tell_compare();
+        if let Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) = &self.state.meta.link
+        {
+            self.begin_statement(Stating::Link, None, 0);
+        }
+    }
+
+    /// The broker may have lost what was said before: the other side takes it as said once.
+    fn post_steps_again(&mut self) {
+        let Some(row) = self.state.meta.link.clone() else { return };
+        let (offers, answers) = rendezvous(&row.code);
+        let (inbox, steps) = match row.side {
+            Side::New(new) => {
+                let reveal = new.accept.is_some().then(|| new.reveal_step());
+                (offers, [Some(new.offer), reveal])
+            }
+            Side::Old(old) => (answers, [old.accept.map(ByteBuf::into_vec), None]),
+            Side::Ended { .. } | Side::Admitted(_) => (answers, [row.last.map(ByteBuf::into_vec), None]),
+        };
+        let place = GroupId::from_bytes(*inbox.as_bytes());
+        let waits = self.run.by_group.get(&place).is_some_and(|rows| !rows.is_empty());
+        for step in steps.iter().flatten().filter(|_| !waits) {
+            self.post_step(inbox, step);
+        }
+    }
+
+    /// Whether this profile has no account yet and offers itself to one.
+    pub(crate) fn offers_itself(&self) -> bool {
+        matches!(&self.state.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
+    }
+
+    /// Time passed: what is too old ends, and who waits too long is told.
+    pub(crate) fn link_tick(&mut self) {
+        let now = self.run.now;
+        let Some(row) = &self.state.meta.link else { return };
+        let expired = now >= row.expires;
+        match &row.side {
+            Side::New(_) if expired => {
+                self.link_failed(ended(
+                    false,
+                    "the code has expired, nobody approved this device within 15 minutes",
+                ));
+            }
+            Side::Old(old) if expired && !old.confirmed => {
+                self.link_broken(false, "the code has expired");
+            }
+            Side::Ended { .. } | Side::Admitted(_) if expired => self.state.meta_mut().link = None,
+            Side::Old(old) => {
+                let found = old.offer.is_some();
+                let Some((ticket, until)) = self.run.waits.link else { return };
+                if now < until {
+                    return self.wake_at(until);
+                }
+                self.run.waits.link = None;
+                let error = if found {
+                    ErrorKind::Unreachable
+                        .because("the new machine does not answer")
+                        .hint("keep 'cipher-chat device link' running there, then approve again")
+                } else {
+                    self.end_link();
+                    ErrorKind::NotFound
+                        .because("no machine offers itself under this code")
+                        .hint("check the code; 'cipher-chat device link' must be running on the new machine")
+                };
+                self.reply(ticket, Err(error));
+            }
+            Side::New(_) | Side::Ended { .. } | Side::Admitted(_) => {}
+        }
+    }
+
+    /// A message in the inbox of a code. Anybody may have put it there.
+    pub(crate) fn link_delivered(&mut self, delivered: &Delivered) -> Result<()> {
+        let Some(mut row) = self.state.meta.link.clone() else { return Ok(()) };
+        if delivered.sequence <= row.cursor {
+            return Ok(());
+        }
+        row.cursor = delivered.sequence;
+        self.state.meta_mut().link = Some(row.clone());
+        self.link_tick();
+        if self.link_inbox().is_none() {
+            return Ok(());
+        }
+        let step = (delivered.bytes.len() <= limit::WELCOME_BYTES)
+            .then(|| match codec::decode(&delivered.bytes) {
+                Ok(Envelope::Link(bytes)) => codec::decode::<LinkStep>(&bytes).ok().map(|step| (step, bytes)),
+                _ => None,
+            })
+            .flatten();
+        let Some((step, bytes)) = step else {
+            self.skip("link-step");
+            return Ok(());
+        };
+        match row.side.clone() {
+            Side::New(new) => self.step_for_new(row, new, step, bytes),
+            Side::Old(old) => self.step_for_old(row, old, step, bytes),
+            Side::Ended { .. } | Side::Admitted(_) => Ok(()),
+        }
+    }
+
+    /// A step goes to the other side, however often it has to be tried.
+    fn post_step(&mut self, inbox: DeviceId, step: &[u8]) {
+        let bytes = codec::encode(&Envelope::Link(step.to_vec()));
+        let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
+        let kind = OutboxKind::Post(Post::Link { inbox });
+        self.enqueue(OutboxRow::new(GroupId::from_bytes(*inbox.as_bytes()), kind, Some(seal)));
+    }
+
+    /// Steps that did not leave yet are not wanted any more.
+    fn drop_steps(&mut self, inbox: DeviceId) {
+        let place = GroupId::from_bytes(*inbox.as_bytes());
+        for id in self.run.by_group.get(&place).cloned().unwrap_or_default() {
+            if matches!(
+                self.state.outbox.get(&id).map(|row| &row.kind),
+                Some(OutboxKind::Post(Post::Link { .. }))
+            ) {
+                self.dequeue(id);
+            }
+        }
+    }
+
+    /// This device is nobody's any more: it lets nobody in either.
+    pub(crate) fn give_up_link(&mut self) {
+        if let Some((ticket, _)) = self.run.waits.link.take() {
+            self.reply(ticket, Err(no_such_link()));
+        }
+        self.end_link();
+    }
+
+    /// Forgets the link and its secrets.
+    fn end_link(&mut self) {
+        if let Some(inbox) = self.link_inbox() {
+            self.unfollow(Source::Inbox(inbox));
+        }
+        if self.state.meta.link.is_some() {
+            self.state.meta_mut().link = None;
+        }
+    }
+}
+
+/// The error of a link that ended on the approving side.
+fn ended(trust: bool, why: &str) -> CoreError {
+    let kind = if trust { ErrorKind::Trust } else { ErrorKind::Refused };
+    kind.because(format!("the link was stopped: {why}; nothing was changed"))
+        .hint("begin again on the new machine with: cipher-chat device link")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_keys_agree_and_a_key_of_small_order_makes_none() {
+        let (one, two) = ([7; 32], [9; 32]);
+        assert_eq!(shared(&one, &public(&two)), shared(&two, &public(&one)));
+        assert!(shared(&one, &public(&two)).is_some());
+        assert_eq!(shared(&one, &[0; 32]), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The own account: identity, devices, linking, recovery, and what own devices tell each other.
+
+pub(crate) mod device;
+pub(crate) mod device_repair;
+pub(crate) mod history_transfer;
+pub(crate) mod identity;
+pub(crate) mod linking;
+pub(crate) mod recovery;
+pub(crate) mod sync;

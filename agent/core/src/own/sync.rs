@@ -1,0 +1,531 @@
+//! The group of the own devices, and what they tell each other in it.
+//!
+//! Everybody applies what is told at its place in that group's log, the teller too: so two devices that were told
+//! different things at the same time end up with the same. What a device did after what it is told now waits in
+//! its own outbox and will come later in the log; until then it stands.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::account_log::AccountLog;
+use cipher_broker::certificate::Kind;
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::group::GroupData;
+use cipher_broker::wire::registry::Profile;
+use cipher_broker::wire::sync::{Sync, SyncAccount};
+use serde_bytes::ByteBuf;
+
+use crate::error::{ErrorKind, Result};
+use crate::group::roster::Leaf;
+use crate::machine::Core;
+use crate::people::contact::policy_name;
+use crate::people::plain_name::is_plain;
+use crate::state::TransferRow;
+use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
+use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
+
+/// Bytes of accounts in one message, about.
+const ACCOUNTS_BYTES: usize = 100 * 1024;
+/// Answers to invitations that have not come here, kept at a time.
+const ANSWERS: usize = 256;
+/// Requests to come back into the group of own devices, over about ten minutes, before another one is made.
+const IN_VAIN: u32 = 4;
+/// Says nothing about the contact: only trust is told.
+const SAME: &str = "same";
+
+impl Core {
+    /// The registry has a device that this one admitted: makes the group of the own devices if there is none, and
+    /// notes what history the new one gets.
+    pub(crate) fn device_admitted(&mut self, device: DeviceId, history: HistoryPolicy) -> Result<()> {
+        if self.personal_group().is_none() {
+            self.make_personal()?;
+        }
+        self.state.transfers.insert(device, TransferRow::new(history, self.run.now));
+        self.account_changed(self.own_id());
+        self.run.touched.extend(self.personal_group());
+        Ok(())
+    }
+
+    /// The group in which own devices talk; the smallest one when two were made at once. One that gives this device no
+    /// place, however often it asks, is none until it does.
+    pub(crate) fn personal_group(&self) -> Option<GroupId> {
+        let talks = |row: &GroupRow| row.personal && row.state == GroupState::Active && !asked_in_vain(row);
+        self.state.groups.iter().find(|(_, row)| talks(row)).map(|(group, _)| *group)
+    }
+
+    /// A profile that was restored from before its first further device knows of no group of own devices, and the others may
+    /// never have come into one: this one makes it. A new device is brought into the one of who lets it in.
+    pub(crate) fn meets_siblings(&mut self) -> Result<()> {
+        let person = self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person && !own.revoked);
+        let settled = person && !self.state.meta.stopped && !self.arriving();
+        if settled && self.has_siblings() && self.personal_group().is_none() {
+            self.make_personal()?;
+        }
+        Ok(())
+    }
+
+    /// This device asked often enough to come back into the group of own devices: a profile that was restored may be the
+    /// only one that ever was in it. The others are brought into a new group, and what waits for them is told there. Should
+    /// the old one go on, all are in both.
+    pub(crate) fn asked_siblings_in_vain(&mut self, lost: GroupId) -> Result<()> {
+        let vain = |row: &GroupRow| row.personal && asked_in_vain(row);
+        if !self.state.groups.get(&lost).is_some_and(vain) || !self.has_siblings() {
+            return Ok(());
+        }
+        let group = match self.personal_group() {
+            Some(group) => group,
+            None => self.make_personal()?,
+        };
+        for id in self.run.by_group.get(&lost).cloned().unwrap_or_default() {
+            let Some(OutboxKind::Message { content, .. }) = self.state.outbox.get(&id).map(|row| &row.kind)
+            else {
+                continue;
+            };
+            let content = codec::decode::<Content>(content).ok();
+            self.dequeue(id);
+            if let Some(content) = content {
+                self.enqueue_message(group, &content)?;
+            }
+        }
+        self.run.touched.insert(group);
+        Ok(())
+    }
+
+    fn make_personal(&mut self) -> Result<GroupId> {
+        let data = GroupData { personal: true, ..self.first_data(String::new(), false) };
+        let group = self.make_group_of(&data, None, false)?;
+        self.note_personal();
+        Ok(group)
+    }
+
+    fn note_personal(&mut self) {
+        let group = self.personal_group();
+        if self.state.meta.personal != group {
+            self.state.meta_mut().personal = group;
+        }
+    }
+
+    /// Another own device made this one a member of the group of own devices.
+    pub(crate) fn join_personal(&mut self, group: GroupId) -> Result<()> {
+        self.join(group)?;
+        self.note_personal();
+        self.account_changed(self.own_id());
+        Ok(())
+    }
+
+    /// Whether the account has other devices.
+    pub(crate) fn has_siblings(&self) -> bool {
+        self.log_of(&self.own_id()).is_some_and(|log| log.active().count() > 1)
+    }
+
+    /// Whether a leaf is another device of the own account, and was not revoked.
+    pub(crate) fn is_sibling(&self, leaf: &Leaf) -> bool {
+        leaf.account == self.own_id() && !self.is_own_revoked(&leaf.device)
+    }
+
+    /// Whether this device was revoked.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.state.identity.as_ref().is_some_and(|own| own.revoked)
+    }
+
+    /// Whether the own account revoked a device.
+    pub(crate) fn is_own_revoked(&self, device: &DeviceId) -> bool {
+        self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(device))
+    }
+
+    /// R-SYNC-07: own devices are told nothing while one that was revoked would hear it, or while nobody would.
+    pub(crate) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
+        let (alone, overheard) = self.with_live(group, |core, live| {
+            let overheard = live.roster.values().any(|leaf| core.is_own_revoked(&leaf.device));
+            Ok((live.roster.len() == 1, overheard))
+        })?;
+        Ok(alone || overheard)
+    }
+
+    /// What was to be told to own devices is not wanted any more when the last of them was revoked.
+    pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
+        if self.personal_group() == Some(group) && !self.has_siblings() {
+            for id in rows {
+                self.dequeue(id);
+            }
+        }
+    }
+
+    /// Tells the other own devices, if there are any. A new one is told everything once it is there.
+    pub(crate) fn tell_devices(&mut self, sync: &Sync) -> Result<()> {
+        let Some(group) = self.personal_group() else { return Ok(()) };
+        if self.with_live(group, |_, live| Ok(live.roster.len() == 1))? {
+            return Ok(());
+        }
+        match self.enqueue_sync(group, sync) {
+            // What the person asked for is done; the other devices learn it later or not.
+            Err(error) if error.kind == ErrorKind::Limit => {
+                self.skip("limit");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Puts something for own devices into the outbox.
+    pub(crate) fn enqueue_sync(&mut self, group: GroupId, sync: &Sync) -> Result<()> {
+        let data = codec::encode(sync);
+        if data.len() > limit::SYNC_BYTES {
+            return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
+        }
+        let content = Content {
+            data: Some(ByteBuf::from(data)),
+            ..self.content(content::SYNC, String::new(), None, None)
+        };
+        self.enqueue_message(group, &content).map(|_| ())
+    }
+
+    /// Tells how this account sees others, contacts included.
+    pub(crate) fn tell_accounts(&mut self, accounts: impl IntoIterator<Item = AccountId>) -> Result<()> {
+        let told: Vec<SyncAccount> =
+            accounts.into_iter().filter_map(|account| self.sync_account(&account)).collect();
+        self.tell_these(told)
+    }
+
+    /// The same after a decision on trust, which says nothing about the contact.
+    pub(crate) fn tell_trust(&mut self, accounts: impl IntoIterator<Item = AccountId>) -> Result<()> {
+        let told = accounts.into_iter().filter_map(|account| self.sync_account(&account));
+        let told = told.map(|account| SyncAccount { contact: Some(SAME.into()), ..account }).collect();
+        self.tell_these(told)
+    }
+
+    fn tell_these(&mut self, told: Vec<SyncAccount>) -> Result<()> {
+        let (mut part, mut bytes) = (Vec::new(), 0usize);
+        for account in told {
+            let size = codec::encode(&account).len();
+            if !part.is_empty() && bytes.saturating_add(size) > ACCOUNTS_BYTES {
+                self.tell_devices(&Sync::Accounts(std::mem::take(&mut part)))?;
+                bytes = 0;
+            }
+            bytes = bytes.saturating_add(size);
+            part.push(account);
+        }
+        if part.is_empty() { Ok(()) } else { self.tell_devices(&Sync::Accounts(part)) }
+    }
+
+    /// What a new device needs to know besides history.
+    pub(crate) fn tell_everything(&mut self) -> Result<()> {
+        self.tell_accounts(self.state.accounts.keys())?;
+        self.tell_devices(&Sync::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
+        let names = self.state.identity.as_ref().map(|own| own.names.clone()).unwrap_or_default();
+        for (device, name) in names {
+            self.tell_devices(&Sync::DeviceName { device, name })?;
+        }
+        Ok(())
+    }
+
+    fn sync_account(&self, account: &AccountId) -> Option<SyncAccount> {
+        // Who claims somebody's handle is every device's own finding until a person decided.
+        let row = self.state.accounts.get(account).filter(|row| !row.claimant)?;
+        Some(SyncAccount {
+            account: *account,
+            handle: row.handle.clone(),
+            kind: row.kind,
+            owner: row.owner,
+            log: row.log.as_ref().map(|log| ByteBuf::from(codec::encode(log))),
+            contact: row.contact.map(|state| contact_name(state).into()),
+            trust: trust_name(row.trust).into(),
+            profile: Some(row.profile.clone()),
+            retired: row.retired,
+        })
+    }
+
+    /// What we told ourselves is in the log now.
+    pub(crate) fn told_by_us(&mut self, data: &[u8]) -> Result<()> {
+        match codec::decode(data) {
+            Ok(Sync::History { done, total, .. }) => {
+                self.history_sent(done, total);
+                Ok(())
+            }
+            Ok(sync @ (Sync::Accounts(_) | Sync::RequestPolicy(_) | Sync::DeviceName { .. })) => {
+                self.learn_from_devices(sync)
+            }
+            Ok(_) => Ok(()),
+            Err(_) => {
+                self.skip("content");
+                Ok(())
+            }
+        }
+    }
+
+    /// Another own device told something.
+    pub(crate) fn told(&mut self, from: DeviceId, data: &[u8]) -> Result<()> {
+        tracing::debug!(from = from.short(), bytes = data.len(), "told by an own device");
+        let Ok(sync) = codec::decode::<Sync>(data) else {
+            self.skip("content");
+            return Ok(());
+        };
+        match sync {
+            Sync::Accounts(_) | Sync::RequestPolicy(_) | Sync::DeviceName { .. } => {
+                self.learn_from_devices(sync)
+            }
+            Sync::Read { group, sequence } => {
+                let before = self.state.groups.get(&group).map(|row| row.unread);
+                let position = self.state.groups.get(&group).map_or(0, |row| row.position(sequence));
+                self.read_up_to(group, position)?;
+                if self.state.groups.get(&group).map(|row| row.unread) != before {
+                    self.run.changed.insert(group);
+                }
+                Ok(())
+            }
+            Sync::Invitation { group, accepted, epoch } => self.invitation_answered(group, accepted, epoch),
+            Sync::Left { group } => {
+                let personal = self.state.groups.get(&group).is_none_or(|row| row.personal);
+                if personal { Ok(()) } else { self.leave_too(group) }
+            }
+            Sync::History { device, messages, done, total } => {
+                let own = self.state.identity.as_ref().map(|own| own.device);
+                if own == Some(device) { self.history_received(messages, done, total) } else { Ok(()) }
+            }
+            _ => {
+                self.skip("content");
+                Ok(())
+            }
+        }
+    }
+
+    /// R-SYNC-03: of what can be told in different ways, the latest in the group's order counts: what waits in the
+    /// own outbox comes later than what is told now.
+    fn learn_from_devices(&mut self, sync: Sync) -> Result<()> {
+        let later = self.queued_syncs();
+        match sync {
+            Sync::Accounts(accounts) => {
+                let mut newer = BTreeSet::new();
+                for sync in &later {
+                    if let Sync::Accounts(accounts) = sync {
+                        let states = accounts.iter().filter(|told| states_contact(told));
+                        newer.extend(states.map(|told| told.account));
+                    }
+                }
+                for told in accounts {
+                    let contact_stands = newer.contains(&told.account);
+                    self.merge_account(told, contact_stands)?;
+                }
+                self.show_invitations()
+            }
+            Sync::RequestPolicy(name) => {
+                let newer = later.iter().any(|sync| matches!(sync, Sync::RequestPolicy(_)));
+                if let Some(policy) = policy_of(&name)
+                    && !newer
+                    && self.state.meta.request_policy != policy
+                {
+                    self.state.meta_mut().request_policy = policy;
+                    return self.show_invitations();
+                }
+                Ok(())
+            }
+            Sync::DeviceName { device, name } => {
+                let same = |sync: &Sync| matches!(sync, Sync::DeviceName { device: d, .. } if *d == device);
+                let ours =
+                    self.log_of(&self.own_id()).is_some_and(|log| log.devices().any(|d| *d.0 == device));
+                let sound = name.chars().count() <= limit::DISPLAY_NAME_CHARS && is_plain(&name);
+                if ours
+                    && sound
+                    && !later.iter().any(same)
+                    && let Some(own) = &mut self.state.identity
+                    && own.names.get(&device) != Some(&name)
+                {
+                    own.names.insert(device, name);
+                    self.state.identity_dirty = true;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What waits to be told, besides history.
+    fn queued_syncs(&self) -> Vec<Sync> {
+        let personal = self.personal_group();
+        let rows = personal.and_then(|group| self.run.by_group.get(&group)).into_iter().flatten();
+        rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
+            OutboxKind::Message { content, .. } => {
+                codec::decode(&codec::decode::<Content>(content).ok()?.data?).ok()
+            }
+            _ => None,
+        })
+        .filter(|sync| !matches!(sync, Sync::History { .. }))
+        .collect()
+    }
+
+    /// R-SYNC-04, R-SYNC-05: another account as an own device sees it. Its log only ever continues the one that is
+    /// known; `verified` is taken, `changed` stays until a person decided.
+    fn merge_account(&mut self, told: SyncAccount, contact_stands: bool) -> Result<()> {
+        if told.account == self.own_id() {
+            return Ok(());
+        }
+        let log = told.log.as_ref().and_then(|log| codec::decode::<AccountLog>(log).ok());
+        let log = log.filter(|log| {
+            log.account() == told.account && *log.handle() == told.handle && log.check().is_ok()
+        });
+        if told.log.is_some() && log.is_none() {
+            self.skip("content");
+            return Ok(());
+        }
+        // R-PIN-03 holds between own devices too: a handle moves to another account only by a person's decision,
+        // which retires the first.
+        let other = self.state.accounts.iter().find(|(account, row)| {
+            row.handle == told.handle && !row.retired && !row.claimant && **account != told.account
+        });
+        if let Some(other) = other.map(|(account, _)| *account)
+            && !told.retired
+        {
+            if let Some(row) = self.state.accounts.get_mut(&other)
+                && row.trust != Trust::Changed
+            {
+                row.trust_before = Some(row.trust);
+                (row.trust, row.rival) = (Trust::Changed, Some(told.account));
+            }
+            return Ok(());
+        }
+        if self.state.accounts.get(&told.account).is_none() {
+            self.state.accounts.insert(told.account, unseen(&told));
+        }
+        let mut grew = false;
+        if let Some(row) = self.state.accounts.get_mut(&told.account) {
+            row.claimant = false;
+            if let Some(log) = log
+                && row.log.as_ref().is_none_or(|known| log.len() > known.len() && log.continues(known))
+            {
+                row.devices = log.active().map(|(device, _)| *device).collect();
+                row.log = Some(log);
+                grew = true;
+            }
+            row.trust = match (row.trust, trust_of(&told.trust)) {
+                (Trust::Changed, _) | (_, Some(Trust::Changed)) => Trust::Changed,
+                (Trust::Verified, _) | (_, Some(Trust::Verified)) => Trust::Verified,
+                (Trust::Unverified, _) => Trust::Unverified,
+            };
+            if told.retired {
+                (row.retired, row.rival) = (true, None);
+            }
+            if let Some(profile) = told.profile.as_ref().filter(|profile| is_sound(profile, &told.account))
+                && profile.version > row.profile.version
+            {
+                row.profile.clone_from(profile);
+            }
+        }
+        if states_contact(&told) && !contact_stands {
+            let state = told.contact.as_deref().and_then(contact_of);
+            // A yes of the other side may have overtaken the news that it was asked.
+            let overtaken = state == Some(ContactState::Pending)
+                && self.contact_state(&told.account) == Some(ContactState::Accepted);
+            if !overtaken {
+                self.change_contact(&told.account, state)?;
+            }
+        }
+        if grew {
+            self.account_changed(told.account);
+        }
+        Ok(())
+    }
+
+    /// Another own device answered an invitation. Yes wins over no.
+    fn invitation_answered(&mut self, group: GroupId, accepted: bool, epoch: u64) -> Result<()> {
+        if self.is_member(&group) {
+            return Ok(());
+        }
+        let Some(invite) = self.state.invites.get(&group).filter(|invite| invite.known.is_some()) else {
+            // It has not come here yet.
+            let answers = &mut self.state.meta_mut().answers;
+            if answers.len() >= ANSWERS {
+                answers.pop_first();
+            }
+            let known = answers.get(&group).is_some_and(|(yes, at)| *at > epoch || (*yes && *at == epoch));
+            if !known {
+                answers.insert(group, (accepted, epoch));
+            }
+            return Ok(());
+        };
+        if invite.epoch > epoch {
+            return Ok(());
+        }
+        if !accepted {
+            return self.invitation_declined(group);
+        }
+        match self.join(group) {
+            Err(error) if crate::machine::fatal(&error) => Err(error),
+            // The other device is in; this one is brought in by it.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether this device asks to come back into a group, and nobody let it in.
+fn asked_in_vain(row: &GroupRow) -> bool {
+    row.lost.as_ref().is_some_and(|lost| lost.times >= IN_VAIN)
+}
+
+/// Whether it says anything about the contact. A request waits on each device by itself.
+fn states_contact(told: &SyncAccount) -> bool {
+    !matches!(told.contact.as_deref(), Some(SAME | "requested"))
+        && told.contact.as_deref().is_none_or(|c| contact_of(c).is_some())
+}
+
+fn is_sound(profile: &Profile, account: &AccountId) -> bool {
+    profile.account == *account
+        && profile.name.chars().count() <= limit::DISPLAY_NAME_CHARS
+        && profile.status.chars().count() <= limit::STATUS_CHARS
+}
+
+/// An account that only another own device has seen.
+fn unseen(told: &SyncAccount) -> AccountRow {
+    AccountRow {
+        handle: told.handle.clone(),
+        kind: told.kind,
+        owner: told.owner,
+        devices: Vec::new(),
+        profile: Profile::silent(told.account),
+        contact: None,
+        trust: Trust::Unverified,
+        log: None,
+        rival: None,
+        retired: false,
+        claimant: false,
+        trust_before: None,
+        place: LogPlace::default(),
+    }
+}
+
+const fn contact_name(state: ContactState) -> &'static str {
+    match state {
+        ContactState::Pending => "pending",
+        ContactState::Requested => "requested",
+        ContactState::Accepted => "accepted",
+        ContactState::Blocked => "blocked",
+    }
+}
+
+fn contact_of(name: &str) -> Option<ContactState> {
+    use ContactState::{Accepted, Blocked, Pending, Requested};
+    [Pending, Requested, Accepted, Blocked].into_iter().find(|state| contact_name(*state) == name)
+}
+
+const fn trust_name(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "unverified",
+        Trust::Verified => "verified",
+        Trust::Changed => "changed",
+    }
+}
+
+fn trust_of(name: &str) -> Option<Trust> {
+    use Trust::{Changed, Unverified, Verified};
+    [Unverified, Verified, Changed].into_iter().find(|trust| trust_name(*trust) == name)
+}
+
+fn policy_of(name: &str) -> Option<RequestPolicy> {
+    use RequestPolicy::{Anyone, Contacts, Deployment};
+    [Contacts, Deployment, Anyone].into_iter().find(|policy| policy_name(*policy) == name)
+}
+
+#[cfg(test)]
+#[path = "sync_test.rs"]
+mod tests;

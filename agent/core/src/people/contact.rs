@@ -1,0 +1,462 @@
+//! Contacts: ask, accept, decline, remove, block; and who may ask.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::limit;
+use cipher_broker::wire::content;
+use cipher_broker::wire::sync::Sync;
+
+use crate::command::Who;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::lookup::Goal;
+use crate::reply::Reply;
+use crate::state::MessageRow;
+use crate::state::{InviteFacts, InviteRow};
+use crate::view::{ContactState, ContactView, GroupState, RequestPolicy};
+
+impl Core {
+    pub(crate) fn contact_add(
+        &mut self,
+        ticket: Ticket,
+        handle: Handle,
+        text: Option<String>,
+    ) -> Result<Option<Reply>> {
+        self.identity()?;
+        if let Some(account) = self.account_of(&handle) {
+            if account == self.own_id() {
+                return Err(ErrorKind::Usage.because("one cannot be one's own contact"));
+            }
+            self.must_not_be_blocked(&account)?;
+            self.must_be_unchanged(&account)?;
+            if self.contact_state(&account) == Some(ContactState::Requested) {
+                return self.contact_accept(&handle).map(Some);
+            }
+            if self.contact_state(&account) == Some(ContactState::Accepted) {
+                return Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))));
+            }
+            if self.contact_state(&account) == Some(ContactState::Pending) {
+                // Whether it was declined is not told, and what is said there waits with the first request.
+                self.notify(Event::Warning(format!(
+                    "@{handle} was asked before and has not said yes; to ask anew: cipher-chat contact remove {handle}, \
+                     then cipher-chat contact add {handle}"
+                )));
+            }
+        }
+        self.begin_errand(Some(ticket), Goal::Contact { text }, vec![handle])?;
+        Ok(None)
+    }
+
+    pub(crate) fn contact_state(&self, account: &AccountId) -> Option<ContactState> {
+        self.state.accounts.get(account).and_then(|row| row.contact)
+    }
+
+    pub(crate) fn set_contact(&mut self, account: &AccountId, state: ContactState) {
+        if let Some(row) = self.state.accounts.get_mut(account) {
+            row.contact = Some(state);
+        }
+    }
+
+    pub(crate) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
+        let row = self.state.accounts.get(account);
+        let row = row.ok_or_else(|| ErrorKind::Bug.because("a contact is not pinned"))?;
+        let blocked = row.contact == Some(ContactState::Blocked);
+        let shown = |text: &str| if blocked { String::new() } else { text.to_owned() };
+        Ok(ContactView {
+            handle: row.handle.clone(),
+            account_id: *account,
+            name: shown(&row.profile.name),
+            status: shown(&row.profile.status),
+            presence: self.presence_of(account, row.profile.presence),
+            state: row.contact.unwrap_or(ContactState::Pending),
+            trust: row.trust,
+            devices: row.devices.len(),
+            text: self.asks_with(account).filter(|_| !blocked),
+            warning: self.name_warning(account),
+        })
+    }
+
+    /// The first words of a request that waits.
+    fn asks_with(&self, account: &AccountId) -> Option<String> {
+        let invite = self.state.invites.get(&self.direct_invite_of(account)?)?;
+        Some(invite.text.clone()).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn contacts(&self) -> Vec<ContactView> {
+        self.state
+            .accounts
+            .iter()
+            .filter(|(_, row)| row.contact.is_some() && !row.retired)
+            .filter_map(|(account, _)| self.contact_view(account).ok())
+            .collect()
+    }
+
+    /// Accepts a request: joins the direct conversation it came with and tells the other side there.
+    pub(crate) fn contact_accept(&mut self, handle: &Handle) -> Result<Reply> {
+        self.identity()?;
+        let none = || {
+            ErrorKind::NotFound
+                .because(format!("there is no contact request of @{handle}"))
+                .hint("see the waiting ones with: cipher-chat contact list")
+        };
+        let account = self.account_of(handle).ok_or_else(none)?;
+        self.must_not_be_blocked(&account)?;
+        let invite = self.direct_invite_of(&account);
+        match (self.contact_state(&account), invite) {
+            (_, Some(group)) => self.accept_request(group, account)?,
+            (Some(ContactState::Accepted), None) => {}
+            _ => return Err(none()),
+        }
+        Ok(Reply::Contact(Box::new(self.contact_view(&account)?)))
+    }
+
+    /// A waiting direct conversation that an account opened.
+    pub(crate) fn direct_invite_of(&self, account: &AccountId) -> Option<GroupId> {
+        self.state
+            .invites
+            .iter()
+            .filter(|(_, invite)| !invite.declined)
+            .find(|(_, invite)| invite.known.as_ref().is_some_and(|k| k.direct && k.inviter == *account))
+            .map(|(group, _)| *group)
+    }
+
+    /// The person accepts a request: the other own devices join too.
+    pub(crate) fn accept_request(&mut self, group: GroupId, account: AccountId) -> Result<()> {
+        let epoch = self.state.invites.get(&group).map_or(0, |invite| invite.epoch);
+        self.accept_direct(group, account)?;
+        self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
+        self.tell_accounts([account])
+    }
+
+    /// Joins a direct conversation and tells its maker so, in it.
+    pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
+        self.join(group)?;
+        self.set_contact(&account, ContactState::Accepted);
+        let content = self.content(content::CONTACT_ACCEPTED, String::new(), None, None);
+        self.enqueue_message(group, &content)?;
+        Ok(())
+    }
+
+    /// The direct conversation with an account, if there is one we are in.
+    pub(crate) fn direct_with(&self, account: &AccountId) -> Option<GroupId> {
+        self.state
+            .groups
+            .iter()
+            .find(|(_, row)| row.direct && row.state == GroupState::Active && row.peer == Some(*account))
+            .map(|(group, _)| *group)
+    }
+
+    /// R-INV-01: whether an invitation joins by itself. Accepted contacts may; a bot follows its owner.
+    pub(crate) fn welcomes(&self, inviter: &AccountId, direct: bool) -> bool {
+        let owner =
+            self.state.identity.as_ref().and_then(|own| own.owner.as_ref()).map(|owner| owner.account);
+        match self.contact_state(inviter) {
+            Some(ContactState::Accepted) => true,
+            // We asked them first: their direct conversation is the answer.
+            Some(ContactState::Pending) => direct,
+            Some(ContactState::Requested | ContactState::Blocked) | None => owner == Some(*inviter),
+        }
+    }
+
+    pub(crate) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
+        self.identity()?;
+        if self.state.meta.request_policy != policy {
+            self.state.meta_mut().request_policy = policy;
+            self.show_invitations()?;
+            self.tell_devices(&Sync::RequestPolicy(policy_name(policy).into()))?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Drops a request. The other side is not told, and may ask again.
+    pub(crate) fn contact_decline(&mut self, handle: &Handle) -> Result<Reply> {
+        self.identity()?;
+        let account = self.account_of(handle);
+        let asked = account.filter(|account| self.direct_invite_of(account).is_some());
+        let Some(account) = asked else {
+            return Err(ErrorKind::NotFound
+                .because(format!("there is no contact request of @{handle}"))
+                .hint("see the waiting ones with: cipher-chat contact list"));
+        };
+        while let Some(group) = self.direct_invite_of(&account) {
+            self.decline_invitation(group)?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Ends an acquaintance. The direct conversation is left as by `group leave`; what was said stays readable.
+    pub(crate) fn contact_remove(&mut self, handle: &Handle) -> Result<Reply> {
+        self.identity()?;
+        let account = self.account_of(handle);
+        let state = account.and_then(|account| self.contact_state(&account));
+        let (Some(account), Some(state)) = (account, state) else {
+            return Err(ErrorKind::NotFound
+                .because(format!("@{handle} is not a contact"))
+                .hint("see your contacts with: cipher-chat contact list"));
+        };
+        if state == ContactState::Blocked {
+            return Err(self.is_blocked(&account));
+        }
+        while let Some(group) = self.direct_invite_of(&account) {
+            self.decline_invitation(group)?;
+        }
+        let directs: Vec<GroupId> = self
+            .state
+            .groups
+            .iter()
+            .filter(|(group, row)| row.direct && row.peer == Some(account) && self.is_member(group))
+            .map(|(group, _)| *group)
+            .collect();
+        for group in directs {
+            self.begin_leaving(group)?;
+        }
+        self.change_contact(&account, None)?;
+        self.tell_accounts([account])?;
+        Ok(Reply::Done)
+    }
+
+    /// R-CONTACT-01: wants nothing of an account any more. It need not be a contact.
+    pub(crate) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
+        self.identity()?;
+        match (self.account_by(&who), who) {
+            (Some(account), _) if account == self.own_id() || self.state.accounts.get(&account).is_some() => {
+                self.block(account).map(Some)
+            }
+            (_, Who::Handle(handle)) => {
+                self.begin_errand(Some(ticket), Goal::Block, vec![handle])?;
+                Ok(None)
+            }
+            // A block is kept with what is known of an account.
+            (_, Who::Account(account)) => Err(ErrorKind::NotFound
+                .because(format!("nothing is known of the account {account}: no registry shows it"))
+                .hint("put it out of a group with: cipher-chat group ban GROUP ACCOUNT")),
+        }
+    }
+
+    /// The same, once the account is known.
+    pub(crate) fn block(&mut self, account: AccountId) -> Result<Reply> {
+        if account == self.own_id() {
+            return Err(ErrorKind::Usage.because("one does not block oneself"));
+        }
+        if self.contact_state(&account) != Some(ContactState::Blocked) {
+            self.change_contact(&account, Some(ContactState::Blocked))?;
+            self.tell_accounts([account])?;
+        }
+        Ok(Reply::Contact(Box::new(self.contact_view(&account)?)))
+    }
+
+    /// Lifts a block: an accepted contact is one again, everybody else is nobody in particular. Hiding happens when
+    /// something is shown, so all of it is there again.
+    pub(crate) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
+        self.identity()?;
+        let account = self.account_by(who);
+        let blocked = account.filter(|account| self.contact_state(account) == Some(ContactState::Blocked));
+        let Some(account) = blocked else {
+            return Err(ErrorKind::NotFound
+                .because(format!("{who} is not blocked"))
+                .hint("see who is with: cipher-chat contact list"));
+        };
+        let before = self.state.meta.blocked_contacts.contains(&account);
+        self.change_contact(&account, before.then_some(ContactState::Accepted))?;
+        self.tell_accounts([account])?;
+        if before {
+            return Ok(Reply::Contact(Box::new(self.contact_view(&account)?)));
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Moves an account to another contact state, with all that follows from a block or its end.
+    pub(crate) fn change_contact(&mut self, account: &AccountId, state: Option<ContactState>) -> Result<()> {
+        let before = self.contact_state(account);
+        if before == state {
+            return Ok(());
+        }
+        let Some(row) = self.state.accounts.get_mut(account) else { return Ok(()) };
+        row.contact = state;
+        let blocked = Some(ContactState::Blocked);
+        if state == blocked && before == Some(ContactState::Accepted) {
+            self.state.meta_mut().blocked_contacts.insert(*account);
+        }
+        if before == blocked {
+            self.state.meta_mut().blocked_contacts.remove(account);
+        }
+        if state == blocked {
+            let theirs = |invite: &InviteRow| invite.known.as_ref().is_some_and(|k| k.inviter == *account);
+            let dropped: Vec<GroupId> =
+                self.state.invites.iter().filter(|(_, i)| theirs(i)).map(|(group, _)| *group).collect();
+            for group in dropped {
+                self.state.invites.remove(&group);
+            }
+        }
+        if state == blocked || before == blocked {
+            for group in self.state.groups.keys() {
+                self.recount(group)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this account wants nothing of that one.
+    pub(crate) fn blocks(&self, account: &AccountId) -> bool {
+        self.contact_state(account) == Some(ContactState::Blocked)
+    }
+
+    /// R-CONTACT-02: what a blocked account says is kept and not shown, in groups too. What happened to a group is
+    /// shown whoever did it.
+    pub(crate) fn hides(&self, row: &MessageRow) -> bool {
+        row.is_said() && self.blocks(&row.account)
+    }
+
+    /// R-CONTACT-03: nothing goes to a blocked account directly.
+    pub(crate) fn must_not_be_blocked(&self, account: &AccountId) -> Result<()> {
+        if self.blocks(account) { Err(self.is_blocked(account)) } else { Ok(()) }
+    }
+
+    fn is_blocked(&self, account: &AccountId) -> CoreError {
+        let handle = self.handle_of(account);
+        ErrorKind::Refused
+            .because(format!("you blocked @{handle}"))
+            .hint(format!("lift it with: cipher-chat contact unblock {handle}"))
+    }
+
+    /// What becomes of an invitation whose maker is known now.
+    pub(crate) fn receive_invitation(&self, group: &GroupId, epoch: u64, facts: &InviteFacts) -> Reception {
+        let own = self.own_id();
+        if facts.personal {
+            // R-SYNC-02: nobody else gets into, or makes, what own devices believe. Another device that was revoked
+            // while the invitation was on its way is no reason to stay out: it is removed, and until then nothing
+            // is told (R-SYNC-07).
+            let ours = facts.inviter == own && facts.members.iter().all(|member| member.0 == own);
+            return match ours {
+                true if self.is_revoked() => Reception::Dropped("revoked"),
+                true => Reception::Joins,
+                false => Reception::Dropped("policy"),
+            };
+        }
+        // We asked to join by a link: whoever lets us in.
+        if !facts.direct && self.asked_for(group, &facts.links) {
+            return Reception::Joins;
+        }
+        if self.blocks(&facts.inviter) {
+            return Reception::Dropped("blocked");
+        }
+        if facts.inviter == own || self.welcomes(&facts.inviter, facts.direct) {
+            return Reception::Joins;
+        }
+        match self.state.meta.answers.get(group) {
+            Some((true, answered)) if epoch <= *answered => return Reception::Joins,
+            Some((false, answered)) if epoch <= *answered => return Reception::Dropped("declined"),
+            _ => {}
+        }
+        // R-CONTACT-04: who may ask. Whom we asked ourselves is no stranger.
+        let asked = self.contact_state(&facts.inviter) == Some(ContactState::Pending);
+        if self.state.meta.request_policy == RequestPolicy::Contacts && !asked {
+            return Reception::Dropped("unwanted");
+        }
+        // R-CONTACT-05
+        let theirs = |invite: &InviteRow| invite.known.as_ref().is_some_and(|k| k.inviter == facts.inviter);
+        let waiting = self.state.invites.iter().filter(|(_, invite)| theirs(invite)).count();
+        let bytes = |invite: &InviteRow| invite.known.as_ref().map_or(0, |known| known.tree.len());
+        let kept: usize = self
+            .state
+            .invites
+            .iter()
+            .filter(|(_, invite)| theirs(invite))
+            .map(|(_, invite)| bytes(invite))
+            .sum();
+        let too_much = kept.saturating_add(facts.tree.len()) > limit::TREE_BYTES_PER_ACCOUNT && waiting > 0;
+        if waiting >= limit::INVITATIONS_PER_ACCOUNT || too_much {
+            return Reception::Dropped("limit");
+        }
+        Reception::Waits
+    }
+
+    /// Whether a person sees an invitation: not one that was declined, and under the ordinary policy not one of
+    /// somebody whom the registry does not know (yet).
+    pub(crate) fn is_shown(&self, invite: &InviteRow) -> bool {
+        let Some(known) = &invite.known else { return false };
+        !invite.declined
+            && !invite.held
+            && (self.state.meta.request_policy == RequestPolicy::Anyone
+                || self.state.accounts.get(&known.inviter).is_some())
+    }
+
+    /// Tells of invitations that can be shown now, and marks who opened a direct conversation as having asked.
+    pub(crate) fn show_invitations(&mut self) -> Result<()> {
+        self.show_offers();
+        let new: Vec<(GroupId, Option<AccountId>)> = self
+            .state
+            .invites
+            .iter()
+            .filter(|(_, invite)| self.is_shown(invite))
+            .filter_map(|(group, invite)| {
+                let known = invite.known.as_ref()?;
+                let asks = known.direct
+                    && self.state.accounts.get(&known.inviter).is_some_and(|row| row.contact.is_none());
+                (asks || !invite.told).then_some((*group, asks.then_some(known.inviter)))
+            })
+            .collect();
+        for (group, asks) in new {
+            if let Some(account) = asks {
+                self.set_contact(&account, ContactState::Requested);
+            }
+            let Some(invite) = self.state.invites.get_mut(&group) else { continue };
+            if !std::mem::replace(&mut invite.told, true) {
+                let view = Box::new(self.group_view(group)?);
+                self.notify(Event::Group(view));
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops an invitation because the person said so.
+    pub(crate) fn decline_invitation(&mut self, group: GroupId) -> Result<()> {
+        let Some(invite) = self.state.invites.get(&group) else { return Ok(()) };
+        let epoch = invite.epoch;
+        self.invitation_declined(group)?;
+        self.tell_devices(&Sync::Invitation { group, accepted: false, epoch })
+    }
+
+    /// The same, whoever of the own devices did it.
+    pub(crate) fn invitation_declined(&mut self, group: GroupId) -> Result<()> {
+        let Some(invite) = self.state.invites.get(&group) else { return Ok(()) };
+        let asker = invite.known.as_ref().filter(|known| known.direct).map(|known| known.inviter);
+        if self.has_siblings() {
+            // Another device may have said yes at the same time: yes wins, and needs the invitation.
+            if let Some(invite) = self.state.invites.get_mut(&group) {
+                invite.declined = true;
+            }
+        } else {
+            self.state.invites.remove(&group);
+        }
+        if let Some(asker) = asker
+            && self.contact_state(&asker) == Some(ContactState::Requested)
+            && self.direct_invite_of(&asker).is_none()
+        {
+            self.change_contact(&asker, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// It is gone, counted under this class; its maker is not told.
+    Dropped(&'static str),
+    /// This device becomes a member at once.
+    Joins,
+    /// The person decides.
+    Waits,
+}
+
+/// How a policy is written between own devices.
+pub(crate) const fn policy_name(policy: RequestPolicy) -> &'static str {
+    match policy {
+        RequestPolicy::Contacts => "contacts",
+        RequestPolicy::Deployment => "deployment",
+        RequestPolicy::Anyone => "anyone",
+    }
+}

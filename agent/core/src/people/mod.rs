@@ -1,0 +1,8 @@
+//! Accounts as this device knows them: pinned keys, contacts, verification, presence.
+
+pub(crate) mod account;
+pub(crate) mod contact;
+pub(crate) mod look_alike;
+pub(crate) mod plain_name;
+pub(crate) mod presence;
+pub(crate) mod verification;

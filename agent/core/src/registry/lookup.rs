@@ -1,0 +1,297 @@
+//! Commands that need several answers of the registry before anything changes: look handles up, take key
+//! packages, and only then act. An errand that fails leaves nothing behind.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
+
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE};
+use crate::registry::question::Purpose;
+use crate::reply::Reply;
+use crate::state::{Joiner, Wish};
+use crate::view::ContactState;
+
+/// An errand.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    pub ticket: Option<Ticket>,
+    goal: Goal,
+    /// Handles not looked up yet.
+    resolving: BTreeSet<Handle>,
+    /// Accounts that were found, in the order asked for.
+    accounts: Vec<AccountId>,
+    /// Accounts whose key packages are on their way.
+    claiming: BTreeSet<AccountId>,
+    joiners: Vec<Joiner>,
+    /// Accounts whose key packages cannot be had or used, and why: the others go on without them.
+    left_out: Vec<(AccountId, CoreError)>,
+}
+
+/// What it is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// Show an account.
+    ShowProfile,
+    /// Block an account that was not known yet.
+    Block,
+    /// Show the safety number with an account.
+    Verify,
+    /// Make a group with these members.
+    Create { name: String, post_quantum: bool },
+    /// Add them to a group.
+    Add { group: GroupId },
+    /// Open a direct conversation as a contact request.
+    Contact { text: Option<String> },
+    /// Open a direct conversation and say something.
+    Say { text: String, reply_to: Option<MessageId> },
+}
+
+impl Core {
+    pub(crate) fn begin_errand(
+        &mut self,
+        ticket: Option<Ticket>,
+        goal: Goal,
+        handles: Vec<Handle>,
+    ) -> Result<()> {
+        self.identity()?;
+        let id = self.volatile_id();
+        let resolving: BTreeSet<Handle> = handles.into_iter().collect();
+        for handle in &resolving {
+            self.ask(
+                Operation::Resolve { handle: handle.clone() },
+                Purpose::Resolve { errand: id, handle: handle.clone() },
+                None,
+            );
+        }
+        let errand = Errand {
+            ticket,
+            goal,
+            resolving,
+            accounts: vec![],
+            claiming: BTreeSet::new(),
+            joiners: vec![],
+            left_out: vec![],
+        };
+        self.run.errands.insert(id, errand);
+        Ok(())
+    }
+
+    pub(crate) fn fail_errand(&mut self, id: u64, error: CoreError) {
+        if let Some(errand) = self.run.errands.remove(&id)
+            && let Some(ticket) = errand.ticket
+        {
+            let known = self.known_without_registry(&errand, &error);
+            self.reply(ticket, known.ok_or(error));
+        }
+    }
+
+    /// Who is known is shown without the registry, as it was when it last answered.
+    fn known_without_registry(&mut self, errand: &Errand, error: &CoreError) -> Option<Reply> {
+        if error.kind != ErrorKind::Unreachable || !matches!(errand.goal, Goal::ShowProfile) {
+            return None;
+        }
+        let account = errand.resolving.first().and_then(|handle| self.account_of(handle))?;
+        let view = self.profile_view(&account).ok()?;
+        self.notify(Event::Warning(format!(
+            "the registry does not answer: @{} is shown as it was known before",
+            view.handle
+        )));
+        Some(Reply::Account(Box::new(view)))
+    }
+
+    /// A handle was looked up and pinned.
+    pub(crate) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
+        let handle = self.handle_of(&account);
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        errand.resolving.retain(|waiting| waiting.as_str() != handle);
+        errand.accounts.push(account);
+        if !errand.resolving.is_empty() {
+            return Ok(());
+        }
+        let (goal, accounts) = (errand.goal.clone(), errand.accounts.clone());
+        if let Goal::Add { group } = &goal {
+            // We may have left, or been removed, since it was asked.
+            self.must_be_active(*group)?;
+        }
+        let suite = match &goal {
+            Goal::ShowProfile | Goal::Block | Goal::Verify => return self.finish_errand(id),
+            Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
+            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say { .. } => SUITE.into(),
+            Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
+        };
+        for account in &accounts {
+            if *account == self.own_id() {
+                return Err(ErrorKind::Usage.because("one cannot invite oneself"));
+            }
+            self.must_not_be_blocked(account)?;
+            self.must_be_unchanged(account)?;
+        }
+        // Somebody may have opened the conversation from the other side in the meantime.
+        if let (Goal::Contact { .. } | Goal::Say { .. }, [account]) = (&goal, accounts.as_slice())
+            && (self.direct_with(account).is_some() || self.direct_invite_of(account).is_some())
+        {
+            return self.finish_errand(id);
+        }
+        let mut claiming = BTreeSet::new();
+        for account in accounts {
+            if let Goal::Add { group } = &goal
+                && self.has_member(*group, &account)?
+            {
+                continue;
+            }
+            claiming.insert(account);
+            self.ask(
+                Operation::ClaimKeyPackages { account, suite, device: None },
+                Purpose::Claim { errand: id, account },
+                None,
+            );
+        }
+        let nobody = claiming.is_empty();
+        if let Some(errand) = self.run.errands.get_mut(&id) {
+            errand.claiming = claiming;
+        }
+        if nobody { self.finish_errand(id) } else { Ok(()) }
+    }
+
+    /// Key packages of one account arrived.
+    pub(crate) fn errand_claimed(
+        &mut self,
+        id: u64,
+        account: AccountId,
+        packages: Vec<ClaimedKeyPackage>,
+    ) -> Result<()> {
+        let Some(errand) = self.run.errands.get(&id) else { return Ok(()) };
+        let suite: u16 = match &errand.goal {
+            Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
+            Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
+            _ => SUITE.into(),
+        };
+        // A device that cannot be added does not keep the account's others out.
+        let (mut joiners, mut unfit) = (Vec::new(), None);
+        for package in packages {
+            let joiner = Joiner { account, device: package.device, key_package: package.key_package };
+            match self.judge_key_package(&joiner, suite) {
+                Ok(_) => joiners.push(joiner),
+                Err(error) => unfit = Some(error),
+            }
+        }
+        if joiners.is_empty() {
+            return Err(unfit.unwrap_or_else(|| {
+                ErrorKind::Limit
+                    .because(format!("{} has no key package left", self.named(&account)))
+                    .hint("the account must come online once to refill; try again later")
+            }));
+        }
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        errand.joiners.extend(joiners);
+        errand.claiming.remove(&account);
+        if errand.claiming.is_empty() { self.finish_errand(id) } else { Ok(()) }
+    }
+
+    /// The key packages of one account cannot be had or used: it is left out, and named. Whether that was it.
+    pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &CoreError) -> Result<bool> {
+        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(false) };
+        // Of a registry that is not there, nobody's key packages can be had.
+        if error.kind == ErrorKind::Unreachable || errand.accounts.len() < 2 {
+            return Ok(false);
+        }
+        errand.claiming.remove(&account);
+        errand.left_out.push((account, error.clone()));
+        if errand.claiming.is_empty() {
+            self.finish_errand(id)?;
+        }
+        Ok(true)
+    }
+
+    /// Says who was left out of what was done.
+    fn tell_left_out(&mut self, left_out: &[(AccountId, CoreError)]) {
+        for (account, error) in left_out {
+            let whose = self.named(account);
+            self.notify(Event::Warning(format!("{whose} was left out: {}", error.message)));
+        }
+    }
+
+    /// Everything is here: act.
+    fn finish_errand(&mut self, id: u64) -> Result<()> {
+        let Some(errand) = self.run.errands.remove(&id) else { return Ok(()) };
+        let ticket = errand.ticket;
+        let done = self.act(errand);
+        match (done, ticket) {
+            (Ok(Some(reply)), Some(ticket)) => self.reply(ticket, Ok(reply)),
+            (Err(error), _) if crate::machine::fatal(&error) => return Err(error),
+            (Err(error), Some(ticket)) => self.reply(ticket, Err(error)),
+            (Ok(_) | Err(_), _) => {}
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, errand: Errand) -> Result<Option<Reply>> {
+        let first = errand.accounts.first().copied();
+        // Nobody can come: nothing is made that nobody wanted.
+        if errand.joiners.is_empty()
+            && let Some((_, error)) = errand.left_out.first()
+        {
+            let error = error.clone();
+            self.tell_left_out(errand.left_out.get(1..).unwrap_or_default());
+            return Err(error);
+        }
+        self.tell_left_out(&errand.left_out);
+        let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
+        match errand.goal {
+            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&one()?)?)))),
+            Goal::Block => self.block(one()?).map(Some),
+            Goal::Verify => self.show_safety_number(&one()?).map(Some),
+            Goal::Create { name, post_quantum } => {
+                let group = self.make_group(name, None, post_quantum)?;
+                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
+            }
+            Goal::Add { group } => {
+                self.must_be_active(group)?;
+                if errand.joiners.is_empty() {
+                    return self.group_reply(group).map(Some);
+                }
+                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
+            }
+            Goal::Contact { text } => {
+                let account = one()?;
+                let group = self.open_direct(account, errand.joiners)?;
+                if let Some(text) = text {
+                    self.enqueue_text(group, text, None)?;
+                }
+                Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
+            }
+            Goal::Say { text, reply_to } => {
+                let group = self.open_direct(one()?, errand.joiners)?;
+                let row = self.enqueue_text(group, text, reply_to)?;
+                if let Some(ticket) = errand.ticket {
+                    self.await_sent(row, ticket);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The direct conversation with an account: the one that is there, the one it opened, or a new one.
+    fn open_direct(&mut self, account: AccountId, joiners: Vec<Joiner>) -> Result<GroupId> {
+        if let Some(group) = self.direct_with(&account) {
+            return Ok(group);
+        }
+        if let Some(group) = self.direct_invite_of(&account) {
+            self.accept_request(group, account)?;
+            return Ok(group);
+        }
+        let group = self.make_group(String::new(), Some(account), false)?;
+        self.wish(group, Wish::Add(joiners), None)?;
+        if self.contact_state(&account).is_none() {
+            self.set_contact(&account, ContactState::Pending);
+            self.tell_accounts([account])?;
+        }
+        Ok(group)
+    }
+}

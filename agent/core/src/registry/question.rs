@@ -1,0 +1,353 @@
+//! Questions to the registry: asked by effect, answered by input, signed both ways.
+//!
+//! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
+//! the same bytes, a low stock is counted again, an unknown account is asked for again.
+
+use cipher_broker::account_log::{self, AccountLog};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::transparency::SignedHead;
+use cipher_broker::wire::refusal::{Code, Refusal};
+use cipher_broker::wire::registry::{
+    Answer, AppendStatement, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
+};
+use ed25519_dalek::SigningKey;
+use serde_bytes::ByteBuf;
+
+use crate::effect::Effect;
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::group::stopped;
+use crate::input::{NoReply, QuestionId, Ticket};
+use crate::machine::{Core, fatal};
+use crate::own::device::Stating;
+use crate::watch::head::head_of;
+
+/// A question without answer.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub ticket: Option<Ticket>,
+    pub purpose: Purpose,
+    /// When it was asked.
+    pub asked: Timestamp,
+    request: Vec<u8>,
+}
+
+/// Why it was asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// To register; `bare` while nothing is brought that admits a newcomer.
+    Register { bare: bool },
+    /// To know what a newcomer must bring.
+    Admission,
+    /// To change the own profile.
+    SetProfile(Profile),
+    /// To refill with so many one-time packages.
+    PublishKeyPackages { one_time: u32 },
+    /// To replace a last resort of this suite that was used.
+    RenewLastResort(u16),
+    /// To know the stock.
+    Count,
+    /// To show or add somebody: an errand waits.
+    Resolve { errand: u64, handle: Handle },
+    /// To add somebody: an errand waits.
+    Claim { errand: u64, account: AccountId },
+    /// To state something: first the own account as it is.
+    OwnAccount { what: Stating, tries: u32 },
+    /// To state it.
+    State { what: Stating, append: Box<AppendStatement>, tries: u32 },
+    /// To take the account over: first what it is.
+    OpenRecovery { name: String, tries: u32 },
+    /// To take it over.
+    Recover { name: String, log: Box<AccountLog>, append: Box<AppendStatement>, tries: u32 },
+    /// To bring a device into a group.
+    ClaimDevice { group: GroupId, account: AccountId, device: DeviceId },
+    /// To learn the handle of a fellow member, or what a known account stated since.
+    Fetch { account: AccountId },
+    /// To know that these heads are beginnings of one log; the accepted one is first. Who passed them on, if
+    /// somebody did.
+    Prove { heads: Vec<(SignedHead, Option<AccountId>)> },
+}
+
+impl Core {
+    /// Asks. The answer comes back through [`Core::answered`].
+    pub(crate) fn ask(&mut self, operation: Operation, purpose: Purpose, ticket: Option<Ticket>) {
+        let Some(identity) = &self.state.identity else { return };
+        let name = operation.name();
+        if let Operation::AppendStatement(append) = &operation {
+            self.run.own_statements.insert(account_log::leaf(&append.statement));
+        }
+        let body = RequestBody {
+            nonce: self.provider.bytes(),
+            issued_at: self.run.now,
+            account: identity.account,
+            device: identity.device,
+            operation,
+        };
+        let request = seal_request(&body, &SigningKey::from_bytes(&identity.device_seed));
+        let question = self.volatile_id();
+        self.run.effects.push(Effect::Ask {
+            question: QuestionId(question),
+            operation: name,
+            bytes: request.clone(),
+        });
+        self.run.questions.insert(question, Question { ticket, purpose, asked: self.run.now, request });
+    }
+
+    /// Whether somebody asks for this account already.
+    pub(crate) fn is_asked(&self, account: &AccountId) -> bool {
+        self.run.questions.values().any(
+            |question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account),
+        )
+    }
+
+    /// Accounts that are being asked for.
+    pub(crate) fn asked_accounts(&self) -> usize {
+        let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
+        self.run.questions.values().filter(fetches).count()
+    }
+
+    pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
+        let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        if outcome.is_ok() {
+            self.run.answered_at = Some(self.run.now);
+        }
+        self.run.reply = outcome.as_ref().ok().cloned();
+        let done = self.answered_by(question, outcome);
+        self.run.reply = None;
+        self.refetch_some();
+        done
+    }
+
+    fn answered_by(&mut self, question: Question, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
+        let outcome =
+            outcome.map_err(|NoReply| unreachable()).and_then(|bytes| self.open_answer(&bytes, &question));
+        let wants_admission = matches!(question.purpose, Purpose::Register { bare: true })
+            && matches!(&outcome, Ok(Outcome::Refused(refusal)) if refusal.code == Code::Admission);
+        let answer = outcome.and_then(|outcome| match outcome {
+            Outcome::Answer(answer) => Ok(*answer),
+            Outcome::Refused(refusal) => Err(self.refused(&refusal)),
+        });
+        let ticket = question.ticket;
+        let purpose = question.purpose.clone();
+        let errand = match &question.purpose {
+            Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
+            _ => None,
+        };
+        if let Some(errand) = errand
+            && self.state.meta.stopped
+        {
+            // What was asked for it would only wait: another copy of this profile goes on.
+            self.fail_errand(errand, stopped());
+            return Ok(());
+        }
+        let result = match answer {
+            Ok(answer) => self.use_answer(question, answer),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if fatal(&error) => Err(error),
+            Err(_) if wants_admission => {
+                self.ask(Operation::Admission, Purpose::Admission, ticket);
+                Ok(())
+            }
+            Err(error) => {
+                self.registration_failed(&purpose, &error);
+                if self.statement_failed(&purpose, ticket, &error)
+                    || self.recovery_failed(&purpose, ticket, &error)?
+                    || self.claim_failed(&purpose)
+                    || self.stock_failed(&purpose)
+                {
+                    return Ok(());
+                }
+                if let Purpose::Claim { errand, account } = &purpose
+                    && self.claim_in_vain(*errand, *account, &error)?
+                {
+                    return Ok(());
+                }
+                if let Purpose::Fetch { account } = &purpose {
+                    self.account_not_shown(*account, &error);
+                }
+                if let Some(errand) = errand {
+                    self.fail_errand(errand, error);
+                } else if let Some(ticket) = ticket {
+                    self.reply(ticket, Err(error));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Outcome> {
+        let pinned = self.registry_key();
+        let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
+            ErrorKind::Trust
+                .because(format!("an answer was not from the known registry: {error}"))
+                .hint("nothing was changed; if the registry's key was replaced on purpose, ask its operator")
+        })?;
+        if pinned.is_none() {
+            self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
+        }
+        self.note_skew(body.at);
+        let fits = self.reply_head(&body);
+        match &body.outcome {
+            // What was said of accounts depends on their log; the rest does not.
+            Outcome::Answer(answer) if matches!(**answer, Answer::Account(_) | Answer::KeyPackages(_)) => {
+                fits?;
+            }
+            Outcome::Answer(_) => {}
+            Outcome::Refused(refusal) => {
+                if let Purpose::Prove { heads } = &question.purpose {
+                    let size = body.head.as_ref().and_then(head_of).map(|head| head.size);
+                    self.proof_refused(heads, refusal, size);
+                }
+                if refusal.code == Code::Revoked {
+                    self.this_device_is_revoked();
+                }
+                if refusal.code == Code::NotFound && !matches!(question.purpose, Purpose::Prove { .. }) {
+                    // Who is not there may have been there in the log that is not shown any more.
+                    fits?;
+                }
+                if refusal.code == Code::ClockSkew {
+                    return Err(clocks_apart(self.run.now, body.at));
+                }
+            }
+        }
+        Ok(body.outcome)
+    }
+
+    /// Keeps the clock difference, when it is worth telling.
+    fn note_skew(&mut self, at: Timestamp) {
+        let difference = i128::from(at.as_millis()).saturating_sub(i128::from(self.run.now.as_millis()));
+        let difference = i64::try_from(difference).unwrap_or(i64::MAX);
+        let known = self.state.meta.clock_skew_ms;
+        if known.is_none_or(|known| known.abs_diff(difference) > 5_000) {
+            self.state.meta_mut().clock_skew_ms = Some(difference);
+        }
+    }
+
+    fn use_answer(&mut self, question: Question, answer: Answer) -> Result<()> {
+        match (question.purpose, answer) {
+            (Purpose::Register { .. }, Answer::Done) => self.registration_done(question.ticket),
+            (Purpose::Admission, Answer::Admission(policy)) => self.admission_known(policy, question.ticket),
+            (Purpose::SetProfile(profile), Answer::Done) => self.profile_done(profile, question.ticket),
+            (Purpose::PublishKeyPackages { one_time }, Answer::Done) => {
+                self.stock_grew(one_time);
+                Ok(())
+            }
+            (Purpose::RenewLastResort(suite), Answer::Done | Answer::Stock { .. }) => {
+                self.state.meta_mut().used_last_resorts.remove(&suite);
+                Ok(())
+            }
+            (Purpose::Count, Answer::Stock { one_time, last_resort, suites }) => {
+                self.stock_known(one_time, last_resort, &suites)
+            }
+            (Purpose::Resolve { errand, handle }, Answer::Account(record)) => {
+                let account = self.pin(&record)?;
+                if record.handle != handle {
+                    return Err(
+                        ErrorKind::Trust.because("the registry answered with another handle than asked")
+                    );
+                }
+                self.handle_holds(&account);
+                self.errand_resolved(errand, account)
+            }
+            (Purpose::Prove { heads }, Answer::Consistency { head, proofs }) => {
+                self.proofs_shown(&heads, &head, &proofs)
+            }
+            (Purpose::Claim { errand, account }, Answer::KeyPackages(packages)) => {
+                let packages = self.usable(&account, packages)?;
+                self.errand_claimed(errand, account, packages)
+            }
+            (Purpose::OwnAccount { what, tries }, Answer::Account(record)) => {
+                self.own_account_fetched(what, tries, &record, question.ticket)
+            }
+            (Purpose::State { what, append, .. }, Answer::Done) => {
+                self.stated(what, &append, question.ticket)
+            }
+            (Purpose::OpenRecovery { name, tries }, Answer::Account(record)) => {
+                self.recovery_opened(name, tries, &record, question.ticket)
+            }
+            (Purpose::Recover { name, log, append, .. }, Answer::Done) => {
+                self.recovery_stated(name, *log, &append, question.ticket)
+            }
+            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
+                self.device_claimed(group, account, device, packages)
+            }
+            (Purpose::Fetch { account }, Answer::Account(record)) => {
+                if record.account != account {
+                    return Err(
+                        ErrorKind::Trust.because("the registry answered with another account than asked")
+                    );
+                }
+                self.pin(&record)?;
+                self.asker_shown(&account);
+                self.show_invitations()
+            }
+            _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
+        }
+    }
+
+    /// A refusal in the words and exit codes of the agent.
+    fn refused(&self, refusal: &Refusal) -> CoreError {
+        let error = refused(refusal);
+        if refusal.code == Code::Admission { error.hint(self.how_with_code()) } else { error }
+    }
+
+    /// What a newcomer without an invite code can do.
+    pub(crate) fn how_with_code(&self) -> String {
+        let ask = "ask the registry's operator for an invite code";
+        match self.state.identity.as_ref().and_then(|own| own.handle.as_ref()) {
+            Some(handle) => format!("{ask}: cipher-chat register {handle} --invite-code CODE"),
+            None => ask.into(),
+        }
+    }
+}
+
+fn unreachable() -> CoreError {
+    ErrorKind::Unreachable
+        .because("the registry does not answer")
+        .hint("check --server and that the registry runs; nothing was changed")
+}
+
+/// G10: whose clock is wrong, a person sees by both times.
+pub(crate) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
+    ErrorKind::Refused
+        .because(format!(
+            "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"
+        ))
+        .hint("set the clock of this machine")
+}
+
+/// Kind and hint of a refusal.
+fn refused(refusal: &Refusal) -> CoreError {
+    let kind = match refusal.code {
+        Code::HandleTaken | Code::AccountExists => ErrorKind::Conflict,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::NoKeyPackage | Code::Quota | Code::TooLarge => ErrorKind::Limit,
+        Code::Denied | Code::ClockSkew | Code::Replayed | Code::Malformed => ErrorKind::Refused,
+        Code::Revoked | Code::Blocked | Code::Admission => ErrorKind::Refused,
+        Code::StaleStatement => ErrorKind::Conflict,
+        Code::BadKeyPackage => ErrorKind::Trust,
+        Code::Internal => ErrorKind::Unreachable,
+    };
+    let hint = match refusal.code {
+        Code::HandleTaken => "choose another handle",
+        Code::AccountExists => "this account is registered under another handle",
+        Code::NotFound => "check the spelling of the handle",
+        Code::NoKeyPackage => "the account must come online once to refill; try again later",
+        Code::Quota => "wait and try again",
+        Code::TooLarge => "send less at once",
+        Code::ClockSkew => "set the clock of this machine",
+        Code::Denied => "this device may not do that",
+        Code::Replayed | Code::Internal => "try again",
+        Code::Malformed => "agent and registry may be of different versions",
+        Code::BadKeyPackage => "update this agent",
+        Code::Revoked => "this device was revoked by its account; link it anew in a fresh profile",
+        Code::Blocked => "ask the registry's operator",
+        Code::Admission => "ask the registry's operator for an invite code",
+        Code::StaleStatement => "another device changed the account; try again",
+    };
+    kind.because(refusal.message.clone()).hint(hint)
+}

@@ -1,0 +1,217 @@
+//! A stored message or event.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::Content;
+use cipher_broker::wire::sync::SyncMessage;
+use serde::{Deserialize, Serialize};
+
+use crate::state::SealedAs;
+use crate::state::position;
+use crate::view::GroupEvent;
+
+/// What a row holds. R-SAY-01: a payload becomes `Said`, whatever it calls itself; an `Event` is made by this agent from a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowBody<'a> {
+    /// A member said it; the name of its kind is the member's.
+    Said(&'a str),
+    /// This agent observed it; the account is the one it is about.
+    Event(GroupEvent, AccountId),
+}
+
+/// The account and device that said or did it, as the leaf proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Author {
+    pub account: AccountId,
+    pub device: DeviceId,
+    pub kind: Kind,
+}
+
+/// A stored message or system line. The conversation and the position are its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MessageRow {
+    #[serde(rename = "i")]
+    pub id: MessageId,
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    #[serde(rename = "d")]
+    pub device: DeviceId,
+    #[serde(rename = "b")]
+    pub sender_kind: Kind,
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    /// When the broker stored it. `None` for an own message that was acknowledged, and in rows of before it was kept.
+    #[serde(rename = "bt", default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Of words the name of their kind, as the member sent it; of an event the stored name.
+    #[serde(rename = "k")]
+    pub kind: String,
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    #[serde(rename = "h", default)]
+    pub hops: u8,
+    /// Own, and never delivered.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
+    /// The account that an event is about. Words have none: it is what tells the two apart, in every store so far.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<AccountId>,
+    /// Own, and in the log at this very place: the bytes it was sealed in.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedAs>,
+}
+
+impl MessageRow {
+    /// What a member said.
+    pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
+        Self {
+            id,
+            account: author.account,
+            device: author.device,
+            sender_kind: author.kind,
+            sent_at: content.sent_at,
+            at: None,
+            kind: content.kind,
+            text: content.text,
+            reply_to: content.reply_to,
+            hops: content.hops,
+            failed: false,
+            subject: None,
+            sealed: None,
+        }
+    }
+
+    /// What this agent observed: `author` made the commit, `who` is the account it is about.
+    pub(crate) fn event(
+        id: MessageId,
+        author: Author,
+        at: Timestamp,
+        event: GroupEvent,
+        who: AccountId,
+        text: String,
+    ) -> Self {
+        Self {
+            id,
+            account: author.account,
+            device: author.device,
+            sender_kind: author.kind,
+            sent_at: at,
+            at: Some(at),
+            kind: event.stored().into(),
+            text,
+            reply_to: None,
+            hops: 0,
+            failed: false,
+            subject: Some(who),
+            sealed: None,
+        }
+    }
+
+    /// Words or an event.
+    pub(crate) fn body(&self) -> RowBody<'_> {
+        match self.subject {
+            None => RowBody::Said(&self.kind),
+            Some(who) => RowBody::Event(GroupEvent::from_stored(&self.kind, self.account == who), who),
+        }
+    }
+
+    /// Whether a member said it.
+    pub(crate) const fn is_said(&self) -> bool {
+        self.subject.is_none()
+    }
+
+    /// For another own device, which keeps it as this one does.
+    /// Eras are counted by each store for itself: what travels is how many lie between.
+    pub(crate) fn into_sync(self, group: GroupId, era: u16, place: Place) -> SyncMessage {
+        SyncMessage {
+            group,
+            place: (position::sequence_of(place.0), place.1),
+            ago: era.saturating_sub(position::era_of(place.0)),
+            id: self.id,
+            account: self.account,
+            device: self.device,
+            kind: self.sender_kind,
+            sent_at: self.sent_at,
+            at: self.at,
+            content: self.kind,
+            text: self.text,
+            reply_to: self.reply_to,
+            subject: self.subject,
+            hops: self.hops,
+        }
+    }
+
+    /// From another own device (R-SYNC-01): what it kept as words stays words here.
+    pub(crate) fn from_sync(message: SyncMessage) -> Self {
+        Self {
+            id: message.id,
+            account: message.account,
+            device: message.device,
+            sender_kind: message.kind,
+            sent_at: message.sent_at,
+            at: message.at,
+            kind: message.content,
+            text: message.text,
+            reply_to: message.reply_to,
+            hops: message.hops,
+            failed: false,
+            subject: message.subject,
+            sealed: None,
+        }
+    }
+}
+
+impl GroupEvent {
+    /// Its name in stores and between own devices. Names never change; one that is not in the list reads as `Other`.
+    pub(crate) const fn stored(self) -> &'static str {
+        match self {
+            Self::Added | Self::Joined => "joined",
+            Self::Removed => "removed",
+            Self::Left => "left",
+            Self::Role => "role",
+            Self::Renamed => "renamed",
+            Self::DeviceAdded => "device-added",
+            Self::DeviceRemoved => "device-removed",
+            Self::Banned => "banned",
+            Self::Unbanned => "unbanned",
+            Self::Link => "link",
+            Self::LinkRevoked => "link-revoked",
+            Self::Missed => "missed",
+            Self::Other => "other",
+        }
+    }
+
+    pub(crate) fn from_stored(name: &str, alone: bool) -> Self {
+        match name {
+            "joined" if alone => Self::Joined,
+            "joined" => Self::Added,
+            "removed" => Self::Removed,
+            "left" => Self::Left,
+            "role" => Self::Role,
+            "renamed" => Self::Renamed,
+            "device-added" => Self::DeviceAdded,
+            "device-removed" => Self::DeviceRemoved,
+            "banned" => Self::Banned,
+            "unbanned" => Self::Unbanned,
+            "link" => Self::Link,
+            "link-revoked" => Self::LinkRevoked,
+            "missed" => Self::Missed,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Where a message stands: its position, see [`crate::position`], and place among several lines of one commit.
+pub(crate) type Place = (u64, u16);
+
+/// A parked message. Earlier versions kept the bytes of the log alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ParkedRow {
+    #[serde(rename = "bt")]
+    pub at: Timestamp,
+    #[serde(rename = "w", with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}

@@ -1,0 +1,171 @@
+//! The rows of a profile in memory, and which of them changed since the last commit.
+
+mod account;
+mod evidence;
+mod group;
+mod head;
+mod invite;
+mod join;
+mod link;
+mod mark;
+mod message;
+mod missing;
+mod outbox;
+pub(crate) mod place;
+pub(crate) mod position;
+mod profile;
+mod rows;
+mod sealed;
+mod transfer;
+
+use cipher_broker::codec;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+use redb::{ReadableDatabase, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+pub(crate) use self::account::{AccountRow, LogPlace};
+pub(crate) use self::evidence::EvidenceRow;
+pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
+pub(crate) use self::head::HeadRow;
+pub(crate) use self::invite::{InviteFacts, InviteRow};
+pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, Standing};
+pub(crate) use self::link::{LinkRow, NewSide, OldSide, Side};
+pub(crate) use self::mark::IncidentRow;
+pub use self::mark::Mark;
+pub(crate) use self::message::{Author, MessageRow, ParkedRow, Place, RowBody};
+pub(crate) use self::missing::{MOST, MissingRow};
+pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
+pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow};
+pub(crate) use self::profile::{IdentityRow, MetaRow};
+pub(crate) use self::rows::Rows;
+pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
+pub(crate) use self::transfer::TransferRow;
+use crate::error::{ErrorKind, Result};
+use crate::store::{Store, storage, table};
+
+/// A one-time key package that was used here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PackageRow {
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}
+
+/// How far a bot is in one conversation, and what it remembers of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BotRow {
+    #[serde(rename = "c")]
+    pub cursor: u64,
+    #[serde(rename = "m")]
+    pub memory: Option<ByteBuf>,
+}
+
+/// So many messages of no use are read again, at most, after the process was killed.
+const MOST_PUT_OFF: usize = 512;
+
+macro_rules! state {
+    ($($(#[$doc:meta])* $table:ident $field:ident $name:literal $key:ty => $row:ty;)*) => {
+        /// The rows of a profile, and what of them changed.
+        #[derive(Debug, Default)]
+        pub(crate) struct State {
+            pub identity: Option<IdentityRow>,
+            pub identity_dirty: bool,
+            pub meta: MetaRow,
+            pub meta_dirty: bool,
+            /// Messages of no use since the last transaction: that many cursors and counters wait for the next one.
+            put_off: usize,
+            $($(#[$doc])* pub $field: Rows<$key, $row>,)*
+        }
+
+        impl State {
+            pub(crate) fn load(store: &Store) -> Result<Self> {
+                let (identity, meta) = single_rows(store)?;
+                Ok(Self {
+                    identity,
+                    meta,
+                    $($field: Rows::load(store, table::$table)?,)*
+                    ..Self::default()
+                })
+            }
+
+            pub(crate) fn is_clean(&self) -> bool {
+                !self.identity_dirty
+                    && !self.meta_dirty
+                    && self.put_off < MOST_PUT_OFF
+                    $(&& self.$field.is_clean())*
+            }
+
+            pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
+                self.flush_single_rows(txn)?;
+                $(self.$field.flush(txn, table::$table)?;)*
+                Ok(())
+            }
+
+            pub(crate) fn flushed(&mut self) {
+                self.identity_dirty = false;
+                self.meta_dirty = false;
+                self.put_off = 0;
+                $(self.$field.flushed();)*
+            }
+        }
+    };
+}
+table::row_tables!(state);
+
+/// Identity and counters, which are single values and not tables.
+fn single_rows(store: &Store) -> Result<(Option<IdentityRow>, MetaRow)> {
+    let read = store.db().begin_read().map_err(storage)?;
+    let meta_table = read.open_table(table::META).map_err(storage)?;
+    let bytes = |key: &str| -> Result<Option<Vec<u8>>> {
+        Ok(meta_table.get(key).map_err(storage)?.map(|row| row.value().to_vec()))
+    };
+    let broken = |_| {
+        ErrorKind::Storage
+            .because("the store of this profile is damaged: its identity cannot be read")
+            .hint(crate::store::DAMAGED)
+    };
+    let identity = bytes("identity")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
+    let meta = bytes("counters")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
+    Ok((identity, meta.unwrap_or_default()))
+}
+
+impl State {
+    fn flush_single_rows(&self, txn: &WriteTransaction) -> Result<()> {
+        if !self.identity_dirty && !self.meta_dirty && self.put_off == 0 {
+            return Ok(());
+        }
+        let mut meta = txn.open_table(table::META).map_err(storage)?;
+        if let Some(identity) = &self.identity {
+            meta.insert("identity", codec::encode(identity).as_slice()).map_err(storage)?;
+        }
+        meta.insert("counters", codec::encode(&self.meta).as_slice()).map_err(storage)?;
+        Ok(())
+    }
+
+    pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {
+        self.meta_dirty = true;
+        &mut self.meta
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        let meta = self.meta_mut();
+        meta.next_id = meta.next_id.saturating_add(1);
+        meta.next_id
+    }
+
+    /// Counts what was of no use. That is no reason for a transaction: whoever floods a log with junk must not make
+    /// us write to disk for each piece. A process that is killed counts some of them again.
+    pub(crate) fn count_skipped(&mut self, class: &str) {
+        self.put_off = self.put_off.saturating_add(1);
+        match self.meta.skipped.get_mut(class) {
+            Some(count) => *count = count.saturating_add(1),
+            None => _ = self.meta.skipped.insert(class.into(), 1),
+        }
+    }
+
+    /// Whether something waits for the next transaction.
+    pub(crate) const fn has_put_off(&self) -> bool {
+        self.put_off > 0
+    }
+}
