@@ -12,7 +12,6 @@ use crate::view::{EvidenceView, GroupView, JoinRequestView, LinkCompareView, Mes
 /// Something that a person or a bot could notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Event {
     /// An own message moved on.
     State {
@@ -93,7 +92,6 @@ pub struct UnknownEvent {
 /// A step of linking this new device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum LinkEvent {
     /// The other side is there: compare.
     Compare(LinkCompareView),

@@ -4,7 +4,7 @@ use cipher_api::view::{
     AccountView, BotEventView, ContactState, ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView,
     ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView,
     LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView, RecoveringView,
-    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, SkippedView, StatusView, Trust,
+    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, Trust,
 };
 use cipher_api::view::{Body, GroupEvent, MissingView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
@@ -266,7 +266,7 @@ pub(crate) fn status() -> StatusView {
         questions: 0,
         registry_silent: false,
         key_packages: Some(20),
-        skipped: vec![SkippedView { class: "link".into(), count: 2 }],
+        skipped: [("link".to_owned(), 2)].into(),
         clock_skew_ms: Some(-12),
         doubled_at: Some(at(0)),
         stopped: false,

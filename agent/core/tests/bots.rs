@@ -1,10 +1,12 @@
 //! Bots: what they have not handled comes again, what they handled never does, and each answer is said once.
 
+use cipher_api::Error;
+use cipher_api::command::bot;
+use cipher_api::reply::Done;
+use cipher_api::view::{BotEventView, GroupState};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::digest;
-use cipher_core::view::{BotEventView, GroupState};
-use cipher_core::{BotSay, Command, CoreError, Reply};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -20,25 +22,22 @@ fn world(seed: u64) -> (World, GroupId) {
 }
 
 fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
-    match world.person("echo").does(Command::BotEvents { bot: bot.into(), limit: 1000 }) {
-        Reply::BotEvents(events) => events,
-        other => panic!("{other:?}"),
-    }
+    world.person("echo").does(bot::Events { bot: bot.into(), limit: 1000 })
 }
 
 /// What a bot says to an event: to a person's text, that text.
-fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
+fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handled {
     let position = event.position;
     let group = event.message.group;
     let said = event.message.is_text() && event.message.from.kind == Kind::Person;
     let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &position.to_be_bytes()]);
-    let say = BotSay {
+    let say = bot::Say {
         text: format!("{bot}: {}", event.message.text),
         reply_to: Some(event.message.id),
         salt: full[..16].try_into().unwrap(),
         hops: event.message.hops + 1,
     };
-    Command::BotHandled {
+    bot::Handled {
         bot: bot.into(),
         group,
         position,
@@ -48,10 +47,10 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
 }
 
 /// Handles whatever waits, in order. An error ends it: the bot's host starts again.
-fn serve(world: &mut World, bot: &str) -> Result<usize, CoreError> {
+fn serve(world: &mut World, bot: &str) -> Result<usize, Error> {
     let waiting = events(world, bot);
     for event in &waiting {
-        world.person("echo").command(answer(bot, event, None))?;
+        world.person("echo").asks(answer(bot, event, None))?;
     }
     Ok(waiting.len())
 }
@@ -87,15 +86,15 @@ fn what_was_not_handled_comes_again_and_what_was_handled_changes_nothing() {
     let first = events(&mut world, "echo");
     assert_eq!(first, events(&mut world, "echo"), "looking does not handle");
     let command = answer("echo", first.iter().find(|e| e.message.text == "once").unwrap(), Some(b"seen 1"));
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
     world.person("echo").restarts(End::PowerLoss);
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
     // Even if the repeat says something else: the event is handled.
-    let Command::BotHandled { bot, group: of, position, mut say, .. } = command else { panic!() };
+    let bot::Handled { bot, group: of, position, mut say, .. } = command;
     say[0].text = "something else".into();
     say[0].salt = [9; 16];
-    let other = Command::BotHandled { bot, group: of, position, say, memory: Some(b"other".to_vec()) };
+    let other = bot::Handled { bot, group: of, position, say, memory: Some(b"other".to_vec()) };
     world.person("echo").does(other);
     world.settle();
     assert_eq!(answers(&mut world, group), ["echo: once"]);
@@ -171,11 +170,7 @@ fn events_come_in_the_order_of_their_conversation_and_in_bounded_numbers() {
         world.person(if n % 2 == 0 { "alice" } else { "bob" }).says(group, &format!("{n}"));
     }
     world.settle();
-    let Reply::BotEvents(some) =
-        world.person("echo").does(Command::BotEvents { bot: "echo".into(), limit: 4 })
-    else {
-        panic!()
-    };
+    let some = world.person("echo").does(bot::Events { bot: "echo".into(), limit: 4 });
     let texts: Vec<String> = some.into_iter().map(|event| event.message.text).collect();
     assert_eq!(texts, ["0", "1", "2", "3"]);
 }

@@ -77,7 +77,6 @@ pub enum Body {
 /// A change of a group, as this agent observed it in a commit; or what it missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum GroupEvent {
     /// An account was added by another one.
     Added,

@@ -20,4 +20,4 @@ pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
     Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, SenderView, WhoView,
 };
-pub use status::{LogLostView, SkippedView, StatusView};
+pub use status::{LogLostView, StatusView};

@@ -3,14 +3,13 @@
 //! A bot that failed sees the event again; a bot that answered cannot answer twice, because cursor, memory and
 //! messages are in one transaction, and a repeated outcome finds the cursor already there.
 
+use cipher_api::command::bot;
+use cipher_api::view::{BotEventView, GroupState};
+use cipher_api::{ErrorKind, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::content;
 
-use crate::command::BotSay;
-use crate::error::{ErrorKind, Result};
 use crate::machine::Core;
-use crate::reply::Reply;
-use crate::view::{BotEventView, GroupState};
 
 impl Core {
     pub(crate) fn bot_events(&mut self, bot: &str, limit: usize) -> Result<Reply> {
@@ -57,7 +56,7 @@ impl Core {
         bot: &str,
         group: GroupId,
         position: u64,
-        say: Vec<BotSay>,
+        say: Vec<bot::Say>,
         memory: Option<Vec<u8>>,
     ) -> Result<Reply> {
         self.identity()?;

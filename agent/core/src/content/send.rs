@@ -1,5 +1,7 @@
 //! From text to a sealed application message, and to its place in history.
 
+use cipher_api::view::MessageState;
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Notice, Reply, Result, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::limit;
@@ -7,17 +9,12 @@ use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
 
-use crate::command::Target;
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
 use crate::state::{Author, MessageRow, RowBody};
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
-use crate::view::MessageState;
 
 /// Kinds of messages that a device sends without its person having said anything: it does not show them as said.
 pub(crate) const UNTOLD: [&str; 3] = [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING];
@@ -110,9 +107,7 @@ impl Core {
 
     pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
         if self.state.outbox.len() >= limit::OUTBOX_ROWS {
-            return Err(ErrorKind::Limit
-                .because("too many messages wait for the broker")
-                .hint("run: cipher-chat sync"));
+            return Err(ErrorKind::Limit.because("too many messages wait for the broker").hint(Hint::Sync));
         }
         let mut content = content.clone();
         content.head = self.gossip(group);
@@ -185,7 +180,14 @@ impl Core {
     }
 
     /// What could not be said stays where its author looks for it, and says so.
-    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8], why: &str) {
+    pub(crate) fn keep_failed(
+        &mut self,
+        group: GroupId,
+        row: u64,
+        id: MessageId,
+        content: &[u8],
+        error: &Error,
+    ) {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
@@ -206,7 +208,7 @@ impl Core {
             return;
         }
         let name = self.conversation_name(&group);
-        self.notify(Event::Warning(format!("a message to '{name}' was not delivered: {why}")));
+        self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
     }
 
     /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
@@ -250,7 +252,7 @@ fn check_text_size(text: &str) -> Result<()> {
                 limit::TEXT_BYTES,
                 text.len()
             ))
-            .hint("split it, or send it as a file by other means"));
+            .hint(Advice::SplitText));
     }
     Ok(())
 }

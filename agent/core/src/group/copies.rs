@@ -11,17 +11,15 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use cipher_api::view::GroupState;
+use cipher_api::{Error, ErrorKind, Event, Hint, Reply, Result};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::OutboxKind;
 use crate::state::WordRow;
 use crate::state::position::{self, sequence_of};
-use crate::view::GroupState;
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,7 +224,7 @@ impl Core {
                 ". Of what it said, {unread} could be read by nobody and is marked as not sent: say that again there"
             ));
         }
-        self.notify(Event::Stopped(error));
+        self.notify(Event::Stopped { error });
         Ok(())
     }
 
@@ -292,10 +290,10 @@ impl Core {
 
 /// What a copy says that has stopped.
 #[must_use]
-pub fn stopped() -> CoreError {
+pub fn stopped() -> Error {
     ErrorKind::Stopped
         .because("another copy of this profile is in use and goes on; this one has stopped")
-        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
+        .hint(Hint::DeviceResume)
 }
 
 #[cfg(test)]

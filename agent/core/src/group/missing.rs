@@ -13,6 +13,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::Result;
+use cipher_api::view::MissingView;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
@@ -22,13 +24,11 @@ use cipher_broker::wire::content::{self, Missing, MissingOf};
 use serde_bytes::ByteBuf;
 
 use crate::content::send::UNTOLD;
-use crate::error::Result;
 use crate::group::roster::Leaf;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{self, era_of, sequence_of};
 use crate::state::{MOST, MessageRow, RowBody};
-use crate::view::MissingView;
 /// How many messages are looked at for that.
 const LOOKED_AT: usize = 20_000;
 /// Earlier lives of a log in which a place is looked for.

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::view::{
+    Body, GroupEvent, GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView,
+    WhoView,
+};
+use cipher_api::{Error, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::wire::content;
 
-use crate::command::Target;
 use crate::content::send::UNTOLD;
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::group::missing;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::position::sequence_of;
 use crate::state::{GroupRow, OutboxKind};
 use crate::state::{MessageRow, Place, RowBody};
-use crate::view::{
-    Body, GroupEvent, GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView,
-    WhoView,
-};
 
 /// Members of an invitation that a list shows.
 const LISTED: usize = 32;
@@ -43,7 +41,7 @@ impl Core {
                 direct.ok_or_else(|| {
                     ErrorKind::NotFound
                         .because(format!("there is no conversation with @{handle} yet"))
-                        .hint(format!("start one with: cipher-chat send @{handle} TEXT"))
+                        .hint(Hint::MessageSend { handle: handle.clone() })
                 })
             }
             Target::Name(name) => self.by_name(name),
@@ -68,22 +66,20 @@ impl Core {
             [] => Err(self.no_group_named(name)),
             several => Err(ErrorKind::Usage
                 .because(format!("{} groups are named '{name}'", several.len()))
-                .hint("name it by its id, as shown by: cipher-chat group list")),
+                .hint(Hint::GroupListIds)),
         }
     }
 
     /// D07: a handle without its `@` names a group, and there is none; nor does it match in another case.
-    fn no_group_named(&self, name: &str) -> CoreError {
+    fn no_group_named(&self, name: &str) -> Error {
         let shown = |row: &&GroupRow| !row.direct && !row.personal;
         let rows = self.state.groups.iter().map(|(_, row)| row).filter(shown);
         let alike =
             rows.map(|row| row.name.as_str()).find(|known| known.to_lowercase() == name.to_lowercase());
         let error = not_found(name);
         match (alike, name.to_ascii_lowercase().parse::<Handle>()) {
-            (Some(alike), _) => error.hint(format!("did you mean '{alike}'?")),
-            (None, Ok(handle)) => {
-                error.hint(format!("did you mean @{handle}? Groups are listed by: cipher-chat group list"))
-            }
+            (Some(alike), _) => error.hint(Hint::GroupAlike { name: alike.into() }),
+            (None, Ok(handle)) => error.hint(Hint::GroupOrHandle { handle }),
             (None, Err(_)) => error,
         }
     }
@@ -244,13 +240,14 @@ impl Core {
 
     /// A conversation as one types it into a command: its name if that is plain and means this one only, else its id.
     /// What somebody else called a group must not act in a command that is copied to a shell.
-    pub(crate) fn typed(&self, group: &GroupId) -> String {
+    pub(crate) fn typed(&self, group: &GroupId) -> Target {
         let name = self.conversation_name(group);
         let word = name.strip_prefix('@').unwrap_or(&name);
         let plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
             && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        let meant = |target| self.resolve(&target).is_ok_and(|found| found == *group);
-        if plain && Target::parse(&name).is_ok_and(meant) { name } else { group.to_string() }
+        let meant = |target: &Target| self.resolve(target).is_ok_and(|found| found == *group);
+        let named = Target::parse(&name).ok().filter(|target| plain && meant(target));
+        named.unwrap_or(Target::Group(*group))
     }
 
     /// A stored message as people see it.
@@ -373,12 +370,12 @@ impl Core {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_none() {
             let how = match target {
-                Target::Account(handle) => format!("contact accept {handle}"),
-                Target::Group(_) | Target::Name(_) => format!("group accept {group}"),
+                Target::Account(handle) => Hint::ContactAccept { handle: handle.clone() },
+                Target::Group(_) | Target::Name(_) => Hint::GroupAccept { group: group.into() },
             };
             return Err(ErrorKind::Refused
                 .because("this is an invitation that was not accepted yet")
-                .hint(format!("accept it with: cipher-chat {how}")));
+                .hint(how));
         }
         let limit = last.unwrap_or(usize::MAX);
         let conversations = match target {
@@ -432,7 +429,7 @@ impl Core {
             questions: self.run.questions.len(),
             registry_silent: self.registry_is_silent(),
             key_packages: self.state.meta.stock,
-            skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
+            skipped: self.state.meta.skipped.clone(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
             log_lost: self.log_lost(),
             doubled_at: self.state.meta.doubled.map(|(at, _)| at),
@@ -452,8 +449,6 @@ fn said(kind: &str) -> Body {
     if kind == content::TEXT { Body::Text } else { Body::Unknown(kind.to_owned()) }
 }
 
-pub(crate) fn not_found(name: &str) -> CoreError {
-    ErrorKind::NotFound
-        .because(format!("there is no group '{name}' here"))
-        .hint("see what there is with: cipher-chat group list")
+pub(crate) fn not_found(name: &str) -> Error {
+    ErrorKind::NotFound.because(format!("there is no group '{name}' here")).hint(Hint::GroupList)
 }

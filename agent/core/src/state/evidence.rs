@@ -3,18 +3,44 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::view::EvidenceView;
+use cipher_api::view::{EvidenceKind, EvidenceView, ExhibitView};
+use cipher_broker::time::Timestamp;
 
 /// Something found against the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct EvidenceRow {
-    /// As shown.
     #[serde(rename = "v")]
-    pub view: EvidenceView,
+    pub finding: Finding,
     /// What makes it one finding, however often it is found again.
     #[serde(rename = "k", default)]
     pub key: ByteBuf,
     /// The person has taken note of it.
     #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
     pub acknowledged: bool,
+}
+
+/// What was found, with names that never change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub kind: EvidenceKind,
+    pub at: Timestamp,
+    /// One sentence.
+    pub what: String,
+    /// Named bytes, as they came.
+    pub exhibits: Vec<(String, Vec<u8>)>,
+}
+
+impl Finding {
+    /// As shown.
+    pub(crate) fn view(&self) -> EvidenceView {
+        let exhibits = self.exhibits.iter();
+        EvidenceView {
+            kind: self.kind,
+            at: self.at,
+            what: self.what.clone(),
+            exhibits: exhibits
+                .map(|(name, bytes)| ExhibitView { name: name.clone(), bytes: bytes.clone() })
+                .collect(),
+        }
+    }
 }

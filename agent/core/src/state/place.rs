@@ -1,5 +1,6 @@
 //! The place of this device in a group: why it was lost, what may be missing, copies of this store.
 
+use cipher_api::view::RecoveringWhy;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -80,15 +81,15 @@ impl Why {
         matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
     }
 
-    /// In words, as shown and in JSON.
-    pub(crate) const fn name(self) -> &'static str {
+    /// As shown.
+    pub(crate) const fn view(self) -> RecoveringWhy {
         match self {
-            Self::Gap => "gap",
-            Self::Unusable => "unusable-commit",
-            Self::OwnCommit => "own-commit",
-            Self::Doubled => "doubled",
-            Self::LogWentBack => "log-went-back",
-            Self::Replaced => "replaced",
+            Self::Gap => RecoveringWhy::Gap,
+            Self::Unusable => RecoveringWhy::UnusableCommit,
+            Self::OwnCommit => RecoveringWhy::OwnCommit,
+            Self::Doubled => RecoveringWhy::Doubled,
+            Self::LogWentBack => RecoveringWhy::LogWentBack,
+            Self::Replaced => RecoveringWhy::Replaced,
         }
     }
 }
