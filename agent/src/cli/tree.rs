@@ -1,13 +1,13 @@
 //! The tree of commands, and which file runs which.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cli::exit::{self, Result};
-use crate::cli::run::Context;
-use crate::cli::{
+use crate::cli::command::{
     audit, bot, completions, config, contact, device, doctor, group, join, profile, read, register, send,
     sync, tail, up, whoami,
 };
+use crate::cli::context::Context;
+use crate::cli::exit::{self, Result};
 use crate::settings::Flags;
 
 /// End-to-end encrypted chat and bots over NATS.
@@ -51,7 +51,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
     match verb {
         Verb::Audit(args) => Box::pin(audit::run(context, args)).await,
         Verb::Bot(args) => Box::pin(bot::run(context, args)).await,
-        Verb::Completions(args) => completions::run(context, args),
+        Verb::Completions(args) => completions::run(context, args, Cli::command()),
         Verb::Config(args) => config::run(context, args),
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
         Verb::Device(args) => Box::pin(device::run(context, args)).await,

@@ -10,9 +10,10 @@ use cipher_core::view::BotEventView;
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use tokio::sync::mpsc;
 
-use crate::host::runner::{Runner, Source, Trouble};
+use crate::host::runner::{Runner, Source};
 use crate::host::translate;
-use crate::net::chance;
+use crate::host::trouble::Trouble;
+use crate::net::jitter;
 use crate::runtime::task::Tasks;
 use crate::runtime::timer;
 use crate::session::Session;
@@ -175,7 +176,7 @@ impl Worker {
                 Err(trouble) if trouble.may_pass() => {}
                 settled => return settled,
             }
-            tokio::time::sleep(chance::jittered(pause)).await;
+            tokio::time::sleep(jitter::jittered(pause)).await;
             pause = pause.saturating_mul(2);
         }
         self.runner.handle(event, memory).await
