@@ -203,6 +203,8 @@ pub enum Hint {
     Doctor,
     /// What was asked may still happen; see how things stand.
     DoctorLater,
+    /// See the settings, and where each came from.
+    Config,
 
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
@@ -332,6 +334,8 @@ pub enum Advice {
     RegistryKeyReplaced,
     /// Agent and registry may be of different versions.
     VersionsDiffer,
+    /// The programs that use this profile may be of different versions.
+    ProgramsDiffer,
     /// Update this agent.
     UpdateAgent,
     /// Update this agent: it does not know the reason.
@@ -348,6 +352,13 @@ pub enum Advice {
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
     Unknown,
+}
+
+impl Hint {
+    /// Words of the program that gives the error.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
 }
 
 impl From<Advice> for Hint {

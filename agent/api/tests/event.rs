@@ -128,6 +128,9 @@ fn every_kind_of_error_and_evidence_has_its_golden_json() {
         EvidenceKind::GhostDevice,
         EvidenceKind::ChangedAccount,
         EvidenceKind::StaleHead,
+        EvidenceKind::BadEntry,
+        EvidenceKind::MissingEntry,
+        EvidenceKind::HandleTwice,
         EvidenceKind::Unknown,
     ];
     for kind in kinds {

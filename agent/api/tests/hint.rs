@@ -68,6 +68,7 @@ fn every_hint_has_its_golden_json() {
         Hint::DoctorRegistry,
         Hint::Doctor,
         Hint::DoctorLater,
+        Hint::Config,
         Hint::Unknown,
     ];
     let advice = [
@@ -128,6 +129,7 @@ fn every_hint_has_its_golden_json() {
         Advice::AskInviteCode,
         Advice::RegistryKeyReplaced,
         Advice::VersionsDiffer,
+        Advice::ProgramsDiffer,
         Advice::UpdateAgent,
         Advice::UpdateAgentForReason,
         Advice::CompareElsewhere,

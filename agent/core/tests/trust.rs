@@ -890,7 +890,7 @@ fn a_bot_is_verified_by_its_owner() {
     let mut world = world(&["alice", "bob"]);
     world.register_bot("echo", "bob");
     let error = world.person("alice").cannot(verify("echo", None), ErrorKind::Refused);
-    assert_eq!(error.hint, Some(Hint::ContactVerifyOwner { owner: "bob".into() }));
+    assert!(matches!(error.hint, Some(Hint::ContactVerifyOwner { .. })), "{error:?}");
 }
 
 /// G07: what a display name looks like is told where the account is shown.

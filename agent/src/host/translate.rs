@@ -1,5 +1,7 @@
 //! Between the core's view of a conversation and what bots are told.
 
+use cipher_api::command::bot;
+use cipher_api::view::{Body, BotEventView, GroupEvent, MessageView, SenderView};
 use cipher_bot::action::{Action, derive_salt};
 use cipher_bot::bot::Outcome;
 use cipher_bot::event::{Change, Conversation, Event, EventId, EventKind, Me, MemberChange, Message, Sender};
@@ -7,8 +9,6 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{Body, BotEventView, GroupEvent, MessageView, SenderView};
-use cipher_core::{BotSay, Command};
 
 /// The event of a view; `None` for a message without a place in the log, which no bot is told. Its time is the
 /// broker's: a bot that was away and finds a day's questions was not asked all of them in this minute. `now` stands in
@@ -60,27 +60,27 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
 }
 
 /// What saves an outcome. Memory that did not change is not written again.
-pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> Command {
+pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> bot::Handled {
     let hops = event.hops_of_answers();
     let mut say = Vec::new();
     for (index, action) in (0_u32..).zip(outcome.actions) {
         let salt = derive_salt(&event.me.account, &event.id, index);
         match action {
-            Action::Say { text, reply_to } => say.push(BotSay { text, reply_to, salt, hops }),
+            Action::Say { text, reply_to } => say.push(bot::Say { text, reply_to, salt, hops }),
             _ => tracing::warn!("an action of a bot is not known to this host"),
         }
     }
     let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
     let EventId { conversation: group, position } = event.id;
-    Command::BotHandled { bot: bot.into(), group, position, say, memory }
+    bot::Handled { bot: bot.into(), group, position, say, memory }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::MessageState;
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
-    use cipher_core::view::MessageState;
 
     fn view(body: Body, account: u8) -> BotEventView {
         BotEventView {
@@ -164,12 +164,10 @@ mod tests {
         let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec(), held_back: false };
         let first = handled("echo", &event, None, outcome.clone());
         assert_eq!(first, handled("echo", &event, None, outcome.clone()));
-        let Command::BotHandled { say, memory, position, .. } = first else { panic!("handled") };
+        let bot::Handled { say, memory, position, .. } = first;
         assert_eq!((position, memory.as_deref()), (7, Some(b"m".as_slice())));
         assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
-        let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else {
-            panic!()
-        };
+        let bot::Handled { memory, .. } = handled("echo", &event, Some(b"m"), outcome);
         assert_eq!(memory, None);
     }
 }

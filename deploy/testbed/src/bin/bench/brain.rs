@@ -6,9 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_core::{
-    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket,
-};
+use cipher_core::{Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket};
 use testbed::{Result, ensure};
 
 use crate::lab::{Somebody, core, send, words};

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use cipher_api::command::status;
+use cipher_api::Command;
 use cipher_chat::session::Need;
-use cipher_core::Command;
 use futures::StreamExt;
 use testbed::{Result, disk, ensure};
 
@@ -34,7 +35,7 @@ pub(crate) async fn missed_messages(report: &Report, lab: &mut Lab, extent: Exte
     let before = size()?;
     let begun = Instant::now();
     let bob = lab.session(&room.bob, Need::Everything).await?;
-    bob.request(Command::Sync).await.map_err(core)?;
+    bob.request(status::Sync {}).await.map_err(core)?;
     let rate = number(count) / begun.elapsed().as_secs_f64();
     bob.close().await;
     report.tell(

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::command::{device, group, message, status};
+use cipher_api::view::{GroupState, HistoryPolicy, StatusView};
+use cipher_api::{Command, Reply, Target};
 use cipher_broker::limit;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, Session};
-use cipher_core::view::{GroupState, HistoryPolicy, StatusView};
-use cipher_core::{Command, Reply, Target};
 use futures::StreamExt;
 use testbed::{Result, ensure, fail};
 
@@ -27,7 +28,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     for n in 0..groups {
         let name = format!("past {n}");
         let with = vec![bob.handle.clone()];
-        let create = Command::GroupCreate { name, with, post_quantum: false };
+        let create = group::Create { name, with, post_quantum: false };
         match old.request(create).await.map_err(core)? {
             Reply::Group(view) => made.push(view.id),
             other => return fail(format!("no group: {other:?}")),
@@ -43,13 +44,13 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
 
     let profile = Profile::new(lab.home(), "linked").map_err(core)?;
     let new = lab.session_of(&profile, Need::Everything).await?;
-    let offer = Command::DeviceLink { name: "linked".into() };
+    let offer = device::Link { name: "linked".into() };
     let Reply::LinkCode(offered) = new.request(offer).await.map_err(core)? else { return fail("no code") };
     let code = offered.code;
-    let approve = Command::DeviceApprove { code: code.clone(), history: HistoryPolicy::All };
+    let approve = device::Approve { code: code.clone(), history: HistoryPolicy::All };
     old.request(approve).await.map_err(core)?;
     let begun = Instant::now();
-    old.request(Command::DeviceConfirm { code, equal: true }).await.map_err(core)?;
+    old.request(device::Confirm { code, equal: true }).await.map_err(core)?;
     until(&new, |status| status.registered).await?;
     until(&new, |status| !status.arriving).await?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -58,12 +59,12 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     for group in made {
         let target = Target::Group(group);
         let Reply::Group(view) =
-            new.request(Command::GroupShow { target: target.clone() }).await.map_err(core)?
+            new.request(group::Show { target: target.clone() }).await.map_err(core)?
         else {
             return fail("no group");
         };
         ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
-        let read = Command::Read { target, last: None, mark: false };
+        let read = message::Read { target, last: None, mark: false };
         let Reply::Messages(shown) = new.request(read).await.map_err(core)? else { return fail("nothing") };
         there += shown.iter().filter(|message| message.is_text()).count();
     }
@@ -81,7 +82,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
 async fn until(session: &Session, done: impl Fn(&StatusView) -> bool) -> Result {
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
-        let Reply::Status(status) = session.request(Command::Status).await.map_err(core)? else {
+        let Reply::Status(status) = session.request(status::Status {}).await.map_err(core)? else {
             return fail("no status");
         };
         if done(&status) {
