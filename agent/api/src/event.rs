@@ -22,6 +22,11 @@ pub enum Event {
         /// Its state now.
         state: MessageState,
     },
+    /// A message that took its place before has other words now, or none.
+    Changed {
+        /// The message as it is now.
+        message: Box<MessageView>,
+    },
     /// A group is new, changed or gone for this account; its state says which.
     Group(Box<GroupView>),
     /// A device link moved on.

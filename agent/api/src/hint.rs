@@ -191,6 +191,18 @@ pub enum Hint {
         /// With which account.
         handle: Handle,
     },
+    /// Take the words away on this device only.
+    MessageDeleteLocal {
+        /// The message, as it was named.
+        id: String,
+    },
+    /// Say it again, or take it away on this device.
+    MessageSendAgain {
+        /// The message, as it was named.
+        id: String,
+    },
+    /// See the ids of messages.
+    MessageRead,
     /// Bring everything up to date.
     Sync,
     /// Nothing was changed, conversations go on; replay the account log.
@@ -273,6 +285,12 @@ pub enum Advice {
     SmallerStepsOrAsk,
     /// Split the text, or send it as a file by other means.
     SplitText,
+    /// Wait until the message is sent, or take it back for everybody.
+    WaitOrTakeBack,
+    /// Delete the message, and say it anew.
+    DeleteAndSayAnew,
+    /// Give more of the id.
+    MoreOfId,
 
     /// Choose another handle.
     ChooseHandle,

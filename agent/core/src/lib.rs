@@ -29,10 +29,10 @@ mod store;
 mod watch;
 
 pub use crate::effect::Effect;
-pub use crate::group::stopped;
 pub use crate::input::{
     Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
     Reading, StreamState, Ticket,
 };
 pub use crate::machine::{Core, Options, effect, input};
 pub use crate::state::Mark;
+pub use crate::state::stopped;

@@ -309,11 +309,20 @@ fn a_bot_does_not_hear_whom_it_blocks_and_counts_whom_it_ignores() {
     let mut world = world(&["alice", "mallory"]);
     world.register_bot("echo", "alice");
     let group = world.group_of("ops", &["alice", "echo", "mallory"]);
-    let events = |world: &mut World| world.person("echo").does(bot::Events { bot: "b".into(), limit: 99 });
+    let events = |world: &mut World| {
+        world.person("echo").does(bot::Events { bot: "b".into(), limit: 99, busy: vec![] })
+    };
     for event in events(&mut world) {
-        let position = event.position;
+        let (position, place) = (event.position, event.place);
         let say: Vec<bot::Say> = Vec::new();
-        world.person("echo").does(bot::Handled { bot: "b".into(), group, position, say, memory: None });
+        world.person("echo").does(bot::Handled {
+            bot: "b".into(),
+            group,
+            position,
+            place,
+            say,
+            memory: None,
+        });
     }
     world.person("echo").does(block("mallory"));
     world.person("mallory").says(group, "echo me");

@@ -73,7 +73,7 @@ impl Scope {
 /// What happened in a followed conversation.
 #[derive(Debug)]
 pub enum News {
-    /// A message that was not shown before.
+    /// A message that was not shown before, or has other words now.
     Message {
         /// The message.
         message: Box<MessageView>,
@@ -215,6 +215,15 @@ impl Feed {
                 }
                 false
             }
+            // Shown again, whether it was shown before or not: it has other words now.
+            Event::Changed { message } => {
+                if self.scope.has(message.group) {
+                    self.seen.first(message);
+                    let conversation = self.label(message.group);
+                    self.ready.push_back(News::Message { message: message.clone(), conversation });
+                }
+                false
+            }
             Event::Group(group) => {
                 self.names.insert(group.id, group.name.clone());
                 self.scope.has(group.id)
@@ -330,6 +339,8 @@ mod tests {
             state: MessageState::Received,
             reply_to: None,
             hops: 0,
+            edited: false,
+            deleted: false,
         }
     }
 

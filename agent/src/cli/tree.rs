@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, bot, completions, config, contact, device, doctor, group, join, profile, read, register, send,
-    sync, tail, up, whoami,
+    audit, bot, completions, config, contact, device, doctor, edit, group, join, profile, read, register,
+    send, sync, tail, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -29,6 +29,8 @@ pub enum Verb {
     Send(send::Args),
     Read(read::Args),
     Tail(tail::Args),
+    Edit(edit::EditArgs),
+    Delete(edit::DeleteArgs),
     Group(group::Args),
     Join(join::Args),
     Contact(contact::Args),
@@ -55,7 +57,9 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Config(args) => config::run(context, args),
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
         Verb::Device(args) => Box::pin(device::run(context, args)).await,
+        Verb::Delete(args) => Box::pin(edit::delete(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
+        Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,

@@ -72,7 +72,7 @@ impl Heard {
     fn has(&self, event: &Event) -> bool {
         let Self::Groups(groups) = self else { return true };
         match event {
-            Event::Message(message) => groups.contains(&message.group),
+            Event::Message(message) | Event::Changed { message } => groups.contains(&message.group),
             Event::State { group, .. } => groups.contains(group),
             Event::Group(group) => groups.contains(&group.id),
             Event::JoinRequest(request) => groups.contains(&request.group),

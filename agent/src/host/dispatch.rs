@@ -102,7 +102,7 @@ async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks)
 
 /// Unhandled events by conversation, each in order.
 async fn unhandled(session: &Session, bot: &str) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, Error> {
-    let views = session.ask(bot::Events { bot: bot.into(), limit: PAGE }).await?;
+    let views = session.ask(bot::Events { bot: bot.into(), limit: PAGE, busy: vec![] }).await?;
     let mut waiting: BTreeMap<GroupId, VecDeque<BotEventView>> = BTreeMap::new();
     for view in views {
         waiting.entry(view.message.group).or_default().push_back(view);
@@ -143,8 +143,10 @@ impl Worker {
                 }
             };
             let (after, held_back) = (outcome.memory.clone(), outcome.held_back);
-            let command = translate::handled(&self.bot, &event, memory.as_deref(), outcome);
-            if let Err(error) = self.session.ask(command).await {
+            let Some(handled) = translate::handled(&self.bot, &event, memory.as_deref(), outcome) else {
+                continue;
+            };
+            if let Err(error) = self.session.ask(handled).await {
                 tracing::warn!(
                     kind = error.kind.name(),
                     "a bot's outcome was not saved; it will be asked again"
@@ -185,15 +187,10 @@ impl Worker {
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to
     /// the session hears it.
     fn report(&self, event: &Event, trouble: &Trouble) {
-        tracing::warn!(
-            conversation = event.id.conversation.short(),
-            seq = event.id.position,
-            "a bot gave up an event"
-        );
+        tracing::warn!(event = event.id.short(), "a bot gave up an event");
         self.session.warn(Notice::BotGaveUp {
             bot: self.bot.clone(),
-            group: event.id.conversation,
-            position: event.id.position,
+            event: event.id.short(),
             trouble: trouble.to_string(),
         });
     }

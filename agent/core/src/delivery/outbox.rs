@@ -22,10 +22,11 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
 use crate::effect::Effect;
-use crate::group::{Live, stopped};
+use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
 use crate::machine::Core;
 use crate::own::device::revoked;
+use crate::state::stopped;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::state::{Print, print_of_stored};
 

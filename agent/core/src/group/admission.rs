@@ -26,11 +26,11 @@ use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_
 use serde_bytes::ByteBuf;
 
 use crate::group::loaded::Live;
-use crate::group::roster::Leaf;
 use crate::group::tree;
 use crate::group::turn;
 use crate::input::Ticket;
 use crate::machine::Core;
+use crate::state::roster::Leaf;
 use crate::state::{JoinRequestRow, Standing};
 use crate::state::{Joiner, Post, Wish};
 

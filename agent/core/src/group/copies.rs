@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use cipher_api::view::GroupState;
-use cipher_api::{Error, ErrorKind, Event, Hint, Reply, Result};
+use cipher_api::{ErrorKind, Event, Reply, Result};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
@@ -20,6 +20,7 @@ use crate::machine::Core;
 use crate::state::OutboxKind;
 use crate::state::WordRow;
 use crate::state::position::{self, sequence_of};
+use crate::state::stopped;
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,14 +287,6 @@ impl Core {
         }
         Ok(marked)
     }
-}
-
-/// What a copy says that has stopped.
-#[must_use]
-pub fn stopped() -> Error {
-    ErrorKind::Stopped
-        .because("another copy of this profile is in use and goes on; this one has stopped")
-        .hint(Hint::DeviceResume)
 }
 
 #[cfg(test)]

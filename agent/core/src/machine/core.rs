@@ -73,6 +73,7 @@ impl Core {
             poisoned: false,
         };
         core.index_outbox();
+        core.open_due()?;
         Ok(core)
     }
 
@@ -117,6 +118,7 @@ impl Core {
             self.finish_syncs();
             self.tell_junk();
             self.finish_sends();
+            self.queue_for_bots()?;
             self.commit()
         });
         match done {
@@ -427,6 +429,7 @@ impl Core {
         }
         self.state = State::load(&self.store)?;
         self.index_outbox();
+        self.open_due()?;
         self.poisoned = false;
         Ok(())
     }

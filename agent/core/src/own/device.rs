@@ -18,22 +18,13 @@ use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
 use ed25519_dalek::SigningKey;
 
-use crate::group::stopped;
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::own::identity::{check_text, signed_profile};
+use crate::own::identity::signed_profile;
 use crate::registry::question::Purpose;
-
-/// What a statement of the own account is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stating {
-    /// A device goes.
-    Revoke(DeviceId),
-    /// The device of the link under way comes.
-    Link,
-    /// Nothing: the account is only looked at.
-    Nothing,
-}
+use crate::registry::question::Stating;
+use crate::state::name::check_text;
+use crate::state::stopped;
 
 /// How often a statement is signed anew because another device was first.
 const TRIES: u32 = 8;

@@ -25,9 +25,10 @@ use cipher_broker::wire::statement::{Claim, Statement};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
 use crate::group::turn;
-use crate::group::{Live, Shown, roster};
+use crate::group::{Live, Shown};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::roster;
 use crate::state::{IntentRow, Joiner, Wish};
 
 /// Most leaves that come or go by one commit; the rest follows in the next.

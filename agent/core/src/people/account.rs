@@ -17,12 +17,12 @@ use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile}
 
 use crate::input::{Interest, Ticket};
 use crate::machine::{Core, fatal};
-use crate::own::device::Stating;
 use crate::registry::lookup::Goal;
 use crate::registry::question::Purpose as Why;
+use crate::registry::question::Stating;
+use crate::state::evidence::exhibit;
+use crate::state::head_of;
 use crate::state::{AccountRow, InviteFacts, LogPlace};
-use crate::watch::evidence::exhibit;
-use crate::watch::head::head_of;
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);

@@ -5,13 +5,14 @@ use cipher_api::{Error, ErrorKind, Event, Hint, Notice, Reply, Result, Who};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::Body;
 use cipher_broker::wire::sync::Sync;
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::state::MessageRow;
+use crate::state::Reception;
 use crate::state::{InviteFacts, InviteRow};
 
 impl Core {
@@ -128,7 +129,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.set_contact(&account, ContactState::Accepted);
-        let content = self.content(content::CONTACT_ACCEPTED, String::new(), None, None);
+        let content = self.content(Body::ContactAccepted, None, None);
         self.enqueue_message(group, &content)?;
         Ok(())
     }
@@ -435,17 +436,6 @@ impl Core {
         }
         Ok(())
     }
-}
-
-/// What becomes of an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reception {
-    /// It is gone, counted under this class; its maker is not told.
-    Dropped(&'static str),
-    /// This device becomes a member at once.
-    Joins,
-    /// The person decides.
-    Waits,
 }
 
 /// How a policy is written between own devices.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use cipher_api::view::{EvidenceKind, EvidenceView, ExhibitView};
+use cipher_broker::codec;
 use cipher_broker::time::Timestamp;
 
 /// Something found against the registry.
@@ -26,8 +27,7 @@ pub(crate) struct Finding {
     pub at: Timestamp,
     /// One sentence.
     pub what: String,
-    /// Named bytes, as they came.
-    pub exhibits: Vec<(String, Vec<u8>)>,
+    pub exhibits: Exhibits,
 }
 
 impl Finding {
@@ -43,4 +43,12 @@ impl Finding {
                 .collect(),
         }
     }
+}
+
+/// Named bytes, as they came.
+pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
+
+/// A named value, encoded as it travels.
+pub(crate) fn exhibit(name: &str, value: &impl Serialize) -> (String, Vec<u8>) {
+    (name.into(), codec::encode(value))
 }

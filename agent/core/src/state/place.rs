@@ -1,6 +1,7 @@
 //! The place of this device in a group: why it was lost, what may be missing, copies of this store.
 
 use cipher_api::view::RecoveringWhy;
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -165,3 +166,11 @@ pub(crate) struct Denied {
 
 /// How long those are waited for who took another way than this device.
 pub(crate) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// What a copy says that has stopped.
+#[must_use]
+pub fn stopped() -> Error {
+    ErrorKind::Stopped
+        .because("another copy of this profile is in use and goes on; this one has stopped")
+        .hint(Hint::DeviceResume)
+}

@@ -3,17 +3,14 @@
 
 use cipher_api::view::{EvidenceKind, EvidenceView};
 use cipher_api::{Event, Reply};
-use cipher_broker::codec;
 use cipher_broker::limit;
 use cipher_broker::sign::{digest, wire_hash};
-use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::state::{EvidenceRow, Finding};
-
-/// Named bytes.
-pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
+use crate::state::EvidenceRow;
+use crate::state::evidence::Exhibits;
+use crate::state::evidence::Finding;
 
 /// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
 const EXHIBIT_BYTES: usize = 128 * 1024;
@@ -94,9 +91,4 @@ impl Core {
         }
         Reply::Done
     }
-}
-
-/// A named value, encoded as it travels.
-pub(crate) fn exhibit(name: &str, value: &impl Serialize) -> (String, Vec<u8>) {
-    (name.into(), codec::encode(value))
 }

@@ -8,7 +8,6 @@
 use cipher_api::view::{EvidenceKind, HeadView};
 use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::{self, AccountLog};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
@@ -24,7 +23,8 @@ use crate::machine::Core;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
 use crate::state::HeadRow;
-use crate::watch::evidence::exhibit;
+use crate::state::evidence::exhibit;
+use crate::state::head_of;
 
 /// How long heads wait for company before a proof is asked for: growth is common, proofs cost a request.
 const PROOF_WAIT: Duration = Duration::from_secs(60);
@@ -46,11 +46,6 @@ pub(crate) enum Fit {
     Bad,
     /// Too many wait already.
     Full,
-}
-
-/// What a head says. For heads that were verified when they came.
-pub(crate) fn head_of(signed: &SignedHead) -> Option<TreeHead> {
-    codec::decode(&signed.body).ok()
 }
 
 /// R-KT-01: no log has two contents of one size, and none is shorter than it was a while earlier. Two heads of one

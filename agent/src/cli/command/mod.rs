@@ -9,6 +9,7 @@ pub mod contact;
 pub mod demo;
 pub mod device;
 pub mod doctor;
+pub mod edit;
 pub mod follow;
 pub mod group;
 pub mod join;

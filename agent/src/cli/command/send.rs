@@ -1,19 +1,15 @@
 //! `send`: say something.
 
-use std::io::Read;
-
 use cipher_api::command::{contact, group, message};
 use cipher_api::view::{ContactState, ContactView, MessageState};
-use cipher_api::{ErrorKind, Hint, Target};
+use cipher_api::{Hint, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::MessageId;
-use cipher_broker::limit;
 
 use crate::app::profile::OpenProfile;
 use crate::cli::command::group as verbs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
-use crate::cli::input::prompt;
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::session::Need;
@@ -62,7 +58,7 @@ impl Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let text = if args.text == "-" && !args.plain { standard_input(context)? } else { args.text };
+    let text = if args.text == "-" && !args.plain { text::standard_input(context)? } else { args.text };
     let text = text::message(text)?;
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
@@ -119,28 +115,4 @@ async fn warn_of_silence(context: &Context, profile: &OpenProfile<'_>, handle: &
         context.ui.warn(&why);
     }
     Ok(())
-}
-
-/// All of it as one message, but never much more than what a message may have.
-fn standard_input(context: &Context) -> Result<String> {
-    if prompt::somebody_is_there(context) {
-        context.ui.note("reading the text from the terminal; Ctrl-D ends it");
-    }
-    let most = u64::try_from(limit::TEXT_BYTES).unwrap_or(u64::MAX).saturating_add(2);
-    let mut bytes = Vec::new();
-    std::io::stdin().take(most).read_to_end(&mut bytes).map_err(|e| {
-        Failure::Failed(ErrorKind::Misuse.because(format!("standard input cannot be read: {e}")))
-    })?;
-    let cut = bytes.len() > limit::TEXT_BYTES;
-    let mut text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        // Cut in the middle of a character: its length is the error to tell.
-        Err(e) if cut => String::from_utf8_lossy(e.as_bytes()).into_owned(),
-        Err(_) => return Err(Failure::usage("standard input is not UTF-8 text")),
-    };
-    text = prompt::unix(&text);
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
 }

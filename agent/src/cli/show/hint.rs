@@ -142,6 +142,14 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
         Hint::MessageSend { handle } => {
             format!("start one with: {}", command(&format!("send @{handle} TEXT")))
         }
+        Hint::MessageDeleteLocal { id } => {
+            format!("{} takes it away on this device", command(&format!("delete {} --local", word(id))))
+        }
+        Hint::MessageSendAgain { id } => format!(
+            "send it again, or delete it here with: {}",
+            command(&format!("delete {} --local", word(id)))
+        ),
+        Hint::MessageRead => format!("ids are shown by: {}", command("read TARGET --json")),
         Hint::Sync => format!("run: {}", command("sync")),
         Hint::Audit => format!("nothing was changed, conversations go on; see: {}", command("audit")),
         Hint::DoctorOffer => format!(
@@ -211,6 +219,11 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::SmallerSteps => "do it in smaller steps",
         Advice::SmallerStepsOrAsk => "do it in smaller steps, or ask the operator for the broker's limits",
         Advice::SplitText => "split it, or send it as a file by other means",
+        Advice::WaitOrTakeBack => {
+            "wait until it is sent, or take it back for everybody by leaving --local away"
+        }
+        Advice::DeleteAndSayAnew => "delete it, and say it anew",
+        Advice::MoreOfId => "give more of the id",
         Advice::ChooseHandle => "choose another handle",
         Advice::RegisteredElsewhere => "this account is registered under another handle",
         Advice::PhraseForm => {

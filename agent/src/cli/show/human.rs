@@ -4,6 +4,7 @@ use cipher_api::view::{
     AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
 };
 use cipher_broker::certificate::Kind;
+use cipher_broker::wire::content::kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 
@@ -75,20 +76,25 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     let time = paint.ink(Ink::Dim, &minute(line.sent_at()));
     let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
     let text = match line.kind() {
-        cipher_broker::wire::content::TEXT => {
+        _ if line.is_deleted() => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            format!("{who} {}", paint.ink(Ink::Dim, "(deleted)"))
+        }
+        kind::TEXT => {
             let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
             let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
             let reply = if line.is_reply() { "(reply) " } else { "" };
-            format!("{who} {reply}{}", safe_block(line.text(), 4))
+            let edited = if line.is_edited() { paint.ink(Ink::Dim, " (edited)") } else { String::new() };
+            format!("{who} {reply}{}{edited}", safe_block(line.text(), 4))
         }
-        cipher_broker::wire::content::MISSING => {
+        kind::MISSING => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
             format!("{who} {}", paint.ink(Ink::Dim, &format!("({})", safe_text(line.text()))))
         }
         // Whatever it says, and whatever it calls itself, it is the sender's word.
-        kind => {
+        unknown => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
-            let note = format!("(a message this version cannot show: {})", safe_text(kind));
+            let note = format!("(a message this version cannot show: {})", safe_text(unknown));
             format!("{who} {}", paint.ink(Ink::Dim, &note))
         }
     };

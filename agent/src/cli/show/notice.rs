@@ -55,6 +55,10 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             format!("a message to '{name}' was not delivered: {}", error.message)
         }
 
+        Told::ChangeNotDelivered { name, error, .. } => {
+            format!("a change of a message in '{name}' was not delivered: {}", error.message)
+        }
+
         Told::InvitationClosed { group } => format!(
             "an invitation to the group {group} cannot be opened: its list of members does not come. Ask the person who \
              invited you to remove this account and to add it again"
@@ -184,8 +188,8 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
                  the minute is over"
             )
         }
-        Told::BotGaveUp { bot, group, position, trouble } => {
-            format!("the bot {bot} did not handle message {position} of {}: {trouble}", group.short())
+        Told::BotGaveUp { bot, event, trouble } => {
+            format!("the bot {bot} did not handle the event {event}: {trouble}")
         }
         Told::Unknown => {
             "the process that has this profile open warns of something that this version has no word for: update it".into()

@@ -1,7 +1,9 @@
 //! People and a bot talk.
 
-use testbed::person::text;
-use testbed::{Result, Site, ensure};
+use std::path::Path;
+
+use testbed::person::{Output, text};
+use testbed::{Result, Site, ensure, process};
 
 use crate::support::{all_equal, all_read, echo_bot, opened};
 
@@ -55,7 +57,7 @@ fn a_direct_conversation_needs_both_sides() -> Result {
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     alice.does(&["contact", "add", "bob", "-m", "it is me"])?;
     let waits = bob.is_refused(4, "refused", &["read", "@alice"])?;
-    ensure(waits.stderr.contains("cipher-chat contact accept alice"), || waits.to_string())?;
+    ensure(waits.stderr.contains("contact accept alice"), || waits.to_string())?;
     bob.does(&["contact", "accept", "alice"])?;
     alice.sends("@bob", "nice to meet you")?;
     bob.sends("@alice", "likewise")?;
@@ -129,4 +131,72 @@ fn a_post_quantum_group_works_like_any_other() -> Result {
     bob.accepts("vault")?;
     bob.sends("vault", "harvest this")?;
     all_read("vault", &[&alice, &bob], &["harvest this".into()])
+}
+
+#[test]
+fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = opened(&bob, "team", "tee at five", &alice)?;
+    let said = alice.does(&["read", "team"])?.lines;
+    let said = said.iter().find(|line| text(line, "text") == Some("tee at five"));
+    let id = said.and_then(|line| text(line, "id")).unwrap_or_default().to_owned();
+    let begins = id.get(..8).unwrap_or_default();
+    let edited = alice.does(&["edit", begins, "tea at five"])?.of_type("message")?;
+    ensure(edited["edited"] == true && text(&edited, "id") == Some(&id), || edited.to_string())?;
+    let seen = screen.sees("tea at five")?;
+    ensure(seen["edited"] == true, || seen.to_string())?;
+    let refused = bob.is_refused(4, "refused", &["edit", &id, "coffee at five"])?;
+    ensure(refused.stderr.contains("@alice"), || refused.to_string())?;
+    bob.does(&["delete", &id, "--local"])?;
+    ensure(alice.texts("team")? == ["tea at five"], || "a local deletion was told to others".into())?;
+    let gone = alice.does(&["delete", &id, "--in", "team"])?.of_type("message")?;
+    ensure(gone["deleted"] == true && text(&gone, "text") == Some(""), || gone.to_string())?;
+    bob.syncs()?;
+    for person in [&alice, &bob] {
+        let lines = person.does(&["read", "team"])?.lines;
+        let deleted = |line: &&serde_json::Value| line["deleted"] == true && text(line, "text") == Some("");
+        let stays = lines.iter().filter(|line| text(line, "id") == Some(&id)).filter(deleted).count();
+        ensure(stays == 1, || format!("{lines:?}"))?;
+    }
+    alice.is_refused(2, "usage", &["edit", "abc", "x"])?;
+    alice.is_refused(9, "not-found", &["edit", "aaaaaaaa", "x"])?;
+    Ok(())
+}
+
+/// S2: what a hint says to type goes to the same profile as the command that gave it, and is one command for a shell.
+#[test]
+fn s2_a_hint_does_what_it_says_when_it_is_typed_as_it_is_printed() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    let program = process::binary("cipher-chat")?;
+    let folder = alice.home();
+    let sealed = |program: &Path| {
+        let mut command = process::sealed(program, folder);
+        command.current_dir(folder).env("CIPHER_CHAT_SERVER", site.broker.url());
+        command
+    };
+    let bob = |arguments: &[&str]| {
+        let mut command = sealed(&program);
+        command.args(["--home", "a b", "--profile", "bob", "--json", "--no-input"]).args(arguments);
+        Output::of(&mut command)
+    };
+    bob(&["register", "bob"])?.expecting(0)?;
+    alice.creates("night shift", &["bob"])?;
+    bob(&["sync"])?.expecting(0)?;
+    let refused = bob(&["send", "night shift", "too early"])?.expecting(4)?;
+    let error = refused.errors.first().cloned().unwrap_or_default();
+    let hint = text(&error, "hint").unwrap_or_default();
+    let typed = hint.strip_prefix("accept it with: ").unwrap_or_default();
+    ensure(typed.starts_with("cipher-chat --home 'a b' --profile bob group accept "), || {
+        refused.to_string()
+    })?;
+
+    let mut shell = sealed(Path::new("/bin/sh"));
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    shell.env("PATH", beside).args(["-c", typed]);
+    Output::of(&mut shell)?.expecting(0)?;
+    bob(&["send", "night shift", "in time"])?.expecting(0)?;
+    Ok(())
 }

@@ -17,10 +17,10 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::own::identity::check_text;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
 use crate::state::IdentityRow;
+use crate::state::name::check_text;
 use crate::state::{LinkRow, NewSide, Side};
 
 impl NewSide {

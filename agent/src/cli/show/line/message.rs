@@ -2,7 +2,7 @@
 
 use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, MissingView, SenderView};
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::kind;
 use serde::Serialize;
 
 use crate::cli::show::line::Line;
@@ -85,6 +85,16 @@ impl MessageLine<'_> {
         self.state
     }
 
+    /// Whether its author gave it other words.
+    pub const fn is_edited(&self) -> bool {
+        self.edited
+    }
+
+    /// Whether its words were taken back.
+    pub const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
     /// Whether it answers another.
     pub const fn is_reply(&self) -> bool {
         self.reply_to.is_some()
@@ -95,10 +105,10 @@ impl<'a> Line<'a> {
     /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
     /// only what this agent observed is an event.
     pub fn message(message: &'a MessageView) -> Self {
-        let kind = match &message.body {
-            Body::Text => content::TEXT,
-            Body::Unknown(kind) => kind,
-            Body::Missing(_) => content::MISSING,
+        let name = match &message.body {
+            Body::Text => kind::TEXT,
+            Body::Unknown(name) => name,
+            Body::Missing(_) => kind::MISSING,
             Body::Event { event, who } => {
                 let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event(Box::new(EventLine {
@@ -120,12 +130,12 @@ impl<'a> Line<'a> {
             from: &message.from,
             sent_at: message.sent_at.to_string(),
             at: message.at.map(|at| at.to_string()),
-            kind,
+            kind: name,
             text: &message.text,
             state: message.state,
             reply_to: message.reply_to,
-            edited: false,
-            deleted: false,
+            edited: message.edited,
+            deleted: message.deleted,
             reactions: [],
             mentions: [],
             thread: None,

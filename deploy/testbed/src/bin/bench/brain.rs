@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_core::{Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket};
+use cipher_core::{
+    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket,
+};
 use testbed::{Result, ensure};
 
 use crate::lab::{Somebody, core, send, words};
@@ -93,7 +95,7 @@ impl Brain {
             let until = count.min(sent + WINDOW);
             for n in sent..until {
                 self.tickets += 1;
-                let command = Box::new(send(self.group, words(size, n)));
+                let command = Box::new(send(self.group, words(size, n)).into());
                 inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
             }
             sent = until;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use cipher_api::Target;
 use cipher_api::command::{account, group, message, status};
-use cipher_api::{Command, Reply, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_chat::profile::Profile;
@@ -89,7 +89,7 @@ impl Lab {
                     bot: None,
                     invite_code: None,
                 };
-                session.request(command).await.map_err(core)?;
+                session.ask(command).await.map_err(core)?;
                 session.close().await;
                 Ok::<_, Failure>(who)
             })
@@ -109,15 +109,13 @@ impl Lab {
         let session = self.session(alice, Need::Everything).await?;
         let with = std::iter::once(bob).chain(others).map(|who| who.handle.clone()).collect();
         let command = group::Create { name: name.clone(), with, post_quantum: false };
-        let Reply::Group(made) = session.request(command).await.map_err(core)? else {
-            return testbed::fail("no group");
-        };
-        session.request(status::Sync {}).await.map_err(core)?;
+        let made = session.ask(command).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
         session.close().await;
         let session = self.session(bob, Need::Everything).await?;
-        session.request(status::Sync {}).await.map_err(core)?;
-        session.request(group::Accept { target: Target::Group(made.id) }).await.map_err(core)?;
-        session.request(status::Sync {}).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
+        session.ask(group::Accept { target: Target::Group(made.id) }).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
         session.close().await;
         Ok(Room { alice: alice.clone(), bob: bob.clone(), group: made.id })
     }
@@ -131,6 +129,6 @@ pub(crate) fn words(size: usize, n: usize) -> String {
 }
 
 /// A message.
-pub(crate) fn send(group: GroupId, text: String) -> Command {
+pub(crate) fn send(group: GroupId, text: String) -> message::Send {
     message::Send { target: Target::Group(group), text, reply_to: None }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::Target;
 use cipher_api::command::{device, group, message, status};
 use cipher_api::view::{GroupState, HistoryPolicy, StatusView};
-use cipher_api::{Command, Reply, Target};
 use cipher_broker::limit;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, Session};
@@ -29,13 +29,10 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
         let name = format!("past {n}");
         let with = vec![bob.handle.clone()];
         let create = group::Create { name, with, post_quantum: false };
-        match old.request(create).await.map_err(core)? {
-            Reply::Group(view) => made.push(view.id),
-            other => return fail(format!("no group: {other:?}")),
-        }
+        made.push(old.ask(create).await.map_err(core)?.id);
     }
     let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
-        .map(|(n, group)| old.request(send(*group, words(100, n))))
+        .map(|(n, group)| old.ask(send(*group, words(100, n))))
         .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
     while let Some(reply) = replies.next().await {
         reply.map_err(core)?;
@@ -45,12 +42,12 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     let profile = Profile::new(lab.home(), "linked").map_err(core)?;
     let new = lab.session_of(&profile, Need::Everything).await?;
     let offer = device::Link { name: "linked".into() };
-    let Reply::LinkCode(offered) = new.request(offer).await.map_err(core)? else { return fail("no code") };
+    let offered = new.ask(offer).await.map_err(core)?;
     let code = offered.code;
     let approve = device::Approve { code: code.clone(), history: HistoryPolicy::All };
-    old.request(approve).await.map_err(core)?;
+    old.ask(approve).await.map_err(core)?;
     let begun = Instant::now();
-    old.request(device::Confirm { code, equal: true }).await.map_err(core)?;
+    old.ask(device::Confirm { code, equal: true }).await.map_err(core)?;
     until(&new, |status| status.registered).await?;
     until(&new, |status| !status.arriving).await?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -58,14 +55,10 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     let mut there = 0;
     for group in made {
         let target = Target::Group(group);
-        let Reply::Group(view) =
-            new.request(group::Show { target: target.clone() }).await.map_err(core)?
-        else {
-            return fail("no group");
-        };
+        let view = new.ask(group::Show { target: target.clone() }).await.map_err(core)?;
         ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
         let read = message::Read { target, last: None, mark: false };
-        let Reply::Messages(shown) = new.request(read).await.map_err(core)? else { return fail("nothing") };
+        let shown = new.ask(read).await.map_err(core)?;
         there += shown.iter().filter(|message| message.is_text()).count();
     }
     ensure(there == messages, || format!("{there} of {messages} messages came to the new device"))?;
@@ -82,9 +75,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
 async fn until(session: &Session, done: impl Fn(&StatusView) -> bool) -> Result {
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
-        let Reply::Status(status) = session.request(status::Status {}).await.map_err(core)? else {
-            return fail("no status");
-        };
+        let status = session.ask(status::Status {}).await.map_err(core)?;
         if done(&status) {
             return Ok(());
         }

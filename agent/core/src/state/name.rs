@@ -1,5 +1,6 @@
 //! What a name is made of, whoever gave it: a person here, a member's commit, an invitation, another device.
 
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::limit;
 
 /// Whether a text stays in one line and acts on nothing that shows it: no control characters, no line separators, no
@@ -20,6 +21,17 @@ pub(crate) fn is_group_name(name: &str) -> bool {
         && !visible.starts_with(['@', '\u{ff20}', '\u{fe6b}'])
         && is_plain(name)
         && name.chars().count() <= limit::GROUP_NAME_CHARS
+}
+
+/// Refuses a text with more characters than `limit`; `what` names it in the sentence.
+pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {
+    let length = text.chars().count();
+    if length > limit {
+        return Err(
+            ErrorKind::Limit.because(format!("{what} has at most {limit} characters; this one has {length}"))
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]

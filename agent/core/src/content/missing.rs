@@ -15,20 +15,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::Result;
 use cipher_api::view::MissingView;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{self, Missing, MissingOf};
-use serde_bytes::ByteBuf;
+use cipher_broker::wire::content::{Body, Missing, MissingOf};
 
-use crate::content::send::UNTOLD;
-use crate::group::roster::Leaf;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{self, era_of, sequence_of};
-use crate::state::{MOST, MessageRow, RowBody};
+use crate::state::roster::Leaf;
+use crate::state::{MOST, MessageRow};
 /// How many messages are looked at for that.
 const LOOKED_AT: usize = 20_000;
 /// Earlier lives of a log in which a place is looked for.
@@ -111,8 +108,7 @@ impl Core {
                 of.entry(*account).or_default().push((*id, *at));
             }
             let of = of.into_iter().map(|(account, messages)| MissingOf { account, messages }).collect();
-            let mut content = self.content(content::MISSING, String::new(), None, None);
-            content.data = Some(ByteBuf::from(codec::encode(&Missing { of })));
+            let content = self.content(Body::Missing(Missing { of }), None, None);
             self.enqueue_message(group, &content)?;
         }
         Ok(())
@@ -129,9 +125,7 @@ impl Core {
         // What is older has gone by age.
         let oldest = self.run.now.minus(limit::RETENTION);
         let counts = |row: &MessageRow| {
-            row.at.is_some_and(|at| at >= oldest)
-                && Some(row.device) != device
-                && matches!(row.body(), RowBody::Said(kind) if !UNTOLD.contains(&kind))
+            row.at.is_some_and(|at| at >= oldest) && Some(row.device) != device && row.is_words()
         };
         let rows = self.history.before(&group, (position::of(era, 0), 0), LOOKED_AT, counts)?;
         let mut lost = Vec::new();
@@ -154,12 +148,8 @@ impl Core {
         &mut self,
         group: GroupId,
         by: &Leaf,
-        data: Option<&Vec<u8>>,
+        Missing { of }: &Missing,
     ) -> Result<Option<String>> {
-        let Some(Missing { of }) = data.and_then(|data| codec::decode(data).ok()) else {
-            self.skip("content");
-            return Ok(None);
-        };
         if of.iter().map(|of| of.messages.len()).sum::<usize>() > limit::MISSING_MESSAGES {
             self.skip("limit");
             return Ok(None);
@@ -174,7 +164,8 @@ impl Core {
         let (tells, mut changed) = (mending || row.since.is_some(), false);
         let mut counts: BTreeMap<AccountId, u64> = BTreeMap::new();
         for MissingOf { account, messages } in of {
-            for (id, at) in messages {
+            let account = *account;
+            for (id, at) in messages.iter().copied() {
                 if self.history.seen(&group, &id)?.is_some() {
                     if tells && row.told.len() < MOST {
                         row.told.insert(id, (account, at));
