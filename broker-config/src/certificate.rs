@@ -18,6 +18,7 @@ pub const CREDENTIAL_TYPE: u16 = 0xF0A1;
 
 /// Person or bot. Everybody in a group sees it, because it is in the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Kind {
     /// An account of a person.
     #[serde(rename = "person")]

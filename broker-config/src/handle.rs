@@ -51,6 +51,21 @@ impl From<Handle> for String {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Handle {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Handle".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A handle, without its '@'.",
+            "pattern": "^[a-z0-9][a-z0-9_.-]{2,31}$",
+        })
+    }
+}
+
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -90,6 +90,22 @@ macro_rules! id {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let letters = ($len * 8_usize).div_ceil(5);
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!("The ", $what, " in lower-case base32."),
+                    "pattern": format!("^[a-z2-7]{{{letters}}}$"),
+                })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 if deserializer.is_human_readable() {

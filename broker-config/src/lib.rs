@@ -11,6 +11,7 @@
 
 pub mod account_log;
 pub mod answer;
+pub mod base64;
 pub mod certificate;
 pub mod codec;
 pub mod handle;

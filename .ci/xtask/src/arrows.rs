@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::{Failure, Outcome, run, ui};
 
 /// Direct arrows inside the workspace, of every kind: normal, build and dev.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("cipher-broker", &[]),
-    ("cipher-core", &["cipher-broker"]),
+    ("cipher-api", &["cipher-broker"]),
+    ("cipher-core", &["cipher-api", "cipher-broker"]),
     ("cipher-connection", &[]),
     ("cipher-registry", &["cipher-broker", "cipher-connection"]),
     ("cipher-bot-macros", &[]),
@@ -19,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     (
         "cipher-chat",
         &[
+            "cipher-api",
             "cipher-core",
             "cipher-bots",
             "cipher-bot",
@@ -29,14 +31,23 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ),
     (
         "testbed",
-        &["cipher-chat", "cipher-registry", "cipher-core", "cipher-bot", "cipher-bots", "cipher-broker"],
+        &[
+            "cipher-api",
+            "cipher-chat",
+            "cipher-registry",
+            "cipher-core",
+            "cipher-bot",
+            "cipher-bots",
+            "cipher-broker",
+        ],
     ),
     ("xtask", &[]),
 ];
 
 /// What a package may not reach by normal dependencies, over whatever path.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("cipher-broker", &["tokio", "async-nats", "openmls", "redb", "clap"]),
+    ("cipher-api", &["tokio", "async-nats", "openmls", "redb", "clap", "cipher-core"]),
     ("cipher-core", &["tokio", "async-nats", "clap", "figment", "cipher-chat", "cipher-registry"]),
     ("cipher-bot", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),
     ("cipher-bots", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),

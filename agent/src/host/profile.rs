@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::command::{account, bot};
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_bot::event::{Conversation, Me};
 use cipher_bot_host::{BotProfile, Handled, HostError, Notice, ProfileError, Source, Waiting, Wakeups};
 use cipher_broker::id::GroupId;
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::host::translate;
 use crate::runtime::listener::Events;
@@ -13,24 +14,22 @@ use crate::runtime::timer;
 use crate::session::Session;
 
 /// Hosts a bot until the session ends or the bot is found to be broken. Dropping the future is safe at any time.
-pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), CoreError> {
-    let Reply::Account(account) = session.request(Command::Whoami).await? else {
-        return Err(ErrorKind::Bug.because("the core gave another answer than an account"));
-    };
+pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), Error> {
+    let account = session.ask(account::Show {}).await?;
     let me = Me { handle: account.handle, account: account.account_id };
     let profile = SessionProfile { session: session.clone(), bot: name.into(), me };
     cipher_bot_host::run(profile, source).await.map_err(|error| worded(name, error))
 }
 
-fn worded(name: &str, error: HostError<Failed>) -> CoreError {
+fn worded(name: &str, error: HostError<Failed>) -> Error {
     match error {
         HostError::Profile(Failed(error)) => error,
         error @ HostError::Program { .. } => ErrorKind::Misuse
             .because(error.to_string())
-            .hint("a bot answers {\"type\":\"describe\"} on its standard input with one line"),
+            .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line")),
         HostError::Broken(events) => ErrorKind::Bug
             .because(format!("the bot {name} failed at {events} events in a row"))
-            .hint("mend it and start it again; what it has not seen yet waits for it"),
+            .hint(Hint::text("mend it and start it again; what it has not seen yet waits for it")),
     }
 }
 
@@ -45,7 +44,7 @@ struct SessionProfile {
 /// An error of the core.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-struct Failed(CoreError);
+struct Failed(Error);
 
 impl ProfileError for Failed {
     fn may_pass(&self) -> bool {
@@ -73,10 +72,8 @@ impl BotProfile for SessionProfile {
 
     async fn waiting(&self, limit: usize, busy: &BTreeSet<GroupId>) -> Result<Vec<Waiting>, Failed> {
         let busy = busy.iter().copied().collect();
-        let command = Command::BotEvents { bot: self.bot.clone(), limit, busy };
-        let Reply::BotEvents(views) = self.session.request(command).await.map_err(Failed)? else {
-            return Err(Failed(ErrorKind::Bug.because("the core gave another answer than events")));
-        };
+        let events = bot::Events { bot: self.bot.clone(), limit, busy };
+        let views = self.session.ask(events).await.map_err(Failed)?;
         let mut waiting = Vec::new();
         for view in views {
             match translate::event(&view, &self.me, timer::now()) {
@@ -102,27 +99,24 @@ impl BotProfile for SessionProfile {
     }
 
     fn tell(&self, notice: Notice) {
-        self.session.warn(sentence(&self.bot, &notice));
+        self.session.warn(told(&self.bot, notice));
     }
 }
 
 impl SessionProfile {
-    async fn save(&self, command: Command) -> Result<(), Failed> {
-        self.session.request(command).await.map(drop).map_err(Failed)
+    async fn save(&self, handled: bot::Handled) -> Result<(), Failed> {
+        self.session.ask(handled).await.map(drop).map_err(Failed)
     }
 }
 
-fn sentence(bot: &str, notice: &Notice) -> String {
+fn told(bot: &str, notice: Notice) -> cipher_api::Notice {
     match notice {
-        Notice::HeldBack { conversation: Conversation { id, name, direct } } => {
-            let place = if *direct || name.is_empty() { id.short() } else { format!("'{name}'") };
-            format!(
-                "the bot {bot} gave as many answers in {place} as it may within a minute: what is asked there gets none \
-                 until the minute is over"
-            )
+        Notice::HeldBack { conversation: Conversation { id: group, name, direct } } => {
+            let name = if direct { String::new() } else { name };
+            cipher_api::Notice::BotSilent { bot: bot.into(), group, name }
         }
         Notice::GaveUp { event, why } => {
-            format!("the bot {bot} did not handle the event {}: {why}", event.short())
+            cipher_api::Notice::BotGaveUp { bot: bot.into(), event: event.short(), trouble: why.to_string() }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Between the core's view of a conversation and what bots are told.
 
+use cipher_api::command::bot;
+use cipher_api::view::{Body, BotEventView, BotMemberView, GroupEvent};
 use cipher_bot::event::{
     Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
 };
@@ -8,8 +10,6 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::Command;
-use cipher_core::view::{Body, BotEventView, BotMemberView, GroupEvent};
 
 /// The event of a view; `None` for a message without a place in the log, which no bot is told. Its time is the
 /// broker's: a bot that was away and finds a day's questions was not asked all of them in this minute. `now` stands in
@@ -66,24 +66,25 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
 }
 
 /// What saves an outcome; `None` if the event is not one of the log.
-pub(super) fn handled(bot: &str, handled: Handled) -> Option<Command> {
+pub(super) fn handled(bot: &str, handled: Handled) -> Option<bot::Handled> {
     let LogId { conversation: group, position, place } = *handled.event.log()?;
     let Handled { say, memory, .. } = handled;
-    Some(Command::BotHandled { bot: bot.into(), group, position, place, say, memory })
+    let say = say.into_iter().map(Into::into).collect();
+    Some(bot::Handled { bot: bot.into(), group, position, place, say, memory })
 }
 
 /// What passes over an event that no bot can be told of.
-pub(super) fn passed_over(bot: &str, view: &BotEventView) -> Command {
+pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
     let (group, position, place) = (view.message.group, view.position, view.place);
-    Command::BotHandled { bot: bot.into(), group, position, place, say: Vec::new(), memory: None }
+    bot::Handled { bot: bot.into(), group, position, place, say: Vec::new(), memory: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::{MessageState, MessageView, SenderView};
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
-    use cipher_core::view::{MessageState, MessageView, SenderView};
 
     fn account(n: u8) -> BotMemberView {
         let account_id = AccountId::from_bytes([n; 32]);
@@ -184,7 +185,7 @@ mod tests {
         let saved =
             handled("echo", Handled { event: id.unwrap().id, say: Vec::new(), memory: memory.clone() });
         let group = view.message.group;
-        let expected = |memory| Command::BotHandled {
+        let expected = |memory| bot::Handled {
             bot: "echo".into(),
             group,
             position: 7,

@@ -17,6 +17,7 @@ pub const TREE_KEY_EXTENSION: u16 = 0xF0A3;
 
 /// What an account may do in a group. Ordered: a later one may do more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Role {
     /// Reads and writes.
     #[serde(rename = "member")]

@@ -278,6 +278,7 @@ impl Profile {
 
 /// Presence as chosen by a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Presence {
     /// Can be reached.
     #[default]

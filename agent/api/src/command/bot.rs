@@ -1,0 +1,132 @@
+//! Bots: how one is made, what it is told, what it says.
+
+use cipher_broker::answer::BotSay;
+use cipher_broker::certificate::Owner;
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::{Base64, OwnerText, Time, bytes, maybe_bytes, time};
+
+/// First half of registering a bot, in the bot's profile: makes its keys. Repeated it gives the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prepare {
+    /// The owner, from its [`Card`].
+    #[serde(with = "OwnerText")]
+    #[schemars(with = "OwnerText")]
+    pub owner: Owner,
+}
+
+/// The account that would own a bot of this profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Card {}
+
+/// Second half, in the owner's profile: countersigns a bot's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// What [`Prepare`] gave.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub certificate: Vec<u8>,
+}
+
+/// What a bot has not handled yet: in order within a conversation, and the conversation first whose turn it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// Name of the bot: its cursors and memory are its own.
+    pub bot: String,
+    /// At most this many, shared out evenly among the conversations that wait.
+    pub limit: usize,
+    /// Conversations that are being worked on: nothing of them is given.
+    #[serde(default)]
+    pub busy: Vec<GroupId>,
+}
+
+/// A bot handled an event. Cursor, memory and messages commit together; a repeat changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Handled {
+    /// Name of the bot.
+    pub bot: String,
+    /// Conversation of the event.
+    pub group: GroupId,
+    /// Position of the event.
+    pub position: u64,
+    /// Its place among the lines of that position.
+    #[serde(default)]
+    pub place: u16,
+    /// What it says, in order.
+    #[serde(default)]
+    pub say: Vec<Say>,
+    /// Its memory for this conversation from now on; `null` leaves it.
+    #[serde(default, with = "maybe_bytes")]
+    #[schemars(with = "Option<Base64<'_>>")]
+    pub memory: Option<Vec<u8>>,
+}
+
+/// A bot's message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Say {
+    /// What to say.
+    pub text: String,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Derived from the event and the place among its answers: it makes the message's id repeatable. 16 bytes.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub salt: [u8; 16],
+    /// Hop count of the event plus one.
+    pub hops: u8,
+    /// Time of the event, which is when the answer says that it was written.
+    #[serde(with = "time")]
+    #[schemars(with = "Time")]
+    pub at: Timestamp,
+}
+
+impl From<BotSay> for Say {
+    fn from(BotSay { text, reply_to, salt, hops, at }: BotSay) -> Self {
+        Self { text, reply_to, salt, hops, at }
+    }
+}
+
+impl From<Say> for BotSay {
+    fn from(Say { text, reply_to, salt, hops, at }: Say) -> Self {
+        Self { text, reply_to, salt, hops, at }
+    }
+}
+
+/// Bytes that a bot's owner must sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Prepared {
+    /// The bot's certificate without the owner's signature.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub certificate: Vec<u8>,
+}
+
+/// The account that would own a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OwnerCard {
+    /// Account and key.
+    #[serde(with = "OwnerText")]
+    #[schemars(with = "OwnerText")]
+    pub owner: Owner,
+    /// The name people type.
+    pub handle: Handle,
+}
+
+/// An owner's signature over a bot's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Signature {
+    /// Ed25519, 64 bytes.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub signature: Vec<u8>,
+}

@@ -1,0 +1,125 @@
+//! Groups and who is in them.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::wire::group::Role;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Target, Who};
+
+/// Makes a group, with members if any are named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// What it is called.
+    pub name: String,
+    /// First members.
+    #[serde(default)]
+    pub with: Vec<Handle>,
+    /// Post-quantum suite 0x004F instead of 0x0003.
+    #[serde(default)]
+    pub post_quantum: bool,
+}
+
+/// All groups, and invitations that wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct List {}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Which conversation.
+    pub target: Target,
+}
+
+/// Joins a group that this account was invited to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// Which group.
+    pub target: Target,
+}
+
+/// Drops an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decline {
+    /// Which group.
+    pub target: Target,
+}
+
+/// Adds accounts. Answered once the commit is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Add {
+    /// Which group.
+    pub target: Target,
+    /// The accounts.
+    pub handles: Vec<Handle>,
+}
+
+/// Removes accounts. Answered once the commit is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remove {
+    /// Which group.
+    pub target: Target,
+    /// The accounts.
+    pub who: Vec<Who>,
+}
+
+/// Renames a group. Answered once the commit is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rename {
+    /// Which group.
+    pub target: Target,
+    /// The new name.
+    pub name: String,
+}
+
+/// Gives a group a name of one's own, on this device only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// Which group.
+    pub target: Target,
+    /// What it is called here; empty: its own name again.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// Gives a member a role. Answered once the commit is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetRole {
+    /// Which group.
+    pub target: Target,
+    /// The member.
+    pub who: Who,
+    /// What it may do from now on.
+    pub role: Role,
+}
+
+/// Leaves a group. Answered once the request to be removed is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Leave {
+    /// Which group.
+    pub target: Target,
+}
+
+/// Removes accounts and keeps them out. Answered once the commit is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ban {
+    /// Which group.
+    pub target: Target,
+    /// The accounts.
+    pub who: Vec<Who>,
+    /// Lifts the ban instead.
+    #[serde(default)]
+    pub lift: bool,
+}

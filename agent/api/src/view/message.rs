@@ -1,0 +1,389 @@
+//! What stands in a conversation: what members said, and what this agent observed.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::kind;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
+
+use crate::encoding::{Time, maybe_time, time};
+
+/// What stands at one place of a conversation: what a member said, or what this agent observed. No payload of a member makes
+/// the latter. In JSON its `type` is `message` or `event`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageView {
+    /// Derived from group, sender and content.
+    pub id: MessageId,
+    /// The conversation.
+    pub group: GroupId,
+    /// Sequence in the stream; `None` while queued.
+    pub seq: Option<u64>,
+    /// The account and device that sent it.
+    pub from: SenderView,
+    /// When the sender says it was written; for an observation the broker's time.
+    pub sent_at: Timestamp,
+    /// When the broker stored it, as far as it is known here.
+    pub at: Option<Timestamp>,
+    /// Another account's words that were not shown yet.
+    pub unread: bool,
+    /// Words, or what was observed.
+    pub body: Body,
+    /// The member's text; for an observation a sentence of this agent.
+    pub text: String,
+    /// Where it stands.
+    pub state: MessageState,
+    /// The message it answers.
+    pub reply_to: Option<MessageId>,
+    /// Bots in a row that led to it.
+    pub hops: u8,
+    /// Its author gave it other words: `text` is these.
+    pub edited: bool,
+    /// Its author took it back, or the person let go of it here: `text` is empty.
+    pub deleted: bool,
+}
+
+impl MessageView {
+    /// Whether it is a member's words.
+    pub fn is_text(&self) -> bool {
+        self.body == Body::Text
+    }
+
+    /// What was observed, if it is no member's word.
+    pub fn event(&self) -> Option<GroupEvent> {
+        match &self.body {
+            Body::Event { event, .. } => Some(*event),
+            Body::Text | Body::Unknown(_) | Body::Missing(_) => None,
+        }
+    }
+}
+
+/// Words, or what was observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A member's words.
+    Text,
+    /// A member sent a kind of message that this version does not know. The name of the kind is the member's too.
+    Unknown(String),
+    /// A member says that the log lost messages; these are the ones of them that are not here, by the accounts that had
+    /// said them.
+    Missing(Vec<MissingView>),
+    /// This agent observed a change of the group; `from` is the member that made it.
+    Event {
+        /// The change.
+        event: GroupEvent,
+        /// The accounts it is about.
+        who: Vec<WhoView>,
+    },
+}
+
+/// A change of a group, as this agent observed it in a commit; or what it missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupEvent {
+    /// An account was added by another one.
+    Added,
+    /// An account came by itself.
+    Joined,
+    /// An account was removed by another one.
+    Removed,
+    /// An account went by its own wish.
+    Left,
+    /// An account's role changed.
+    Role,
+    /// The group has another name.
+    Renamed,
+    /// An account that was a member before has one more device.
+    DeviceAdded,
+    /// An account that stays a member has one device less.
+    DeviceRemoved,
+    /// An account was banned.
+    Banned,
+    /// A ban was lifted.
+    Unbanned,
+    /// A link to join by was made.
+    Link,
+    /// A link to join by was revoked.
+    LinkRevoked,
+    /// No change: this device could not read what was said here, because it was gone from the log before.
+    Missed,
+    /// Something that this version has no word for: a newer own device saw it, or a newer peer says it.
+    #[serde(other)]
+    Other,
+}
+
+/// An account that something is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WhoView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// Digest of the account's key.
+    pub account_id: AccountId,
+}
+
+/// How many messages of an account a member says are missing here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MissingView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// Digest of the account's key.
+    pub account_id: AccountId,
+    /// Number of messages.
+    pub count: u64,
+}
+
+/// The account and device that sent a message: from the MLS leaf, never from the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SenderView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// Digest of the account's key.
+    pub account_id: AccountId,
+    /// The device that sealed it.
+    pub device_id: DeviceId,
+    /// Person or bot.
+    pub kind: Kind,
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageState {
+    /// Own, waits for the broker.
+    Queued,
+    /// Own, stored by the broker in the right epoch.
+    Sent,
+    /// Another account's.
+    Received,
+    /// Own, and the broker or the group will never take it.
+    Failed,
+    /// A state that this version does not know: a newer peer said it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Own messages of one conversation that were delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeliveredView {
+    /// The conversation.
+    pub group: GroupId,
+    /// What it is called here; `@handle` for a direct one.
+    pub name: String,
+    /// Number of messages.
+    pub messages: u64,
+}
+
+/// A [`MessageView`] in JSON.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum Entry<'a> {
+    /// What a member said.
+    Message {
+        /// Derived from group, sender and content.
+        id: MessageId,
+        /// The conversation.
+        group: GroupId,
+        /// Sequence in the stream; `null` while queued.
+        seq: Option<u64>,
+        /// The account and device that sent it.
+        from: Cow<'a, SenderView>,
+        /// When the sender says it was written.
+        #[serde(with = "time")]
+        #[schemars(with = "Time")]
+        sent_at: Timestamp,
+        /// When the broker stored it; `null` while that is not known.
+        #[serde(default, with = "maybe_time")]
+        #[schemars(with = "Option<Time>")]
+        at: Option<Timestamp>,
+        /// Another account's words that were not shown yet.
+        #[serde(default)]
+        unread: bool,
+        /// `text`, `missing`, or the name that the sender gave to a kind that this version does not know.
+        kind: Cow<'a, str>,
+        /// The member's text.
+        text: Cow<'a, str>,
+        /// Where it stands.
+        state: MessageState,
+        /// The message it answers.
+        reply_to: Option<MessageId>,
+        /// Bots in a row that led to it.
+        #[serde(default)]
+        hops: u8,
+        /// Its author gave it other words: `text` is these.
+        #[serde(default)]
+        edited: bool,
+        /// Its author took it back, or the person let go of it here: `text` is empty.
+        #[serde(default)]
+        deleted: bool,
+        /// Of kind `missing`: messages that the sender says were lost and that are not here.
+        #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
+        missing: Cow<'a, [MissingView]>,
+    },
+    /// What this agent observed of a group.
+    Event {
+        /// Derived from group, sender and commit.
+        id: MessageId,
+        /// The group.
+        group: GroupId,
+        /// Sequence in the stream.
+        seq: Option<u64>,
+        /// What was observed.
+        event: GroupEvent,
+        /// Handle, when known, else the account id, of the member that did it to others; `null` when it is about that
+        /// member only.
+        by: Option<Cow<'a, str>>,
+        /// The accounts it is about: handles, when known, else account ids.
+        who: Vec<Cow<'a, str>>,
+        /// The same accounts with their ids.
+        about: Cow<'a, [WhoView]>,
+        /// The account and device whose commit it was.
+        from: Cow<'a, SenderView>,
+        /// The broker's time.
+        #[serde(with = "time")]
+        #[schemars(with = "Time")]
+        at: Timestamp,
+        /// When the broker stored it; `null` while that is not known.
+        #[serde(default, with = "maybe_time")]
+        #[schemars(with = "Option<Time>")]
+        stored_at: Option<Timestamp>,
+        /// Whether it was not shown yet.
+        #[serde(default)]
+        unread: bool,
+        /// One sentence of this agent.
+        text: Cow<'a, str>,
+        /// `received` for what others did; where an own change stands.
+        state: MessageState,
+    },
+}
+
+impl<'a> From<&'a MessageView> for Entry<'a> {
+    fn from(view: &'a MessageView) -> Self {
+        let kind = match &view.body {
+            Body::Text => kind::TEXT,
+            Body::Unknown(kind) => kind,
+            Body::Missing(_) => kind::MISSING,
+            Body::Event { event, who } => {
+                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
+                return Self::Event {
+                    id: view.id,
+                    group: view.group,
+                    seq: view.seq,
+                    event: *event,
+                    by: (!alone).then(|| view.from.handle.as_str().into()),
+                    who: who.iter().map(|who| who.handle.as_str().into()).collect(),
+                    about: who.into(),
+                    from: Cow::Borrowed(&view.from),
+                    at: view.sent_at,
+                    stored_at: view.at,
+                    unread: view.unread,
+                    text: view.text.as_str().into(),
+                    state: view.state,
+                };
+            }
+        };
+        Self::Message {
+            id: view.id,
+            group: view.group,
+            seq: view.seq,
+            from: Cow::Borrowed(&view.from),
+            sent_at: view.sent_at,
+            at: view.at,
+            unread: view.unread,
+            kind: kind.into(),
+            text: view.text.as_str().into(),
+            state: view.state,
+            reply_to: view.reply_to,
+            hops: view.hops,
+            edited: view.edited,
+            deleted: view.deleted,
+            missing: match &view.body {
+                Body::Missing(missing) => missing.into(),
+                Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
+            },
+        }
+    }
+}
+
+impl From<Entry<'_>> for MessageView {
+    fn from(entry: Entry<'_>) -> Self {
+        match entry {
+            Entry::Message {
+                id,
+                group,
+                seq,
+                from,
+                sent_at,
+                at,
+                unread,
+                kind,
+                text,
+                state,
+                reply_to,
+                hops,
+                edited,
+                deleted,
+                missing,
+            } => Self {
+                id,
+                group,
+                seq,
+                from: from.into_owned(),
+                sent_at,
+                at,
+                unread,
+                body: match &*kind {
+                    kind::TEXT => Body::Text,
+                    kind::MISSING => Body::Missing(missing.into_owned()),
+                    _ => Body::Unknown(kind.into_owned()),
+                },
+                text: text.into_owned(),
+                state,
+                reply_to,
+                hops,
+                edited,
+                deleted,
+            },
+            Entry::Event {
+                id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
+            } => Self {
+                id,
+                group,
+                seq,
+                from: from.into_owned(),
+                sent_at: at,
+                at: stored_at,
+                unread,
+                body: Body::Event { event, who: about.into_owned() },
+                text: text.into_owned(),
+                state,
+                reply_to: None,
+                hops: 0,
+                edited: false,
+                deleted: false,
+            },
+        }
+    }
+}
+
+impl Serialize for MessageView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Entry::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Entry::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl JsonSchema for MessageView {
+    fn schema_name() -> Cow<'static, str> {
+        "Message".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Entry::json_schema(generator)
+    }
+}

@@ -1,0 +1,23 @@
+//! What is shown: plain data with the field names that scripts rely on.
+
+pub mod account;
+pub mod bot;
+pub mod contact;
+pub mod device;
+pub mod evidence;
+pub mod group;
+pub mod invite;
+pub mod message;
+pub mod status;
+
+pub use account::{AccountView, RequestPolicy, Trust};
+pub use bot::{BotEventView, BotMemberView};
+pub use contact::{ContactState, ContactView, SafetyNumberView};
+pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
+pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
+pub use group::{DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy};
+pub use invite::{JoinLinkView, JoinRequestView};
+pub use message::{
+    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, SenderView, WhoView,
+};
+pub use status::{LogLostView, StatusView};

@@ -1,0 +1,299 @@
+//! Requests and their replies.
+
+use std::collections::BTreeMap;
+
+use cipher_api::command::{account, bot, contact, device, evidence, group, invite, message, status};
+use cipher_api::reply::Done;
+use cipher_api::request::METHODS;
+use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
+use cipher_api::view::{ContactView, DeliveredView, GroupView, RecoveringWhy};
+use cipher_api::{Ask, Command, Reply, Target, Who};
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+use serde_json::{Value, json};
+
+use crate::golden;
+use crate::sample;
+
+/// What is in the files: a method's parameters and results, each of them with everything filled in first.
+#[derive(Default)]
+struct Methods(BTreeMap<&'static str, Value>);
+
+impl Methods {
+    fn add<R>(&mut self, requests: &[R], replies: &[R::Reply])
+    where
+        R: Ask + Clone + PartialEq + std::fmt::Debug,
+        R::Reply: PartialEq + std::fmt::Debug + Clone + Into<Reply>,
+    {
+        for request in requests {
+            let command: Command = request.clone().into();
+            assert_eq!(command.method(), R::METHOD);
+            let read = Command::from_method(R::METHOD, command.params().unwrap()).unwrap().unwrap();
+            assert_eq!(read, command);
+        }
+        for reply in replies {
+            let sent = Command::result(R::METHOD, reply.clone().into()).unwrap();
+            assert_eq!(sent, serde_json::to_value(reply).unwrap(), "the core's answer is the reply");
+        }
+        let params: Vec<Value> = requests.iter().map(golden::json).collect();
+        let results: Vec<Value> = replies.iter().map(golden::json).collect();
+        let old = self.0.insert(R::METHOD, json!({ "params": params, "results": results }));
+        assert_eq!(old, None, "{}", R::METHOD);
+    }
+}
+
+const DONE: &[Done] = &[Done {}];
+
+#[test]
+fn every_method_has_its_golden_json() {
+    let handle = sample::handle;
+    let ops = || Target::Name("ops".into());
+    let group_view = || [sample::group_view()];
+    let mut methods = Methods::default();
+
+    // The own account.
+    let owned =
+        account::BotOwnership { owner: sample::owner(), handle: handle("alice"), signature: vec![7; 64] };
+    let registered = |phrase: Option<&str>| account::Registered {
+        account: sample::account_view(),
+        phrase: phrase.map(Into::into),
+    };
+    methods.add(
+        &[
+            account::Register {
+                handle: handle("echo"),
+                name: "Echo".into(),
+                bot: Some(owned),
+                invite_code: Some("let-me-in".into()),
+            },
+            account::Register { handle: handle("alice"), name: String::new(), bot: None, invite_code: None },
+        ],
+        &[registered(Some("abandon ability able")), registered(None)],
+    );
+    methods.add(&[account::PhraseShown {}], DONE);
+    methods.add(&[account::Show {}], &[sample::account_view()]);
+    methods.add(&[account::Active {}], DONE);
+    let profile = account::SetProfile {
+        name: Some("Alice".into()),
+        status: Some(String::new()),
+        presence: Some(Presence::Busy),
+    };
+    let nothing = account::SetProfile { name: None, status: None, presence: None };
+    methods.add(&[profile, nothing], &[sample::account_view()]);
+    methods.add(&[account::ShowProfile { handle: handle("echo") }], &[sample::bot_view()]);
+    let policies = [RequestPolicy::Contacts, RequestPolicy::Deployment, RequestPolicy::Anyone];
+    methods.add(&policies.map(|policy| account::SetRequests { policy }), DONE);
+
+    // Contacts.
+    let contact = || [sample::contact_view()];
+    let states = [
+        ContactState::Pending,
+        ContactState::Requested,
+        ContactState::Accepted,
+        ContactState::Blocked,
+        ContactState::Unknown,
+    ];
+    let trusts = [Trust::Unverified, Trust::Verified, Trust::Changed, Trust::Unknown];
+    let contacts: Vec<ContactView> = states
+        .iter()
+        .zip(trusts.iter().cycle())
+        .map(|(state, trust)| ContactView { state: *state, trust: *trust, ..sample::contact_view() })
+        .collect();
+    let bob = || handle("bob");
+    let who = [Who::Handle(bob()), Who::Account(sample::account(2))];
+    methods.add(&[contact::Add { handle: bob(), text: Some("hi".into()) }], &contact());
+    methods.add(&[contact::List {}], &[contacts]);
+    methods.add(&[contact::Accept { handle: bob() }], &contact());
+    methods.add(&[contact::Decline { handle: bob() }], DONE);
+    methods.add(&[contact::Remove { handle: bob() }], DONE);
+    methods.add(&who.clone().map(|who| contact::Block { who }), &contact());
+    let unblocked = [Some(sample::contact_view()), None];
+    methods.add(&who.clone().map(|who| contact::Unblock { who }), &unblocked);
+    let compared = contact::Verify { handle: bob(), code: Some("12345 67890".into()) };
+    methods.add(&[compared, contact::Verify { handle: bob(), code: None }], &[sample::safety_number()]);
+    methods.add(&[contact::Trust { handle: bob() }], &contact());
+
+    // Devices.
+    let device_view = || [sample::device_view()];
+    methods.add(&[device::List {}], &[vec![sample::device_view()]]);
+    methods.add(&[device::Link { name: "laptop".into() }], &[sample::link_code()]);
+    let policies = [HistoryPolicy::All, HistoryPolicy::None, HistoryPolicy::Days(30)];
+    let approve = |history| device::Approve { code: "4k7x-m2pq".into(), history };
+    methods.add(&policies.map(approve), &[sample::compare()]);
+    let confirm = device::Confirm { code: "4k7x-m2pq".into(), equal: true };
+    methods.add(&[confirm], &[Some(sample::device_view()), None]);
+    methods.add(&[device::Rename { device: "laptop".into(), name: "old laptop".into() }], &device_view());
+    methods.add(&[device::Revoke { device: "laptop".into() }], &device_view());
+    methods.add(&[device::Resume {}], DONE);
+    let recover = device::Recover { phrase: "abandon ability able".into(), name: "laptop".into() };
+    methods.add(&[recover], &[sample::account_view()]);
+
+    // Groups.
+    let states = [
+        GroupState::Invited,
+        GroupState::Active,
+        GroupState::Leaving,
+        GroupState::Left,
+        GroupState::Removed,
+        GroupState::Stuck,
+        GroupState::Unknown,
+    ];
+    let groups: Vec<GroupView> =
+        states.iter().map(|state| GroupView { state: *state, ..sample::group_view() }).collect();
+    let whys = [
+        RecoveringWhy::Gap,
+        RecoveringWhy::UnusableCommit,
+        RecoveringWhy::OwnCommit,
+        RecoveringWhy::Doubled,
+        RecoveringWhy::LogWentBack,
+        RecoveringWhy::Replaced,
+        RecoveringWhy::Unknown,
+    ];
+    for why in whys {
+        assert_eq!(serde_json::to_value(why).unwrap(), why.name());
+    }
+    let lost = whys.map(|why| GroupView {
+        recovering: Some(cipher_api::view::RecoveringView { why, ..sample::recovering() }),
+        invited_by: Some(bob()),
+        ..sample::group_view()
+    });
+    let create = group::Create { name: "ops".into(), with: vec![bob()], post_quantum: true };
+    methods.add(&[create], &group_view());
+    methods.add(&[group::List {}], &[groups]);
+    let targets = [ops(), Target::Account(bob()), Target::Group(sample::group(1))];
+    methods.add(&targets.map(|target| group::Show { target }), &lost);
+    methods.add(&[group::Accept { target: ops() }], &group_view());
+    methods.add(&[group::Decline { target: ops() }], DONE);
+    methods.add(&[group::Add { target: ops(), handles: vec![bob()] }], &group_view());
+    methods.add(&[group::Remove { target: ops(), who: who.to_vec() }], &group_view());
+    methods.add(&[group::Rename { target: ops(), name: "night".into() }], &group_view());
+    methods.add(&[group::Alias { target: ops(), name: "work".into() }], &group_view());
+    let roles = [Role::Member, Role::Admin, Role::Owner];
+    let role = |role| group::SetRole { target: ops(), who: Who::Handle(bob()), role };
+    methods.add(&roles.map(role), &group_view());
+    methods.add(&[group::Leave { target: ops() }], DONE);
+    methods.add(&[group::Ban { target: ops(), who: who.to_vec(), lift: true }], &group_view());
+
+    // Links to groups.
+    let create = |uses| invite::Create { target: ops(), lifetime: 3600, uses, approval: true };
+    methods.add(&[create(Some(5)), create(None)], &[sample::join_link()]);
+    methods.add(&[invite::List { target: ops() }], &[vec![sample::join_link()]]);
+    methods.add(&[invite::Revoke { target: ops(), link: "mfrg".into() }], DONE);
+    methods.add(
+        &[invite::Join { link: "cipher-chat:join/x".into() }],
+        &[
+            invite::Joined::Group(Box::new(sample::group_view())),
+            invite::Joined::JoinPending { group: sample::group(1), approval: true },
+        ],
+    );
+    methods.add(
+        &[invite::Requests { target: Some(ops()) }, invite::Requests { target: None }],
+        &[vec![sample::join_request()]],
+    );
+    let answer = invite::Answer { target: ops(), account: "eve".into(), accept: true };
+    methods.add(&[answer], &[Some(sample::group_view()), None]);
+
+    // What is said.
+    let send = |reply_to| message::Send { target: ops(), text: "hello".into(), reply_to };
+    methods.add(&[send(Some(sample::message(2))), send(None)], &[sample::said()]);
+    let read = message::Read { target: ops(), last: Some(20), mark: true };
+    methods.add(
+        &[read, message::Read { target: ops(), last: None, mark: false }],
+        &[vec![sample::said(), sample::unknown_kind(), sample::missing()]],
+    );
+    let of = |within| message::MessageRef { id: "aeaqca".into(), within };
+    methods.add(&[message::Edit { message: of(Some(ops())), text: "hello!".into() }], &[sample::said()]);
+    methods.add(&[message::Delete { message: of(None), local: true }], &[sample::said()]);
+    methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
+
+    // Bots.
+    methods.add(&[bot::Card {}], &[bot::OwnerCard { owner: sample::owner(), handle: handle("alice") }]);
+    methods.add(&[bot::Prepare { owner: sample::owner() }], &[bot::Prepared { certificate: vec![1, 2, 3] }]);
+    methods.add(&[bot::Sign { certificate: vec![1, 2, 3] }], &[bot::Signature { signature: vec![7; 64] }]);
+    methods.add(
+        &[bot::Events { bot: "echo".into(), limit: 64, busy: vec![sample::group(1)] }],
+        &[vec![sample::bot_event()]],
+    );
+    let say = bot::Say {
+        text: "hi".into(),
+        reply_to: Some(sample::message(1)),
+        salt: [9; 16],
+        hops: 2,
+        at: sample::at(0),
+    };
+    let handled = |say, memory| bot::Handled {
+        bot: "echo".into(),
+        group: sample::group(1),
+        position: 42,
+        place: 1,
+        say,
+        memory,
+    };
+    methods.add(&[handled(vec![say], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
+
+    // Evidence and figures.
+    methods.add(&[evidence::List {}], &[vec![sample::evidence()]]);
+    methods.add(&[evidence::Acknowledge {}], DONE);
+    methods.add(&[evidence::Head {}], &[sample::head()]);
+    methods.add(&[status::Status {}], &[sample::status()]);
+    let delivered = DeliveredView { group: sample::group(1), name: "ops".into(), messages: 2 };
+    let synced = status::Synced {
+        received: 3,
+        delivered: vec![delivered],
+        queued: 1,
+        unread: vec!["ops".into()],
+        silent: false,
+    };
+    methods.add(&[status::Sync {}], &[synced]);
+    methods.add(&[status::Refresh {}], &[status::Refreshed { answered: false }]);
+
+    let missing: Vec<_> = METHODS.iter().filter(|method| !methods.0.contains_key(*method)).collect();
+    assert!(missing.is_empty(), "no golden JSON of {missing:?}");
+    let mut nouns: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+    for (method, json) in methods.0 {
+        let noun = method.split_once('.').map_or("status", |(noun, _)| noun);
+        nouns.entry(noun).or_default().insert(method, json);
+    }
+    for (noun, methods) in nouns {
+        golden::compare(noun, &json!(methods));
+    }
+}
+
+#[test]
+fn what_may_be_left_out_is_left_out() {
+    for (method, params) in [
+        ("group.create", json!({ "name": "ops" })),
+        ("message.send", json!({ "target": "@bob", "text": "hi" })),
+        ("message.read", json!({ "target": "ops" })),
+        ("device.approve", json!({ "code": "4k7x-m2pq" })),
+        ("group.alias", json!({ "target": "ops" })),
+        ("profile.set", json!({})),
+        ("status", json!({})),
+        ("status", Value::Null),
+    ] {
+        let read = Command::from_method(method, params).unwrap();
+        assert!(read.is_ok(), "{method}: {read:?}");
+    }
+}
+
+/// To leave a parameter out that one does not know would be to do something else than was asked for.
+#[test]
+fn a_parameter_that_this_version_does_not_know_is_refused() {
+    let params = json!({ "target": "@bob", "text": "hi", "expire": "1h" });
+    let error = Command::from_method("message.send", params).unwrap().unwrap_err();
+    assert!(error.to_string().contains("unknown field `expire`"), "{error}");
+    assert!(Command::from_method("message.burn", Value::Null).is_none());
+}
+
+#[test]
+fn every_method_has_schemas_that_name_its_parameters() {
+    for method in cipher_api::schema::methods() {
+        let schema = cipher_api::schema::of(method).unwrap();
+        assert_eq!(schema.method, method);
+        assert_eq!(schema.params.get("type"), Some(&json!("object")), "{method}");
+        assert!(schema.result.as_object().is_some_and(|result| result.len() > 1), "{method}");
+    }
+    assert!(cipher_api::schema::of("no.such").is_none());
+    let send = cipher_api::schema::of("message.send").unwrap().params;
+    assert_eq!(send.get("required"), Some(&json!(["target", "text"])));
+}

@@ -1,0 +1,298 @@
+//! Values to show.
+
+use cipher_api::view::{
+    AccountView, BotEventView, BotMemberView, ContactState, ContactView, DeniedView, DeviceView,
+    EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView,
+    LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView,
+    RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, Trust,
+};
+use cipher_api::view::{Body, GroupEvent, MissingView, WhoView};
+use cipher_api::{Advice, Error, ErrorKind};
+use cipher_broker::certificate::{Kind, Owner};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::sign::Signed;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+
+pub(crate) fn handle(text: &str) -> Handle {
+    text.parse().unwrap()
+}
+
+pub(crate) const fn account(n: u8) -> AccountId {
+    AccountId::from_bytes([n; 32])
+}
+
+pub(crate) const fn device(n: u8) -> DeviceId {
+    DeviceId::from_bytes([n; 16])
+}
+
+pub(crate) const fn group(n: u8) -> GroupId {
+    GroupId::from_bytes([n; 16])
+}
+
+pub(crate) const fn message(n: u8) -> MessageId {
+    MessageId::from_bytes([n; 16])
+}
+
+pub(crate) const fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_709_210_096_789 + seconds * 1000)
+}
+
+pub(crate) fn owner() -> Owner {
+    Owner { account: account(1), account_key: [0xab; 32] }
+}
+
+pub(crate) fn error() -> Error {
+    ErrorKind::Unreachable.because("the broker cannot be reached").hint(Advice::CheckBroker)
+}
+
+pub(crate) fn account_view() -> AccountView {
+    AccountView {
+        handle: handle("alice"),
+        account_id: account(1),
+        device_id: Some(device(1)),
+        kind: Kind::Person,
+        owner: None,
+        name: "Alice".into(),
+        status: "on the train".into(),
+        presence: Presence::Available,
+        trust: None,
+        warning: None,
+    }
+}
+
+pub(crate) fn bot_view() -> AccountView {
+    AccountView {
+        handle: handle("echo"),
+        account_id: account(3),
+        device_id: None,
+        kind: Kind::Bot,
+        owner: Some("alice".into()),
+        name: String::new(),
+        status: String::new(),
+        presence: Presence::Offline,
+        trust: Some(Trust::Unverified),
+        warning: Some("looks like @echo_".into()),
+    }
+}
+
+pub(crate) fn contact_view() -> ContactView {
+    ContactView {
+        handle: handle("bob"),
+        account_id: account(2),
+        name: "Bob".into(),
+        status: String::new(),
+        presence: Presence::Away,
+        state: ContactState::Requested,
+        trust: Trust::Verified,
+        devices: 2,
+        text: Some("hi, it is me".into()),
+        warning: None,
+    }
+}
+
+pub(crate) fn device_view() -> DeviceView {
+    DeviceView {
+        device_id: device(1),
+        name: "laptop".into(),
+        kind: Kind::Person,
+        current: true,
+        created_at: at(0),
+        revoked: false,
+    }
+}
+
+pub(crate) fn link_code() -> LinkCodeView {
+    LinkCodeView { code: "4k7x-m2pq".into(), uri: "cipher-chat:link/4k7x-m2pq".into(), expires: at(900) }
+}
+
+pub(crate) fn compare() -> LinkCompareView {
+    LinkCompareView { code: "4k7x-m2pq".into(), string: "123 4567".into(), other: "laptop".into() }
+}
+
+pub(crate) fn safety_number() -> SafetyNumberView {
+    SafetyNumberView {
+        handle: handle("bob"),
+        account_id: account(2),
+        number: "12345 67890".into(),
+        uri: "cipher-chat:verify/x".into(),
+        trust: Trust::Changed,
+    }
+}
+
+pub(crate) fn member() -> MemberView {
+    MemberView {
+        handle: "alice".into(),
+        account_id: account(1),
+        role: Role::Owner,
+        kind: Kind::Person,
+        devices: 1,
+        owner: None,
+        trust: None,
+        warning: None,
+    }
+}
+
+pub(crate) fn group_view() -> GroupView {
+    GroupView {
+        id: group(1),
+        name: "ops".into(),
+        epoch: 7,
+        members: vec![member()],
+        accounts: 1,
+        direct: false,
+        unread: 3,
+        state: GroupState::Active,
+        invited_by: None,
+        suite: 3,
+        authenticator: "ab12".into(),
+        banned: vec!["mallory".into()],
+        links: 1,
+        recovering: None,
+    }
+}
+
+pub(crate) fn recovering() -> RecoveringView {
+    RecoveringView {
+        why: RecoveringWhy::Gap,
+        since: at(0),
+        asked: 2,
+        denied: Some(DeniedView { account_id: account(2), handle: "bob".into(), at: at(1), over: false }),
+        offered: Some(OfferedView { account_id: account(4), handle: "dave".into(), at: at(2) }),
+        declined: true,
+    }
+}
+
+pub(crate) fn join_link() -> JoinLinkView {
+    JoinLinkView {
+        id: "mfrg".into(),
+        group: group(1),
+        link: "cipher-chat:join/x".into(),
+        expires: at(3600),
+        uses: Some(5),
+        approval: true,
+        by: "alice".into(),
+    }
+}
+
+pub(crate) fn join_request() -> JoinRequestView {
+    JoinRequestView {
+        group: group(1),
+        group_name: "ops".into(),
+        handle: "eve".into(),
+        account_id: account(5),
+        at: at(0),
+    }
+}
+
+fn sender() -> SenderView {
+    SenderView { handle: "bob".into(), account_id: account(2), device_id: device(2), kind: Kind::Person }
+}
+
+pub(crate) fn said() -> MessageView {
+    MessageView {
+        id: message(1),
+        group: group(1),
+        seq: Some(42),
+        from: sender(),
+        sent_at: at(0),
+        at: Some(at(1)),
+        unread: true,
+        body: Body::Text,
+        text: "hello".into(),
+        state: MessageState::Received,
+        reply_to: Some(message(2)),
+        hops: 1,
+        edited: true,
+        deleted: false,
+    }
+}
+
+pub(crate) fn unknown_kind() -> MessageView {
+    MessageView { body: Body::Unknown("poll".into()), text: String::new(), seq: None, at: None, ..said() }
+}
+
+pub(crate) fn missing() -> MessageView {
+    let missing = MissingView { handle: "carol".into(), account_id: account(6), count: 3 };
+    MessageView { body: Body::Missing(vec![missing]), text: String::new(), ..said() }
+}
+
+pub(crate) fn observed(event: GroupEvent) -> MessageView {
+    let who = vec![WhoView { handle: "carol".into(), account_id: account(6) }];
+    MessageView {
+        body: Body::Event { event, who },
+        text: "@bob added @carol".into(),
+        reply_to: None,
+        hops: 0,
+        edited: false,
+        ..said()
+    }
+}
+
+pub(crate) fn bot_event() -> BotEventView {
+    BotEventView {
+        message: said(),
+        position: 42,
+        place: 1,
+        by: BotMemberView {
+            handle: "bob".into(),
+            account_id: account(2),
+            kind: Some(Kind::Person),
+            role: Some(Role::Admin),
+        },
+        who: Some(BotMemberView { handle: "carol".into(), account_id: account(6), kind: None, role: None }),
+        memory: Some(vec![1, 2, 0xff]),
+        group_name: "ops".into(),
+        direct: false,
+    }
+}
+
+pub(crate) fn evidence() -> EvidenceView {
+    EvidenceView {
+        kind: EvidenceKind::SplitView,
+        at: at(0),
+        what: "two heads".into(),
+        exhibits: vec![ExhibitView { name: "one".into(), bytes: vec![0xde, 0xad] }],
+    }
+}
+
+pub(crate) fn head() -> HeadView {
+    HeadView {
+        registry_key: vec![0xab; 32],
+        head: Some(Signed { body: vec![1, 2], signature: vec![3; 64] }),
+        size: 9,
+        log_cursor: 8,
+    }
+}
+
+pub(crate) fn status() -> StatusView {
+    StatusView {
+        registered: true,
+        groups: 2,
+        invitations: 1,
+        outbox: 0,
+        questions: 0,
+        registry_silent: false,
+        key_packages: Some(20),
+        skipped: [("link".to_owned(), 2)].into(),
+        clock_skew_ms: Some(-12),
+        doubled_at: Some(at(0)),
+        stopped: false,
+        log_lost: Some(LogLostView {
+            at: at(0),
+            conversations: 1,
+            open: 0,
+            messages: 4,
+            commits: 1,
+            missing: 2,
+        }),
+        schema: 1,
+        requests: RequestPolicy::Deployment,
+        arriving: false,
+        sending: vec![device(2)],
+        linking: false,
+        phrase_due: false,
+    }
+}
