@@ -3,3 +3,4 @@
 mod due;
 pub(crate) mod event;
 mod membership;
+pub(crate) mod name;
