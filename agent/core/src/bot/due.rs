@@ -5,7 +5,7 @@
 //! with the last one. So a busy conversation delays no other, and a look costs as much as it finds: what waits nowhere
 //! is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::Result;
 use cipher_api::view::{GroupEvent, GroupState};
@@ -85,7 +85,7 @@ impl Core {
     }
 
     /// Whose turn it is, at most so many, without the busy ones.
-    pub(super) fn next_turns(&self, bot: &str, limit: usize, busy: &[GroupId]) -> Vec<GroupId> {
+    pub(super) fn next_turns(&self, bot: &str, limit: usize, busy: &BTreeSet<GroupId>) -> Vec<GroupId> {
         let rows = self.state.due.iter().map(|(_, row)| row);
         let waiting = rows.filter(|row| row.bot == bot && !busy.contains(&row.group));
         waiting.take(limit).map(|row| row.group).collect()

@@ -135,6 +135,56 @@ fn whoever_began_to_wait_first_is_next_whatever_the_ids_and_a_restart_changes_no
     }
     written(&mut core);
     core.open_due().unwrap();
-    let turns = core.next_turns("b", 9, &[]);
+    let turns = core.next_turns("b", 9, &BTreeSet::new());
     assert_eq!(turns, [1, 7, 5].map(group));
+}
+
+/// B3: who was just added is called by name, unless the registry does not say one for two seconds; others do not wait.
+#[test]
+fn b3_what_concerns_an_account_without_a_name_waits_for_it_and_not_for_long() {
+    let unknown = AccountId::from_bytes([9; 32]);
+    for named in [true, false] {
+        let mut core = core(8);
+        core.run.connected = true;
+        core.run.now = at(1000);
+        core.state.unnamed.insert(unknown, ());
+        said(&mut core, 2, 2, at(10));
+        written(&mut core);
+        assert_eq!(asked(&mut core, 1), [""; 0]);
+        assert!(core.run.changed.is_empty());
+        if named {
+            core.state.unnamed.remove(&unknown);
+            core.name_is_known(&unknown);
+        } else {
+            core.run.now = at(2999);
+            core.names_are_overdue();
+            assert_eq!((asked(&mut core, 1), core.run.changed.is_empty()), (vec![], true));
+            assert!(core.run.wakes.contains(&at(3000)), "it looks again by itself");
+            core.run.now = at(3000);
+            core.names_are_overdue();
+        }
+        assert!(core.run.changed.remove(&group(2)), "the host is told to look again");
+        assert_eq!(asked(&mut core, 1), ["2.2"]);
+        core.names_are_overdue();
+        assert!(core.run.changed.is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_conversation_that_waits_for_a_name_takes_no_room_and_offline_none_waits() {
+    let mut core = core(8);
+    core.run.connected = true;
+    said(&mut core, 2, 2, at(10));
+    let account = AccountId::from_bytes([8; 32]);
+    core.state.unnamed.insert(account, ());
+    said(&mut core, 1, 2, at(5));
+    let place = (position::of(position::FIRST_ERA, 2), 0);
+    let mut row = core.history.at(&group(1), place).unwrap().unwrap();
+    row.account = account;
+    core.history.insert(group(1), place, row);
+    written(&mut core);
+    assert_eq!(asked(&mut core, 1), ["2.2"]);
+    assert_eq!(asked(&mut core, 8), ["2.2"]);
+    core.run.connected = false;
+    assert_eq!(asked(&mut core, 8), ["1.2", "2.2"]);
 }

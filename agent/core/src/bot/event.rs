@@ -5,6 +5,8 @@
 
 use cipher_api::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
 use cipher_api::{ErrorKind, Reply, Result};
+use std::collections::BTreeSet;
+
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId};
@@ -20,32 +22,42 @@ impl Core {
     pub(crate) fn bot_events(&mut self, bot: &str, limit: usize, busy: &[GroupId]) -> Result<Reply> {
         self.identity()?;
         self.know_bot(bot)?;
+        let mut passed: BTreeSet<GroupId> = busy.iter().copied().collect();
         loop {
-            let turns = self.next_turns(bot, limit, busy);
+            let turns = self.next_turns(bot, limit, &passed);
             let share = limit.checked_div(turns.len()).unwrap_or_default();
-            let (mut events, mut idle) = (Vec::new(), Vec::new());
+            let (mut events, before) = (Vec::new(), passed.len());
             for group in turns {
                 let some = self.events_in(bot, group, share)?;
                 if some.is_empty() {
-                    idle.push(group);
+                    passed.insert(group);
                 }
                 events.extend(some);
             }
-            if idle.is_empty() {
+            if passed.len() == before {
                 return Ok(Reply::BotEvents(events));
             }
-            // Who had spoken there was blocked since: others take the room.
-            for group in idle {
-                self.waits_no_more(bot, group);
-            }
+            // Others take the room.
         }
     }
 
+    /// What waits in a conversation and can be told now. Where nothing is left, because its author took it back or was
+    /// blocked, nothing waits any more.
     fn events_in(&mut self, bot: &str, group: GroupId, most: usize) -> Result<Vec<BotEventView>> {
         let known = self.history.bot(bot, &group)?;
         let handled = self.handled(bot, &group)?;
         let rows = self.due_behind(&group, handled, most)?;
-        rows.into_iter().map(|(place, row)| self.bot_event(group, place, &row, known.as_ref())).collect()
+        if rows.is_empty() {
+            self.waits_no_more(bot, group);
+        }
+        let mut events = Vec::new();
+        for (place, row) in rows {
+            if self.waits_for_names(group, &row) {
+                break;
+            }
+            events.push(self.bot_event(group, place, &row, known.as_ref())?);
+        }
+        Ok(events)
     }
 
     fn bot_event(

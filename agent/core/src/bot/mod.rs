@@ -4,3 +4,4 @@ mod command;
 mod due;
 pub(crate) mod event;
 mod membership;
+pub(crate) mod name;

@@ -249,6 +249,7 @@ impl Core {
         self.want_proof();
         self.watch_own_account();
         self.ask_unnamed();
+        self.names_are_overdue();
         self.refresh_groups()?;
         self.renew_joins()?;
         self.touch_unfinished();

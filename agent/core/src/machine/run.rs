@@ -7,6 +7,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
+use crate::bot::name::Nameless;
 use crate::delivery::outbox::Attempt;
 use crate::effect::Effect;
 use crate::group::CopysWords;
@@ -82,6 +83,8 @@ pub(crate) struct Run {
     pub presence: Presences,
     /// Turns of the bots' conversations in which something waits.
     pub due: BTreeMap<(String, GroupId), u64>,
+    /// Conversations in which bots wait for the name of an account.
+    pub nameless: BTreeMap<GroupId, Nameless>,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
     /// Groups that were joined and whose commit the log did not show yet, and since when.

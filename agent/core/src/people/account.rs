@@ -113,6 +113,7 @@ impl Core {
         };
         self.state.accounts.insert(record.account, row);
         self.state.unnamed.remove(&record.account);
+        self.name_is_known(&record.account);
         if matches!(shown, Shown::First | Shown::Grown) {
             self.account_changed(record.account);
         }
@@ -334,6 +335,7 @@ impl Core {
             }
             self.run.not_found.insert(account, now);
             self.state.unnamed.remove(&account);
+            self.name_is_known(&account);
         }
         // A registry that is not there, or has had enough of us, has said nothing of the account.
         if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Trust) {

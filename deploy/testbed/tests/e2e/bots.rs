@@ -95,3 +95,47 @@ fn a_bot_that_was_away_answers_what_it_missed() -> Result {
     assert_eq!(answer.pointer("/from/kind").and_then(|kind| kind.as_str()), Some("bot"));
     Ok(())
 }
+
+/// Says in the conversation what it was told of members.
+const TELLER: &str = r#"#!/usr/bin/env python3
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["type"] == "describe":
+        said = {"type": "description", "name": "teller", "about": "", "commands": []}
+    else:
+        event = asked["event"]
+        words = {
+            "joined": lambda: "I was let in by " + event["by"]["handle"],
+            "member-changed": lambda: " ".join([event["who"]["handle"], event["change"], "by", event["by"]["handle"]]),
+        }.get(event["kind"], lambda: None)()
+        actions = [{"type": "say", "text": words}] if words else []
+        said = {"type": "outcome", "id": event["id"], "actions": actions, "memory": None}
+    print(json.dumps(said), flush=True)
+"#;
+
+/// B3: a program is told of each member that a change concerns, by whom, and of its own coming.
+#[test]
+fn b3_a_program_is_told_who_came_and_who_did_it() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    let carol = site.registered("carol")?;
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("teller");
+    std::fs::write(&program, TELLER)?;
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let program = program.to_str().ok_or_else(|| testbed::Failure::new("a folder without a name"))?;
+    let mut bot = alice.starts(&["bot", "run", "teller", "--exec", program])?;
+    bot.is_ready()?;
+    alice.creates("team", &[])?;
+    let mut screen = alice.follows("team")?;
+    alice.does(&["group", "add", "team", "teller"])?;
+    screen.sees("I was let in by alice")?;
+    alice.does(&["group", "add", "team", "bob", "carol"])?;
+    for words in ["bob added by alice", "carol added by alice"] {
+        screen.sees(words)?;
+    }
+    drop((bob, carol));
+    bot.interrupt()?;
+    Ok(())
+}
