@@ -234,6 +234,7 @@ pub(crate) fn observed(event: GroupEvent) -> MessageView {
 pub(crate) fn bot_event() -> BotEventView {
     BotEventView {
         message: said(),
+        changed_at: Some(at(1)),
         position: 42,
         place: 1,
         by: BotMemberView {

@@ -33,7 +33,8 @@ fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
 fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handled {
     let (position, place) = (event.position, event.place);
     let group = event.message.group;
-    let said = event.message.is_text() && event.message.from.kind == Kind::Person;
+    let new = event.changed_at.is_none() && event.message.is_text();
+    let said = new && event.message.from.kind == Kind::Person;
     let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &position.to_be_bytes()]);
     let say = bot::Say {
         text: format!("{bot}: {}", event.message.text),
@@ -394,7 +395,15 @@ fn words_that_were_taken_back_are_no_event_and_other_words_count() {
     world.person("bob").does(message::Edit { message: two, text: "three".into() });
     world.settle();
     let waiting = events(&mut world, "echo");
-    assert_eq!(waiting.iter().map(|event| event.message.text.as_str()).collect::<Vec<_>>(), ["three"]);
+    let new = waiting.iter().filter(|event| event.changed_at.is_none());
+    assert_eq!(new.map(|event| event.message.text.as_str()).collect::<Vec<_>>(), ["three"]);
+    let changed = waiting.iter().filter(|event| event.changed_at.is_some());
+    let changed = changed.map(|event| (event.message.text.as_str(), event.message.deleted));
+    assert_eq!(
+        changed.collect::<Vec<_>>(),
+        [("", true), ("three", false)],
+        "both are told, of the messages themselves"
+    );
     serve(&mut world, "echo").unwrap();
     world.settle();
     assert_eq!(answers(&mut world, group), ["echo: three"]);
@@ -404,6 +413,16 @@ fn words_that_were_taken_back_are_no_event_and_other_words_count() {
     let last = MessageRef { id: last.id.to_string(), within: None };
     world.person("bob").does(message::Delete { message: last, local: false });
     world.settle();
-    assert!(events(&mut world, "echo").is_empty());
+    let told = events(&mut world, "echo");
+    let [deleted] = told.as_slice() else { panic!("{told:?}") };
+    assert!(deleted.message.deleted && deleted.changed_at.is_some());
+    // A change by another account than the author's is none, and a bot is not told of it.
+    let (before, forged) = (events(&mut world, "echo").len(), deleted.message.id);
+    let error = world.person("alice").cannot(
+        message::Delete { message: MessageRef { id: forged.to_string(), within: None }, local: false },
+        cipher_api::ErrorKind::Refused,
+    );
+    assert!(error.message.contains("@bob"), "{}", error.message);
+    assert_eq!(events(&mut world, "echo").len(), before);
     oracle::judge(&mut world);
 }

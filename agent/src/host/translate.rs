@@ -22,7 +22,7 @@ pub(super) fn event(view: &BotEventView, me: &Me, now: Timestamp) -> Option<Even
         id: LogId { conversation: message.group, position: view.position, place: view.place }.into(),
         me: me.clone(),
         conversation: Conversation { id: message.group, name, direct: view.direct },
-        at: message.at.unwrap_or(now),
+        at: view.changed_at.or(message.at).unwrap_or(now),
         kind: kind(view, me)?,
     })
 }
@@ -33,20 +33,30 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
         let who = member(view.who.as_ref()?)?;
         Some(EventKind::of_members(me, MemberChange { who, change, by: member(&view.by)? }))
     };
+    let sender = || {
+        Some(Sender {
+            handle: handle(&message.from.handle, &message.from.account_id)?,
+            account_id: message.from.account_id,
+            kind: message.from.kind,
+            role: view.by.role.unwrap_or(Role::Member),
+        })
+    };
     match &message.body {
-        Body::Text => Some(EventKind::Message(Message {
-            message_id: message.id,
-            sender: Sender {
-                handle: handle(&message.from.handle, &message.from.account_id)?,
-                account_id: message.from.account_id,
-                kind: message.from.kind,
-                role: view.by.role.unwrap_or(Role::Member),
-            },
-            text: message.text.clone(),
-            reply_to: message.reply_to,
-            hops: message.hops,
-            sent_at: message.sent_at,
-        })),
+        Body::Text | Body::Unknown(_) if message.deleted => {
+            Some(EventKind::Deleted { message_id: message.id, sender: sender()? })
+        }
+        Body::Text => {
+            let said = Message {
+                message_id: message.id,
+                sender: sender()?,
+                text: message.text.clone(),
+                reply_to: message.reply_to,
+                hops: message.hops,
+                sent_at: message.sent_at,
+            };
+            let again = view.changed_at.is_some();
+            Some(if again { EventKind::Edited(said) } else { EventKind::Message(said) })
+        }
         Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. } => change(Change::Added),
         Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => change(Change::Removed),
         Body::Event { event: GroupEvent::Role, .. } => change(Change::Role),
@@ -122,6 +132,7 @@ mod tests {
             by,
             who: who.map(account),
             memory: None,
+            changed_at: None,
             group_name: "ops".into(),
             direct: false,
         }
@@ -154,6 +165,22 @@ mod tests {
         let mut queued = view(Body::Text, None);
         queued.message.seq = None;
         assert!(event(&queued, &me(), Timestamp::default()).is_none());
+    }
+
+    #[test]
+    fn other_words_are_an_edit_and_none_a_deletion_and_their_time_is_that_of_the_change() {
+        let at = Timestamp::from_millis(9);
+        let mut view = view(Body::Text, None);
+        (view.changed_at, view.message.edited) = (Some(at), true);
+        let edited = event(&view, &me(), Timestamp::default()).unwrap();
+        assert!(matches!(edited.kind, EventKind::Edited(ref said) if said.text == "/echo hi"), "{edited:?}");
+        assert_eq!(edited.at, at);
+        (view.message.deleted, view.message.edited) = (true, false);
+        view.message.text.clear();
+        let deleted = event(&view, &me(), Timestamp::default()).unwrap();
+        assert!(
+            matches!(deleted.kind, EventKind::Deleted { message_id, .. } if message_id == view.message.id)
+        );
     }
 
     /// B03 counts by the log, not by when the bot happened to run: killed and started again, it answers each question of

@@ -133,6 +133,16 @@ pub enum EventKind {
     MemberChanged(MemberChange),
     /// Somebody said something. The bot's own messages arrive too.
     Message(Message),
+    /// The author of a message gave it other words: these, which are those that stand now. A bot that was away may have been
+    /// told them already. What the bot itself changes is not told to it.
+    Edited(Message),
+    /// The author of a message took it back, maybe before the bot was told of it.
+    Deleted {
+        /// The message.
+        message_id: MessageId,
+        /// Who had said it, and took it back.
+        sender: Sender,
+    },
     /// Something a later host knows.
     #[serde(other)]
     Unknown,
@@ -229,6 +239,8 @@ impl Event {
             EventKind::Joined { .. }
             | EventKind::Left { .. }
             | EventKind::MemberChanged(_)
+            | EventKind::Edited(_)
+            | EventKind::Deleted { .. }
             | EventKind::Unknown => None,
         }
     }

@@ -2,18 +2,23 @@
 
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::AccountId;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MessageView;
-use crate::encoding::{Base64, maybe_bytes};
+use crate::encoding::{Base64, Time, maybe_bytes, maybe_time};
 
 /// One event for a bot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BotEventView {
     /// The message or observation.
     pub message: MessageView,
+    /// When its author gave the message other words, or took it back: it was told before. `null` for what is new.
+    #[serde(default, with = "maybe_time")]
+    #[schemars(with = "Option<Time>")]
+    pub changed_at: Option<Timestamp>,
     /// Where it stands in the conversation: positions grow, and so do places within one. `bot.handled` names both.
     pub position: u64,
     /// Its place among several lines of one commit, from 0.

@@ -145,7 +145,9 @@ impl Core {
             RowBody::Text | RowBody::Missing | RowBody::Unknown(_) => {
                 !own && !row.deleted && !self.hides(row)
             }
-            RowBody::Change(..) | RowBody::Silent => false,
+            // R-CONTENT-01: a change that had no effect is nothing that happened.
+            RowBody::Change(..) => !own && row.edited.is_some() && !self.hides(row),
+            RowBody::Silent => false,
             RowBody::Event(event, _) => !own || is_of_members(event),
         }
     }

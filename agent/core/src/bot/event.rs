@@ -78,8 +78,15 @@ impl Core {
             | RowBody::Silent => (row.account, None),
         };
         let (by, who) = (self.bot_member(group, by, row)?, who.map(|who| self.bot_member(group, who, row)));
+        let changed = match row.body() {
+            RowBody::Change(_, of) => self.find(group, &of)?,
+            _ => None,
+        };
+        let changed_at = changed.is_some().then_some(row.at.unwrap_or(row.sent_at));
+        let (stands, shown) = changed.as_ref().map_or((place, row), |(stands, message)| (*stands, message));
         Ok(BotEventView {
-            message: self.message_view(group, place, row),
+            message: self.message_view(group, stands, shown),
+            changed_at,
             position: place.0,
             place: place.1,
             by,

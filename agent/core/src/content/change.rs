@@ -201,18 +201,18 @@ impl Core {
         Ok(self.history.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
     }
 
-    /// A change of a message took its place in the log.
+    /// A change of a message took its place in the log. The position of the message if it has an effect now.
     pub(crate) fn change_came(
         &mut self,
         group: GroupId,
-        waiting: WaitingChange,
+        waiting: &WaitingChange,
         of: MessageId,
-    ) -> Result<()> {
+    ) -> Result<Option<u64>> {
         match self.find(group, &of)? {
-            Some((place, row)) => self.change(group, place, row, &waiting),
+            Some((place, row)) => Ok(self.change(group, place, row, waiting)?.then_some(place.0)),
             None => {
-                self.keep_waiting(group, of, waiting);
-                Ok(())
+                self.keep_waiting(group, of, waiting.clone());
+                Ok(None)
             }
         }
     }
@@ -270,14 +270,14 @@ impl Core {
         place: Place,
         mut row: MessageRow,
         waiting: &WaitingChange,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let unread = self.is_unread(&group, place.0, &row);
         let WaitingChange { account: by, position, change, text, .. } = waiting;
         let before = row.clone();
         let changing = Changing { by: *by, position: *position, change: *change, text };
         if let Err(timeline::Without(rule)) = timeline::apply(&mut row, &changing) {
             tracing::debug!(rule, group = group.short(), position, "a change has no effect");
-            return Ok(());
+            return Ok(false);
         }
         let id = row.id;
         match change {
@@ -295,7 +295,7 @@ impl Core {
         if let Some(view) = view {
             self.notify(Event::Changed { message: view });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The account and words of a change, for [`Core::change_came`].

@@ -102,8 +102,10 @@ impl Core {
         if let Some((of, change)) = change {
             // Its place is kept for bots; what people see is the message.
             self.run.received = self.run.received.saturating_add(1);
+            // In effect or not, for bots: what waits for its message is told with that.
+            row.edited = self.change_came(group, &change, of)?;
             self.history.insert(group, (sequence, 0), row);
-            return self.change_came(group, change, of);
+            return Ok(());
         }
         if self.hides(&row) {
             self.history.insert(group, (sequence, 0), row);

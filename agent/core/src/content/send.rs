@@ -159,7 +159,7 @@ impl Core {
         if let Some((of, change)) = change {
             if first {
                 self.history.insert(group, (sequence, 0), stored);
-                self.change_came(group, change, of)?;
+                self.change_came(group, &change, of)?;
             }
             if let Some(ticket) = ticket {
                 let reply = self.changed_reply(group, &of)?;

@@ -84,7 +84,8 @@ pub(crate) struct MessageRow {
     /// The message that a change is about.
     #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
     of: Option<MessageId>,
-    /// Its author gave it other words, at this position of the log.
+    /// Its author gave it other words, at this position of the log; of a change the position of the
+    /// message, if it had an effect when it came.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<u64>,
     /// Its words were taken back, or the person let go of them here.
