@@ -362,7 +362,7 @@ fn r_contact_04_under_contacts_strangers_do_not_get_through_and_contacts_do() {
 fn r_contact_04_an_unknown_inviter_waits_unseen_until_the_registry_knows_it_unless_anyone_may_ask() {
     for (policy, shown) in [(RequestPolicy::Deployment, false), (RequestPolicy::Anyone, true)] {
         let mut world = world(&["alice", "mallory"]);
-        world.person("alice").does(account::SetRequests { policy: policy });
+        world.person("alice").does(account::SetRequests { policy });
         for _ in 0..2 {
             world.registry.next("fetch-account", crate::support::registry::Fate::NoReply);
         }

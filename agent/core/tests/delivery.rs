@@ -33,7 +33,7 @@ fn everybody_sees(world: &mut World, group: GroupId, texts: &[&str]) {
 }
 
 fn skipped(world: &mut World, name: &str) -> u64 {
-    world.person(name).status().skipped.iter().map(|(_, count)| count).sum()
+    world.person(name).status().skipped.values().sum()
 }
 
 fn last(world: &World, group: GroupId, content: u8) -> Outside {

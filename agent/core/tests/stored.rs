@@ -121,7 +121,6 @@ fn stores_of_version_1_open_and_go_on() {
     assert!(groups.iter().any(|view| view.direct) && groups.iter().any(|view| view.name == "waiting"));
     // It had no due-queue: what a bot had not handled waits in one now, the conversation that waits longest first.
     let events = world.person("bob").does(bot::Events { bot: "clerk".into(), limit: 99, busy: vec![] });
-    let events = events;
     let waiting = events.iter().map(|event| (event.message.text.as_str(), event.memory.as_deref()));
     let expected = [("psst", None), ("written offline", Some(&b"remembered"[..]))];
     assert_eq!(waiting.collect::<Vec<_>>(), expected);

@@ -76,8 +76,14 @@ impl Remote {
         let remote = Self::over(stream);
         // Whoever answers waits for us before it ends.
         let hello = Hello { version: rpc::VERSION, client: PROGRAM.into() };
-        match tokio::time::timeout(GREETING, remote.ask(&hello)).await {
-            Ok(Ok(_)) => Ok(Found::Owner(remote)),
+        let greeted = async {
+            remote.ask(&hello).await?;
+            // Which servers it uses: for what is told of them later.
+            remote.connected(Duration::ZERO).await;
+            Ok(())
+        };
+        match tokio::time::timeout(GREETING, greeted).await {
+            Ok(Ok(())) => Ok(Found::Owner(remote)),
             Ok(Err(error)) if !is_gone(&error) => Err(error),
             Ok(Err(_)) | Err(_) => Ok(Found::Mute),
         }
@@ -218,7 +224,7 @@ async fn listen(from: OwnedReadHalf, shared: Arc<Shared>, over: watch::Sender<bo
             Ok(frame) => shared.on(frame),
             // A kind of news that this version does not know.
             Err(error) => {
-                tracing::debug!(%error, "a line of the process that owns the profile is passed over")
+                tracing::debug!(%error, "a line of the process that owns the profile is passed over");
             }
         }
     };

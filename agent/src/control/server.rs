@@ -174,7 +174,7 @@ impl<S: Served> Visit<S> {
             }
             match read(&line) {
                 Ok(call) => self.call(call).await,
-                Err((id, fault)) => _ = send(&self.lines, Frame::answer(id, Err(fault))).await,
+                Err(answer) => _ = send(&self.lines, *answer).await,
             }
         }
     }
@@ -266,13 +266,14 @@ impl<S: Served> Visit<S> {
     }
 }
 
-/// Reads a call; the fault of one that is none names its id if it has one.
-fn read(line: &[u8]) -> Result<Call, (Id, Fault)> {
+/// Reads a call; the answer to one that is none names its id if it has one.
+fn read(line: &[u8]) -> Result<Call, Box<Frame>> {
+    let answer = |id, code, why: &str| Box::new(Frame::answer(id, Err(Fault::of_frame(code, why))));
     let value: Value = serde_json::from_slice(line).map_err(|error| {
-        (Id::Null, Fault::of_frame(Fault::PARSE, format!("the line is not one JSON object: {error}")))
+        answer(Id::Null, Fault::PARSE, &format!("the line is not one JSON object: {error}"))
     })?;
     let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok()).unwrap_or(Id::Null);
-    let bad = |code, why: &str| (id.clone(), Fault::of_frame(code, why));
+    let bad = |code, why: &str| answer(id.clone(), code, why);
     if value.is_array() {
         return Err(bad(Fault::INVALID_REQUEST, "batches are not taken: one request per line"));
     }
