@@ -1,6 +1,6 @@
 //! Replays the whole account log as a third party: believes no one, and rebuilds the tree that the registry signs.
 //!
-//! Pure: entries and heads in, findings out. Fetching is `net/audit.rs`, showing is `cli/audit.rs`.
+//! Pure: entries and heads in, findings out. Fetching is `net/audit.rs`, showing is `cli/command/audit.rs`.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

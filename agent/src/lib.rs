@@ -1,13 +1,14 @@
 //! The agent as a library: what the binary `cipher-chat` is made of, and what tests and the testbed may use.
 //!
 //! ```text
-//! cli ──► session ──► runtime ──► cipher-core        commands in, replies and events out
-//!           │            └──────► net                 effects to the broker and the registry, outcomes back
-//!           └──► control                              or: the process that has the profile open
-//! host ──► session                                    bots, by the same door
-//! up                                                  a private broker and registry
+//! cli ──► app ──► session ──► runtime ──► cipher-core commands in, replies and events out
+//!                   │  └────► net                      effects to the broker and the registry, outcomes back
+//!                   └──► control                       or: the process that has the profile open
+//! host ──► session                                     bots, by the same door
+//! up                                                   a private broker and registry
 //! ```
 
+pub mod app;
 pub mod audit;
 pub mod cli;
 mod control;

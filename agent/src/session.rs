@@ -1,7 +1,7 @@
 //! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
 //! difference.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cipher_connection::Trouble;
@@ -14,19 +14,22 @@ pub use crate::runtime::listener::Events;
 pub use cipher_connection::{First, Tls};
 
 use crate::control::client::Remote;
-use crate::control::server;
+use crate::control::server::{self, Served};
 use crate::control::socket::Claim;
 use crate::evidence::{Alarm, Alarms};
-use crate::net::chance;
-use crate::net::connect::{self, Link, Network};
-use crate::net::publisher::Unsettled;
+use crate::net::connect::{self, Network};
+use crate::net::jitter;
+use crate::net::link::Link;
 use crate::profile::Profile;
-use crate::runtime::effect::{self, Hands, Online};
 use crate::runtime::listener::Listeners;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 use crate::runtime::ticket::Tickets;
+use crate::runtime::unsettled::Unsettled;
 use crate::runtime::worker::{Effects, Worker};
+use crate::session::effect::{Hands, Online};
+
+mod effect;
 
 /// How long to wait for a profile that another process holds without serving it: longer than a one-shot command
 /// may take when the registry is silent.
@@ -68,17 +71,6 @@ pub struct Broker {
 #[derive(Debug, Clone)]
 pub struct Session {
     inner: Arc<Inner>,
-}
-
-/// A session that may have ended meanwhile.
-#[derive(Debug)]
-pub(crate) struct Handle(Weak<Inner>);
-
-impl Handle {
-    /// The session, if it is there still.
-    pub(crate) fn session(&self) -> Option<Session> {
-        Some(Session { inner: self.0.upgrade()? })
-    }
 }
 
 #[derive(Debug)]
@@ -303,8 +295,10 @@ impl Session {
         }
         match local.claim.bind(&local.profile) {
             Ok(listener) => {
-                let handle = Handle(Arc::downgrade(&self.inner));
-                let served = server::accept(listener, handle, local.visitors.clone(), local.guests.clone());
+                // Or the session would wait for itself to end.
+                let inner = Arc::downgrade(&self.inner);
+                let session = move || Some(Self { inner: inner.upgrade()? });
+                let served = server::accept(listener, session, local.visitors.clone(), local.guests.clone());
                 local.accepting.spawn("control socket", served);
             }
             Err(error) => {
@@ -340,6 +334,28 @@ impl Session {
             worker.join();
         }
         local.tasks.end().await;
+    }
+}
+
+impl Served for Session {
+    async fn request(&self, command: Command) -> Result<Reply, CoreError> {
+        Self::request(self, command).await
+    }
+
+    async fn connected(&self, wait: Duration) -> bool {
+        Self::connected(self, wait).await
+    }
+
+    fn server(&self) -> Option<String> {
+        Self::server(self)
+    }
+
+    fn trouble(&self) -> Option<CoreError> {
+        Self::trouble(self)
+    }
+
+    fn events(&self) -> Events {
+        Self::events(self)
     }
 }
 
@@ -388,7 +404,7 @@ async fn open_store(profile: &Profile, mailbox: &Arc<Mailbox>) -> Result<Opened,
             }
             Err(error) => return Err(error),
         }
-        tokio::time::sleep(chance::jittered(pause)).await;
+        tokio::time::sleep(jitter::jittered(pause)).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         if let Some(remote) = Remote::connect(profile).await? {
             return Ok(Opened::Elsewhere(remote));

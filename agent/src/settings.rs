@@ -13,6 +13,8 @@ use figment::{Figment, Metadata, Provider};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::net::settings::{Login, NetworkSettings};
+
 /// Settings of the machine.
 pub const SYSTEM_FILE: &str = "/etc/cipher-chat/config.toml";
 /// Settings of the folder one works in.
@@ -131,6 +133,20 @@ pub struct Settings {
     pub verbose: u8,
     /// Where each value came from.
     pub origins: Vec<Origin>,
+}
+
+impl Settings {
+    /// How to reach the broker.
+    pub fn network(&self) -> NetworkSettings {
+        let mut network = NetworkSettings::new(&self.server);
+        network.login = match (&self.access.credentials, &self.access.nkey) {
+            (Some(file), _) => Login::Credentials(file.clone()),
+            (None, Some(file)) => Login::Nkey(file.clone()),
+            (None, None) => Login::None,
+        };
+        network.tls.clone_from(&self.access.tls);
+        network
+    }
 }
 
 /// Login and transport security of the broker, as paths of files.

@@ -151,6 +151,36 @@ impl AccountId {
 }
 
 impl MessageId {
+    /// Fewest characters by which a person may name a message.
+    pub const PREFIX_CHARS: usize = 6;
+
+    /// The smallest and the largest id whose text form begins with `prefix`, which has at least
+    /// [`Self::PREFIX_CHARS`] characters and no other than those of an id.
+    pub fn beginning_with(prefix: &str) -> Result<(Self, Self), InvalidId> {
+        let invalid = || InvalidId { what: "message id: give it whole, or at least its first 6 characters" };
+        let length = base32().encode_len(Self::LEN);
+        if prefix.len() < Self::PREFIX_CHARS || prefix.len() > length {
+            return Err(invalid());
+        }
+        let mut bits = prefix.bytes().flat_map(|symbol| {
+            let value = base32().specification().symbols.bytes().position(|known| known == symbol);
+            (0..5u8).rev().map(move |bit| value.map(|value| value >> bit & 1 == 1))
+        });
+        let (mut first, mut last) = ([0; Self::LEN], [0xff; Self::LEN]);
+        for (low, high) in first.iter_mut().zip(&mut last) {
+            for bit in (0..8u8).rev() {
+                let Some(set) = bits.next() else { break };
+                let mask = 1u8 << bit;
+                if set.ok_or_else(invalid)? { *low |= mask } else { *high &= !mask }
+            }
+        }
+        // The last character of a whole id stands for two bits that no id has.
+        if bits.any(|bit| bit != Some(false)) {
+            return Err(invalid());
+        }
+        Ok((Self(first), Self(last)))
+    }
+
     /// The id of a message: everybody who can read it computes the same, nobody transmits it.
     pub fn of_content(group: &GroupId, sender: &AccountId, payload: &[u8]) -> Self {
         let full = digest("cipher-chat/message/v1", &[group.as_bytes(), sender.as_bytes(), payload]);
@@ -181,6 +211,24 @@ mod tests {
             ["", "a", "A2", "*", ">", "a.b", "aaaaaaaaaaaaaaaaaaaaaaaaab", "zzzzzzzzzzzzzzzzzzzzzzzzzzz"]
         {
             assert!(text.parse::<GroupId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_found_by_a_beginning_of_its_id() {
+        let id =
+            MessageId::from_bytes([0x5a, 0xc3, 0x99, 0x0f, 0xfe, 0x01, 0x80, 0x77, 9, 8, 7, 6, 5, 4, 3, 2]);
+        let text = id.to_string();
+        for length in MessageId::PREFIX_CHARS..=text.len() {
+            let (first, last) = MessageId::beginning_with(&text[..length]).unwrap();
+            assert!(first <= id && id <= last, "{length}");
+            assert!(first.to_string().starts_with(&text[..length.min(25)]), "{length}");
+        }
+        assert_eq!(MessageId::beginning_with(&text), Ok((id, id)));
+        let other = MessageId::beginning_with("aaaaaa").unwrap();
+        assert!(!(other.0 <= id && id <= other.1));
+        for bad in ["", "abcde", "ABCDEF", "abc.ef", "abcde1", &format!("{text}a")] {
+            assert!(MessageId::beginning_with(bad).is_err(), "{bad}");
         }
     }
 

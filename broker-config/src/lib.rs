@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod account_log;
+pub mod answer;
 pub mod base64;
 pub mod certificate;
 pub mod codec;

@@ -15,7 +15,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{CONTACT_ACCEPTED, Content, MISSING, Missing, MissingOf, SYNC, TEXT};
+use cipher_broker::wire::content::{Body, Content, Missing, MissingOf};
 use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
@@ -218,23 +218,27 @@ fn golden_content() {
         sent_at: at(),
         reply_to: None,
         hops: 0,
-        kind: TEXT.into(),
-        text: "hello, wörld \u{1f44b}".into(),
-        data: None,
+        body: Body::Text("hello, wörld \u{1f44b}".into()),
         head: None,
     };
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
     check("content-text", &text);
     check("content-reply-of-a-bot", &from_bot);
-    check(
-        "content-contact-accepted",
-        &Content { kind: CONTACT_ACCEPTED.into(), text: String::new(), ..text.clone() },
-    );
+    check("content-contact-accepted", &Content { body: Body::ContactAccepted, ..text.clone() });
+    let of = MessageId::from_bytes([6; 16]);
+    check("content-edit", &Content { body: Body::Edit { of, text: "hello".into() }, ..text.clone() });
+    check("content-delete", &Content { body: Body::Delete { of }, ..text.clone() });
+    let later = Body::Unknown {
+        kind: "reaction".into(),
+        text: "\u{1f44d}".into(),
+        data: Some(ByteBuf::from(vec![1])),
+        of: Some(of),
+    };
+    check("content-of-a-kind-to-come", &Content { body: later, ..text.clone() });
     let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
     let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
     check("missing", &missing);
-    let data = Some(ByteBuf::from(codec::encode(&missing)));
-    check("content-missing", &Content { kind: MISSING.into(), text: String::new(), data, ..text });
+    check("content-missing", &Content { body: Body::Missing(missing), ..text });
 }
 
 #[test]
@@ -602,11 +606,13 @@ fn golden_sync() {
         kind: Kind::Bot,
         sent_at: at(),
         at: None,
-        content: TEXT.into(),
+        content: "text".into(),
         text: "hi".into(),
         reply_to: Some(id),
         subject: None,
         hops: 0,
+        edited: false,
+        deleted: false,
     };
     check("sync-accounts", &Sync::Accounts(vec![other.clone()]));
     let profile = Profile {
@@ -624,6 +630,16 @@ fn golden_sync() {
     check("sync-left", &Sync::Left { group });
     check("sync-device-name", &Sync::DeviceName { device: device(), name: "phone".into() });
     check("sync-request-policy", &Sync::RequestPolicy("contacts".into()));
+    let edited = SyncMessage { edited: true, ..message.clone() };
+    check(
+        "sync-history-edited",
+        &Sync::History { device: device(), messages: vec![edited], done: 3, total: 9 },
+    );
+    let gone = SyncMessage { text: String::new(), deleted: true, ..message.clone() };
+    check(
+        "sync-history-deleted",
+        &Sync::History { device: device(), messages: vec![gone], done: 4, total: 9 },
+    );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check("sync-history", &Sync::History { device: device(), messages: vec![message], done: 1, total: 9 });
     check(
@@ -640,9 +656,7 @@ fn golden_sync() {
         sent_at: at(),
         reply_to: None,
         hops: 0,
-        kind: SYNC.into(),
-        text: String::new(),
-        data: Some(ByteBuf::from(vec![1])),
+        body: Body::Sync(vec![1]),
         head: Some(head().sign(&key(5))),
     };
     check("content-sync-with-head", &content);

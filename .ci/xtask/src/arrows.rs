@@ -16,10 +16,21 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("cipher-bot-macros", &[]),
     ("cipher-bot", &["cipher-broker", "cipher-bot-macros"]),
     ("cipher-bots", &["cipher-bot"]),
-    ("cipher-chat", &["cipher-api", "cipher-core", "cipher-bots", "cipher-bot", "cipher-broker", "cipher-connection"]),
+    (
+        "cipher-chat",
+        &["cipher-api", "cipher-core", "cipher-bots", "cipher-bot", "cipher-broker", "cipher-connection"],
+    ),
     (
         "testbed",
-        &["cipher-api", "cipher-chat", "cipher-registry", "cipher-core", "cipher-bot", "cipher-bots", "cipher-broker"],
+        &[
+            "cipher-api",
+            "cipher-chat",
+            "cipher-registry",
+            "cipher-core",
+            "cipher-bot",
+            "cipher-bots",
+            "cipher-broker",
+        ],
     ),
     ("xtask", &[]),
 ];

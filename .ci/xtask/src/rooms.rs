@@ -35,8 +35,12 @@ struct Doors {
 }
 
 /// Every package that has rooms.
-const PACKAGES: [Package; 1] =
-    [Package { name: "cipher-registry", root: "registry/src", circles: &[], doors: None }];
+const PACKAGES: [Package; 3] = [
+    Package { name: "cipher-registry", root: "registry/src", circles: &[], doors: None },
+    Package { name: "cipher-chat", root: "agent/src", circles: &[], doors: None },
+    // The machine calls every room, and every room is called by it.
+    Package { name: "cipher-core", root: "agent/core/src", circles: &["machine"], doors: None },
+];
 
 /// How often a room names what is in another one, and where first.
 type Arrows = BTreeMap<(String, String), (usize, Place)>;

@@ -12,7 +12,6 @@ use crate::view::{EvidenceView, GroupView, JoinRequestView, LinkCompareView, Mes
 /// Something that a person or a bot could notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Event {
     /// An own message moved on.
     State {
@@ -22,6 +21,11 @@ pub enum Event {
         id: MessageId,
         /// Its state now.
         state: MessageState,
+    },
+    /// A message that took its place before has other words now, or none.
+    Changed {
+        /// The message as it is now.
+        message: Box<MessageView>,
     },
     /// A group is new, changed or gone for this account; its state says which.
     Group(Box<GroupView>),
@@ -93,7 +97,6 @@ pub struct UnknownEvent {
 /// A step of linking this new device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum LinkEvent {
     /// The other side is there: compare.
     Compare(LinkCompareView),

@@ -191,6 +191,18 @@ pub enum Hint {
         /// With which account.
         handle: Handle,
     },
+    /// Take the words away on this device only.
+    MessageDeleteLocal {
+        /// The message, as it was named.
+        id: String,
+    },
+    /// Say it again, or take it away on this device.
+    MessageSendAgain {
+        /// The message, as it was named.
+        id: String,
+    },
+    /// See the ids of messages.
+    MessageRead,
     /// Bring everything up to date.
     Sync,
     /// Nothing was changed, conversations go on; replay the account log.
@@ -203,6 +215,8 @@ pub enum Hint {
     Doctor,
     /// What was asked may still happen; see how things stand.
     DoctorLater,
+    /// See the settings, and where each came from.
+    Config,
 
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
@@ -271,6 +285,12 @@ pub enum Advice {
     SmallerStepsOrAsk,
     /// Split the text, or send it as a file by other means.
     SplitText,
+    /// Wait until the message is sent, or take it back for everybody.
+    WaitOrTakeBack,
+    /// Delete the message, and say it anew.
+    DeleteAndSayAnew,
+    /// Give more of the id.
+    MoreOfId,
 
     /// Choose another handle.
     ChooseHandle,
@@ -332,6 +352,8 @@ pub enum Advice {
     RegistryKeyReplaced,
     /// Agent and registry may be of different versions.
     VersionsDiffer,
+    /// The programs that use this profile may be of different versions.
+    ProgramsDiffer,
     /// Update this agent.
     UpdateAgent,
     /// Update this agent: it does not know the reason.
@@ -348,6 +370,13 @@ pub enum Advice {
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
     Unknown,
+}
+
+impl Hint {
+    /// Words of the program that gives the error.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
 }
 
 impl From<Advice> for Hint {

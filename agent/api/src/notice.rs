@@ -44,6 +44,16 @@ pub enum Notice {
         error: Box<Error>,
     },
 
+    /// Other words for an own message, or its deletion, were not delivered.
+    ChangeNotDelivered {
+        /// The conversation.
+        group: GroupId,
+        /// Its name.
+        name: String,
+        /// Why.
+        error: Box<Error>,
+    },
+
     /// An invitation cannot be opened: its list of members does not come.
     InvitationClosed {
         /// The group.
@@ -249,10 +259,8 @@ pub enum Notice {
     BotGaveUp {
         /// Name of the bot.
         bot: String,
-        /// The conversation.
-        group: GroupId,
-        /// Position of the event.
-        position: u64,
+        /// Its id, in short.
+        event: String,
         /// What went wrong, in the host's words.
         trouble: String,
     },

@@ -20,7 +20,6 @@ pub struct Done {}
 
 /// What a request gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Reply {
     /// It is done.
     Done,

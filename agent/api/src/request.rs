@@ -176,6 +176,8 @@ requests! {
     /// What is said, and what was.
     Message(MessageCommand) {
         Send, "message.send": message::Send => MessageView;
+        Edit, "message.edit": message::Edit => MessageView;
+        Delete, "message.delete": message::Delete => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
         Shown, "message.shown": message::Shown => Done;
     }

@@ -40,6 +40,7 @@ fn every_event_has_its_golden_json() {
         message(sample::said()),
         message(sample::unknown_kind()),
         message(sample::missing()),
+        Event::Changed { message: Box::new(sample::said()) },
         Event::Group(Box::new(sample::group_view())),
         Event::JoinRequest(Box::new(sample::join_request())),
         Event::Evidence(Box::new(sample::evidence())),
@@ -80,6 +81,7 @@ fn every_notice_has_its_golden_json() {
             Notice::LogLost,
             Notice::KeptBack { group, name: name(), count: 2 },
             Notice::NotDelivered { group, name: name(), error: error() },
+            Notice::ChangeNotDelivered { group, name: name(), error: error() },
             Notice::InvitationClosed { group },
             Notice::InvitationNowhere { group, name: name() },
             Notice::InvitationUnheard { group, name: name(), who: vec![by()], at: sample::at(0) },
@@ -112,7 +114,11 @@ fn every_notice_has_its_golden_json() {
             Notice::ShownAsKnown { handle },
             Notice::ClocksApart { ours: sample::at(0), theirs: sample::at(600) },
             Notice::BotSilent { bot: "echo".into(), group, name: name() },
-            Notice::BotGaveUp { bot: "echo".into(), group, position: 42, trouble: "it panicked".into() },
+            Notice::BotGaveUp {
+                bot: "echo".into(),
+                event: "aeaqca 42".into(),
+                trouble: "it panicked".into(),
+            },
             Notice::Unknown,
         ]),
     );
@@ -128,6 +134,9 @@ fn every_kind_of_error_and_evidence_has_its_golden_json() {
         EvidenceKind::GhostDevice,
         EvidenceKind::ChangedAccount,
         EvidenceKind::StaleHead,
+        EvidenceKind::BadEntry,
+        EvidenceKind::MissingEntry,
+        EvidenceKind::HandleTwice,
         EvidenceKind::Unknown,
     ];
     for kind in kinds {

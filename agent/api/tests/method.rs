@@ -201,16 +201,34 @@ fn every_method_has_its_golden_json() {
         &[read, message::Read { target: ops(), last: None, mark: false }],
         &[vec![sample::said(), sample::unknown_kind(), sample::missing()]],
     );
+    let of = |within| message::MessageRef { id: "aeaqca".into(), within };
+    methods.add(&[message::Edit { message: of(Some(ops())), text: "hello!".into() }], &[sample::said()]);
+    methods.add(&[message::Delete { message: of(None), local: true }], &[sample::said()]);
     methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
 
     // Bots.
     methods.add(&[bot::Card {}], &[bot::OwnerCard { owner: sample::owner(), handle: handle("alice") }]);
     methods.add(&[bot::Prepare { owner: sample::owner() }], &[bot::Prepared { certificate: vec![1, 2, 3] }]);
     methods.add(&[bot::Sign { certificate: vec![1, 2, 3] }], &[bot::Signature { signature: vec![7; 64] }]);
-    methods.add(&[bot::Events { bot: "echo".into(), limit: 64 }], &[vec![sample::bot_event()]]);
-    let say = bot::Say { text: "hi".into(), reply_to: Some(sample::message(1)), salt: [9; 16], hops: 2 };
-    let handled =
-        |say, memory| bot::Handled { bot: "echo".into(), group: sample::group(1), position: 42, say, memory };
+    methods.add(
+        &[bot::Events { bot: "echo".into(), limit: 64, busy: vec![sample::group(1)] }],
+        &[vec![sample::bot_event()]],
+    );
+    let say = bot::Say {
+        text: "hi".into(),
+        reply_to: Some(sample::message(1)),
+        salt: [9; 16],
+        hops: 2,
+        at: sample::at(0),
+    };
+    let handled = |say, memory| bot::Handled {
+        bot: "echo".into(),
+        group: sample::group(1),
+        position: 42,
+        place: 1,
+        say,
+        memory,
+    };
     methods.add(&[handled(vec![say], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
 
     // Evidence and figures.

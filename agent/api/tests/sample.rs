@@ -1,10 +1,10 @@
 //! Values to show.
 
 use cipher_api::view::{
-    AccountView, BotEventView, ContactState, ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView,
-    ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView,
-    LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView, RecoveringView,
-    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, SkippedView, StatusView, Trust,
+    AccountView, BotEventView, BotMemberView, ContactState, ContactView, DeniedView, DeviceView,
+    EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView,
+    LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView,
+    RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, Trust,
 };
 use cipher_api::view::{Body, GroupEvent, MissingView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
@@ -205,6 +205,8 @@ pub(crate) fn said() -> MessageView {
         state: MessageState::Received,
         reply_to: Some(message(2)),
         hops: 1,
+        edited: true,
+        deleted: false,
     }
 }
 
@@ -224,6 +226,7 @@ pub(crate) fn observed(event: GroupEvent) -> MessageView {
         text: "@bob added @carol".into(),
         reply_to: None,
         hops: 0,
+        edited: false,
         ..said()
     }
 }
@@ -232,7 +235,14 @@ pub(crate) fn bot_event() -> BotEventView {
     BotEventView {
         message: said(),
         position: 42,
-        role: Role::Admin,
+        place: 1,
+        by: BotMemberView {
+            handle: "bob".into(),
+            account_id: account(2),
+            kind: Some(Kind::Person),
+            role: Some(Role::Admin),
+        },
+        who: Some(BotMemberView { handle: "carol".into(), account_id: account(6), kind: None, role: None }),
         memory: Some(vec![1, 2, 0xff]),
         group_name: "ops".into(),
         direct: false,
@@ -266,7 +276,7 @@ pub(crate) fn status() -> StatusView {
         questions: 0,
         registry_silent: false,
         key_packages: Some(20),
-        skipped: vec![SkippedView { class: "link".into(), count: 2 }],
+        skipped: [("link".to_owned(), 2)].into(),
         clock_skew_ms: Some(-12),
         doubled_at: Some(at(0)),
         stopped: false,

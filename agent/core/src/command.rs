@@ -1,6 +1,7 @@
 //! What a person, a script or a bot may ask for. The same commands come from the CLI, over the control socket
 //! and from the bot host.
 
+use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
@@ -299,6 +300,22 @@ pub enum Command {
         /// The message it answers.
         reply_to: Option<MessageId>,
     },
+    /// Gives an own message other words. Reply: `Message`, once they are in the log, or at once as queued when the
+    /// broker is away.
+    Edit {
+        /// The message.
+        message: MessageRef,
+        /// The words.
+        text: String,
+    },
+    /// Takes an own message back for everybody; or lets go of the words of any message on this device only. Reply:
+    /// `Message`, as for `Edit`.
+    Delete {
+        /// The message.
+        message: MessageRef,
+        /// On this device only.
+        local: bool,
+    },
     /// Stored messages of a conversation, oldest first. Reply: `Messages`.
     Read {
         /// Which.
@@ -323,12 +340,16 @@ pub enum Command {
     /// Figures about the own state. Reply: `Status`.
     Status,
 
-    /// What a bot has not handled yet, in order per conversation. Reply: `BotEvents`.
+    /// What a bot has not handled yet: in order within a conversation, and the conversation first whose turn it is.
+    /// Reply: `BotEvents`.
     BotEvents {
         /// Name of the bot: its cursors and memory are its own.
         bot: String,
-        /// At most this many.
+        /// At most this many, shared out evenly among the conversations that wait.
         limit: usize,
+        /// Conversations that are being worked on: nothing of them is given.
+        #[serde(default)]
+        busy: Vec<GroupId>,
     },
     /// A bot handled an event. Cursor, memory and messages commit together; a repeat changes nothing.
     /// Reply: `Done`.
@@ -339,6 +360,8 @@ pub enum Command {
         group: GroupId,
         /// Position of the event.
         position: u64,
+        /// Its place among the lines of that position.
+        place: u16,
         /// What it says, in order; the salts make each message's id repeatable.
         say: Vec<BotSay>,
         /// Its memory for this conversation from now on; `None` leaves it.
@@ -346,17 +369,13 @@ pub enum Command {
     },
 }
 
-/// A bot's message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BotSay {
-    /// What.
-    pub text: String,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
-    /// Derived from the event and the position among its answers.
-    pub salt: [u8; 16],
-    /// Hop count of the event plus one.
-    pub hops: u8,
+/// How people name a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// Its id, whole or a beginning of [`MessageId::PREFIX_CHARS`] characters or more.
+    pub id: String,
+    /// The conversation; all of them when `None`.
+    pub within: Option<Target>,
 }
 
 /// The owner's word on a bot.

@@ -14,6 +14,8 @@ use crate::view::{EvidenceView, GroupView, JoinRequestView, LinkCompareView, Mes
 pub enum Event {
     /// A message or a system line took its place in a conversation, own ones included.
     Message(Box<MessageView>),
+    /// A message that took its place before has other words now, or none.
+    Changed(Box<MessageView>),
     /// An own message moved on.
     State {
         /// The conversation.

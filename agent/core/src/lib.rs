@@ -32,11 +32,10 @@ mod state;
 mod store;
 mod watch;
 
-pub use crate::command::{BotOwnership, BotSay, Command, Target, Who};
+pub use crate::command::{BotOwnership, Command, MessageRef, Target, Who};
 pub use crate::effect::Effect;
 pub use crate::error::{CoreError, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
-pub use crate::group::stopped;
 pub use crate::input::{
     Delivered, Displaced, Expect, Input, Interest, NoReply, OutboxId, Publish, PublishOutcome, QuestionId,
     Reading, StreamState, Ticket,
@@ -44,3 +43,5 @@ pub use crate::input::{
 pub use crate::machine::{Core, Options, effect, input};
 pub use crate::reply::Reply;
 pub use crate::state::Mark;
+pub use crate::state::stopped;
+pub use cipher_broker::answer::BotSay;

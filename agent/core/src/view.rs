@@ -437,6 +437,12 @@ pub struct MessageView {
     pub reply_to: Option<MessageId>,
     /// Bots in a row that led to it.
     pub hops: u8,
+    /// Its author gave it other words: `text` is these.
+    #[serde(default)]
+    pub edited: bool,
+    /// Its author took it back, or the person let go of it here: `text` is empty.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 impl MessageView {
@@ -514,16 +520,33 @@ pub struct DeviceView {
 pub struct BotEventView {
     /// The message or system line.
     pub message: MessageView,
-    /// Its place in the conversation, growing; for [`crate::Command::BotHandled`].
+    /// Where it stands in the conversation: positions grow, and so do places within one.
     pub position: u64,
-    /// Role of its sender now.
-    pub role: Role,
+    /// Its place among several lines of one commit, from 0.
+    pub place: u16,
+    /// Who said or did it: the member itself when it came or went by its own wish.
+    pub by: BotMemberView,
+    /// The account that an event is about; `None` for words.
+    pub who: Option<BotMemberView>,
     /// The bot's memory of this conversation.
     pub memory: Option<Vec<u8>>,
     /// Name of the conversation.
     pub group_name: String,
     /// Whether the conversation is direct.
     pub direct: bool,
+}
+
+/// An account, for a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BotMemberView {
+    /// Its handle, when known, else the account id.
+    pub handle: String,
+    /// Its account.
+    pub account_id: AccountId,
+    /// Person or bot; `None` for one that is no member and was not looked up.
+    pub kind: Option<Kind>,
+    /// Its role now; `None` when it is no member now.
+    pub role: Option<Role>,
 }
 
 /// The last time the broker turned out to have lost what it had stored.

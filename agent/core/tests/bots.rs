@@ -1,10 +1,13 @@
 //! Bots: what they have not handled comes again, what they handled never does, and each answer is said once.
 
+use std::time::Duration;
+
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::digest;
-use cipher_core::view::{BotEventView, GroupState};
-use cipher_core::{BotSay, Command, CoreError, Reply};
+use cipher_broker::wire::group::Role;
+use cipher_core::view::{Body, BotEventView, BotMemberView, GroupState};
+use cipher_core::{BotSay, Command, CoreError, Reply, Target};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -20,7 +23,7 @@ fn world(seed: u64) -> (World, GroupId) {
 }
 
 fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
-    match world.person("echo").does(Command::BotEvents { bot: bot.into(), limit: 1000 }) {
+    match world.person("echo").does(Command::BotEvents { bot: bot.into(), limit: 1000, busy: vec![] }) {
         Reply::BotEvents(events) => events,
         other => panic!("{other:?}"),
     }
@@ -28,7 +31,7 @@ fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
 
 /// What a bot says to an event: to a person's text, that text.
 fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
-    let position = event.position;
+    let (position, place) = (event.position, event.place);
     let group = event.message.group;
     let said = event.message.is_text() && event.message.from.kind == Kind::Person;
     let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &position.to_be_bytes()]);
@@ -37,11 +40,13 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
         reply_to: Some(event.message.id),
         salt: full[..16].try_into().unwrap(),
         hops: event.message.hops + 1,
+        at: event.message.at.unwrap_or_default(),
     };
     Command::BotHandled {
         bot: bot.into(),
         group,
         position,
+        place,
         say: said.then_some(say).into_iter().collect(),
         memory: memory.map(<[u8]>::to_vec),
     }
@@ -92,10 +97,11 @@ fn what_was_not_handled_comes_again_and_what_was_handled_changes_nothing() {
     world.person("echo").restarts(End::PowerLoss);
     assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
     // Even if the repeat says something else: the event is handled.
-    let Command::BotHandled { bot, group: of, position, mut say, .. } = command else { panic!() };
+    let Command::BotHandled { bot, group: of, position, place, mut say, .. } = command else { panic!() };
     say[0].text = "something else".into();
     say[0].salt = [9; 16];
-    let other = Command::BotHandled { bot, group: of, position, say, memory: Some(b"other".to_vec()) };
+    let memory = Some(b"other".to_vec());
+    let other = Command::BotHandled { bot, group: of, position, place, say, memory };
     world.person("echo").does(other);
     world.settle();
     assert_eq!(answers(&mut world, group), ["echo: once"]);
@@ -172,7 +178,7 @@ fn events_come_in_the_order_of_their_conversation_and_in_bounded_numbers() {
     }
     world.settle();
     let Reply::BotEvents(some) =
-        world.person("echo").does(Command::BotEvents { bot: "echo".into(), limit: 4 })
+        world.person("echo").does(Command::BotEvents { bot: "echo".into(), limit: 4, busy: vec![] })
     else {
         panic!()
     };
@@ -228,4 +234,147 @@ fn through_crashes_and_a_bad_network_each_question_gets_one_answer() {
         assert_eq!(answers, expected, "seed {seed}");
         oracle::judge(&mut world);
     }
+}
+
+/// What the bot is told of members, in words; then it has handled that.
+fn told(world: &mut World) -> Vec<String> {
+    let waiting = events(world, "echo");
+    serve(world, "echo").unwrap();
+    let told = waiting.into_iter().filter_map(|event| {
+        let Body::Event { event: change, .. } = &event.message.body else { return None };
+        let role = |member: &BotMemberView| member.role.map_or(String::new(), |role| format!(" {role:?}"));
+        let who = event.who.as_ref().map(|who| format!("{}{}", who.handle, role(who)));
+        Some(format!("{}: {change:?} {}", event.by.handle, who.unwrap_or_default()))
+    });
+    told.collect()
+}
+
+/// B3, S3: each line of a commit is an event of its own, and so is the bot's own coming and going.
+#[test]
+fn b3_each_member_that_comes_or_goes_is_an_event_that_says_who_did_it() {
+    let mut world = World::of(6, Flavour::R1, &["alice", "bob", "carol"]);
+    world.register_bot("echo", "alice");
+    let group = world.person("alice").creates("ops", &["echo"]);
+    world.settle();
+    assert_eq!(told(&mut world), ["alice: Added echo Member"], "its own coming");
+    world.person("alice").adds(group, &["bob", "carol"]);
+    world.settle();
+    for name in ["bob", "carol"] {
+        world.person(name).accepts(group);
+        world.settle();
+    }
+    let mut both = told(&mut world);
+    both.sort();
+    assert_eq!(both, ["alice: Added bob Member", "alice: Added carol Member"]);
+    world.person("alice").makes(group, "bob", Role::Admin);
+    world.settle();
+    assert_eq!(told(&mut world), ["alice: Role bob Admin"]);
+    world.person("bob").removes(group, &["carol"]);
+    world.settle();
+    assert_eq!(told(&mut world), ["bob: Removed carol"]);
+    world.person("bob").does(Command::GroupLeave { target: Target::Group(group) });
+    world.settle();
+    assert_eq!(told(&mut world), ["bob: Left bob"], "whoever carries it out");
+    // Not answered any more, and told all the same, in the order of the log.
+    world.person("alice").says(group, "before");
+    world.settle();
+    world.person("alice").removes(group, &["echo"]);
+    world.settle();
+    let last = events(&mut world, "echo");
+    assert_eq!(last.iter().map(|event| event.message.is_text()).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(last[1].by.role, None, "whom it cannot see any more");
+    assert_eq!(told(&mut world), ["alice: Removed echo"]);
+    world.settle();
+    assert!(events(&mut world, "echo").is_empty());
+    assert!(!world.person("alice").texts(group).iter().any(|text| text.starts_with("echo: ")));
+    oracle::judge(&mut world);
+}
+
+/// B3: what was said to the bot before it was removed is not answered once it is back.
+#[test]
+fn b3_a_bot_that_was_removed_and_added_while_it_was_away_is_told_both_and_answers_what_came_since() {
+    let mut world = World::of(7, Flavour::R1, &["alice"]);
+    let echo = world.register_bot("echo", "alice");
+    let group = world.person("alice").creates("ops", &["echo"]);
+    world.settle();
+    serve(&mut world, "echo").unwrap();
+    world.disconnect(echo);
+    world.person("alice").says(group, "before");
+    world.person("alice").removes(group, &["echo"]);
+    world.settle();
+    world.person("alice").adds(group, &["echo"]);
+    world.person("alice").says(group, "after");
+    world.settle();
+    world.connect(echo);
+    world.settle();
+    let waiting = events(&mut world, "echo");
+    let text = |event: &BotEventView| event.message.is_text().then(|| event.message.text.clone());
+    assert_eq!(waiting.iter().filter_map(text).collect::<Vec<_>>(), ["before", "after"]);
+    assert_eq!(told(&mut world), ["alice: Removed echo Member", "alice: Added echo Member"]);
+    world.settle();
+    let texts = world.person("alice").texts(group);
+    assert_eq!(texts.iter().filter(|text| text.starts_with("echo: ")).collect::<Vec<_>>(), ["echo: after"]);
+    oracle::judge(&mut world);
+}
+
+/// S6, B5: a conversation in which much waits takes no other's room.
+#[test]
+fn b5_a_busy_conversation_fills_no_page_and_the_next_turn_is_anothers() {
+    let (mut world, busy) = world(8);
+    let quiet = world.person("alice").creates("quiet", &["echo"]);
+    world.settle();
+    serve(&mut world, "echo").unwrap();
+    for n in 0..40 {
+        world.person("alice").says(busy, &format!("{n}"));
+    }
+    world.settle();
+    world.person("alice").says(quiet, "me too");
+    world.settle();
+    let mut ask = |limit, without: &[GroupId]| {
+        let command = Command::BotEvents { bot: "echo".into(), limit, busy: without.to_vec() };
+        let Reply::BotEvents(events) = world.person("echo").does(command) else { panic!() };
+        events.into_iter().map(|event| event.message.text).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(8, &[]), ["0", "1", "2", "3", "me too"]);
+    assert_eq!(ask(1, &[]), ["0"], "the one that waits longest");
+    assert_eq!(ask(8, &[busy]), ["me too"]);
+    assert_eq!(ask(8, &[busy, quiet]), [""; 0]);
+    let first = events(&mut world, "echo").remove(0);
+    world.person("echo").does(answer("echo", &first, None));
+    let next = Command::BotEvents { bot: "echo".into(), limit: 1, busy: vec![] };
+    let Reply::BotEvents(next) = world.person("echo").does(next) else { panic!() };
+    assert_eq!(next[0].message.text, "me too", "turn by turn");
+    // The queue is where it was after a restart, and ends.
+    world.person("echo").restarts(End::Kill);
+    let command = Command::BotEvents { bot: "echo".into(), limit: 1, busy: vec![] };
+    assert_eq!(world.person("echo").does(command), Reply::BotEvents(next));
+    while serve(&mut world, "echo").unwrap() > 0 {}
+    world.settle();
+    oracle::judge(&mut world);
+}
+
+/// S5: nothing of an answer comes from the host that gives it, so that two of them say one message.
+#[test]
+fn s5_the_same_event_handled_twice_is_one_message() {
+    let (mut world, group) = world(9);
+    let echo = world.index("echo");
+    serve(&mut world, "echo").unwrap();
+    // Later than an hour: a head of the account log would be passed on.
+    world.now = world.now.plus(Duration::from_secs(2 * 3600));
+    world.person("bob").says(group, "once");
+    world.settle();
+    let copy = world.copy_of(echo);
+    let queued = |world: &mut World| {
+        world.disconnect(echo);
+        let event = events(world, "echo").remove(0);
+        world.person("echo").does(answer("echo", &event, None));
+        let messages = world.person("echo").messages(group);
+        messages.last().map(|message| (message.id, message.text.clone(), message.sent_at)).unwrap()
+    };
+    let first = queued(&mut world);
+    world.put_back(echo, copy);
+    world.now = world.now.plus(Duration::from_secs(30));
+    let second = queued(&mut world);
+    assert_eq!(first.1, "echo: once");
+    assert_eq!(first, second);
 }

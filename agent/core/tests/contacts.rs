@@ -314,20 +314,22 @@ fn a_bot_does_not_hear_whom_it_blocks_and_counts_whom_it_ignores() {
     let mut world = world(&["alice", "mallory"]);
     world.register_bot("echo", "alice");
     let group = world.group_of("ops", &["alice", "echo", "mallory"]);
-    let events = |world: &mut World| match world
-        .person("echo")
-        .does(Command::BotEvents { bot: "b".into(), limit: 99 })
-    {
+    let events = |world: &mut World| match world.person("echo").does(Command::BotEvents {
+        bot: "b".into(),
+        limit: 99,
+        busy: vec![],
+    }) {
         Reply::BotEvents(events) => events,
         other => panic!("{other:?}"),
     };
     for event in events(&mut world) {
-        let position = event.position;
+        let (position, place) = (event.position, event.place);
         let say: Vec<BotSay> = Vec::new();
         world.person("echo").does(Command::BotHandled {
             bot: "b".into(),
             group,
             position,
+            place,
             say,
             memory: None,
         });

@@ -37,7 +37,7 @@ fn admit(world: &mut World, old: &str, code: &str, history: HistoryPolicy) {
 }
 
 /// Links a new profile to somebody's account; comes to rest.
-fn link_with(world: &mut World, old: &str, new: &str, history: HistoryPolicy) {
+pub(crate) fn link_with(world: &mut World, old: &str, new: &str, history: HistoryPolicy) {
     let index = world.arrive(new);
     let code = offer(world, index);
     admit(world, old, &code, history);
@@ -47,7 +47,7 @@ fn link_with(world: &mut World, old: &str, new: &str, history: HistoryPolicy) {
     assert!(!world.status(index).arriving, "everything is here");
 }
 
-fn link(world: &mut World, old: &str, new: &str) {
+pub(crate) fn link(world: &mut World, old: &str, new: &str) {
     link_with(world, old, new, HistoryPolicy::All);
 }
 

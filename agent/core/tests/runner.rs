@@ -11,6 +11,7 @@ mod support;
 
 mod asleep;
 mod bots;
+mod changes;
 mod contacts;
 mod crash;
 mod delivery;

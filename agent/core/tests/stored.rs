@@ -62,7 +62,7 @@ fn bless() {
     world.settle();
     world.person("bob").creates("waiting", &[]);
     let cipher_core::Reply::BotEvents(events) =
-        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99 })
+        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99, busy: vec![] })
     else {
         panic!("a bot has events")
     };
@@ -71,6 +71,7 @@ fn bless() {
         bot: "clerk".into(),
         group,
         position,
+        place: 0,
         say: vec![],
         memory: Some(b"remembered".to_vec()),
     });
@@ -121,9 +122,13 @@ fn stores_of_version_1_open_and_go_on() {
     assert!(own.iter().all(|message| message.state != MessageState::Queued), "{own:?}");
     let groups = world.person("bob").groups();
     assert!(groups.iter().any(|view| view.direct) && groups.iter().any(|view| view.name == "waiting"));
-    let events = world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 1 });
+    // It had no due-queue: what a bot had not handled waits in one now, the conversation that waits longest first.
+    let events =
+        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99, busy: vec![] });
     let cipher_core::Reply::BotEvents(events) = events else { panic!() };
-    assert_eq!(events[0].memory.as_deref(), Some(&b"remembered"[..]));
+    let waiting = events.iter().map(|event| (event.message.text.as_str(), event.memory.as_deref()));
+    let expected = [("psst", None), ("written offline", Some(&b"remembered"[..]))];
+    assert_eq!(waiting.collect::<Vec<_>>(), expected);
     world.person("alice").starts(send(archive.id, "and on it goes"));
     world.settle();
     world.person("bob").renames(archive.id, "living");

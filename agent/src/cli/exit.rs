@@ -7,7 +7,7 @@ use cipher_core::{CoreError, ErrorKind};
 use crate::settings::SettingsError;
 
 /// Result of a command.
-pub type Result<T = ()> = std::result::Result<T, Failure>;
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// Why a command ended before it was done.
 #[derive(Debug)]
@@ -31,6 +31,14 @@ impl Failure {
     /// A usage error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: None }
+    }
+
+    /// What kind of error it is, if the command line made sense.
+    pub const fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Failed(error) => Some(error.kind),
+            Self::Usage { .. } | Self::Shown(_) | Self::Closed => None,
+        }
     }
 
     /// The exit code that scripts branch on.

@@ -7,20 +7,12 @@ use cipher_core::ErrorKind;
 use clap::Parser;
 use clap::error::ErrorKind as ClapKind;
 
+use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
+use crate::cli::show::ui::Ui;
 use crate::cli::tree::{self, Cli, Verb};
-use crate::cli::ui::Ui;
-use crate::settings::{self, Settings};
+use crate::settings;
 use crate::telemetry;
-
-/// What every command is given.
-#[derive(Debug)]
-pub struct Context {
-    /// What is in force.
-    pub settings: Settings,
-    /// Where to show things.
-    pub ui: Ui,
-}
 
 /// Runs one command line; the first word is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -1,13 +1,13 @@
 //! The tree of commands, and which file runs which.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::cli::exit::{self, Result};
-use crate::cli::run::Context;
-use crate::cli::{
-    audit, bot, completions, config, contact, device, doctor, group, join, profile, read, register, send,
-    sync, tail, up, whoami,
+use crate::cli::command::{
+    audit, bot, completions, config, contact, device, doctor, edit, group, join, profile, read, register,
+    send, sync, tail, up, whoami,
 };
+use crate::cli::context::Context;
+use crate::cli::exit::{self, Result};
 use crate::settings::Flags;
 
 /// End-to-end encrypted chat and bots over NATS.
@@ -29,6 +29,8 @@ pub enum Verb {
     Send(send::Args),
     Read(read::Args),
     Tail(tail::Args),
+    Edit(edit::EditArgs),
+    Delete(edit::DeleteArgs),
     Group(group::Args),
     Join(join::Args),
     Contact(contact::Args),
@@ -51,11 +53,13 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
     match verb {
         Verb::Audit(args) => Box::pin(audit::run(context, args)).await,
         Verb::Bot(args) => Box::pin(bot::run(context, args)).await,
-        Verb::Completions(args) => completions::run(context, args),
+        Verb::Completions(args) => completions::run(context, args, Cli::command()),
         Verb::Config(args) => config::run(context, args),
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
         Verb::Device(args) => Box::pin(device::run(context, args)).await,
+        Verb::Delete(args) => Box::pin(edit::delete(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
+        Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,

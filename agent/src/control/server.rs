@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cipher_core::ErrorKind;
+use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::control::frame::{self, ANSWER_BYTES, Answer, FrameError, QUESTION_BYTES, Question};
 use crate::control::socket;
-use crate::net::publisher::Unsettled;
+use crate::runtime::listener::Events;
 use crate::runtime::task::Tasks;
-use crate::session::{Handle, Session};
+use crate::runtime::unsettled::Unsettled;
 
 /// Visitors at once.
 const VISITORS: usize = 64;
@@ -25,15 +25,39 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Pause after an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts visitors for ever. `guests` counts those that want something done and go again; who only listens on is none.
-pub(crate) async fn accept(listener: UnixListener, session: Handle, tasks: Tasks, guests: Unsettled) {
+/// What visitors are served: the session of this process. All clones mean the same one.
+pub(crate) trait Served: Clone + Send + Sync + 'static {
+    /// Asks the core.
+    fn request(&self, command: Command) -> impl Future<Output = Result<Reply, CoreError>> + Send;
+
+    /// Whether the broker is connected, after a wait at most as long as that.
+    fn connected(&self, wait: Duration) -> impl Future<Output = bool> + Send;
+
+    /// The servers that are used, without logins.
+    fn server(&self) -> Option<String>;
+
+    /// What is wrong with the broker.
+    fn trouble(&self) -> Option<CoreError>;
+
+    /// Events from now on.
+    fn events(&self) -> Events;
+}
+
+/// Accepts visitors for ever, or until `session` gives none any more. `guests` counts those that want something done and
+/// go again; a visitor that only listens on is none.
+pub(crate) async fn accept<S: Served>(
+    listener: UnixListener,
+    session: impl Fn() -> Option<S>,
+    tasks: Tasks,
+    guests: Unsettled,
+) {
     let room = Arc::new(Semaphore::new(VISITORS));
     loop {
         // Nobody closes it.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) if socket::is_us(&stream) => {
-                let Some(session) = session.session() else { return };
+                let Some(session) = session() else { return };
                 let guest = Guest::new(&guests);
                 tasks.spawn("visitor", async move {
                     visit(stream, session, guest).await;
@@ -66,7 +90,7 @@ impl Drop for Guest {
     }
 }
 
-async fn visit(stream: UnixStream, session: Session, guest: Guest) {
+async fn visit(stream: UnixStream, session: impl Served, guest: Guest) {
     let (from, to) = stream.into_split();
     let (answers, written) = mpsc::channel(ANSWERS);
     let asked = Tasks::default();
@@ -82,7 +106,7 @@ async fn visit(stream: UnixStream, session: Session, guest: Guest) {
 
 async fn listen(
     mut from: OwnedReadHalf,
-    session: &Session,
+    session: &impl Served,
     answers: &mpsc::Sender<Vec<u8>>,
     asked: &Tasks,
     guest: Guest,
@@ -118,7 +142,7 @@ async fn listen(
     }
 }
 
-async fn answer(session: &Session, question: Question) -> Option<Answer> {
+async fn answer(session: &impl Served, question: Question) -> Option<Answer> {
     match question {
         Question::Request { ticket, command } => {
             Some(Answer::Result { ticket, result: session.request(*command).await })
@@ -132,7 +156,7 @@ async fn answer(session: &Session, question: Question) -> Option<Answer> {
     }
 }
 
-async fn events(session: Session, answers: mpsc::Sender<Vec<u8>>) {
+async fn events(session: impl Served, answers: mpsc::Sender<Vec<u8>>) {
     let mut events = session.events();
     // Or the session would wait for itself to end.
     drop(session);

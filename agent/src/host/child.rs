@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use crate::host::runner::{TIME_LIMIT, Trouble};
+use crate::host::trouble::{TIME_LIMIT, Trouble};
 
 /// The first line each process gets: it shows that the program is a bot at all.
 const DESCRIBE: &[u8] = b"{\"type\":\"describe\"}\n";

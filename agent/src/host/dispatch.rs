@@ -10,9 +10,10 @@ use cipher_core::view::BotEventView;
 use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use tokio::sync::mpsc;
 
-use crate::host::runner::{Runner, Source, Trouble};
+use crate::host::runner::{Runner, Source};
 use crate::host::translate;
-use crate::net::chance;
+use crate::host::trouble::Trouble;
+use crate::net::jitter;
 use crate::runtime::task::Tasks;
 use crate::runtime::timer;
 use crate::session::Session;
@@ -105,7 +106,7 @@ async fn unhandled(
     session: &Session,
     bot: &str,
 ) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, CoreError> {
-    let command = Command::BotEvents { bot: bot.into(), limit: PAGE };
+    let command = Command::BotEvents { bot: bot.into(), limit: PAGE, busy: vec![] };
     let Reply::BotEvents(views) = session.request(command).await? else {
         return Err(ErrorKind::Bug.because("the core gave another answer than events"));
     };
@@ -149,7 +150,9 @@ impl Worker {
                 }
             };
             let (after, held_back) = (outcome.memory.clone(), outcome.held_back);
-            let command = translate::handled(&self.bot, &event, memory.as_deref(), outcome);
+            let Some(command) = translate::handled(&self.bot, &event, memory.as_deref(), outcome) else {
+                continue;
+            };
             if let Err(error) = self.session.request(command).await {
                 tracing::warn!(
                     kind = error.kind.name(),
@@ -175,7 +178,7 @@ impl Worker {
                 Err(trouble) if trouble.may_pass() => {}
                 settled => return settled,
             }
-            tokio::time::sleep(chance::jittered(pause)).await;
+            tokio::time::sleep(jitter::jittered(pause)).await;
             pause = pause.saturating_mul(2);
         }
         self.runner.handle(event, memory).await
@@ -195,16 +198,11 @@ impl Worker {
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to
     /// the session hears it.
     fn report(&self, event: &Event, trouble: &Trouble) {
-        tracing::warn!(
-            conversation = event.id.conversation.short(),
-            seq = event.id.position,
-            "a bot gave up an event"
-        );
+        tracing::warn!(event = event.id.short(), "a bot gave up an event");
         self.session.warn(format!(
-            "the bot {} did not handle message {} of {}: {trouble}",
+            "the bot {} did not handle the event {}: {trouble}",
             self.bot,
-            event.id.position,
-            event.id.conversation.short()
+            event.id.short()
         ));
     }
 }

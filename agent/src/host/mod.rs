@@ -12,6 +12,7 @@ mod child;
 mod dispatch;
 mod runner;
 mod translate;
+mod trouble;
 
 pub use dispatch::run;
 pub use runner::Source;

@@ -8,14 +8,11 @@ use std::time::Duration;
 
 use cipher_bot::bot::{Bot, Handler, Outcome};
 use cipher_bot::event::Event;
-use cipher_bot::memory::Failure;
 use cipher_core::CoreError;
 use tokio::sync::oneshot;
 
 use crate::host::child::Child;
-
-/// How long one event may take.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+use crate::host::trouble::{TIME_LIMIT, Trouble};
 
 /// Where a bot comes from.
 #[derive(Debug)]
@@ -31,33 +28,6 @@ pub enum Source {
 pub(super) enum Runner {
     Here(Arc<dyn Handler>),
     Child(Arc<Child>),
-}
-
-/// Why an event was not handled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
-    /// The bot says so; asking again gives the same.
-    #[error("{0}")]
-    Failed(Failure),
-    /// It panicked.
-    #[error("it panicked")]
-    Panicked,
-    /// It is still at it.
-    #[error("it took longer than {} s", TIME_LIMIT.as_secs())]
-    Slow,
-    /// Its process ended, or said nothing that makes sense.
-    #[error("its process {0}")]
-    Broken(String),
-}
-
-impl Trouble {
-    /// Whether another attempt may end better.
-    pub(super) const fn may_pass(&self) -> bool {
-        match self {
-            Self::Failed(_) => false,
-            Self::Panicked | Self::Slow | Self::Broken(_) => true,
-        }
-    }
 }
 
 impl Runner {
@@ -111,6 +81,7 @@ async fn here(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_bot::memory::Failure;
 
     struct Moody;
 

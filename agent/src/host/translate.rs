@@ -1,14 +1,16 @@
 //! Between the core's view of a conversation and what bots are told.
 
-use cipher_bot::action::{Action, derive_salt};
+use cipher_bot::action::answers;
 use cipher_bot::bot::Outcome;
-use cipher_bot::event::{Change, Conversation, Event, EventId, EventKind, Me, MemberChange, Message, Sender};
+use cipher_bot::event::{
+    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
+};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{Body, BotEventView, GroupEvent, MessageView, SenderView};
-use cipher_core::{BotSay, Command};
+use cipher_core::Command;
+use cipher_core::view::{Body, BotEventView, BotMemberView, GroupEvent};
 
 /// The event of a view; `None` for a message without a place in the log, which no bot is told. Its time is the
 /// broker's: a bot that was away and finds a day's questions was not asked all of them in this minute. `now` stands in
@@ -16,42 +18,47 @@ use cipher_core::{BotSay, Command};
 pub(super) fn event(view: &BotEventView, me: &Me, now: Timestamp) -> Option<Event> {
     let message = &view.message;
     let name = if view.direct { String::new() } else { view.group_name.clone() };
+    message.seq?;
     Some(Event {
-        id: EventId { conversation: message.group, position: message.seq.map(|_| view.position)? },
+        id: LogId { conversation: message.group, position: view.position, place: view.place }.into(),
         me: me.clone(),
         conversation: Conversation { id: message.group, name, direct: view.direct },
         at: message.at.unwrap_or(now),
-        kind: kind(message, sender(&message.from, view.role)?, me),
+        kind: kind(view, me)?,
     })
 }
 
-fn kind(message: &MessageView, from: Sender, me: &Me) -> EventKind {
-    let change = |change| EventKind::MemberChanged(MemberChange { member: from.clone(), change });
+fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
+    let message = &view.message;
+    let change = |change| {
+        let who = member(view.who.as_ref()?)?;
+        Some(EventKind::of_members(me, MemberChange { who, change, by: member(&view.by)? }))
+    };
     match &message.body {
-        Body::Text => EventKind::Message(Message {
+        Body::Text => Some(EventKind::Message(Message {
             message_id: message.id,
-            sender: from,
+            sender: Sender {
+                handle: handle(&message.from.handle, &message.from.account_id)?,
+                account_id: message.from.account_id,
+                kind: message.from.kind,
+                role: view.by.role.unwrap_or(Role::Member),
+            },
             text: message.text.clone(),
             reply_to: message.reply_to,
             hops: message.hops,
             sent_at: message.sent_at,
-        }),
-        Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. }
-            if from.account_id == me.account =>
-        {
-            EventKind::Joined
-        }
+        })),
         Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. } => change(Change::Added),
         Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => change(Change::Removed),
         Body::Event { event: GroupEvent::Role, .. } => change(Change::Role),
         // R-SAY-01: what a member sent under the name of an event is not one.
-        Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => EventKind::Unknown,
+        Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => Some(EventKind::Unknown),
     }
 }
 
-fn sender(from: &SenderView, role: Role) -> Option<Sender> {
-    let handle = handle(&from.handle, &from.account_id)?;
-    Some(Sender { handle, account_id: from.account_id, kind: from.kind, role })
+fn member(view: &BotMemberView) -> Option<Member> {
+    let handle = handle(&view.handle, &view.account_id)?;
+    Some(Member { handle, account_id: view.account_id, kind: view.kind, role: view.role })
 }
 
 /// The handle; while none is known, the beginning of the account id, which has the form of one.
@@ -59,38 +66,39 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
     known.parse().or_else(|_| account.to_string().chars().take(32).collect::<String>().parse()).ok()
 }
 
-/// What saves an outcome. Memory that did not change is not written again.
-pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> Command {
-    let hops = event.hops_of_answers();
-    let mut say = Vec::new();
-    for (index, action) in (0_u32..).zip(outcome.actions) {
-        let salt = derive_salt(&event.me.account, &event.id, index);
-        match action {
-            Action::Say { text, reply_to } => say.push(BotSay { text, reply_to, salt, hops }),
-            _ => tracing::warn!("an action of a bot is not known to this host"),
-        }
-    }
+/// What saves an outcome; `None` if the event is not one of the log. Memory that did not change is not written again.
+pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> Option<Command> {
+    let LogId { conversation: group, position, place } = *event.id.log()?;
+    let say = answers(event, outcome.actions);
     let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
-    let EventId { conversation: group, position } = event.id;
-    Command::BotHandled { bot: bot.into(), group, position, say, memory }
+    Some(Command::BotHandled { bot: bot.into(), group, position, place, say, memory })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_bot::action::Action;
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
-    use cipher_core::view::MessageState;
+    use cipher_core::view::{MessageState, MessageView, SenderView};
 
-    fn view(body: Body, account: u8) -> BotEventView {
+    fn account(n: u8) -> BotMemberView {
+        let account_id = AccountId::from_bytes([n; 32]);
+        let role = Some(Role::Admin);
+        BotMemberView { handle: account_id.to_string(), account_id, kind: Some(Kind::Person), role }
+    }
+
+    /// What account 1 said, or did to another one.
+    fn view(body: Body, who: Option<u8>) -> BotEventView {
+        let by = account(1);
         BotEventView {
             message: MessageView {
                 id: MessageId::from_bytes([1; 16]),
                 group: GroupId::from_bytes([2; 16]),
                 seq: Some(7),
                 from: SenderView {
-                    handle: AccountId::from_bytes([account; 32]).to_string(),
-                    account_id: AccountId::from_bytes([account; 32]),
+                    handle: by.handle.clone(),
+                    account_id: by.account_id,
                     device_id: DeviceId::from_bytes([3; 16]),
                     kind: Kind::Person,
                 },
@@ -102,9 +110,13 @@ mod tests {
                 state: MessageState::Received,
                 reply_to: None,
                 hops: 1,
+                edited: false,
+                deleted: false,
             },
             position: 7,
-            role: Role::Member,
+            place: 2,
+            by,
+            who: who.map(account),
             memory: None,
             group_name: "ops".into(),
             direct: false,
@@ -115,24 +127,27 @@ mod tests {
         Me { handle: "echo".parse().unwrap(), account: AccountId::from_bytes([9; 32]) }
     }
 
+    /// B3, S3: whom it is about and who did it, each in its place.
     #[test]
-    fn every_kind_of_line_is_an_event() {
-        let told = |body, account| event(&view(body, account), &me(), Timestamp::default()).unwrap().kind;
+    fn b3_every_kind_of_line_is_an_event_that_says_whom_it_is_about() {
+        let told = |body, who| event(&view(body, who), &me(), Timestamp::default()).unwrap().kind;
         let seen = |event| Body::Event { event, who: Vec::new() };
-        assert!(matches!(told(Body::Text, 1), EventKind::Message(_)));
-        assert_eq!(told(seen(GroupEvent::Added), 9), EventKind::Joined);
-        for (kind, expected) in [
+        assert!(matches!(told(Body::Text, None), EventKind::Message(_)));
+        let by = member(&account(1)).unwrap();
+        assert_eq!(told(seen(GroupEvent::Added), Some(9)), EventKind::Joined { by: by.clone() });
+        assert_eq!(told(seen(GroupEvent::Removed), Some(9)), EventKind::Left { by: by.clone() });
+        for (kind, change) in [
             (GroupEvent::Added, Change::Added),
             (GroupEvent::Left, Change::Removed),
             (GroupEvent::Removed, Change::Removed),
             (GroupEvent::Role, Change::Role),
         ] {
-            assert!(
-                matches!(told(seen(kind), 1), EventKind::MemberChanged(MemberChange { change, .. }) if change == expected)
-            );
+            let who = member(&account(4)).unwrap();
+            let expected = MemberChange { who, change, by: by.clone() };
+            assert_eq!(told(seen(kind), Some(4)), EventKind::MemberChanged(expected));
         }
-        assert_eq!(told(seen(GroupEvent::Renamed), 1), EventKind::Unknown);
-        let mut queued = view(Body::Text, 1);
+        assert_eq!(told(seen(GroupEvent::Renamed), Some(1)), EventKind::Unknown);
+        let mut queued = view(Body::Text, None);
         queued.message.seq = None;
         assert!(event(&queued, &me(), Timestamp::default()).is_none());
     }
@@ -142,7 +157,7 @@ mod tests {
     #[test]
     fn b03_the_time_of_an_event_is_the_brokers() {
         let (stored, now) = (Timestamp::from_millis(600_000), Timestamp::from_millis(9_000_000));
-        let mut asked = view(Body::Text, 1);
+        let mut asked = view(Body::Text, None);
         asked.message.at = Some(stored);
         assert_eq!(event(&asked, &me(), now).unwrap().at, stored);
         asked.message.at = None;
@@ -152,22 +167,23 @@ mod tests {
     #[test]
     fn a10_f6_r_say_01_a_payload_is_never_a_change_of_members() {
         for kind in ["joined", "removed", "left", "role", "added", "event", "member-changed", "poll"] {
-            let told = event(&view(Body::Unknown(kind.into()), 1), &me(), Timestamp::default()).unwrap().kind;
+            let told =
+                event(&view(Body::Unknown(kind.into()), None), &me(), Timestamp::default()).unwrap().kind;
             assert_eq!(told, EventKind::Unknown, "{kind}");
         }
     }
 
     #[test]
     fn an_outcome_has_the_same_salts_each_time_and_writes_memory_only_if_it_changed() {
-        let event = event(&view(Body::Text, 1), &me(), Timestamp::default()).unwrap();
+        let event = event(&view(Body::Text, None), &me(), Timestamp::default()).unwrap();
         let say = |text: &str| Action::Say { text: text.into(), reply_to: None };
         let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec(), held_back: false };
         let first = handled("echo", &event, None, outcome.clone());
         assert_eq!(first, handled("echo", &event, None, outcome.clone()));
-        let Command::BotHandled { say, memory, position, .. } = first else { panic!("handled") };
-        assert_eq!((position, memory.as_deref()), (7, Some(b"m".as_slice())));
+        let Some(Command::BotHandled { say, memory, position, place, .. }) = first else { panic!("handled") };
+        assert_eq!((position, place, memory.as_deref()), (7, 2, Some(b"m".as_slice())));
         assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
-        let Command::BotHandled { memory, .. } = handled("echo", &event, Some(b"m"), outcome) else {
+        let Some(Command::BotHandled { memory, .. }) = handled("echo", &event, Some(b"m"), outcome) else {
             panic!()
         };
         assert_eq!(memory, None);

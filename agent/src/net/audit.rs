@@ -15,9 +15,10 @@ use ed25519_dalek::SigningKey;
 use rand_core::{OsRng, RngCore as _};
 use tokio::sync::mpsc;
 
-use crate::net::chance;
-use crate::net::connect::{self, Link, Network};
+use crate::net::connect::{self, Network};
 use crate::net::fetch;
+use crate::net::jitter;
+use crate::net::link::Link;
 use crate::net::settings::NetworkSettings;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
@@ -101,7 +102,7 @@ impl Reading {
                 Ok(page) => return in_order(page, from),
                 Err(error) => last = Some(error),
             }
-            tokio::time::sleep(chance::jittered(PAUSE)).await;
+            tokio::time::sleep(jitter::jittered(PAUSE)).await;
         }
         match last {
             // The auditor says what it means.

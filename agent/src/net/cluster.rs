@@ -17,8 +17,8 @@ use futures::future::join_all;
 use rand_core::{OsRng, RngCore as _};
 use tokio::sync::{SetOnce, watch};
 
-use crate::net::chance;
-use crate::net::connect::Link;
+use crate::net::jitter;
+use crate::net::link::Link;
 use crate::runtime::mailbox::Mailbox;
 
 /// How often a server is looked at, and by how many streams.
@@ -42,7 +42,7 @@ impl Watch {
     pub(crate) async fn run(self) {
         let client = self.client.wait().await;
         loop {
-            tokio::time::sleep(chance::jittered(LOOK_EVERY)).await;
+            tokio::time::sleep(jitter::jittered(LOOK_EVERY)).await;
             if !self.link.borrow().is_up() || silent(client, LOOK_AT).await == 0 {
                 continue;
             }

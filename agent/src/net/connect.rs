@@ -12,9 +12,10 @@ use cipher_core::{CoreError, ErrorKind, Interest};
 use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::net::link::{self, Link};
 use crate::net::replies::Replies;
 use crate::net::settings::{Login, NetworkSettings};
-use crate::net::{chance, cluster};
+use crate::net::{cluster, jitter, token};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 
@@ -32,23 +33,6 @@ const CAPACITY: usize = 2048;
 /// Messages of one subscription that may wait here: more than all pages of logs that are asked for at once. Whoever
 /// floods a subject that we listen to does not get more of our memory than this.
 const HEARD: usize = 16 * 1024;
-
-/// Whether the broker can be reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// It was not reached yet, or is lost, and not every server has been tried since.
-    Pending,
-    /// Connected, for the n-th time.
-    Up(u64),
-    /// Not connected; attempts go on.
-    Down(Trouble),
-}
-
-impl Link {
-    pub(crate) const fn is_up(&self) -> bool {
-        matches!(self, Self::Up(_))
-    }
-}
 
 /// What the parts of the network half share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,7 +61,7 @@ impl Network {
         let servers = servers(&settings.server)?;
         let misuse = |sentence| ErrorKind::Misuse.because(sentence).hint("cipher-chat config show --origin");
         settings.tls.verify().map_err(misuse)?;
-        let prefix: Arc<str> = format!("{INBOX_PREFIX}.{}", chance::token()).into();
+        let prefix: Arc<str> = format!("{INBOX_PREFIX}.{}", token::unguessable()).into();
         let (link, state) = watch::channel(Link::Pending);
         let link = Arc::new(link);
         let (failures, failed) = mpsc::unbounded_channel();
@@ -236,7 +220,7 @@ impl Listener {
                 self.dial.reached();
                 // The core hears it first: whoever waits for the link may send a command right after.
                 self.mailbox.connected(self.interest);
-                self.link.send_replace(Link::Up(chance::generation()));
+                self.link.send_replace(Link::Up(link::generation()));
             }
             Event::Disconnected | Event::Closed => {
                 self.mailbox.disconnected();
@@ -278,7 +262,7 @@ fn kind_of(text: &str) -> &str {
 fn pause_before(attempt: usize, servers: usize) -> Duration {
     let Some(round) = attempt.checked_sub(servers).filter(|round| *round > 0) else { return Duration::ZERO };
     let doubled = Duration::from_millis(20).saturating_mul(1 << round.min(10));
-    chance::jittered(doubled.min(LONGEST_PAUSE))
+    jitter::jittered(doubled.min(LONGEST_PAUSE))
 }
 
 /// Whether a list of servers can be read at all.

@@ -1,6 +1,6 @@
 //! One page of a log by batched direct get (ADR-31). No consumer, no state in the server.
 //!
-//! Any replica may answer, so a page may end before what is known to exist; [`crate::net::reader`] asks again.
+//! Any replica may answer, so a page may end before what is known to exist; the reader asks again.
 
 use std::collections::HashMap;
 use std::time::Duration;

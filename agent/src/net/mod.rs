@@ -11,14 +11,16 @@
 
 mod ack;
 pub(crate) mod audit;
-pub(crate) mod chance;
 mod cluster;
 pub(crate) mod connect;
 mod fetch;
 mod flood;
+pub(crate) mod jitter;
+pub(crate) mod link;
 pub(crate) mod publisher;
 pub(crate) mod reader;
 pub(crate) mod registry;
 mod replies;
 pub(crate) mod settings;
+pub(crate) mod token;
 pub(crate) mod tree;

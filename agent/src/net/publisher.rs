@@ -14,13 +14,14 @@ use async_nats::{HeaderMap, Message, Subscriber};
 use cipher_broker::header;
 use cipher_core::{Input, OutboxId, Publish, PublishOutcome};
 use futures::StreamExt as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::net::ack::{self, Ack};
-use crate::net::chance;
 use crate::net::connect::Network;
+use crate::net::jitter;
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::unsettled::Unsettled;
 
 /// How long to wait for an acknowledgement while none at all arrives.
 const ACK_WAIT: Duration = Duration::from_secs(2);
@@ -50,32 +51,6 @@ pub(crate) struct Publisher {
     held: BTreeMap<(Instant, u64), OutboxId>,
     no_stream_wait: Duration,
     unsettled: Unsettled,
-}
-
-/// How many publishes and questions have no outcome yet: what a process waits for before it ends.
-#[derive(Debug, Clone)]
-pub(crate) struct Unsettled(Arc<watch::Sender<usize>>);
-
-impl Default for Unsettled {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-}
-
-impl Unsettled {
-    pub(crate) fn add(&self) {
-        self.0.send_modify(|count| *count = count.saturating_add(1));
-    }
-
-    pub(crate) fn done(&self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
-
-    /// Waits until there is none.
-    pub(crate) async fn none(&self) {
-        // The sender lives in `self`.
-        drop(self.0.subscribe().wait_for(|count| *count == 0).await);
-    }
 }
 
 struct Flying {
@@ -142,7 +117,7 @@ impl Publisher {
         let now = Instant::now();
         if !self.network.link.borrow().is_up() {
             // The core asked before it heard that the connection is gone. Not at once, or both would spin.
-            self.held.insert((now + chance::jittered(NO_STREAM_WAIT), id), publish.row);
+            self.held.insert((now + jitter::jittered(NO_STREAM_WAIT), id), publish.row);
             return;
         }
         let subject = publish.route.to_string();
@@ -187,7 +162,7 @@ impl Publisher {
                 if self.held.is_empty() {
                     self.no_stream_wait = self.no_stream_wait.saturating_mul(2).min(ACK_WAIT);
                 }
-                self.held.insert((Instant::now() + chance::jittered(self.no_stream_wait), id), flying.row);
+                self.held.insert((Instant::now() + jitter::jittered(self.no_stream_wait), id), flying.row);
             }
         }
     }

@@ -18,21 +18,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
-use cipher_broker::header;
 use cipher_broker::limit;
 use cipher_broker::subject::{self, Route, Source};
 use cipher_core::{Delivered, Displaced, Input, Mark, Reading, StreamState};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::net::chance;
-use crate::net::connect::{Link, Network};
+use crate::net::connect::Network;
 use crate::net::fetch::{self, Page};
 use crate::net::flood::{Flood, JUNK_COUNTS};
+use crate::net::jitter;
+use crate::net::link::Link;
+use crate::net::reader::bell::{Rung, next_of, rung_by};
+use crate::net::reader::end::End;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
+
+mod bell;
+mod end;
 
 /// Pages that are fetched or wait for the core at once, over all readers. Each is up to a megabyte.
 const PAGES: usize = 16;
@@ -148,21 +153,6 @@ fn aside(source: &Source) -> Option<String> {
     }
 }
 
-async fn next_of(subscriber: &mut Option<Subscriber>) -> Option<Message> {
-    match subscriber {
-        Some(open) => open.next().await,
-        None => None,
-    }
-}
-
-/// The next bell; none rings while none is listened to.
-async fn rung_by(bells: &mut Option<Subscriber>) -> Option<Message> {
-    match bells {
-        Some(open) => open.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 struct Reader {
     shared: Arc<Shared>,
     source: Source,
@@ -211,51 +201,6 @@ enum Want {
     Report,
 }
 
-/// What bells said.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Rung {
-    /// The highest sequence.
-    sequence: u64,
-    /// The highest one of an entry that was the first on its subject; 0 for none.
-    first: u64,
-}
-
-impl Rung {
-    fn of(bell: &Message) -> Self {
-        let sequence = fetch::number(bell, header::SEQUENCE).unwrap_or(0);
-        let first = fetch::number(bell, header::LAST_SEQUENCE) == Some(0);
-        Self { sequence, first: if first { sequence } else { 0 } }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self { sequence: self.sequence.max(other.sequence), first: self.first.max(other.first) }
-    }
-}
-
-/// Where a log ended when it was asked to be read to its end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct End {
-    /// Messages up to there; `None` before the first page.
-    left: Option<u64>,
-}
-
-impl End {
-    /// A page with so many messages came, and `pending` were said to follow. Whether the end is reached; the next one
-    /// counts from then on.
-    fn reached(&mut self, messages: usize, pending: Option<u64>) -> bool {
-        let read = u64::try_from(messages).unwrap_or(u64::MAX);
-        self.left = match self.left {
-            Some(left) => Some(left.saturating_sub(read)),
-            None => pending,
-        };
-        let reached = self.left == Some(0);
-        if reached {
-            self.left = None;
-        }
-        reached
-    }
-}
-
 impl Reader {
     fn new(
         shared: Arc<Shared>,
@@ -266,7 +211,7 @@ impl Reader {
         Self {
             stream: source.stream(),
             filter: source.filter(),
-            next_look: Instant::now() + chance::jittered(FIRST_LOOK),
+            next_look: Instant::now() + jitter::jittered(FIRST_LOOK),
             shared,
             source,
             orders,
@@ -309,7 +254,7 @@ impl Reader {
                 }
                 // What came before the subscription is known everywhere.
                 self.want = self.want.max(Want::Look);
-                self.next_look = Instant::now() + chance::jittered(FIRST_LOOK);
+                self.next_look = Instant::now() + jitter::jittered(FIRST_LOOK);
             }
             self.drain(&mut bells);
             if self.ready() {
@@ -441,7 +386,7 @@ impl Reader {
             self.want = self.want.max(Want::Look);
         }
         if self.next_look <= now {
-            self.next_look = now + chance::jittered(LOOK_EVERY);
+            self.next_look = now + jitter::jittered(LOOK_EVERY);
             (self.looks, self.looks_back) = (self.looks + 1, 0);
             if self.looks.is_multiple_of(LOOKS_BACK) {
                 self.mark = self.last;
@@ -627,25 +572,6 @@ impl Reader {
     fn pause(&mut self) {
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.attempts.min(7));
         self.attempts = self.attempts.saturating_add(1);
-        self.not_before = Some(Instant::now() + chance::jittered(doubled.min(LONGEST_PAUSE)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// E13: who sends first reads a log to its end; a flood must not move that end away.
-    #[test]
-    fn e13_the_end_of_a_log_is_where_it_was_when_it_was_asked_for() {
-        let mut end = End::default();
-        assert!(!end.reached(500, Some(700)), "700 more, when the first page was read");
-        assert!(!end.reached(500, Some(900)), "it grows by 700 with each page");
-        assert!(end.reached(500, Some(1_100)));
-        assert!(!end.reached(500, Some(1_300)), "and the next end is another one");
-        assert!(!end.reached(500, None), "a page that broke off");
-        assert!(!end.reached(500, Some(1_400)));
-        assert!(end.reached(300, Some(0)));
-        assert_eq!(end, End::default());
+        self.not_before = Some(Instant::now() + jitter::jittered(doubled.min(LONGEST_PAUSE)));
     }
 }

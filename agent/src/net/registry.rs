@@ -9,8 +9,10 @@ use cipher_broker::subject::INBOX_PREFIX;
 use cipher_broker::{limit, subject};
 use cipher_core::{Input, NoReply, QuestionId};
 
-use crate::net::chance;
-use crate::net::connect::{Link, Network};
+use crate::net::connect::Network;
+use crate::net::jitter;
+use crate::net::link::Link;
+use crate::net::token;
 use crate::runtime::mailbox::Mailbox;
 
 /// Pauses while nobody listens: a registry may be restarting, and in a cluster a server that just started learns of
@@ -40,14 +42,14 @@ async fn answer(network: &Network, operation: &'static str, bytes: Vec<u8>) -> R
     let mut pauses = ABSENT.iter();
     let reply = loop {
         // An inbox that serves once: who listens to all inboxes sees what is answered, and not who asked (F9).
-        let inbox = format!("{INBOX_PREFIX}.{}", chance::token());
+        let inbox = format!("{INBOX_PREFIX}.{}", token::unguessable());
         let request =
             Request::new().payload(bytes.clone()).inbox(inbox).timeout(Some(network.registry_timeout));
         let reply = client.send_request(subject::registry(operation), request).await;
         match &reply {
             // Nobody got it, so the same request may be made again.
             Err(error) if error.kind() == RequestErrorKind::NoResponders => match pauses.next() {
-                Some(pause) => tokio::time::sleep(chance::jittered(*pause)).await,
+                Some(pause) => tokio::time::sleep(jitter::jittered(*pause)).await,
                 None => break reply,
             },
             _ => break reply,

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::net::chance;
+use crate::net::token;
 use crate::profile::private_folder;
-use crate::up::child::{Child, Output, unwritable};
-use crate::up::ready;
+use crate::up::child::{Child, Output};
+use crate::up::file::{private, unwritable};
 
 /// How long a server may take to say its ports.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ impl Broker {
         same_shape(server, nodes)?;
         let conf = server.join("conf");
         write_files(&conf)?;
-        let registry_password = chance::token();
+        let registry_password = token::unguessable();
         if nodes == 1 {
             let store = server.join("nats");
             let embedded = Embedded {
@@ -88,8 +88,8 @@ fn kept_token(path: &Path) -> Result<String, CoreError> {
     {
         return Ok(known);
     }
-    let token = chance::token();
-    ready::private(path, token.as_bytes())?;
+    let token = token::unguessable();
+    private(path, token.as_bytes())?;
     Ok(token)
 }
 
@@ -101,7 +101,7 @@ async fn cluster(
 ) -> Result<Broker, CoreError> {
     // Kept, so that agents that ran through a restart still get in.
     let agent = kept_token(&server.join("agent.password"))?;
-    let (operator, route) = (chance::token(), chance::token());
+    let (operator, route) = (token::unguessable(), token::unguessable());
     let free = free_ports(3)?;
     let routes: Vec<(&str, u16)> = free.iter().map(|port| (LOCALHOST, *port)).collect();
     let mut started = Vec::new();

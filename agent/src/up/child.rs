@@ -10,6 +10,8 @@ use cipher_core::{CoreError, ErrorKind};
 use rustix::process::{Pid, Signal};
 use tokio::process::{ChildStdout, Command};
 
+use crate::up::file::unwritable;
+
 /// A running child. Killed when dropped.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -89,10 +91,6 @@ fn open_log(path: &Path) -> Result<File, CoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|error| unwritable(path, &error))
-}
-
-pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> CoreError {
-    ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display()))
 }
 
 /// The last thing a child said that looks like trouble.

@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::up::child::unwritable;
+use crate::up::file::unwritable;
 
 /// How long a left-over child may take to end, in steps of [`STEP`].
 const PATIENCE: u32 = 100;

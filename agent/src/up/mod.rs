@@ -15,6 +15,7 @@ mod binary;
 mod broker;
 mod child;
 mod claim;
+mod file;
 mod ping;
 mod ready;
 

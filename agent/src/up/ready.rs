@@ -17,8 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::net::settings::NetworkSettings;
 use crate::profile::private_folder;
 use crate::up::broker::Broker;
-use crate::up::child::{Child, Output, unwritable};
+use crate::up::child::{Child, Output};
 use crate::up::claim::Claim;
+use crate::up::file::{private, remove, unwritable};
 use crate::up::{binary, broker, ping};
 
 /// How long the registry may take to make its streams and answer.
@@ -206,21 +207,4 @@ async fn registry_key(server: &str) -> Option<String> {
 /// What other commands find.
 fn publish(path: &Path, ready: &Ready) -> Result<(), CoreError> {
     private(path, &serde_json::to_vec(ready).unwrap_or_default())
-}
-
-/// Whole or not at all, and for nobody else: it holds a password.
-pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), CoreError> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let draft = path.with_extension("draft");
-    remove(&draft);
-    let file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft);
-    file.and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| std::fs::rename(&draft, path))
-        .map_err(|error| unwritable(path, &error))
-}
-
-fn remove(path: &Path) {
-    // Not being there is what is wanted.
-    let _ = std::fs::remove_file(path);
 }

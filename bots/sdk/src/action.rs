@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use cipher_broker::answer::BotSay;
 use cipher_broker::id::{AccountId, MessageId};
 use cipher_broker::sign::digest;
 
-use crate::event::EventId;
+use crate::event::{Event, EventId, LogId, TimerId};
 
 /// One thing to do. The host turns it into an intent of the core, in the transaction that moves the bot's position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +23,21 @@ pub enum Action {
     },
 }
 
+/// The messages that carry out the actions on an event, for every host of the bot. Salt, time and hops come from the
+/// event, so whichever host handles it, and however often, the answers have the same bytes and ids.
+pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<BotSay> {
+    let message = |(action, index)| {
+        let Action::Say { text, reply_to } = action;
+        let salt = derive_salt(&event.me.account, &event.id, index);
+        BotSay { text, reply_to, salt, hops: event.hops_of_answers(), at: event.at }
+    };
+    actions.into_iter().zip(0_u32..).map(message).collect()
+}
+
 /// The salt of the message that carries out action number `index` of an event. Handling an event again after a
 /// crash gives the same salt, and so the same message id: nobody sees the answer twice.
 pub fn derive_salt(bot: &AccountId, event: &EventId, index: u32) -> [u8; 16] {
-    let full = derive("cipher-chat/bot-salt/v1", bot, event, &index.to_be_bytes());
+    let full = derive("cipher-chat/bot-salt/v2", bot, event, &index.to_be_bytes());
     let mut salt = [0; 16];
     for (to, from) in salt.iter_mut().zip(full) {
         *to = from;
@@ -35,25 +47,53 @@ pub fn derive_salt(bot: &AccountId, event: &EventId, index: u32) -> [u8; 16] {
 
 /// A digest of one purpose that belongs to one event of one bot.
 pub(crate) fn derive(label: &str, bot: &AccountId, event: &EventId, more: &[u8]) -> [u8; 32] {
-    let position = event.position.to_be_bytes();
-    digest(label, &[bot.as_bytes(), event.conversation.as_bytes(), &position, more])
+    match event {
+        EventId::Log(LogId { conversation, position, place }) => {
+            let (position, place) = (position.to_be_bytes(), place.to_be_bytes());
+            digest(label, &[bot.as_bytes(), b"log", conversation.as_bytes(), &position, &place, more])
+        }
+        EventId::Timer(TimerId { conversation, timer, at }) => {
+            let at = at.as_millis().to_be_bytes();
+            digest(label, &[bot.as_bytes(), b"timer", conversation.as_bytes(), timer.as_bytes(), &at, more])
+        }
+        EventId::Unknown(id) => digest(label, &[bot.as_bytes(), b"other", id.to_string().as_bytes(), more]),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use cipher_broker::id::GroupId;
+    use cipher_broker::time::Timestamp;
 
     #[test]
     fn a_salt_belongs_to_one_action_of_one_event_of_one_bot() {
         let bot = AccountId::from_bytes([1; 32]);
-        let event = EventId { conversation: GroupId::from_bytes([2; 16]), position: 3 };
-        let salt = derive_salt(&bot, &event, 0);
-        assert_eq!(salt, derive_salt(&bot, &event, 0));
-        assert_ne!(salt, derive_salt(&bot, &event, 1));
-        assert_ne!(salt, derive_salt(&AccountId::from_bytes([4; 32]), &event, 0));
-        assert_ne!(salt, derive_salt(&bot, &EventId { position: 4, ..event }, 0));
-        let elsewhere = EventId { conversation: GroupId::from_bytes([5; 16]), ..event };
-        assert_ne!(salt, derive_salt(&bot, &elsewhere, 0));
+        let place = LogId { conversation: GroupId::from_bytes([2; 16]), position: 3, place: 0 };
+        let salt = derive_salt(&bot, &place.into(), 0);
+        assert_eq!(salt, derive_salt(&bot, &place.into(), 0));
+        assert_ne!(salt, derive_salt(&bot, &place.into(), 1));
+        assert_ne!(salt, derive_salt(&AccountId::from_bytes([4; 32]), &place.into(), 0));
+        for other in [
+            LogId { position: 4, ..place },
+            LogId { place: 1, ..place },
+            LogId { conversation: GroupId::from_bytes([5; 16]), ..place },
+        ] {
+            assert_ne!(salt, derive_salt(&bot, &other.into(), 0));
+        }
+        let timer = |name: &str, ms| {
+            let at = Timestamp::from_millis(ms);
+            EventId::Timer(TimerId { conversation: place.conversation, timer: name.into(), at })
+        };
+        let timers = [timer("a", 3), timer("b", 3), timer("a", 4)].map(|id| derive_salt(&bot, &id, 0));
+        assert!(!timers.contains(&salt) && timers[0] != timers[1] && timers[0] != timers[2]);
+    }
+
+    /// S5: two hosts of one bot may be of two builds, and their answers must be one message.
+    #[test]
+    fn s5_salts_are_the_same_in_every_build() {
+        let place = LogId { conversation: GroupId::from_bytes([2; 16]), position: 3, place: 0 };
+        let salt = derive_salt(&AccountId::from_bytes([1; 32]), &place.into(), 0);
+        assert_eq!(u128::from_be_bytes(salt), 0xe62931e3_297933a7_0ab17a82_a6267521);
     }
 }

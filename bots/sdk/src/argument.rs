@@ -181,8 +181,8 @@ impl Context {
     }
 
     /// Which event this is.
-    pub fn event_id(&self) -> EventId {
-        self.event.id
+    pub fn event_id(&self) -> &EventId {
+        &self.event.id
     }
 
     /// When the broker stored the message: the only clock a handler has.
@@ -193,7 +193,7 @@ impl Context {
     /// For effects outside (a payment, a ticket): the same event always gives the same key, so a service that takes
     /// idempotency keys does it once although the host may deliver the event again after a crash.
     pub fn idempotency_key(&self) -> String {
-        let key = derive("cipher-chat/bot-effect/v1", &self.event.me.account, &self.event.id, b"");
+        let key = derive("cipher-chat/bot-effect/v2", &self.event.me.account, &self.event.id, b"");
         key.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

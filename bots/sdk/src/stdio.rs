@@ -194,7 +194,7 @@ fn respond(bot: &Bot, line: &[u8]) -> Response {
         Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
         Ok(Question::Describe) => Response::Description(bot.description()),
         Ok(Question::Event { event, memory }) => {
-            let id = event.id;
+            let id = event.id.clone();
             handled(bot, &event, &memory)
                 .unwrap_or_else(|failure| Response::Failure { id: Some(id), message: failure.to_string() })
         }
@@ -212,5 +212,5 @@ fn handled(bot: &Bot, event: &Event, memory: &Value) -> Result<Response, Failure
         known => serde_json::from_slice(known)
             .map_err(|e| Failure::Unwritable { name: String::new(), reason: e.to_string() })?,
     };
-    Ok(Response::Outcome { id: event.id, actions, memory })
+    Ok(Response::Outcome { id: event.id.clone(), actions, memory })
 }

@@ -15,22 +15,26 @@
 //! test.sees_nothing();
 //! ```
 //!
-//! The host in here follows the rule of the real one: position, memory and outgoing messages of an event are saved in
-//! one step; whatever was not saved is lost in a crash; what was saved is sent until it is known to have arrived.
+//! The host in here follows the rules of the real one: place, memory and outgoing messages of an event are saved in
+//! one step; whatever was not saved is lost in a crash; what was saved is sent until it is known to have arrived. And it
+//! makes messages of actions by the same function ([`answers`]), so an id that a test sees is the id that people get.
 
 use std::time::Duration;
 
+use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Content, TEXT};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::group::Role;
 
-use crate::action::{Action, derive_salt};
+use crate::action::answers;
 use crate::bot::{Bot, Handler, Outcome};
-use crate::event::{Conversation, Event, EventId, EventKind, Me, Message, Sender};
+use crate::event::{
+    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
+};
 
 /// A conversation with a bot in it.
 #[derive(Debug)]
@@ -44,13 +48,20 @@ pub struct BotTest {
     chance: Option<Chance>,
 }
 
-/// One message in the log of the conversation; its position is its place, from 1.
+/// One line of the log of the conversation. The number of a line is how many lines there are up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    id: MessageId,
-    sender: Sender,
-    content: Content,
+    position: u64,
+    /// Among the lines of that position.
+    place: u16,
     at: Timestamp,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Said { id: MessageId, sender: Sender, content: Content },
+    Changed(MemberChange),
 }
 
 /// A bot and what its host has on disk.
@@ -63,7 +74,8 @@ struct Host {
 
 #[derive(Debug, Default)]
 struct Saved {
-    position: u64,
+    /// Number of the last line that was handled.
+    line: u64,
     memory: Vec<u8>,
     outbox: Vec<Content>,
 }
@@ -161,12 +173,19 @@ impl BotTest {
 
     /// Every text the bots under test have sent, in order.
     pub fn sent(&self) -> Vec<&str> {
-        self.answers().map(|entry| entry.content.text.as_str()).collect()
+        self.answers().map(|(_, content)| text_of(content)).collect()
     }
 
     /// Ids of these messages.
     pub fn sent_ids(&self) -> Vec<MessageId> {
-        self.answers().map(|entry| entry.id).collect()
+        self.answers().map(|(id, _)| id).collect()
+    }
+
+    /// Every event so far as the first bot is told it, in order: for a [`Handler`] that is no [`Bot`].
+    pub fn events(&self) -> Vec<Event> {
+        let host = self.hosts.first().into_iter();
+        let lines = 1..=u64::try_from(self.log.len()).unwrap_or(u64::MAX);
+        host.flat_map(|host| lines.clone().map(|line| self.event(host, line))).collect()
     }
 
     /// Asserts that the next text nobody looked at yet is this one.
@@ -188,39 +207,69 @@ impl BotTest {
         assert!(unseen.is_empty(), "the bot said more: {unseen:?}");
     }
 
-    fn answers(&self) -> impl Iterator<Item = &Entry> {
-        let is_ours = |entry: &&Entry| self.hosts.iter().any(|h| h.me.account == entry.sender.account_id);
-        self.log.iter().filter(is_ours)
+    fn said(&self) -> impl Iterator<Item = (MessageId, &Sender, &Content)> {
+        self.log.iter().filter_map(|entry| match &entry.what {
+            What::Said { id, sender, content } => Some((*id, sender, content)),
+            What::Changed(_) => None,
+        })
+    }
+
+    fn answers(&self) -> impl Iterator<Item = (MessageId, &Content)> {
+        let is_ours = |sender: &Sender| self.hosts.iter().any(|h| h.me.account == sender.account_id);
+        self.said().filter(move |(_, sender, _)| is_ours(sender)).map(|(id, _, content)| (id, content))
     }
 
     /// Puts a message into the log. One that is there already, by its id, is not there twice.
     fn publish(&mut self, sender: &Sender, content: Content) {
         let payload = codec::encode(&content);
         let id = MessageId::of_content(&self.conversation.id, &sender.account_id, &payload);
-        if !self.log.iter().any(|entry| entry.id == id) {
-            self.log.push(Entry { id, sender: sender.clone(), content, at: self.now });
+        if !self.said().any(|(known, _, _)| known == id) {
+            self.write([What::Said { id, sender: sender.clone(), content }]);
         }
+    }
+
+    /// Puts lines of one position into the log.
+    fn write(&mut self, lines: impl IntoIterator<Item = What>) {
+        let position = self.log.last().map_or(1, |entry| entry.position.saturating_add(1));
+        for (what, place) in lines.into_iter().zip(0_u16..) {
+            self.log.push(Entry { position, place, at: self.now, what });
+        }
+    }
+
+    /// An account of the conversation, or of another one.
+    fn account(&self, name: &str) -> Sender {
+        let is_bot = self.hosts.iter().any(|host| host.me.handle.as_str() == name);
+        sender(name, if is_bot { Kind::Bot } else { Kind::Person })
+    }
+
+    /// Whether a bot is in the conversation, as the end of the log says.
+    fn is_in(&self, host: &Host) -> bool {
+        let of_host = self.log.iter().rev().find_map(|entry| match &entry.what {
+            What::Changed(change) if change.who.account_id == host.me.account => Some(change.change),
+            What::Changed(_) | What::Said { .. } => None,
+        });
+        of_host != Some(Change::Removed)
     }
 
     /// Lets every host do what it has to, until nothing is left.
     fn settle(&mut self) {
         let mut hosts = std::mem::take(&mut self.hosts);
         loop {
-            let before = (self.log.len(), positions(&hosts));
+            let before = (self.log.len(), lines(&hosts));
             for host in &mut hosts {
-                for position in self.doorbells(host.saved.position) {
+                for line in self.doorbells(host.saved.line) {
                     // A crash loses what was not saved; the next start goes on from what was.
-                    while self.catch_up(host, position).is_err() {}
+                    while self.catch_up(host, line).is_err() {}
                 }
             }
-            if before == (self.log.len(), positions(&hosts)) {
+            if before == (self.log.len(), lines(&hosts)) {
                 break;
             }
         }
         self.hosts = hosts;
     }
 
-    /// Positions at which the host's doorbell rings. The last is that of its regular look at the log, without which
+    /// Lines at which the host's doorbell rings. The last is that of its regular look at the log, without which
     /// a lost ring would be lost for good.
     fn doorbells(&mut self, from: u64) -> Vec<u64> {
         let last = u64::try_from(self.log.len()).unwrap_or(u64::MAX);
@@ -237,21 +286,22 @@ impl BotTest {
         rings
     }
 
-    /// The host: reads on from its position up to another.
+    /// The host: reads on from its place up to a line.
     fn catch_up(&mut self, host: &mut Host, to: u64) -> Result<(), Crashed> {
         self.send(host)?;
-        while host.saved.position < to {
-            let position = host.saved.position.saturating_add(1);
-            let event = self.event(host, position);
+        while host.saved.line < to {
+            let line = host.saved.line.saturating_add(1);
+            let event = self.event(host, line);
             self.crash.step()?;
-            // A failure saves the position only, as in the real host.
+            // A failure saves the place only, as in the real host.
             let memory = host.saved.memory.clone();
             let outcome = host.bot.handle(&event, &memory);
             let Outcome { actions, memory, .. } =
                 outcome.unwrap_or(Outcome { actions: Vec::new(), memory, held_back: false });
-            let outbox = contents(&event, actions);
+            let actions = if self.is_in(host) { actions } else { Vec::new() };
+            let outbox = answers(&event, actions).into_iter().map(BotSay::content).collect();
             self.crash.step()?;
-            host.saved = Saved { position, memory, outbox };
+            host.saved = Saved { line, memory, outbox };
             self.crash.step()?;
             self.send(host)?;
         }
@@ -272,22 +322,26 @@ impl BotTest {
         Ok(())
     }
 
-    fn event(&self, host: &Host, position: u64) -> Event {
-        let place = usize::try_from(position.saturating_sub(1)).unwrap_or(usize::MAX);
-        let entry = self.log.get(place).expect("the position is in the log").clone();
+    fn event(&self, host: &Host, line: u64) -> Event {
+        let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Entry { position, place, at, what } =
+            self.log.get(index).expect("the line is in the log").clone();
         Event {
-            id: EventId { conversation: self.conversation.id, position },
+            id: LogId { conversation: self.conversation.id, position, place }.into(),
             me: host.me.clone(),
             conversation: self.conversation.clone(),
-            at: entry.at,
-            kind: EventKind::Message(Message {
-                message_id: entry.id,
-                sender: entry.sender,
-                text: entry.content.text,
-                reply_to: entry.content.reply_to,
-                hops: entry.content.hops,
-                sent_at: entry.content.sent_at,
-            }),
+            at,
+            kind: match what {
+                What::Said { id, sender, content } => EventKind::Message(Message {
+                    message_id: id,
+                    sender,
+                    text: text_of(&content).to_owned(),
+                    reply_to: content.reply_to,
+                    hops: content.hops,
+                    sent_at: content.sent_at,
+                }),
+                What::Changed(change) => EventKind::of_members(&host.me, change),
+            },
         }
     }
 }
@@ -302,12 +356,63 @@ impl User<'_> {
     pub fn says_after(self, text: &str, hops: u8) {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
-        let (kind, text) = (TEXT.into(), text.into());
-        test.publish(
-            &sender,
-            Content { salt, sent_at: test.now, reply_to: None, hops, kind, text, data: None, head: None },
-        );
+        let body = Body::Text(text.into());
+        test.publish(&sender, Content { salt, sent_at: test.now, reply_to: None, hops, body, head: None });
         test.settle();
+    }
+
+    /// Adds accounts in one change: one event for each of them.
+    ///
+    /// # Panics
+    /// If a name is not a handle.
+    pub fn adds(self, names: &[&str]) {
+        self.changes(names, Change::Added);
+    }
+
+    /// Removes accounts in one change. A bot that was removed says nothing any more.
+    ///
+    /// # Panics
+    /// If a name is not a handle.
+    pub fn removes(self, names: &[&str]) {
+        self.changes(names, Change::Removed);
+    }
+
+    /// Leaves.
+    pub fn leaves(self) {
+        let name = self.sender.handle.to_string();
+        self.changes(&[&name], Change::Removed);
+    }
+
+    fn changes(self, names: &[&str], change: Change) {
+        let Self { test, sender } = self;
+        let stays = |gone: bool| (!gone).then_some(Role::Member);
+        let member = |account: Sender, gone: bool| Member {
+            handle: account.handle,
+            account_id: account.account_id,
+            kind: Some(account.kind),
+            role: stays(gone),
+        };
+        let lines: Vec<What> = names
+            .iter()
+            .map(|name| {
+                let who = member(test.account(name), change == Change::Removed);
+                let by = if who.account_id == sender.account_id {
+                    who.clone()
+                } else {
+                    member(sender.clone(), false)
+                };
+                What::Changed(MemberChange { who, change, by })
+            })
+            .collect();
+        test.write(lines);
+        test.settle();
+    }
+}
+
+fn text_of(content: &Content) -> &str {
+    match &content.body {
+        Body::Text(text) => text,
+        _ => "",
     }
 }
 
@@ -335,34 +440,13 @@ pub fn crash_at_every_step(start: impl Fn() -> BotTest, script: impl Fn(&mut Bot
 pub fn event(position: u64, who: &str, text: &str) -> Event {
     let mut test = BotTest::new(Bot::new("testbot"));
     test.user(who).says(text);
-    let host = test.hosts.first().expect("there is one bot");
-    let mut event = test.event(host, 1);
-    event.id.position = position;
+    let mut event = test.events().remove(0);
+    event.id = LogId { conversation: event.conversation.id, position, place: 0 }.into();
     event
 }
 
-fn contents(event: &Event, actions: Vec<Action>) -> Vec<Content> {
-    let mut contents = Vec::new();
-    for (action, index) in actions.into_iter().zip(0_u32..) {
-        let Action::Say { text, reply_to } = action;
-        let salt = derive_salt(&event.me.account, &event.id, index);
-        let (kind, hops) = (TEXT.into(), event.hops_of_answers());
-        contents.push(Content {
-            salt,
-            sent_at: event.at,
-            reply_to,
-            hops,
-            kind,
-            text,
-            data: None,
-            head: None,
-        });
-    }
-    contents
-}
-
-fn positions(hosts: &[Host]) -> Vec<u64> {
-    hosts.iter().map(|host| host.saved.position).collect()
+fn lines(hosts: &[Host]) -> Vec<u64> {
+    hosts.iter().map(|host| host.saved.line).collect()
 }
 
 fn sender(name: &str, kind: Kind) -> Sender {

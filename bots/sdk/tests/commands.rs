@@ -27,7 +27,13 @@ fn divide(one: i64, by: i64) -> Result<Reply, String> {
 
 #[command]
 fn who(sender: Sender, cx: Context, _word: Word) -> Reply {
-    format!("{} in {} at {}", sender.handle, cx.conversation().name, cx.event_id().position).into()
+    format!(
+        "{} in {} at {}",
+        sender.handle,
+        cx.conversation().name,
+        cx.event_id().log().map_or(0, |id| id.position)
+    )
+    .into()
 }
 
 #[command]

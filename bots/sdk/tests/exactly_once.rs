@@ -1,5 +1,6 @@
 //! Answers and memory survive crashes and a bad network, each exactly once.
 
+use cipher_bot::event::{EventKind, MemberChange};
 use cipher_bot::prelude::*;
 use cipher_bot::testing::{BotTest, crash_at_every_step};
 
@@ -77,4 +78,43 @@ fn memory_of_another_type_is_left_alone() {
     test.user("alice").says("/broken");
     test.user("alice").says("/count");
     assert_eq!(test.sent(), ["1", "done", "2", "done"]);
+}
+
+/// S3: one event for each account that a change concerns, the bot's own coming and going among them; ids tell them
+/// apart, and who is not in the conversation says nothing there.
+#[test]
+fn s3_each_member_of_a_change_is_an_event_of_its_own() {
+    let mut test = BotTest::new(bot());
+    test.user("alice").adds(&["bob", "carol"]);
+    test.user("bob").leaves();
+    test.user("alice").removes(&["counter"]);
+    test.user("alice").says("/count");
+    test.sees_nothing();
+    test.user("alice").adds(&["counter"]);
+    test.user("alice").says("/count");
+    test.sees("2");
+    let told = test.events().into_iter().map(|event| {
+        let id = event.id.log().unwrap();
+        let what = match event.kind {
+            EventKind::Joined { by } => format!("joined by {}", by.handle),
+            EventKind::Left { by } => format!("left by {}", by.handle),
+            EventKind::MemberChanged(MemberChange { who, change, by }) => {
+                format!("{} {change:?} by {}", who.handle, by.handle)
+            }
+            EventKind::Message(message) => message.text,
+            other => panic!("{other:?}"),
+        };
+        format!("{}.{} {what}", id.position, id.place)
+    });
+    let told: Vec<String> = told.collect();
+    let expected = [
+        "1.0 bob Added by alice",
+        "1.1 carol Added by alice",
+        "2.0 bob Removed by bob",
+        "3.0 left by alice",
+        "4.0 /count",
+        "5.0 joined by alice",
+        "6.0 /count",
+    ];
+    assert_eq!(told[..7], expected);
 }

@@ -40,7 +40,7 @@ fn asks(position: u64, text: &str, memory: Value) -> String {
 fn each_question_gets_one_response_and_memory_goes_round() {
     let first = exchange(&[asks(1, "/count", Value::Null)]);
     let [Response::Outcome { id, actions, memory }] = first.as_slice() else { panic!("{first:?}") };
-    assert_eq!(id.position, 1);
+    assert_eq!(id.log().map(|id| (id.position, id.place)), Some((1, 0)));
     assert_eq!(actions, &[Action::Say { text: "1".into(), reply_to: None }]);
     let second = exchange(&[asks(2, "/count", memory.clone()), asks(3, "hi", memory.clone())]);
     let [Response::Outcome { actions, .. }, Response::Outcome { actions: none, memory: same, .. }] =
@@ -82,7 +82,7 @@ fn the_host_keeps_the_rules_for_a_program_that_does_not() {
         let Ok(Question::Event { memory: seen, .. }) = serde_json::from_slice(&line) else { panic!() };
         let say = Action::Say { text: "HI".into(), reply_to: None };
         let response = Response::Outcome {
-            id: event.id,
+            id: event.id.clone(),
             actions: vec![say; 2],
             memory: (seen.as_u64().unwrap_or(0) + 1).into(),
         };

@@ -1,4 +1,4 @@
-//! What devices of one account tell each other, as messages ([`crate::wire::content::SYNC`]) in the group that
+//! What devices of one account tell each other, as messages ([`crate::wire::content::kind::SYNC`]) in the group that
 //! only they are in.
 //!
 //! Everything here is either a fact that may be told twice, or the latest of its kind wins. Ordered and
@@ -158,6 +158,12 @@ pub struct SyncMessage {
     /// Bots in a row that led to it.
     #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
     pub hops: u8,
+    /// Its author gave it other words: these.
+    #[serde(rename = "e", default, skip_serializing_if = "is_zero")]
+    pub edited: bool,
+    /// Its author took it back: it has no words.
+    #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
+    pub deleted: bool,
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {

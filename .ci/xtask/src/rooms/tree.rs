@@ -39,7 +39,9 @@ impl Tree {
         let mut files = Vec::new();
         for source in sources {
             let below = source.path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
-            let Some(below) = below.filter(|below| !below.starts_with("bin/")) else { continue };
+            // Tests in files of their own are declared by `#[path]` in the file they are for.
+            let tests = source.path.ends_with("_test.rs");
+            let Some(below) = below.filter(|below| !tests && !below.starts_with("bin/")) else { continue };
             let syntax = syn::parse_file(&source.text)
                 .map_err(|error| format!("{}:{}: {error}", source.path, error.span().start().line))?;
             files.push(File { path: source.path.clone(), module: module(below), syntax });

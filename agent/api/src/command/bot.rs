@@ -1,12 +1,14 @@
 //! Bots: how one is made, what it is told, what it says.
 
+use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::{Base64, OwnerText, bytes, maybe_bytes};
+use crate::encoding::{Base64, OwnerText, Time, bytes, maybe_bytes, time};
 
 /// First half of registering a bot, in the bot's profile: makes its keys. Repeated it gives the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,14 +35,17 @@ pub struct Sign {
     pub certificate: Vec<u8>,
 }
 
-/// What a bot has not handled yet, in order per conversation.
+/// What a bot has not handled yet: in order within a conversation, and the conversation first whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
     /// Name of the bot: its cursors and memory are its own.
     pub bot: String,
-    /// At most this many.
+    /// At most this many, shared out evenly among the conversations that wait.
     pub limit: usize,
+    /// Conversations that are being worked on: nothing of them is given.
+    #[serde(default)]
+    pub busy: Vec<GroupId>,
 }
 
 /// A bot handled an event. Cursor, memory and messages commit together; a repeat changes nothing.
@@ -53,6 +58,9 @@ pub struct Handled {
     pub group: GroupId,
     /// Position of the event.
     pub position: u64,
+    /// Its place among the lines of that position.
+    #[serde(default)]
+    pub place: u16,
     /// What it says, in order.
     #[serde(default)]
     pub say: Vec<Say>,
@@ -76,6 +84,22 @@ pub struct Say {
     pub salt: [u8; 16],
     /// Hop count of the event plus one.
     pub hops: u8,
+    /// Time of the event, which is when the answer says that it was written.
+    #[serde(with = "time")]
+    #[schemars(with = "Time")]
+    pub at: Timestamp,
+}
+
+impl From<BotSay> for Say {
+    fn from(BotSay { text, reply_to, salt, hops, at }: BotSay) -> Self {
+        Self { text, reply_to, salt, hops, at }
+    }
+}
+
+impl From<Say> for BotSay {
+    fn from(Say { text, reply_to, salt, hops, at }: Say) -> Self {
+        Self { text, reply_to, salt, hops, at }
+    }
 }
 
 /// Bytes that a bot's owner must sign.

@@ -18,6 +18,28 @@ pub struct Send {
     pub reply_to: Option<MessageId>,
 }
 
+/// Gives an own message other words. Answered once they are in the log, or at once as queued when the broker is away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// Which message.
+    pub message: MessageRef,
+    /// The words.
+    pub text: String,
+}
+
+/// Takes an own message back for everybody; or lets go of the words of any message on this device only. Answered as
+/// [`Edit`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Which message.
+    pub message: MessageRef,
+    /// On this device only.
+    #[serde(default)]
+    pub local: bool,
+}
+
 /// Stored messages of a conversation, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,4 +61,14 @@ pub struct Shown {
     pub group: GroupId,
     /// Of the messages.
     pub ids: Vec<MessageId>,
+}
+
+/// A message as people name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageRef {
+    /// Its id, whole or a beginning of six characters or more.
+    pub id: String,
+    /// The conversation; all of them when `null`.
+    pub within: Option<Target>,
 }

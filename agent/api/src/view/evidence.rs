@@ -49,6 +49,12 @@ pub enum EvidenceKind {
     ChangedAccount,
     /// A log that ended long ago.
     StaleHead,
+    /// An entry of the published log that cannot be one.
+    BadEntry,
+    /// The published log lacks an entry.
+    MissingEntry,
+    /// Two accounts of one handle in the published log.
+    HandleTwice,
     /// A kind that this version does not know: a newer peer said it.
     #[serde(other)]
     Unknown,
@@ -64,6 +70,9 @@ impl EvidenceKind {
             Self::GhostDevice => "ghost-device",
             Self::ChangedAccount => "changed-account",
             Self::StaleHead => "stale-head",
+            Self::BadEntry => "bad-entry",
+            Self::MissingEntry => "missing-entry",
+            Self::HandleTwice => "handle-twice",
             Self::Unknown => "unknown",
         }
     }

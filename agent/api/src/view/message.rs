@@ -3,7 +3,7 @@
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -38,6 +38,10 @@ pub struct MessageView {
     pub reply_to: Option<MessageId>,
     /// Bots in a row that led to it.
     pub hops: u8,
+    /// Its author gave it other words: `text` is these.
+    pub edited: bool,
+    /// Its author took it back, or the person let go of it here: `text` is empty.
+    pub deleted: bool,
 }
 
 impl MessageView {
@@ -77,7 +81,6 @@ pub enum Body {
 /// A change of a group, as this agent observed it in a commit; or what it missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum GroupEvent {
     /// An account was added by another one.
     Added,
@@ -207,6 +210,12 @@ enum Entry<'a> {
         /// Bots in a row that led to it.
         #[serde(default)]
         hops: u8,
+        /// Its author gave it other words: `text` is these.
+        #[serde(default)]
+        edited: bool,
+        /// Its author took it back, or the person let go of it here: `text` is empty.
+        #[serde(default)]
+        deleted: bool,
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
@@ -251,9 +260,9 @@ enum Entry<'a> {
 impl<'a> From<&'a MessageView> for Entry<'a> {
     fn from(view: &'a MessageView) -> Self {
         let kind = match &view.body {
-            Body::Text => content::TEXT,
+            Body::Text => kind::TEXT,
             Body::Unknown(kind) => kind,
-            Body::Missing(_) => content::MISSING,
+            Body::Missing(_) => kind::MISSING,
             Body::Event { event, who } => {
                 let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
                 return Self::Event {
@@ -286,6 +295,8 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             state: view.state,
             reply_to: view.reply_to,
             hops: view.hops,
+            edited: view.edited,
+            deleted: view.deleted,
             missing: match &view.body {
                 Body::Missing(missing) => missing.into(),
                 Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
@@ -310,6 +321,8 @@ impl From<Entry<'_>> for MessageView {
                 state,
                 reply_to,
                 hops,
+                edited,
+                deleted,
                 missing,
             } => Self {
                 id,
@@ -320,14 +333,16 @@ impl From<Entry<'_>> for MessageView {
                 at,
                 unread,
                 body: match &*kind {
-                    content::TEXT => Body::Text,
-                    content::MISSING => Body::Missing(missing.into_owned()),
+                    kind::TEXT => Body::Text,
+                    kind::MISSING => Body::Missing(missing.into_owned()),
                     _ => Body::Unknown(kind.into_owned()),
                 },
                 text: text.into_owned(),
                 state,
                 reply_to,
                 hops,
+                edited,
+                deleted,
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -344,6 +359,8 @@ impl From<Entry<'_>> for MessageView {
                 state,
                 reply_to: None,
                 hops: 0,
+                edited: false,
+                deleted: false,
             },
         }
     }

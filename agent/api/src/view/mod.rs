@@ -11,7 +11,7 @@ pub mod message;
 pub mod status;
 
 pub use account::{AccountView, RequestPolicy, Trust};
-pub use bot::BotEventView;
+pub use bot::{BotEventView, BotMemberView};
 pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
@@ -20,4 +20,4 @@ pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
     Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, SenderView, WhoView,
 };
-pub use status::{LogLostView, SkippedView, StatusView};
+pub use status::{LogLostView, StatusView};

@@ -1,5 +1,7 @@
 //! Figures about the own state.
 
+use std::collections::BTreeMap;
+
 use cipher_broker::id::DeviceId;
 use cipher_broker::time::Timestamp;
 use schemars::JsonSchema;
@@ -26,8 +28,9 @@ pub struct StatusView {
     pub registry_silent: bool,
     /// Key packages at the registry: as last counted, and those it took since; `null` while never counted.
     pub key_packages: Option<u32>,
-    /// Messages that could not be read since this store exists.
-    pub skipped: Vec<SkippedView>,
+    /// Number of messages that could not be read since this store exists, by the reason as the log file names it; reasons
+    /// are no closed list.
+    pub skipped: BTreeMap<String, u64>,
     /// Last known difference of the registry's clock to this one's, milliseconds.
     pub clock_skew_ms: Option<i64>,
     /// When bytes that name this device and that it did not send were last seen.
@@ -53,15 +56,6 @@ pub struct StatusView {
     /// The recovery phrase was never shown: registering again under the same handle shows it.
     #[serde(default)]
     pub phrase_due: bool,
-}
-
-/// Messages that could not be read, for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SkippedView {
-    /// The reason, as the log file names it; one of no fixed list.
-    pub class: String,
-    /// Number of messages.
-    pub count: u64,
 }
 
 /// The last time the broker turned out to have lost what it had stored.

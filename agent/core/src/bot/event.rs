@@ -1,84 +1,146 @@
-//! Bots inside the core: events behind a cursor, and outcomes that commit as one.
+//! Bots inside the core: events in the order of their conversation, and outcomes that commit as one.
 //!
 //! A bot that failed sees the event again; a bot that answered cannot answer twice, because cursor, memory and
 //! messages are in one transaction, and a repeated outcome finds the cursor already there.
 
-use cipher_broker::id::GroupId;
-use cipher_broker::wire::content;
+use cipher_broker::answer::BotSay;
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::wire::group::Role;
 
-use crate::command::BotSay;
+use crate::bot::due::is_of_members;
 use crate::error::{ErrorKind, Result};
 use crate::machine::Core;
 use crate::reply::Reply;
-use crate::view::{BotEventView, GroupState};
+use crate::state::{BotRow, MessageRow, Place, RowBody};
+use crate::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
 
 impl Core {
-    pub(crate) fn bot_events(&mut self, bot: &str, limit: usize) -> Result<Reply> {
-        let own = self.identity()?.account;
-        let mut events = Vec::new();
-        let active: Vec<GroupId> = self
-            .state
-            .groups
-            .iter()
-            .filter(|(_, row)| row.state == GroupState::Active && !row.personal)
-            .map(|(group, _)| *group)
-            .collect();
-        for group in active {
-            let row = self.history.bot(bot, &group)?;
-            let joined = self.state.groups.get(&group).map_or(0, |row| row.joined_at);
-            let cursor = row.as_ref().map_or(joined, |row| row.cursor.max(joined));
-            let room = limit.saturating_sub(events.len());
-            if room == 0 {
-                break;
-            }
-            for (place, message) in self.history.after(&group, cursor, room)? {
-                // Several lines of one commit share a sequence, and a cursor; the first speaks for all.
-                if message.account == own || place.1 > 0 || self.hides(&message) {
-                    continue;
+    /// What a bot has to handle in the conversations whose turn it is. They share the room for it evenly, so a busy one
+    /// fills no page.
+    pub(crate) fn bot_events(&mut self, bot: &str, limit: usize, busy: &[GroupId]) -> Result<Reply> {
+        self.identity()?;
+        self.know_bot(bot)?;
+        loop {
+            let turns = self.next_turns(bot, limit, busy);
+            let share = limit.checked_div(turns.len()).unwrap_or_default();
+            let (mut events, mut idle) = (Vec::new(), Vec::new());
+            for group in turns {
+                let some = self.events_in(bot, group, share)?;
+                if some.is_empty() {
+                    idle.push(group);
                 }
-                let view = self.message_view(group, place, &message);
-                let role = self.with_live(group, |_, live| Ok(live.data.role_of(&message.account)))?;
-                let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
-                events.push(BotEventView {
-                    message: view,
-                    position: place.0,
-                    role,
-                    memory: row.as_ref().and_then(|row| row.memory.as_ref()).map(|memory| memory.to_vec()),
-                    group_name: self.conversation_name(&group),
-                    direct,
-                });
+                events.extend(some);
+            }
+            if idle.is_empty() {
+                return Ok(Reply::BotEvents(events));
+            }
+            // Who had spoken there was blocked since: others take the room.
+            for group in idle {
+                self.waits_no_more(bot, group);
             }
         }
-        Ok(Reply::BotEvents(events))
+    }
+
+    fn events_in(&mut self, bot: &str, group: GroupId, most: usize) -> Result<Vec<BotEventView>> {
+        let known = self.history.bot(bot, &group)?;
+        let handled = self.handled(bot, &group)?;
+        let rows = self.due_behind(&group, handled, most)?;
+        rows.into_iter().map(|(place, row)| self.bot_event(group, place, &row, known.as_ref())).collect()
+    }
+
+    fn bot_event(
+        &mut self,
+        group: GroupId,
+        place: Place,
+        row: &MessageRow,
+        known: Option<&BotRow>,
+    ) -> Result<BotEventView> {
+        let (by, who) = match row.body() {
+            // Others carry it out; who wished it is the one that goes.
+            RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
+            RowBody::Event(_, who) => (row.account, Some(who)),
+            _ => (row.account, None),
+        };
+        let (by, who) = (self.bot_member(group, by, row)?, who.map(|who| self.bot_member(group, who, row)));
+        Ok(BotEventView {
+            message: self.message_view(group, place, row),
+            position: place.0,
+            place: place.1,
+            by,
+            who: who.transpose()?,
+            memory: known.and_then(|row| row.memory.as_ref()).map(|memory| memory.to_vec()),
+            group_name: self.conversation_name(&group),
+            direct: self.state.groups.get(&group).is_some_and(|row| row.direct),
+        })
+    }
+
+    fn bot_member(&mut self, group: GroupId, account: AccountId, row: &MessageRow) -> Result<BotMemberView> {
+        let here: Option<(Kind, Role)> = if self.is_member(&group) {
+            self.with_live(group, |_, live| {
+                let leaf = live.roster.values().find(|leaf| leaf.account == account);
+                Ok(leaf.map(|leaf| (leaf.kind, live.data.role_of(&account))))
+            })?
+        } else {
+            None
+        };
+        let elsewhere = || {
+            let own = self.state.identity.as_ref().filter(|own| own.account == account).map(|own| own.kind);
+            let actor = (row.account == account).then_some(row.sender_kind);
+            own.or(actor).or_else(|| self.state.accounts.get(&account).map(|row| row.kind))
+        };
+        Ok(BotMemberView {
+            handle: self.handle_of(&account),
+            account_id: account,
+            kind: here.map(|(kind, _)| kind).or_else(elsewhere),
+            role: here.map(|(_, role)| role),
+        })
     }
 
     pub(crate) fn bot_handled(
         &mut self,
         bot: &str,
         group: GroupId,
-        position: u64,
+        place: Place,
         say: Vec<BotSay>,
         memory: Option<Vec<u8>>,
     ) -> Result<Reply> {
         self.identity()?;
+        self.know_bot(bot)?;
         let row = self.history.bot(bot, &group)?;
-        if row.as_ref().is_some_and(|row| row.cursor >= position) {
+        if row.as_ref().is_some_and(|row| row.handled() >= place) {
             return Ok(Reply::Done);
         }
-        let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
-        if active {
-            for say in &say {
-                if say.text.len() > cipher_broker::limit::TEXT_BYTES {
-                    return Err(ErrorKind::Limit.because("a bot's answer is too long"));
-                }
-            }
+        if say.iter().any(|say| say.text.len() > cipher_broker::limit::TEXT_BYTES) {
+            return Err(ErrorKind::Limit.because("a bot's answer is too long"));
+        }
+        if !say.is_empty() && self.may_answer(group, place)? {
+            // All or nothing: the event comes again when there is room.
+            self.must_have_room(say.len())?;
             for say in say {
-                let content = self.content(content::TEXT, say.text, say.reply_to, Some((say.salt, say.hops)));
-                self.enqueue_message(group, &content)?;
+                self.enqueue_content(group, &say.content())?;
             }
         }
         let memory = memory.or_else(|| row.and_then(|row| row.memory).map(serde_bytes::ByteBuf::into_vec));
-        self.history.set_bot(bot, group, position, memory);
+        self.history.set_bot(bot, group, place, memory);
+        self.turn_is_over(bot, group, place)?;
         Ok(Reply::Done)
+    }
+
+    /// Whether the bot is in the conversation, and has been since the event: who removed it and added it again does not
+    /// wait for answers of before.
+    fn may_answer(&self, group: GroupId, place: Place) -> Result<bool> {
+        let Some(row) = self.state.groups.get(&group).filter(|row| row.state == GroupState::Active) else {
+            return Ok(false);
+        };
+        if place.0 >= row.joined_at {
+            return Ok(true);
+        }
+        let own = self.own_id();
+        let went = |row: &MessageRow| {
+            matches!(row.body(), RowBody::Event(event, who)
+                if who == own && is_of_members(event) && event != GroupEvent::Role)
+        };
+        Ok(!self.history.behind(&group, place, usize::MAX)?.iter().any(|(_, row)| went(row)))
     }
 }

@@ -1,3 +1,5 @@
 //! What a bot is told and what it answers.
 
+mod due;
 pub(crate) mod event;
+mod membership;

@@ -1,11 +1,12 @@
 //! Readable messages, what was seen already, and what came too early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use redb::{ReadOnlyTable, ReadableDatabase, WriteTransaction};
+use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable as _, WriteTransaction};
 use serde_bytes::ByteBuf;
 
 use crate::error::Result;
@@ -27,6 +28,9 @@ pub(crate) struct History {
     bots: BTreeMap<(String, GroupId), BotRow>,
     /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
     seen_table: Option<SeenTable>,
+    /// How often a conversation was looked into from a place on.
+    #[cfg(test)]
+    pub(crate) looks: std::cell::Cell<usize>,
 }
 
 impl std::fmt::Debug for History {
@@ -44,6 +48,8 @@ impl History {
             parked: BTreeMap::new(),
             bots: BTreeMap::new(),
             seen_table: None,
+            #[cfg(test)]
+            looks: std::cell::Cell::default(),
         }
     }
 
@@ -121,27 +127,65 @@ impl History {
         self.seen.insert((group, id), sequence);
     }
 
-    /// Messages after a place, oldest first, at most `limit`.
+    /// Ids of messages that lie in the log, from one to another, both included.
+    pub(crate) fn ids_between(
+        &self,
+        group: &GroupId,
+        first: MessageId,
+        last: MessageId,
+    ) -> Result<Vec<MessageId>> {
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let seen = read.open_table(table::SEEN).map_err(storage)?;
+        let range = (group.as_bytes(), first.as_bytes())..=(group.as_bytes(), last.as_bytes());
+        let mut ids = Vec::new();
+        for row in seen.range(range).map_err(storage)? {
+            ids.push(MessageId::from_bytes(*row.map_err(storage)?.0.value().1));
+        }
+        ids.extend(self.seen.range((*group, first)..=(*group, last)).map(|((_, id), _)| *id));
+        Ok(ids)
+    }
+
+    /// Messages after a position, oldest first, at most `limit`.
     pub(crate) fn after(
         &self,
         group: &GroupId,
         after: u64,
         limit: usize,
     ) -> Result<Vec<(Place, MessageRow)>> {
-        let from = (group.as_bytes(), after.saturating_add(1), 0);
+        self.behind(group, (after, u16::MAX), limit)
+    }
+
+    /// Messages behind a place, oldest first, at most `limit`.
+    pub(crate) fn behind(
+        &self,
+        group: &GroupId,
+        behind: Place,
+        limit: usize,
+    ) -> Result<Vec<(Place, MessageRow)>> {
+        let (from, to) = (Bound::Excluded((group.as_bytes(), behind.0, behind.1)), (u64::MAX, u16::MAX));
         let mut found = BTreeMap::new();
         let read = self.store.db().begin_read().map_err(storage)?;
         let messages = read.open_table(table::MESSAGES).map_err(storage)?;
-        for row in messages.range(from..=(group.as_bytes(), u64::MAX, u16::MAX)).map_err(storage)?.take(limit)
-        {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
+        let range = (from, Bound::Included((group.as_bytes(), to.0, to.1)));
+        for row in messages.range::<(&[u8; 16], u64, u16)>(range).map_err(storage)?.take(limit) {
             let (key, value) = row.map_err(storage)?;
             let (_, sequence, place) = key.value();
             if let Ok(message) = codec::decode(value.value()) {
                 found.insert((sequence, place), message);
             }
         }
-        self.add_pending(group, after, &mut found);
+        let range = (Bound::Excluded((*group, behind.0, behind.1)), Bound::Included((*group, to.0, to.1)));
+        for ((_, sequence, place), row) in self.messages.range(range) {
+            found.insert((*sequence, *place), row.clone());
+        }
         Ok(found.into_iter().take(limit).collect())
+    }
+
+    /// Messages that the running batch wrote.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (GroupId, Place, &MessageRow)> {
+        self.messages.iter().map(|((group, position, place), row)| (*group, (*position, *place), row))
     }
 
     /// The latest messages that `wanted` takes, oldest first.
@@ -236,13 +280,6 @@ impl History {
         Ok(messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?.is_some())
     }
 
-    fn add_pending(&self, group: &GroupId, after: u64, found: &mut BTreeMap<Place, MessageRow>) {
-        let from = (*group, after.saturating_add(1), 0);
-        for ((_, sequence, place), row) in self.messages.range(from..=(*group, u64::MAX, u16::MAX)) {
-            found.insert((*sequence, *place), row.clone());
-        }
-    }
-
     /// Keeps a message whose epoch has not begun here, with the broker's time of it.
     pub(crate) fn park(&mut self, group: GroupId, sequence: u64, at: Timestamp, bytes: Vec<u8>) {
         self.parked.insert((group, sequence), Some(codec::encode(&ParkedRow { at, bytes })));
@@ -281,9 +318,21 @@ impl History {
         Ok(row.and_then(|row| codec::decode(row.value()).ok()))
     }
 
-    pub(crate) fn set_bot(&mut self, bot: &str, group: GroupId, cursor: u64, memory: Option<Vec<u8>>) {
-        let row = BotRow { cursor, memory: memory.map(ByteBuf::from) };
+    pub(crate) fn set_bot(&mut self, bot: &str, group: GroupId, handled: Place, memory: Option<Vec<u8>>) {
+        let row = BotRow { cursor: handled.0, place: handled.1, memory: memory.map(ByteBuf::from) };
         self.bots.insert((bot.to_owned(), group), row);
+    }
+
+    /// Names of all bots that ever handled anything here.
+    pub(crate) fn bot_names(&self) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        let read = self.store.db().begin_read().map_err(storage)?;
+        let bots = read.open_table(table::BOTS).map_err(storage)?;
+        for row in bots.iter().map_err(storage)? {
+            let (key, _) = row.map_err(storage)?;
+            names.extend(bot_of(key.value()));
+        }
+        Ok(names)
     }
 }
 
@@ -296,6 +345,10 @@ fn unpark(row: &[u8]) -> (Timestamp, Vec<u8>) {
 
 fn bot_key(bot: &str, group: &GroupId) -> Vec<u8> {
     [group.as_bytes().as_slice(), bot.as_bytes()].concat()
+}
+
+fn bot_of(key: &[u8]) -> Option<String> {
+    String::from_utf8(key.get(16..)?.to_vec()).ok()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
 
@@ -15,12 +15,9 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
-use crate::state::{Author, MessageRow, RowBody};
+use crate::state::{Author, MessageRow};
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
 use crate::view::MessageState;
-
-/// Kinds of messages that a device sends without its person having said anything: it does not show them as said.
-pub(crate) const UNTOLD: [&str; 3] = [content::CONTACT_ACCEPTED, content::SYNC, content::MISSING];
 
 impl Core {
     pub(crate) fn send(
@@ -79,22 +76,12 @@ impl Core {
     /// A message's payload, with fresh salt unless one is given.
     pub(crate) fn content(
         &self,
-        kind: &str,
-        text: String,
+        body: Body,
         reply_to: Option<MessageId>,
         bot: Option<([u8; 16], u8)>,
     ) -> Content {
         let (salt, hops) = bot.unwrap_or_else(|| (self.provider.bytes(), 0));
-        Content {
-            salt,
-            sent_at: self.run.now,
-            reply_to,
-            hops,
-            kind: kind.into(),
-            text,
-            data: None,
-            head: None,
-        }
+        Content { salt, sent_at: self.run.now, reply_to, hops, body, head: None }
     }
 
     pub(crate) fn enqueue_text(
@@ -104,19 +91,31 @@ impl Core {
         reply_to: Option<MessageId>,
     ) -> Result<u64> {
         check_text_size(&text)?;
-        let content = self.content(content::TEXT, text, reply_to, None);
+        let content = self.content(Body::Text(text), reply_to, None);
         self.enqueue_message(group, &content)
     }
 
     pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
-        if self.state.outbox.len() >= limit::OUTBOX_ROWS {
+        self.must_have_room(1)?;
+        let mut content = content.clone();
+        content.head = self.gossip(group);
+        self.enqueue_content(group, &content)
+    }
+
+    /// So many more messages may wait for the broker.
+    pub(crate) fn must_have_room(&self, more: usize) -> Result<()> {
+        if self.state.outbox.len().saturating_add(more) > limit::OUTBOX_ROWS {
             return Err(ErrorKind::Limit
                 .because("too many messages wait for the broker")
                 .hint("run: cipher-chat sync"));
         }
-        let mut content = content.clone();
-        content.head = self.gossip(group);
-        let content = codec::encode(&content);
+        Ok(())
+    }
+
+    /// A message in exactly this content: its id is known before.
+    pub(crate) fn enqueue_content(&mut self, group: GroupId, content: &Content) -> Result<u64> {
+        self.must_have_room(1)?;
+        let content = codec::encode(content);
         let id = MessageId::of_content(&group, &self.own_id(), &content);
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }
@@ -148,24 +147,38 @@ impl Core {
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
         self.note_unsure(group, &payload);
-        if content.kind == content::SYNC {
+        if let Body::Sync(data) = &content.body {
             self.keep_said(group, &seal, sequence, (message, payload), None);
             // Said again because the log lost it: it counts where it was.
             if self.history.seen(&group, &message)?.is_some() {
                 return Ok(());
             }
             self.history.mark_seen(group, message, sequence);
-            return content.data.map_or(Ok(()), |data| self.told_by_us(&data));
+            return self.told_by_us(data);
         }
         let identity = self.identity()?;
         let mut stored = own_row(identity, message, content.clone(), false);
-        let shown = !matches!(stored.body(), RowBody::Said(kind) if UNTOLD.contains(&kind));
+        let change = Self::waiting_change(message, stored.account, sequence, &content.body);
+        let shown = !content.body.is_silent();
         let first = self.history.seen(&group, &message)?.is_none();
         let row = (first && shown).then_some((&mut stored, &content));
         self.keep_said(group, &seal, sequence, (message, payload), row);
         if first {
             self.history.mark_seen(group, message, sequence);
-            let view = self.message_view(group, (sequence, 0), &stored);
+        }
+        if let Some((of, change)) = change {
+            if first {
+                self.history.insert(group, (sequence, 0), stored);
+                self.change_came(group, change, of)?;
+            }
+            if let Some(ticket) = ticket {
+                let reply = self.changed_reply(group, &of)?;
+                self.reply(ticket, reply);
+            }
+            return Ok(());
+        }
+        let view = self.message_view(group, (sequence, 0), &stored);
+        if first {
             if !shown {
                 return Ok(());
             }
@@ -174,14 +187,20 @@ impl Core {
             self.history.insert(group, (sequence, 0), stored);
             self.notify(Event::State { group, id: message, state: MessageState::Sent });
             self.notify(Event::Message(Box::new(view.clone())));
-            if let Some(ticket) = ticket {
-                self.reply(ticket, Ok(Reply::Message(Box::new(view))));
-            }
-        } else if let Some(ticket) = ticket {
-            let view = self.message_view(group, (sequence, 0), &stored);
+            self.change_arrived(group, (sequence, 0), &message)?;
+        }
+        if let Some(ticket) = ticket {
             self.reply(ticket, Ok(Reply::Message(Box::new(view))));
         }
         Ok(())
+    }
+
+    /// What whoever changed a message is answered: the message as it is now.
+    fn changed_reply(&mut self, group: GroupId, of: &MessageId) -> Result<Result<Reply>> {
+        Ok(match self.find(group, of)? {
+            Some((place, row)) => Ok(Reply::Message(Box::new(self.message_view(group, place, &row)))),
+            None => Err(ErrorKind::NotFound.because("the message that was changed is not here any more")),
+        })
     }
 
     /// What could not be said stays where its author looks for it, and says so.
@@ -189,7 +208,14 @@ impl Core {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
-        if UNTOLD.contains(&content.kind.as_str()) {
+        if content.body.is_silent() {
+            return;
+        }
+        if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
+            let name = self.conversation_name(&group);
+            self.notify(Event::Warning(format!(
+                "a change of a message in '{name}' was not delivered: {why}"
+            )));
             return;
         }
         // Said again because the log lost it, and known to have been said.
@@ -239,7 +265,7 @@ fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool
     row
 }
 
-fn check_text_size(text: &str) -> Result<()> {
+pub(crate) fn check_text_size(text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(ErrorKind::Usage.because("there is nothing to send: the text is empty"));
     }

@@ -61,7 +61,12 @@ impl Core {
 
     /// Whether a row is one that a person reads: somebody else's words, of nobody who is blocked.
     fn counts(&self, row: &MessageRow) -> bool {
-        row.is_said() && !row.failed && row.account != self.own_id() && !self.hides(row)
+        row.is_said()
+            && row.is_shown()
+            && !row.deleted
+            && !row.failed
+            && row.account != self.own_id()
+            && !self.hides(row)
     }
 
     /// Whether it counts and was not shown yet.
@@ -78,7 +83,7 @@ impl Core {
         }
         // A store of before the place was noted: so many of the latest are not read.
         let own = self.own_id();
-        let counts = |row: &MessageRow| row.is_said() && !row.failed && row.account != own;
+        let counts = |row: &MessageRow| row.is_said() && row.is_shown() && !row.failed && row.account != own;
         let unread = usize::try_from(row.unread).unwrap_or(usize::MAX);
         let mut latest = self.history.last(&group, unread.saturating_add(1), counts)?;
         let before = (latest.len() > unread).then(|| latest.swap_remove(0));

@@ -149,7 +149,12 @@ impl Ledger {
         self.sent.insert((group, key(print)), Some(row));
     }
 
-    /// The message goes out in other bytes; these stay known as ours.
+    /// History says no longer how an own message was sealed: it is kept here.
+    pub(crate) fn keep_sent(&mut self, group: GroupId, key: SealKey, row: SentRow) {
+        self.sent.insert((group, key), Some(row));
+    }
+
+    /// The message goes out in other bytes, or not again; these stay known as ours.
     pub(crate) fn spend(&mut self, group: GroupId, key: SealKey, row: SentRow) {
         let row = SentRow { id: None, content: ByteBuf::new(), ..row };
         self.sent.insert((group, key), Some(row));

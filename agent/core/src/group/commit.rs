@@ -16,7 +16,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::sign::{Signed, wire_hash};
-use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
 use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
@@ -31,11 +31,11 @@ use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
-use crate::group::roster::{self, Leaf, Roster};
 use crate::group::turn;
 use crate::group::{rejoin, tree};
 use crate::machine::{Core, fatal};
 use crate::state::position::sequence_of;
+use crate::state::roster::{self, Leaf, Roster};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
 use crate::view::GroupState;
@@ -585,8 +585,11 @@ impl Core {
             OutboxKind::Message { content, .. } => codec::decode::<Content>(content).ok(),
             _ => None,
         });
-        let first = said.filter(|content| content.kind == content::TEXT).map(|content| content.text).next();
-        shortened(&first.unwrap_or_default())
+        let mut texts = said.filter_map(|content| match content.body {
+            Body::Text(text) => Some(text),
+            _ => None,
+        });
+        shortened(&texts.next().unwrap_or_default())
     }
 
     pub(crate) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {

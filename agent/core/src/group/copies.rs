@@ -14,13 +14,14 @@ use std::collections::BTreeSet;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
-use crate::error::{CoreError, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::OutboxKind;
 use crate::state::WordRow;
 use crate::state::position::{self, sequence_of};
+use crate::state::stopped;
 use crate::view::GroupState;
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
@@ -288,14 +289,6 @@ impl Core {
         }
         Ok(marked)
     }
-}
-
-/// What a copy says that has stopped.
-#[must_use]
-pub fn stopped() -> CoreError {
-    ErrorKind::Stopped
-        .because("another copy of this profile is in use and goes on; this one has stopped")
-        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ use crate::group::alias::Taken;
 use crate::group::loaded::{Live, mls_id};
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::people::plain_name::is_group_name;
 use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::GroupRow;
+use crate::state::name::is_group_name;
 
 /// How far a sender's ratchet may be ahead, and how many skipped keys are kept.
 fn ratchets() -> SenderRatchetConfiguration {
@@ -63,7 +63,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(ErrorKind::Usage.because("a group needs a name"));
     }
-    crate::own::identity::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
+    crate::state::name::check_text("a group name", name, limit::GROUP_NAME_CHARS)?;
     if !is_group_name(name) {
         return Err(ErrorKind::Usage
             .because("a group name does not begin with '@' and has no control characters")

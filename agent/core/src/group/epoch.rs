@@ -14,10 +14,10 @@ use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
-use crate::group::roster::{self, Roster};
 use crate::machine::Core;
 use crate::state::MessageRow;
 use crate::state::position::sequence_of;
+use crate::state::roster::{self, Roster};
 use crate::view::{GroupEvent, GroupState};
 
 /// A commit that was merged.

@@ -11,7 +11,7 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::Signed;
 use cipher_broker::wire::statement::{Claim, Statement};
 
-use crate::group::roster::Leaf;
+use crate::state::roster::Leaf;
 
 /// A statement that verifies under the account key of a leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]

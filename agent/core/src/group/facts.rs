@@ -10,7 +10,7 @@ use tls_codec::Serialize as _;
 use crate::group::evidence;
 use crate::group::loaded::{Live, group_data};
 use crate::group::policy::{CommitFacts, Committer, Proposer};
-use crate::group::roster;
+use crate::state::roster;
 use crate::store::mls;
 
 /// Reduces a staged commit to what the rules speak about.

@@ -32,12 +32,13 @@ use crate::group::create::join_config;
 use crate::group::join_request::proven_links;
 use crate::group::loaded::{Live, group_data};
 use crate::group::offer::{Standing, Welcomer};
-use crate::group::{roster, tree};
+use crate::group::tree;
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
-use crate::people::contact::Reception;
-use crate::people::plain_name::is_group_name;
 use crate::reply::Reply;
+use crate::state::Reception;
+use crate::state::name::is_group_name;
+use crate::state::roster;
 use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
 use crate::state::{Mark, Why};
 use crate::view::GroupState;
@@ -553,8 +554,10 @@ impl Core {
             if invite.posted_at == Timestamp::default() { invite.received_at } else { invite.posted_at };
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
+        let is_bot = self.identity()?.kind == Kind::Bot;
         let mut row = GroupRow {
             peer,
+            let_in_by: (is_bot && known.inviter != own).then_some(known.inviter),
             unread,
             alias,
             keys_at,

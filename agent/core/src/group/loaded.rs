@@ -10,8 +10,8 @@ use openmls::prelude::{Extensions, MlsGroup};
 use openmls_traits::OpenMlsProvider;
 
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::roster::{self, Roster};
 use crate::machine::Core;
+use crate::state::roster::{self, Roster};
 use crate::store::mls::Overlay;
 use crate::store::provider::Provider;
 

@@ -200,7 +200,7 @@ impl Core {
         self.must_be_active(group)?;
         let own = self.own_id();
         let (alone, last_owner) = self.with_live(group, |_, live| {
-            let accounts = super::roster::accounts(&live.roster);
+            let accounts = crate::state::roster::accounts(&live.roster);
             let owners = accounts.iter().filter(|account| live.data.role_of(account) == Role::Owner);
             let owners: Vec<_> = owners.collect();
             Ok((accounts.len() == 1, !live.data.direct && owners == [&own]))

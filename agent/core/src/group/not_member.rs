@@ -82,7 +82,8 @@ fn weight(answer: Answer, first: Option<Timestamp>, now: Timestamp) -> Weight {
 
 /// Whether the signature is that of the device that is named, by its leaf in this tree.
 fn is_said_by(live: &Live, body: &NotMemberBody, signed: &Signed) -> bool {
-    let named = |leaf: &super::roster::Leaf| (leaf.account, leaf.device) == (body.account, body.device);
+    let named =
+        |leaf: &crate::state::roster::Leaf| (leaf.account, leaf.device) == (body.account, body.device);
     let leaf = live.roster.iter().find(|(_, leaf)| named(leaf)).map(|(index, _)| *index);
     let member = leaf.and_then(|index| live.mls.member_at(LeafNodeIndex::new(index)));
     let key = member.and_then(|member| <[u8; 32]>::try_from(member.signature_key.as_slice()).ok());

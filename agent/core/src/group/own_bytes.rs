@@ -127,4 +127,40 @@ impl Core {
         }
         Ok(said)
     }
+
+    /// An own message gets other words: the log has the first ones, and they are what is given back to a log that lost
+    /// them.
+    pub(crate) fn keep_as_sealed(
+        &mut self,
+        group: GroupId,
+        position: u64,
+        before: MessageRow,
+        row: &mut MessageRow,
+    ) {
+        let Some(sealed) = row.sealed.take() else { return };
+        let key = sealed.key;
+        if let Some(sent) = sealed.into_sent(&before, position) {
+            self.ledger.keep_sent(group, key, sent);
+        }
+    }
+
+    /// The words of a message are let go of: neither they nor any other words it got are said again. That these bytes were
+    /// sealed here stays known.
+    pub(crate) fn forget_sealed(
+        &mut self,
+        group: GroupId,
+        of: &MessageId,
+        row: &mut MessageRow,
+    ) -> Result<()> {
+        if row.account != self.own_id() {
+            return Ok(());
+        }
+        row.sealed = None;
+        for (key, sent) in self.sealed_of(group)? {
+            if sent.id == Some(*of) || sent.edits() == Some(*of) {
+                self.ledger.spend(group, key, sent);
+            }
+        }
+        Ok(())
+    }
 }

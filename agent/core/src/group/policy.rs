@@ -12,8 +12,8 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use cipher_broker::wire::join::link_id;
 
 use crate::group::evidence::Shown;
-use crate::group::roster::{self, Leaf, Roster};
-use crate::people::plain_name::is_group_name;
+use crate::state::name::is_group_name;
+use crate::state::roster::{self, Leaf, Roster};
 
 /// What a commit does, reduced to what rules speak about.
 #[derive(Debug, Clone, PartialEq, Eq)]

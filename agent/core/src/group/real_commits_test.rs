@@ -20,11 +20,12 @@ use openmls_traits::types::SignatureScheme;
 use tls_codec::DeserializeBytes;
 
 use super::create::{extensions, join_config};
+use super::facts;
 use super::join::judge_welcome;
 use super::loaded::group_data;
 use super::policy::{Committer, authorize};
-use super::{facts, roster};
 use crate::registry::key_package::{SUITE, capabilities};
+use crate::state::roster;
 
 /// Somebody with a raw MLS library.
 struct Raw {

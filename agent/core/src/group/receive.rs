@@ -12,7 +12,6 @@ use cipher_broker::limit;
 use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{self, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope};
 use cipher_broker::wire::group::LinkId;
 use openmls::framing::errors::MessageDecryptionError;
@@ -35,16 +34,13 @@ use crate::group::policy::{self, Committer};
 use crate::group::rejoin;
 use crate::input::Delivered;
 use crate::machine::Core;
-use crate::state::{Mark, MessageRow, Print, RowBody, Why, print_of};
+use crate::state::{Mark, MessageRow, Print, Why, print_of};
 use crate::store::mls;
 use crate::store::mls::OverlayError;
-use crate::view::{ContactState, GroupEvent, GroupState};
+use crate::view::{GroupEvent, GroupState};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
-
-/// How far a sender's clock may be ahead of the broker's.
-const CLOCK_AHEAD: Duration = Duration::from_secs(600);
 
 /// How long a log may be read to its end without the commit that let us in.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(60);
@@ -172,6 +168,7 @@ impl Core {
         row.let_in_at.get_or_insert(delivered.at);
         row.cursor = row.position(sequence);
         row.mark = Some(Mark::of(delivered.at, &delivered.bytes));
+        self.tell_let_in(group)?;
         Ok(true)
     }
 
@@ -502,7 +499,7 @@ impl Core {
     fn removal_line(
         &mut self,
         group: GroupId,
-        roster: &super::roster::Roster,
+        roster: &crate::state::roster::Roster,
         sender: Option<u32>,
         (sequence, hash): (u64, [u8; 32]),
         left: bool,
@@ -534,91 +531,6 @@ impl Core {
 
     fn own_device_text(&self) -> String {
         self.state.identity.as_ref().map_or_else(String::new, |own| own.device.to_string())
-    }
-
-    /// An application message was opened.
-    pub(crate) fn said(
-        &mut self,
-        group: GroupId,
-        live: &Live,
-        sender: Option<u32>,
-        sequence: u64,
-        payload: &[u8],
-    ) -> Result<()> {
-        // A11: who sent it is the leaf, never the payload.
-        let Some(leaf) = sender.and_then(|index| live.roster.get(&index)).cloned() else {
-            self.skip("credential");
-            return Ok(());
-        };
-        let Ok(mut content) = codec::decode::<Content>(payload) else {
-            self.skip("content");
-            return Ok(());
-        };
-        let data = content.data.as_ref().map_or(0, |data| data.len());
-        if content.text.len() > limit::TEXT_BYTES || data > limit::SYNC_BYTES || content.kind.len() > 64 {
-            self.skip("limit");
-            return Ok(());
-        }
-        let id = MessageId::of_content(&group, &leaf.account, payload);
-        if let Some(seen) = self.history.seen(&group, &id)? {
-            self.shown_again(group, id, seen, sequence);
-            self.skip("repeat");
-            return Ok(());
-        }
-        self.history.mark_seen(group, id, sequence);
-        if let Some(head) = &content.head {
-            self.gossiped(group, leaf.account, head);
-        }
-        let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
-        if personal || content.kind == content::SYNC {
-            // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
-            let trusted = personal && content.kind == content::SYNC && self.is_sibling(&leaf);
-            match content.data {
-                Some(data) if trusted => return self.told(leaf.device, &data),
-                _ => self.skip("policy"),
-            }
-            return Ok(());
-        }
-        // F13: nobody says anything after the broker had it; what is parked meanwhile was there even before.
-        let latest = self.run.delivered_at;
-        if latest > Timestamp::default() {
-            content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
-        }
-        self.came_after_all(group, &id);
-        if content.kind == content::MISSING {
-            let Some(lacked) = self.told_missing(group, &leaf, content.data.as_deref())? else {
-                return Ok(());
-            };
-            content.text = lacked;
-        }
-        let mut row = MessageRow::said(id, leaf.author(), content);
-        row.at = Some(self.entry_at());
-        if row.body() == RowBody::Said(content::CONTACT_ACCEPTED) {
-            self.run.received = self.run.received.saturating_add(1);
-            let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
-            if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {
-                self.set_contact(&row.account, ContactState::Accepted);
-            }
-            return Ok(());
-        }
-        if self.hides(&row) {
-            self.history.insert(group, (sequence, 0), row);
-            return Ok(());
-        }
-        self.run.received = self.run.received.saturating_add(1);
-        let view = Box::new(self.message_view(group, (sequence, 0), &row));
-        let own = row.account == self.own_id();
-        self.history.insert(group, (sequence, 0), row);
-        if own {
-            // Said on another own device: whoever answers has read.
-            self.read_up_to(group, sequence)?;
-        } else if let Some(row) = self.state.groups.get_mut(&group)
-            && row.read_to.is_none_or(|read_to| read_to < sequence)
-        {
-            row.unread = row.unread.saturating_add(1);
-        }
-        self.notify(Event::Message(view));
-        Ok(())
     }
 
     /// What OpenMLS could not use, by class. Only a failing store ends the batch.

@@ -5,10 +5,13 @@ use openmls::treesync::errors::LifetimeError;
 
 use super::*;
 use crate::command::Command;
+use crate::content::heard::CLOCK_AHEAD;
 use crate::input::{Input, Interest, Reading, Ticket};
 use crate::machine::Options;
+use crate::state::RowBody;
 use crate::state::position;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::{Body, Content};
 
 fn core() -> Core {
     let options = Options { seed: [1; 32], cached_groups: 4 };
@@ -130,8 +133,8 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
 }
 
 /// Another member, as the roster proves it.
-fn stranger(core: &Core) -> crate::group::roster::Leaf {
-    crate::group::roster::Leaf {
+fn stranger(core: &Core) -> crate::state::roster::Leaf {
+    crate::state::roster::Leaf {
         account: cipher_broker::id::AccountId::from_bytes([7; 32]),
         device: cipher_broker::id::DeviceId::from_bytes([7; 16]),
         kind: cipher_broker::certificate::Kind::Person,
@@ -149,9 +152,8 @@ fn words(kind: &str, text: &str) -> Content {
         sent_at: Timestamp::from_millis(5),
         reply_to: None,
         hops: 0,
-        kind: kind.into(),
-        text: text.into(),
-        data: None,
+        // Encoded it is the kind it names.
+        body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
         head: None,
     }
 }
@@ -188,9 +190,9 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
     let (place, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
     assert!(row.is_said());
     // Another own device keeps it as words too, and so does a store of before the two were told apart.
-    let copy = MessageRow::from_sync(row.clone().into_sync(group, 0, place));
-    assert_eq!(copy.body(), RowBody::Said("poll"));
-    assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Said("poll"));
+    let copy = MessageRow::from_sync(row.clone().into_sync(group, 0, place), place.0);
+    assert_eq!(copy.body(), RowBody::Unknown("poll"));
+    assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Unknown("poll"));
 }
 
 /// R-LOG-02, F6: whatever a member says of lost messages is shown as its word; it counts what is not here, once, and whose
@@ -199,7 +201,7 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
 fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
     use crate::view::Body;
     use cipher_broker::id::AccountId;
-    use cipher_broker::wire::content::{MISSING, Missing, MissingOf};
+    use cipher_broker::wire::content::{Body as Said, Missing, MissingOf};
     let mut core = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
     core.state.groups.get_mut(&group).unwrap().let_in_at = Some(Timestamp::from_millis(50));
@@ -216,11 +218,17 @@ fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
         let of = vec![MissingOf { account: author, messages }];
         let data = if junk { vec![0xc1] } else { codec::encode(&Missing { of }) };
         let salt = [u8::try_from(sequence & 0xff).unwrap(); 16];
-        let said = Content { salt, data: Some(data.into()), ..words(MISSING, "99 of @ceo") };
+        let body = Said::Unknown {
+            kind: "missing".into(),
+            text: "99 of @ceo".into(),
+            data: Some(data.into()),
+            of: None,
+        };
+        let said = Content { salt, body, ..words("", "") };
         core.run.effects.clear();
         core.with_live(group, |core, live| {
             let account = AccountId::from_bytes([by; 32]);
-            live.roster.insert(9, crate::group::roster::Leaf { account, ..stranger(core) });
+            live.roster.insert(9, crate::state::roster::Leaf { account, ..stranger(core) });
             core.said(group, live, Some(9), sequence, &codec::encode(&said))
         })
         .unwrap();
@@ -398,4 +406,47 @@ fn f13_nothing_is_said_long_after_the_broker_had_it() {
     .unwrap();
     let (_, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
     assert_eq!(row.sent_at, core.run.delivered_at.plus(CLOCK_AHEAD));
+}
+
+/// R-CONTENT-05: the log of a group that went back, or an own device's history, may bring a change before its message.
+#[test]
+fn r_content_05_a_change_that_comes_before_its_message_waits_for_it() {
+    let mut core = core();
+    let group = core.make_group("ops".into(), None, false).unwrap();
+    let says = |core: &mut Core, sequence: u64, by: u8, content: &Content| {
+        core.with_live(group, |core, live| {
+            let account = cipher_broker::id::AccountId::from_bytes([by; 32]);
+            live.roster.insert(9, crate::state::roster::Leaf { account, ..stranger(core) });
+            core.said(group, live, Some(9), sequence, &codec::encode(content))
+        })
+        .unwrap();
+    };
+    let text = Content { body: Body::Text("tee".into()), ..words("", "") };
+    let author = cipher_broker::id::AccountId::from_bytes([7; 32]);
+    let of = MessageId::of_content(&group, &author, &codec::encode(&text));
+    let edit = |salt: u8, text: &str| Content {
+        salt: [salt; 16],
+        body: Body::Edit { of, text: text.into() },
+        ..words("", "")
+    };
+    let at = |sequence| position::of(position::FIRST_ERA, sequence);
+    says(&mut core, at(12), 7, &edit(2, "tea, please"));
+    says(&mut core, at(11), 7, &edit(1, "tea"));
+    // R-CONTENT-01 holds for what waits too.
+    says(&mut core, at(13), 8, &edit(3, "coffee"));
+    assert_eq!(core.state.changes.len(), 1);
+    assert_eq!(core.state.groups.get(&group).unwrap().unread, 0, "nothing is shown of what is not here");
+    says(&mut core, at(14), 7, &text);
+    let shown = core.history.last(&group, 9, MessageRow::is_shown).unwrap();
+    let [(_, row)] = shown.as_slice() else { panic!("{shown:?}") };
+    assert_eq!((row.text.as_str(), row.edited), ("tea, please", Some(at(12))));
+    assert_eq!(core.state.changes.len(), 0);
+    // Nobody fills the store with changes of what never was.
+    for n in 0..1_100_u32 {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        let body = Body::Delete { of: MessageId::from_bytes(id) };
+        says(&mut core, at(20 + u64::from(n)), 7, &Content { body, ..words("", "") });
+    }
+    assert_eq!(core.state.changes.len(), 1_000);
 }

@@ -21,9 +21,10 @@ use tls_codec::Serialize as _;
 use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::policy::Rejoin;
-use crate::group::{roster, turn};
+use crate::group::turn;
 use crate::machine::Core;
 use crate::state::Joiner;
+use crate::state::roster;
 use crate::state::{Lost, RejoinRow, Why};
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.

@@ -3,22 +3,14 @@
 use std::collections::BTreeMap;
 
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{DeviceId, GroupId};
-use cipher_broker::wire::content;
+use cipher_broker::id::GroupId;
 
 use crate::command::Target;
-use crate::content::send::UNTOLD;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::missing;
 use crate::machine::Core;
 use crate::reply::Reply;
-use crate::state::position::sequence_of;
-use crate::state::{GroupRow, OutboxKind};
-use crate::state::{MessageRow, Place, RowBody};
-use crate::view::{
-    Body, GroupEvent, GroupState, GroupView, MemberView, MessageState, MessageView, SenderView, StatusView,
-    WhoView,
-};
+use crate::state::GroupRow;
+use crate::view::{GroupState, GroupView, MemberView, StatusView};
 
 /// Members of an invitation that a list shows.
 const LISTED: usize = 32;
@@ -253,174 +245,6 @@ impl Core {
         if plain && Target::parse(&name).is_ok_and(meant) { name } else { group.to_string() }
     }
 
-    /// A stored message as people see it.
-    pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
-        // Whichever of the own devices said it.
-        let own = self.state.identity.as_ref().is_some_and(|own| own.account == row.account);
-        MessageView {
-            id: row.id,
-            group,
-            seq: (!row.failed).then_some(sequence_of(place.0)),
-            from: SenderView {
-                handle: self.handle_of(&row.account),
-                account_id: row.account,
-                device_id: row.device,
-                kind: row.sender_kind,
-            },
-            sent_at: row.sent_at,
-            at: row.at,
-            unread: self.is_unread(&group, place.0, row),
-            body: self.body(row),
-            text: self.sentence(row),
-            state: match (row.failed, own) {
-                (true, _) => MessageState::Failed,
-                (false, true) => MessageState::Sent,
-                (false, false) => MessageState::Received,
-            },
-            reply_to: row.reply_to,
-            hops: row.hops,
-        }
-    }
-
-    fn body(&self, row: &MessageRow) -> Body {
-        match row.body() {
-            RowBody::Said(content::MISSING) => Body::Missing(self.missing_views(&row.text)),
-            RowBody::Said(kind) => said(kind),
-            RowBody::Event(event, who) => {
-                Body::Event { event, who: vec![WhoView { handle: self.handle_of(&who), account_id: who }] }
-            }
-        }
-    }
-
-    /// System lines are stored as facts and become sentences when they are shown, when handles are known.
-    fn sentence(&self, row: &MessageRow) -> String {
-        let (event, who) = match row.body() {
-            RowBody::Event(event, who) => (event, who),
-            RowBody::Said(content::MISSING) => return missing::sentence(&self.missing_views(&row.text)),
-            RowBody::Said(_) => return row.text.clone(),
-        };
-        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(&who));
-        match event {
-            GroupEvent::Joined => format!("@{subject} joined"),
-            GroupEvent::Added => format!("@{actor} added @{subject}"),
-            GroupEvent::DeviceAdded if actor == subject => {
-                format!("@{actor} added {}", self.device_text(&row.text, None))
-            }
-            GroupEvent::DeviceAdded => {
-                format!("@{actor} brought {} back", self.device_text(&row.text, Some(&subject)))
-            }
-            GroupEvent::DeviceRemoved => {
-                format!("{} was removed", self.device_text(&row.text, Some(&subject)))
-            }
-            GroupEvent::Removed => format!("@{actor} removed @{subject}"),
-            GroupEvent::Left => format!("@{subject} left"),
-            GroupEvent::Banned => format!("@{actor} banned @{subject}"),
-            GroupEvent::Unbanned => format!("@{actor} lifted the ban of @{subject}"),
-            GroupEvent::Link => format!("@{actor} made a link to join by"),
-            GroupEvent::LinkRevoked => format!("@{actor} revoked a link to join by"),
-            GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
-            GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
-            GroupEvent::Missed if row.text.is_empty() => "messages may be missing here".to_owned(),
-            GroupEvent::Missed => {
-                format!("messages since {} may be missing: this device could not read them", row.text)
-            }
-            GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
-        }
-    }
-
-    /// The device of an event as a person knows it: own devices by their name, others by their id; earlier versions did
-    /// not keep which one it was.
-    fn device_text(&self, id: &str, whose: Option<&str>) -> String {
-        let of = whose.map_or_else(String::new, |whose| format!(" of @{whose}"));
-        let Ok(device) = id.parse::<DeviceId>() else { return format!("a device{of}") };
-        let own = self.state.identity.as_ref();
-        let name = own.and_then(|own| own.names.get(&device)).filter(|name| !name.is_empty());
-        match name {
-            Some(name) => format!("the device '{name}'{of}"),
-            None => format!("the device {}{of}", device.short()),
-        }
-    }
-
-    /// An own message that is not in the log yet.
-    pub(crate) fn outbox_view(&self, id: u64) -> Option<MessageView> {
-        let row = self.state.outbox.get(&id)?;
-        let OutboxKind::Message { content, id } = &row.kind else { return None };
-        let content: content::Content = cipher_broker::codec::decode(content).ok()?;
-        let own = self.state.identity.as_ref()?;
-        let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
-        Some(MessageView {
-            id: *id,
-            group: row.group,
-            seq: None,
-            from: SenderView {
-                handle: self.handle_of(&own.account),
-                account_id: own.account,
-                device_id: own.device,
-                kind: own.kind,
-            },
-            sent_at: content.sent_at,
-            at: None,
-            unread: false,
-            body: said(&content.kind),
-            text: content.text,
-            state: if stored.is_some() { MessageState::Sent } else { MessageState::Queued },
-            reply_to: content.reply_to,
-            hops: content.hops,
-        })
-    }
-
-    pub(crate) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
-        let group = self.resolve(target)?;
-        if self.state.groups.get(&group).is_none() {
-            let how = match target {
-                Target::Account(handle) => format!("contact accept {handle}"),
-                Target::Group(_) | Target::Name(_) => format!("group accept {group}"),
-            };
-            return Err(ErrorKind::Refused
-                .because("this is an invitation that was not accepted yet")
-                .hint(format!("accept it with: cipher-chat {how}")));
-        }
-        let limit = last.unwrap_or(usize::MAX);
-        let conversations = match target {
-            Target::Account(handle) => self.all_with(handle, group),
-            Target::Group(_) | Target::Name(_) => vec![group],
-        };
-        let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
-        for group in &conversations {
-            let rows = self.history.last(group, limit, |row| !self.hides(row))?;
-            views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
-            let queued = self.run.by_group.get(group).into_iter().flatten();
-            for view in queued.filter_map(|id| self.outbox_view(*id)).collect::<Vec<_>>() {
-                // What is said again because a log lost it stands where it was said first.
-                if self.history.seen(group, &view.id)?.is_none() {
-                    waiting.push(view);
-                }
-            }
-        }
-        if conversations.len() > 1 {
-            views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
-        }
-        views.extend(waiting);
-        views.retain(|view| !matches!(&view.body, Body::Unknown(kind) if UNTOLD.contains(&kind.as_str())));
-        let skip = views.len().saturating_sub(limit);
-        views.drain(..skip.min(views.len()));
-        if mark {
-            for group in conversations {
-                let shown = views.iter().filter(|view| view.group == group).map(|view| view.id).collect();
-                self.mark_shown(group, &shown)?;
-            }
-        }
-        Ok(Reply::Messages(views))
-    }
-
-    /// Every direct conversation with an account that we are or were in: two people who write to each other for
-    /// the first time at once make two, and one that somebody left is followed by another.
-    fn all_with(&self, handle: &Handle, found: GroupId) -> Vec<GroupId> {
-        let Some(account) = self.account_of(handle) else { return vec![found] };
-        let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
-        with.map(|(group, _)| *group).collect()
-    }
-
     pub(crate) fn status(&self) -> Reply {
         let member = |group: &GroupId, row: &GroupRow| !row.personal && self.is_member(group);
         let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
@@ -445,11 +269,6 @@ impl Core {
             phrase_due: self.phrase_due(),
         }))
     }
-}
-
-/// What a member said, by the kind it named.
-fn said(kind: &str) -> Body {
-    if kind == content::TEXT { Body::Text } else { Body::Unknown(kind.to_owned()) }
 }
 
 pub(crate) fn not_found(name: &str) -> CoreError {

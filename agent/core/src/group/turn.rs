@@ -11,8 +11,8 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::time::Timestamp;
 
 use crate::group::loaded::Live;
-use crate::group::roster::Leaf;
 use crate::machine::Core;
+use crate::state::roster::Leaf;
 
 /// How much later each next one steps in: longer than a commit takes to come round.
 pub(crate) const STEP: Duration = Duration::from_millis(700);

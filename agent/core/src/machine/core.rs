@@ -77,6 +77,7 @@ impl Core {
             poisoned: false,
         };
         core.index_outbox();
+        core.open_due()?;
         Ok(core)
     }
 
@@ -121,6 +122,7 @@ impl Core {
             self.finish_syncs();
             self.tell_junk();
             self.finish_sends();
+            self.queue_for_bots()?;
             self.commit()
         });
         match done {
@@ -241,6 +243,8 @@ impl Core {
             C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
             C::Head => Ok(Some(self.head_known())),
             C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
+            C::Edit { message, text } => self.message_edit(ticket, &message, text),
+            C::Delete { message, local } => self.message_delete(ticket, &message, local),
             C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
             C::Shown { group, ids } => {
                 self.identity()?;
@@ -250,9 +254,9 @@ impl Core {
             C::Sync => self.sync(ticket, following::Registry::Needed),
             C::Refresh => self.sync(ticket, following::Registry::Wished),
             C::Status => Ok(Some(self.status())),
-            C::BotEvents { bot, limit } => self.bot_events(&bot, limit).map(Some),
-            C::BotHandled { bot, group, position, say, memory } => {
-                self.bot_handled(&bot, group, position, say, memory).map(Some)
+            C::BotEvents { bot, limit, busy } => self.bot_events(&bot, limit, &busy).map(Some),
+            C::BotHandled { bot, group, position, place, say, memory } => {
+                self.bot_handled(&bot, group, (position, place), say, memory).map(Some)
             }
         }
     }
@@ -503,6 +507,7 @@ impl Core {
         }
         self.state = State::load(&self.store)?;
         self.index_outbox();
+        self.open_due()?;
         self.poisoned = false;
         Ok(())
     }

@@ -344,6 +344,7 @@ impl Core {
             return Ok(());
         }
         self.state.meta_mut().pruned_at = now;
+        self.prune_changes();
         self.ledger.prune(now)
     }
 

@@ -80,6 +80,8 @@ pub(crate) struct Run {
     /// When the broker last took anything.
     pub stored_at: Option<Timestamp>,
     pub presence: Presences,
+    /// Turns of the bots' conversations in which something waits.
+    pub due: BTreeMap<(String, GroupId), u64>,
     /// Groups with requests to join that are not done.
     pub asked: BTreeSet<GroupId>,
     /// Groups that were joined and whose commit the log did not show yet, and since when.

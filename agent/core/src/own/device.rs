@@ -16,24 +16,15 @@ use ed25519_dalek::SigningKey;
 use crate::command::Command;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
-use crate::group::stopped;
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::own::identity::{check_text, signed_profile};
+use crate::own::identity::signed_profile;
 use crate::registry::question::Purpose;
+use crate::registry::question::Stating;
 use crate::reply::Reply;
+use crate::state::name::check_text;
+use crate::state::stopped;
 use crate::view::DeviceView;
-
-/// What a statement of the own account is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stating {
-    /// A device goes.
-    Revoke(DeviceId),
-    /// The device of the link under way comes.
-    Link,
-    /// Nothing: the account is only looked at.
-    Nothing,
-}
 
 /// How often a statement is signed anew because another device was first.
 const TRIES: u32 = 8;

@@ -24,9 +24,10 @@ use openmls::prelude::{KeyPackage, MlsGroup};
 
 use crate::error::Result;
 use crate::group::turn;
-use crate::group::{Live, Shown, roster};
+use crate::group::{Live, Shown};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::roster;
 use crate::state::{IntentRow, Joiner, Wish};
 use crate::view::{ContactState, GroupState};
 

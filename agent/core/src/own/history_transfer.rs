@@ -221,10 +221,12 @@ impl Core {
             {
                 continue;
             }
+            let id = message.id;
             if message.subject.is_none() {
-                self.history.mark_seen(group, message.id, place.0);
+                self.history.mark_seen(group, id, place.0);
             }
-            self.history.insert(group, place, MessageRow::from_sync(message));
+            self.history.insert(group, place, MessageRow::from_sync(message, place.0));
+            self.change_arrived(group, place, &id)?;
         }
         if last && self.state.meta.arriving {
             // Invitations were stored before this was said, but the inbox is read by another reader.

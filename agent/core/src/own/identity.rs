@@ -27,6 +27,7 @@ use crate::machine::Core;
 use crate::registry::question::Purpose as Why;
 use crate::reply::Reply;
 use crate::state::IdentityRow;
+use crate::state::name::check_text;
 use crate::view::AccountView;
 
 /// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
@@ -404,14 +405,4 @@ fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
 pub(crate) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
     let key = SigningKey::from_bytes(device_seed);
     SignedProfile { device, profile: Signed::new(&key, Purpose::Profile, codec::encode(profile)) }
-}
-
-pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {
-    let length = text.chars().count();
-    if length > limit {
-        return Err(
-            ErrorKind::Limit.because(format!("{what} has at most {limit} characters; this one has {length}"))
-        );
-    }
-    Ok(())
 }

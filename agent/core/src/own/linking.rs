@@ -26,7 +26,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{Delivered, Interest};
 use crate::machine::Core;
-use crate::own::device::Stating;
+use crate::registry::question::Stating;
 use crate::state::{LinkRow, OldSide, Side};
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
 

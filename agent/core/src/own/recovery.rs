@@ -14,9 +14,10 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::device::shown_profile;
-use crate::own::identity::{CERTIFICATE_LIFETIME, check_text, signed_profile};
+use crate::own::identity::{CERTIFICATE_LIFETIME, signed_profile};
 use crate::registry::question::Purpose;
 use crate::reply::Reply;
+use crate::state::name::check_text;
 
 /// How often a recovery is signed anew because the account stated something in between.
 const TRIES: u32 = 8;

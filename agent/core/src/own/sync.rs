@@ -11,18 +11,18 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::limit;
-use cipher_broker::wire::content::{self, Content};
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::group::GroupData;
 use cipher_broker::wire::registry::Profile;
 use cipher_broker::wire::sync::{Sync, SyncAccount};
 use serde_bytes::ByteBuf;
 
 use crate::error::{ErrorKind, Result};
-use crate::group::roster::Leaf;
 use crate::machine::Core;
 use crate::people::contact::policy_name;
-use crate::people::plain_name::is_plain;
 use crate::state::TransferRow;
+use crate::state::name::is_plain;
+use crate::state::roster::Leaf;
 use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
 use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
 
@@ -175,10 +175,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        let content = Content {
-            data: Some(ByteBuf::from(data)),
-            ..self.content(content::SYNC, String::new(), None, None)
-        };
+        let content = self.content(Body::Sync(data), None, None);
         self.enqueue_message(group, &content).map(|_| ())
     }
 
@@ -346,9 +343,10 @@ impl Core {
         let personal = self.personal_group();
         let rows = personal.and_then(|group| self.run.by_group.get(&group)).into_iter().flatten();
         rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
-            OutboxKind::Message { content, .. } => {
-                codec::decode(&codec::decode::<Content>(content).ok()?.data?).ok()
-            }
+            OutboxKind::Message { content, .. } => match codec::decode::<Content>(content).ok()?.body {
+                Body::Sync(data) => codec::decode(&data).ok(),
+                _ => None,
+            },
             _ => None,
         })
         .filter(|sync| !matches!(sync, Sync::History { .. }))

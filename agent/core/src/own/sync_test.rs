@@ -4,6 +4,7 @@ use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::MessageId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::{Body, kind};
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::statement::{Claim, Statement};
 use cipher_broker::wire::sync::SyncMessage;
@@ -14,7 +15,7 @@ use super::*;
 use crate::command::Command;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
-use crate::people::contact::Reception;
+use crate::state::Reception;
 use crate::state::{IdentityRow, InviteFacts};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
@@ -134,7 +135,10 @@ fn says(core: &mut Core, group: GroupId, from: Leaf, content: &Content, sequence
 }
 
 fn sync(core: &Core, kind: &str, data: Option<Vec<u8>>) -> Content {
-    Content { data: data.map(ByteBuf::from), ..core.content(kind, String::new(), None, None) }
+    // Encoded it is the kind it names.
+    let body =
+        Body::Unknown { kind: kind.into(), text: String::new(), data: data.map(ByteBuf::from), of: None };
+    core.content(body, None, None)
 }
 
 fn counted(core: &Core, class: &str) -> u64 {
@@ -151,7 +155,7 @@ fn r_sync_01_only_own_devices_are_believed_and_only_in_their_group() {
     let ordinary = core.make_group("ops".into(), None, false).unwrap();
     core.run.effects.clear();
     let news = codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "verified")]));
-    let told = |core: &Core| sync(core, content::SYNC, Some(news.clone()));
+    let told = |core: &Core| sync(core, kind::SYNC, Some(news.clone()));
 
     // A stranger in an ordinary group, an own device in an ordinary group, whoever got into ours, a device that was
     // revoked, and what does not belong into ours.
@@ -160,8 +164,8 @@ fn r_sync_01_only_own_devices_are_believed_and_only_in_their_group() {
         (ordinary, sibling.clone(), told(&core)),
         (personal, stranger, told(&core)),
         (personal, revoked, told(&core)),
-        (personal, sibling.clone(), sync(&core, content::TEXT, Some(news.clone()))),
-        (personal, sibling.clone(), sync(&core, content::SYNC, None)),
+        (personal, sibling.clone(), sync(&core, kind::TEXT, Some(news.clone()))),
+        (personal, sibling.clone(), sync(&core, kind::SYNC, None)),
     ];
     for (n, (group, from, content)) in (1..).zip(cases) {
         says(&mut core, group, from, &content, n);
@@ -170,11 +174,11 @@ fn r_sync_01_only_own_devices_are_believed_and_only_in_their_group() {
     }
     // Noise costs itself only.
     for noise in [vec![], vec![0xff; 40], codec::encode(&"text"), news[..news.len() / 2].to_vec()] {
-        let content = sync(&core, content::SYNC, Some(noise));
+        let content = sync(&core, kind::SYNC, Some(noise));
         says(&mut core, personal, sibling.clone(), &content, 50);
     }
     assert_eq!(counted(&core, "content"), 4);
-    let large = sync(&core, content::SYNC, Some(vec![0; limit::SYNC_BYTES + 1]));
+    let large = sync(&core, kind::SYNC, Some(vec![0; limit::SYNC_BYTES + 1]));
     says(&mut core, personal, sibling.clone(), &large, 51);
     assert_eq!(counted(&core, "limit"), 1);
     // The same from an own device in our group.
@@ -206,7 +210,7 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
         author: &'a str,
         from: &'a str,
     }
-    let content = Content { text: "hello".into(), ..sync(&core, content::TEXT, None) };
+    let content = core.content(Body::Text("hello".into()), None, None);
     let payload = codec::encode(&Forged { content: &content, a: core.own_id(), author: "ana", from: "@ana" });
     core.with_live(group, |core, live| {
         live.roster.insert(9, from);
@@ -373,11 +377,13 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         kind: Kind::Person,
         sent_at: at(5),
         at: None,
-        content: content::TEXT.into(),
+        content: kind::TEXT.into(),
         text: text.into(),
         reply_to: None,
         subject: None,
         hops: 0,
+        edited: false,
+        deleted: false,
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {

@@ -17,14 +17,14 @@ use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::Event;
 use crate::input::{Interest, Ticket};
 use crate::machine::{Core, fatal};
-use crate::own::device::Stating;
 use crate::registry::lookup::Goal;
 use crate::registry::question::Purpose as Why;
+use crate::registry::question::Stating;
 use crate::reply::Reply;
+use crate::state::evidence::{exhibit, kind};
+use crate::state::head_of;
 use crate::state::{AccountRow, InviteFacts, LogPlace};
 use crate::view::{AccountView, ContactState, Trust};
-use crate::watch::evidence::{exhibit, kind};
-use crate::watch::head::head_of;
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);

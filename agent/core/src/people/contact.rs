@@ -3,7 +3,7 @@
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
-use cipher_broker::wire::content;
+use cipher_broker::wire::content::Body;
 use cipher_broker::wire::sync::Sync;
 
 use crate::command::Who;
@@ -14,6 +14,7 @@ use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::reply::Reply;
 use crate::state::MessageRow;
+use crate::state::Reception;
 use crate::state::{InviteFacts, InviteRow};
 use crate::view::{ContactState, ContactView, GroupState, RequestPolicy};
 
@@ -134,7 +135,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.set_contact(&account, ContactState::Accepted);
-        let content = self.content(content::CONTACT_ACCEPTED, String::new(), None, None);
+        let content = self.content(Body::ContactAccepted, None, None);
         self.enqueue_message(group, &content)?;
         Ok(())
     }
@@ -439,17 +440,6 @@ impl Core {
         }
         Ok(())
     }
-}
-
-/// What becomes of an invitation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reception {
-    /// It is gone, counted under this class; its maker is not told.
-    Dropped(&'static str),
-    /// This device becomes a member at once.
-    Joins,
-    /// The person decides.
-    Waits,
 }
 
 /// How a policy is written between own devices.

@@ -3,6 +3,5 @@
 pub(crate) mod account;
 pub(crate) mod contact;
 pub(crate) mod look_alike;
-pub(crate) mod plain_name;
 pub(crate) mod presence;
 pub(crate) mod verification;

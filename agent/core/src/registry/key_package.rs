@@ -23,9 +23,9 @@ use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::roster;
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::roster;
 use crate::state::{Joiner, PackageRow, Wish};
 
 /// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).

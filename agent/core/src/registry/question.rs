@@ -17,11 +17,10 @@ use serde_bytes::ByteBuf;
 
 use crate::effect::Effect;
 use crate::error::{CoreError, ErrorKind, Result};
-use crate::group::stopped;
 use crate::input::{NoReply, QuestionId, Ticket};
 use crate::machine::{Core, fatal};
-use crate::own::device::Stating;
-use crate::watch::head::head_of;
+use crate::state::head_of;
+use crate::state::stopped;
 
 /// A question without answer.
 #[derive(Debug)]
@@ -350,4 +349,15 @@ fn refused(refusal: &Refusal) -> CoreError {
         Code::StaleStatement => "another device changed the account; try again",
     };
     kind.because(refusal.message.clone()).hint(hint)
+}
+
+/// What a statement of the own account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stating {
+    /// A device goes.
+    Revoke(DeviceId),
+    /// The device of the link under way comes.
+    Link,
+    /// Nothing: the account is only looked at.
+    Nothing,
 }

@@ -97,6 +97,9 @@ pub(crate) struct GroupRow {
     /// The broker's time of the commit that let this device in first; `None` where it made the group, or that is not known.
     #[serde(rename = "ja", default, skip_serializing_if = "Option::is_none")]
     pub let_in_at: Option<Timestamp>,
+    /// Of a bot: the account whose commit let it in, until the log showed that commit and the bot's coming is told.
+    #[serde(rename = "jb", default, skip_serializing_if = "Option::is_none")]
+    pub let_in_by: Option<AccountId>,
     /// What it is called here, where that is not its name.
     #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
@@ -169,6 +172,7 @@ impl GroupRow {
             personal: data.personal,
             unconfirmed: false,
             let_in_at: None,
+            let_in_by: None,
             alias: None,
             lost: None,
             asked: Vec::new(),
@@ -195,6 +199,7 @@ impl GroupRow {
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
         (self.asked_at, self.word) = (before.asked_at, before.word);
         if followed {
+            self.let_in_by = before.let_in_by;
             self.let_in_at = Some(before.let_in_at.unwrap_or_default());
         }
     }

@@ -1,8 +1,10 @@
 //! A head of the account log that waits for its proof.
 
+use cipher_broker::codec;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
+use cipher_broker::transparency::TreeHead;
 use serde::{Deserialize, Serialize};
 
 /// A head that was shown and is not proven to fit the accepted one.
@@ -20,4 +22,9 @@ pub(crate) struct HeadRow {
     /// A proof failed: it is evidence, and nothing is believed until it is proven after all.
     #[serde(rename = "d", default)]
     pub disputed: bool,
+}
+
+/// What a head says. For heads that were verified when they came.
+pub(crate) fn head_of(signed: &SignedHead) -> Option<TreeHead> {
+    codec::decode(&signed.body).ok()
 }

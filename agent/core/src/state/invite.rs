@@ -104,3 +104,14 @@ impl InviteFacts {
         std::iter::once(self.inviter).chain(others.take(LOOKED_UP.saturating_sub(1)))
     }
 }
+
+/// What becomes of an invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reception {
+    /// It is gone, counted under this class; its maker is not told.
+    Dropped(&'static str),
+    /// This device becomes a member at once.
+    Joins,
+    /// The person decides.
+    Waits,
+}

@@ -3,7 +3,7 @@
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::Content;
+use cipher_broker::wire::content::{Body, Content, kind};
 use cipher_broker::wire::sync::SyncMessage;
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,32 @@ use crate::state::SealedAs;
 use crate::state::position;
 use crate::view::GroupEvent;
 
-/// What a row holds. R-SAY-01: a payload becomes `Said`, whatever it calls itself; an `Event` is made by this agent from a commit.
+/// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
+/// commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowBody<'a> {
-    /// A member said it; the name of its kind is the member's.
-    Said(&'a str),
+    /// Words of a member.
+    Text,
+    /// A member says what a log lost: the text is kept by [`crate::content::missing`].
+    Missing,
+    /// A member gave other words to this message, or took it back. The row marks the place; the message itself has the
+    /// words.
+    Change(Change, MessageId),
+    /// A member sent a kind that this version does not know; the name is the member's.
+    Unknown(&'a str),
+    /// What no person said: stores of earlier versions may hold it.
+    Silent,
     /// This agent observed it; the account is the one it is about.
     Event(GroupEvent, AccountId),
+}
+
+/// What a member may do to a message of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Change {
+    #[serde(rename = "e")]
+    Edit,
+    #[serde(rename = "v")]
+    Delete,
 }
 
 /// The account and device that said or did it, as the leaf proves.
@@ -46,7 +65,7 @@ pub(crate) struct MessageRow {
     pub at: Option<Timestamp>,
     /// Of words the name of their kind, as the member sent it; of an event the stored name.
     #[serde(rename = "k")]
-    pub kind: String,
+    kind: String,
     #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
     pub text: String,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
@@ -58,15 +77,32 @@ pub(crate) struct MessageRow {
     pub failed: bool,
     /// The account that an event is about. Words have none: it is what tells the two apart, in every store so far.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<AccountId>,
+    subject: Option<AccountId>,
     /// Own, and in the log at this very place: the bytes it was sealed in.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<SealedAs>,
+    /// The message that a change is about.
+    #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
+    of: Option<MessageId>,
+    /// Its author gave it other words, at this position of the log.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<u64>,
+    /// Its words were taken back, or the person let go of them here.
+    #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 impl MessageRow {
     /// What a member said.
     pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
+        let kind = content.body.kind().to_owned();
+        let (text, of) = match content.body {
+            Body::Text(text) => (text, None),
+            // The words go into the message itself.
+            Body::Edit { of, .. } | Body::Delete { of } => (String::new(), Some(of)),
+            Body::Unknown { text, .. } => (text, None),
+            Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) => (String::new(), None),
+        };
         Self {
             id,
             account: author.account,
@@ -74,13 +110,16 @@ impl MessageRow {
             sender_kind: author.kind,
             sent_at: content.sent_at,
             at: None,
-            kind: content.kind,
-            text: content.text,
+            kind,
+            text,
             reply_to: content.reply_to,
             hops: content.hops,
             failed: false,
             subject: None,
             sealed: None,
+            of,
+            edited: None,
+            deleted: false,
         }
     }
 
@@ -107,20 +146,40 @@ impl MessageRow {
             failed: false,
             subject: Some(who),
             sealed: None,
+            of: None,
+            edited: None,
+            deleted: false,
         }
     }
 
-    /// Words or an event.
+    /// Words, a change of words, or an event.
     pub(crate) fn body(&self) -> RowBody<'_> {
-        match self.subject {
-            None => RowBody::Said(&self.kind),
-            Some(who) => RowBody::Event(GroupEvent::from_stored(&self.kind, self.account == who), who),
+        if let Some(who) = self.subject {
+            return RowBody::Event(GroupEvent::from_stored(&self.kind, self.account == who), who);
+        }
+        match (self.kind.as_str(), self.of) {
+            (kind::TEXT, _) => RowBody::Text,
+            (kind::MISSING, _) => RowBody::Missing,
+            (kind::EDIT, Some(of)) => RowBody::Change(Change::Edit, of),
+            (kind::DELETE, Some(of)) => RowBody::Change(Change::Delete, of),
+            (kind::CONTACT_ACCEPTED | kind::SYNC, _) => RowBody::Silent,
+            (unknown, _) => RowBody::Unknown(unknown),
         }
     }
 
-    /// Whether a member said it.
+    /// Whether it came from a member: no event.
     pub(crate) const fn is_said(&self) -> bool {
         self.subject.is_none()
+    }
+
+    /// Whether a member said it to be read: words, also of a kind that this version does not know.
+    pub(crate) fn is_words(&self) -> bool {
+        matches!(self.body(), RowBody::Text | RowBody::Unknown(_))
+    }
+
+    /// Whether it has a line of its own in what people read.
+    pub(crate) fn is_shown(&self) -> bool {
+        !matches!(self.body(), RowBody::Change(..) | RowBody::Silent)
     }
 
     /// For another own device, which keeps it as this one does.
@@ -141,11 +200,13 @@ impl MessageRow {
             reply_to: self.reply_to,
             subject: self.subject,
             hops: self.hops,
+            edited: self.edited.is_some(),
+            deleted: self.deleted,
         }
     }
 
-    /// From another own device (R-SYNC-01): what it kept as words stays words here.
-    pub(crate) fn from_sync(message: SyncMessage) -> Self {
+    /// From another own device (R-SYNC-01): what it kept as words stays words here. `position` is where it goes here.
+    pub(crate) fn from_sync(message: SyncMessage, position: u64) -> Self {
         Self {
             id: message.id,
             account: message.account,
@@ -160,6 +221,10 @@ impl MessageRow {
             failed: false,
             subject: message.subject,
             sealed: None,
+            of: None,
+            // Any edit that this device reads itself is a later one.
+            edited: message.edited.then_some(position),
+            deleted: message.deleted,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The rows of a profile in memory, and which of them changed since the last commit.
 
 mod account;
-mod evidence;
+mod bot;
+mod change;
+pub(crate) mod evidence;
 mod group;
 mod head;
 mod invite;
@@ -10,33 +12,37 @@ mod link;
 mod mark;
 mod message;
 mod missing;
+pub(crate) mod name;
 mod outbox;
 pub(crate) mod place;
 pub(crate) mod position;
 mod profile;
+pub(crate) mod roster;
 mod rows;
 mod sealed;
 mod transfer;
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use redb::{ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 pub(crate) use self::account::{AccountRow, LogPlace};
+pub(crate) use self::bot::{BotRow, DueRow};
+pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
 pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
-pub(crate) use self::head::HeadRow;
-pub(crate) use self::invite::{InviteFacts, InviteRow};
+pub(crate) use self::head::{HeadRow, head_of};
+pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
 pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, Standing};
 pub(crate) use self::link::{LinkRow, NewSide, OldSide, Side};
 pub(crate) use self::mark::IncidentRow;
 pub use self::mark::Mark;
-pub(crate) use self::message::{Author, MessageRow, ParkedRow, Place, RowBody};
+pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, RowBody};
 pub(crate) use self::missing::{MOST, MissingRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
+pub use self::place::stopped;
 pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow};
 pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
@@ -50,15 +56,6 @@ use crate::store::{Store, storage, table};
 pub(crate) struct PackageRow {
     #[serde(rename = "t")]
     pub at: Timestamp,
-}
-
-/// How far a bot is in one conversation, and what it remembers of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct BotRow {
-    #[serde(rename = "c")]
-    pub cursor: u64,
-    #[serde(rename = "m")]
-    pub memory: Option<ByteBuf>,
 }
 
 /// So many messages of no use are read again, at most, after the process was killed.

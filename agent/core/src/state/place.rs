@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::error::{CoreError, ErrorKind};
+
 /// Bytes of ours that this store does not know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct DoubledRow {
@@ -164,3 +166,11 @@ pub(crate) struct Denied {
 
 /// How long those are waited for who took another way than this device.
 pub(crate) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// What a copy says that has stopped.
+#[must_use]
+pub fn stopped() -> CoreError {
+    ErrorKind::Stopped
+        .because("another copy of this profile is in use and goes on; this one has stopped")
+        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
+}

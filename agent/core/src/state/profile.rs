@@ -166,4 +166,7 @@ pub(crate) struct MetaRow {
     /// A device link under way, on either side.
     #[serde(rename = "lk", default)]
     pub link: Option<LinkRow>,
+    /// Names of the bots whose conversations are in the due-queue; `None` in stores of before there was one.
+    #[serde(rename = "bn", default, skip_serializing_if = "Option::is_none")]
+    pub bots: Option<BTreeSet<String>>,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -160,6 +160,16 @@ impl RowKey for DeviceId {
     }
     fn from_key(bytes: &[u8]) -> Option<Self> {
         Self::from_slice(bytes).ok()
+    }
+}
+
+impl RowKey for (GroupId, MessageId) {
+    fn to_key(&self) -> Vec<u8> {
+        [self.0.as_bytes().as_slice(), self.1.as_bytes()].concat()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        let (group, message) = bytes.split_at_checked(GroupId::LEN)?;
+        Some((GroupId::from_slice(group).ok()?, MessageId::from_slice(message).ok()?))
     }
 }
 

@@ -5,7 +5,7 @@ use cipher_broker::id::MessageId;
 use cipher_broker::sign::digest;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
-use cipher_broker::wire::content::Content;
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -50,6 +50,14 @@ pub(crate) struct SentRow {
 }
 
 impl SentRow {
+    /// The message that it gives other words to.
+    pub(crate) fn edits(&self) -> Option<MessageId> {
+        match codec::decode::<Content>(&self.content).ok()?.body {
+            Body::Edit { of, .. } => Some(of),
+            _ => None,
+        }
+    }
+
     /// Whether these are the bytes: what only has their print was changed by somebody.
     pub(crate) fn is(&self, hash: &[u8; 32]) -> bool {
         self.hash.len() >= 16 && hash.starts_with(&self.hash)
@@ -71,8 +79,6 @@ pub(crate) struct SealedAs {
     // What the content held beyond the row: the same content is sealed again, or it is another message.
     #[serde(rename = "s", with = "serde_bytes")]
     pub salt: [u8; 16],
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<ByteBuf>,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub head: Option<SignedHead>,
 }
@@ -88,7 +94,6 @@ impl SealedAs {
             hash: *sent.hash.as_chunks::<16>().0.first()?,
             epoch: sent.epoch,
             salt: content.salt,
-            data: content.data.clone(),
             head: content.head.clone(),
         };
         let lately = sent.at.since(row.sent_at) <= WRITTEN_LATELY;
@@ -96,15 +101,14 @@ impl SealedAs {
     }
 
     pub(crate) fn content(&self, row: &MessageRow) -> Option<ByteBuf> {
-        let RowBody::Said(kind) = row.body() else { return None };
+        // Everything else is kept as it was sealed, in a row of its own.
+        let RowBody::Text = row.body() else { return None };
         let content = Content {
             salt: self.salt,
             sent_at: row.sent_at,
             reply_to: row.reply_to,
             hops: row.hops,
-            kind: kind.to_owned(),
-            text: row.text.clone(),
-            data: self.data.clone(),
+            body: Body::Text(row.text.clone()),
             head: self.head.clone(),
         };
         Some(codec::encode(&content).into())

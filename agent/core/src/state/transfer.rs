@@ -57,6 +57,7 @@ impl TransferRow {
             row.sent_at >= self.since.minus(age)
         };
         !row.failed
+            && row.is_shown()
             && match self.policy {
                 HistoryPolicy::All => true,
                 HistoryPolicy::None => false,

@@ -62,6 +62,10 @@ macro_rules! row_tables {
             UNNAMED unnamed "unnamed" AccountId => ();
             /// Group id: what a log that went back lost.
             MISSING missing "missing" GroupId => MissingRow;
+            /// Group id and message id: changes of messages that are not here yet.
+            CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
+            /// Turn: conversations in which a bot has something to handle, the next one first.
+            DUE due "due" u64 => DueRow;
         }
     };
 }

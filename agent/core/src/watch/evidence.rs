@@ -1,33 +1,19 @@
 //! What was found against the registry: kept, told once, and told again after a restart, because whoever writes
 //! it to a file may have been killed before.
 
-use cipher_broker::codec;
 use cipher_broker::limit;
 use cipher_broker::sign::{digest, wire_hash};
-use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::event::Event;
 use crate::machine::Core;
 use crate::reply::Reply;
 use crate::state::EvidenceRow;
+use crate::state::evidence::Exhibits;
 use crate::view::EvidenceView;
-
-/// Named bytes.
-pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
 
 /// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
 const EXHIBIT_BYTES: usize = 128 * 1024;
-
-/// Kinds of evidence, as scripts see them.
-pub(crate) mod kind {
-    pub(crate) const SPLIT_VIEW: &str = "split-view";
-    pub(crate) const ROLLBACK: &str = "rollback";
-    pub(crate) const NOT_PROVEN: &str = "not-proven";
-    pub(crate) const GHOST_DEVICE: &str = "ghost-device";
-    pub(crate) const CHANGED_ACCOUNT: &str = "changed-account";
-    pub(crate) const STALE_HEAD: &str = "stale-head";
-}
 
 impl Core {
     /// Keeps a finding and tells it, unless it is known and nobody took note of it yet. `about` tells findings of one kind
@@ -103,9 +89,4 @@ impl Core {
         }
         Reply::Done
     }
-}
-
-/// A named value, encoded as it travels.
-pub(crate) fn exhibit(name: &str, value: &impl Serialize) -> (String, Vec<u8>) {
-    (name.into(), codec::encode(value))
 }

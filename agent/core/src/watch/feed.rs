@@ -258,7 +258,7 @@ impl Core {
         let first = self.log_of(&record.account).is_none();
         let cursor = self.state.meta.log_cursor.unwrap_or(0);
         let Some(inclusion) = &record.inclusion else { return known };
-        let size = crate::watch::head::head_of(&inclusion.head).map_or(0, |head| head.size);
+        let size = crate::state::head_of(&inclusion.head).map_or(0, |head| head.size);
         let passed =
             inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
         if grown && passed {

@@ -6,7 +6,6 @@
 //! What cannot be proven is evidence.
 
 use cipher_broker::account_log::{self, AccountLog};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
@@ -25,8 +24,9 @@ use crate::people::account::bad_record;
 use crate::registry::question::{Purpose, clocks_apart};
 use crate::reply::Reply;
 use crate::state::HeadRow;
+use crate::state::evidence::{exhibit, kind};
+use crate::state::head_of;
 use crate::view::HeadView;
-use crate::watch::evidence::{exhibit, kind};
 
 /// How long heads wait for company before a proof is asked for: growth is common, proofs cost a request.
 const PROOF_WAIT: Duration = Duration::from_secs(60);
@@ -48,11 +48,6 @@ pub(crate) enum Fit {
     Bad,
     /// Too many wait already.
     Full,
-}
-
-/// What a head says. For heads that were verified when they came.
-pub(crate) fn head_of(signed: &SignedHead) -> Option<TreeHead> {
-    codec::decode(&signed.body).ok()
 }
 
 /// R-KT-01: no log has two contents of one size, and none is shorter than it was a while earlier. Two heads of one

@@ -19,7 +19,7 @@ use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::Content;
+use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, TREE_KEY_EXTENSION};
 use cipher_broker::wire::registry::{
@@ -411,9 +411,8 @@ impl Mallory {
             sent_at: world.now,
             reply_to: None,
             hops: 0,
-            kind: kind.into(),
-            text: text.into(),
-            data: None,
+            // Encoded it is the kind it names.
+            body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
             head: None,
         }
     }

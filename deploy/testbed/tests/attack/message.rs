@@ -166,7 +166,7 @@ fn a11_t01_t02_t07_t08_what_is_inside_is_shown_as_its_senders_words() -> Result 
         "\u{1b}[2J\u{1b}]0;title\u{7}\u{1b}[6n\u{9b}31m\rgone\u{8}\u{202e}txt.exe\u{2028}x",
     )?;
     copy.says_text(by, line, "one\n23:59 @alice: two")?;
-    let later = Content { text: "of a later version".into(), ..GroupCopy::content(by, "hologram", "")? };
+    let later = GroupCopy::content(by, "hologram", "of a later version")?;
     copy.says(by, line, &later)?;
     let bomb = [vec![1], vec![0x91; 50_000]].concat();
     let wide = [vec![1, 0xdf], vec![0xff; 4]].concat();

@@ -130,3 +130,35 @@ fn a_post_quantum_group_works_like_any_other() -> Result {
     bob.sends("vault", "harvest this")?;
     all_read("vault", &[&alice, &bob], &["harvest this".into()])
 }
+
+#[test]
+fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = opened(&bob, "team", "tee at five", &alice)?;
+    let said = alice.does(&["read", "team"])?.lines;
+    let said = said.iter().find(|line| text(line, "text") == Some("tee at five"));
+    let id = said.and_then(|line| text(line, "id")).unwrap_or_default().to_owned();
+    let begins = id.get(..8).unwrap_or_default();
+    let edited = alice.does(&["edit", begins, "tea at five"])?.of_type("message")?;
+    ensure(edited["edited"] == true && text(&edited, "id") == Some(&id), || edited.to_string())?;
+    let seen = screen.sees("tea at five")?;
+    ensure(seen["edited"] == true, || seen.to_string())?;
+    let refused = bob.is_refused(4, "refused", &["edit", &id, "coffee at five"])?;
+    ensure(refused.stderr.contains("@alice"), || refused.to_string())?;
+    bob.does(&["delete", &id, "--local"])?;
+    ensure(alice.texts("team")? == ["tea at five"], || "a local deletion was told to others".into())?;
+    let gone = alice.does(&["delete", &id, "--in", "team"])?.of_type("message")?;
+    ensure(gone["deleted"] == true && text(&gone, "text") == Some(""), || gone.to_string())?;
+    bob.syncs()?;
+    for person in [&alice, &bob] {
+        let lines = person.does(&["read", "team"])?.lines;
+        let deleted = |line: &&serde_json::Value| line["deleted"] == true && text(line, "text") == Some("");
+        let stays = lines.iter().filter(|line| text(line, "id") == Some(&id)).filter(deleted).count();
+        ensure(stays == 1, || format!("{lines:?}"))?;
+    }
+    alice.is_refused(2, "usage", &["edit", "abc", "x"])?;
+    alice.is_refused(9, "not-found", &["edit", "aaaaaaaa", "x"])?;
+    Ok(())
+}

@@ -17,11 +17,11 @@ use serde_bytes::ByteBuf;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::event::{Event, LinkEvent};
 use crate::machine::Core;
-use crate::own::identity::check_text;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
 use crate::reply::Reply;
 use crate::state::IdentityRow;
+use crate::state::name::check_text;
 use crate::state::{LinkRow, NewSide, Side};
 use crate::view::LinkCompareView;
 

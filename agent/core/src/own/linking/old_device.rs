@@ -19,15 +19,17 @@ use serde_bytes::ByteBuf;
 use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::own::device::{Stating, revoked};
-use crate::own::identity::{CERTIFICATE_LIFETIME, check_text};
+use crate::own::device::revoked;
+use crate::own::identity::CERTIFICATE_LIFETIME;
 use crate::own::linking::code::read_code;
 use crate::own::linking::{
     NONCE, Transcript, ended, no_such_link, out_of_time, public, shared, stale, unreachable,
 };
-use crate::people::plain_name::is_plain;
 use crate::registry::question::Purpose;
+use crate::registry::question::Stating;
 use crate::reply::Reply;
+use crate::state::name::check_text;
+use crate::state::name::is_plain;
 use crate::state::{LinkRow, OldSide, Side};
 use crate::view::{HistoryPolicy, LinkCompareView};
 

@@ -7,7 +7,8 @@ use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{CONTACT_ACCEPTED, MISSING, SYNC, TEXT};
+use cipher_broker::wire::content::Body;
+use cipher_broker::wire::content::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
 use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
@@ -90,10 +91,17 @@ impl Mallory {
                     SYNC,
                     CONTACT_ACCEPTED,
                     MISSING,
+                    EDIT,
+                    DELETE,
                     "hologram",
                 ]);
                 let mut content = self.content(world, kind, "@alice removed @bob");
-                content.data = Some(ByteBuf::from(self.dice.bytes(60)));
+                content.body = Body::Unknown {
+                    kind: kind.into(),
+                    text: "@alice removed @bob".into(),
+                    data: Some(ByteBuf::from(self.dice.bytes(60))),
+                    of: Some(MessageId::from_bytes(self.random())),
+                };
                 let bytes = self.sealed(at, Vec::new(), &codec::encode(&content))?;
                 Self::says(world, route, bytes);
                 "calls its words what an agent tells of"

@@ -9,7 +9,7 @@ use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Content, TEXT};
+use cipher_broker::wire::content::{Body, Content, kind};
 use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, TREE_KEY_EXTENSION};
 use openmls::group::{GroupContext, JoinBuilder, PastEpochDeletionPolicy, ProcessedWelcome};
@@ -215,7 +215,9 @@ impl GroupCopy {
             };
             match processed.into_content() {
                 ProcessedMessageContent::ApplicationMessage(message) => {
-                    texts.extend(codec::decode::<Content>(&message.into_bytes()).map(|content| content.text));
+                    if let Ok(Content { body: Body::Text(text), .. }) = codec::decode(&message.into_bytes()) {
+                        texts.push(text);
+                    }
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
                     self.mls.clear_pending_proposals(by.provider.storage()).map_err(failed)?;
@@ -228,16 +230,14 @@ impl GroupCopy {
         Ok(texts)
     }
 
-    /// A message as an agent fills it.
+    /// A message as an agent fills it, of any kind: encoded it is the kind that it names.
     pub(crate) fn content(by: &Identity, kind: &str, text: &str) -> Result<Content> {
         Ok(Content {
             salt: by.random()?,
             sent_at: wait::now(),
             reply_to: None,
             hops: 0,
-            kind: kind.into(),
-            text: text.into(),
-            data: None,
+            body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
             head: None,
         })
     }
@@ -250,7 +250,7 @@ impl GroupCopy {
 
     /// Seals a text as an agent would.
     pub(crate) fn seals_text(&mut self, by: &Identity, text: &str) -> Result<Vec<u8>> {
-        let content = Self::content(by, TEXT, text)?;
+        let content = Self::content(by, kind::TEXT, text)?;
         self.seals(by, &codec::encode(&content))
     }
 
@@ -262,7 +262,7 @@ impl GroupCopy {
 
     /// Says a text; gives the sequence.
     pub(crate) fn says_text(&mut self, by: &Identity, line: &Line, text: &str) -> Result<u64> {
-        let content = Self::content(by, TEXT, text)?;
+        let content = Self::content(by, kind::TEXT, text)?;
         self.says(by, line, &content)
     }
 

@@ -1,0 +1,139 @@
+//! What a look into the due-queue costs, and whose turn it is, on rows alone.
+
+use std::collections::BTreeSet;
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, DeviceId, MessageId};
+use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::group::{GroupData, Role};
+use redb::backends::InMemoryBackend;
+
+use super::*;
+use crate::command::Command;
+use crate::input::{Input, Ticket};
+use crate::machine::Options;
+use crate::reply::Reply;
+use crate::state::{Author, GroupRow, position};
+
+fn at(ms: u64) -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000 + ms)
+}
+
+fn group(n: u16) -> GroupId {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&n.to_be_bytes());
+    GroupId::from_bytes(id)
+}
+
+/// A profile with so many conversations, all of them over so that nothing but their rows is needed, and a bot.
+fn core(groups: u16) -> Core {
+    let options = Options { seed: [1; 32], cached_groups: 8 };
+    let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+    let handle = "ana".parse().unwrap();
+    let command = Command::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
+    core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command) }], at(0)).unwrap();
+    core.state.identity.as_mut().unwrap().registered = true;
+    core.state.identity_dirty = true;
+    let data = GroupData {
+        version: 1,
+        name: "ops".into(),
+        direct: false,
+        roles: BTreeMap::new(),
+        may_add: Role::Member,
+        may_rename: Role::Member,
+        may_resync: true,
+        personal: false,
+        links: BTreeMap::new(),
+        banned: BTreeSet::new(),
+    };
+    for n in 0..groups {
+        let link = CommitLink { sequence: 1, hash: [0; 32] };
+        let row = GroupRow { state: GroupState::Removed, ..GroupRow::active(&data, 3, 1, link) };
+        core.state.groups.insert(group(n), row);
+    }
+    core.know_bot("b").unwrap();
+    written(&mut core);
+    core
+}
+
+/// Somebody said something, in this batch.
+fn said(core: &mut Core, n: u16, sequence: u64, at: Timestamp) {
+    let account = AccountId::from_bytes([9; 32]);
+    let author = Author { account, device: DeviceId::from_bytes([9; 16]), kind: Kind::Person };
+    let content = Content {
+        salt: [0; 16],
+        sent_at: at,
+        reply_to: None,
+        hops: 0,
+        body: Body::Text(format!("{n}.{sequence}")),
+        head: None,
+    };
+    let id = MessageId::from_bytes(*group(n).as_bytes());
+    let mut row = MessageRow::said(id, author, content);
+    row.at = Some(at);
+    let place = (position::of(position::FIRST_ERA, sequence), 0);
+    core.history.insert(group(n), place, row);
+}
+
+/// The batch is on disk.
+fn written(core: &mut Core) {
+    core.queue_for_bots().unwrap();
+    let (state, history) = (&core.state, &core.history);
+    core.store.write(|txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
+    core.state.flushed();
+    core.history.flushed();
+}
+
+fn asked(core: &mut Core, limit: usize) -> Vec<String> {
+    let Reply::BotEvents(events) = core.bot_events("b", limit, &[]).unwrap() else { panic!() };
+    events.into_iter().map(|event| event.message.text).collect()
+}
+
+/// S6: what a look costs depends on what it finds, not on how many conversations there are.
+#[test]
+fn s6_a_look_does_not_look_at_conversations_in_which_nothing_waits() {
+    let looks = [10, 3000].map(|groups| {
+        let mut core = core(groups);
+        for n in [3, 5, 7] {
+            for sequence in 2..400 {
+                said(&mut core, n, sequence, at(sequence));
+            }
+        }
+        written(&mut core);
+        core.history.looks.set(0);
+        assert_eq!(asked(&mut core, 8), ["3.2", "3.3", "5.2", "5.3", "7.2", "7.3"]);
+        let place = (position::of(position::FIRST_ERA, 2), 0);
+        core.bot_handled("b", group(3), place, Vec::new(), None).unwrap();
+        core.history.looks.get()
+    });
+    assert_eq!(looks, [4, 4], "one for each of three conversations, and one for whether anything is left");
+}
+
+#[test]
+fn whoever_began_to_wait_first_is_next_whatever_the_ids_and_a_restart_changes_nothing() {
+    let mut core = core(8);
+    said(&mut core, 5, 2, at(30));
+    said(&mut core, 2, 2, at(20));
+    said(&mut core, 7, 2, at(10));
+    written(&mut core);
+    said(&mut core, 7, 3, at(40));
+    said(&mut core, 1, 2, at(5));
+    written(&mut core);
+    let first = ["7.2", "2.2", "5.2", "1.2"];
+    assert_eq!(asked(&mut core, 4), first);
+    core.run.due.clear();
+    core.state = crate::state::State::load(&core.store).unwrap();
+    core.open_due().unwrap();
+    assert_eq!(asked(&mut core, 4), first);
+    // A store that an earlier version used meanwhile has forgotten that it had a queue: it is made again.
+    core.state.meta_mut().bots = None;
+    core.history.set_bot("b", group(2), (position::of(position::FIRST_ERA, 2), 0), None);
+    for n in [1, 2, 5, 7] {
+        core.state.groups.get_mut(&group(n)).unwrap().state = GroupState::Active;
+    }
+    written(&mut core);
+    core.open_due().unwrap();
+    let turns = core.next_turns("b", 9, &[]);
+    assert_eq!(turns, [1, 7, 5].map(group));
+}

@@ -1,0 +1,327 @@
+//! Edits and deletions: asked for by the person, read from the log, and applied to the message that they are about.
+//!
+//! ```text
+//! edit ID TEXT ─► own message? ─► outbox ─► the log ─┐
+//!                                                    ├─► timeline::apply ─► the row of the message ─► news
+//! a member's change in the log ──────────────────────┘        │ not here yet: waits in `changes`
+//! a message that was waited for (log, history of an own device) ┘
+//! ```
+
+use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::wire::content::Body;
+
+use crate::command::{MessageRef, Target};
+use crate::content::send::check_text_size;
+use crate::content::timeline::{self, Changing};
+use crate::error::{CoreError, ErrorKind, Result};
+use crate::event::Event;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::reply::Reply;
+use crate::state::position::FIRST_ERA;
+use crate::state::{Change, MessageRow, OutboxKind, Place, RowBody, WaitingChange};
+
+/// Messages of which changes wait, per conversation; changes that wait for one message.
+const WAITING: usize = 1_000;
+const PER_MESSAGE: usize = 16;
+
+/// The message that a person named; without a row it waits in the outbox.
+struct Meant {
+    group: GroupId,
+    id: MessageId,
+    row: Option<(Place, MessageRow)>,
+}
+
+impl Core {
+    /// Gives an own message other words. They lie in the log like any message.
+    pub(crate) fn message_edit(
+        &mut self,
+        ticket: Ticket,
+        message: &MessageRef,
+        text: String,
+    ) -> Result<Option<Reply>> {
+        check_text_size(&text)?;
+        let (group, of) = self.own_words(message, Change::Edit)?;
+        self.say_change(ticket, group, Body::Edit { of, text })
+    }
+
+    /// Takes an own message back for everybody, or lets go of the words of any message on this device only.
+    pub(crate) fn message_delete(
+        &mut self,
+        ticket: Ticket,
+        message: &MessageRef,
+        local: bool,
+    ) -> Result<Option<Reply>> {
+        if local {
+            return self.delete_here(message).map(Some);
+        }
+        let (group, of) = self.own_words(message, Change::Delete)?;
+        self.say_change(ticket, group, Body::Delete { of })
+    }
+
+    fn say_change(&mut self, ticket: Ticket, group: GroupId, body: Body) -> Result<Option<Reply>> {
+        let content = self.content(body, None, None);
+        let row = self.enqueue_message(group, &content)?;
+        if self.run.connected && !self.is_lost(&group) {
+            self.await_sent(row, ticket);
+            return Ok(None);
+        }
+        self.person_insists(group);
+        self.queued_reply(row).map(Some)
+    }
+
+    fn delete_here(&mut self, message: &MessageRef) -> Result<Reply> {
+        let Meant { group, id, row } = self.meant(message)?;
+        let Some((place, mut row)) = row else {
+            return Err(ErrorKind::Refused
+                .because("this message is not in the log yet")
+                .hint("wait until it is sent, or take it back for everybody by leaving --local away"));
+        };
+        if !row.is_words() {
+            return Err(no_words());
+        }
+        let unread = self.is_unread(&group, place.0, &row);
+        self.forget_sealed(group, &id, &mut row)?;
+        row.text.clear();
+        (row.deleted, row.edited) = (true, None);
+        let view = self.message_view(group, place, &row);
+        self.history.insert(group, place, row);
+        self.state.changes.remove(&(group, id));
+        if unread {
+            self.recount(group)?;
+        }
+        Ok(Reply::Message(Box::new(view)))
+    }
+
+    /// An own message that the person may change, and its conversation.
+    fn own_words(&mut self, message: &MessageRef, change: Change) -> Result<(GroupId, MessageId)> {
+        let Meant { group, id, row } = self.meant(message)?;
+        self.must_be_active(group)?;
+        if let Some((_, row)) = row {
+            if !row.is_words() {
+                return Err(no_words());
+            }
+            if row.account != self.own_id() {
+                let author = self.handle_of(&row.account);
+                return Err(ErrorKind::Refused
+                    .because(format!("only @{author}, who said it, can change this message"))
+                    .hint("delete ID --local takes it away on this device"));
+            }
+            if row.failed {
+                return Err(ErrorKind::Refused
+                    .because("nobody has this message: it was never delivered")
+                    .hint("send it again, or delete it here with: delete ID --local"));
+            }
+            if row.deleted {
+                return Err(ErrorKind::Refused.because("this message was deleted already"));
+            }
+            if change == Change::Edit && row.body() != RowBody::Text {
+                return Err(ErrorKind::Refused
+                    .because("this version cannot edit a message of this kind")
+                    .hint("delete it, and say it anew"));
+            }
+        }
+        Ok((group, id))
+    }
+
+    /// The one message that a whole id or a beginning of one names.
+    fn meant(&mut self, message: &MessageRef) -> Result<Meant> {
+        self.identity()?;
+        let (first, last) = MessageId::beginning_with(&message.id)
+            .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
+        let groups = match &message.within {
+            Some(target) => self.within(target)?,
+            None => self.state.groups.iter().filter(|(_, row)| !row.personal).map(|(id, _)| *id).collect(),
+        };
+        let mut found = Vec::new();
+        for group in groups {
+            found.extend(self.named_in(group, first, last)?);
+        }
+        match found.len() {
+            0 => Err(ErrorKind::NotFound
+                .because(format!("there is no message whose id begins with '{}'", message.id))
+                .hint("ids are shown by: cipher-chat read TARGET --json")),
+            1 => Ok(found.swap_remove(0)),
+            several => Err(ErrorKind::Usage
+                .because(format!("{several} messages have ids that begin with '{}'", message.id))
+                .hint("give more of the id")),
+        }
+    }
+
+    /// Messages of a conversation whose ids lie between two: in the log, in the outbox, or never delivered.
+    fn named_in(&mut self, group: GroupId, first: MessageId, last: MessageId) -> Result<Vec<Meant>> {
+        let mut found = Vec::new();
+        let mut ids = self.history.ids_between(&group, first, last)?;
+        ids.sort();
+        ids.dedup();
+        for id in ids {
+            // Changes and what devices tell each other have ids, and no line that a person sees.
+            let row = self.find(group, &id)?.filter(|(_, row)| row.is_shown());
+            found.extend(row.map(|row| Meant { group, id, row: Some(row) }));
+        }
+        let waiting = self.run.by_group.get(&group).into_iter().flatten();
+        let waiting = waiting.filter(|id| self.is_said_when_sent(**id));
+        let waiting = waiting.filter_map(|id| match &self.state.outbox.get(id)?.kind {
+            OutboxKind::Message { id, .. } if (first..=last).contains(id) => Some(*id),
+            _ => None,
+        });
+        for id in waiting.collect::<Vec<_>>() {
+            if found.iter().all(|known| known.id != id) {
+                found.push(Meant { group, id, row: None });
+            }
+        }
+        if found.is_empty() {
+            let fits = |row: &MessageRow| row.failed && (first..=last).contains(&row.id);
+            let failed = self.history.before(&group, (u64::MAX, u16::MAX), 2, fits)?;
+            found.extend(failed.into_iter().map(|row| Meant { group, id: row.1.id, row: Some(row) }));
+        }
+        Ok(found)
+    }
+
+    /// The conversations that a target means: of an account all direct ones.
+    fn within(&self, target: &Target) -> Result<Vec<GroupId>> {
+        let group = self.resolve(target)?;
+        Ok(match target {
+            Target::Account(handle) => self.all_with(handle, group),
+            Target::Group(_) | Target::Name(_) => vec![group],
+        })
+    }
+
+    /// A message that lies or lay in the log, and where it stands in history.
+    pub(crate) fn find(&mut self, group: GroupId, id: &MessageId) -> Result<Option<(Place, MessageRow)>> {
+        let Some(position) = self.history.seen(&group, id)? else { return Ok(None) };
+        if let Some(row) = self.history.at(&group, (position, 0))?.filter(|row| row.id == *id) {
+            return Ok(Some(((position, 0), row)));
+        }
+        // A log that went back shows it elsewhere than it stands here. Else it has no row, and nobody must be able to
+        // have the whole history read by naming it.
+        if self.state.groups.get(&group).is_none_or(|row| row.era == FIRST_ERA) {
+            return Ok(None);
+        }
+        let same = |row: &MessageRow| row.id == *id && row.is_said();
+        Ok(self.history.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
+    }
+
+    /// A change of a message took its place in the log.
+    pub(crate) fn change_came(
+        &mut self,
+        group: GroupId,
+        waiting: WaitingChange,
+        of: MessageId,
+    ) -> Result<()> {
+        match self.find(group, &of)? {
+            Some((place, row)) => self.change(group, place, row, &waiting),
+            None => {
+                self.keep_waiting(group, of, waiting);
+                Ok(())
+            }
+        }
+    }
+
+    /// R-CONTENT-05: a change that comes before its message waits for it, and counts as if it had come after. Of a message
+    /// that this device never gets nothing is shown.
+    fn keep_waiting(&mut self, group: GroupId, of: MessageId, waiting: WaitingChange) {
+        let key = (group, of);
+        let mut row = self.state.changes.remove(&key).unwrap_or_default();
+        row.at = self.run.now;
+        if row.waiting.len() >= PER_MESSAGE {
+            row.waiting.remove(0);
+        }
+        row.waiting.push(waiting);
+        self.state.changes.insert(key, row);
+        let mut of_group: Vec<_> = self
+            .state
+            .changes
+            .iter()
+            .filter(|(key, _)| key.0 == group)
+            .map(|(key, row)| (row.at, *key))
+            .collect();
+        if of_group.len() > WAITING {
+            of_group.sort();
+            let oldest = of_group.first().map(|(_, key)| *key);
+            oldest.map(|key| self.state.changes.remove(&key));
+        }
+    }
+
+    /// A message came: what waited for it counts now.
+    pub(crate) fn change_arrived(&mut self, group: GroupId, place: Place, id: &MessageId) -> Result<()> {
+        let Some(row) = self.state.changes.remove(&(group, *id)) else { return Ok(()) };
+        let mut waiting = row.waiting;
+        waiting.sort_by_key(|waiting| waiting.position);
+        for waiting in waiting {
+            if let Some(row) = self.history.at(&group, place)? {
+                self.change(group, place, row, &waiting)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets changes whose messages no log can bring any more.
+    pub(crate) fn prune_changes(&mut self) {
+        let oldest = self.run.now.minus(limit::RETENTION);
+        let old = self.state.changes.iter().filter(|(_, row)| row.at < oldest).map(|(key, _)| *key);
+        for key in old.collect::<Vec<_>>() {
+            self.state.changes.remove(&key);
+        }
+    }
+
+    fn change(
+        &mut self,
+        group: GroupId,
+        place: Place,
+        mut row: MessageRow,
+        waiting: &WaitingChange,
+    ) -> Result<()> {
+        let unread = self.is_unread(&group, place.0, &row);
+        let WaitingChange { account: by, position, change, text, .. } = waiting;
+        let before = row.clone();
+        let changing = Changing { by: *by, position: *position, change: *change, text };
+        if let Err(timeline::Without(rule)) = timeline::apply(&mut row, &changing) {
+            tracing::debug!(rule, group = group.short(), position, "a change has no effect");
+            return Ok(());
+        }
+        let id = row.id;
+        match change {
+            Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
+            Change::Delete => self.forget_sealed(group, &id, &mut row)?,
+        }
+        let hidden = self.hides(&row);
+        let view = (!hidden).then(|| Box::new(self.message_view(group, place, &row)));
+        self.history.insert(group, place, row);
+        if unread && *change == Change::Delete {
+            // R-CONTENT-07: nobody has to read what was taken back; an edit makes nothing unread.
+            self.recount(group)?;
+            self.run.changed.insert(group);
+        }
+        if let Some(view) = view {
+            self.notify(Event::Changed(view));
+        }
+        Ok(())
+    }
+
+    /// The account and words of a change, for [`Core::change_came`].
+    pub(crate) fn waiting_change(
+        id: MessageId,
+        account: AccountId,
+        position: u64,
+        body: &Body,
+    ) -> Option<(MessageId, WaitingChange)> {
+        let (of, change, text) = match body {
+            Body::Edit { of, text } => (*of, Change::Edit, text.clone()),
+            Body::Delete { of } => (*of, Change::Delete, String::new()),
+            Body::Text(_)
+            | Body::ContactAccepted
+            | Body::Sync(_)
+            | Body::Missing(_)
+            | Body::Unknown { .. } => {
+                return None;
+            }
+        };
+        Some((of, WaitingChange { id, account, position, change, text }))
+    }
+}
+
+fn no_words() -> CoreError {
+    ErrorKind::Refused.because("this line is no message that a member said: it cannot be edited or deleted")
+}

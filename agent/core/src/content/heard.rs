@@ -1,0 +1,142 @@
+//! What members said, as their leaves show it: kept, told, and nothing that a payload claims about itself believed.
+
+use std::time::Duration;
+
+use cipher_broker::codec;
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::{Body, Content};
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::group::loaded::Live;
+use crate::machine::Core;
+use crate::state::MessageRow;
+use crate::view::ContactState;
+
+/// Longest name of a kind, in bytes.
+const KIND_BYTES: usize = 64;
+
+/// How far a sender's clock may be ahead of the broker's.
+pub(crate) const CLOCK_AHEAD: Duration = Duration::from_secs(600);
+
+impl Core {
+    /// An application message was opened.
+    pub(crate) fn said(
+        &mut self,
+        group: GroupId,
+        live: &Live,
+        sender: Option<u32>,
+        sequence: u64,
+        payload: &[u8],
+    ) -> Result<()> {
+        // A11: who sent it is the leaf, never the payload.
+        let Some(leaf) = sender.and_then(|index| live.roster.get(&index)).cloned() else {
+            self.skip("credential");
+            return Ok(());
+        };
+        let Ok(mut content) = codec::decode::<Content>(payload) else {
+            self.skip("content");
+            return Ok(());
+        };
+        if !is_within_limits(&content.body) {
+            self.skip("limit");
+            return Ok(());
+        }
+        let id = MessageId::of_content(&group, &leaf.account, payload);
+        if let Some(seen) = self.history.seen(&group, &id)? {
+            self.shown_again(group, id, seen, sequence);
+            self.skip("repeat");
+            return Ok(());
+        }
+        self.history.mark_seen(group, id, sequence);
+        if let Some(head) = &content.head {
+            self.gossiped(group, leaf.account, head);
+        }
+        let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
+        match content.body {
+            // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
+            Body::Sync(data) if personal && self.is_sibling(&leaf) => return self.told(leaf.device, &data),
+            Body::Sync(_) => {
+                self.skip("policy");
+                return Ok(());
+            }
+            _ if personal => {
+                self.skip("policy");
+                return Ok(());
+            }
+            _ if content.body.is_malformed() => {
+                self.skip("content");
+                return Ok(());
+            }
+            _ => {}
+        }
+        // F13: nobody says anything after the broker had it; what is parked meanwhile was there even before.
+        let latest = self.run.delivered_at;
+        if latest > Timestamp::default() {
+            content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
+        }
+        self.came_after_all(group, &id);
+        let lacked = match &content.body {
+            Body::Missing(missing) => match self.told_missing(group, &leaf, missing)? {
+                Some(lacked) => Some(lacked),
+                None => return Ok(()),
+            },
+            _ => None,
+        };
+        let accepted = content.body == Body::ContactAccepted;
+        let change = Self::waiting_change(id, leaf.account, sequence, &content.body);
+        let mut row = MessageRow::said(id, leaf.author(), content);
+        if let Some(lacked) = lacked {
+            row.text = lacked;
+        }
+        row.at = Some(self.entry_at());
+        if accepted {
+            self.run.received = self.run.received.saturating_add(1);
+            let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
+            if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {
+                self.set_contact(&row.account, ContactState::Accepted);
+            }
+            return Ok(());
+        }
+        if let Some((of, change)) = change {
+            // Its place is kept for bots; what people see is the message.
+            self.run.received = self.run.received.saturating_add(1);
+            self.history.insert(group, (sequence, 0), row);
+            return self.change_came(group, change, of);
+        }
+        if self.hides(&row) {
+            self.history.insert(group, (sequence, 0), row);
+            return self.change_arrived(group, (sequence, 0), &id);
+        }
+        self.run.received = self.run.received.saturating_add(1);
+        let view = Box::new(self.message_view(group, (sequence, 0), &row));
+        let own = row.account == self.own_id();
+        self.history.insert(group, (sequence, 0), row);
+        if own {
+            // Said on another own device: whoever answers has read.
+            self.read_up_to(group, sequence)?;
+        } else if let Some(row) = self.state.groups.get_mut(&group)
+            && row.read_to.is_none_or(|read_to| read_to < sequence)
+        {
+            row.unread = row.unread.saturating_add(1);
+        }
+        self.notify(Event::Message(view));
+        self.change_arrived(group, (sequence, 0), &id)
+    }
+}
+
+/// Whether nothing of it is larger than anybody may send.
+fn is_within_limits(body: &Body) -> bool {
+    let fits = match body {
+        Body::Sync(data) => data.len() <= limit::SYNC_BYTES,
+        Body::Unknown { data, .. } => data.as_ref().is_none_or(|data| data.len() <= limit::SYNC_BYTES),
+        Body::Text(_)
+        | Body::Edit { .. }
+        | Body::Delete { .. }
+        | Body::ContactAccepted
+        | Body::Missing(_) => true,
+    };
+    fits && body.text_bytes() <= limit::TEXT_BYTES && body.kind().len() <= KIND_BYTES
+}

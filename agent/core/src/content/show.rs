@@ -1,0 +1,200 @@
+//! Stored messages and events as people see them.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::wire::content::{self, Content};
+
+use crate::command::Target;
+use crate::content::missing;
+use crate::error::{ErrorKind, Result};
+use crate::machine::Core;
+use crate::reply::Reply;
+use crate::state::position::sequence_of;
+use crate::state::{Author, MessageRow, OutboxKind, Place, RowBody};
+use crate::view::{Body, GroupEvent, MessageState, MessageView, SenderView, WhoView};
+
+impl Core {
+    /// A stored message as people see it.
+    pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
+        // Whichever of the own devices said it.
+        let own = self.state.identity.as_ref().is_some_and(|own| own.account == row.account);
+        MessageView {
+            id: row.id,
+            group,
+            seq: (!row.failed).then_some(sequence_of(place.0)),
+            from: SenderView {
+                handle: self.handle_of(&row.account),
+                account_id: row.account,
+                device_id: row.device,
+                kind: row.sender_kind,
+            },
+            sent_at: row.sent_at,
+            at: row.at,
+            unread: self.is_unread(&group, place.0, row),
+            body: self.body(row),
+            text: self.sentence(row),
+            state: match (row.failed, own) {
+                (true, _) => MessageState::Failed,
+                (false, true) => MessageState::Sent,
+                (false, false) => MessageState::Received,
+            },
+            reply_to: row.reply_to,
+            hops: row.hops,
+            edited: row.edited.is_some(),
+            deleted: row.deleted,
+        }
+    }
+
+    fn body(&self, row: &MessageRow) -> Body {
+        match row.body() {
+            RowBody::Text => Body::Text,
+            RowBody::Missing => Body::Missing(self.missing_views(&row.text)),
+            RowBody::Unknown(kind) => Body::Unknown(kind.to_owned()),
+            RowBody::Change(..) | RowBody::Silent => Body::Unknown(String::new()),
+            RowBody::Event(event, who) => {
+                Body::Event { event, who: vec![WhoView { handle: self.handle_of(&who), account_id: who }] }
+            }
+        }
+    }
+
+    /// System lines are stored as facts and become sentences when they are shown, when handles are known.
+    fn sentence(&self, row: &MessageRow) -> String {
+        let (event, who) = match row.body() {
+            RowBody::Event(event, who) => (event, who),
+            RowBody::Missing => return missing::sentence(&self.missing_views(&row.text)),
+            RowBody::Text | RowBody::Unknown(_) | RowBody::Change(..) | RowBody::Silent => {
+                return row.text.clone();
+            }
+        };
+        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(&who));
+        match event {
+            GroupEvent::Joined => format!("@{subject} joined"),
+            GroupEvent::Added => format!("@{actor} added @{subject}"),
+            GroupEvent::DeviceAdded if actor == subject => {
+                format!("@{actor} added {}", self.device_text(&row.text, None))
+            }
+            GroupEvent::DeviceAdded => {
+                format!("@{actor} brought {} back", self.device_text(&row.text, Some(&subject)))
+            }
+            GroupEvent::DeviceRemoved => {
+                format!("{} was removed", self.device_text(&row.text, Some(&subject)))
+            }
+            GroupEvent::Removed => format!("@{actor} removed @{subject}"),
+            GroupEvent::Left => format!("@{subject} left"),
+            GroupEvent::Banned => format!("@{actor} banned @{subject}"),
+            GroupEvent::Unbanned => format!("@{actor} lifted the ban of @{subject}"),
+            GroupEvent::Link => format!("@{actor} made a link to join by"),
+            GroupEvent::LinkRevoked => format!("@{actor} revoked a link to join by"),
+            GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
+            GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
+            GroupEvent::Missed if row.text.is_empty() => "messages may be missing here".to_owned(),
+            GroupEvent::Missed => {
+                format!("messages since {} may be missing: this device could not read them", row.text)
+            }
+            GroupEvent::Other => format!("@{actor} changed something that this version has no word for"),
+        }
+    }
+
+    /// The device of an event as a person knows it: own devices by their name, others by their id; earlier versions did
+    /// not keep which one it was.
+    fn device_text(&self, id: &str, whose: Option<&str>) -> String {
+        let of = whose.map_or_else(String::new, |whose| format!(" of @{whose}"));
+        let Ok(device) = id.parse::<DeviceId>() else { return format!("a device{of}") };
+        let own = self.state.identity.as_ref();
+        let name = own.and_then(|own| own.names.get(&device)).filter(|name| !name.is_empty());
+        match name {
+            Some(name) => format!("the device '{name}'{of}"),
+            None => format!("the device {}{of}", device.short()),
+        }
+    }
+
+    /// An own message that is not in the log yet; of an own change the message as it will be.
+    pub(crate) fn outbox_view(&self, id: u64) -> Option<MessageView> {
+        let row = self.state.outbox.get(&id)?;
+        let OutboxKind::Message { content, id } = &row.kind else { return None };
+        let content: Content = cipher_broker::codec::decode(content).ok()?;
+        let own = self.state.identity.as_ref()?;
+        let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
+        let state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
+        let author = Author { account: own.account, device: own.device, kind: own.kind };
+        let (id, edit, deleted) = match &content.body {
+            content::Body::Edit { of, text } => (*of, Some(text.clone()), false),
+            content::Body::Delete { of } => (*of, None, true),
+            _ => (*id, None, false),
+        };
+        let mut said = MessageRow::said(id, author, content);
+        let changes = edit.is_some() || deleted;
+        let mut view = self.message_view(row.group, (0, 0), &said);
+        if changes {
+            said.text = edit.unwrap_or_default();
+            (view.body, view.text, view.edited, view.deleted) = (Body::Text, said.text, !deleted, deleted);
+        }
+        (view.seq, view.unread, view.state) = (None, false, state);
+        Some(view)
+    }
+
+    pub(crate) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
+        let group = self.resolve(target)?;
+        if self.state.groups.get(&group).is_none() {
+            let how = match target {
+                Target::Account(handle) => format!("contact accept {handle}"),
+                Target::Group(_) | Target::Name(_) => format!("group accept {group}"),
+            };
+            return Err(ErrorKind::Refused
+                .because("this is an invitation that was not accepted yet")
+                .hint(format!("accept it with: cipher-chat {how}")));
+        }
+        let limit = last.unwrap_or(usize::MAX);
+        let conversations = match target {
+            Target::Account(handle) => self.all_with(handle, group),
+            Target::Group(_) | Target::Name(_) => vec![group],
+        };
+        let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
+        for group in &conversations {
+            let rows = self.history.last(group, limit, |row| row.is_shown() && !self.hides(row))?;
+            views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
+            let queued = self.run.by_group.get(group).into_iter().flatten();
+            let queued: Vec<u64> = queued.copied().filter(|id| self.is_said_when_sent(*id)).collect();
+            for view in queued.into_iter().filter_map(|id| self.outbox_view(id)).collect::<Vec<_>>() {
+                // What is said again because a log lost it stands where it was said first.
+                if self.history.seen(group, &view.id)?.is_none() {
+                    waiting.push(view);
+                }
+            }
+        }
+        if conversations.len() > 1 {
+            views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
+        }
+        views.extend(waiting);
+        let skip = views.len().saturating_sub(limit);
+        views.drain(..skip.min(views.len()));
+        if mark {
+            for group in conversations {
+                let shown = views.iter().filter(|view| view.group == group).map(|view| view.id).collect();
+                self.mark_shown(group, &shown)?;
+            }
+        }
+        Ok(Reply::Messages(views))
+    }
+
+    /// Every direct conversation with an account that we are or were in: two people who write to each other for
+    /// the first time at once make two, and one that somebody left is followed by another.
+    pub(crate) fn all_with(&self, handle: &Handle, found: GroupId) -> Vec<GroupId> {
+        let Some(account) = self.account_of(handle) else { return vec![found] };
+        let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
+        with.map(|(group, _)| *group).collect()
+    }
+
+    /// Whether something in the outbox has a line of its own: no change, and nothing that the device says by itself.
+    pub(crate) fn is_said_when_sent(&self, id: u64) -> bool {
+        let Some(OutboxKind::Message { content, .. }) = self.state.outbox.get(&id).map(|row| &row.kind)
+        else {
+            return false;
+        };
+        cipher_broker::codec::decode::<Content>(content).is_ok_and(|content| match content.body {
+            content::Body::Text(_) | content::Body::Unknown { .. } => true,
+            content::Body::Edit { .. } | content::Body::Delete { .. } => false,
+            content::Body::ContactAccepted | content::Body::Sync(_) | content::Body::Missing(_) => false,
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! Changes of messages that are not here yet.
+
+use cipher_broker::id::{AccountId, MessageId};
+use cipher_broker::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::state::Change;
+
+/// A change that waits for its message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WaitingChange {
+    /// The message that carries it.
+    #[serde(rename = "i")]
+    pub id: MessageId,
+    /// The account that says so: only that of the message counts (R-CONTENT-01).
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Where it lies in the log.
+    #[serde(rename = "p")]
+    pub position: u64,
+    #[serde(rename = "k")]
+    pub change: Change,
+    /// The words of an edit.
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+/// All that waits for one message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangesRow {
+    #[serde(rename = "c")]
+    pub waiting: Vec<WaitingChange>,
+    /// When the last of them came, by the own clock: what waits longer than a log keeps anything is forgotten.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+}

@@ -1,0 +1,359 @@
+//! Following conversations: each message once, in order, whatever happens to the process that owns the store.
+//!
+//! ```text
+//! events of the session ──► [`Following::next`] ──► what is new, shown by the front end ──► [`Following::shown`]
+//!        │ ended: the owner of the profile is gone
+//!        └──► the profile is opened again, and what took its place meanwhile is read from the store
+//! ```
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_core::view::MessageView;
+use cipher_core::{Command, ErrorKind, Event, Reply, Target};
+use tokio::time::Interval;
+
+use crate::app::error::{Result, unexpected};
+use crate::app::notice::FrontEnd;
+use crate::app::patience;
+use crate::app::profile::OpenProfile;
+use crate::session::{Events, Session};
+
+/// How often what was shown is marked as read.
+const MARK: Duration = Duration::from_secs(2);
+/// How many messages of a conversation are read at first to find those that were missed.
+const MISSED: usize = 100;
+
+/// Which messages were shown already.
+#[derive(Debug, Default)]
+pub struct Seen {
+    stored: HashSet<(MessageId, u64)>,
+    queued: HashSet<MessageId>,
+    groups: HashSet<GroupId>,
+}
+
+impl Seen {
+    /// Whether a message is new here; it no longer is afterwards. An own message that was shown while it was
+    /// queued is not shown again when it takes its place.
+    pub fn first(&mut self, message: &MessageView) -> bool {
+        self.groups.insert(message.group);
+        match message.seq {
+            Some(seq) => {
+                let waited = self.queued.remove(&message.id);
+                self.stored.insert((message.id, seq)) && !waited
+            }
+            None => self.queued.insert(message.id),
+        }
+    }
+}
+
+/// What to follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One conversation: its id.
+    One(GroupId),
+    /// Several.
+    Some(HashSet<GroupId>),
+    /// All.
+    All,
+}
+
+impl Scope {
+    fn has(&self, group: GroupId) -> bool {
+        match self {
+            Self::One(one) => *one == group,
+            Self::Some(some) => some.contains(&group),
+            Self::All => true,
+        }
+    }
+}
+
+/// What happened in a followed conversation.
+#[derive(Debug)]
+pub enum News {
+    /// A message that was not shown before, or has other words now.
+    Message {
+        /// The message.
+        message: Box<MessageView>,
+        /// The name of its conversation, where several are followed.
+        conversation: Option<String>,
+    },
+    /// Anything else: a group, a request to join, a presence, the state of an own message.
+    Event(Event),
+}
+
+/// Conversations that are followed.
+#[derive(Debug)]
+pub struct Following<'a> {
+    front: &'a dyn FrontEnd,
+    /// `None` while it is opened again.
+    profile: Option<OpenProfile<'a>>,
+    events: Events,
+    feed: Feed,
+    /// What was shown and is not marked as read yet.
+    unread: HashMap<GroupId, Vec<MessageId>>,
+    mark: Interval,
+}
+
+impl<'a> Following<'a> {
+    /// Begins with an open profile and its events, taken before its history was read. Fails on a copy that has stopped.
+    pub async fn start(
+        front: &'a dyn FrontEnd,
+        profile: OpenProfile<'a>,
+        events: Events,
+        scope: Scope,
+        seen: Seen,
+    ) -> Result<Self> {
+        let begun = async {
+            profile.goes_on().await?;
+            names(&profile).await
+        };
+        let names = match begun.await {
+            // The events end too, and then the profile is opened anew.
+            Err(error) if error.is_gone() => HashMap::new(),
+            names => names?,
+        };
+        let feed = Feed { scope, seen, names, ready: VecDeque::new() };
+        let (unread, mark) = (HashMap::new(), tokio::time::interval(MARK));
+        Ok(Self { front, profile: Some(profile), events, feed, unread, mark })
+    }
+
+    /// What is followed.
+    pub const fn scope(&self) -> &Scope {
+        &self.feed.scope
+    }
+
+    /// Waits for what is new. Cancel it only to end: a front end that has other things to do meanwhile gives it a task of
+    /// its own.
+    pub async fn next(&mut self) -> Result<News> {
+        loop {
+            if let Some(news) = self.feed.ready.pop_front() {
+                return Ok(news);
+            }
+            let gone = match &self.profile {
+                None => true,
+                Some(profile) => tokio::select! {
+                    event = self.events.next() => match event {
+                        None => true,
+                        Some(event) => match self.feed.take(profile, event).await {
+                            Err(error) if error.is_gone() => true,
+                            taken => taken.map(|()| false)?,
+                        },
+                    },
+                    _ = self.mark.tick(), if !self.unread.is_empty() => {
+                        mark_read(&profile.session, &mut self.unread).await;
+                        false
+                    }
+                },
+            };
+            if gone {
+                self.open_again().await?;
+            }
+        }
+    }
+
+    /// A message was shown: it is marked as read in due time.
+    pub fn shown(&mut self, message: &MessageView) {
+        self.unread.entry(message.group).or_default().push(message.id);
+    }
+
+    /// Ends. What was shown is marked as read.
+    pub async fn close(mut self) {
+        self.let_go().await;
+    }
+
+    async fn let_go(&mut self) {
+        if let Some(profile) = self.profile.take() {
+            mark_read(&profile.session, &mut self.unread).await;
+            profile.close().await;
+        }
+    }
+
+    /// The process that owned the profile has ended: from now on it is us, or another one that was faster, and may have
+    /// ended again.
+    async fn open_again(&mut self) -> Result {
+        self.let_go().await;
+        tokio::time::sleep(patience::REOPEN).await;
+        let (profile, events) = OpenProfile::read(self.front, async |profile| {
+            profile.goes_on().await?;
+            let events = profile.session.events();
+            self.feed.catch_up(profile).await?;
+            Ok(events)
+        })
+        .await?;
+        (self.profile, self.events) = (Some(profile), events);
+        Ok(())
+    }
+}
+
+/// From events and history to what was not shown before.
+#[derive(Debug)]
+struct Feed {
+    scope: Scope,
+    seen: Seen,
+    names: HashMap<GroupId, String>,
+    /// What is new and was not given yet.
+    ready: VecDeque<News>,
+}
+
+impl Feed {
+    /// What one event asks for.
+    async fn take(&mut self, profile: &OpenProfile<'_>, event: Event) -> Result {
+        let wanted = match &event {
+            Event::Stopped(error) => return Err(profile.blamed(error.clone())),
+            Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
+                profile.hear(&event);
+                false
+            }
+            // The front end was slow: what it missed is in the store.
+            Event::Missed(_) => return self.catch_up(profile).await,
+            Event::Message(message) => {
+                if self.scope.has(message.group) {
+                    self.message((**message).clone());
+                }
+                false
+            }
+            // Shown again, whether it was shown before or not: it has other words now.
+            Event::Changed(message) => {
+                if self.scope.has(message.group) {
+                    self.seen.first(message);
+                    let conversation = self.label(message.group);
+                    self.ready.push_back(News::Message { message: message.clone(), conversation });
+                }
+                false
+            }
+            Event::Group(group) => {
+                self.names.insert(group.id, group.name.clone());
+                self.scope.has(group.id)
+            }
+            Event::JoinRequest(request) => self.scope.has(request.group),
+            Event::State { group, .. } => self.scope.has(*group),
+            Event::Presence { .. } => true,
+            _ => false,
+        };
+        if wanted {
+            self.ready.push_back(News::Event(event));
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: MessageView) {
+        if self.seen.first(&message) {
+            let conversation = self.label(message.group);
+            self.ready.push_back(News::Message { message: Box::new(message), conversation });
+        }
+    }
+
+    fn label(&self, group: GroupId) -> Option<String> {
+        match self.scope {
+            Scope::One(_) => None,
+            Scope::Some(_) | Scope::All => self.names.get(&group).filter(|name| !name.is_empty()).cloned(),
+        }
+    }
+
+    /// What took its place while nothing was heard. Done twice, it gives nothing twice.
+    async fn catch_up(&mut self, profile: &OpenProfile<'_>) -> Result {
+        self.names = names(profile).await?;
+        let groups: Vec<GroupId> =
+            self.names.keys().copied().filter(|group| self.scope.has(*group)).collect();
+        for group in groups {
+            for message in self.missed(profile, group).await? {
+                self.message(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands in a conversation behind the newest message that is known.
+    async fn missed(&self, profile: &OpenProfile<'_>, group: GroupId) -> Result<Vec<MessageView>> {
+        // What is older than the newest we know was there before. It may lie far back.
+        let mut last = MISSED;
+        let (mut messages, known) = loop {
+            let target = Target::Group(group);
+            let messages =
+                match profile.request(Command::Read { target, last: Some(last), mark: false }).await {
+                    Ok(Reply::Messages(messages)) => messages,
+                    Ok(_) => return Err(unexpected()),
+                    // An invitation that waits has nothing to show, whoever made it.
+                    Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+            let stored = &self.seen.stored;
+            let known = messages
+                .iter()
+                .rposition(|message| message.seq.is_some_and(|seq| stored.contains(&(message.id, seq))));
+            let nothing = matches!(self.scope, Scope::All) && !self.seen.groups.contains(&group);
+            if known.is_some() || messages.len() < last || nothing {
+                break (messages, known);
+            }
+            last = last.saturating_mul(10);
+        };
+        Ok(match (known, &self.scope) {
+            (Some(at), _) => messages.split_off(at + 1),
+            // Nothing of it was shown yet: its history is not news.
+            (None, Scope::All) => Vec::new(),
+            (None, Scope::One(_) | Scope::Some(_)) => messages,
+        })
+    }
+}
+
+async fn names(profile: &OpenProfile<'_>) -> Result<HashMap<GroupId, String>> {
+    let Reply::Groups(groups) = profile.request(Command::Groups).await? else { return Err(unexpected()) };
+    Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
+}
+
+/// What was shown is read, and nothing else. Best effort: what is not marked now is marked by the next reading.
+async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageId>>) {
+    for (group, ids) in unread.drain() {
+        let command = Command::Shown { group, ids };
+        if let Err(error) = session.request(command).await {
+            tracing::debug!(kind = error.kind.name(), "messages shown could not be marked as read");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::id::{AccountId, DeviceId};
+    use cipher_broker::time::Timestamp;
+    use cipher_core::view::{Body, MessageState, SenderView};
+
+    fn message(id: u8, seq: Option<u64>) -> MessageView {
+        MessageView {
+            id: MessageId::from_bytes([id; 16]),
+            group: GroupId::from_bytes([1; 16]),
+            seq,
+            from: SenderView {
+                handle: "alice".into(),
+                account_id: AccountId::from_bytes([1; 32]),
+                device_id: DeviceId::from_bytes([1; 16]),
+                kind: Kind::Person,
+            },
+            sent_at: Timestamp::default(),
+            at: None,
+            unread: false,
+            body: Body::Text,
+            text: String::new(),
+            state: MessageState::Received,
+            reply_to: None,
+            hops: 0,
+            edited: false,
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn each_message_is_shown_once() {
+        let mut seen = Seen::default();
+        assert!(seen.first(&message(1, Some(5))));
+        assert!(!seen.first(&message(1, Some(5))));
+        assert!(seen.first(&message(2, None)));
+        assert!(!seen.first(&message(2, None)));
+        assert!(!seen.first(&message(2, Some(6))), "shown while it was queued");
+        assert!(!seen.first(&message(2, Some(6))));
+        assert!(seen.first(&message(3, Some(7))));
+    }
+}

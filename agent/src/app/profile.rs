@@ -1,0 +1,369 @@
+//! A profile in use: which one, whether it exists, what is asked of it, and undoing one that was made for nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::GroupId;
+use cipher_connection::Servers;
+use cipher_connection::address::shown;
+use cipher_core::view::StatusView;
+use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
+
+use crate::app::error::{ProfileError, Result, unexpected};
+use crate::app::notice::{Behind, FrontEnd, Notice};
+use crate::app::patience;
+use crate::evidence::{self, Alarm};
+use crate::profile::Profile;
+use crate::session::{Need, Session};
+use crate::settings::Settings;
+
+/// An open profile.
+#[derive(Debug)]
+pub struct OpenProfile<'a> {
+    front: &'a dyn FrontEnd,
+    name: String,
+    /// The session behind it.
+    pub session: Session,
+    /// Whether its folder was made by opening it.
+    made: bool,
+    /// Whether something was asked since that the registry may have heard of.
+    told: AtomicBool,
+}
+
+impl<'a> OpenProfile<'a> {
+    /// Opens the profile in force. It must exist.
+    pub async fn open(front: &'a dyn FrontEnd, need: Need) -> Result<Self> {
+        Self::known(front)?;
+        let profile = Self::open_profile(front, &front.settings().profile, need).await?;
+        if need != Need::Local {
+            profile.session.mention(Command::Active);
+        }
+        Ok(profile)
+    }
+
+    /// Opens the profile in force, follows it, and has `work` read something there. When the process that had the
+    /// profile open ends before it answered, as a short command does, all of that is done again: reading twice loses
+    /// nothing.
+    pub async fn read<T>(
+        front: &'a dyn FrontEnd,
+        mut work: impl AsyncFnMut(&Self) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let mut reopenings = 0;
+        loop {
+            let profile = Self::open(front, Need::Everything).await?;
+            match work(&profile).await {
+                Ok(read) => return Ok((profile, read)),
+                Err(error) if error.is_gone() && reopenings < patience::REOPENINGS => {
+                    profile.close().await;
+                    reopenings += 1;
+                    tokio::time::sleep(patience::REOPEN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens the profile in force for an account that is to come, making it if need be.
+    pub async fn fresh(front: &'a dyn FrontEnd, need: Need) -> Result<Self> {
+        Self::fresh_or_untold(front, need, None).await
+    }
+
+    /// The same, but an account of this handle may be there if its recovery phrase was never shown.
+    pub async fn fresh_or_untold(
+        front: &'a dyn FrontEnd,
+        need: Need,
+        handle: Option<&Handle>,
+    ) -> Result<Self> {
+        let profile = Self::open_profile(front, &front.settings().profile, need).await?;
+        if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+            if handle == Some(&account.handle) && profile.status().await?.phrase_due {
+                return Ok(profile);
+            }
+            return Err(ProfileError::HasAccount { profile: profile.name, handle: account.handle });
+        }
+        Ok(profile)
+    }
+
+    /// The same, but a device that was linked and waits for its groups or history may go on.
+    pub async fn fresh_or_arriving(front: &'a dyn FrontEnd) -> Result<Self> {
+        let Settings { home, profile, .. } = front.settings();
+        if Profile::new(home, profile)?.exists() {
+            let profile = Self::open_profile(front, profile, Need::Everything).await?;
+            if profile.status().await?.arriving {
+                return Ok(profile);
+            }
+            profile.close().await;
+        }
+        Self::fresh(front, Need::Everything).await
+    }
+
+    /// Fails if the profile in force does not exist. Makes nothing: a typing error must not leave a folder.
+    pub fn known(front: &dyn FrontEnd) -> Result {
+        let Settings { home, profile, profile_chosen, .. } = front.settings();
+        if named(home, profile)?.found()? {
+            return Ok(());
+        }
+        let profile = profile.clone();
+        Err(if *profile_chosen {
+            ProfileError::Unknown { profile, home: home.clone(), others: Profile::list(home) }
+        } else {
+            ProfileError::NoAccount { profile }
+        })
+    }
+
+    /// Opens a profile, making it if need be.
+    pub async fn open_profile(front: &'a dyn FrontEnd, name: &str, need: Need) -> Result<Self> {
+        let profile = named(&front.settings().home, name)?;
+        let made = !profile.dir().exists();
+        let session = Session::open(&profile, front.settings().network(), need).await?;
+        let profile = Self { front, name: name.into(), session, made, told: AtomicBool::new(false) };
+        if need != Need::Local {
+            profile.tell_of_another_server();
+        }
+        Ok(profile)
+    }
+
+    /// Tells when the process that has the profile open goes to another broker than the one that was asked for.
+    fn tell_of_another_server(&self) {
+        let settings = self.front.settings();
+        if !settings.server_chosen || !self.session.is_remote() {
+            return;
+        }
+        let Some(used) = self.session.server() else { return };
+        let asked = shown(&settings.server);
+        let sorted = |list: &str| list.split(',').map(str::to_owned).collect::<BTreeSet<_>>();
+        // With every port as it is used.
+        let whole = Servers::parse(&settings.server).map_or(asked.clone(), |servers| servers.to_string());
+        if sorted(&used) != sorted(&whole) {
+            let trouble = self.session.trouble();
+            self.front.notice(Notice::OtherServer { used: &used, asked: &asked, trouble });
+        }
+    }
+
+    /// Ends what was to begin something in this profile and failed, with an error of this kind if there was one. If the
+    /// profile was made for it and nothing is in it that anybody knows of, it goes again.
+    pub async fn undo(self, failed: Option<ErrorKind>) {
+        // An answer that was changed on its way is none.
+        let unanswered = matches!(failed, Some(ErrorKind::Unreachable | ErrorKind::Trust));
+        // Without an answer it may be the registry's by now: the keys must stay.
+        let unheard_of = self.made && !(unanswered && self.told.load(Ordering::Relaxed));
+        let registered = self.status().await.is_ok_and(|status| status.registered);
+        let profile = self.place();
+        self.close().await;
+        if unheard_of
+            && !registered
+            && let Ok(profile) = profile
+        {
+            profile.discard();
+        }
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> Result<Profile> {
+        named(&self.front.settings().home, &self.name)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the profile stands.
+    pub async fn status(&self) -> Result<StatusView> {
+        match self.session.request(Command::Status).await? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The conversation of a target.
+    pub async fn group(&self, target: Target) -> Result<GroupId> {
+        match self.request(Command::GroupShow { target }).await? {
+            Reply::Group(group) => Ok(group.id),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Whether the broker is there, after a short wait.
+    pub async fn reachable(&self) -> bool {
+        self.session.connected(patience::BRIEF).await
+    }
+
+    /// Insists on the broker, for a profile with an account.
+    pub async fn online(&self) -> Result {
+        let reached = self.reach().await;
+        if reached.is_err() {
+            self.registered().await?;
+        }
+        reached
+    }
+
+    /// Insists on the broker, account or not.
+    pub async fn reach(&self) -> Result {
+        if self.session.connected(patience::INSISTENT).await { Ok(()) } else { Err(self.unreachable()) }
+    }
+
+    /// Why the broker cannot be reached.
+    pub fn unreachable(&self) -> ProfileError {
+        match self.session.trouble() {
+            Some(error) => error.into(),
+            None => ProfileError::NoBroker { server: shown(&self.front.settings().server) },
+        }
+    }
+
+    /// Brings everything up to date if broker and registry allow it, and soon; else what is stored must do.
+    pub async fn refresh(&self) -> Result {
+        if !self.reachable().await {
+            self.registered().await?;
+            self.front.notice(Notice::Stored(self.unreachable()));
+            return Ok(());
+        }
+        let behind = match tokio::time::timeout(patience::REFRESH, self.request(Command::Refresh)).await {
+            Ok(Ok(Reply::Refreshed { answered: false })) => Behind::RegistrySilent,
+            Ok(Ok(_)) => return Ok(()),
+            // A device that may not ask any more, a revoked one or a copy that has stopped, still shows what it has.
+            Ok(Err(error))
+                if error.kind().retryable()
+                    || matches!(error.kind(), ErrorKind::Refused | ErrorKind::Stopped) =>
+            {
+                // What runs the connection knows better why.
+                Behind::Failed(self.session.trouble().map_or(error, ProfileError::from))
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => match self.status().await {
+                Ok(status) if status.registry_silent => Behind::RegistrySilent,
+                Ok(status) if status.questions > 0 => Behind::LookingUp,
+                _ => Behind::Slow,
+            },
+        };
+        self.front.notice(Notice::Behind(behind));
+        Ok(())
+    }
+
+    /// Reads what the broker has, if it gives it soon.
+    pub async fn look(&self) {
+        self.briefly(Command::Refresh).await;
+    }
+
+    /// Gives what a command set off (key packages, invitations, first words) the time to leave: the next command
+    /// that connects would deliver it, but the other side should not have to wait for that.
+    pub async fn settle(&self) {
+        self.briefly(Command::Sync).await;
+    }
+
+    async fn briefly(&self, command: Command) {
+        let asked = tokio::time::timeout(patience::REFRESH, self.session.request(command));
+        if let Ok(Err(error)) = asked.await {
+            tracing::debug!(kind = error.kind.name(), "something is left for the next command");
+        }
+    }
+
+    /// Has a command done.
+    pub async fn request(&self, command: Command) -> Result<Reply> {
+        let begins = begins(&command);
+        if begins {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        let answer = tokio::time::timeout(patience::answer(&command), self.session.request(command)).await;
+        let error = if let Ok(Err(error)) = &answer { Some(error) } else { None };
+        self.alarm_besides(error);
+        match answer {
+            Ok(Ok(reply)) => Ok(reply),
+            // What is to bring an account needs none: there it is the core that knows what is wrong.
+            Ok(Err(error)) if error.kind == ErrorKind::Misuse && !begins => {
+                self.registered().await?;
+                Err(error.into())
+            }
+            Ok(Err(error)) => Err(self.blamed(error)),
+            Err(_) => Err(ProfileError::NoAnswer),
+        }
+    }
+
+    /// Fails with what is wrong if the profile has no account.
+    async fn registered(&self) -> Result {
+        let profile = || self.name.clone();
+        match self.session.request(Command::Status).await {
+            Ok(Reply::Status(status)) if status.linking => Err(ProfileError::Linking { profile: profile() }),
+            Ok(Reply::Status(status)) if !status.registered => {
+                Err(ProfileError::NoAccount { profile: profile() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An error of the core, with the name of this very profile where that helps.
+    pub fn blamed(&self, error: CoreError) -> ProfileError {
+        if error.kind == ErrorKind::Stopped {
+            return ProfileError::Stopped { profile: self.name.clone(), error };
+        }
+        error.into()
+    }
+
+    /// Tells what must not be missed: warnings, and what was found against the registry.
+    pub fn alarm(&self) {
+        self.alarm_besides(None);
+    }
+
+    /// The same, but for what an error says that is shown next.
+    fn alarm_besides(&self, error: Option<&CoreError>) {
+        for alarm in self.session.alarms() {
+            match alarm {
+                Alarm::Evidence(evidence, file) => {
+                    self.front.notice(Notice::Evidence { evidence: &evidence, file: file.as_deref() });
+                }
+                Alarm::Warning(sentence) if error.is_some_and(|error| error.message == sentence) => {}
+                Alarm::Warning(sentence) => self.front.notice(Notice::Warning(&sentence)),
+            }
+        }
+    }
+
+    /// Whether something was found against the registry, in this run or before. It has been told when this returns.
+    pub async fn evidence(&self) -> Result<bool> {
+        let Reply::Evidence(found) = self.request(Command::Evidence).await? else { return Err(unexpected()) };
+        // The process that has the profile open has told it on another screen than this one, and has written the files.
+        if self.session.is_remote() {
+            let profile = self.place()?;
+            for evidence in &found {
+                let file = evidence::file(&profile, evidence);
+                self.front.notice(Notice::Evidence { evidence, file: Some(&file) });
+            }
+        }
+        Ok(!found.is_empty())
+    }
+
+    /// Tells such an event as it comes: once, whichever process has the profile open.
+    pub fn hear(&self, event: &Event) {
+        match event {
+            Event::Connection { server, lost } => {
+                self.front.notice(Notice::Connection { server, lost: lost.as_deref() });
+            }
+            _ if !self.session.is_remote() => self.alarm(),
+            Event::Evidence(evidence) => self.front.notice(Notice::Evidence { evidence, file: None }),
+            Event::Warning(sentence) => self.front.notice(Notice::Warning(sentence)),
+            _ => {}
+        }
+    }
+
+    /// Fails on a copy of a profile that has stopped: nothing new comes to it.
+    pub async fn goes_on(&self) -> Result {
+        if self.status().await?.stopped { Err(self.blamed(cipher_core::stopped())) } else { Ok(()) }
+    }
+
+    /// Ends the session in order.
+    pub async fn close(self) {
+        self.session.clone().close().await;
+        self.alarm();
+    }
+}
+
+/// Whether a command may make a profile known to the registry.
+const fn begins(command: &Command) -> bool {
+    matches!(command, Command::Register { .. } | Command::DeviceLink { .. } | Command::DeviceRecover { .. })
+}
+
+/// The profile of a name; a name that is none is a mistake of the caller.
+fn named(home: &Path, name: &str) -> Result<Profile> {
+    Profile::new(home, name).map_err(ProfileError::Name)
+}

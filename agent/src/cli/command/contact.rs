@@ -1,0 +1,207 @@
+//! `contact`: whom one knows, and how sure one is of it.
+
+use cipher_broker::handle::Handle;
+use cipher_core::view::{ContactState, ContactView};
+use cipher_core::{Command, Reply, Who};
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::app::profile::OpenProfile;
+use crate::cli::context::Context;
+use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::input::target;
+use crate::cli::input::text;
+use crate::cli::show::line::Line;
+use crate::session::Need;
+
+/// Digits of a safety number.
+const DIGITS: usize = 60;
+/// Bytes in its URI: a version, two accounts, a digest.
+const URI_BYTES: usize = 97;
+
+/// Ask people to become contacts, answer those who asked, verify them, block them
+///
+/// ✓ verified: you compared safety numbers. ? unverified: pinned when first seen. ! changed: another account has the
+/// handle now, and nothing is sent until you trust it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat contact add @bob -m \"It's Alice from the on-call room\"\n  cipher-chat contact requests\n  cipher-chat contact accept @alice\n  cipher-chat contact verify @bob\n  cipher-chat contact block @mallory"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Ask somebody to become a contact
+    Add {
+        /// Whom
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+        /// First words: the other side sees them with the request, and in the conversation once it says yes
+        #[arg(short, long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// List contacts and requests
+    List,
+    /// List those who ask to become a contact
+    Requests,
+    /// Accept somebody's request
+    Accept {
+        /// Whose
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+    },
+    /// Decline somebody's request; they may ask again
+    Decline {
+        /// Whose
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+    },
+    /// End an acquaintance; what was said stays readable here
+    Remove {
+        /// Whom
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+    },
+    /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
+    Block {
+        /// Whom: handle or account id
+        #[arg(value_parser = target::who)]
+        who: Who,
+    },
+    /// Lift a block; what was hidden is shown again
+    Unblock {
+        /// Whom: handle or account id
+        #[arg(value_parser = target::who)]
+        who: Who,
+    },
+    /// Show the safety number with somebody, and compare it with what they see
+    ///
+    /// Both sides see the same sixty digits if nobody is in between. Compare them face to face or by telephone, or
+    /// scan the QR code and give what it says as --code: equal means verified, different ends with exit code 6.
+    #[command(
+        after_help = "Examples:\n  cipher-chat contact verify @bob\n  cipher-chat contact verify @bob --code \"12345 67890 …\"\n  cipher-chat contact verify @bob --code cipher-chat:verify/…"
+    )]
+    Verify {
+        /// With whom
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+        /// What the other side shows: the digits, or the URI of its QR code
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Accept that a handle belongs to another account than when it was first seen
+    Trust {
+        /// Whose
+        #[arg(value_parser = target::handle)]
+        handle: Handle,
+    },
+}
+
+impl Verb {
+    const fn looks_only(&self) -> bool {
+        matches!(self, Self::List | Self::Requests)
+    }
+
+    /// Whether it can be done without the broker: it only changes what this account thinks.
+    const fn is_local(&self) -> bool {
+        matches!(self, Self::Verify { .. } | Self::Trust { .. } | Self::Unblock { .. } | Self::Block { .. })
+    }
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let (looks_only, is_local) = (args.verb.looks_only(), args.verb.is_local());
+    let requests_only = matches!(args.verb, Verb::Requests);
+    let (command, done) = command(args.verb)?;
+    let profile = OpenProfile::open(context, Need::Everything).await?;
+    if !looks_only && !is_local {
+        profile.online().await?;
+    }
+    // Whether they have asked meanwhile, or changed, decides what a command means.
+    profile.refresh().await?;
+    match profile.request(command).await? {
+        Reply::Contact(contact) => {
+            context.ui.happened(context.ui.list(&[Line::Contact(&contact)], ""));
+        }
+        Reply::Contacts(contacts) => list(context, &contacts, requests_only)?,
+        Reply::SafetyNumber(number) => {
+            context.ui.show(&Line::SafetyNumber(&number))?;
+            context.ui.qr(&number.uri);
+        }
+        Reply::Done => {
+            let (action, target) = done.ok_or_else(unexpected)?;
+            context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
+        }
+        _ => return Err(unexpected()),
+    }
+    if !looks_only {
+        profile.settle().await;
+    }
+    profile.close().await;
+    Ok(())
+}
+
+/// Whether this can be what the other side shows: the digits, or the URI of its QR code.
+fn is_safety_number(code: &str) -> bool {
+    let code = code.trim();
+    if let Some(encoded) = code.strip_prefix("cipher-chat:verify/") {
+        return BASE64URL_NOPAD.decode(encoded.as_bytes()).is_ok_and(|bytes| bytes.len() == URI_BYTES);
+    }
+    let digits = || code.chars().filter(|c| !c.is_whitespace());
+    digits().count() == DIGITS && digits().all(|c| c.is_ascii_digit())
+}
+
+fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Result {
+    let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
+    let line = if requests_only { Line::ContactRequest } else { Line::Contact };
+    let lines: Vec<_> = contacts.iter().filter(wanted).map(line).collect();
+    let empty =
+        if requests_only { "nobody asks" } else { "no contacts yet: cipher-chat contact add @HANDLE" };
+    context.ui.list(&lines, empty)
+}
+
+/// The command, and what to say of it when it has no result of its own.
+fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
+    let done = |action, handle: &Handle| Some((action, format!("@{handle}")));
+    Ok(match verb {
+        Verb::Add { handle, message } => {
+            (Command::ContactAdd { handle, text: message.map(text::message).transpose()? }, None)
+        }
+        Verb::List | Verb::Requests => (Command::Contacts, None),
+        Verb::Accept { handle } => (Command::ContactAccept { handle }, None),
+        Verb::Decline { handle } => {
+            let done = done("declined", &handle);
+            (Command::ContactDecline { handle }, done)
+        }
+        Verb::Remove { handle } => {
+            let done = done("removed", &handle);
+            (Command::ContactRemove { handle }, done)
+        }
+        Verb::Block { who } => {
+            let done = Some(("blocked", who.to_string()));
+            (Command::ContactBlock { who }, done)
+        }
+        Verb::Unblock { who } => {
+            let done = Some(("unblocked", who.to_string()));
+            (Command::ContactUnblock { who }, done)
+        }
+        Verb::Verify { handle, code } => {
+            if code.as_deref().is_some_and(|code| code.trim().is_empty()) {
+                return Err(Failure::usage("the code is empty"));
+            }
+            if code.as_deref().is_some_and(|code| !is_safety_number(code)) {
+                return Err(Failure::Usage {
+                    message: "this is not a safety number".into(),
+                    hint: Some(
+                        "give the sixty digits, or the cipher-chat:verify/ text of the other side's QR code"
+                            .into(),
+                    ),
+                });
+            }
+            (Command::ContactVerify { handle, code }, None)
+        }
+        Verb::Trust { handle } => (Command::ContactTrust { handle }, None),
+    })
+}

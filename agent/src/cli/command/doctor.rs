@@ -1,0 +1,360 @@
+//! `doctor`: what is well, what is not, and what to do about it.
+
+use std::time::Duration;
+
+use cipher_broker::limit;
+use cipher_core::view::{LogLostView, StatusView};
+use cipher_core::{Command, CoreError, ErrorKind, Reply};
+
+use crate::app::error::ProfileError;
+use crate::app::profile::OpenProfile;
+use crate::cli::context::Context;
+use crate::cli::exit::{self, Failure, Result};
+use crate::cli::show::hint::{typed, worded};
+use crate::cli::show::line::{Line, Status};
+use crate::cli::show::paint::at;
+use crate::evidence;
+use crate::session::Need;
+use cipher_connection::address::shown;
+use cipher_connection::advice::{Advice, Known, advice};
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Check the store, the account, the broker and the registry
+///
+/// Ends with 0 when nothing fails, with 6 when something was found against the registry, else with the exit code of the
+/// first check that fails.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
+)]
+pub struct Args {
+    /// Take note of what was found against the registry so far: it is told no more, its files stay, and what is found
+    /// from now on is told
+    #[arg(long)]
+    acknowledge: bool,
+}
+
+/// Shows findings and remembers the first that fails.
+struct Findings<'a> {
+    context: &'a Context,
+    first: Option<ErrorKind>,
+    /// Whether evidence is only shown, because the person takes note of it.
+    acknowledge: bool,
+}
+
+impl Findings<'_> {
+    fn ok(&self, name: &str, detail: &str) -> Result {
+        self.show(name, Status::Ok, detail, None)
+    }
+
+    fn warn(&self, name: &str, detail: &str, hint: &str) -> Result {
+        self.show(name, Status::Warn, detail, Some(hint))
+    }
+
+    fn fail(&mut self, name: &str, error: &CoreError) -> Result {
+        // A lie of the registry outweighs whatever else is wrong.
+        if self.first.is_none() || error.kind == ErrorKind::Trust {
+            self.first = Some(error.kind);
+        }
+        self.show(name, Status::Fail, &error.message, error.hint.as_deref())
+    }
+
+    fn show(&self, name: &str, status: Status, detail: &str, hint: Option<&str>) -> Result {
+        self.context.ui.show(&Line::Check { name, status, detail, hint })
+    }
+}
+
+/// Runs it.
+pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
+    let mut findings = Findings { context, first: None, acknowledge };
+    match OpenProfile::open(context, Need::Everything).await {
+        Ok(profile) => {
+            let online = broker(context, &profile, &mut findings).await?;
+            store(&profile, online, &mut findings).await?;
+            if acknowledge {
+                profile.request(Command::AcknowledgeEvidence).await?;
+                context.ui.show(&Line::Done { action: "acknowledged", target: None })?;
+            }
+            profile.close().await;
+        }
+        Err(error @ ProfileError::Name(_)) => return Err(error.into()),
+        Err(error) => findings.fail("store", &worded(error))?,
+    }
+    findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(exit::code(kind))))
+}
+
+async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    if !profile.session.connected(PATIENCE).await {
+        findings.fail("broker", &worded(profile.unreachable()))?;
+        return Ok(false);
+    }
+    let server = shown(&context.settings.server);
+    let Some(broker) = profile.session.broker() else {
+        findings.ok(
+            "broker",
+            &format!(
+                "connected to {}, through the process that owns the profile",
+                profile.session.server().unwrap_or_default()
+            ),
+        )?;
+        return Ok(true);
+    };
+    findings.ok("broker", &format!("{server} runs nats-server {}", broker.version))?;
+    let known = Known {
+        version: &broker.version,
+        encrypted: broker.encrypted,
+        loopback: broker.loopback,
+        synced: context.settings.synced,
+    };
+    for Advice { about, found, hint } in advice(known) {
+        findings.warn(about, &found, hint)?;
+    }
+    if broker.jetstream {
+        findings.ok("jetstream", "enabled")?;
+    } else {
+        let error = ErrorKind::Unreachable
+            .because("the broker runs without JetStream")
+            .hint("start nats-server with one of the files that ship, or with -js");
+        findings.fail("jetstream", &error)?;
+    }
+    Ok(true)
+}
+
+async fn store(profile: &OpenProfile<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
+    let status = match profile.session.request(Command::Status).await {
+        Ok(Reply::Status(status)) => status,
+        Ok(_) => return Err(exit::unexpected()),
+        Err(error) => return findings.fail("store", &error),
+    };
+    findings.ok("store", &format!("opens, format {}", status.schema))?;
+    if !status.registered {
+        return match profile.request(Command::Whoami).await {
+            Err(error) => findings.fail("account", &worded(error)),
+            _ => Ok(()),
+        };
+    }
+    if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+        findings.ok("account", &format!("@{}", account.handle))?;
+        if status.phrase_due {
+            findings.warn(
+                "phrase",
+                "the recovery phrase was never shown",
+                &format!("{} shows it", typed(profile.name(), &format!("register {}", account.handle))),
+            )?;
+        }
+    }
+    // The registry is asked by asking it for something: what one's own profile looks like there.
+    if online && !status.stopped && registry(profile, findings).await? {
+        profile.look().await;
+    }
+    // Whatever waited was tried by now.
+    if let Some(error) = profile.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
+        findings.fail("room", &error)?;
+    }
+    let recovering = match profile.session.request(Command::Groups).await {
+        Ok(Reply::Groups(groups)) => groups.iter().any(|group| group.recovering.is_some()),
+        _ => false,
+    };
+    match profile.session.request(Command::Status).await {
+        Ok(Reply::Status(status)) => figures(profile, &status, recovering, findings)?,
+        _ => figures(profile, &status, recovering, findings)?,
+    }
+    devices(profile, findings).await?;
+    account_log(profile, findings).await?;
+    groups(profile, findings).await
+}
+
+async fn devices(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
+    let Ok(Reply::Devices(devices)) = profile.session.request(Command::Devices).await else { return Ok(()) };
+    let active: Vec<_> = devices.iter().filter(|device| !device.revoked).collect();
+    let names: Vec<_> = active.iter().map(|device| device.name.as_str()).collect();
+    if active.iter().any(|device| device.current) {
+        findings.ok("devices", &format!("{}: {}", active.len(), names.join(", ")))
+    } else {
+        findings.warn("devices", "this device was revoked", "link it anew in a fresh profile: device link")
+    }
+}
+
+/// What the registry is held to, and what was found against it.
+async fn account_log(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
+    if let Ok(Reply::Head(head)) = profile.session.request(Command::Head).await {
+        match Line::head(&head) {
+            Line::Head { size, root: Some(root), at: Some(at), .. } => {
+                let short: String = root.chars().take(16).collect();
+                findings.ok("account-log", &format!("{size} entries, root {short}…, signed {at}"))?;
+            }
+            _ => findings.warn("account-log", "no head seen yet", "cipher-chat sync asks for one")?,
+        }
+    }
+    let Ok(Reply::Evidence(found)) = profile.session.request(Command::Evidence).await else { return Ok(()) };
+    if found.is_empty() {
+        return findings.ok("evidence", "nothing was found against the registry");
+    }
+    let folder = profile.place()?;
+    for evidence in found {
+        // Also those whose file was removed or could not be written then.
+        let file = evidence::keep(&folder, &evidence).map_or_else(
+            |error| format!("no file could be written: {error}"),
+            |file| format!("kept in {}", file.display()),
+        );
+        let what = format!("{} at {}: {}", evidence.kind, evidence.at, evidence.what);
+        let hint = format!("{file}; show it to your operator and to others");
+        if findings.acknowledge {
+            findings.warn("evidence", &what, &hint)?;
+        } else {
+            findings.fail("evidence", &ErrorKind::Trust.because(what).hint(hint))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the registry answers, and as it should.
+async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
+    let Ok(Reply::Account(me)) = profile.session.request(Command::Whoami).await else { return Ok(false) };
+    let question = profile.session.request(Command::ShowProfile { handle: me.handle });
+    match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
+        Ok(Ok(Reply::Account(there))) if there.account_id == me.account_id => {
+            findings.ok("registry", "answers, knows this account")?;
+            return Ok(true);
+        }
+        Ok(Ok(_)) => findings.fail(
+            "registry",
+            &ErrorKind::Trust
+                .because("the registry maps the own handle to another account")
+                .hint("tell your operator; do not trust handles of this registry"),
+        ),
+        Ok(Err(error)) => findings.fail("registry", &error),
+        Err(_) => findings.fail(
+            "registry",
+            &ErrorKind::Unreachable
+                .because("the registry does not answer")
+                .hint("is cipher-registry running?"),
+        ),
+    }?;
+    Ok(false)
+}
+
+fn figures(
+    profile: &OpenProfile<'_>,
+    status: &StatusView,
+    recovering: bool,
+    findings: &mut Findings<'_>,
+) -> Result {
+    // Unknown is no finding: the registry refuses requests of a clock that is far off, so an answer says enough.
+    if let Some(skew) = status.clock_skew_ms {
+        clock(skew, findings)?;
+    }
+    match status.key_packages.map(|count| (count, usize::try_from(count).unwrap_or(usize::MAX))) {
+        Some((count, known)) if known < limit::KEY_PACKAGE_REFILL => {
+            findings.warn(
+                "key-packages",
+                &format!("{count} left at the registry"),
+                "cipher-chat sync refills them",
+            )?;
+        }
+        Some((count, _)) => findings.ok("key-packages", &format!("{count} at the registry"))?,
+        None => {
+            findings.warn("key-packages", "not counted yet", "cipher-chat sync counts and refills them")?;
+        }
+    }
+    match status.outbox {
+        0 => findings.ok("outbox", "empty")?,
+        n if recovering => findings.warn(
+            "outbox",
+            &format!("{n} waiting for the broker, or for this device's place in a group"),
+            "cipher-chat sync delivers what waits for the broker; what is said of the groups below tells the rest",
+        )?,
+        n => findings.warn(
+            "outbox",
+            &format!("{n} waiting for the broker"),
+            "cipher-chat sync delivers them",
+        )?,
+    }
+    if status.stopped {
+        findings.fail("copies", &worded(profile.blamed(cipher_core::stopped())))?;
+    } else if let Some(at) = status.doubled_at {
+        let detail = format!(
+            "at {at} something lay in a log in this device's name that it did not send: it took new keys"
+        );
+        let hint = "if this profile was copied, use only one copy; link a second machine with: cipher-chat device link";
+        findings.warn("copies", &detail, hint)?;
+    }
+    if let Some(lost) = &status.log_lost {
+        let LogLostView { at, conversations, open, messages, commits, missing } = lost;
+        let detail = format!(
+            "at {at} the broker no longer had what it had stored: {conversations} conversations concerned, \
+             {messages} own messages sent again, {commits} changes given back, {open} not put right yet, \
+             {missing} messages of others missing here"
+        );
+        findings.warn("broker-log", &detail, "tell your operator; what others said is sent again by them")?;
+    }
+    let skipped: u64 = status.skipped.iter().map(|(_, count)| count).sum();
+    if skipped > 0 {
+        let classes: Vec<_> =
+            status.skipped.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        findings.warn(
+            "skipped",
+            &classes.join(", "),
+            "messages that could not be read; a few are normal after joining",
+        )?;
+    }
+    Ok(())
+}
+
+fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
+    let window = i64::try_from(limit::REQUEST_WINDOW.as_millis()).unwrap_or(i64::MAX);
+    let (detail, hint) =
+        (format!("differs by {skew} ms from the registry's"), "set the clock of this machine");
+    if skew.abs() >= window {
+        findings.fail("clock", &ErrorKind::Refused.because(format!("the clock {detail}")).hint(hint))
+    } else if skew.abs() >= window / 10 {
+        findings.warn("clock", &detail, hint)
+    } else {
+        findings.ok("clock", &detail)
+    }
+}
+
+async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
+    let Ok(Reply::Groups(groups)) = profile.session.request(Command::Groups).await else { return Ok(()) };
+    let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
+    if lost.is_empty() {
+        return findings.ok("groups", &format!("{} followed", groups.len()));
+    }
+    for group in lost {
+        let Some(recovering) = &group.recovering else { continue };
+        let asked = match recovering.asked {
+            0 => "the others were not asked yet".to_owned(),
+            1 => "the others were asked once".to_owned(),
+            times => format!("the others were asked {times} times"),
+        };
+        let detail = format!(
+            "this device lost its place in {} ({}) at {} ({}); {asked} to let it back in, and what is sent there waits",
+            group.name, group.id, recovering.since, recovering.why
+        );
+        let hint = match (&recovering.offered, &recovering.denied) {
+            (Some(offered), _) => format!(
+                "{} would let it back in, and was not in the group when this device last followed it: cipher-chat group \
+                 accept {}, or decline",
+                at(&offered.handle),
+                group.id
+            ),
+            (None, Some(denied)) => format!(
+                "{} says that you are no member there any more: ask a member to add you again; what you send there \
+                 makes this device ask once more",
+                at(&denied.handle)
+            ),
+            (None, None) if recovering.declined => {
+                "you did not take the place that was offered: the others are asked again within an hour"
+                    .to_owned()
+            }
+            (None, None) => {
+                "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"
+                    .to_owned()
+            }
+        };
+        findings.warn("groups", &detail, &hint)?;
+    }
+    Ok(())
+}

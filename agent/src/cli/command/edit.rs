@@ -1,0 +1,95 @@
+//! `edit` and `delete`: other words for a message, or none.
+
+use cipher_core::view::{MessageState, MessageView};
+use cipher_core::{Command, MessageRef, Reply, Target};
+
+use crate::app::profile::OpenProfile;
+use crate::cli::context::Context;
+use crate::cli::exit::{Result, unexpected};
+use crate::cli::input::{target, text};
+use crate::session::Need;
+
+/// Give a message of yours other words
+///
+/// All members see the new words, marked as edited, in the place of the old ones. Edits lie in the log like
+/// messages: without a broker an edit is queued.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat edit qk7xwe \"lunch at one?\"\n  cipher-chat edit qk7xwe --in ops - < notes.txt"
+)]
+pub struct EditArgs {
+    /// The message
+    #[command(flatten)]
+    pub message: MessageArgs,
+    /// The new text; `-` reads it from standard input
+    #[arg(allow_hyphen_values = true)]
+    pub text: String,
+}
+
+/// Take back a message of yours
+///
+/// The message loses its words for all members, and stays as a line that says so. Members may have read or copied it
+/// before; a copy of the log keeps its sealed bytes. With --local the words of any message are removed from this
+/// device only, and nobody is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  cipher-chat delete qk7xwe\n  cipher-chat delete qk7xwe --local")]
+pub struct DeleteArgs {
+    /// The message
+    #[command(flatten)]
+    pub message: MessageArgs,
+    /// Remove the words from this device only, whoever said them
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// A message as people name it.
+#[derive(Debug, clap::Args)]
+pub struct MessageArgs {
+    /// Id of the message, whole or its first 6 characters or more (read TARGET --json shows it)
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Look in this conversation only
+    #[arg(long = "in", value_name = "TARGET", value_parser = target::target)]
+    within: Option<Target>,
+}
+
+impl MessageArgs {
+    fn named(self) -> MessageRef {
+        MessageRef { id: self.id.trim().to_ascii_lowercase(), within: self.within }
+    }
+}
+
+/// Runs `edit`.
+pub async fn edit(context: &Context, args: EditArgs) -> Result {
+    let words = if args.text == "-" { text::standard_input(context)? } else { args.text };
+    let words = text::message(words)?;
+    change(context, Command::Edit { message: args.message.named(), text: words }).await
+}
+
+/// Runs `delete`.
+pub async fn delete(context: &Context, args: DeleteArgs) -> Result {
+    change(context, Command::Delete { message: args.message.named(), local: args.local }).await
+}
+
+async fn change(context: &Context, command: Command) -> Result {
+    let profile = OpenProfile::open(context, Need::Outbox).await?;
+    let connected = profile.reachable().await;
+    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
+    context.ui.happened(context.ui.message(&message, None));
+    if is_queued(&message) {
+        let why = match profile.session.trouble() {
+            Some(error) => error.message,
+            None if connected => "the broker has not taken it yet".into(),
+            None => profile.unreachable().to_string(),
+        };
+        context
+            .ui
+            .warn(&format!("queued: {why}; it is made as soon as the broker is reached (cipher-chat sync)"));
+    }
+    profile.close().await;
+    Ok(())
+}
+
+fn is_queued(message: &MessageView) -> bool {
+    message.state == MessageState::Queued
+}

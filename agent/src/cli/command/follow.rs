@@ -1,0 +1,69 @@
+//! Following conversations, for `read` and `tail`.
+
+use cipher_core::Event;
+use cipher_core::view::GroupView;
+
+use crate::app::follow::{Following, News, Scope};
+use crate::cli::context::Context;
+use crate::cli::exit::Result;
+use crate::cli::input::interrupt::Interrupt;
+use crate::cli::show::line::Line;
+use crate::cli::show::safe_text::safe_text;
+
+/// Shows what is new until interrupted.
+pub async fn follow(context: &Context, mut following: Following<'_>, mut stop: Interrupt) -> Result {
+    loop {
+        let news = tokio::select! {
+            () = stop.wait() => break,
+            news = following.next() => news?,
+        };
+        // Whoever reads our output may pause; that must not keep us from ending.
+        tokio::select! {
+            () = stop.wait() => break,
+            shown = show(context, &news, following.scope()) => shown?,
+        }
+        if let News::Message { message, .. } = &news {
+            following.shown(message);
+        }
+    }
+    following.close().await;
+    Ok(())
+}
+
+async fn show(context: &Context, news: &News, scope: &Scope) -> Result {
+    match news {
+        News::Message { message, conversation } => {
+            context.ui.message_in_time(message, conversation.as_deref()).await
+        }
+        News::Event(event) if context.ui.json() => match Line::event(event) {
+            Some(line) => context.ui.show_in_time(&line).await,
+            None => Ok(()),
+        },
+        News::Event(Event::Group(group)) => {
+            invited(context, group, scope);
+            Ok(())
+        }
+        News::Event(Event::JoinRequest(request)) => {
+            let who = safe_text(&request.handle);
+            context.ui.note(&format!(
+                "{who} asks to be let into {}: cipher-chat group requests {} --accept {who}",
+                safe_text(&request.group_name),
+                request.group
+            ));
+            Ok(())
+        }
+        // Who is there now would drown what people say, and what became of a message only scripts want to know.
+        News::Event(_) => Ok(()),
+    }
+}
+
+/// Of a group that changed people get an invitation; the rest they read in system lines.
+fn invited(context: &Context, group: &GroupView, scope: &Scope) {
+    if let (Scope::All, Some(by)) = (scope, &group.invited_by) {
+        context.ui.note(&format!(
+            "@{by} invites you to {}: cipher-chat group accept {}",
+            safe_text(&group.name),
+            group.id
+        ));
+    }
+}

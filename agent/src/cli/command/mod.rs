@@ -1,0 +1,24 @@
+//! One file per command: an `Args` whose doc comment is its help, then `run`. `link` is a part of `device`, `demo` of
+//! `up`, and `follow` of `read` and `tail`.
+
+pub mod audit;
+pub mod bot;
+pub mod completions;
+pub mod config;
+pub mod contact;
+pub mod demo;
+pub mod device;
+pub mod doctor;
+pub mod edit;
+pub mod follow;
+pub mod group;
+pub mod join;
+pub mod link;
+pub mod profile;
+pub mod read;
+pub mod register;
+pub mod send;
+pub mod sync;
+pub mod tail;
+pub mod up;
+pub mod whoami;

@@ -1,0 +1,145 @@
+//! `profile`: what an account tells everybody about itself.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::limit;
+use cipher_broker::wire::registry;
+use cipher_core::view::RequestPolicy;
+use cipher_core::{Command, Reply};
+
+use crate::app::profile::OpenProfile;
+use crate::cli::context::Context;
+use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::input::target;
+use crate::cli::input::text;
+use crate::cli::show::line::Line;
+use crate::session::Need;
+
+/// Show a profile, or change the own one
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat profile set --status \"on call\" --presence busy\n  cipher-chat profile set --requests contacts\n  cipher-chat profile show @bob"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Change the own name, status or presence, or who may ask to become a contact
+    Set {
+        /// Display name; empty removes it
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// Status text; empty removes it
+        #[arg(long, value_name = "TEXT")]
+        status: Option<String>,
+        /// Presence
+        #[arg(long)]
+        presence: Option<Presence>,
+        /// Who may ask to become a contact or invite you; requests of others are dropped unseen
+        #[arg(long, value_name = "WHO")]
+        requests: Option<Requests>,
+    },
+    /// Show somebody's profile, or the own one
+    Show {
+        /// Whose
+        #[arg(value_parser = target::handle)]
+        handle: Option<Handle>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Presence {
+    Available,
+    Away,
+    Busy,
+    Offline,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Requests {
+    /// Nobody: only contacts reach you
+    Contacts,
+    /// Accounts that the registry knows
+    Deployment,
+    /// Everybody
+    Anyone,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let shows = matches!(args.verb, Verb::Show { .. });
+    let (profile, command) = match args.verb {
+        Verb::Set { name: None, status: None, presence: None, requests: None } => {
+            return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
+        }
+        Verb::Set { name: None, status: None, presence: None, requests: Some(requests) } => {
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            return set_requests(context, profile, requests).await;
+        }
+        Verb::Set { name, status, presence, requests } => {
+            let name = name.map(|name| text::short("name", name, limit::DISPLAY_NAME_CHARS)).transpose()?;
+            let status =
+                status.map(|status| text::short("status", status, limit::STATUS_CHARS)).transpose()?;
+            let presence = presence.map(registry::Presence::from);
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            profile.online().await?;
+            if let Some(requests) = requests {
+                let _: Reply = profile.request(Command::SetRequestPolicy(requests.into())).await?;
+            }
+            (profile, Command::SetProfile { name, status, presence })
+        }
+        Verb::Show { handle: None } => (OpenProfile::open(context, Need::Local).await?, Command::Whoami),
+        Verb::Show { handle: Some(handle) } => {
+            let profile = OpenProfile::open(context, Need::Outbox).await?;
+            profile.online().await?;
+            (profile, Command::ShowProfile { handle })
+        }
+    };
+    let Reply::Account(account) = profile.request(command).await? else { return Err(unexpected()) };
+    let shown = context.ui.show(&Line::account(&account));
+    profile.close().await;
+    if shows {
+        return shown;
+    }
+    context.ui.happened(shown);
+    Ok(())
+}
+
+/// What only this account's devices know: it needs no registry.
+async fn set_requests(context: &Context, profile: OpenProfile<'_>, requests: Requests) -> Result {
+    let Reply::Done = profile.request(Command::SetRequestPolicy(requests.into())).await? else {
+        return Err(unexpected());
+    };
+    let who = match requests {
+        Requests::Contacts => "contacts",
+        Requests::Deployment => "deployment",
+        Requests::Anyone => "anyone",
+    };
+    context.ui.happened(context.ui.show(&Line::Done { action: "requests from", target: Some(who) }));
+    profile.settle().await;
+    profile.close().await;
+    Ok(())
+}
+
+impl From<Requests> for RequestPolicy {
+    fn from(requests: Requests) -> Self {
+        match requests {
+            Requests::Contacts => Self::Contacts,
+            Requests::Deployment => Self::Deployment,
+            Requests::Anyone => Self::Anyone,
+        }
+    }
+}
+
+impl From<Presence> for registry::Presence {
+    fn from(presence: Presence) -> Self {
+        match presence {
+            Presence::Available => Self::Available,
+            Presence::Away => Self::Away,
+            Presence::Busy => Self::Busy,
+            Presence::Offline => Self::Offline,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `send`: say something.
+
+use cipher_broker::handle::Handle;
+use cipher_broker::id::MessageId;
+use cipher_core::view::{ContactState, ContactView, MessageState};
+use cipher_core::{Command, Reply, Target};
+
+use crate::app::profile::OpenProfile;
+use crate::cli::command::group;
+use crate::cli::context::Context;
+use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::input::target;
+use crate::cli::input::text;
+use crate::session::Need;
+
+/// Send a message to a person or a group
+///
+/// Ends when the broker has stored the message. Without a broker the message is queued, which is no error: the
+/// next command that reaches the broker delivers it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat send @bob \"lunch?\"\n  cipher-chat send ops \"deploy is done\" --json\n  journalctl -u app -n 20 | cipher-chat send ops -"
+)]
+pub struct Args {
+    /// @handle, group name or group id
+    #[arg(value_parser = target::target)]
+    pub target: Target,
+    /// The text; `-` reads it from standard input. Behind `--` every text is one: send ops -- -
+    #[arg(allow_hyphen_values = true)]
+    pub text: String,
+    /// Message that this one answers
+    #[arg(long, value_name = "ID")]
+    pub reply_to: Option<MessageId>,
+    /// Whether the text stood behind `--`.
+    #[arg(skip)]
+    plain: bool,
+}
+
+impl Args {
+    /// Tells a text from a flag that is misspelt: nobody wants `--repyl-to` sent to people. `plain` says that the text
+    /// stood behind `--`.
+    pub fn settle_text(&mut self, plain: bool) -> Result {
+        self.plain = plain;
+        let word = self.text.trim_start_matches('-');
+        let flag = self.text.starts_with("--") && word.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !plain && flag && !self.text.contains(char::is_whitespace) {
+            return Err(Failure::Usage {
+                message: format!("there is no option '{}'", self.text),
+                hint: Some("if it is the text, put -- before it: cipher-chat send TARGET -- TEXT".into()),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: Args) -> Result {
+    let text = if args.text == "-" && !args.plain { text::standard_input(context)? } else { args.text };
+    let text = text::message(text)?;
+    let profile = OpenProfile::open(context, Need::Outbox).await?;
+    let connected = profile.reachable().await;
+    let target = args.target.clone();
+    let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
+    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
+    let queued = message.state == MessageState::Queued;
+    let show = Command::GroupShow { target: Target::Group(message.group) };
+    let lost = queued
+        && connected
+        && matches!(profile.request(show).await, Ok(Reply::Group(group)) if group.recovering.is_some());
+    if lost {
+        // What is read next may show that a copy of this profile is in use, for which this one stops.
+        profile.look().await;
+        profile.goes_on().await?;
+    }
+    context.ui.happened(context.ui.message(&message, None));
+    if queued {
+        let why = match profile.session.trouble() {
+            Some(error) => error.message,
+            None if connected => "the broker has not taken it yet".into(),
+            None => profile.unreachable().to_string(),
+        };
+        let when = if profile.session.is_remote() {
+            "the process that has this profile open delivers it as soon as it can"
+        } else {
+            "the next command that reaches the broker delivers it (cipher-chat sync)"
+        };
+        if lost {
+            context.ui.warn(
+                "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
+                 is sent when it is back (cipher-chat doctor)",
+            );
+        } else {
+            context.ui.warn(&format!("queued: {why}; {when}"));
+        }
+    }
+    if let Target::Account(handle) = &target {
+        warn_of_silence(context, &profile, handle).await?;
+    }
+    profile.close().await;
+    Ok(())
+}
+
+/// D12: first words to a bot of somebody else wait for a person to accept them, which nobody expects of a program.
+async fn warn_of_silence(context: &Context, profile: &OpenProfile<'_>, handle: &Handle) -> Result {
+    let Reply::Contacts(contacts) = profile.request(Command::Contacts).await? else {
+        return Err(unexpected());
+    };
+    let waits = |contact: &&ContactView| contact.handle == *handle && contact.state == ContactState::Pending;
+    if contacts.iter().find(waits).is_none() {
+        return Ok(());
+    }
+    let show = Command::GroupShow { target: Target::Account(handle.clone()) };
+    if let Reply::Group(group) = profile.request(show).await? {
+        for why in group::silent_bots(&group, &[], &group::own_handle(profile).await?, &contacts) {
+            context.ui.warn(&why);
+        }
+    }
+    Ok(())
+}

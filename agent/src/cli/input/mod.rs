@@ -1,0 +1,7 @@
+//! What people type: arguments, answers to questions, Ctrl-C.
+
+pub mod interrupt;
+pub mod prompt;
+pub mod target;
+pub mod text;
+pub mod time_arg;

@@ -1,0 +1,426 @@
+//! How things look to people. Every text passes `safe_text` here, on its way into a line.
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::wire::content::kind;
+use cipher_broker::wire::group::Role;
+use cipher_broker::wire::registry::Presence;
+use cipher_core::view::{
+    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
+};
+
+use crate::cli::show::line::{EventLine, Line, MessageLine, Status};
+use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
+use crate::cli::show::safe_text::{safe_block, safe_text};
+use crate::cli::show::trust;
+
+/// One thing on its own, without the last newline.
+pub fn block(line: &Line<'_>, paint: Paint) -> String {
+    match line {
+        Line::Account { account, phrase } => account_block(account, *phrase, paint),
+        Line::Audit(audit) => trust::audit(audit, paint),
+        Line::Check { name, status, detail, hint } => check(name, *status, detail, *hint, paint),
+        Line::Done { action, target } => match target {
+            Some(target) => format!("{} {}", safe_text(action), safe_text(target)),
+            None => safe_text(action),
+        },
+        Line::Error { message, hint, .. } => error(message, *hint, paint),
+        Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), paint),
+        Line::Group(group) => group_block(group, paint),
+        Line::Head { size, root, at, registry_key } => {
+            trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), paint)
+        }
+        Line::JoinLink { id, link, expires, uses, approval, .. } => {
+            trust::join_link(id, link, expires, *uses, *approval, paint)
+        }
+        Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval),
+        Line::Link(line) => trust::link(line, paint),
+        Line::Presence { handle, presence: now, .. } => {
+            format!("{} is {}", safe_text(&at(handle)), presence(*now))
+        }
+        Line::Progress { done, total } => format!("{done} of {total}"),
+        Line::SafetyNumber(number) => trust::safety_number(number, paint),
+        Line::Event(line) => event(line, None, paint),
+        Line::Message(line) => message(line, None, paint),
+        Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
+        Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
+        Line::Synced { received, delivered_to, queued, unread, .. } => {
+            synced(*received, delivered_to, *queued, *unread)
+        }
+        Line::Connection { reason, server, .. } => match reason {
+            Some(reason) => format!("connection lost: {}: {}", safe_text(server), safe_text(reason)),
+            None => format!("connected again: {}", safe_text(server)),
+        },
+        Line::Warning { message } => {
+            format!("{} {}", paint.ink(Ink::Yellow, "warning:"), safe_text(message))
+        }
+        Line::Bot { .. }
+        | Line::Config { .. }
+        | Line::Contact(_)
+        | Line::ContactRequest(_)
+        | Line::Device { .. }
+        | Line::JoinRequest { .. } => table(std::slice::from_ref(line), paint),
+    }
+}
+
+/// Several things of one kind, aligned, without the last newline.
+pub fn table(lines: &[Line<'_>], paint: Paint) -> String {
+    let Some(first) = lines.first() else { return String::new() };
+    let head: Vec<String> = head(first).iter().map(|&name| name.into()).collect();
+    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+    aligned(&head, &rows, paint)
+}
+
+/// A message; `label` names its conversation where several are mixed.
+pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> String {
+    let time = paint.ink(Ink::Dim, &minute(line.sent_at()));
+    let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
+    let text = match line.kind() {
+        _ if line.is_deleted() => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            format!("{who} {}", paint.ink(Ink::Dim, "(deleted)"))
+        }
+        kind::TEXT => {
+            let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
+            let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
+            let reply = if line.is_reply() { "(reply) " } else { "" };
+            let edited = if line.is_edited() { paint.ink(Ink::Dim, " (edited)") } else { String::new() };
+            format!("{who} {reply}{}{edited}", safe_block(line.text(), 4))
+        }
+        kind::MISSING => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            format!("{who} {}", paint.ink(Ink::Dim, &format!("({})", safe_text(line.text()))))
+        }
+        // Whatever it says, and whatever it calls itself, it is the sender's word.
+        unknown => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            let note = format!("(a message this version cannot show: {})", safe_text(unknown));
+            format!("{who} {}", paint.ink(Ink::Dim, &note))
+        }
+    };
+    let state = match line.state() {
+        MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
+        MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
+        MessageState::Sent | MessageState::Received => String::new(),
+    };
+    format!("{time} {label}{text}{state}")
+}
+
+/// What this agent observed; `label` names its conversation where several are mixed.
+pub fn event(line: &EventLine<'_>, label: Option<&str>, paint: Paint) -> String {
+    let time = paint.ink(Ink::Dim, &minute(line.at()));
+    let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
+    format!("{time} {label}{}", paint.ink(Ink::Dim, &format!("* {}", safe_text(line.text()))))
+}
+
+/// An error with its hint.
+pub fn error(message: &str, hint: Option<&str>, paint: Paint) -> String {
+    let mut text = format!("{} {}", paint.ink(Ink::Red, "error:"), safe_block(message, 2));
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n{} {}", paint.ink(Ink::Green, "hint:"), safe_block(hint, 2)));
+    }
+    text
+}
+
+fn head(line: &Line<'_>) -> &'static [&'static str] {
+    match line {
+        Line::Bot { .. } => &["BOT", "HANDLE", "ABOUT"],
+        Line::Config { origin: Some(_), .. } => &["KEY", "VALUE", "ORIGIN"],
+        Line::Config { origin: None, .. } => &["KEY", "VALUE"],
+        Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES", "NAME"],
+        Line::ContactRequest(_) => &["CONTACT", "TRUST", "DEVICES", "NAME", "SAYS"],
+        Line::Device { .. } => &["DEVICE", "NAME", "KIND", "CREATED", ""],
+        Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
+        Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
+        Line::JoinRequest { .. } => &["WHO", "ASKED", "GROUP"],
+        _ => &[],
+    }
+}
+
+fn row(line: &Line<'_>) -> Vec<String> {
+    match line {
+        Line::Bot { name, about, handle } => {
+            let handle = handle.as_ref().map_or_else(|| "-".into(), |handle| at(handle.as_str()));
+            vec![safe_text(name), handle, safe_text(about)]
+        }
+        Line::Config { key, value, origin } => {
+            let mut row = vec![safe_text(key), safe_text(value)];
+            row.extend(origin.map(safe_text));
+            row
+        }
+        Line::Contact(contact) => vec![
+            at(contact.handle.as_str()),
+            contact_state(contact.state).into(),
+            trust::shown(contact.trust).into(),
+            contact.devices.to_string(),
+            named(&contact.name, contact.warning.as_deref()),
+        ],
+        Line::ContactRequest(contact) => vec![
+            at(contact.handle.as_str()),
+            trust::shown(contact.trust).into(),
+            contact.devices.to_string(),
+            named(&contact.name, contact.warning.as_deref()),
+            contact.text.as_deref().map_or_else(String::new, |text| format!("“{}”", safe_text(text))),
+        ],
+        Line::Device { device_id, name, kind, current, created_at, revoked } => vec![
+            device_id.to_string(),
+            safe_text(name),
+            kind_name(*kind).into(),
+            minute(created_at),
+            match (current, revoked) {
+                (_, true) => "revoked".into(),
+                (true, false) => "this device".into(),
+                (false, false) => String::new(),
+            },
+        ],
+        Line::Group(group) => vec![
+            safe_text(&group.name),
+            group_state(group),
+            accounts(group).to_string(),
+            group.unread.to_string(),
+            group.id.to_string(),
+        ],
+        Line::JoinLink { id, expires, uses, approval, by, .. } => vec![
+            safe_text(id),
+            minute(expires),
+            uses.map_or_else(|| "any".into(), |uses| format!("{uses} left")),
+            if *approval { "each" } else { "none" }.into(),
+            safe_text(&at(by)),
+        ],
+        Line::JoinRequest { group, name, handle, at: asked, .. } => {
+            let group = if name.is_empty() { group.to_string() } else { safe_text(name) };
+            vec![safe_text(&at(handle)), minute(asked), group]
+        }
+        other => vec![block(other, Paint(false))],
+    }
+}
+
+fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> String {
+    let mut rows = vec![("handle", at(account.handle.as_str()))];
+    if !account.name.is_empty() || account.warning.is_some() {
+        rows.push(("name", named(&account.name, account.warning.as_deref())));
+    }
+    if !account.status.is_empty() {
+        rows.push(("status", safe_text(&account.status)));
+    }
+    rows.push(("presence", presence(account.presence).into()));
+    if account.kind == Kind::Bot {
+        let owner = account.owner.as_deref().map_or_else(|| "unknown".into(), |owner| safe_text(&at(owner)));
+        rows.push(("owned by", owner));
+    }
+    if let Some(known) = account.trust {
+        rows.push(("trust", trust::shown(known).into()));
+    }
+    rows.push(("account", account.account_id.to_string()));
+    if let Some(device) = account.device_id {
+        rows.push(("device", device.to_string()));
+    }
+    if let Some(phrase) = phrase {
+        rows.push(("phrase", safe_text(phrase)));
+    }
+    pairs(&rows, paint)
+}
+
+fn group_block(group: &GroupView, paint: Paint) -> String {
+    let mut rows =
+        vec![("group", safe_text(&group.name)), ("id", group.id.to_string()), ("state", group_state(group))];
+    rows.push(("epoch", group.epoch.to_string()));
+    rows.push(("suite", format!("0x{:04x}", group.suite)));
+    if !group.authenticator.is_empty() {
+        rows.push(("code", safe_text(&group.authenticator)));
+    }
+    if let Some(recovering) = &group.recovering {
+        let asked = match recovering.asked {
+            0 => "not asked yet".to_owned(),
+            1 => "asked once".to_owned(),
+            times => format!("asked {times} times"),
+        };
+        let (why, since) = (safe_text(&recovering.why), recovering.since);
+        rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
+        if let Some(denied) = &recovering.denied {
+            let (by, at) = (safe_text(&at(&denied.handle)), denied.at);
+            let then = if denied.over { "asks no more" } else { "asks once a day" };
+            rows.push(("no member?", format!("{by} says so, at {at}; this device {then}")));
+        }
+        if let Some(offered) = &recovering.offered {
+            let (by, at) = (safe_text(&at(&offered.handle)), offered.at);
+            rows.push(("offered", format!("{by} would let it back in, since {at}: accept or decline")));
+        }
+    }
+    if group.unread > 0 {
+        rows.push(("unread", group.unread.to_string()));
+    }
+    if group.links > 0 {
+        rows.push(("links", group.links.to_string()));
+    }
+    if !group.banned.is_empty() {
+        let banned: Vec<String> = group.banned.iter().map(|who| safe_text(&at(who))).collect();
+        rows.push(("banned", banned.join(", ")));
+    }
+    let mut text = pairs(&rows, paint);
+    if !group.members.is_empty() {
+        let head = ["MEMBER", "ROLE", "KIND", "DEVICES", ""].map(String::from);
+        let members: Vec<Vec<String>> = group.members.iter().map(member).collect();
+        text.push('\n');
+        text.push_str(&aligned(&head, &members, paint));
+    }
+    text
+}
+
+fn member(member: &MemberView) -> Vec<String> {
+    let kind = match &member.owner {
+        Some(owner) => format!("{} owned by {}", kind_name(member.kind), safe_text(&at(owner))),
+        None => kind_name(member.kind).into(),
+    };
+    let mark = member.trust.map_or(" ", trust::mark);
+    let who = format!("{mark} {}", safe_text(&at(&member.handle)));
+    let warning =
+        member.warning.as_deref().map_or_else(String::new, |warning| format!("! {}", safe_text(warning)));
+    vec![who, role(member.role).into(), kind, member.devices.to_string(), warning]
+}
+
+fn check(name: &str, status: Status, detail: &str, hint: Option<&str>, paint: Paint) -> String {
+    let word = match status {
+        Status::Ok => paint.ink(Ink::Green, "ok  "),
+        Status::Warn => paint.ink(Ink::Yellow, "warn"),
+        Status::Fail => paint.ink(Ink::Red, "fail"),
+    };
+    let mut text = format!("{word}  {name:<12}  {}", safe_text(detail));
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n      {}", paint.ink(Ink::Dim, &safe_text(hint))));
+    }
+    text
+}
+
+fn ready(
+    server: Option<&str>,
+    home: Option<&str>,
+    bot: Option<&str>,
+    handle: Option<&cipher_broker::handle::Handle>,
+    paint: Paint,
+) -> String {
+    let mut rows = Vec::new();
+    if let Some(server) = server {
+        rows.push(("server", safe_text(server)));
+    }
+    if let Some(home) = home {
+        rows.push(("home", safe_text(home)));
+    }
+    if let Some(bot) = bot {
+        rows.push(("bot", safe_text(bot)));
+    }
+    if let Some(handle) = handle {
+        rows.push(("handle", at(handle.as_str())));
+    }
+    rows.insert(0, ("ready", String::new()));
+    pairs(&rows, paint)
+}
+
+fn synced(received: u64, delivered: &[DeliveredView], queued: u64, unread: u64) -> String {
+    let plural = if received == 1 { "" } else { "s" };
+    let mut text = match (queued, unread) {
+        (0, 0) => format!("up to date, {received} new message{plural}"),
+        (0, _) => format!("{received} new message{plural}"),
+        (n, _) => format!("{received} new message{plural}, {n} still queued"),
+    };
+    for told in delivered {
+        let plural = if told.messages == 1 { "" } else { "s" };
+        text.push_str(&format!("\ndelivered {} message{plural} to {}", told.messages, safe_text(&told.name)));
+    }
+    text
+}
+
+/// A display name, with what a person should know of it.
+fn named(name: &str, warning: Option<&str>) -> String {
+    match warning {
+        Some(warning) => format!("{} (! {})", safe_text(name), safe_text(warning)),
+        None => safe_text(name),
+    }
+}
+
+fn accounts(group: &GroupView) -> usize {
+    group.accounts.max(group.members.len())
+}
+
+fn group_state(group: &GroupView) -> String {
+    match (group.state, &group.invited_by) {
+        (GroupState::Invited, Some(by)) => format!("invited by @{by}"),
+        (GroupState::Invited, None) => "invited".into(),
+        (GroupState::Active, _) if group.recovering.is_some() => {
+            match group.recovering.as_ref().and_then(|recovering| recovering.offered.as_ref()) {
+                Some(offered) => format!("recovering, {} offers the place", at(&offered.handle)),
+                None => "recovering".into(),
+            }
+        }
+        (GroupState::Active, _) => "active".into(),
+        (GroupState::Leaving, _) => "leaving".into(),
+        (GroupState::Left, _) => "left".into(),
+        (GroupState::Removed, _) => "removed".into(),
+        (GroupState::Stuck, _) => "stuck".into(),
+    }
+}
+
+const fn contact_state(state: ContactState) -> &'static str {
+    match state {
+        ContactState::Pending => "pending",
+        ContactState::Requested => "requested",
+        ContactState::Accepted => "accepted",
+        ContactState::Blocked => "blocked",
+    }
+}
+
+const fn state_name(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Sent => "sent",
+        MessageState::Received => "received",
+        MessageState::Failed => "failed",
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Person => "person",
+        Kind::Bot => "bot",
+    }
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Admin => "admin",
+        Role::Owner => "owner",
+    }
+}
+
+const fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Available => "available",
+        Presence::Away => "away",
+        Presence::Busy => "busy",
+        Presence::Offline => "offline",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cipher_broker::id::{AccountId, GroupId};
+
+    #[test]
+    fn a_request_to_join_shows_the_group_as_people_call_it() {
+        let group = GroupId::from_bytes([1; 16]);
+        let request = |name| Line::JoinRequest {
+            group,
+            name,
+            handle: "eve",
+            account_id: AccountId::from_bytes([3; 32]),
+            at: "2026-11-28T18:00:00.000Z".into(),
+        };
+        let shown = table(&[request("ops")], Paint(false));
+        assert!(shown.contains("ops") && !shown.contains(&group.to_string()), "{shown}");
+        assert!(
+            table(&[request("")], Paint(false)).contains(&group.to_string()),
+            "when nothing else is known"
+        );
+    }
+}

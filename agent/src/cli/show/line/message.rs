@@ -1,0 +1,150 @@
+//! What stands in a conversation: messages of members, and what this agent observed.
+
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::wire::content::kind;
+use cipher_core::view::{Body, GroupEvent, MessageState, MessageView, MissingView, SenderView};
+use serde::Serialize;
+
+use crate::cli::show::line::Line;
+
+/// A message as scripts see it.
+#[derive(Debug, Serialize)]
+pub struct MessageLine<'a> {
+    id: MessageId,
+    group: GroupId,
+    seq: Option<u64>,
+    from: &'a SenderView,
+    /// RFC 3339, by the sender's clock.
+    sent_at: String,
+    /// RFC 3339, by the broker's clock; null while it waits for the broker.
+    at: Option<String>,
+    kind: &'a str,
+    text: &'a str,
+    state: MessageState,
+    reply_to: Option<MessageId>,
+    edited: bool,
+    deleted: bool,
+    reactions: [(); 0],
+    mentions: [(); 0],
+    thread: Option<MessageId>,
+    attachments: [(); 0],
+    hops: u8,
+    /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
+    #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
+    missing: &'a [MissingView],
+}
+
+/// A change of a group, with the names that scripts rely on.
+#[derive(Debug, Serialize)]
+pub struct EventLine<'a> {
+    event: GroupEvent,
+    id: MessageId,
+    group: GroupId,
+    seq: Option<u64>,
+    at: String,
+    by: Option<&'a str>,
+    who: Vec<&'a str>,
+    text: &'a str,
+}
+
+impl EventLine<'_> {
+    /// When, RFC 3339.
+    pub fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// One sentence of this agent.
+    pub const fn text(&self) -> &str {
+        self.text
+    }
+}
+
+impl MessageLine<'_> {
+    /// Who sent it.
+    pub const fn from(&self) -> &SenderView {
+        self.from
+    }
+
+    /// When, RFC 3339.
+    pub fn sent_at(&self) -> &str {
+        &self.sent_at
+    }
+
+    /// The name of its kind, as its sender gave it.
+    pub const fn kind(&self) -> &str {
+        self.kind
+    }
+
+    /// Its text.
+    pub const fn text(&self) -> &str {
+        self.text
+    }
+
+    /// Where it stands.
+    pub const fn state(&self) -> MessageState {
+        self.state
+    }
+
+    /// Whether its author gave it other words.
+    pub const fn is_edited(&self) -> bool {
+        self.edited
+    }
+
+    /// Whether its words were taken back.
+    pub const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// Whether it answers another.
+    pub const fn is_reply(&self) -> bool {
+        self.reply_to.is_some()
+    }
+}
+
+impl<'a> Line<'a> {
+    /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
+    /// only what this agent observed is an event.
+    pub fn message(message: &'a MessageView) -> Self {
+        let name = match &message.body {
+            Body::Text => kind::TEXT,
+            Body::Unknown(name) => name,
+            Body::Missing(_) => kind::MISSING,
+            Body::Event { event, who } => {
+                let alone = matches!(event, GroupEvent::Joined | GroupEvent::Left | GroupEvent::Missed);
+                return Self::Event(Box::new(EventLine {
+                    event: *event,
+                    id: message.id,
+                    group: message.group,
+                    seq: message.seq,
+                    at: message.sent_at.to_string(),
+                    by: (!alone).then_some(message.from.handle.as_str()),
+                    who: who.iter().map(|who| who.handle.as_str()).collect(),
+                    text: &message.text,
+                }));
+            }
+        };
+        Self::Message(Box::new(MessageLine {
+            id: message.id,
+            group: message.group,
+            seq: message.seq,
+            from: &message.from,
+            sent_at: message.sent_at.to_string(),
+            at: message.at.map(|at| at.to_string()),
+            kind: name,
+            text: &message.text,
+            state: message.state,
+            reply_to: message.reply_to,
+            edited: message.edited,
+            deleted: message.deleted,
+            reactions: [],
+            mentions: [],
+            thread: None,
+            attachments: [],
+            hops: message.hops,
+            missing: match &message.body {
+                Body::Missing(missing) => missing,
+                Body::Text | Body::Unknown(_) | Body::Event { .. } => &[],
+            },
+        }))
+    }
+}

@@ -1,0 +1,18 @@
+//! How things look, to people and to scripts.
+//!
+//! ```text
+//! a command ──► ui ──► line (one JSON object)            with --json
+//!                └───► human, trust ──► paint, rows       for people; every text of a peer passes safe_text
+//! hint, notice: words for errors and notices of the library below
+//! ```
+
+pub mod hint;
+pub mod human;
+pub mod line;
+pub mod notice;
+pub mod paint;
+pub mod qr;
+pub mod rows;
+pub mod safe_text;
+pub mod trust;
+pub mod ui;

@@ -1,0 +1,35 @@
+//! What can go wrong when a bot is asked.
+
+use std::time::Duration;
+
+use cipher_bot::memory::Failure;
+
+/// How long one event may take.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why an event was not handled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The bot says so; asking again gives the same.
+    #[error("{0}")]
+    Failed(Failure),
+    /// It panicked.
+    #[error("it panicked")]
+    Panicked,
+    /// It is still at it.
+    #[error("it took longer than {} s", TIME_LIMIT.as_secs())]
+    Slow,
+    /// Its process ended, or said nothing that makes sense.
+    #[error("its process {0}")]
+    Broken(String),
+}
+
+impl Trouble {
+    /// Whether another attempt may end better.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed(_) => false,
+            Self::Panicked | Self::Slow | Self::Broken(_) => true,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The kinds of content. A further kind is a variant here and its name in [`kind`]; `payload.rs` says which fields it
+//! travels in.
+
+use serde_bytes::ByteBuf;
+
+use crate::id::MessageId;
+use crate::wire::content::Missing;
+
+/// Names of kinds on the wire. They never change.
+pub mod kind {
+    /// An ordinary message.
+    pub const TEXT: &str = "text";
+    /// Other words for a message of the same account.
+    pub const EDIT: &str = "edit";
+    /// A message of the same account is taken back.
+    pub const DELETE: &str = "delete";
+    /// An account tells a new contact that it accepted; carries no text and is not shown.
+    pub const CONTACT_ACCEPTED: &str = "contact-accepted";
+    /// Devices of one account keep each other up to date, in the group that only they are in.
+    pub const SYNC: &str = "sync";
+    /// A member tells the others what a log that went back lost and no author said again.
+    pub const MISSING: &str = "missing";
+}
+
+/// What a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Words.
+    Text(String),
+    /// Other words for an earlier message of the same account.
+    Edit {
+        /// The message.
+        of: MessageId,
+        /// The words that replace its own; never empty where rules let it count.
+        text: String,
+    },
+    /// An earlier message of the same account is taken back.
+    Delete {
+        /// The message.
+        of: MessageId,
+    },
+    /// See [`kind::CONTACT_ACCEPTED`].
+    ContactAccepted,
+    /// An encoded [`crate::wire::sync::Sync`].
+    Sync(Vec<u8>),
+    /// See [`kind::MISSING`].
+    Missing(Missing),
+    /// A kind that this build does not know, or a known one that lacks what it must carry: kept as it came.
+    Unknown {
+        /// Name of the kind, the sender's word.
+        kind: String,
+        /// Its text, if any.
+        text: String,
+        /// Its bytes, if any.
+        data: Option<ByteBuf>,
+        /// The message it is about, if any.
+        of: Option<MessageId>,
+    },
+}
+
+impl Body {
+    /// Name of its kind on the wire.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Text(_) => kind::TEXT,
+            Self::Edit { .. } => kind::EDIT,
+            Self::Delete { .. } => kind::DELETE,
+            Self::ContactAccepted => kind::CONTACT_ACCEPTED,
+            Self::Sync(_) => kind::SYNC,
+            Self::Missing(_) => kind::MISSING,
+            Self::Unknown { kind, .. } => kind,
+        }
+    }
+
+    /// Bytes of the text that it carries.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Edit { text, .. } | Self::Unknown { text, .. } => text.len(),
+            Self::Delete { .. } | Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => 0,
+        }
+    }
+
+    /// Whether it names a kind that this build knows and lacks what that kind must carry.
+    pub fn is_malformed(&self) -> bool {
+        use self::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
+        let Self::Unknown { kind, .. } = self else { return false };
+        [TEXT, EDIT, DELETE, CONTACT_ACCEPTED, SYNC, MISSING].contains(&kind.as_str())
+    }
+
+    /// Whether a device sends it without its person having said anything: it is not shown as said.
+    pub const fn is_silent(&self) -> bool {
+        match self {
+            Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => true,
+            Self::Text(_) | Self::Edit { .. } | Self::Delete { .. } | Self::Unknown { .. } => false,
+        }
+    }
+}

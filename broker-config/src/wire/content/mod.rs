@@ -1,0 +1,15 @@
+//! What people and bots say: the payload inside an MLS application message (RFC 9420 §6).
+//!
+//! Semantics follow the IETF MIMI content format (draft-ietf-mimi-content): the id is derived from content, sender
+//! and room and never transmitted; the sender is the MLS leaf, so no author field exists.
+//!
+//! The kinds are closed in Rust ([`Body`]) and open on the wire: a kind that this build does not know is kept as
+//! [`Body::Unknown`] with all that it carries.
+
+mod body;
+mod missing;
+mod payload;
+
+pub use self::body::{Body, kind};
+pub use self::missing::{Missing, MissingOf};
+pub use self::payload::Content;
