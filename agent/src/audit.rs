@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use cipher_api::view::{EvidenceKind, EvidenceView, ExhibitView};
 use cipher_broker::account_log::{AccountLog, leaf};
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
@@ -14,15 +15,14 @@ use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{MerkleLog, SignedHead, TreeHead};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
-use cipher_core::view::EvidenceView;
 use data_encoding::HEXLOWER;
 
 /// Something that must not be, with what shows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct Finding {
-    /// `bad-entry`, `missing-entry`, `handle-twice`, `split-view`, `rollback`.
-    pub kind: &'static str,
+    /// What kind of finding it is.
+    pub kind: EvidenceKind,
     /// One sentence.
     pub what: String,
     /// What shows it, named.
@@ -32,7 +32,8 @@ pub struct Finding {
 impl Finding {
     /// As evidence, found at a time.
     pub fn into_evidence(self, at: Timestamp) -> EvidenceView {
-        EvidenceView { kind: self.kind.into(), at, what: self.what, exhibits: self.exhibits }
+        let exhibits = self.exhibits.into_iter().map(|(name, bytes)| ExhibitView { name, bytes });
+        EvidenceView { kind: self.kind, at, what: self.what, exhibits: exhibits.collect() }
     }
 }
 
@@ -64,7 +65,7 @@ impl Audit {
         registry_key: &[u8; 32],
     ) -> Result<TreeHead, Finding> {
         let head = TreeHead::open(signed, registry_key).map_err(|error| Finding {
-            kind: "bad-entry",
+            kind: EvidenceKind::BadEntry,
             what: format!("{name} is no head of this registry: {error}"),
             exhibits: vec![(name.into(), codec::encode(signed))],
         })?;
@@ -82,33 +83,36 @@ impl Audit {
             exhibits: vec![(format!("entry {number}"), bytes.to_vec())],
         };
         if bytes.len() > limit::REGISTRY_BYTES {
-            return Err(wrong("bad-entry", format!("has {} bytes", bytes.len())));
+            return Err(wrong(EvidenceKind::BadEntry, format!("has {} bytes", bytes.len())));
         }
-        let entry: LogEntry =
-            codec::decode(bytes).map_err(|error| wrong("bad-entry", format!("cannot be read: {error}")))?;
+        let entry: LogEntry = codec::decode(bytes)
+            .map_err(|error| wrong(EvidenceKind::BadEntry, format!("cannot be read: {error}")))?;
         // Whose it says it is: verified by the log it must continue.
         let stated: Statement = codec::decode(&entry.statement.body)
-            .map_err(|error| wrong("bad-entry", format!("holds no statement: {error}")))?;
+            .map_err(|error| wrong(EvidenceKind::BadEntry, format!("holds no statement: {error}")))?;
         match (&stated.claim, self.accounts.get_mut(&stated.account)) {
-            (_, Some(log)) => log
-                .append(&entry.statement, entry.certificate.as_ref())
-                .map_err(|error| wrong("bad-entry", format!("does not continue its account: {error}")))?,
+            (_, Some(log)) => log.append(&entry.statement, entry.certificate.as_ref()).map_err(|error| {
+                wrong(EvidenceKind::BadEntry, format!("does not continue its account: {error}"))
+            })?,
             (Claim::Create { handle, .. }, None) => {
                 let certificate = entry.certificate.as_ref();
-                let certificate =
-                    certificate.ok_or_else(|| wrong("bad-entry", "brings no certificate".into()))?;
-                let log = AccountLog::begin(&entry.statement, certificate)
-                    .map_err(|error| wrong("bad-entry", format!("does not begin an account: {error}")))?;
+                let certificate = certificate
+                    .ok_or_else(|| wrong(EvidenceKind::BadEntry, "brings no certificate".into()))?;
+                let log = AccountLog::begin(&entry.statement, certificate).map_err(|error| {
+                    wrong(EvidenceKind::BadEntry, format!("does not begin an account: {error}"))
+                })?;
                 if let Some(other) = self.handles.get(handle) {
                     return Err(wrong(
-                        "handle-twice",
+                        EvidenceKind::HandleTwice,
                         format!("gives @{handle} to a second account ({} has it)", other.short()),
                     ));
                 }
                 self.handles.insert(handle.clone(), stated.account);
                 self.accounts.insert(stated.account, log);
             }
-            (_, None) => return Err(wrong("bad-entry", "is of an account that never began".into())),
+            (_, None) => {
+                return Err(wrong(EvidenceKind::BadEntry, "is of an account that never began".into()));
+            }
         }
         self.tree.push(leaf(&entry.statement));
         self.compare()
@@ -120,7 +124,7 @@ impl Audit {
         match self.awaited.iter().find(|awaited| awaited.head.size > size) {
             None => Ok(()),
             Some(Awaited { name, head, signed }) => Err(Finding {
-                kind: "missing-entry",
+                kind: EvidenceKind::MissingEntry,
                 what: format!(
                     "{name} covers {} entries, and the published log has only {size}: entries are withheld or were lost",
                     head.size
@@ -140,7 +144,7 @@ impl Audit {
         let Awaited { name, head, signed } = self.awaited.swap_remove(at);
         if head.size == size && head.root != self.tree.root() {
             return Err(Finding {
-                kind: "split-view",
+                kind: EvidenceKind::SplitView,
                 what: format!(
                     "{name} says that the first {size} entries have the root {}, but the published ones have {}",
                     short(&head.root),
@@ -155,7 +159,7 @@ impl Audit {
         if head.size < size {
             // It was passed before anybody asked: say so rather than to call it compared.
             return Err(Finding {
-                kind: "bad-entry",
+                kind: EvidenceKind::BadEntry,
                 what: format!("{name} could not be compared any more"),
                 exhibits: vec![(name, codec::encode(&signed))],
             });
@@ -198,14 +202,14 @@ impl Audit {
 pub fn agree(earlier: (&TreeHead, &Signed), now: (&TreeHead, &Signed)) -> Result<(), Finding> {
     let (kind, what) = match now.0.size.cmp(&earlier.0.size) {
         Ordering::Less => (
-            "rollback",
+            EvidenceKind::Rollback,
             format!(
                 "the registry shows {} entries now, and this profile accepted a head of {} before: it went back in time",
                 now.0.size, earlier.0.size
             ),
         ),
         Ordering::Equal if now.0.root != earlier.0.root => (
-            "split-view",
+            EvidenceKind::SplitView,
             format!("the registry signed two different roots for the first {} entries", now.0.size),
         ),
         Ordering::Equal | Ordering::Greater => return Ok(()),
@@ -318,22 +322,22 @@ mod tests {
         let good = log();
         let mut forged: LogEntry = codec::decode(&good[1]).unwrap();
         forged.statement.signature[0] ^= 1;
-        assert_eq!(kind(&[codec::encode(&forged)]), "bad-entry");
+        assert_eq!(kind(&[codec::encode(&forged)]), EvidenceKind::BadEntry);
         // Out of order, twice, of nobody, and noise.
-        assert_eq!(kind(&[good[0].clone(), good[3].clone()]), "bad-entry");
-        assert_eq!(kind(&[good[0].clone(), good[0].clone()]), "bad-entry");
-        assert_eq!(kind(&[good[2].clone()]), "bad-entry");
-        assert_eq!(kind(&[b"noise".to_vec()]), "bad-entry");
+        assert_eq!(kind(&[good[0].clone(), good[3].clone()]), EvidenceKind::BadEntry);
+        assert_eq!(kind(&[good[0].clone(), good[0].clone()]), EvidenceKind::BadEntry);
+        assert_eq!(kind(&[good[2].clone()]), EvidenceKind::BadEntry);
+        assert_eq!(kind(&[b"noise".to_vec()]), EvidenceKind::BadEntry);
         let mut bare: LogEntry = codec::decode(&good[0]).unwrap();
         bare.certificate = None;
-        assert_eq!(kind(&[codec::encode(&bare)]), "bad-entry");
+        assert_eq!(kind(&[codec::encode(&bare)]), EvidenceKind::BadEntry);
     }
 
     #[test]
     fn a_handle_belongs_to_one_account() {
         let twice = [codec::encode(&created(1, "ana", 1)), codec::encode(&created(2, "ana", 2))];
         let finding = audited(&twice, &[]).unwrap_err();
-        assert_eq!(finding.kind, "handle-twice");
+        assert_eq!(finding.kind, EvidenceKind::HandleTwice);
         assert!(finding.what.contains("@ana"));
     }
 
@@ -344,20 +348,20 @@ mod tests {
         let mut other = log.clone();
         other[1] = codec::encode(&created(3, "eve", 9));
         let finding = audited(&log, &[head(&other[..3], 50)]).unwrap_err();
-        assert_eq!(finding.kind, "split-view");
+        assert_eq!(finding.kind, EvidenceKind::SplitView);
         assert_eq!(finding.exhibits[0].1, codec::encode(&head(&other[..3], 50)));
     }
 
     #[test]
     fn a_head_beyond_the_published_log_and_one_that_went_back_are_found() {
         let log = log();
-        assert_eq!(audited(&log[..3], &[head(&log, 50)]).unwrap_err().kind, "missing-entry");
+        assert_eq!(audited(&log[..3], &[head(&log, 50)]).unwrap_err().kind, EvidenceKind::MissingEntry);
         let heads = [head(&log, 50), head(&log[..3], 50)];
         let open = |signed| TreeHead::open(signed, &key(50).verifying_key().to_bytes()).unwrap();
         let (long, short) = (open(&heads[0]), open(&heads[1]));
         assert!(agree((&short, &heads[1]), (&long, &heads[0])).is_ok());
-        assert_eq!(agree((&long, &heads[0]), (&short, &heads[1])).unwrap_err().kind, "rollback");
+        assert_eq!(agree((&long, &heads[0]), (&short, &heads[1])).unwrap_err().kind, EvidenceKind::Rollback);
         // Signed by somebody else.
-        assert_eq!(audited(&log, &[head(&log, 51)]).unwrap_err().kind, "bad-entry");
+        assert_eq!(audited(&log, &[head(&log, 51)]).unwrap_err().kind, EvidenceKind::BadEntry);
     }
 }

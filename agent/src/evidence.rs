@@ -9,11 +9,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cipher_api::view::EvidenceView;
+use cipher_api::{Error, Event, Notice};
 use cipher_broker::codec;
 use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::transparency::TreeHead;
-use cipher_core::Event;
-use cipher_core::view::EvidenceView;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::Serialize;
 
@@ -85,14 +85,14 @@ pub fn keep_in(folder: &Path, view: &EvidenceView) -> io::Result<PathBuf> {
 }
 
 fn text(view: &EvidenceView) -> Vec<u8> {
-    let exhibits = view.exhibits.iter().map(|(name, bytes)| Exhibit {
-        name,
-        base64: BASE64.encode(bytes),
-        tree_head: head(bytes),
+    let exhibits = view.exhibits.iter().map(|exhibit| Exhibit {
+        name: &exhibit.name,
+        base64: BASE64.encode(&exhibit.bytes),
+        tree_head: head(&exhibit.bytes),
     });
     let evidence = Evidence {
         format: "cipher-chat evidence 1",
-        kind: &view.kind,
+        kind: view.kind.name(),
         at: view.at.to_string(),
         what: &view.what,
         exhibits: exhibits.collect(),
@@ -117,7 +117,7 @@ fn head(bytes: &[u8]) -> Option<Head> {
 /// `20261123T050117Z-split-view-0a1b2c3d.json`
 fn name(view: &EvidenceView, text: &[u8]) -> String {
     let second: String = view.at.to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
-    let kind: String = view.kind.chars().filter(|c| c.is_ascii_lowercase() || *c == '-').take(32).collect();
+    let kind = view.kind.name();
     let hash: String = HEXLOWER.encode(&wire_hash(text)).chars().take(8).collect();
     format!("{second}Z-{kind}-{hash}.json")
 }
@@ -127,8 +127,10 @@ fn name(view: &EvidenceView, text: &[u8]) -> String {
 pub enum Alarm {
     /// What was found against the registry, and the file it was written to.
     Evidence(Box<EvidenceView>, Option<PathBuf>),
-    /// One sentence.
-    Warning(String),
+    /// Something that a person should know.
+    Warning(Notice),
+    /// Another copy of this profile is in use.
+    Stopped(Error),
 }
 
 /// Writes what is found as it is found, and remembers what must be heard for whoever shows it. Cheap to clone.
@@ -153,8 +155,8 @@ impl Alarms {
                 }
                 Alarm::Evidence(view.clone(), kept.ok())
             }
-            Event::Warning(sentence) => Alarm::Warning(sentence.clone()),
-            Event::Stopped(error) => Alarm::Warning(error.message.clone()),
+            Event::Warning { notice } => Alarm::Warning(notice.clone()),
+            Event::Stopped { error } => Alarm::Stopped(error.clone()),
             _ => return,
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,6 +173,7 @@ impl Alarms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::{EvidenceKind, ExhibitView};
     use cipher_broker::time::Timestamp;
     use ed25519_dalek::SigningKey;
     use std::os::unix::fs::PermissionsExt as _;
@@ -188,12 +191,12 @@ mod tests {
             at: Timestamp::from_millis(1_709_210_096_789),
         };
         let view = EvidenceView {
-            kind: "split-view".into(),
+            kind: EvidenceKind::SplitView,
             at: Timestamp::from_millis(1_709_210_096_789),
             what: "two heads".into(),
             exhibits: vec![
-                ("one".into(), codec::encode(&head.sign(&key))),
-                ("noise".into(), vec![0xff, 0, 1]),
+                ExhibitView { name: "one".into(), bytes: codec::encode(&head.sign(&key)) },
+                ExhibitView { name: "noise".into(), bytes: vec![0xff, 0, 1] },
             ],
         };
         let path = keep(&profile, &view).unwrap();

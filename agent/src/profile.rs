@@ -12,7 +12,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_api::{Error, ErrorKind, Hint};
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation};
 
 /// Longest name of a profile.
@@ -26,7 +26,7 @@ pub struct Profile {
 
 impl Profile {
     /// The profile of a name: `NAME`, or `PROFILE/BOT` for a bot's profile inside another.
-    pub fn new(home: &Path, name: &str) -> Result<Self, CoreError> {
+    pub fn new(home: &Path, name: &str) -> Result<Self, Error> {
         let profiles = home.join("profiles");
         let dir = match name.split_once('/') {
             None => profiles.join(checked(name)?),
@@ -62,7 +62,7 @@ impl Profile {
 
     /// Whether the profile is there, as a folder and store that this user may use. What it may not use is there all the
     /// same: nobody must be told to make another account because of a permission.
-    pub(crate) fn found(&self) -> Result<bool, CoreError> {
+    pub(crate) fn found(&self) -> Result<bool, Error> {
         match self.dir.metadata() {
             Ok(folder) if folder.is_dir() => {}
             Ok(_) => return Ok(false),
@@ -107,7 +107,7 @@ impl Profile {
     }
 
     /// Makes the folder, 0700. The core makes the store in it, 0600; one that others may read loses that.
-    pub(crate) fn prepare(&self) -> Result<(), CoreError> {
+    pub(crate) fn prepare(&self) -> Result<(), Error> {
         let storage = |what: &Path, error: io::Error| barred(what, &error);
         private_folder(&self.dir).map_err(|error| storage(&self.dir, error))?;
         let store = self.store();
@@ -122,13 +122,13 @@ impl Profile {
 }
 
 /// Fails if this user may not do that with what lies there.
-fn may(path: &Path, access: Access) -> Result<(), CoreError> {
+fn may(path: &Path, access: Access) -> Result<(), Error> {
     rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| barred(path, &error.into()))
 }
 
 /// What keeps this user from a folder or file of a profile: whose it is, its rights, and who asks. The nearest folder
 /// above stands for what cannot even be looked at.
-fn barred(path: &Path, error: &io::Error) -> CoreError {
+fn barred(path: &Path, error: &io::Error) -> Error {
     let seen = path.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
     let whose = seen.map_or_else(String::new, |(path, found)| {
         let rights = found.permissions().mode() & 0o777;
@@ -137,7 +137,7 @@ fn barred(path: &Path, error: &io::Error) -> CoreError {
     let us = rustix::process::geteuid().as_raw();
     ErrorKind::Storage
         .because(format!("{} cannot be used: {error}{whose}, and this command runs as user {us}", path.display()))
-        .hint(match error.kind() {
+        .hint(Hint::text(match error.kind() {
             io::ErrorKind::ReadOnlyFilesystem => {
                 "nothing is lost: mount it for reading and writing; a profile is written to even when a conversation is only read"
             }
@@ -145,7 +145,7 @@ fn barred(path: &Path, error: &io::Error) -> CoreError {
                 "nothing is lost: run the command as the user whose profile it is, or give folder and files to this one (chown)"
             }
             _ => "nothing is known to be lost: check the disk and its free space, then run the command again",
-        })
+        }))
 }
 
 /// Makes a folder and its missing parents, 0700; an existing folder loses the rights of others.
@@ -158,14 +158,14 @@ pub(crate) fn private_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn checked(name: &str) -> Result<&str, CoreError> {
+fn checked(name: &str) -> Result<&str, Error> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     if (1..=NAME_CHARS).contains(&name.len()) && name.chars().all(fits) {
         Ok(name)
     } else {
         Err(ErrorKind::Misuse
             .because("a profile is named by 1 to 32 characters of a-z, 0-9, '_' and '-'")
-            .hint("a bot's profile is PROFILE/BOT"))
+            .hint(Hint::text("a bot's profile is PROFILE/BOT")))
     }
 }
 
@@ -220,8 +220,8 @@ mod tests {
             let owner =
                 format!("belongs to user {} and has the rights 0700", rustix::process::geteuid().as_raw());
             assert!(error.message.contains(&owner), "{error:?}");
-            let hint = error.hint.unwrap();
-            assert!(hint.contains(todo) && !hint.contains("register"), "{hint}");
+            let Some(Hint::Text { text }) = error.hint else { panic!("{error:?}") };
+            assert!(text.contains(todo) && !text.contains("register"), "{text}");
         }
         if rustix::process::geteuid().is_root() {
             return;

@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cipher_api::{Ask, Command, Error, ErrorKind, Event, Hint, Notice, Reply};
 use cipher_connection::Trouble;
-use cipher_core::{Command, CoreError, ErrorKind, Event, Input, Interest, Reply};
+use cipher_core::{Input, Interest};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ pub use crate::net::settings::{Login, NetworkSettings};
 pub use crate::runtime::listener::Events;
 pub use cipher_connection::{First, Tls};
 
-use crate::control::client::Remote;
+use crate::control::client::{Found, Remote};
 use crate::control::server::{self, Served};
 use crate::control::socket::Claim;
 use crate::evidence::{Alarm, Alarms};
@@ -37,6 +38,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// Pauses between attempts, doubling.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How often in a row a process that has the profile open may leave a greeting unanswered: it may be about to end.
+const MUTE: u32 = 3;
 /// How long closing waits for other commands that are being served, new ones among them, and how long for the last.
 const GUEST_PATIENCE: Duration = Duration::from_secs(10);
 const LAST_GUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -102,8 +105,8 @@ struct Local {
 
 impl Session {
     /// Opens the profile's store in this process, or speaks to the process of ours that has it open.
-    pub async fn open(profile: &Profile, network: NetworkSettings, need: Need) -> Result<Self, CoreError> {
-        if let Some(remote) = Remote::connect(profile).await? {
+    pub async fn open(profile: &Profile, network: NetworkSettings, need: Need) -> Result<Self, Error> {
+        if let Found::Owner(remote) = Remote::connect(profile).await? {
             return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
         }
         profile.prepare()?;
@@ -194,7 +197,7 @@ impl Session {
 
     /// What is wrong with the broker, as an error to show: why it cannot be reached, or that it takes nothing more.
     /// `None` while nothing is, and while it is tried. In a remote session, as it was when last asked for.
-    pub fn trouble(&self) -> Option<CoreError> {
+    pub fn trouble(&self) -> Option<Error> {
         let local = match &*self.inner {
             Inner::Local(local) => local,
             Inner::Remote(remote) => return remote.said().trouble,
@@ -229,9 +232,9 @@ impl Session {
     }
 
     /// Tells everybody who listens to this session something a person should know.
-    pub(crate) fn warn(&self, sentence: String) {
+    pub(crate) fn warn(&self, notice: Notice) {
         if let Inner::Local(local) = &*self.inner {
-            let event = Event::Warning(sentence);
+            let event = Event::Warning { notice };
             local.alarms.note(&event);
             local.listeners.tell(&event);
         }
@@ -247,26 +250,23 @@ impl Session {
     }
 
     /// Tells the core something and does not wait for its answer.
-    pub(crate) fn mention(&self, command: Command) {
+    pub(crate) fn mention(&self, command: impl Into<Command>) {
+        let command = Box::new(command.into());
         match &*self.inner {
             Inner::Local(local) => {
                 if let Ok((ticket, _)) = local.tickets.open() {
-                    local.mailbox.push(Input::Command { ticket, command: Box::new(command) });
+                    local.mailbox.push(Input::Command { ticket, command });
                 }
             }
-            Inner::Remote(remote) => remote.mention(command),
+            Inner::Remote(remote) => remote.mention(&command),
         }
     }
 
     /// Asks the core. Waits as long as it takes: callers set their own limit.
-    pub async fn request(&self, command: Command) -> Result<Reply, CoreError> {
+    pub async fn ask<R: Ask>(&self, request: R) -> Result<R::Reply, Error> {
         match &*self.inner {
-            Inner::Local(local) => {
-                let (ticket, answer) = local.tickets.open()?;
-                local.mailbox.push(Input::Command { ticket, command: Box::new(command) });
-                answer.await.unwrap_or_else(|_| Err(closed()))
-            }
-            Inner::Remote(remote) => remote.request(command).await,
+            Inner::Local(local) => local.request(request.into()).await.and_then(R::reply),
+            Inner::Remote(remote) => remote.ask(&request).await,
         }
     }
 
@@ -337,9 +337,22 @@ impl Session {
     }
 }
 
+impl Local {
+    async fn request(&self, command: Command) -> Result<Reply, Error> {
+        let (ticket, answer) = self.tickets.open()?;
+        self.mailbox.push(Input::Command { ticket, command: Box::new(command) });
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
 impl Served for Session {
-    async fn request(&self, command: Command) -> Result<Reply, CoreError> {
-        Self::request(self, command).await
+    async fn request(&self, command: Command) -> Result<Reply, Error> {
+        match &*self.inner {
+            Inner::Local(local) => local.request(command).await,
+            Inner::Remote(_) => {
+                Err(ErrorKind::Bug.because("only the process that has a profile open serves it"))
+            }
+        }
     }
 
     async fn connected(&self, wait: Duration) -> bool {
@@ -350,7 +363,7 @@ impl Served for Session {
         Self::server(self)
     }
 
-    fn trouble(&self) -> Option<CoreError> {
+    fn trouble(&self) -> Option<Error> {
         Self::trouble(self)
     }
 
@@ -390,28 +403,39 @@ enum Opened {
 }
 
 /// Opens the store. While another process has it: speaks to it if it serves, else waits for it to end.
-async fn open_store(profile: &Profile, mailbox: &Arc<Mailbox>) -> Result<Opened, CoreError> {
+async fn open_store(profile: &Profile, mailbox: &Arc<Mailbox>) -> Result<Opened, Error> {
     let until = Instant::now() + LOCK_PATIENCE;
     let mut pause = SHORTEST_PAUSE;
+    let mut mute = 0;
     loop {
         match Worker::start(profile.store(), Arc::clone(mailbox)).await {
             Ok((worker, effects)) => return Ok(Opened::Here(worker, effects)),
             Err(error) if error.kind == ErrorKind::Locked && Instant::now() < until => {}
             Err(error) if error.kind == ErrorKind::Locked => {
-                return Err(error.hint(
+                return Err(error.hint(Hint::text(
                     "another cipher-chat process uses this profile and does not share it; wait for it to end, or stop it",
-                ));
+                )));
             }
             Err(error) => return Err(error),
         }
         tokio::time::sleep(jitter::jittered(pause)).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-        if let Some(remote) = Remote::connect(profile).await? {
-            return Ok(Opened::Elsewhere(remote));
+        match Remote::connect(profile).await? {
+            Found::Owner(remote) => return Ok(Opened::Elsewhere(remote)),
+            Found::Mute if mute >= MUTE => return Err(mute_owner()),
+            Found::Mute => mute += 1,
+            Found::Nobody => mute = 0,
         }
     }
 }
 
-fn closed() -> CoreError {
+/// A process that has the profile open and does not answer a greeting speaks something else than this one.
+fn mute_owner() -> Error {
+    ErrorKind::Locked
+        .because("the process that has this profile open is of an older version, which does not understand this one")
+        .hint(Hint::text("stop it, and start it again with this version"))
+}
+
+fn closed() -> Error {
     ErrorKind::Misuse.because("the session is closed")
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use cipher_api::Hint;
 use cipher_connection::address::shown;
 use cipher_connection::{First, Servers, Tls};
 use figment::providers::{Format, Serialized, Toml};
@@ -133,6 +134,21 @@ pub struct Settings {
     pub verbose: u8,
     /// Where each value came from.
     pub origins: Vec<Origin>,
+    /// Flags of this very command that another command needs again.
+    pub given: Given,
+}
+
+/// Flags that say which profile and which broker, as they were given.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--home`
+    pub home: Option<PathBuf>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `--server`
+    pub server: Option<String>,
 }
 
 impl Settings {
@@ -207,7 +223,7 @@ pub struct SettingsError {
     /// Which source is wrong, and how.
     pub message: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Hint>,
 }
 
 /// What files and the environment may say, and what figment makes of all layers together.
@@ -251,7 +267,7 @@ impl Layers {
             if let Ok(rest) = path.strip_prefix("~") {
                 let home = variable("HOME").ok_or_else(|| SettingsError {
                     message: format!("{key}: {} needs HOME, which is not set", path.display()),
-                    hint: Some("write the whole path".into()),
+                    hint: Some(Hint::text("write the whole path")),
                 })?;
                 *path = Path::new(&home).join(rest);
             } else if let Some(figment::Source::File(file)) =
@@ -287,7 +303,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     };
     let home = std::path::absolute(&home).map_err(|e| SettingsError {
         message: format!("home folder {}: {e}", home.display()),
-        hint: Some("name it with --home DIR".into()),
+        hint: Some(Hint::text("name it with --home DIR")),
     })?;
     let tls_identity = match (layers.tls_cert, layers.tls_key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
@@ -295,7 +311,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         _ => {
             return Err(SettingsError {
                 message: "tls_cert and tls_key are needed together".into(),
-                hint: Some("cipher-chat config show --origin".into()),
+                hint: Some(Hint::Config),
             });
         }
     };
@@ -366,6 +382,12 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         plain: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
         verbose: layers.verbose,
         origins,
+        given: Given {
+            config: flags.config.clone(),
+            home: flags.home.clone(),
+            profile: flags.profile.clone(),
+            server: flags.server.clone(),
+        },
     })
 }
 
@@ -419,7 +441,7 @@ fn checked(file: &Path) -> Result<impl Provider, SettingsError> {
             });
             Err(SettingsError {
                 message: format!("config file {}: {}", file.display(), what.trim_end()),
-                hint: Some(format!("known keys: {}", KEYS.join(", "))),
+                hint: Some(Hint::text(format!("known keys: {}", KEYS.join(", ")))),
             })
         }
     }
@@ -443,7 +465,7 @@ fn named(metadata: &Metadata, key: &str) -> String {
 fn no_home() -> SettingsError {
     SettingsError {
         message: "neither HOME nor XDG_DATA_HOME is set, so there is no place for profiles".into(),
-        hint: Some("name a folder with --home DIR".into()),
+        hint: Some(Hint::text("name a folder with --home DIR")),
     }
 }
 

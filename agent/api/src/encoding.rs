@@ -53,7 +53,7 @@ impl JsonSchema for Time {
 
 /// For `#[serde(with)]` on a [`Timestamp`].
 pub(crate) mod time {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Time, Timestamp};
 
     pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         Time(*time).serialize(serializer)
@@ -66,7 +66,7 @@ pub(crate) mod time {
 
 /// For `#[serde(with)]` on a time that may be absent.
 pub(crate) mod maybe_time {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Time, Timestamp};
 
     pub(crate) fn serialize<S: Serializer>(
         time: &Option<Timestamp>,
@@ -117,7 +117,9 @@ impl JsonSchema for Base64<'_> {
 
 /// For `#[serde(with)]` on bytes, of any length or of one.
 pub(crate) mod bytes {
-    use super::*;
+    use serde::de::Error as _;
+
+    use super::{Base64, Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(
         bytes: impl AsRef<[u8]>,
@@ -138,7 +140,7 @@ pub(crate) mod bytes {
 
 /// For `#[serde(with)]` on bytes that may be absent.
 pub(crate) mod maybe_bytes {
-    use super::*;
+    use super::{Base64, Deserialize, Deserializer, Serialize, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(
         bytes: &Option<Vec<u8>>,
@@ -184,7 +186,7 @@ pub(crate) struct SignedText {
 
 /// For `#[serde(with)]` on signed bytes that may be absent.
 pub(crate) mod maybe_signed {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serialize, Serializer, Signed, SignedText};
 
     pub(crate) fn serialize<S: Serializer>(
         signed: &Option<Signed>,

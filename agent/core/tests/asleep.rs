@@ -1,8 +1,8 @@
 //! Machines that fall asleep with something half done, and wake when the streams have let go of it.
 
+use cipher_api::view::GroupState;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Route;
-use cipher_core::view::GroupState;
 
 use crate::support::log::Flavour;
 use crate::support::oracle;

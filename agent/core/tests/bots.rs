@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{bot, group};
+use cipher_api::reply::Done;
+use cipher_api::view::{Body, BotEventView, BotMemberView, GroupState};
+use cipher_api::{Error, Target};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::digest;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{Body, BotEventView, BotMemberView, GroupState};
-use cipher_core::{BotSay, Command, CoreError, Reply, Target};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -23,26 +25,23 @@ fn world(seed: u64) -> (World, GroupId) {
 }
 
 fn events(world: &mut World, bot: &str) -> Vec<BotEventView> {
-    match world.person("echo").does(Command::BotEvents { bot: bot.into(), limit: 1000, busy: vec![] }) {
-        Reply::BotEvents(events) => events,
-        other => panic!("{other:?}"),
-    }
+    world.person("echo").does(bot::Events { bot: bot.into(), limit: 1000, busy: vec![] })
 }
 
 /// What a bot says to an event: to a person's text, that text.
-fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
+fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handled {
     let (position, place) = (event.position, event.place);
     let group = event.message.group;
     let said = event.message.is_text() && event.message.from.kind == Kind::Person;
     let full = digest("test/salt", &[bot.as_bytes(), group.as_bytes(), &position.to_be_bytes()]);
-    let say = BotSay {
+    let say = bot::Say {
         text: format!("{bot}: {}", event.message.text),
         reply_to: Some(event.message.id),
         salt: full[..16].try_into().unwrap(),
         hops: event.message.hops + 1,
         at: event.message.at.unwrap_or_default(),
     };
-    Command::BotHandled {
+    bot::Handled {
         bot: bot.into(),
         group,
         position,
@@ -53,10 +52,10 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> Command {
 }
 
 /// Handles whatever waits, in order. An error ends it: the bot's host starts again.
-fn serve(world: &mut World, bot: &str) -> Result<usize, CoreError> {
+fn serve(world: &mut World, bot: &str) -> Result<usize, Error> {
     let waiting = events(world, bot);
     for event in &waiting {
-        world.person("echo").command(answer(bot, event, None))?;
+        world.person("echo").asks(answer(bot, event, None))?;
     }
     Ok(waiting.len())
 }
@@ -92,16 +91,16 @@ fn what_was_not_handled_comes_again_and_what_was_handled_changes_nothing() {
     let first = events(&mut world, "echo");
     assert_eq!(first, events(&mut world, "echo"), "looking does not handle");
     let command = answer("echo", first.iter().find(|e| e.message.text == "once").unwrap(), Some(b"seen 1"));
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
     world.person("echo").restarts(End::PowerLoss);
-    assert_eq!(world.person("echo").does(command.clone()), Reply::Done);
+    assert_eq!(world.person("echo").does(command.clone()), Done {});
     // Even if the repeat says something else: the event is handled.
-    let Command::BotHandled { bot, group: of, position, place, mut say, .. } = command else { panic!() };
+    let bot::Handled { bot, group: of, position, place, mut say, .. } = command;
     say[0].text = "something else".into();
     say[0].salt = [9; 16];
     let memory = Some(b"other".to_vec());
-    let other = Command::BotHandled { bot, group: of, position, place, say, memory };
+    let other = bot::Handled { bot, group: of, position, place, say, memory };
     world.person("echo").does(other);
     world.settle();
     assert_eq!(answers(&mut world, group), ["echo: once"]);
@@ -177,11 +176,7 @@ fn events_come_in_the_order_of_their_conversation_and_in_bounded_numbers() {
         world.person(if n % 2 == 0 { "alice" } else { "bob" }).says(group, &format!("{n}"));
     }
     world.settle();
-    let Reply::BotEvents(some) =
-        world.person("echo").does(Command::BotEvents { bot: "echo".into(), limit: 4, busy: vec![] })
-    else {
-        panic!()
-    };
+    let some = world.person("echo").does(bot::Events { bot: "echo".into(), limit: 4, busy: vec![] });
     let texts: Vec<String> = some.into_iter().map(|event| event.message.text).collect();
     assert_eq!(texts, ["0", "1", "2", "3"]);
 }
@@ -272,7 +267,7 @@ fn b3_each_member_that_comes_or_goes_is_an_event_that_says_who_did_it() {
     world.person("bob").removes(group, &["carol"]);
     world.settle();
     assert_eq!(told(&mut world), ["bob: Removed carol"]);
-    world.person("bob").does(Command::GroupLeave { target: Target::Group(group) });
+    world.person("bob").does(group::Leave { target: Target::Group(group) });
     world.settle();
     assert_eq!(told(&mut world), ["bob: Left bob"], "whoever carries it out");
     // Not answered any more, and told all the same, in the order of the log.
@@ -331,8 +326,8 @@ fn b5_a_busy_conversation_fills_no_page_and_the_next_turn_is_anothers() {
     world.person("alice").says(quiet, "me too");
     world.settle();
     let mut ask = |limit, without: &[GroupId]| {
-        let command = Command::BotEvents { bot: "echo".into(), limit, busy: without.to_vec() };
-        let Reply::BotEvents(events) = world.person("echo").does(command) else { panic!() };
+        let command = bot::Events { bot: "echo".into(), limit, busy: without.to_vec() };
+        let events = world.person("echo").does(command);
         events.into_iter().map(|event| event.message.text).collect::<Vec<_>>()
     };
     assert_eq!(ask(8, &[]), ["0", "1", "2", "3", "me too"]);
@@ -341,13 +336,13 @@ fn b5_a_busy_conversation_fills_no_page_and_the_next_turn_is_anothers() {
     assert_eq!(ask(8, &[busy, quiet]), [""; 0]);
     let first = events(&mut world, "echo").remove(0);
     world.person("echo").does(answer("echo", &first, None));
-    let next = Command::BotEvents { bot: "echo".into(), limit: 1, busy: vec![] };
-    let Reply::BotEvents(next) = world.person("echo").does(next) else { panic!() };
+    let next = bot::Events { bot: "echo".into(), limit: 1, busy: vec![] };
+    let next = world.person("echo").does(next);
     assert_eq!(next[0].message.text, "me too", "turn by turn");
     // The queue is where it was after a restart, and ends.
     world.person("echo").restarts(End::Kill);
-    let command = Command::BotEvents { bot: "echo".into(), limit: 1, busy: vec![] };
-    assert_eq!(world.person("echo").does(command), Reply::BotEvents(next));
+    let command = bot::Events { bot: "echo".into(), limit: 1, busy: vec![] };
+    assert_eq!(world.person("echo").does(command), next);
     while serve(&mut world, "echo").unwrap() > 0 {}
     world.settle();
     oracle::judge(&mut world);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use cipher_api::command::message;
+use cipher_api::command::message::MessageRef;
+use cipher_api::view::{HistoryPolicy, MessageState, MessageView};
+use cipher_api::{Command, ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_core::view::{HistoryPolicy, MessageState, MessageView};
-use cipher_core::{Command, ErrorKind, Event, MessageRef, Reply, Target};
 
 use crate::own_devices::{link, link_with};
 use crate::support::disk::End;
@@ -15,23 +17,16 @@ fn named(id: MessageId) -> MessageRef {
     MessageRef { id: id.to_string(), within: None }
 }
 
-fn edit(id: MessageId, text: &str) -> Command {
-    Command::Edit { message: named(id), text: text.into() }
+fn edit(id: MessageId, text: &str) -> message::Edit {
+    message::Edit { message: named(id), text: text.into() }
 }
 
-fn delete(id: MessageId) -> Command {
-    Command::Delete { message: named(id), local: false }
+fn delete(id: MessageId) -> message::Delete {
+    message::Delete { message: named(id), local: false }
 }
 
-fn delete_here(id: MessageId) -> Command {
-    Command::Delete { message: named(id), local: true }
-}
-
-fn message(reply: Reply) -> MessageView {
-    match reply {
-        Reply::Message(view) => *view,
-        other => panic!("{other:?}"),
-    }
+fn delete_here(id: MessageId) -> message::Delete {
+    message::Delete { message: named(id), local: true }
 }
 
 /// Text, edited, deleted of the one message with this id.
@@ -58,9 +53,9 @@ fn an_edit_and_a_deletion_reach_everybody_and_their_author_sees_them_at_once() {
     let id = world.person("alice").says(group, "tee at five").id;
     let other = world.person("alice").says(group, "and cake").id;
     world.settle();
-    let view = message(world.person("alice").does(edit(id, "tea at five")));
+    let view = world.person("alice").does(edit(id, "tea at five"));
     assert_eq!((view.id, view.text.as_str(), view.edited), (id, "tea at five", true));
-    let view = message(world.person("alice").does(delete(other)));
+    let view = world.person("alice").does(delete(other));
     assert_eq!((view.id, view.text.as_str(), view.deleted), (other, "", true));
     world.settle();
     for name in ["alice", "bob"] {
@@ -76,7 +71,7 @@ fn an_edit_and_a_deletion_reach_everybody_and_their_author_sees_them_at_once() {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::Changed(view) => Some(view.id),
+            Event::Changed { message: view } => Some(view.id),
             _ => None,
         })
         .collect();
@@ -95,7 +90,7 @@ fn r_content_07_a_deletion_is_nothing_to_read_and_an_edit_nothing_new() {
     world.person("alice").does(delete(second));
     world.settle();
     assert_eq!(world.person("bob").group(group).unread, 1);
-    world.person("bob").does(Command::Read { target: Target::Group(group), last: None, mark: true });
+    world.person("bob").does(message::Read { target: Target::Group(group), last: None, mark: true });
     world.person("alice").does(edit(first, "1"));
     world.settle();
     assert_eq!(world.person("bob").group(group).unread, 0);
@@ -108,11 +103,12 @@ fn r_content_01_nobody_changes_what_another_account_said() {
     let group = world.admins("ops", &["alice", "bob"]);
     let id = world.person("bob").says(group, "mine").id;
     world.settle();
-    for command in [edit(id, "yours"), delete(id)] {
+    let commands: [Command; 2] = [edit(id, "yours").into(), delete(id).into()];
+    for command in commands {
         let error = world.person("alice").cannot(command, ErrorKind::Refused);
         assert!(error.message.contains("@bob"), "{}", error.message);
     }
-    message(world.person("alice").does(delete_here(id)));
+    world.person("alice").does(delete_here(id));
     assert_eq!(shown(&mut world, "alice", group, id), gone());
     assert_eq!(shown(&mut world, "bob", group, id), ("mine".into(), false, false));
     assert_eq!(world.person("alice").status().outbox, 0, "nobody is told");
@@ -124,17 +120,17 @@ fn an_id_that_means_nothing_or_several_messages_is_refused_with_a_sentence() {
     let group = world.admins("ops", &["alice", "bob"]);
     let id = world.person("alice").says(group, "hello").id;
     let by =
-        |id: &str| Command::Edit { message: MessageRef { id: id.into(), within: None }, text: "x".into() };
+        |id: &str| message::Edit { message: MessageRef { id: id.into(), within: None }, text: "x".into() };
     let whole = id.to_string();
     world.person("alice").cannot(by("abc"), ErrorKind::Usage);
     world.person("alice").cannot(by("not an id"), ErrorKind::Usage);
     let other = if whole.starts_with("aaaaaa") { "bbbbbb" } else { "aaaaaa" };
     world.person("alice").cannot(by(other), ErrorKind::NotFound);
     world.person("alice").cannot(edit(id, " "), ErrorKind::Usage);
-    assert_eq!(message(world.person("alice").does(by(&whole[..8]))).text, "x");
+    assert_eq!(world.person("alice").does(by(&whole[..8])).text, "x");
     let elsewhere =
         MessageRef { id: whole, within: Some(Target::Group(world.person("alice").creates("other", &[]))) };
-    world.person("alice").cannot(Command::Delete { message: elsewhere, local: false }, ErrorKind::NotFound);
+    world.person("alice").cannot(message::Delete { message: elsewhere, local: false }, ErrorKind::NotFound);
     let added = world.person("alice").messages(group).into_iter().find(|line| line.event().is_some());
     if let Some(line) = added {
         world.person("alice").cannot(delete(line.id), ErrorKind::NotFound);
@@ -150,14 +146,14 @@ fn changes_made_offline_wait_and_arrive_in_order_after_kills() {
     let sent = world.person("alice").says(group, "sent").id;
     world.settle();
     world.person("alice").disconnects();
-    let queued = message(world.person("alice").does(send(group, "queued"))).id;
+    let queued = world.person("alice").does(send(group, "queued")).id;
     for id in [sent, queued] {
-        let view = message(world.person("alice").does(edit(id, "changed")));
+        let view = world.person("alice").does(edit(id, "changed"));
         assert_eq!((view.id, view.text.as_str(), view.state), (id, "changed", MessageState::Queued));
     }
     world.person("alice").restarts(End::Kill);
-    message(world.person("alice").does(edit(sent, "changed twice")));
-    message(world.person("alice").does(delete(queued)));
+    world.person("alice").does(edit(sent, "changed twice"));
+    world.person("alice").does(delete(queued));
     world.person("alice").connects();
     world.settle();
     for name in ["alice", "bob"] {
@@ -175,15 +171,15 @@ fn own_devices_change_each_others_words_and_a_new_one_sees_what_stands() {
     let second = world.person("alice").says(group, "two").id;
     world.settle();
     link(&mut world, "alice", "tablet");
-    message(world.person("tablet").does(edit(first, "one and only")));
-    message(world.person("alice").does(delete(second)));
+    world.person("tablet").does(edit(first, "one and only"));
+    world.person("alice").does(delete(second));
     world.settle();
     link_with(&mut world, "alice", "phone", HistoryPolicy::All);
     for name in ["alice", "tablet", "phone", "bob"] {
         assert_eq!(shown(&mut world, name, group, first), edited("one and only"), "{name}");
         assert_eq!(shown(&mut world, name, group, second), gone(), "{name}");
     }
-    message(world.person("phone").does(edit(first, "one of three")));
+    world.person("phone").does(edit(first, "one of three"));
     world.settle();
     for name in ["alice", "tablet", "phone", "bob"] {
         assert_eq!(shown(&mut world, name, group, first), edited("one of three"), "{name}");
@@ -201,8 +197,8 @@ fn r_content_05_a_log_that_lost_a_message_and_its_edit_gets_both_back() {
     world.person("carol").disconnects();
     let first = world.person("alice").says(group, "one").id;
     let second = world.person("alice").says(group, "two").id;
-    message(world.person("alice").does(edit(first, "one, edited")));
-    message(world.person("alice").does(delete(second)));
+    world.person("alice").does(edit(first, "one, edited"));
+    world.person("alice").does(delete(second));
     world.settle();
     world.broker_returns(|log| log.restore(&kept));
     world.person("carol").connects();

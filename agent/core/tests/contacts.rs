@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{account, bot, contact, message};
+use cipher_api::reply::Done;
+use cipher_api::view::{ContactState, GroupEvent, GroupState, RequestPolicy};
+use cipher_api::{Command, ErrorKind, Event, Hint, Target};
 use cipher_broker::id::GroupId;
-use cipher_core::view::{ContactState, ContactView, GroupEvent, GroupState, RequestPolicy};
-use cipher_core::{BotSay, Command, ErrorKind, Event, Reply, Target};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -19,36 +21,36 @@ fn to(handle: &str) -> Target {
     Target::Account(handle.parse().unwrap())
 }
 
-fn say(handle: &str, text: &str) -> Command {
-    Command::Send { target: to(handle), text: text.into(), reply_to: None }
+fn say(handle: &str, text: &str) -> message::Send {
+    message::Send { target: to(handle), text: text.into(), reply_to: None }
 }
 
-fn ask(handle: &str) -> Command {
-    Command::ContactAdd { handle: handle.parse().unwrap(), text: Some("hi".into()) }
+fn ask(handle: &str) -> contact::Add {
+    contact::Add { handle: handle.parse().unwrap(), text: Some("hi".into()) }
 }
 
-fn accept(handle: &str) -> Command {
-    Command::ContactAccept { handle: handle.parse().unwrap() }
+fn accept(handle: &str) -> contact::Accept {
+    contact::Accept { handle: handle.parse().unwrap() }
 }
 
-fn decline(handle: &str) -> Command {
-    Command::ContactDecline { handle: handle.parse().unwrap() }
+fn decline(handle: &str) -> contact::Decline {
+    contact::Decline { handle: handle.parse().unwrap() }
 }
 
-fn drop_contact(handle: &str) -> Command {
-    Command::ContactRemove { handle: handle.parse().unwrap() }
+fn drop_contact(handle: &str) -> contact::Remove {
+    contact::Remove { handle: handle.parse().unwrap() }
 }
 
-fn block(handle: &str) -> Command {
-    Command::ContactBlock { who: handle.parse().unwrap() }
+fn block(handle: &str) -> contact::Block {
+    contact::Block { who: handle.parse().unwrap() }
 }
 
-fn unblock(handle: &str) -> Command {
-    Command::ContactUnblock { who: handle.parse().unwrap() }
+fn unblock(handle: &str) -> contact::Unblock {
+    contact::Unblock { who: handle.parse().unwrap() }
 }
 
 fn contact(world: &mut World, whose: &str, handle: &str) -> Option<ContactState> {
-    let Reply::Contacts(contacts) = world.person(whose).does(Command::Contacts) else { panic!() };
+    let contacts = world.person(whose).does(contact::List {});
     contacts.into_iter().find(|contact| contact.handle.as_str() == handle).map(|contact| contact.state)
 }
 
@@ -63,11 +65,9 @@ fn friends(world: &mut World, one: &str, other: &str) {
 
 /// Texts that somebody reads with somebody, as `read @handle` shows them.
 fn read(world: &mut World, who: &str, with: &str, mark: bool) -> Vec<String> {
-    let command = Command::Read { target: to(with), last: None, mark };
-    match world.person(who).does(command) {
-        Reply::Messages(messages) => messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect(),
-        other => panic!("{other:?}"),
-    }
+    let command = message::Read { target: to(with), last: None, mark };
+    let messages = world.person(who).does(command);
+    messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect()
 }
 
 /// Texts somebody was told of by events since the process began.
@@ -95,13 +95,6 @@ fn direct(world: &mut World, who: &str, state: GroupState) -> GroupId {
     group
 }
 
-fn reply_contact(reply: Reply) -> ContactView {
-    match reply {
-        Reply::Contact(view) => *view,
-        other => panic!("a contact was expected: {other:?}"),
-    }
-}
-
 #[test]
 fn a_declined_request_is_gone_and_its_maker_may_ask_again() {
     let mut world = world(&["alice", "bob"]);
@@ -109,7 +102,7 @@ fn a_declined_request_is_gone_and_its_maker_may_ask_again() {
     world.person("alice").does(ask("bob"));
     world.settle();
     assert_eq!(contact(&mut world, "bob", "alice"), Some(ContactState::Requested));
-    assert_eq!(world.person("bob").does(decline("alice")), Reply::Done);
+    assert_eq!(world.person("bob").does(decline("alice")), Done {});
     assert_eq!(contact(&mut world, "bob", "alice"), None);
     assert!(world.person("bob").groups().is_empty());
     world.person("bob").restarts(End::Kill);
@@ -152,7 +145,7 @@ fn a_removed_contact_is_none_the_conversation_is_left_and_stays_readable() {
     let group = direct(&mut world, "alice", GroupState::Active);
     world.person("alice").does(say("bob", "before"));
     world.settle();
-    assert_eq!(world.person("alice").does(drop_contact("bob")), Reply::Done);
+    assert_eq!(world.person("alice").does(drop_contact("bob")), Done {});
     world.settle();
     assert_eq!(contact(&mut world, "alice", "bob"), None);
     assert_eq!(world.person("alice").group(group).state, GroupState::Left);
@@ -197,7 +190,7 @@ fn r_contact_01_a_block_drops_what_waits_and_whatever_comes_later() {
     let waiting = world.person("mallory").creates("spam", &["alice"]);
     world.settle();
     assert_eq!(world.person("alice").status().invitations, 2);
-    let view = reply_contact(world.person("alice").does(block("mallory")));
+    let view = world.person("alice").does(block("mallory"));
     assert_eq!(view.state, ContactState::Blocked);
     assert!(world.person("alice").groups().is_empty());
     world.person("alice").restarts(End::Kill);
@@ -220,7 +213,7 @@ fn r_contact_01_a_block_drops_what_waits_and_whatever_comes_later() {
     assert_eq!(world.person("alice").group(shared).state, GroupState::Invited);
     assert_ne!(later, shared);
     // Unblocked, it may ask again; what was dropped stays dropped.
-    assert_eq!(world.person("alice").does(unblock("mallory")), Reply::Done);
+    assert_eq!(world.person("alice").does(unblock("mallory")), None);
     assert_eq!(world.person("alice").groups().len(), 1);
     let third = world.person("mallory").creates("sorry", &["alice"]);
     world.settle();
@@ -233,13 +226,13 @@ fn an_account_that_never_was_seen_can_be_blocked() {
     world.person("alice").cannot(block("nobody"), ErrorKind::NotFound);
     world.person("alice").cannot(block("alice"), ErrorKind::Usage);
     world.person("alice").cannot(unblock("mallory"), ErrorKind::NotFound);
-    reply_contact(world.person("alice").does(block("mallory")));
+    world.person("alice").does(block("mallory"));
     assert_eq!(contact(&mut world, "alice", "mallory"), Some(ContactState::Blocked));
     world.person("mallory").does(ask("alice"));
     world.settle();
     assert!(world.person("alice").groups().is_empty());
     world.person("alice").cannot(drop_contact("mallory"), ErrorKind::Refused);
-    assert_eq!(world.person("alice").does(unblock("mallory")), Reply::Done);
+    assert_eq!(world.person("alice").does(unblock("mallory")), None);
     assert_eq!(contact(&mut world, "alice", "mallory"), None);
 }
 
@@ -261,8 +254,8 @@ fn r_contact_02_a_blocked_account_is_not_heard_in_a_group_until_it_is_unblocked(
     assert!(!told(&world, "alice").contains(&"hidden".to_owned()));
     assert_eq!(world.person("bob").texts(group).len(), 4, "a block is a matter of one account");
     // A bound on what is shown counts what is shown.
-    let last = Command::Read { target: Target::Group(group), last: Some(1), mark: true };
-    let Reply::Messages(last) = world.person("alice").does(last) else { panic!() };
+    let last = message::Read { target: Target::Group(group), last: Some(1), mark: true };
+    let last = world.person("alice").does(last);
     assert_eq!(last.into_iter().map(|m| m.text).collect::<Vec<_>>(), ["heard"]);
 
     world.person("alice").restarts(End::Kill);
@@ -287,9 +280,11 @@ fn r_contact_03_nothing_goes_to_a_blocked_account_and_the_contact_is_one_again_a
     world.person("bob").does(say("alice", "first"));
     world.settle();
     world.person("alice").does(block("bob"));
-    for command in [say("bob", "no"), send(group, "no"), ask("bob"), accept("bob")] {
+    let commands: [Command; 4] =
+        [say("bob", "no").into(), send(group, "no").into(), ask("bob").into(), accept("bob").into()];
+    for command in commands {
         let error = world.person("alice").cannot(command, ErrorKind::Refused);
-        assert!(error.hint.unwrap().contains("contact unblock"));
+        assert_eq!(error.hint, Some(Hint::ContactUnblock { who: "bob".into() }));
     }
     let mine = world.person("alice").creates("mine", &[]);
     world.person("alice").cannot(add(mine, &["bob"]), ErrorKind::Refused);
@@ -299,7 +294,7 @@ fn r_contact_03_nothing_goes_to_a_blocked_account_and_the_contact_is_one_again_a
     assert!(!read(&mut world, "alice", "bob", false).contains(&"second".to_owned()));
     assert_eq!(world.person("alice").group(group).unread, 0);
 
-    let view = reply_contact(world.person("alice").does(unblock("bob")));
+    let view = world.person("alice").does(unblock("bob")).unwrap();
     assert_eq!(view.state, ContactState::Accepted);
     let texts = read(&mut world, "alice", "bob", true);
     assert!(texts.contains(&"first".to_owned()) && texts.contains(&"second".to_owned()));
@@ -314,18 +309,13 @@ fn a_bot_does_not_hear_whom_it_blocks_and_counts_whom_it_ignores() {
     let mut world = world(&["alice", "mallory"]);
     world.register_bot("echo", "alice");
     let group = world.group_of("ops", &["alice", "echo", "mallory"]);
-    let events = |world: &mut World| match world.person("echo").does(Command::BotEvents {
-        bot: "b".into(),
-        limit: 99,
-        busy: vec![],
-    }) {
-        Reply::BotEvents(events) => events,
-        other => panic!("{other:?}"),
+    let events = |world: &mut World| {
+        world.person("echo").does(bot::Events { bot: "b".into(), limit: 99, busy: vec![] })
     };
     for event in events(&mut world) {
         let (position, place) = (event.position, event.place);
-        let say: Vec<BotSay> = Vec::new();
-        world.person("echo").does(Command::BotHandled {
+        let say: Vec<bot::Say> = Vec::new();
+        world.person("echo").does(bot::Handled {
             bot: "b".into(),
             group,
             position,
@@ -349,7 +339,7 @@ fn a_bot_does_not_hear_whom_it_blocks_and_counts_whom_it_ignores() {
 fn r_contact_04_under_contacts_strangers_do_not_get_through_and_contacts_do() {
     let mut world = world(&["alice", "bob", "mallory"]);
     friends(&mut world, "alice", "bob");
-    world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Contacts));
+    world.person("alice").does(account::SetRequests { policy: RequestPolicy::Contacts });
     world.person("alice").restarts(End::Kill);
     world.person("mallory").does(ask("alice"));
     world.person("mallory").creates("spam", &["alice"]);
@@ -372,7 +362,7 @@ fn r_contact_04_under_contacts_strangers_do_not_get_through_and_contacts_do() {
 fn r_contact_04_an_unknown_inviter_waits_unseen_until_the_registry_knows_it_unless_anyone_may_ask() {
     for (policy, shown) in [(RequestPolicy::Deployment, false), (RequestPolicy::Anyone, true)] {
         let mut world = world(&["alice", "mallory"]);
-        world.person("alice").does(Command::SetRequestPolicy(policy));
+        world.person("alice").does(account::SetRequests { policy });
         for _ in 0..2 {
             world.registry.next("fetch-account", crate::support::registry::Fate::NoReply);
         }
@@ -427,15 +417,15 @@ fn k04_r_contact_05_a_spammer_fills_its_own_share_and_locks_nobody_out() {
 fn d03_the_first_words_are_shown_with_the_request() {
     let mut world = World::of(31, Flavour::R1, &["alice", "bob", "carol"]);
     let handle = || "bob".parse().unwrap();
-    world.person("alice").does(Command::ContactAdd { handle: handle(), text: Some("it is me".into()) });
-    world.person("carol").starts(Command::Send {
+    world.person("alice").does(contact::Add { handle: handle(), text: Some("it is me".into()) });
+    world.person("carol").starts(message::Send {
         target: Target::Account(handle()),
         text: format!("{}end", "é".repeat(2_000)),
         reply_to: None,
     });
     world.settle();
     let says = |world: &mut World, whom: &str| {
-        let Reply::Contacts(contacts) = world.person("bob").does(Command::Contacts) else { panic!() };
+        let contacts = world.person("bob").does(contact::List {});
         contacts.into_iter().find(|contact| contact.handle.as_str() == whom).unwrap().text
     };
     assert_eq!(says(&mut world, "alice").as_deref(), Some("it is me"));
@@ -443,7 +433,7 @@ fn d03_the_first_words_are_shown_with_the_request() {
     assert_eq!((long.chars().count(), long.ends_with('…')), (1_000, true));
     world.person("bob").restarts(End::Kill);
     assert_eq!(says(&mut world, "alice").as_deref(), Some("it is me"));
-    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
     assert_eq!(says(&mut world, "alice"), None);
     let direct = world.person("bob").groups().into_iter().find(|group| group.name == "@alice").unwrap().id;

@@ -2,9 +2,10 @@
 //!
 //! A sample of the calls in the ordinary run; all of them with `WORLD_FULL=1`.
 
+use cipher_api::command::{account, group, status};
+use cipher_api::view::GroupState;
+use cipher_api::{Ask, Target};
 use cipher_broker::id::GroupId;
-use cipher_core::view::GroupState;
-use cipher_core::{Command, Target};
 
 use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
@@ -20,11 +21,16 @@ const SAMPLE: u64 = 40;
 const BEGINNING: u64 = 14;
 
 /// Repeats a command until what it is for is so, reviving the process whenever its disk ended it.
-fn insist(world: &mut World, who: &str, command: &Command, so: impl Fn(&mut World) -> bool) {
+fn insist<R: Ask + Clone + std::fmt::Debug>(
+    world: &mut World,
+    who: &str,
+    request: &R,
+    so: impl Fn(&mut World) -> bool,
+) {
     let (index, vic) = (world.index(who), world.index(VIC));
     for _ in 0..8 {
         if world.people[index].core.is_some() {
-            let _ = world.run(index, command.clone());
+            let _ = world.run(index, request.clone());
         }
         // Vic may die over somebody else's command too, and while everything comes to rest. Looking writes nothing.
         while world.people[vic].core.is_none() || !world.is_at_rest() {
@@ -35,7 +41,7 @@ fn insist(world: &mut World, who: &str, command: &Command, so: impl Fn(&mut Worl
             return;
         }
     }
-    panic!("{who} never got through with {command:?}");
+    panic!("{who} never got through with {request:?}");
 }
 
 /// A group of somebody's by its name; its names change in these stories.
@@ -46,7 +52,7 @@ fn find(world: &mut World, who: &str, names: &[&str]) -> Option<GroupId> {
 
 fn register(world: &mut World) {
     let command =
-        Command::Register { handle: VIC.parse().unwrap(), name: "Vic".into(), bot: None, invite_code: None };
+        account::Register { handle: VIC.parse().unwrap(), name: "Vic".into(), bot: None, invite_code: None };
     insist(world, VIC, &command, |world| world.person(VIC).status().registered);
 }
 
@@ -55,7 +61,7 @@ fn is_member(world: &mut World, who: &str, group: GroupId) -> bool {
 }
 
 fn accept(world: &mut World, who: &str, group: GroupId) {
-    let command = Command::GroupAccept { target: Target::Group(group) };
+    let command = group::Accept { target: Target::Group(group) };
     insist(world, who, &command, |world| is_member(world, who, group));
 }
 
@@ -67,7 +73,7 @@ fn say(world: &mut World, who: &str, group: GroupId, text: &str) {
 fn maker(world: &mut World) -> Vec<&'static str> {
     register(world);
     let with = vec!["bob".parse().unwrap()];
-    let create = Command::GroupCreate { name: "ops".into(), with, post_quantum: false };
+    let create = group::Create { name: "ops".into(), with, post_quantum: false };
     insist(world, VIC, &create, |world| find(world, VIC, &["ops"]).is_some());
     let group = find(world, VIC, &["ops"]).unwrap();
     // The process may have died between making the group and adding Bob.
@@ -92,13 +98,13 @@ fn guest(world: &mut World) -> Vec<&'static str> {
     insist(world, "bob", &add(group, &[VIC]), |world| world.person("bob").members(group).len() == 3);
     accept(world, VIC, group);
     say(world, "bob", group, "from bob");
-    insist(world, "carol", &Command::Sync, |_| true);
+    insist(world, "carol", &status::Sync {}, |_| true);
     insist(world, "bob", &rename(group, "war room"), |world| {
         world.person("carol").group(group).name == "war room"
     });
     say(world, VIC, group, "from vic");
     say(world, "carol", group, "from carol");
-    let leave = Command::GroupLeave { target: Target::Group(group) };
+    let leave = group::Leave { target: Target::Group(group) };
     insist(world, VIC, &leave, |world| world.person(VIC).group(group).state == GroupState::Left);
     vec!["from bob", "from vic", "from carol"]
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_api::command::group;
+use cipher_api::view::{GroupState, MessageState};
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::envelope::Envelope;
-use cipher_core::view::{GroupState, MessageState};
-use cipher_core::{Command, Publish};
+use cipher_core::Publish;
 
 use crate::support::disk::End;
 use crate::support::log::{APPLICATION, COMMIT, Flavour, Header, Outside};
@@ -32,7 +33,7 @@ fn everybody_sees(world: &mut World, group: GroupId, texts: &[&str]) {
 }
 
 fn skipped(world: &mut World, name: &str) -> u64 {
-    world.person(name).status().skipped.iter().map(|(_, count)| count).sum()
+    world.person(name).status().skipped.values().sum()
 }
 
 fn last(world: &World, group: GroupId, content: u8) -> Outside {
@@ -235,7 +236,7 @@ fn m05_oversize_is_skipped_before_it_is_read() {
     }
     oracle::survive(&mut world);
     let text = "x".repeat(limit::TEXT_BYTES + 1);
-    world.person("alice").cannot(send(group, &text), cipher_core::ErrorKind::Limit);
+    world.person("alice").cannot(send(group, &text), cipher_api::ErrorKind::Limit);
     let text = "x".repeat(limit::TEXT_BYTES);
     world.person("alice").says(group, &text);
     world.settle();
@@ -380,7 +381,7 @@ fn m21_an_ex_member_cannot_write() {
     assert_eq!(world.person("bob").group(group).state, GroupState::Removed);
     let own = world.person("bob").messages(group);
     assert!(own.iter().all(|m| m.state != MessageState::Sent && m.state != MessageState::Queued), "{own:?}");
-    world.person("bob").cannot(send(group, "again"), cipher_core::ErrorKind::Refused);
+    world.person("bob").cannot(send(group, "again"), cipher_api::ErrorKind::Refused);
     oracle::survive(&mut world);
 }
 
@@ -515,6 +516,6 @@ fn k01_welcomes_for_nobody_and_replayed_welcomes_change_nothing() {
     assert_eq!(world.person("bob").groups().len(), 1);
     assert!(world.person("carol").groups().is_empty());
     assert_eq!(world.person("bob").members(group).len(), 2);
-    let replayed = world.person("bob").command(Command::Groups);
+    let replayed = world.person("bob").asks(group::List {});
     assert!(replayed.is_ok());
 }

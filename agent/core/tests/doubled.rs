@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cipher_api::command::{contact, device, group, status};
+use cipher_api::view::{GroupState, MessageState, MessageView};
+use cipher_api::{ErrorKind, Event, Hint, Notice, Target};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::envelope::Envelope;
-use cipher_core::view::{GroupState, MessageState, MessageView};
-use cipher_core::{Command, ErrorKind, Event, Input, Target};
+use cipher_core::Input;
 
 use crate::support::disk::{Disk, End};
 use crate::support::log::Flavour;
@@ -25,9 +27,7 @@ const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
 /// How often somebody was told that something is said in its name, since its process began.
 fn told(world: &World, name: &str) -> usize {
-    let doubled =
-        |event: &&Event| matches!(event, Event::Warning(text) if text.contains("in the name of this device"));
-    world.people[world.index(name)].events.iter().filter(doubled).count()
+    world.notices(name).filter(|notice| matches!(notice, Notice::Doubled { .. })).count()
 }
 
 /// Every text that somebody shows as sent is there for the others, once.
@@ -94,7 +94,7 @@ fn a4_of_two_copies_that_are_awake_one_goes_on_and_the_other_stops() {
         assert_eq!(stopped.len(), 1, "one of the two stops: {stopped:?}");
         let goes_on = if stopped[0] == "alice" { "alice.twin" } else { "alice" };
         let error = world.person(stopped[0]).cannot(send(group, "more"), ErrorKind::Stopped);
-        assert!(error.hint.unwrap().contains("device link"));
+        assert_eq!(error.hint, Some(Hint::DeviceResume));
         for name in ["alice", "alice.twin"] {
             // What nobody could read is marked.
             what_is_sent_is_read(&mut world, group, name, &["bob", "carol"]);
@@ -172,7 +172,7 @@ fn a4_r_copy_03_a_copy_that_stopped_goes_on_when_its_person_says_so() {
         let mut world = World::of(seed, flavour, &["alice", "bob", "carol"]);
         let group = world.group_of("ops", &["bob", "alice", "carol"]);
         let alice = world.index("alice");
-        world.person("alice").cannot(Command::DeviceResume, ErrorKind::Misuse);
+        world.person("alice").cannot(device::Resume {}, ErrorKind::Misuse);
         let copy = world.copy_of(alice);
         let twin = world.arrive_with("alice.twin", Disk::holding(copy));
         world.settle();
@@ -188,7 +188,7 @@ fn a4_r_copy_03_a_copy_that_stopped_goes_on_when_its_person_says_so() {
         world.end(lost, End::PowerLoss);
         world.person(stopped).cannot(send(group, "too early"), ErrorKind::Stopped);
         world.person(stopped).restarts(End::Kill);
-        world.person(stopped).does(Command::DeviceResume);
+        world.person(stopped).does(device::Resume {});
         world.settle();
         world.person(stopped).says(group, "here again");
         world.settle();
@@ -272,7 +272,7 @@ fn a4_a_copy_that_stops_shows_nothing_as_sent_that_nobody_read() {
             let failed = |message: &MessageView| message.state == MessageState::Failed;
             let failed = world.person(name).messages(group).into_iter().filter(failed).count();
             let told = world.people[world.index(name)].events.iter().find_map(|event| match event {
-                Event::Stopped(error) => error.message.split_once(" could be read by nobody"),
+                Event::Stopped { error } => error.message.split_once(" could be read by nobody"),
                 _ => None,
             });
             if let Some((before, _)) = told {
@@ -342,7 +342,7 @@ fn a4_r_copy_02_an_own_word_about_new_keys_that_others_show_stops_nobody() {
                 count.set(1);
             }
         }));
-        world.person("alice").does(Command::Sync);
+        world.person("alice").does(status::Sync {});
         world.settle();
         assert_eq!(shown.get(), 1, "{flavour:?}: she takes new keys");
         assert!(!world.person("alice").status().stopped, "{flavour:?}: nobody has copied her");
@@ -432,7 +432,7 @@ fn f5_repeats_of_own_bytes_are_nothing() {
         for (_, bytes) in world.log.on(&route) {
             world.log.inject(route, bytes);
         }
-        world.person("alice").does(Command::Sync);
+        world.person("alice").does(status::Sync {});
         world.settle();
         assert_eq!(world.person("alice").group(group).epoch, epoch, "no new keys");
         assert_eq!((told(&world, "alice"), world.person("bob").sees(group, text)), (0, 1), "{text}");
@@ -536,7 +536,7 @@ fn a4_a_restored_profile_whose_first_life_asked_to_leave_makes_no_branch() {
             world.person(name).holds(true);
         }
         world.person("alice").says(group, "first life");
-        world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+        world.person("alice").does(group::Leave { target: Target::Group(group) });
         world.put_back(alice, copy);
         world.settle();
         for name in ["bob", "carol"] {
@@ -636,11 +636,11 @@ fn a4_what_a_copy_was_doing_when_it_stops_is_answered() {
         world.start(alice, send(group, "original"));
         world.start(twin, send(group, "twin"));
         world.churn(if seed % 3 == 0 { 8 } else { 14 });
-        let adds = Command::ContactAdd { handle: "carol".parse().unwrap(), text: None };
+        let adds = contact::Add { handle: "carol".parse().unwrap(), text: None };
         let waiting = [
             (alice, world.start(alice, adds.clone())),
             (twin, world.start(twin, adds)),
-            (twin, world.start(twin, Command::GroupLeave { target: Target::Group(group) })),
+            (twin, world.start(twin, group::Leave { target: Target::Group(group) })),
         ];
         world.settle();
         for (index, ticket) in waiting {
@@ -734,18 +734,20 @@ fn a4_r_welcome_07_a_profile_from_before_anybody_else_was_there_comes_back_when_
         world.connect(bob);
         world.settle();
         assert_eq!(offered(&mut world, "alice", group).as_deref(), Some("bob"), "{flavour:?}");
+        let ops = Target::Name("ops".into());
         let asked =
-            |event: &Event| matches!(event, Event::Warning(text) if text.contains("group accept ops"));
-        assert_eq!(world.people[world.index("alice")].events.iter().filter(|event| asked(event)).count(), 1);
+            |notice: &&Notice| matches!(notice, Notice::PlaceOffered { target, .. } if *target == ops);
+        assert_eq!(world.notices("alice").filter(asked).count(), 1);
         // While it is open nothing is asked again.
         let asked = world.person("alice").group(group).recovering.unwrap().asked;
         world.pass(days(2));
         world.settle();
         assert_eq!(world.person("alice").group(group).recovering.unwrap().asked, asked);
         // Leaving would be heard by nobody: bob would keep an owner who is gone.
-        let leave = Command::GroupLeave { target: Target::Group(group) };
+        let leave = group::Leave { target: Target::Group(group) };
         let refused = world.person("alice").cannot(leave, ErrorKind::Refused);
-        assert!(refused.hint.unwrap().contains("group accept"), "{flavour:?}");
+        let hint = Hint::GroupAcceptThenLeave { group: ops, by: "bob".into() };
+        assert_eq!(refused.hint, Some(hint), "{flavour:?}");
         // No: it is asked again some time later, and offered anew.
         world.person("alice").declines(group);
         world.settle();

@@ -5,6 +5,9 @@ use std::time::Duration;
 use bip39::Mnemonic;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use cipher_api::command::{account, contact, group, invite, message};
+use cipher_api::view::{GroupState, JoinLinkView};
+use cipher_api::{ErrorKind, Notice, Target, Who};
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
@@ -16,8 +19,6 @@ use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::join::{JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
 use cipher_broker::wire::registry::{Profile, SignedProfile};
 use cipher_broker::wire::statement::Claim;
-use cipher_core::view::{GroupState, JoinLinkView};
-use cipher_core::{Command, ErrorKind, Event, Reply, Target, Who};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -45,21 +46,16 @@ fn at(group: GroupId) -> Target {
     Target::Group(group)
 }
 
-fn warned(world: &World, who: &str, of: &[&str]) -> usize {
-    let events = &world.people[world.index(who)].events;
-    let told =
-        |event: &&Event| matches!(event, Event::Warning(text) if of.iter().all(|part| text.contains(part)));
-    events.iter().filter(told).count()
+fn warned(world: &World, who: &str, of: impl Fn(&Notice) -> bool) -> usize {
+    world.notices(who).filter(|notice| of(notice)).count()
 }
 
 /// Somebody new, and the key of the account.
 fn register_with_key(world: &mut World, name: &str) -> SigningKey {
     let index = world.arrive(name);
     let command =
-        Command::Register { handle: name.parse().unwrap(), name: name.into(), bot: None, invite_code: None };
-    let Ok(Reply::Registered { phrase: Some(phrase), .. }) = world.run(index, command) else {
-        panic!("{name} registers")
-    };
+        account::Register { handle: name.parse().unwrap(), name: name.into(), bot: None, invite_code: None };
+    let phrase = world.run(index, command).unwrap().phrase.unwrap();
     world.settle();
     let seed = Mnemonic::parse(phrase).unwrap().to_entropy();
     SigningKey::from_bytes(seed.as_slice().try_into().unwrap())
@@ -163,16 +159,16 @@ fn a8_one_bad_key_package_keeps_nobody_else_out_and_is_named() {
     let group = world.person("alice").creates("t", &["carol", "mallory", "dave"]);
     world.settle();
     assert_eq!(world.person("alice").members(group), ["alice", "carol", "dave"]);
-    assert_eq!(warned(&world, "alice", &["@mallory was left out", "type of its own credential"]), 1);
+    let left_out = |notice: &Notice| {
+        matches!(notice, Notice::LeftOut { who, error, .. }
+            if who == "@mallory" && error.message.contains("type of its own credential"))
+    };
+    assert_eq!(warned(&world, "alice", left_out), 1);
     for name in ["carol", "dave"] {
         world.person(name).accepts(group);
     }
     let error = world.person("alice").cannot(
-        Command::GroupCreate {
-            name: "u".into(),
-            with: vec!["mallory".parse().unwrap()],
-            post_quantum: false,
-        },
+        group::Create { name: "u".into(), with: vec!["mallory".parse().unwrap()], post_quantum: false },
         ErrorKind::Trust,
     );
     assert!(error.message.contains("@mallory"), "{error:?}");
@@ -206,18 +202,13 @@ fn a8_r_commit_16_a_revoked_device_goes_though_the_recovered_one_cannot_be_added
 }
 
 fn invites(world: &mut World, who: &str, group: GroupId, approval: bool) -> JoinLinkView {
-    let command = Command::GroupInvite { target: at(group), lifetime: 86_400, uses: None, approval };
-    match world.person(who).does(command) {
-        Reply::JoinLink(view) => *view,
-        other => panic!("a link was expected: {other:?}"),
-    }
+    let command = invite::Create { target: at(group), lifetime: 86_400, uses: None, approval };
+    world.person(who).does(command)
 }
 
 fn requests(world: &mut World, who: &str, group: GroupId) -> Vec<String> {
-    match world.person(who).does(Command::GroupRequests { target: Some(at(group)) }) {
-        Reply::JoinRequests(views) => views.into_iter().map(|view| view.handle).collect(),
-        other => panic!("requests were expected: {other:?}"),
-    }
+    let views = world.person(who).does(invite::Requests { target: Some(at(group)) });
+    views.into_iter().map(|view| view.handle).collect()
 }
 
 /// A request to join by an account and a device made on the spot.
@@ -259,16 +250,14 @@ fn f2_r_link_06_keys_made_on_the_spot_are_not_let_in_by_a_link() {
     assert_eq!(world.person("alice").members(group), ["alice", "bob"]);
     assert!(requests(&mut world, "alice", group).is_empty());
     // Who is registered comes in as before.
-    let Reply::Group(_) = world.person("carol").does(Command::Join { link: open.link.clone() }) else {
-        panic!("carol is in")
-    };
+    let _ = world.person("carol").does(invite::Join { link: open.link.clone() });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["alice", "bob", "carol"]);
     // One whom the registry has lost, or never had, is told why.
     world.register("mallory");
     let mallory = world.registry.account("mallory");
     world.registry.vanish(mallory);
-    let error = world.person("mallory").cannot(Command::Join { link: open.link }, ErrorKind::Refused);
+    let error = world.person("mallory").cannot(invite::Join { link: open.link }, ErrorKind::Refused);
     assert!(error.message.contains("do not find this account"), "{error:?}");
     oracle::judge(&mut world);
 }
@@ -281,17 +270,15 @@ fn f2_a_member_is_removed_and_banned_by_its_account_id() {
     world.settle();
     let mallory = world.registry.account("mallory");
     let who = vec![Who::Account(mallory)];
-    world.person("alice").does(Command::GroupRemove { target: at(group), who: who.clone() });
+    world.person("alice").does(group::Remove { target: at(group), who: who.clone() });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["alice", "bob"]);
-    world.person("alice").does(Command::GroupBan { target: at(group), who, lift: false });
+    world.person("alice").does(group::Ban { target: at(group), who, lift: false });
     let link = invites(&mut world, "alice", group, false);
-    let error = world.person("mallory").cannot(Command::Join { link: link.link }, ErrorKind::Refused);
+    let error = world.person("mallory").cannot(invite::Join { link: link.link }, ErrorKind::Refused);
     assert!(error.message.contains("banned"), "{error:?}");
     let nobody = vec![Who::Account(AccountId::from_bytes([5; 32]))];
-    world
-        .person("alice")
-        .cannot(Command::GroupRemove { target: at(group), who: nobody }, ErrorKind::NotFound);
+    world.person("alice").cannot(group::Remove { target: at(group), who: nobody }, ErrorKind::NotFound);
     let text: Who = mallory.to_string().parse().unwrap();
     assert_eq!(text, Who::Account(mallory));
     assert_eq!("@mallory".parse::<Who>().unwrap(), Who::Handle("mallory".parse().unwrap()));
@@ -309,8 +296,8 @@ fn f3_r_link_07_a_crowd_of_made_up_askers_hides_nobody() {
         let bytes = made_up(&link, n, &world);
         world.log.inject(Route::Application(group), bytes);
     }
-    let reply = world.person("eve").does(Command::Join { link: link.link });
-    assert!(matches!(reply, Reply::JoinPending { .. }), "{reply:?}");
+    let reply = world.person("eve").does(invite::Join { link: link.link });
+    assert!(matches!(reply, invite::Joined::JoinPending { .. }), "{reply:?}");
     for _ in 0..8 {
         world.settle();
         world.pass(Duration::from_secs(5));
@@ -322,11 +309,7 @@ fn f3_r_link_07_a_crowd_of_made_up_askers_hides_nobody() {
     let seconds = usize::try_from(world.now.since(begun).as_secs()).unwrap();
     let most = limit::UNKNOWN_ASKERS + seconds / 5 + 5;
     assert!(asked <= most, "{asked} look-ups in {seconds} s for a crowd that costs nothing");
-    world.person("alice").does(Command::GroupRequestAnswer {
-        target: at(group),
-        account: "eve".into(),
-        accept: true,
-    });
+    world.person("alice").does(invite::Answer { target: at(group), account: "eve".into(), accept: true });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["alice", "bob", "eve"]);
 }
@@ -364,7 +347,7 @@ fn f7_a_tree_that_does_not_come_is_told_to_who_was_invited() {
         world.settle();
         world.pass(Duration::from_secs(30));
     }
-    assert_eq!(warned(&world, "bob", &["cannot be opened", "remove this account and to add it again"]), 1);
+    assert_eq!(warned(&world, "bob", |notice| matches!(notice, Notice::InvitationClosed { .. })), 1);
 }
 
 /// F8: an invitation whose commit the log does not hold leads nowhere, and nothing is said into it.
@@ -376,8 +359,8 @@ fn f8_r_welcome_06_an_invitation_that_outlived_its_log_waits_for_a_member() {
     assert_eq!(world.person("bob").group(group).state, GroupState::Invited);
     world.person("alice").disconnects();
     world.pass(limit::RETENTION + DAY);
-    let accept = Command::GroupAccept { target: at(group) };
-    let _ = world.person("bob").command(accept);
+    let accept = group::Accept { target: at(group) };
+    let _ = world.person("bob").asks(accept);
     world.person("bob").starts(send(group, "is anybody there"));
     world.churn(200);
     assert!(world.person("bob").group(group).recovering.is_some());
@@ -388,8 +371,8 @@ fn f8_r_welcome_06_an_invitation_that_outlived_its_log_waits_for_a_member() {
     assert_eq!(world.person("alice").sees(group, "is anybody there"), 1);
 }
 
-fn say(handle: &str, text: &str) -> Command {
-    Command::Send { target: Target::Account(handle.parse().unwrap()), text: text.into(), reply_to: None }
+fn say(handle: &str, text: &str) -> message::Send {
+    message::Send { target: Target::Account(handle.parse().unwrap()), text: text.into(), reply_to: None }
 }
 
 /// A9: what somebody else calls a group does not decide where `send deploys` goes.
@@ -399,15 +382,16 @@ fn a9_r_name_02_a_name_never_silently_changes_its_meaning() {
     let first = world.group_of("deploys", &["bob", "alice"]);
     world.person("mallory").does(say("alice", "hello"));
     world.settle();
-    world.person("alice").does(Command::ContactAccept { handle: "mallory".parse().unwrap() });
+    world.person("alice").does(contact::Accept { handle: "mallory".parse().unwrap() });
     world.settle();
     let second = world.person("mallory").creates("deploys", &["alice"]);
     world.settle();
     assert_eq!(world.person("alice").group(second).state, GroupState::Active, "it joined by itself");
     assert_eq!(world.person("alice").group(second).name, "deploys-2");
-    assert_eq!(warned(&world, "alice", &["deploys-2", "group alias"]), 1);
+    let renamed = |notice: &Notice| matches!(notice, Notice::SameName { alias, .. } if alias == "deploys-2");
+    assert_eq!(warned(&world, "alice", renamed), 1);
     let named =
-        |name: &str| Command::Send { target: Target::Name(name.into()), text: "t".into(), reply_to: None };
+        |name: &str| message::Send { target: Target::Name(name.into()), text: "t".into(), reply_to: None };
     world.person("alice").does(named("deploys"));
     world.settle();
     assert_eq!(world.person("bob").texts(first), ["t"]);
@@ -422,7 +406,7 @@ fn a9_r_name_02_a_name_never_silently_changes_its_meaning() {
     world.person("mallory").renames(second, "deploys");
     world.settle();
     assert_eq!(world.person("alice").group(second).name, "deploys-2");
-    let alias = |name: &str| Command::GroupAlias { target: at(second), name: name.into() };
+    let alias = |name: &str| group::Alias { target: at(second), name: name.into() };
     world.person("alice").cannot(alias("deploys"), ErrorKind::Conflict);
     world.person("alice").does(alias("mallorys"));
     world.person("alice").does(named("mallorys"));

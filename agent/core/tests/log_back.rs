@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_api::Notice;
+use cipher_api::view::{Body, GroupState, MessageState};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::Role;
-use cipher_core::Event;
-use cipher_core::view::{Body, GroupState, MessageState};
 
 use crate::support::disk::End;
 use crate::support::log::{Flavour, Log};
@@ -25,8 +25,8 @@ const FLAVOURS: [Flavour; 2] = [Flavour::R1, Flavour::R3];
 
 /// How often somebody was told that the broker lost something, since its process began.
 fn told(world: &World, name: &str) -> usize {
-    let lost = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("the broker lost"));
-    world.people[world.index(name)].events.iter().filter(lost).count()
+    let lost = |notice: &&Notice| matches!(notice, Notice::LogLost | Notice::KeptBack { .. });
+    world.notices(name).filter(lost).count()
 }
 
 /// Everybody is in one world, and everybody's words are there for everybody else, once.
@@ -78,8 +78,8 @@ fn e3_room_that_an_operator_made_is_not_filled_again() {
         assert!(left.is_empty(), "{} messages were sent again", left.len());
         for name in ["alice", "bob", "carol"] {
             assert_eq!(told(&world, name), 0, "{name}: nothing was lost");
-            let made = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("made room"));
-            let times = world.people[world.index(name)].events.iter().filter(made).count();
+            let made = |notice: &&Notice| matches!(notice, Notice::RoomMade { .. });
+            let times = world.notices(name).filter(made).count();
             assert_eq!(times, 1, "{name} is told once");
         }
         world.person("carol").says(group, "there is room");
@@ -616,10 +616,9 @@ fn r_log_03_what_a_log_lost_is_not_said_again_to_who_was_added_since() {
             assert_eq!(world.person("dave").sees(group, text), times, "{text:?} {flavour:?}");
             assert_eq!(world.person("bob").sees(group, text), 1, "{text:?} {flavour:?}");
         }
-        let kept = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("not sent again"));
+        let kept = |notice: &&Notice| matches!(notice, Notice::KeptBack { .. });
         for name in ["alice", "bob"] {
-            let events = world.people[world.index(name)].events.iter();
-            assert_eq!(events.filter(kept).count(), 1, "{name} is told {flavour:?}");
+            assert_eq!(world.notices(name).filter(kept).count(), 1, "{name} is told {flavour:?}");
         }
         whole(&mut world, group, &["alice", "bob", "dave"], &["with dave"]);
         // The same for who was out for a while.

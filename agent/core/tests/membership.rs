@@ -1,9 +1,11 @@
 //! Who is in a group, who may say so, and what others see of it.
 
+use cipher_api::command::{account, contact, group, message};
+use cipher_api::reply::Done;
+use cipher_api::view::{ContactState, GroupEvent, GroupState, MessageState, MessageView};
+use cipher_api::{Command, ErrorKind, Hint, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{ContactState, GroupEvent, GroupState, MessageState, MessageView};
-use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::support::log::Flavour;
 use crate::support::oracle;
@@ -21,16 +23,16 @@ fn to(handle: &str) -> Target {
     Target::Account(handle.parse().unwrap())
 }
 
-fn say(handle: &str, text: &str) -> Command {
-    Command::Send { target: to(handle), text: text.into(), reply_to: None }
+fn say(handle: &str, text: &str) -> message::Send {
+    message::Send { target: to(handle), text: text.into(), reply_to: None }
 }
 
-fn leave(group: GroupId) -> Command {
-    Command::GroupLeave { target: at(group) }
+fn leave(group: GroupId) -> group::Leave {
+    group::Leave { target: at(group) }
 }
 
 fn contact(world: &mut World, whose: &str, handle: &str) -> Option<ContactState> {
-    let Reply::Contacts(contacts) = world.person(whose).does(Command::Contacts) else { panic!() };
+    let contacts = world.person(whose).does(contact::List {});
     contacts.into_iter().find(|contact| contact.handle.as_str() == handle).map(|contact| contact.state)
 }
 
@@ -72,10 +74,8 @@ fn a_hint_names_the_group_that_it_is_about() {
     let mut named = |name: &str| {
         let group = world.person("alice").creates(name, &[]);
         let error = world.person("alice").cannot(remove(group, &["bob"]), ErrorKind::NotFound);
-        let hint = error.hint.unwrap_or_default();
-        let typed = hint.rsplit(' ').next().unwrap_or_default().to_owned();
-        assert!(hint.starts_with("see the members with: cipher-chat group show "), "{hint}");
-        (group.to_string(), typed)
+        let Some(Hint::GroupShow { group: typed }) = error.hint else { panic!("{error:?}") };
+        (group.to_string(), typed.to_string())
     };
     assert_eq!(named("ops").1, "ops");
     assert_eq!(named("ops").1, "ops-2");
@@ -90,7 +90,7 @@ fn an_invitation_can_be_declined_and_made_again() {
     let mut world = world(&["alice", "bob"]);
     let group = world.person("alice").creates("ops", &["bob"]);
     world.settle();
-    assert_eq!(world.person("bob").does(Command::GroupDecline { target: at(group) }), Reply::Done);
+    assert_eq!(world.person("bob").does(group::Decline { target: at(group) }), Done {});
     world.settle();
     assert!(world.person("bob").knows(group).is_none());
     assert_eq!(world.person("bob").status().invitations, 0);
@@ -105,12 +105,12 @@ fn an_invitation_can_be_declined_and_made_again() {
 #[test]
 fn a_contact_request_opens_a_direct_conversation_and_accepted_contacts_join_by_themselves() {
     let mut world = world(&["alice", "bob", "carol"]);
-    let ask = Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi, it is alice".into()) };
+    let ask = contact::Add { handle: "bob".parse().unwrap(), text: Some("hi, it is alice".into()) };
     world.person("alice").does(ask);
     world.settle();
     assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Pending));
     assert_eq!(contact(&mut world, "bob", "alice"), Some(ContactState::Requested));
-    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
     assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Accepted));
     assert_eq!(contact(&mut world, "bob", "alice"), Some(ContactState::Accepted));
@@ -142,7 +142,7 @@ fn r_inv_01_a_bot_joins_its_owners_groups_and_nobody_elses() {
     let other = world.person("bob").creates("trap", &["echo"]);
     world.settle();
     assert_eq!(world.person("echo").group(other).state, GroupState::Invited);
-    world.person("echo").does(Command::GroupDecline { target: at(other) });
+    world.person("echo").does(group::Decline { target: at(other) });
     oracle::judge(&mut world);
 }
 
@@ -162,12 +162,12 @@ fn a_direct_conversation_is_two_people_and_stays_so() {
         let groups = world.person(name).groups();
         assert_eq!(groups.len(), 1, "one conversation, not one for each side");
     }
-    let refused = world.person("alice").command(add(direct.id, &["carol"]));
+    let refused = world.person("alice").asks(add(direct.id, &["carol"]));
     assert!(
         matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Usage)),
         "{refused:?}"
     );
-    let refused = world.person("alice").command(rename(direct.id, "a name"));
+    let refused = world.person("alice").asks(rename(direct.id, "a name"));
     assert!(
         matches!(&refused, Err(e) if matches!(e.kind, ErrorKind::Refused | ErrorKind::Usage)),
         "{refused:?}"
@@ -183,7 +183,7 @@ fn two_people_who_write_to_each_other_at_once_can_both_be_heard() {
         world.person("bob").starts(say("alice", "also first"));
         world.settle();
         for (name, other) in [("alice", "bob"), ("bob", "alice")] {
-            let _ = world.person(name).command(Command::ContactAccept { handle: other.parse().unwrap() });
+            let _ = world.person(name).asks(contact::Accept { handle: other.parse().unwrap() });
         }
         world.settle();
         for name in ["alice", "bob"] {
@@ -226,8 +226,14 @@ fn m30_a_mere_member_cannot_change_the_group() {
     let mut world = world(&["alice", "bob", "carol", "dave"]);
     let group = world.group_of("ops", &["alice", "bob", "carol"]);
     let before = world.log.len();
-    let role = Command::GroupRole { target: at(group), who: "bob".parse().unwrap(), role: Role::Owner };
-    for command in [add(group, &["dave"]), remove(group, &["carol"]), rename(group, "mine"), role] {
+    let role = group::SetRole { target: at(group), who: "bob".parse().unwrap(), role: Role::Owner };
+    let commands: [Command; 4] = [
+        add(group, &["dave"]).into(),
+        remove(group, &["carol"]).into(),
+        rename(group, "mine").into(),
+        role.into(),
+    ];
+    for command in commands {
         world.person("bob").cannot(command, ErrorKind::Refused);
     }
     world.settle();
@@ -272,7 +278,7 @@ fn somebody_leaves_when_another_member_is_there_r_prop_01() {
     for name in ["alice", "carol"] {
         world.person(name).disconnects();
     }
-    assert_eq!(world.person("bob").does(leave(group)), Reply::Done);
+    assert_eq!(world.person("bob").does(leave(group)), Done {});
     world.settle();
     assert_eq!(world.person("bob").group(group).state, GroupState::Leaving, "nobody could do it yet");
     world.person("carol").connects();
@@ -326,13 +332,13 @@ fn what_cannot_be_is_said_clearly() {
     let mut world = world(&["alice", "bob"]);
     let nowhere = GroupId::from_bytes([9; 16]);
     world.person("alice").cannot(send(nowhere, "?"), ErrorKind::NotFound);
-    world.person("alice").cannot(Command::GroupAccept { target: at(nowhere) }, ErrorKind::NotFound);
-    world.person("alice").cannot(Command::GroupDecline { target: at(nowhere) }, ErrorKind::NotFound);
+    world.person("alice").cannot(group::Accept { target: at(nowhere) }, ErrorKind::NotFound);
+    world.person("alice").cannot(group::Decline { target: at(nowhere) }, ErrorKind::NotFound);
     let group = world.person("alice").creates("ops", &[]);
     world.person("alice").cannot(remove(group, &["bob"]), ErrorKind::NotFound);
-    let named = Command::GroupRename { target: at(group), name: "x".repeat(129) };
+    let named = group::Rename { target: at(group), name: "x".repeat(129) };
     world.person("alice").cannot(named, ErrorKind::Limit);
-    let again = Command::Register {
+    let again = account::Register {
         handle: "alice2".parse().unwrap(),
         name: String::new(),
         bot: None,
@@ -351,7 +357,7 @@ fn an_own_message_moves_from_queued_to_sent_and_counts_as_unread_for_others() {
     world.settle();
     let unread = world.person("bob").group(group).unread;
     assert!(unread >= 1);
-    world.person("bob").does(Command::Read { target: at(group), last: None, mark: true });
+    world.person("bob").does(message::Read { target: at(group), last: None, mark: true });
     assert_eq!(world.person("bob").group(group).unread, 0);
     let received = world.person("bob").messages(group).into_iter().find(|m| m.text == "hello").unwrap();
     assert_eq!((received.id, received.seq, received.state), (sent.id, sent.seq, MessageState::Received));
@@ -362,8 +368,8 @@ fn an_own_message_moves_from_queued_to_sent_and_counts_as_unread_for_others() {
 fn a_post_quantum_group_works_like_any_other() {
     let mut world = world(&["alice", "bob", "carol"]);
     let with = vec!["bob".parse().unwrap()];
-    let command = Command::GroupCreate { name: "later".into(), with, post_quantum: true };
-    let Reply::Group(view) = world.person("alice").does(command) else { panic!() };
+    let command = group::Create { name: "later".into(), with, post_quantum: true };
+    let view = world.person("alice").does(command);
     assert_eq!(view.suite, 0x004F);
     world.settle();
     world.person("bob").accepts(view.id);
@@ -379,21 +385,22 @@ fn a_post_quantum_group_works_like_any_other() {
 fn d09_oneself_and_nothing_are_usage_and_a_second_account_is_a_conflict() {
     let mut world = world(&["alice", "bob"]);
     let first = world.person("alice").creates("ops", &[]);
-    let words = |target| Command::Send { target, text: "which?".into(), reply_to: None };
+    let words = |target| message::Send { target, text: "which?".into(), reply_to: None };
     let alice = || vec!["alice".parse().unwrap()];
-    for command in [
-        words(to("alice")),
-        Command::ContactAdd { handle: "alice".parse().unwrap(), text: None },
-        Command::ContactBlock { who: "alice".parse().unwrap() },
-        Command::ContactVerify { handle: "alice".parse().unwrap(), code: None },
-        Command::GroupCreate { name: "new".into(), with: alice(), post_quantum: false },
-        Command::GroupAdd { target: at(first), handles: alice() },
-        Command::GroupRemove { target: at(first), who: vec!["alice".parse().unwrap()] },
-        Command::Send { target: at(first), text: " \n".into(), reply_to: None },
-    ] {
+    let commands: [Command; 8] = [
+        words(to("alice")).into(),
+        contact::Add { handle: "alice".parse().unwrap(), text: None }.into(),
+        contact::Block { who: "alice".parse().unwrap() }.into(),
+        contact::Verify { handle: "alice".parse().unwrap(), code: None }.into(),
+        group::Create { name: "new".into(), with: alice(), post_quantum: false }.into(),
+        group::Add { target: at(first), handles: alice() }.into(),
+        group::Remove { target: at(first), who: vec!["alice".parse().unwrap()] }.into(),
+        message::Send { target: at(first), text: " \n".into(), reply_to: None }.into(),
+    ];
+    for command in commands {
         world.person("alice").cannot(command, ErrorKind::Usage);
     }
-    let again = Command::Register {
+    let again = account::Register {
         handle: "alice2".parse().unwrap(),
         name: String::new(),
         bot: None,
@@ -410,16 +417,16 @@ fn r_name_01_r_name_02_two_groups_of_one_name_are_called_by_two() {
     let first = world.person("alice").creates("ops", &[]);
     let second = world.person("alice").creates("ops", &[]);
     for (name, group) in [("ops", first), ("ops-2", second)] {
-        let by_name = Command::GroupShow { target: Target::Name(name.into()) };
-        let Reply::Group(view) = world.person("alice").does(by_name) else { panic!() };
+        let by_name = group::Show { target: Target::Name(name.into()) };
+        let view = world.person("alice").does(by_name);
         assert_eq!((view.id, view.name.as_str()), (group, name));
     }
 }
 
 /// What somebody reads of a conversation named by an account.
 fn with(world: &mut World, name: &str, other: &str) -> Vec<String> {
-    let read = Command::Read { target: to(other), last: None, mark: true };
-    let Reply::Messages(messages) = world.person(name).does(read) else { panic!() };
+    let read = message::Read { target: to(other), last: None, mark: true };
+    let messages = world.person(name).does(read);
     messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect()
 }
 
@@ -430,7 +437,7 @@ fn words_that_crossed_are_read_together() {
     world.person("bob").starts(say("alice", "also first"));
     world.settle();
     for (name, other) in [("alice", "bob"), ("bob", "alice")] {
-        let _ = world.person(name).command(Command::ContactAccept { handle: other.parse().unwrap() });
+        let _ = world.person(name).asks(contact::Accept { handle: other.parse().unwrap() });
     }
     world.settle();
     for (name, other) in [("alice", "bob"), ("bob", "alice")] {
@@ -446,11 +453,9 @@ fn what_is_said_to_somebody_who_left_starts_a_new_conversation() {
     let mut world = world(&["alice", "bob"]);
     world.person("alice").does(say("bob", "hello"));
     world.settle();
-    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
-    let Reply::Group(direct) = world.person("bob").does(Command::GroupShow { target: to("alice") }) else {
-        panic!()
-    };
+    let direct = world.person("bob").does(group::Show { target: to("alice") });
     world.person("bob").does(leave(direct.id));
     world.settle();
     assert_eq!(world.person("alice").group(direct.id).state, GroupState::Left);
@@ -483,10 +488,8 @@ fn a_strangers_invitation_does_not_get_between_a_person_and_their_group() {
     let other = world.person("mallory").creates("team", &["alice"]);
     world.settle();
     let by_name = || Target::Name("team".into());
-    let Reply::Group(shown) = world.person("alice").does(Command::GroupShow { target: by_name() }) else {
-        panic!()
-    };
+    let shown = world.person("alice").does(group::Show { target: by_name() });
     assert_eq!(shown.id, mine);
-    assert_eq!(world.person("alice").does(Command::GroupDecline { target: by_name() }), Reply::Done);
+    assert_eq!(world.person("alice").does(group::Decline { target: by_name() }), Done {});
     assert!(world.person("alice").knows(other).is_none());
 }

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::command::{account, contact, device, group, message};
+use cipher_api::view::{ContactState, GroupState, HistoryPolicy, MessageState, RequestPolicy};
+use cipher_api::{ErrorKind, Event, LinkEvent, Target};
 use cipher_broker::id::GroupId;
-use cipher_core::view::{ContactState, GroupState, HistoryPolicy, MessageState, RequestPolicy};
-use cipher_core::{Command, ErrorKind, Event, LinkEvent, Reply, Target};
 
 use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
@@ -21,19 +22,16 @@ fn world(names: &[&str]) -> World {
 /// The code under which a new profile waits.
 fn offer(world: &mut World, index: usize) -> String {
     let name = world.people[index].name.clone();
-    match world.run(index, Command::DeviceLink { name }) {
-        Ok(Reply::LinkCode(view)) => view.code,
-        other => panic!("a code was expected: {other:?}"),
-    }
+    world.run(index, device::Link { name }).unwrap().code
 }
 
 /// Lets a new profile in; the world has not come to rest.
 fn admit(world: &mut World, old: &str, code: &str, history: HistoryPolicy) {
-    let reply = world.person(old).command(Command::DeviceApprove { code: code.into(), history });
-    assert!(matches!(reply, Ok(Reply::LinkCompare(_))), "{reply:?}");
+    let reply = world.person(old).asks(device::Approve { code: code.into(), history });
+    assert!(reply.is_ok(), "{reply:?}");
     world.settle();
-    let reply = world.person(old).does(Command::DeviceConfirm { code: code.into(), equal: true });
-    assert!(matches!(reply, Reply::Device(_)), "{reply:?}");
+    let reply = world.person(old).does(device::Confirm { code: code.into(), equal: true });
+    assert!(reply.is_some());
 }
 
 /// Links a new profile to somebody's account; comes to rest.
@@ -42,7 +40,7 @@ pub(crate) fn link_with(world: &mut World, old: &str, new: &str, history: Histor
     let code = offer(world, index);
     admit(world, old, &code, history);
     world.settle();
-    let linked = |event: &Event| matches!(event, Event::Link(LinkEvent::Linked { .. }));
+    let linked = |event: &Event| matches!(event, Event::Link { step: LinkEvent::Linked { .. } });
     assert!(world.people[index].events.iter().any(linked));
     assert!(!world.status(index).arriving, "everything is here");
 }
@@ -55,16 +53,16 @@ fn handle(handle: &str) -> cipher_broker::handle::Handle {
     handle.parse().unwrap()
 }
 
-fn say(to: &str, text: &str) -> Command {
-    Command::Send { target: Target::Account(handle(to)), text: text.into(), reply_to: None }
+fn say(to: &str, text: &str) -> message::Send {
+    message::Send { target: Target::Account(handle(to)), text: text.into(), reply_to: None }
 }
 
-fn read(group: GroupId) -> Command {
-    Command::Read { target: Target::Group(group), last: None, mark: true }
+fn read(group: GroupId) -> message::Read {
+    message::Read { target: Target::Group(group), last: None, mark: true }
 }
 
 fn contact(world: &mut World, whose: &str, of: &str) -> Option<ContactState> {
-    let Reply::Contacts(contacts) = world.person(whose).does(Command::Contacts) else { panic!() };
+    let contacts = world.person(whose).does(contact::List {});
     contacts.into_iter().find(|contact| contact.handle.as_str() == of).map(|contact| contact.state)
 }
 
@@ -241,36 +239,36 @@ fn what_was_read_on_one_device_is_read_on_the_other() {
 #[test]
 fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
     let mut world = world(&["alice", "bob", "carol", "mallory"]);
-    let add = |who: &str| Command::ContactAdd { handle: handle(who), text: None };
-    let accept = |who: &str| Command::ContactAccept { handle: handle(who) };
+    let add = |who: &str| contact::Add { handle: handle(who), text: None };
+    let accept = |who: &str| contact::Accept { handle: handle(who) };
     world.person("alice").does(add("bob"));
     world.settle();
     world.person("bob").does(accept("alice"));
-    world.person("alice").does(Command::ContactBlock { who: handle("mallory").into() });
-    world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Anyone));
+    world.person("alice").does(contact::Block { who: handle("mallory").into() });
+    world.person("alice").does(account::SetRequests { policy: RequestPolicy::Anyone });
     world.settle();
     link(&mut world, "alice", "phone");
     assert_eq!(contact(&mut world, "phone", "bob"), Some(ContactState::Accepted));
     assert_eq!(contact(&mut world, "phone", "mallory"), Some(ContactState::Blocked));
     assert_eq!(world.person("phone").status().requests, RequestPolicy::Anyone);
-    let Reply::Devices(devices) = world.person("phone").does(Command::Devices) else { panic!() };
+    let devices = world.person("phone").does(device::List {});
     assert!(devices.iter().any(|device| device.name == "phone"));
 
     // And from now on, both ways.
-    world.person("phone").does(Command::ContactUnblock { who: handle("mallory").into() });
-    world.person("phone").does(Command::ContactBlock { who: handle("bob").into() });
-    world.person("phone").does(Command::SetRequestPolicy(RequestPolicy::Contacts));
+    world.person("phone").does(contact::Unblock { who: handle("mallory").into() });
+    world.person("phone").does(contact::Block { who: handle("bob").into() });
+    world.person("phone").does(account::SetRequests { policy: RequestPolicy::Contacts });
     world.settle();
     assert_eq!(contact(&mut world, "alice", "mallory"), None);
     assert_eq!(contact(&mut world, "alice", "bob"), Some(ContactState::Blocked));
     assert_eq!(world.person("alice").status().requests, RequestPolicy::Contacts);
     world.person("alice").cannot(say("bob", "no"), ErrorKind::Refused);
-    world.person("alice").does(Command::ContactUnblock { who: handle("bob").into() });
+    world.person("alice").does(contact::Unblock { who: handle("bob").into() });
     world.settle();
     assert_eq!(contact(&mut world, "phone", "bob"), Some(ContactState::Accepted), "as before the block");
-    world.person("alice").does(Command::DeviceRename { device: "phone".into(), name: "old phone".into() });
+    world.person("alice").does(device::Rename { device: "phone".into(), name: "old phone".into() });
     world.settle();
-    let Reply::Devices(devices) = world.person("phone").does(Command::Devices) else { panic!() };
+    let devices = world.person("phone").does(device::List {});
     assert!(devices.iter().any(|device| device.name == "old phone"));
     // A contact that one device asks is one on the other.
     world.person("phone").does(add("carol"));
@@ -280,25 +278,24 @@ fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
     world.settle();
     for who in ["alice", "phone"] {
         assert_eq!(contact(&mut world, who, "carol"), Some(ContactState::Accepted), "{who}");
-        let reply = world.person(who).does(say("carol", &format!("from {who}")));
-        assert!(matches!(reply, Reply::Message(_)));
+        world.person(who).does(say("carol", &format!("from {who}")));
     }
     world.settle();
-    let with = Command::Read { target: Target::Account(handle("alice")), last: None, mark: false };
-    let Reply::Messages(messages) = world.person("carol").does(with) else { panic!() };
+    let with = message::Read { target: Target::Account(handle("alice")), last: None, mark: false };
+    let messages = world.person("carol").does(with);
     let texts: Vec<_> = messages.into_iter().map(|m| m.text).collect();
     assert!(
         texts.contains(&"from alice".to_owned()) && texts.contains(&"from phone".to_owned()),
         "{texts:?}"
     );
     // Removed on one, removed on the other, and the conversation is left by both.
-    world.person("alice").does(Command::ContactRemove { handle: handle("carol") });
+    world.person("alice").does(contact::Remove { handle: handle("carol") });
     world.settle();
     for who in ["alice", "phone"] {
         assert_eq!(contact(&mut world, who, "carol"), None, "{who}");
     }
     for who in ["alice", "phone", "carol"] {
-        let with_carol = |view: &cipher_core::view::GroupView| {
+        let with_carol = |view: &cipher_api::view::GroupView| {
             view.direct && (view.name == "@carol" || (who == "carol" && view.name == "@alice"))
         };
         let view = world.person(who).groups().into_iter().find(with_carol).unwrap();
@@ -311,14 +308,14 @@ fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
 fn r_sync_03_two_devices_that_disagree_end_up_with_the_same() {
     for seed in 0..6 {
         let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
-        world.person("alice").does(Command::ShowProfile { handle: handle("bob") });
+        world.person("alice").does(account::ShowProfile { handle: handle("bob") });
         link(&mut world, "alice", "phone");
         let (alice, phone) = (world.index("alice"), world.index("phone"));
-        world.start(alice, Command::ContactBlock { who: handle("bob").into() });
-        world.start(alice, Command::SetRequestPolicy(RequestPolicy::Anyone));
-        world.start(phone, Command::ContactBlock { who: handle("bob").into() });
-        world.start(phone, Command::ContactUnblock { who: handle("bob").into() });
-        world.start(phone, Command::SetRequestPolicy(RequestPolicy::Contacts));
+        world.start(alice, contact::Block { who: handle("bob").into() });
+        world.start(alice, account::SetRequests { policy: RequestPolicy::Anyone });
+        world.start(phone, contact::Block { who: handle("bob").into() });
+        world.start(phone, contact::Unblock { who: handle("bob").into() });
+        world.start(phone, account::SetRequests { policy: RequestPolicy::Contacts });
         world.settle();
         assert_eq!(contact(&mut world, "alice", "bob"), contact(&mut world, "phone", "bob"), "seed {seed}");
         let policy = |world: &mut World, who: &str| world.person(who).status().requests;
@@ -337,7 +334,7 @@ fn an_invitation_is_answered_once_for_all_devices() {
         assert_eq!(world.person(who).status().invitations, 2, "{who}");
     }
     world.person("phone").accepts(group);
-    world.person("phone").does(Command::GroupDecline { target: Target::Group(other) });
+    world.person("phone").does(group::Decline { target: Target::Group(other) });
     world.settle();
     for who in ["alice", "phone"] {
         assert_eq!(world.person(who).group(group).state, GroupState::Active, "{who}");
@@ -362,20 +359,18 @@ fn a_yes_and_a_no_at_the_same_time_are_a_yes_and_two_yeses_are_one() {
         for second in [true, false] {
             let mut world = World::of(seed, Flavour::R1, &["alice", "bob"]);
             link(&mut world, "alice", "phone");
-            world
-                .person("bob")
-                .does(Command::ContactAdd { handle: handle("alice"), text: Some("hi".into()) });
+            world.person("bob").does(contact::Add { handle: handle("alice"), text: Some("hi".into()) });
             let group = world.person("bob").creates("ops", &["alice"]);
             world.settle();
             let (alice, phone) = (world.index("alice"), world.index("phone"));
-            world.start(alice, Command::GroupAccept { target: Target::Group(group) });
-            world.start(alice, Command::ContactAccept { handle: handle("bob") });
+            world.start(alice, group::Accept { target: Target::Group(group) });
+            world.start(alice, contact::Accept { handle: handle("bob") });
             if second {
-                world.start(phone, Command::GroupAccept { target: Target::Group(group) });
-                world.start(phone, Command::ContactAccept { handle: handle("bob") });
+                world.start(phone, group::Accept { target: Target::Group(group) });
+                world.start(phone, contact::Accept { handle: handle("bob") });
             } else {
-                world.start(phone, Command::GroupDecline { target: Target::Group(group) });
-                world.start(phone, Command::ContactDecline { handle: handle("bob") });
+                world.start(phone, group::Decline { target: Target::Group(group) });
+                world.start(phone, contact::Decline { handle: handle("bob") });
             }
             world.settle();
             for who in ["alice", "phone"] {
@@ -400,7 +395,7 @@ fn an_account_leaves_a_group_with_all_its_devices() {
     let mine = world.person("alice").creates("mine", &[]);
     link(&mut world, "alice", "phone");
     for group in [ops, mine] {
-        world.person("phone").does(Command::GroupLeave { target: Target::Group(group) });
+        world.person("phone").does(group::Leave { target: Target::Group(group) });
         world.settle();
         for who in ["alice", "phone"] {
             assert_eq!(world.person(who).group(group).state, GroupState::Left, "{who}");
@@ -417,10 +412,10 @@ fn a_block_counts_on_every_device_and_hides_the_history_too() {
     world.person("mallory").says(ops, "rude");
     world.person("bob").says(ops, "kind");
     world.settle();
-    world.person("alice").does(Command::ContactBlock { who: handle("mallory").into() });
+    world.person("alice").does(contact::Block { who: handle("mallory").into() });
     link(&mut world, "alice", "phone");
     assert_eq!(world.person("phone").texts(ops), ["kind"]);
-    world.person("phone").does(Command::ContactUnblock { who: handle("mallory").into() });
+    world.person("phone").does(contact::Unblock { who: handle("mallory").into() });
     world.settle();
     for who in ["alice", "phone"] {
         assert_eq!(world.person(who).texts(ops), ["rude", "kind"], "{who}");
@@ -524,8 +519,8 @@ fn a_revoked_device_hears_nothing_more_and_the_others_go_on() {
     link(&mut world, "alice", "phone");
     link(&mut world, "alice", "tablet");
     world.person("phone").disconnects();
-    world.person("alice").does(Command::DeviceRevoke { device: "phone".into() });
-    world.person("alice").does(Command::ContactBlock { who: handle("bob").into() });
+    world.person("alice").does(device::Revoke { device: "phone".into() });
+    world.person("alice").does(contact::Block { who: handle("bob").into() });
     world.settle();
     assert_eq!(contact(&mut world, "tablet", "bob"), Some(ContactState::Blocked));
     world.person("phone").connects();
@@ -619,7 +614,7 @@ fn a4_a_profile_from_before_its_second_device_meets_it_in_a_group_of_own_devices
         assert!(!world.status(tablet).arriving, "late {late}: it waits no more");
         world.person("alice.2").says(group, "from the tablet");
         world.settle();
-        world.person("alice").does(Command::SetRequestPolicy(RequestPolicy::Anyone));
+        world.person("alice").does(account::SetRequests { policy: RequestPolicy::Anyone });
         world.settle();
         assert_eq!(world.person("bob").sees(group, "from the tablet"), 1, "late {late}");
         assert_eq!(world.status(tablet).requests, RequestPolicy::Anyone, "late {late}: the devices talk");

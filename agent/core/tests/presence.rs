@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{account, contact, message};
+use cipher_api::{Command, Event, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::registry::Presence;
-use cipher_core::{Command, Event, Input, Reply, Target};
+use cipher_core::Input;
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -17,16 +19,13 @@ fn world(names: &[&str]) -> World {
     World::of(1, Flavour::R1, names)
 }
 
-fn choose(presence: Presence) -> Command {
-    Command::SetProfile { name: None, status: None, presence: Some(presence) }
+fn choose(presence: Presence) -> account::SetProfile {
+    account::SetProfile { name: None, status: None, presence: Some(presence) }
 }
 
 /// Presence of somebody as somebody else is shown it.
 fn seen(world: &mut World, by: &str, of: &str) -> Presence {
-    let Reply::Account(view) = world.person(by).does(Command::ShowProfile { handle: of.parse().unwrap() })
-    else {
-        panic!("a profile was expected")
-    };
+    let view = world.person(by).does(account::ShowProfile { handle: of.parse().unwrap() });
     view.presence
 }
 
@@ -86,19 +85,21 @@ fn who_shows_no_sign_for_five_minutes_is_away_until_it_does() {
     live(&mut world, 7);
     assert_eq!(seen(&mut world, "bob", "alice"), Presence::Away);
     assert_eq!(world.person("alice").account().presence, Presence::Available, "as chosen");
-    for sign in [
-        Command::Active,
-        send(group, "hello"),
-        Command::Read { target: Target::Group(group), last: None, mark: true },
-    ] {
-        world.person("alice").does(sign);
+    let alice = world.index("alice");
+    let signs: [Command; 3] = [
+        account::Active {}.into(),
+        send(group, "hello").into(),
+        message::Read { target: Target::Group(group), last: None, mark: true }.into(),
+    ];
+    for sign in signs {
+        world.run_any(alice, sign).unwrap();
         world.settle();
         assert_eq!(seen(&mut world, "bob", "alice"), Presence::Available);
         live(&mut world, 6);
         assert_eq!(seen(&mut world, "bob", "alice"), Presence::Away);
     }
     // Looking without marking is what a screen does by itself.
-    world.person("alice").does(Command::Read { target: Target::Group(group), last: None, mark: false });
+    world.person("alice").does(message::Read { target: Target::Group(group), last: None, mark: false });
     live(&mut world, 1);
     assert_eq!(seen(&mut world, "bob", "alice"), Presence::Away);
     oracle::judge(&mut world);
@@ -119,7 +120,7 @@ fn a_choice_stays_and_offline_is_said_once() {
     assert_eq!(seen(&mut world, "bob", "alice"), Presence::Offline);
     let said = whispers(&world, "alice", group).len();
     live(&mut world, 5);
-    world.person("alice").does(Command::Active);
+    world.person("alice").does(account::Active {});
     live(&mut world, 1);
     assert_eq!(whispers(&world, "alice", group).len(), said, "silence");
     world.person("alice").restarts(End::Clean);
@@ -213,16 +214,16 @@ fn r_whisper_02_a_wrong_clock_is_no_presence() {
 fn a_strangers_words_are_not_shown() {
     let mut world = world(&["alice", "bob", "carol"]);
     world.group_of("ops", &["alice", "bob"]);
-    let status = Command::SetProfile { name: None, status: Some("on call".into()), presence: None };
+    let status = account::SetProfile { name: None, status: Some("on call".into()), presence: None };
     world.person("alice").does(status);
-    let show = || Command::ShowProfile { handle: "alice".parse().unwrap() };
-    let Reply::Account(view) = world.person("carol").does(show()) else { panic!() };
+    let show = || account::ShowProfile { handle: "alice".parse().unwrap() };
+    let view = world.person("carol").does(show());
     assert_eq!((view.name.as_str(), view.status.as_str(), view.presence), ("", "", Presence::Offline));
     assert_eq!(view.account_id, world.registry.account("alice"));
-    let Reply::Account(view) = world.person("bob").does(show()) else { panic!() };
+    let view = world.person("bob").does(show());
     assert_eq!((view.name.as_str(), view.status.as_str()), ("Alice", "on call"));
-    world.person("carol").does(Command::ContactAdd { handle: "alice".parse().unwrap(), text: None });
-    let Reply::Account(view) = world.person("carol").does(show()) else { panic!() };
+    world.person("carol").does(contact::Add { handle: "alice".parse().unwrap(), text: None });
+    let view = world.person("carol").does(show());
     assert_eq!((view.name.as_str(), view.status.as_str()), ("Alice", "on call"));
 }
 
@@ -246,9 +247,9 @@ fn a_one_shot_process_does_not_whisper() {
 #[test]
 fn many_groups_are_whispered_to_in_steps() {
     let mut world = world(&["alice", "bob"]);
-    world.person("alice").does(Command::ContactAdd { handle: "bob".parse().unwrap(), text: None });
+    world.person("alice").does(contact::Add { handle: "bob".parse().unwrap(), text: None });
     world.settle();
-    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
     for n in 0..40 {
         world.person("alice").creates(&format!("group {n}"), &["bob"]);

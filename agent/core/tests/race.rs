@@ -1,9 +1,11 @@
 //! Several people change a group at once: one commit per epoch wins, and every wish comes true in the end.
 
+use cipher_api::Reply;
+use cipher_api::command::status;
+use cipher_api::view::{GroupState, MessageState};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
-use cipher_core::view::{GroupState, MessageState};
-use cipher_core::{Command, Reply, Ticket};
+use cipher_core::Ticket;
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -253,8 +255,8 @@ fn sync_brings_everything_up_to_date() {
         }
         world.person("bob").starts(send(group, "mine"));
         world.person("bob").connects();
-        let reply = world.person("bob").does(Command::Sync);
-        assert!(matches!(reply, Reply::Synced { queued: 0, .. }), "{reply:?}");
+        let reply = world.person("bob").does(status::Sync {});
+        assert_eq!(reply.queued, 0, "{reply:?}");
         assert_eq!(world.person("bob").texts(group).len(), 6);
     });
 }

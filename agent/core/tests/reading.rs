@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use cipher_api::Target;
+use cipher_api::command::{message, status};
+use cipher_api::view::{Body, GroupEvent, MessageView};
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_core::view::{Body, GroupEvent, MessageView};
-use cipher_core::{Command, Reply, Target};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
 use crate::support::world::{World, send};
 
-fn read(group: GroupId, last: Option<usize>) -> Command {
-    Command::Read { target: Target::Group(group), last, mark: true }
+fn read(group: GroupId, last: Option<usize>) -> message::Read {
+    message::Read { target: Target::Group(group), last, mark: true }
 }
 
 fn unread(world: &mut World, name: &str, group: GroupId) -> (u64, Vec<String>) {
@@ -41,13 +42,13 @@ fn d01_only_what_was_shown_is_read() {
         world.person("bob").messages(group).iter().find(|message| message.text == text).unwrap().id
     };
     let ids = vec![id(&mut world, "8")];
-    world.person("bob").does(Command::Shown { group, ids });
+    world.person("bob").does(message::Shown { group, ids });
     let open = || (6, ["1", "2", "3", "4", "5", "7"].map(String::from).to_vec());
     assert_eq!(unread(&mut world, "bob", group), open());
     world.person("bob").restarts(End::Kill);
     assert_eq!(unread(&mut world, "bob", group), open());
     let ids = vec![id(&mut world, "1"), id(&mut world, "2"), MessageId::from_bytes([9; 16])];
-    world.person("bob").does(Command::Shown { group, ids });
+    world.person("bob").does(message::Shown { group, ids });
     assert_eq!(unread(&mut world, "bob", group).1, ["3", "4", "5", "7"]);
     world.person("bob").does(read(group, None));
     assert_eq!(unread(&mut world, "bob", group), (0, Vec::new()));
@@ -108,13 +109,11 @@ fn d10_a_sync_says_what_it_delivered() {
     world.person("alice").does(send(group, "one"));
     world.person("alice").does(send(group, "two"));
     world.person("alice").connects();
-    let Reply::Synced { delivered, queued: 0, .. } = world.person("alice").does(Command::Sync) else {
-        panic!()
-    };
+    let status::Synced { delivered, queued, .. } = world.person("alice").does(status::Sync {});
+    assert_eq!(queued, 0);
     let told: Vec<_> = delivered.iter().map(|told| (told.group, told.name.as_str(), told.messages)).collect();
     assert_eq!(told, [(group, "ops", 2)]);
     // What an earlier connection delivered is no news.
     world.pass(Duration::from_secs(60));
-    let Reply::Synced { delivered, .. } = world.person("alice").does(Command::Sync) else { panic!() };
-    assert_eq!(delivered, []);
+    assert_eq!(world.person("alice").does(status::Sync {}).delivered, []);
 }

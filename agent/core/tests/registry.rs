@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{account, contact, evidence, group, message};
+use cipher_api::view::GroupState;
+use cipher_api::{Error, ErrorKind, Hint, Notice, Target};
 use cipher_broker::limit;
 use cipher_broker::wire::registry::AdmissionPolicy;
-use cipher_core::view::GroupState;
-use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;
@@ -17,8 +18,8 @@ fn world(names: &[&str]) -> World {
     World::of(1, Flavour::R1, names)
 }
 
-fn register(handle: &str) -> Command {
-    Command::Register {
+fn register(handle: &str) -> account::Register {
+    account::Register {
         handle: handle.parse().unwrap(),
         name: "Somebody".into(),
         bot: None,
@@ -26,12 +27,12 @@ fn register(handle: &str) -> Command {
     }
 }
 
-fn show(handle: &str) -> Command {
-    Command::ShowProfile { handle: handle.parse().unwrap() }
+fn show(handle: &str) -> account::ShowProfile {
+    account::ShowProfile { handle: handle.parse().unwrap() }
 }
 
-fn set_name(name: &str) -> Command {
-    Command::SetProfile { name: Some(name.into()), status: None, presence: None }
+fn set_name(name: &str) -> account::SetProfile {
+    account::SetProfile { name: Some(name.into()), status: None, presence: None }
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn an_unknown_handle_is_not_found() {
     let group = world.person("alice").creates("ops", &[]);
     world.person("alice").cannot(show("nobody"), ErrorKind::NotFound);
     world.person("alice").cannot(add(group, &["nobody"]), ErrorKind::NotFound);
-    let contact = Command::ContactAdd { handle: "nobody".parse().unwrap(), text: None };
+    let contact = contact::Add { handle: "nobody".parse().unwrap(), text: None };
     world.person("alice").cannot(contact, ErrorKind::NotFound);
     assert_eq!(world.person("alice").members(group), ["alice"]);
     oracle::judge(&mut world);
@@ -50,7 +51,7 @@ fn an_unknown_handle_is_not_found() {
 fn one_unknown_handle_among_several_changes_nothing() {
     let mut world = world(&["alice", "bob"]);
     let with = ["bob", "nobody"].map(|handle| handle.parse().unwrap()).to_vec();
-    let create = Command::GroupCreate { name: "ops".into(), with, post_quantum: false };
+    let create = group::Create { name: "ops".into(), with, post_quantum: false };
     world.person("alice").cannot(create, ErrorKind::NotFound);
     world.settle();
     assert!(world.person("alice").groups().is_empty());
@@ -70,10 +71,10 @@ fn a_registration_without_an_answer_is_asked_again_and_not_changed() {
     let other = world.run(bob, register("robert")).unwrap_err();
     assert_eq!(other.kind, ErrorKind::Conflict, "{other:?}");
     assert!(other.message.contains("@bob"), "it says which: {other:?}");
-    assert!(matches!(world.run(bob, register("bob")), Ok(Reply::Registered { .. })));
+    assert!(world.run(bob, register("bob")).is_ok());
     world.settle();
-    let own = world.run(bob, Command::Evidence).unwrap();
-    assert!(matches!(&own, Reply::Evidence(found) if found.is_empty()), "{own:?}");
+    let own = world.run(bob, evidence::List {}).unwrap();
+    assert_eq!(own, []);
     world.person("alice").does(show("bob"));
     oracle::judge(&mut world);
 }
@@ -84,10 +85,7 @@ fn a_registration_without_an_answer_is_asked_again_and_not_changed() {
 fn e7_the_phrase_is_given_again_until_a_person_has_seen_it() {
     let mut world = World::new(1, Flavour::R1);
     let alice = world.arrive("alice");
-    let phrase = |reply: Result<Reply, CoreError>| match reply {
-        Ok(Reply::Registered { phrase: Some(phrase), .. }) => phrase,
-        other => panic!("{other:?}"),
-    };
+    let phrase = |reply: Result<account::Registered, Error>| reply.unwrap().phrase.unwrap();
     let first = phrase(world.run(alice, register("alice")));
     assert!(world.status(alice).phrase_due);
     for end in [End::Clean, End::Kill, End::PowerLoss] {
@@ -100,7 +98,7 @@ fn e7_the_phrase_is_given_again_until_a_person_has_seen_it() {
     }
     let other = world.run(alice, register("alicia")).unwrap_err();
     assert_eq!(other.kind, ErrorKind::Conflict, "{other:?}");
-    world.run(alice, Command::PhraseShown).unwrap();
+    world.run(alice, account::PhraseShown {}).unwrap();
     world.restart(alice, End::PowerLoss);
     assert!(!world.status(alice).phrase_due);
     assert_eq!(world.run(alice, register("alice")).unwrap_err().kind, ErrorKind::Conflict);
@@ -115,9 +113,7 @@ fn a_known_profile_is_shown_without_the_registry() {
     world.registry.lies.down = true;
     assert_eq!(world.person("alice").does(show("bob")), before);
     world.person("alice").cannot(show("carol"), ErrorKind::Unreachable);
-    let alice = world.index("alice");
-    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("known before"));
-    assert!(world.people[alice].events.iter().any(warned));
+    assert!(world.notices("alice").any(|notice| matches!(notice, Notice::ShownAsKnown { .. })));
 }
 
 #[test]
@@ -126,15 +122,15 @@ fn a_taken_handle_is_a_conflict_and_another_one_can_be_chosen() {
     let second = world.arrive("second");
     let error = world.run(second, register("alice")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error:?}");
-    assert!(world.run(second, Command::Whoami).is_err(), "nobody is registered here");
+    assert!(world.run(second, account::Show {}).is_err(), "nobody is registered here");
     let reply = world.run(second, register("second")).unwrap();
-    assert!(matches!(reply, Reply::Registered { phrase: Some(_), .. }));
+    assert!(reply.phrase.is_some());
     oracle::judge(&mut world);
 }
 
 #[test]
 fn a_newcomer_brings_the_code_or_does_the_work_that_the_registry_asks_for() {
-    let code = |code: Option<&str>| Command::Register {
+    let code = |code: Option<&str>| account::Register {
         handle: "alice".parse().unwrap(),
         name: String::new(),
         bot: None,
@@ -148,8 +144,8 @@ fn a_newcomer_brings_the_code_or_does_the_work_that_the_registry_asks_for() {
             let error = world.run(alice, code(brought)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Refused, "{error:?}");
             if policy == AdmissionPolicy::Code {
-                let hint = error.hint.as_deref().unwrap_or_default();
-                assert!(hint.contains("cipher-chat register alice --invite-code"), "{error:?}");
+                let handle = Some("alice".parse().unwrap());
+                assert_eq!(error.hint, Some(Hint::AccountRegisterWithCode { handle }));
             }
         }
     }
@@ -158,16 +154,16 @@ fn a_newcomer_brings_the_code_or_does_the_work_that_the_registry_asks_for() {
     assert!(!world.status(alice).registered);
 
     world.registry.admission = AdmissionPolicy::Work(17);
-    assert!(matches!(world.run(alice, code(None)), Ok(Reply::Registered { .. })));
+    assert!(world.run(alice, code(None)).is_ok());
     world.registry.admission = AdmissionPolicy::Code;
     let bob = world.arrive("bob");
-    let command = Command::Register {
+    let command = account::Register {
         handle: "bob".parse().unwrap(),
         name: String::new(),
         bot: None,
         invite_code: Some(CODE.into()),
     };
-    assert!(matches!(world.run(bob, command), Ok(Reply::Registered { .. })));
+    assert!(world.run(bob, command).is_ok());
     oracle::judge(&mut world);
 }
 
@@ -181,7 +177,7 @@ fn without_a_reply_registration_is_unreachable_and_repeating_it_gives_one_accoun
         assert_eq!(error.kind, ErrorKind::Unreachable, "{error:?}");
         world.settle();
         let reply = world.run(alice, register("alice"));
-        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
+        assert!(reply.is_ok(), "{reply:?}");
         world.settle();
         assert!(world.status(alice).registered);
         assert_eq!(world.person("alice").account().account_id, world.registry.account("alice"));
@@ -216,7 +212,7 @@ fn n09_forged_and_foreign_replies_are_not_believed() {
     for operation in ["resolve", "claim-key-packages"] {
         for fate in [Fate::Forged, Fate::Foreign, Fate::Noise] {
             world.registry.next(operation, fate);
-            let error = world.person("alice").command(add(group, &["bob"])).unwrap_err();
+            let error = world.person("alice").asks(add(group, &["bob"])).unwrap_err();
             assert!(
                 matches!(error.kind, ErrorKind::Trust | ErrorKind::Unreachable),
                 "{operation} {fate:?}: {error:?}"
@@ -269,7 +265,7 @@ fn r_kp_03_k07_an_expired_key_package_is_refused_and_the_group_stays_usable() {
         let bob = world.arrive("bob");
         world.people[bob].behind = Duration::from_secs(days * 86_400);
         let reply = world.run(bob, register("bob"));
-        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{reply:?}");
+        assert!(reply.is_ok(), "{reply:?}");
         world.settle();
         let group = world.group_of("ops", &["alice", "carol"]);
         world.person("alice").cannot(add(group, &["bob"]), ErrorKind::Trust);
@@ -449,10 +445,10 @@ fn k12_a_failed_join_can_be_tried_again() {
 fn a_profile_is_seen_by_others() {
     let mut world = world(&["alice", "bob"]);
     world.group_of("ops", &["alice", "bob"]);
-    let command = Command::SetProfile { name: None, status: Some("on call".into()), presence: None };
+    let command = account::SetProfile { name: None, status: Some("on call".into()), presence: None };
     world.person("alice").does(command);
     world.person("alice").does(set_name("Alicia"));
-    let Reply::Account(seen) = world.person("bob").does(show("alice")) else { panic!() };
+    let seen = world.person("bob").does(show("alice"));
     assert_eq!((seen.name.as_str(), seen.status.as_str()), ("Alicia", "on call"));
     assert_eq!(seen.account_id, world.registry.account("alice"));
     world.person("alice").restarts(End::PowerLoss);
@@ -463,7 +459,7 @@ fn a_profile_is_seen_by_others() {
 fn g10_a_wrong_clock_is_said_so() {
     let mut world = world(&["alice", "bob"]);
     world.registry.ahead = Duration::from_secs(3600);
-    let error = world.person("alice").command(show("bob")).unwrap_err();
+    let error = world.person("alice").asks(show("bob")).unwrap_err();
     assert!(error.message.contains("clock") || error.message.contains("ours"), "{error:?}");
     world.registry.ahead = Duration::ZERO;
     world.person("alice").does(show("bob"));
@@ -477,9 +473,9 @@ fn an_account_without_any_key_package_cannot_be_reached_yet() {
     world.person("bob").disconnects();
     world.registry.empty(bob);
     let to_bob =
-        Command::Send { target: Target::Account("bob".parse().unwrap()), text: "hi".into(), reply_to: None };
+        message::Send { target: Target::Account("bob".parse().unwrap()), text: "hi".into(), reply_to: None };
     world.person("alice").cannot(to_bob.clone(), ErrorKind::Limit);
-    let add = Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi".into()) };
+    let add = contact::Add { handle: "bob".parse().unwrap(), text: Some("hi".into()) };
     world.person("alice").cannot(add, ErrorKind::Limit);
     assert_eq!(world.person("alice").status().groups, 0);
     world.person("bob").connects();

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use cipher_api::command::{contact, device, group, invite, status};
+use cipher_api::view::{GroupState, HistoryPolicy};
+use cipher_api::{Command, Reply, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{GroupState, HistoryPolicy};
-use cipher_core::{Command, Reply, Target, Ticket};
+use cipher_core::Ticket;
 
 use crate::support::disk::{Disk, End};
 use crate::support::litter::Litter;
@@ -234,7 +236,7 @@ fn device_step(world: &mut World, links: &mut Vec<Link>) {
         if let Some(Ok(Reply::LinkCompare(view))) = world.reply(link.approver, link.ticket)
             && world.people[link.approver].core.is_some()
         {
-            let confirm = Command::DeviceConfirm { code: view.code, equal: true };
+            let confirm = device::Confirm { code: view.code, equal: true };
             link.ticket = world.start(link.approver, confirm);
         }
     }
@@ -242,23 +244,23 @@ fn device_step(world: &mut World, links: &mut Vec<Link>) {
     if links.len() < LINKS && world.dice.chance(700) {
         let further = format!("{}.{}", handle_of(&name), world.people.len());
         let new = world.arrive(&further);
-        let ticket = world.start(new, Command::DeviceLink { name: further });
+        let ticket = world.start(new, device::Link { name: further });
         if let Some(Ok(Reply::LinkCode(view))) = world.reply(new, ticket) {
             let history = HistoryPolicy::All;
-            let ticket = world.start(index, Command::DeviceApprove { code: view.code.clone(), history });
+            let ticket = world.start(index, device::Approve { code: view.code.clone(), history });
             links.push(Link { approver: index, code: view.code, ticket });
         }
     } else if world.dice.chance(200) {
         let same = |person: &&Person| person.name != name && handle_of(&person.name) == handle_of(&name);
         let sibling = world.people.iter().find(same).map(|person| person.name.clone());
         if let Some(device) = sibling {
-            world.start(index, Command::DeviceRevoke { device });
+            world.start(index, device::Revoke { device });
         }
     } else if let Some(link) = links.first() {
         // The person looks again; what was answered before is answered the same.
         let (approver, code) = (link.approver, link.code.clone());
         if world.people[approver].core.is_some() {
-            world.start(approver, Command::DeviceApprove { code, history: HistoryPolicy::All });
+            world.start(approver, device::Approve { code, history: HistoryPolicy::All });
         }
     }
 }
@@ -271,7 +273,7 @@ fn joining(world: &mut World, index: usize, other: &str) {
         (0..=1, Some(target)) => {
             let uses = *world.dice.pick(&[None, Some(1), Some(2)]);
             let approval = world.dice.chance(250);
-            world.start(index, Command::GroupInvite { target, lifetime: 3600, uses, approval });
+            world.start(index, invite::Create { target, lifetime: 3600, uses, approval });
         }
         (2..=5, _) => {
             // Whatever link is around, of anybody's group.
@@ -284,24 +286,24 @@ fn joining(world: &mut World, index: usize, other: &str) {
             if !links.is_empty() {
                 // By what they are, not by their ids, which are as random as the keys are.
                 let link = world.dice.below(links.len());
-                world.start(index, Command::Join { link: links[link].link.clone() });
+                world.start(index, invite::Join { link: links[link].link.clone() });
             }
         }
         (6..=7, _) => {
             if let Some(request) = world.requests(index).first() {
                 let (target, account) = (Target::Group(request.group), request.account_id.to_string());
                 let accept = world.dice.chance(800);
-                world.start(index, Command::GroupRequestAnswer { target, account, accept });
+                world.start(index, invite::Answer { target, account, accept });
             }
         }
         (8, Some(target)) => {
             let (who, lift) = (vec![other.parse().unwrap()], world.dice.chance(600));
-            world.start(index, Command::GroupBan { target, who, lift });
+            world.start(index, group::Ban { target, who, lift });
         }
         (9, Some(Target::Group(group))) => {
             if let Some(link) = world.links(index, group).first() {
                 let (target, link) = (Target::Group(group), link.id.clone());
-                world.start(index, Command::GroupInviteRevoke { target, link });
+                world.start(index, invite::Revoke { target, link });
             }
         }
         _ => {}
@@ -336,7 +338,7 @@ fn happening(world: &mut World, n: usize, hostile: bool) {
         (36..=39, _) => {
             let with = if other == handle_of(&name) { vec![] } else { vec![other.parse().unwrap()] };
             let post_quantum = world.dice.chance(100);
-            world.start(index, Command::GroupCreate { name: format!("room {n}"), with, post_quantum });
+            world.start(index, group::Create { name: format!("room {n}"), with, post_quantum });
         }
         (40..=46, Some(group)) => {
             world.start(index, add(group, &[&other]));
@@ -350,26 +352,26 @@ fn happening(world: &mut World, n: usize, hostile: bool) {
         (58..=62, Some(group)) => {
             let role = *world.dice.pick(&[Role::Member, Role::Admin, Role::Owner]);
             let target = Target::Group(group);
-            world.start(index, Command::GroupRole { target, who: other.parse().unwrap(), role });
+            world.start(index, group::SetRole { target, who: other.parse().unwrap(), role });
         }
         (63..=64, Some(group)) => {
-            world.start(index, Command::GroupLeave { target: Target::Group(group) });
+            world.start(index, group::Leave { target: Target::Group(group) });
         }
         (65..=75, _) => {
             if let Some(group) = some_group(world, index, &[GroupState::Invited]) {
                 let target = Target::Group(group);
                 let accepts = world.dice.chance(850);
-                let answer =
-                    if accepts { Command::GroupAccept { target } } else { Command::GroupDecline { target } };
+                let answer: Command =
+                    if accepts { group::Accept { target }.into() } else { group::Decline { target }.into() };
                 world.start(index, answer);
             }
         }
         (76..=78, _) if other != handle_of(&name) => {
             let text = Some(format!("hello from {name}"));
-            world.start(index, Command::ContactAdd { handle: other.parse().unwrap(), text });
+            world.start(index, contact::Add { handle: other.parse().unwrap(), text });
         }
         (79..=80, _) => {
-            world.start(index, Command::ContactAccept { handle: other.parse().unwrap() });
+            world.start(index, contact::Accept { handle: other.parse().unwrap() });
         }
         (81..=86, _) => {
             let end = *world.dice.pick(&[End::Clean, End::Kill, End::PowerLoss]);
@@ -382,7 +384,7 @@ fn happening(world: &mut World, n: usize, hostile: bool) {
             world.pass(Duration::from_secs(by));
         }
         (99, _) => {
-            world.start(index, Command::Sync);
+            world.start(index, status::Sync {});
         }
         _ => {}
     }

@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 
+use cipher_api::Target;
+use cipher_api::command::{bot, contact, message};
+use cipher_api::view::{GroupState, MessageState};
 use cipher_broker::codec;
 use cipher_broker::subject::Route;
-use cipher_core::view::{GroupState, MessageState};
-use cipher_core::{Command, Target};
 use serde_bytes::ByteBuf;
 
 use crate::support::disk::{Disk, End};
@@ -51,23 +52,19 @@ fn bless() {
     world.person("alice").says(group, "hello from alice");
     world.person("bob").says(group, "hello from bob");
     world.person("alice").renames(group, "archive");
-    let say = Command::Send {
+    let say = message::Send {
         target: Target::Account("bob".parse().unwrap()),
         text: "psst".into(),
         reply_to: None,
     };
     world.person("alice").does(say);
     world.settle();
-    world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+    world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();
     world.person("bob").creates("waiting", &[]);
-    let cipher_core::Reply::BotEvents(events) =
-        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99, busy: vec![] })
-    else {
-        panic!("a bot has events")
-    };
+    let events = world.person("bob").does(bot::Events { bot: "clerk".into(), limit: 99, busy: vec![] });
     let position = events.last().unwrap().position;
-    world.person("bob").does(Command::BotHandled {
+    world.person("bob").does(bot::Handled {
         bot: "clerk".into(),
         group,
         position,
@@ -109,7 +106,7 @@ fn stores_of_version_1_open_and_go_on() {
     }
     // The registry has lost everything: what was agreed before does not need it.
     world.settle();
-    let find = |groups: Vec<cipher_core::view::GroupView>, name: &str| {
+    let find = |groups: Vec<cipher_api::view::GroupView>, name: &str| {
         groups.into_iter().find(|view| view.name == name).unwrap_or_else(|| panic!("{name} is gone"))
     };
     let archive = find(world.person("alice").groups(), "archive");
@@ -123,9 +120,7 @@ fn stores_of_version_1_open_and_go_on() {
     let groups = world.person("bob").groups();
     assert!(groups.iter().any(|view| view.direct) && groups.iter().any(|view| view.name == "waiting"));
     // It had no due-queue: what a bot had not handled waits in one now, the conversation that waits longest first.
-    let events =
-        world.person("bob").does(Command::BotEvents { bot: "clerk".into(), limit: 99, busy: vec![] });
-    let cipher_core::Reply::BotEvents(events) = events else { panic!() };
+    let events = world.person("bob").does(bot::Events { bot: "clerk".into(), limit: 99, busy: vec![] });
     let waiting = events.iter().map(|event| (event.message.text.as_str(), event.memory.as_deref()));
     let expected = [("psst", None), ("written offline", Some(&b"remembered"[..]))];
     assert_eq!(waiting.collect::<Vec<_>>(), expected);

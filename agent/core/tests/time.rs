@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{contact, group, message, status};
+use cipher_api::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
+use cipher_api::{Notice, Target};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
@@ -10,8 +13,6 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
-use cipher_core::view::{AccountView, Body, GroupEvent, GroupState, MessageState, MessageView};
-use cipher_core::{Command, Event, Reply, Target};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
@@ -59,18 +60,16 @@ fn a1_a_message_is_sent_after_the_last_commit_aged_out() {
 fn a1_a_direct_conversation_goes_on_after_its_last_commit_aged_out() {
     for flavour in BOTH {
         let mut world = long_ago(flavour, &["alice", "bob"]);
-        world
-            .person("alice")
-            .does(Command::ContactAdd { handle: "bob".parse().unwrap(), text: Some("hi".into()) });
+        world.person("alice").does(contact::Add { handle: "bob".parse().unwrap(), text: Some("hi".into()) });
         world.settle();
-        world.person("bob").does(Command::ContactAccept { handle: "alice".parse().unwrap() });
+        world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
         world.settle();
         let group = world.person("bob").active()[0].id;
         everything_ages_out(&mut world, group);
         for (name, text) in [("bob", "from bob"), ("alice", "from alice")] {
             let to = if name == "bob" { "alice" } else { "bob" };
             let target = Target::Account(to.parse().unwrap());
-            world.person(name).does(Command::Send { target, text: text.into(), reply_to: None });
+            world.person(name).does(message::Send { target, text: text.into(), reply_to: None });
         }
         world.settle();
         assert_eq!(world.person("alice").sees(group, "from bob"), 1, "{flavour:?}");
@@ -278,17 +277,17 @@ fn a2_who_only_looks_does_not_wait_for_a_place_in_a_group() {
         world.start(alice, send(group, "waits"));
         world.settle();
         let before = world.now;
-        let looked = world.person("alice").command(Command::Refresh);
-        assert!(matches!(looked, Ok(Reply::Refreshed { answered: true })), "{flavour:?} {looked:?}");
+        let looked = world.person("alice").asks(status::Refresh {});
+        assert!(matches!(looked, Ok(status::Refreshed { answered: true })), "{flavour:?} {looked:?}");
         assert!(
             world.now.since(before) < Duration::from_secs(1),
             "{flavour:?}: {:?}",
             world.now.since(before)
         );
         // `sync` waits a moment for it, and tells what is left.
-        let synced = world.person("alice").command(Command::Sync);
+        let synced = world.person("alice").asks(status::Sync {});
         assert!(
-            matches!(synced, Ok(Reply::Synced { queued: 1, silent: false, .. })),
+            matches!(synced, Ok(status::Synced { queued: 1, silent: false, .. })),
             "{flavour:?} {synced:?}"
         );
         assert!(
@@ -311,7 +310,7 @@ fn a2_who_is_leaving_lets_a_member_back_in_when_nobody_else_does() {
         world.person("bob").renames(group, "one");
         everything_ages_out(&mut world, group);
         world.person("bob").renames(group, "two");
-        world.person("bob").starts(Command::GroupLeave { target: Target::Group(group) });
+        world.person("bob").starts(group::Leave { target: Target::Group(group) });
         world.settle();
         world.person("alice").connects();
         world.settle();
@@ -382,7 +381,7 @@ fn a2_a_plain_member_and_a_bot_serve_who_lost_its_place_and_a_direct_conversatio
         world.person("alice").adds(group, &["echo"]);
         world.settle();
         world.person("alice").disconnects();
-        world.person("bob").starts(Command::GroupLeave { target: Target::Group(group) });
+        world.person("bob").starts(group::Leave { target: Target::Group(group) });
         world.settle();
         everything_ages_out(&mut world, group);
         world.person("carol").says(group, "still here");
@@ -530,7 +529,7 @@ fn r_rejoin_01_a_request_of_nobody_in_the_group_costs_nothing() {
     world.settle();
     for name in ["alice", "bob"] {
         let skipped = world.person(name).status().skipped;
-        let rejoin = skipped.iter().find(|(class, _)| class == "rejoin").map(|(_, count)| *count);
+        let rejoin = skipped.iter().find(|(class, _)| *class == "rejoin").map(|(_, count)| *count);
         assert_eq!(rejoin, Some(4), "{name}: {skipped:?}");
         assert_eq!(world.person(name).group(group).epoch, before);
     }
@@ -624,7 +623,7 @@ fn a3_who_leaves_without_its_place_is_answered_at_once() {
         assert_eq!(denied(&mut world, group), Some(("alice".into(), true)), "{flavour:?}");
         world.person("bob").starts(send(group, "still here?"));
         world.settle();
-        world.person("bob").does(Command::GroupLeave { target: Target::Group(group) });
+        world.person("bob").does(group::Leave { target: Target::Group(group) });
         world.settle();
         let left = world.person("bob").group(group);
         assert_eq!((left.state, left.recovering), (GroupState::Left, None), "{flavour:?}");
@@ -644,7 +643,7 @@ fn a3_who_leaves_without_its_place_is_answered_at_once() {
         world.settle();
         assert!(world.person("alice").group(group).recovering.is_some(), "{flavour:?}");
         let before = world.now;
-        world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+        world.person("alice").does(group::Leave { target: Target::Group(group) });
         assert!(world.now.since(before) < Duration::from_secs(1), "{flavour:?}");
         assert_eq!(world.person("alice").group(group).state, GroupState::Leaving);
         for name in ["bob", "carol"] {
@@ -738,9 +737,9 @@ fn a3_removed_and_added_again_while_away_is_in() {
         let mut world = World::of(1, flavour, &["alice", "bob", "frank"]);
         if contacts {
             let (handle, text) = ("alice".parse().unwrap(), Some("hi".into()));
-            world.person("frank").does(Command::ContactAdd { handle, text });
+            world.person("frank").does(contact::Add { handle, text });
             world.settle();
-            world.person("alice").does(Command::ContactAccept { handle: "frank".parse().unwrap() });
+            world.person("alice").does(contact::Accept { handle: "frank".parse().unwrap() });
             world.settle();
         }
         let group = world.admins("ops", &["alice", "bob", "frank"]);
@@ -791,9 +790,9 @@ fn a3_any_order_of_removal_adding_and_being_away_ends_where_the_log_says() {
         let mut world = World::long_ago(seed, flavour, 80, &["alice", "bob", "frank"]);
         world.register_bot("echo", "alice");
         let handle = || "alice".parse().unwrap();
-        world.person("frank").does(Command::ContactAdd { handle: handle(), text: Some("hi".into()) });
+        world.person("frank").does(contact::Add { handle: handle(), text: Some("hi".into()) });
         world.settle();
-        world.person("alice").does(Command::ContactAccept { handle: "frank".parse().unwrap() });
+        world.person("alice").does(contact::Accept { handle: "frank".parse().unwrap() });
         world.settle();
         let group = world.admins("ops", &["alice", "bob", "frank"]);
         world.person("alice").adds(group, &["echo"]);
@@ -870,7 +869,7 @@ fn a2_who_comes_back_keeps_its_role_and_may_still_leave() {
     world.settle();
     all_is_well(&mut world, group, &["alice", "bob"]);
     assert_eq!(world.person("bob").group(group).members.iter().filter(|m| m.role == Role::Owner).count(), 2);
-    world.person("alice").does(Command::GroupLeave { target: Target::Group(group) });
+    world.person("alice").does(group::Leave { target: Target::Group(group) });
     world.settle();
     assert_eq!(world.person("bob").members(group), ["bob"]);
 }
@@ -914,14 +913,14 @@ fn f7_who_invited_is_told_when_nothing_was_heard() {
     world.person("alice").adds(group, &["carol"]);
     world.settle();
     let told = |world: &World| {
-        let unheard = |event: &&Event| match event {
-            Event::Warning(text) => text.contains("nothing was heard of @carol since"),
+        let unheard = |notice: &Notice| match notice {
+            Notice::InvitationUnheard { who, .. } => {
+                assert_eq!(*who, ["@carol"]);
+                true
+            }
             _ => false,
         };
-        let alice = &world.people[world.index("alice")];
-        let of_bob = |event: &&Event| matches!(event, Event::Warning(text) if text.contains("heard of @bob"));
-        assert_eq!(alice.events.iter().filter(of_bob).count(), 0);
-        alice.events.iter().filter(unheard).count()
+        world.notices("alice").filter(|notice| unheard(notice)).count()
     };
     for pass in [23, 23] {
         world.pass(days(pass));

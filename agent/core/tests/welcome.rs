@@ -1,10 +1,10 @@
 //! Invitations as bytes on an inbox: whose they are, how often they count, and what a strange one costs.
 
+use cipher_api::view::GroupState;
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::subject::Route;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_core::view::GroupState;
 
 use crate::support::disk::End;
 use crate::support::log::Flavour;

@@ -6,12 +6,13 @@
 
 use std::path::PathBuf;
 
+use cipher_api::command::{account, bot};
+use cipher_api::view::AccountView;
+use cipher_api::{Error, ErrorKind};
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::{Handle, InvalidHandle};
-use cipher_core::view::AccountView;
-use cipher_core::{BotOwnership, Command, CoreError, ErrorKind, Reply};
 
-use crate::app::error::{ProfileError, unexpected};
+use crate::app::error::ProfileError;
 use crate::app::notice::FrontEnd;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
@@ -43,7 +44,7 @@ pub enum BotAccountError {
         /// The handle.
         handle: Handle,
         /// The registry's words.
-        error: CoreError,
+        error: Error,
     },
     /// The profile that was to be the bot's is its owner's own.
     #[error("profile {profile} in that home is your own; the bot needs another")]
@@ -75,8 +76,22 @@ pub enum BotAccountError {
     Profile(#[from] ProfileError),
 }
 
-impl From<CoreError> for BotAccountError {
-    fn from(error: CoreError) -> Self {
+impl BotAccountError {
+    /// What kind of failure it is; `None` for arguments that make no sense.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Name { .. } | Self::OwnProfile { .. } => None,
+            Self::HasHandle { .. } => Some(ErrorKind::Misuse),
+            Self::PersonsProfile { .. } => Some(ErrorKind::Conflict),
+            Self::Taken { error, .. } => Some(error.kind),
+            Self::NotMade { error, .. } => Some(error.kind()),
+            Self::Profile(error) => Some(error.kind()),
+        }
+    }
+}
+
+impl From<Error> for BotAccountError {
+    fn from(error: Error) -> Self {
         Self::Profile(error.into())
     }
 }
@@ -103,11 +118,12 @@ pub async fn open<'a>(
         return Ok(known);
     }
     let profile = OpenProfile::open(front, Need::Local).await?;
-    let account = profile.request(Command::Whoami).await;
+    let account = profile.ask(account::Show {}).await;
     profile.close().await;
     match account {
-        Ok(Reply::Account(account)) if account.kind == Kind::Bot => {
-            known(front, &settings.profile, name, handle).await?.ok_or_else(|| unexpected().into())
+        Ok(account) if account.kind == Kind::Bot => {
+            let known = known(front, &settings.profile, name, handle).await?;
+            known.ok_or_else(|| ErrorKind::Bug.because("the account of the bot is gone again").into())
         }
         Ok(_) => register(front, name, front, &nested, wanted).await,
         Err(error) => Err(without_account(front, name, error)),
@@ -163,12 +179,9 @@ pub async fn handle_of(front: &dyn FrontEnd, name: &str) -> Option<Handle> {
         return None;
     }
     let profile = OpenProfile::open_profile(front, &nested, Need::Local).await.ok()?;
-    let reply = profile.session.request(Command::Whoami).await;
+    let reply = profile.session.ask(account::Show {}).await;
     profile.close().await;
-    match reply {
-        Ok(Reply::Account(account)) => Some(account.handle),
-        _ => None,
-    }
+    reply.ok().map(|account| account.handle)
 }
 
 /// The handle that a bot is to have.
@@ -190,11 +203,11 @@ async fn known<'a>(
         return Ok(None);
     }
     let profile = OpenProfile::open_profile(front, profile, Need::Everything).await?;
-    if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+    if let Ok(account) = profile.session.ask(account::Show {}).await {
         if handle.is_some_and(|handle| *handle != account.handle) {
             return Err(BotAccountError::HasHandle { name: name.into(), handle: account.handle });
         }
-        return Ok(Some((profile, *account)));
+        return Ok(Some((profile, account)));
     }
     profile.close().await;
     Ok(None)
@@ -223,28 +236,19 @@ async fn register<'a>(
     handle: Handle,
 ) -> Result<OpenAccount<'a>> {
     let owners = OpenProfile::open(owner, Need::Outbox).await?;
-    let Reply::OwnerCard { owner, handle: owner_handle } = owners.request(Command::OwnerCard).await? else {
-        return Err(unexpected().into());
-    };
+    let bot::OwnerCard { owner, handle: owner_handle } = owners.ask(bot::Card {}).await?;
     let bots = OpenProfile::open_profile(place, profile, Need::Everything).await?;
-    let Reply::BotCertificate(certificate) =
-        bots.request(Command::PrepareBot { owner: owner.clone() }).await?
-    else {
-        return Err(unexpected().into());
-    };
-    let Reply::Signature(signature) = owners.request(Command::SignBot { certificate }).await? else {
-        return Err(unexpected().into());
-    };
+    let bot::Prepared { certificate } = bots.ask(bot::Prepare { owner: owner.clone() }).await?;
+    let bot::Signature { signature } = owners.ask(bot::Sign { certificate }).await?;
     owners.close().await;
     bots.reach().await?;
-    let bot = Some(BotOwnership { owner, handle: owner_handle, signature });
-    let command = Command::Register { handle: handle.clone(), name: name.into(), bot, invite_code: None };
-    match bots.request(command).await {
-        Ok(Reply::Registered { account, .. }) => {
+    let bot = Some(account::BotOwnership { owner, handle: owner_handle, signature });
+    let command = account::Register { handle: handle.clone(), name: name.into(), bot, invite_code: None };
+    match bots.ask(command).await {
+        Ok(registered) => {
             bots.settle().await;
-            Ok((bots, *account))
+            Ok((bots, registered.account))
         }
-        Ok(_) => Err(unexpected().into()),
         Err(ProfileError::Core(error)) if error.kind == ErrorKind::Conflict => {
             Err(BotAccountError::Taken { handle, error })
         }

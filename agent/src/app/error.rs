@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use cipher_api::{Error, ErrorKind};
 use cipher_broker::handle::Handle;
-use cipher_core::{CoreError, ErrorKind};
 
 use crate::control::client;
 
@@ -15,7 +15,7 @@ pub type Result<T = (), E = ProfileError> = std::result::Result<T, E>;
 pub enum ProfileError {
     /// No profile can have this name.
     #[error("{0}")]
-    Name(CoreError),
+    Name(Error),
     /// The profile that was chosen is not there.
     #[error("no profile {profile} in {}", home.display())]
     Unknown {
@@ -52,7 +52,7 @@ pub enum ProfileError {
         /// Its name.
         profile: String,
         /// The core's words.
-        error: CoreError,
+        error: Error,
     },
     /// The broker was not reached, and nothing says why.
     #[error("the broker at {server} does not answer")]
@@ -68,7 +68,7 @@ pub enum ProfileError {
     OwnerEnded,
     /// Everything else that the core, the session or the disk refuses.
     #[error("{0}")]
-    Core(#[from] CoreError),
+    Core(#[from] Error),
 }
 
 impl ProfileError {
@@ -89,9 +89,4 @@ impl ProfileError {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Core(error) if client::is_gone(error))
     }
-}
-
-/// The reply to a command was not the one it promises: a defect, not the user's fault.
-pub fn unexpected() -> ProfileError {
-    ErrorKind::Bug.because("the reply does not belong to the command").into()
 }

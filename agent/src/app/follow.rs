@@ -9,12 +9,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use cipher_api::command::{group, message};
+use cipher_api::view::MessageView;
+use cipher_api::{ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_core::view::MessageView;
-use cipher_core::{Command, ErrorKind, Event, Reply, Target};
 use tokio::time::Interval;
 
-use crate::app::error::{Result, unexpected};
+use crate::app::error::Result;
 use crate::app::notice::FrontEnd;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
@@ -201,13 +202,13 @@ impl Feed {
     /// What one event asks for.
     async fn take(&mut self, profile: &OpenProfile<'_>, event: Event) -> Result {
         let wanted = match &event {
-            Event::Stopped(error) => return Err(profile.blamed(error.clone())),
-            Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. } => {
+            Event::Stopped { error } => return Err(profile.blamed(error.clone())),
+            Event::Evidence(_) | Event::Warning { .. } | Event::Connection { .. } => {
                 profile.hear(&event);
                 false
             }
             // The front end was slow: what it missed is in the store.
-            Event::Missed(_) => return self.catch_up(profile).await,
+            Event::Missed { .. } => return self.catch_up(profile).await,
             Event::Message(message) => {
                 if self.scope.has(message.group) {
                     self.message((**message).clone());
@@ -215,7 +216,7 @@ impl Feed {
                 false
             }
             // Shown again, whether it was shown before or not: it has other words now.
-            Event::Changed(message) => {
+            Event::Changed { message } => {
                 if self.scope.has(message.group) {
                     self.seen.first(message);
                     let conversation = self.label(message.group);
@@ -271,14 +272,12 @@ impl Feed {
         let mut last = MISSED;
         let (mut messages, known) = loop {
             let target = Target::Group(group);
-            let messages =
-                match profile.request(Command::Read { target, last: Some(last), mark: false }).await {
-                    Ok(Reply::Messages(messages)) => messages,
-                    Ok(_) => return Err(unexpected()),
-                    // An invitation that waits has nothing to show, whoever made it.
-                    Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
-                    Err(error) => return Err(error),
-                };
+            let messages = match profile.ask(message::Read { target, last: Some(last), mark: false }).await {
+                Ok(messages) => messages,
+                // An invitation that waits has nothing to show, whoever made it.
+                Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
+                Err(error) => return Err(error),
+            };
             let stored = &self.seen.stored;
             let known = messages
                 .iter()
@@ -299,15 +298,15 @@ impl Feed {
 }
 
 async fn names(profile: &OpenProfile<'_>) -> Result<HashMap<GroupId, String>> {
-    let Reply::Groups(groups) = profile.request(Command::Groups).await? else { return Err(unexpected()) };
+    let groups = profile.ask(group::List {}).await?;
     Ok(groups.into_iter().map(|group| (group.id, group.name)).collect())
 }
 
 /// What was shown is read, and nothing else. Best effort: what is not marked now is marked by the next reading.
 async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageId>>) {
     for (group, ids) in unread.drain() {
-        let command = Command::Shown { group, ids };
-        if let Err(error) = session.request(command).await {
+        let command = message::Shown { group, ids };
+        if let Err(error) = session.ask(command).await {
             tracing::debug!(kind = error.kind.name(), "messages shown could not be marked as read");
         }
     }
@@ -316,10 +315,10 @@ async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageI
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::{Body, MessageState, SenderView};
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{AccountId, DeviceId};
     use cipher_broker::time::Timestamp;
-    use cipher_core::view::{Body, MessageState, SenderView};
 
     fn message(id: u8, seq: Option<u64>) -> MessageView {
         MessageView {

@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
-use cipher_core::view::{AccountView, DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView, StatusView};
-use cipher_core::{Command, CoreError, ErrorKind, Event, LinkEvent, Reply};
+use cipher_api::command::{account, device};
+use cipher_api::view::{AccountView, DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView, StatusView};
+use cipher_api::{Error, ErrorKind, Event, LinkEvent};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::app::error::{ProfileError, Result, unexpected};
+use crate::app::error::{ProfileError, Result};
 use crate::app::notice::FrontEnd;
 use crate::app::profile::OpenProfile;
 use crate::session::{Events, Need};
@@ -32,7 +33,7 @@ pub enum Step {
         handle: String,
     },
     /// It was not let in, or not in time: this is the last step.
-    Failed(CoreError),
+    Failed(Error),
     /// History arrives.
     History(Progress),
     /// Groups and history are here: this is the last step.
@@ -86,9 +87,7 @@ impl<'a> Arrival<'a> {
             self.profile.reach().await?;
             if !self.profile.status().await?.registered {
                 let name = self.name.clone();
-                let Reply::LinkCode(code) = self.profile.request(Command::DeviceLink { name }).await? else {
-                    return Err(unexpected());
-                };
+                let code = self.profile.ask(device::Link { name }).await?;
                 self.stage = Stage::Offered;
                 return Ok(Step::Code(code));
             }
@@ -100,12 +99,12 @@ impl<'a> Arrival<'a> {
     async fn approved(&mut self) -> Result<Step> {
         loop {
             match self.events.next().await {
-                Some(Event::Link(LinkEvent::Compare(compare))) => return Ok(Step::Compare(compare)),
-                Some(Event::Link(LinkEvent::Linked { handle })) => {
+                Some(Event::Link { step: LinkEvent::Compare(compare) }) => return Ok(Step::Compare(compare)),
+                Some(Event::Link { step: LinkEvent::Linked { handle } }) => {
                     self.stage = Stage::Arriving;
                     return Ok(Step::Linked { handle });
                 }
-                Some(Event::Link(LinkEvent::Failed(error))) => return Ok(Step::Failed(error)),
+                Some(Event::Link { step: LinkEvent::Failed { error } }) => return Ok(Step::Failed(error)),
                 Some(_) => {}
                 None => return Err(ended(&self.profile)),
             }
@@ -119,11 +118,9 @@ impl<'a> Arrival<'a> {
         }
         // What the broker has for this device by now.
         self.profile.settle().await;
-        let Reply::Account(account) = self.profile.request(Command::Whoami).await? else {
-            return Err(unexpected());
-        };
+        let account = self.profile.ask(account::Show {}).await?;
         let groups = self.profile.status().await?.groups;
-        Ok(Step::Arrived { account, groups })
+        Ok(Step::Arrived { account: Box::new(account), groups })
     }
 }
 
@@ -149,21 +146,14 @@ impl<'a> Approval<'a> {
 
     /// Waits for the new machine: what both sides show, to be compared by the person.
     pub async fn compare(&self, history: HistoryPolicy) -> Result<LinkCompareView> {
-        let command = Command::DeviceApprove { code: self.code.clone(), history };
-        match self.profile.request(command).await? {
-            Reply::LinkCompare(compare) => Ok(compare),
-            _ => Err(unexpected()),
-        }
+        let command = device::Approve { code: self.code.clone(), history };
+        self.profile.ask(command).await
     }
 
     /// Says whether both sides show the same. The new device is let in, or `None` is.
     pub async fn answer(&self, equal: bool) -> Result<Option<DeviceView>> {
-        let command = Command::DeviceConfirm { code: self.code.clone(), equal };
-        match self.profile.request(command).await? {
-            Reply::Device(device) if equal => Ok(Some(*device)),
-            Reply::Done if !equal => Ok(None),
-            _ => Err(unexpected()),
-        }
+        let command = device::Confirm { code: self.code.clone(), equal };
+        self.profile.ask(command).await
     }
 
     /// Waits until everything for the new device has left; until then it gives how far that is.
@@ -202,9 +192,9 @@ async fn through(
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::Progress { done, total }) => return Ok(Some(Progress { done, total })),
-                Some(Event::Link(LinkEvent::Failed(error))) => return Err(error.into()),
-                Some(Event::Stopped(error)) => return Err(profile.blamed(error)),
-                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => profile.hear(&event),
+                Some(Event::Link { step: LinkEvent::Failed { error } }) => return Err(error.into()),
+                Some(Event::Stopped { error }) => return Err(profile.blamed(error)),
+                Some(event @ (Event::Evidence(_) | Event::Warning { .. } | Event::Connection { .. })) => profile.hear(&event),
                 Some(_) => {}
                 None => return Err(ended(profile)),
             },

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use cipher_core::CoreError;
-use cipher_core::view::EvidenceView;
+use cipher_api::Error;
+use cipher_api::view::EvidenceView;
 
 use crate::app::error::ProfileError;
 use crate::settings::Settings;
@@ -28,8 +28,10 @@ pub enum Notice<'a> {
         /// The file it is kept in, when this process knows it.
         file: Option<&'a Path>,
     },
-    /// A sentence of the core or the session.
-    Warning(&'a str),
+    /// Something that the core or the session noticed.
+    Warning(&'a cipher_api::Notice),
+    /// Another copy of this profile is in use.
+    Stopped(&'a Error),
     /// The connection to the broker is gone, or is back.
     Connection {
         /// The servers, without logins.
@@ -44,7 +46,7 @@ pub enum Notice<'a> {
         /// The servers that were asked for, without logins.
         asked: &'a str,
         /// What is wrong with those that are used.
-        trouble: Option<CoreError>,
+        trouble: Option<Error>,
     },
     /// The broker cannot be reached: what is stored here is all there is to show.
     Stored(ProfileError),

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cipher_api::command::{account, device, evidence, group, status};
+use cipher_api::view::StatusView;
+use cipher_api::{Ask, Error, ErrorKind, Event, Hint, Request as _, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_connection::Servers;
 use cipher_connection::address::shown;
-use cipher_core::view::StatusView;
-use cipher_core::{Command, CoreError, ErrorKind, Event, Reply, Target};
 
-use crate::app::error::{ProfileError, Result, unexpected};
+use crate::app::error::{ProfileError, Result};
 use crate::app::notice::{Behind, FrontEnd, Notice};
 use crate::app::patience;
-use crate::evidence::{self, Alarm};
+use crate::evidence::Alarm;
 use crate::profile::Profile;
 use crate::session::{Need, Session};
 use crate::settings::Settings;
@@ -38,7 +39,7 @@ impl<'a> OpenProfile<'a> {
         Self::known(front)?;
         let profile = Self::open_profile(front, &front.settings().profile, need).await?;
         if need != Need::Local {
-            profile.session.mention(Command::Active);
+            profile.session.mention(account::Active {});
         }
         Ok(profile)
     }
@@ -77,7 +78,7 @@ impl<'a> OpenProfile<'a> {
         handle: Option<&Handle>,
     ) -> Result<Self> {
         let profile = Self::open_profile(front, &front.settings().profile, need).await?;
-        if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+        if let Ok(account) = profile.session.ask(account::Show {}).await {
             if handle == Some(&account.handle) && profile.status().await?.phrase_due {
                 return Ok(profile);
             }
@@ -172,18 +173,12 @@ impl<'a> OpenProfile<'a> {
 
     /// How the profile stands.
     pub async fn status(&self) -> Result<StatusView> {
-        match self.session.request(Command::Status).await? {
-            Reply::Status(status) => Ok(*status),
-            _ => Err(unexpected()),
-        }
+        Ok(self.session.ask(status::Status {}).await?)
     }
 
     /// The conversation of a target.
     pub async fn group(&self, target: Target) -> Result<GroupId> {
-        match self.request(Command::GroupShow { target }).await? {
-            Reply::Group(group) => Ok(group.id),
-            _ => Err(unexpected()),
-        }
+        Ok(self.ask(group::Show { target }).await?.id)
     }
 
     /// Whether the broker is there, after a short wait.
@@ -220,8 +215,8 @@ impl<'a> OpenProfile<'a> {
             self.front.notice(Notice::Stored(self.unreachable()));
             return Ok(());
         }
-        let behind = match tokio::time::timeout(patience::REFRESH, self.request(Command::Refresh)).await {
-            Ok(Ok(Reply::Refreshed { answered: false })) => Behind::RegistrySilent,
+        let behind = match tokio::time::timeout(patience::REFRESH, self.ask(status::Refresh {})).await {
+            Ok(Ok(status::Refreshed { answered: false })) => Behind::RegistrySilent,
             Ok(Ok(_)) => return Ok(()),
             // A device that may not ask any more, a revoked one or a copy that has stopped, still shows what it has.
             Ok(Err(error))
@@ -244,29 +239,29 @@ impl<'a> OpenProfile<'a> {
 
     /// Reads what the broker has, if it gives it soon.
     pub async fn look(&self) {
-        self.briefly(Command::Refresh).await;
+        self.briefly(status::Refresh {}).await;
     }
 
     /// Gives what a command set off (key packages, invitations, first words) the time to leave: the next command
     /// that connects would deliver it, but the other side should not have to wait for that.
     pub async fn settle(&self) {
-        self.briefly(Command::Sync).await;
+        self.briefly(status::Sync {}).await;
     }
 
-    async fn briefly(&self, command: Command) {
-        let asked = tokio::time::timeout(patience::REFRESH, self.session.request(command));
+    async fn briefly<R: Ask>(&self, request: R) {
+        let asked = tokio::time::timeout(patience::REFRESH, self.session.ask(request));
         if let Ok(Err(error)) = asked.await {
             tracing::debug!(kind = error.kind.name(), "something is left for the next command");
         }
     }
 
-    /// Has a command done.
-    pub async fn request(&self, command: Command) -> Result<Reply> {
-        let begins = begins(&command);
+    /// Asks the core, for as long as a person would wait.
+    pub async fn ask<R: Ask>(&self, request: R) -> Result<R::Reply> {
+        let begins = begins::<R>();
         if begins {
             self.told.store(true, Ordering::Relaxed);
         }
-        let answer = tokio::time::timeout(patience::answer(&command), self.session.request(command)).await;
+        let answer = tokio::time::timeout(patience::answer::<R>(), self.session.ask(request)).await;
         let error = if let Ok(Err(error)) = &answer { Some(error) } else { None };
         self.alarm_besides(error);
         match answer {
@@ -284,17 +279,15 @@ impl<'a> OpenProfile<'a> {
     /// Fails with what is wrong if the profile has no account.
     async fn registered(&self) -> Result {
         let profile = || self.name.clone();
-        match self.session.request(Command::Status).await {
-            Ok(Reply::Status(status)) if status.linking => Err(ProfileError::Linking { profile: profile() }),
-            Ok(Reply::Status(status)) if !status.registered => {
-                Err(ProfileError::NoAccount { profile: profile() })
-            }
-            _ => Ok(()),
+        match self.session.ask(status::Status {}).await {
+            Ok(status) if status.linking => Err(ProfileError::Linking { profile: profile() }),
+            Ok(status) if !status.registered => Err(ProfileError::NoAccount { profile: profile() }),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
     /// An error of the core, with the name of this very profile where that helps.
-    pub fn blamed(&self, error: CoreError) -> ProfileError {
+    pub fn blamed(&self, error: Error) -> ProfileError {
         if error.kind == ErrorKind::Stopped {
             return ProfileError::Stopped { profile: self.name.clone(), error };
         }
@@ -307,26 +300,30 @@ impl<'a> OpenProfile<'a> {
     }
 
     /// The same, but for what an error says that is shown next.
-    fn alarm_besides(&self, error: Option<&CoreError>) {
+    fn alarm_besides(&self, error: Option<&Error>) {
         for alarm in self.session.alarms() {
             match alarm {
                 Alarm::Evidence(evidence, file) => {
                     self.front.notice(Notice::Evidence { evidence: &evidence, file: file.as_deref() });
                 }
-                Alarm::Warning(sentence) if error.is_some_and(|error| error.message == sentence) => {}
-                Alarm::Warning(sentence) => self.front.notice(Notice::Warning(&sentence)),
+                Alarm::Stopped(why) if error.is_some_and(|error| error.message == why.message) => {}
+                Alarm::Stopped(why) => self.front.notice(Notice::Stopped(&why)),
+                // The error says it.
+                Alarm::Warning(cipher_api::Notice::ThisDeviceRevoked)
+                    if error.is_some_and(|error| error.hint == Some(Hint::DeviceLinkAnew)) => {}
+                Alarm::Warning(notice) => self.front.notice(Notice::Warning(&notice)),
             }
         }
     }
 
     /// Whether something was found against the registry, in this run or before. It has been told when this returns.
     pub async fn evidence(&self) -> Result<bool> {
-        let Reply::Evidence(found) = self.request(Command::Evidence).await? else { return Err(unexpected()) };
+        let found = self.ask(evidence::List {}).await?;
         // The process that has the profile open has told it on another screen than this one, and has written the files.
         if self.session.is_remote() {
             let profile = self.place()?;
             for evidence in &found {
-                let file = evidence::file(&profile, evidence);
+                let file = crate::evidence::file(&profile, evidence);
                 self.front.notice(Notice::Evidence { evidence, file: Some(&file) });
             }
         }
@@ -341,7 +338,7 @@ impl<'a> OpenProfile<'a> {
             }
             _ if !self.session.is_remote() => self.alarm(),
             Event::Evidence(evidence) => self.front.notice(Notice::Evidence { evidence, file: None }),
-            Event::Warning(sentence) => self.front.notice(Notice::Warning(sentence)),
+            Event::Warning { notice } => self.front.notice(Notice::Warning(notice)),
             _ => {}
         }
     }
@@ -358,9 +355,9 @@ impl<'a> OpenProfile<'a> {
     }
 }
 
-/// Whether a command may make a profile known to the registry.
-const fn begins(command: &Command) -> bool {
-    matches!(command, Command::Register { .. } | Command::DeviceLink { .. } | Command::DeviceRecover { .. })
+/// Whether a request may make a profile known to the registry.
+fn begins<R: Ask>() -> bool {
+    [account::Register::METHOD, device::Link::METHOD, device::Recover::METHOD].contains(&R::METHOD)
 }
 
 /// The profile of a name; a name that is none is a mistake of the caller.

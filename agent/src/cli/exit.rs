@@ -2,8 +2,10 @@
 
 use std::io;
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_api::{Error, ErrorKind, Hint};
 
+use crate::app::bot_account::BotAccountError;
+use crate::app::error::ProfileError;
 use crate::settings::SettingsError;
 
 /// Result of a command.
@@ -17,10 +19,14 @@ pub enum Failure {
         /// What is wrong with it.
         message: String,
         /// What to do about it.
-        hint: Option<String>,
+        hint: Option<Hint>,
     },
     /// It could not be done.
-    Failed(CoreError),
+    Failed(Error),
+    /// It could not be done with this profile.
+    Profile(Box<ProfileError>),
+    /// A bot has no account, or not the one that was asked for.
+    Bot(Box<BotAccountError>),
     /// What failed is on the screen already; only the exit code is left to tell.
     Shown(u8),
     /// Nobody reads our output any more: the end of a pipe, not an error.
@@ -34,36 +40,24 @@ impl Failure {
     }
 
     /// What kind of error it is, if the command line made sense.
-    pub const fn kind(&self) -> Option<ErrorKind> {
+    pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Failed(error) => Some(error.kind),
+            Self::Profile(error) => Some(error.kind()),
+            Self::Bot(error) => error.kind(),
             Self::Usage { .. } | Self::Shown(_) | Self::Closed => None,
         }
     }
 
     /// The exit code that scripts branch on.
-    pub const fn code(&self) -> u8 {
+    pub fn code(&self) -> u8 {
         match self {
             Self::Closed => 0,
-            Self::Usage { .. } => 2,
-            Self::Failed(error) => code(error.kind),
             Self::Shown(code) => *code,
+            Self::Usage { .. } | Self::Failed(_) | Self::Profile(_) | Self::Bot(_) => {
+                self.kind().unwrap_or(ErrorKind::Usage).code()
+            }
         }
-    }
-}
-
-/// Exit code of a kind of error. 0 is success and 2 a usage error.
-pub const fn code(kind: ErrorKind) -> u8 {
-    match kind {
-        ErrorKind::Misuse | ErrorKind::Bug => 1,
-        ErrorKind::Usage => 2,
-        ErrorKind::Unreachable => 3,
-        ErrorKind::Refused => 4,
-        ErrorKind::Limit => 5,
-        ErrorKind::Trust => 6,
-        ErrorKind::Locked | ErrorKind::Stopped | ErrorKind::Storage => 7,
-        ErrorKind::Conflict => 8,
-        ErrorKind::NotFound => 9,
     }
 }
 
@@ -71,8 +65,8 @@ pub const fn code(kind: ErrorKind) -> u8 {
 pub const HELP: &str = "Exit codes: 0 ok, 1 error, 2 usage, 3 broker or registry unreachable, 4 refused, \
                         5 limit, 6 trust, 7 store locked or damaged or stopped for a copy, 8 conflict, 9 not found";
 
-impl From<CoreError> for Failure {
-    fn from(error: CoreError) -> Self {
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
@@ -94,9 +88,9 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The reply to a command was not the one it promises: a defect, not the user's fault.
-pub fn unexpected() -> Failure {
-    Failure::Failed(ErrorKind::Bug.because("the reply does not belong to the command"))
+/// Something that cannot be: a defect, not the user's fault.
+pub fn defect(what: &str) -> Failure {
+    Failure::Failed(ErrorKind::Bug.because(what))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Commands turn words into `cipher_core::Command`s and replies into lines. What they are *not* for: deciding
+//! Commands turn words into `cipher_api::Command`s and replies into lines. What they are *not* for: deciding
 //! anything about groups or messages, and printing; [`show::ui`] prints.
 //!
 //! ```text

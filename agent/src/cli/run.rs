@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use cipher_core::ErrorKind;
+use cipher_api::{ErrorKind, Hint};
 use clap::Parser;
 use clap::error::ErrorKind as ClapKind;
 
@@ -40,7 +40,7 @@ fn run(args: &[OsString], ui: &mut Ui) -> Result {
     let settings = settings::load(&cli.flags)?;
     *ui = Ui::new(&settings);
     telemetry::start(settings.verbose, settings.plain);
-    let context = Context { settings, ui: *ui };
+    let context = Context { settings, ui: ui.clone() };
     // One thread is enough: the core has its own, and a one-shot command must start at once.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -63,8 +63,8 @@ fn not_parsed(error: &clap::Error, ui: &Ui) -> Result {
         ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::usage("a command is missing")),
         _ => {
             let (message, usage) = told(&error.render().to_string());
-            let hint = usage.map_or_else(|| "try --help".into(), |usage| format!("{usage} (try --help)"));
-            Err(Failure::Usage { message, hint: Some(hint) })
+            let hint = usage.map_or_else(|| "try --help".to_owned(), |usage| format!("{usage} (try --help)"));
+            Err(Failure::Usage { message, hint: Some(Hint::text(hint)) })
         }
     }
 }

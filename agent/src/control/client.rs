@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cipher_core::{Command, CoreError, ErrorKind, Reply, Ticket};
+use cipher_api::rpc::{self, Call, Connection, Frame, Hello, Id, News, Notification, Subscribe};
+use cipher_api::{Advice, Command, Error, ErrorKind, Request};
+use serde_json::Value;
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::control::frame::{self, ANSWER_BYTES, Answer, QUESTION_BYTES, Question};
-use crate::control::socket;
+use crate::control::line::{self, ANSWER_BYTES, CALL_BYTES};
+use crate::control::{PROGRAM, socket};
 use crate::profile::Profile;
 use crate::runtime::listener::{Events, Listeners};
 use crate::runtime::task::Tasks;
-use crate::runtime::ticket::Tickets;
 
 /// How long the owner of a profile may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(5);
@@ -24,7 +26,7 @@ const GREETING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Remote {
     shared: Arc<Shared>,
-    questions: mpsc::UnboundedSender<Vec<u8>>,
+    calls: mpsc::UnboundedSender<Vec<u8>>,
     hears: AtomicBool,
     over: watch::Receiver<bool>,
     tasks: Tasks,
@@ -32,12 +34,19 @@ pub(crate) struct Remote {
 
 #[derive(Debug, Default)]
 struct Shared {
-    tickets: Tickets,
+    last: AtomicU64,
+    open: Mutex<Open>,
     listeners: Listeners,
-    next: AtomicU64,
-    connected: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
     /// What the owner last said of its connection.
     said: Mutex<Said>,
+}
+
+/// Calls that wait for an answer.
+#[derive(Debug, Default)]
+struct Open {
+    calls: HashMap<u64, oneshot::Sender<Result<Value, Error>>>,
+    /// Set once no answer will come any more.
+    over: bool,
 }
 
 /// What the process that has the profile open says of its connection.
@@ -46,75 +55,99 @@ pub(crate) struct Said {
     /// The servers, without logins.
     pub(crate) server: Option<String>,
     /// Why they cannot be reached.
-    pub(crate) trouble: Option<CoreError>,
+    pub(crate) trouble: Option<Error>,
+}
+
+/// What is found at the control socket of a profile.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// No process serves the profile, or only until a moment ago.
+    Nobody,
+    /// A process that does not answer a greeting: it is about to end, or it speaks something else.
+    Mute,
+    /// A process that serves it.
+    Owner(Remote),
 }
 
 impl Remote {
-    /// Connects; `None` when nobody serves the profile, or only until a moment ago.
-    pub(crate) async fn connect(profile: &Profile) -> Result<Option<Self>, CoreError> {
-        let Some(remote) = socket::connect(profile).await?.map(Self::over) else { return Ok(None) };
+    /// Connects and says hello. An error when the other side speaks another version.
+    pub(crate) async fn connect(profile: &Profile) -> Result<Found, Error> {
+        let Some(stream) = socket::connect(profile).await? else { return Ok(Found::Nobody) };
+        let remote = Self::over(stream);
         // Whoever answers waits for us before it ends.
-        let greeted = tokio::time::timeout(GREETING, remote.asked(Duration::ZERO)).await;
-        Ok(matches!(greeted, Ok(Some(_))).then_some(remote))
+        let hello = Hello { version: rpc::VERSION, client: PROGRAM.into() };
+        let greeted = async {
+            remote.ask(&hello).await?;
+            // Which servers it uses: for what is told of them later.
+            remote.connected(Duration::ZERO).await;
+            Ok(())
+        };
+        match tokio::time::timeout(GREETING, greeted).await {
+            Ok(Ok(())) => Ok(Found::Owner(remote)),
+            Ok(Err(error)) if !is_gone(&error) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(Found::Mute),
+        }
     }
 
     fn over(stream: UnixStream) -> Self {
         let (from, to) = stream.into_split();
         let shared = Arc::new(Shared::default());
-        let (questions, wanted) = mpsc::unbounded_channel();
+        let (calls, wanted) = mpsc::unbounded_channel();
         let (ended, over) = watch::channel(false);
         let tasks = Tasks::default();
-        tasks.spawn("control questions", write(to, wanted));
+        tasks.spawn("control calls", write(to, wanted));
         tasks.spawn("control answers", listen(from, Arc::clone(&shared), ended));
-        Self { shared, questions, hears: AtomicBool::new(false), over, tasks }
+        Self { shared, calls, hears: AtomicBool::new(false), over, tasks }
     }
 
-    pub(crate) async fn request(&self, command: Command) -> Result<Reply, CoreError> {
-        let (Ticket(ticket), answer) = self.shared.tickets.open()?;
-        let question = Question::Request { ticket, command: Box::new(command) };
-        let frame = frame::encode(&question, QUESTION_BYTES)
-            .map_err(|error| ErrorKind::Limit.because(format!("the command cannot be passed on: {error}")))?;
-        self.questions.send(frame).map_err(|_| gone())?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
+    /// Asks the process that owns the profile.
+    pub(crate) async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Error> {
+        let (id, answer) = self.shared.begin()?;
+        let call = Call::new(Id::Number(id), request).map_err(|error| unwritten(&error))?;
+        let line = line::encode(&call, CALL_BYTES)
+            .map_err(|error| ErrorKind::Limit.because(format!("the request cannot be passed on: {error}")))?;
+        self.calls.send(line).map_err(|_| gone())?;
+        let result = answer.await.unwrap_or_else(|_| Err(gone()))?;
+        serde_json::from_value(result).map_err(|error| {
+            ErrorKind::Bug
+                .because(format!("the answer to {} cannot be read: {error}", R::METHOD))
+                .hint(Advice::ProgramsDiffer)
+        })
     }
 
     /// Passes a command on without waiting for its answer.
-    pub(crate) fn mention(&self, command: Command) {
-        if let Ok((Ticket(ticket), _)) = self.shared.tickets.open()
-            && let Ok(frame) =
-                frame::encode(&Question::Request { ticket, command: Box::new(command) }, QUESTION_BYTES)
+    pub(crate) fn mention(&self, command: &Command) {
+        let call =
+            |params| Call { jsonrpc: rpc::JsonRpc::Two, id: None, method: command.method().into(), params };
+        if let Ok(params) = command.params()
+            && let Ok(line) = line::encode(&call(params), CALL_BYTES)
         {
-            // If the other side is gone, so is whoever it was for.
-            drop(self.questions.send(frame));
+            // If the other side is gone, so is what it was for.
+            drop(self.calls.send(line));
         }
     }
 
     pub(crate) async fn connected(&self, wait: Duration) -> bool {
-        self.asked(wait).await.unwrap_or(false)
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let Ok(answer) = self.ask(&Connection { wait_ms }).await else { return false };
+        *lock(&self.shared.said) = Said { server: answer.server, trouble: answer.trouble };
+        answer.connected
     }
 
     /// What the owner of the profile last said of its connection.
     pub(crate) fn said(&self) -> Said {
-        self.shared.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn asked(&self, wait: Duration) -> Option<bool> {
-        let (sender, answer) = oneshot::channel();
-        let ticket = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        self.shared.connected.lock().unwrap_or_else(PoisonError::into_inner).insert(ticket, sender);
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let asked = frame::encode(&Question::Connected { ticket, wait_ms }, QUESTION_BYTES)
-            .is_ok_and(|frame| self.questions.send(frame).is_ok());
-        if asked { answer.await.ok() } else { None }
+        lock(&self.shared.said).clone()
     }
 
     pub(crate) fn events(&self) -> Events {
         let events = self.shared.listeners.listen();
         if !self.hears.swap(true, Ordering::AcqRel)
-            && let Ok(frame) = frame::encode(&Question::Events, QUESTION_BYTES)
+            && let Ok((id, _)) = self.shared.begin()
+            && let Ok(call) = Call::new(Id::Number(id), &Subscribe::default())
+            && let Ok(line) = line::encode(&call, CALL_BYTES)
         {
             // If the other side is gone, the events end at once.
-            drop(self.questions.send(frame));
+            drop(self.calls.send(line));
         }
         events
     }
@@ -131,58 +164,87 @@ impl Remote {
 }
 
 impl Shared {
-    fn end(&self) {
-        self.tickets.end(gone());
-        self.listeners.end();
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// A new call and where its answer arrives; or why there will be none.
+    fn begin(&self) -> Result<(u64, oneshot::Receiver<Result<Value, Error>>), Error> {
+        let mut open = lock(&self.open);
+        if open.over {
+            return Err(gone());
+        }
+        let (answer, arrives) = oneshot::channel();
+        let id = self.last.fetch_add(1, Ordering::Relaxed);
+        open.calls.insert(id, answer);
+        Ok((id, arrives))
     }
 
-    fn on(&self, answer: Answer) {
-        match answer {
-            Answer::Result { ticket, result } => self.tickets.answer(Ticket(ticket), result),
-            Answer::Event(event) => self.listeners.tell(&event),
-            Answer::Connected { ticket, connected, server, trouble } => {
-                *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Said { server, trouble };
-                let waiting = self.connected.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket);
-                if let Some(waiting) = waiting {
-                    // Whoever asked may have lost patience.
-                    let _ = waiting.send(connected);
-                }
+    fn end(&self) {
+        let mut open = lock(&self.open);
+        open.over = true;
+        open.calls.clear();
+        drop(open);
+        self.listeners.end();
+    }
+
+    fn on(&self, frame: Frame) {
+        let (id, result) = match frame {
+            Frame::Notification(Notification { news: News::Event(told), .. }) => {
+                return self.listeners.tell(&told.event);
             }
+            Frame::Notification(Notification { news: News::UpToDate { .. }, .. }) => return,
+            Frame::Result { id, result, .. } => (id, Ok(result)),
+            Frame::Error { id, error, .. } => (id, Err(error.into())),
+        };
+        let Id::Number(id) = id else { return };
+        if let Some(waiting) = lock(&self.open).calls.remove(&id) {
+            // The caller may have lost patience.
+            drop(waiting.send(result));
         }
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn write(mut to: OwnedWriteHalf, mut wanted: mpsc::UnboundedReceiver<Vec<u8>>) {
-    while let Some(frame) = wanted.recv().await {
-        if frame::write(&mut to, &frame).await.is_err() {
+    while let Some(line) = wanted.recv().await {
+        if line::write(&mut to, &line).await.is_err() {
             return;
         }
     }
 }
 
-async fn listen(mut from: OwnedReadHalf, shared: Arc<Shared>, over: watch::Sender<bool>) {
-    loop {
-        match frame::read(&mut from, ANSWER_BYTES).await {
-            Ok(answer) => shared.on(answer),
+async fn listen(from: OwnedReadHalf, shared: Arc<Shared>, over: watch::Sender<bool>) {
+    let mut from = BufReader::new(from);
+    let why = loop {
+        let line = match line::read(&mut from, ANSWER_BYTES).await {
+            Ok(line) => line,
+            Err(error) => break error.to_string(),
+        };
+        match serde_json::from_slice(&line) {
+            Ok(frame) => shared.on(frame),
+            // A kind of news that this version does not know.
             Err(error) => {
-                tracing::debug!(%error, "the process that owns the profile is gone");
-                shared.end();
-                over.send_replace(true);
-                return;
+                tracing::debug!(%error, "a line of the process that owns the profile is passed over");
             }
         }
-    }
+    };
+    tracing::debug!(why, "the process that owns the profile is gone");
+    shared.end();
+    over.send_replace(true);
 }
 
-/// Whether this is the error of a command whose process ended, and not of the command.
-pub(crate) fn is_gone(error: &CoreError) -> bool {
-    error.kind == ErrorKind::Locked && error.message == gone().message
+/// Whether this is the error of a request whose process ended, and not of the request.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    *error == gone()
 }
 
 /// The error of everything that was under way when the owner of the profile ended.
-fn gone() -> CoreError {
+fn gone() -> Error {
     ErrorKind::Locked
         .because("the process that had this profile open ended before it answered")
-        .hint("look whether it was done, and run the command again if not")
+        .hint(Advice::LookWhetherDone)
+}
+
+fn unwritten(error: &serde_json::Error) -> Error {
+    ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}"))
 }

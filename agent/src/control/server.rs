@@ -1,25 +1,36 @@
 //! The side of the process that owns the profile.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
+use cipher_api::reply::Done;
+use cipher_api::rpc::{
+    self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, Subscribe, Subscribed,
+    Unsubscribe, Welcome,
+};
+use cipher_api::{Advice, Command, Error, ErrorKind, Reply, Request, schema};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
+use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::control::frame::{self, ANSWER_BYTES, Answer, FrameError, QUESTION_BYTES, Question};
-use crate::control::socket;
+use crate::control::line::{self, ANSWER_BYTES, CALL_BYTES, LineError};
+use crate::control::subscription::{self, Start};
+use crate::control::{PROGRAM, elder, socket};
 use crate::runtime::listener::Events;
 use crate::runtime::task::Tasks;
 use crate::runtime::unsettled::Unsettled;
 
 /// Visitors at once.
 const VISITORS: usize = 64;
-/// Open questions of one visitor.
-const QUESTIONS: usize = 64;
-/// Encoded answers that wait for one visitor.
-const ANSWERS: usize = 64;
+/// Open calls of one visitor.
+const CALLS: usize = 64;
+/// Lines that wait for one visitor.
+const LINES: usize = 64;
+/// Subscriptions of one visitor.
+const SUBSCRIPTIONS: usize = 16;
 /// Longest wait for a connection that a visitor may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Pause after an error of `accept`, such as too many open files.
@@ -28,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What visitors are served: the session of this process. All clones mean the same one.
 pub(crate) trait Served: Clone + Send + Sync + 'static {
     /// Asks the core.
-    fn request(&self, command: Command) -> impl Future<Output = Result<Reply, CoreError>> + Send;
+    fn request(&self, command: Command) -> impl Future<Output = Result<Reply, Error>> + Send;
 
     /// Whether the broker is connected, after a wait at most as long as that.
     fn connected(&self, wait: Duration) -> impl Future<Output = bool> + Send;
@@ -37,7 +48,7 @@ pub(crate) trait Served: Clone + Send + Sync + 'static {
     fn server(&self) -> Option<String>;
 
     /// What is wrong with the broker.
-    fn trouble(&self) -> Option<CoreError>;
+    fn trouble(&self) -> Option<Error>;
 
     /// Events from now on.
     fn events(&self) -> Events;
@@ -60,7 +71,8 @@ pub(crate) async fn accept<S: Served>(
                 let Some(session) = session() else { return };
                 let guest = Guest::new(&guests);
                 tasks.spawn("visitor", async move {
-                    visit(stream, session, guest).await;
+                    let (from, to) = stream.into_split();
+                    serve(from, to, session, Some(guest)).await;
                     drop(place);
                 });
             }
@@ -75,7 +87,7 @@ pub(crate) async fn accept<S: Served>(
 
 /// A visitor that is waited for; not any more once this is gone.
 #[derive(Debug)]
-struct Guest(Unsettled);
+pub(crate) struct Guest(Unsettled);
 
 impl Guest {
     fn new(guests: &Unsettled) -> Self {
@@ -90,105 +102,258 @@ impl Drop for Guest {
     }
 }
 
-async fn visit(stream: UnixStream, session: impl Served, guest: Guest) {
-    let (from, to) = stream.into_split();
-    let (answers, written) = mpsc::channel(ANSWERS);
-    let asked = Tasks::default();
+/// Serves one visitor until it goes.
+pub(crate) async fn serve(
+    from: impl AsyncRead + Send + Unpin,
+    mut to: impl AsyncWrite + Send + Unpin,
+    session: impl Served,
+    guest: Option<Guest>,
+) {
+    let mut from = BufReader::new(from);
+    match from.fill_buf().await {
+        Ok([first, ..]) if elder::is_one(*first) => {
+            tracing::warn!("a visitor of an older version was turned away");
+            drop(elder::answer(&mut from, &mut to, &too_old()).await);
+            return;
+        }
+        Ok(_) => {}
+        Err(_) => return,
+    }
+    let (lines, written) = mpsc::channel(LINES);
+    let mut visit = Visit {
+        session,
+        lines,
+        asked: Tasks::default(),
+        room: Arc::new(Semaphore::new(CALLS)),
+        guest,
+        greeted: false,
+        subscriptions: HashMap::new(),
+        last: 0,
+    };
+    let asked = visit.asked.clone();
     let ended = tokio::select! {
-        ended = listen(from, &session, &answers, &asked, guest) => ended,
+        ended = visit.listen(from) => ended,
         ended = write(to, written) => ended,
     };
     asked.end().await;
-    if let FrameError::TooLarge(_) | FrameError::Malformed(_) = ended {
+    if let LineError::TooLong(_) = ended {
         tracing::warn!(error = %ended, "a visitor was turned away");
     }
 }
 
-async fn listen(
-    mut from: OwnedReadHalf,
-    session: &impl Served,
-    answers: &mpsc::Sender<Vec<u8>>,
-    asked: &Tasks,
-    guest: Guest,
-) -> FrameError {
-    let mut guest = Some(guest);
-    let room = Arc::new(Semaphore::new(QUESTIONS));
-    let mut hears = false;
-    loop {
-        let question = match frame::read(&mut from, QUESTION_BYTES).await {
-            Ok(question) => question,
-            Err(error) => {
-                drop(guest);
-                return error;
+/// One visitor.
+struct Visit<S> {
+    session: S,
+    lines: mpsc::Sender<Vec<u8>>,
+    asked: Tasks,
+    room: Arc<Semaphore>,
+    guest: Option<Guest>,
+    /// Whether it said hello.
+    greeted: bool,
+    /// Its subscriptions, each with what ends it.
+    subscriptions: HashMap<u64, Tasks>,
+    last: u64,
+}
+
+impl<S: Served> Visit<S> {
+    async fn listen(&mut self, mut from: BufReader<impl AsyncRead + Unpin>) -> LineError {
+        loop {
+            let line = match line::read(&mut from, CALL_BYTES).await {
+                Ok(line) => line,
+                Err(error) => {
+                    if let LineError::TooLong(_) = error {
+                        let fault = Fault::of_frame(Fault::INVALID_REQUEST, error.to_string());
+                        send(&self.lines, Frame::answer(Id::Null, Err(fault))).await;
+                    }
+                    self.guest = None;
+                    return error;
+                }
+            };
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
             }
-        };
-        if let Question::Events = question {
-            // Whoever listens on opens the profile itself when this process ends.
-            guest = None;
-            if !std::mem::replace(&mut hears, true) {
-                asked.spawn("visitor events", events(session.clone(), answers.clone()));
+            match read(&line) {
+                Ok(call) => self.call(call).await,
+                Err(answer) => _ = send(&self.lines, *answer).await,
             }
-            continue;
         }
+    }
+
+    async fn call(&mut self, call: Call) {
+        let result = match &*call.method {
+            Hello::METHOD => self.hello(call.params),
+            _ if !self.greeted => {
+                Err(Fault::of_frame(Fault::INVALID_REQUEST, "the first request of a connection is hello"))
+            }
+            Subscribe::METHOD => {
+                if let Some(id) = call.id {
+                    self.subscribe(id, call.params).await;
+                }
+                return;
+            }
+            Unsubscribe::METHOD => self.unsubscribe(call.params).await,
+            _ => return self.begin(call).await,
+        };
+        if let Some(id) = call.id {
+            send(&self.lines, Frame::answer(id, result)).await;
+        }
+    }
+
+    /// Answers when it is done; others are taken meanwhile.
+    async fn begin(&self, call: Call) {
         // Nobody closes it.
-        let place = Arc::clone(&room).acquire_owned().await;
-        let (session, answers) = (session.clone(), answers.clone());
-        asked.spawn("question", async move {
-            if let Some(answer) = answer(&session, question).await {
-                send(&answers, answer).await;
+        let place = Arc::clone(&self.room).acquire_owned().await;
+        let (session, lines) = (self.session.clone(), self.lines.clone());
+        self.asked.spawn("call", async move {
+            let Call { id, method, params, .. } = call;
+            let result = answer(&session, &method, params).await;
+            if let Some(id) = id {
+                send(&lines, Frame::answer(id, result)).await;
             }
             drop(place);
         });
     }
-}
 
-async fn answer(session: &impl Served, question: Question) -> Option<Answer> {
-    match question {
-        Question::Request { ticket, command } => {
-            Some(Answer::Result { ticket, result: session.request(*command).await })
+    fn hello(&mut self, params: Value) -> Result<Value, Fault> {
+        let Hello { version, client } = params_of(params)?;
+        if version != rpc::VERSION {
+            return Err(other_version(version, &client).into());
         }
-        Question::Connected { ticket, wait_ms } => {
-            let connected = session.connected(Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await;
-            let (server, trouble) = (session.server(), session.trouble());
-            Some(Answer::Connected { ticket, connected, server, trouble })
+        self.greeted = true;
+        result_of(&Welcome {
+            version: rpc::VERSION,
+            agent: PROGRAM.into(),
+            capabilities: vec![Capability::Follows],
+            methods: schema::methods().map(Into::into).collect(),
+        })
+    }
+
+    /// Answered before the first of its events.
+    async fn subscribe(&mut self, id: Id, params: Value) {
+        let begun = self.begin_subscription(params).await;
+        let (result, start) = match begun {
+            Ok((subscribed, start)) => (result_of(&subscribed), Some((subscribed.subscription, start))),
+            Err(fault) => (Err(fault), None),
+        };
+        send(&self.lines, Frame::answer(id, result)).await;
+        let Some((subscription, start)) = start else { return };
+        // A visitor that listens on opens the profile itself when this process ends.
+        self.guest = None;
+        let tasks = Tasks::default();
+        tasks.spawn("visitor events", start.tell(self.lines.clone()));
+        self.subscriptions.insert(subscription, tasks);
+    }
+
+    async fn begin_subscription(&mut self, params: Value) -> Result<(Subscribed, Start), Fault> {
+        let subscribe = params_of(params)?;
+        if self.subscriptions.len() >= SUBSCRIPTIONS {
+            let most = format!("a connection has at most {SUBSCRIPTIONS} subscriptions");
+            return Err(ErrorKind::Limit.because(most).into());
         }
-        Question::Events => None,
+        self.last += 1;
+        Ok(subscription::begin(&self.session, self.last, subscribe).await?)
+    }
+
+    async fn unsubscribe(&mut self, params: Value) -> Result<Value, Fault> {
+        let Unsubscribe { subscription } = params_of(params)?;
+        let Some(tasks) = self.subscriptions.remove(&subscription) else {
+            return Err(ErrorKind::NotFound
+                .because(format!("there is no subscription {subscription}"))
+                .into());
+        };
+        tasks.end().await;
+        result_of(&Done {})
     }
 }
 
-async fn events(session: impl Served, answers: mpsc::Sender<Vec<u8>>) {
-    let mut events = session.events();
-    // Or the session would wait for itself to end.
-    drop(session);
-    while let Some(event) = events.next().await {
-        if !send(&answers, Answer::Event(event)).await {
-            return;
-        }
+/// Reads a call; the answer to one that is none names its id if it has one.
+fn read(line: &[u8]) -> Result<Call, Box<Frame>> {
+    let answer = |id, code, why: &str| Box::new(Frame::answer(id, Err(Fault::of_frame(code, why))));
+    let value: Value = serde_json::from_slice(line).map_err(|error| {
+        answer(Id::Null, Fault::PARSE, &format!("the line is not one JSON object: {error}"))
+    })?;
+    let id = value.get("id").and_then(|id| serde_json::from_value(id.clone()).ok()).unwrap_or(Id::Null);
+    let bad = |code, why: &str| answer(id.clone(), code, why);
+    if value.is_array() {
+        return Err(bad(Fault::INVALID_REQUEST, "batches are not taken: one request per line"));
     }
+    if value.get("params").is_some_and(Value::is_array) {
+        return Err(bad(Fault::INVALID_PARAMS, "parameters are given by name"));
+    }
+    serde_json::from_value(value)
+        .map_err(|error| bad(Fault::INVALID_REQUEST, &format!("this is no JSON-RPC 2.0 request: {error}")))
+}
+
+async fn answer(session: &impl Served, method: &str, params: Value) -> Result<Value, Fault> {
+    if method == Connection::METHOD {
+        let Connection { wait_ms } = params_of(params)?;
+        let connected = session.connected(Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await;
+        return result_of(&Connected { connected, server: session.server(), trouble: session.trouble() });
+    }
+    let Some(command) = Command::from_method(method, params) else {
+        return Err(Fault::of_frame(Fault::NO_METHOD, format!("{PROGRAM} has no method {method}")));
+    };
+    let command = command.map_err(|error| bad_params(method, &error))?;
+    let reply = session.request(command).await?;
+    Ok(Command::result(method, reply)?)
+}
+
+fn params_of<R: Request>(params: Value) -> Result<R, Fault> {
+    serde_json::from_value(params).map_err(|error| bad_params(R::METHOD, &error))
+}
+
+fn bad_params(method: &str, error: &serde_json::Error) -> Fault {
+    Fault::of_frame(Fault::INVALID_PARAMS, format!("{method}: {error}"))
+}
+
+fn result_of(result: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(result).map_err(|error| {
+        ErrorKind::Bug.because(format!("an answer cannot be written as JSON: {error}")).into()
+    })
+}
+
+/// Versions that differ: which of the two programs to update.
+fn other_version(theirs: u32, client: &str) -> Error {
+    let client = if client.is_empty() { "the client" } else { client };
+    let ours = rpc::VERSION;
+    let older = if theirs < ours { client } else { PROGRAM };
+    ErrorKind::Refused.because(format!(
+        "{PROGRAM}, which has this profile open, speaks version {ours} of the protocol, and {client} version {theirs}: \
+         update {older}, and start it again"
+    ))
+}
+
+/// What a client of before version 1 is told.
+fn too_old() -> String {
+    format!(
+        "{PROGRAM} has this profile open and speaks version {} of the protocol, which this program does not: update it, or \
+         stop the other one",
+        rpc::VERSION
+    )
 }
 
 /// `false` when the visitor is gone.
-async fn send(answers: &mpsc::Sender<Vec<u8>>, answer: Answer) -> bool {
-    let frame = match (frame::encode(&answer, ANSWER_BYTES), &answer) {
-        (Ok(frame), _) => frame,
-        (Err(_), Answer::Result { ticket, .. }) => {
+pub(super) async fn send(lines: &mpsc::Sender<Vec<u8>>, frame: Frame) -> bool {
+    let line = match (line::encode(&frame, ANSWER_BYTES), frame) {
+        (Ok(line), _) => line,
+        (Err(_), Frame::Result { id, .. }) => {
             let error =
-                ErrorKind::Limit.because("the answer is too large to pass on").hint("ask for less at once");
-            match frame::encode(&Answer::Result { ticket: *ticket, result: Err(error) }, ANSWER_BYTES) {
-                Ok(frame) => frame,
+                ErrorKind::Limit.because("the answer is too large to pass on").hint(Advice::AskForLess);
+            match line::encode(&Frame::answer(id, Err(error.into())), ANSWER_BYTES) {
+                Ok(line) => line,
                 Err(_) => return true,
             }
         }
-        (Err(_), Answer::Connected { .. } | Answer::Event(_)) => return true,
+        (Err(_), Frame::Error { .. } | Frame::Notification(_)) => return true,
     };
-    answers.send(frame).await.is_ok()
+    lines.send(line).await.is_ok()
 }
 
-async fn write(mut to: OwnedWriteHalf, mut written: mpsc::Receiver<Vec<u8>>) -> FrameError {
-    while let Some(frame) = written.recv().await {
-        if let Err(error) = frame::write(&mut to, &frame).await {
+async fn write(mut to: impl AsyncWrite + Unpin, mut written: mpsc::Receiver<Vec<u8>>) -> LineError {
+    while let Some(line) = written.recv().await {
+        if let Err(error) = line::write(&mut to, &line).await {
             return error;
         }
     }
-    FrameError::Ended(std::io::ErrorKind::BrokenPipe.into())
+    LineError::Ended(std::io::ErrorKind::BrokenPipe.into())
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use cipher_api::{Error, ErrorKind};
 use cipher_broker::sign::digest;
-use cipher_core::{CoreError, ErrorKind};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::profile::{Profile, private_folder};
@@ -24,7 +24,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Makes the socket, replacing a stale one.
-    pub(crate) fn bind(&self, profile: &Profile) -> Result<UnixListener, CoreError> {
+    pub(crate) fn bind(&self, profile: &Profile) -> Result<UnixListener, Error> {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         if !bound.is_empty() {
             return Err(ErrorKind::Misuse.because("this session is served already"));
@@ -57,7 +57,7 @@ impl Claim {
 }
 
 /// Connects to the process that serves a profile; `None` when there is none.
-pub(crate) async fn connect(profile: &Profile) -> Result<Option<UnixStream>, CoreError> {
+pub(crate) async fn connect(profile: &Profile) -> Result<Option<UnixStream>, Error> {
     let direct = profile.socket();
     let path = if direct.as_os_str().len() <= PATH_BYTES {
         direct

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_bot::bot::{Outcome, Rules};
 use cipher_bot::event::Event;
 use cipher_bot::stdio::{self, Asked, LINE_BYTES};
-use cipher_core::{CoreError, ErrorKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
@@ -43,11 +43,11 @@ struct Running {
 
 impl Child {
     /// Starts the program. An error means that it is none, or no bot.
-    pub(super) async fn start(program: PathBuf) -> Result<Self, CoreError> {
+    pub(super) async fn start(program: PathBuf) -> Result<Self, Error> {
         let running = Running::start(&program).await.map_err(|trouble| {
             ErrorKind::Misuse
                 .because(format!("{} cannot be used as a bot: {trouble}", program.display()))
-                .hint("a bot answers {\"type\":\"describe\"} on its standard input with one line")
+                .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line"))
         })?;
         Ok(Self { program, state: Mutex::new(State { running: Some(running), pause: SHORTEST_PAUSE }) })
     }

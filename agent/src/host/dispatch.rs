@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use cipher_api::command::{account, bot};
+use cipher_api::view::BotEventView;
+use cipher_api::{Error, ErrorKind, Hint, Notice};
 use cipher_bot::bot::Outcome;
 use cipher_bot::event::{Conversation, Event, Me};
 use cipher_broker::id::GroupId;
-use cipher_core::view::BotEventView;
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use tokio::sync::mpsc;
 
 use crate::host::runner::{Runner, Source};
@@ -32,10 +33,8 @@ const CORE_PAUSE: Duration = Duration::from_secs(1);
 const GIVEN_UP: u32 = 10;
 
 /// Hosts a bot until the session ends or the bot is found to be broken. Dropping the future is safe at any time.
-pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), CoreError> {
-    let Reply::Account(account) = session.request(Command::Whoami).await? else {
-        return Err(ErrorKind::Bug.because("the core gave another answer than an account"));
-    };
+pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), Error> {
+    let account = session.ask(account::Show {}).await?;
     let me = Me { handle: account.handle, account: account.account_id };
     let runner = Runner::new(source).await?;
     let tasks = Tasks::default();
@@ -46,7 +45,7 @@ pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), Co
     ended
 }
 
-async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks) -> Result<(), CoreError> {
+async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks) -> Result<(), Error> {
     // Before the first look, so that nothing falls between.
     let mut news = session.events();
     let (done, mut finished) = mpsc::unbounded_channel();
@@ -94,7 +93,7 @@ async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks)
                 if given_up >= GIVEN_UP {
                     return Err(ErrorKind::Bug
                         .because(format!("the bot {name} failed at {GIVEN_UP} events in a row"))
-                        .hint("mend it and start it again; what it has not seen yet waits for it"));
+                        .hint(Hint::text("mend it and start it again; what it has not seen yet waits for it")));
                 }
             }
         }
@@ -102,14 +101,8 @@ async fn dispatch(session: &Session, name: &str, worker: &Worker, tasks: &Tasks)
 }
 
 /// Unhandled events by conversation, each in order.
-async fn unhandled(
-    session: &Session,
-    bot: &str,
-) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, CoreError> {
-    let command = Command::BotEvents { bot: bot.into(), limit: PAGE, busy: vec![] };
-    let Reply::BotEvents(views) = session.request(command).await? else {
-        return Err(ErrorKind::Bug.because("the core gave another answer than events"));
-    };
+async fn unhandled(session: &Session, bot: &str) -> Result<BTreeMap<GroupId, VecDeque<BotEventView>>, Error> {
+    let views = session.ask(bot::Events { bot: bot.into(), limit: PAGE, busy: vec![] }).await?;
     let mut waiting: BTreeMap<GroupId, VecDeque<BotEventView>> = BTreeMap::new();
     for view in views {
         waiting.entry(view.message.group).or_default().push_back(view);
@@ -150,10 +143,10 @@ impl Worker {
                 }
             };
             let (after, held_back) = (outcome.memory.clone(), outcome.held_back);
-            let Some(command) = translate::handled(&self.bot, &event, memory.as_deref(), outcome) else {
+            let Some(handled) = translate::handled(&self.bot, &event, memory.as_deref(), outcome) else {
                 continue;
             };
-            if let Err(error) = self.session.request(command).await {
+            if let Err(error) = self.session.ask(handled).await {
                 tracing::warn!(
                     kind = error.kind.name(),
                     "a bot's outcome was not saved; it will be asked again"
@@ -186,23 +179,19 @@ impl Worker {
 
     /// Nobody is left to wonder why a bot that runs says nothing.
     fn report_silence(&self, event: &Event) {
-        let Conversation { id, name, direct } = &event.conversation;
-        let place = if *direct || name.is_empty() { id.short() } else { format!("'{name}'") };
-        self.session.warn(format!(
-            "the bot {} gave as many answers in {place} as it may within a minute: what is asked there gets none until \
-             the minute is over",
-            self.bot
-        ));
+        let Conversation { id: group, name, direct } = &event.conversation;
+        let name = if *direct { String::new() } else { name.clone() };
+        self.session.warn(Notice::BotSilent { bot: self.bot.clone(), group: *group, name });
     }
 
     /// The log says which event; what the bot said about it may hold what people wrote, so only whoever listens to
     /// the session hears it.
     fn report(&self, event: &Event, trouble: &Trouble) {
         tracing::warn!(event = event.id.short(), "a bot gave up an event");
-        self.session.warn(format!(
-            "the bot {} did not handle the event {}: {trouble}",
-            self.bot,
-            event.id.short()
-        ));
+        self.session.warn(Notice::BotGaveUp {
+            bot: self.bot.clone(),
+            event: event.id.short(),
+            trouble: trouble.to_string(),
+        });
     }
 }

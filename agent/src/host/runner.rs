@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use cipher_api::Error;
 use cipher_bot::bot::{Bot, Handler, Outcome};
 use cipher_bot::event::Event;
-use cipher_core::CoreError;
 use tokio::sync::oneshot;
 
 use crate::host::child::Child;
@@ -32,7 +32,7 @@ pub(super) enum Runner {
 
 impl Runner {
     /// A bot that is ready. A program is started and asked what it is.
-    pub(super) async fn new(source: Source) -> Result<Self, CoreError> {
+    pub(super) async fn new(source: Source) -> Result<Self, Error> {
         Ok(match source {
             Source::Bot(bot) => Self::Here(Arc::new(bot)),
             Source::Program(path) => Self::Child(Arc::new(Child::start(path).await?)),

@@ -1,5 +1,7 @@
 //! Between the core's view of a conversation and what bots are told.
 
+use cipher_api::command::bot;
+use cipher_api::view::{Body, BotEventView, BotMemberView, GroupEvent};
 use cipher_bot::action::answers;
 use cipher_bot::bot::Outcome;
 use cipher_bot::event::{
@@ -9,8 +11,6 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::Command;
-use cipher_core::view::{Body, BotEventView, BotMemberView, GroupEvent};
 
 /// The event of a view; `None` for a message without a place in the log, which no bot is told. Its time is the
 /// broker's: a bot that was away and finds a day's questions was not asked all of them in this minute. `now` stands in
@@ -67,20 +67,25 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
 }
 
 /// What saves an outcome; `None` if the event is not one of the log. Memory that did not change is not written again.
-pub(super) fn handled(bot: &str, event: &Event, before: Option<&[u8]>, outcome: Outcome) -> Option<Command> {
+pub(super) fn handled(
+    bot: &str,
+    event: &Event,
+    before: Option<&[u8]>,
+    outcome: Outcome,
+) -> Option<bot::Handled> {
     let LogId { conversation: group, position, place } = *event.id.log()?;
-    let say = answers(event, outcome.actions);
+    let say = answers(event, outcome.actions).into_iter().map(Into::into).collect();
     let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
-    Some(Command::BotHandled { bot: bot.into(), group, position, place, say, memory })
+    Some(bot::Handled { bot: bot.into(), group, position, place, say, memory })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::{MessageState, MessageView, SenderView};
     use cipher_bot::action::Action;
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
-    use cipher_core::view::{MessageState, MessageView, SenderView};
 
     fn account(n: u8) -> BotMemberView {
         let account_id = AccountId::from_bytes([n; 32]);
@@ -180,10 +185,10 @@ mod tests {
         let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec(), held_back: false };
         let first = handled("echo", &event, None, outcome.clone());
         assert_eq!(first, handled("echo", &event, None, outcome.clone()));
-        let Some(Command::BotHandled { say, memory, position, place, .. }) = first else { panic!("handled") };
+        let Some(bot::Handled { say, memory, position, place, .. }) = first else { panic!("handled") };
         assert_eq!((position, place, memory.as_deref()), (7, 2, Some(b"m".as_slice())));
         assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
-        let Some(Command::BotHandled { memory, .. }) = handled("echo", &event, Some(b"m"), outcome) else {
+        let Some(bot::Handled { memory, .. }) = handled("echo", &event, Some(b"m"), outcome) else {
             panic!()
         };
         assert_eq!(memory, None);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
 use cipher_broker::subject::{self, Source};
 use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::registry::{Operation, RequestBody, open_reply, seal_request};
 use cipher_connection::Trouble;
-use cipher_core::{CoreError, ErrorKind, Interest};
+use cipher_core::Interest;
 use ed25519_dalek::SigningKey;
 use rand_core::{OsRng, RngCore as _};
 use tokio::sync::mpsc;
@@ -39,7 +40,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Connects.
-    pub(crate) async fn start(settings: &NetworkSettings) -> Result<Self, CoreError> {
+    pub(crate) async fn start(settings: &NetworkSettings) -> Result<Self, Error> {
         let tasks = Tasks::default();
         // Nobody is told of the connection, and nothing is published that could be refused.
         let (violations, _) = mpsc::unbounded_channel();
@@ -57,7 +58,7 @@ impl Reading {
     }
 
     /// The head that the registry shows now, and the key that signed the reply around it.
-    pub(crate) async fn head(&self, registry_key: &[u8; 32]) -> Result<SignedHead, CoreError> {
+    pub(crate) async fn head(&self, registry_key: &[u8; 32]) -> Result<SignedHead, Error> {
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
         let (mut nonce, mut device) = ([0; 16], [0; 16]);
@@ -77,23 +78,25 @@ impl Reading {
             .timeout(Some(self.network.registry_timeout));
         let subject = subject::registry(Operation::Ping.name());
         let reply = self.network.client().await.send_request(subject, request).await.map_err(|_| {
-            ErrorKind::Unreachable.because("the registry does not answer").hint("is cipher-registry running?")
+            ErrorKind::Unreachable
+                .because("the registry does not answer")
+                .hint(Hint::text("is cipher-registry running?"))
         })?;
         let body = open_reply(&reply.payload, &bytes, Some(registry_key)).map_err(|error| {
-            ErrorKind::Trust
-                .because(format!("an answer was not from the known registry: {error}"))
-                .hint("if the registry's key was replaced on purpose, name it with --registry-key")
+            ErrorKind::Trust.because(format!("an answer was not from the known registry: {error}")).hint(
+                Hint::text("if the registry's key was replaced on purpose, name it with --registry-key"),
+            )
         })?;
         body.head.ok_or_else(|| {
             ErrorKind::Unreachable
                 .because("the registry shows no head of the account log")
-                .hint("it may be of an older version; ask its operator")
+                .hint(Hint::text("it may be of an older version; ask its operator"))
         })
     }
 
     /// Published entries from `from` (counted from 0) on, at most one batch; none at the end. While fewer than
     /// `promised` entries are there, it is asked again for a while.
-    pub(crate) async fn entries(&self, from: u64, promised: u64) -> Result<Vec<Bytes>, CoreError> {
+    pub(crate) async fn entries(&self, from: u64, promised: u64) -> Result<Vec<Bytes>, Error> {
         let (stream, filter) = (Source::Log.stream(), Source::Log.filter());
         let mut last = None;
         for _ in 0..ATTEMPTS {
@@ -109,7 +112,9 @@ impl Reading {
             None => Ok(Vec::new()),
             Some(error) => Err(ErrorKind::Unreachable
                 .because(format!("the account log cannot be read: {error}"))
-                .hint("the registry makes its stream; is it of this version, and may this login read it?")),
+                .hint(Hint::text(
+                    "the registry makes its stream; is it of this version, and may this login read it?",
+                ))),
         }
     }
 
@@ -120,13 +125,15 @@ impl Reading {
 }
 
 /// Entry `n` has sequence `n + 1`: a hole is an entry that somebody took away.
-fn in_order(page: fetch::Page, from: u64) -> Result<Vec<Bytes>, CoreError> {
+fn in_order(page: fetch::Page, from: u64) -> Result<Vec<Bytes>, Error> {
     let mut entries = Vec::with_capacity(page.messages.len().min(limit::FETCH_MESSAGES));
     for (expected, stored) in (from.saturating_add(1)..).zip(page.messages) {
         if stored.sequence != expected {
             return Err(ErrorKind::Trust
                 .because(format!("entry {} of the published account log is gone", expected.saturating_sub(1)))
-                .hint("the log is kept for ever: somebody deleted from it; tell your operator and others"));
+                .hint(Hint::text(
+                    "the log is kept for ever: somebody deleted from it; tell your operator and others",
+                )));
         }
         entries.push(stored.bytes);
     }

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerError};
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::subject::INBOX_PREFIX;
 use cipher_connection::dial::Failed;
 use cipher_connection::tls::{Greeting, greeting};
 use cipher_connection::{Dial, First, Servers, Trouble};
-use cipher_core::{CoreError, ErrorKind, Interest};
+use cipher_core::Interest;
 use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::time::Instant;
 
@@ -57,9 +58,9 @@ impl Network {
         mailbox: Arc<Mailbox>,
         violations: mpsc::UnboundedSender<String>,
         tasks: &Tasks,
-    ) -> Result<Self, CoreError> {
+    ) -> Result<Self, Error> {
         let servers = servers(&settings.server)?;
-        let misuse = |sentence| ErrorKind::Misuse.because(sentence).hint("cipher-chat config show --origin");
+        let misuse = |sentence| ErrorKind::Misuse.because(sentence).hint(Hint::Config);
         settings.tls.verify().map_err(misuse)?;
         let prefix: Arc<str> = format!("{INBOX_PREFIX}.{}", token::unguessable()).into();
         let (link, state) = watch::channel(Link::Pending);
@@ -135,7 +136,7 @@ impl Network {
     }
 
     /// What is wrong although it is connected.
-    pub(crate) fn grievance(&self) -> Option<CoreError> {
+    pub(crate) fn grievance(&self) -> Option<Error> {
         let since = *self.grievance.lock().unwrap_or_else(PoisonError::into_inner);
         since.filter(|since| since.elapsed() < GRIEVANCE).map(|_| full(&self.servers))
     }
@@ -148,17 +149,17 @@ impl Network {
 }
 
 /// The error for a broker that cannot be reached.
-pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> CoreError {
+pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> Error {
     ErrorKind::Unreachable
         .because(format!("the broker at {servers} cannot be reached: {why}"))
-        .hint(why.hint())
+        .hint(Hint::text(why.hint()))
 }
 
 /// The error for a broker that has no room.
-fn full(servers: &Servers) -> CoreError {
-    ErrorKind::Limit
-        .because(format!("the broker at {servers} is full: it takes no more messages"))
-        .hint("nothing is lost; its operator makes room: cipher-registry room, or deploy/README.md")
+fn full(servers: &Servers) -> Error {
+    ErrorKind::Limit.because(format!("the broker at {servers} is full: it takes no more messages")).hint(
+        Hint::text("nothing is lost; its operator makes room: cipher-registry room, or deploy/README.md"),
+    )
 }
 
 /// Says of each failed attempt why, once every server has failed.
@@ -266,20 +267,17 @@ fn pause_before(attempt: usize, servers: usize) -> Duration {
 }
 
 /// Whether a list of servers can be read at all.
-pub(crate) fn check(list: &str) -> Result<(), CoreError> {
+pub(crate) fn check(list: &str) -> Result<(), Error> {
     servers(list).map(drop)
 }
 
-fn servers(list: &str) -> Result<Servers, CoreError> {
-    Servers::parse(list).map_err(|error| ErrorKind::Misuse.because(error.to_string()).hint(error.hint))
+fn servers(list: &str) -> Result<Servers, Error> {
+    Servers::parse(list)
+        .map_err(|error| ErrorKind::Misuse.because(error.to_string()).hint(Hint::text(error.hint)))
 }
 
 /// What is not in a URL is one login for every server.
-fn login(
-    settings: &NetworkSettings,
-    servers: &Servers,
-    dial: &Arc<Dial>,
-) -> Result<ConnectOptions, CoreError> {
+fn login(settings: &NetworkSettings, servers: &Servers, dial: &Arc<Dial>) -> Result<ConnectOptions, Error> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path)
             .map_err(|error| ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use cipher_core::Event;
+use cipher_api::Event;
 use futures::Stream;
 use tokio::sync::mpsc;
 
@@ -81,7 +81,7 @@ impl Listener {
     /// `false` when nobody listens any more.
     fn tell(&mut self, event: &Event) -> bool {
         if self.missed > 0 {
-            let told = Event::Missed(self.missed);
+            let told = Event::Missed { count: self.missed };
             // One place is left for the event itself, or this waits until there are two.
             if self.sender.capacity() < 2 {
                 self.missed += 1;
@@ -110,7 +110,7 @@ mod tests {
     async fn a_slow_listener_is_told_what_it_missed() {
         let listeners = Listeners::default();
         let mut events = listeners.listen();
-        let event = Event::Warning("x".into());
+        let event = Event::Progress { done: 1, total: 2 };
         for _ in 0..CAPACITY + 3 {
             listeners.tell(&event);
         }
@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(events.next().await, Some(event.clone()));
         }
         listeners.tell(&event);
-        assert_eq!(events.next().await, Some(Event::Missed(3)));
+        assert_eq!(events.next().await, Some(Event::Missed { count: 3 }));
         assert_eq!(events.next().await, Some(event));
         listeners.end();
         assert_eq!(events.next().await, None);

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use cipher_core::{CoreError, Reply, Ticket};
+use cipher_api::{Error, Reply};
+use cipher_core::Ticket;
 use tokio::sync::oneshot;
 
 /// The answer to one request.
-pub(crate) type Answer = Result<Reply, CoreError>;
+pub(crate) type Answer = Result<Reply, Error>;
 
 /// All open requests of a session.
 #[derive(Debug, Default)]
@@ -20,12 +21,12 @@ struct State {
     last: u64,
     open: HashMap<u64, oneshot::Sender<Answer>>,
     /// Set once nobody will answer any more.
-    over: Option<CoreError>,
+    over: Option<Error>,
 }
 
 impl Tickets {
     /// A new ticket and where its answer arrives; or why there will be none.
-    pub(crate) fn open(&self) -> Result<(Ticket, oneshot::Receiver<Answer>), CoreError> {
+    pub(crate) fn open(&self) -> Result<(Ticket, oneshot::Receiver<Answer>), Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = &state.over {
             return Err(error.clone());
@@ -47,7 +48,7 @@ impl Tickets {
     }
 
     /// Answers everything with an error, now and in future.
-    pub(crate) fn end(&self, error: CoreError) {
+    pub(crate) fn end(&self, error: Error) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, waiting) in state.open.drain() {
             drop(waiting.send(Err(error.clone())));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use cipher_core::{Core, CoreError, Effect, ErrorKind, Input, Options};
+use cipher_api::{Error, ErrorKind, Hint};
+use cipher_core::{Core, Effect, Input, Options};
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,7 +30,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Opens the store on a thread of its own. The error is the core's, [`ErrorKind::Locked`] included.
-    pub(crate) async fn start(store: PathBuf, mailbox: Arc<Mailbox>) -> Result<(Self, Effects), CoreError> {
+    pub(crate) async fn start(store: PathBuf, mailbox: Arc<Mailbox>) -> Result<(Self, Effects), Error> {
         let (opened, outcome) = oneshot::channel();
         let (sender, effects) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
@@ -59,13 +60,13 @@ impl Worker {
 }
 
 /// What every request gets after the core's thread ended by itself.
-pub(crate) fn gone() -> CoreError {
+pub(crate) fn gone() -> Error {
     ErrorKind::Bug
         .because("the core stopped unexpectedly")
-        .hint("run the command again; if it repeats, report it")
+        .hint(Hint::text("run the command again; if it repeats, report it"))
 }
 
-fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), CoreError> {
+fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
     let mut core = Core::open(&store, Options { seed, cached_groups: CACHED_GROUPS })?;

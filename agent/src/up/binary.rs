@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::server_file::FINDER;
-use cipher_core::{CoreError, ErrorKind};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
@@ -12,7 +12,7 @@ use tokio::process::Command;
 const OLDEST: (u32, u32) = (2, 15);
 
 /// A nats-server that is new enough: on PATH, in the tools folder, or fetched into it.
-pub(super) async fn nats_server(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, CoreError> {
+pub(super) async fn nats_server(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let on_path = PathBuf::from("nats-server");
     if is_usable(&on_path).await {
         return Ok(on_path);
@@ -27,11 +27,13 @@ pub(super) async fn nats_server(tools: &Path, progress: &dyn Fn(&str)) -> Result
 }
 
 /// Runs the program that fetches one; it checks what it fetches against pinned hashes.
-async fn fetch(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, CoreError> {
+async fn fetch(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let missing = |why: String| {
         ErrorKind::Misuse
             .because(format!("there is no nats-server {}.{} or newer here: {why}", OLDEST.0, OLDEST.1))
-            .hint("install it from https://github.com/nats-io/nats-server/releases and put it on PATH")
+            .hint(Hint::text(
+                "install it from https://github.com/nats-io/nats-server/releases and put it on PATH",
+            ))
     };
     progress("no nats-server here yet; fetching one");
     let wrote = std::fs::create_dir_all(tools)

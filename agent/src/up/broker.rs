@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::server_file::{self, AGENT, Embedded, Environment, Node, Single};
-use cipher_core::{CoreError, ErrorKind};
 use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -37,12 +37,7 @@ pub(super) struct Broker {
 
 impl Broker {
     /// Starts one server or a cluster of three. `port` 0 takes free ones.
-    pub(super) async fn start(
-        program: &Path,
-        server: &Path,
-        port: u16,
-        nodes: u8,
-    ) -> Result<Self, CoreError> {
+    pub(super) async fn start(program: &Path, server: &Path, port: u16, nodes: u8) -> Result<Self, Error> {
         same_shape(server, nodes)?;
         let conf = server.join("conf");
         write_files(&conf)?;
@@ -71,18 +66,18 @@ impl Broker {
 }
 
 /// Messages lie in the folders of their servers: one server does not find what three stored, nor the reverse.
-fn same_shape(server: &Path, nodes: u8) -> Result<(), CoreError> {
+fn same_shape(server: &Path, nodes: u8) -> Result<(), Error> {
     let (other, nodes) = if nodes == 1 { ("n1", 3) } else { ("nats", 1) };
     if server.join(other).exists() {
         return Err(ErrorKind::Misuse
             .because(format!("this home has been used with --nodes {nodes}"))
-            .hint("use that again, or another --home"));
+            .hint(Hint::text("use that again, or another --home")));
     }
     Ok(())
 }
 
 /// A token that stays the same for a home.
-fn kept_token(path: &Path) -> Result<String, CoreError> {
+fn kept_token(path: &Path) -> Result<String, Error> {
     if let Ok(known) = std::fs::read_to_string(path)
         && !known.is_empty()
     {
@@ -98,7 +93,7 @@ async fn cluster(
     server: &Path,
     port: u16,
     registry_password: String,
-) -> Result<Broker, CoreError> {
+) -> Result<Broker, Error> {
     // Kept, so that agents that ran through a restart still get in.
     let agent = kept_token(&server.join("agent.password"))?;
     let (operator, route) = (token::unguessable(), token::unguessable());
@@ -151,7 +146,7 @@ struct Ports {
 
 impl Start<'_> {
     /// Starts it and waits until it says where it listens.
-    async fn run(self, environment: Environment) -> Result<(Child, String), CoreError> {
+    async fn run(self, environment: Environment) -> Result<(Child, String), Error> {
         let ports = self.server.join("ports").join(self.name);
         // Whatever an earlier run wrote is not true any more.
         let _ = std::fs::remove_dir_all(&ports);
@@ -173,7 +168,7 @@ impl Start<'_> {
                 child.stop(STEP).await;
                 return Err(ErrorKind::Unreachable
                     .because("nats-server does not get ready")
-                    .hint(format!("its log is {}", log.display())));
+                    .hint(Hint::text(format!("its log is {}", log.display()))));
             }
         }
     }
@@ -186,7 +181,7 @@ fn told(folder: &Path) -> Option<String> {
     ports.nats.into_iter().find(|url| url.starts_with("nats://"))
 }
 
-fn write_files(conf: &Path) -> Result<(), CoreError> {
+fn write_files(conf: &Path) -> Result<(), Error> {
     for (name, text) in server_file::ALL {
         let path = conf.join(name);
         let wrote = path.parent().map_or(Ok(()), private_folder).and_then(|()| std::fs::write(&path, text));
@@ -196,7 +191,7 @@ fn write_files(conf: &Path) -> Result<(), CoreError> {
 }
 
 /// Ports nobody listens on now. Servers of a cluster must know each other's before any of them runs.
-fn free_ports(count: usize) -> Result<Vec<u16>, CoreError> {
+fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
     let failed =
         |error: std::io::Error| ErrorKind::Misuse.because(format!("no free port on this machine: {error}"));
     let held: Result<Vec<TcpListener>, _> =
@@ -207,7 +202,7 @@ fn free_ports(count: usize) -> Result<Vec<u16>, CoreError> {
         .collect()
 }
 
-fn text(path: &Path) -> Result<&str, CoreError> {
+fn text(path: &Path) -> Result<&str, Error> {
     path.to_str().ok_or_else(|| {
         ErrorKind::Misuse.because(format!("{} is not valid UTF-8, which nats-server needs", path.display()))
     })

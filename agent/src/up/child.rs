@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_api::{Error, ErrorKind, Hint};
 use rustix::process::{Pid, Signal};
 use tokio::process::{ChildStdout, Command};
 
@@ -28,7 +28,7 @@ impl Child {
         mut command: Command,
         log: &Path,
         output: Output,
-    ) -> Result<(Self, Option<ChildStdout>), CoreError> {
+    ) -> Result<(Self, Option<ChildStdout>), Error> {
         let file = open_log(log)?;
         let stdout = match output {
             Output::Log => file.try_clone().map(Stdio::from).map_err(|error| unwritable(log, &error))?,
@@ -40,7 +40,11 @@ impl Child {
         let mut process = command.spawn().map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let error = ErrorKind::Misuse.because(format!("{name} does not start: {error}"));
-            if missing { error.hint(format!("put {name} beside cipher-chat, or on PATH")) } else { error }
+            if missing {
+                error.hint(Hint::text(format!("put {name} beside cipher-chat, or on PATH")))
+            } else {
+                error
+            }
         })?;
         let stdout = process.stdout.take();
         Ok((Self { name, process, log: log.to_owned() }, stdout))
@@ -52,7 +56,7 @@ impl Child {
     }
 
     /// Waits until it ends by itself: why, as an error.
-    pub(super) async fn died(&mut self) -> CoreError {
+    pub(super) async fn died(&mut self) -> Error {
         let how = match self.process.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
@@ -60,7 +64,7 @@ impl Child {
         let said = last_line(&self.log).map(|line| format!(": {line}")).unwrap_or_default();
         ErrorKind::Unreachable
             .because(format!("{} ended ({how}){said}", self.name))
-            .hint(format!("its log is {}", self.log.display()))
+            .hint(Hint::text(format!("its log is {}", self.log.display())))
     }
 
     /// Asks it to end and waits; after that long it is killed.
@@ -83,7 +87,7 @@ pub(super) enum Output {
     Piped,
 }
 
-fn open_log(path: &Path) -> Result<File, CoreError> {
+fn open_log(path: &Path) -> Result<File, Error> {
     OpenOptions::new()
         .create(true)
         .write(true)

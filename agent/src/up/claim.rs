@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_api::{Error, ErrorKind, Hint};
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ struct Record {
 
 impl Claim {
     /// Takes the home, and ends what a crashed `up` left running.
-    pub(super) async fn take(server: &Path) -> Result<Self, CoreError> {
+    pub(super) async fn take(server: &Path) -> Result<Self, Error> {
         let path = server.join("up.json");
         let mut file = OpenOptions::new()
             .create(true)
@@ -51,7 +51,7 @@ impl Claim {
         if !free {
             return Err(ErrorKind::Locked
                 .because(format!("`cipher-chat up` runs in this home already (process {})", record.owner))
-                .hint("use it, or stop it first; another --home can have its own"));
+                .hint(Hint::text("use it, or stop it first; another --home can have its own")));
         }
         for pid in record.children {
             end_left_over(pid, server).await;
@@ -62,7 +62,7 @@ impl Claim {
     }
 
     /// Writes down which children run now.
-    pub(super) fn note(&mut self, children: &[u32]) -> Result<(), CoreError> {
+    pub(super) fn note(&mut self, children: &[u32]) -> Result<(), Error> {
         let record = Record { owner: std::process::id(), children: children.to_vec() };
         let bytes = serde_json::to_vec(&record).unwrap_or_default();
         self.file

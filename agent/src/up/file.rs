@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use cipher_core::{CoreError, ErrorKind};
+use cipher_api::{Error, ErrorKind};
 
 /// Writes a file whole or not at all, for its owner only: it holds a password.
-pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), CoreError> {
+pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let draft = path.with_extension("draft");
     remove(&draft);
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft);
@@ -24,6 +24,6 @@ pub(super) fn remove(path: &Path) {
 }
 
 /// The error of a file or folder that cannot be written.
-pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> CoreError {
+pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display()))
 }

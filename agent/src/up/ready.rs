@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::server_file::REGISTRY;
-use cipher_core::{CoreError, ErrorKind};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub struct Ready {
 }
 
 /// Runs a broker and a registry until SIGINT or SIGTERM, then stops them. An error when one of them ends by itself.
-pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<(), CoreError> {
+pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<(), Error> {
     let unsupported = |what| ErrorKind::Bug.because(format!("{what} cannot be listened for"));
     // Before anything is started: nothing may be left behind.
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| unsupported("SIGTERM"))?;
@@ -98,7 +98,7 @@ async fn run(
     claim: &mut Claim,
     running: &mut Vec<Child>,
     on_ready: impl FnOnce(Ready),
-) -> Result<(), CoreError> {
+) -> Result<(), Error> {
     let progress = settings.progress.as_ref();
     let program = binary::nats_server(&settings.home.join("tools"), progress).await?;
     progress("starting nats-server");
@@ -145,7 +145,7 @@ async fn run(
     let registry_key = registry_key.ok_or_else(|| {
         ErrorKind::Unreachable
             .because("the registry does not answer")
-            .hint(format!("its log is {}", server.join("registry.log").display()))
+            .hint(Hint::text(format!("its log is {}", server.join("registry.log").display())))
     })?;
     let ready = Ready { server: url, registry_key, pid: std::process::id() };
     publish(&settings.home.join("server.json"), &ready)?;
@@ -181,7 +181,7 @@ fn pids(running: &[Child]) -> Vec<u32> {
 }
 
 /// Which child ended by itself, and why.
-async fn first_death(running: &mut [Child]) -> (usize, CoreError) {
+async fn first_death(running: &mut [Child]) -> (usize, Error) {
     let deaths =
         running.iter_mut().enumerate().map(|(index, child)| async move { (index, child.died().await) });
     let mut deaths: FuturesUnordered<_> = deaths.collect();
@@ -205,6 +205,6 @@ async fn registry_key(server: &str) -> Option<String> {
 }
 
 /// What other commands find.
-fn publish(path: &Path, ready: &Ready) -> Result<(), CoreError> {
+fn publish(path: &Path, ready: &Ready) -> Result<(), Error> {
     private(path, &serde_json::to_vec(ready).unwrap_or_default())
 }

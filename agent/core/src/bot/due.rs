@@ -7,13 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::Result;
+use cipher_api::view::{GroupEvent, GroupState};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
-use crate::error::Result;
 use crate::machine::Core;
 use crate::state::{DueRow, MessageRow, Place, RowBody};
-use crate::view::{GroupEvent, GroupState};
 
 /// Rows of a conversation that are read at once, to find the next one that is for the bot.
 const PAGE: usize = 16;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::Reply;
+use cipher_api::command::account;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
@@ -10,10 +12,8 @@ use cipher_broker::wire::group::{GroupData, Role};
 use redb::backends::InMemoryBackend;
 
 use super::*;
-use crate::command::Command;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
-use crate::reply::Reply;
 use crate::state::{Author, GroupRow, position};
 
 fn at(ms: u64) -> Timestamp {
@@ -31,8 +31,9 @@ fn core(groups: u16) -> Core {
     let options = Options { seed: [1; 32], cached_groups: 8 };
     let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
     let handle = "ana".parse().unwrap();
-    let command = Command::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
-    core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command) }], at(0)).unwrap();
+    let command = account::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
+    core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command.into()) }], at(0))
+        .unwrap();
     core.state.identity.as_mut().unwrap().registered = true;
     core.state.identity_dirty = true;
     let data = GroupData {

@@ -3,17 +3,16 @@
 //! A bot that failed sees the event again; a bot that answered cannot answer twice, because cursor, memory and
 //! messages are in one transaction, and a repeated outcome finds the cursor already there.
 
+use cipher_api::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
+use cipher_api::{ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::wire::group::Role;
 
 use crate::bot::due::is_of_members;
-use crate::error::{ErrorKind, Result};
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::{BotRow, MessageRow, Place, RowBody};
-use crate::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
 
 impl Core {
     /// What a bot has to handle in the conversations whose turn it is. They share the room for it evenly, so a busy one

@@ -1,13 +1,12 @@
 //! The bot's own coming, which no commit that it reads tells it of: reading begins behind the one that let it in.
 
+use cipher_api::view::GroupEvent;
+use cipher_api::{Event, Result};
 use cipher_broker::id::{GroupId, MessageId};
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::machine::Core;
 use crate::state::MessageRow;
 use crate::state::roster::Leaf;
-use crate::view::GroupEvent;
 
 impl Core {
     /// The log shows the commit that let the bot in: its coming stands at the place of that commit, by its maker.

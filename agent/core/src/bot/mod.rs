@@ -1,5 +1,6 @@
 //! What a bot is told and what it answers.
 
+mod command;
 mod due;
 pub(crate) mod event;
 mod membership;

@@ -7,18 +7,16 @@
 //! a message that was waited for (log, history of an own device) ┘
 //! ```
 
+use cipher_api::command::message::MessageRef;
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result, Target};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
 
-use crate::command::{MessageRef, Target};
 use crate::content::send::check_text_size;
 use crate::content::timeline::{self, Changing};
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::position::FIRST_ERA;
 use crate::state::{Change, MessageRow, OutboxKind, Place, RowBody, WaitingChange};
 
@@ -76,7 +74,7 @@ impl Core {
         let Some((place, mut row)) = row else {
             return Err(ErrorKind::Refused
                 .because("this message is not in the log yet")
-                .hint("wait until it is sent, or take it back for everybody by leaving --local away"));
+                .hint(Advice::WaitOrTakeBack));
         };
         if !row.is_words() {
             return Err(no_words());
@@ -106,12 +104,12 @@ impl Core {
                 let author = self.handle_of(&row.account);
                 return Err(ErrorKind::Refused
                     .because(format!("only @{author}, who said it, can change this message"))
-                    .hint("delete ID --local takes it away on this device"));
+                    .hint(Hint::MessageDeleteLocal { id: message.id.clone() }));
             }
             if row.failed {
                 return Err(ErrorKind::Refused
                     .because("nobody has this message: it was never delivered")
-                    .hint("send it again, or delete it here with: delete ID --local"));
+                    .hint(Hint::MessageSendAgain { id: message.id.clone() }));
             }
             if row.deleted {
                 return Err(ErrorKind::Refused.because("this message was deleted already"));
@@ -119,7 +117,7 @@ impl Core {
             if change == Change::Edit && row.body() != RowBody::Text {
                 return Err(ErrorKind::Refused
                     .because("this version cannot edit a message of this kind")
-                    .hint("delete it, and say it anew"));
+                    .hint(Advice::DeleteAndSayAnew));
             }
         }
         Ok((group, id))
@@ -141,11 +139,11 @@ impl Core {
         match found.len() {
             0 => Err(ErrorKind::NotFound
                 .because(format!("there is no message whose id begins with '{}'", message.id))
-                .hint("ids are shown by: cipher-chat read TARGET --json")),
+                .hint(Hint::MessageRead)),
             1 => Ok(found.swap_remove(0)),
             several => Err(ErrorKind::Usage
                 .because(format!("{several} messages have ids that begin with '{}'", message.id))
-                .hint("give more of the id")),
+                .hint(Advice::MoreOfId)),
         }
     }
 
@@ -295,7 +293,7 @@ impl Core {
             self.run.changed.insert(group);
         }
         if let Some(view) = view {
-            self.notify(Event::Changed(view));
+            self.notify(Event::Changed { message: view });
         }
         Ok(())
     }
@@ -322,6 +320,6 @@ impl Core {
     }
 }
 
-fn no_words() -> CoreError {
+fn no_words() -> Error {
     ErrorKind::Refused.because("this line is no message that a member said: it cannot be edited or deleted")
 }

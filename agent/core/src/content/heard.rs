@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use cipher_api::view::ContactState;
+use cipher_api::{Event, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::machine::Core;
 use crate::state::MessageRow;
-use crate::view::ContactState;
 
 /// Longest name of a kind, in bytes.
 const KIND_BYTES: usize = 64;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use cipher_api::Result;
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable as _, WriteTransaction};
 use serde_bytes::ByteBuf;
 
-use crate::error::Result;
 use crate::state::BotRow;
 use crate::state::{MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::{Store, storage, table};

@@ -13,19 +13,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::Result;
+use cipher_api::view::MissingView;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Missing, MissingOf};
 
-use crate::error::Result;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{self, era_of, sequence_of};
 use crate::state::roster::Leaf;
 use crate::state::{MOST, MessageRow};
-use crate::view::MissingView;
 /// How many messages are looked at for that.
 const LOOKED_AT: usize = 20_000;
 /// Earlier lives of a log in which a place is looked for.

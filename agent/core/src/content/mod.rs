@@ -1,6 +1,7 @@
 //! What members say: said and heard, kept, changed, shown, and what of it is unread.
 
 pub(crate) mod change;
+mod command;
 pub(crate) mod heard;
 pub(crate) mod history;
 pub(crate) mod missing;

@@ -1,5 +1,7 @@
 //! From text to a sealed application message, and to its place in history.
 
+use cipher_api::view::MessageState;
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Notice, Reply, Result, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::limit;
@@ -7,17 +9,12 @@ use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
 use openmls_basic_credential::SignatureKeyPair;
 
-use crate::command::Target;
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
 use crate::state::{Author, MessageRow};
 use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
-use crate::view::MessageState;
 
 impl Core {
     pub(crate) fn send(
@@ -105,9 +102,7 @@ impl Core {
     /// So many more messages may wait for the broker.
     pub(crate) fn must_have_room(&self, more: usize) -> Result<()> {
         if self.state.outbox.len().saturating_add(more) > limit::OUTBOX_ROWS {
-            return Err(ErrorKind::Limit
-                .because("too many messages wait for the broker")
-                .hint("run: cipher-chat sync"));
+            return Err(ErrorKind::Limit.because("too many messages wait for the broker").hint(Hint::Sync));
         }
         Ok(())
     }
@@ -204,7 +199,14 @@ impl Core {
     }
 
     /// What could not be said stays where its author looks for it, and says so.
-    pub(crate) fn keep_failed(&mut self, group: GroupId, row: u64, id: MessageId, content: &[u8], why: &str) {
+    pub(crate) fn keep_failed(
+        &mut self,
+        group: GroupId,
+        row: u64,
+        id: MessageId,
+        content: &[u8],
+        error: &Error,
+    ) {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
             return;
         };
@@ -213,9 +215,7 @@ impl Core {
         }
         if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
             let name = self.conversation_name(&group);
-            self.notify(Event::Warning(format!(
-                "a change of a message in '{name}' was not delivered: {why}"
-            )));
+            self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
             return;
         }
         // Said again because the log lost it, and known to have been said.
@@ -232,7 +232,7 @@ impl Core {
             return;
         }
         let name = self.conversation_name(&group);
-        self.notify(Event::Warning(format!("a message to '{name}' was not delivered: {why}")));
+        self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
     }
 
     /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
@@ -276,7 +276,7 @@ pub(crate) fn check_text_size(text: &str) -> Result<()> {
                 limit::TEXT_BYTES,
                 text.len()
             ))
-            .hint("split it, or send it as a file by other means"));
+            .hint(Advice::SplitText));
     }
     Ok(())
 }

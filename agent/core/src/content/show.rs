@@ -1,17 +1,15 @@
 //! Stored messages and events as people see them.
 
+use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, SenderView, WhoView};
+use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::wire::content::{self, Content};
 
-use crate::command::Target;
 use crate::content::missing;
-use crate::error::{ErrorKind, Result};
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::position::sequence_of;
 use crate::state::{Author, MessageRow, OutboxKind, Place, RowBody};
-use crate::view::{Body, GroupEvent, MessageState, MessageView, SenderView, WhoView};
 
 impl Core {
     /// A stored message as people see it.
@@ -137,12 +135,12 @@ impl Core {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_none() {
             let how = match target {
-                Target::Account(handle) => format!("contact accept {handle}"),
-                Target::Group(_) | Target::Name(_) => format!("group accept {group}"),
+                Target::Account(handle) => Hint::ContactAccept { handle: handle.clone() },
+                Target::Group(_) | Target::Name(_) => Hint::GroupAccept { group: group.into() },
             };
             return Err(ErrorKind::Refused
                 .because("this is an invitation that was not accepted yet")
-                .hint(format!("accept it with: cipher-chat {how}")));
+                .hint(how));
         }
         let limit = last.unwrap_or(usize::MAX);
         let conversations = match target {

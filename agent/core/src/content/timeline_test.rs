@@ -1,5 +1,6 @@
 //! The rules of edits and deletions, one by one.
 
+use cipher_api::view::GroupEvent;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::limit;
@@ -8,7 +9,6 @@ use cipher_broker::wire::content::{Body, Content};
 
 use super::*;
 use crate::state::Author;
-use crate::view::GroupEvent;
 
 const ANA: AccountId = AccountId::from_bytes([1; 32]);
 const BEN: AccountId = AccountId::from_bytes([2; 32]);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::Result;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::sync::Sync;
 
-use crate::error::Result;
 use crate::machine::Core;
 use crate::state::GroupRow;
 use crate::state::MessageRow;

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::Result;
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
@@ -17,7 +18,6 @@ use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 use serde_bytes::ByteBuf;
 
 use crate::content::history::History;
-use crate::error::Result;
 use crate::state::{KeptRow, Print, SealKey, SentRow, key};
 use crate::store::{Store, storage, table};
 

@@ -14,16 +14,15 @@
 
 use std::time::Duration;
 
+use cipher_api::view::LogLostView;
+use cipher_api::{Notice, Result};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::input::{Displaced, StreamState};
 use crate::machine::Core;
 use crate::state::{IncidentRow, Mark};
-use crate::view::LogLostView;
 
 /// How much younger than the retention an entry must be to be missed. Clocks and deletions are not exact.
 const LEEWAY: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -101,10 +100,7 @@ impl Core {
         if std::mem::replace(&mut self.run.room_told, true) {
             return;
         }
-        self.notify(Event::Warning(format!(
-            "the broker's operator made room: what was stored before {until} is gone from it, and whoever had not \
-             read it by then does not get it"
-        )));
+        self.warn(Notice::RoomMade { until });
     }
 
     /// What the broker lost last, for people.
@@ -124,11 +120,7 @@ impl Core {
         note(&mut incident);
         self.state.meta_mut().incident = Some(incident);
         if !same {
-            self.notify(Event::Warning(
-                "the broker lost messages that it had stored: what is missing there is sent again by those who \
-                 have it; see: cipher-chat doctor"
-                    .into(),
-            ));
+            self.warn(Notice::LogLost);
         }
     }
 }

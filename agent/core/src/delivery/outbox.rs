@@ -14,23 +14,21 @@
 
 use std::time::Duration;
 
+use cipher_api::view::{GroupState, MessageState};
+use cipher_api::{Advice, Error, ErrorKind, Event, Reply, Result};
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
 use crate::effect::Effect;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish, PublishOutcome};
 use crate::machine::Core;
 use crate::own::device::revoked;
-use crate::reply::Reply;
 use crate::state::stopped;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 use crate::state::{Print, print_of_stored};
-use crate::view::{GroupState, MessageState};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -60,16 +58,16 @@ enum Why {
 
 impl Why {
     /// What whoever waits for it is told; `name` is the conversation's.
-    fn error(self, name: &str) -> CoreError {
+    fn error(self, name: &str) -> Error {
         match self {
             Self::NotAMember => ErrorKind::Refused
                 .because(format!("you are not in '{name}' any more"))
-                .hint("ask a member to invite you again"),
+                .hint(Advice::AskInviteAgain),
             Self::Revoked => revoked(),
             Self::Stopped => stopped(),
-            Self::Refused => ErrorKind::Limit
-                .because("the broker does not take this message")
-                .hint("send less at once, or ask the operator for the broker's limits"),
+            Self::Refused => {
+                ErrorKind::Limit.because("the broker does not take this message").hint(Advice::SendLessOrAsk)
+            }
         }
     }
 }
@@ -206,7 +204,7 @@ impl Core {
         let Some(row) = self.dequeue(id) else { return };
         let error = why.error(&self.conversation_name(&row.group));
         if let OutboxKind::Message { id: message, content } = &row.kind {
-            self.keep_failed(row.group, id, *message, content, &error.message);
+            self.keep_failed(row.group, id, *message, content, &error);
             if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
@@ -581,7 +579,7 @@ impl Core {
         if let Some(intent) = slot.intent {
             let error = ErrorKind::Limit
                 .because("the broker does not take this change of the group")
-                .hint("do it in smaller steps, or ask the operator for the broker's limits");
+                .hint(Advice::SmallerStepsOrAsk);
             self.intent_failed(group, intent, error)?;
         }
         Ok(())

@@ -11,6 +11,8 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use cipher_api::view::{ContactState, GroupState, JoinRequestView};
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Result};
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
@@ -23,8 +25,6 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_key};
 use serde_bytes::ByteBuf;
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::tree;
 use crate::group::turn;
@@ -33,7 +33,6 @@ use crate::machine::Core;
 use crate::state::roster::Leaf;
 use crate::state::{JoinRequestRow, Standing};
 use crate::state::{Joiner, Post, Wish};
-use crate::view::{ContactState, GroupState, JoinRequestView};
 
 /// Largest sealed request: a key package, a certificate, and what is around them.
 const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
@@ -92,21 +91,18 @@ pub(crate) fn admissible<'a>(
 }
 
 /// A refusal in words.
-pub(crate) fn refusal_error(refusal: JoinRefusal) -> CoreError {
+pub(crate) fn refusal_error(refusal: JoinRefusal) -> Error {
     let (why, hint) = match refusal {
-        JoinRefusal::Expired => ("the link has ended", "ask a member of the group for a new link"),
-        JoinRefusal::UsedUp => {
-            ("as many have joined by this link as may", "ask a member of the group for a new link")
+        JoinRefusal::Expired => ("the link has ended", Advice::AskNewLink.into()),
+        JoinRefusal::UsedUp => ("as many have joined by this link as may", Advice::AskNewLink.into()),
+        JoinRefusal::Revoked => ("the link was revoked", Advice::AskNewLink.into()),
+        JoinRefusal::Banned => ("the account is banned from this group", Advice::AskUnban.into()),
+        JoinRefusal::Denied => ("the request to join was declined", Advice::AskLinkGiver.into()),
+        JoinRefusal::NotKnown => {
+            ("the group's members do not find this account and device at the registry", Hint::DoctorRegistry)
         }
-        JoinRefusal::Revoked => ("the link was revoked", "ask a member of the group for a new link"),
-        JoinRefusal::Banned => ("the account is banned from this group", "ask an admin to lift the ban"),
-        JoinRefusal::Denied => ("the request to join was declined", "ask the person who gave the link"),
-        JoinRefusal::NotKnown => (
-            "the group's members do not find this account and device at the registry",
-            "check that you use the registry of the group's members: cipher-chat doctor",
-        ),
-        JoinRefusal::Busy => ("more ask to join than the group can look at", "try again in a few minutes"),
-        _ => ("the request to join was refused", "update this agent: it does not know the reason"),
+        JoinRefusal::Busy => ("more ask to join than the group can look at", Advice::TryInMinutes.into()),
+        _ => ("the request to join was refused", Advice::UpdateAgentForReason.into()),
     };
     ErrorKind::Refused.because(why).hint(hint)
 }

@@ -1,17 +1,14 @@
 //! What conversations are called here. A name never silently changes its meaning (R-NAME-02): who names a group, or
 //! makes one that this account joins by itself, does not decide what is meant by a word that is typed here.
 
+use cipher_api::view::GroupState;
+use cipher_api::{ErrorKind, Hint, Notice, Reply, Result, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 
-use crate::command::Target;
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::create::check_name;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::GroupRow;
-use crate::view::GroupState;
 
 /// What takes a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +35,7 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.alias = Some(alias.clone());
         }
-        self.notify(Event::Warning(format!(
-            "there is a group named '{name}' here: the other one of that name ({group}) is called '{alias}' here. \
-             Give it a name of your own with: cipher-chat group alias {group} NAME"
-        )));
+        self.warn(Notice::SameName { group, name, alias });
     }
 
     /// Whether a name means another group.
@@ -62,7 +56,7 @@ impl Core {
         let Some(row) = self.state.groups.get(&group) else {
             return Err(ErrorKind::Refused
                 .because("this is an invitation that was not accepted yet")
-                .hint(format!("accept it with: cipher-chat group accept {group}")));
+                .hint(Hint::GroupAccept { group: group.into() }));
         };
         if row.direct {
             return Err(ErrorKind::Refused.because("a direct conversation is called by the other's handle"));
@@ -75,7 +69,7 @@ impl Core {
         if self.is_taken(&called, &group, Taken::ByAny) {
             return Err(ErrorKind::Conflict
                 .because(format!("there is a group called '{called}' here already"))
-                .hint("see them with: cipher-chat group list"));
+                .hint(Hint::GroupListNames));
         }
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.alias = alias.filter(|alias| *alias != row.name);

@@ -12,6 +12,8 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::view::GroupState;
+use cipher_api::{Advice, ErrorKind, Hint, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
@@ -24,7 +26,6 @@ use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 use tls_codec::Serialize as _;
 
-use crate::error::{ErrorKind, Result};
 use crate::group::admission::{admissible, refusal_error};
 use crate::group::create::extensions;
 use crate::group::epoch::Merged;
@@ -38,7 +39,6 @@ use crate::state::position::sequence_of;
 use crate::state::roster::{self, Leaf, Roster};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
-use crate::view::GroupState;
 
 /// What a commit is to contain.
 #[derive(Default)]
@@ -245,10 +245,7 @@ impl Core {
                 if data.links.len() >= limit::JOIN_LINKS {
                     return Err(ErrorKind::Limit
                         .because(format!("a group has at most {} links", limit::JOIN_LINKS))
-                        .hint(format!(
-                            "see them with: cipher-chat group invite {} --list; --revoke ID makes room",
-                            self.typed(&group)
-                        )));
+                        .hint(Hint::InviteRevoke { group: self.typed(&group) }));
                 }
                 data.links.insert(*id, link.clone());
             }
@@ -312,7 +309,7 @@ impl Core {
         let handle = self.handle_of(account);
         Err(ErrorKind::Refused
             .because(format!("@{handle} is banned from this group"))
-            .hint(format!("lift the ban with: cipher-chat group unban {} {handle}", self.typed(&group))))
+            .hint(Hint::GroupUnban { group: self.typed(&group), who: handle }))
     }
 
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.
@@ -400,10 +397,10 @@ impl Core {
             live.mls.clear_pending_commit(self.provider.storage()).map_err(store_failed)?;
             live.mls.clear_pending_proposals(self.provider.storage()).map_err(store_failed)?;
             return Err(match refused {
-                Some(reason) => ErrorKind::Refused.because(reason).hint("ask an owner or admin of the group"),
+                Some(reason) => ErrorKind::Refused.because(reason).hint(Advice::AskAdmin),
                 None => ErrorKind::Limit
                     .because("the change is too large for one step")
-                    .hint("do it in smaller steps"),
+                    .hint(Advice::SmallerSteps),
             });
         }
         // A stored proposal blocks sending; the pending commit carries what it needs of them.

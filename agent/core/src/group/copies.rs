@@ -11,18 +11,16 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use cipher_api::view::GroupState;
+use cipher_api::{ErrorKind, Event, Reply, Result};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::OutboxKind;
 use crate::state::WordRow;
 use crate::state::position::{self, sequence_of};
 use crate::state::stopped;
-use crate::view::GroupState;
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,7 +225,7 @@ impl Core {
                 ". Of what it said, {unread} could be read by nobody and is marked as not sent: say that again there"
             ));
         }
-        self.notify(Event::Stopped(error));
+        self.notify(Event::Stopped { error });
         Ok(())
     }
 

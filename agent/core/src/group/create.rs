@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::{Advice, ErrorKind, Event, Reply, Result};
 use cipher_broker::certificate::CREDENTIAL_TYPE;
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
@@ -16,15 +17,12 @@ use openmls::prelude::{
     MlsGroupJoinConfig, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::loaded::{Live, mls_id};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
 use crate::state::GroupRow;
 use crate::state::name::is_group_name;
 
@@ -67,7 +65,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if !is_group_name(name) {
         return Err(ErrorKind::Usage
             .because("a group name does not begin with '@' and has no control characters")
-            .hint("'@' names accounts"));
+            .hint(Advice::AtNamesAccounts));
     }
     Ok(())
 }

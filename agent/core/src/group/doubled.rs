@@ -23,6 +23,7 @@
 
 use std::time::Duration;
 
+use cipher_api::{Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::{self, Purpose};
@@ -30,8 +31,6 @@ use cipher_broker::wire::envelope::CommitNote;
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::copies::CopysWord;
 use crate::group::loaded::Live;
 use crate::machine::Core;
@@ -155,11 +154,7 @@ impl Core {
         self.state.meta_mut().doubled = Some((now, told));
         if due {
             let name = self.conversation_name(&group);
-            self.notify(Event::Warning(format!(
-                "in '{name}' lies something in the name of this device that it did not send: this profile was \
-                 copied or restored, or a member repeats messages. The device takes new keys and goes on; to use \
-                 a second machine run there: cipher-chat device link"
-            )));
+            self.warn(Notice::Doubled { group, name });
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::view::{GroupEvent, GroupState};
+use cipher_api::{Event, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
@@ -9,8 +11,6 @@ use cipher_broker::wire::group::{GroupData, Role};
 
 use serde_bytes::ByteBuf;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::loaded::Live;
@@ -18,7 +18,6 @@ use crate::machine::Core;
 use crate::state::MessageRow;
 use crate::state::position::sequence_of;
 use crate::state::roster::{self, Roster};
-use crate::view::{GroupEvent, GroupState};
 
 /// A commit that was merged.
 #[derive(Debug, Clone, Copy)]

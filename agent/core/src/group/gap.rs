@@ -16,11 +16,11 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::Result;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use serde_bytes::ByteBuf;
 
-use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::rejoin;
 use crate::machine::Core;

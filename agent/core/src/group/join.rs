@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cipher_api::view::GroupState;
+use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result, Target};
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
@@ -22,10 +24,7 @@ use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
-use crate::command::Target;
 use crate::effect::Effect;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::group::alias::Taken;
 use crate::group::commit::shortened;
 use crate::group::create::join_config;
@@ -35,13 +34,11 @@ use crate::group::offer::{Standing, Welcomer};
 use crate::group::tree;
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
-use crate::reply::Reply;
 use crate::state::Reception;
 use crate::state::name::is_group_name;
 use crate::state::roster;
 use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
 use crate::state::{Mark, Why};
-use crate::view::GroupState;
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
 const TOLD_AFTER: u32 = 9;
@@ -182,10 +179,7 @@ impl Core {
                 invite.attempts = attempts;
             }
             if attempts == TOLD_AFTER {
-                self.notify(Event::Warning(format!(
-                    "an invitation to the group {group} cannot be opened: its list of members does not come. Ask the \
-                     person who invited you to remove this account and to add it again"
-                )));
+                self.warn(Notice::InvitationClosed { group });
             }
             let wait = Duration::from_millis(50u64.saturating_mul(1 << attempts.min(12)));
             self.wake_at(self.run.now.plus(wait));
@@ -446,7 +440,7 @@ impl Core {
         }
         Err(ErrorKind::NotFound
             .because("there is no invitation to this group")
-            .hint("see the waiting ones with: cipher-chat group list"))
+            .hint(Hint::GroupListInvitations))
     }
 
     /// A group that this device lost its place in, and an offer to have it back.
@@ -497,10 +491,10 @@ impl Core {
 
     /// Becomes a member: the Welcome is used up, reading starts at the commit that added us.
     pub(crate) fn join(&mut self, group: GroupId) -> Result<()> {
-        let gone = |_: Bad| -> CoreError {
+        let gone = |_: Bad| -> Error {
             ErrorKind::Refused
                 .because("this invitation cannot be used any more")
-                .hint("ask for a new one: the inviter removes and adds this account")
+                .hint(Advice::AskNewInvitation)
         };
         let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone("welcome")) };
         let Some(known) = invite.known.clone() else { return Err(gone("welcome")) };
@@ -527,10 +521,10 @@ impl Core {
     }
 
     fn take_place(&mut self, group: GroupId, invite: &InviteRow, known: InviteFacts) -> Result<()> {
-        let gone = |_: Bad| -> CoreError {
+        let gone = |_: Bad| -> Error {
             ErrorKind::Refused
                 .because("this invitation cannot be used any more")
-                .hint("ask for a new one: the inviter removes and adds this account")
+                .hint(Advice::AskNewInvitation)
         };
         let last_resort = read_welcome(&invite.welcome).is_some_and(|welcome| self.is_last_resort(&welcome));
         // Whole or not at all: what OpenMLS writes is kept only if the join succeeds.

@@ -5,20 +5,18 @@
 
 use std::time::Duration;
 
+use cipher_api::view::{GroupState, JoinLinkView, JoinRequestView};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result, Target, Who};
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::wire::group::{JoinLink, LinkId, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinTicket, link_id};
 use serde_bytes::ByteArray;
 
-use crate::command::{Target, Who};
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::Standing;
 use crate::state::Wish;
-use crate::view::{GroupState, JoinLinkView, JoinRequestView};
 
 /// Longest life of a link.
 const LINK_LIFETIME_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -100,7 +98,7 @@ impl Core {
         let [id] = named.as_slice() else {
             return Err(ErrorKind::NotFound
                 .because("this names no link, or several, of this group")
-                .hint(format!("see them with: cipher-chat group invite {} --list", self.typed(&group))));
+                .hint(Hint::InviteList { group: self.typed(&group) }));
         };
         self.must_have_role(group, |live| live.data.may_add.min(Role::Admin), "revoke links")?;
         self.wish(group, Wish::Link { id: *id, link: None }, Some(ticket))
@@ -163,12 +161,12 @@ impl Core {
         let Some((id, _)) = found else {
             return Err(ErrorKind::NotFound
                 .because(format!("nobody called '{account}' asks to join this group"))
-                .hint(format!("see who does with: cipher-chat group requests {}", self.typed(&group))));
+                .hint(Hint::InviteRequests { group: self.typed(&group) }));
         };
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
                 .because("the broker cannot be reached; the request was not answered")
-                .hint("check --server and that the broker runs"));
+                .hint(Advice::CheckBroker));
         }
         if accept {
             self.admit(id, Some(ticket))?;
@@ -202,15 +200,15 @@ impl Core {
         self.must_have_role(group, |_| Role::Admin, "ban accounts or lift bans")?;
         let mut accounts = Vec::new();
         for who in who {
-            let account = self.account_by(who).ok_or_else(|| -> CoreError {
+            let account = self.account_by(who).ok_or_else(|| -> Error {
                 ErrorKind::NotFound
                     .because(format!("{who} is not known here"))
-                    .hint(format!("look it up first: cipher-chat profile show {who}"))
+                    .hint(Hint::ProfileShow { who: who.clone() })
             })?;
             if account == self.own_id() {
                 return Err(ErrorKind::Usage
                     .because("one does not ban oneself")
-                    .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
+                    .hint(Hint::GroupLeave { group: self.typed(&group) }));
             }
             accounts.push(account);
         }
@@ -227,7 +225,7 @@ impl Core {
         match judged {
             (Some(above), _) if !lift => Err(ErrorKind::Refused
                 .because(format!("your role does not allow to ban @{}", self.handle_of(&above)))
-                .hint("ask an owner of the group")),
+                .hint(Advice::AskOwner)),
             (_, banned) if !lift && banned > limit::BANNED => {
                 Err(ErrorKind::Limit.because(format!("a group bans at most {} accounts", limit::BANNED)))
             }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use cipher_api::{Advice, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
@@ -17,15 +18,12 @@ use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinT
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::admission::{label, refusal_error, refusal_label};
 use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
-use crate::reply::Reply;
 use crate::state::JoinRow;
 use crate::state::{OutboxKind, Post};
 
@@ -55,7 +53,7 @@ impl Core {
         let link: JoinTicket = link.parse().map_err(|_| {
             ErrorKind::Misuse
                 .because("this is not a link to a group, or some of its letters got lost or changed")
-                .hint("a link begins with cipher-chat:join/ and is one word: copy all of it")
+                .hint(Advice::JoinLinkForm)
         })?;
         let group = link.group;
         if self.is_member(&group) {
@@ -68,7 +66,7 @@ impl Core {
             if !known.links.contains(&link_id(&link.secret)) {
                 return Err(ErrorKind::Refused
                     .because("an invitation to this group waits for an answer")
-                    .hint(format!("accept it with: cipher-chat group accept {group}")));
+                    .hint(Hint::GroupAccept { group: group.into() }));
             }
             self.join(group)?;
             self.keep_names_apart(group, Taken::ByAny);
@@ -77,7 +75,7 @@ impl Core {
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
                 .because("the broker cannot be reached; nobody was asked")
-                .hint("check --server and that the broker runs"));
+                .hint(Advice::CheckBroker));
         }
         if self.run.interest != Some(Interest::Everything) {
             // The answer comes to the inbox.
@@ -101,7 +99,7 @@ impl Core {
         let suite = suite_of(link.suite).ok_or_else(|| {
             ErrorKind::Misuse
                 .because("the group of this link uses a cipher suite that this version does not know")
-                .hint("update this agent")
+                .hint(Advice::UpdateAgent)
         })?;
         self.drop_join(group);
         let key_package = ByteBuf::from(self.make_key_package(suite, false)?);
@@ -153,9 +151,8 @@ impl Core {
         self.run.waits.joins = others;
         if ours.is_empty() {
             // Its name is known only to who was in it: a link says none.
-            let known = self.conversation_name(&group);
-            let which = if known.is_empty() { group.to_string() } else { format!("'{known}'") };
-            self.notify(Event::Warning(format!("the group {which} could not be joined: {}", error.message)));
+            let name = self.conversation_name(&group);
+            self.warn(Notice::JoinEnded { group, name, error: Box::new(error.clone()) });
         }
         for wait in ours {
             self.reply(wait.ticket, Err(error.clone()));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use cipher_api::{Advice, Error, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData};
@@ -9,7 +10,6 @@ use openmls::group::GroupContext;
 use openmls::prelude::{Extensions, MlsGroup};
 use openmls_traits::OpenMlsProvider;
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::machine::Core;
 use crate::state::roster::{self, Roster};
 use crate::store::mls::Overlay;
@@ -119,10 +119,10 @@ impl Groups {
 }
 
 /// A failure inside OpenMLS that is not the peer's fault.
-pub(crate) fn store_failed(error: impl std::fmt::Display) -> CoreError {
+pub(crate) fn store_failed(error: impl std::fmt::Display) -> Error {
     ErrorKind::Storage
         .because(format!("the state of a group cannot be written: {error}"))
-        .hint("check the disk and its free space, then run the command again")
+        .hint(Advice::CheckDisk)
 }
 
 /// The MLS form of a group id.
@@ -155,7 +155,7 @@ impl Core {
                 let mls = mls.ok_or_else(|| {
                     ErrorKind::Storage
                         .because("the state of a group is missing from the store")
-                        .hint(crate::store::DAMAGED)
+                        .hint(Advice::StoreDamaged)
                 })?;
                 Live::of(mls)?
             }

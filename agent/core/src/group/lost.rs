@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use cipher_api::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
+use cipher_api::{Event, Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -28,15 +30,12 @@ use openmls_traits::storage::StorageProvider as _;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::copies::CopysWord;
 use crate::group::not_member::{self};
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
 use crate::state::{Author, Lost, MessageRow, RejoinRow, Why};
 use crate::state::{OutboxKind, Post};
-use crate::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
@@ -67,7 +66,7 @@ impl Core {
         let since = row.lost.as_ref().map_or(now, |lost| lost.since);
         row.lost = Some(Lost::noticed(why, since));
         let personal = row.personal;
-        tracing::info!(group = group.short(), why = why.name(), "lost the place in a group");
+        tracing::info!(group = group.short(), why = why.view().name(), "lost the place in a group");
         self.drop_own_rejoin(group);
         let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
         for id in waiting {
@@ -83,9 +82,7 @@ impl Core {
         self.run.changed.insert(group);
         if known.is_none() {
             let name = self.conversation_name(&group);
-            self.notify(Event::Warning(format!(
-                "this device lost its place in '{name}' and asks the others to let it back in; what you send there waits"
-            )));
+            self.warn(Notice::PlaceLost { group, name });
         }
     }
 
@@ -347,7 +344,7 @@ impl Core {
         });
         let offered = self.offered_view(group);
         Some(RecoveringView {
-            why: lost.why.name().into(),
+            why: lost.why.view(),
             since: lost.since,
             asked: lost.times,
             denied,

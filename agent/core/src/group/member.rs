@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::view::GroupState;
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Notice, Reply, Result, Target, Who};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
@@ -9,15 +11,10 @@ use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::sync::Sync;
 
-use crate::command::{Target, Who};
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
 use crate::state::{IntentRow, Joiner, Wish};
-use crate::view::GroupState;
 
 impl Core {
     /// The group a person wants to change, if we can take part in changing it.
@@ -30,21 +27,21 @@ impl Core {
     /// An error unless we are an active member.
     pub(crate) fn must_be_active(&self, group: GroupId) -> Result<()> {
         let name = self.conversation_name(&group);
-        let no = |why: String, hint: &str| Err(ErrorKind::Refused.because(why).hint(hint));
+        let no = |why: String, hint: Hint| Err(ErrorKind::Refused.because(why).hint(hint));
         match self.state.groups.get(&group).map(|row| row.state) {
             Some(GroupState::Active) => Ok(()),
             None | Some(GroupState::Invited) => no(
                 "this is an invitation that was not accepted yet".into(),
-                &format!("accept it with: cipher-chat group accept {group}"),
+                Hint::GroupAccept { group: group.into() },
             ),
             Some(GroupState::Leaving | GroupState::Left) => {
-                no(format!("you have left '{name}'"), "ask a member to invite you again")
+                no(format!("you have left '{name}'"), Advice::AskInviteAgain.into())
             }
             Some(GroupState::Removed) => {
-                no(format!("you were removed from '{name}'"), "ask a member to invite you again")
+                no(format!("you were removed from '{name}'"), Advice::AskInviteAgain.into())
             }
-            Some(GroupState::Stuck) => {
-                no(format!("this device lost its place in '{name}'"), "run: cipher-chat sync")
+            Some(GroupState::Stuck | GroupState::Unknown) => {
+                no(format!("this device lost its place in '{name}'"), Hint::Sync)
             }
         }
     }
@@ -63,7 +60,7 @@ impl Core {
         }
         Err(ErrorKind::Refused
             .because(format!("your role in '{}' does not allow to {what}", self.conversation_name(&group)))
-            .hint("ask an owner or admin of the group"))
+            .hint(Advice::AskAdmin))
     }
 
     /// Whether an account is in a group.
@@ -81,10 +78,10 @@ impl Core {
 
     fn member_named(&mut self, group: GroupId, who: &Who) -> Result<AccountId> {
         let typed = self.typed(&group);
-        let none = || -> CoreError {
+        let none = || -> Error {
             ErrorKind::NotFound
                 .because(format!("{who} is not a member of this group"))
-                .hint(format!("see the members with: cipher-chat group show {typed}"))
+                .hint(Hint::GroupShow { group: typed.clone() })
         };
         let account = self.account_by(who).ok_or_else(none)?;
         if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
@@ -100,7 +97,7 @@ impl Core {
         if self.state.groups.get(&group).is_some_and(|row| row.direct) {
             return Err(ErrorKind::Refused
                 .because("nobody can be added to a direct conversation")
-                .hint("make a group with: cipher-chat group create NAME --with HANDLE,HANDLE"));
+                .hint(Hint::GroupCreate));
         }
         self.must_have_role(group, |live| live.data.may_add, "add members")?;
         self.begin_errand(Some(ticket), Goal::Add { group }, handles)?;
@@ -121,7 +118,7 @@ impl Core {
             if account == self.own_id() {
                 return Err(ErrorKind::Usage
                     .because("one does not remove oneself")
-                    .hint(format!("leave with: cipher-chat group leave {}", self.typed(&group))));
+                    .hint(Hint::GroupLeave { group: self.typed(&group) }));
             }
             accounts.push(account);
         }
@@ -166,7 +163,7 @@ impl Core {
         if ticket.is_some() && !self.run.connected {
             return Err(ErrorKind::Unreachable
                 .because("the broker cannot be reached; the group was not changed")
-                .hint("check --server and that the broker runs"));
+                .hint(Advice::CheckBroker));
         }
         // A commit and its Welcome must fit into a message: many joiners come in several steps.
         let steps: Vec<Wish> = match wish {
@@ -213,10 +210,9 @@ impl Core {
             return Ok(Some(Reply::Done));
         }
         if last_owner {
-            return Err(ErrorKind::Refused.because("you are the only owner of this group").hint(format!(
-                "first make another member owner with: cipher-chat group role {} @HANDLE owner",
-                self.typed(&group)
-            )));
+            return Err(ErrorKind::Refused
+                .because("you are the only owner of this group")
+                .hint(Hint::GroupRole { group: self.typed(&group) }));
         }
         if !self.run.connected {
             return Err(
@@ -244,9 +240,7 @@ impl Core {
         let name = self.conversation_name(&group);
         self.begin_leaving(group)?;
         if !self.is_out(&group) {
-            self.notify(Event::Warning(format!(
-                "this device is without its place in '{name}': it leaves as soon as a member has let it back in"
-            )));
+            self.warn(Notice::LeavesLater { group, name });
         }
         Ok(())
     }
@@ -320,7 +314,7 @@ impl Core {
     }
 
     /// Gives up everything wanted in a group.
-    pub(crate) fn drop_intents(&mut self, group: GroupId, error: &CoreError) {
+    pub(crate) fn drop_intents(&mut self, group: GroupId, error: &Error) {
         let ids: Vec<u64> = self
             .state
             .intents
@@ -335,7 +329,7 @@ impl Core {
 
     /// An intent cannot be carried out. A direct conversation that its other half can never join is given up, so
     /// that what is said to that account starts a new one.
-    pub(crate) fn intent_failed(&mut self, group: GroupId, id: u64, error: CoreError) -> Result<()> {
+    pub(crate) fn intent_failed(&mut self, group: GroupId, id: u64, error: Error) -> Result<()> {
         tracing::info!(kind = error.kind.name(), group = group.short(), "a change of a group failed");
         if error.kind == ErrorKind::Trust && self.add_one_by_one(group, id) {
             return Ok(());
@@ -348,7 +342,12 @@ impl Core {
             && !self.run.waits.intents.contains_key(&id)
         {
             let (who, name) = (self.named(&account), self.conversation_name(&group));
-            self.notify(Event::Warning(format!("{who} was left out of '{name}': {}", error.message)));
+            self.warn(Notice::LeftOut {
+                who,
+                group: Some(group),
+                name: Some(name),
+                error: Box::new(error.clone()),
+            });
         }
         self.intent_done(id, Err(error));
         let wanted = self.state.intents.iter().any(|(_, intent)| intent.group == group);

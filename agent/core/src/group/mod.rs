@@ -15,6 +15,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod alias;
+mod command;
 pub(crate) mod commit;
 pub(crate) mod copies;
 pub(crate) mod create;

@@ -16,6 +16,8 @@
 
 use std::time::Duration;
 
+use cipher_api::view::GroupState;
+use cipher_api::{Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
@@ -27,14 +29,11 @@ use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::Denied;
 use crate::state::Post;
-use crate::view::GroupState;
 
 /// How long a device waits before it asks again, once a member said that it is out.
 pub(super) const PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -213,15 +212,7 @@ impl Core {
             return;
         }
         let (by, name) = (self.named(&body.account), self.conversation_name(&group));
-        let then = if over {
-            "it asks no more to be let back in"
-        } else {
-            "it goes on asking once a day, for three days"
-        };
-        self.notify(Event::Warning(format!(
-            "{by} says that this device is no member of '{name}' any more: {then}. Ask a member to add you again, or say \
-             something there if that is not so"
-        )));
+        self.warn(Notice::PlaceDenied { group, name, by, over });
     }
 
     /// A person says something in a group that is thought to be over: the device asks once more.

@@ -7,14 +7,12 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::view::OfferedView;
+use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId};
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::InviteRow;
-use crate::view::OfferedView;
 
 /// Accounts whose offers of one place a person is told of; the last one is shown in any case.
 const TOLD: usize = 8;
@@ -98,12 +96,9 @@ impl Core {
             if !self.tells_of(group, inviter) {
                 continue;
             }
-            let (by, name, typed) =
+            let (by, name, target) =
                 (self.named(&inviter), self.conversation_name(&group), self.typed(&group));
-            self.notify(Event::Warning(format!(
-                "{by} would let this device back into '{name}', and was not in it when this device last followed it: if \
-                 {by} belongs there, cipher-chat group accept {typed}; if not, cipher-chat group decline {typed}"
-            )));
+            self.warn(Notice::PlaceOffered { group, name, target, by });
         }
     }
 
@@ -117,11 +112,11 @@ impl Core {
     }
 
     /// Nobody offers a place that was lost.
-    pub(super) fn no_offer(&self, group: GroupId) -> CoreError {
+    pub(super) fn no_offer(&self, group: GroupId) -> Error {
         let name = self.conversation_name(&group);
         ErrorKind::NotFound
             .because(format!("nobody offers this device its place in '{name}' yet"))
-            .hint("it asks the others by itself while it runs; see what came of it with: cipher-chat doctor")
+            .hint(Hint::DoctorOffer)
     }
 
     /// The person believes who offers it.
@@ -130,20 +125,18 @@ impl Core {
         if self.is_lost(&group) {
             return Err(ErrorKind::Refused
                 .because("this offer cannot be used any more")
-                .hint("this device asks again by itself, and tells of the next one"));
+                .hint(Advice::OfferComesAgain));
         }
         self.group_reply(group)
     }
 
     /// Who leaves while it knows of nobody else there is heard by nobody: for whoever offers the place it would stay a member.
-    pub(super) fn leaves_unheard(&self, group: &GroupId, by: &str) -> CoreError {
-        let typed = self.typed(group);
+    pub(super) fn leaves_unheard(&self, group: &GroupId, by: &str) -> Error {
         ErrorKind::Refused
-            .because(format!("@{by} says that others are in this group: they would not hear that you left it"))
-            .hint(format!(
-                "take the place first, and then leave: cipher-chat group accept {typed}; if @{by} does not belong there: \
-                 cipher-chat group decline {typed}"
+            .because(format!(
+                "@{by} says that others are in this group: they would not hear that you left it"
             ))
+            .hint(Hint::GroupAcceptThenLeave { group: self.typed(group), by: by.into() })
     }
 
     /// The person does not take it: this device asks again an hour later.

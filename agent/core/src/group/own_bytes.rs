@@ -1,10 +1,10 @@
 //! Bytes that this device sealed: known when the log shows them, wherever it does, and said again when it lost them.
 
+use cipher_api::Result;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Content;
 
-use crate::error::Result;
 use crate::machine::Core;
 use crate::state::{MessageRow, Print, SealKey, SealedAs, SentRow, key, print_of_stored};
 use crate::state::{OutboxKind, OutboxRow, Seal};

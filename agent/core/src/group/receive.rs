@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use cipher_api::view::{GroupEvent, GroupState};
+use cipher_api::{ErrorKind, Event, Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -25,8 +27,6 @@ use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
 
 use crate::effect::Effect;
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::loaded::{Live, store_failed};
@@ -37,7 +37,6 @@ use crate::machine::Core;
 use crate::state::{Mark, MessageRow, Print, Why, print_of};
 use crate::store::mls;
 use crate::store::mls::OverlayError;
-use crate::view::{GroupEvent, GroupState};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
@@ -205,10 +204,7 @@ impl Core {
         }
         self.skip("not-in-log");
         let name = self.conversation_name(&group);
-        self.notify(Event::Warning(format!(
-            "the invitation to '{name}' leads nowhere: the group's log does not hold the change that let you in. It is \
-             lost there, or its maker was not allowed to invite: ask another member for a new one"
-        )));
+        self.warn(Notice::InvitationNowhere { group, name });
         if let Some(row) = self.state.groups.get_mut(&group) {
             // What an invitation said of an epoch must not keep a real one out.
             (row.unconfirmed, row.epoch) = (false, 0);
@@ -488,11 +484,8 @@ impl Core {
             self.skip("link");
             // F12: one member's word is one member's word.
             let by = sender.and_then(|index| live.roster.get(&index)).map(|leaf| self.named(&leaf.account));
-            let (by, name) = (by.unwrap_or_else(|| "a member".into()), self.conversation_name(&group));
-            self.notify(Event::Warning(format!(
-                "{by} changed '{name}' and names another change before it than the broker shows here: either the broker \
-                 does not show both of you the same log, or {by} says what is not so"
-            )));
+            let name = self.conversation_name(&group);
+            self.warn(Notice::OtherPast { group, name, by });
         }
     }
 

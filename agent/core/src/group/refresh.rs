@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
+use cipher_api::Result;
+use cipher_api::view::GroupState;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::error::Result;
 use crate::group::turn;
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::state::{GroupRow, Wish};
-use crate::view::GroupState;
 
 /// How often it is looked for groups that need a commit, and for key packages that grew old.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);

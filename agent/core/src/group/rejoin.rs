@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cipher_api::Result;
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::limit;
@@ -18,7 +19,6 @@ use openmls::prelude::{KeyPackage, LeafNodeIndex, StagedCommit};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::error::Result;
 use crate::group::loaded::Live;
 use crate::group::policy::Rejoin;
 use crate::group::turn;

@@ -16,6 +16,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::view::GroupState;
+use cipher_api::{Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
 use cipher_broker::limit;
@@ -25,15 +27,12 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use serde_bytes::ByteArray;
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{era_of, sequence_of};
 use crate::state::{BackRow, KeptRow, Print, SentRow, Why};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
-use crate::view::GroupState;
 
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;
@@ -212,11 +211,7 @@ impl Core {
             return;
         }
         let name = self.conversation_name(&group);
-        let messages = if count == 1 { "message".to_owned() } else { format!("{count} messages") };
-        self.notify(Event::Warning(format!(
-            "the broker lost your {messages} in '{name}' of before somebody was added: not sent again, because that one would \
-             read what was not said to it; who had read it keeps it"
-        )));
+        self.warn(Notice::KeptBack { group, name, count: count as u64 });
     }
 
     /// Keeps an invitation that leaves. The oldest give way.
@@ -317,13 +312,9 @@ impl Core {
                 self.state.posted.remove(&id);
                 let who: BTreeSet<String> =
                     unheard.values().map(|account| format!("@{}", self.handle_of(account))).collect();
-                let who = who.into_iter().collect::<Vec<_>>().join(", ");
+                let who = who.into_iter().collect();
                 let name = self.conversation_name(&group);
-                self.notify(Event::Warning(format!(
-                    "nothing was heard of {who} since the invitation to '{name}' at {}: it may not have arrived. To invite \
-                     anew, remove and add them again",
-                    row.at
-                )));
+                self.warn(Notice::InvitationUnheard { group, name, who, at: row.at });
             }
         }
         Ok(())

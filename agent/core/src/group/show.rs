@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::view::{GroupState, GroupView, MemberView, StatusView};
+use cipher_api::{Error, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 
-use crate::command::Target;
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::GroupRow;
-use crate::view::{GroupState, GroupView, MemberView, StatusView};
 
 /// Members of an invitation that a list shows.
 const LISTED: usize = 32;
@@ -35,7 +33,7 @@ impl Core {
                 direct.ok_or_else(|| {
                     ErrorKind::NotFound
                         .because(format!("there is no conversation with @{handle} yet"))
-                        .hint(format!("start one with: cipher-chat send @{handle} TEXT"))
+                        .hint(Hint::MessageSend { handle: handle.clone() })
                 })
             }
             Target::Name(name) => self.by_name(name),
@@ -60,22 +58,20 @@ impl Core {
             [] => Err(self.no_group_named(name)),
             several => Err(ErrorKind::Usage
                 .because(format!("{} groups are named '{name}'", several.len()))
-                .hint("name it by its id, as shown by: cipher-chat group list")),
+                .hint(Hint::GroupListIds)),
         }
     }
 
     /// D07: a handle without its `@` names a group, and there is none; nor does it match in another case.
-    fn no_group_named(&self, name: &str) -> CoreError {
+    fn no_group_named(&self, name: &str) -> Error {
         let shown = |row: &&GroupRow| !row.direct && !row.personal;
         let rows = self.state.groups.iter().map(|(_, row)| row).filter(shown);
         let alike =
             rows.map(|row| row.name.as_str()).find(|known| known.to_lowercase() == name.to_lowercase());
         let error = not_found(name);
         match (alike, name.to_ascii_lowercase().parse::<Handle>()) {
-            (Some(alike), _) => error.hint(format!("did you mean '{alike}'?")),
-            (None, Ok(handle)) => {
-                error.hint(format!("did you mean @{handle}? Groups are listed by: cipher-chat group list"))
-            }
+            (Some(alike), _) => error.hint(Hint::GroupAlike { name: alike.into() }),
+            (None, Ok(handle)) => error.hint(Hint::GroupOrHandle { handle }),
             (None, Err(_)) => error,
         }
     }
@@ -236,13 +232,14 @@ impl Core {
 
     /// A conversation as one types it into a command: its name if that is plain and means this one only, else its id.
     /// What somebody else called a group must not act in a command that is copied to a shell.
-    pub(crate) fn typed(&self, group: &GroupId) -> String {
+    pub(crate) fn typed(&self, group: &GroupId) -> Target {
         let name = self.conversation_name(group);
         let word = name.strip_prefix('@').unwrap_or(&name);
         let plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
             && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        let meant = |target| self.resolve(&target).is_ok_and(|found| found == *group);
-        if plain && Target::parse(&name).is_ok_and(meant) { name } else { group.to_string() }
+        let meant = |target: &Target| self.resolve(target).is_ok_and(|found| found == *group);
+        let named = Target::parse(&name).ok().filter(|target| plain && meant(target));
+        named.unwrap_or(Target::Group(*group))
     }
 
     pub(crate) fn status(&self) -> Reply {
@@ -256,7 +253,7 @@ impl Core {
             questions: self.run.questions.len(),
             registry_silent: self.registry_is_silent(),
             key_packages: self.state.meta.stock,
-            skipped: self.state.meta.skipped.iter().map(|(class, n)| (class.clone(), *n)).collect(),
+            skipped: self.state.meta.skipped.clone(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
             log_lost: self.log_lost(),
             doubled_at: self.state.meta.doubled.map(|(at, _)| at),
@@ -271,8 +268,6 @@ impl Core {
     }
 }
 
-pub(crate) fn not_found(name: &str) -> CoreError {
-    ErrorKind::NotFound
-        .because(format!("there is no group '{name}' here"))
-        .hint("see what there is with: cipher-chat group list")
+pub(crate) fn not_found(name: &str) -> Error {
+    ErrorKind::NotFound.because(format!("there is no group '{name}' here")).hint(Hint::GroupList)
 }

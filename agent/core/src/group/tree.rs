@@ -3,12 +3,11 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
-
-use crate::error::{ErrorKind, Result};
 
 const NONCE: usize = 24;
 

@@ -3,24 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use cipher_api::{Error, ErrorKind, Event, Notice, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
 
-use crate::command::Command;
 use crate::content::history::History;
 use crate::delivery::ledger::Ledger;
 use crate::effect::Effect;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::group::Groups;
 use crate::input::{Input, Interest, Ticket};
-use crate::machine::following;
 use crate::machine::run::Run;
 use crate::machine::waits::Lost;
-use crate::reply::Reply;
 use crate::state::State;
 use crate::store::Store;
 use crate::store::provider::Provider;
@@ -182,85 +178,6 @@ impl Core {
         }
     }
 
-    fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
-        use Command as C;
-        self.note_person(&command);
-        match command {
-            C::Register { handle, name, bot, invite_code } => {
-                self.register(ticket, handle, name, bot, invite_code)
-            }
-            C::PhraseShown => self.phrase_shown().map(Some),
-            C::PrepareBot { owner } => self.prepare_bot(owner).map(Some),
-            C::OwnerCard => self.owner_card().map(Some),
-            C::SignBot { certificate } => self.sign_bot(&certificate).map(Some),
-            C::Whoami => Ok(Some(Reply::Account(Box::new(self.own_account()?)))),
-            C::SetProfile { name, status, presence } => self.set_profile(ticket, name, status, presence),
-            C::ShowProfile { handle } => self.show_profile(ticket, handle),
-            C::SetRequestPolicy(policy) => self.set_request_policy(policy).map(Some),
-            C::Active => self.person_active().map(Some),
-            C::Devices => self.devices().map(Some),
-            C::DeviceLink { name } => self.device_link(name).map(Some),
-            C::DeviceApprove { code, history } => self.device_approve(ticket, &code, history),
-            C::DeviceConfirm { code, equal } => self.device_confirm(ticket, &code, equal),
-            C::DeviceRename { device, name } => self.device_rename(&device, name).map(Some),
-            C::DeviceRevoke { device } => self.device_revoke(ticket, &device),
-            C::DeviceResume => self.device_resume().map(Some),
-            C::DeviceRecover { phrase, name } => self.device_recover(ticket, &phrase, name),
-            C::ContactAdd { handle, text } => self.contact_add(ticket, handle, text),
-            C::Contacts => Ok(Some(Reply::Contacts(self.contacts()))),
-            C::ContactAccept { handle } => self.contact_accept(&handle).map(Some),
-            C::ContactDecline { handle } => self.contact_decline(&handle).map(Some),
-            C::ContactRemove { handle } => self.contact_remove(&handle).map(Some),
-            C::ContactBlock { who } => self.contact_block(ticket, who),
-            C::ContactUnblock { who } => self.contact_unblock(&who).map(Some),
-            C::ContactVerify { handle, code } => self.contact_verify(ticket, handle, code),
-            C::ContactTrust { handle } => self.contact_trust(&handle).map(Some),
-            C::GroupCreate { name, with, post_quantum } => {
-                self.group_create(ticket, name, with, post_quantum)
-            }
-            C::Groups => self.group_list().map(Some),
-            C::GroupShow { target } => self.group_show(&target).map(Some),
-            C::GroupAccept { target } => self.group_accept(&target).map(Some),
-            C::GroupDecline { target } => self.group_decline(&target).map(Some),
-            C::GroupAdd { target, handles } => self.group_add(ticket, &target, handles),
-            C::GroupRemove { target, who } => self.group_remove(ticket, &target, &who),
-            C::GroupRename { target, name } => self.group_rename(ticket, &target, name),
-            C::GroupAlias { target, name } => self.group_alias(&target, &name).map(Some),
-            C::GroupRole { target, who, role } => self.group_role(ticket, &target, &who, role),
-            C::GroupLeave { target } => self.group_leave(ticket, &target),
-            C::GroupInvite { target, lifetime, uses, approval } => {
-                self.group_invite(ticket, &target, lifetime, uses, approval)
-            }
-            C::GroupInvites { target } => self.group_invites(&target).map(Some),
-            C::GroupInviteRevoke { target, link } => self.group_invite_revoke(ticket, &target, &link),
-            C::Join { link } => self.join_by_link(ticket, &link),
-            C::GroupRequests { target } => self.group_requests(target.as_ref()).map(Some),
-            C::GroupRequestAnswer { target, account, accept } => {
-                self.group_request_answer(ticket, &target, &account, accept)
-            }
-            C::GroupBan { target, who, lift } => self.group_ban(ticket, &target, &who, lift),
-            C::Evidence => Ok(Some(self.evidence())),
-            C::AcknowledgeEvidence => Ok(Some(self.acknowledge_evidence())),
-            C::Head => Ok(Some(self.head_known())),
-            C::Send { target, text, reply_to } => self.send(ticket, target, text, reply_to),
-            C::Edit { message, text } => self.message_edit(ticket, &message, text),
-            C::Delete { message, local } => self.message_delete(ticket, &message, local),
-            C::Read { target, last, mark } => self.read(&target, last, mark).map(Some),
-            C::Shown { group, ids } => {
-                self.identity()?;
-                self.mark_shown(group, &ids.into_iter().collect())?;
-                Ok(Some(Reply::Done))
-            }
-            C::Sync => self.sync(ticket, following::Registry::Needed),
-            C::Refresh => self.sync(ticket, following::Registry::Wished),
-            C::Status => Ok(Some(self.status())),
-            C::BotEvents { bot, limit, busy } => self.bot_events(&bot, limit, &busy).map(Some),
-            C::BotHandled { bot, group, position, place, say, memory } => {
-                self.bot_handled(&bot, group, (position, place), say, memory).map(Some)
-            }
-        }
-    }
-
     pub(crate) fn connected(&mut self, interest: Interest) -> Result<()> {
         if !self.run.connected {
             self.run.since_connected = (self.run.now, self.run.received, self.run.delivered.clone());
@@ -403,6 +320,11 @@ impl Core {
         self.run.effects.push(Effect::Notify(event));
     }
 
+    /// Tells something that a person should know.
+    pub(crate) fn warn(&mut self, notice: Notice) {
+        self.notify(Event::Warning { notice });
+    }
+
     pub(crate) fn wake_at(&mut self, at: Timestamp) {
         self.run.wakes.insert(at);
     }
@@ -471,7 +393,7 @@ impl Core {
     }
 
     /// Forgets everything that was not committed. Loaded groups are ahead of the disk and go too.
-    fn abort(&mut self, error: &CoreError, fresh: &BTreeSet<Ticket>) {
+    fn abort(&mut self, error: &Error, fresh: &BTreeSet<Ticket>) {
         tracing::warn!(kind = error.kind.name(), "batch aborted");
         let run = std::mem::take(&mut self.run);
         let errand_tickets = run.errands.into_values().filter_map(|errand| errand.ticket);
@@ -533,6 +455,6 @@ impl Core {
 }
 
 /// Errors that end the batch: the store failed or the program is wrong.
-pub(crate) const fn fatal(error: &CoreError) -> bool {
+pub(crate) const fn fatal(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::Storage | ErrorKind::Bug | ErrorKind::Locked)
 }

@@ -2,14 +2,12 @@
 //! row in the store stands behind each, so losing one only means that [`crate::Core::resume`] or a timer repeats
 //! it.
 
+use cipher_api::{Error, Event, Reply};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::error::CoreError;
-use crate::event::Event;
 use crate::input::{Publish, QuestionId, Reading, Ticket};
-use crate::reply::Reply;
 use crate::state::Mark;
 
 /// One thing to do.
@@ -83,7 +81,7 @@ pub enum Effect {
         /// Whose.
         ticket: Ticket,
         /// The answer.
-        result: Result<Reply, CoreError>,
+        result: Result<Reply, Error>,
     },
     /// Send [`crate::Input::Tick`] at this time or soon after. Replaces an earlier wish.
     WakeAt(Timestamp),

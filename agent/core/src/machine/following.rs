@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cipher_api::command::status::{Refreshed, Synced};
+use cipher_api::view::DeliveredView;
+use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
 use crate::effect::Effect;
-use crate::error::{ErrorKind, Result};
 use crate::input::{Interest, Reading, Ticket};
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::GroupRow;
 use crate::state::Mark;
-use crate::view::DeliveredView;
 
 /// A `sync` that is not done.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Core {
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
                 .because("the broker cannot be reached")
-                .hint("check --server and that the broker runs"));
+                .hint(Advice::CheckBroker));
         }
         if self.run.interest != Some(Interest::Everything) {
             self.connected(Interest::Everything)?;
@@ -136,9 +136,9 @@ impl Core {
                 let silent = nothing && !unread.is_empty();
                 let reply = match wait.registry {
                     Registry::Needed => {
-                        Reply::Synced { received, delivered, queued: queued as u64, unread, silent }
+                        Synced { received, delivered, queued: queued as u64, unread, silent }.into()
                     }
-                    Registry::Wished => Reply::Refreshed { answered },
+                    Registry::Wished => Refreshed { answered }.into(),
                 };
                 self.reply(wait.ticket, Ok(reply));
             } else {
@@ -373,9 +373,10 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;
-    use crate::command::Command;
     use crate::input::Input;
     use crate::machine::Options;
+    use cipher_api::Command;
+    use cipher_api::command::{account, status};
 
     const RECENTLY: u64 = 1_700_000_000_000;
 
@@ -383,13 +384,13 @@ mod tests {
     fn core() -> Core {
         let options = Options { seed: [1; 32], cached_groups: 4 };
         let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
-        let register = Command::Register {
+        let register = account::Register {
             handle: "ana".parse().unwrap(),
             name: String::new(),
             bot: None,
             invite_code: None,
         };
-        let asks = Input::Command { ticket: Ticket(1), command: Box::new(register) };
+        let asks = Input::Command { ticket: Ticket(1), command: Box::new(register.into()) };
         core.handle(vec![Input::Connected(Interest::Everything), asks], Timestamp::from_millis(RECENTLY))
             .unwrap();
         core.state.identity.as_mut().unwrap().registered = true;
@@ -407,11 +408,13 @@ mod tests {
     fn a5_a_sync_names_the_logs_that_it_could_not_read() {
         let (mut core, ticket) = (core(), Ticket(2));
         let begun = Timestamp::from_millis(RECENTLY);
-        let asks = Input::Command { ticket, command: Box::new(Command::Sync) };
+        let asks = Input::Command { ticket, command: Box::new(status::Sync {}.into()) };
         core.handle(vec![Input::Connected(Interest::Everything), asks], begun).unwrap();
         let effects = core.handle(vec![Input::Tick], begun.plus(SYNC_DEADLINE)).unwrap();
         let unread = effects.iter().find_map(|effect| match effect {
-            Effect::Reply { ticket: to, result: Ok(Reply::Synced { unread, .. }) } if *to == ticket => {
+            Effect::Reply { ticket: to, result: Ok(Reply::Synced(Synced { unread, .. })) }
+                if *to == ticket =>
+            {
                 Some(unread)
             }
             _ => None,
@@ -421,7 +424,8 @@ mod tests {
 
     #[test]
     fn who_only_looks_goes_on_without_a_registry_that_says_nothing() {
-        for (command, goes_on) in [(Command::Refresh, true), (Command::Sync, false)] {
+        for (command, goes_on) in [(Command::from(status::Refresh {}), true), (status::Sync {}.into(), false)]
+        {
             let (mut core, ticket) = (core(), Ticket(2));
             let begun = Timestamp::from_millis(RECENTLY);
             let asks = Input::Command { ticket, command: Box::new(command) };
@@ -454,7 +458,7 @@ mod tests {
     fn a_registry_that_answers_one_thing_after_the_other_is_waited_for() {
         let (mut core, ticket) = (core(), Ticket(2));
         let begun = Timestamp::from_millis(RECENTLY);
-        let asks = Input::Command { ticket, command: Box::new(Command::Refresh) };
+        let asks = Input::Command { ticket, command: Box::new(status::Refresh {}.into()) };
         core.handle(vec![asks], begun).unwrap();
         let heard = begun.plus(Duration::from_secs(1));
         core.run.answered_at = Some(heard);

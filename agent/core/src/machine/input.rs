@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use cipher_api::Command;
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use crate::command::Command;
 
 /// Names a command until its [`crate::Effect::Reply`]. Chosen by the caller, unique among open ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The machine: takes batches of inputs, commits them together, gives effects.
 
 mod core;
+mod dispatch;
 pub mod effect;
 pub(crate) mod following;
 pub mod input;

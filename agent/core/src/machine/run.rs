@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use cipher_api::Error;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
 use crate::delivery::outbox::Attempt;
 use crate::effect::Effect;
-use crate::error::CoreError;
 use crate::group::CopysWords;
 use crate::input::{Interest, Reading, Ticket};
 use crate::machine::waits::Waits;
@@ -107,7 +107,7 @@ pub(crate) struct Run {
     /// Accounts whose removal in the commit being merged is their own wish.
     pub leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
     /// Groups whose last merged commit removed us, and how.
-    pub ended: BTreeMap<GroupId, crate::view::GroupState>,
+    pub ended: BTreeMap<GroupId, cipher_api::view::GroupState>,
     /// Intents whose commit won, to be answered when the group is back in its place.
     pub won: BTreeMap<u64, GroupId>,
     /// Groups to tell about before the batch ends.
@@ -147,7 +147,7 @@ pub(crate) struct Run {
     /// When fellow members without a handle were asked for last on this connection.
     pub unnamed_asked_at: Option<Timestamp>,
     /// Tickets whose command was swept away by a storage error in a later batch.
-    pub orphans: Vec<(Ticket, CoreError)>,
+    pub orphans: Vec<(Ticket, Error)>,
     /// When to look again, as long as that is ahead.
     pub wakes: BTreeSet<Timestamp>,
 }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
-use crate::error::{CoreError, ErrorKind};
 use crate::group::JoinWait;
 use crate::machine::following::SyncWait;
 use crate::machine::input::Ticket;
@@ -38,7 +38,7 @@ pub(super) enum Lost {
     /// The message of this outbox row is queued.
     Queued(u64),
     /// An error that says what becomes of the wish.
-    Error(CoreError),
+    Error(Error),
 }
 
 impl Waits {
@@ -46,12 +46,8 @@ impl Waits {
     pub(super) fn disconnected(&mut self) -> Vec<(Ticket, Lost)> {
         let Self { sends, sent_at: _, intents, leaves, link, syncs, joins } = std::mem::take(self);
         let away = || ErrorKind::Unreachable.because("the broker cannot be reached");
-        let kept = || Lost::Error(away().hint("the change is kept and made as soon as the broker answers"));
-        let asked = || {
-            Lost::Error(away().hint(
-                "the request to join is kept; the group appears by itself when somebody lets this account in",
-            ))
-        };
+        let kept = || Lost::Error(away().hint(Advice::ChangeKept));
+        let asked = || Lost::Error(away().hint(Advice::JoinKept));
         let queued = sends.into_iter().map(|(row, ticket)| (ticket, Lost::Queued(row)));
         let changes = intents.into_values().chain(leaves.into_values()).chain(link.map(|(ticket, _)| ticket));
         queued

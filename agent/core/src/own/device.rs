@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::command::{
+    AccountCommand, ContactCommand, DeviceCommand, GroupCommand, MessageCommand, StatusCommand,
+};
+use cipher_api::view::DeviceView;
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
@@ -13,18 +18,13 @@ use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
 use ed25519_dalek::SigningKey;
 
-use crate::command::Command;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::identity::signed_profile;
 use crate::registry::question::Purpose;
 use crate::registry::question::Stating;
-use crate::reply::Reply;
 use crate::state::name::check_text;
 use crate::state::stopped;
-use crate::view::DeviceView;
 
 /// How often a statement is signed anew because another device was first.
 const TRIES: u32 = 8;
@@ -39,7 +39,7 @@ impl Core {
         if self.free_name(&device, &name) != name {
             return Err(ErrorKind::Conflict
                 .because(format!("another of your devices is named '{name}'"))
-                .hint("choose another name; see them with: cipher-chat device list"));
+                .hint(Hint::DeviceListNames));
         }
         let mut identity = self.identity()?.clone();
         identity.names.insert(device, name.clone());
@@ -51,7 +51,7 @@ impl Core {
     pub(crate) fn device_revoke(&mut self, ticket: Ticket, device: &str) -> Result<Option<Reply>> {
         let identity = self.identity()?;
         if identity.kind == Kind::Bot {
-            return Err(ErrorKind::Refused.because("a bot has one device").hint("remove the bot instead"));
+            return Err(ErrorKind::Refused.because("a bot has one device").hint(Advice::RemoveBot));
         }
         let device = self.device_named(device)?;
         if !self.run.connected {
@@ -123,10 +123,10 @@ impl Core {
             ([device], _) | ([], [device]) => Ok(*device),
             ([], []) => Err(ErrorKind::NotFound
                 .because(format!("you have no device '{text}'"))
-                .hint("see them with: cipher-chat device list")),
+                .hint(Hint::DeviceListNamed)),
             _ => Err(ErrorKind::Usage
                 .because(format!("'{text}' fits several of your devices"))
-                .hint("use more of the id, see: cipher-chat device list")),
+                .hint(Hint::DeviceListId)),
         }
     }
 
@@ -170,13 +170,13 @@ impl Core {
         if log.active().count() <= 1 {
             return Err(ErrorKind::Refused
                 .because("this is the last device of the account: it cannot be revoked")
-                .hint("link another device first: cipher-chat device link"));
+                .hint(Hint::DeviceLinkFirst));
         }
         let signed_by_it = record.profile.device == device;
         if signed_by_it && device == identity.device {
             return Err(ErrorKind::Refused
                 .because("your profile is signed by this device, so it cannot go by itself")
-                .hint("revoke it on another of your devices, or change the profile there first"));
+                .hint(Advice::RevokeElsewhere));
         }
         let profile = signed_by_it.then(|| {
             let version = identity.profile.version.saturating_add(1);
@@ -250,7 +250,7 @@ impl Core {
         &mut self,
         purpose: &Purpose,
         ticket: Option<Ticket>,
-        error: &CoreError,
+        error: &Error,
     ) -> bool {
         match purpose {
             // Another device stated something first: look, and say it again behind that.
@@ -273,7 +273,7 @@ impl Core {
         let bad = |why: &str| {
             ErrorKind::Trust
                 .because(format!("the registry shows your account as it cannot be: {why}"))
-                .hint("nothing was changed; compare the devices with: cipher-chat device list")
+                .hint(Hint::DeviceListCompare)
         };
         let (mut log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
             .map_err(|error| bad(&error.to_string()))?;
@@ -309,24 +309,19 @@ impl Core {
 
     /// Commands of a device that its account revoked: it may look at what it has, and nothing else.
     pub(crate) fn may_still(&self, command: &Command) -> Result<()> {
-        use Command as C;
         let gone = self.state.identity.as_ref().is_some_and(|own| own.revoked);
         if !gone && !self.state.meta.stopped {
             return Ok(());
         }
         match command {
-            C::Whoami
-            | C::Devices
-            | C::Contacts
-            | C::Groups
-            | C::GroupShow { .. }
-            | C::Read { .. }
-            | C::Shown { .. }
-            | C::Evidence
-            | C::AcknowledgeEvidence
-            | C::Head
-            | C::Status => Ok(()),
-            C::DeviceResume if !gone => Ok(()),
+            Command::Account(AccountCommand::Show(_))
+            | Command::Device(DeviceCommand::List(_))
+            | Command::Contact(ContactCommand::List(_))
+            | Command::Group(GroupCommand::List(_) | GroupCommand::Show(_))
+            | Command::Message(MessageCommand::Read(_) | MessageCommand::Shown(_))
+            | Command::Evidence(_)
+            | Command::Status(StatusCommand::Status(_)) => Ok(()),
+            Command::Device(DeviceCommand::Resume(_)) if !gone => Ok(()),
             _ if gone => Err(revoked()),
             _ => Err(stopped()),
         }
@@ -343,8 +338,7 @@ impl Core {
             self.drop_intents(group, &revoked());
         }
         self.fail_messages();
-        let error = revoked();
-        self.notify(Event::Warning(error.message));
+        self.warn(Notice::ThisDeviceRevoked);
     }
 
     /// A group showed more of an account's log.
@@ -374,15 +368,15 @@ impl Core {
     }
 }
 
-fn no_log() -> CoreError {
+fn no_log() -> Error {
     ErrorKind::Unreachable.because("the own account is not known yet; the registry must be asked first")
 }
 
 /// What whoever asks a revoked device for something is told.
-pub(crate) fn revoked() -> CoreError {
+pub(crate) fn revoked() -> Error {
     ErrorKind::Refused
         .because("this device was revoked: it does not belong to the account any more")
-        .hint("link it anew in a fresh profile: cipher-chat --profile NAME device link")
+        .hint(Hint::DeviceLinkAnew)
 }
 
 /// The certificates of active devices, each once.

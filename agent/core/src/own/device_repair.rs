@@ -11,6 +11,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_api::Result;
+use cipher_api::view::{ContactState, GroupState};
 use cipher_broker::account_log;
 use cipher_broker::certificate::{DeviceCertificate, Kind};
 use cipher_broker::codec;
@@ -22,14 +24,12 @@ use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use cipher_broker::wire::statement::{Claim, Statement};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
-use crate::error::Result;
 use crate::group::turn;
 use crate::group::{Live, Shown};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
 use crate::state::roster;
 use crate::state::{IntentRow, Joiner, Wish};
-use crate::view::{ContactState, GroupState};
 
 /// Most leaves that come or go by one commit; the rest follows in the next.
 const DEVICES_PER_COMMIT: usize = 20;

@@ -8,19 +8,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use cipher_api::view::{GroupState, HistoryPolicy};
+use cipher_api::{Event, Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::sync::{Sync, SyncMessage};
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::machine::Core;
 use crate::state::position::{self, FIRST_ERA};
 use crate::state::{MessageRow, TransferRow};
 use crate::state::{OutboxKind, OutboxRow, Post, Wish};
-use crate::view::{GroupState, HistoryPolicy};
 
 /// Bytes of history in one message, about: a single long message may be more.
 const CHUNK_BYTES: usize = 150 * 1024;
@@ -181,10 +180,7 @@ impl Core {
         if from.is_some_and(|from| self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&from))) {
             let meta = self.state.meta_mut();
             (meta.arriving, meta.history_ended) = (false, false);
-            self.notify(Event::Warning(
-                "the device that let this one in was revoked: history that has not come yet will not come"
-                    .into(),
-            ));
+            self.warn(Notice::HistoryEnded);
         }
     }
 
@@ -248,11 +244,7 @@ impl Core {
             if self.run.now >= ends {
                 let meta = self.state.meta_mut();
                 (meta.arriving, meta.history_ended) = (false, false);
-                self.notify(Event::Warning(
-                    "the device that let this one in has sent nothing for three days: history that has not come \
-                     yet may not come"
-                        .into(),
-                ));
+                self.warn(Notice::HistorySilent);
                 return;
             }
             self.wake_at(ends);

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use bip39::Mnemonic;
+use cipher_api::command::account::{BotOwnership, Registered};
+use cipher_api::command::bot::{OwnerCard, Prepared, Signature};
+use cipher_api::view::AccountView;
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
@@ -20,15 +24,11 @@ use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::types::SignatureScheme;
 
-use crate::command::BotOwnership;
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::question::Purpose as Why;
-use crate::reply::Reply;
 use crate::state::IdentityRow;
 use crate::state::name::check_text;
-use crate::view::AccountView;
 
 /// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
 pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
@@ -38,9 +38,9 @@ impl Core {
     pub(crate) fn identity(&self) -> Result<&IdentityRow> {
         match &self.state.identity {
             Some(identity) if identity.registered => Ok(identity),
-            _ => Err(ErrorKind::Misuse
-                .because("this profile has no account yet")
-                .hint("make one with: cipher-chat register HANDLE")),
+            _ => {
+                Err(ErrorKind::Misuse.because("this profile has no account yet").hint(Hint::AccountRegister))
+            }
         }
     }
 
@@ -160,27 +160,27 @@ impl Core {
             let account = self.own_account()?;
             if account.handle == handle && self.phrase_due() {
                 let phrase = self.phrase()?;
-                return Ok(Some(Reply::Registered { account: Box::new(account), phrase }));
+                return Ok(Some(Registered { account, phrase }.into()));
             }
             let own = account.handle;
             return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))
-                .hint("choose another profile with --profile NAME"));
+                .hint(Hint::AccountOtherProfile));
         }
         if self.is_linking() {
             return Err(ErrorKind::Conflict
                 .because("this profile is being linked to an account")
-                .hint("go on with: cipher-chat device link; for another account choose another profile with --profile NAME"));
+                .hint(Hint::DeviceLinkGoOn));
         }
         // The registry may have it, and keeps the statement that it got first: another handle needs other keys.
         let begun =
             self.state.identity.as_ref().filter(|own| own.log.is_some()).and_then(|own| own.handle.as_ref());
         if let Some(begun) = begun.filter(|begun| **begun != handle) {
             return Err(ErrorKind::Conflict
-                .because(format!("this profile may be registered as @{begun} already: the registry did not answer"))
-                .hint(format!(
-                    "find out with: cipher-chat register {begun}; for another handle choose another profile with --profile NAME"
-                )));
+                .because(format!(
+                    "this profile may be registered as @{begun} already: the registry did not answer"
+                ))
+                .hint(Hint::AccountRegisterAgain { handle: begun.clone() }));
         }
         check_text("a display name", &name, limit::DISPLAY_NAME_CHARS)?;
         let kind = if bot.is_some() { Kind::Bot } else { Kind::Person };
@@ -196,7 +196,7 @@ impl Core {
         if certificate.verify().is_err() {
             return Err(ErrorKind::Trust
                 .because("the owner's signature is not for this bot")
-                .hint("let the owner's profile sign again"));
+                .hint(Advice::SignAgain));
         }
         identity.certificate = certificate.to_bytes();
         identity.handle = Some(handle);
@@ -251,7 +251,7 @@ impl Core {
 
     /// The registry said no: nobody has the account, and its handle may be another one. Without its word it may be
     /// registered, and only the same statement again tells.
-    pub(crate) fn registration_failed(&mut self, purpose: &Why, error: &CoreError) {
+    pub(crate) fn registration_failed(&mut self, purpose: &Why, error: &Error) {
         let unknown = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Trust);
         if let Why::Register { .. } = purpose
             && !unknown
@@ -273,8 +273,8 @@ impl Core {
         let phrase = self.phrase()?;
         self.account_ready(limit::KEY_PACKAGE_STOCK)?;
         if let Some(ticket) = ticket {
-            let account = Box::new(self.own_account()?);
-            self.reply(ticket, Ok(Reply::Registered { account, phrase }));
+            let account = self.own_account()?;
+            self.reply(ticket, Ok(Registered { account, phrase }.into()));
         }
         Ok(())
     }
@@ -318,7 +318,7 @@ impl Core {
             return Err(ErrorKind::Conflict.because("this profile already has an account"));
         }
         let identity = self.make_identity(Kind::Bot, Some(owner));
-        Ok(Reply::BotCertificate(identity.certificate))
+        Ok(Prepared { certificate: identity.certificate }.into())
     }
 
     pub(crate) fn owner_card(&self) -> Result<Reply> {
@@ -328,7 +328,7 @@ impl Core {
             return Err(ErrorKind::Refused.because("a bot cannot own a bot"));
         }
         let account_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
-        Ok(Reply::OwnerCard { owner: Owner { account: identity.account, account_key }, handle })
+        Ok(OwnerCard { owner: Owner { account: identity.account, account_key }, handle }.into())
     }
 
     pub(crate) fn sign_bot(&self, certificate: &[u8]) -> Result<Reply> {
@@ -344,7 +344,8 @@ impl Core {
             );
         }
         let key = SigningKey::from_bytes(&identity.account_seed);
-        Ok(Reply::Signature(sign::sign(&key, Purpose::BotOwner, certificate.body_bytes()).to_vec()))
+        let signature = sign::sign(&key, Purpose::BotOwner, certificate.body_bytes()).to_vec();
+        Ok(Signature { signature }.into())
     }
 
     pub(crate) fn own_account(&self) -> Result<AccountView> {

@@ -13,6 +13,7 @@ mod new_device;
 mod old_device;
 
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use cipher_api::{Error, ErrorKind, Hint, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
 use cipher_broker::limit;
@@ -23,7 +24,6 @@ use cipher_broker::wire::link::{LinkStep, admission_key, authentication_string, 
 use serde_bytes::ByteBuf;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{Delivered, Interest};
 use crate::machine::Core;
 use crate::registry::question::Stating;
@@ -67,22 +67,20 @@ fn stale(theirs: Timestamp, ours: Timestamp) -> bool {
 }
 
 /// Why a step is too old or from the future, in both clocks.
-fn out_of_time(theirs: Timestamp, ours: Timestamp) -> CoreError {
+fn out_of_time(theirs: Timestamp, ours: Timestamp) -> Error {
     ErrorKind::Refused
         .because(format!(
             "this code has expired: the other machine's clock said {theirs}, this one's says {ours}, and a code \
              is good for 15 minutes"
         ))
-        .hint("begin again with: cipher-chat device link; if the times are wrong, set the clocks")
+        .hint(Hint::DeviceLinkAgain)
 }
 
-fn no_such_link() -> CoreError {
-    ErrorKind::NotFound
-        .because("no link with this code is under way here")
-        .hint("begin with: cipher-chat device approve CODE")
+fn no_such_link() -> Error {
+    ErrorKind::NotFound.because("no link with this code is under way here").hint(Hint::DeviceApprove)
 }
 
-fn unreachable() -> CoreError {
+fn unreachable() -> Error {
     ErrorKind::Unreachable.because("the broker cannot be reached; nothing was changed")
 }
 
@@ -188,12 +186,12 @@ impl Core {
                 let error = if found {
                     ErrorKind::Unreachable
                         .because("the new machine does not answer")
-                        .hint("keep 'cipher-chat device link' running there, then approve again")
+                        .hint(Hint::DeviceLinkKeep)
                 } else {
                     self.end_link();
                     ErrorKind::NotFound
                         .because("no machine offers itself under this code")
-                        .hint("check the code; 'cipher-chat device link' must be running on the new machine")
+                        .hint(Hint::DeviceLinkCheck)
                 };
                 self.reply(ticket, Err(error));
             }
@@ -271,10 +269,9 @@ impl Core {
 }
 
 /// The error of a link that ended on the approving side.
-fn ended(trust: bool, why: &str) -> CoreError {
+fn ended(trust: bool, why: &str) -> Error {
     let kind = if trust { ErrorKind::Trust } else { ErrorKind::Refused };
-    kind.because(format!("the link was stopped: {why}; nothing was changed"))
-        .hint("begin again on the new machine with: cipher-chat device link")
+    kind.because(format!("the link was stopped: {why}; nothing was changed")).hint(Hint::DeviceLinkAgainThere)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Taking an account over from its recovery phrase, when no other device is left.
 
 use bip39::Mnemonic;
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
@@ -10,13 +11,11 @@ use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, P
 use cipher_broker::wire::statement::Claim;
 use ed25519_dalek::SigningKey;
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::device::shown_profile;
 use crate::own::identity::{CERTIFICATE_LIFETIME, signed_profile};
 use crate::registry::question::Purpose;
-use crate::reply::Reply;
 use crate::state::name::check_text;
 
 /// How often a recovery is signed anew because the account stated something in between.
@@ -33,7 +32,7 @@ impl Core {
             let own = self.own_account()?.handle;
             return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))
-                .hint("recover in a fresh profile: --profile NAME"));
+                .hint(Hint::DeviceRecoverElsewhere));
         }
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         let seed = read_phrase(phrase)?;
@@ -71,7 +70,7 @@ impl Core {
         let bad = |why: &str| {
             ErrorKind::Trust
                 .because(format!("the registry shows the account as it cannot be: {why}"))
-                .hint("nothing was changed")
+                .hint(Advice::NothingChanged)
         };
         let (log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
             .map_err(|error| bad(&error.to_string()))?;
@@ -161,13 +160,13 @@ impl Core {
         &mut self,
         purpose: &Purpose,
         ticket: Option<Ticket>,
-        error: &CoreError,
+        error: &Error,
     ) -> Result<bool> {
         match (purpose, ticket) {
             (Purpose::OpenRecovery { .. }, Some(ticket)) if error.kind == ErrorKind::NotFound => {
                 let error = ErrorKind::NotFound
                     .because("this registry has no account with this recovery phrase")
-                    .hint("check --server and the phrase; nothing was changed");
+                    .hint(Advice::CheckPhrase);
                 self.reply(ticket, Err(error));
                 Ok(true)
             }
@@ -186,9 +185,7 @@ impl Core {
 fn read_phrase(phrase: &str) -> Result<[u8; 32]> {
     let words: Vec<String> = phrase.split_whitespace().map(str::to_lowercase).collect();
     let no = |why: String| {
-        ErrorKind::Misuse.because(format!("this is not a recovery phrase: {why}")).hint(
-            "it has 24 English words, in the order they were shown at registration; nothing was changed",
-        )
+        ErrorKind::Misuse.because(format!("this is not a recovery phrase: {why}")).hint(Advice::PhraseForm)
     };
     let mnemonic = Mnemonic::parse_normalized(&words.join(" ")).map_err(|error| match error {
         bip39::Error::BadWordCount(count) => no(format!("it has {count} words")),

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
@@ -17,14 +19,12 @@ use cipher_broker::wire::registry::Profile;
 use cipher_broker::wire::sync::{Sync, SyncAccount};
 use serde_bytes::ByteBuf;
 
-use crate::error::{ErrorKind, Result};
 use crate::machine::Core;
 use crate::people::contact::policy_name;
 use crate::state::TransferRow;
 use crate::state::name::is_plain;
 use crate::state::roster::Leaf;
 use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
-use crate::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
 
 /// Bytes of accounts in one message, about.
 const ACCOUNTS_BYTES: usize = 100 * 1024;
@@ -399,7 +399,7 @@ impl Core {
             row.trust = match (row.trust, trust_of(&told.trust)) {
                 (Trust::Changed, _) | (_, Some(Trust::Changed)) => Trust::Changed,
                 (Trust::Verified, _) | (_, Some(Trust::Verified)) => Trust::Verified,
-                (Trust::Unverified, _) => Trust::Unverified,
+                (Trust::Unverified | Trust::Unknown, _) => Trust::Unverified,
             };
             if told.retired {
                 (row.retired, row.rival) = (true, None);
@@ -498,6 +498,7 @@ const fn contact_name(state: ContactState) -> &'static str {
         ContactState::Requested => "requested",
         ContactState::Accepted => "accepted",
         ContactState::Blocked => "blocked",
+        ContactState::Unknown => "unknown",
     }
 }
 
@@ -511,6 +512,7 @@ const fn trust_name(trust: Trust) -> &'static str {
         Trust::Unverified => "unverified",
         Trust::Verified => "verified",
         Trust::Changed => "changed",
+        Trust::Unknown => "unknown",
     }
 }
 

@@ -1,5 +1,6 @@
 //! What own devices say, and what others say in their place, on rows and bytes.
 
+use cipher_api::command::account;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::MessageId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
@@ -12,7 +13,6 @@ use ed25519_dalek::SigningKey;
 use redb::backends::InMemoryBackend;
 
 use super::*;
-use crate::command::Command;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::Reception;
@@ -57,13 +57,14 @@ fn add(log: &mut AccountLog, key: &SigningKey, device: DeviceId) {
 fn core() -> (Core, GroupId) {
     let options = Options { seed: [1; 32], cached_groups: 8 };
     let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
-    let command = Command::Register {
+    let command = account::Register {
         handle: "ana".parse().unwrap(),
         name: "Ana".into(),
         bot: None,
         invite_code: None,
     };
-    core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command) }], at(0)).unwrap();
+    core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command.into()) }], at(0))
+        .unwrap();
     let mut own = core.state.identity.clone().unwrap();
     own.registered = true;
     let key = SigningKey::from_bytes(&own.account_seed);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use cipher_api::command::account::BotOwnership;
+use cipher_api::view::{AccountView, ContactState, EvidenceKind, Trust};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, Kind};
 use cipher_broker::codec;
@@ -12,19 +15,14 @@ use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
 
-use crate::command::BotOwnership;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::{Interest, Ticket};
 use crate::machine::{Core, fatal};
 use crate::registry::lookup::Goal;
 use crate::registry::question::Purpose as Why;
 use crate::registry::question::Stating;
-use crate::reply::Reply;
-use crate::state::evidence::{exhibit, kind};
+use crate::state::evidence::exhibit;
 use crate::state::head_of;
 use crate::state::{AccountRow, InviteFacts, LogPlace};
-use crate::view::{AccountView, ContactState, Trust};
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
@@ -149,8 +147,8 @@ impl Core {
             };
             let about: [&[u8]; 2] = [record.account.as_bytes(), device.as_bytes()];
             let exhibits = vec![exhibit("account record", record)];
-            if self.found(kind::GHOST_DEVICE, &about, what.clone(), exhibits) && own {
-                self.notify(Event::Warning(what));
+            if self.found(EvidenceKind::GhostDevice, &about, what, exhibits) && own {
+                self.warn(Notice::GhostDevice { device });
             }
         }
     }
@@ -170,34 +168,30 @@ impl Core {
         );
         let about: [&[u8]; 2] = [record.account.as_bytes(), &tip.to_be_bytes()];
         let exhibits = vec![exhibit("account record", record), exhibit("latest known statement", &known)];
-        self.found(kind::ROLLBACK, &about, what, exhibits);
+        self.found(EvidenceKind::Rollback, &about, what, exhibits);
         Err(bad_record(record, "it hides a statement that the account made later"))
     }
 
     /// R-PIN-05: two logs of one account, both signed by its key.
-    fn shown_other(&mut self, record: &AccountRecord) -> CoreError {
+    fn shown_other(&mut self, record: &AccountRecord) -> Error {
         let known: Vec<_> =
             self.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
         let what =
             format!("there are two histories of the account @{}: one was kept from here", record.handle);
         let about: [&[u8]; 2] = [record.account.as_bytes(), &wire_hash(&codec::encode(&record.statements))];
         let exhibits = vec![exhibit("account record", record), exhibit("known statements", &known)];
-        self.found(kind::SPLIT_VIEW, &about, what, exhibits);
+        self.found(EvidenceKind::SplitView, &about, what, exhibits);
         bad_record(record, "its history is not the one that was seen before")
     }
 
     /// R-PIN-03: a handle maps to another account than the pinned one. Sending stops until the person decides.
-    fn handle_moved(&mut self, holder: &AccountId, record: &AccountRecord) -> CoreError {
+    fn handle_moved(&mut self, holder: &AccountId, record: &AccountRecord) -> Error {
         if *holder == self.own_id() {
             let what = format!("the registry gives your handle @{} to another account", record.handle);
             let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
-            if self.found(
-                kind::CHANGED_ACCOUNT,
-                &about,
-                what.clone(),
-                vec![exhibit("account record", record)],
-            ) {
-                self.notify(Event::Warning(what));
+            if self.found(EvidenceKind::ChangedAccount, &about, what, vec![exhibit("account record", record)])
+            {
+                self.warn(Notice::HandleTaken { handle: record.handle.clone() });
             }
             return bad_record(record, "the handle is yours");
         }
@@ -217,12 +211,8 @@ impl Core {
         if news {
             let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
             let exhibits = vec![exhibit("account record", record)];
-            self.found(kind::CHANGED_ACCOUNT, &about, error.message.clone(), exhibits);
-            let loud = if verified { "WARNING: " } else { "" };
-            self.notify(Event::Warning(format!(
-                "{loud}{}; nothing is sent to it until you decide: cipher-chat contact trust {}",
-                error.message, record.handle
-            )));
+            self.found(EvidenceKind::ChangedAccount, &about, error.message.clone(), exhibits);
+            self.warn(Notice::AccountChanged { handle: record.handle.clone(), verified });
         }
         error
     }
@@ -247,7 +237,7 @@ impl Core {
             row.trust = row.trust_before.take().unwrap_or(Trust::Unverified);
             row.rival = None;
         }
-        self.notify(Event::Warning(format!("@{handle} is the account again that it was when first seen")));
+        self.warn(Notice::AccountAgain { handle });
     }
 
     /// A bot knows its owner from the day it was made, without asking anybody.
@@ -335,7 +325,7 @@ impl Core {
     }
 
     /// The registry did not show an account that was asked for.
-    pub(crate) fn account_not_shown(&mut self, account: AccountId, error: &CoreError) {
+    pub(crate) fn account_not_shown(&mut self, account: AccountId, error: &Error) {
         if error.kind == ErrorKind::NotFound {
             let now = self.run.now;
             self.run.not_found.retain(|_, at| now.since(*at) < NOT_FOUND_FOR);
@@ -467,20 +457,18 @@ fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<O
         .ok_or_else(|| bad_record(record, "its profile is not signed by its device"))
 }
 
-pub(crate) fn bad_record(record: &AccountRecord, what: &str) -> CoreError {
+pub(crate) fn bad_record(record: &AccountRecord, what: &str) -> Error {
     ErrorKind::Trust
         .because(format!("the registry gave a record of @{} that cannot be right: {what}", record.handle))
-        .hint("nothing was changed; compare with the person over another channel")
+        .hint(Advice::CompareElsewhere)
 }
 
 /// Why nothing is sent to a handle.
-pub(crate) fn changed(handle: &Handle, verified: bool) -> CoreError {
+pub(crate) fn changed(handle: &Handle, verified: bool) -> Error {
     let who = if verified { ", whom you verified," } else { "" };
     ErrorKind::Trust
         .because(format!("@{handle}{who} is another account now than when it was first seen"))
-        .hint(format!(
-            "ask the person over another channel what happened; if it is right: cipher-chat contact trust {handle}"
-        ))
+        .hint(Hint::ContactTrust { handle: handle.clone() })
 }
 
 #[cfg(test)]

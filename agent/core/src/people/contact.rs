@@ -1,22 +1,19 @@
 //! Contacts: ask, accept, decline, remove, block; and who may ask.
 
+use cipher_api::view::{ContactState, ContactView, GroupState, RequestPolicy};
+use cipher_api::{Error, ErrorKind, Event, Hint, Notice, Reply, Result, Who};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
 use cipher_broker::wire::sync::Sync;
 
-use crate::command::Who;
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
 use crate::state::MessageRow;
 use crate::state::Reception;
 use crate::state::{InviteFacts, InviteRow};
-use crate::view::{ContactState, ContactView, GroupState, RequestPolicy};
 
 impl Core {
     pub(crate) fn contact_add(
@@ -40,10 +37,7 @@ impl Core {
             }
             if self.contact_state(&account) == Some(ContactState::Pending) {
                 // Whether it was declined is not told, and what is said there waits with the first request.
-                self.notify(Event::Warning(format!(
-                    "@{handle} was asked before and has not said yes; to ask anew: cipher-chat contact remove {handle}, \
-                     then cipher-chat contact add {handle}"
-                )));
+                self.warn(Notice::ContactAskedBefore { handle: handle.clone() });
             }
         }
         self.begin_errand(Some(ticket), Goal::Contact { text }, vec![handle])?;
@@ -100,7 +94,7 @@ impl Core {
         let none = || {
             ErrorKind::NotFound
                 .because(format!("there is no contact request of @{handle}"))
-                .hint("see the waiting ones with: cipher-chat contact list")
+                .hint(Hint::ContactRequests)
         };
         let account = self.account_of(handle).ok_or_else(none)?;
         self.must_not_be_blocked(&account)?;
@@ -157,7 +151,9 @@ impl Core {
             Some(ContactState::Accepted) => true,
             // We asked them first: their direct conversation is the answer.
             Some(ContactState::Pending) => direct,
-            Some(ContactState::Requested | ContactState::Blocked) | None => owner == Some(*inviter),
+            Some(ContactState::Requested | ContactState::Blocked | ContactState::Unknown) | None => {
+                owner == Some(*inviter)
+            }
         }
     }
 
@@ -179,7 +175,7 @@ impl Core {
         let Some(account) = asked else {
             return Err(ErrorKind::NotFound
                 .because(format!("there is no contact request of @{handle}"))
-                .hint("see the waiting ones with: cipher-chat contact list"));
+                .hint(Hint::ContactRequests));
         };
         while let Some(group) = self.direct_invite_of(&account) {
             self.decline_invitation(group)?;
@@ -195,7 +191,7 @@ impl Core {
         let (Some(account), Some(state)) = (account, state) else {
             return Err(ErrorKind::NotFound
                 .because(format!("@{handle} is not a contact"))
-                .hint("see your contacts with: cipher-chat contact list"));
+                .hint(Hint::ContactList));
         };
         if state == ContactState::Blocked {
             return Err(self.is_blocked(&account));
@@ -232,7 +228,7 @@ impl Core {
             // A block is kept with what is known of an account.
             (_, Who::Account(account)) => Err(ErrorKind::NotFound
                 .because(format!("nothing is known of the account {account}: no registry shows it"))
-                .hint("put it out of a group with: cipher-chat group ban GROUP ACCOUNT")),
+                .hint(Hint::GroupBan)),
         }
     }
 
@@ -257,7 +253,7 @@ impl Core {
         let Some(account) = blocked else {
             return Err(ErrorKind::NotFound
                 .because(format!("{who} is not blocked"))
-                .hint("see who is with: cipher-chat contact list"));
+                .hint(Hint::ContactListBlocked));
         };
         let before = self.state.meta.blocked_contacts.contains(&account);
         self.change_contact(&account, before.then_some(ContactState::Accepted))?;
@@ -315,11 +311,11 @@ impl Core {
         if self.blocks(account) { Err(self.is_blocked(account)) } else { Ok(()) }
     }
 
-    fn is_blocked(&self, account: &AccountId) -> CoreError {
+    fn is_blocked(&self, account: &AccountId) -> Error {
         let handle = self.handle_of(account);
         ErrorKind::Refused
             .because(format!("you blocked @{handle}"))
-            .hint(format!("lift it with: cipher-chat contact unblock {handle}"))
+            .hint(Hint::ContactUnblock { who: handle })
     }
 
     /// What becomes of an invitation whose maker is known now.

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::view::ContactState;
 use cipher_broker::id::AccountId;
 use unicode_security::MixedScript as _;
 use unicode_security::confusable_detection::skeleton;
 
 use crate::machine::Core;
 use crate::state::AccountRow;
-use crate::view::ContactState;
 
 /// Names of contacts and the own ones, by what they look like.
 pub(crate) type KnownNames = BTreeMap<String, Vec<(AccountId, String)>>;

@@ -1,6 +1,7 @@
 //! Accounts as this device knows them: pinned keys, contacts, verification, presence.
 
 pub(crate) mod account;
+mod command;
 pub(crate) mod contact;
 pub(crate) mod look_alike;
 pub(crate) mod presence;

@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cipher_api::command::{AccountCommand, MessageCommand};
+use cipher_api::view::{ContactState, GroupState};
+use cipher_api::{Command, ErrorKind, Event, Reply, Result};
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
@@ -19,15 +22,10 @@ use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
 use openmls_traits::OpenMlsProvider;
 
-use crate::command::Command;
 use crate::effect::Effect;
-use crate::error::{ErrorKind, Result};
-use crate::event::Event;
 use crate::group::tree;
 use crate::input::Interest;
 use crate::machine::Core;
-use crate::reply::Reply;
-use crate::view::{ContactState, GroupState};
 
 /// Without a sign of the person for this long, it is away.
 const IDLE: Duration = Duration::from_secs(300);
@@ -105,10 +103,13 @@ impl Core {
 
     /// Some commands show that a person is here.
     pub(crate) fn note_person(&mut self, command: &Command) {
-        if matches!(
-            command,
-            Command::Active | Command::Send { .. } | Command::Shown { .. } | Command::Read { mark: true, .. }
-        ) {
+        let is_here = match command {
+            Command::Account(AccountCommand::Active(_))
+            | Command::Message(MessageCommand::Send(_) | MessageCommand::Shown(_)) => true,
+            Command::Message(MessageCommand::Read(read)) => read.mark,
+            _ => false,
+        };
+        if is_here {
             self.run.presence.active_at = Some(self.run.now);
         }
     }

@@ -4,6 +4,8 @@
 //! iterated hash over what the key is, the key, and the account it belongs to: a key of another kind, or of another
 //! account, gives another number (A08).
 
+use cipher_api::view::{SafetyNumberView, Trust};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
@@ -11,13 +13,10 @@ use cipher_broker::sign::digest;
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::SigningKey;
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::people::account::changed;
 use crate::registry::lookup::Goal;
-use crate::reply::Reply;
-use crate::view::{SafetyNumberView, Trust};
 
 /// How often each half is hashed: makes searching for a key with a look-alike number costly.
 const ROUNDS: usize = 5_200;
@@ -61,7 +60,7 @@ impl Core {
         if code.is_some() {
             return Err(ErrorKind::Misuse
                 .because(format!("nothing is known of @{handle} yet that could be compared"))
-                .hint(format!("see its number first: cipher-chat contact verify {handle}")));
+                .hint(Hint::ContactVerifyFirst { handle }));
         }
         self.begin_errand(Some(ticket), Goal::Verify, vec![handle])?;
         Ok(None)
@@ -80,7 +79,7 @@ impl Core {
             let owner = row.owner.as_ref().map_or_else(|| "its owner".into(), |o| self.handle_of(o));
             return Err(ErrorKind::Refused
                 .because(format!("@{handle} is a bot: it is as trustworthy as its owner, who signed for it"))
-                .hint(format!("verify the owner: cipher-chat contact verify {owner}")));
+                .hint(Hint::ContactVerifyOwner { owner }));
         }
         if row.trust == Trust::Changed {
             return Err(changed(&handle, row.trust_before == Some(Trust::Verified)));
@@ -114,7 +113,7 @@ impl Core {
     pub(crate) fn contact_trust(&mut self, handle: &Handle) -> Result<Reply> {
         self.identity()?;
         let account = self.account_of(handle).ok_or_else(|| {
-            ErrorKind::NotFound.because(format!("@{handle} is not known here")).hint("check the spelling")
+            ErrorKind::NotFound.because(format!("@{handle} is not known here")).hint(Advice::CheckSpelling)
         })?;
         let rival = self.state.accounts.get(&account).filter(|row| row.trust == Trust::Changed);
         let rival = rival.and_then(|row| row.rival).filter(|rival| self.state.accounts.get(rival).is_some());
@@ -123,7 +122,7 @@ impl Core {
                 .because(format!(
                     "@{handle} is the account that it was when first seen: there is nothing to decide"
                 ))
-                .hint(format!("to compare safety numbers: cipher-chat contact verify {handle}")));
+                .hint(Hint::ContactVerify { handle: handle.clone() }));
         };
         if let Some(row) = self.state.accounts.get_mut(&account) {
             row.retired = true;
@@ -143,10 +142,10 @@ impl Core {
     }
 }
 
-fn differs(handle: &Handle) -> CoreError {
+fn differs(handle: &Handle) -> Error {
     ErrorKind::Trust
         .because(format!("the safety number of @{handle} is not the one that the other side shows"))
-        .hint("nothing was changed; compare again, and if it differs again, say nothing that matters there")
+        .hint(Advice::CompareAgain)
 }
 
 /// One side's thirty digits.
@@ -203,11 +202,7 @@ fn fits(shown: &Shown, number: &str, accounts: [AccountId; 2]) -> bool {
 /// Reads what a person typed or scanned.
 fn read_code(text: &str) -> Result<Shown> {
     let text = text.trim();
-    let bad = || {
-        ErrorKind::Misuse
-            .because("this is not a safety number")
-            .hint("give the sixty digits, or the cipher-chat:verify/ text of the other side's QR code")
-    };
+    let bad = || ErrorKind::Misuse.because("this is not a safety number").hint(Advice::SafetyNumberForm);
     if let Some(encoded) = text.strip_prefix(URI) {
         let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| bad())?;
         let (version, rest) = bytes.split_first().ok_or_else(bad)?;

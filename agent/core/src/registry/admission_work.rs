@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::wire::registry::{AdmissionPolicy, Ticket as Admitted, admission_work};
 
-use crate::error::{ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 
@@ -44,16 +44,16 @@ impl Core {
                 .because(format!(
                     "the registry asks newcomers for {bits} bits of work; this agent does {MOST_BITS} at most"
                 ))
-                .hint("ask the registry's operator")),
+                .hint(Advice::AskRegistryOperator)),
             AdmissionPolicy::Code => Err(ErrorKind::Refused
                 .because("the registry admits newcomers with an invite code only")
                 .hint(self.how_with_code())),
             AdmissionPolicy::Closed => Err(ErrorKind::Refused
                 .because("the registry admits nobody new")
-                .hint("ask the registry's operator")),
-            _ => Err(ErrorKind::Refused.because("the registry did not say what it asks of newcomers").hint(
-                "try again, or ask the registry's operator; agent and registry may be of different versions",
-            )),
+                .hint(Advice::AskRegistryOperator)),
+            _ => Err(ErrorKind::Refused
+                .because("the registry did not say what it asks of newcomers")
+                .hint(Advice::TryOrAskRegistryOperator)),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cipher_api::{Advice, Error, ErrorKind, Result};
 use cipher_broker::certificate::CREDENTIAL_TYPE;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
@@ -22,7 +23,6 @@ use openmls_traits::types::VerifiableCiphersuite;
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
 use crate::state::roster;
@@ -200,10 +200,10 @@ impl Core {
         account: &AccountId,
         mut packages: Vec<ClaimedKeyPackage>,
     ) -> Result<Vec<ClaimedKeyPackage>> {
-        let told = |what: &str, handle: String| -> CoreError {
+        let told = |what: &str, handle: String| -> Error {
             ErrorKind::Trust
                 .because(format!("the registry handed out a key package of @{handle} {what}"))
-                .hint("nothing was changed; ask the registry's operator, and try again")
+                .hint(Advice::AskRegistryOperatorAndTry)
         };
         // R-KP-06
         if let Some(log) = self.log_of(account) {
@@ -236,7 +236,7 @@ impl Core {
             let whose = self.named(&joiner.account);
             ErrorKind::Trust
                 .because(format!("the key package of {whose} cannot be used: {reason}"))
-                .hint("tell the account's owner to update the agent and to run: cipher-chat sync")
+                .hint(Advice::AccountMustUpdate)
         })?;
         // R-KP-06: a device that its account revoked is not added, whatever the registry still hands out.
         let certificate = wire_hash(package.leaf_node().credential().serialized_content());
@@ -244,7 +244,7 @@ impl Core {
         if log.is_some_and(|log| log.revocation_of(&joiner.device, &certificate).is_some()) {
             return Err(ErrorKind::Trust
                 .because("the registry gave a key package of a device that its account revoked")
-                .hint("nothing was changed; try again later"));
+                .hint(Advice::TryLaterUnchanged));
         }
         Ok(package)
     }

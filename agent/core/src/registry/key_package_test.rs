@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cipher_api::ErrorKind;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
 use ed25519_dalek::SigningKey;
@@ -13,7 +14,6 @@ use openmls_traits::types::SignatureScheme;
 use ed25519_dalek::Signer as _;
 
 use super::*;
-use crate::error::ErrorKind;
 
 /// Now, as far as OpenMLS's own look at the clock goes.
 fn now() -> Timestamp {

@@ -3,19 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::view::ContactState;
+use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE};
 use crate::registry::question::Purpose;
-use crate::reply::Reply;
 use crate::state::{Joiner, Wish};
-use crate::view::ContactState;
 
 /// An errand.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub(crate) struct Errand {
     claiming: BTreeSet<AccountId>,
     joiners: Vec<Joiner>,
     /// Accounts whose key packages cannot be had or used, and why: the others go on without them.
-    left_out: Vec<(AccountId, CoreError)>,
+    left_out: Vec<(AccountId, Error)>,
 }
 
 /// What it is for.
@@ -82,7 +80,7 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn fail_errand(&mut self, id: u64, error: CoreError) {
+    pub(crate) fn fail_errand(&mut self, id: u64, error: Error) {
         if let Some(errand) = self.run.errands.remove(&id)
             && let Some(ticket) = errand.ticket
         {
@@ -92,16 +90,13 @@ impl Core {
     }
 
     /// Who is known is shown without the registry, as it was when it last answered.
-    fn known_without_registry(&mut self, errand: &Errand, error: &CoreError) -> Option<Reply> {
+    fn known_without_registry(&mut self, errand: &Errand, error: &Error) -> Option<Reply> {
         if error.kind != ErrorKind::Unreachable || !matches!(errand.goal, Goal::ShowProfile) {
             return None;
         }
         let account = errand.resolving.first().and_then(|handle| self.account_of(handle))?;
         let view = self.profile_view(&account).ok()?;
-        self.notify(Event::Warning(format!(
-            "the registry does not answer: @{} is shown as it was known before",
-            view.handle
-        )));
+        self.warn(Notice::ShownAsKnown { handle: view.handle.clone() });
         Some(Reply::Account(Box::new(view)))
     }
 
@@ -185,7 +180,7 @@ impl Core {
             return Err(unfit.unwrap_or_else(|| {
                 ErrorKind::Limit
                     .because(format!("{} has no key package left", self.named(&account)))
-                    .hint("the account must come online once to refill; try again later")
+                    .hint(Advice::AccountMustRefill)
             }));
         }
         let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
@@ -195,7 +190,7 @@ impl Core {
     }
 
     /// The key packages of one account cannot be had or used: it is left out, and named. Whether that was it.
-    pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &CoreError) -> Result<bool> {
+    pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &Error) -> Result<bool> {
         let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(false) };
         // Of a registry that is not there, nobody's key packages can be had.
         if error.kind == ErrorKind::Unreachable || errand.accounts.len() < 2 {
@@ -210,10 +205,15 @@ impl Core {
     }
 
     /// Says who was left out of what was done.
-    fn tell_left_out(&mut self, left_out: &[(AccountId, CoreError)]) {
+    fn tell_left_out(&mut self, left_out: &[(AccountId, Error)]) {
         for (account, error) in left_out {
             let whose = self.named(account);
-            self.notify(Event::Warning(format!("{whose} was left out: {}", error.message)));
+            self.warn(Notice::LeftOut {
+                who: whose,
+                group: None,
+                name: None,
+                error: Box::new(error.clone()),
+            });
         }
     }
 

@@ -3,6 +3,7 @@
 //! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
 //! the same bytes, a low stock is counted again, an unknown account is asked for again.
 
+use cipher_api::{Advice, Error, ErrorKind, Hint, Result};
 use cipher_broker::account_log::{self, AccountLog};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
@@ -16,7 +17,6 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::effect::Effect;
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::{NoReply, QuestionId, Ticket};
 use crate::machine::{Core, fatal};
 use crate::state::head_of;
@@ -183,7 +183,7 @@ impl Core {
         let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
             ErrorKind::Trust
                 .because(format!("an answer was not from the known registry: {error}"))
-                .hint("nothing was changed; if the registry's key was replaced on purpose, ask its operator")
+                .hint(Advice::RegistryKeyReplaced)
         })?;
         if pinned.is_none() {
             self.state.meta_mut().registry_key = Some(ByteBuf::from(body.registry_key));
@@ -289,38 +289,33 @@ impl Core {
     }
 
     /// A refusal in the words and exit codes of the agent.
-    fn refused(&self, refusal: &Refusal) -> CoreError {
+    fn refused(&self, refusal: &Refusal) -> Error {
         let error = refused(refusal);
         if refusal.code == Code::Admission { error.hint(self.how_with_code()) } else { error }
     }
 
     /// What a newcomer without an invite code can do.
-    pub(crate) fn how_with_code(&self) -> String {
-        let ask = "ask the registry's operator for an invite code";
-        match self.state.identity.as_ref().and_then(|own| own.handle.as_ref()) {
-            Some(handle) => format!("{ask}: cipher-chat register {handle} --invite-code CODE"),
-            None => ask.into(),
-        }
+    pub(crate) fn how_with_code(&self) -> Hint {
+        let handle = self.state.identity.as_ref().and_then(|own| own.handle.clone());
+        Hint::AccountRegisterWithCode { handle }
     }
 }
 
-fn unreachable() -> CoreError {
-    ErrorKind::Unreachable
-        .because("the registry does not answer")
-        .hint("check --server and that the registry runs; nothing was changed")
+fn unreachable() -> Error {
+    ErrorKind::Unreachable.because("the registry does not answer").hint(Advice::CheckRegistry)
 }
 
 /// G10: whose clock is wrong, a person sees by both times.
-pub(crate) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> CoreError {
+pub(crate) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> Error {
     ErrorKind::Refused
         .because(format!(
             "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"
         ))
-        .hint("set the clock of this machine")
+        .hint(Advice::SetClock)
 }
 
 /// Kind and hint of a refusal.
-fn refused(refusal: &Refusal) -> CoreError {
+fn refused(refusal: &Refusal) -> Error {
     let kind = match refusal.code {
         Code::HandleTaken | Code::AccountExists => ErrorKind::Conflict,
         Code::NotFound => ErrorKind::NotFound,
@@ -332,21 +327,21 @@ fn refused(refusal: &Refusal) -> CoreError {
         Code::Internal => ErrorKind::Unreachable,
     };
     let hint = match refusal.code {
-        Code::HandleTaken => "choose another handle",
-        Code::AccountExists => "this account is registered under another handle",
-        Code::NotFound => "check the spelling of the handle",
-        Code::NoKeyPackage => "the account must come online once to refill; try again later",
-        Code::Quota => "wait and try again",
-        Code::TooLarge => "send less at once",
-        Code::ClockSkew => "set the clock of this machine",
-        Code::Denied => "this device may not do that",
-        Code::Replayed | Code::Internal => "try again",
-        Code::Malformed => "agent and registry may be of different versions",
-        Code::BadKeyPackage => "update this agent",
-        Code::Revoked => "this device was revoked by its account; link it anew in a fresh profile",
-        Code::Blocked => "ask the registry's operator",
-        Code::Admission => "ask the registry's operator for an invite code",
-        Code::StaleStatement => "another device changed the account; try again",
+        Code::HandleTaken => Advice::ChooseHandle,
+        Code::AccountExists => Advice::RegisteredElsewhere,
+        Code::NotFound => Advice::CheckHandle,
+        Code::NoKeyPackage => Advice::AccountMustRefill,
+        Code::Quota => Advice::WaitAndTry,
+        Code::TooLarge => Advice::SendLess,
+        Code::ClockSkew => Advice::SetClock,
+        Code::Denied => Advice::DeviceMayNot,
+        Code::Replayed | Code::Internal => Advice::TryAgain,
+        Code::Malformed => Advice::VersionsDiffer,
+        Code::BadKeyPackage => Advice::UpdateAgent,
+        Code::Revoked => Advice::DeviceRevoked,
+        Code::Blocked => Advice::AskRegistryOperator,
+        Code::Admission => Advice::AskInviteCode,
+        Code::StaleStatement => Advice::TryAgainAccountChanged,
     };
     kind.because(refusal.message.clone()).hint(hint)
 }

@@ -1,13 +1,12 @@
 //! Other accounts, as they are known here.
 
+use cipher_api::view::{ContactState, Trust};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::wire::registry::Profile;
 use serde::{Deserialize, Serialize};
-
-use crate::view::{ContactState, Trust};
 
 /// Another account, as pinned at first use.
 #[derive(Debug, Clone, Serialize, Deserialize)]

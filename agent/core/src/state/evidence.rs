@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::view::EvidenceView;
+use cipher_api::view::{EvidenceKind, EvidenceView, ExhibitView};
 use cipher_broker::codec;
+use cipher_broker::time::Timestamp;
 
 /// Something found against the registry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct EvidenceRow {
-    /// As shown.
     #[serde(rename = "v")]
-    pub view: EvidenceView,
+    pub finding: Finding,
     /// What makes it one finding, however often it is found again.
     #[serde(rename = "k", default)]
     pub key: ByteBuf,
@@ -20,18 +20,33 @@ pub(crate) struct EvidenceRow {
     pub acknowledged: bool,
 }
 
-/// Named bytes.
-pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
-
-/// Kinds of evidence, as scripts see them.
-pub(crate) mod kind {
-    pub(crate) const SPLIT_VIEW: &str = "split-view";
-    pub(crate) const ROLLBACK: &str = "rollback";
-    pub(crate) const NOT_PROVEN: &str = "not-proven";
-    pub(crate) const GHOST_DEVICE: &str = "ghost-device";
-    pub(crate) const CHANGED_ACCOUNT: &str = "changed-account";
-    pub(crate) const STALE_HEAD: &str = "stale-head";
+/// What was found, with names that never change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub kind: EvidenceKind,
+    pub at: Timestamp,
+    /// One sentence.
+    pub what: String,
+    pub exhibits: Exhibits,
 }
+
+impl Finding {
+    /// As shown.
+    pub(crate) fn view(&self) -> EvidenceView {
+        let exhibits = self.exhibits.iter();
+        EvidenceView {
+            kind: self.kind,
+            at: self.at,
+            what: self.what.clone(),
+            exhibits: exhibits
+                .map(|(name, bytes)| ExhibitView { name: name.clone(), bytes: bytes.clone() })
+                .collect(),
+        }
+    }
+}
+
+/// Named bytes, as they came.
+pub(crate) type Exhibits = Vec<(String, Vec<u8>)>;
 
 /// A named value, encoded as it travels.
 pub(crate) fn exhibit(name: &str, value: &impl Serialize) -> (String, Vec<u8>) {

@@ -1,5 +1,6 @@
 //! A group this device is in, its own commit on the way, and what it still wishes to change.
 
+use cipher_api::view::GroupState;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
@@ -9,7 +10,6 @@ use serde_bytes::ByteBuf;
 
 use crate::state::position::{self, FIRST_ERA};
 use crate::state::{BackRow, DoubledRow, Fresh, Lost, Mark, WordRow};
-use crate::view::GroupState;
 
 /// A group we are or were in.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,12 +1,11 @@
 //! A device link under way.
 
+use cipher_api::view::HistoryPolicy;
 use cipher_broker::id::DeviceId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::link::LinkReveal;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-
-use crate::view::HistoryPolicy;
 
 /// A link under way, or how the last one ended.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! A stored message or event.
 
+use cipher_api::view::GroupEvent;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::SealedAs;
 use crate::state::position;
-use crate::view::GroupEvent;
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -139,7 +139,7 @@ impl MessageRow {
             sender_kind: author.kind,
             sent_at: at,
             at: Some(at),
-            kind: event.stored().into(),
+            kind: stored_name(event).into(),
             text,
             reply_to: None,
             hops: 0,
@@ -155,7 +155,7 @@ impl MessageRow {
     /// Words, a change of words, or an event.
     pub(crate) fn body(&self) -> RowBody<'_> {
         if let Some(who) = self.subject {
-            return RowBody::Event(GroupEvent::from_stored(&self.kind, self.account == who), who);
+            return RowBody::Event(stored_event(&self.kind, self.account == who), who);
         }
         match (self.kind.as_str(), self.of) {
             (kind::TEXT, _) => RowBody::Text,
@@ -229,43 +229,41 @@ impl MessageRow {
     }
 }
 
-impl GroupEvent {
-    /// Its name in stores and between own devices. Names never change; one that is not in the list reads as `Other`.
-    pub(crate) const fn stored(self) -> &'static str {
-        match self {
-            Self::Added | Self::Joined => "joined",
-            Self::Removed => "removed",
-            Self::Left => "left",
-            Self::Role => "role",
-            Self::Renamed => "renamed",
-            Self::DeviceAdded => "device-added",
-            Self::DeviceRemoved => "device-removed",
-            Self::Banned => "banned",
-            Self::Unbanned => "unbanned",
-            Self::Link => "link",
-            Self::LinkRevoked => "link-revoked",
-            Self::Missed => "missed",
-            Self::Other => "other",
-        }
+/// The name of an event in stores and between own devices. Names never change; one that is not in the list reads as `Other`.
+const fn stored_name(event: GroupEvent) -> &'static str {
+    match event {
+        GroupEvent::Added | GroupEvent::Joined => "joined",
+        GroupEvent::Removed => "removed",
+        GroupEvent::Left => "left",
+        GroupEvent::Role => "role",
+        GroupEvent::Renamed => "renamed",
+        GroupEvent::DeviceAdded => "device-added",
+        GroupEvent::DeviceRemoved => "device-removed",
+        GroupEvent::Banned => "banned",
+        GroupEvent::Unbanned => "unbanned",
+        GroupEvent::Link => "link",
+        GroupEvent::LinkRevoked => "link-revoked",
+        GroupEvent::Missed => "missed",
+        GroupEvent::Other => "other",
     }
+}
 
-    pub(crate) fn from_stored(name: &str, alone: bool) -> Self {
-        match name {
-            "joined" if alone => Self::Joined,
-            "joined" => Self::Added,
-            "removed" => Self::Removed,
-            "left" => Self::Left,
-            "role" => Self::Role,
-            "renamed" => Self::Renamed,
-            "device-added" => Self::DeviceAdded,
-            "device-removed" => Self::DeviceRemoved,
-            "banned" => Self::Banned,
-            "unbanned" => Self::Unbanned,
-            "link" => Self::Link,
-            "link-revoked" => Self::LinkRevoked,
-            "missed" => Self::Missed,
-            _ => Self::Other,
-        }
+fn stored_event(name: &str, alone: bool) -> GroupEvent {
+    match name {
+        "joined" if alone => GroupEvent::Joined,
+        "joined" => GroupEvent::Added,
+        "removed" => GroupEvent::Removed,
+        "left" => GroupEvent::Left,
+        "role" => GroupEvent::Role,
+        "renamed" => GroupEvent::Renamed,
+        "device-added" => GroupEvent::DeviceAdded,
+        "device-removed" => GroupEvent::DeviceRemoved,
+        "banned" => GroupEvent::Banned,
+        "unbanned" => GroupEvent::Unbanned,
+        "link" => GroupEvent::Link,
+        "link-revoked" => GroupEvent::LinkRevoked,
+        "missed" => GroupEvent::Missed,
+        _ => GroupEvent::Other,
     }
 }
 

@@ -22,6 +22,7 @@ mod rows;
 mod sealed;
 mod transfer;
 
+use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -48,7 +49,6 @@ pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
 pub(crate) use self::transfer::TransferRow;
-use crate::error::{ErrorKind, Result};
 use crate::store::{Store, storage, table};
 
 /// A one-time key package that was used here.
@@ -120,7 +120,7 @@ fn single_rows(store: &Store) -> Result<(Option<IdentityRow>, MetaRow)> {
     let broken = |_| {
         ErrorKind::Storage
             .because("the store of this profile is damaged: its identity cannot be read")
-            .hint(crate::store::DAMAGED)
+            .hint(Advice::StoreDamaged)
     };
     let identity = bytes("identity")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
     let meta = bytes("counters")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;

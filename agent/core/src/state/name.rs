@@ -1,8 +1,7 @@
 //! What a name is made of, whoever gave it: a person here, a member's commit, an invitation, another device.
 
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::limit;
-
-use crate::error::{ErrorKind, Result};
 
 /// Whether a text stays in one line and acts on nothing that shows it: no control characters, no line separators, no
 /// marks that turn the direction of what follows (Unicode UAX #9).

@@ -1,12 +1,12 @@
 //! The place of this device in a group: why it was lost, what may be missing, copies of this store.
 
+use cipher_api::view::RecoveringWhy;
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-use crate::error::{CoreError, ErrorKind};
 
 /// Bytes of ours that this store does not know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -82,15 +82,15 @@ impl Why {
         matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
     }
 
-    /// In words, as shown and in JSON.
-    pub(crate) const fn name(self) -> &'static str {
+    /// As shown.
+    pub(crate) const fn view(self) -> RecoveringWhy {
         match self {
-            Self::Gap => "gap",
-            Self::Unusable => "unusable-commit",
-            Self::OwnCommit => "own-commit",
-            Self::Doubled => "doubled",
-            Self::LogWentBack => "log-went-back",
-            Self::Replaced => "replaced",
+            Self::Gap => RecoveringWhy::Gap,
+            Self::Unusable => RecoveringWhy::UnusableCommit,
+            Self::OwnCommit => RecoveringWhy::OwnCommit,
+            Self::Doubled => RecoveringWhy::Doubled,
+            Self::LogWentBack => RecoveringWhy::LogWentBack,
+            Self::Replaced => RecoveringWhy::Replaced,
         }
     }
 }
@@ -169,8 +169,8 @@ pub(crate) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// What a copy says that has stopped.
 #[must_use]
-pub fn stopped() -> CoreError {
+pub fn stopped() -> Error {
     ErrorKind::Stopped
         .because("another copy of this profile is in use and goes on; this one has stopped")
-        .hint("for a second machine link it in a fresh profile: cipher-chat --profile NAME device link")
+        .hint(Hint::DeviceResume)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::view::RequestPolicy;
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{DeviceCertificate, Kind, Owner};
 use cipher_broker::handle::Handle;
@@ -14,7 +15,6 @@ use serde_bytes::ByteBuf;
 
 use crate::state::LogPlace;
 use crate::state::{HeadRow, IncidentRow, LinkRow, Mark};
-use crate::view::RequestPolicy;
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{ErrorKind, Result};
-use crate::store::{DAMAGED, Store, storage};
+use crate::store::{Store, storage};
 
 /// Rows of one table, all in memory, with the keys that changed.
 #[derive(Debug)]
@@ -120,14 +120,14 @@ impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
     }
 }
 
-fn damaged(definition: &TableDefinition<'_, &'static [u8], &'static [u8]>) -> crate::CoreError {
+fn damaged(definition: &TableDefinition<'_, &'static [u8], &'static [u8]>) -> cipher_api::Error {
     use redb::TableHandle as _;
     ErrorKind::Storage
         .because(format!(
             "the store of this profile is damaged: a row of '{}' cannot be read",
             definition.name()
         ))
-        .hint(DAMAGED)
+        .hint(Advice::StoreDamaged)
 }
 
 /// How a key is written.

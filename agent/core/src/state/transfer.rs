@@ -1,5 +1,6 @@
 //! History on its way to a device of the own account.
 
+use cipher_api::view::HistoryPolicy;
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::state::{MessageRow, Place};
-use crate::view::HistoryPolicy;
 
 /// How far the history for a device is.
 #[derive(Debug, Clone, Serialize, Deserialize)]

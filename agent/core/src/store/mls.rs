@@ -11,13 +11,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
+use cipher_api::Result;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use redb::{ReadableDatabase, WriteTransaction};
 use rmp_serde::config::BytesMode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::Result;
 use crate::store::{Store, storage, table};
 
 /// What kind of row a key names. Never renumber: these bytes are on disk.

@@ -10,15 +10,11 @@ pub(crate) mod table;
 use std::path::Path;
 use std::sync::Arc;
 
+use cipher_api::{Advice, Error, ErrorKind, Result};
 use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction};
-
-use crate::error::{CoreError, ErrorKind, Result};
 
 /// Page cache of redb. Rows that are used often are in memory anyway.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
-
-/// What to do when something is wrong *in* a store.
-pub(crate) const DAMAGED: &str = "keep the file, but an old copy of it would repeat keys and lose messages: link this machine anew (cipher-chat device link), or recover the account with its phrase (cipher-chat device recover)";
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -27,15 +23,15 @@ pub(crate) struct Store {
 }
 
 /// What went wrong in redb, as an error of the core.
-pub(crate) fn storage(error: impl Into<redb::Error>) -> CoreError {
+pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
     let error: redb::Error = error.into();
     match error {
         redb::Error::DatabaseAlreadyOpen => ErrorKind::Locked
             .because("the store of this profile is open in another process")
-            .hint("wait for it to end, or let commands of this profile go through it"),
+            .hint(Advice::StoreShared),
         other => ErrorKind::Storage
             .because(format!("the store of this profile cannot be read or written: {other}"))
-            .hint("check the disk and its free space, then run the command again"),
+            .hint(Advice::CheckDisk),
     }
 }
 
@@ -98,7 +94,7 @@ impl Store {
             Some(_) => {
                 return Err(ErrorKind::Storage
                     .because("the store of this profile was written by a newer version")
-                    .hint("use the version that wrote it, or a newer one"));
+                    .hint(Advice::StoreNewer));
             }
             None => store.write(|txn| {
                 table::create_all(txn)?;
@@ -150,23 +146,27 @@ fn builder() -> redb::Builder {
 
 /// Why a store does not open. Only what is wrong *in* the file may cost an account: a permission, a full disk or a
 /// read-only mount is mended from outside.
-fn opening(path: Option<&Path>, error: DatabaseError) -> CoreError {
+fn opening(path: Option<&Path>, error: DatabaseError) -> Error {
     let damaged = |why: &dyn std::fmt::Display| {
-        ErrorKind::Storage.because(format!("the store of this profile is damaged: {why}")).hint(DAMAGED)
+        ErrorKind::Storage
+            .because(format!("the store of this profile is damaged: {why}"))
+            .hint(Advice::StoreDamaged)
     };
     let place =
         path.map_or_else(|| "the store of this profile".to_owned(), |path| path.display().to_string());
     match error {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+        DatabaseError::Storage(StorageError::Io(error))
+            if error.kind() == std::io::ErrorKind::InvalidData =>
+        {
             damaged(&error)
         }
         DatabaseError::Storage(StorageError::Io(error)) => ErrorKind::Storage
             .because(format!("{place} cannot be opened: {error}"))
             .hint(match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "nothing is lost: it must be readable and writable for its owner, and the command must run as that owner",
-                std::io::ErrorKind::ReadOnlyFilesystem => "nothing is lost: it lies on a file system that is mounted read-only; a store is written to even when a conversation is only read",
-                _ => "nothing is known to be lost: check the disk and its free space, then run the command again",
+                std::io::ErrorKind::PermissionDenied => Advice::StorePermission,
+                std::io::ErrorKind::ReadOnlyFilesystem => Advice::StoreReadOnly,
+                _ => Advice::CheckDiskFirst,
             }),
         other => damaged(&other),
     }
@@ -208,15 +208,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let io = |kind: std::io::ErrorKind| DatabaseError::Storage(StorageError::Io(kind.into()));
         let path = folder.path().join("store.redb");
-        for kind in [
-            std::io::ErrorKind::PermissionDenied,
-            std::io::ErrorKind::ReadOnlyFilesystem,
-            std::io::ErrorKind::StorageFull,
+        for (kind, advice) in [
+            (std::io::ErrorKind::PermissionDenied, Advice::StorePermission),
+            (std::io::ErrorKind::ReadOnlyFilesystem, Advice::StoreReadOnly),
+            (std::io::ErrorKind::StorageFull, Advice::CheckDiskFirst),
         ] {
             let error = opening(Some(&path), io(kind));
-            let hint = error.hint.unwrap();
-            assert!(error.message.contains("store.redb") && hint.starts_with("nothing is"), "{hint}");
-            assert!(!hint.contains("register") && !hint.contains("move"), "{hint}");
+            assert!(error.message.contains("store.redb"), "{error}");
+            assert_eq!(error.hint, Some(advice.into()));
         }
         std::fs::create_dir(&path).unwrap();
         let error = Store::open(&path).unwrap_err();
@@ -224,7 +223,8 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         std::fs::write(&path, b"not a store").unwrap();
         let error = Store::open(&path).unwrap_err();
-        assert!(error.message.contains("damaged") && error.hint.unwrap().contains("device link"));
+        assert!(error.message.contains("damaged"), "{error}");
+        assert_eq!(error.hint, Some(Advice::StoreDamaged.into()));
     }
 
     #[test]

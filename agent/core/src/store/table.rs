@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::Result;
 use redb::{ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
 
-use crate::error::Result;
 use crate::store::storage;
 
 /// Format of the file. Rows carry the version byte of [`cipher_broker::codec`] besides.

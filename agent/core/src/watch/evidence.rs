@@ -1,16 +1,16 @@
 //! What was found against the registry: kept, told once, and told again after a restart, because whoever writes
 //! it to a file may have been killed before.
 
+use cipher_api::view::{EvidenceKind, EvidenceView};
+use cipher_api::{Event, Reply};
 use cipher_broker::limit;
 use cipher_broker::sign::{digest, wire_hash};
 use serde_bytes::ByteBuf;
 
-use crate::event::Event;
 use crate::machine::Core;
-use crate::reply::Reply;
 use crate::state::EvidenceRow;
 use crate::state::evidence::Exhibits;
-use crate::view::EvidenceView;
+use crate::state::evidence::Finding;
 
 /// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
 const EXHIBIT_BYTES: usize = 128 * 1024;
@@ -20,21 +20,22 @@ impl Core {
     /// apart.
     pub(crate) fn found(
         &mut self,
-        kind: &'static str,
+        kind: EvidenceKind,
         about: &[&[u8]],
         what: String,
         mut exhibits: Exhibits,
     ) -> bool {
-        let parts: Vec<&[u8]> = std::iter::once(kind.as_bytes()).chain(about.iter().copied()).collect();
+        let parts: Vec<&[u8]> =
+            std::iter::once(kind.name().as_bytes()).chain(about.iter().copied()).collect();
         let key = digest("cipher-chat/evidence/v1", &parts);
         let known = self.state.evidence.iter().find(|(_, row)| *row.key == key);
         if let Some((number, row)) = known.map(|(number, row)| (*number, row.clone())) {
             // Somebody took note of it, and it happens again.
             if row.acknowledged {
-                let view = EvidenceView { at: self.run.now, ..row.view };
-                let row = EvidenceRow { view: view.clone(), acknowledged: false, ..row };
-                self.state.evidence.insert(number, row);
-                self.notify(Event::Evidence(Box::new(view)));
+                let finding = Finding { at: self.run.now, ..row.finding };
+                let view = Box::new(finding.view());
+                self.state.evidence.insert(number, EvidenceRow { finding, acknowledged: false, ..row });
+                self.notify(Event::Evidence(view));
             }
             return row.acknowledged;
         }
@@ -51,13 +52,14 @@ impl Core {
                 (*name, *bytes) = (format!("SHA-256 of {name}"), wire_hash(bytes).to_vec());
             }
         }
-        tracing::warn!(kind, "evidence against the registry");
-        let view = EvidenceView { kind: kind.into(), at: self.run.now, what, exhibits };
+        tracing::warn!(kind = kind.name(), "evidence against the registry");
+        let finding = Finding { kind, at: self.run.now, what, exhibits };
+        let view = Box::new(finding.view());
         let number = self.state.evidence.iter().last().map_or(0, |(number, _)| number.saturating_add(1));
         self.state
             .evidence
-            .insert(number, EvidenceRow { view: view.clone(), key: ByteBuf::from(key), acknowledged: false });
-        self.notify(Event::Evidence(Box::new(view)));
+            .insert(number, EvidenceRow { finding, key: ByteBuf::from(key), acknowledged: false });
+        self.notify(Event::Evidence(view));
         true
     }
 
@@ -74,7 +76,7 @@ impl Core {
     /// What nobody took note of yet.
     fn open_evidence(&self) -> Vec<EvidenceView> {
         let open = self.state.evidence.iter().filter(|(_, row)| !row.acknowledged);
-        open.map(|(_, row)| row.view.clone()).collect()
+        open.map(|(_, row)| row.finding.view()).collect()
     }
 
     pub(crate) fn evidence(&self) -> Reply {

@@ -3,6 +3,7 @@
 //! Only accounts that are known here matter. Entries are read one by one from a cursor; after a long pause the agent
 //! asks for the accounts it knows instead.
 
+use cipher_api::{Notice, Result};
 use cipher_broker::account_log::{self, AccountLog, LogError};
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
@@ -14,8 +15,6 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
 
-use crate::error::Result;
-use crate::event::Event;
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::own::device::active_only;
@@ -142,19 +141,12 @@ impl Core {
         }
         let this = self.state.identity.as_ref().map(|identity| identity.device);
         let news = match claim {
-            Claim::AddDevice { device, .. } if Some(device) != this => format!(
-                "a device was added to your account: if it was not you, revoke it: cipher-chat device revoke {device}"
-            ),
-            Claim::Recover { device, .. } if Some(device) != this => {
-                "your account was recovered on another machine: if it was not you, somebody has your recovery phrase"
-                    .to_owned()
-            }
-            Claim::RevokeDevice { device } if Some(device) != this => {
-                format!("a device was revoked from your account: {device}")
-            }
+            Claim::AddDevice { device, .. } if Some(device) != this => Notice::DeviceAdded { device },
+            Claim::Recover { device, .. } if Some(device) != this => Notice::AccountRecovered,
+            Claim::RevokeDevice { device } if Some(device) != this => Notice::DeviceRevoked { device },
             _ => return,
         };
-        self.notify(Event::Warning(news));
+        self.warn(news);
     }
 
     /// The registry shows the own account, and it continues what is known.
@@ -263,10 +255,7 @@ impl Core {
             inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
         if grown && passed {
             self.skip("log-hidden");
-            self.notify(Event::Warning(format!(
-                "@{} stated something that the account log passed over in silence: broker or registry hide statements",
-                record.handle
-            )));
+            self.warn(Notice::StatementHidden { handle: record.handle.clone() });
         }
         LogPlace {
             tip: Some((length, inclusion.index)),

@@ -5,6 +5,8 @@
 //! or to fellow members who pass them on, wait until the registry proves that all of them are beginnings of one log.
 //! What cannot be proven is evidence.
 
+use cipher_api::view::{EvidenceKind, HeadView};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::{self, AccountLog};
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
@@ -16,17 +18,13 @@ use cipher_broker::wire::registry::{AccountRecord, Operation, ReplyBody};
 use serde_bytes::ByteBuf;
 use std::time::Duration;
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::Event;
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::people::account::bad_record;
-use crate::registry::question::{Purpose, clocks_apart};
-use crate::reply::Reply;
+use crate::registry::question::Purpose;
 use crate::state::HeadRow;
-use crate::state::evidence::{exhibit, kind};
+use crate::state::evidence::exhibit;
 use crate::state::head_of;
-use crate::view::HeadView;
 
 /// How long heads wait for company before a proof is asked for: growth is common, proofs cost a request.
 const PROOF_WAIT: Duration = Duration::from_secs(60);
@@ -52,12 +50,12 @@ pub(crate) enum Fit {
 
 /// R-KT-01: no log has two contents of one size, and none is shorter than it was a while earlier. Two heads of one
 /// registry for which this holds cannot both be of one log that only grows, whatever anybody proves.
-fn irreconcilable(one: &TreeHead, other: &TreeHead) -> Option<&'static str> {
+fn irreconcilable(one: &TreeHead, other: &TreeHead) -> Option<EvidenceKind> {
     if one.size == other.size {
-        return (one.root != other.root).then_some(kind::SPLIT_VIEW);
+        return (one.root != other.root).then_some(EvidenceKind::SplitView);
     }
     let (small, large) = if one.size < other.size { (one, other) } else { (other, one) };
-    (small.at.since(large.at) > limit::HEAD_LAG).then_some(kind::ROLLBACK)
+    (small.at.since(large.at) > limit::HEAD_LAG).then_some(EvidenceKind::Rollback)
 }
 
 impl Core {
@@ -106,12 +104,12 @@ impl Core {
             }
             return Err(ErrorKind::Trust
                 .because("the registry does not show its account log any more")
-                .hint("nothing was changed; ask its operator"));
+                .hint(Advice::AskRegistryOperatorUnchanged));
         };
         let head = TreeHead::open(signed, &body.registry_key).map_err(|error| {
             ErrorKind::Trust
                 .because(format!("the registry's account log cannot be checked: {error}"))
-                .hint("nothing was changed; ask its operator")
+                .hint(Advice::AskRegistryOperatorUnchanged)
         })?;
         self.judge_age(&head, signed, body.at);
         let fit = self.meet(signed, &head, body.at, None);
@@ -134,20 +132,19 @@ impl Core {
             && self.run.broker_at.is_some_and(|at| at.since(replied) <= limit::HEAD_LAG)
         {
             if !std::mem::replace(&mut self.run.clock_told, true) {
-                let told = clocks_apart(self.run.now, replied).message;
-                self.notify(Event::Warning(told));
+                self.warn(Notice::ClocksApart { ours: self.run.now, theirs: replied });
             }
             return;
         }
+        let hours = age.as_secs() / 3600;
         let what = format!(
-            "the registry answers with an account log that ends {} hours ago: it may hide what was stated since, revoked devices too",
-            age.as_secs() / 3600
+            "the registry answers with an account log that ends {hours} hours ago: it may hide what was stated since, revoked devices too"
         );
         let about: [&[u8]; 2] = [&head.root, &head.at.as_millis().to_be_bytes()];
-        self.found(kind::STALE_HEAD, &about, what.clone(), vec![exhibit("old head", signed)]);
+        self.found(EvidenceKind::StaleHead, &about, what, vec![exhibit("old head", signed)]);
         if self.run.now.since(self.state.meta.stale_told_at) >= limit::HEAD_STALE {
             self.state.meta_mut().stale_told_at = self.run.now;
-            self.notify(Event::Warning(what));
+            self.warn(Notice::StaleLog { hours });
         }
     }
 
@@ -204,11 +201,11 @@ impl Core {
             })?;
         let who = from.or(other_from).map(|account| self.handle_of(&account));
         let what = match (kind, &who) {
-            (kind::SPLIT_VIEW, Some(who)) => format!(
+            (EvidenceKind::SplitView, Some(who)) => format!(
                 "the registry shows @{who} another account log than this device: both have {} entries",
                 head.size
             ),
-            (kind::SPLIT_VIEW, None) => {
+            (EvidenceKind::SplitView, None) => {
                 format!("the registry signed two account logs of {} entries", head.size)
             }
             (_, Some(who)) => format!(
@@ -231,7 +228,7 @@ impl Core {
             [&other.root, b"shorter"]
         };
         let exhibits = vec![exhibit("known head", &other_signed), exhibit("shown head", signed)];
-        let kind = if who.is_some() { kind::SPLIT_VIEW } else { kind };
+        let kind = if who.is_some() { EvidenceKind::SplitView } else { kind };
         self.found(kind, &about, what, exhibits);
         self.state.meta_mut().doubt = true;
         // What must be proven before the registry is believed again: the accepted head is asked for anyway.
@@ -374,7 +371,7 @@ impl Core {
         let disputed = self.state.meta.heads.iter().any(|row| row.disputed);
         if first_holds && all && !disputed && self.state.meta.doubt {
             self.state.meta_mut().doubt = false;
-            self.notify(Event::Warning("the registry's account log fits again what it showed before".into()));
+            self.warn(Notice::LogFits);
         }
         self.want_proof();
         Ok(())
@@ -488,7 +485,7 @@ impl Core {
                 record.handle
             );
             let about: [&[u8]; 2] = [record.account.as_bytes(), &wire_hash(&latest)];
-            self.found(kind::NOT_PROVEN, &about, what, vec![exhibit("account record", record)]);
+            self.found(EvidenceKind::NotProven, &about, what, vec![exhibit("account record", record)]);
             return Err(bad_record(record, "the account log does not hold it"));
         }
         match self.meet(&inclusion.head, &head, head.at, None) {
@@ -496,7 +493,7 @@ impl Core {
             Fit::Bad => Err(in_doubt()),
             Fit::Full => Err(ErrorKind::Trust
                 .because("the registry shows more and more account logs and proves none of them")
-                .hint("try again later")),
+                .hint(Advice::TryLater)),
         }
     }
 
@@ -514,9 +511,7 @@ impl Core {
                     head_of(signed).is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
                 if foreign && self.run.foreign_gossip.insert(group) {
                     let (who, name) = (self.handle_of(&from), self.conversation_name(&group));
-                    self.notify(Event::Warning(format!(
-                        "@{who} in '{name}' uses another registry than this profile: what it says of accounts cannot be compared"
-                    )));
+                    self.warn(Notice::ForeignRegistry { who, group, name });
                 }
             }
         }
@@ -536,15 +531,15 @@ impl Core {
 }
 
 /// What a failed proof is called: what somebody else was shown makes it two views.
-const fn found_kind(gossiped: bool) -> &'static str {
-    if gossiped { kind::SPLIT_VIEW } else { kind::NOT_PROVEN }
+const fn found_kind(gossiped: bool) -> EvidenceKind {
+    if gossiped { EvidenceKind::SplitView } else { EvidenceKind::NotProven }
 }
 
 /// Why an answer of a registry that was caught is not used.
-pub(crate) fn in_doubt() -> CoreError {
+pub(crate) fn in_doubt() -> Error {
     ErrorKind::Trust
         .because("the registry's account log does not fit what it showed before: it went back in time, or shows different people different things")
-        .hint("nothing was changed, conversations go on; see: cipher-chat audit")
+        .hint(Hint::Audit)
 }
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ fn r_kt_01_two_heads_that_cannot_be_of_one_log() {
     let base = head(&key, 5, 5, 100);
     for (size, last, secs, verdict) in [
         (5, 5, 900, None),
-        (5, 6, 900, Some(kind::SPLIT_VIEW)),
+        (5, 6, 900, Some(EvidenceKind::SplitView)),
         (6, 6, 900, None),
         (6, 6, 101, None),
         (4, 4, 50, None),
         (4, 4, 100 + lag, None),
-        (4, 4, 101 + lag, Some(kind::ROLLBACK)),
+        (4, 4, 101 + lag, Some(EvidenceKind::Rollback)),
         // A longer one that is older: ours is the step back.
-        (6, 6, 99 - lag, Some(kind::ROLLBACK)),
+        (6, 6, 99 - lag, Some(EvidenceKind::Rollback)),
         (6, 6, 100 - lag, None),
     ] {
         let other = head(&key, size, last, secs);
@@ -75,7 +75,7 @@ fn evidence_is_bounded_and_kept_once() {
     let mut core = core();
     for round in 0..3_u8 {
         for n in 0..100_u8 {
-            core.found(kind::ROLLBACK, &[&[n]], format!("{n}"), vec![("round".into(), vec![round])]);
+            core.found(EvidenceKind::Rollback, &[&[n]], format!("{n}"), vec![("round".into(), vec![round])]);
         }
     }
     assert_eq!(core.state.evidence.len(), limit::EVIDENCE);

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cipher_api::command::device;
+use cipher_api::view::{GroupEvent, GroupState, GroupView, MessageState, MessageView};
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
-use cipher_core::Command;
-use cipher_core::view::{GroupEvent, GroupState, GroupView, MessageState, MessageView};
 
 use crate::support::log::APPLICATION;
 use crate::support::world::World;
@@ -123,6 +123,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
                 member_at(world, group, place.header.epoch, reader, message);
             }
             match message.state {
+                MessageState::Unknown => panic!("{name} has no word for the state of {:?}", message.text),
                 MessageState::Queued => assert!(
                     reader.view.state != GroupState::Active,
                     "{name} still has {:?} queued",
@@ -313,7 +314,7 @@ fn somebody_resumes(world: &mut World) {
     }
     for (_, last) in copies.into_values().filter(|(any, _)| !any) {
         world.note(|| format!("{last} is resumed"));
-        world.run(last, Command::DeviceResume).unwrap();
+        world.run(last, device::Resume {}).unwrap();
         world.settle();
         speak_up(world);
     }

@@ -7,17 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use cipher_api::command::{account, bot, device, group, invite, message, status};
+use cipher_api::view::{
+    AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
+};
+use cipher_api::{Ask, Command, Error, ErrorKind, Event, Notice, Reply, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
-use cipher_core::view::{
-    AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
-};
 use cipher_core::{
-    BotOwnership, Command, Core, CoreError, Delivered, Displaced, Effect, ErrorKind, Event, Input, Interest,
-    Mark, NoReply, Options, OutboxId, Publish, PublishOutcome, QuestionId, Reading, Reply, Target, Ticket,
+    Core, Delivered, Displaced, Effect, Input, Interest, Mark, NoReply, Options, OutboxId, Publish,
+    PublishOutcome, QuestionId, Reading, Ticket,
 };
 
 use crate::support::dice::Dice;
@@ -117,7 +119,7 @@ pub(crate) struct Person {
     stale: Vec<Input>,
     wake: Option<Timestamp>,
     open: BTreeMap<Ticket, String>,
-    replies: BTreeMap<Ticket, Result<Reply, CoreError>>,
+    replies: BTreeMap<Ticket, Result<Reply, Error>>,
     /// What was told since the process began.
     pub(crate) events: Vec<Event>,
 }
@@ -377,14 +379,14 @@ impl World {
     /// Somebody new, registered.
     pub(crate) fn register(&mut self, name: &str) -> usize {
         let index = self.arrive(name);
-        let command = Command::Register {
+        let command = account::Register {
             handle: name.parse().unwrap(),
             name: title(name),
             bot: None,
             invite_code: None,
         };
         let reply = self.run(index, command);
-        assert!(matches!(reply, Ok(Reply::Registered { .. })), "{name} registers: {reply:?}");
+        assert!(reply.is_ok(), "{name} registers: {reply:?}");
         self.settle();
         index
     }
@@ -392,23 +394,16 @@ impl World {
     /// A bot of somebody, registered.
     pub(crate) fn register_bot(&mut self, name: &str, owner: &str) -> usize {
         let owner = self.index(owner);
-        let Ok(Reply::OwnerCard { owner: card, handle }) = self.run(owner, Command::OwnerCard) else {
-            panic!("an owner has a card")
-        };
+        let bot::OwnerCard { owner: card, handle } = self.run(owner, bot::Card {}).expect("an owner's card");
         let index = self.arrive(name);
-        let Ok(Reply::BotCertificate(certificate)) =
-            self.run(index, Command::PrepareBot { owner: card.clone() })
-        else {
-            panic!("a bot has a certificate")
-        };
-        let Ok(Reply::Signature(signature)) = self.run(owner, Command::SignBot { certificate }) else {
-            panic!("an owner signs")
-        };
-        let bot = Some(BotOwnership { owner: card, handle, signature });
+        let prepared = self.run(index, bot::Prepare { owner: card.clone() }).expect("a bot's certificate");
+        let signed = self.run(owner, bot::Sign { certificate: prepared.certificate });
+        let bot::Signature { signature } = signed.expect("an owner signs");
+        let bot = Some(account::BotOwnership { owner: card, handle, signature });
         let command =
-            Command::Register { handle: name.parse().unwrap(), name: title(name), bot, invite_code: None };
+            account::Register { handle: name.parse().unwrap(), name: title(name), bot, invite_code: None };
         let reply = self.run(index, command);
-        assert!(matches!(reply, Ok(Reply::Registered { phrase: None, .. })), "{name} registers: {reply:?}");
+        assert!(reply.as_ref().is_ok_and(|done| done.phrase.is_none()), "{name} registers: {reply:?}");
         self.settle();
         index
     }
@@ -425,7 +420,7 @@ impl World {
     }
 
     /// Starts a process on somebody's disk.
-    pub(crate) fn boot(&mut self, index: usize) -> Result<(), CoreError> {
+    pub(crate) fn boot(&mut self, index: usize) -> Result<(), Error> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&(index as u64).to_le_bytes());
@@ -1092,7 +1087,7 @@ impl World {
             let groups = self.groups(index);
             let offered = |view: &&GroupView| view.recovering.as_ref().is_some_and(|r| r.offered.is_some());
             for group in groups.iter().filter(offered) {
-                self.start(index, Command::GroupAccept { target: Target::Group(group.id) });
+                self.start(index, group::Accept { target: Target::Group(group.id) });
                 any = true;
             }
         }
@@ -1192,7 +1187,8 @@ impl World {
     // Commands.
 
     /// Gives a command; its reply comes later.
-    pub(crate) fn start(&mut self, index: usize, command: Command) -> Ticket {
+    pub(crate) fn start(&mut self, index: usize, command: impl Into<Command>) -> Ticket {
+        let command = command.into();
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let person = &mut self.people[index];
@@ -1207,13 +1203,18 @@ impl World {
     }
 
     /// The reply to a command, if it came.
-    pub(crate) fn reply(&mut self, index: usize, ticket: Ticket) -> Option<Result<Reply, CoreError>> {
+    pub(crate) fn reply(&mut self, index: usize, ticket: Ticket) -> Option<Result<Reply, Error>> {
         self.people[index].replies.remove(&ticket)
     }
 
-    /// Gives a command and lets the world run until its reply comes. A process that dies answers nothing:
+    /// Makes a request and lets the world run until its reply comes. A process that dies answers nothing:
     /// [`ErrorKind::Storage`].
-    pub(crate) fn run(&mut self, index: usize, command: Command) -> Result<Reply, CoreError> {
+    pub(crate) fn run<R: Ask>(&mut self, index: usize, request: R) -> Result<R::Reply, Error> {
+        self.run_any(index, request).map(typed::<R>)
+    }
+
+    /// The same for any request.
+    pub(crate) fn run_any(&mut self, index: usize, command: impl Into<Command>) -> Result<Reply, Error> {
         let ticket = self.start(index, command);
         for _ in 0..PATIENCE {
             if let Some(reply) = self.reply(index, ticket) {
@@ -1233,34 +1234,38 @@ impl World {
     }
 
     /// Answers that need nobody else: without a step of the world, and not in the trace.
-    fn look(&mut self, index: usize, command: Command) -> Result<Reply, CoreError> {
+    fn look<R: Ask>(&mut self, index: usize, request: R) -> Result<R::Reply, Error> {
         self.quiet = !self.aloud;
-        let ticket = self.start(index, command);
+        let ticket = self.start(index, request);
         self.quiet = false;
-        self.reply(index, ticket).unwrap_or_else(|| panic!("looking is answered at once"))
+        let reply = self.reply(index, ticket).unwrap_or_else(|| panic!("looking is answered at once"));
+        reply.map(typed::<R>)
+    }
+
+    /// What a person was told that nobody asked for, since its process began.
+    pub(crate) fn notices(&self, name: &str) -> impl Iterator<Item = &Notice> {
+        self.people[self.index(name)].events.iter().filter_map(|event| match event {
+            Event::Warning { notice } => Some(notice),
+            _ => None,
+        })
     }
 
     pub(crate) fn status(&mut self, index: usize) -> StatusView {
-        match self.look(index, Command::Status) {
-            Ok(Reply::Status(status)) => *status,
-            other => panic!("status of {}: {other:?}", self.people[index].name),
+        match self.look(index, status::Status {}) {
+            Ok(status) => status,
+            Err(error) => panic!("status of {}: {error:?}", self.people[index].name),
         }
     }
 
     /// Whose device somebody's profile is, if it is anybody's.
     pub(crate) fn account(&mut self, index: usize) -> Option<AccountId> {
-        match self.look(index, Command::Whoami) {
-            Ok(Reply::Account(view)) => Some(view.account_id),
-            _ => None,
-        }
+        self.look(index, account::Show {}).ok().map(|view| view.account_id)
     }
 
     /// Whether somebody's device was revoked, as far as it knows.
     pub(crate) fn is_revoked(&mut self, index: usize) -> bool {
-        match self.look(index, Command::Devices) {
-            Ok(Reply::Devices(devices)) => devices.iter().any(|device| device.current && device.revoked),
-            _ => false,
-        }
+        let devices = self.look(index, device::List {}).unwrap_or_default();
+        devices.iter().any(|device| device.current && device.revoked)
     }
 
     /// Whether somebody's device says nothing any more: it was revoked, or stopped because another copy of it goes on.
@@ -1269,15 +1274,12 @@ impl World {
     }
 
     pub(crate) fn own_device(&mut self, index: usize) -> Option<DeviceId> {
-        match self.look(index, Command::Whoami) {
-            Ok(Reply::Account(view)) => view.device_id,
-            _ => None,
-        }
+        self.look(index, account::Show {}).ok()?.device_id
     }
 
     pub(crate) fn groups(&mut self, index: usize) -> Vec<GroupView> {
-        match self.look(index, Command::Groups) {
-            Ok(Reply::Groups(groups)) => groups,
+        match self.look(index, group::List {}) {
+            Ok(groups) => groups,
             Err(error) if error.kind == ErrorKind::Misuse && self.account(index).is_none() => Vec::new(),
             other => panic!("groups of {}: {other:?}", self.people[index].name),
         }
@@ -1285,24 +1287,18 @@ impl World {
 
     /// Links to a group that somebody could pass on.
     pub(crate) fn links(&mut self, index: usize, group: GroupId) -> Vec<JoinLinkView> {
-        match self.look(index, Command::GroupInvites { target: Target::Group(group) }) {
-            Ok(Reply::JoinLinks(links)) => links,
-            _ => Vec::new(),
-        }
+        self.look(index, invite::List { target: Target::Group(group) }).unwrap_or_default()
     }
 
     /// Requests to join that wait for somebody's answer.
     pub(crate) fn requests(&mut self, index: usize) -> Vec<JoinRequestView> {
-        match self.look(index, Command::GroupRequests { target: None }) {
-            Ok(Reply::JoinRequests(requests)) => requests,
-            _ => Vec::new(),
-        }
+        self.look(index, invite::Requests { target: None }).unwrap_or_default()
     }
 
     pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {
-        let command = Command::Read { target: Target::Group(group), last: None, mark: false };
+        let command = message::Read { target: Target::Group(group), last: None, mark: false };
         match self.look(index, command) {
-            Ok(Reply::Messages(messages)) => messages,
+            Ok(messages) => messages,
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Refused) => Vec::new(),
             other => panic!("messages of {}: {other:?}", self.people[index].name),
         }
@@ -1331,26 +1327,27 @@ impl Somebody<'_> {
         self.world.people[self.index].name.clone()
     }
 
-    /// Gives a command and lets the world run until its reply comes.
-    pub(crate) fn command(&mut self, command: Command) -> Result<Reply, CoreError> {
-        self.world.run(self.index, command)
+    /// Makes a request and lets the world run until its reply comes.
+    pub(crate) fn asks<R: Ask>(&mut self, request: R) -> Result<R::Reply, Error> {
+        self.world.run(self.index, request)
     }
 
     /// Gives a command; the world does not run.
-    pub(crate) fn starts(&mut self, command: Command) -> Ticket {
+    pub(crate) fn starts(&mut self, command: impl Into<Command>) -> Ticket {
         self.world.start(self.index, command)
     }
 
-    /// A command that must succeed.
-    pub(crate) fn does(&mut self, command: Command) -> Reply {
-        let what = format!("{command:?}");
-        self.command(command).unwrap_or_else(|error| panic!("{}: {what}: {error:?}", self.name()))
+    /// A request that must succeed.
+    pub(crate) fn does<R: Ask + std::fmt::Debug>(&mut self, request: R) -> R::Reply {
+        let what = format!("{request:?}");
+        self.asks(request).unwrap_or_else(|error| panic!("{}: {what}: {error:?}", self.name()))
     }
 
-    /// A command that must fail in this way.
-    pub(crate) fn cannot(&mut self, command: Command, kind: ErrorKind) -> CoreError {
+    /// A request that must fail in this way.
+    pub(crate) fn cannot(&mut self, command: impl Into<Command>, kind: ErrorKind) -> Error {
+        let command = command.into();
         let what = format!("{command:?}");
-        match self.command(command) {
+        match self.world.run_any(self.index, command) {
             Err(error) => {
                 assert_eq!(error.kind, kind, "{}: {what}: {error:?}", self.name());
                 error
@@ -1359,43 +1356,33 @@ impl Somebody<'_> {
         }
     }
 
-    fn group_reply(&mut self, command: Command) -> GroupView {
-        match self.does(command) {
-            Reply::Group(view) => *view,
-            other => panic!("a group was expected: {other:?}"),
-        }
-    }
-
     pub(crate) fn creates(&mut self, name: &str, with: &[&str]) -> GroupId {
         let with = with.iter().map(|handle| handle.parse().unwrap()).collect();
-        self.group_reply(Command::GroupCreate { name: name.into(), with, post_quantum: false }).id
+        self.does(group::Create { name: name.into(), with, post_quantum: false }).id
     }
 
     pub(crate) fn adds(&mut self, group: GroupId, handles: &[&str]) -> GroupView {
-        self.group_reply(add(group, handles))
+        self.does(add(group, handles))
     }
 
     pub(crate) fn removes(&mut self, group: GroupId, handles: &[&str]) -> GroupView {
-        self.group_reply(remove(group, handles))
+        self.does(remove(group, handles))
     }
 
     pub(crate) fn renames(&mut self, group: GroupId, name: &str) -> GroupView {
-        self.group_reply(rename(group, name))
+        self.does(rename(group, name))
     }
 
     pub(crate) fn declines(&mut self, group: GroupId) {
-        self.does(Command::GroupDecline { target: Target::Group(group) });
+        self.does(group::Decline { target: Target::Group(group) });
     }
 
     pub(crate) fn accepts(&mut self, group: GroupId) -> GroupView {
-        self.group_reply(Command::GroupAccept { target: Target::Group(group) })
+        self.does(group::Accept { target: Target::Group(group) })
     }
 
     pub(crate) fn says(&mut self, group: GroupId, text: &str) -> MessageView {
-        match self.does(send(group, text)) {
-            Reply::Message(message) => *message,
-            other => panic!("a message was expected: {other:?}"),
-        }
+        self.does(send(group, text))
     }
 
     /// What people said in a group, as far as this person knows, in order.
@@ -1438,10 +1425,7 @@ impl Somebody<'_> {
     }
 
     pub(crate) fn account(&mut self) -> AccountView {
-        match self.does(Command::Whoami) {
-            Reply::Account(view) => *view,
-            other => panic!("an account was expected: {other:?}"),
-        }
+        self.does(account::Show {})
     }
 
     pub(crate) fn restarts(&mut self, end: End) {
@@ -1464,7 +1448,7 @@ impl Somebody<'_> {
     /// Gives a role.
     pub(crate) fn makes(&mut self, group: GroupId, handle: &str, role: Role) -> GroupView {
         let who = handle.parse().unwrap();
-        self.group_reply(Command::GroupRole { target: Target::Group(group), who, role })
+        self.does(group::SetRole { target: Target::Group(group), who, role })
     }
 
     /// Own groups in which this person is a member.
@@ -1480,22 +1464,27 @@ impl Somebody<'_> {
     }
 }
 
-pub(crate) fn send(group: GroupId, text: &str) -> Command {
-    Command::Send { target: Target::Group(group), text: text.into(), reply_to: None }
+pub(crate) fn send(group: GroupId, text: &str) -> message::Send {
+    message::Send { target: Target::Group(group), text: text.into(), reply_to: None }
 }
 
-pub(crate) fn rename(group: GroupId, name: &str) -> Command {
-    Command::GroupRename { target: Target::Group(group), name: name.into() }
+pub(crate) fn rename(group: GroupId, name: &str) -> group::Rename {
+    group::Rename { target: Target::Group(group), name: name.into() }
 }
 
-pub(crate) fn add(group: GroupId, handles: &[&str]) -> Command {
+pub(crate) fn add(group: GroupId, handles: &[&str]) -> group::Add {
     let handles = handles.iter().map(|handle| handle.parse().unwrap()).collect();
-    Command::GroupAdd { target: Target::Group(group), handles }
+    group::Add { target: Target::Group(group), handles }
 }
 
-pub(crate) fn remove(group: GroupId, handles: &[&str]) -> Command {
+pub(crate) fn remove(group: GroupId, handles: &[&str]) -> group::Remove {
     let who = handles.iter().map(|handle| handle.parse().unwrap()).collect();
-    Command::GroupRemove { target: Target::Group(group), who }
+    group::Remove { target: Target::Group(group), who }
+}
+
+/// The reply of a request, as the core must have given it.
+pub(crate) fn typed<R: Ask>(reply: Reply) -> R::Reply {
+    R::reply(reply).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn title(name: &str) -> String {
@@ -1505,7 +1494,7 @@ fn title(name: &str) -> String {
 
 // One line for everything, for the trace.
 
-fn describe(error: Option<&CoreError>) -> String {
+fn describe(error: Option<&Error>) -> String {
     error.map_or_else(|| "well".into(), ToString::to_string)
 }
 

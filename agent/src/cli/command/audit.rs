@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
+use cipher_api::command::evidence;
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::codec;
 use cipher_broker::limit;
 use cipher_broker::transparency::{SignedHead, TreeHead};
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,9 @@ use crate::app::error::ProfileError;
 use crate::app::profile::OpenProfile;
 use crate::audit::{Audit, Finding, agree};
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result, defect};
 use crate::cli::show::line::{AuditLine, Line};
-use crate::evidence;
+use crate::evidence as files;
 use crate::net::audit::Reading;
 use crate::profile::Profile;
 use crate::runtime::timer::now;
@@ -83,7 +84,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let known = known(context).await?;
     let key = args.registry_key.map(|key| key.0).or(known.registry_key).ok_or_else(|| Failure::Usage {
         message: "there is no profile that knows the registry's key".into(),
-        hint: Some("name it: --registry-key HEX; the registry's operator knows it".into()),
+        hint: Some(Hint::text("name it: --registry-key HEX; the registry's operator knows it")),
     })?;
     // A head of another registry has nothing to be compared with.
     let accepted = known.accepted.filter(|signed| TreeHead::open(signed, &key).is_ok());
@@ -130,8 +131,8 @@ impl From<Finding> for Trouble {
     }
 }
 
-impl From<CoreError> for Trouble {
-    fn from(error: CoreError) -> Self {
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -165,7 +166,7 @@ async fn published(
             taken.map(|()| audit)
         });
         let (verified, fetched) = tokio::join!(verified, reading.entries(next, head.size));
-        audit = verified.map_err(|_| unexpected())??;
+        audit = verified.map_err(|_| defect("the audit ended by itself"))??;
         context.ui.progress("account log", audit.size(), head.size.max(audit.size()))?;
         page = fetched?;
     }
@@ -235,7 +236,7 @@ fn expect_all(
 fn found_in_file(context: &Context, finding: Finding) -> Failure {
     let error = ErrorKind::Trust
         .because(finding.what.clone())
-        .hint("nothing was kept: whoever had the file may have changed it; look at the published log: cipher-chat audit");
+        .hint(Hint::text("nothing was kept: whoever had the file may have changed it; look at the published log: cipher-chat audit"));
     context.ui.alarm(&finding.into_evidence(now()), None);
     error.into()
 }
@@ -244,13 +245,13 @@ fn found_in_file(context: &Context, finding: Finding) -> Failure {
 fn found(context: &Context, finding: Finding) -> Failure {
     let error = ErrorKind::Trust
         .because(finding.what.clone())
-        .hint("show the evidence to your operator and to other users; do not trust new accounts until it is explained");
+        .hint(Hint::text("show the evidence to your operator and to other users; do not trust new accounts until it is explained"));
     let evidence = finding.into_evidence(now());
     let folder = Profile::new(&context.settings.home, &context.settings.profile)
         .ok()
         .filter(|profile| profile.dir().is_dir())
         .map_or_else(|| context.settings.home.join("evidence"), |profile| profile.evidence());
-    match evidence::keep_in(&folder, &evidence) {
+    match files::keep_in(&folder, &evidence) {
         Ok(file) => context.ui.alarm(&evidence, Some(&file)),
         Err(_) => context.ui.alarm(&evidence, None),
     }
@@ -267,7 +268,7 @@ async fn known(context: &Context) -> Result<Known> {
         Err(_) => return Ok(Known::default()),
     }
     let profile = OpenProfile::open(context, Need::Local).await?;
-    let Reply::Head(head) = profile.request(Command::Head).await? else { return Err(unexpected()) };
+    let head = profile.ask(evidence::Head {}).await?;
     profile.close().await;
     Ok(Known { registry_key: head.registry_key.as_slice().try_into().ok(), accepted: head.head })
 }

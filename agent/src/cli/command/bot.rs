@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cipher_api::{ErrorKind, Event, Hint};
 use cipher_broker::handle::Handle;
-use cipher_core::{ErrorKind, Event};
 
 use crate::app::bot_account;
 use crate::app::profile::OpenProfile;
@@ -83,7 +83,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             if profile.session.is_remote() {
                 return Err(ErrorKind::Conflict
                     .because(format!("the bot {name} runs already, or another command has its profile open"))
-                    .hint("one process at a time is the bot; stop the other first")
+                    .hint(Hint::text("one process at a time is the bot; stop the other first"))
                     .into());
             }
             context.ui.show(&Line::account(&account))?;
@@ -129,8 +129,8 @@ async fn host(
                 }
             }
             event = news.next(), if listening => match event {
-                Some(Event::Stopped(error)) => return Err(profile.blamed(error).into()),
-                Some(event @ (Event::Evidence(_) | Event::Warning(_) | Event::Connection { .. })) => profile.hear(&event),
+                Some(Event::Stopped { error }) => return Err(profile.blamed(error).into()),
+                Some(event @ (Event::Evidence(_) | Event::Warning { .. } | Event::Connection { .. })) => profile.hear(&event),
                 Some(_) => {}
                 None => listening = false,
             },
@@ -149,7 +149,7 @@ async fn make(context: &Context, name: &str, handle: Option<&Handle>, into: Opti
         }
     };
     let settings = Settings { home, profile, profile_chosen: true, ..context.settings.clone() };
-    let place = Context { settings, ui: context.ui };
+    let place = Context { settings, ui: context.ui.clone() };
     let (profile, account) = bot_account::make(context, &place, name, handle).await?;
     context.ui.show(&Line::account(&account))?;
     profile.close().await;
@@ -178,7 +178,10 @@ fn source(name: &str, exec: Option<PathBuf>) -> Result<Source> {
         let known: Vec<_> = cipher_bots::catalog().iter().map(|(name, _)| *name).collect();
         ErrorKind::NotFound
             .because(format!("no bot {name} in the catalog"))
-            .hint(format!("bots that ship: {}; your own: bot run NAME --exec PATH", known.join(", ")))
+            .hint(Hint::text(format!(
+                "bots that ship: {}; your own: bot run NAME --exec PATH",
+                known.join(", ")
+            )))
             .into()
     })
 }

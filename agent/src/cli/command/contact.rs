@@ -1,13 +1,15 @@
 //! `contact`: whom one knows, and how sure one is of it.
 
+use cipher_api::command::contact;
+use cipher_api::reply::Done;
+use cipher_api::view::{ContactState, ContactView, SafetyNumberView};
+use cipher_api::{Advice, Who};
 use cipher_broker::handle::Handle;
-use cipher_core::view::{ContactState, ContactView};
-use cipher_core::{Command, Reply, Who};
 use data_encoding::BASE64URL_NOPAD;
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::cli::show::line::Line;
@@ -104,37 +106,57 @@ impl Verb {
         matches!(self, Self::List | Self::Requests)
     }
 
+    /// What can be told without asking: whether a code is one.
+    fn check(&self) -> Result {
+        match self {
+            Self::Verify { code: Some(code), .. } if code.trim().is_empty() => {
+                Err(Failure::usage("the code is empty"))
+            }
+            Self::Verify { code: Some(code), .. } if !is_safety_number(code) => Err(Failure::Usage {
+                message: "this is not a safety number".into(),
+                hint: Some(Advice::SafetyNumberForm.into()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it can be done without the broker: it only changes what this account thinks.
     const fn is_local(&self) -> bool {
         matches!(self, Self::Verify { .. } | Self::Trust { .. } | Self::Unblock { .. } | Self::Block { .. })
     }
 }
 
+/// What a verb gives, to be shown.
+enum Outcome {
+    Done(&'static str, String),
+    Contact(Box<ContactView>),
+    Contacts(Vec<ContactView>),
+    Number(Box<SafetyNumberView>),
+}
+
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let (looks_only, is_local) = (args.verb.looks_only(), args.verb.is_local());
     let requests_only = matches!(args.verb, Verb::Requests);
-    let (command, done) = command(args.verb)?;
+    args.verb.check()?;
     let profile = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only && !is_local {
         profile.online().await?;
     }
     // Whether they have asked meanwhile, or changed, decides what a command means.
     profile.refresh().await?;
-    match profile.request(command).await? {
-        Reply::Contact(contact) => {
+    match done(&profile, args.verb).await? {
+        Outcome::Contact(contact) => {
             context.ui.happened(context.ui.list(&[Line::Contact(&contact)], ""));
         }
-        Reply::Contacts(contacts) => list(context, &contacts, requests_only)?,
-        Reply::SafetyNumber(number) => {
+        Outcome::Contacts(contacts) => list(context, &contacts, requests_only)?,
+        Outcome::Number(number) => {
             context.ui.show(&Line::SafetyNumber(&number))?;
             context.ui.qr(&number.uri);
         }
-        Reply::Done => {
-            let (action, target) = done.ok_or_else(unexpected)?;
+        Outcome::Done(action, target) => {
             context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
         }
-        _ => return Err(unexpected()),
     }
     if !looks_only {
         profile.settle().await;
@@ -157,51 +179,41 @@ fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Res
     let wanted = |contact: &&ContactView| !requests_only || contact.state == ContactState::Requested;
     let line = if requests_only { Line::ContactRequest } else { Line::Contact };
     let lines: Vec<_> = contacts.iter().filter(wanted).map(line).collect();
-    let empty =
-        if requests_only { "nobody asks" } else { "no contacts yet: cipher-chat contact add @HANDLE" };
-    context.ui.list(&lines, empty)
+    let add = format!("no contacts yet: {}", context.ui.command("contact add @HANDLE"));
+    context.ui.list(&lines, if requests_only { "nobody asks" } else { &add })
 }
 
-/// The command, and what to say of it when it has no result of its own.
-fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
-    let done = |action, handle: &Handle| Some((action, format!("@{handle}")));
+/// Has it done.
+async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
+    let contact = |contact: ContactView| Outcome::Contact(Box::new(contact));
     Ok(match verb {
         Verb::Add { handle, message } => {
-            (Command::ContactAdd { handle, text: message.map(text::message).transpose()? }, None)
+            let text = message.map(text::message).transpose()?;
+            contact(profile.ask(contact::Add { handle, text }).await?)
         }
-        Verb::List | Verb::Requests => (Command::Contacts, None),
-        Verb::Accept { handle } => (Command::ContactAccept { handle }, None),
+        Verb::List | Verb::Requests => Outcome::Contacts(profile.ask(contact::List {}).await?),
+        Verb::Accept { handle } => contact(profile.ask(contact::Accept { handle }).await?),
         Verb::Decline { handle } => {
-            let done = done("declined", &handle);
-            (Command::ContactDecline { handle }, done)
+            let of = format!("@{handle}");
+            let Done {} = profile.ask(contact::Decline { handle }).await?;
+            Outcome::Done("declined", of)
         }
         Verb::Remove { handle } => {
-            let done = done("removed", &handle);
-            (Command::ContactRemove { handle }, done)
+            let of = format!("@{handle}");
+            let Done {} = profile.ask(contact::Remove { handle }).await?;
+            Outcome::Done("removed", of)
         }
-        Verb::Block { who } => {
-            let done = Some(("blocked", who.to_string()));
-            (Command::ContactBlock { who }, done)
-        }
+        Verb::Block { who } => contact(profile.ask(contact::Block { who }).await?),
         Verb::Unblock { who } => {
-            let done = Some(("unblocked", who.to_string()));
-            (Command::ContactUnblock { who }, done)
+            let of = who.to_string();
+            match profile.ask(contact::Unblock { who }).await? {
+                Some(unblocked) => contact(unblocked),
+                None => Outcome::Done("unblocked", of),
+            }
         }
         Verb::Verify { handle, code } => {
-            if code.as_deref().is_some_and(|code| code.trim().is_empty()) {
-                return Err(Failure::usage("the code is empty"));
-            }
-            if code.as_deref().is_some_and(|code| !is_safety_number(code)) {
-                return Err(Failure::Usage {
-                    message: "this is not a safety number".into(),
-                    hint: Some(
-                        "give the sixty digits, or the cipher-chat:verify/ text of the other side's QR code"
-                            .into(),
-                    ),
-                });
-            }
-            (Command::ContactVerify { handle, code }, None)
+            Outcome::Number(Box::new(profile.ask(contact::Verify { handle, code }).await?))
         }
-        Verb::Trust { handle } => (Command::ContactTrust { handle }, None),
+        Verb::Trust { handle } => contact(profile.ask(contact::Trust { handle }).await?),
     })
 }

@@ -1,13 +1,15 @@
 //! `up --demo`: two people, a group and a bot, so that there is somebody to talk to.
 
+use cipher_api::command::{account, group, message};
+use cipher_api::{ErrorKind, Target};
 use cipher_broker::handle::Handle;
-use cipher_core::{Command, ErrorKind, Reply, Target};
 
 use crate::app::bot_account;
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::{Result, defect};
 use crate::cli::show::line::Line;
+use crate::cli::show::typed::word;
 use crate::host::{self, Source};
 use crate::session::Need;
 use crate::settings::Settings;
@@ -24,7 +26,7 @@ pub async fn run(context: &Context, server: &str) -> Result {
             server: server.into(),
             ..context.settings.clone()
         },
-        ui: context.ui,
+        ui: context.ui.clone(),
     };
     let (alice, bob) = (of("alice"), of("bob"));
     for (person, name) in [(&alice, "Alice"), (&bob, "Bob")] {
@@ -33,7 +35,8 @@ pub async fn run(context: &Context, server: &str) -> Result {
     context.ui.note("starting the bot echo, owned by alice");
     let (bot, echo) = bot_account::open(&alice, BOT, None).await?;
     context.ui.show(&Line::account(&echo))?;
-    let source = Source::Bot(cipher_bots::find(BOT).ok_or_else(unexpected)?);
+    let source =
+        Source::Bot(cipher_bots::find(BOT).ok_or_else(|| defect("the bot of the demo does not ship"))?);
     let hosting = host::run(&bot.session, BOT, source);
     let scene = async {
         conversation(&alice, &bob, &echo.handle).await?;
@@ -47,18 +50,16 @@ pub async fn run(context: &Context, server: &str) -> Result {
 }
 
 async fn account(person: &Context, name: &str) -> Result {
-    let handle: Handle = person.settings.profile.parse().map_err(|_| unexpected())?;
+    let handle: Handle =
+        person.settings.profile.parse().map_err(|_| defect("a name of the demo is no handle"))?;
     let profile = OpenProfile::open_profile(person, &person.settings.profile, Need::Outbox).await?;
-    let account = match profile.session.request(Command::Whoami).await {
-        Ok(Reply::Account(account)) => account,
-        _ => {
+    let account = match profile.session.ask(account::Show {}).await {
+        Ok(account) => account,
+        Err(_) => {
             person.ui.note(&format!("registering @{handle}"));
             profile.reach().await?;
-            let command = Command::Register { handle, name: name.into(), bot: None, invite_code: None };
-            let Reply::Registered { account, .. } = profile.request(command).await? else {
-                return Err(unexpected());
-            };
-            account
+            let command = account::Register { handle, name: name.into(), bot: None, invite_code: None };
+            profile.ask(command).await?.account
         }
     };
     person.ui.show(&Line::account(&account))?;
@@ -71,25 +72,25 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
     let group = || Target::Name(GROUP.into());
     let profile = OpenProfile::open(alice, Need::Everything).await?;
     profile.refresh().await?;
-    let made = match profile.request(Command::GroupShow { target: group() }).await {
-        Ok(Reply::Group(group)) => group,
+    let made = match profile.ask(group::Show { target: group() }).await {
+        Ok(group) => group,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             alice.ui.note("making the group demo");
-            let with = vec!["bob".parse().map_err(|_| unexpected())?, echo.clone()];
-            let command = Command::GroupCreate { name: GROUP.into(), with, post_quantum: false };
-            let Reply::Group(group) = profile.request(command).await? else { return Err(unexpected()) };
+            let with =
+                vec!["bob".parse().map_err(|_| defect("a name of the demo is no handle"))?, echo.clone()];
+            let command = group::Create { name: GROUP.into(), with, post_quantum: false };
+            let group = profile.ask(command).await?;
             // The group is made when its commit is in the log; the invitations follow it.
             profile.refresh().await?;
             group
         }
-        Ok(_) => return Err(unexpected()),
         Err(error) => return Err(error.into()),
     };
     alice.ui.show(&Line::Group(&made))?;
 
     let bobs = OpenProfile::open(bob, Need::Everything).await?;
     bobs.refresh().await?;
-    match bobs.request(Command::GroupAccept { target: group() }).await {
+    match bobs.ask(group::Accept { target: group() }).await {
         Ok(_) => {}
         // He accepted in an earlier run.
         Err(error) if matches!(error.kind(), ErrorKind::Misuse | ErrorKind::Conflict) => {}
@@ -98,8 +99,8 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
     bobs.close().await;
 
     let text = format!("Hello! This is {GROUP}: bob is here, and @{echo} answers to `/echo TEXT`.");
-    let command = Command::Send { target: group(), text, reply_to: None };
-    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
+    let command = message::Send { target: group(), text, reply_to: None };
+    let message = profile.ask(command).await?;
     alice.ui.message(&message, Some(GROUP))?;
     profile.close().await;
     Ok(())
@@ -108,7 +109,7 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
 fn invitation(context: &Context) {
     let home = &context.settings.home;
     let default = context.settings.origins.iter().any(|of| of.key == "home" && of.origin == "default");
-    let home = if default { String::new() } else { format!("--home {} ", home.display()) };
+    let home = if default { String::new() } else { format!("--home {} ", word(&home.display().to_string())) };
     context.ui.note(&format!(
         "\nIn other terminals:\n  \
          cipher-chat {home}--profile bob read {GROUP} --follow\n  \

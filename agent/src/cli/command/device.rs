@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use cipher_core::view::{DeviceView, HistoryPolicy};
-use cipher_core::{Command, ErrorKind, Reply};
+use cipher_api::command::device;
+use cipher_api::reply::Done;
+use cipher_api::view::{DeviceView, HistoryPolicy};
+use cipher_api::{ErrorKind, Hint};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::command::link;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::prompt;
 use crate::cli::input::text;
 use crate::cli::show::line::Line;
@@ -162,8 +164,8 @@ async fn rename(context: &Context, device: String, name: String) -> Result {
     let name = text::short("device name", name, NAME_CHARS)?;
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     profile.reachable().await;
-    let command = Command::DeviceRename { device, name };
-    let Reply::Device(device) = profile.request(command).await? else { return Err(unexpected()) };
+    let command = device::Rename { device, name };
+    let device = profile.ask(command).await?;
     context.ui.happened(context.ui.show(&Line::device(&device)));
     profile.settle().await;
     profile.close().await;
@@ -174,7 +176,7 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
     if !sure && !prompt::somebody_is_there(context) {
         return Err(Failure::Usage {
             message: "revoking a device is for ever, and nobody is there to be asked".into(),
-            hint: Some("say so with --yes".into()),
+            hint: Some(Hint::text("say so with --yes")),
         });
     }
     let profile = OpenProfile::open(context, Need::Everything).await?;
@@ -185,12 +187,13 @@ async fn revoke(context: &Context, device: String, sure: bool) -> Result {
         let question = format!("Revoke {what}? It can never come back.");
         if !prompt::yes(context, &question).await? {
             profile.close().await;
-            return Err(ErrorKind::Refused.because("nothing was revoked").hint("you said no").into());
+            return Err(ErrorKind::Refused
+                .because("nothing was revoked")
+                .hint(Hint::text("you said no"))
+                .into());
         }
     }
-    let Reply::Device(device) = profile.request(Command::DeviceRevoke { device }).await? else {
-        return Err(unexpected());
-    };
+    let device = profile.ask(device::Revoke { device }).await?;
     context.ui.happened(context.ui.show(&Line::device(&device)));
     // Its removal from the groups leaves with this command if it can.
     profile.settle().await;
@@ -210,17 +213,20 @@ async fn resume(context: &Context, sure: bool) -> Result {
         return Err(Failure::Usage {
             message: "another copy of this profile stops for this one, and nobody is there to be asked"
                 .into(),
-            hint: Some("say so with --yes".into()),
+            hint: Some(Hint::text("say so with --yes")),
         });
     }
     if !sure {
         let question = "Is the other copy of this profile gone, or not used any more?";
         if !prompt::yes(context, question).await? {
             profile.close().await;
-            return Err(ErrorKind::Refused.because("this profile stays stopped").hint("you said no").into());
+            return Err(ErrorKind::Refused
+                .because("this profile stays stopped")
+                .hint(Hint::text("you said no"))
+                .into());
         }
     }
-    let Reply::Done = profile.request(Command::DeviceResume).await? else { return Err(unexpected()) };
+    let Done {} = profile.ask(device::Resume {}).await?;
     context.ui.note("this profile goes on; its groups come back as their members answer");
     profile.reachable().await;
     profile.settle().await;
@@ -233,12 +239,12 @@ async fn recover(context: &Context, phrase_file: Option<&Path>, name: String) ->
     let profile = OpenProfile::fresh(context, Need::Everything).await?;
     let recovered = async {
         profile.reach().await?;
-        profile.request(Command::DeviceRecover { phrase, name }).await
+        profile.ask(device::Recover { phrase, name }).await
     };
     let account = match recovered.await {
-        Ok(Reply::Account(account)) => account,
-        other => {
-            let failure = other.map_or_else(Failure::from, |_| unexpected());
+        Ok(account) => account,
+        Err(error) => {
+            let failure = Failure::from(error);
             profile.undo(failure.kind()).await;
             return Err(failure);
         }
@@ -269,10 +275,7 @@ async fn phrase(context: &Context, file: Option<&Path>) -> Result<String> {
 }
 
 async fn devices(profile: &OpenProfile<'_>) -> Result<Vec<DeviceView>> {
-    match profile.request(Command::Devices).await? {
-        Reply::Devices(devices) => Ok(devices),
-        _ => Err(unexpected()),
-    }
+    Ok(profile.ask(device::List {}).await?)
 }
 
 /// The device as a person knows it, if it is one clearly; the core decides what was meant.

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use cipher_api::command::{account, device, evidence, group, status};
+use cipher_api::view::{LogLostView, StatusView};
+use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::limit;
-use cipher_core::view::{LogLostView, StatusView};
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
 
 use crate::app::error::ProfileError;
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{self, Failure, Result};
-use crate::cli::show::hint::{typed, worded};
+use crate::cli::exit::{Failure, Result};
+use crate::cli::show::hint;
 use crate::cli::show::line::{Line, Status};
 use crate::cli::show::paint::at;
-use crate::evidence;
+use crate::evidence as files;
 use crate::session::Need;
 use cipher_connection::address::shown;
 use cipher_connection::advice::{Advice, Known, advice};
@@ -53,12 +54,26 @@ impl Findings<'_> {
         self.show(name, Status::Warn, detail, Some(hint))
     }
 
-    fn fail(&mut self, name: &str, error: &CoreError) -> Result {
+    fn fail(&mut self, name: &str, error: &Error) -> Result {
         // A lie of the registry outweighs whatever else is wrong.
         if self.first.is_none() || error.kind == ErrorKind::Trust {
             self.first = Some(error.kind);
         }
-        self.show(name, Status::Fail, &error.message, error.hint.as_deref())
+        let hint = error.hint.as_ref().map(|hint| hint::words(hint, self.context.ui.typed()));
+        self.show(name, Status::Fail, &error.message, hint.as_deref())
+    }
+
+    fn fail_profile(&mut self, name: &str, error: &ProfileError) -> Result {
+        if let ProfileError::Core(error) = error {
+            return self.fail(name, error);
+        }
+        let hint = hint::of_profile(error, self.context.ui.typed());
+        self.fail(name, &error.kind().because(error.to_string()).hint(Hint::text(hint)))
+    }
+
+    /// A command for the profile at hand.
+    fn command(&self, verb: &str) -> String {
+        self.context.ui.command(verb)
     }
 
     fn show(&self, name: &str, status: Status, detail: &str, hint: Option<&str>) -> Result {
@@ -74,20 +89,20 @@ pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
             let online = broker(context, &profile, &mut findings).await?;
             store(&profile, online, &mut findings).await?;
             if acknowledge {
-                profile.request(Command::AcknowledgeEvidence).await?;
+                profile.ask(evidence::Acknowledge {}).await?;
                 context.ui.show(&Line::Done { action: "acknowledged", target: None })?;
             }
             profile.close().await;
         }
         Err(error @ ProfileError::Name(_)) => return Err(error.into()),
-        Err(error) => findings.fail("store", &worded(error))?,
+        Err(error) => findings.fail_profile("store", &error)?,
     }
-    findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(exit::code(kind))))
+    findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(kind.code())))
 }
 
 async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
     if !profile.session.connected(PATIENCE).await {
-        findings.fail("broker", &worded(profile.unreachable()))?;
+        findings.fail_profile("broker", &profile.unreachable())?;
         return Ok(false);
     }
     let server = shown(&context.settings.server);
@@ -116,32 +131,31 @@ async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Fin
     } else {
         let error = ErrorKind::Unreachable
             .because("the broker runs without JetStream")
-            .hint("start nats-server with one of the files that ship, or with -js");
+            .hint(Hint::text("start nats-server with one of the files that ship, or with -js"));
         findings.fail("jetstream", &error)?;
     }
     Ok(true)
 }
 
 async fn store(profile: &OpenProfile<'_>, online: bool, findings: &mut Findings<'_>) -> Result {
-    let status = match profile.session.request(Command::Status).await {
-        Ok(Reply::Status(status)) => status,
-        Ok(_) => return Err(exit::unexpected()),
+    let status = match profile.session.ask(status::Status {}).await {
+        Ok(status) => status,
         Err(error) => return findings.fail("store", &error),
     };
     findings.ok("store", &format!("opens, format {}", status.schema))?;
     if !status.registered {
-        return match profile.request(Command::Whoami).await {
-            Err(error) => findings.fail("account", &worded(error)),
+        return match profile.ask(account::Show {}).await {
+            Err(error) => findings.fail_profile("account", &error),
             _ => Ok(()),
         };
     }
-    if let Ok(Reply::Account(account)) = profile.session.request(Command::Whoami).await {
+    if let Ok(account) = profile.session.ask(account::Show {}).await {
         findings.ok("account", &format!("@{}", account.handle))?;
         if status.phrase_due {
             findings.warn(
                 "phrase",
                 "the recovery phrase was never shown",
-                &format!("{} shows it", typed(profile.name(), &format!("register {}", account.handle))),
+                &format!("{} shows it", findings.command(&format!("register {}", account.handle))),
             )?;
         }
     }
@@ -153,58 +167,61 @@ async fn store(profile: &OpenProfile<'_>, online: bool, findings: &mut Findings<
     if let Some(error) = profile.session.trouble().filter(|error| error.kind == ErrorKind::Limit) {
         findings.fail("room", &error)?;
     }
-    let recovering = match profile.session.request(Command::Groups).await {
-        Ok(Reply::Groups(groups)) => groups.iter().any(|group| group.recovering.is_some()),
-        _ => false,
-    };
-    match profile.session.request(Command::Status).await {
-        Ok(Reply::Status(status)) => figures(profile, &status, recovering, findings)?,
-        _ => figures(profile, &status, recovering, findings)?,
-    }
+    let groups_now = profile.session.ask(group::List {}).await.unwrap_or_default();
+    let recovering = groups_now.iter().any(|group| group.recovering.is_some());
+    let now = profile.session.ask(status::Status {}).await.unwrap_or(status);
+    figures(profile, &now, recovering, findings)?;
     devices(profile, findings).await?;
     account_log(profile, findings).await?;
     groups(profile, findings).await
 }
 
 async fn devices(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
-    let Ok(Reply::Devices(devices)) = profile.session.request(Command::Devices).await else { return Ok(()) };
+    let Ok(devices) = profile.session.ask(device::List {}).await else { return Ok(()) };
     let active: Vec<_> = devices.iter().filter(|device| !device.revoked).collect();
     let names: Vec<_> = active.iter().map(|device| device.name.as_str()).collect();
     if active.iter().any(|device| device.current) {
         findings.ok("devices", &format!("{}: {}", active.len(), names.join(", ")))
     } else {
-        findings.warn("devices", "this device was revoked", "link it anew in a fresh profile: device link")
+        findings.warn(
+            "devices",
+            "this device was revoked",
+            &hint::words(&Hint::DeviceLinkAnew, findings.context.ui.typed()),
+        )
     }
 }
 
 /// What the registry is held to, and what was found against it.
 async fn account_log(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
-    if let Ok(Reply::Head(head)) = profile.session.request(Command::Head).await {
+    if let Ok(head) = profile.session.ask(evidence::Head {}).await {
         match Line::head(&head) {
             Line::Head { size, root: Some(root), at: Some(at), .. } => {
                 let short: String = root.chars().take(16).collect();
                 findings.ok("account-log", &format!("{size} entries, root {short}…, signed {at}"))?;
             }
-            _ => findings.warn("account-log", "no head seen yet", "cipher-chat sync asks for one")?,
+            _ => {
+                let hint = format!("{} asks for one", findings.command("sync"));
+                findings.warn("account-log", "no head seen yet", &hint)?;
+            }
         }
     }
-    let Ok(Reply::Evidence(found)) = profile.session.request(Command::Evidence).await else { return Ok(()) };
+    let Ok(found) = profile.session.ask(evidence::List {}).await else { return Ok(()) };
     if found.is_empty() {
         return findings.ok("evidence", "nothing was found against the registry");
     }
     let folder = profile.place()?;
     for evidence in found {
         // Also those whose file was removed or could not be written then.
-        let file = evidence::keep(&folder, &evidence).map_or_else(
+        let file = files::keep(&folder, &evidence).map_or_else(
             |error| format!("no file could be written: {error}"),
             |file| format!("kept in {}", file.display()),
         );
-        let what = format!("{} at {}: {}", evidence.kind, evidence.at, evidence.what);
+        let what = format!("{} at {}: {}", evidence.kind.name(), evidence.at, evidence.what);
         let hint = format!("{file}; show it to your operator and to others");
         if findings.acknowledge {
             findings.warn("evidence", &what, &hint)?;
         } else {
-            findings.fail("evidence", &ErrorKind::Trust.because(what).hint(hint))?;
+            findings.fail("evidence", &ErrorKind::Trust.because(what).hint(Hint::text(hint)))?;
         }
     }
     Ok(())
@@ -212,10 +229,10 @@ async fn account_log(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> 
 
 /// Whether the registry answers, and as it should.
 async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
-    let Ok(Reply::Account(me)) = profile.session.request(Command::Whoami).await else { return Ok(false) };
-    let question = profile.session.request(Command::ShowProfile { handle: me.handle });
+    let Ok(me) = profile.session.ask(account::Show {}).await else { return Ok(false) };
+    let question = profile.session.ask(account::ShowProfile { handle: me.handle });
     match tokio::time::timeout(limit::REQUEST_TIMEOUT.saturating_add(PATIENCE), question).await {
-        Ok(Ok(Reply::Account(there))) if there.account_id == me.account_id => {
+        Ok(Ok(there)) if there.account_id == me.account_id => {
             findings.ok("registry", "answers, knows this account")?;
             return Ok(true);
         }
@@ -223,14 +240,14 @@ async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Res
             "registry",
             &ErrorKind::Trust
                 .because("the registry maps the own handle to another account")
-                .hint("tell your operator; do not trust handles of this registry"),
+                .hint(Hint::text("tell your operator; do not trust handles of this registry")),
         ),
         Ok(Err(error)) => findings.fail("registry", &error),
         Err(_) => findings.fail(
             "registry",
             &ErrorKind::Unreachable
                 .because("the registry does not answer")
-                .hint("is cipher-registry running?"),
+                .hint(Hint::text("is cipher-registry running?")),
         ),
     }?;
     Ok(false)
@@ -251,12 +268,13 @@ fn figures(
             findings.warn(
                 "key-packages",
                 &format!("{count} left at the registry"),
-                "cipher-chat sync refills them",
+                &format!("{} refills them", findings.command("sync")),
             )?;
         }
         Some((count, _)) => findings.ok("key-packages", &format!("{count} at the registry"))?,
         None => {
-            findings.warn("key-packages", "not counted yet", "cipher-chat sync counts and refills them")?;
+            let hint = format!("{} counts and refills them", findings.command("sync"));
+            findings.warn("key-packages", "not counted yet", &hint)?;
         }
     }
     match status.outbox {
@@ -264,22 +282,27 @@ fn figures(
         n if recovering => findings.warn(
             "outbox",
             &format!("{n} waiting for the broker, or for this device's place in a group"),
-            "cipher-chat sync delivers what waits for the broker; what is said of the groups below tells the rest",
+            &format!(
+                "{} delivers what waits for the broker; what is said of the groups below tells the rest",
+                findings.command("sync")
+            ),
         )?,
         n => findings.warn(
             "outbox",
             &format!("{n} waiting for the broker"),
-            "cipher-chat sync delivers them",
+            &format!("{} delivers them", findings.command("sync")),
         )?,
     }
     if status.stopped {
-        findings.fail("copies", &worded(profile.blamed(cipher_core::stopped())))?;
+        findings.fail_profile("copies", &profile.blamed(cipher_core::stopped()))?;
     } else if let Some(at) = status.doubled_at {
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"
         );
-        let hint = "if this profile was copied, use only one copy; link a second machine with: cipher-chat device link";
-        findings.warn("copies", &detail, hint)?;
+        let link = findings.context.ui.typed().of("NAME").command("device link");
+        let hint =
+            format!("if this profile was copied, use only one copy; link a second machine with: {link}");
+        findings.warn("copies", &detail, &hint)?;
     }
     if let Some(lost) = &status.log_lost {
         let LogLostView { at, conversations, open, messages, commits, missing } = lost;
@@ -290,7 +313,7 @@ fn figures(
         );
         findings.warn("broker-log", &detail, "tell your operator; what others said is sent again by them")?;
     }
-    let skipped: u64 = status.skipped.iter().map(|(_, count)| count).sum();
+    let skipped: u64 = status.skipped.values().sum();
     if skipped > 0 {
         let classes: Vec<_> =
             status.skipped.iter().map(|(class, count)| format!("{class} {count}")).collect();
@@ -308,7 +331,8 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
     let (detail, hint) =
         (format!("differs by {skew} ms from the registry's"), "set the clock of this machine");
     if skew.abs() >= window {
-        findings.fail("clock", &ErrorKind::Refused.because(format!("the clock {detail}")).hint(hint))
+        findings
+            .fail("clock", &ErrorKind::Refused.because(format!("the clock {detail}")).hint(Hint::text(hint)))
     } else if skew.abs() >= window / 10 {
         findings.warn("clock", &detail, hint)
     } else {
@@ -317,7 +341,7 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
 }
 
 async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
-    let Ok(Reply::Groups(groups)) = profile.session.request(Command::Groups).await else { return Ok(()) };
+    let Ok(groups) = profile.session.ask(group::List {}).await else { return Ok(()) };
     let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
     if lost.is_empty() {
         return findings.ok("groups", &format!("{} followed", groups.len()));
@@ -331,14 +355,16 @@ async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
         };
         let detail = format!(
             "this device lost its place in {} ({}) at {} ({}); {asked} to let it back in, and what is sent there waits",
-            group.name, group.id, recovering.since, recovering.why
+            group.name,
+            group.id,
+            recovering.since,
+            recovering.why.name()
         );
         let hint = match (&recovering.offered, &recovering.denied) {
             (Some(offered), _) => format!(
-                "{} would let it back in, and was not in the group when this device last followed it: cipher-chat group \
-                 accept {}, or decline",
+                "{} would let it back in, and was not in the group when this device last followed it: {}, or decline",
                 at(&offered.handle),
-                group.id
+                findings.command(&format!("group accept {}", group.id))
             ),
             (None, Some(denied)) => format!(
                 "{} says that you are no member there any more: ask a member to add you again; what you send there \

@@ -1,11 +1,12 @@
 //! `edit` and `delete`: other words for a message, or none.
 
-use cipher_core::view::{MessageState, MessageView};
-use cipher_core::{Command, MessageRef, Reply, Target};
+use cipher_api::command::message::{self, MessageRef};
+use cipher_api::view::{MessageState, MessageView};
+use cipher_api::{Ask, Target};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::Result;
 use crate::cli::input::{target, text};
 use crate::session::Need;
 
@@ -63,18 +64,18 @@ impl MessageArgs {
 pub async fn edit(context: &Context, args: EditArgs) -> Result {
     let words = if args.text == "-" { text::standard_input(context)? } else { args.text };
     let words = text::message(words)?;
-    change(context, Command::Edit { message: args.message.named(), text: words }).await
+    change(context, message::Edit { message: args.message.named(), text: words }).await
 }
 
 /// Runs `delete`.
 pub async fn delete(context: &Context, args: DeleteArgs) -> Result {
-    change(context, Command::Delete { message: args.message.named(), local: args.local }).await
+    change(context, message::Delete { message: args.message.named(), local: args.local }).await
 }
 
-async fn change(context: &Context, command: Command) -> Result {
+async fn change<R: Ask<Reply = MessageView>>(context: &Context, change: R) -> Result {
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
-    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
+    let message = profile.ask(change).await?;
     context.ui.happened(context.ui.message(&message, None));
     if is_queued(&message) {
         let why = match profile.session.trouble() {
@@ -82,9 +83,8 @@ async fn change(context: &Context, command: Command) -> Result {
             None if connected => "the broker has not taken it yet".into(),
             None => profile.unreachable().to_string(),
         };
-        context
-            .ui
-            .warn(&format!("queued: {why}; it is made as soon as the broker is reached (cipher-chat sync)"));
+        let sync = context.ui.command("sync");
+        context.ui.warn(&format!("queued: {why}; it is made as soon as the broker is reached ({sync})"));
     }
     profile.close().await;
     Ok(())

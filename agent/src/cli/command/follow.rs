@@ -1,7 +1,7 @@
 //! Following conversations, for `read` and `tail`.
 
-use cipher_core::Event;
-use cipher_core::view::GroupView;
+use cipher_api::Event;
+use cipher_api::view::GroupView;
 
 use crate::app::follow::{Following, News, Scope};
 use crate::cli::context::Context;
@@ -9,6 +9,7 @@ use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::show::line::Line;
 use crate::cli::show::safe_text::safe_text;
+use crate::cli::show::typed::word;
 
 /// Shows what is new until interrupted.
 pub async fn follow(context: &Context, mut following: Following<'_>, mut stop: Interrupt) -> Result {
@@ -45,10 +46,11 @@ async fn show(context: &Context, news: &News, scope: &Scope) -> Result {
         }
         News::Event(Event::JoinRequest(request)) => {
             let who = safe_text(&request.handle);
+            let answer = format!("group requests {} --accept {}", request.group, word(&request.handle));
             context.ui.note(&format!(
-                "{who} asks to be let into {}: cipher-chat group requests {} --accept {who}",
+                "{who} asks to be let into {}: {}",
                 safe_text(&request.group_name),
-                request.group
+                context.ui.command(&answer)
             ));
             Ok(())
         }
@@ -61,9 +63,9 @@ async fn show(context: &Context, news: &News, scope: &Scope) -> Result {
 fn invited(context: &Context, group: &GroupView, scope: &Scope) {
     if let (Scope::All, Some(by)) = (scope, &group.invited_by) {
         context.ui.note(&format!(
-            "@{by} invites you to {}: cipher-chat group accept {}",
+            "@{by} invites you to {}: {}",
             safe_text(&group.name),
-            group.id
+            context.ui.command(&format!("group accept {}", group.id))
         ));
     }
 }

@@ -1,21 +1,24 @@
 //! `group`: conversations of several people and bots.
 
+use cipher_api::command::{account, contact, group, invite};
+use cipher_api::reply::Done;
+use cipher_api::view::{ContactState, ContactView, GroupView, JoinLinkView, JoinRequestView, MemberView};
+use cipher_api::{Target, Who};
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
-use cipher_broker::wire::group;
-use cipher_core::view::{ContactState, ContactView, GroupView, MemberView};
-use cipher_core::{Command, Reply, Target, Who};
+use cipher_broker::wire::group as wire;
 
 use crate::app::profile::OpenProfile;
 use crate::cli::command::join;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result, defect};
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::cli::input::time_arg::Lifetime;
 use crate::cli::show::line::Line;
 use crate::cli::show::paint::at;
+use crate::cli::show::typed;
 use crate::session::Need;
 
 /// Make groups, answer invitations, invite by link, change who is in
@@ -189,9 +192,16 @@ enum Role {
 }
 
 impl Verb {
-    /// The group whose links are asked for.
-    const fn group(&self) -> Option<&Target> {
-        if let Self::Invite { group, .. } = self { Some(group) } else { None }
+    /// What can be told without asking: whether names are names.
+    fn checked(self) -> Result<Self> {
+        Ok(match self {
+            Self::Create { name, with, pq } => Self::Create { name: named(name)?, with, pq },
+            Self::Rename { group, name } => Self::Rename { group, name: named(name)? },
+            Self::Alias { group, name } => {
+                Self::Alias { group, name: text::short("group name", name, limit::GROUP_NAME_CHARS)? }
+            }
+            other => other,
+        })
     }
 
     const fn looks_only(&self) -> bool {
@@ -206,64 +216,68 @@ impl Verb {
     }
 }
 
+/// What a verb gives, to be shown.
+enum Outcome {
+    Done(&'static str, String),
+    Group(Box<GroupView>),
+    /// Accounts were added, or invited first: bots among them may not answer.
+    Added(Box<GroupView>, Vec<MemberView>),
+    Groups(Vec<GroupView>),
+    Link(Box<JoinLinkView>),
+    Links(Vec<JoinLinkView>, Target),
+    Requests(Vec<JoinRequestView>),
+}
+
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let verb = match args.verb {
         Verb::Join(args) => return join::run(context, args).await,
-        other => other,
+        other => other.checked()?,
     };
     let looks_only = verb.looks_only();
-    let named = verb.group().map(typed).unwrap_or_default();
-    let (command, done) = command(verb)?;
     let profile = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only {
         profile.online().await?;
     }
     // An invitation, a new member, a new name may lie at the broker: decide by what is true now.
     profile.refresh().await?;
-    let before = match &command {
-        Command::GroupAdd { target, .. } => members(&profile, target.clone()).await?,
-        _ => Vec::new(),
-    };
-    let adds = matches!(&command, Command::GroupAdd { .. } | Command::GroupCreate { .. });
-    match profile.request(command).await? {
-        Reply::Done => {
-            let (action, target) = done.ok_or_else(unexpected)?;
+    match done(&profile, verb).await? {
+        Outcome::Done(action, target) => {
             context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
         }
-        Reply::Group(group) => {
+        Outcome::Group(group) => {
             let shown = context.ui.show(&Line::Group(&group));
             if looks_only {
                 shown?;
             } else {
                 context.ui.happened(shown);
             }
-            if adds {
-                let Reply::Contacts(contacts) = profile.request(Command::Contacts).await? else {
-                    return Err(unexpected());
-                };
-                for why in silent_bots(&group, &before, &own_handle(&profile).await?, &contacts) {
-                    context.ui.warn(&why);
-                }
+        }
+        Outcome::Added(group, before) => {
+            context.ui.happened(context.ui.show(&Line::Group(&group)));
+            let contacts = profile.ask(contact::List {}).await?;
+            for why in silent_bots(&group, &before, &own_handle(&profile).await?, &contacts) {
+                context.ui.warn(&why);
             }
         }
-        Reply::Groups(groups) => {
+        Outcome::Groups(groups) => {
             let lines: Vec<_> = groups.iter().map(Line::Group).collect();
-            context.ui.list(&lines, "no groups yet: cipher-chat group create NAME --with @HANDLE")?;
+            let make = context.ui.command("group create NAME --with @HANDLE");
+            context.ui.list(&lines, &format!("no groups yet: {make}"))?;
         }
-        Reply::JoinLink(link) => {
+        Outcome::Link(link) => {
             context.ui.happened(context.ui.show(&Line::join_link(&link)));
             context.ui.qr(&link.link);
         }
-        Reply::JoinLinks(links) => {
+        Outcome::Links(links, group) => {
             let lines: Vec<_> = links.iter().map(Line::join_link).collect();
-            context.ui.list(&lines, &format!("no links: cipher-chat group invite {named} makes one"))?;
+            let make = context.ui.command(&format!("group invite {}", typed::target(&group)));
+            context.ui.list(&lines, &format!("no links: {make} makes one"))?;
         }
-        Reply::JoinRequests(requests) => {
+        Outcome::Requests(requests) => {
             let lines: Vec<_> = requests.iter().map(Line::join_request).collect();
             context.ui.list(&lines, "nobody asks to be let in")?;
         }
-        _ => return Err(unexpected()),
     }
     if !looks_only {
         profile.settle().await;
@@ -273,17 +287,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 async fn members(profile: &OpenProfile<'_>, target: Target) -> Result<Vec<MemberView>> {
-    match profile.request(Command::GroupShow { target }).await? {
-        Reply::Group(group) => Ok(group.members),
-        _ => Err(unexpected()),
-    }
+    Ok(profile.ask(group::Show { target }).await?.members)
 }
 
 pub(super) async fn own_handle(profile: &OpenProfile<'_>) -> Result<Handle> {
-    match profile.request(Command::Whoami).await? {
-        Reply::Account(account) => Ok(account.handle),
-        _ => Err(unexpected()),
-    }
+    Ok(profile.ask(account::Show {}).await?.handle)
 }
 
 /// A sentence for each new member that is a bot which will not join: one of somebody else, that has not accepted us as
@@ -324,62 +332,81 @@ pub(super) fn silent_bots<'a>(
     })
 }
 
-/// The command, and what to say of it when it has no result of its own.
-fn command(verb: Verb) -> Result<(Command, Option<(&'static str, String)>)> {
-    let with_result = |command| Ok((command, None));
-    match verb {
+/// Has it done.
+async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
+    let changed = |group: GroupView| Outcome::Group(Box::new(group));
+    Ok(match verb {
         Verb::Create { name, with, pq } => {
-            with_result(Command::GroupCreate { name: named(name)?, with, post_quantum: pq })
+            let group = profile.ask(group::Create { name, with, post_quantum: pq }).await?;
+            Outcome::Added(Box::new(group), Vec::new())
         }
-        Verb::List => with_result(Command::Groups),
-        Verb::Show { group } => with_result(Command::GroupShow { target: group }),
-        Verb::Accept { group } => with_result(Command::GroupAccept { target: group }),
+        Verb::List => Outcome::Groups(profile.ask(group::List {}).await?),
+        Verb::Show { group } => changed(profile.ask(group::Show { target: group }).await?),
+        Verb::Accept { group } => changed(profile.ask(group::Accept { target: group }).await?),
         Verb::Decline { group } => {
-            let target = written(&group);
-            Ok((Command::GroupDecline { target: group }, Some(("declined", target))))
+            let of = group.to_string();
+            let Done {} = profile.ask(group::Decline { target: group }).await?;
+            Outcome::Done("declined", of)
         }
-        Verb::Add { group, handles } => with_result(Command::GroupAdd { target: group, handles }),
-        Verb::Remove { group, who } => with_result(Command::GroupRemove { target: group, who }),
-        Verb::Ban { group, who } => with_result(Command::GroupBan { target: group, who, lift: false }),
-        Verb::Unban { group, who } => with_result(Command::GroupBan { target: group, who, lift: true }),
-        Verb::Invite { group, list: true, .. } => with_result(Command::GroupInvites { target: group }),
+        Verb::Add { group, handles } => {
+            let before = members(profile, group.clone()).await?;
+            let group = profile.ask(group::Add { target: group, handles }).await?;
+            Outcome::Added(Box::new(group), before)
+        }
+        Verb::Remove { group, who } => changed(profile.ask(group::Remove { target: group, who }).await?),
+        Verb::Ban { group, who } => {
+            changed(profile.ask(group::Ban { target: group, who, lift: false }).await?)
+        }
+        Verb::Unban { group, who } => {
+            changed(profile.ask(group::Ban { target: group, who, lift: true }).await?)
+        }
+        Verb::Invite { group, list: true, .. } => {
+            Outcome::Links(profile.ask(invite::List { target: group.clone() }).await?, group)
+        }
         Verb::Invite { group, revoke: Some(link), .. } => {
-            let done = Some(("revoked", link.clone()));
-            Ok((Command::GroupInviteRevoke { target: group, link }, done))
+            let Done {} = profile.ask(invite::Revoke { target: group, link: link.clone() }).await?;
+            Outcome::Done("revoked", link)
         }
-        Verb::Invite { group, expires, uses, approve, .. } => with_result(Command::GroupInvite {
-            target: group,
-            lifetime: expires.as_secs(),
-            uses,
-            approval: approve,
-        }),
+        Verb::Invite { group, expires, uses, approve, .. } => {
+            let lifetime = expires.as_secs();
+            let create = invite::Create { target: group, lifetime, uses, approval: approve };
+            Outcome::Link(Box::new(profile.ask(create).await?))
+        }
         // It has its own way through; see `run`.
-        Verb::Join(args) => with_result(Command::Join { link: args.link }),
-        Verb::Requests { group: Some(target), accept, deny: None } if accept.is_some() => {
-            let account = accept.unwrap_or_default();
-            let done = Some(("let in", account.clone()));
-            Ok((Command::GroupRequestAnswer { target, account, accept: true }, done))
+        Verb::Join(_) => return Err(defect("joining is a command of its own")),
+        Verb::Requests { group: Some(target), accept: Some(account), deny: None } => {
+            answered(profile, target, account, true).await?
         }
         Verb::Requests { group: Some(target), deny: Some(account), .. } => {
-            let done = Some(("denied", account.clone()));
-            Ok((Command::GroupRequestAnswer { target, account, accept: false }, done))
+            answered(profile, target, account, false).await?
         }
-        Verb::Requests { group, .. } => with_result(Command::GroupRequests { target: group }),
-        Verb::Rename { group, name } => {
-            with_result(Command::GroupRename { target: group, name: named(name)? })
+        Verb::Requests { group, .. } => {
+            Outcome::Requests(profile.ask(invite::Requests { target: group }).await?)
         }
-        Verb::Alias { group, name } => {
-            let name = text::short("group name", name, limit::GROUP_NAME_CHARS)?;
-            with_result(Command::GroupAlias { target: group, name })
-        }
+        Verb::Rename { group, name } => changed(profile.ask(group::Rename { target: group, name }).await?),
+        Verb::Alias { group, name } => changed(profile.ask(group::Alias { target: group, name }).await?),
         Verb::Role { group, who, role } => {
-            with_result(Command::GroupRole { target: group, who, role: role.into() })
+            changed(profile.ask(group::SetRole { target: group, who, role: role.into() }).await?)
         }
         Verb::Leave { group } => {
-            let target = written(&group);
-            Ok((Command::GroupLeave { target: group }, Some(("left", target))))
+            let of = group.to_string();
+            let Done {} = profile.ask(group::Leave { target: group }).await?;
+            Outcome::Done("left", of)
         }
-    }
+    })
+}
+
+async fn answered(
+    profile: &OpenProfile<'_>,
+    target: Target,
+    account: String,
+    accept: bool,
+) -> Result<Outcome> {
+    let answer = invite::Answer { target, account: account.clone(), accept };
+    Ok(match profile.ask(answer).await? {
+        Some(group) => Outcome::Group(Box::new(group)),
+        None => Outcome::Done(if accept { "let in" } else { "denied" }, account),
+    })
 }
 
 fn named(name: String) -> Result<String> {
@@ -389,22 +416,7 @@ fn named(name: String) -> Result<String> {
     text::short("group name", name, limit::GROUP_NAME_CHARS)
 }
 
-fn written(target: &Target) -> String {
-    match target {
-        Target::Account(handle) => format!("@{handle}"),
-        Target::Group(id) => id.to_string(),
-        Target::Name(name) => name.clone(),
-    }
-}
-
-/// The same as a word of a command line.
-fn typed(target: &Target) -> String {
-    let word = written(target);
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '@' | '-' | '_' | '.');
-    if word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-impl From<Role> for group::Role {
+impl From<Role> for wire::Role {
     fn from(role: Role) -> Self {
         match role {
             Role::Member => Self::Member,
@@ -417,17 +429,8 @@ impl From<Role> for group::Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_api::view::GroupState;
     use cipher_broker::id::{AccountId, GroupId};
-    use cipher_core::view::GroupState;
-
-    #[test]
-    fn a_group_in_a_hint_is_one_word_of_a_command_line() {
-        for (name, word) in
-            [("ops", "ops"), ("night shift", "'night shift'"), ("it's $(x)", r"'it'\''s $(x)'")]
-        {
-            assert_eq!(typed(&Target::Name(name.into())), word);
-        }
-    }
 
     fn member(handle: &str, kind: Kind, owner: Option<&str>) -> MemberView {
         let mut account = [0; 32];
@@ -435,7 +438,7 @@ mod tests {
         MemberView {
             handle: handle.into(),
             account_id: AccountId::from_bytes(account),
-            role: group::Role::Member,
+            role: wire::Role::Member,
             kind,
             devices: 1,
             owner: owner.map(Into::into),
@@ -489,7 +492,7 @@ mod tests {
             status: String::new(),
             presence: cipher_broker::wire::registry::Presence::Available,
             state,
-            trust: cipher_core::view::Trust::Unverified,
+            trust: cipher_api::view::Trust::Unverified,
             devices: 1,
             text: None,
             warning: None,

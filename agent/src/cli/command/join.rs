@@ -1,11 +1,11 @@
 //! `join`: into a group by a link.
 
+use cipher_api::command::invite::{self, Joined};
 use cipher_broker::wire::join::JoinTicket;
-use cipher_core::{Command, Reply};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Result, unexpected};
+use crate::cli::exit::Result;
 use crate::cli::show::line::Line;
 use crate::session::Need;
 
@@ -25,12 +25,12 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let profile = OpenProfile::open(context, Need::Everything).await?;
     profile.online().await?;
     profile.refresh().await?;
-    match profile.request(Command::Join { link: args.link }).await? {
-        Reply::Group(group) => context.ui.happened(context.ui.show(&Line::Group(&group))),
-        Reply::JoinPending { group, approval } => {
+    match profile.ask(invite::Join { link: args.link }).await? {
+        Joined::Group(group) => context.ui.happened(context.ui.show(&Line::Group(&group))),
+        Joined::JoinPending { group, approval } => {
             context.ui.happened(context.ui.show(&Line::JoinPending { group, approval }));
         }
-        _ => return Err(unexpected()),
+        Joined::Unknown => context.ui.note("asked; what came of it only a newer version can say"),
     }
     profile.settle().await;
     profile.close().await;

@@ -1,14 +1,13 @@
 //! Linking a new machine: what both sides show and ask.
 
-use cipher_core::ErrorKind;
-use cipher_core::view::{HistoryPolicy, LinkCompareView};
+use cipher_api::view::{HistoryPolicy, LinkCompareView};
+use cipher_api::{ErrorKind, Hint};
 
 use crate::app::linking::{Approval, Arrival, Progress, Step, is_code, is_same};
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::prompt;
-use crate::cli::show::hint::typed;
 use crate::cli::show::line::{Line, LinkLine};
 
 /// On the new machine.
@@ -31,7 +30,7 @@ pub async fn link(context: &Context, name: String) -> Result {
             Err(failure)
         }
         None => {
-            let again = typed(profile.name(), "device link");
+            let again = context.ui.command("device link");
             context.ui.note(&format!("interrupted; go on with: {again}"));
             profile.close().await;
             Err(Failure::Shown(1))
@@ -83,15 +82,15 @@ pub async fn approve(
     if !is_code(&code) {
         return Err(Failure::Usage {
             message: format!("'{code}' is not a code for linking a device: it has eight letters and digits"),
-            hint: Some("type it as the new machine shows it, for example 4k7x-m2pq".into()),
+            hint: Some(Hint::text("type it as the new machine shows it, for example 4k7x-m2pq")),
         });
     }
     if compare.is_none() && !prompt::somebody_is_there(context) {
         return Err(Failure::Usage {
             message: "somebody must compare what both machines show, and nobody is there to be asked".into(),
-            hint: Some(
-                "give what the new machine shows: --compare \"123 4567\", or --compare - to read it".into(),
-            ),
+            hint: Some(Hint::text(
+                "give what the new machine shows: --compare \"123 4567\", or --compare - to read it",
+            )),
         });
     }
     let mut approval = Approval::begin(context, code).await?;
@@ -103,7 +102,7 @@ pub async fn approve(
         approval.profile.close().await;
         return Err(ErrorKind::Trust
             .because("the two machines do not show the same, so the new one was not let in")
-            .hint("somebody may be in between: try once more with a new code, on another network")
+            .hint(Hint::text("somebody may be in between: try once more with a new code, on another network"))
             .into());
     };
     context.ui.happened(context.ui.show(&Line::Link(LinkLine::registered(&device))));

@@ -1,14 +1,15 @@
 //! `profile`: what an account tells everybody about itself.
 
+use cipher_api::command::account;
+use cipher_api::reply::Done;
+use cipher_api::view::RequestPolicy;
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
 use cipher_broker::wire::registry;
-use cipher_core::view::RequestPolicy;
-use cipher_core::{Command, Reply};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::cli::show::line::Line;
@@ -70,7 +71,7 @@ enum Requests {
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let shows = matches!(args.verb, Verb::Show { .. });
-    let (profile, command) = match args.verb {
+    let (profile, account) = match args.verb {
         Verb::Set { name: None, status: None, presence: None, requests: None } => {
             return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
         }
@@ -86,18 +87,23 @@ pub async fn run(context: &Context, args: Args) -> Result {
             let profile = OpenProfile::open(context, Need::Outbox).await?;
             profile.online().await?;
             if let Some(requests) = requests {
-                let _: Reply = profile.request(Command::SetRequestPolicy(requests.into())).await?;
+                let Done {} = profile.ask(account::SetRequests { policy: requests.into() }).await?;
             }
-            (profile, Command::SetProfile { name, status, presence })
+            let account = profile.ask(account::SetProfile { name, status, presence }).await?;
+            (profile, account)
         }
-        Verb::Show { handle: None } => (OpenProfile::open(context, Need::Local).await?, Command::Whoami),
+        Verb::Show { handle: None } => {
+            let profile = OpenProfile::open(context, Need::Local).await?;
+            let account = profile.ask(account::Show {}).await?;
+            (profile, account)
+        }
         Verb::Show { handle: Some(handle) } => {
             let profile = OpenProfile::open(context, Need::Outbox).await?;
             profile.online().await?;
-            (profile, Command::ShowProfile { handle })
+            let account = profile.ask(account::ShowProfile { handle }).await?;
+            (profile, account)
         }
     };
-    let Reply::Account(account) = profile.request(command).await? else { return Err(unexpected()) };
     let shown = context.ui.show(&Line::account(&account));
     profile.close().await;
     if shows {
@@ -109,9 +115,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
 
 /// What only this account's devices know: it needs no registry.
 async fn set_requests(context: &Context, profile: OpenProfile<'_>, requests: Requests) -> Result {
-    let Reply::Done = profile.request(Command::SetRequestPolicy(requests.into())).await? else {
-        return Err(unexpected());
-    };
+    let Done {} = profile.ask(account::SetRequests { policy: requests.into() }).await?;
     let who = match requests {
         Requests::Contacts => "contacts",
         Requests::Deployment => "deployment",

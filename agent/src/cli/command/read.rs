@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cipher_api::command::{group, message};
+use cipher_api::view::{MessageState, MessageView};
+use cipher_api::{ErrorKind, Hint, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_core::view::{MessageState, MessageView};
-use cipher_core::{Command, ErrorKind, Reply, Target};
 
-use crate::app::error::{self, ProfileError};
+use crate::app::error::ProfileError;
 use crate::app::follow::{Following, Scope, Seen};
 use crate::app::profile::OpenProfile;
 use crate::cli::command::follow::follow;
@@ -61,8 +62,8 @@ async fn begin(profile: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileE
     // What is left out decides which are the last N, so all are needed first.
     let filters = args.since.is_some() || args.unread || args.after.is_some();
     let last = if filters { None } else { args.last };
-    let command = Command::Read { target: args.target.clone(), last, mark: false };
-    let Reply::Messages(messages) = profile.request(command).await? else { return Err(error::unexpected()) };
+    let command = message::Read { target: args.target.clone(), last, mark: false };
+    let messages = profile.ask(command).await?;
     let followed = match news {
         Some(news) => Some((profile.group(args.target.clone()).await?, news)),
         None => None,
@@ -96,20 +97,21 @@ pub async fn run(context: &Context, args: Args) -> Result {
         read.entry(message.group).or_default().push(message.id);
     }
     for (group, ids) in read {
-        match profile.request(Command::Shown { group, ids }).await {
+        match profile.ask(message::Shown { group, ids }).await {
             Err(error) if error.is_gone() => {}
             told => drop(told?),
         }
     }
 
     // Without it a conversation that this device cannot follow looks like a quiet one.
-    if let Ok(Reply::Group(group)) = profile.request(Command::GroupShow { target: args.target.clone() }).await
+    if let Ok(group) = profile.ask(group::Show { target: args.target.clone() }).await
         && group.recovering.is_some()
     {
-        context.ui.warn(
+        context.ui.warn(&format!(
             "this device lost its place in the conversation and asks the others to let it back in: what is said there comes \
-             when it is back (cipher-chat doctor)",
-        );
+             when it is back ({})",
+            context.ui.command("doctor")
+        ));
     }
 
     let (Some((group, news)), Some(stop)) = (followed, stop) else {
@@ -135,7 +137,7 @@ fn wanted<'a>(messages: &'a [MessageView], args: &Args, now: Timestamp) -> Resul
             let at = messages.iter().position(|message| message.id == id).ok_or_else(|| {
                 ErrorKind::NotFound
                     .because("there is no message with this id in the conversation")
-                    .hint("an id is that of a line of `cipher-chat read --json`")
+                    .hint(Hint::text("an id is that of a line of `cipher-chat read --json`"))
             })?;
             messages.get(at.saturating_add(1)..).unwrap_or_default()
         }
@@ -143,7 +145,7 @@ fn wanted<'a>(messages: &'a [MessageView], args: &Args, now: Timestamp) -> Resul
     if args.after.is_some_and(|id| messages.iter().any(|m| m.id == id && m.state == MessageState::Queued)) {
         return Err(Failure::Usage {
             message: "this message waits for the broker and has no place in the log yet".into(),
-            hint: Some("give the id of a line with a \"seq\"".into()),
+            hint: Some(Hint::text("give the id of a line with a \"seq\"")),
         });
     }
     let since = args.since.map(|since| since.from(now));

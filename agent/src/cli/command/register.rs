@@ -1,12 +1,13 @@
 //! `register`: an account and its first device.
 
+use cipher_api::Hint;
+use cipher_api::command::account::{self, Registered};
 use cipher_broker::handle::Handle;
 use cipher_broker::limit;
-use cipher_core::{Command, Reply};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::text;
 use crate::cli::show::line::Line;
 use crate::session::Need;
@@ -35,26 +36,26 @@ pub async fn run(context: &Context, args: Args) -> Result {
     if cipher_bots::find(args.handle.as_str()).is_some() {
         return Err(Failure::Usage {
             message: format!("@{} is the name of a bot that ships", args.handle),
-            hint: Some(format!(
+            hint: Some(Hint::text(format!(
                 "its account is made with its owner's profile: cipher-chat --profile OWNER bot register {}",
                 args.handle
-            )),
+            ))),
         });
     }
     let name = text::short("name", args.name.unwrap_or_default(), limit::DISPLAY_NAME_CHARS)?;
     let profile = OpenProfile::fresh_or_untold(context, Need::Outbox, Some(&args.handle)).await?;
     let again = profile.status().await?.phrase_due;
-    let command = Command::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
+    let command = account::Register { handle: args.handle, name, bot: None, invite_code: args.invite_code };
     let registered = async {
         if !again {
             profile.reach().await?;
         }
-        profile.request(command).await
+        profile.ask(command).await
     };
-    let (account, phrase) = match registered.await {
-        Ok(Reply::Registered { account, phrase }) => (account, phrase),
-        other => {
-            let failure = other.map_or_else(Failure::from, |_| unexpected());
+    let Registered { account, phrase } = match registered.await {
+        Ok(registered) => registered,
+        Err(error) => {
+            let failure = Failure::from(error);
             profile.undo(failure.kind()).await;
             return Err(failure);
         }
@@ -63,7 +64,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     if phrase.is_some() {
         context.ui.note("Write the phrase down and keep it secret: it is shown this once.");
         // Only now that it is on the screen: whatever ends this command before, the next one shows the phrase.
-        profile.request(Command::PhraseShown).await?;
+        profile.ask(account::PhraseShown {}).await?;
     }
     // An account without key packages cannot be added to anything.
     profile.settle().await;

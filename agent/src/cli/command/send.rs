@@ -1,14 +1,15 @@
 //! `send`: say something.
 
+use cipher_api::command::{contact, group, message};
+use cipher_api::view::{ContactState, ContactView, MessageState};
+use cipher_api::{Hint, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::MessageId;
-use cipher_core::view::{ContactState, ContactView, MessageState};
-use cipher_core::{Command, Reply, Target};
 
 use crate::app::profile::OpenProfile;
-use crate::cli::command::group;
+use crate::cli::command::group as verbs;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::session::Need;
@@ -46,7 +47,9 @@ impl Args {
         if !plain && flag && !self.text.contains(char::is_whitespace) {
             return Err(Failure::Usage {
                 message: format!("there is no option '{}'", self.text),
-                hint: Some("if it is the text, put -- before it: cipher-chat send TARGET -- TEXT".into()),
+                hint: Some(Hint::text(
+                    "if it is the text, put -- before it: cipher-chat send TARGET -- TEXT",
+                )),
             });
         }
         Ok(())
@@ -60,13 +63,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
-    let command = Command::Send { target: args.target, text, reply_to: args.reply_to };
-    let Reply::Message(message) = profile.request(command).await? else { return Err(unexpected()) };
+    let command = message::Send { target: args.target, text, reply_to: args.reply_to };
+    let message = profile.ask(command).await?;
     let queued = message.state == MessageState::Queued;
-    let show = Command::GroupShow { target: Target::Group(message.group) };
-    let lost = queued
-        && connected
-        && matches!(profile.request(show).await, Ok(Reply::Group(group)) if group.recovering.is_some());
+    let show = group::Show { target: Target::Group(message.group) };
+    let lost = queued && connected && profile.ask(show).await.is_ok_and(|group| group.recovering.is_some());
     if lost {
         // What is read next may show that a copy of this profile is in use, for which this one stops.
         profile.look().await;
@@ -80,15 +81,16 @@ pub async fn run(context: &Context, args: Args) -> Result {
             None => profile.unreachable().to_string(),
         };
         let when = if profile.session.is_remote() {
-            "the process that has this profile open delivers it as soon as it can"
+            "the process that has this profile open delivers it as soon as it can".to_owned()
         } else {
-            "the next command that reaches the broker delivers it (cipher-chat sync)"
+            format!("the next command that reaches the broker delivers it ({})", context.ui.command("sync"))
         };
         if lost {
-            context.ui.warn(
+            context.ui.warn(&format!(
                 "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
-                 is sent when it is back (cipher-chat doctor)",
-            );
+                 is sent when it is back ({})",
+                context.ui.command("doctor")
+            ));
         } else {
             context.ui.warn(&format!("queued: {why}; {when}"));
         }
@@ -102,18 +104,15 @@ pub async fn run(context: &Context, args: Args) -> Result {
 
 /// D12: first words to a bot of somebody else wait for a person to accept them, which nobody expects of a program.
 async fn warn_of_silence(context: &Context, profile: &OpenProfile<'_>, handle: &Handle) -> Result {
-    let Reply::Contacts(contacts) = profile.request(Command::Contacts).await? else {
-        return Err(unexpected());
-    };
+    let contacts = profile.ask(contact::List {}).await?;
     let waits = |contact: &&ContactView| contact.handle == *handle && contact.state == ContactState::Pending;
     if contacts.iter().find(waits).is_none() {
         return Ok(());
     }
-    let show = Command::GroupShow { target: Target::Account(handle.clone()) };
-    if let Reply::Group(group) = profile.request(show).await? {
-        for why in group::silent_bots(&group, &[], &group::own_handle(profile).await?, &contacts) {
-            context.ui.warn(&why);
-        }
+    let show = group::Show { target: Target::Account(handle.clone()) };
+    let shown = profile.ask(show).await?;
+    for why in verbs::silent_bots(&shown, &[], &verbs::own_handle(profile).await?, &contacts) {
+        context.ui.warn(&why);
     }
     Ok(())
 }

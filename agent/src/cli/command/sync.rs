@@ -1,11 +1,14 @@
 //! `sync`: everything up to date, everything queued delivered.
 
-use cipher_core::{Command, CoreError, ErrorKind, Reply};
+use cipher_api::command::status::Synced;
+use cipher_api::command::{device, group, status};
+use cipher_api::{Error, ErrorKind, Hint, Notice};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
-use crate::cli::exit::{self, Failure, Result, unexpected};
+use crate::cli::exit::{Failure, Result};
 use crate::cli::show::line::Line;
+use crate::cli::show::notice;
 use crate::cli::show::safe_text::safe_text;
 use crate::session::Need;
 
@@ -20,11 +23,7 @@ pub struct Args {}
 pub async fn run(context: &Context, Args {}: Args) -> Result {
     let profile = OpenProfile::open(context, Need::Everything).await?;
     profile.online().await?;
-    let Reply::Synced { received, delivered, queued, unread, silent } =
-        profile.request(Command::Sync).await?
-    else {
-        return Err(unexpected());
-    };
+    let Synced { received, delivered, queued, unread, silent } = profile.ask(status::Sync {}).await?;
     context.ui.show(&Line::Synced {
         received,
         delivered: delivered.iter().map(|told| told.messages).sum(),
@@ -32,13 +31,9 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         queued,
         unread: unread.len() as u64,
     })?;
-    if let Reply::Groups(groups) = profile.request(Command::Groups).await? {
-        for group in groups.iter().filter(|group| group.recovering.is_some()) {
-            context.ui.warn(&format!(
-                "this device lost its place in '{}' and asks the others to let it back in; what you send there waits",
-                group.name
-            ));
-        }
+    for group in profile.ask(group::List {}).await?.into_iter().filter(|group| group.recovering.is_some()) {
+        let lost = Notice::PlaceLost { group: group.id, name: group.name };
+        context.ui.warn(&notice::words(&lost, context.ui.typed()));
     }
     if !unread.is_empty() {
         let error = if silent {
@@ -49,31 +44,29 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
         profile.close().await;
         return Err(error.into());
     }
-    if let Reply::Devices(devices) = profile.request(Command::Devices).await?
-        && devices.iter().any(|device| device.current && device.revoked)
-    {
+    if profile.ask(device::List {}).await?.iter().any(|device| device.current && device.revoked) {
         // Learnt just now: from here on it is refused, with the words for it.
-        profile.request(Command::Sync).await?;
+        profile.ask(status::Sync {}).await?;
     }
     let caught = profile.evidence().await?;
     profile.close().await;
-    if caught { Err(Failure::Shown(exit::code(ErrorKind::Trust))) } else { Ok(()) }
+    if caught { Err(Failure::Shown(ErrorKind::Trust.code())) } else { Ok(()) }
 }
 
 /// Of a broker that gave nothing of what was asked for.
-fn silence(unread: &[String]) -> CoreError {
+fn silence(unread: &[String]) -> Error {
     let names = named(unread);
     ErrorKind::Unreachable
         .because(format!("the broker gave nothing of what was asked for ({names}): it does not answer, or lets none of it be read"))
-        .hint("what is there is not lost; cipher-chat doctor tells more")
+        .hint(Hint::Doctor)
 }
 
 /// Names whose log the broker did not give, while it gave others.
-fn not_read(unread: &[String]) -> CoreError {
+fn not_read(unread: &[String]) -> Error {
     let names = named(unread);
     ErrorKind::Unreachable
         .because(format!("the broker does not let this be read: {names}"))
-        .hint("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams")
+        .hint(Hint::text("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams"))
 }
 
 fn named(unread: &[String]) -> String {

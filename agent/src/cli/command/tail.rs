@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use cipher_core::Target;
+use cipher_api::Target;
 
 use crate::app::follow::{Following, Scope, Seen};
 use crate::app::profile::OpenProfile;

@@ -33,7 +33,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         port: args.port.unwrap_or(4222),
         nodes: args.nodes,
         progress: std::sync::Arc::new({
-            let ui = context.ui;
+            let ui = context.ui.clone();
             move |sentence: &str| ui.note(sentence)
         }),
     };
@@ -53,7 +53,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
         if args.demo {
             return demo::run(context, &ready.server).await;
         }
-        context.ui.note("Ctrl-C ends it. In another terminal: cipher-chat register HANDLE");
+        context
+            .ui
+            .note(&format!("Ctrl-C ends it. In another terminal: {}", context.ui.command("register HANDLE")));
         std::future::pending().await
     };
     // `up` ends by itself when interrupted, after it has stopped what it started.

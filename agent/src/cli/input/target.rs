@@ -1,7 +1,7 @@
 //! Accounts and conversations as people type them.
 
+use cipher_api::{Target, Who};
 use cipher_broker::handle::{Handle, InvalidHandle};
-use cipher_core::{Target, Who};
 
 /// Reads `@handle`, a group id or a name from the command line.
 pub fn target(text: &str) -> Result<Target, String> {

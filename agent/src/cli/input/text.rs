@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
+use cipher_api::{ErrorKind, Hint};
 use cipher_broker::limit;
-use cipher_core::ErrorKind;
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
@@ -17,7 +17,7 @@ pub fn message(text: String) -> Result<String> {
     if text.len() > limit::TEXT_BYTES {
         return Err(ErrorKind::Limit
             .because(format!("the text has {} bytes; {} are allowed", text.len(), limit::TEXT_BYTES))
-            .hint("nothing was sent; split it into several messages")
+            .hint(Hint::text("nothing was sent; split it into several messages"))
             .into());
     }
     Ok(text)
@@ -32,7 +32,7 @@ pub fn short(what: &str, text: String, most: usize) -> Result<String> {
     if count > most {
         return Err(ErrorKind::Limit
             .because(format!("the {what} has {count} characters; {most} are allowed"))
-            .hint(format!("nothing was changed; give at most {most} characters"))
+            .hint(Hint::text(format!("nothing was changed; give at most {most} characters")))
             .into());
     }
     Ok(text)

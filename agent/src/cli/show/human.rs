@@ -1,20 +1,21 @@
 //! How things look to people. Every text passes `safe_text` here, on its way into a line.
 
+use cipher_api::view::{
+    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
+};
 use cipher_broker::certificate::Kind;
 use cipher_broker::wire::content::kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
-use cipher_core::view::{
-    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
-};
 
 use crate::cli::show::line::{EventLine, Line, MessageLine, Status};
 use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
 use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::trust;
+use crate::cli::show::typed::Typed;
 
 /// One thing on its own, without the last newline.
-pub fn block(line: &Line<'_>, paint: Paint) -> String {
+pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
     match line {
         Line::Account { account, phrase } => account_block(account, *phrase, paint),
         Line::Audit(audit) => trust::audit(audit, paint),
@@ -30,15 +31,15 @@ pub fn block(line: &Line<'_>, paint: Paint) -> String {
             trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), paint)
         }
         Line::JoinLink { id, link, expires, uses, approval, .. } => {
-            trust::join_link(id, link, expires, *uses, *approval, paint)
+            trust::join_link(id, link, expires, *uses, *approval, paint, typed)
         }
-        Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval),
+        Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval, typed),
         Line::Link(line) => trust::link(line, paint),
         Line::Presence { handle, presence: now, .. } => {
             format!("{} is {}", safe_text(&at(handle)), presence(*now))
         }
         Line::Progress { done, total } => format!("{done} of {total}"),
-        Line::SafetyNumber(number) => trust::safety_number(number, paint),
+        Line::SafetyNumber(number) => trust::safety_number(number, paint, typed),
         Line::Event(line) => event(line, None, paint),
         Line::Message(line) => message(line, None, paint),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
@@ -100,7 +101,7 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     let state = match line.state() {
         MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
         MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
-        MessageState::Sent | MessageState::Received => String::new(),
+        MessageState::Sent | MessageState::Received | MessageState::Unknown => String::new(),
     };
     format!("{time} {label}{text}{state}")
 }
@@ -190,7 +191,7 @@ fn row(line: &Line<'_>) -> Vec<String> {
             let group = if name.is_empty() { group.to_string() } else { safe_text(name) };
             vec![safe_text(&at(handle)), minute(asked), group]
         }
-        other => vec![block(other, Paint(false))],
+        other => vec![block(other, Paint(false), &Typed::default())],
     }
 }
 
@@ -234,7 +235,7 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
             1 => "asked once".to_owned(),
             times => format!("asked {times} times"),
         };
-        let (why, since) = (safe_text(&recovering.why), recovering.since);
+        let (why, since) = (recovering.why.name(), recovering.since);
         rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
         if let Some(denied) = &recovering.denied {
             let (by, at) = (safe_text(&at(&denied.handle)), denied.at);
@@ -356,6 +357,7 @@ fn group_state(group: &GroupView) -> String {
         (GroupState::Left, _) => "left".into(),
         (GroupState::Removed, _) => "removed".into(),
         (GroupState::Stuck, _) => "stuck".into(),
+        (GroupState::Unknown, _) => "unknown".into(),
     }
 }
 
@@ -365,6 +367,7 @@ const fn contact_state(state: ContactState) -> &'static str {
         ContactState::Requested => "requested",
         ContactState::Accepted => "accepted",
         ContactState::Blocked => "blocked",
+        ContactState::Unknown => "unknown",
     }
 }
 
@@ -374,6 +377,7 @@ const fn state_name(state: MessageState) -> &'static str {
         MessageState::Sent => "sent",
         MessageState::Received => "received",
         MessageState::Failed => "failed",
+        MessageState::Unknown => "unknown",
     }
 }
 

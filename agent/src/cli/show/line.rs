@@ -1,11 +1,10 @@
 //! What `--json` prints: one object per line, each with its `type`. Scripts rely on these names.
 
+use cipher_api::Event;
+use cipher_api::view::{AccountView, ContactView, DeliveredView, GroupView, MessageState, SafetyNumberView};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::wire::registry::Presence;
-use cipher_core::Event;
-use cipher_core::view::DeliveredView;
-use cipher_core::view::{AccountView, ContactView, GroupView, MessageState, SafetyNumberView};
 use serde::Serialize;
 
 mod account;
@@ -265,7 +264,7 @@ impl<'a> Line<'a> {
     /// News; `None` for a kind of news this command line does not know.
     pub fn event(event: &'a Event) -> Option<Self> {
         match event {
-            Event::Message(message) | Event::Changed(message) => Some(Self::message(message)),
+            Event::Message(message) | Event::Changed { message } => Some(Self::message(message)),
             Event::State { group, id, state } => Some(Self::State { id: *id, group: *group, state: *state }),
             Event::Group(group) => Some(Self::Group(group)),
             Event::JoinRequest(request) => Some(Self::join_request(request)),
@@ -274,7 +273,6 @@ impl<'a> Line<'a> {
             }
             Event::Progress { done, total } => Some(Self::Progress { done: *done, total: *total }),
             Event::Evidence(evidence) => Some(Self::evidence(evidence, None)),
-            Event::Warning(message) => Some(Self::Warning { message }),
             Event::Connection { server, lost } => Some(Self::connection(server, lost.as_deref())),
             _ => None,
         }
@@ -286,12 +284,12 @@ mod tests {
     use super::*;
     use std::path::Path;
 
+    use cipher_api::view::{
+        DeviceView, EvidenceKind, EvidenceView, ExhibitView, HeadView, JoinLinkView, JoinRequestView,
+        LinkCodeView, LinkCompareView, Trust,
+    };
     use cipher_broker::certificate::Kind;
     use cipher_broker::time::Timestamp;
-    use cipher_core::view::{
-        DeviceView, EvidenceView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView,
-        Trust,
-    };
 
     fn json(line: &Line<'_>) -> String {
         String::from_utf8(line.to_json().expect("written")).expect("UTF-8").trim_end().into()
@@ -338,10 +336,10 @@ mod tests {
             at,
         };
         let evidence = EvidenceView {
-            kind: "split-view".into(),
+            kind: EvidenceKind::SplitView,
             at,
             what: "two heads".into(),
-            exhibits: vec![("one".into(), vec![1])],
+            exhibits: vec![ExhibitView { name: "one".into(), bytes: vec![1] }],
         };
         let head = HeadView { registry_key: vec![0xab; 32], head: None, size: 0, log_cursor: 0 };
         let lines = [

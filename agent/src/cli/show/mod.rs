@@ -15,4 +15,5 @@ pub mod qr;
 pub mod rows;
 pub mod safe_text;
 pub mod trust;
+pub mod typed;
 pub mod ui;

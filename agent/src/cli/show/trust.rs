@@ -1,10 +1,11 @@
 //! How trust looks to people: marks, safety numbers, codes, links and alarms.
 
-use cipher_core::view::{SafetyNumberView, Trust};
+use cipher_api::view::{SafetyNumberView, Trust};
 
 use crate::cli::show::line::{AuditLine, LinkLine};
 use crate::cli::show::paint::{Ink, Paint, at, minute, pairs};
 use crate::cli::show::safe_text::safe_text;
+use crate::cli::show::typed::Typed;
 
 /// One character that says what is known of a key.
 pub const fn mark(trust: Trust) -> &'static str {
@@ -12,6 +13,7 @@ pub const fn mark(trust: Trust) -> &'static str {
         Trust::Unverified => "?",
         Trust::Verified => "✓",
         Trust::Changed => "!",
+        Trust::Unknown => " ",
     }
 }
 
@@ -21,11 +23,12 @@ pub const fn shown(trust: Trust) -> &'static str {
         Trust::Unverified => "? unverified",
         Trust::Verified => "✓ verified",
         Trust::Changed => "! changed",
+        Trust::Unknown => "unknown",
     }
 }
 
 /// Sixty digits in three lines of four groups, and how to compare them.
-pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint) -> String {
+pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint, typed: &Typed) -> String {
     let groups: Vec<&str> = view.number.split_whitespace().collect();
     let lines: Vec<String> = groups
         .chunks(4)
@@ -34,13 +37,15 @@ pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint) -> String {
     let who = at(view.handle.as_str());
     let what = match view.trust {
         Trust::Verified => format!("{} with {who}", paint.ink(Ink::Green, "✓ verified")),
-        Trust::Unverified => format!(
+        Trust::Unverified | Trust::Unknown => format!(
             "? not verified: {who} sees the same digits if nobody is in between. Compare them face to face or by\n\
-             telephone, then: cipher-chat contact verify {who} --code \"WHAT THEY SHOW\""
+             telephone, then: {}",
+            typed.command(&format!("contact verify {who} --code \"WHAT THEY SHOW\""))
         ),
         Trust::Changed => format!(
-            "{} {who} is another account than before: ask the person, then: cipher-chat contact trust {who}",
-            paint.ink(Ink::Red, "!")
+            "{} {who} is another account than before: ask the person, then: {}",
+            paint.ink(Ink::Red, "!"),
+            typed.command(&format!("contact trust {who}"))
         ),
     };
     format!("safety number with {who}\n{}\n{what}", lines.join("\n"))
@@ -90,6 +95,7 @@ pub(super) fn join_link(
     uses: Option<u32>,
     approval: bool,
     paint: Paint,
+    typed: &Typed,
 ) -> String {
     let mut rows = vec![
         ("link", paint.ink(Ink::Bold, &safe_text(link))),
@@ -98,15 +104,16 @@ pub(super) fn join_link(
         ("uses", uses.map_or_else(|| "any number".into(), |uses| uses.to_string())),
     ];
     if approval {
-        rows.push(("approval", "each request waits in: cipher-chat group requests".into()));
+        rows.push(("approval", format!("each request waits in: {}", typed.command("group requests"))));
     }
     pairs(&rows, paint)
 }
 
 /// Our request to join has no answer yet.
-pub(super) fn join_pending(group: &str, approval: bool) -> String {
+pub(super) fn join_pending(group: &str, approval: bool, typed: &Typed) -> String {
     let until = if approval { "a member has to approve" } else { "nobody is there to answer yet" };
-    format!("asked to join {group}: {until}; the group appears in `cipher-chat group list` by itself")
+    let list = typed.command("group list");
+    format!("asked to join {group}: {until}; the group appears in `{list}` by itself")
 }
 
 /// What was found against the registry.
@@ -174,13 +181,19 @@ mod tests {
             uri: "cipher-chat:verify/x".into(),
             trust,
         };
-        let text = safety_number(&view(Trust::Unverified), Paint(false));
+        let text = safety_number(&view(Trust::Unverified), Paint(false), &Typed::default());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "  00000 01111 02222 03333");
         assert_eq!(lines[3], "  08888 09999 11110 12221");
         assert!(text.contains("--code"));
-        assert!(safety_number(&view(Trust::Verified), Paint(false)).ends_with("✓ verified with @bob"));
-        assert!(safety_number(&view(Trust::Changed), Paint(false)).contains("contact trust @bob"));
+        let typed = Typed::default().of("ana");
+        assert!(
+            safety_number(&view(Trust::Verified), Paint(false), &typed).ends_with("✓ verified with @bob")
+        );
+        assert!(
+            safety_number(&view(Trust::Changed), Paint(false), &typed)
+                .contains("--profile ana contact trust @bob")
+        );
     }
 
     /// T01: what the other machine calls itself cannot act on the terminal.

@@ -2,11 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use cipher_core::CoreError;
-use cipher_core::view::{EvidenceView, MessageView};
+use cipher_api::view::{EvidenceView, MessageView};
+use cipher_api::{Error, ErrorKind};
 use rustix::termios::tcgetwinsize;
 
+use crate::app::error::ProfileError;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::show::hint;
 use crate::cli::show::human;
@@ -15,16 +17,19 @@ use crate::cli::show::paint::{self, Paint};
 use crate::cli::show::qr;
 use crate::cli::show::rows::in_rows;
 use crate::cli::show::safe_text::safe_block;
+use crate::cli::show::typed::Typed;
 use crate::settings::{Color, Settings};
 
 /// Where a command shows what it found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Ui {
     json: bool,
     out: Paint,
     err: Paint,
     /// Whether somebody looks at stderr: who asks and draws does it there.
     watched: bool,
+    /// How this program was called.
+    typed: Arc<Typed>,
 }
 
 impl Ui {
@@ -42,12 +47,23 @@ impl Ui {
             out: paint(io::stdout().is_terminal()),
             err: paint(io::stderr().is_terminal()),
             watched: io::stderr().is_terminal(),
+            typed: Arc::new(Typed::new(settings)),
         }
     }
 
     /// Before there are settings.
-    pub const fn early(json: bool) -> Self {
-        Self { json, out: Paint(false), err: Paint(false), watched: false }
+    pub fn early(json: bool) -> Self {
+        Self { json, out: Paint(false), err: Paint(false), watched: false, typed: Arc::default() }
+    }
+
+    /// How this program is called for the profile at hand.
+    pub fn typed(&self) -> &Typed {
+        &self.typed
+    }
+
+    /// A command for the profile at hand, as a person types it.
+    pub fn command(&self, verb: &str) -> String {
+        self.typed.command(verb)
     }
 
     /// Whether output is JSON lines.
@@ -65,7 +81,7 @@ impl Ui {
 
     /// One thing as people see it on stdout.
     fn words(&self, line: &Line<'_>) -> String {
-        let block = human::block(line, self.out);
+        let block = human::block(line, self.out, &self.typed);
         match line {
             Line::Message(_) | Line::Event(_) => fitted(block),
             _ => block,
@@ -103,7 +119,7 @@ impl Ui {
             line if self.json => return Ok(line.to_json()?),
             Line::Message(line) => fitted(human::message(&line, label, self.out)),
             Line::Event(line) => fitted(human::event(&line, label, self.out)),
-            line => human::block(&line, self.out),
+            line => human::block(&line, self.out, &self.typed),
         };
         Ok(format!("{text}\n").into_bytes())
     }
@@ -212,34 +228,42 @@ impl Ui {
             Failure::Usage { message, hint } => {
                 // One sentence: what reads settings files draws them on lines of their own.
                 let sentence = message.split_whitespace().collect::<Vec<_>>().join(" ");
-                self.aside(&Line::Error {
-                    kind: "usage",
-                    message: &sentence,
-                    hint: Some(hint.as_deref().unwrap_or("try --help")),
-                    retryable: false,
-                });
+                let hint = hint.as_ref().map(|hint| hint::words(hint, &self.typed));
+                self.wrong(ErrorKind::Usage, &sentence, hint.as_deref().unwrap_or("try --help"));
             }
             Failure::Failed(error) => self.error(error),
+            Failure::Profile(error) => self.profile_error(error),
+            Failure::Bot(error) => {
+                let hint = hint::of_bot(error, &self.typed);
+                let kind = error.kind().unwrap_or(ErrorKind::Usage);
+                self.wrong(kind, &error.to_string(), hint.as_deref().unwrap_or("try --help"));
+            }
+        }
+    }
+
+    /// Shows an error of a profile, on stderr.
+    pub fn profile_error(&self, error: &ProfileError) {
+        match error {
+            ProfileError::Core(error) => self.error(error),
+            error => self.wrong(error.kind(), &error.to_string(), &hint::of_profile(error, &self.typed)),
         }
     }
 
     /// Shows an error that does not end the command, on stderr.
-    pub fn error(&self, error: &CoreError) {
-        let CoreError { kind, message, hint } = error;
-        let hint = hint.as_deref().unwrap_or_else(|| hint::fallback(*kind));
-        self.aside(&Line::Error {
-            kind: kind.name(),
-            message,
-            hint: Some(hint),
-            retryable: kind.retryable(),
-        });
+    pub fn error(&self, error: &Error) {
+        self.wrong(error.kind, &error.message, &hint::of(error, &self.typed));
+    }
+
+    fn wrong(&self, kind: ErrorKind, message: &str, hint: &str) {
+        let (kind, retryable) = (kind.name(), kind.retryable());
+        self.aside(&Line::Error { kind, message, hint: Some(hint), retryable });
     }
 
     fn aside(&self, line: &Line<'_>) {
         let mut err = io::stderr().lock();
         let _ = match self.json {
             true => line.to_json().and_then(|bytes| err.write_all(&bytes)),
-            false => writeln!(err, "{}", human::block(line, self.err)),
+            false => writeln!(err, "{}", human::block(line, self.err, &self.typed)),
         };
     }
 }

@@ -1,7 +1,9 @@
 //! People and a bot talk.
 
-use testbed::person::text;
-use testbed::{Result, Site, ensure};
+use std::path::Path;
+
+use testbed::person::{Output, text};
+use testbed::{Result, Site, ensure, process};
 
 use crate::support::{all_equal, all_read, echo_bot, opened};
 
@@ -55,7 +57,7 @@ fn a_direct_conversation_needs_both_sides() -> Result {
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     alice.does(&["contact", "add", "bob", "-m", "it is me"])?;
     let waits = bob.is_refused(4, "refused", &["read", "@alice"])?;
-    ensure(waits.stderr.contains("cipher-chat contact accept alice"), || waits.to_string())?;
+    ensure(waits.stderr.contains("contact accept alice"), || waits.to_string())?;
     bob.does(&["contact", "accept", "alice"])?;
     alice.sends("@bob", "nice to meet you")?;
     bob.sends("@alice", "likewise")?;
@@ -160,5 +162,41 @@ fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result
     }
     alice.is_refused(2, "usage", &["edit", "abc", "x"])?;
     alice.is_refused(9, "not-found", &["edit", "aaaaaaaa", "x"])?;
+    Ok(())
+}
+
+/// S2: what a hint says to type goes to the same profile as the command that gave it, and is one command for a shell.
+#[test]
+fn s2_a_hint_does_what_it_says_when_it_is_typed_as_it_is_printed() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    let program = process::binary("cipher-chat")?;
+    let folder = alice.home();
+    let sealed = |program: &Path| {
+        let mut command = process::sealed(program, folder);
+        command.current_dir(folder).env("CIPHER_CHAT_SERVER", site.broker.url());
+        command
+    };
+    let bob = |arguments: &[&str]| {
+        let mut command = sealed(&program);
+        command.args(["--home", "a b", "--profile", "bob", "--json", "--no-input"]).args(arguments);
+        Output::of(&mut command)
+    };
+    bob(&["register", "bob"])?.expecting(0)?;
+    alice.creates("night shift", &["bob"])?;
+    bob(&["sync"])?.expecting(0)?;
+    let refused = bob(&["send", "night shift", "too early"])?.expecting(4)?;
+    let error = refused.errors.first().cloned().unwrap_or_default();
+    let hint = text(&error, "hint").unwrap_or_default();
+    let typed = hint.strip_prefix("accept it with: ").unwrap_or_default();
+    ensure(typed.starts_with("cipher-chat --home 'a b' --profile bob group accept "), || {
+        refused.to_string()
+    })?;
+
+    let mut shell = sealed(Path::new("/bin/sh"));
+    let beside = program.parent().unwrap_or(Path::new("/"));
+    shell.env("PATH", beside).args(["-c", typed]);
+    Output::of(&mut shell)?.expecting(0)?;
+    bob(&["send", "night shift", "in time"])?.expecting(0)?;
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The code of a link, as a machine shows it and a person types or scans it.
 
-use crate::error::{ErrorKind, Result};
+use cipher_api::view::LinkCodeView;
+use cipher_api::{Advice, ErrorKind, Result};
+
 use crate::state::LinkRow;
-use crate::view::LinkCodeView;
 
 /// Letters of a code: base32 as by Crockford, which leaves out what looks like something else.
 pub(super) const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -28,7 +29,7 @@ pub(super) fn read_code(text: &str) -> Result<String> {
         }
         _ => Err(ErrorKind::Misuse
             .because("this is not a code for linking a device: it has eight letters and digits")
-            .hint("type it as the new machine shows it, for example 4k7x-m2pq")),
+            .hint(Advice::LinkCodeForm)),
     }
 }
 

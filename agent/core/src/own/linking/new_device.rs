@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chacha20poly1305::XNonce;
 use chacha20poly1305::aead::{Aead, Payload};
+use cipher_api::view::LinkCompareView;
+use cipher_api::{Error, ErrorKind, Event, Hint, LinkEvent, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
@@ -14,16 +16,12 @@ use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, rendezvous}
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
-use crate::error::{CoreError, ErrorKind, Result};
-use crate::event::{Event, LinkEvent};
 use crate::machine::Core;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
-use crate::reply::Reply;
 use crate::state::IdentityRow;
 use crate::state::name::check_text;
 use crate::state::{LinkRow, NewSide, Side};
-use crate::view::LinkCompareView;
 
 impl NewSide {
     pub(super) fn reveal_step(&self) -> Vec<u8> {
@@ -61,7 +59,7 @@ impl Core {
             let handle = own.handle.as_ref().map_or_else(String::new, ToString::to_string);
             return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{handle}"))
-                .hint("link in a fresh profile: --profile NAME"));
+                .hint(Hint::DeviceLinkElsewhere));
         }
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         self.link_tick();
@@ -138,7 +136,8 @@ impl Core {
             LinkStep::Cancel => {
                 self.end_link();
                 let why = "the strings differed on the other device, or its person gave up";
-                self.notify(Event::Link(LinkEvent::Failed(ended(false, why))));
+                let step = LinkEvent::Failed { error: ended(false, why) };
+                self.notify(Event::Link { step });
                 Ok(())
             }
             LinkStep::Offer { .. } | LinkStep::Reveal(_) | _ => {
@@ -153,17 +152,17 @@ impl Core {
         let Some(LinkRow { code, side: Side::New(new), .. }) = &self.state.meta.link else { return };
         let Some((transcript, other)) = new.transcript() else { return };
         let view = LinkCompareView { code: code.clone(), string: transcript.string(code), other };
-        self.notify(Event::Link(LinkEvent::Compare(view)));
+        self.notify(Event::Link { step: LinkEvent::Compare(view) });
     }
 
     /// The new device's own failure: everybody is told, nothing is left.
-    pub(super) fn link_failed(&mut self, error: CoreError) {
+    pub(super) fn link_failed(&mut self, error: Error) {
         if let Some(LinkRow { code, side: Side::New(_), .. }) = &self.state.meta.link {
             let (there, _) = rendezvous(code);
             self.end_link();
             self.drop_steps(there);
             self.post_step(there, &codec::encode(&LinkStep::Cancel));
-            self.notify(Event::Link(LinkEvent::Failed(error)));
+            self.notify(Event::Link { step: LinkEvent::Failed { error } });
         }
     }
 
@@ -197,7 +196,7 @@ impl Core {
         (meta.arriving, meta.arriving_since) = (true, now);
         meta.history_from = by;
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
-        self.notify(Event::Link(LinkEvent::Linked { handle }));
+        self.notify(Event::Link { step: LinkEvent::Linked { handle } });
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chacha20poly1305::XNonce;
 use chacha20poly1305::aead::{Aead, Payload};
+use cipher_api::view::{HistoryPolicy, LinkCompareView};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::codec;
 use cipher_broker::id::AccountId;
@@ -16,7 +18,6 @@ use cipher_broker::wire::sync::Sync;
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
-use crate::error::{CoreError, ErrorKind, Result};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::device::revoked;
@@ -27,11 +28,9 @@ use crate::own::linking::{
 };
 use crate::registry::question::Purpose;
 use crate::registry::question::Stating;
-use crate::reply::Reply;
 use crate::state::name::check_text;
 use crate::state::name::is_plain;
 use crate::state::{LinkRow, OldSide, Side};
-use crate::view::{HistoryPolicy, LinkCompareView};
 
 /// How long it looks for the other one before it says that nobody is there.
 const FIND: Duration = Duration::from_secs(15);
@@ -70,7 +69,7 @@ impl Core {
             Some(LinkRow { code: known, side: Side::Admitted(device), .. }) if *known == code => {
                 return Err(ErrorKind::Conflict
                     .because(format!("the device with this code was let in before: {device}"))
-                    .hint("see: cipher-chat device list"));
+                    .hint(Hint::DeviceList));
             }
             Some(LinkRow { code: known, side: Side::Old(old), .. }) if *known == code => {
                 if let Some(view) = self.compare_view(&code, old) {
@@ -80,7 +79,7 @@ impl Core {
             Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) => {
                 return Err(ErrorKind::Conflict
                     .because("another device is just being linked")
-                    .hint("wait until it is done, then try again"));
+                    .hint(Advice::WaitForLink));
             }
             _ if !self.run.connected => return Err(unreachable()),
             before => {
@@ -376,7 +375,7 @@ impl Core {
     }
 
     /// The registry did not take the new device. Without an answer, everything stays as it is for another try.
-    pub(crate) fn link_refused(&mut self, ticket: Option<Ticket>, error: CoreError) {
+    pub(crate) fn link_refused(&mut self, ticket: Option<Ticket>, error: Error) {
         if error.kind != ErrorKind::Unreachable {
             self.link_broken(error.kind == ErrorKind::Trust, &error.message);
         }
@@ -386,8 +385,6 @@ impl Core {
     }
 }
 
-fn confirmed_before() -> CoreError {
-    ErrorKind::Conflict
-        .because("this link was confirmed before")
-        .hint("end the device with: cipher-chat device revoke")
+fn confirmed_before() -> Error {
+    ErrorKind::Conflict.because("this link was confirmed before").hint(Hint::DeviceRevoke)
 }

@@ -1,6 +1,6 @@
 //! Lines of accounts and their devices.
 
-use cipher_core::view::{AccountView, DeviceView};
+use cipher_api::view::{AccountView, DeviceView};
 
 use crate::cli::show::line::Line;
 

@@ -1,6 +1,6 @@
 //! Lines of the ways into a group.
 
-use cipher_core::view::{JoinLinkView, JoinRequestView};
+use cipher_api::view::{JoinLinkView, JoinRequestView};
 
 use crate::cli::show::line::Line;
 

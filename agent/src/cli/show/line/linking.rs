@@ -1,7 +1,7 @@
 //! The steps of linking a device.
 
+use cipher_api::view::{DeviceView, LinkCodeView, LinkCompareView};
 use cipher_broker::id::DeviceId;
-use cipher_core::view::{DeviceView, LinkCodeView, LinkCompareView};
 use serde::Serialize;
 
 /// A step of linking a device as scripts see it: `code`, `compare`, `linked`, `failed`, `done` on the new one,

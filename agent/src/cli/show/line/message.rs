@@ -1,8 +1,8 @@
 //! What stands in a conversation: messages of members, and what this agent observed.
 
+use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, MissingView, SenderView};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
-use cipher_core::view::{Body, GroupEvent, MessageState, MessageView, MissingView, SenderView};
 use serde::Serialize;
 
 use crate::cli::show::line::Line;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use cipher_api::view::{EvidenceView, HeadView};
 use cipher_broker::transparency::TreeHead;
-use cipher_core::view::{EvidenceView, HeadView};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ impl<'a> Line<'a> {
     /// What was found against the registry.
     pub fn evidence(evidence: &'a EvidenceView, file: Option<&Path>) -> Self {
         Self::Evidence {
-            kind: &evidence.kind,
+            kind: evidence.kind.name(),
             at: evidence.at.to_string(),
             what: &evidence.what,
             file: file.map(|file| file.display().to_string()),

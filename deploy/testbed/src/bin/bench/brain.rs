@@ -95,7 +95,7 @@ impl Brain {
             let until = count.min(sent + WINDOW);
             for n in sent..until {
                 self.tickets += 1;
-                let command = Box::new(send(self.group, words(size, n)));
+                let command = Box::new(send(self.group, words(size, n)).into());
                 inputs.push(Input::Command { ticket: Ticket(self.tickets), command });
             }
             sent = until;

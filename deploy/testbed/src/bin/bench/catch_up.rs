@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use cipher_api::command::status;
 use cipher_chat::session::Need;
-use cipher_core::Command;
 use futures::StreamExt;
 use testbed::{Result, disk, ensure};
 
@@ -21,7 +21,7 @@ pub(crate) async fn missed_messages(report: &Report, lab: &mut Lab, extent: Exte
 
     let alice = lab.session(&room.alice, Need::Everything).await?;
     let mut replies = futures::stream::iter(0..count)
-        .map(|n| alice.request(send(room.group, words(256, n))))
+        .map(|n| alice.ask(send(room.group, words(256, n))))
         .buffer_unordered(cipher_broker::limit::IN_FLIGHT_PER_GROUP);
     while let Some(reply) = replies.next().await {
         reply.map_err(core)?;
@@ -34,7 +34,7 @@ pub(crate) async fn missed_messages(report: &Report, lab: &mut Lab, extent: Exte
     let before = size()?;
     let begun = Instant::now();
     let bob = lab.session(&room.bob, Need::Everything).await?;
-    bob.request(Command::Sync).await.map_err(core)?;
+    bob.ask(status::Sync {}).await.map_err(core)?;
     let rate = number(count) / begun.elapsed().as_secs_f64();
     bob.close().await;
     report.tell(

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::Target;
+use cipher_api::command::{group, message, status};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::{Route, Source};
 use cipher_chat::session::{Need, Session};
-use cipher_core::{Command, Reply, Target};
 use testbed::{Failure, Person, Result, ensure, flood};
 
 use crate::Extent;
@@ -41,15 +42,13 @@ pub(crate) async fn under_a_flood(report: &Report, lab: &mut Lab, extent: Extent
         bob.registers()?;
         let session = lab.session(alice, Need::Everything).await?;
         let with = vec![bob.name().parse().map_err(|_| Failure::new("not a handle"))?];
-        let create = Command::GroupCreate { name: "flooded".into(), with, post_quantum: false };
-        let Reply::Group(made) = session.request(create).await.map_err(core)? else {
-            return testbed::fail("no group");
-        };
-        session.request(Command::Sync).await.map_err(core)?;
+        let create = group::Create { name: "flooded".into(), with, post_quantum: false };
+        let made = session.ask(create).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
         bob.accepts("flooded")?;
         let mut screen = bob.follows("flooded")?;
-        let mark = Command::Send { target: Target::Group(made.id), text: "mark".into(), reply_to: None };
-        session.request(mark).await.map_err(core)?;
+        let mark = message::Send { target: Target::Group(made.id), text: "mark".into(), reply_to: None };
+        session.ask(mark).await.map_err(core)?;
         screen.sees("mark")?;
         one(report, lab, junk, &session, made.id, screen.process().id(), extent).await?;
         session.close().await;
@@ -74,11 +73,7 @@ async fn one(
     let per_message = (begun - before) / number(quiet.len());
 
     let client = testbed::raw::agent(&lab.site.broker).await?;
-    let Reply::Group(view) =
-        alice.request(Command::GroupShow { target: Target::Group(group) }).await.map_err(core)?
-    else {
-        return testbed::fail("no group");
-    };
+    let view = alice.ask(group::Show { target: Target::Group(group) }).await.map_err(core)?;
     let route = if junk.handshake { Route::Handshake(group) } else { Route::Application(group) };
     let bytes = flood::looks_right(&group, view.epoch, junk.handshake);
     let flooding = flood::flood(&client, route, bytes, junk.per_second, FLOOD);
@@ -88,7 +83,7 @@ async fn one(
     let (published, mut times, (mut bare, unanswered)) = (published?, times?, bare?);
     let (p50, p99) = percentiles(&mut times);
     let (bare50, bare99) = percentiles(&mut bare);
-    alice.request(Command::Sync).await.map_err(core)?;
+    alice.ask(status::Sync {}).await.map_err(core)?;
     let peak = resident(follower)?;
     // What was said meanwhile costs a follower what it costs without junk.
     let spent = cpu(follower)? - begun - per_message * number(times.len());
@@ -130,7 +125,7 @@ async fn talk(session: &Session, group: GroupId, count: usize) -> Result<Vec<f64
     let mut times = Vec::with_capacity(count);
     for n in 0..count {
         let begun = Instant::now();
-        session.request(send(group, words(256, n))).await.map_err(core)?;
+        session.ask(send(group, words(256, n))).await.map_err(core)?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
         tokio::time::sleep(BETWEEN.saturating_sub(begun.elapsed())).await;
     }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use cipher_api::Target;
+use cipher_api::command::{account, group, message, status};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, NetworkSettings, Session};
-use cipher_core::{Command, Reply, Target};
 use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use testbed::{Failure, Result, Site};
@@ -37,7 +38,7 @@ pub(crate) struct Room {
     pub(crate) group: GroupId,
 }
 
-pub(crate) fn core(error: cipher_core::CoreError) -> Failure {
+pub(crate) fn core(error: cipher_api::Error) -> Failure {
     Failure::new(format!("{}: {}", error.kind.name(), error.message))
 }
 
@@ -82,13 +83,13 @@ impl Lab {
                     profile: Profile::new(home, &name).map_err(core)?,
                 };
                 let session = lab.session(&who, Need::Outbox).await?;
-                let command = Command::Register {
+                let command = account::Register {
                     handle: who.handle.clone(),
                     name: String::new(),
                     bot: None,
                     invite_code: None,
                 };
-                session.request(command).await.map_err(core)?;
+                session.ask(command).await.map_err(core)?;
                 session.close().await;
                 Ok::<_, Failure>(who)
             })
@@ -107,16 +108,14 @@ impl Lab {
         let name = format!("room {}", self.groups);
         let session = self.session(alice, Need::Everything).await?;
         let with = std::iter::once(bob).chain(others).map(|who| who.handle.clone()).collect();
-        let command = Command::GroupCreate { name: name.clone(), with, post_quantum: false };
-        let Reply::Group(made) = session.request(command).await.map_err(core)? else {
-            return testbed::fail("no group");
-        };
-        session.request(Command::Sync).await.map_err(core)?;
+        let command = group::Create { name: name.clone(), with, post_quantum: false };
+        let made = session.ask(command).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
         session.close().await;
         let session = self.session(bob, Need::Everything).await?;
-        session.request(Command::Sync).await.map_err(core)?;
-        session.request(Command::GroupAccept { target: Target::Group(made.id) }).await.map_err(core)?;
-        session.request(Command::Sync).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
+        session.ask(group::Accept { target: Target::Group(made.id) }).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
         session.close().await;
         Ok(Room { alice: alice.clone(), bob: bob.clone(), group: made.id })
     }
@@ -130,6 +129,6 @@ pub(crate) fn words(size: usize, n: usize) -> String {
 }
 
 /// A message.
-pub(crate) fn send(group: GroupId, text: String) -> Command {
-    Command::Send { target: Target::Group(group), text, reply_to: None }
+pub(crate) fn send(group: GroupId, text: String) -> message::Send {
+    message::Send { target: Target::Group(group), text, reply_to: None }
 }

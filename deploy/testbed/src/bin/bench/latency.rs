@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::Event;
+use cipher_api::command::status;
 use cipher_chat::session::Need;
-use cipher_core::Event;
 use testbed::{Failure, Result};
 
 use crate::Extent;
@@ -16,7 +17,7 @@ pub(crate) async fn publish_to_shown(report: &Report, lab: &mut Lab, extent: Ext
     let alice = lab.session(&room.alice, Need::Everything).await?;
     let bob = lab.session(&room.bob, Need::Everything).await?;
     for session in [&alice, &bob] {
-        session.request(cipher_core::Command::Sync).await.map_err(core)?;
+        session.ask(status::Sync {}).await.map_err(core)?;
     }
     let mut events = bob.events();
     let (mut shown, mut acked) = (Vec::new(), Vec::new());
@@ -24,7 +25,7 @@ pub(crate) async fn publish_to_shown(report: &Report, lab: &mut Lab, extent: Ext
         let text = words(256, n);
         let begun = Instant::now();
         let sending = async {
-            alice.request(send(room.group, text.clone())).await.map_err(core)?;
+            alice.ask(send(room.group, text.clone())).await.map_err(core)?;
             Ok::<_, Failure>(begun.elapsed())
         };
         let seeing = async {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use cipher_api::Target;
+use cipher_api::command::{device, group, message, status};
+use cipher_api::view::{GroupState, HistoryPolicy, StatusView};
 use cipher_broker::limit;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, Session};
-use cipher_core::view::{GroupState, HistoryPolicy, StatusView};
-use cipher_core::{Command, Reply, Target};
 use futures::StreamExt;
 use testbed::{Result, ensure, fail};
 
@@ -27,14 +28,11 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     for n in 0..groups {
         let name = format!("past {n}");
         let with = vec![bob.handle.clone()];
-        let create = Command::GroupCreate { name, with, post_quantum: false };
-        match old.request(create).await.map_err(core)? {
-            Reply::Group(view) => made.push(view.id),
-            other => return fail(format!("no group: {other:?}")),
-        }
+        let create = group::Create { name, with, post_quantum: false };
+        made.push(old.ask(create).await.map_err(core)?.id);
     }
     let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
-        .map(|(n, group)| old.request(send(*group, words(100, n))))
+        .map(|(n, group)| old.ask(send(*group, words(100, n))))
         .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
     while let Some(reply) = replies.next().await {
         reply.map_err(core)?;
@@ -43,13 +41,13 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
 
     let profile = Profile::new(lab.home(), "linked").map_err(core)?;
     let new = lab.session_of(&profile, Need::Everything).await?;
-    let offer = Command::DeviceLink { name: "linked".into() };
-    let Reply::LinkCode(offered) = new.request(offer).await.map_err(core)? else { return fail("no code") };
+    let offer = device::Link { name: "linked".into() };
+    let offered = new.ask(offer).await.map_err(core)?;
     let code = offered.code;
-    let approve = Command::DeviceApprove { code: code.clone(), history: HistoryPolicy::All };
-    old.request(approve).await.map_err(core)?;
+    let approve = device::Approve { code: code.clone(), history: HistoryPolicy::All };
+    old.ask(approve).await.map_err(core)?;
     let begun = Instant::now();
-    old.request(Command::DeviceConfirm { code, equal: true }).await.map_err(core)?;
+    old.ask(device::Confirm { code, equal: true }).await.map_err(core)?;
     until(&new, |status| status.registered).await?;
     until(&new, |status| !status.arriving).await?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -57,14 +55,10 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     let mut there = 0;
     for group in made {
         let target = Target::Group(group);
-        let Reply::Group(view) =
-            new.request(Command::GroupShow { target: target.clone() }).await.map_err(core)?
-        else {
-            return fail("no group");
-        };
+        let view = new.ask(group::Show { target: target.clone() }).await.map_err(core)?;
         ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
-        let read = Command::Read { target, last: None, mark: false };
-        let Reply::Messages(shown) = new.request(read).await.map_err(core)? else { return fail("nothing") };
+        let read = message::Read { target, last: None, mark: false };
+        let shown = new.ask(read).await.map_err(core)?;
         there += shown.iter().filter(|message| message.is_text()).count();
     }
     ensure(there == messages, || format!("{there} of {messages} messages came to the new device"))?;
@@ -81,9 +75,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
 async fn until(session: &Session, done: impl Fn(&StatusView) -> bool) -> Result {
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
-        let Reply::Status(status) = session.request(Command::Status).await.map_err(core)? else {
-            return fail("no status");
-        };
+        let status = session.ask(status::Status {}).await.map_err(core)?;
         if done(&status) {
             return Ok(());
         }

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use cipher_api::command::status;
 use cipher_broker::id::GroupId;
 use cipher_chat::session::Need;
-use cipher_core::Command;
 use futures::StreamExt;
 use testbed::{Result, ensure};
 
@@ -76,21 +76,21 @@ pub(crate) async fn through_the_broker(report: &Report, lab: &mut Lab, extent: E
         let alice = lab.session(&room.alice, Need::Everything).await?;
         let begun = Instant::now();
         let mut replies = futures::stream::iter(0..count)
-            .map(|n| alice.request(send(room.group, words(size, n))))
+            .map(|n| alice.ask(send(room.group, words(size, n))))
             .buffer_unordered(WINDOW);
         while let Some(reply) = replies.next().await {
             reply.map_err(core)?;
         }
         drop(replies);
         let sending = number(count) / begun.elapsed().as_secs_f64();
-        alice.request(Command::Sync).await.map_err(core)?;
+        alice.ask(status::Sync {}).await.map_err(core)?;
         alice.close().await;
         let figure = Figure::new(format!("session send, {size} B, {WINDOW} under way"), sending, "msg/s");
         report.tell(&figure.against("plain JetStream publish", published).goal(Goal::RatioAtLeast(0.5)));
 
         let begun = Instant::now();
         let bob = lab.session(&room.bob, Need::Everything).await?;
-        bob.request(Command::Sync).await.map_err(core)?;
+        bob.ask(status::Sync {}).await.map_err(core)?;
         let receiving = number(count) / begun.elapsed().as_secs_f64();
         bob.close().await;
         let figure = Figure::new(format!("session receive from cold, {size} B"), receiving, "msg/s");

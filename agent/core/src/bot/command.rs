@@ -1,0 +1,21 @@
+//! Requests about bots.
+
+use cipher_api::command::{BotCommand as B, bot};
+use cipher_api::{Reply, Result};
+
+use crate::machine::Core;
+
+impl Core {
+    pub(crate) fn bot_command(&mut self, command: B) -> Result<Reply> {
+        match command {
+            B::Card(bot::Card {}) => self.owner_card(),
+            B::Prepare(bot::Prepare { owner }) => self.prepare_bot(owner),
+            B::Sign(bot::Sign { certificate }) => self.sign_bot(&certificate),
+            B::Events(bot::Events { bot, limit, busy }) => self.bot_events(&bot, limit, &busy),
+            B::Handled(bot::Handled { bot, group, position, place, say, memory }) => {
+                let say = say.into_iter().map(Into::into).collect();
+                self.bot_handled(&bot, group, (position, place), say, memory)
+            }
+        }
+    }
+}

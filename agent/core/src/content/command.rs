@@ -1,0 +1,23 @@
+//! Requests about what is said.
+
+use cipher_api::command::{MessageCommand as M, message};
+use cipher_api::{Reply, Result};
+
+use crate::input::Ticket;
+use crate::machine::Core;
+
+impl Core {
+    pub(crate) fn message_command(&mut self, ticket: Ticket, command: M) -> Result<Option<Reply>> {
+        match command {
+            M::Send(message::Send { target, text, reply_to }) => self.send(ticket, target, text, reply_to),
+            M::Edit(message::Edit { message, text }) => self.message_edit(ticket, &message, text),
+            M::Delete(message::Delete { message, local }) => self.message_delete(ticket, &message, local),
+            M::Read(message::Read { target, last, mark }) => self.read(&target, last, mark).map(Some),
+            M::Shown(message::Shown { group, ids }) => {
+                self.identity()?;
+                self.mark_shown(group, &ids.into_iter().collect())?;
+                Ok(Some(Reply::Done))
+            }
+        }
+    }
+}

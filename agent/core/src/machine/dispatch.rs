@@ -1,0 +1,28 @@
+//! Which room does what is asked for.
+
+use cipher_api::command::StatusCommand;
+use cipher_api::{Command, Reply, Result};
+
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::machine::following::Registry;
+
+impl Core {
+    /// Does what is asked for; `None` when the answer comes later.
+    pub(super) fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
+        self.note_person(&command);
+        match command {
+            Command::Account(command) => self.account_command(ticket, command),
+            Command::Contact(command) => self.contact_command(ticket, command),
+            Command::Device(command) => self.device_command(ticket, command),
+            Command::Group(command) => self.group_command(ticket, command),
+            Command::Invite(command) => self.invite_command(ticket, command),
+            Command::Message(command) => self.message_command(ticket, command),
+            Command::Bot(command) => self.bot_command(command).map(Some),
+            Command::Evidence(command) => Ok(Some(self.evidence_command(&command))),
+            Command::Status(StatusCommand::Status(_)) => Ok(Some(self.status())),
+            Command::Status(StatusCommand::Sync(_)) => self.sync(ticket, Registry::Needed),
+            Command::Status(StatusCommand::Refresh(_)) => self.sync(ticket, Registry::Wished),
+        }
+    }
+}
