@@ -46,7 +46,7 @@ pub struct DeleteArgs {
 /// A message as people name it.
 #[derive(Debug, clap::Args)]
 pub struct MessageArgs {
-    /// Id of the message, whole or its first 6 characters or more (read TARGET --json shows it)
+    /// Id of the message, whole or its first 6 characters or more: read TARGET --ids shows it
     #[arg(value_name = "ID")]
     id: String,
     /// Look in this conversation only

@@ -1,7 +1,7 @@
 //! Following conversations, for `read` and `tail`.
 
 use cipher_api::Event;
-use cipher_api::view::GroupView;
+use cipher_api::view::{GroupView, MessageView};
 
 use crate::app::follow::{Following, News, Scope};
 use crate::cli::context::Context;
@@ -11,8 +11,21 @@ use crate::cli::show::line::Line;
 use crate::cli::show::safe_text::safe_text;
 use crate::cli::show::typed::word;
 
-/// Shows what is new until interrupted.
-pub async fn follow(context: &Context, mut following: Following<'_>, mut stop: Interrupt) -> Result {
+/// Characters of an id by which people name a message: more than must be given, and few enough to be typed.
+const SHORT_ID: usize = 8;
+
+/// The beginning of a message's id.
+pub fn short_id(message: &MessageView) -> String {
+    message.id.to_string().chars().take(SHORT_ID).collect()
+}
+
+/// Shows what is new until interrupted; `ids` puts the beginning of its id in front of each message.
+pub async fn follow(
+    context: &Context,
+    mut following: Following<'_>,
+    mut stop: Interrupt,
+    ids: bool,
+) -> Result {
     loop {
         let news = tokio::select! {
             () = stop.wait() => break,
@@ -21,7 +34,7 @@ pub async fn follow(context: &Context, mut following: Following<'_>, mut stop: I
         // Whoever reads our output may pause; that must not keep us from ending.
         tokio::select! {
             () = stop.wait() => break,
-            shown = show(context, &news, following.scope()) => shown?,
+            shown = show(context, &news, following.scope(), ids) => shown?,
         }
         if let News::Message { message, .. } = &news {
             following.shown(message);
@@ -31,10 +44,11 @@ pub async fn follow(context: &Context, mut following: Following<'_>, mut stop: I
     Ok(())
 }
 
-async fn show(context: &Context, news: &News, scope: &Scope) -> Result {
+async fn show(context: &Context, news: &News, scope: &Scope, ids: bool) -> Result {
     match news {
         News::Message { message, conversation } => {
-            context.ui.message_in_time(message, conversation.as_deref()).await
+            let id = (ids && message.event().is_none()).then(|| short_id(message));
+            context.ui.message_in_time(message, id.as_deref().or(conversation.as_deref())).await
         }
         News::Event(event) if context.ui.json() => match Line::event(event) {
             Some(line) => context.ui.show_in_time(&line).await,

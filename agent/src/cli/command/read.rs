@@ -12,7 +12,7 @@ use cipher_broker::time::Timestamp;
 use crate::app::error::ProfileError;
 use crate::app::follow::{Following, Scope, Seen};
 use crate::app::profile::OpenProfile;
-use crate::cli::command::follow::follow;
+use crate::cli::command::follow::{follow, short_id};
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
@@ -43,6 +43,9 @@ pub struct Args {
     /// Only what follows the line of --json with this "id", for scripts that go on where they were
     #[arg(long, value_name = "ID")]
     pub after: Option<MessageId>,
+    /// Put the beginning of its id in front of each message: edit and delete take it
+    #[arg(long)]
+    pub ids: bool,
     /// Go on with new messages until interrupted
     #[arg(short, long)]
     pub follow: bool,
@@ -80,16 +83,18 @@ pub async fn run(context: &Context, args: Args) -> Result {
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
         for message in &shown {
+            let label = label(&args, message);
             tokio::select! {
                 () = stop.wait() => {
                     profile.close().await;
                     return Ok(());
                 }
-                told = context.ui.message_in_time(message, None) => told?,
+                told = context.ui.message_in_time(message, label.as_deref()) => told?,
             }
         }
     } else {
-        shown.iter().try_for_each(|message| context.ui.message(message, None))?;
+        let show = |message: &&MessageView| context.ui.message(message, label(&args, message).as_deref());
+        shown.iter().try_for_each(show)?;
     }
     // D01: what was shown is read, and nothing else.
     let mut read: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
@@ -126,7 +131,12 @@ pub async fn run(context: &Context, args: Args) -> Result {
         seen.first(message);
     }
     let following = Following::start(context, profile, news, Scope::One(group), seen).await?;
-    follow(context, following, stop).await
+    follow(context, following, stop, args.ids).await
+}
+
+/// What stands in front of a message.
+fn label(args: &Args, message: &MessageView) -> Option<String> {
+    (args.ids && message.event().is_none()).then(|| short_id(message))
 }
 
 /// The messages that were asked for.

@@ -37,5 +37,5 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let scope = if groups.is_empty() { Scope::All } else { Scope::Some(groups) };
     context.ui.note("following; Ctrl-C ends it");
     let following = Following::start(context, profile, news, scope, Seen::default()).await?;
-    follow(context, following, stop).await
+    follow(context, following, stop, false).await
 }

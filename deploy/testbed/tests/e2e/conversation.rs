@@ -143,6 +143,9 @@ fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result
     let said = said.iter().find(|line| text(line, "text") == Some("tee at five"));
     let id = said.and_then(|line| text(line, "id")).unwrap_or_default().to_owned();
     let begins = id.get(..8).unwrap_or_default();
+    let shown = alice.as_typed(&["read", "team", "--ids"]).output()?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    ensure(shown.contains(&format!("[{begins}] @alice: tee at five")), || shown.clone())?;
     let edited = alice.does(&["edit", begins, "tea at five"])?.of_type("message")?;
     ensure(edited["edited"] == true && text(&edited, "id") == Some(&id), || edited.to_string())?;
     let seen = screen.sees("tea at five")?;
