@@ -13,6 +13,7 @@ use cipher_broker::wire::content::{Body, Content};
 use crate::group::loaded::Live;
 use crate::machine::Core;
 use crate::state::MessageRow;
+use crate::state::Skip;
 
 /// Longest name of a kind, in bytes.
 const KIND_BYTES: usize = 64;
@@ -32,21 +33,21 @@ impl Core {
     ) -> Result<()> {
         // A11: who sent it is the leaf, never the payload.
         let Some(leaf) = sender.and_then(|index| live.roster.get(&index)).cloned() else {
-            self.skip("credential");
+            self.skip(Skip::Credential);
             return Ok(());
         };
         let Ok(mut content) = codec::decode::<Content>(payload) else {
-            self.skip("content");
+            self.skip(Skip::Content);
             return Ok(());
         };
         if !is_within_limits(&content.body) {
-            self.skip("limit");
+            self.skip(Skip::Limit);
             return Ok(());
         }
         let id = MessageId::of_content(&group, &leaf.account, payload);
         if let Some(seen) = self.history.seen(&group, &id)? {
             self.shown_again(group, id, seen, sequence);
-            self.skip("repeat");
+            self.skip(Skip::Repeat);
             return Ok(());
         }
         self.history.mark_seen(group, id, sequence);
@@ -58,15 +59,15 @@ impl Core {
             // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
             Body::Sync(data) if personal && self.is_sibling(&leaf) => return self.told(leaf.device, &data),
             Body::Sync(_) => {
-                self.skip("policy");
+                self.skip(Skip::Policy);
                 return Ok(());
             }
             _ if personal => {
-                self.skip("policy");
+                self.skip(Skip::Policy);
                 return Ok(());
             }
             _ if content.body.is_malformed() => {
-                self.skip("content");
+                self.skip(Skip::Content);
                 return Ok(());
             }
             _ => {}

@@ -23,6 +23,7 @@ use cipher_broker::wire::content::{Body, Missing, MissingOf};
 
 use crate::group::turn;
 use crate::machine::Core;
+use crate::state::Skip;
 use crate::state::position::{self, era_of, sequence_of};
 use crate::state::roster::Leaf;
 use crate::state::{MOST, MessageRow};
@@ -151,7 +152,7 @@ impl Core {
         Missing { of }: &Missing,
     ) -> Result<Option<String>> {
         if of.iter().map(|of| of.messages.len()).sum::<usize>() > limit::MISSING_MESSAGES {
-            self.skip("limit");
+            self.skip(Skip::Limit);
             return Ok(None);
         }
         // Whose word is not shown must not keep another's from being shown.

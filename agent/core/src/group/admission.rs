@@ -30,6 +30,7 @@ use crate::group::tree;
 use crate::group::turn;
 use crate::input::Ticket;
 use crate::machine::Core;
+use crate::state::Skip;
 use crate::state::roster::Leaf;
 use crate::state::{JoinRequestRow, Standing};
 use crate::state::{Joiner, Post, Wish};
@@ -138,7 +139,7 @@ impl Core {
     /// Somebody asks to join, on the log of a group we are in.
     pub(crate) fn join_asked(&mut self, group: GroupId, link: LinkId, sealed: &[u8]) -> Result<()> {
         if sealed.len() > JOIN_REQUEST_BYTES {
-            self.skip("too-large");
+            self.skip(Skip::TooLarge);
             return Ok(());
         }
         let hash = wire_hash(sealed);
@@ -146,7 +147,7 @@ impl Core {
         let known = self.with_live(group, |_, live| Ok(live.data.links.get(&link).cloned()))?.or(gone);
         let opened = known.and_then(|known| open_request(&group, &link, &known, sealed));
         let Some((account, device, body)) = opened else {
-            self.skip("join");
+            self.skip(Skip::Join);
             return Ok(());
         };
         // R-LINK-04: the same bytes are served once, whoever repeats them.
@@ -183,7 +184,7 @@ impl Core {
         let full = open.len() >= limit::JOIN_REQUESTS;
         let crowded = !known(&account) && unknown.len() >= limit::UNKNOWN_ASKERS;
         if full || crowded {
-            self.skip("limit");
+            self.skip(Skip::Limit);
         }
         let oldest = if full || crowded { unknown.first().copied() } else { None };
         if let Some(oldest) = oldest {

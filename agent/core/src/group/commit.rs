@@ -35,6 +35,7 @@ use crate::group::policy::{self, Committer};
 use crate::group::turn;
 use crate::group::{rejoin, tree};
 use crate::machine::{Core, fatal};
+use crate::state::Skip;
 use crate::state::position::sequence_of;
 use crate::state::roster::{self, Leaf, Roster};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
@@ -150,7 +151,7 @@ impl Core {
                 if let Some(row) = self.state.groups.get_mut(&group) {
                     row.proposals.clear();
                 }
-                self.skip("proposal");
+                self.skip(Skip::Proposal);
                 Ok(())
             }
         }

@@ -35,6 +35,7 @@ use crate::group::tree;
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
 use crate::state::Reception;
+use crate::state::Skip;
 use crate::state::name::is_group_name;
 use crate::state::roster;
 use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
@@ -44,7 +45,7 @@ use crate::state::{Mark, Why};
 const TOLD_AFTER: u32 = 9;
 
 /// Why an invitation is not one.
-type Bad = &'static str;
+type Bad = Skip;
 
 impl Core {
     pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
@@ -74,24 +75,24 @@ impl Core {
     /// Opens a Welcome far enough to know which group it is for.
     fn look(&mut self, bytes: &[u8], at: Timestamp) -> Result<(GroupId, InviteRow), Bad> {
         if bytes.len() > limit::WELCOME_BYTES {
-            return Err("too-large");
+            return Err(Skip::TooLarge);
         }
-        let Ok(Envelope::Welcome { welcome, note }) = codec::decode(bytes) else { return Err("parse") };
+        let Ok(Envelope::Welcome { welcome, note }) = codec::decode(bytes) else { return Err(Skip::Parse) };
         let (group, key, epoch) = self.trial(|core| {
             let processed = core.processed(&welcome)?;
             let info = processed.unverified_group_info();
-            let group = GroupId::from_slice(info.group_id().as_slice()).map_err(|_| "welcome")?;
-            let key = info.extensions().unknown(TREE_KEY_EXTENSION).ok_or("welcome")?;
-            let key: [u8; 32] = key.0.as_slice().try_into().map_err(|_| "welcome")?;
+            let group = GroupId::from_slice(info.group_id().as_slice()).map_err(|_| Skip::Welcome)?;
+            let key = info.extensions().unknown(TREE_KEY_EXTENSION).ok_or(Skip::Welcome)?;
+            let key: [u8; 32] = key.0.as_slice().try_into().map_err(|_| Skip::Welcome)?;
             Ok::<_, Bad>((group, key, info.epoch().as_u64()))
         })?;
-        let note = tree::open_note(&key, &group, &note).map_err(|_| "welcome")?;
+        let note = tree::open_note(&key, &group, &note).map_err(|_| Skip::Welcome)?;
         let named = note.hashes.is_empty() || note.hashes.len() == note.pieces as usize;
         if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS || !named {
-            return Err("welcome");
+            return Err(Skip::Welcome);
         }
         if !is_later(self.state.groups.get(&group), epoch) {
-            return Err("welcome");
+            return Err(Skip::Welcome);
         }
         if let Some(known) = self.state.invites.get_mut(&group)
             && known.welcome == welcome
@@ -102,7 +103,7 @@ impl Core {
         // One that leads nowhere by itself keeps no other out: anybody can name a late epoch.
         let idle = |known: &InviteRow| known.held && (known.offered || known.attempts >= TOLD_AFTER);
         if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch && !idle(known)) {
-            return Err("welcome");
+            return Err(Skip::Welcome);
         }
         Ok((
             group,
@@ -138,17 +139,17 @@ impl Core {
     }
 
     fn processed(&self, welcome: &[u8]) -> Result<ProcessedWelcome, Bad> {
-        let welcome = read_welcome(welcome).ok_or("parse")?;
-        ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).map_err(|_| "welcome")
+        let welcome = read_welcome(welcome).ok_or(Skip::Parse)?;
+        ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).map_err(|_| Skip::Welcome)
     }
 
     fn staged(&self, welcome: &[u8], tree: &[u8], replace: bool) -> Result<StagedWelcome, Bad> {
-        let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree).map_err(|_| "welcome")?;
+        let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree).map_err(|_| Skip::Welcome)?;
         let builder = openmls::group::JoinBuilder::new(&self.provider, self.processed(welcome)?);
         // Freshness was the adder's to check; a leaf that expired since must not lock us out (H5).
         let builder = builder.with_ratchet_tree(tree).skip_lifetime_validation();
         let builder = if replace { builder.replace_old_group() } else { builder };
-        builder.build().map_err(|_| "welcome")
+        builder.build().map_err(|_| Skip::Welcome)
     }
 
     /// Asks for the trees that invitations wait for.
@@ -192,7 +193,7 @@ impl Core {
         });
         match facts {
             Ok(facts) if facts.beyond_role && !self.may_come_back(&group) => {
-                self.skip("inviter-role");
+                self.skip(Skip::InviterRole);
                 self.state.invites.remove(&group);
                 Ok(())
             }
@@ -256,7 +257,7 @@ impl Core {
             };
         }
         if self.identity()?.kind == Kind::Bot {
-            self.skip("not-owner");
+            self.skip(Skip::NotOwner);
         }
         if direct {
             self.only_request(group, inviter);
@@ -285,7 +286,7 @@ impl Core {
             return self.invited(group, facts);
         };
         if row.epoch >= epoch {
-            self.skip("welcome-late");
+            self.skip(Skip::WelcomeLate);
             self.state.invites.remove(&group);
             return Ok(());
         }
@@ -403,7 +404,7 @@ impl Core {
                 (!invite.declined, std::cmp::Reverse(invite.attempts), invite.received_at)
             })
             .map(|(group, _)| *group);
-        self.skip("limit");
+        self.skip(Skip::Limit);
         match first {
             Some(group) => self.state.invites.remove(&group),
             None => {
@@ -496,8 +497,8 @@ impl Core {
                 .because("this invitation cannot be used any more")
                 .hint(Advice::AskNewInvitation)
         };
-        let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone("welcome")) };
-        let Some(known) = invite.known.clone() else { return Err(gone("welcome")) };
+        let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone(Skip::Welcome)) };
+        let Some(known) = invite.known.clone() else { return Err(gone(Skip::Welcome)) };
         if self.is_member(&group) {
             return Ok(());
         }
@@ -513,7 +514,7 @@ impl Core {
             Ok(()) => Ok(true),
             Err(error) if fatal(&error) => Err(error),
             Err(_) => {
-                self.skip("welcome");
+                self.skip(Skip::Welcome);
                 self.want(Source::Group(group), 0);
                 Ok(false)
             }
@@ -531,7 +532,7 @@ impl Core {
         self.provider.storage().begin_trial();
         let joined = self
             .staged(&invite.welcome, &known.tree, true)
-            .and_then(|staged| staged.into_group(&self.provider).map_err(|_| "welcome"));
+            .and_then(|staged| staged.into_group(&self.provider).map_err(|_| Skip::Welcome));
         self.provider.storage().end_trial(joined.is_ok());
         self.state.invites.remove(&group);
         let live = Live::of(joined.map_err(gone)?)?;
@@ -610,11 +611,11 @@ pub(super) fn judge_welcome(
     staged: &StagedWelcome,
     tree: Vec<u8>,
 ) -> Result<InviteFacts, Bad> {
-    let data = group_data(staged.group_context().extensions()).ok_or("welcome")?;
+    let data = group_data(staged.group_context().extensions()).ok_or(Skip::Welcome)?;
     let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
     let (mut inviter, mut devices) = (None, Vec::new());
     for member in staged.members() {
-        let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| "credential")?;
+        let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| Skip::Credential)?;
         if member.index == staged.welcome_sender_index() {
             inviter = Some(leaf.account);
         }
@@ -625,18 +626,18 @@ pub(super) fn judge_welcome(
         entry.1 = entry.1.saturating_add(1);
     }
     if !members.contains_key(own) || (data.direct && members.len() > 2) {
-        return Err("welcome");
+        return Err(Skip::Welcome);
     }
     // R-COMMIT-15: what own devices tell each other is believed, so nobody else is in the group they do it in.
     if data.personal && members.len() > 1 {
-        return Err("welcome");
+        return Err(Skip::Welcome);
     }
     // R-NAME-03
     if !data.direct && !data.personal && !is_group_name(&data.name) {
-        return Err("welcome");
+        return Err(Skip::Welcome);
     }
     // R-WELCOME-05: who invites may add, or brings a device of the own account.
-    let inviter = inviter.ok_or("credential")?;
+    let inviter = inviter.ok_or(Skip::Credential)?;
     let beyond_role = !data.direct && inviter != *own && data.role_of(&inviter) < data.may_add;
     Ok(InviteFacts {
         tree,

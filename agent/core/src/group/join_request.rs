@@ -25,6 +25,7 @@ use crate::input::{Interest, Ticket};
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
 use crate::state::JoinRow;
+use crate::state::Skip;
 use crate::state::{OutboxKind, Post};
 
 /// How long a `join` waits to be let in before it says that it waits.
@@ -130,13 +131,13 @@ impl Core {
     pub(crate) fn join_refused(&mut self, link: LinkId, sealed: &[u8]) -> Result<()> {
         let asked = self.state.joins.iter().find(|(_, row)| link_id(&row.ticket.secret) == link);
         let Some((group, row)) = asked.map(|(group, row)| (*group, row.clone())) else {
-            self.skip("join");
+            self.skip(Skip::Join);
             return Ok(());
         };
         let (key, label) = (link_key(&row.ticket.secret), refusal_label(&link, &row.request));
         let opened = tree::open(&key, &label, &group, sealed).ok();
         let Some(refusal) = opened.and_then(|bytes| codec::decode::<JoinRefusal>(&bytes).ok()) else {
-            self.skip("join");
+            self.skip(Skip::Join);
             return Ok(());
         };
         self.drop_join(group);

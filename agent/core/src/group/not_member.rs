@@ -34,6 +34,7 @@ use crate::group::turn;
 use crate::machine::Core;
 use crate::state::Denied;
 use crate::state::Post;
+use crate::state::Skip;
 
 /// How long a device waits before it asks again, once a member said that it is out.
 pub(super) const PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -106,7 +107,7 @@ impl Core {
         }
         told.retain(|(_, told)| *told == Some(true));
         let Some((oldest, _)) = told.first() else {
-            self.skip("limit");
+            self.skip(Skip::Limit);
             return false;
         };
         self.state.rejoins.remove(oldest);
@@ -169,7 +170,7 @@ impl Core {
     pub(crate) fn not_member_said(&mut self, group: GroupId, signed: &Signed) -> Result<()> {
         let Some(body) = codec::decode::<NotMemberBody>(&signed.body).ok().filter(|body| body.group == group)
         else {
-            self.skip("rejoin");
+            self.skip(Skip::Rejoin);
             return Ok(());
         };
         let own = self.own_id();
@@ -179,7 +180,7 @@ impl Core {
             Ok(is_said_by(live, &body, signed).then_some(outranks || body.account == own))
         })?;
         let Some(could_remove) = said else {
-            self.skip("rejoin");
+            self.skip(Skip::Rejoin);
             return Ok(());
         };
         let answered = self.state.rejoins.iter().filter(|(_, row)| {

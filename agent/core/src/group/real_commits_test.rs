@@ -240,7 +240,11 @@ fn r_cred_01_r_cred_02_r_cred_03_a_leaf_proves_its_identity() {
 }
 
 /// What Bob's rules say of a Welcome to a group that somebody made with these extensions, under this credential.
-fn invited(maker: &Raw, credential: CredentialWithKey, with_data: bool) -> Result<AccountId, &'static str> {
+fn invited(
+    maker: &Raw,
+    credential: CredentialWithKey,
+    with_data: bool,
+) -> Result<AccountId, crate::state::Skip> {
     let owner = with_data.then_some(maker.account);
     facts_of(maker, credential, owner).map(|facts| facts.inviter)
 }
@@ -258,7 +262,7 @@ fn facts_of(
     maker: &Raw,
     credential: CredentialWithKey,
     owner: Option<AccountId>,
-) -> Result<crate::state::InviteFacts, &'static str> {
+) -> Result<crate::state::InviteFacts, crate::state::Skip> {
     let bob = raw(9);
     let builder = MlsGroupCreateConfig::builder()
         .ciphersuite(SUITE)
@@ -285,8 +289,12 @@ fn r_welcome_01_r_welcome_02_r_welcome_03_k03_a_welcome_is_judged_by_its_whole_t
         credential: raw(1).credential.credential,
         signature_key: mallory.credential.signature_key.clone(),
     };
-    assert_eq!(invited(&mallory, copied, true), Err("credential"), "R-WELCOME-01");
-    assert_eq!(invited(&mallory, mallory.credential.clone(), false), Err("welcome"), "R-WELCOME-03");
+    assert_eq!(invited(&mallory, copied, true), Err(crate::state::Skip::Credential), "R-WELCOME-01");
+    assert_eq!(
+        invited(&mallory, mallory.credential.clone(), false),
+        Err(crate::state::Skip::Welcome),
+        "R-WELCOME-03"
+    );
 }
 
 /// K03: a genuine GroupInfo with somebody else's tree is no invitation.

@@ -34,6 +34,7 @@ use crate::group::policy::{self, Committer};
 use crate::group::rejoin;
 use crate::input::Delivered;
 use crate::machine::Core;
+use crate::state::Skip;
 use crate::state::{Mark, MessageRow, Print, Why, print_of};
 use crate::store::mls;
 use crate::store::mls::OverlayError;
@@ -202,7 +203,7 @@ impl Core {
             self.lost(group, Why::Gap);
             return Ok(false);
         }
-        self.skip("not-in-log");
+        self.skip(Skip::NotInLog);
         let name = self.conversation_name(&group);
         self.warn(Notice::InvitationNowhere { group, name });
         if let Some(row) = self.state.groups.get_mut(&group) {
@@ -261,7 +262,7 @@ impl Core {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let more = row.parked_bytes.saturating_add(bytes.len() as u64);
         if row.parked as usize >= limit::PARKED_MESSAGES || more > limit::PARKED_BYTES as u64 {
-            return self.skip("limit");
+            return self.skip(Skip::Limit);
         }
         row.parked = row.parked.saturating_add(1);
         row.parked_bytes = more;
@@ -302,14 +303,14 @@ impl Core {
             return Ok(());
         }
         if checked.epoch < epoch || (!checked.handshake && self.is_passed_by(&group)) {
-            self.skip("old-epoch");
+            self.skip(Skip::OldEpoch);
             return Ok(());
         }
         if checked.epoch > epoch {
             let claimed = self.run.ahead.entry(group).or_default();
             *claimed = checked.epoch.max(*claimed);
             if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
-                self.skip("future-epoch");
+                self.skip(Skip::FutureEpoch);
             } else {
                 self.park(group, sequence, bytes);
             }
@@ -360,7 +361,7 @@ impl Core {
                 self.own_again(group, live, checked.handshake, known, &aad, sequence)
             }
             _ => {
-                self.skip("policy");
+                self.skip(Skip::Policy);
                 self.take_proposals(live, loaded)
             }
         }
@@ -391,10 +392,10 @@ impl Core {
 
     /// R-PROP-01: the only proposal kept for others to commit is a leaf's wish to leave.
     fn proposed(&mut self, group: GroupId, live: &Live, proposal: &QueuedProposal) {
-        let Some(index) = leaver_of(proposal) else { return self.skip("policy") };
+        let Some(index) = leaver_of(proposal) else { return self.skip(Skip::Policy) };
         // The account leaves, not one device of it: this one goes along.
         let ours = live.roster.get(&index).is_some_and(|leaf| leaf.account == self.own_id());
-        let Ok(bytes) = mls::encode(proposal) else { return self.skip("policy") };
+        let Ok(bytes) = mls::encode(proposal) else { return self.skip(Skip::Policy) };
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let known = row.proposals.iter().any(|bytes| leaver(bytes) == Some(index));
         if !known {
@@ -426,7 +427,7 @@ impl Core {
         facts.rejoins = rejoin::shown(live, &staged, requests);
         if let Err(refused) = policy::authorize(&live.roster, &live.data, &facts) {
             tracing::info!(rule = refused.rule, group = group.short(), sequence, "commit refused");
-            self.skip("policy");
+            self.skip(Skip::Policy);
             return self.take_proposals(live, loaded);
         }
         let own_leaf = live.mls.own_leaf_index().u32();
@@ -478,10 +479,10 @@ impl Core {
     /// A commit names its predecessor. A mismatch cannot decide anything (the epoch chain does), but tells that
     /// the broker's log is not the one its sender saw.
     fn check_link(&mut self, group: GroupId, live: &Live, sender: Option<u32>, note: Option<&CommitNote>) {
-        let Some(link) = note.map(CommitNote::link) else { return self.skip("link") };
+        let Some(link) = note.map(CommitNote::link) else { return self.skip(Skip::Link) };
         // By its bytes: a log that was put right has them at other places.
         if self.state.groups.get(&group).is_some_and(|row| row.link.hash != link.hash) {
-            self.skip("link");
+            self.skip(Skip::Link);
             // F12: one member's word is one member's word.
             let by = sender.and_then(|index| live.roster.get(&index)).map(|leaf| self.named(&leaf.account));
             let name = self.conversation_name(&group);
@@ -538,26 +539,26 @@ impl Core {
             ProcessMessageError::StorageError(error) => return Err(store_failed(error)),
             ProcessMessageError::LibraryError(error) => {
                 tracing::warn!(%error, "OpenMLS failed on a message");
-                "library"
+                Skip::Library
             }
-            ProcessMessageError::IncompatibleWireFormat => "wire-format",
+            ProcessMessageError::IncompatibleWireFormat => Skip::WireFormat,
             ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(error)) => match error {
                 MessageDecryptionError::SecretTreeError(error) => ratchet_class(&format!("{error:?}")),
-                _ => "decrypt",
+                _ => Skip::Decrypt,
             },
             ProcessMessageError::ValidationError(ValidationError::KeyPackageVerifyError(_)) if handshake => {
                 self.suspect(group, epoch);
-                "key-package"
+                Skip::KeyPackage
             }
-            ProcessMessageError::ValidationError(_) => "signature",
-            ProcessMessageError::InvalidCommit(StageCommitError::LibraryError(_)) => "library",
+            ProcessMessageError::ValidationError(_) => Skip::Signature,
+            ProcessMessageError::InvalidCommit(StageCommitError::LibraryError(_)) => Skip::Library,
             ProcessMessageError::InvalidCommit(_) => {
                 self.suspect(group, epoch);
-                "commit"
+                Skip::Commit
             }
-            _ => "policy",
+            _ => Skip::Policy,
         };
-        if class == "decrypt" {
+        if class == Skip::Decrypt {
             self.does_not_open(group, epoch);
         }
         self.skip(class);
@@ -573,20 +574,20 @@ impl Core {
 }
 
 /// OpenMLS does not export the type of its ratchet errors, only their names.
-fn ratchet_class(name: &str) -> &'static str {
+fn ratchet_class(name: &str) -> Skip {
     match name {
-        "SecretReuseError" => "replay",
-        "TooDistantInThePast" => "gap",
-        "TooDistantInTheFuture" => "limit",
-        _ => "decrypt",
+        "SecretReuseError" => Skip::Replay,
+        "TooDistantInThePast" => Skip::Gap,
+        "TooDistantInTheFuture" => Skip::Limit,
+        _ => Skip::Decrypt,
     }
 }
 
 /// Everything that can be said about bytes without keys.
-fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Incoming, &'static str> {
+fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Incoming, Skip> {
     // Before parsing: nobody makes us look into more than was agreed (M05).
     if delivered.bytes.len() > limit::MESSAGE_BYTES {
-        return Err("too-large");
+        return Err(Skip::TooLarge);
     }
     let (bytes, again) = match codec::decode(&delivered.bytes) {
         Ok(Envelope::Message(bytes)) => (bytes, false),
@@ -596,21 +597,21 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
         }
         Ok(Envelope::Rejoin(request)) if !handshake => return Ok(Incoming::Rejoin(request)),
         Ok(Envelope::NotMember(answer)) if !handshake => return Ok(Incoming::NotMember(answer)),
-        _ => return Err("parse"),
+        _ => return Err(Skip::Parse),
     };
     let print = print_of(&bytes);
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| "parse")?;
+    let message = MlsMessageIn::tls_deserialize_exact_bytes(&bytes).map_err(|_| Skip::Parse)?;
     let message: ProtocolMessage = match message.extract() {
         MlsMessageBodyIn::PrivateMessage(message) => message.into(),
         // Handshakes are encrypted here; a readable one (M35) can only be an external commit, which no client of
         // this version makes.
-        _ => return Err("wire-format"),
+        _ => return Err(Skip::WireFormat),
     };
     if message.group_id().as_slice() != group.as_bytes() {
-        return Err("wrong-group");
+        return Err(Skip::WrongGroup);
     }
     if (message.content_type() != ContentType::Application) != handshake {
-        return Err("wrong-subject");
+        return Err(Skip::WrongSubject);
     }
     let stored = match (handshake, again) {
         (false, _) => Vec::new(),
@@ -618,7 +619,7 @@ fn check(group: &GroupId, delivered: &Delivered, handshake: bool) -> Result<Inco
         (true, true) if message.content_type() == ContentType::Commit => {
             codec::encode(&Envelope::Message(bytes))
         }
-        (true, true) => return Err("wrong-subject"),
+        (true, true) => return Err(Skip::WrongSubject),
     };
     let hash = wire_hash(if again { &stored } else { &delivered.bytes });
     let epoch = message.epoch().as_u64();

@@ -24,6 +24,7 @@ use crate::group::policy::Rejoin;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::Joiner;
+use crate::state::Skip;
 use crate::state::roster;
 use crate::state::{Lost, RejoinRow, Why};
 
@@ -142,12 +143,12 @@ impl Core {
     /// very group, and brings a key package of that device that could be added; of several the latest counts.
     pub(crate) fn rejoin_asked(&mut self, group: GroupId, request: &[u8], position: u64) -> Result<()> {
         if request.len() > REQUEST_BYTES {
-            self.skip("too-large");
+            self.skip(Skip::TooLarge);
             return Ok(());
         }
         let row = self.with_live(group, |core, live| Ok(core.read_rejoin(group, live, request)))?;
         let Some(row) = row else {
-            self.skip("rejoin");
+            self.skip(Skip::Rejoin);
             return Ok(());
         };
         let own = self.state.identity.as_ref().is_some_and(|own| own.device == row.device);
@@ -161,7 +162,7 @@ impl Core {
             Some((_, _, at)) if *at >= row.at => return Ok(()),
             Some((id, ..)) => _ = self.state.rejoins.remove(id),
             None if of_group.len() >= limit::REJOIN_REQUESTS => {
-                self.skip("limit");
+                self.skip(Skip::Limit);
                 return Ok(());
             }
             None => {}
@@ -329,7 +330,7 @@ impl Core {
     /// What could not be committed would be tried for ever.
     pub(crate) fn readmission_failed(&mut self, group: GroupId) {
         self.drop_rejoins(group);
-        self.skip("rejoin");
+        self.skip(Skip::Rejoin);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::group::Groups;
 use crate::input::{Input, Interest, Ticket};
 use crate::machine::run::Run;
 use crate::machine::waits::Lost;
+use crate::state::Skip;
 use crate::state::State;
 use crate::store::Store;
 use crate::store::provider::Provider;
@@ -448,10 +449,10 @@ impl Core {
     }
 
     /// Drops a message that could not be used, and says why in the counters.
-    pub(crate) fn skip(&mut self, class: &'static str) {
-        tracing::debug!(class, "message skipped");
+    pub(crate) fn skip(&mut self, class: Skip) {
+        tracing::debug!(class = class.name(), "message skipped");
         self.run.skips = self.run.skips.saturating_add(1);
-        self.state.count_skipped(class);
+        self.state.count_skipped(class.name());
     }
 }
 

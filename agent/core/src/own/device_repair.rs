@@ -28,6 +28,7 @@ use crate::group::turn;
 use crate::group::{Live, Shown};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::Skip;
 use crate::state::roster;
 use crate::state::{IntentRow, Joiner, Wish};
 
@@ -506,7 +507,7 @@ impl Core {
         if let Some((id, _)) = self.devices_intent(group) {
             self.state.intents.remove(&id);
         }
-        self.skip("devices");
+        self.skip(Skip::Devices);
     }
 
     /// What a merged commit showed of accounts' statements: whoever did not hear of it elsewhere hears it here. The

@@ -17,6 +17,7 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::sync::{Sync, SyncMessage};
 
 use crate::machine::Core;
+use crate::state::Skip;
 use crate::state::position::{self, FIRST_ERA};
 use crate::state::{MessageRow, TransferRow};
 use crate::state::{OutboxKind, OutboxRow, Post, Wish};
@@ -203,7 +204,7 @@ impl Core {
         }
         for message in messages {
             if message.text.len() > limit::TEXT_BYTES || message.content.len() > 64 {
-                self.skip("limit");
+                self.skip(Skip::Limit);
                 continue;
             }
             let (group, (sequence, behind)) = (message.group, message.place);

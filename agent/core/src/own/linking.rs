@@ -27,6 +27,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use crate::input::{Delivered, Interest};
 use crate::machine::Core;
 use crate::registry::question::Stating;
+use crate::state::Skip;
 use crate::state::{LinkRow, OldSide, Side};
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
 
@@ -218,7 +219,7 @@ impl Core {
             })
             .flatten();
         let Some((step, bytes)) = step else {
-            self.skip("link-step");
+            self.skip(Skip::LinkStep);
             return Ok(());
         };
         match row.side.clone() {

@@ -21,6 +21,7 @@ use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
 use crate::people::contact::policy_name;
+use crate::state::Skip;
 use crate::state::TransferRow;
 use crate::state::name::is_plain;
 use crate::state::roster::Leaf;
@@ -162,7 +163,7 @@ impl Core {
         match self.enqueue_sync(group, sync) {
             // What the person asked for is done; the other devices learn it later or not.
             Err(error) if error.kind == ErrorKind::Limit => {
-                self.skip("limit");
+                self.skip(Skip::Limit);
                 Ok(())
             }
             other => other,
@@ -246,7 +247,7 @@ impl Core {
             }
             Ok(_) => Ok(()),
             Err(_) => {
-                self.skip("content");
+                self.skip(Skip::Content);
                 Ok(())
             }
         }
@@ -256,7 +257,7 @@ impl Core {
     pub(crate) fn told(&mut self, from: DeviceId, data: &[u8]) -> Result<()> {
         tracing::debug!(from = from.short(), bytes = data.len(), "told by an own device");
         let Ok(sync) = codec::decode::<Sync>(data) else {
-            self.skip("content");
+            self.skip(Skip::Content);
             return Ok(());
         };
         match sync {
@@ -282,7 +283,7 @@ impl Core {
                 if own == Some(device) { self.history_received(messages, done, total) } else { Ok(()) }
             }
             _ => {
-                self.skip("content");
+                self.skip(Skip::Content);
                 Ok(())
             }
         }
@@ -364,7 +365,7 @@ impl Core {
             log.account() == told.account && *log.handle() == told.handle && log.check().is_ok()
         });
         if told.log.is_some() && log.is_none() {
-            self.skip("content");
+            self.skip(Skip::Content);
             return Ok(());
         }
         // R-PIN-03 holds between own devices too: a handle moves to another account only by a person's decision,

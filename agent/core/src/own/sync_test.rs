@@ -16,6 +16,7 @@ use super::*;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::Reception;
+use crate::state::Skip;
 use crate::state::{IdentityRow, InviteFacts};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
@@ -250,10 +251,10 @@ fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
         facts(own, &[own, bob.account()], &[SIBLING]),
     ];
     for facts in bad {
-        assert_eq!(judged(&core, &facts), Reception::Dropped("policy"), "{facts:?}");
+        assert_eq!(judged(&core, &facts), Reception::Dropped(Skip::Policy), "{facts:?}");
     }
     core.set_identity(IdentityRow { revoked: true, ..core.state.identity.clone().unwrap() });
-    assert_eq!(judged(&core, &facts(own, &[own], &[SIBLING])), Reception::Dropped("revoked"));
+    assert_eq!(judged(&core, &facts(own, &[own], &[SIBLING])), Reception::Dropped(Skip::Revoked));
 }
 
 #[test]

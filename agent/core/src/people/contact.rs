@@ -13,6 +13,7 @@ use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::state::MessageRow;
 use crate::state::Reception;
+use crate::state::Skip;
 use crate::state::{InviteFacts, InviteRow};
 
 impl Core {
@@ -327,9 +328,9 @@ impl Core {
             // is told (R-SYNC-07).
             let ours = facts.inviter == own && facts.members.iter().all(|member| member.0 == own);
             return match ours {
-                true if self.is_revoked() => Reception::Dropped("revoked"),
+                true if self.is_revoked() => Reception::Dropped(Skip::Revoked),
                 true => Reception::Joins,
-                false => Reception::Dropped("policy"),
+                false => Reception::Dropped(Skip::Policy),
             };
         }
         // We asked to join by a link: whoever lets us in.
@@ -337,20 +338,20 @@ impl Core {
             return Reception::Joins;
         }
         if self.blocks(&facts.inviter) {
-            return Reception::Dropped("blocked");
+            return Reception::Dropped(Skip::Blocked);
         }
         if facts.inviter == own || self.welcomes(&facts.inviter, facts.direct) {
             return Reception::Joins;
         }
         match self.state.meta.answers.get(group) {
             Some((true, answered)) if epoch <= *answered => return Reception::Joins,
-            Some((false, answered)) if epoch <= *answered => return Reception::Dropped("declined"),
+            Some((false, answered)) if epoch <= *answered => return Reception::Dropped(Skip::Declined),
             _ => {}
         }
         // R-CONTACT-04: who may ask. Whom we asked ourselves is no stranger.
         let asked = self.contact_state(&facts.inviter) == Some(ContactState::Pending);
         if self.state.meta.request_policy == RequestPolicy::Contacts && !asked {
-            return Reception::Dropped("unwanted");
+            return Reception::Dropped(Skip::Unwanted);
         }
         // R-CONTACT-05
         let theirs = |invite: &InviteRow| invite.known.as_ref().is_some_and(|k| k.inviter == facts.inviter);
@@ -365,7 +366,7 @@ impl Core {
             .sum();
         let too_much = kept.saturating_add(facts.tree.len()) > limit::TREE_BYTES_PER_ACCOUNT && waiting > 0;
         if waiting >= limit::INVITATIONS_PER_ACCOUNT || too_much {
-            return Reception::Dropped("limit");
+            return Reception::Dropped(Skip::Limit);
         }
         Reception::Waits
     }

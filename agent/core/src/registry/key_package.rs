@@ -25,6 +25,7 @@ use tls_codec::{DeserializeBytes, Serialize as _};
 
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::Skip;
 use crate::state::roster;
 use crate::state::{Joiner, PackageRow, Wish};
 
@@ -216,7 +217,7 @@ impl Core {
         let crypto = self.provider.crypto();
         let once: Vec<u64> = packages.iter().filter_map(|package| one_time(crypto, package)).collect();
         if once.iter().any(|name| self.state.packages.get(name).is_some()) {
-            self.skip("key-package-again");
+            self.skip(Skip::KeyPackageAgain);
             return Err(told("a second time, though it is for one use", self.handle_of(account)));
         }
         for name in once {

@@ -1,5 +1,6 @@
 //! Invitations that nobody answered yet.
 
+use crate::state::Skip;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
@@ -109,7 +110,7 @@ impl InviteFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reception {
     /// It is gone, counted under this class; its maker is not told.
-    Dropped(&'static str),
+    Dropped(Skip),
     /// This device becomes a member at once.
     Joins,
     /// The person decides.

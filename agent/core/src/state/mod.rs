@@ -20,6 +20,7 @@ mod profile;
 pub(crate) mod roster;
 mod rows;
 mod sealed;
+mod skip;
 mod transfer;
 
 use cipher_api::{Advice, ErrorKind, Result};
@@ -48,6 +49,7 @@ pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, Word
 pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
+pub(crate) use self::skip::Skip;
 pub(crate) use self::transfer::TransferRow;
 use crate::store::{Store, storage, table};
 

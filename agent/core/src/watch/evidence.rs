@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
 use crate::state::EvidenceRow;
+use crate::state::Skip;
 use crate::state::evidence::Exhibits;
 use crate::state::evidence::Finding;
 
@@ -41,7 +42,7 @@ impl Core {
         }
         // The first findings say the most: those behind the bound are counted only.
         if self.state.evidence.len() >= limit::EVIDENCE {
-            self.skip("evidence");
+            self.skip(Skip::Evidence);
             return false;
         }
         if let Some(reply) = &self.run.reply {

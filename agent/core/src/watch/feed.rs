@@ -21,6 +21,7 @@ use crate::own::device::active_only;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
 use crate::state::LogPlace;
+use crate::state::Skip;
 
 /// Known accounts that are asked for at the same time.
 const REFETCHES: usize = 4;
@@ -36,19 +37,19 @@ impl Core {
         }
         if sequence > cursor.saturating_add(1) {
             // Entries are missing: whatever they said is asked for.
-            self.skip("log-gap");
+            self.skip(Skip::LogGap);
             self.ask_known_accounts(sequence.saturating_sub(1));
         }
         self.state.meta_mut().log_cursor = Some(sequence);
         let index = sequence.saturating_sub(1);
         let entry = (bytes.len() <= limit::REGISTRY_BYTES).then(|| codec::decode::<LogEntry>(bytes).ok());
         let Some(LogEntry { statement, certificate }) = entry.flatten() else {
-            self.skip("log");
+            self.skip(Skip::Log);
             return Ok(());
         };
         // Whose it is decides only whether we look at it; the signature is checked by the log it is appended to.
         let Ok(stated) = codec::decode::<Statement>(&statement.body) else {
-            self.skip("log");
+            self.skip(Skip::Log);
             return Ok(());
         };
         self.feed_stated(index, &stated, &statement, certificate.as_ref())
@@ -78,7 +79,7 @@ impl Core {
                 if account_log::read(statement, known.key()).is_ok() {
                     self.refetch([account]);
                 }
-                self.skip("log");
+                self.skip(Skip::Log);
                 return Ok(());
             }
             None => {}
@@ -92,7 +93,7 @@ impl Core {
                 Ok(())
             }
             Err(_) => {
-                self.skip("log");
+                self.skip(Skip::Log);
                 Ok(())
             }
         }
@@ -254,7 +255,7 @@ impl Core {
         let passed =
             inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
         if grown && passed {
-            self.skip("log-hidden");
+            self.skip(Skip::LogHidden);
             self.warn(Notice::StatementHidden { handle: record.handle.clone() });
         }
         LogPlace {

@@ -23,6 +23,7 @@ use crate::machine::Core;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
 use crate::state::HeadRow;
+use crate::state::Skip;
 use crate::state::evidence::exhibit;
 use crate::state::head_of;
 
@@ -247,7 +248,7 @@ impl Core {
             return Fit::Waiting;
         }
         if self.state.meta.heads.len() >= limit::HEADS {
-            self.skip("heads");
+            self.skip(Skip::Heads);
             return Fit::Full;
         }
         let row = HeadRow { head: signed.clone(), from, since: self.run.now, disputed };
@@ -506,7 +507,7 @@ impl Core {
                 self.want_proof();
             }
             Err(_) => {
-                self.skip("gossip");
+                self.skip(Skip::Gossip);
                 let foreign =
                     head_of(signed).is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
                 if foreign && self.run.foreign_gossip.insert(group) {

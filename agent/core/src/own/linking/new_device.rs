@@ -20,6 +20,7 @@ use crate::machine::Core;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
 use crate::state::IdentityRow;
+use crate::state::Skip;
 use crate::state::name::check_text;
 use crate::state::{LinkRow, NewSide, Side};
 
@@ -122,7 +123,7 @@ impl Core {
                     return Ok(());
                 }
                 if account.is_none() || shared(&new.secret, &key).is_none() {
-                    self.skip("link-step");
+                    self.skip(Skip::LinkStep);
                     return Ok(());
                 }
                 let (there, _) = rendezvous(&row.code);
@@ -141,7 +142,7 @@ impl Core {
                 Ok(())
             }
             LinkStep::Offer { .. } | LinkStep::Reveal(_) | _ => {
-                self.skip("link-step");
+                self.skip(Skip::LinkStep);
                 Ok(())
             }
         }
@@ -177,7 +178,7 @@ impl Core {
         });
         // Somebody else's noise: who agreed on a key with us can always say it properly.
         let Some((account, plain)) = opened else {
-            self.skip("link-step");
+            self.skip(Skip::LinkStep);
             return Ok(());
         };
         let Some(Judged { identity, registry_key, log_size, by }) =

@@ -28,6 +28,7 @@ use crate::own::linking::{
 };
 use crate::registry::question::Purpose;
 use crate::registry::question::Stating;
+use crate::state::Skip;
 use crate::state::name::check_text;
 use crate::state::name::is_plain;
 use crate::state::{LinkRow, OldSide, Side};
@@ -161,7 +162,7 @@ impl Core {
                 let Some(Ok(LinkStep::Offer { commitment, .. })) =
                     old.offer.as_ref().map(|offer| codec::decode::<LinkStep>(offer))
                 else {
-                    self.skip("link-step");
+                    self.skip(Skip::LinkStep);
                     return Ok(());
                 };
                 if let Some(known) = &old.reveal {
@@ -194,7 +195,7 @@ impl Core {
             LinkStep::Cancel if !old.confirmed => {
                 self.link_broken(false, "the new machine gave up");
             }
-            LinkStep::Cancel | LinkStep::Accept { .. } | LinkStep::Admit(_) | _ => self.skip("link-step"),
+            LinkStep::Cancel | LinkStep::Accept { .. } | LinkStep::Admit(_) | _ => self.skip(Skip::LinkStep),
         }
         Ok(())
     }
