@@ -13,21 +13,21 @@
 use std::collections::BTreeSet;
 
 use cipher_api::view::GroupState;
-use cipher_api::{Advice, ErrorKind, Hint, Result};
+use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
 use cipher_broker::limit;
-use cipher_broker::sign::{Signed, wire_hash};
+use cipher_broker::sign::wire_hash;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
-use cipher_broker::wire::group::{GroupData, Role, TREE_KEY_EXTENSION};
-use openmls::prelude::{Extension, KeyPackage, LeafNodeIndex, QueuedProposal, UnknownExtension};
+use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use openmls::prelude::{Extension, LeafNodeIndex, QueuedProposal, UnknownExtension};
 use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 use tls_codec::Serialize as _;
 
-use crate::group::admission::{admissible, refusal_error};
 use crate::group::create::extensions;
+use crate::group::draft::Draft;
 use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
@@ -37,24 +37,9 @@ use crate::group::{rejoin, tree};
 use crate::machine::{Core, fatal};
 use crate::state::Skip;
 use crate::state::position::sequence_of;
-use crate::state::roster::{self, Leaf, Roster};
+use crate::state::roster::{Leaf, Roster};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
 use crate::store::mls;
-
-/// What a commit is to contain.
-#[derive(Default)]
-struct Draft {
-    adds: Vec<KeyPackage>,
-    joiners: Vec<cipher_broker::id::DeviceId>,
-    removes: Vec<LeafNodeIndex>,
-    data: Option<GroupData>,
-    /// Statements of accounts that allow what the own role does not.
-    evidence: Vec<Signed>,
-    /// Requests to come back that it serves.
-    rejoins: Vec<Signed>,
-    /// New keys for the own leaf, whatever else it does.
-    rotate: bool,
-}
 
 impl Core {
     /// Brings the commits of a group forward: publishes the one that is pending, or makes the next.
@@ -165,152 +150,6 @@ impl Core {
         let rank = self.with_live(group, |_, live| Ok(turn::rank(live, others)))?;
         let seen = *self.run.leave_seen.entry(group).or_insert(now);
         Ok(self.is_time(seen.plus(turn::after(turn::STEP, rank))))
-    }
-
-    /// What a wish means in the group as it is now; `None` when there is nothing left to do.
-    fn draft(
-        &self,
-        group: GroupId,
-        live: &Live,
-        wish: Option<&Wish>,
-        leavers: &BTreeSet<u32>,
-    ) -> Result<Option<Draft>> {
-        let mut draft = Draft::default();
-        let accounts = roster::accounts(&live.roster);
-        let own_role = live.data.role_of(&self.own_id());
-        let mut data = live.data.clone();
-        match wish {
-            None => return Ok((!leavers.is_empty()).then_some(draft)),
-            Some(Wish::Add(joiners)) => {
-                let devices: BTreeSet<_> =
-                    live.roster.values().map(|leaf| (leaf.account, leaf.device)).collect();
-                for joiner in joiners.iter().filter(|j| !devices.contains(&(j.account, j.device))) {
-                    self.must_not_be_banned(group, live, &joiner.account)?;
-                    let suite = live.mls.ciphersuite().into();
-                    draft.adds.push(self.judge_key_package(joiner, suite)?);
-                    draft.joiners.push(joiner.device);
-                    if own_role == Role::Owner && !accounts.contains(&joiner.account) {
-                        data.roles.remove(&joiner.account);
-                    }
-                }
-                if draft.adds.is_empty() {
-                    return Ok(None);
-                }
-                if live.roster.len().saturating_add(draft.adds.len()) > limit::MEMBERS {
-                    return Err(
-                        ErrorKind::Limit.because(format!("a group has at most {} devices", limit::MEMBERS))
-                    );
-                }
-            }
-            Some(Wish::Remove(targets)) => {
-                let mut any = false;
-                for (index, leaf) in live.roster.iter().filter(|(_, leaf)| targets.contains(&leaf.account)) {
-                    any = true;
-                    // Who asked to leave is removed by that proposal; a second removal would be invalid.
-                    if !leavers.contains(index) {
-                        draft.removes.push(LeafNodeIndex::new(*index));
-                    }
-                    if own_role == Role::Owner {
-                        data.roles.remove(&leaf.account);
-                    }
-                }
-                if !any {
-                    return Ok(None);
-                }
-                if draft.removes.is_empty() {
-                    draft.data = (data != live.data).then_some(data);
-                    return Ok(Some(draft));
-                }
-            }
-            Some(Wish::Rename(name)) => data.name.clone_from(name),
-            Some(Wish::Devices { joiners }) => {
-                let changes = self.device_changes(live, joiners, leavers);
-                for (package, device) in changes.adds {
-                    draft.adds.push(package);
-                    draft.joiners.push(device);
-                }
-                draft.removes.extend(changes.removes.into_iter().map(LeafNodeIndex::new));
-                draft.evidence = changes.evidence;
-            }
-            Some(Wish::Refresh) => {
-                draft.rotate = true;
-                return Ok(self.needs_refresh(&group).then_some(draft));
-            }
-            Some(Wish::Rotate) => {
-                draft.rotate = true;
-                return Ok(Some(draft));
-            }
-            Some(Wish::Link { id, link: Some(link) }) => {
-                let now = self.run.now;
-                data.links.retain(|_, link| link.expires > now);
-                if data.links.len() >= limit::JOIN_LINKS {
-                    return Err(ErrorKind::Limit
-                        .because(format!("a group has at most {} links", limit::JOIN_LINKS))
-                        .hint(Hint::InviteRevoke { group: self.typed(&group) }));
-                }
-                data.links.insert(*id, link.clone());
-            }
-            Some(Wish::Link { id, link: None }) => _ = data.links.remove(id),
-            Some(Wish::Admit { link: id, joiner }) => {
-                if accounts.contains(&joiner.account) {
-                    return Ok(None);
-                }
-                admissible(&live.data, id, &joiner.account, self.run.now).map_err(refusal_error)?;
-                draft.adds.push(self.judge_key_package(joiner, live.mls.ciphersuite().into())?);
-                draft.joiners.push(joiner.device);
-                if own_role == Role::Owner {
-                    data.roles.remove(&joiner.account);
-                }
-                if let Some(uses) = data.links.get_mut(id).and_then(|link| link.uses.as_mut()) {
-                    *uses = uses.saturating_sub(1);
-                }
-            }
-            Some(Wish::Ban { accounts, lift: true }) => {
-                data.banned.retain(|account| !accounts.contains(account));
-            }
-            Some(Wish::Ban { accounts, lift: false }) => {
-                let named = live.roster.iter().filter(|(_, leaf)| accounts.contains(&leaf.account));
-                for (index, _) in named {
-                    if !leavers.contains(index) {
-                        draft.removes.push(LeafNodeIndex::new(*index));
-                    }
-                }
-                for account in accounts {
-                    data.banned.insert(*account);
-                    if own_role == Role::Owner {
-                        data.roles.remove(account);
-                    }
-                }
-            }
-            Some(Wish::Role(account, role)) => {
-                if !accounts.contains(account) {
-                    return Err(
-                        ErrorKind::NotFound.because("the account is not a member of this group any more")
-                    );
-                }
-                match role {
-                    Role::Member => data.roles.remove(account),
-                    Role::Admin | Role::Owner => data.roles.insert(*account, *role),
-                };
-            }
-        }
-        if data != live.data {
-            draft.data = Some(data);
-        } else if draft.adds.is_empty() && draft.removes.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(draft))
-    }
-
-    /// R-COMMIT-18 in words, before the commit is made.
-    fn must_not_be_banned(&self, group: GroupId, live: &Live, account: &AccountId) -> Result<()> {
-        if !live.data.banned.contains(account) {
-            return Ok(());
-        }
-        let handle = self.handle_of(account);
-        Err(ErrorKind::Refused
-            .because(format!("@{handle} is banned from this group"))
-            .hint(Hint::GroupUnban { group: self.typed(&group), who: handle }))
     }
 
     /// Makes the commit, judges it by the same rules everybody will, and puts it into the slot.

@@ -20,6 +20,7 @@ pub(crate) mod commit;
 pub(crate) mod copies;
 pub(crate) mod create;
 pub(crate) mod doubled;
+mod draft;
 pub(crate) mod epoch;
 pub(crate) mod evidence;
 pub(crate) mod facts;
