@@ -42,6 +42,7 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         Line::SafetyNumber(number) => trust::safety_number(number, paint, typed),
         Line::Event(line) => event(line, None, paint),
         Line::Message(line) => message(line, None, paint),
+        Line::Method { method } => (*method).to_owned(),
         Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
         Line::Synced { received, delivered_to, queued, unread, .. } => {

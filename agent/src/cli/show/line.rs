@@ -186,7 +186,12 @@ pub enum Line<'a> {
         /// Of so many.
         total: u64,
     },
-    /// A server or a bot is up.
+    /// A method that programs may call.
+    Method {
+        /// Its name.
+        method: &'a str,
+    },
+    /// A server, a bot or a profile is up.
     Ready {
         /// Broker to use.
         #[serde(skip_serializing_if = "Option::is_none")]
