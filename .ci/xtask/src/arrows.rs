@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{Failure, Outcome, run, ui};
 
 /// Direct arrows inside the workspace, of every kind: normal, build and dev.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("cipher-broker", &[]),
     ("cipher-api", &["cipher-broker"]),
     ("cipher-core", &["cipher-api", "cipher-broker"]),
@@ -16,9 +16,18 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("cipher-bot-macros", &[]),
     ("cipher-bot", &["cipher-broker", "cipher-bot-macros"]),
     ("cipher-bots", &["cipher-bot"]),
+    ("cipher-bot-host", &["cipher-bot", "cipher-broker"]),
     (
         "cipher-chat",
-        &["cipher-api", "cipher-core", "cipher-bots", "cipher-bot", "cipher-broker", "cipher-connection"],
+        &[
+            "cipher-api",
+            "cipher-core",
+            "cipher-bots",
+            "cipher-bot",
+            "cipher-bot-host",
+            "cipher-broker",
+            "cipher-connection",
+        ],
     ),
     (
         "testbed",
@@ -36,12 +45,13 @@ const ALLOWED: [(&str, &[&str]); 11] = [
 ];
 
 /// What a package may not reach by normal dependencies, over whatever path.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("cipher-broker", &["tokio", "async-nats", "openmls", "redb", "clap"]),
     ("cipher-api", &["tokio", "async-nats", "openmls", "redb", "clap", "cipher-core"]),
     ("cipher-core", &["tokio", "async-nats", "clap", "figment", "cipher-chat", "cipher-registry"]),
     ("cipher-bot", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),
     ("cipher-bots", &["cipher-core", "openmls", "redb", "tokio", "async-nats"]),
+    ("cipher-bot-host", &["cipher-core", "cipher-chat", "openmls", "redb", "async-nats", "clap"]),
     ("cipher-registry", &["cipher-core", "cipher-chat", "cipher-bot", "cipher-bots"]),
     ("cipher-chat", &["cipher-registry", "testbed"]),
 ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cipher_api::command::message::{self, MessageRef};
 use cipher_api::command::{bot, group};
 use cipher_api::reply::Done;
 use cipher_api::view::{Body, BotEventView, BotMemberView, GroupState};
@@ -372,4 +373,37 @@ fn s5_the_same_event_handled_twice_is_one_message() {
     let second = queued(&mut world);
     assert_eq!(first.1, "echo: once");
     assert_eq!(first, second);
+}
+
+/// What was taken back before the bot came to it is not asked any more, and nothing waits for it.
+#[test]
+fn words_that_were_taken_back_are_no_event_and_other_words_count() {
+    let (mut world, group) = world(10);
+    serve(&mut world, "echo").unwrap();
+    for text in ["one", "two"] {
+        world.person("bob").says(group, text);
+    }
+    world.settle();
+    let of = |world: &mut World, text: &str| {
+        let messages = world.person("bob").messages(group);
+        let found = messages.iter().find(|message| message.text == text).unwrap();
+        MessageRef { id: found.id.to_string(), within: None }
+    };
+    let (one, two) = (of(&mut world, "one"), of(&mut world, "two"));
+    world.person("bob").does(message::Delete { message: one, local: false });
+    world.person("bob").does(message::Edit { message: two, text: "three".into() });
+    world.settle();
+    let waiting = events(&mut world, "echo");
+    assert_eq!(waiting.iter().map(|event| event.message.text.as_str()).collect::<Vec<_>>(), ["three"]);
+    serve(&mut world, "echo").unwrap();
+    world.settle();
+    assert_eq!(answers(&mut world, group), ["echo: three"]);
+    // The only one that waits is taken back.
+    let last = world.person("bob").says(group, "four");
+    world.settle();
+    let last = MessageRef { id: last.id.to_string(), within: None };
+    world.person("bob").does(message::Delete { message: last, local: false });
+    world.settle();
+    assert!(events(&mut world, "echo").is_empty());
+    oracle::judge(&mut world);
 }

@@ -2,11 +2,10 @@
 
 use cipher_api::command::bot;
 use cipher_api::view::{Body, BotEventView, BotMemberView, GroupEvent};
-use cipher_bot::action::answers;
-use cipher_bot::bot::Outcome;
 use cipher_bot::event::{
     Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
 };
+use cipher_bot_host::Handled;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
@@ -66,24 +65,24 @@ fn handle(known: &str, account: &AccountId) -> Option<Handle> {
     known.parse().or_else(|_| account.to_string().chars().take(32).collect::<String>().parse()).ok()
 }
 
-/// What saves an outcome; `None` if the event is not one of the log. Memory that did not change is not written again.
-pub(super) fn handled(
-    bot: &str,
-    event: &Event,
-    before: Option<&[u8]>,
-    outcome: Outcome,
-) -> Option<bot::Handled> {
-    let LogId { conversation: group, position, place } = *event.id.log()?;
-    let say = answers(event, outcome.actions).into_iter().map(Into::into).collect();
-    let memory = (before.unwrap_or_default() != outcome.memory).then_some(outcome.memory);
+/// What saves an outcome; `None` if the event is not one of the log.
+pub(super) fn handled(bot: &str, handled: Handled) -> Option<bot::Handled> {
+    let LogId { conversation: group, position, place } = *handled.event.log()?;
+    let Handled { say, memory, .. } = handled;
+    let say = say.into_iter().map(Into::into).collect();
     Some(bot::Handled { bot: bot.into(), group, position, place, say, memory })
+}
+
+/// What passes over an event that no bot can be told of.
+pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
+    let (group, position, place) = (view.message.group, view.position, view.place);
+    bot::Handled { bot: bot.into(), group, position, place, say: Vec::new(), memory: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use cipher_api::view::{MessageState, MessageView, SenderView};
-    use cipher_bot::action::Action;
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
 
@@ -179,18 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_has_the_same_salts_each_time_and_writes_memory_only_if_it_changed() {
-        let event = event(&view(Body::Text, None), &me(), Timestamp::default()).unwrap();
-        let say = |text: &str| Action::Say { text: text.into(), reply_to: None };
-        let outcome = Outcome { actions: vec![say("a"), say("b")], memory: b"m".to_vec(), held_back: false };
-        let first = handled("echo", &event, None, outcome.clone());
-        assert_eq!(first, handled("echo", &event, None, outcome.clone()));
-        let Some(bot::Handled { say, memory, position, place, .. }) = first else { panic!("handled") };
-        assert_eq!((position, place, memory.as_deref()), (7, 2, Some(b"m".as_slice())));
-        assert!(say.iter().all(|say| say.hops == 2) && say[0].salt != say[1].salt);
-        let Some(bot::Handled { memory, .. }) = handled("echo", &event, Some(b"m"), outcome) else {
-            panic!()
+    fn what_is_saved_is_at_the_place_of_the_event() {
+        let (view, id) =
+            (view(Body::Text, None), event(&view(Body::Text, None), &me(), Timestamp::default()));
+        let memory = Some(b"m".to_vec());
+        let saved =
+            handled("echo", Handled { event: id.unwrap().id, say: Vec::new(), memory: memory.clone() });
+        let group = view.message.group;
+        let expected = |memory| bot::Handled {
+            bot: "echo".into(),
+            group,
+            position: 7,
+            place: 2,
+            say: Vec::new(),
+            memory,
         };
-        assert_eq!(memory, None);
+        assert_eq!(saved, Some(expected(memory)));
+        assert_eq!(passed_over("echo", &view), expected(None));
     }
 }

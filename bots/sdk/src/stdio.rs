@@ -33,7 +33,7 @@ pub const LINE_BYTES: usize = 2 * (6 * limit::TEXT_BYTES + MEMORY_BYTES);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Question {
+pub enum HostMessage {
     /// What can you do?
     Describe,
     /// What do you do about this?
@@ -153,7 +153,7 @@ pub fn question(event: &Event, memory: &[u8], rules: Rules) -> Result<Asked, Fai
     if rules.answers_to(event, &kept) == 0 {
         return rules.silence(event, memory, kept).map(Asked::Nothing);
     }
-    let question = Question::Event { event: Box::new(event.clone()), memory: kept.value(PROCESS)? };
+    let question = HostMessage::Event { event: Box::new(event.clone()), memory: kept.value(PROCESS)? };
     let mut line = serde_json::to_vec(&question).map_err(|e| broke(format!("cannot be asked: {e}")))?;
     line.push(b'\n');
     Ok(Asked::Line(line))
@@ -192,8 +192,8 @@ fn broke(reason: String) -> Failure {
 fn respond(bot: &Bot, line: &[u8]) -> Response {
     match serde_json::from_slice(line) {
         Err(error) => Response::Failure { id: None, message: format!("not a question: {error}") },
-        Ok(Question::Describe) => Response::Description(bot.description()),
-        Ok(Question::Event { event, memory }) => {
+        Ok(HostMessage::Describe) => Response::Description(bot.description()),
+        Ok(HostMessage::Event { event, memory }) => {
             let id = event.id.clone();
             handled(bot, &event, &memory)
                 .unwrap_or_else(|failure| Response::Failure { id: Some(id), message: failure.to_string() })

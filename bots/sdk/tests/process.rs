@@ -7,7 +7,7 @@ use cipher_bot::action::Action;
 use cipher_bot::bot::Rules;
 use cipher_bot::memory::Failure;
 use cipher_bot::prelude::*;
-use cipher_bot::stdio::{Asked, LINE_BYTES, Question, Response, outcome, question, serve};
+use cipher_bot::stdio::{Asked, HostMessage, LINE_BYTES, Response, outcome, question, serve};
 use cipher_bot::testing::event;
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ fn exchange(lines: &[String]) -> Vec<Response> {
 
 fn asks(position: u64, text: &str, memory: Value) -> String {
     let event = Box::new(event(position, "alice", text));
-    serde_json::to_string(&Question::Event { event, memory }).unwrap()
+    serde_json::to_string(&HostMessage::Event { event, memory }).unwrap()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_host_keeps_the_rules_for_a_program_that_does_not() {
             Asked::Line(line) => line,
             Asked::Nothing(outcome) => return outcome,
         };
-        let Ok(Question::Event { memory: seen, .. }) = serde_json::from_slice(&line) else { panic!() };
+        let Ok(HostMessage::Event { memory: seen, .. }) = serde_json::from_slice(&line) else { panic!() };
         let say = Action::Say { text: "HI".into(), reply_to: None };
         let response = Response::Outcome {
             id: event.id.clone(),

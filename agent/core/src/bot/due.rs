@@ -137,12 +137,14 @@ impl Core {
         Ok(found)
     }
 
-    /// Whether a bot is told of a row: the words of others, and what happened. Of what this account did itself only
-    /// what changes the members: that may have been its owner.
+    /// Whether a bot is told of a row: the words of others that were not taken back, and what happened. Of what this
+    /// account did itself only what changes the members: that may have been its owner.
     fn is_due(&self, row: &MessageRow) -> bool {
         let own = row.account == self.own_id();
         match row.body() {
-            RowBody::Text | RowBody::Missing | RowBody::Unknown(_) => !own && !self.hides(row),
+            RowBody::Text | RowBody::Missing | RowBody::Unknown(_) => {
+                !own && !row.deleted && !self.hides(row)
+            }
             RowBody::Change(..) | RowBody::Silent => false,
             RowBody::Event(event, _) => !own || is_of_members(event),
         }

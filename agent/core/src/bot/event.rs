@@ -59,7 +59,11 @@ impl Core {
             // Others carry it out; who wished it is the one that goes.
             RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
             RowBody::Event(_, who) => (row.account, Some(who)),
-            _ => (row.account, None),
+            RowBody::Text
+            | RowBody::Missing
+            | RowBody::Unknown(_)
+            | RowBody::Change(..)
+            | RowBody::Silent => (row.account, None),
         };
         let (by, who) = (self.bot_member(group, by, row)?, who.map(|who| self.bot_member(group, who, row)));
         Ok(BotEventView {

@@ -59,7 +59,7 @@ impl Core {
     }
 
     fn say_change(&mut self, ticket: Ticket, group: GroupId, body: Body) -> Result<Option<Reply>> {
-        let content = self.content(body, None, None);
+        let content = self.content(body, None);
         let row = self.enqueue_message(group, &content)?;
         if self.run.connected && !self.is_lost(&group) {
             self.await_sent(row, ticket);

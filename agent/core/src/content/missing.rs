@@ -108,7 +108,7 @@ impl Core {
                 of.entry(*account).or_default().push((*id, *at));
             }
             let of = of.into_iter().map(|(account, messages)| MissingOf { account, messages }).collect();
-            let content = self.content(Body::Missing(Missing { of }), None, None);
+            let content = self.content(Body::Missing(Missing { of }), None);
             self.enqueue_message(group, &content)?;
         }
         Ok(())

@@ -70,15 +70,10 @@ impl Core {
         self.run.waits.sent_at.insert(row, self.run.now);
     }
 
-    /// A message's payload, with fresh salt unless one is given.
-    pub(crate) fn content(
-        &self,
-        body: Body,
-        reply_to: Option<MessageId>,
-        bot: Option<([u8; 16], u8)>,
-    ) -> Content {
-        let (salt, hops) = bot.unwrap_or_else(|| (self.provider.bytes(), 0));
-        Content { salt, sent_at: self.run.now, reply_to, hops, body, head: None }
+    /// A message's payload, with fresh salt. A bot's answers have theirs from [`cipher_broker::answer::BotSay::content`].
+    pub(crate) fn content(&self, body: Body, reply_to: Option<MessageId>) -> Content {
+        let salt = self.provider.bytes();
+        Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None }
     }
 
     pub(crate) fn enqueue_text(
@@ -88,7 +83,7 @@ impl Core {
         reply_to: Option<MessageId>,
     ) -> Result<u64> {
         check_text_size(&text)?;
-        let content = self.content(Body::Text(text), reply_to, None);
+        let content = self.content(Body::Text(text), reply_to);
         self.enqueue_message(group, &content)
     }
 

@@ -175,7 +175,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        let content = self.content(Body::Sync(data), None, None);
+        let content = self.content(Body::Sync(data), None);
         self.enqueue_message(group, &content).map(|_| ())
     }
 

@@ -139,7 +139,7 @@ fn sync(core: &Core, kind: &str, data: Option<Vec<u8>>) -> Content {
     // Encoded it is the kind it names.
     let body =
         Body::Unknown { kind: kind.into(), text: String::new(), data: data.map(ByteBuf::from), of: None };
-    core.content(body, None, None)
+    core.content(body, None)
 }
 
 fn counted(core: &Core, class: &str) -> u64 {
@@ -211,7 +211,7 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
         author: &'a str,
         from: &'a str,
     }
-    let content = core.content(Body::Text("hello".into()), None, None);
+    let content = core.content(Body::Text("hello".into()), None);
     let payload = codec::encode(&Forged { content: &content, a: core.own_id(), author: "ana", from: "@ana" });
     core.with_live(group, |core, live| {
         live.roster.insert(9, from);

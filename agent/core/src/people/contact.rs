@@ -129,7 +129,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.set_contact(&account, ContactState::Accepted);
-        let content = self.content(Body::ContactAccepted, None, None);
+        let content = self.content(Body::ContactAccepted, None);
         self.enqueue_message(group, &content)?;
         Ok(())
     }

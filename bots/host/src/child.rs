@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use cipher_api::{Error, ErrorKind, Hint};
 use cipher_bot::bot::{Outcome, Rules};
 use cipher_bot::event::Event;
 use cipher_bot::stdio::{self, Asked, LINE_BYTES};
@@ -12,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use crate::host::trouble::{TIME_LIMIT, Trouble};
+use crate::not_handled::{NotHandled, TIME_LIMIT};
 
 /// The first line each process gets: it shows that the program is a bot at all.
 const DESCRIBE: &[u8] = b"{\"type\":\"describe\"}\n";
@@ -25,7 +24,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The program and, if it runs, its process.
-pub(super) struct Child {
+pub(crate) struct Child {
     program: PathBuf,
     state: Mutex<State>,
 }
@@ -43,30 +42,26 @@ struct Running {
 
 impl Child {
     /// Starts the program. An error means that it is none, or no bot.
-    pub(super) async fn start(program: PathBuf) -> Result<Self, Error> {
-        let running = Running::start(&program).await.map_err(|trouble| {
-            ErrorKind::Misuse
-                .because(format!("{} cannot be used as a bot: {trouble}", program.display()))
-                .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line"))
-        })?;
+    pub(crate) async fn start(program: PathBuf) -> Result<Self, NotHandled> {
+        let running = Running::start(&program).await?;
         Ok(Self { program, state: Mutex::new(State { running: Some(running), pause: SHORTEST_PAUSE }) })
     }
 
     /// Asks about an event. One question at a time: a pipe has one order.
-    pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
+    pub(crate) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, NotHandled> {
         let rules = Rules::default();
-        let question = match stdio::question(event, memory, rules).map_err(Trouble::Failed)? {
+        let question = match stdio::question(event, memory, rules).map_err(NotHandled::Failed)? {
             Asked::Line(line) => line,
             Asked::Nothing(outcome) => return Ok(outcome),
         };
         let mut state = self.state.lock().await;
         let answer = state.ask(&self.program, &question).await?;
         drop(state);
-        stdio::outcome(event, memory, rules, &answer).map_err(Trouble::Failed)
+        stdio::outcome(event, memory, rules, &answer).map_err(NotHandled::Failed)
     }
 
     /// Closes its input and waits a little; then it is killed.
-    pub(super) async fn end(&self) {
+    pub(crate) async fn end(&self) {
         if let Some(Running { mut process, questions, answers }) = self.state.lock().await.running.take() {
             drop((questions, answers));
             if tokio::time::timeout(END_LIMIT, process.wait()).await.is_err() {
@@ -78,7 +73,7 @@ impl Child {
 }
 
 impl State {
-    async fn ask(&mut self, program: &PathBuf, question: &[u8]) -> Result<Vec<u8>, Trouble> {
+    async fn ask(&mut self, program: &PathBuf, question: &[u8]) -> Result<Vec<u8>, NotHandled> {
         // Taken out: a process that breaks, or whose answer nobody waits for any more, is never asked again.
         let mut running = match self.running.take() {
             Some(running) => running,
@@ -89,7 +84,7 @@ impl State {
             }
         };
         let answer =
-            tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| Trouble::Slow)??;
+            tokio::time::timeout(TIME_LIMIT, running.ask(question)).await.map_err(|_| NotHandled::Slow)??;
         self.pause = SHORTEST_PAUSE;
         self.running = Some(running);
         Ok(answer)
@@ -97,8 +92,8 @@ impl State {
 }
 
 impl Running {
-    async fn start(program: &PathBuf) -> Result<Self, Trouble> {
-        let broken = |error: std::io::Error| Trouble::Broken(format!("does not start: {error}"));
+    async fn start(program: &PathBuf) -> Result<Self, NotHandled> {
+        let broken = |error: std::io::Error| NotHandled::Broken(format!("does not start: {error}"));
         let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -106,19 +101,20 @@ impl Running {
             .spawn()
             .map_err(broken)?;
         let (Some(questions), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err(Trouble::Broken("has no pipes".into()));
+            return Err(NotHandled::Broken("has no pipes".into()));
         };
         let mut running = Self { process, questions, answers: BufReader::new(answers) };
-        let described =
-            tokio::time::timeout(START_LIMIT, running.ask(DESCRIBE)).await.map_err(|_| Trouble::Slow)??;
+        let described = tokio::time::timeout(START_LIMIT, running.ask(DESCRIBE))
+            .await
+            .map_err(|_| NotHandled::Slow)??;
         match serde_json::from_slice::<stdio::Response>(&described) {
             Ok(_) => Ok(running),
-            Err(_) => Err(Trouble::Broken("does not answer as a bot does".into())),
+            Err(_) => Err(NotHandled::Broken("does not answer as a bot does".into())),
         }
     }
 
-    async fn ask(&mut self, question: &[u8]) -> Result<Vec<u8>, Trouble> {
-        let broken = |error: std::io::Error| Trouble::Broken(format!("broke its pipe: {error}"));
+    async fn ask(&mut self, question: &[u8]) -> Result<Vec<u8>, NotHandled> {
+        let broken = |error: std::io::Error| NotHandled::Broken(format!("broke its pipe: {error}"));
         self.questions.write_all(question).await.map_err(broken)?;
         self.questions.flush().await.map_err(broken)?;
         let mut line = Vec::new();
@@ -127,7 +123,7 @@ impl Running {
         if line.ends_with(b"\n") {
             Ok(line)
         } else {
-            Err(Trouble::Broken(if line.is_empty() { "ended".into() } else { "wrote half a line".into() }))
+            Err(NotHandled::Broken(if line.is_empty() { "ended".into() } else { "wrote half a line".into() }))
         }
     }
 }
@@ -136,6 +132,10 @@ impl Running {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    /// A program that is being written cannot be run, and a process that another test starts meanwhile keeps it open for
+    /// writing: these tests do both one after the other.
+    static ONE: Mutex<()> = Mutex::const_new(());
 
     fn script(folder: &tempfile::TempDir, text: &str) -> PathBuf {
         let path = folder.path().join("bot");
@@ -149,6 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_script_is_a_bot_and_one_that_dies_is_started_again() {
+        let _one = ONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let event = cipher_bot::testing::event(7, "alice", "hi");
         let id = serde_json::to_string(&event.id).unwrap();
@@ -159,18 +160,18 @@ mod tests {
         let child = Child::start(script(&folder, &format!("{DESCRIPTION}\n{answer}\n"))).await.unwrap();
         let first = child.handle(&event, b"").await.unwrap();
         assert_eq!(first.actions.len(), 1);
-        assert!(matches!(child.handle(&event, &first.memory).await, Err(Trouble::Broken(_))));
+        assert!(matches!(child.handle(&event, &first.memory).await, Err(NotHandled::Broken(_))));
         assert_eq!(child.handle(&event, &first.memory).await.unwrap().actions.len(), 1);
         child.end().await;
     }
 
     #[tokio::test]
     async fn what_is_no_bot_is_refused_at_once() {
+        let _one = ONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
         for text in ["echo hello", "exit 1"] {
-            assert!(
-                Child::start(script(&folder, text)).await.is_err_and(|error| error.kind == ErrorKind::Misuse)
-            );
+            let started = Child::start(script(&folder, text)).await;
+            assert!(started.is_err_and(|why| matches!(why, NotHandled::Broken(_))));
         }
         assert!(Child::start(folder.path().join("nothing")).await.is_err());
     }

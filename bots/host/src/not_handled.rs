@@ -5,11 +5,11 @@ use std::time::Duration;
 use cipher_bot::memory::Failure;
 
 /// How long one event may take.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why an event was not handled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub enum NotHandled {
     /// The bot says so; asking again gives the same.
     #[error("{0}")]
     Failed(Failure),
@@ -24,9 +24,9 @@ pub(super) enum Trouble {
     Broken(String),
 }
 
-impl Trouble {
+impl NotHandled {
     /// Whether another attempt may end better.
-    pub(super) const fn may_pass(&self) -> bool {
+    pub(crate) const fn may_pass(&self) -> bool {
         match self {
             Self::Failed(_) => false,
             Self::Panicked | Self::Slow | Self::Broken(_) => true,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use cipher_api::Error;
 use cipher_bot::bot::{Bot, Handler, Outcome};
 use cipher_bot::event::Event;
 use tokio::sync::oneshot;
 
-use crate::host::child::Child;
-use crate::host::trouble::{TIME_LIMIT, Trouble};
+use crate::child::Child;
+use crate::not_handled::{NotHandled, TIME_LIMIT};
+use crate::worker::Run;
 
 /// Where a bot comes from.
 #[derive(Debug)]
@@ -25,32 +25,37 @@ pub enum Source {
 
 /// A bot that can be asked. Cheap to clone.
 #[derive(Clone)]
-pub(super) enum Runner {
+pub(crate) enum Runner {
     Here(Arc<dyn Handler>),
     Child(Arc<Child>),
 }
 
 impl Runner {
     /// A bot that is ready. A program is started and asked what it is.
-    pub(super) async fn new(source: Source) -> Result<Self, Error> {
+    pub(crate) async fn new(source: Source) -> Result<Self, (PathBuf, NotHandled)> {
         Ok(match source {
             Source::Bot(bot) => Self::Here(Arc::new(bot)),
-            Source::Program(path) => Self::Child(Arc::new(Child::start(path).await?)),
+            Source::Program(path) => match Child::start(path.clone()).await {
+                Ok(child) => Self::Child(Arc::new(child)),
+                Err(why) => return Err((path, why)),
+            },
         })
     }
 
-    pub(super) async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, Trouble> {
+    pub(crate) async fn end(&self) {
+        if let Self::Child(child) = self {
+            child.end().await;
+        }
+    }
+}
+
+impl Run for Runner {
+    async fn handle(&self, event: &Event, memory: &[u8]) -> Result<Outcome, NotHandled> {
         match self {
             Self::Here(handler) => {
                 here(Arc::clone(handler), event.clone(), memory.to_vec(), TIME_LIMIT).await
             }
             Self::Child(child) => child.handle(event, memory).await,
-        }
-    }
-
-    pub(super) async fn end(&self) {
-        if let Self::Child(child) = self {
-            child.end().await;
         }
     }
 }
@@ -61,7 +66,7 @@ async fn here(
     event: Event,
     memory: Vec<u8>,
     limit: Duration,
-) -> Result<Outcome, Trouble> {
+) -> Result<Outcome, NotHandled> {
     let (done, outcome) = oneshot::channel();
     let started = thread::Builder::new().name("bot".into()).spawn(move || {
         let handled = catch_unwind(AssertUnwindSafe(|| handler.handle(&event, &memory)));
@@ -69,12 +74,12 @@ async fn here(
         drop(done.send(handled));
     });
     if started.is_err() {
-        return Err(Trouble::Broken("got no thread".into()));
+        return Err(NotHandled::Broken("got no thread".into()));
     }
     match tokio::time::timeout(limit, outcome).await {
-        Ok(Ok(Ok(handled))) => handled.map_err(Trouble::Failed),
-        Ok(Ok(Err(_)) | Err(_)) => Err(Trouble::Panicked),
-        Err(_) => Err(Trouble::Slow),
+        Ok(Ok(Ok(handled))) => handled.map_err(NotHandled::Failed),
+        Ok(Ok(Err(_)) | Err(_)) => Err(NotHandled::Panicked),
+        Err(_) => Err(NotHandled::Slow),
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
         }
     }
 
-    async fn told(text: &str) -> Result<Outcome, Trouble> {
+    async fn told(text: &str) -> Result<Outcome, NotHandled> {
         let event = cipher_bot::testing::event(1, "alice", text);
         // A busy machine takes its time to write a panic down.
         let limit = if text == "hang" { Duration::from_millis(200) } else { TIME_LIMIT };
@@ -106,8 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn panics_and_endless_loops_are_troubles_of_one_event() {
-        assert_eq!(told("panic").await, Err(Trouble::Panicked));
-        assert_eq!(told("hang").await, Err(Trouble::Slow));
+        assert_eq!(told("panic").await, Err(NotHandled::Panicked));
+        assert_eq!(told("hang").await, Err(NotHandled::Slow));
         assert_eq!(told("hello").await.map(|outcome| outcome.memory), Ok(b"m".to_vec()));
     }
 }

@@ -1,0 +1,119 @@
+//! The profile of a bot as its host needs it, over a session.
+
+use std::collections::BTreeSet;
+
+use cipher_api::command::{account, bot};
+use cipher_api::{Error, ErrorKind, Hint};
+use cipher_bot::event::{Conversation, Me};
+use cipher_bot_host::{BotProfile, Handled, HostError, Notice, ProfileError, Source, Waiting, Wakeups};
+use cipher_broker::id::GroupId;
+
+use crate::host::translate;
+use crate::runtime::listener::Events;
+use crate::runtime::timer;
+use crate::session::Session;
+
+/// Hosts a bot until the session ends or the bot is found to be broken. Dropping the future is safe at any time.
+pub async fn run(session: &Session, name: &str, source: Source) -> Result<(), Error> {
+    let account = session.ask(account::Show {}).await?;
+    let me = Me { handle: account.handle, account: account.account_id };
+    let profile = SessionProfile { session: session.clone(), bot: name.into(), me };
+    cipher_bot_host::run(profile, source).await.map_err(|error| worded(name, error))
+}
+
+fn worded(name: &str, error: HostError<Failed>) -> Error {
+    match error {
+        HostError::Profile(Failed(error)) => error,
+        error @ HostError::Program { .. } => ErrorKind::Misuse
+            .because(error.to_string())
+            .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line")),
+        HostError::Broken(events) => ErrorKind::Bug
+            .because(format!("the bot {name} failed at {events} events in a row"))
+            .hint(Hint::text("mend it and start it again; what it has not seen yet waits for it")),
+    }
+}
+
+#[derive(Clone)]
+struct SessionProfile {
+    session: Session,
+    /// Name of the bot: its places and its memory are its own.
+    bot: String,
+    me: Me,
+}
+
+/// An error of the core.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Failed(Error);
+
+impl ProfileError for Failed {
+    fn may_pass(&self) -> bool {
+        self.0.kind.retryable()
+    }
+
+    fn class(&self) -> &'static str {
+        self.0.kind.name()
+    }
+}
+
+impl Wakeups for Events {
+    async fn next(&mut self) -> bool {
+        Self::next(self).await.is_some()
+    }
+
+    fn now(&mut self) -> bool {
+        Self::now(self).is_some()
+    }
+}
+
+impl BotProfile for SessionProfile {
+    type Error = Failed;
+    type Wakeups = Events;
+
+    async fn waiting(&self, limit: usize, busy: &BTreeSet<GroupId>) -> Result<Vec<Waiting>, Failed> {
+        let busy = busy.iter().copied().collect();
+        let events = bot::Events { bot: self.bot.clone(), limit, busy };
+        let mut waiting = Vec::new();
+        for view in self.session.ask(events).await.map_err(Failed)? {
+            match translate::event(&view, &self.me, timer::now()) {
+                Some(event) => waiting.push(Waiting { event, memory: view.memory.unwrap_or_default() }),
+                // No bot can be told of it: the conversation goes on behind it.
+                None => self.save(translate::passed_over(&self.bot, &view)).await?,
+            }
+        }
+        Ok(waiting)
+    }
+
+    async fn handled(&self, handled: Handled) -> Result<(), Failed> {
+        match translate::handled(&self.bot, handled) {
+            Some(handled) => self.save(handled).await,
+            None => {
+                Err(Failed(ErrorKind::Bug.because("a bot handled an event that its profile did not give it")))
+            }
+        }
+    }
+
+    fn wakeups(&self) -> Events {
+        self.session.events()
+    }
+
+    fn tell(&self, notice: Notice) {
+        self.session.warn(match notice {
+            Notice::HeldBack { conversation: Conversation { id, name, direct } } => {
+                let name = if direct { String::new() } else { name };
+                cipher_api::Notice::BotSilent { bot: self.bot.clone(), group: id, name }
+            }
+            Notice::GaveUp { event, why } => cipher_api::Notice::BotGaveUp {
+                bot: self.bot.clone(),
+                event: event.short(),
+                trouble: why.to_string(),
+            },
+        });
+    }
+}
+
+impl SessionProfile {
+    async fn save(&self, handled: bot::Handled) -> Result<(), Failed> {
+        self.session.ask(handled).await.map(drop).map_err(Failed)
+    }
+}
