@@ -50,6 +50,9 @@ pub(crate) trait Served: Clone + Send + Sync + 'static {
     /// What is wrong with the broker.
     fn trouble(&self) -> Option<Error>;
 
+    /// Whether all conversations are followed.
+    fn follows(&self) -> bool;
+
     /// Events from now on.
     fn events(&self) -> Events;
 }
@@ -223,7 +226,10 @@ impl<S: Served> Visit<S> {
         result_of(&Welcome {
             version: rpc::VERSION,
             agent: PROGRAM.into(),
-            capabilities: vec![Capability::Follows],
+            capabilities: [Capability::Resume, Capability::Acknowledge]
+                .into_iter()
+                .chain(self.session.follows().then_some(Capability::Follows))
+                .collect(),
             methods: schema::methods().map(Into::into).collect(),
         })
     }
@@ -244,7 +250,7 @@ impl<S: Served> Visit<S> {
         self.subscriptions.insert(subscription, tasks);
     }
 
-    async fn begin_subscription(&mut self, params: Value) -> Result<(Subscribed, Start), Fault> {
+    async fn begin_subscription(&mut self, params: Value) -> Result<(Subscribed, Start<S>), Fault> {
         let subscribe = params_of(params)?;
         if self.subscriptions.len() >= SUBSCRIPTIONS {
             let most = format!("a connection has at most {SUBSCRIPTIONS} subscriptions");
@@ -357,3 +363,7 @@ async fn write(mut to: impl AsyncWrite + Unpin, mut written: mpsc::Receiver<Vec<
     }
     LineError::Ended(std::io::ErrorKind::BrokenPipe.into())
 }
+
+#[cfg(test)]
+#[path = "server_test.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use cipher_api::Event;
+use cipher_api::{Cursor, Event};
 use futures::Stream;
 use tokio::sync::mpsc;
 
@@ -21,25 +21,39 @@ pub(crate) struct Listeners {
 
 #[derive(Debug)]
 struct Listener {
-    sender: mpsc::Sender<Event>,
+    sender: mpsc::Sender<Heard>,
     missed: u64,
+}
+
+/// An event as it is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Its place among the events that the profile keeps; `None` for one that it does not.
+    pub(crate) cursor: Option<Cursor>,
+    /// What took place.
+    pub(crate) event: Event,
 }
 
 /// Events from the moment this was made. Ends with the session.
 #[derive(Debug)]
 pub struct Events {
-    receiver: mpsc::Receiver<Event>,
+    receiver: mpsc::Receiver<Heard>,
 }
 
 impl Events {
     /// The next event; `None` when the session is over.
     pub async fn next(&mut self) -> Option<Event> {
+        self.hear().await.map(|heard| heard.event)
+    }
+
+    /// The next event and its place.
+    pub(crate) async fn hear(&mut self) -> Option<Heard> {
         self.receiver.recv().await
     }
 
     /// An event that is there already.
     pub(crate) fn now(&mut self) -> Option<Event> {
-        self.receiver.try_recv().ok()
+        self.receiver.try_recv().ok().map(|heard| heard.event)
     }
 }
 
@@ -47,7 +61,7 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.receiver.poll_recv(context)
+        self.receiver.poll_recv(context).map(|heard| heard.map(|heard| heard.event))
     }
 }
 
@@ -61,9 +75,14 @@ impl Listeners {
         Events { receiver }
     }
 
-    /// Tells everybody.
+    /// Tells everybody an event that the profile does not keep.
     pub(crate) fn tell(&self, event: &Event) {
-        self.lock().retain_mut(|listener| listener.tell(event));
+        self.tell_at(None, event);
+    }
+
+    /// Tells everybody an event, with its place if it is kept.
+    pub(crate) fn tell_at(&self, cursor: Option<Cursor>, event: &Event) {
+        self.lock().retain_mut(|listener| listener.tell(cursor, event));
     }
 
     /// Ends every listener's events.
@@ -79,9 +98,9 @@ impl Listeners {
 
 impl Listener {
     /// `false` when nobody listens any more.
-    fn tell(&mut self, event: &Event) -> bool {
+    fn tell(&mut self, cursor: Option<Cursor>, event: &Event) -> bool {
         if self.missed > 0 {
-            let told = Event::Missed { count: self.missed };
+            let told = Heard { cursor: None, event: Event::Missed { count: self.missed } };
             // One place is left for the event itself, or this waits until there are two.
             if self.sender.capacity() < 2 {
                 self.missed += 1;
@@ -91,7 +110,7 @@ impl Listener {
                 self.missed = 0;
             }
         }
-        match self.sender.try_send(event.clone()) {
+        match self.sender.try_send(Heard { cursor, event: event.clone() }) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.missed += 1;
