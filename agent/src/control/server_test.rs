@@ -212,6 +212,25 @@ async fn lines_that_are_no_requests_are_answered_with_the_code_of_json_rpc() {
     assert!(visitor.asks("event.list", json!({})).await.is_ok());
 }
 
+/// As `printf … | cipher-chat rpc` does.
+#[tokio::test]
+async fn who_ends_its_input_still_gets_the_answers_and_then_the_end() {
+    let fake = Fake::default();
+    fake.happens(1);
+    let mut visitor = Visitor::greeted(&fake).await;
+    visitor.asks("subscribe", json!({ "after": "1" })).await.unwrap();
+    for id in 100..150 {
+        visitor.says(&json!({ "jsonrpc": "2.0", "id": id, "method": "event.list" }).to_string()).await;
+    }
+    visitor.to.shutdown().await.unwrap();
+    let mut answered = 0;
+    while let Some(line) = visitor.line().await {
+        answered += u64::from(line["id"].as_u64().is_some_and(|id| id >= 100));
+    }
+    assert_eq!(answered, 50);
+    visitor.served.await.unwrap();
+}
+
 #[tokio::test]
 async fn who_comes_again_with_its_cursor_hears_everything_once_whoever_was_killed() {
     let fake = Fake::default();

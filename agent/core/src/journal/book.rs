@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::Result;
 use cipher_broker::codec;
-use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
 use crate::state::{Fact, SubscriberRow};
 use crate::store::{Store, storage, table};
@@ -79,14 +79,8 @@ impl Journal {
             let number = self.last.saturating_add(1);
             journal.insert(number, codec::encode(&self.facts).as_slice()).map_err(storage)?;
             let oldest = self.oldest_kept();
-            while oldest > self.first {
-                // A row that reaches beyond goes with a later batch.
-                let row = journal.first().map_err(storage)?;
-                let row = row.map(|(number, facts)| (number.value(), last_of(number.value(), facts.value())));
-                match row {
-                    Some((number, last)) if last < oldest => journal.remove(number).map_err(storage)?,
-                    Some(_) | None => break,
-                };
+            if oldest > self.first {
+                drop_before(&mut journal, oldest)?;
             }
         }
         if !self.moved.is_empty() {
@@ -182,6 +176,18 @@ impl Journal {
         } else {
             self.first
         }
+    }
+}
+
+/// Forgets what is older than an event. A row that reaches beyond it goes with a later batch.
+fn drop_before(journal: &mut Table<'_, u64, &[u8]>, oldest: u64) -> Result<()> {
+    loop {
+        let row = journal.first().map_err(storage)?;
+        let row = row.map(|(number, facts)| (number.value(), last_of(number.value(), facts.value())));
+        match row {
+            Some((number, last)) if last < oldest => journal.remove(number).map_err(storage)?,
+            Some(_) | None => return Ok(()),
+        };
     }
 }
 
