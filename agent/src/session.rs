@@ -89,6 +89,8 @@ struct Local {
     tickets: Arc<Tickets>,
     listeners: Arc<Listeners>,
     network: Option<Network>,
+    /// Whether all conversations are followed.
+    follows: bool,
     unsettled: Unsettled,
     /// Publisher, readers, questions.
     tasks: Tasks,
@@ -157,6 +159,7 @@ impl Session {
             tickets,
             listeners,
             network: connection,
+            follows: need == Need::Everything,
             unsettled,
             tasks,
             accepting: Tasks::default(),
@@ -178,6 +181,14 @@ impl Session {
     /// Whether another process has the store open.
     pub fn is_remote(&self) -> bool {
         matches!(*self.inner, Inner::Remote(_))
+    }
+
+    /// Whether the process that has the store open follows all conversations.
+    pub fn follows(&self) -> bool {
+        match &*self.inner {
+            Inner::Local(local) => local.follows,
+            Inner::Remote(remote) => remote.follows(),
+        }
     }
 
     /// Waits until the broker is connected, at most `timeout`. False when it cannot be reached, at once when that
@@ -365,6 +376,10 @@ impl Served for Session {
 
     fn trouble(&self) -> Option<Error> {
         Self::trouble(self)
+    }
+
+    fn follows(&self) -> bool {
+        Self::follows(self)
     }
 
     fn events(&self) -> Events {

@@ -366,6 +366,8 @@ pub enum Advice {
     LookWhetherDone,
     /// Ask for less at once.
     AskForLess,
+    /// Begin again without a cursor, and read the conversations.
+    BeginWithoutCursor,
 
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]

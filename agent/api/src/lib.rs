@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 pub mod command;
+pub mod cursor;
 pub mod error;
 pub mod event;
 pub mod hint;
@@ -29,6 +30,7 @@ pub mod view;
 mod encoding;
 
 pub use crate::command::Command;
+pub use crate::cursor::Cursor;
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::event::{Event, LinkEvent};
 pub use crate::hint::{Advice, Hint};

@@ -10,8 +10,8 @@ use crate::command::bot::{OwnerCard, Prepared, Signature};
 use crate::command::invite::Joined;
 use crate::command::status::{Refreshed, Synced};
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, GroupView, HeadView,
+    JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
 };
 
 /// It is done, and there is nothing more to say of it.
@@ -68,6 +68,8 @@ pub enum Reply {
     JoinLinks(Vec<JoinLinkView>),
     /// Requests to join.
     JoinRequests(Vec<JoinRequestView>),
+    /// Events behind a cursor.
+    Events(EventsView),
     /// Evidence, oldest first.
     Evidence(Vec<EvidenceView>),
     /// What is known of the account log.
@@ -130,6 +132,7 @@ answers! {
     JoinLink: JoinLinkView = Box;
     JoinLinks: Vec<JoinLinkView>;
     JoinRequests: Vec<JoinRequestView>;
+    Events: EventsView;
     Evidence: Vec<EvidenceView>;
     Head: HeadView = Box;
     Synced: Synced;

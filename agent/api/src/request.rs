@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::command::{account, bot, contact, device, evidence, group, invite, message, status};
+use crate::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Done, Misplaced, Reply};
 use crate::schema::MethodSchema;
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EvidenceView, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, GroupView, HeadView,
+    JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
 };
 
 /// Something that can be asked for: the parameters of one method.
@@ -188,6 +188,11 @@ requests! {
         Sign, "bot.sign": bot::Sign => bot::Signature;
         Events, "bot.events": bot::Events => Vec<BotEventView>;
         Handled, "bot.handled": bot::Handled => Done;
+    }
+    /// What took place, for programs that come again.
+    Event(EventCommand) {
+        List, "event.list": event::List => EventsView;
+        Acknowledge, "event.acknowledge": event::Acknowledge => Done;
     }
     /// What was found against the registry.
     Evidence(EvidenceCommand) {

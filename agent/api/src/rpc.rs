@@ -3,17 +3,14 @@
 //! A connection begins with `hello`. Then a client asks, several requests at a time if it likes: replies come as they are
 //! ready and name the request's id. After `subscribe` the agent sends notifications `event`, each with a cursor; a client
 //! that comes again gives the last cursor it handled and misses nothing. A named subscriber may leave that to the agent:
-//! `acknowledge` keeps its cursor in the store.
-
-use std::fmt;
-use std::num::ParseIntError;
-use std::str::FromStr;
+//! `event.acknowledge` keeps its cursor in the store.
 
 use cipher_broker::id::GroupId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::hint::Hint;
@@ -139,57 +136,11 @@ pub enum News {
 pub struct Told {
     /// Which subscription.
     pub subscription: u64,
-    /// Behind this event, for `after` and `acknowledge`. Events that are only told to those that listen (presence,
+    /// Behind this event, for `after` and `event.acknowledge`. Events that are only told to those that listen (presence,
     /// progress, the connection) share it with the one before.
     pub cursor: Cursor,
     /// What took place.
     pub event: Event,
-}
-
-/// A place in the sequence of a profile's events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Cursor(pub u64);
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        text.parse().map(Self)
-    }
-}
-
-impl From<Cursor> for String {
-    fn from(cursor: Cursor) -> Self {
-        cursor.to_string()
-    }
-}
-
-impl TryFrom<String> for Cursor {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "not a cursor")
-    }
-}
-
-impl JsonSchema for Cursor {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Cursor".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "description": "A place in the sequence of the profile's events. Kept and given back as it is.",
-        })
-    }
 }
 
 /// Why a request failed, as JSON-RPC has it.
@@ -278,7 +229,7 @@ pub struct Welcome {
 pub enum Capability {
     /// Cursors outlive the process that gave them.
     Resume,
-    /// Named subscribers, and `acknowledge`.
+    /// Named subscribers, and `event.acknowledge`.
     Acknowledge,
     /// The agent follows all conversations while it runs.
     Follows,
@@ -334,16 +285,6 @@ pub struct Unsubscribe {
     pub subscription: u64,
 }
 
-/// A named subscriber handled everything up to a cursor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Acknowledge {
-    /// Its name.
-    pub subscriber: String,
-    /// Of the last event that it handled. An earlier one than before changes nothing.
-    pub cursor: Cursor,
-}
-
 /// Whether the broker is connected, after a wait if need be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -391,6 +332,5 @@ protocol! {
     "hello": Hello => Welcome;
     "subscribe": Subscribe => Subscribed;
     "unsubscribe": Unsubscribe => Done;
-    "acknowledge": Acknowledge => Done;
     "connection": Connection => Connected;
 }

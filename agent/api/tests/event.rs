@@ -67,7 +67,7 @@ fn every_event_has_its_golden_json() {
     ];
     golden::all(&steps);
     events.extend(steps.map(|step| Event::Link { step }));
-    golden::compare("event", &golden::all(&events));
+    golden::compare("news", &golden::all(&events));
 }
 
 #[test]

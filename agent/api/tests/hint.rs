@@ -142,6 +142,7 @@ fn every_hint_has_its_golden_json() {
         Advice::CompareAgain,
         Advice::LookWhetherDone,
         Advice::AskForLess,
+        Advice::BeginWithoutCursor,
         Advice::Unknown,
     ];
     golden::compare("hint", &json!({ "hints": golden::all(&hints), "advice": golden::all(&advice) }));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cipher_api::command::{account, bot, contact, device, evidence, group, invite, message, status};
+use cipher_api::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
 use cipher_api::reply::Done;
 use cipher_api::request::METHODS;
 use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
-use cipher_api::view::{ContactView, DeliveredView, GroupView, RecoveringWhy};
-use cipher_api::{Ask, Command, Reply, Target, Who};
+use cipher_api::view::{ContactView, DeliveredView, EventsView, GroupView, KeptEvent, RecoveringWhy};
+use cipher_api::{Ask, Command, Cursor, Event, Reply, Target, Who};
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 use serde_json::{Value, json};
@@ -231,7 +231,22 @@ fn every_method_has_its_golden_json() {
     };
     methods.add(&[handled(vec![say], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
 
-    // Evidence and figures.
+    // Events, evidence and figures.
+    let list = |after, subscriber: Option<&str>| event::List {
+        after,
+        subscriber: subscriber.map(Into::into),
+        limit: 100,
+    };
+    let told = Event::Message(Box::new(sample::said()));
+    let page = EventsView {
+        events: vec![KeptEvent { cursor: Cursor(7), event: told }],
+        next: Cursor(7),
+        more: true,
+        missed: 2,
+        known: true,
+    };
+    methods.add(&[list(Some(Cursor(6)), None), list(None, Some("screen"))], &[page]);
+    methods.add(&[event::Acknowledge { subscriber: "screen".into(), cursor: Cursor(7) }], DONE);
     methods.add(&[evidence::List {}], &[vec![sample::evidence()]]);
     methods.add(&[evidence::Acknowledge {}], DONE);
     methods.add(&[evidence::Head {}], &[sample::head()]);

@@ -20,6 +20,7 @@ mod bot;
 mod content;
 mod delivery;
 mod group;
+mod journal;
 mod machine;
 mod own;
 mod people;

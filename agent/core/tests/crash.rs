@@ -4,9 +4,10 @@
 
 use cipher_api::command::{account, group, status};
 use cipher_api::view::GroupState;
-use cipher_api::{Ask, Target};
+use cipher_api::{Ask, Cursor, Target};
 use cipher_broker::id::GroupId;
 
+use crate::journal;
 use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
@@ -129,11 +130,18 @@ fn run(frozen: &Frozen, story: Story, seed: u64, fault: Option<Fault>, dies: End
     oracle::check(&mut world);
     for index in 0..world.people.len() {
         let name = world.people[index].name.clone();
+        // What was told and lost with the process is told again: nothing is missing, and nothing is there twice.
+        let told = journal::texts(&mut world, &name, Cursor(0));
+        for text in &texts {
+            let times = told.iter().filter(|told| *told == text).count();
+            assert!(times <= 1, "{name} is told {text:?} {times} times");
+        }
         for view in world.groups(index) {
             for text in &texts {
                 let times = world.person(&name).sees(view.id, text);
                 let all = matches!(view.state, GroupState::Active);
                 assert!(times == 1 || (times == 0 && !all), "{name} sees {text:?} {times} times");
+                assert!(times == 0 || told.iter().any(|told| told == text), "{name} is told {text:?}");
             }
         }
     }

@@ -19,6 +19,7 @@ mod devices;
 mod doubled;
 mod hostile;
 mod join_link;
+mod journal;
 mod junk;
 mod log_back;
 mod membership;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cipher_api::rpc::{self, Call, Connection, Frame, Hello, Id, News, Notification, Subscribe};
+use cipher_api::rpc::{self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe};
 use cipher_api::{Advice, Command, Error, ErrorKind, Request};
 use serde_json::Value;
 use tokio::io::BufReader;
@@ -37,6 +37,8 @@ struct Shared {
     last: AtomicU64,
     open: Mutex<Open>,
     listeners: Listeners,
+    /// Whether the owner follows all conversations.
+    follows: AtomicBool,
     /// What the owner last said of its connection.
     said: Mutex<Said>,
 }
@@ -77,7 +79,9 @@ impl Remote {
         // Whoever answers waits for us before it ends.
         let hello = Hello { version: rpc::VERSION, client: PROGRAM.into() };
         let greeted = async {
-            remote.ask(&hello).await?;
+            let welcome = remote.ask(&hello).await?;
+            let follows = welcome.capabilities.contains(&Capability::Follows);
+            remote.shared.follows.store(follows, Ordering::Relaxed);
             // Which servers it uses: for what is told of them later.
             remote.connected(Duration::ZERO).await;
             Ok(())
@@ -134,6 +138,11 @@ impl Remote {
         answer.connected
     }
 
+    /// Whether the owner of the profile follows all conversations.
+    pub(crate) fn follows(&self) -> bool {
+        self.shared.follows.load(Ordering::Relaxed)
+    }
+
     /// What the owner of the profile last said of its connection.
     pub(crate) fn said(&self) -> Said {
         lock(&self.shared.said).clone()
@@ -187,7 +196,7 @@ impl Shared {
     fn on(&self, frame: Frame) {
         let (id, result) = match frame {
             Frame::Notification(Notification { news: News::Event(told), .. }) => {
-                return self.listeners.tell(&told.event);
+                return self.listeners.tell_at(Some(told.cursor), &told.event);
             }
             Frame::Notification(Notification { news: News::UpToDate { .. }, .. }) => return,
             Frame::Result { id, result, .. } => (id, Ok(result)),

@@ -33,6 +33,8 @@ const LINES: usize = 64;
 const SUBSCRIPTIONS: usize = 16;
 /// Longest wait for a connection that a visitor may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How long answers may take that a visitor waits for who says no more.
+const LAST_ANSWERS: Duration = Duration::from_secs(60);
 /// Pause after an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -49,6 +51,9 @@ pub(crate) trait Served: Clone + Send + Sync + 'static {
 
     /// What is wrong with the broker.
     fn trouble(&self) -> Option<Error>;
+
+    /// Whether all conversations are followed.
+    fn follows(&self) -> bool;
 
     /// Events from now on.
     fn events(&self) -> Events;
@@ -131,10 +136,21 @@ pub(crate) async fn serve(
         last: 0,
     };
     let asked = visit.asked.clone();
-    let ended = tokio::select! {
-        ended = visit.listen(from) => ended,
-        ended = write(to, written) => ended,
+    let written = write(to, written);
+    tokio::pin!(written);
+    let (ended, hears) = tokio::select! {
+        ended = visit.listen(from) => (ended, true),
+        ended = &mut written => (ended, false),
     };
+    for (_, subscription) in visit.subscriptions.drain() {
+        subscription.end().await;
+    }
+    // Who says no more may still wait for answers, as a script does that ends its input. They are all there once no call
+    // holds a sender.
+    drop(visit);
+    if hears {
+        drop(tokio::time::timeout(LAST_ANSWERS, written).await);
+    }
     asked.end().await;
     if let LineError::TooLong(_) = ended {
         tracing::warn!(error = %ended, "a visitor was turned away");
@@ -223,7 +239,10 @@ impl<S: Served> Visit<S> {
         result_of(&Welcome {
             version: rpc::VERSION,
             agent: PROGRAM.into(),
-            capabilities: vec![Capability::Follows],
+            capabilities: [Capability::Resume, Capability::Acknowledge]
+                .into_iter()
+                .chain(self.session.follows().then_some(Capability::Follows))
+                .collect(),
             methods: schema::methods().map(Into::into).collect(),
         })
     }
@@ -244,7 +263,7 @@ impl<S: Served> Visit<S> {
         self.subscriptions.insert(subscription, tasks);
     }
 
-    async fn begin_subscription(&mut self, params: Value) -> Result<(Subscribed, Start), Fault> {
+    async fn begin_subscription(&mut self, params: Value) -> Result<(Subscribed, Start<S>), Fault> {
         let subscribe = params_of(params)?;
         if self.subscriptions.len() >= SUBSCRIPTIONS {
             let most = format!("a connection has at most {SUBSCRIPTIONS} subscriptions");
@@ -357,3 +376,7 @@ async fn write(mut to: impl AsyncWrite + Unpin, mut written: mpsc::Receiver<Vec<
     }
     LineError::Ended(std::io::ErrorKind::BrokenPipe.into())
 }
+
+#[cfg(test)]
+#[path = "server_test.rs"]
+mod tests;

@@ -90,9 +90,9 @@ impl Hands {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Reply { ticket, result } => self.tickets.answer(ticket, result),
-            Effect::Notify(event) => {
+            Effect::Notify { cursor, event } => {
                 self.alarms.note(&event);
-                self.listeners.tell(&event);
+                self.listeners.tell_at(cursor, &event);
             }
             Effect::WakeAt(at) => self.wake = Some(at),
             other => match &mut self.online {

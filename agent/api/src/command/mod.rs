@@ -5,6 +5,7 @@ pub mod account;
 pub mod bot;
 pub mod contact;
 pub mod device;
+pub mod event;
 pub mod evidence;
 pub mod group;
 pub mod invite;
@@ -12,6 +13,6 @@ pub mod message;
 pub mod status;
 
 pub use crate::request::{
-    AccountCommand, BotCommand, Command, ContactCommand, DeviceCommand, EvidenceCommand, GroupCommand,
-    InviteCommand, MessageCommand, StatusCommand,
+    AccountCommand, BotCommand, Command, ContactCommand, DeviceCommand, EventCommand, EvidenceCommand,
+    GroupCommand, InviteCommand, MessageCommand, StatusCommand,
 };

@@ -1,7 +1,7 @@
 //! The bot's own coming, which no commit that it reads tells it of: reading begins behind the one that let it in.
 
+use cipher_api::Result;
 use cipher_api::view::GroupEvent;
-use cipher_api::{Event, Result};
 use cipher_broker::id::{GroupId, MessageId};
 
 use crate::machine::Core;
@@ -27,7 +27,7 @@ impl Core {
         let row = MessageRow::event(id, maker, self.entry_at(), GroupEvent::Added, own, String::new());
         let view = Box::new(self.message_view(group, (position, 0), &row));
         self.history.insert(group, (position, 0), row);
-        self.notify(Event::Message(view));
+        self.tell_message((position, 0), view);
         Ok(())
     }
 }

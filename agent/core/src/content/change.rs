@@ -8,7 +8,7 @@
 //! ```
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result, Target};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
@@ -293,7 +293,7 @@ impl Core {
             self.run.changed.insert(group);
         }
         if let Some(view) = view {
-            self.notify(Event::Changed { message: view });
+            self.tell_changed_words(place, view);
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use cipher_api::Result;
 use cipher_api::view::ContactState;
-use cipher_api::{Event, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -121,7 +121,7 @@ impl Core {
         {
             row.unread = row.unread.saturating_add(1);
         }
-        self.notify(Event::Message(view));
+        self.tell_message((sequence, 0), view);
         self.change_arrived(group, (sequence, 0), &id)
     }
 }

@@ -176,7 +176,7 @@ impl Core {
             *delivered = delivered.saturating_add(1);
             self.history.insert(group, (sequence, 0), stored);
             self.notify(Event::State { group, id: message, state: MessageState::Sent });
-            self.notify(Event::Message(Box::new(view.clone())));
+            self.tell_message((sequence, 0), Box::new(view.clone()));
             self.change_arrived(group, (sequence, 0), &message)?;
         }
         if let Some(ticket) = ticket {

@@ -31,7 +31,7 @@ use crate::group::turn;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::state::roster::Leaf;
-use crate::state::{JoinRequestRow, Standing};
+use crate::state::{Fact, JoinRequestRow, Standing};
 use crate::state::{Joiner, Post, Wish};
 
 /// Largest sealed request: a key package, a certificate, and what is around them.
@@ -359,7 +359,7 @@ impl Core {
             Verdict::Ask => {
                 if turn.allowed && !row.told {
                     let view = Box::new(self.request_view(row));
-                    self.notify(Event::JoinRequest(view));
+                    self.tell(Fact::JoinRequest(id), Event::JoinRequest(view));
                     if let Some(row) = self.state.join_requests.get_mut(&id) {
                         row.told = true;
                     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cipher_api::Result;
 use cipher_api::view::{GroupEvent, GroupState};
-use cipher_api::{Event, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
@@ -180,7 +180,7 @@ impl Core {
             let row = MessageRow::event(id, actor.author(), self.entry_at(), event, who, text);
             let view = Box::new(self.message_view(group, (sequence, place), &row));
             self.history.insert(group, (sequence, place), row);
-            self.notify(Event::Message(view));
+            self.tell_message((sequence, place), view);
         }
         Ok(())
     }

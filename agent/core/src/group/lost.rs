@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use cipher_api::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
-use cipher_api::{Event, Notice, Result};
+use cipher_api::{Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -330,7 +330,7 @@ impl Core {
         let row = MessageRow::event(id, author, self.run.now, GroupEvent::Missed, own.account, text);
         let view = Box::new(self.message_view(group, place, &row));
         self.history.insert(group, place, row);
-        self.notify(Event::Message(view));
+        self.tell_message(place, view);
     }
 
     /// What people see of it.

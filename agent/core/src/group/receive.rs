@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use cipher_api::view::{GroupEvent, GroupState};
-use cipher_api::{ErrorKind, Event, Notice, Result};
+use cipher_api::{ErrorKind, Notice, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::limit;
@@ -513,7 +513,7 @@ impl Core {
         let row = MessageRow::event(id, actor.author(), self.entry_at(), event, own, text);
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
         self.history.insert(group, (sequence, 0), row);
-        self.notify(Event::Message(view));
+        self.tell_message((sequence, 0), view);
     }
 
     /// When the broker stored the log entry that is being handled; now, as far as that is known, for one that was kept

@@ -9,6 +9,7 @@ use crate::input::{Input, Interest, Reading, Ticket};
 use crate::machine::Options;
 use crate::state::RowBody;
 use crate::state::position;
+use cipher_api::Event;
 use cipher_api::command::{account, group, message};
 use cipher_api::view::RecoveringWhy;
 use cipher_broker::time::Timestamp;
@@ -98,9 +99,9 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
     assert!(asked(&caught_up(&mut core, group, 0)).is_none(), "nobody claims to have gone on");
     let mut effects = delivered(&mut core, outside(group, 1));
     effects.extend(caught_up(&mut core, group, 101));
-    let warned = effects
-        .iter()
-        .any(|effect| matches!(effect, Effect::Notify(Event::Warning { notice: Notice::PlaceLost { .. } })));
+    let warned = effects.iter().any(|effect| {
+        matches!(effect, Effect::Notify { event: Event::Warning { notice: Notice::PlaceLost { .. } }, .. })
+    });
     assert!(warned, "{effects:?}");
     let request = asked(&effects).expect("it asks to come back");
     let Ok(Envelope::Rejoin(request)) = codec::decode(&request) else { panic!("a request to come back") };
@@ -178,7 +179,7 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
         })
         .unwrap();
         let told = core.run.effects.iter().find_map(|effect| match effect {
-            Effect::Notify(Event::Message(view)) => Some(view.clone()),
+            Effect::Notify { event: Event::Message(view), .. } => Some(view.clone()),
             _ => None,
         });
         let view = told.unwrap_or_else(|| panic!("{kind} is kept and shown"));
@@ -234,7 +235,7 @@ fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
         })
         .unwrap();
         core.run.effects.iter().find_map(|effect| match effect {
-            Effect::Notify(Event::Message(view)) => Some(view.clone()),
+            Effect::Notify { event: Event::Message(view), .. } => Some(view.clone()),
             _ => None,
         })
     };
@@ -358,7 +359,10 @@ fn f8_r_welcome_06_the_commit_that_let_us_in_lies_in_the_log() {
         assert_eq!(row.state, if honest { GroupState::Active } else { GroupState::Removed });
         assert_eq!((row.unconfirmed, row.epoch), (false, 0));
         let warned = effects.iter().any(|effect| {
-            matches!(effect, Effect::Notify(Event::Warning { notice: Notice::InvitationNowhere { .. } }))
+            matches!(
+                effect,
+                Effect::Notify { event: Event::Warning { notice: Notice::InvitationNowhere { .. } }, .. }
+            )
         });
         assert_eq!(warned, !honest);
     }
@@ -379,7 +383,7 @@ fn f12_a_strange_predecessor_is_told_as_the_word_of_who_made_the_commit() {
     })
     .unwrap();
     let told = core.run.effects.iter().find_map(|effect| match effect {
-        Effect::Notify(Event::Warning { notice: Notice::OtherPast { name, by, .. } }) => {
+        Effect::Notify { event: Event::Warning { notice: Notice::OtherPast { name, by, .. } }, .. } => {
             Some((name.clone(), by.clone()))
         }
         _ => None,

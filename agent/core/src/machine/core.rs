@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cipher_api::{Error, ErrorKind, Event, Notice, Reply, Result};
+use cipher_api::{Error, ErrorKind, Event, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -15,6 +15,7 @@ use crate::delivery::ledger::Ledger;
 use crate::effect::Effect;
 use crate::group::Groups;
 use crate::input::{Input, Interest, Ticket};
+use crate::journal::book::Journal;
 use crate::machine::run::Run;
 use crate::machine::waits::Lost;
 use crate::state::State;
@@ -38,6 +39,7 @@ pub struct Core {
     pub(crate) provider: Provider,
     pub(crate) history: History,
     pub(crate) ledger: Ledger,
+    pub(crate) journal: Journal,
     pub(crate) groups: Groups,
     pub(crate) run: Run,
     path: Option<PathBuf>,
@@ -64,6 +66,7 @@ impl Core {
             provider: Provider::new(store.clone(), options.seed),
             history: History::new(store.clone()),
             ledger: Ledger::new(store.clone()),
+            journal: Journal::open(store.clone())?,
             groups: Groups::new(options.cached_groups),
             run: Run::default(),
             store,
@@ -316,15 +319,6 @@ impl Core {
         self.run.effects.push(Effect::Reply { ticket, result });
     }
 
-    pub(crate) fn notify(&mut self, event: Event) {
-        self.run.effects.push(Effect::Notify(event));
-    }
-
-    /// Tells something that a person should know.
-    pub(crate) fn warn(&mut self, notice: Notice) {
-        self.notify(Event::Warning { notice });
-    }
-
     pub(crate) fn wake_at(&mut self, at: Timestamp) {
         self.run.wakes.insert(at);
     }
@@ -367,6 +361,7 @@ impl Core {
             && self.state.is_clean()
             && self.history.is_clean()
             && self.ledger.is_clean()
+            && self.journal.is_clean()
     }
 
     /// Writes everything that changed, in one transaction.
@@ -377,17 +372,19 @@ impl Core {
     fn write(&mut self) -> Result<()> {
         self.groups.write_secrets(&self.provider)?;
         let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
-        let ledger = &self.ledger;
+        let (ledger, journal) = (&self.ledger, &self.journal);
         self.store.write(|txn| {
             overlay.flush(txn)?;
             state.flush(txn)?;
             history.flush(txn)?;
-            ledger.flush(txn)
+            ledger.flush(txn)?;
+            journal.flush(txn)
         })?;
         self.provider.storage().flushed();
         self.state.flushed();
         self.history.flushed();
         self.ledger.flushed();
+        self.journal.flushed();
         self.commits = self.commits.saturating_add(1);
         Ok(())
     }
@@ -411,6 +408,7 @@ impl Core {
         self.provider.storage().discard();
         self.history.discard();
         self.ledger.discard();
+        self.journal.discard();
         self.groups.clear();
         self.poisoned = true;
     }
@@ -424,17 +422,18 @@ impl Core {
             // The old handle must be gone before the file can be opened again; a database in memory is the
             // shortest-lived stand-in that every holder of the handle can be given.
             let stand_in = Store::open_on(redb::backends::InMemoryBackend::new())?;
-            self.replace_store(stand_in);
-            self.replace_store(Store::open(&path)?);
+            self.replace_store(stand_in)?;
+            self.replace_store(Store::open(&path)?)?;
         }
         self.state = State::load(&self.store)?;
+        self.journal = Journal::open(self.store.clone())?;
         self.index_outbox();
         self.open_due()?;
         self.poisoned = false;
         Ok(())
     }
 
-    fn replace_store(&mut self, store: Store) {
+    fn replace_store(&mut self, store: Store) -> Result<()> {
         let mut seed = self.options.seed;
         // Never the same stream of choices twice: continue from what the old generator would have given.
         for (byte, more) in seed.iter_mut().zip(self.provider.bytes::<32>()) {
@@ -443,7 +442,9 @@ impl Core {
         self.provider = Provider::new(store.clone(), seed);
         self.history = History::new(store.clone());
         self.ledger = Ledger::new(store.clone());
+        self.journal = Journal::open(store.clone())?;
         self.store = store;
+        Ok(())
     }
 
     /// Drops a message that could not be used, and says why in the counters.

@@ -19,6 +19,7 @@ impl Core {
             Command::Invite(command) => self.invite_command(ticket, command),
             Command::Message(command) => self.message_command(ticket, command),
             Command::Bot(command) => self.bot_command(command).map(Some),
+            Command::Event(command) => self.event_command(command).map(Some),
             Command::Evidence(command) => Ok(Some(self.evidence_command(&command))),
             Command::Status(StatusCommand::Status(_)) => Ok(Some(self.status())),
             Command::Status(StatusCommand::Sync(_)) => self.sync(ticket, Registry::Needed),

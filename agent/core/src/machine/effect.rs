@@ -2,7 +2,7 @@
 //! row in the store stands behind each, so losing one only means that [`crate::Core::resume`] or a timer repeats
 //! it.
 
-use cipher_api::{Error, Event, Reply};
+use cipher_api::{Cursor, Error, Event, Reply};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -75,7 +75,12 @@ pub enum Effect {
         bytes: Vec<u8>,
     },
     /// Tell whoever shows or handles it.
-    Notify(Event),
+    Notify {
+        /// Its place among the events that are kept; `None` for one that is of use only to who listens now.
+        cursor: Option<Cursor>,
+        /// What took place.
+        event: Event,
+    },
     /// Answer a command.
     Reply {
         /// Whose.

@@ -319,6 +319,7 @@ impl Core {
             | Command::Contact(ContactCommand::List(_))
             | Command::Group(GroupCommand::List(_) | GroupCommand::Show(_))
             | Command::Message(MessageCommand::Read(_) | MessageCommand::Shown(_))
+            | Command::Event(_)
             | Command::Evidence(_)
             | Command::Status(StatusCommand::Status(_)) => Ok(()),
             Command::Device(DeviceCommand::Resume(_)) if !gone => Ok(()),

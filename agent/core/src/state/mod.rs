@@ -8,6 +8,7 @@ mod group;
 mod head;
 mod invite;
 mod join;
+mod journal;
 mod link;
 mod mark;
 mod message;
@@ -37,6 +38,7 @@ pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, Posted
 pub(crate) use self::head::{HeadRow, head_of};
 pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
 pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, Standing};
+pub(crate) use self::journal::{Fact, SubscriberRow};
 pub(crate) use self::link::{LinkRow, NewSide, OldSide, Side};
 pub(crate) use self::mark::IncidentRow;
 pub use self::mark::Mark;

@@ -27,6 +27,10 @@ pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(
 pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
 /// (Group id, beginning of a hash) → [`crate::state::SentRow`]: bytes that this store sealed.
 pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
+/// Number of the first of them → facts of the events of one batch ([`crate::state::Fact`]).
+pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
+/// Name → [`crate::state::SubscriberRow`].
+pub(crate) const SUBSCRIBERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("subscribers");
 
 /// The one list of the tables whose rows live in memory: constant, field of [`crate::state::State`], name in the file,
 /// key and row. What a table needs (its definition, its creation, loading, writing) derives from its line here.
@@ -76,7 +80,7 @@ macro_rules! define {
         $($(#[$doc])* pub(crate) const $table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new($name);)*
 
         /// Tables with plain keys.
-        const SINGLES: &[TableDefinition<'_, &[u8], &[u8]>] = &[MLS, BOTS, $($table),*];
+        const SINGLES: &[TableDefinition<'_, &[u8], &[u8]>] = &[MLS, BOTS, SUBSCRIBERS, $($table),*];
     };
 }
 row_tables!(define);
@@ -92,6 +96,7 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(PARKED).map_err(storage)?;
     txn.open_table(COMMITS).map_err(storage)?;
     txn.open_table(SENT).map_err(storage)?;
+    txn.open_table(JOURNAL).map_err(storage)?;
     Ok(())
 }
 
@@ -99,7 +104,15 @@ pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
 pub(crate) fn all_there(read: &ReadTransaction) -> Result<bool> {
     let there: BTreeSet<String> =
         read.list_tables().map_err(storage)?.map(|table| table.name().to_owned()).collect();
-    let others = [META.name(), MESSAGES.name(), SEEN.name(), PARKED.name(), COMMITS.name(), SENT.name()];
+    let others = [
+        META.name(),
+        MESSAGES.name(),
+        SEEN.name(),
+        PARKED.name(),
+        COMMITS.name(),
+        SENT.name(),
+        JOURNAL.name(),
+    ];
     Ok(SINGLES.iter().map(TableHandle::name).chain(others).all(|name| there.contains(name)))
 }
 
@@ -122,6 +135,9 @@ mod tests {
             assert!(!complete(), "{}", table.name());
             store.write(create_all).unwrap();
         }
+        store.write(|txn| txn.delete_table(JOURNAL).map(drop).map_err(storage)).unwrap();
+        assert!(!complete());
+        store.write(create_all).unwrap();
         assert!(complete());
     }
 }

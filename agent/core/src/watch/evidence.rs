@@ -8,9 +8,9 @@ use cipher_broker::sign::{digest, wire_hash};
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::state::EvidenceRow;
 use crate::state::evidence::Exhibits;
 use crate::state::evidence::Finding;
+use crate::state::{EvidenceRow, Fact};
 
 /// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
 const EXHIBIT_BYTES: usize = 128 * 1024;
@@ -35,7 +35,7 @@ impl Core {
                 let finding = Finding { at: self.run.now, ..row.finding };
                 let view = Box::new(finding.view());
                 self.state.evidence.insert(number, EvidenceRow { finding, acknowledged: false, ..row });
-                self.notify(Event::Evidence(view));
+                self.tell(Fact::Evidence(number), Event::Evidence(view));
             }
             return row.acknowledged;
         }
@@ -59,7 +59,7 @@ impl Core {
         self.state
             .evidence
             .insert(number, EvidenceRow { finding, key: ByteBuf::from(key), acknowledged: false });
-        self.notify(Event::Evidence(view));
+        self.tell(Fact::Evidence(number), Event::Evidence(view));
         true
     }
 
@@ -69,7 +69,7 @@ impl Core {
             return;
         }
         for view in self.open_evidence() {
-            self.notify(Event::Evidence(Box::new(view)));
+            self.remind(Event::Evidence(Box::new(view)));
         }
     }
 

@@ -11,7 +11,7 @@ use cipher_api::command::{account, bot, device, group, invite, message, status};
 use cipher_api::view::{
     AccountView, GroupState, GroupView, JoinLinkView, JoinRequestView, MessageView, StatusView,
 };
-use cipher_api::{Ask, Command, Error, ErrorKind, Event, Notice, Reply, Target};
+use cipher_api::{Ask, Command, Cursor, Error, ErrorKind, Event, Notice, Reply, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::{Route, Source};
@@ -122,6 +122,8 @@ pub(crate) struct Person {
     replies: BTreeMap<Ticket, Result<Reply, Error>>,
     /// What was told since the process began.
     pub(crate) events: Vec<Event>,
+    /// Behind the last event that was told with a place in the journal.
+    cursor: Cursor,
 }
 
 impl Person {
@@ -345,6 +347,7 @@ impl World {
             open: BTreeMap::new(),
             replies: BTreeMap::new(),
             events: Vec::new(),
+            cursor: Cursor(0),
         });
         self.people.len() - 1
     }
@@ -488,6 +491,7 @@ impl World {
             !by.is_empty()
         });
         self.people[index].disk = Disk::holding(copy);
+        self.people[index].cursor = Cursor(0);
         self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
         self.connect(index);
     }
@@ -584,7 +588,7 @@ impl World {
         let name = self.people[index].name.clone();
         for effect in effects {
             self.note(|| format!("    {name} -> {}", outcome(&effect)));
-            if let Effect::Notify(Event::Group(view)) = &effect {
+            if let Effect::Notify { event: Event::Group(view), .. } = &effect {
                 self.learn(index, view);
             }
             if let Effect::Reply { result: Ok(reply), .. } = &effect {
@@ -643,7 +647,13 @@ impl World {
                 Effect::FetchTree { group, epoch, pieces, hashes } => {
                     person.trees.push((group, epoch, pieces, hashes));
                 }
-                Effect::Notify(event) => person.events.push(event),
+                Effect::Notify { cursor, event } => {
+                    if let Some(cursor) = cursor {
+                        assert!(cursor > person.cursor, "{}: {cursor} again: {event:?}", person.name);
+                        person.cursor = cursor;
+                    }
+                    person.events.push(event);
+                }
                 Effect::Reply { ticket, result } => {
                     if let Err(error) = &result {
                         assert!(error.kind != ErrorKind::Bug, "{}: {error:?}", person.name);
@@ -1543,7 +1553,7 @@ fn outcome(effect: &Effect) -> String {
         Effect::Reply { ticket, result: Err(error) } => {
             format!("reply #{} {:?}: {error}", ticket.0, error.kind)
         }
-        Effect::Notify(Event::Group(view)) => {
+        Effect::Notify { event: Event::Group(view), .. } => {
             format!(
                 "group {} epoch {} {:?} of {}",
                 view.id.short(),
@@ -1552,7 +1562,7 @@ fn outcome(effect: &Effect) -> String {
                 view.members.len()
             )
         }
-        Effect::Notify(Event::Message(m)) => {
+        Effect::Notify { event: Event::Message(m), .. } => {
             format!("message {} {:?} {:?} {:?} {}", m.group.short(), m.seq, m.state, m.body, short(&m.text))
         }
         other => short(&format!("{other:?}")),

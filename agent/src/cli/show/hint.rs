@@ -274,6 +274,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         }
         Advice::LookWhetherDone => "look whether it was done, and run the command again if not",
         Advice::AskForLess => "ask for less at once",
+        Advice::BeginWithoutCursor => "begin without a cursor, and read the conversations",
         Advice::Unknown => "the process that has this profile open is of a newer version, which knows more",
     };
     words.into()

@@ -158,7 +158,7 @@ impl Brain {
             let inputs =
                 log.by_ref().take(BATCH).map(|message| Input::Delivered { reading, message }).collect();
             let effects = self.core.handle(inputs, now()).map_err(core)?;
-            shown += effects.iter().filter(|effect| matches!(effect, Effect::Notify(_))).count();
+            shown += effects.iter().filter(|effect| matches!(effect, Effect::Notify { .. })).count();
         }
         Ok((shown, self.core.commits() - before))
     }

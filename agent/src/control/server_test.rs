@@ -1,0 +1,334 @@
+//! What a visitor hears, over lines in memory and a profile that only keeps events.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cipher_api::command::EventCommand;
+use cipher_api::reply::Done;
+use cipher_api::rpc::Fault;
+use cipher_api::view::{EventsView, KeptEvent};
+use cipher_api::{Command, Cursor, Error, ErrorKind, Event, Notice, Reply};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf, WriteHalf};
+use tokio::task::JoinHandle;
+
+use super::{Served, serve};
+use crate::runtime::listener::{Events, Listeners};
+
+/// A profile: its events, how far its subscribers came, and who listens.
+#[derive(Clone, Default)]
+struct Fake {
+    kept: Arc<Mutex<Vec<Event>>>,
+    subscribers: Arc<Mutex<BTreeMap<String, usize>>>,
+    listeners: Arc<Listeners>,
+}
+
+impl Fake {
+    /// Something takes place that can be told apart.
+    fn happens(&self, n: u64) {
+        let event = numbered(n);
+        let mut kept = self.kept.lock().unwrap();
+        kept.push(event.clone());
+        self.listeners.tell_at(Some(Cursor(kept.len() as u64)), &event);
+    }
+}
+
+fn numbered(hours: u64) -> Event {
+    Event::Warning { notice: Notice::StaleLog { hours } }
+}
+
+impl Served for Fake {
+    async fn request(&self, command: Command) -> Result<Reply, Error> {
+        match command {
+            Command::Event(EventCommand::List(list)) => {
+                let kept = self.kept.lock().unwrap();
+                let subscribers = self.subscribers.lock().unwrap();
+                let stands = list.subscriber.and_then(|name| subscribers.get(&name).copied());
+                let after = list.after.map(|cursor| usize::try_from(cursor.0).unwrap());
+                let after = after.or(stands).unwrap_or(kept.len());
+                let events: Vec<KeptEvent> = (1..)
+                    .zip(kept.iter())
+                    .skip(after)
+                    .take(list.limit)
+                    .map(|(number, event)| KeptEvent { cursor: Cursor(number), event: event.clone() })
+                    .collect();
+                let next = after + events.len();
+                let more = next < kept.len();
+                let known = stands.is_some();
+                Ok(EventsView { events, next: Cursor(next as u64), more, missed: 0, known }.into())
+            }
+            Command::Event(EventCommand::Acknowledge(acknowledge)) => {
+                let cursor = usize::try_from(acknowledge.cursor.0).unwrap();
+                self.subscribers.lock().unwrap().insert(acknowledge.subscriber, cursor);
+                Ok(Done {}.into())
+            }
+            _ => Err(ErrorKind::Refused.because("this profile only keeps events")),
+        }
+    }
+
+    async fn connected(&self, _wait: Duration) -> bool {
+        false
+    }
+
+    fn server(&self) -> Option<String> {
+        None
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        None
+    }
+
+    fn follows(&self) -> bool {
+        true
+    }
+
+    fn events(&self) -> Events {
+        self.listeners.listen()
+    }
+}
+
+/// A visitor's side.
+struct Visitor {
+    from: BufReader<ReadHalf<DuplexStream>>,
+    to: WriteHalf<DuplexStream>,
+    served: JoinHandle<()>,
+    last: u64,
+    /// Notifications that came while an answer was waited for.
+    news: Vec<Value>,
+}
+
+impl Visitor {
+    fn of(fake: &Fake) -> Self {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let (from, to) = tokio::io::split(theirs);
+        let served = tokio::spawn(serve(from, to, fake.clone(), None));
+        let (from, to) = tokio::io::split(ours);
+        Self { from: BufReader::new(from), to, served, last: 0, news: Vec::new() }
+    }
+
+    async fn greeted(fake: &Fake) -> Self {
+        let mut visitor = Self::of(fake);
+        let hello = visitor.asks("hello", json!({ "version": 1, "client": "test 1" })).await.unwrap();
+        assert_eq!(hello["version"], 1);
+        assert_eq!(hello["capabilities"], json!(["resume", "acknowledge", "follows"]));
+        visitor
+    }
+
+    async fn says(&mut self, line: &str) {
+        self.to.write_all(line.as_bytes()).await.unwrap();
+        self.to.write_all(b"\n").await.unwrap();
+    }
+
+    async fn line(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.from.read_line(&mut line).await {
+            Ok(0) | Err(_) => None,
+            Ok(_) => Some(serde_json::from_str(&line).unwrap()),
+        }
+    }
+
+    async fn asks(&mut self, method: &str, params: Value) -> Result<Value, Fault> {
+        self.last += 1;
+        let id = self.last;
+        self.says(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string())
+            .await;
+        loop {
+            let mut answer = self.line().await.expect("an answer");
+            if answer.get("method").is_some() {
+                self.news.push(answer);
+                continue;
+            }
+            assert_eq!(answer["id"], id);
+            return match answer.get_mut("result") {
+                Some(result) => Ok(result.take()),
+                None => Err(serde_json::from_value(answer["error"].take()).unwrap()),
+            };
+        }
+    }
+
+    async fn news(&mut self) -> Value {
+        if self.news.is_empty() { self.line().await.expect("news") } else { self.news.remove(0) }
+    }
+
+    /// The number and the cursor of the next event; words that everything is told are passed over.
+    async fn hears(&mut self) -> (u64, u64) {
+        loop {
+            let news = self.news().await;
+            if news["method"] == "event" {
+                let params = &news["params"];
+                let cursor = params["cursor"].as_str().unwrap().parse().unwrap();
+                return (params["event"]["notice"]["hours"].as_u64().unwrap(), cursor);
+            }
+            assert_eq!(news["method"], "up-to-date");
+        }
+    }
+
+    /// Its process is killed.
+    async fn dies(self) {
+        drop((self.from, self.to));
+        self.served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_of_another_version_is_told_in_one_sentence_which_program_to_update() {
+    let fake = Fake::default();
+    for (version, older) in [(0, "test 1"), (2, "cipher-chat ")] {
+        let mut visitor = Visitor::of(&fake);
+        let fault =
+            visitor.asks("hello", json!({ "version": version, "client": "test 1" })).await.unwrap_err();
+        assert!(fault.message.contains(&format!("update {older}")), "{}", fault.message);
+        assert!(!fault.message.contains(['\n', ';']), "{}", fault.message);
+        let fault = visitor.asks("status", json!({})).await.unwrap_err();
+        assert_eq!(fault.code, Fault::INVALID_REQUEST, "it is not served");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_are_no_requests_are_answered_with_the_code_of_json_rpc() {
+    let fake = Fake::default();
+    let mut visitor = Visitor::greeted(&fake).await;
+    for (line, code, id) in [
+        ("{", Fault::PARSE, json!(null)),
+        ("[]", Fault::INVALID_REQUEST, json!(null)),
+        (r#"{"id":7}"#, Fault::INVALID_REQUEST, json!(7)),
+        (r#"{"jsonrpc":"1.0","id":7,"method":"status"}"#, Fault::INVALID_REQUEST, json!(7)),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"status","params":[]}"#, Fault::INVALID_PARAMS, json!(7)),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"make.tea"}"#, Fault::NO_METHOD, json!(7)),
+        (
+            r#"{"jsonrpc":"2.0","id":"a","method":"status","params":{"so":1}}"#,
+            Fault::INVALID_PARAMS,
+            json!("a"),
+        ),
+        (r#"{"jsonrpc":"2.0","id":8,"method":"status"}"#, i32::from(ErrorKind::Refused.code()), json!(8)),
+    ] {
+        visitor.says(line).await;
+        let answer = visitor.line().await.unwrap();
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{line}: {answer}");
+    }
+    // What wants no answer gets none.
+    visitor.says(r#"{"jsonrpc":"2.0","method":"status"}"#).await;
+    assert!(visitor.asks("event.list", json!({})).await.is_ok());
+}
+
+/// As `printf … | cipher-chat rpc` does.
+#[tokio::test]
+async fn who_ends_its_input_still_gets_the_answers_and_then_the_end() {
+    let fake = Fake::default();
+    fake.happens(1);
+    let mut visitor = Visitor::greeted(&fake).await;
+    visitor.asks("subscribe", json!({ "after": "1" })).await.unwrap();
+    for id in 100..150 {
+        visitor.says(&json!({ "jsonrpc": "2.0", "id": id, "method": "event.list" }).to_string()).await;
+    }
+    visitor.to.shutdown().await.unwrap();
+    let mut answered = 0;
+    while let Some(line) = visitor.line().await {
+        answered += u64::from(line["id"].as_u64().is_some_and(|id| id >= 100));
+    }
+    assert_eq!(answered, 50);
+    visitor.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_comes_again_with_its_cursor_hears_everything_once_whoever_was_killed() {
+    let fake = Fake::default();
+    fake.happens(1);
+    let mut first = Visitor::greeted(&fake).await;
+    let begun = first.asks("subscribe", json!({})).await.unwrap();
+    assert_eq!(begun["cursor"], "1", "what happened before is not told without a cursor");
+    fake.happens(2);
+    fake.happens(3);
+    assert_eq!(first.hears().await, (2, 2));
+    let (_, cursor) = first.hears().await;
+    fake.happens(4);
+    first.dies().await;
+    fake.happens(5);
+
+    let mut again = Visitor::greeted(&fake).await;
+    // A second visitor does not disturb it.
+    let mut other = Visitor::greeted(&fake).await;
+    other.asks("subscribe", json!({ "after": "0" })).await.unwrap();
+    again.asks("subscribe", json!({ "after": cursor.to_string() })).await.unwrap();
+    fake.happens(6);
+    for n in 4..=6 {
+        assert_eq!(again.hears().await, (n, n));
+    }
+    for n in 1..=6 {
+        assert_eq!(other.hears().await, (n, n));
+    }
+
+    // The process that has the profile open is another one now: what it keeps is the same.
+    let heir = Fake { kept: Arc::clone(&fake.kept), ..Fake::default() };
+    heir.happens(7);
+    let mut again = Visitor::greeted(&heir).await;
+    again.asks("subscribe", json!({ "after": "6" })).await.unwrap();
+    assert_eq!(again.hears().await, (7, 7));
+}
+
+#[tokio::test]
+async fn a_named_subscriber_goes_on_behind_what_it_acknowledged() {
+    let fake = Fake::default();
+    fake.happens(1);
+    let subscribe = || json!({ "subscriber": "screen" });
+    let mut visitor = Visitor::greeted(&fake).await;
+    assert_eq!(visitor.asks("subscribe", subscribe()).await.unwrap()["cursor"], "1");
+    visitor.dies().await;
+    // It acknowledged nothing, and stands where it began.
+    fake.happens(2);
+    let mut visitor = Visitor::greeted(&fake).await;
+    visitor.asks("subscribe", subscribe()).await.unwrap();
+    assert_eq!(visitor.hears().await, (2, 2));
+    fake.happens(3);
+    let acknowledge = json!({ "subscriber": "screen", "cursor": "2" });
+    visitor.asks("event.acknowledge", acknowledge).await.unwrap();
+    visitor.dies().await;
+    let mut visitor = Visitor::greeted(&fake).await;
+    visitor.asks("subscribe", subscribe()).await.unwrap();
+    assert_eq!(visitor.hears().await, (3, 3));
+}
+
+#[tokio::test]
+async fn a_visitor_that_does_not_read_for_a_while_hears_everything_all_the_same() {
+    const ALL: u64 = 20_000;
+    let fake = Fake::default();
+    let mut visitor = Visitor::greeted(&fake).await;
+    visitor.asks("subscribe", json!({})).await.unwrap();
+    for n in 1..=ALL {
+        fake.happens(n);
+        if n % 1000 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    for n in 1..=ALL {
+        assert_eq!(visitor.hears().await, (n, n));
+    }
+    fake.happens(ALL + 1);
+    assert_eq!(visitor.hears().await, (ALL + 1, ALL + 1));
+}
+
+#[tokio::test]
+async fn it_is_said_when_everything_of_before_was_told() {
+    let fake = Fake::default();
+    for n in 1..=100 {
+        fake.happens(n);
+    }
+    let mut visitor = Visitor::greeted(&fake).await;
+    let begun = visitor.asks("subscribe", json!({ "after": "0" })).await.unwrap();
+    for n in 1..=100 {
+        assert_eq!(visitor.hears().await, (n, n));
+    }
+    let news = visitor.news().await;
+    assert_eq!(news["method"], "up-to-date");
+    assert_eq!(news["params"], json!({ "subscription": begun["subscription"], "cursor": "100" }));
+    // Events that are not kept have the place of the one before.
+    fake.listeners.tell(&numbered(7));
+    assert_eq!(visitor.hears().await, (7, 100));
+    visitor.asks("unsubscribe", json!({ "subscription": begun["subscription"] })).await.unwrap();
+    fake.happens(101);
+    let fault =
+        visitor.asks("unsubscribe", json!({ "subscription": begun["subscription"] })).await.unwrap_err();
+    assert_eq!(fault.code, i32::from(ErrorKind::NotFound.code()));
+    assert_eq!(visitor.news, Vec::<Value>::new());
+}
