@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::machine::{Options, input::Ticket};
 
-    /// S12: the copy that comes back last would undo what the other one did in memory.
+    /// The copy that comes back last would undo what the other one did in memory.
     #[test]
     fn a_group_that_is_lent_is_not_lent_again_until_it_came_back() {
         let options = Options { seed: [1; 32], cached_groups: 4 };
