@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, bot, completions, config, contact, device, doctor, edit, group, join, profile, read, register,
-    send, sync, tail, up, whoami,
+    audit, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile, read,
+    register, rpc, schema, send, sync, tail, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -43,6 +43,9 @@ pub enum Verb {
     Doctor(doctor::Args),
     Audit(audit::Args),
     Up(up::Args),
+    Daemon(daemon::Args),
+    Rpc(rpc::Args),
+    Schema(schema::Args),
     Config(config::Args),
     Completions(completions::Args),
 }
@@ -56,6 +59,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Completions(args) => completions::run(context, args, Cli::command()),
         Verb::Config(args) => config::run(context, args),
         Verb::Contact(args) => Box::pin(contact::run(context, args)).await,
+        Verb::Daemon(args) => Box::pin(daemon::run(context, args)).await,
         Verb::Device(args) => Box::pin(device::run(context, args)).await,
         Verb::Delete(args) => Box::pin(edit::delete(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
@@ -65,6 +69,8 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
         Verb::Read(args) => Box::pin(read::run(context, args)).await,
         Verb::Register(args) => Box::pin(register::run(context, args)).await,
+        Verb::Rpc(args) => Box::pin(rpc::run(context, args)).await,
+        Verb::Schema(args) => schema::run(context, args),
         Verb::Send(args) => Box::pin(send::run(context, args)).await,
         Verb::Sync(args) => Box::pin(sync::run(context, args)).await,
         Verb::Tail(args) => Box::pin(tail::run(context, args)).await,
