@@ -7,6 +7,7 @@ use std::time::Duration;
 use cipher_api::{Ask, Command, Error, ErrorKind, Event, Hint, Notice, Reply};
 use cipher_connection::Trouble;
 use cipher_core::{Input, Interest};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ pub use crate::net::settings::{Login, NetworkSettings};
 pub use crate::runtime::listener::Events;
 pub use cipher_connection::{First, Tls};
 
-use crate::control::client::{Found, Remote};
+use crate::control::client::{self, Found, Remote};
 use crate::control::server::{self, Served};
 use crate::control::socket::Claim;
 use crate::evidence::{Alarm, Alarms};
@@ -286,6 +287,23 @@ impl Session {
         match &*self.inner {
             Inner::Local(local) => local.listeners.listen(),
             Inner::Remote(remote) => remote.events(),
+        }
+    }
+
+    /// Speaks the protocol of the control socket over other lines until they end. An error when the process that has the
+    /// store open, and is not this one, ends before.
+    pub async fn speak(
+        &self,
+        profile: &Profile,
+        from: impl AsyncRead + Send + Unpin,
+        to: impl AsyncWrite + Send + Unpin,
+    ) -> Result<(), Error> {
+        match &*self.inner {
+            Inner::Local(_) => {
+                server::serve(from, to, self.clone(), None).await;
+                Ok(())
+            }
+            Inner::Remote(_) => client::pass_on(profile, from, to).await,
         }
     }
 

@@ -1,7 +1,9 @@
 //! JSON Schema of the methods, made from the types.
 
+use schemars::transform::transform_subschemas;
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::event::Event;
 use crate::request::{self, Request};
@@ -23,11 +25,10 @@ impl MethodSchema {
     pub(crate) fn of<R: Request>() -> Self {
         Self {
             method: R::METHOD,
-            params: SchemaSettings::draft2020_12()
-                .for_deserialize()
-                .into_generator()
-                .into_root_schema_for::<R>(),
-            result: replies().into_root_schema_for::<R::Reply>(),
+            params: plain(
+                SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<R>(),
+            ),
+            result: plain(replies().into_root_schema_for::<R::Reply>()),
         }
     }
 }
@@ -44,9 +45,22 @@ pub fn methods() -> impl Iterator<Item = &'static str> {
 
 /// The schema of what the notification `event` tells.
 pub fn event() -> Schema {
-    replies().into_root_schema_for::<Event>()
+    plain(replies().into_root_schema_for::<Event>())
 }
 
 fn replies() -> SchemaGenerator {
     SchemaSettings::draft2020_12().for_serialize().into_generator()
+}
+
+/// Descriptions without what only rustdoc understands: links, and lines that end where the source ends them.
+fn plain(mut schema: Schema) -> Schema {
+    fn describe(schema: &mut Schema) {
+        if let Some(Value::String(text)) = schema.get_mut("description") {
+            let paragraphs: Vec<String> = text.split("\n\n").map(|lines| lines.replace('\n', " ")).collect();
+            *text = paragraphs.join("\n\n").replace("[`", "`").replace("`]", "`");
+        }
+        transform_subschemas(&mut describe, schema);
+    }
+    describe(&mut schema);
+    schema
 }

@@ -312,3 +312,32 @@ fn every_method_has_schemas_that_name_its_parameters() {
     let send = cipher_api::schema::of("message.send").unwrap().params;
     assert_eq!(send.get("required"), Some(&json!(["target", "text"])));
 }
+
+/// docs/API.md has every method and every kind of error, and no others.
+#[test]
+fn the_document_has_every_method_and_every_kind_of_error() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/API.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    let words = |row: &str| -> Vec<String> { row.split('`').skip(1).step_by(2).map(Into::into).collect() };
+    let methods: Vec<&str> = cipher_api::schema::methods().collect();
+    let named: Vec<String> = rows.iter().flat_map(|row| words(row)).collect();
+    for method in &methods {
+        assert_eq!(named.iter().filter(|word| word == method).count(), 1, "{method}");
+    }
+    for word in named.iter().filter(|word| word.contains('.')) {
+        assert!(methods.contains(&word.as_str()), "{word}");
+    }
+    for kind in cipher_api::ErrorKind::ALL {
+        let row = rows.iter().find(|row| words(row).iter().any(|word| word == kind.name())).unwrap();
+        assert!(row.starts_with(&format!("| {} |", kind.code())), "{row}");
+    }
+}
+
+/// What rustdoc links to has no link in a schema.
+#[test]
+fn descriptions_are_words_for_who_reads_no_rust() {
+    for method in cipher_api::schema::methods() {
+        let schema = serde_json::to_string(&cipher_api::schema::of(method).unwrap()).unwrap();
+        assert!(!schema.contains("[`") && !schema.contains("crate::"), "{method}");
+    }
+}

@@ -348,6 +348,20 @@ impl<'a> OpenProfile<'a> {
         if self.status().await?.stopped { Err(self.blamed(cipher_core::stopped())) } else { Ok(()) }
     }
 
+    /// Ends the session in order. A profile that was made by opening it, and in which nothing has begun, goes again.
+    pub async fn leave(self) {
+        let begun =
+            self.status().await.map_or(true, |status| status.registered || status.linking || status.arriving);
+        let (made, place) = (self.made, self.place());
+        self.close().await;
+        if made
+            && !begun
+            && let Ok(profile) = place
+        {
+            profile.discard();
+        }
+    }
+
     /// Ends the session in order.
     pub async fn close(self) {
         self.session.clone().close().await;

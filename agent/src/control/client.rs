@@ -8,7 +8,7 @@ use std::time::Duration;
 use cipher_api::rpc::{self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe};
 use cipher_api::{Advice, Command, Error, ErrorKind, Request};
 use serde_json::Value;
-use tokio::io::BufReader;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -256,4 +256,29 @@ fn gone() -> Error {
 
 fn unwritten(error: &serde_json::Error) -> Error {
     ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}"))
+}
+
+/// Passes lines on between a visitor and the process that has the profile open, until one of them ends.
+pub(crate) async fn pass_on(
+    profile: &Profile,
+    mut from: impl AsyncRead + Send + Unpin,
+    mut to: impl AsyncWrite + Send + Unpin,
+) -> Result<(), Error> {
+    let Some(stream) = socket::connect(profile).await? else { return Err(gone()) };
+    let (mut answers, mut calls) = stream.into_split();
+    let there = async {
+        // Whichever of them failed, the other direction tells what that means.
+        drop(tokio::io::copy(&mut from, &mut calls).await);
+        drop(calls.shutdown().await);
+    };
+    let back = tokio::io::copy(&mut answers, &mut to);
+    tokio::pin!(there, back);
+    let mut said_all = false;
+    loop {
+        tokio::select! {
+            () = &mut there, if !said_all => said_all = true,
+            // The last answers come after the last call; whoever does not read them any more is done too.
+            passed = &mut back => return if said_all || passed.is_err() { Ok(()) } else { Err(gone()) },
+        }
+    }
 }

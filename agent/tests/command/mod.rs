@@ -11,3 +11,4 @@ mod limit;
 mod output;
 mod permission;
 mod profile;
+mod rpc;

@@ -2,4 +2,4 @@
 
 mod room;
 
-pub(crate) use room::{Room, is_plain};
+pub(crate) use room::{Outcome, Room, is_plain};

@@ -1,6 +1,8 @@
 //! The shipped binaries against a real broker. Each file is one topic; each test brings up what it needs on free
 //! ports and in temporary folders, and a failing one tells what every process said.
 
+#[path = "e2e/api.rs"]
+mod api;
 #[path = "e2e/audit.rs"]
 mod audit;
 #[path = "e2e/bots.rs"]

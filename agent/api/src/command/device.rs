@@ -10,8 +10,8 @@ use crate::view::HistoryPolicy;
 #[serde(deny_unknown_fields)]
 pub struct List {}
 
-/// In a fresh profile: begins to link it to an account, and gives a code at once; what follows is told by
-/// [`crate::Event::Link`]. Repeated while the code is good it gives the same code.
+/// In a fresh profile: begins to link it to an account, and gives a code at once; what follows is told by events of type
+/// `link`. Repeated while the code is good it gives the same code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {

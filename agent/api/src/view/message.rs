@@ -174,7 +174,7 @@ pub struct DeliveredView {
     pub messages: u64,
 }
 
-/// A [`MessageView`] in JSON.
+/// A line of a conversation.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Entry<'a> {

@@ -87,8 +87,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
                     .into());
             }
             context.ui.show(&Line::account(&account))?;
-            let ready =
-                Line::Ready { server: None, home: None, bot: Some(&name), handle: Some(&account.handle) };
+            let ready = Line::Ready {
+                server: None,
+                home: None,
+                profile: None,
+                bot: Some(&name),
+                handle: Some(&account.handle),
+            };
             let ended = host(context, &profile, &name, source, &ready, &mut stop).await;
             profile.close().await;
             ended

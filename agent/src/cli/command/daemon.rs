@@ -1,47 +1,71 @@
-//! `daemon`: keeps a profile open.
+//! `daemon`: a profile that stays open.
 
-use cipher_api::ErrorKind;
+use cipher_api::Event;
 
+use crate::app::patience;
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::show::line::Line;
-use crate::session::Need;
+use crate::session::Events;
 
-/// Keep the profile open and connected until interrupted
+/// Keep the profile open until interrupted, for all other commands and programs
 ///
-/// Messages are received and delivered as they come. Every other command of the profile goes through it, and programs
-/// speak to it by `cipher-chat rpc`.
+/// While another process has the profile open, this one waits and takes over when that ends. Prints a line `ready` once it
+/// has the profile; every other command of the same user goes by way of it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cipher-chat daemon\n  cipher-chat --profile ops daemon --json")]
+#[command(after_help = "Examples:\n  cipher-chat daemon\n  cipher-chat daemon --json --profile work")]
 pub struct Args {}
 
 /// Runs it.
-pub async fn run(context: &Context, _: Args) -> Result {
+pub async fn run(context: &Context, Args {}: Args) -> Result {
     let mut stop = Interrupt::listen();
-    let profile = OpenProfile::open(context, Need::Everything).await?;
-    if profile.session.is_remote() {
-        profile.close().await;
-        return Err(ErrorKind::Locked
-            .because("another process has this profile open already, and serves it")
-            .into());
-    }
-    profile.goes_on().await?;
-    let mut events = profile.session.events();
-    let home = context.settings.home.display().to_string();
-    context.ui.show(&Line::Ready { server: None, home: Some(&home), bot: None, handle: None })?;
-    context.ui.note("the profile is open; Ctrl-C ends it");
     loop {
-        tokio::select! {
-            () = stop.wait() => break,
-            event = events.next() => match event {
-                Some(cipher_api::Event::Stopped { error }) => return Err(profile.blamed(error).into()),
-                Some(event) => profile.hear(&event),
-                None => break,
-            },
+        let (profile, events) = OpenProfile::read(context, async |profile| {
+            profile.goes_on().await?;
+            Ok(profile.session.events())
+        })
+        .await?;
+        let kept = keep(context, &profile, events, &mut stop).await;
+        profile.close().await;
+        if kept? {
+            return Ok(());
+        }
+        tokio::time::sleep(patience::REOPEN).await;
+    }
+}
+
+/// Keeps it open; true when it is to end, false when another process had it open and has ended.
+async fn keep(
+    context: &Context,
+    profile: &OpenProfile<'_>,
+    mut events: Events,
+    stop: &mut Interrupt,
+) -> Result<bool> {
+    if profile.session.is_remote() {
+        context.ui.note("another process has this profile open; this one takes over when that ends");
+    } else {
+        let server = profile.session.server();
+        context.ui.show(&Line::Ready {
+            server: server.as_deref(),
+            home: None,
+            profile: Some(profile.name()),
+            bot: None,
+            handle: None,
+        })?;
+    }
+    loop {
+        let event = tokio::select! {
+            () = stop.wait() => return Ok(true),
+            event = events.next() => event,
+        };
+        match event {
+            None => return Ok(false),
+            Some(Event::Stopped { error }) => return Err(profile.blamed(error).into()),
+            // Else the process that has it open tells it.
+            Some(event) if !profile.session.is_remote() => profile.hear(&event),
+            Some(_) => {}
         }
     }
-    profile.close().await;
-    Ok(())
 }

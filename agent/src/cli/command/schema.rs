@@ -1,49 +1,49 @@
-//! `schema`: what programs may ask, and what they are answered.
+//! `schema`: what the protocol takes and gives.
 
-use cipher_api::ErrorKind;
-use cipher_api::schema;
+use cipher_api::{Hint, rpc, schema};
+use serde_json::{Value, json};
 
 use crate::cli::context::Context;
-use crate::cli::exit::Result;
-use crate::cli::show::line::Line;
+use crate::cli::exit::{Failure, Result, defect};
 
-/// Print the JSON Schema of what `cipher-chat rpc` speaks
+/// Name under which the schema of events is found.
+const EVENT: &str = "event";
+
+/// Print the JSON Schema of what rpc and the control socket take and give
 ///
-/// Without a method it lists all methods. `event` is the schema of what a subscription tells.
+/// For each method what it takes (params) and what it answers (result). `event` is what the notification of that name tells.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cipher-chat schema\n  cipher-chat schema message.send | jq .params")]
+#[command(
+    after_help = "Examples:\n  cipher-chat schema message.send\n  cipher-chat schema event\n  cipher-chat schema > schema.json"
+)]
 pub struct Args {
-    /// Name of a method, or `event`
-    pub method: Option<String>,
+    /// Method, or `event` [default: everything]
+    method: Option<String>,
 }
 
 /// Runs it.
-pub fn run(context: &Context, args: Args) -> Result {
-    match args.method.as_deref() {
-        None => {
-            for method in schema::methods() {
-                context.ui.show(&Line::Method { method })?;
-            }
-            Ok(())
-        }
-        Some("event") => print(context, &schema::event()),
-        Some(method) => match schema::of(method) {
-            Some(schema) => print(context, &schema),
-            None => Err(ErrorKind::NotFound
-                .because(format!("there is no method '{method}'"))
-                .hint(cipher_api::Hint::text("all methods are listed by: cipher-chat schema"))
-                .into()),
-        },
-    }
+pub fn run(context: &Context, Args { method }: Args) -> Result {
+    let found = match method.as_deref() {
+        None => everything()?,
+        Some(EVENT) => json!({ "event": schema::event() }),
+        Some(method) => of(method)?,
+    };
+    let text = serde_json::to_string_pretty(&found)
+        .map_err(|error| defect(&format!("a schema cannot be written: {error}")))?;
+    context.ui.raw(&format!("{text}\n"))
 }
 
-fn print(context: &Context, schema: &impl serde::Serialize) -> Result {
-    let text =
-        if context.ui.json() { serde_json::to_string(schema) } else { serde_json::to_string_pretty(schema) };
-    match text {
-        Ok(text) => context.ui.raw(&format!("{text}\n")),
-        Err(error) => {
-            Err(ErrorKind::Bug.because(format!("a schema cannot be written as JSON: {error}")).into())
-        }
-    }
+fn everything() -> Result<Value> {
+    let methods = schema::methods().map(of).collect::<Result<Vec<_>>>()?;
+    Ok(json!({ "version": rpc::VERSION, "methods": methods, "event": schema::event() }))
+}
+
+fn of(method: &str) -> Result<Value> {
+    let Some(found) = schema::of(method) else {
+        return Err(Failure::Usage {
+            message: format!("there is no method {method}"),
+            hint: Some(Hint::text("cipher-chat schema has all of them")),
+        });
+    };
+    serde_json::to_value(found).map_err(|error| defect(&format!("a schema cannot be written: {error}")))
 }

@@ -47,6 +47,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         context.ui.show(&Line::Ready {
             server: Some(&ready.server),
             home: Some(&home),
+            profile: None,
             bot: None,
             handle: None,
         })?;

@@ -42,8 +42,10 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         Line::SafetyNumber(number) => trust::safety_number(number, paint, typed),
         Line::Event(line) => event(line, None, paint),
         Line::Message(line) => message(line, None, paint),
-        Line::Method { method } => (*method).to_owned(),
-        Line::Ready { server, home, bot, handle } => ready(*server, *home, *bot, *handle, paint),
+        Line::Ready { server, home, profile, bot, handle } => {
+            let rows = [("server", *server), ("home", *home), ("profile", *profile), ("bot", *bot)];
+            ready(rows, *handle, paint)
+        }
         Line::State { id, state, .. } => format!("{} {}", id.short(), state_name(*state)),
         Line::Synced { received, delivered_to, queued, unread, .. } => {
             synced(*received, delivered_to, *queued, *unread)
@@ -294,22 +296,12 @@ fn check(name: &str, status: Status, detail: &str, hint: Option<&str>, paint: Pa
 }
 
 fn ready(
-    server: Option<&str>,
-    home: Option<&str>,
-    bot: Option<&str>,
+    known: [(&'static str, Option<&str>); 4],
     handle: Option<&cipher_broker::handle::Handle>,
     paint: Paint,
 ) -> String {
-    let mut rows = Vec::new();
-    if let Some(server) = server {
-        rows.push(("server", safe_text(server)));
-    }
-    if let Some(home) = home {
-        rows.push(("home", safe_text(home)));
-    }
-    if let Some(bot) = bot {
-        rows.push(("bot", safe_text(bot)));
-    }
+    let mut rows: Vec<(&str, String)> =
+        known.into_iter().filter_map(|(name, value)| Some((name, safe_text(value?)))).collect();
     if let Some(handle) = handle {
         rows.push(("handle", at(handle.as_str())));
     }

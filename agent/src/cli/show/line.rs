@@ -186,11 +186,6 @@ pub enum Line<'a> {
         /// Of so many.
         total: u64,
     },
-    /// A method that programs may call.
-    Method {
-        /// Its name.
-        method: &'a str,
-    },
     /// A server, a bot or a profile is up.
     Ready {
         /// Broker to use.
@@ -199,6 +194,9 @@ pub enum Line<'a> {
         /// Folder with its profiles.
         #[serde(skip_serializing_if = "Option::is_none")]
         home: Option<&'a str>,
+        /// The profile that is kept open.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<&'a str>,
         /// The bot.
         #[serde(skip_serializing_if = "Option::is_none")]
         bot: Option<&'a str>,

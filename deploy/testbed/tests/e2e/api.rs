@@ -1,0 +1,294 @@
+//! docs/API.md, said and heard as it stands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use testbed::process::Process;
+use testbed::wait::PATIENCE;
+use testbed::{Failure, Person, Result, Site, ensure, fail};
+
+/// A program that speaks to a profile by way of `cipher-chat rpc`.
+struct Program {
+    process: Process,
+    to: Option<ChildStdin>,
+    lines: Receiver<Value>,
+    /// What came and was not asked about yet.
+    early: Vec<Value>,
+}
+
+impl Program {
+    fn start(person: &Person) -> Result<Self> {
+        let mut command = person.command(&["rpc"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = Process::start(&mut command)?;
+        let to = process.pipes().stdin.take();
+        let from = process.pipes().stdout.take().ok_or_else(|| Failure::new("no pipe"))?;
+        let (told, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(std::result::Result::ok) {
+                let read = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if told.send(read).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { process, to, lines, early: Vec::new() })
+    }
+
+    fn says(&mut self, line: &Value) -> Result {
+        let to = self.to.as_mut().ok_or_else(|| Failure::new("the program has ended its input"))?;
+        Ok(writeln!(to, "{line}")?)
+    }
+
+    /// Waits for a line of this form. Answers and news may come in any order; what nobody waits for is passed over.
+    fn hears(&mut self, wanted: &Value, names: &mut BTreeMap<String, Value>) -> Result {
+        let until = Instant::now() + PATIENCE;
+        let mut seen = 0;
+        loop {
+            while let Some(line) = self.early.get(seen) {
+                let mut bound = names.clone();
+                if fits(wanted, line, &mut bound) {
+                    self.early.remove(seen);
+                    *names = bound;
+                    return Ok(());
+                }
+                ensure(line.get("id").is_none() || line.get("id") != wanted.get("id"), || {
+                    format!("wanted {wanted}\ngot    {line}")
+                })?;
+                seen += 1;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.early.push(line),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::new(format!("wanted {wanted}\namong  {:?}", self.early)));
+                }
+            }
+        }
+    }
+
+    /// Ends its input, and waits for the end.
+    fn ends(mut self) -> Result {
+        self.to = None;
+        let status = self.process.wait(PATIENCE)?;
+        ensure(status.success(), || format!("rpc ends with {status}"))
+    }
+}
+
+/// Whether a line is of a form: `…` is anything, `<name>` what that name stands for, or from now on.
+fn fits(wanted: &Value, line: &Value, names: &mut BTreeMap<String, Value>) -> bool {
+    match (wanted, line) {
+        (Value::String(any), _) if any == "…" => true,
+        (Value::String(name), _) if name.starts_with('<') && name.ends_with('>') => {
+            names.entry(name.clone()).or_insert_with(|| line.clone()) == line
+        }
+        (Value::Array(wanted), Value::Array(_)) if wanted.as_slice() == [Value::String("…".into())] => true,
+        (Value::Array(wanted), Value::Array(line)) => {
+            wanted.len() == line.len()
+                && wanted.iter().zip(line).all(|(wanted, line)| fits(wanted, line, names))
+        }
+        (Value::Object(wanted), Value::Object(line)) => {
+            let open = wanted.contains_key("…");
+            (open || line.keys().all(|key| wanted.contains_key(key)))
+                && wanted
+                    .iter()
+                    .filter(|(key, _)| *key != "…")
+                    .all(|(key, wanted)| line.get(key).is_some_and(|line| fits(wanted, line, names)))
+        }
+        _ => wanted == line,
+    }
+}
+
+/// A text with names replaced by what they stand for.
+fn filled(text: &str, names: &BTreeMap<String, Value>) -> String {
+    names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value.as_str().unwrap_or("")))
+}
+
+/// Words of a command line, as a shell takes them apart here.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (n, part) in line.split('"').enumerate() {
+        if n % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// Everything that the document says in its blocks of a console.
+fn transcript() -> Result<Vec<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/API.md");
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in fs::read_to_string(path)?.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if inside {
+            lines.push(line.to_owned());
+        }
+    }
+    Ok(lines)
+}
+
+fn replay(people: &BTreeMap<&str, &Person>) -> Result {
+    let mut names = BTreeMap::new();
+    let mut program: Option<Program> = None;
+    let mut spoken = 0;
+    for line in transcript()? {
+        let told = |failure: Failure| failure.and(line.clone());
+        let (what, rest) =
+            line.split_at_checked(2).ok_or_else(|| Failure::new(format!("half a line: {line}")))?;
+        let rest = filled(rest, &names);
+        match what {
+            "> " => {
+                let said: Value = serde_json::from_str(&rest)?;
+                program.as_mut().ok_or_else(|| Failure::new("no program"))?.says(&said).map_err(told)?;
+            }
+            "< " => {
+                let wanted: Value = serde_json::from_str(&rest)?;
+                program
+                    .as_mut()
+                    .ok_or_else(|| Failure::new("no program"))?
+                    .hears(&wanted, &mut names)
+                    .map_err(told)?;
+                spoken += 1;
+            }
+            "$ " if rest == "kill" => {
+                program.take().ok_or_else(|| Failure::new("no program"))?.process.kill()?;
+            }
+            "$ " => {
+                let words = words(&rest);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let ["cipher-chat", "--profile", name, command @ ..] = words.as_slice() else {
+                    return Err(Failure::new(format!("no command of ours: {rest}")));
+                };
+                let person = people.get(name).ok_or_else(|| Failure::new("nobody of that name"))?;
+                if command == ["rpc"] {
+                    program = Some(Program::start(person)?);
+                } else {
+                    person.does(command).map_err(told)?;
+                }
+            }
+            _ => return Err(Failure::new(format!("neither said nor heard: {line}"))),
+        }
+    }
+    ensure(spoken > 15, || format!("only {spoken} lines were heard"))?;
+    program.ok_or_else(|| Failure::new("no program"))?.ends()
+}
+
+#[test]
+fn the_transcript_of_the_document_is_as_it_says_in_a_process_of_its_own() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("ops", &alice, &[&bob])?;
+    replay(&[("alice", &alice), ("bob", &bob)].into())
+}
+
+#[test]
+fn the_transcript_of_the_document_is_as_it_says_beside_a_daemon() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("ops", &alice, &[&bob])?;
+    let mut daemon = alice.starts(&["daemon"])?;
+    daemon.until("ready", |line| testbed::person::text(line, "profile") == Some("alice"))?;
+    replay(&[("alice", &alice), ("bob", &bob)].into())?;
+    ensure(daemon.interrupt()? == 0, || "a daemon ends in order".into())
+}
+
+/// A front end that goes on behind its cursor whenever the process at the other end of its lines is gone.
+struct Front<'a> {
+    person: &'a Person,
+    program: Program,
+    cursor: Option<String>,
+    texts: Vec<String>,
+}
+
+impl<'a> Front<'a> {
+    fn start(person: &'a Person) -> Result<Self> {
+        let program = Program::start(person)?;
+        let mut front = Self { person, program, cursor: None, texts: Vec::new() };
+        front.subscribes()?;
+        front.hears_until(|front| front.cursor.is_some())?;
+        Ok(front)
+    }
+
+    fn subscribes(&mut self) -> Result {
+        let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "hello", "params": { "version": 1 } });
+        let subscribe =
+            json!({ "jsonrpc": "2.0", "id": 2, "method": "subscribe", "params": { "after": self.cursor } });
+        // If it is gone already, that shows when it is listened to.
+        drop(self.program.says(&hello).and_then(|()| self.program.says(&subscribe)));
+        Ok(())
+    }
+
+    fn begins_again(&mut self) -> Result {
+        self.program = Program::start(self.person)?;
+        self.subscribes()
+    }
+
+    fn hears_until(&mut self, enough: impl Fn(&Self) -> bool) -> Result {
+        let until = Instant::now() + PATIENCE;
+        while !enough(self) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.program.lines.recv_timeout(left) {
+                Ok(line) => self.notes(&line),
+                Err(RecvTimeoutError::Timeout) => return fail(format!("only {:?} came", self.texts)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.program.process.wait(PATIENCE)?;
+                    // Its own process was killed, or the one that had the profile open.
+                    ensure(status.code().is_none_or(|code| code == 7), || format!("rpc ends with {status}"))?;
+                    self.begins_again()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn notes(&mut self, line: &Value) {
+        let place = |at: &str| line.pointer(at).and_then(Value::as_str);
+        if let Some(cursor) = place("/params/cursor").or_else(|| place("/result/cursor")) {
+            self.cursor = Some(cursor.into());
+        }
+        if place("/params/event/type") == Some("message")
+            && let Some(text) = place("/params/event/text")
+        {
+            self.texts.push(text.into());
+        }
+    }
+}
+
+/// Two front ends of one profile: one of them has it open, the other speaks through it. Whichever is killed, and whoever has
+/// the profile open then, each hears every message once and in order.
+#[test]
+fn two_front_ends_hear_everything_once_whichever_of_them_is_killed() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("ops", &alice, &[&bob])?;
+    let mut fronts = [Front::start(&alice)?, Front::start(&alice)?];
+    let mut said = Vec::new();
+    for round in 0..8 {
+        for n in 0..3 {
+            let text = format!("{round}.{n}");
+            bob.sends("ops", &text)?;
+            said.push(text);
+            if let Some(front) = fronts.get_mut(round % 3).filter(|_| n == 1) {
+                front.program.process.kill()?;
+            }
+        }
+        for front in &mut fronts {
+            front.hears_until(|front| front.texts.len() >= said.len())?;
+        }
+    }
+    for front in fronts {
+        ensure(front.texts == said, || format!("heard {:?}\nsaid  {said:?}", front.texts))?;
+    }
+    Ok(())
+}
