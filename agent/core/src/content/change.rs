@@ -20,8 +20,11 @@ use crate::machine::Core;
 use crate::state::position::FIRST_ERA;
 use crate::state::{Change, MessageRow, OutboxKind, Place, RowBody, WaitingChange};
 
-/// Messages of which changes wait, per conversation; changes that wait for one message.
+/// Messages of which changes wait, per conversation, and bytes of their words: they are kept in memory, and anybody who may
+/// speak there makes them. The oldest go.
 const WAITING: usize = 1_000;
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// Changes that wait for one message.
 const PER_MESSAGE: usize = 16;
 
 /// The message that a person named; without a row it waits in the outbox.
@@ -228,17 +231,18 @@ impl Core {
         }
         row.waiting.push(waiting);
         self.state.changes.insert(key, row);
-        let mut of_group: Vec<_> = self
-            .state
-            .changes
-            .iter()
-            .filter(|(key, _)| key.0 == group)
-            .map(|(key, row)| (row.at, *key))
-            .collect();
-        if of_group.len() > WAITING {
-            of_group.sort();
-            let oldest = of_group.first().map(|(_, key)| *key);
-            oldest.map(|key| self.state.changes.remove(&key));
+        let of = |id| (group, MessageId::from_bytes([id; MessageId::LEN]));
+        let of_group = self.state.changes.range(of(0)..=of(u8::MAX));
+        let mut of_group: Vec<_> = of_group.map(|(key, row)| (row.at, *key, row.bytes())).collect();
+        of_group.sort();
+        let (mut messages, mut bytes) =
+            (of_group.len(), of_group.iter().map(|(.., bytes)| bytes).sum::<usize>());
+        for (_, key, freed) in of_group {
+            if messages <= WAITING && bytes <= WAITING_BYTES {
+                break;
+            }
+            self.state.changes.remove(&key);
+            (messages, bytes) = (messages.saturating_sub(1), bytes.saturating_sub(freed));
         }
     }
 

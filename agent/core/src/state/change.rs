@@ -34,3 +34,10 @@ pub(crate) struct ChangesRow {
     #[serde(rename = "t")]
     pub at: Timestamp,
 }
+
+impl ChangesRow {
+    /// Bytes of the words that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.waiting.iter().map(|waiting| waiting.text.len()).sum()
+    }
+}

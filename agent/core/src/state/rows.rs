@@ -1,6 +1,7 @@
 //! Rows of a table in memory: read when the store is opened, written when they changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
@@ -63,6 +64,10 @@ impl<K: Ord + Copy, V> Rows<K, V> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter()
+    }
+
+    pub(crate) fn range(&self, range: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
+        self.rows.range(range)
     }
 
     pub(crate) fn keys(&self) -> Vec<K> {
