@@ -8,7 +8,7 @@
 //! ```
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result, Target};
+use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
@@ -18,7 +18,7 @@ use crate::content::timeline::{self, Changing};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::state::position::FIRST_ERA;
-use crate::state::{Change, MessageRow, OutboxKind, Place, RowBody, WaitingChange};
+use crate::state::{Change, MessageRow, Place, RowBody, WaitingChange};
 
 /// Messages of which changes wait, per conversation, and bytes of their words: they are kept in memory, and anybody who may
 /// speak there makes them. The oldest go.
@@ -64,12 +64,7 @@ impl Core {
     fn say_change(&mut self, ticket: Ticket, group: GroupId, body: Body) -> Result<Option<Reply>> {
         let content = self.content(body, None);
         let row = self.enqueue_message(group, &content)?;
-        if self.run.connected && !self.is_lost(&group) {
-            self.await_sent(row, ticket);
-            return Ok(None);
-        }
-        self.person_insists(group);
-        self.queued_reply(row).map(Some)
+        self.sent_or_queued(ticket, group, row)
     }
 
     fn delete_here(&mut self, message: &MessageRef) -> Result<Reply> {
@@ -84,8 +79,7 @@ impl Core {
         }
         let unread = self.is_unread(&group, place.0, &row);
         self.forget_sealed(group, &id, &mut row)?;
-        row.text.clear();
-        (row.deleted, row.edited) = (true, None);
+        row.take_back();
         let view = self.message_view(group, place, &row);
         self.history.insert(group, place, row);
         self.state.changes.remove(&(group, id));
@@ -132,7 +126,7 @@ impl Core {
         let (first, last) = MessageId::beginning_with(&message.id)
             .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
         let groups = match &message.within {
-            Some(target) => self.within(target)?,
+            Some(target) => self.conversations(target, self.resolve(target)?),
             None => self.state.groups.iter().filter(|(_, row)| !row.personal).map(|(id, _)| *id).collect(),
         };
         let mut found = Vec::new();
@@ -162,12 +156,9 @@ impl Core {
             found.extend(row.map(|row| Meant { group, id, row: Some(row) }));
         }
         let waiting = self.run.by_group.get(&group).into_iter().flatten();
-        let waiting = waiting.filter(|id| self.is_said_when_sent(**id));
-        let waiting = waiting.filter_map(|id| match &self.state.outbox.get(id)?.kind {
-            OutboxKind::Message { id, .. } if (first..=last).contains(id) => Some(*id),
-            _ => None,
-        });
-        for id in waiting.collect::<Vec<_>>() {
+        let waiting = waiting.filter_map(|row| self.queued(*row));
+        let waiting = waiting.filter(|(id, content)| (first..=last).contains(id) && content.body.has_line());
+        for (id, _) in waiting.collect::<Vec<_>>() {
             if found.iter().all(|known| known.id != id) {
                 found.push(Meant { group, id, row: None });
             }
@@ -178,15 +169,6 @@ impl Core {
             found.extend(failed.into_iter().map(|row| Meant { group, id: row.1.id, row: Some(row) }));
         }
         Ok(found)
-    }
-
-    /// The conversations that a target means: of an account all direct ones.
-    fn within(&self, target: &Target) -> Result<Vec<GroupId>> {
-        let group = self.resolve(target)?;
-        Ok(match target {
-            Target::Account(handle) => self.all_with(handle, group),
-            Target::Group(_) | Target::Name(_) => vec![group],
-        })
     }
 
     /// A message that lies or lay in the log, and where it stands in history.

@@ -55,6 +55,16 @@ impl Core {
             self.must_be_unchanged(&peer)?;
         }
         let row = self.enqueue_text(group, text, reply_to)?;
+        self.sent_or_queued(ticket, group, row)
+    }
+
+    /// Answers for a message in the outbox: when the broker has it, or at once if that may take long.
+    pub(super) fn sent_or_queued(
+        &mut self,
+        ticket: Ticket,
+        group: GroupId,
+        row: u64,
+    ) -> Result<Option<Reply>> {
         // Of a place that was lost nobody knows when it is found again.
         if self.run.connected && !self.is_lost(&group) {
             self.await_sent(row, ticket);
@@ -66,8 +76,7 @@ impl Core {
 
     /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
     pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
-        self.run.waits.sends.insert(row, ticket);
-        self.run.waits.sent_at.insert(row, self.run.now);
+        self.run.waits.sends.insert(row, (ticket, self.run.now));
     }
 
     /// A message's payload, with fresh salt. A bot's answers have theirs from [`cipher_broker::answer::BotSay::content`].
@@ -128,7 +137,7 @@ impl Core {
 
     /// An own message has its place in the log: history, news, reply.
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
-        let ticket = self.run.waits.sends.remove(&id);
+        let ticket = self.run.waits.sends.remove(&id).map(|(ticket, _)| ticket);
         let Some(row) = self.dequeue(id) else { return Ok(()) };
         let (OutboxKind::Message { content: payload, id: message }, Some(seal)) = (row.kind, row.seal) else {
             return Ok(());

@@ -2,8 +2,8 @@
 
 use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, SenderView, WhoView};
 use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
-use cipher_broker::handle::Handle;
-use cipher_broker::id::{DeviceId, GroupId};
+use cipher_broker::codec;
+use cipher_broker::id::{DeviceId, GroupId, MessageId};
 use cipher_broker::wire::content::{self, Content};
 
 use crate::content::missing;
@@ -107,27 +107,40 @@ impl Core {
     }
 
     /// An own message that is not in the log yet; of an own change the message as it will be.
-    pub(crate) fn outbox_view(&self, id: u64) -> Option<MessageView> {
-        let row = self.state.outbox.get(&id)?;
-        let OutboxKind::Message { content, id } = &row.kind else { return None };
-        let content: Content = cipher_broker::codec::decode(content).ok()?;
+    pub(crate) fn outbox_view(&self, row: u64) -> Option<MessageView> {
+        let (id, content) = self.queued(row)?;
+        self.queued_view(row, id, content)
+    }
+
+    /// The same, if it has a line of its own: no change, and nothing that the device says by itself.
+    fn queued_line(&self, row: u64) -> Option<MessageView> {
+        let (id, content) = self.queued(row).filter(|(_, content)| content.body.has_line())?;
+        self.queued_view(row, id, content)
+    }
+
+    /// An own message in the outbox.
+    pub(super) fn queued(&self, row: u64) -> Option<(MessageId, Content)> {
+        let OutboxKind::Message { content, id } = &self.state.outbox.get(&row)?.kind else { return None };
+        Some((*id, codec::decode(content).ok()?))
+    }
+
+    fn queued_view(&self, row: u64, id: MessageId, content: Content) -> Option<MessageView> {
+        let row = self.state.outbox.get(&row)?;
         let own = self.state.identity.as_ref()?;
         let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
-        let state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
         let author = Author { account: own.account, device: own.device, kind: own.kind };
-        let (id, edit, deleted) = match &content.body {
-            content::Body::Edit { of, text } => (*of, Some(text.clone()), false),
-            content::Body::Delete { of } => (*of, None, true),
-            _ => (*id, None, false),
+        let change = match &content.body {
+            content::Body::Edit { of, text } => Some((*of, text.clone(), false)),
+            content::Body::Delete { of } => Some((*of, String::new(), true)),
+            _ => None,
         };
-        let mut said = MessageRow::said(id, author, content);
-        let changes = edit.is_some() || deleted;
-        let mut view = self.message_view(row.group, (0, 0), &said);
-        if changes {
-            said.text = edit.unwrap_or_default();
-            (view.body, view.text, view.edited, view.deleted) = (Body::Text, said.text, !deleted, deleted);
+        let mut view = self.message_view(row.group, (0, 0), &MessageRow::said(id, author, content));
+        if let Some((of, text, deleted)) = change {
+            (view.id, view.body, view.text) = (of, Body::Text, text);
+            (view.edited, view.deleted) = (!deleted, deleted);
         }
-        (view.seq, view.unread, view.state) = (None, false, state);
+        view.state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
+        (view.seq, view.unread) = (None, false);
         Some(view)
     }
 
@@ -143,17 +156,13 @@ impl Core {
                 .hint(how));
         }
         let limit = last.unwrap_or(usize::MAX);
-        let conversations = match target {
-            Target::Account(handle) => self.all_with(handle, group),
-            Target::Group(_) | Target::Name(_) => vec![group],
-        };
+        let conversations = self.conversations(target, group);
         let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
         for group in &conversations {
             let rows = self.history.last(group, limit, |row| row.is_shown() && !self.hides(row))?;
             views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
             let queued = self.run.by_group.get(group).into_iter().flatten();
-            let queued: Vec<u64> = queued.copied().filter(|id| self.is_said_when_sent(*id)).collect();
-            for view in queued.into_iter().filter_map(|id| self.outbox_view(id)).collect::<Vec<_>>() {
+            for view in queued.filter_map(|id| self.queued_line(*id)).collect::<Vec<_>>() {
                 // What is said again because a log lost it stands where it was said first.
                 if self.history.seen(group, &view.id)?.is_none() {
                     waiting.push(view);
@@ -175,24 +184,13 @@ impl Core {
         Ok(Reply::Messages(views))
     }
 
-    /// Every direct conversation with an account that we are or were in: two people who write to each other for
-    /// the first time at once make two, and one that somebody left is followed by another.
-    pub(crate) fn all_with(&self, handle: &Handle, found: GroupId) -> Vec<GroupId> {
+    /// The conversations that a target means, of which `found` is one. With an account that is every direct one that we
+    /// are or were in: two people who write to each other for the first time at once make two, and one that somebody left is
+    /// followed by another.
+    pub(super) fn conversations(&self, target: &Target, found: GroupId) -> Vec<GroupId> {
+        let Target::Account(handle) = target else { return vec![found] };
         let Some(account) = self.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()
-    }
-
-    /// Whether something in the outbox has a line of its own: no change, and nothing that the device says by itself.
-    pub(crate) fn is_said_when_sent(&self, id: u64) -> bool {
-        let Some(OutboxKind::Message { content, .. }) = self.state.outbox.get(&id).map(|row| &row.kind)
-        else {
-            return false;
-        };
-        cipher_broker::codec::decode::<Content>(content).is_ok_and(|content| match content.body {
-            content::Body::Text(_) | content::Body::Unknown { .. } => true,
-            content::Body::Edit { .. } | content::Body::Delete { .. } => false,
-            content::Body::ContactAccepted | content::Body::Sync(_) | content::Body::Missing(_) => false,
-        })
     }
 }

@@ -40,10 +40,7 @@ pub(crate) fn apply(row: &mut MessageRow, changing: &Changing<'_>) -> Result<(),
         return Err(Without("R-CONTENT-04"));
     }
     match changing.change {
-        Change::Delete => {
-            row.text.clear();
-            (row.deleted, row.edited) = (true, None);
-        }
+        Change::Delete => row.take_back(),
         Change::Edit => {
             // R-CONTENT-06: other words are as good as those of a message: some, and not too many.
             if changing.text.trim().is_empty() || changing.text.len() > limit::TEXT_BYTES {

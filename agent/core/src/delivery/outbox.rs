@@ -209,7 +209,7 @@ impl Core {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
         }
-        if let Some(ticket) = self.run.waits.sends.remove(&id) {
+        if let Some((ticket, _)) = self.run.waits.sends.remove(&id) {
             self.reply(ticket, Err(error));
         }
     }
@@ -551,7 +551,7 @@ impl Core {
                 let shown_soon = self.is_disputed(&group);
                 if !fenced
                     && !shown_soon
-                    && let Some(ticket) = self.run.waits.sends.remove(&id)
+                    && let Some((ticket, _)) = self.run.waits.sends.remove(&id)
                 {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);

@@ -70,7 +70,7 @@ impl Core {
         self.drop_own_rejoin(group);
         let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
         for id in waiting {
-            if let Some(ticket) = self.run.waits.sends.remove(&id) {
+            if let Some((ticket, _)) = self.run.waits.sends.remove(&id) {
                 let reply = self.queued_reply(id);
                 self.reply(ticket, reply);
             }

@@ -454,7 +454,7 @@ fn r_content_05_a_change_that_comes_before_its_message_waits_for_it() {
     assert_eq!(core.state.changes.len(), 1_000);
     // Nor the memory: each edit may be as long as a message.
     for n in 0..40_u8 {
-        let (of, text) = (MessageId::from_bytes([n; 16]), "x".repeat(cipher_broker::limit::TEXT_BYTES));
+        let (of, text) = (MessageId::from_bytes([n; 16]), "x".repeat(limit::TEXT_BYTES));
         let body = Body::Edit { of, text };
         says(&mut core, at(2_000 + u64::from(n)), 7, &Content { body, ..words("", "") });
     }

@@ -171,12 +171,9 @@ impl Core {
     /// there is hope that this one is next.
     pub(super) fn finish_sends(&mut self) {
         let now = self.run.now;
-        self.run.waits.sent_at.retain(|row, _| self.run.waits.sends.contains_key(row));
-        for (row, since) in self.run.waits.sent_at.clone() {
-            if now >= self.patience_ends(since)
-                && let Some(ticket) = self.run.waits.sends.remove(&row)
-            {
-                self.run.waits.sent_at.remove(&row);
+        for (row, (ticket, since)) in self.run.waits.sends.clone() {
+            if now >= self.patience_ends(since) {
+                self.run.waits.sends.remove(&row);
                 let reply = self.queued_reply(row);
                 self.reply(ticket, reply);
             }
@@ -185,7 +182,7 @@ impl Core {
 
     /// When the first of those who wait for a message to be taken is told that it is queued.
     pub(super) fn sends_end(&self) -> Option<Timestamp> {
-        self.run.waits.sent_at.values().map(|since| self.patience_ends(*since)).min()
+        self.run.waits.sends.values().map(|(_, since)| self.patience_ends(*since)).min()
     }
 
     fn patience_ends(&self, since: Timestamp) -> Timestamp {

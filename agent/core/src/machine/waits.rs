@@ -16,10 +16,8 @@ use crate::machine::input::Ticket;
 /// Tickets by what their commands wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
-    /// A message that the broker stores, by its outbox row.
-    pub sends: BTreeMap<u64, Ticket>,
-    /// Since when each of `sends` waits.
-    pub sent_at: BTreeMap<u64, Timestamp>,
+    /// A message that the broker stores, by its outbox row, and since when.
+    pub sends: BTreeMap<u64, (Ticket, Timestamp)>,
     /// A commit that wins, by its intent.
     pub intents: BTreeMap<u64, Ticket>,
     /// A wish to leave that lies in the log of the group.
@@ -44,11 +42,11 @@ pub(super) enum Lost {
 impl Waits {
     /// Ends every wait for the broker: each command, and its answer.
     pub(super) fn disconnected(&mut self) -> Vec<(Ticket, Lost)> {
-        let Self { sends, sent_at: _, intents, leaves, link, syncs, joins } = std::mem::take(self);
+        let Self { sends, intents, leaves, link, syncs, joins } = std::mem::take(self);
         let away = || ErrorKind::Unreachable.because("the broker cannot be reached");
         let kept = || Lost::Error(away().hint(Advice::ChangeKept));
         let asked = || Lost::Error(away().hint(Advice::JoinKept));
-        let queued = sends.into_iter().map(|(row, ticket)| (ticket, Lost::Queued(row)));
+        let queued = sends.into_iter().map(|(row, (ticket, _))| (ticket, Lost::Queued(row)));
         let changes = intents.into_values().chain(leaves.into_values()).chain(link.map(|(ticket, _)| ticket));
         queued
             .chain(changes.map(|ticket| (ticket, kept())))
@@ -59,9 +57,10 @@ impl Waits {
 
     /// Every command that waits.
     pub(super) fn into_tickets(self) -> impl Iterator<Item = Ticket> {
-        let Self { sends, sent_at: _, intents, leaves, link, syncs, joins } = self;
+        let Self { sends, intents, leaves, link, syncs, joins } = self;
         sends
             .into_values()
+            .map(|(ticket, _)| ticket)
             .chain(intents.into_values())
             .chain(leaves.into_values())
             .chain(link.map(|(ticket, _)| ticket))
@@ -77,7 +76,7 @@ mod tests {
     #[test]
     fn a_connection_that_is_lost_ends_every_wait_once() {
         let mut waits = Waits { link: Some((Ticket(4), Timestamp::default())), ..Waits::default() };
-        waits.sends.insert(7, Ticket(1));
+        waits.sends.insert(7, (Ticket(1), Timestamp::default()));
         waits.intents.insert(8, Ticket(2));
         waits.leaves.insert(GroupId::from_bytes([1; 16]), Ticket(3));
         let ended = waits.disconnected();

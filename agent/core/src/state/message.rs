@@ -168,6 +168,12 @@ impl MessageRow {
         }
     }
 
+    /// Its words are let go of.
+    pub(crate) fn take_back(&mut self) {
+        self.text.clear();
+        (self.deleted, self.edited) = (true, None);
+    }
+
     /// Whether it came from a member: no event.
     pub(crate) const fn is_said(&self) -> bool {
         self.subject.is_none()

@@ -87,6 +87,11 @@ impl Body {
         [TEXT, EDIT, DELETE, CONTACT_ACCEPTED, SYNC, MISSING].contains(&kind.as_str())
     }
 
+    /// Whether it has a line of its own where people read: no change of another message, and nothing silent.
+    pub const fn has_line(&self) -> bool {
+        !self.is_silent() && !matches!(self, Self::Edit { .. } | Self::Delete { .. })
+    }
+
     /// Whether a device sends it without its person having said anything: it is not shown as said.
     pub const fn is_silent(&self) -> bool {
         match self {
