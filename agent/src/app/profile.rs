@@ -151,12 +151,14 @@ impl<'a> OpenProfile<'a> {
         // Without an answer it may be the registry's by now: the keys must stay.
         let unheard_of = self.made && !(unanswered && self.told.load(Ordering::Relaxed));
         let registered = self.status().await.is_ok_and(|status| status.registered);
-        let profile = self.place();
+        self.end(unheard_of && !registered).await;
+    }
+
+    /// Ends the session in order; a profile that is for nothing goes.
+    async fn end(self, for_nothing: bool) {
+        let place = self.place();
         self.close().await;
-        if unheard_of
-            && !registered
-            && let Ok(profile) = profile
-        {
+        if for_nothing && let Ok(profile) = place {
             profile.discard();
         }
     }
@@ -352,14 +354,8 @@ impl<'a> OpenProfile<'a> {
     pub async fn leave(self) {
         let begun =
             self.status().await.map_or(true, |status| status.registered || status.linking || status.arriving);
-        let (made, place) = (self.made, self.place());
-        self.close().await;
-        if made
-            && !begun
-            && let Ok(profile) = place
-        {
-            profile.discard();
-        }
+        let for_nothing = self.made && !begun;
+        self.end(for_nothing).await;
     }
 
     /// Ends the session in order.

@@ -5,6 +5,7 @@ use cipher_api::view::{MessageState, MessageView};
 use cipher_api::{Ask, Target};
 
 use crate::app::profile::OpenProfile;
+use crate::cli::command::send::queued_why;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
 use crate::cli::input::{target, text};
@@ -77,19 +78,9 @@ async fn change<R: Ask<Reply = MessageView>>(context: &Context, change: R) -> Re
     let connected = profile.reachable().await;
     let message = profile.ask(change).await?;
     context.ui.happened(context.ui.message(&message, None));
-    if is_queued(&message) {
-        let why = match profile.session.trouble() {
-            Some(error) => error.message,
-            None if connected => "the broker has not taken it yet".into(),
-            None => profile.unreachable().to_string(),
-        };
-        let sync = context.ui.command("sync");
-        context.ui.warn(&format!("queued: {why}; it is made as soon as the broker is reached ({sync})"));
+    if message.state == MessageState::Queued {
+        context.ui.warn(&queued_why(context, &profile, connected));
     }
     profile.close().await;
     Ok(())
-}
-
-fn is_queued(message: &MessageView) -> bool {
-    message.state == MessageState::Queued
 }

@@ -74,32 +74,35 @@ pub async fn run(context: &Context, args: Args) -> Result {
         profile.goes_on().await?;
     }
     context.ui.happened(context.ui.message(&message, None));
-    if queued {
-        let why = match profile.session.trouble() {
-            Some(error) => error.message,
-            None if connected => "the broker has not taken it yet".into(),
-            None => profile.unreachable().to_string(),
-        };
-        let when = if profile.session.is_remote() {
-            "the process that has this profile open delivers it as soon as it can".to_owned()
-        } else {
-            format!("the next command that reaches the broker delivers it ({})", context.ui.command("sync"))
-        };
-        if lost {
-            context.ui.warn(&format!(
-                "queued: this device lost its place in the conversation and asks the others to let it back in; the message \
-                 is sent when it is back ({})",
-                context.ui.command("doctor")
-            ));
-        } else {
-            context.ui.warn(&format!("queued: {why}; {when}"));
-        }
+    if lost {
+        context.ui.warn(&format!(
+            "queued: this device lost its place in the conversation and asks the others to let it back in; the message is \
+             sent when it is back ({})",
+            context.ui.command("doctor")
+        ));
+    } else if queued {
+        context.ui.warn(&queued_why(context, &profile, connected));
     }
     if let Target::Account(handle) = &target {
         warn_of_silence(context, &profile, handle).await?;
     }
     profile.close().await;
     Ok(())
+}
+
+/// Why something waits in the outbox, and when it leaves.
+pub fn queued_why(context: &Context, profile: &OpenProfile<'_>, connected: bool) -> String {
+    let why = match profile.session.trouble() {
+        Some(error) => error.message,
+        None if connected => "the broker has not taken it yet".into(),
+        None => profile.unreachable().to_string(),
+    };
+    let when = if profile.session.is_remote() {
+        "the process that has this profile open delivers it as soon as it can".to_owned()
+    } else {
+        format!("the next command that reaches the broker delivers it ({})", context.ui.command("sync"))
+    };
+    format!("queued: {why}; {when}")
 }
 
 /// D12: first words to a bot of somebody else wait for a person to accept them, which nobody expects of a program.
