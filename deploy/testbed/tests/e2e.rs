@@ -35,8 +35,6 @@ mod race;
 mod refusal;
 #[path = "e2e/registry.rs"]
 mod registry;
-#[path = "e2e/rpc.rs"]
-mod rpc;
 #[path = "e2e/support.rs"]
 mod support;
 #[path = "e2e/tls.rs"]
