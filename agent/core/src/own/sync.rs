@@ -25,7 +25,7 @@ use crate::state::Skip;
 use crate::state::TransferRow;
 use crate::state::name::is_plain;
 use crate::state::roster::Leaf;
-use crate::state::{AccountRow, GroupRow, LogPlace, OutboxKind};
+use crate::state::{AccountRow, GroupRow, OutboxKind};
 
 /// Bytes of accounts in one message, about.
 const ACCOUNTS_BYTES: usize = 100 * 1024;
@@ -385,7 +385,8 @@ impl Core {
             return Ok(());
         }
         if self.state.accounts.get(&told.account).is_none() {
-            self.state.accounts.insert(told.account, unseen(&told));
+            let row = AccountRow::unseen(told.account, told.handle.clone(), told.kind, told.owner);
+            self.state.accounts.insert(told.account, row);
         }
         let mut grew = false;
         if let Some(row) = self.state.accounts.get_mut(&told.account) {
@@ -472,25 +473,6 @@ fn is_sound(profile: &Profile, account: &AccountId) -> bool {
     profile.account == *account
         && profile.name.chars().count() <= limit::DISPLAY_NAME_CHARS
         && profile.status.chars().count() <= limit::STATUS_CHARS
-}
-
-/// An account that only another own device has seen.
-fn unseen(told: &SyncAccount) -> AccountRow {
-    AccountRow {
-        handle: told.handle.clone(),
-        kind: told.kind,
-        owner: told.owner,
-        devices: Vec::new(),
-        profile: Profile::silent(told.account),
-        contact: None,
-        trust: Trust::Unverified,
-        log: None,
-        rival: None,
-        retired: false,
-        claimant: false,
-        trust_before: None,
-        place: LogPlace::default(),
-    }
 }
 
 const fn contact_name(state: ContactState) -> &'static str {

@@ -22,7 +22,7 @@ use crate::registry::question::Purpose as Why;
 use crate::registry::question::Stating;
 use crate::state::evidence::exhibit;
 use crate::state::head_of;
-use crate::state::{AccountRow, InviteFacts, LogPlace};
+use crate::state::{AccountRow, InviteFacts};
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
@@ -245,19 +245,9 @@ impl Core {
     pub(crate) fn pin_owner(&mut self, bot: &BotOwnership) {
         let account = bot.owner.account;
         let row = AccountRow {
-            handle: bot.handle.clone(),
-            kind: Kind::Person,
-            owner: None,
-            devices: Vec::new(),
-            profile: Profile::silent(account),
             contact: Some(ContactState::Accepted),
             trust: Trust::Verified,
-            log: None,
-            rival: None,
-            retired: false,
-            claimant: false,
-            trust_before: None,
-            place: LogPlace::default(),
+            ..AccountRow::unseen(account, bot.handle.clone(), Kind::Person, None)
         };
         self.state.accounts.insert(account, row);
     }

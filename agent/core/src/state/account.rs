@@ -46,6 +46,27 @@ pub(crate) struct AccountRow {
     pub place: LogPlace,
 }
 
+impl AccountRow {
+    /// An account of which only what it is called is known, and what it is.
+    pub(crate) fn unseen(account: AccountId, handle: Handle, kind: Kind, owner: Option<AccountId>) -> Self {
+        Self {
+            handle,
+            kind,
+            owner,
+            devices: Vec::new(),
+            profile: Profile::silent(account),
+            contact: None,
+            trust: Trust::Unverified,
+            log: None,
+            rival: None,
+            retired: false,
+            claimant: false,
+            trust_before: None,
+            place: LogPlace::default(),
+        }
+    }
+}
+
 /// Where the latest known statement of an account lies in the account log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogPlace {
