@@ -4,3 +4,4 @@ pub(crate) mod junk;
 pub(crate) mod ledger;
 pub(crate) mod log_mark;
 pub(crate) mod outbox;
+mod outcome;

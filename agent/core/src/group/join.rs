@@ -15,37 +15,26 @@ use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{CommitLink, Envelope};
-use cipher_broker::wire::group::TREE_KEY_EXTENSION;
 use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
-use openmls::group::ProcessedWelcome;
-use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
 use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
-use tls_codec::DeserializeBytes;
 
 use crate::effect::Effect;
 use crate::group::alias::Taken;
-use crate::group::commit::shortened;
-use crate::group::create::join_config;
-use crate::group::join_request::proven_links;
-use crate::group::loaded::{Live, group_data};
+use crate::group::loaded::Live;
 use crate::group::offer::{Standing, Welcomer};
 use crate::group::tree;
+use crate::group::welcome::{Bad, judge_welcome, read_welcome};
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
 use crate::state::Reception;
 use crate::state::Skip;
-use crate::state::name::is_group_name;
-use crate::state::roster;
 use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
 use crate::state::{Mark, Why};
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
-const TOLD_AFTER: u32 = 9;
-
-/// Why an invitation is not one.
-type Bad = Skip;
+pub(super) const TOLD_AFTER: u32 = 9;
 
 impl Core {
     pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
@@ -70,86 +59,6 @@ impl Core {
             Err(class) => self.skip(class),
         }
         Ok(())
-    }
-
-    /// Opens a Welcome far enough to know which group it is for.
-    fn look(&mut self, bytes: &[u8], at: Timestamp) -> Result<(GroupId, InviteRow), Bad> {
-        if bytes.len() > limit::WELCOME_BYTES {
-            return Err(Skip::TooLarge);
-        }
-        let Ok(Envelope::Welcome { welcome, note }) = codec::decode(bytes) else { return Err(Skip::Parse) };
-        let (group, key, epoch) = self.trial(|core| {
-            let processed = core.processed(&welcome)?;
-            let info = processed.unverified_group_info();
-            let group = GroupId::from_slice(info.group_id().as_slice()).map_err(|_| Skip::Welcome)?;
-            let key = info.extensions().unknown(TREE_KEY_EXTENSION).ok_or(Skip::Welcome)?;
-            let key: [u8; 32] = key.0.as_slice().try_into().map_err(|_| Skip::Welcome)?;
-            Ok::<_, Bad>((group, key, info.epoch().as_u64()))
-        })?;
-        let note = tree::open_note(&key, &group, &note).map_err(|_| Skip::Welcome)?;
-        let named = note.hashes.is_empty() || note.hashes.len() == note.pieces as usize;
-        if note.pieces == 0 || note.pieces > limit::TREE_CHUNKS || !named {
-            return Err(Skip::Welcome);
-        }
-        if !is_later(self.state.groups.get(&group), epoch) {
-            return Err(Skip::Welcome);
-        }
-        if let Some(known) = self.state.invites.get_mut(&group)
-            && known.welcome == welcome
-        {
-            // Sent again because a log was lost: the group's goes on elsewhere.
-            (known.commit_sequence, known.commit_hash) = (note.commit_sequence, note.commit_hash);
-        }
-        // One that leads nowhere by itself keeps no other out: anybody can name a late epoch.
-        let idle = |known: &InviteRow| known.held && (known.offered || known.attempts >= TOLD_AFTER);
-        if self.state.invites.get(&group).is_some_and(|known| known.epoch >= epoch && !idle(known)) {
-            return Err(Skip::Welcome);
-        }
-        Ok((
-            group,
-            InviteRow {
-                welcome,
-                key,
-                epoch,
-                commit_sequence: note.commit_sequence,
-                commit_hash: note.commit_hash,
-                pieces: note.pieces,
-                hashes: note.hashes,
-                text: shortened(&note.text),
-                received_at: self.run.now,
-                // The commit is older than an invitation that was posted late or again.
-                posted_at: if note.commit_at == Timestamp::default() { at } else { at.min(note.commit_at) },
-                doubt: note.doubt,
-                attempts: 0,
-                known: None,
-                told: false,
-                declined: false,
-                held: self.is_member(&group),
-                offered: false,
-            },
-        ))
-    }
-
-    /// Works on a provisional overlay and forgets it.
-    fn trial<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        self.provider.storage().begin_trial();
-        let result = work(self);
-        self.provider.storage().end_trial(false);
-        result
-    }
-
-    fn processed(&self, welcome: &[u8]) -> Result<ProcessedWelcome, Bad> {
-        let welcome = read_welcome(welcome).ok_or(Skip::Parse)?;
-        ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).map_err(|_| Skip::Welcome)
-    }
-
-    fn staged(&self, welcome: &[u8], tree: &[u8], replace: bool) -> Result<StagedWelcome, Bad> {
-        let tree = RatchetTreeIn::tls_deserialize_exact_bytes(tree).map_err(|_| Skip::Welcome)?;
-        let builder = openmls::group::JoinBuilder::new(&self.provider, self.processed(welcome)?);
-        // Freshness was the adder's to check; a leaf that expired since must not lock us out (H5).
-        let builder = builder.with_ratchet_tree(tree).skip_lifetime_validation();
-        let builder = if replace { builder.replace_old_group() } else { builder };
-        builder.build().map_err(|_| Skip::Welcome)
     }
 
     /// Asks for the trees that invitations wait for.
@@ -593,67 +502,8 @@ fn fetch_tree(group: GroupId, invite: &InviteRow) -> Effect {
 
 /// R-WELCOME-04: an invitation counts once: only one into a later epoch than the last we were in brings back who was
 /// removed, has left, or cannot follow any more (K02, K11).
-fn is_later(row: Option<&GroupRow>, epoch: u64) -> bool {
+pub(super) fn is_later(row: Option<&GroupRow>, epoch: u64) -> bool {
     row.is_none_or(|row| epoch > row.epoch)
-}
-
-fn read_welcome(bytes: &[u8]) -> Option<Welcome> {
-    match MlsMessageIn::tls_deserialize_exact_bytes(bytes).map(MlsMessageIn::extract) {
-        Ok(MlsMessageBodyIn::Welcome(welcome)) => Some(welcome),
-        _ => None,
-    }
-}
-
-/// R-WELCOME-01: every leaf proves itself. R-WELCOME-02: the inviter is one of them. R-WELCOME-03: the group
-/// data is there and sound (K03).
-pub(super) fn judge_welcome(
-    own: &AccountId,
-    staged: &StagedWelcome,
-    tree: Vec<u8>,
-) -> Result<InviteFacts, Bad> {
-    let data = group_data(staged.group_context().extensions()).ok_or(Skip::Welcome)?;
-    let mut members: BTreeMap<AccountId, (Kind, u32)> = BTreeMap::new();
-    let (mut inviter, mut devices) = (None, Vec::new());
-    for member in staged.members() {
-        let leaf = roster::prove(&member.credential, &member.signature_key).map_err(|_| Skip::Credential)?;
-        if member.index == staged.welcome_sender_index() {
-            inviter = Some(leaf.account);
-        }
-        if data.personal {
-            devices.push(leaf.device);
-        }
-        let entry = members.entry(leaf.account).or_insert((leaf.kind, 0));
-        entry.1 = entry.1.saturating_add(1);
-    }
-    if !members.contains_key(own) || (data.direct && members.len() > 2) {
-        return Err(Skip::Welcome);
-    }
-    // R-COMMIT-15: what own devices tell each other is believed, so nobody else is in the group they do it in.
-    if data.personal && members.len() > 1 {
-        return Err(Skip::Welcome);
-    }
-    // R-NAME-03
-    if !data.direct && !data.personal && !is_group_name(&data.name) {
-        return Err(Skip::Welcome);
-    }
-    // R-WELCOME-05: who invites may add, or brings a device of the own account.
-    let inviter = inviter.ok_or(Skip::Credential)?;
-    let beyond_role = !data.direct && inviter != *own && data.role_of(&inviter) < data.may_add;
-    Ok(InviteFacts {
-        tree,
-        inviter,
-        beyond_role,
-        name: data.name.clone(),
-        direct: data.direct,
-        personal: data.personal,
-        devices,
-        members: members
-            .into_iter()
-            .map(|(account, (kind, devices))| (account, data.role_of(&account), kind, devices))
-            .collect(),
-        suite: staged.group_context().ciphersuite().into(),
-        links: proven_links(&data),
-    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub(crate) mod epoch;
 pub(crate) mod evidence;
 pub(crate) mod facts;
 pub(crate) mod gap;
+mod incoming;
 pub(crate) mod join;
 pub(crate) mod join_link;
 pub(crate) mod join_request;
@@ -42,6 +43,7 @@ pub(crate) mod republish;
 pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;
+mod welcome;
 
 pub(crate) use copies::CopysWords;
 pub(crate) use evidence::Shown;

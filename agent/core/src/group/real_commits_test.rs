@@ -21,9 +21,9 @@ use tls_codec::DeserializeBytes;
 
 use super::create::{extensions, join_config};
 use super::facts;
-use super::join::judge_welcome;
 use super::loaded::group_data;
 use super::policy::{Committer, authorize};
+use super::welcome::judge_welcome;
 use crate::registry::key_package::{SUITE, capabilities};
 use crate::state::roster;
 

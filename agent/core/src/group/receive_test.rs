@@ -12,7 +12,9 @@ use crate::state::position;
 use cipher_api::Event;
 use cipher_api::command::{account, group, message};
 use cipher_api::view::RecoveringWhy;
+use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::content::{Body, Content};
 
 fn core() -> Core {
