@@ -112,6 +112,11 @@ fn r_content_01_nobody_changes_what_another_account_said() {
     assert_eq!(shown(&mut world, "alice", group, id), gone());
     assert_eq!(shown(&mut world, "bob", group, id), ("mine".into(), false, false));
     assert_eq!(world.person("alice").status().outbox, 0, "nobody is told");
+    // But the other front ends of this profile are.
+    let alice = world.index("alice");
+    let heard =
+        |event: &Event| matches!(event, Event::Changed { message } if message.id == id && message.deleted);
+    assert!(world.people[alice].events.iter().any(heard));
 }
 
 #[test]

@@ -80,13 +80,15 @@ impl Core {
         let unread = self.is_unread(&group, place.0, &row);
         self.forget_sealed(group, &id, &mut row)?;
         row.take_back();
-        let view = self.message_view(group, place, &row);
+        let view = Box::new(self.message_view(group, place, &row));
         self.history.insert(group, place, row);
         self.state.changes.remove(&(group, id));
         if unread {
             self.recount(group)?;
+            self.run.changed.insert(group);
         }
-        Ok(Reply::Message(Box::new(view)))
+        self.tell_changed_words(place, view.clone());
+        Ok(Reply::Message(view))
     }
 
     /// An own message that the person may change, and its conversation.

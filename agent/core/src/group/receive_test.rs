@@ -14,8 +14,8 @@ use cipher_api::command::{account, group, message};
 use cipher_api::view::RecoveringWhy;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::envelope::Envelope;
 
 fn core() -> Core {
     let options = Options { seed: [1; 32], cached_groups: 4 };
