@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 use crate::address::{Servers, UrlLogin};
 
-/// How long a server that has lost its cluster is passed over while another one can be tried.
+/// How long a server that has lost its cluster comes after the others.
 const SHUN: Duration = Duration::from_secs(60);
+/// How often each of the others is tried before it: they may be dead, and it may have its cluster again.
+const AFTER: usize = 2;
 
 /// A failed attempt, for whoever says why.
 #[derive(Debug)]
@@ -42,6 +44,9 @@ pub struct Dial {
 struct State {
     /// Attempts since the broker was last reached.
     attempts: usize,
+    /// Of these, how many each server failed. The pool's own count is no help: what a server failed in an outage of last
+    /// week would keep it from being tried in this one.
+    failed: HashMap<String, usize>,
     current: Option<ServerAddr>,
     shunned: HashMap<String, Instant>,
 }
@@ -60,26 +65,30 @@ impl Dial {
     /// The next server and how long to wait before it. `pool` is what the client library knows of each.
     pub fn next(&self, pool: &[Server]) -> Option<ReconnectToServer> {
         let mut state = self.state();
-        self.report(&state, pool);
+        self.report(&mut state, pool);
         let now = Instant::now();
         state.shunned.retain(|_, until| *until > now);
-        let shunned = |server: &Server| state.shunned.contains_key(server.addr.as_url_str());
-        let good = pool.iter().any(|server| !shunned(server));
-        let candidates = pool.iter().filter(|server| !good || !shunned(server));
-        // Whoever failed least; among equals by chance, so that a site does not lean on one server.
-        let chosen = candidates.min_by_key(|server| (server.failed_attempts, OsRng.next_u32()))?;
+        let turn = |server: &Server| {
+            let url = server.addr.as_url_str();
+            let failed = state.failed.get(url).copied().unwrap_or_default();
+            failed.saturating_add(if state.shunned.contains_key(url) { AFTER } else { 0 })
+        };
+        // Among equals by chance, so that a site does not lean on one server.
+        let chosen = pool.iter().min_by_key(|server| (turn(server), OsRng.next_u32()))?;
         state.attempts = state.attempts.saturating_add(1);
         state.current = Some(chosen.addr.clone());
         let delay = (self.pause)(state.attempts, pool.len());
         Some(ReconnectToServer { addr: chosen.addr.clone(), delay: Some(delay) })
     }
 
-    /// Tells how the last attempt ended, if it failed.
-    fn report(&self, state: &State, pool: &[Server]) {
+    /// Counts and tells how the last attempt ended, if it failed.
+    fn report(&self, state: &mut State, pool: &[Server]) {
         let tried = state.current.as_ref().filter(|_| state.attempts > 0);
         let entry = tried.and_then(|tried| pool.iter().find(|server| server.addr == *tried));
         if let Some(Server { addr, last_error: Some(text), .. }) = entry {
-            let all = state.attempts >= pool.len();
+            let failed = state.failed.entry(addr.as_url_str().to_owned()).or_default();
+            *failed = failed.saturating_add(1);
+            let all = pool.iter().all(|server| state.failed.contains_key(server.addr.as_url_str()));
             // Nobody listens while the session ends.
             drop(self.failures.send(Failed { address: addr.clone(), text: text.clone(), all }));
         }
@@ -87,7 +96,9 @@ impl Dial {
 
     /// The broker was reached.
     pub fn reached(&self) {
-        self.state().attempts = 0;
+        let mut state = self.state();
+        state.attempts = 0;
+        state.failed.clear();
     }
 
     /// The server of the last attempt.
@@ -95,7 +106,7 @@ impl Dial {
         self.state().current.clone()
     }
 
-    /// Passes over the server of the last attempt for a while. `false` when there is no other one to go to.
+    /// Lets the server of the last attempt come after the others for a while. `false` when there is no other one to go to.
     pub fn shun(&self) -> bool {
         let mut state = self.state();
         let Some(current) = state.current.clone() else { return false };
@@ -140,6 +151,12 @@ mod tests {
         servers.addresses().into_iter().map(server).collect()
     }
 
+    fn fails(pool: &mut [Server], address: &ServerAddr) {
+        let entry = pool.iter_mut().find(|server| server.addr == *address).unwrap();
+        entry.failed_attempts += 1;
+        entry.last_error = Some("timed out".into());
+    }
+
     /// C1
     #[test]
     fn c1_each_server_is_given_its_own_login() {
@@ -152,8 +169,7 @@ mod tests {
             let next = dial.next(&pool).unwrap();
             let auth = dial.login();
             seen.push((next.addr.port(), auth.username, auth.password, auth.token));
-            let tried = pool.iter_mut().find(|server| server.addr == next.addr).unwrap();
-            tried.failed_attempts += 1;
+            fails(&mut pool, &next.addr);
         }
         seen.sort();
         let some = |text: &str| Some(text.to_owned());
@@ -181,12 +197,63 @@ mod tests {
         let second = dial.next(&pool).unwrap().addr;
         assert_ne!(first, second);
         // The other one fails: it is told, and tried again before the shunned one.
-        let entry = pool.iter_mut().find(|server| server.addr == second).unwrap();
-        (entry.failed_attempts, entry.last_error) = (1, Some("timed out".into()));
+        fails(&mut pool, &second);
         assert_eq!(dial.next(&pool).unwrap().addr, second);
         let told = failed.try_recv().unwrap();
         assert_eq!((told.address, told.text.as_str(), told.all), (second, "timed out", false));
         assert!(!dial.shun(), "both are shunned now");
         assert!(dial.next(&pool).is_some(), "and one is tried all the same");
+    }
+
+    /// E5
+    #[test]
+    fn e5_servers_that_lost_their_cluster_are_tried_again_when_the_only_other_one_is_dead() {
+        let servers = Servers::parse("nats://h:1,nats://h:2,nats://h:3").unwrap();
+        let (failures, mut failed) = mpsc::unbounded_channel();
+        let dial = Dial::new(servers.clone(), failures, |_, _| Duration::ZERO);
+        let mut pool = pool(&servers);
+        for _ in 0..2 {
+            dial.next(&pool).unwrap();
+            dial.reached();
+            assert!(dial.shun());
+        }
+        let dead = dial.next(&pool).unwrap().addr;
+        fails(&mut pool, &dead);
+        assert_eq!(dial.next(&pool).unwrap().addr, dead, "first those that nothing is known against");
+        fails(&mut pool, &dead);
+        assert!(
+            (0..AFTER).any(|_| {
+                let next = dial.next(&pool).unwrap().addr;
+                fails(&mut pool, &next);
+                next != dead
+            }),
+            "then the others"
+        );
+        assert!(
+            std::iter::from_fn(|| failed.try_recv().ok()).all(|failed| !failed.all),
+            "not all were tried"
+        );
+    }
+
+    #[test]
+    fn what_a_server_failed_before_the_broker_was_last_reached_does_not_count() {
+        let servers = Servers::parse("nats://h:1,nats://h:2").unwrap();
+        let (failures, _failed) = mpsc::unbounded_channel();
+        let dial = Dial::new(servers.clone(), failures, |_, _| Duration::ZERO);
+        let mut pool = pool(&servers);
+        let dead = dial.next(&pool).unwrap().addr;
+        for _ in 0..10 {
+            fails(&mut pool, &dead);
+        }
+        let alive = dial.next(&pool).unwrap().addr;
+        assert_ne!(alive, dead);
+        dial.reached();
+        let mut tried = Vec::new();
+        for _ in 0..2 {
+            let next = dial.next(&pool).unwrap().addr;
+            fails(&mut pool, &next);
+            tried.push(next);
+        }
+        assert!(tried.contains(&dead) && tried.contains(&alive), "each of them first");
     }
 }
