@@ -140,13 +140,13 @@ impl Core {
     /// Whether a bot is told of a row: the words of others that were not taken back, and what happened. Of what this
     /// account did itself only what changes the members: that may have been its owner.
     fn is_due(&self, row: &MessageRow) -> bool {
-        let own = row.account == self.own_id();
+        let own = row.account == self.state.own_id();
         match row.body() {
             RowBody::Text | RowBody::Missing | RowBody::Unknown(_) => {
-                !own && !row.deleted && !self.hides(row)
+                !own && !row.deleted && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.
-            RowBody::Change(..) => !own && row.edited.is_some() && !self.hides(row),
+            RowBody::Change(..) => !own && row.edited.is_some() && !self.state.hides(row),
             RowBody::Silent => false,
             RowBody::Event(event, _) => !own || is_of_members(event),
         }

@@ -3,10 +3,10 @@
 //! A bot that failed sees the event again; a bot that answered cannot answer twice, because cursor, memory and
 //! messages are in one transaction, and a repeated outcome finds the cursor already there.
 
-use cipher_api::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
-use cipher_api::{ErrorKind, Reply, Result};
 use std::collections::BTreeSet;
 
+use cipher_api::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
+use cipher_api::{ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId};
@@ -20,7 +20,7 @@ impl Core {
     /// What a bot has to handle in the conversations whose turn it is. They share the room for it evenly, so a busy one
     /// fills no page.
     pub(crate) fn bot_events(&mut self, bot: &str, limit: usize, busy: &[GroupId]) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         self.know_bot(bot)?;
         let mut passed: BTreeSet<GroupId> = busy.iter().copied().collect();
         loop {
@@ -92,13 +92,13 @@ impl Core {
             by,
             who: who.transpose()?,
             memory: known.and_then(|row| row.memory.as_ref()).map(|memory| memory.to_vec()),
-            group_name: self.conversation_name(&group),
+            group_name: self.state.conversation_name(&group),
             direct: self.state.groups.get(&group).is_some_and(|row| row.direct),
         })
     }
 
     fn bot_member(&mut self, group: GroupId, account: AccountId, row: &MessageRow) -> Result<BotMemberView> {
-        let here: Option<(Kind, Role)> = if self.is_member(&group) {
+        let here: Option<(Kind, Role)> = if self.state.is_member(&group) {
             self.with_live(group, |_, live| {
                 let leaf = live.roster.values().find(|leaf| leaf.account == account);
                 Ok(leaf.map(|leaf| (leaf.kind, live.data.role_of(&account))))
@@ -112,7 +112,7 @@ impl Core {
             own.or(actor).or_else(|| self.state.accounts.get(&account).map(|row| row.kind))
         };
         Ok(BotMemberView {
-            handle: self.handle_of(&account),
+            handle: self.state.handle_of(&account),
             account_id: account,
             kind: here.map(|(kind, _)| kind).or_else(elsewhere),
             role: here.map(|(_, role)| role),
@@ -127,7 +127,7 @@ impl Core {
         say: Vec<BotSay>,
         memory: Option<Vec<u8>>,
     ) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         self.know_bot(bot)?;
         let row = self.history.bot(bot, &group)?;
         if row.as_ref().is_some_and(|row| row.handled() >= place) {
@@ -138,7 +138,7 @@ impl Core {
         }
         if !say.is_empty() && self.may_answer(group, place)? {
             // All or nothing: the event comes again when there is room.
-            self.must_have_room(say.len())?;
+            self.state.must_have_room(say.len())?;
             for say in say {
                 self.enqueue_content(group, &say.content())?;
             }
@@ -158,7 +158,7 @@ impl Core {
         if place.0 >= row.joined_at {
             return Ok(true);
         }
-        let own = self.own_id();
+        let own = self.state.own_id();
         let went = |row: &MessageRow| {
             matches!(row.body(), RowBody::Event(event, who)
                 if who == own && is_of_members(event) && event != GroupEvent::Role)

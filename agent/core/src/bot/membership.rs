@@ -21,7 +21,7 @@ impl Core {
         })?;
         // A Welcome's maker is a member in its epoch (R-WELCOME-02).
         let Some(maker) = leaf else { return Ok(()) };
-        let own = self.own_id();
+        let own = self.state.own_id();
         let fact = [group.as_bytes().as_slice(), &hash, own.as_bytes()].concat();
         let id = MessageId::of_content(&group, &by, &fact);
         let row = MessageRow::event(id, maker, self.entry_at(), GroupEvent::Added, own, String::new());

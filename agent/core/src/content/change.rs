@@ -94,13 +94,13 @@ impl Core {
     /// An own message that the person may change, and its conversation.
     fn own_words(&mut self, message: &MessageRef, change: Change) -> Result<(GroupId, MessageId)> {
         let Meant { group, id, row } = self.meant(message)?;
-        self.must_be_active(group)?;
+        self.state.must_be_active(group)?;
         if let Some((_, row)) = row {
             if !row.is_words() {
                 return Err(no_words());
             }
-            if row.account != self.own_id() {
-                let author = self.handle_of(&row.account);
+            if row.account != self.state.own_id() {
+                let author = self.state.handle_of(&row.account);
                 return Err(ErrorKind::Refused
                     .because(format!("only @{author}, who said it, can change this message"))
                     .hint(Hint::MessageDeleteLocal { id: message.id.clone() }));
@@ -124,7 +124,7 @@ impl Core {
 
     /// The one message that a whole id or a beginning of one names.
     fn meant(&mut self, message: &MessageRef) -> Result<Meant> {
-        self.identity()?;
+        self.state.identity()?;
         let (first, last) = MessageId::beginning_with(&message.id)
             .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
         let groups = match &message.within {
@@ -272,7 +272,7 @@ impl Core {
             Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
             Change::Delete => self.forget_sealed(group, &id, &mut row)?,
         }
-        let hidden = self.hides(&row);
+        let hidden = self.state.hides(&row);
         let view = (!hidden).then(|| Box::new(self.message_view(group, place, &row)));
         self.history.insert(group, place, row);
         if unread && *change == Change::Delete {

@@ -14,7 +14,7 @@ impl Core {
             M::Delete(message::Delete { message, local }) => self.message_delete(ticket, &message, local),
             M::Read(message::Read { target, last, mark }) => self.read(&target, last, mark).map(Some),
             M::Shown(message::Shown { group, ids }) => {
-                self.identity()?;
+                self.state.identity()?;
                 self.mark_shown(group, &ids.into_iter().collect())?;
                 Ok(Some(Reply::Done))
             }

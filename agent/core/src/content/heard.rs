@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use cipher_api::Result;
 use cipher_api::view::ContactState;
-use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::{codec, limit};
 
 use crate::group::loaded::Live;
 use crate::machine::Core;
-use crate::state::MessageRow;
-use crate::state::Skip;
+use crate::state::{MessageRow, Skip};
 
 /// Longest name of a kind, in bytes.
 const KIND_BYTES: usize = 64;
@@ -57,7 +55,9 @@ impl Core {
         let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
         match content.body {
             // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
-            Body::Sync(data) if personal && self.is_sibling(&leaf) => return self.told(leaf.device, &data),
+            Body::Sync(data) if personal && self.state.is_sibling(&leaf) => {
+                return self.told(leaf.device, &data);
+            }
             Body::Sync(_) => {
                 self.skip(Skip::Policy);
                 return Ok(());
@@ -95,7 +95,7 @@ impl Core {
         if accepted {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
-            if direct && self.contact_state(&row.account) == Some(ContactState::Pending) {
+            if direct && self.state.contact_state(&row.account) == Some(ContactState::Pending) {
                 self.set_contact(&row.account, ContactState::Accepted);
             }
             return Ok(());
@@ -108,13 +108,13 @@ impl Core {
             self.history.insert(group, (sequence, 0), row);
             return Ok(());
         }
-        if self.hides(&row) {
+        if self.state.hides(&row) {
             self.history.insert(group, (sequence, 0), row);
             return self.change_arrived(group, (sequence, 0), &id);
         }
         self.run.received = self.run.received.saturating_add(1);
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
-        let own = row.account == self.own_id();
+        let own = row.account == self.state.own_id();
         self.history.insert(group, (sequence, 0), row);
         if own {
             // Said on another own device: whoever answers has read.

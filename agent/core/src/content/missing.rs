@@ -23,10 +23,9 @@ use cipher_broker::wire::content::{Body, Missing, MissingOf};
 
 use crate::group::turn;
 use crate::machine::Core;
-use crate::state::Skip;
 use crate::state::position::{self, era_of, sequence_of};
 use crate::state::roster::Leaf;
-use crate::state::{MOST, MessageRow};
+use crate::state::{MOST, MessageRow, Skip};
 /// How many messages are looked at for that.
 const LOOKED_AT: usize = 20_000;
 /// Earlier lives of a log in which a place is looked for.
@@ -156,7 +155,7 @@ impl Core {
             return Ok(None);
         }
         // Whose word is not shown must not keep another's from being shown.
-        if self.blocks(&by.account) {
+        if self.state.blocks(&by.account) {
             return Ok(None);
         }
         let Some(here) = self.state.groups.get(&group) else { return Ok(None) };
@@ -193,14 +192,9 @@ impl Core {
         let read = |one: &str| {
             let (account, count) = one.split_once(':')?;
             let (account_id, count) = (account.parse().ok()?, count.parse().ok()?);
-            Some(MissingView { handle: self.handle_of(&account_id), account_id, count })
+            Some(MissingView { handle: self.state.handle_of(&account_id), account_id, count })
         };
         text.split(',').filter_map(read).collect()
-    }
-
-    /// Messages that are not here, as members say, in all conversations.
-    pub(crate) fn missing_here(&self) -> u64 {
-        self.state.missing.iter().map(|(_, row)| row.lacking.len() as u64).sum()
     }
 }
 

@@ -1,20 +1,18 @@
 //! From text to a sealed application message, and to its place in history.
 
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Notice, Reply, Result, Target};
-use cipher_broker::codec;
+use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId, PublishId};
-use cipher_broker::limit;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::{codec, limit};
 use openmls_basic_credential::SignatureKeyPair;
 
 use crate::group::loaded::Live;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::{Author, MessageRow};
-use crate::state::{IdentityRow, OutboxKind, OutboxRow, Seal};
+use crate::state::{Author, IdentityRow, MessageRow, OutboxKind, OutboxRow, Seal};
 
 impl Core {
     pub(crate) fn send(
@@ -24,19 +22,19 @@ impl Core {
         text: String,
         reply_to: Option<MessageId>,
     ) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         check_text_size(&text)?;
         if let Target::Account(handle) = &target {
-            let account = self.account_of(handle);
-            if account == Some(self.own_id()) {
+            let account = self.state.account_of(handle);
+            if account == Some(self.state.own_id()) {
                 return Err(ErrorKind::Usage.because("one does not send messages to oneself"));
             }
             if let Some(account) = account {
-                self.must_be_unchanged(&account)?;
-                self.must_not_be_blocked(&account)?;
+                self.state.must_be_unchanged(&account)?;
+                self.state.must_not_be_blocked(&account)?;
             }
-            let direct = account.and_then(|account| self.direct_with(&account));
-            let invite = account.and_then(|account| self.direct_invite_of(&account));
+            let direct = account.and_then(|account| self.state.direct_with(&account));
+            let invite = account.and_then(|account| self.state.direct_invite_of(&account));
             match (direct, invite, account) {
                 (Some(_), _, _) => {}
                 (None, Some(group), Some(account)) => self.accept_request(group, account)?,
@@ -47,12 +45,12 @@ impl Core {
             }
         }
         let group = self.resolve(&target)?;
-        self.must_be_active(group)?;
+        self.state.must_be_active(group)?;
         let peer = self.state.groups.get(&group).filter(|row| row.direct).and_then(|row| row.peer);
         if let Some(peer) = peer {
-            self.must_not_be_blocked(&peer)?;
+            self.state.must_not_be_blocked(&peer)?;
             // However the direct conversation is named.
-            self.must_be_unchanged(&peer)?;
+            self.state.must_be_unchanged(&peer)?;
         }
         let row = self.enqueue_text(group, text, reply_to)?;
         self.sent_or_queued(ticket, group, row)
@@ -66,7 +64,7 @@ impl Core {
         row: u64,
     ) -> Result<Option<Reply>> {
         // Of a place that was lost nobody knows when it is found again.
-        if self.run.connected && !self.is_lost(&group) {
+        if self.run.connected && !self.state.is_lost(&group) {
             self.await_sent(row, ticket);
             return Ok(None);
         }
@@ -97,25 +95,17 @@ impl Core {
     }
 
     pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
-        self.must_have_room(1)?;
+        self.state.must_have_room(1)?;
         let mut content = content.clone();
         content.head = self.gossip(group);
         self.enqueue_content(group, &content)
     }
 
-    /// So many more messages may wait for the broker.
-    pub(crate) fn must_have_room(&self, more: usize) -> Result<()> {
-        if self.state.outbox.len().saturating_add(more) > limit::OUTBOX_ROWS {
-            return Err(ErrorKind::Limit.because("too many messages wait for the broker").hint(Hint::Sync));
-        }
-        Ok(())
-    }
-
     /// A message in exactly this content: its id is known before.
     pub(crate) fn enqueue_content(&mut self, group: GroupId, content: &Content) -> Result<u64> {
-        self.must_have_room(1)?;
+        self.state.must_have_room(1)?;
         let content = codec::encode(content);
-        let id = MessageId::of_content(&group, &self.own_id(), &content);
+        let id = MessageId::of_content(&group, &self.state.own_id(), &content);
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }
 
@@ -155,7 +145,7 @@ impl Core {
             self.history.mark_seen(group, message, sequence);
             return self.told_by_us(data);
         }
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let mut stored = own_row(identity, message, content.clone(), false);
         let change = Self::waiting_change(message, stored.account, sequence, &content.body);
         let shown = !content.body.is_silent();
@@ -218,7 +208,7 @@ impl Core {
             return;
         }
         if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
-            let name = self.conversation_name(&group);
+            let name = self.state.conversation_name(&group);
             self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
             return;
         }
@@ -235,7 +225,7 @@ impl Core {
         if self.state.meta.stopped {
             return;
         }
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
     }
 

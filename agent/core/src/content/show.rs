@@ -21,7 +21,7 @@ impl Core {
             group,
             seq: (!row.failed).then_some(sequence_of(place.0)),
             from: SenderView {
-                handle: self.handle_of(&row.account),
+                handle: self.state.handle_of(&row.account),
                 account_id: row.account,
                 device_id: row.device,
                 kind: row.sender_kind,
@@ -49,9 +49,10 @@ impl Core {
             RowBody::Missing => Body::Missing(self.missing_views(&row.text)),
             RowBody::Unknown(kind) => Body::Unknown(kind.to_owned()),
             RowBody::Change(..) | RowBody::Silent => Body::Unknown(String::new()),
-            RowBody::Event(event, who) => {
-                Body::Event { event, who: vec![WhoView { handle: self.handle_of(&who), account_id: who }] }
-            }
+            RowBody::Event(event, who) => Body::Event {
+                event,
+                who: vec![WhoView { handle: self.state.handle_of(&who), account_id: who }],
+            },
         }
     }
 
@@ -64,7 +65,7 @@ impl Core {
                 return row.text.clone();
             }
         };
-        let (actor, subject) = (self.handle_of(&row.account), self.handle_of(&who));
+        let (actor, subject) = (self.state.handle_of(&row.account), self.state.handle_of(&who));
         match event {
             GroupEvent::Joined => format!("@{subject} joined"),
             GroupEvent::Added => format!("@{actor} added @{subject}"),
@@ -159,7 +160,7 @@ impl Core {
         let conversations = self.conversations(target, group);
         let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
         for group in &conversations {
-            let rows = self.history.last(group, limit, |row| row.is_shown() && !self.hides(row))?;
+            let rows = self.history.last(group, limit, |row| row.is_shown() && !self.state.hides(row))?;
             views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
             let queued = self.run.by_group.get(group).into_iter().flatten();
             for view in queued.filter_map(|id| self.queued_line(*id)).collect::<Vec<_>>() {
@@ -189,7 +190,7 @@ impl Core {
     /// followed by another.
     pub(super) fn conversations(&self, target: &Target, found: GroupId) -> Vec<GroupId> {
         let Target::Account(handle) = target else { return vec![found] };
-        let Some(account) = self.account_of(handle) else { return vec![found] };
+        let Some(account) = self.state.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()
     }

@@ -7,8 +7,7 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::sync::Sync;
 
 use crate::machine::Core;
-use crate::state::GroupRow;
-use crate::state::MessageRow;
+use crate::state::{GroupRow, MessageRow};
 
 /// Stretches of a conversation that were read with something unread before them.
 const STRETCHES: usize = 256;
@@ -65,8 +64,8 @@ impl Core {
             && row.is_shown()
             && !row.deleted
             && !row.failed
-            && row.account != self.own_id()
-            && !self.hides(row)
+            && row.account != self.state.own_id()
+            && !self.state.hides(row)
     }
 
     /// Whether it counts and was not shown yet.
@@ -82,7 +81,7 @@ impl Core {
             return Ok(read_to);
         }
         // A store of before the place was noted: so many of the latest are not read.
-        let own = self.own_id();
+        let own = self.state.own_id();
         let counts = |row: &MessageRow| row.is_said() && row.is_shown() && !row.failed && row.account != own;
         let unread = usize::try_from(row.unread).unwrap_or(usize::MAX);
         let mut latest = self.history.last(&group, unread.saturating_add(1), counts)?;

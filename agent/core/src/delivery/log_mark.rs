@@ -14,7 +14,6 @@
 
 use std::time::Duration;
 
-use cipher_api::view::LogLostView;
 use cipher_api::{Notice, Result};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
@@ -51,19 +50,10 @@ fn let_go(mark: &Mark, stream: Option<&StreamState>) -> Option<Timestamp> {
 }
 
 impl Core {
-    /// What was read last of a log, if the log as it is now had it.
-    pub(crate) fn mark_of(&self, source: &Source) -> Option<Mark> {
-        match source {
-            Source::Group(group) => self.state.groups.get(group).and_then(|row| row.mark),
-            Source::Inbox(_) if *source == self.inbox() => self.state.meta.inbox_mark,
-            _ => None,
-        }
-    }
-
     /// A log does not show what was read last of it. The reader waits to be told how to go on.
     pub(crate) fn displaced(&mut self, displaced: &Displaced) -> Result<()> {
         let Displaced { source, after, another, stream, .. } = displaced;
-        let (mark, known) = (self.mark_of(source), self.after(source));
+        let (mark, known) = (self.state.mark_of(source), self.state.after(source));
         let back = known == Some(*after)
             && mark.is_some_and(|mark| went_back(&mark, *after, *another, stream.as_ref(), self.run.now));
         if back {
@@ -89,7 +79,7 @@ impl Core {
                 self.room_was_made(until);
             }
         }
-        if let Some(after) = self.after(source) {
+        if let Some(after) = self.state.after(source) {
             self.begin_reading(*source, after, None);
         }
         Ok(())
@@ -101,13 +91,6 @@ impl Core {
             return;
         }
         self.warn(Notice::RoomMade { until });
-    }
-
-    /// What the broker lost last, for people.
-    pub(crate) fn log_lost(&self) -> Option<LogLostView> {
-        let IncidentRow { at, conversations, messages, commits } = self.state.meta.incident?;
-        let open = self.state.groups.iter().filter(|(_, row)| row.back.is_some()).count() as u64;
-        Some(LogLostView { at, conversations, open, messages, commits, missing: self.missing_here() })
     }
 
     /// Notes what the broker lost, and tells it once per incident.

@@ -23,9 +23,7 @@ use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::own::device::revoked;
-use crate::state::stopped;
-use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Seal, Wish};
-use crate::state::{Print, print_of_stored};
+use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Print, Seal, Wish, print_of_stored, stopped};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -196,7 +194,7 @@ impl Core {
 
     pub(super) fn fail_row(&mut self, id: u64, why: Why) {
         let Some(row) = self.dequeue(id) else { return };
-        let error = why.error(&self.conversation_name(&row.group));
+        let error = why.error(&self.state.conversation_name(&row.group));
         if let OutboxKind::Message { id: message, content } = &row.kind {
             self.keep_failed(row.group, id, *message, content, &error);
             if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
@@ -217,7 +215,7 @@ impl Core {
         if self.state.meta.stopped {
             return Ok(());
         }
-        if self.is_revoked() {
+        if self.state.is_revoked() {
             // A commit that may lie in the log already still has to be settled; nothing new is made.
             let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
             return if pending && self.may_write(group) { self.drive_commits(group) } else { Ok(()) };
@@ -227,7 +225,7 @@ impl Core {
             if !self.may_write(group) || self.mend(group)? {
                 return Ok(());
             }
-            if self.is_lost(&group) {
+            if self.state.is_lost(&group) {
                 return self.drive_lost(group);
             }
             self.serve_joins(group)?;
@@ -350,7 +348,7 @@ impl Core {
             ready.truncate(1);
         }
         ready.truncate(limit::IN_FLIGHT_PER_GROUP.saturating_sub(flying));
-        let signer = self.signer()?;
+        let signer = self.state.signer()?;
         let handshake = self.state.groups.get(&group).map_or(0, GroupRow::expected);
         let fence = (single && !self.is_disputed(&group)).then(|| self.fence(&group, handshake));
         self.with_live(group, |core, live| {
@@ -374,17 +372,6 @@ impl Core {
             return Ok(false);
         }
         self.with_live(group, |_, live| Ok(live.roster.len() == 1))
-    }
-
-    /// Whether anything of what waits can leave now. What is said in a group that this device has to be let back into, or whose keys it
-    /// renews, waits for that.
-    pub(crate) fn waits_for_broker(&self) -> bool {
-        let doubled = |group| self.state.groups.get(group).is_some_and(|row| row.doubled.is_some());
-        self.state.outbox.iter().any(|(_, row)| match row.kind {
-            OutboxKind::Post(_) => true,
-            OutboxKind::Message { .. } if doubled(&row.group) => false,
-            _ => !self.is_lost(&row.group),
-        })
     }
 
     pub(super) fn publish_message(

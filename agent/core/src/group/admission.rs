@@ -14,26 +14,22 @@ use std::time::Duration;
 use cipher_api::view::{ContactState, GroupState, JoinRequestView};
 use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Result};
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, JoinLink, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_key};
+use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
 
 use crate::group::loaded::Live;
-use crate::group::tree;
-use crate::group::turn;
+use crate::group::{tree, turn};
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::Skip;
 use crate::state::roster::Leaf;
-use crate::state::{Fact, JoinRequestRow, Standing};
-use crate::state::{Joiner, Post, Wish};
+use crate::state::{Fact, JoinRequestRow, Joiner, Post, Skip, Standing, Wish};
 
 /// Largest sealed request: a key package, a certificate, and what is around them.
 const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
@@ -155,8 +151,8 @@ impl Core {
         if self.state.join_requests.iter().any(|(_, row)| mine(row) && row.hash == hash) {
             return Ok(());
         }
-        let blocked = self.contact_state(&account) == Some(ContactState::Blocked);
-        let revoked = self.log_of(&account).is_some_and(|log| log.is_revoked(&device));
+        let blocked = self.state.contact_state(&account) == Some(ContactState::Blocked);
+        let revoked = self.state.log_of(&account).is_some_and(|log| log.is_revoked(&device));
         let now = self.run.now;
         if blocked || revoked || body.at > now.plus(limit::CLOCK_SKEW) || self.has_member(group, &account)? {
             return Ok(());
@@ -216,7 +212,7 @@ impl Core {
 
     /// There is no room for a request: the first of those who serve says so.
     fn tell_busy(&mut self, group: GroupId, id: u64) -> Result<()> {
-        let own = self.own_id();
+        let own = self.state.own_id();
         let turn = self.with_live(group, |_, live| Ok(our_turn(live, &own)))?;
         if turn.allowed && turn.rank == Some(0) {
             return self.refuse(id, JoinRefusal::Busy);
@@ -267,7 +263,7 @@ impl Core {
     /// R-LINK-06: who is let in by a link is a device that the registry shows as one of its account's. A key made on
     /// the spot is nobody: it could be named, banned and recognised by nobody.
     pub(crate) fn is_shown_by_registry(&self, row: &JoinRequestRow) -> bool {
-        self.log_of(&row.account).is_some_and(|log| log.is_active(&row.device))
+        self.state.log_of(&row.account).is_some_and(|log| log.is_active(&row.device))
     }
 
     /// Which groups have requests that are not done, after loading.
@@ -322,7 +318,7 @@ impl Core {
         }
         let (turn, verdicts) = self.with_live(group, |core, live| {
             let verdicts = open.iter().map(|(_, row)| core.verdict(live, row)).collect::<Vec<_>>();
-            Ok((our_turn(live, &core.own_id()), verdicts))
+            Ok((our_turn(live, &core.state.own_id()), verdicts))
         })?;
         let mut judged: Vec<_> = open.into_iter().zip(verdicts).collect();
         // Of those who are to be looked up the latest first: behind a crowd of made-up ones somebody may be waiting.
@@ -464,8 +460,8 @@ impl Core {
     pub(crate) fn request_view(&self, row: &JoinRequestRow) -> JoinRequestView {
         JoinRequestView {
             group: row.group,
-            group_name: self.conversation_name(&row.group),
-            handle: self.handle_of(&row.account),
+            group_name: self.state.conversation_name(&row.group),
+            handle: self.state.handle_of(&row.account),
             account_id: row.account,
             at: row.at,
         }

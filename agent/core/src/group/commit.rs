@@ -14,13 +14,12 @@ use std::collections::BTreeSet;
 
 use cipher_api::view::GroupState;
 use cipher_api::{Advice, ErrorKind, Result};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId, PublishId};
-use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::{CommitNote, Envelope, WelcomeNote};
 use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use cipher_broker::{codec, limit};
 use openmls::prelude::{Extension, LeafNodeIndex, QueuedProposal, UnknownExtension};
 use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
@@ -32,13 +31,11 @@ use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
-use crate::group::turn;
-use crate::group::{rejoin, tree};
+use crate::group::{rejoin, tree, turn};
 use crate::machine::{Core, fatal};
-use crate::state::Skip;
 use crate::state::position::sequence_of;
 use crate::state::roster::{Leaf, Roster};
-use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Slot, Wish};
+use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Skip, Slot, Wish};
 use crate::store::mls;
 
 impl Core {
@@ -160,11 +157,11 @@ impl Core {
         mut draft: Draft,
         intent: Option<u64>,
     ) -> Result<()> {
-        let signer = self.signer()?;
+        let signer = self.state.signer()?;
         let row = self.state.groups.get(&group).ok_or_else(|| super::show::not_found(""))?;
         let (link, mut proposals) = (row.link.clone(), row.proposals.clone());
         // Who leaves and lets somebody in before asks to go once more (RFC 9420 §12.2).
-        let own = self.own_id();
+        let own = self.state.own_id();
         proposals.retain(|bytes| {
             let leaf = leaver(bytes).and_then(|index| live.roster.get(&index));
             leaf.is_none_or(|leaf| leaf.account != own)
@@ -307,7 +304,7 @@ impl Core {
         } else if self.state.groups.get(&group).is_some_and(|row| row.leave_epoch == Some(epoch)) {
             return Ok(());
         }
-        let signer = self.signer()?;
+        let signer = self.state.signer()?;
         let bytes = self.with_live(group, |core, live| {
             let message = live
                 .mls

@@ -17,10 +17,8 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
 use crate::machine::Core;
-use crate::state::OutboxKind;
-use crate::state::WordRow;
 use crate::state::position::{self, sequence_of};
-use crate::state::stopped;
+use crate::state::{OutboxKind, WordRow, stopped};
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +262,7 @@ impl Core {
     /// for such a reason. How much that is.
     fn unread_words(&mut self) -> Result<u64> {
         let mut unread = BTreeSet::new();
-        let own = self.own_id();
+        let own = self.state.own_id();
         for group in self.state.groups.keys() {
             let Some(row) = self.state.groups.get(&group).filter(|row| !row.personal) else { continue };
             let doubled = row.doubled;

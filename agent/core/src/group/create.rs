@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::{Advice, ErrorKind, Event, Reply, Result};
 use cipher_broker::certificate::CREDENTIAL_TYPE;
-use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role};
+use cipher_broker::{codec, limit};
 use openmls::group::{GroupContext, PastEpochDeletionPolicy};
 use openmls::prelude::{
     Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, MlsGroup, MlsGroupCreateConfig,
@@ -78,7 +77,7 @@ impl Core {
         with: Vec<Handle>,
         post_quantum: bool,
     ) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         check_name(&name)?;
         if with.is_empty() {
             let group = self.make_group(name, None, post_quantum)?;
@@ -109,7 +108,7 @@ impl Core {
             version: GroupData::VERSION,
             name,
             direct,
-            roles: BTreeMap::from([(self.own_id(), Role::Owner)]),
+            roles: BTreeMap::from([(self.state.own_id(), Role::Owner)]),
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
@@ -137,7 +136,7 @@ impl Core {
             .sender_ratchet_configuration(ratchets())
             .use_ratchet_tree_extension(false)
             .build();
-        let (signer, credential) = (self.signer()?, self.credential()?);
+        let (signer, credential) = (self.state.signer()?, self.state.credential()?);
         let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
             .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
         self.groups.put(group, Live::of(mls)?);

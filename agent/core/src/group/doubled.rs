@@ -34,8 +34,7 @@ use serde_bytes::ByteBuf;
 use crate::group::copies::CopysWord;
 use crate::group::loaded::Live;
 use crate::machine::Core;
-use crate::state::Wish;
-use crate::state::{DoubledRow, Print, Why};
+use crate::state::{DoubledRow, Print, Why, Wish};
 
 /// Own words about new keys that are known again, per group. Each is good in its own epoch only.
 const HEALED: usize = 16;
@@ -91,7 +90,7 @@ impl Core {
         position: u64,
     ) -> Result<()> {
         let epoch = live.epoch();
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let key = SigningKey::from_bytes(&identity.device_seed).verifying_key().to_bytes();
         let own = self.state.groups.get(&group).map(|row| row.healed.clone()).unwrap_or_default();
         // R-COPY-02: what this store signed itself is no word of another copy, whatever commit carries it.
@@ -127,7 +126,7 @@ impl Core {
         if !alone && self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
             return Ok(ByteBuf::new());
         }
-        let key = SigningKey::from_bytes(&self.identity()?.device_seed);
+        let key = SigningKey::from_bytes(&self.state.identity()?.device_seed);
         let random = self.provider.bytes();
         let word = CopysWord { number: self.signing_number(), knew: self.last_word(group), at: None };
         let nonce = word.written(random);
@@ -153,7 +152,7 @@ impl Core {
         let told = if due { now } else { told.unwrap_or(now) };
         self.state.meta_mut().doubled = Some((now, told));
         if due {
-            let name = self.conversation_name(&group);
+            let name = self.state.conversation_name(&group);
             self.warn(Notice::Doubled { group, name });
         }
     }

@@ -127,7 +127,7 @@ impl Drafting<'_> {
 
     /// A role of an earlier membership. Only an owner may change roles; for anybody else's commit the rules ignore it.
     fn forget_role(&mut self, account: &AccountId) {
-        if self.live.data.role_of(&self.core.own_id()) == Role::Owner {
+        if self.live.data.role_of(&self.core.state.own_id()) == Role::Owner {
             self.data.roles.remove(account);
         }
     }
@@ -211,7 +211,7 @@ impl Drafting<'_> {
         if !self.live.data.banned.contains(account) {
             return Ok(());
         }
-        let handle = self.core.handle_of(account);
+        let handle = self.core.state.handle_of(account);
         Err(ErrorKind::Refused
             .because(format!("@{handle} is banned from this group"))
             .hint(Hint::GroupUnban { group: self.core.typed(&self.group), who: handle }))

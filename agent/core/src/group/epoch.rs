@@ -8,7 +8,6 @@ use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
 use cipher_broker::wire::group::{GroupData, Role};
-
 use serde_bytes::ByteBuf;
 
 use crate::group::alias::Taken;
@@ -97,7 +96,7 @@ impl Core {
             return Ok(());
         }
         self.system_lines(group, live, (old_roster, old_data), (&had, &has), committer, (sequence, hash))?;
-        let others = has.iter().any(|account| *account != self.own_id());
+        let others = has.iter().any(|account| *account != self.state.own_id());
         self.learn_members(has);
         if live.data.direct && !others {
             // The other side has left for good: what is said to that account from now on starts anew.

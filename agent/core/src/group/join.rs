@@ -9,14 +9,13 @@ use std::time::Duration;
 use cipher_api::view::GroupState;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result, Target};
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{CommitLink, Envelope};
 use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
+use cipher_broker::{codec, limit};
 use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 
@@ -28,17 +27,16 @@ use crate::group::tree;
 use crate::group::welcome::{Bad, judge_welcome, read_welcome};
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
-use crate::state::Reception;
-use crate::state::Skip;
-use crate::state::{GroupRow, InviteFacts, InviteRow, OutboxKind, OutboxRow, Post};
-use crate::state::{Mark, Why};
+use crate::state::{
+    GroupRow, InviteFacts, InviteRow, Mark, OutboxKind, OutboxRow, Post, Reception, Skip, Why,
+};
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
 pub(super) const TOLD_AFTER: u32 = 9;
 
 impl Core {
     pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
-        if self.inbox() != Source::Inbox(device) || delivered.sequence <= self.state.meta.inbox_cursor {
+        if self.state.inbox() != Source::Inbox(device) || delivered.sequence <= self.state.meta.inbox_cursor {
             return Ok(());
         }
         let mark = Mark::of(delivered.at, &delivered.bytes);
@@ -98,7 +96,7 @@ impl Core {
         let welcome = invite.welcome.clone();
         let facts = self.trial(|core| {
             let staged = core.staged(&welcome, &opened, true)?;
-            judge_welcome(&core.own_id(), &staged, opened)
+            judge_welcome(&core.state.own_id(), &staged, opened)
         });
         match facts {
             Ok(facts) if facts.beyond_role && !self.may_come_back(&group) => {
@@ -121,7 +119,7 @@ impl Core {
         let known = self.state.groups.get(group).map(|row| row.state);
         let is_in = matches!(known, Some(GroupState::Active | GroupState::Leaving | GroupState::Stuck));
         let device = self.state.identity.as_ref().map(|own| own.device);
-        let recovered = self.log_of(&self.own_id()).and_then(|log| log.recovery());
+        let recovered = self.state.log_of(&self.state.own_id()).and_then(|log| log.recovery());
         is_in
             || recovered.is_some_and(
                 |(_, stated)| matches!(stated.claim, Claim::Recover { device: brought, .. } if Some(brought) == device),
@@ -131,7 +129,7 @@ impl Core {
     /// An invitation is complete: join by itself if its maker may, else let it wait. One into a group that this device
     /// is in waits for what the log says.
     fn invited(&mut self, group: GroupId, facts: InviteFacts) -> Result<()> {
-        if self.is_member(&group) {
+        if self.state.is_member(&group) {
             if let Some(invite) = self.state.invites.get_mut(&group) {
                 invite.known = Some(facts);
             }
@@ -154,7 +152,7 @@ impl Core {
             invite.known = Some(facts);
         }
         if reception == Reception::Joins {
-            let asked = direct && inviter != self.own_id();
+            let asked = direct && inviter != self.state.own_id();
             return match (personal, asked) {
                 (true, _) => self.join_personal(group),
                 (false, true) => self.accept_direct(group, inviter),
@@ -165,7 +163,7 @@ impl Core {
                 }
             };
         }
-        if self.identity()?.kind == Kind::Bot {
+        if self.state.identity()?.kind == Kind::Bot {
             self.skip(Skip::NotOwner);
         }
         if direct {
@@ -207,7 +205,7 @@ impl Core {
         let inviter = facts.inviter;
         let inside =
             self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == inviter)))?;
-        let (own, row) = (self.identity()?, self.state.groups.get(&group));
+        let (own, row) = (self.state.identity()?, self.state.groups.get(&group));
         let welcomer = Welcomer {
             member: inside || row.is_some_and(|row| row.peer == Some(inviter)),
             owner: own.owner.as_ref().is_some_and(|owner| owner.account == inviter),
@@ -271,7 +269,7 @@ impl Core {
         }
         for content in before.unsure {
             let content = content.into_vec();
-            let id = MessageId::of_content(&group, &self.own_id(), &content);
+            let id = MessageId::of_content(&group, &self.state.own_id(), &content);
             self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None));
         }
         // A gap was told where it is.
@@ -307,7 +305,7 @@ impl Core {
         if self.state.invites.len() < limit::INVITATIONS {
             return;
         }
-        let hidden = self.state.invites.iter().filter(|(_, invite)| !self.is_shown(invite));
+        let hidden = self.state.invites.iter().filter(|(_, invite)| !self.state.is_shown(invite));
         let first = hidden
             .min_by_key(|(_, invite)| {
                 (!invite.declined, std::cmp::Reverse(invite.attempts), invite.received_at)
@@ -342,10 +340,10 @@ impl Core {
             },
             Target::Account(_) | Target::Group(_) => self.resolve(target)?,
         };
-        if self.state.invites.get(&group).is_some_and(|invite| self.is_shown(invite)) {
+        if self.state.invites.get(&group).is_some_and(|invite| self.state.is_shown(invite)) {
             return Ok(group);
         }
-        if self.is_lost(&group) {
+        if self.state.is_lost(&group) {
             return Err(self.no_offer(group));
         }
         Err(ErrorKind::NotFound
@@ -366,7 +364,7 @@ impl Core {
             Ok(group) => group,
             // Accepting twice is not an error.
             Err(error) => match self.resolve(target) {
-                Ok(group) if self.is_member(&group) && !self.is_lost(&group) => {
+                Ok(group) if self.state.is_member(&group) && !self.state.is_lost(&group) => {
                     return self.group_reply(group);
                 }
                 _ => return Err(error),
@@ -377,7 +375,7 @@ impl Core {
         let asker = invite.known.as_ref().filter(|known| known.direct).map(|known| known.inviter);
         match asker {
             Some(inviter) => {
-                self.must_not_be_blocked(&inviter)?;
+                self.state.must_not_be_blocked(&inviter)?;
                 self.accept_request(group, inviter)?;
             }
             None => {
@@ -408,7 +406,7 @@ impl Core {
         };
         let Some(invite) = self.state.invites.get(&group).cloned() else { return Err(gone(Skip::Welcome)) };
         let Some(known) = invite.known.clone() else { return Err(gone(Skip::Welcome)) };
-        if self.is_member(&group) {
+        if self.state.is_member(&group) {
             return Ok(());
         }
         self.take_place(group, &invite, known)
@@ -446,7 +444,7 @@ impl Core {
         self.state.invites.remove(&group);
         let live = Live::of(joined.map_err(gone)?)?;
         let unread = self.state.groups.get(&group).map_or(0, |row| row.unread);
-        let own = self.own_id();
+        let own = self.state.own_id();
         let link = CommitLink { sequence: invite.commit_sequence, hash: invite.commit_hash };
         let peer = known.direct.then(|| {
             let accounts = known.members.iter().map(|member| member.0);
@@ -458,7 +456,7 @@ impl Core {
             if invite.posted_at == Timestamp::default() { invite.received_at } else { invite.posted_at };
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
-        let is_bot = self.identity()?.kind == Kind::Bot;
+        let is_bot = self.state.identity()?.kind == Kind::Bot;
         let mut row = GroupRow {
             peer,
             let_in_by: (is_bot && known.inviter != own).then_some(known.inviter),

@@ -15,8 +15,7 @@ use serde_bytes::ByteArray;
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::Standing;
-use crate::state::Wish;
+use crate::state::{Standing, Wish};
 
 /// Longest life of a link.
 const LINK_LIFETIME_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -50,7 +49,7 @@ impl Core {
         self.must_have_role(group, |live| live.data.may_add, "make links to join by")?;
         let secret = ByteArray::new(self.provider.bytes());
         let expires = self.run.now.plus(lifetime);
-        let link = JoinLink { secret, by: self.own_id(), expires, uses, approval };
+        let link = JoinLink { secret, by: self.state.own_id(), expires, uses, approval };
         self.wish(group, Wish::Link { id: link_id(&secret), link: Some(link) }, Some(ticket))
     }
 
@@ -74,7 +73,7 @@ impl Core {
             expires,
             uses,
             approval,
-            by: self.handle_of(&by),
+            by: self.state.handle_of(&by),
         }
     }
 
@@ -116,7 +115,7 @@ impl Core {
     }
 
     pub(crate) fn group_requests(&mut self, target: Option<&Target>) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         let groups = match target {
             Some(target) => {
                 let group = self.open_group(target, "nobody asks to join")?;
@@ -136,7 +135,7 @@ impl Core {
         };
         let mut views = Vec::new();
         for group in groups {
-            let own = self.own_id();
+            let own = self.state.own_id();
             let waiting = self.requests_to_approve(group)?;
             if self.with_live(group, |_, live| Ok(live.data.role_of(&own) >= live.data.may_add))? {
                 views.extend(waiting.into_iter().map(|(_, view)| view));
@@ -205,7 +204,7 @@ impl Core {
                     .because(format!("{who} is not known here"))
                     .hint(Hint::ProfileShow { who: who.clone() })
             })?;
-            if account == self.own_id() {
+            if account == self.state.own_id() {
                 return Err(ErrorKind::Usage
                     .because("one does not ban oneself")
                     .hint(Hint::GroupLeave { group: self.typed(&group) }));
@@ -215,7 +214,7 @@ impl Core {
         if accounts.is_empty() {
             return Err(ErrorKind::Usage.because("nobody was named"));
         }
-        let own = self.own_id();
+        let own = self.state.own_id();
         let judged = self.with_live(group, |_, live| {
             let role = live.data.role_of(&own);
             let above = |account: &&AccountId| role < Role::Owner && live.data.role_of(account) >= role;
@@ -224,7 +223,7 @@ impl Core {
         })?;
         match judged {
             (Some(above), _) if !lift => Err(ErrorKind::Refused
-                .because(format!("your role does not allow to ban @{}", self.handle_of(&above)))
+                .because(format!("your role does not allow to ban @{}", self.state.handle_of(&above)))
                 .hint(Advice::AskOwner)),
             (_, banned) if !lift && banned > limit::BANNED => {
                 Err(ErrorKind::Limit.because(format!("a group bans at most {} accounts", limit::BANNED)))

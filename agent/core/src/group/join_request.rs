@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use cipher_api::{Advice, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::certificate::DeviceCertificate;
-use cipher_broker::codec;
 use cipher_broker::id::GroupId;
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::{GroupData, LinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
@@ -24,9 +23,7 @@ use crate::group::tree;
 use crate::input::{Interest, Ticket};
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
-use crate::state::JoinRow;
-use crate::state::Skip;
-use crate::state::{OutboxKind, Post};
+use crate::state::{JoinRow, OutboxKind, Post, Skip};
 
 /// How long a `join` waits to be let in before it says that it waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,14 +47,14 @@ pub(crate) fn proven_links(data: &GroupData) -> Vec<LinkId> {
 
 impl Core {
     pub(crate) fn join_by_link(&mut self, ticket: Ticket, link: &str) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         let link: JoinTicket = link.parse().map_err(|_| {
             ErrorKind::Misuse
                 .because("this is not a link to a group, or some of its letters got lost or changed")
                 .hint(Advice::JoinLinkForm)
         })?;
         let group = link.group;
-        if self.is_member(&group) {
+        if self.state.is_member(&group) {
             return self.group_reply(group).map(Some);
         }
         if link.expires <= self.run.now {
@@ -104,7 +101,7 @@ impl Core {
         })?;
         self.drop_join(group);
         let key_package = ByteBuf::from(self.make_key_package(suite, false)?);
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let certificate: DeviceCertificate = codec::decode(&identity.certificate)
             .map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
         let device_key = SigningKey::from_bytes(&identity.device_seed);
@@ -119,12 +116,6 @@ impl Core {
         let bytes = codec::encode(&Envelope::Join { link: *id, request: sealed });
         self.enqueue_post(group, Post::Join, bytes);
         Ok(())
-    }
-
-    /// R-LINK-03: an invitation joins by itself when we asked for this very group, and its group data holds the link
-    /// that we asked by, with its secret. Who only saw the request does not know that.
-    pub(crate) fn asked_for(&self, group: &GroupId, links: &[LinkId]) -> bool {
-        self.state.joins.get(group).is_some_and(|row| links.contains(&link_id(&row.ticket.secret)))
     }
 
     /// Somebody says that we stay out. R-LINK-05: it counts for the very request it names, under the link's key.
@@ -152,7 +143,7 @@ impl Core {
         self.run.waits.joins = others;
         if ours.is_empty() {
             // Its name is known only to who was in it: a link says none.
-            let name = self.conversation_name(&group);
+            let name = self.state.conversation_name(&group);
             self.warn(Notice::JoinEnded { group, name, error: Box::new(error.clone()) });
         }
         for wait in ours {
@@ -183,13 +174,13 @@ impl Core {
     /// in meanwhile is found all the same.
     pub(crate) fn renew_joins(&mut self) -> Result<()> {
         let hears = self.run.connected && self.run.interest == Some(Interest::Everything);
-        if !hears || self.is_revoked() {
+        if !hears || self.state.is_revoked() {
             return Ok(());
         }
         for group in self.state.joins.keys() {
             let Some(row) = self.state.joins.get(&group) else { continue };
             let (due, over) = (row.at.plus(RENEW_AFTER), row.ticket.expires <= self.run.now);
-            if over || self.is_member(&group) || self.state.invites.get(&group).is_some() {
+            if over || self.state.is_member(&group) || self.state.invites.get(&group).is_some() {
                 continue;
             }
             if self.run.now < due {
@@ -207,7 +198,7 @@ impl Core {
     pub(crate) fn finish_joins(&mut self) -> Result<()> {
         let now = self.run.now;
         for group in self.state.joins.keys() {
-            if self.is_member(&group) {
+            if self.state.is_member(&group) {
                 self.drop_join(group);
             } else if self.state.joins.get(&group).is_some_and(|row| row.ticket.expires <= now)
                 && self.state.invites.get(&group).is_none()
@@ -218,7 +209,7 @@ impl Core {
         }
         for wait in std::mem::take(&mut self.run.waits.joins) {
             let JoinWait { ticket, group, deadline } = wait;
-            if self.is_member(&group) {
+            if self.state.is_member(&group) {
                 let reply = self.group_reply(group);
                 self.reply(ticket, reply);
             } else if now >= deadline {

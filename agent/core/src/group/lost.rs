@@ -15,14 +15,13 @@ use std::time::Duration;
 
 use cipher_api::view::{DeniedView, GroupEvent, GroupState, RecoveringView};
 use cipher_api::{Notice, Result};
-use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{KeyPackageBundle, Welcome};
 use openmls_traits::OpenMlsProvider;
@@ -31,11 +30,10 @@ use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
 use crate::group::copies::CopysWord;
-use crate::group::not_member::{self};
+use crate::group::not_member;
 use crate::machine::Core;
 use crate::registry::key_package::suite_of;
-use crate::state::{Author, Lost, MessageRow, RejoinRow, Why};
-use crate::state::{OutboxKind, Post};
+use crate::state::{Author, Lost, MessageRow, OutboxKind, Post, RejoinRow, Why};
 
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
@@ -81,7 +79,7 @@ impl Core {
         }
         self.run.changed.insert(group);
         if known.is_none() {
-            let name = self.conversation_name(&group);
+            let name = self.state.conversation_name(&group);
             self.warn(Notice::PlaceLost { group, name });
         }
     }
@@ -95,11 +93,6 @@ impl Core {
                 row.lost = Some(Lost::noticed(Why::Unusable, Timestamp::default()));
             }
         }
-    }
-
-    /// Whether this device lost its place in a group.
-    pub(crate) fn is_lost(&self, group: &GroupId) -> bool {
-        self.state.groups.get(group).is_some_and(|row| row.lost.is_some())
     }
 
     /// Whether everybody else left the epoch that this device stands in.
@@ -198,7 +191,7 @@ impl Core {
         let Some(suite) = suite_of(number) else { return Ok(()) };
         let key_package = self.make_key_package(suite, false)?;
         let package = wire_hash(&key_package);
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let device_key = SigningKey::from_bytes(&identity.device_seed);
         let (account, device) = (identity.account, identity.device);
         let (copy, knew) = (self.signing_number(), self.last_word(&group));
@@ -338,7 +331,7 @@ impl Core {
         let lost = self.state.groups.get(group)?.lost.as_ref()?;
         let denied = lost.denied.as_ref().map(|denied| DeniedView {
             account_id: denied.by,
-            handle: self.handle_of(&denied.by),
+            handle: self.state.handle_of(&denied.by),
             at: denied.at,
             over: denied.over,
         });

@@ -20,30 +20,8 @@ impl Core {
     /// The group a person wants to change, if we can take part in changing it.
     pub(crate) fn changeable(&self, target: &Target) -> Result<GroupId> {
         let group = self.resolve(target)?;
-        self.must_be_active(group)?;
+        self.state.must_be_active(group)?;
         Ok(group)
-    }
-
-    /// An error unless we are an active member.
-    pub(crate) fn must_be_active(&self, group: GroupId) -> Result<()> {
-        let name = self.conversation_name(&group);
-        let no = |why: String, hint: Hint| Err(ErrorKind::Refused.because(why).hint(hint));
-        match self.state.groups.get(&group).map(|row| row.state) {
-            Some(GroupState::Active) => Ok(()),
-            None | Some(GroupState::Invited) => no(
-                "this is an invitation that was not accepted yet".into(),
-                Hint::GroupAccept { group: group.into() },
-            ),
-            Some(GroupState::Leaving | GroupState::Left) => {
-                no(format!("you have left '{name}'"), Advice::AskInviteAgain.into())
-            }
-            Some(GroupState::Removed) => {
-                no(format!("you were removed from '{name}'"), Advice::AskInviteAgain.into())
-            }
-            Some(GroupState::Stuck | GroupState::Unknown) => {
-                no(format!("this device lost its place in '{name}'"), Hint::Sync)
-            }
-        }
     }
 
     /// Own role must reach this.
@@ -53,13 +31,16 @@ impl Core {
         pick: impl Fn(&super::Live) -> Role,
         what: &str,
     ) -> Result<()> {
-        let own = self.own_id();
+        let own = self.state.own_id();
         let (have, need) = self.with_live(group, |_, live| Ok((live.data.role_of(&own), pick(live))))?;
         if have >= need {
             return Ok(());
         }
         Err(ErrorKind::Refused
-            .because(format!("your role in '{}' does not allow to {what}", self.conversation_name(&group)))
+            .because(format!(
+                "your role in '{}' does not allow to {what}",
+                self.state.conversation_name(&group)
+            ))
             .hint(Advice::AskAdmin))
     }
 
@@ -71,7 +52,7 @@ impl Core {
     /// The account that a person names, by what is known here.
     pub(crate) fn account_by(&self, who: &Who) -> Option<AccountId> {
         match who {
-            Who::Handle(handle) => self.account_of(handle),
+            Who::Handle(handle) => self.state.account_of(handle),
             Who::Account(account) => Some(*account),
         }
     }
@@ -115,7 +96,7 @@ impl Core {
         let mut accounts = Vec::new();
         for who in who {
             let account = self.member_named(group, who)?;
-            if account == self.own_id() {
+            if account == self.state.own_id() {
                 return Err(ErrorKind::Usage
                     .because("one does not remove oneself")
                     .hint(Hint::GroupLeave { group: self.typed(&group) }));
@@ -194,8 +175,8 @@ impl Core {
             self.begin_leaving(group)?;
             return Ok(Some(Reply::Done));
         }
-        self.must_be_active(group)?;
-        let own = self.own_id();
+        self.state.must_be_active(group)?;
+        let own = self.state.own_id();
         let (alone, last_owner) = self.with_live(group, |_, live| {
             let accounts = crate::state::roster::accounts(&live.roster);
             let owners = accounts.iter().filter(|account| live.data.role_of(account) == Role::Owner);
@@ -219,7 +200,7 @@ impl Core {
                 ErrorKind::Unreachable.because("the broker cannot be reached; you are still a member")
             );
         }
-        if self.is_lost(&group) {
+        if self.state.is_lost(&group) {
             self.leave_from_outside(group)?;
             return Ok(Some(Reply::Done));
         }
@@ -237,7 +218,7 @@ impl Core {
     /// A device that lost its place goes once a member has let it back in, which may be days from now; at once where it was told that it
     /// is no member any more.
     fn leave_from_outside(&mut self, group: GroupId) -> Result<()> {
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         self.begin_leaving(group)?;
         if !self.is_out(&group) {
             self.warn(Notice::LeavesLater { group, name });
@@ -252,7 +233,7 @@ impl Core {
             Some(GroupState::Stuck) => return self.forget(group, GroupState::Left),
             _ => return Ok(()),
         }
-        let own = self.own_id();
+        let own = self.state.own_id();
         if self.with_live(group, |_, live| Ok(live.roster.values().all(|leaf| leaf.account == own)))? {
             return self.forget(group, GroupState::Left);
         }
@@ -287,7 +268,7 @@ impl Core {
         self.drop_own_rejoin(group);
         self.drop_outbox(group);
         self.ledger.forget_commits(&group)?;
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         self.drop_intents(
             group,
             &ErrorKind::Refused.because(format!("you are not a member of '{name}' any more")),
@@ -341,7 +322,7 @@ impl Core {
         if let Some(account) = alone
             && !self.run.waits.intents.contains_key(&id)
         {
-            let (who, name) = (self.named(&account), self.conversation_name(&group));
+            let (who, name) = (self.state.named(&account), self.state.conversation_name(&group));
             self.warn(Notice::LeftOut {
                 who,
                 group: Some(group),

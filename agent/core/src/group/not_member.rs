@@ -32,9 +32,7 @@ use openmls::prelude::LeafNodeIndex;
 use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
-use crate::state::Denied;
-use crate::state::Post;
-use crate::state::Skip;
+use crate::state::{Denied, Post, Skip};
 
 /// How long a device waits before it asks again, once a member said that it is out.
 pub(super) const PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -142,7 +140,7 @@ impl Core {
             if !self.is_time(row.arrived.plus(turn::after(turn::STEP, rank))) {
                 continue;
             }
-            let identity = self.identity()?;
+            let identity = self.state.identity()?;
             let body = NotMemberBody {
                 group,
                 package: wire_hash(&row.key_package),
@@ -173,7 +171,7 @@ impl Core {
             self.skip(Skip::Rejoin);
             return Ok(());
         };
-        let own = self.own_id();
+        let own = self.state.own_id();
         let said = self.with_live(group, |_, live| {
             let role = live.data.role_of(&body.account);
             let outranks = role >= Role::Admin && (role == Role::Owner || role > live.data.role_of(&own));
@@ -212,7 +210,7 @@ impl Core {
         if before.is_some_and(|denied| denied.over == over) {
             return;
         }
-        let (by, name) = (self.named(&body.account), self.conversation_name(&group));
+        let (by, name) = (self.state.named(&body.account), self.state.conversation_name(&group));
         self.warn(Notice::PlaceDenied { group, name, by, over });
     }
 

@@ -58,7 +58,7 @@ impl Welcomer {
 impl Core {
     /// The offer that the person was told of, if this device still is without its place.
     pub(crate) fn offer(&self, group: &GroupId) -> Option<&InviteRow> {
-        let open = |invite: &&InviteRow| invite.offered && invite.told && self.is_lost(group);
+        let open = |invite: &&InviteRow| invite.offered && invite.told && self.state.is_lost(group);
         if self.state.meta.stopped {
             return None;
         }
@@ -97,7 +97,7 @@ impl Core {
                 continue;
             }
             let (by, name, target) =
-                (self.named(&inviter), self.conversation_name(&group), self.typed(&group));
+                (self.state.named(&inviter), self.state.conversation_name(&group), self.typed(&group));
             self.warn(Notice::PlaceOffered { group, name, target, by });
         }
     }
@@ -113,7 +113,7 @@ impl Core {
 
     /// Nobody offers a place that was lost.
     pub(super) fn no_offer(&self, group: GroupId) -> Error {
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         ErrorKind::NotFound
             .because(format!("nobody offers this device its place in '{name}' yet"))
             .hint(Hint::DoctorOffer)
@@ -122,7 +122,7 @@ impl Core {
     /// The person believes who offers it.
     pub(super) fn take_offer(&mut self, group: GroupId) -> Result<Reply> {
         self.come_back(group)?;
-        if self.is_lost(&group) {
+        if self.state.is_lost(&group) {
             return Err(ErrorKind::Refused
                 .because("this offer cannot be used any more")
                 .hint(Advice::OfferComesAgain));
@@ -154,7 +154,7 @@ impl Core {
     pub(super) fn offered_view(&self, group: &GroupId) -> Option<OfferedView> {
         let invite = self.offer(group)?;
         let account_id = invite.known.as_ref()?.inviter;
-        Some(OfferedView { account_id, handle: self.handle_of(&account_id), at: invite.received_at })
+        Some(OfferedView { account_id, handle: self.state.handle_of(&account_id), at: invite.received_at })
     }
 }
 

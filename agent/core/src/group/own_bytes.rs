@@ -6,8 +6,9 @@ use cipher_broker::limit;
 use cipher_broker::wire::content::Content;
 
 use crate::machine::Core;
-use crate::state::{MessageRow, Print, SealKey, SealedAs, SentRow, key, print_of_stored};
-use crate::state::{OutboxKind, OutboxRow, Seal};
+use crate::state::{
+    MessageRow, OutboxKind, OutboxRow, Print, Seal, SealKey, SealedAs, SentRow, key, print_of_stored,
+};
 
 impl Core {
     /// Bytes that were sealed here, do not wait any more, and are not to be said again: they may lie in the log all the
@@ -152,7 +153,7 @@ impl Core {
         of: &MessageId,
         row: &mut MessageRow,
     ) -> Result<()> {
-        if row.account != self.own_id() {
+        if row.account != self.state.own_id() {
             return Ok(());
         }
         row.sealed = None;

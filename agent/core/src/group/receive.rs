@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use cipher_api::view::{GroupEvent, GroupState};
 use cipher_api::{ErrorKind, Notice, Result};
-use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitNote;
+use cipher_broker::{codec, limit};
 use openmls::framing::errors::MessageDecryptionError;
 use openmls::group::{ProcessMessageError, StageCommitError, ValidationError};
 use openmls::prelude::{ContentType, ProcessedMessageContent, QueuedProposal, Sender, StagedCommit};
@@ -28,10 +27,8 @@ use crate::group::policy::{self, Committer};
 use crate::group::rejoin;
 use crate::input::Delivered;
 use crate::machine::Core;
-use crate::state::Skip;
-use crate::state::{Mark, MessageRow, Why};
-use crate::store::mls;
-use crate::store::mls::OverlayError;
+use crate::state::{Mark, MessageRow, Skip, Why};
+use crate::store::mls::{self, OverlayError};
 
 /// How far ahead an epoch may be and still be worth waiting for.
 const EPOCHS_AHEAD: u64 = 64;
@@ -48,7 +45,7 @@ impl Core {
     pub(crate) fn delivered(&mut self, delivered: Delivered) -> Result<()> {
         match delivered.route.source() {
             Some(Source::Group(group)) => self.group_delivered(group, delivered),
-            Some(Source::Inbox(inbox)) if self.link_cursor(&inbox).is_some() => {
+            Some(Source::Inbox(inbox)) if self.state.link_cursor(&inbox).is_some() => {
                 self.link_delivered(&delivered)
             }
             Some(Source::Inbox(device)) => self.inbox_delivered(device, &delivered),
@@ -169,7 +166,7 @@ impl Core {
             return Ok(false);
         }
         self.skip(Skip::NotInLog);
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         self.warn(Notice::InvitationNowhere { group, name });
         if let Some(row) = self.state.groups.get_mut(&group) {
             // What an invitation said of an epoch must not keep a real one out.
@@ -359,7 +356,7 @@ impl Core {
     fn proposed(&mut self, group: GroupId, live: &Live, proposal: &QueuedProposal) {
         let Some(index) = leaver_of(proposal) else { return self.skip(Skip::Policy) };
         // The account leaves, not one device of it: this one goes along.
-        let ours = live.roster.get(&index).is_some_and(|leaf| leaf.account == self.own_id());
+        let ours = live.roster.get(&index).is_some_and(|leaf| leaf.account == self.state.own_id());
         let Ok(bytes) = mls::encode(proposal) else { return self.skip(Skip::Policy) };
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let known = row.proposals.iter().any(|bytes| leaver(bytes) == Some(index));
@@ -422,7 +419,8 @@ impl Core {
         if removed {
             let asked = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
             // Another device of this account may have asked.
-            let by_us = self.run.leavers.get(&group).is_some_and(|leavers| leavers.contains(&self.own_id()));
+            let by_us =
+                self.run.leavers.get(&group).is_some_and(|leavers| leavers.contains(&self.state.own_id()));
             let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
             self.run.ended.insert(group, state);
@@ -449,8 +447,9 @@ impl Core {
         if self.state.groups.get(&group).is_some_and(|row| row.link.hash != link.hash) {
             self.skip(Skip::Link);
             // F12: one member's word is one member's word.
-            let by = sender.and_then(|index| live.roster.get(&index)).map(|leaf| self.named(&leaf.account));
-            let name = self.conversation_name(&group);
+            let by =
+                sender.and_then(|index| live.roster.get(&index)).map(|leaf| self.state.named(&leaf.account));
+            let name = self.state.conversation_name(&group);
             self.warn(Notice::OtherPast { group, name, by });
         }
     }
@@ -468,7 +467,7 @@ impl Core {
         if self.state.groups.get(&group).is_some_and(|row| row.personal) {
             return;
         }
-        let own = self.own_id();
+        let own = self.state.own_id();
         let id = MessageId::of_content(&group, &actor.account, &hash);
         // An account does not remove itself: it is this device that went, whoever carried it out.
         let (event, text) = match (left, revoked || actor.account == own) {

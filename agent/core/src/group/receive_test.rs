@@ -1,14 +1,5 @@
 //! What a device does that cannot apply a commit which everybody else applied.
 
-use openmls::prelude::KeyPackageVerifyError;
-use openmls::treesync::errors::LifetimeError;
-
-use super::*;
-use crate::content::heard::CLOCK_AHEAD;
-use crate::input::{Input, Interest, Reading, Ticket};
-use crate::machine::Options;
-use crate::state::RowBody;
-use crate::state::position;
 use cipher_api::Event;
 use cipher_api::command::{account, group, message};
 use cipher_api::view::RecoveringWhy;
@@ -16,6 +7,14 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
+use openmls::prelude::KeyPackageVerifyError;
+use openmls::treesync::errors::LifetimeError;
+
+use super::*;
+use crate::content::heard::CLOCK_AHEAD;
+use crate::input::{Input, Interest, Reading, Ticket};
+use crate::machine::Options;
+use crate::state::{RowBody, position};
 
 fn core() -> Core {
     let options = Options { seed: [1; 32], cached_groups: 4 };
@@ -78,7 +77,7 @@ fn f1_a_header_that_claims_a_later_epoch_takes_nobodys_place() {
         delivered(&mut core, outside(group, epoch));
     }
     let effects = caught_up(&mut core, group, 9_100);
-    assert!(asked(&effects).is_none() && !core.is_lost(&group), "{effects:?}");
+    assert!(asked(&effects).is_none() && !core.state.is_lost(&group), "{effects:?}");
 }
 
 /// K11, M33, F1: the commit adds a package that has expired since, others went on without us: this device asks to come
@@ -129,7 +128,7 @@ fn k11_f1_who_cannot_replay_an_addition_asks_to_come_back_and_keeps_everything()
         1
     );
     // It survives a restart, and ends when the log shows that the group goes on here.
-    assert!(core.is_lost(&group));
+    assert!(core.state.is_lost(&group));
     core.place_is_good(group);
     let effects = core.handle(vec![Input::Tick], Timestamp::from_millis(4)).unwrap();
     assert!(effects.iter().any(published), "what waited is sent: {effects:?}");
@@ -247,24 +246,24 @@ fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
     assert_eq!((missing.len(), missing[0].account_id, missing[0].count), (1, author, 2));
     assert_eq!((view.event(), view.from.account_id), (None, stranger(&core).account));
     assert!(!view.text.contains("ceo"), "{}", view.text);
-    assert_eq!(core.missing_here(), 2);
+    assert_eq!(core.state.missing_here(), 2);
     assert!(says(&mut core, all, false, 9).is_none(), "it was told");
     assert!(says(&mut core, vec![(id(1), at(60))], false, 7).is_none(), "it is here");
     assert!(says(&mut core, Vec::new(), true, 7).is_none());
     let many = (0..=1_000).map(|n| (id(100 + n), at(60))).collect();
     assert!(says(&mut core, many, false, 7).is_none());
-    assert_eq!(core.missing_here(), 2);
+    assert_eq!(core.state.missing_here(), 2);
     assert!(["content", "limit"].iter().all(|class| core.state.meta.skipped.contains_key(*class)));
     core.came_after_all(group, &id(2));
-    assert_eq!(core.missing_here(), 1);
+    assert_eq!(core.state.missing_here(), 1);
     // Thousands that never were hide nobody else's word.
     for n in 0..5 {
         let made_up = (0..1_000).map(|m| (id(10_000 + 1_000 * n + m), at(60))).collect();
         says(&mut core, made_up, false, 7);
     }
-    assert_eq!(core.missing_here(), 4_000);
+    assert_eq!(core.state.missing_here(), 4_000);
     assert!(says(&mut core, vec![(id(5), at(60))], false, 9).is_some());
-    assert_eq!(core.missing_here(), 1, "whoever says most gives way");
+    assert_eq!(core.state.missing_here(), 1, "whoever says most gives way");
 }
 
 /// F4: invitations into groups of thousands that somebody made up.

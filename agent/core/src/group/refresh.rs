@@ -72,7 +72,7 @@ impl Core {
     pub(crate) fn refresh_groups(&mut self) -> Result<()> {
         let now = self.run.now;
         let runs = self.run.connected && self.run.interest == Some(Interest::Everything);
-        if !runs || !self.registered() || self.is_revoked() {
+        if !runs || !self.state.registered() || self.state.is_revoked() {
             return Ok(());
         }
         if now < self.run.refresh_at {

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cipher_api::Result;
-use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
+use cipher_broker::{codec, limit};
 use openmls::prelude::{KeyPackage, LeafNodeIndex, StagedCommit};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
@@ -23,10 +22,7 @@ use crate::group::loaded::Live;
 use crate::group::policy::Rejoin;
 use crate::group::turn;
 use crate::machine::Core;
-use crate::state::Joiner;
-use crate::state::Skip;
-use crate::state::roster;
-use crate::state::{Lost, RejoinRow, Why};
+use crate::state::{Joiner, Lost, RejoinRow, Skip, Why, roster};
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.
 const SAME_PLACE: Duration = Duration::from_secs(3);
@@ -285,7 +281,7 @@ impl Core {
                     .roster
                     .iter()
                     .find(|(_, leaf)| (leaf.account, leaf.device) == (row.account, row.device));
-                let revoked = core.log_of(&row.account).is_some_and(|log| log.is_revoked(&row.device));
+                let revoked = core.state.log_of(&row.account).is_some_and(|log| log.is_revoked(&row.device));
                 match (leaf, package) {
                     (Some((index, _)), Some(package))
                         if !revoked && *index != own && !has_key(live, *index, &package) =>

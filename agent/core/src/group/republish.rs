@@ -18,21 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::view::GroupState;
 use cipher_api::{Notice, Result};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, PublishId};
-use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
+use cipher_broker::{codec, limit};
 use serde_bytes::ByteArray;
 
 use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{era_of, sequence_of};
-use crate::state::{BackRow, KeptRow, Print, SentRow, Why};
-use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Seal};
+use crate::state::{
+    BackRow, KeptRow, OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Print, Seal, SentRow, Why,
+};
 
 /// Invitations that are kept in case they get lost, and their bytes.
 const POSTED: usize = 64;
@@ -210,7 +210,7 @@ impl Core {
         if count == 0 || self.state.groups.get(&group).is_none_or(|row| row.personal) {
             return;
         }
-        let name = self.conversation_name(&group);
+        let name = self.state.conversation_name(&group);
         self.warn(Notice::KeptBack { group, name, count: count as u64 });
     }
 
@@ -311,9 +311,9 @@ impl Core {
             } else {
                 self.state.posted.remove(&id);
                 let who: BTreeSet<String> =
-                    unheard.values().map(|account| format!("@{}", self.handle_of(account))).collect();
+                    unheard.values().map(|account| format!("@{}", self.state.handle_of(account))).collect();
                 let who = who.into_iter().collect();
-                let name = self.conversation_name(&group);
+                let name = self.state.conversation_name(&group);
                 self.warn(Notice::InvitationUnheard { group, name, who, at: row.at });
             }
         }

@@ -16,18 +16,19 @@ const LISTED: usize = 32;
 impl Core {
     /// The conversation a person means. R-NAME-01: a name that fits two groups is refused, never guessed.
     pub(crate) fn resolve(&self, target: &Target) -> Result<GroupId> {
-        self.identity()?;
+        self.state.identity()?;
         let known = |group: &GroupId| {
             self.state.groups.get(group).is_some_and(|row| !row.personal)
-                || self.state.invites.get(group).is_some_and(|invite| self.is_shown(invite))
+                || self.state.invites.get(group).is_some_and(|invite| self.state.is_shown(invite))
         };
         match target {
             Target::Group(group) if known(group) => Ok(*group),
             Target::Group(group) => Err(not_found(&group.to_string())),
             Target::Account(handle) => {
-                let direct = self.account_of(handle).and_then(|account| {
-                    self.direct_with(&account)
-                        .or_else(|| self.direct_invite_of(&account))
+                let direct = self.state.account_of(handle).and_then(|account| {
+                    self.state
+                        .direct_with(&account)
+                        .or_else(|| self.state.direct_invite_of(&account))
                         .or_else(|| self.past_direct_with(&account))
                 });
                 direct.ok_or_else(|| {
@@ -79,7 +80,7 @@ impl Core {
     /// Waiting invitations to groups of this name.
     pub(crate) fn invited_by_name(&self, name: &str) -> Vec<GroupId> {
         let fits = |invite: &crate::state::InviteRow| {
-            self.is_shown(invite)
+            self.state.is_shown(invite)
                 && invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
         };
         self.state.invites.iter().filter(|(_, invite)| fits(invite)).map(|(group, _)| *group).collect()
@@ -93,13 +94,6 @@ impl Core {
             .map(|(group, _)| *group)
     }
 
-    /// Whether we are in a group, as far as we know.
-    pub(crate) fn is_member(&self, group: &GroupId) -> bool {
-        self.state.groups.get(group).is_some_and(|row| {
-            matches!(row.state, GroupState::Active | GroupState::Leaving | GroupState::Stuck)
-        })
-    }
-
     pub(crate) fn group_reply(&mut self, group: GroupId) -> Result<Reply> {
         Ok(Reply::Group(Box::new(self.group_view(group)?)))
     }
@@ -110,9 +104,9 @@ impl Core {
     }
 
     pub(crate) fn group_list(&mut self) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         let groups = self.state.groups.iter().filter(|(_, row)| !row.personal);
-        let invites = self.state.invites.iter().filter(|(_, invite)| self.is_shown(invite));
+        let invites = self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite));
         let mut ids: Vec<GroupId> =
             groups.map(|(group, _)| *group).chain(invites.map(|(group, _)| *group)).collect();
         ids.sort();
@@ -133,7 +127,7 @@ impl Core {
         let row = self.state.groups.get(&group).ok_or_else(|| not_found(&group.to_string()))?.clone();
         let mut view = GroupView {
             id: group,
-            name: self.conversation_name(&group),
+            name: self.state.conversation_name(&group),
             epoch: row.epoch,
             members: Vec::new(),
             accounts: 0,
@@ -147,11 +141,11 @@ impl Core {
             links: 0,
             recovering: self.recovering_view(&group),
         };
-        if self.is_member(&group) {
+        if self.state.is_member(&group) {
             self.with_live(group, |core, live| {
                 view.members = core.members(live);
                 view.accounts = view.members.len();
-                view.banned = live.data.banned.iter().map(|account| core.handle_of(account)).collect();
+                view.banned = live.data.banned.iter().map(|account| core.state.handle_of(account)).collect();
                 view.links = live.data.links.len();
                 let code = live.mls.epoch_authenticator().as_slice();
                 view.authenticator = code.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -166,12 +160,12 @@ impl Core {
         let mut members: BTreeMap<_, MemberView> = BTreeMap::new();
         for leaf in live.roster.values() {
             let member = members.entry(leaf.account).or_insert_with(|| MemberView {
-                handle: self.handle_of(&leaf.account),
+                handle: self.state.handle_of(&leaf.account),
                 account_id: leaf.account,
                 role: live.data.role_of(&leaf.account),
                 kind: leaf.kind,
                 devices: 0,
-                owner: leaf.owner.as_ref().map(|owner| self.handle_of(owner)),
+                owner: leaf.owner.as_ref().map(|owner| self.state.handle_of(owner)),
                 trust: self.state.accounts.get(&leaf.account).map(|row| row.trust),
                 warning: self.name_warning_among(&leaf.account, &names),
             });
@@ -183,15 +177,15 @@ impl Core {
     }
 
     fn invite_view(&self, group: &GroupId, most: usize) -> Option<GroupView> {
-        let invite = self.state.invites.get(group).filter(|invite| self.is_shown(invite))?;
+        let invite = self.state.invites.get(group).filter(|invite| self.state.is_shown(invite))?;
         let known = invite.known.as_ref()?;
-        let inviter = self.handle_of(&known.inviter);
+        let inviter = self.state.handle_of(&known.inviter);
         let names = self.known_names();
         // The inviter first: it is what a person decides by.
         let by = known.members.iter().filter(|member| member.0 == known.inviter);
         let others = known.members.iter().filter(|member| member.0 != known.inviter);
         let members = by.chain(others).take(most).map(|(account, role, kind, devices)| MemberView {
-            handle: self.handle_of(account),
+            handle: self.state.handle_of(account),
             account_id: *account,
             role: *role,
             kind: *kind,
@@ -218,22 +212,10 @@ impl Core {
         })
     }
 
-    /// The name people see: the group's, or the other's handle.
-    pub(crate) fn conversation_name(&self, group: &GroupId) -> String {
-        match self.state.groups.get(group) {
-            Some(row) if row.direct => {
-                row.peer.map_or_else(|| "@?".to_owned(), |peer| format!("@{}", self.handle_of(&peer)))
-            }
-            Some(row) if row.personal => "own devices".to_owned(),
-            Some(row) => row.called().to_owned(),
-            None => String::new(),
-        }
-    }
-
     /// A conversation as one types it into a command: its name if that is plain and means this one only, else its id.
     /// What somebody else called a group must not act in a command that is copied to a shell.
     pub(crate) fn typed(&self, group: &GroupId) -> Target {
-        let name = self.conversation_name(group);
+        let name = self.state.conversation_name(group);
         let word = name.strip_prefix('@').unwrap_or(&name);
         let plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
             && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
@@ -243,27 +225,27 @@ impl Core {
     }
 
     pub(crate) fn status(&self) -> Reply {
-        let member = |group: &GroupId, row: &GroupRow| !row.personal && self.is_member(group);
+        let member = |group: &GroupId, row: &GroupRow| !row.personal && self.state.is_member(group);
         let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
         Reply::Status(Box::new(StatusView {
-            registered: self.registered(),
+            registered: self.state.registered(),
             groups,
-            invitations: self.state.invites.iter().filter(|(_, invite)| self.is_shown(invite)).count(),
+            invitations: self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite)).count(),
             outbox: self.state.outbox.len(),
             questions: self.run.questions.len(),
             registry_silent: self.registry_is_silent(),
             key_packages: self.state.meta.stock,
             skipped: self.state.meta.skipped.clone(),
             clock_skew_ms: self.state.meta.clock_skew_ms,
-            log_lost: self.log_lost(),
+            log_lost: self.state.log_lost(),
             doubled_at: self.state.meta.doubled.map(|(at, _)| at),
             stopped: self.state.meta.stopped,
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
-            arriving: self.arriving(),
+            arriving: self.state.arriving(),
             sending: self.state.transfers.keys(),
-            linking: self.offers_itself(),
-            phrase_due: self.phrase_due(),
+            linking: self.state.offers_itself(),
+            phrase_due: self.state.phrase_due(),
         }))
     }
 }

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use cipher_api::Result;
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::TREE_KEY_EXTENSION;
+use cipher_broker::{codec, limit};
 use openmls::group::ProcessedWelcome;
 use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
 use openmls_traits::OpenMlsProvider;
@@ -22,10 +21,8 @@ use crate::group::join_request::proven_links;
 use crate::group::loaded::group_data;
 use crate::group::tree;
 use crate::machine::Core;
-use crate::state::Skip;
 use crate::state::name::is_group_name;
-use crate::state::roster;
-use crate::state::{InviteFacts, InviteRow};
+use crate::state::{InviteFacts, InviteRow, Skip, roster};
 
 /// Why an invitation is not one.
 pub(super) type Bad = Skip;
@@ -83,7 +80,7 @@ impl Core {
                 known: None,
                 told: false,
                 declined: false,
-                held: self.is_member(&group),
+                held: self.state.is_member(&group),
                 offered: false,
             },
         ))

@@ -85,7 +85,7 @@ impl Core {
     }
 
     fn message_at(&self, group: GroupId, place: Place) -> Result<Option<Box<MessageView>>> {
-        let row = self.history.at(&group, place)?.filter(|row| row.is_shown() && !self.hides(row));
+        let row = self.history.at(&group, place)?.filter(|row| row.is_shown() && !self.state.hides(row));
         Ok(row.map(|row| Box::new(self.message_view(group, place, &row))))
     }
 }

@@ -18,8 +18,7 @@ use crate::input::{Input, Interest, Ticket};
 use crate::journal::book::Journal;
 use crate::machine::run::Run;
 use crate::machine::waits::Lost;
-use crate::state::Skip;
-use crate::state::State;
+use crate::state::{Skip, State};
 use crate::store::Store;
 use crate::store::provider::Provider;
 
@@ -199,12 +198,12 @@ impl Core {
         self.prune_ledger()?;
         self.run.reposted = false;
         self.run.room_told = false;
-        if interest == Interest::Everything && self.registered() {
-            let inbox = self.inbox();
+        if interest == Interest::Everything && self.state.registered() {
+            let inbox = self.state.inbox();
             self.follow(inbox);
             self.follow(Source::Log);
             for group in self.state.groups.keys() {
-                if self.is_member(&group) {
+                if self.state.is_member(&group) {
                     self.follow(Source::Group(group));
                 }
             }
@@ -289,7 +288,7 @@ impl Core {
         self.reconcile_changed()?;
         if self.state.transfers.len() > 0 {
             // What ends a transfer is that the groups are in line.
-            self.run.touched.extend(self.personal_group());
+            self.run.touched.extend(self.state.personal_group());
         }
         while let Some(group) = self.run.touched.pop_first() {
             self.drive(group)?;

@@ -13,8 +13,7 @@ use cipher_broker::time::Timestamp;
 use crate::effect::Effect;
 use crate::input::{Interest, Reading, Ticket};
 use crate::machine::Core;
-use crate::state::GroupRow;
-use crate::state::Mark;
+use crate::state::{GroupRow, Mark};
 
 /// A `sync` that is not done.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Core {
     pub(super) fn sync(&mut self, ticket: Ticket, registry: Registry) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         if !self.run.connected {
             return Err(ErrorKind::Unreachable
                 .because("the broker cannot be reached")
@@ -103,7 +102,11 @@ impl Core {
             });
         counts
             .filter(|(_, messages)| *messages > 0)
-            .map(|(group, messages)| DeliveredView { group, name: self.conversation_name(&group), messages })
+            .map(|(group, messages)| DeliveredView {
+                group,
+                name: self.state.conversation_name(&group),
+                messages,
+            })
             .collect()
     }
 
@@ -111,12 +114,12 @@ impl Core {
         if self.run.waits.syncs.is_empty() {
             return;
         }
-        let tree_missing = self.tree_missing();
+        let tree_missing = self.state.tree_missing();
         let answered = self.run.questions.is_empty();
         let settled = self.run.errands.is_empty() && !tree_missing;
         let idle = settled && self.state.outbox.len() == 0;
         // What waits for members rather than for the broker is nothing that one who only looks would wait for.
-        let looked = settled && !self.waits_for_broker();
+        let looked = settled && !self.state.waits_for_broker();
         let (now, queued) = (self.run.now, self.state.outbox.len());
         for mut wait in std::mem::take(&mut self.run.waits.syncs) {
             let begun = wait.deadline.minus(SYNC_DEADLINE);
@@ -151,16 +154,11 @@ impl Core {
         }
     }
 
-    /// Whether an invitation waits for its tree, and the tree was not looked for in vain yet.
-    pub(crate) fn tree_missing(&self) -> bool {
-        self.state.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3)
-    }
-
     /// A log as a person knows it.
     fn log_name(&self, source: &Source) -> String {
         match source {
-            Source::Group(group) => self.conversation_name(group),
-            Source::Inbox(_) if *source == self.inbox() => "the inbox of this device".into(),
+            Source::Group(group) => self.state.conversation_name(group),
+            Source::Inbox(_) if *source == self.state.inbox() => "the inbox of this device".into(),
             Source::Inbox(_) => "the inbox of a device link".into(),
             Source::Log => "the account log".into(),
             _ => "a log of another version".into(),
@@ -236,7 +234,7 @@ impl Core {
 
     /// Starts reading a log from where the store stands.
     pub(crate) fn follow(&mut self, source: Source) {
-        let Some(after) = self.after(&source) else { return };
+        let Some(after) = self.state.after(&source) else { return };
         if self.run.connected && !self.run.following.contains_key(&source) {
             self.run.caught_up.remove(&source);
             if let Source::Group(group) = source {
@@ -245,7 +243,7 @@ impl Core {
             for wait in &mut self.run.waits.syncs {
                 wait.waiting.insert(source);
             }
-            let mark = self.mark_of(&source).filter(|_| after > 0);
+            let mark = self.state.mark_of(&source).filter(|_| after > 0);
             self.begin_reading(source, after, mark);
         }
     }
@@ -261,17 +259,6 @@ impl Core {
     /// Whether this is the reading of a log that goes on.
     pub(crate) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
         self.run.following.get(source) == Some(&reading)
-    }
-
-    /// Where reading a log goes on; `None` while nothing of it matters here.
-    pub(crate) fn after(&self, source: &Source) -> Option<u64> {
-        match source {
-            Source::Group(group) => Some(self.state.groups.get(group).map_or(0, GroupRow::after)),
-            Source::Inbox(inbox) => Some(self.link_cursor(inbox).unwrap_or(self.state.meta.inbox_cursor)),
-            // Before the first head nothing of it matters here.
-            Source::Log => self.state.meta.log_cursor,
-            _ => None,
-        }
     }
 
     /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known

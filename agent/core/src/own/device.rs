@@ -9,20 +9,18 @@ use cipher_api::view::DeviceView;
 use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose as Signing, Signed};
 use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
 use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::identity::signed_profile;
-use crate::registry::question::Purpose;
-use crate::registry::question::Stating;
+use crate::registry::question::{Purpose, Stating};
 use crate::state::name::check_text;
 use crate::state::stopped;
 
@@ -41,7 +39,7 @@ impl Core {
                 .because(format!("another of your devices is named '{name}'"))
                 .hint(Hint::DeviceListNames));
         }
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         identity.names.insert(device, name.clone());
         self.set_identity(identity);
         self.tell_devices(&Sync::DeviceName { device, name })?;
@@ -49,7 +47,7 @@ impl Core {
     }
 
     pub(crate) fn device_revoke(&mut self, ticket: Ticket, device: &str) -> Result<Option<Reply>> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         if identity.kind == Kind::Bot {
             return Err(ErrorKind::Refused.because("a bot has one device").hint(Advice::RemoveBot));
         }
@@ -62,7 +60,7 @@ impl Core {
     }
 
     pub(crate) fn devices(&self) -> Result<Reply> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let Some(log) = &identity.log else {
             return Ok(Reply::Devices(vec![self.device_view(&identity.device)?]));
         };
@@ -74,7 +72,7 @@ impl Core {
 
     /// One own device as people see it.
     pub(crate) fn device_view(&self, device: &DeviceId) -> Result<DeviceView> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let state = identity.log.as_ref().and_then(|log| log.devices().find(|(known, _)| *known == device));
         let name = identity.names.get(device).cloned();
         Ok(DeviceView {
@@ -134,7 +132,7 @@ impl Core {
     // device was first.
 
     pub(crate) fn begin_statement(&mut self, what: Stating, ticket: Option<Ticket>, tries: u32) {
-        let account = self.own_id();
+        let account = self.state.own_id();
         self.ask(Operation::FetchAccount { account }, Purpose::OwnAccount { what, tries }, ticket);
     }
 
@@ -161,7 +159,7 @@ impl Core {
         record: &AccountRecord,
         ticket: Option<Ticket>,
     ) -> Result<()> {
-        let identity = self.identity()?.clone();
+        let identity = self.state.identity()?.clone();
         let Some(log) = &identity.log else { return Err(no_log()) };
         if !log.is_active(&device) {
             // It was revoked before: by a request whose reply got lost, or by another device.
@@ -205,7 +203,7 @@ impl Core {
         append: &AppendStatement,
         ticket: Option<Ticket>,
     ) -> Result<()> {
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         if let Some(profile) = &append.profile
             && let Ok(profile) = codec::decode(&profile.profile.body)
         {
@@ -219,7 +217,7 @@ impl Core {
         identity.log = Some(log);
         self.set_identity(identity);
         if news {
-            self.account_changed(self.own_id());
+            self.account_changed(self.state.own_id());
         }
         match what {
             Stating::Revoke(device) => self.revoked_view(device, ticket),
@@ -268,7 +266,7 @@ impl Core {
 
     /// Takes over what the registry shows of the own account, as far as it continues what is known here.
     pub(crate) fn own_record(&mut self, record: &AccountRecord) -> Result<()> {
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         let own_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
         let bad = |why: &str| {
             ErrorKind::Trust
@@ -300,7 +298,7 @@ impl Core {
         }
         self.set_identity(identity);
         if grown {
-            self.account_changed(self.own_id());
+            self.account_changed(self.state.own_id());
         }
         Ok(())
     }
@@ -344,7 +342,7 @@ impl Core {
 
     /// A group showed more of an account's log.
     pub(crate) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
-        if account == self.own_id() {
+        if account == self.state.own_id() {
             if let Some(mut identity) = self.state.identity.clone() {
                 identity.certificates = active_only(&log, identity.certificates);
                 identity.log = Some(log);

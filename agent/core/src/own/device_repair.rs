@@ -13,24 +13,20 @@ use std::time::Duration;
 
 use cipher_api::Result;
 use cipher_api::view::{ContactState, GroupState};
-use cipher_broker::account_log;
 use cipher_broker::certificate::{DeviceCertificate, Kind};
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::{account_log, codec};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
-use crate::group::turn;
-use crate::group::{Live, Shown};
+use crate::group::{Live, Shown, turn};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
-use crate::state::Skip;
-use crate::state::roster;
-use crate::state::{IntentRow, Joiner, Wish};
+use crate::state::{IntentRow, Joiner, Skip, Wish, roster};
 
 /// Most leaves that come or go by one commit; the rest follows in the next.
 const DEVICES_PER_COMMIT: usize = 20;
@@ -112,7 +108,7 @@ impl Core {
     /// Looks at the groups of accounts whose log grew.
     pub(crate) fn reconcile_changed(&mut self) -> Result<()> {
         while let Some(account) = self.run.accounts_changed.pop_first() {
-            let own = account == self.own_id();
+            let own = account == self.state.own_id();
             if own {
                 self.own_log_changed();
                 self.meets_siblings()?;
@@ -121,7 +117,7 @@ impl Core {
             let matters = |log: &account_log::AccountLog| {
                 own || log.devices().any(|(_, state)| !state.is_active()) || log.recovery().is_some()
             };
-            if !self.log_of(&account).is_some_and(matters) {
+            if !self.state.log_of(&account).is_some_and(matters) {
                 continue;
             }
             for group in self.state.groups.keys() {
@@ -161,7 +157,7 @@ impl Core {
     /// Whether a device may still have to come into a group: known only where a plan was made since the start.
     pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
         // Who has to be let in itself lets nobody in.
-        !self.is_lost(group) && self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
+        !self.state.is_lost(group) && self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
     }
 
     fn note_coming(&mut self, group: GroupId, plan: &Plan) {
@@ -190,7 +186,7 @@ impl Core {
         let Some(own) = own else { return plan };
         let accounts = roster::accounts(&live.roster);
         for account in accounts {
-            let Some(log) = self.log_of(&account) else { continue };
+            let Some(log) = self.state.log_of(&account) else { continue };
             let leaves = || live.roster.iter().filter(|(_, leaf)| leaf.account == account);
             let mut stays = false;
             for (index, leaf) in leaves() {
@@ -210,7 +206,7 @@ impl Core {
                 }
             } else if !stays
                 // Whom this person wants nothing of is brought back by others, if at all.
-                && self.contact_state(&account) != Some(ContactState::Blocked)
+                && self.state.contact_state(&account) != Some(ContactState::Blocked)
                 && let Some((statement, stated)) = log.recovery()
                 && let Claim::Recover { device, certificate } = stated.claim
                 && log.is_active(&device)
@@ -229,7 +225,7 @@ impl Core {
         group: GroupId,
         leavers: &BTreeSet<u32>,
     ) -> Result<Option<(u64, Wish)>> {
-        let Some((id, joiners)) = self.devices_intent(group).filter(|_| !self.is_lost(&group)) else {
+        let Some((id, joiners)) = self.devices_intent(group).filter(|_| !self.state.is_lost(&group)) else {
             return Ok(None);
         };
         let joiners = joiners.clone();
@@ -322,7 +318,7 @@ impl Core {
                 && let Some(recovered) = recovered_by(statement)
             {
                 let may = self.may_remove(&live.data, account);
-                match self.log_of(account).and_then(|log| log.revocation(&recovered)) {
+                match self.state.log_of(account).and_then(|log| log.revocation(&recovered)) {
                     Some(gone_too) if !may => shown.push(gone_too.clone()),
                     Some(_) => {}
                     // Whoever may remove the account anyway does so when there is no new device to be had.
@@ -346,14 +342,14 @@ impl Core {
 
     /// Whether the own role alone allows to remove an account's device.
     fn may_remove(&self, data: &GroupData, account: &AccountId) -> bool {
-        let (own, theirs) = (data.role_of(&self.own_id()), data.role_of(account));
-        *account == self.own_id() || own == Role::Owner || (own == Role::Admin && own > theirs)
+        let (own, theirs) = (data.role_of(&self.state.own_id()), data.role_of(account));
+        *account == self.state.own_id() || own == Role::Owner || (own == Role::Admin && own > theirs)
     }
 
     /// Whether it is on us: an account's other devices first, then people by role and leaf. Devices of an account
     /// that is there only come by its own.
     fn is_devices_turn(&mut self, group: GroupId, plan: &Plan, leavers: &BTreeSet<u32>) -> Result<bool> {
-        let own = self.own_id();
+        let own = self.state.own_id();
         let rank = self.with_live(group, |_, live| {
             let gone = plan.gone.iter().map(|(_, account, _)| (*account, false));
             let coming = plan.coming.iter().map(|coming| (coming.account, coming.evidence.is_none()));
@@ -515,7 +511,7 @@ impl Core {
     pub(crate) fn evidence_seen(&mut self, evidence: &[Shown], mls: Option<&MlsGroup>) -> Result<()> {
         for shown in evidence {
             let account = shown.statement.account;
-            let Some(mut log) = self.log_of(&account).cloned() else { continue };
+            let Some(mut log) = self.state.log_of(&account).cloned() else { continue };
             let brought = shown.recovered();
             let certificate = mls.into_iter().flat_map(MlsGroup::members).find_map(|member| {
                 let certificate: DeviceCertificate =

@@ -10,17 +10,14 @@ use std::time::Duration;
 
 use cipher_api::view::{GroupState, HistoryPolicy};
 use cipher_api::{Event, Notice, Result};
-use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::sync::{Sync, SyncMessage};
+use cipher_broker::{codec, limit};
 
 use crate::machine::Core;
-use crate::state::Skip;
 use crate::state::position::{self, FIRST_ERA};
-use crate::state::{MessageRow, TransferRow};
-use crate::state::{OutboxKind, OutboxRow, Post, Wish};
+use crate::state::{MessageRow, OutboxKind, OutboxRow, Post, Skip, TransferRow, Wish};
 
 /// Bytes of history in one message, about: a single long message may be more.
 const CHUNK_BYTES: usize = 150 * 1024;
@@ -37,13 +34,13 @@ impl Core {
     /// Puts the next chunks into the outbox, for every new device that is in the group of the own devices.
     pub(crate) fn drive_transfers(&mut self, group: GroupId) -> Result<()> {
         let room = self.state.outbox.len().saturating_add(QUEUED) < limit::OUTBOX_ROWS;
-        if self.state.transfers.len() == 0 || self.personal_group() != Some(group) || !room {
+        if self.state.transfers.len() == 0 || self.state.personal_group() != Some(group) || !room {
             return Ok(());
         }
         let there: Vec<DeviceId> =
             self.with_live(group, |_, live| Ok(live.roster.values().map(|leaf| leaf.device).collect()))?;
         for device in self.state.transfers.keys() {
-            if self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&device)) {
+            if self.state.log_of(&self.state.own_id()).is_some_and(|log| log.is_revoked(&device)) {
                 self.state.transfers.remove(&device);
                 continue;
             }
@@ -178,16 +175,13 @@ impl Core {
     /// they were not told how much of it this device may have.
     pub(crate) fn history_source_gone(&mut self) {
         let from = self.state.meta.history_from.filter(|_| self.state.meta.arriving);
-        if from.is_some_and(|from| self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(&from))) {
+        if from.is_some_and(|from| {
+            self.state.log_of(&self.state.own_id()).is_some_and(|log| log.is_revoked(&from))
+        }) {
             let meta = self.state.meta_mut();
             (meta.arriving, meta.history_ended) = (false, false);
             self.warn(Notice::HistoryEnded);
         }
-    }
-
-    /// Whether this new device still waits for groups or history.
-    pub(crate) fn arriving(&self) -> bool {
-        self.state.meta.arriving
     }
 
     /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is. Conversations that it has not
@@ -228,7 +222,7 @@ impl Core {
         if last && self.state.meta.arriving {
             // Invitations were stored before this was said, but the inbox is read by another reader.
             self.state.meta_mut().history_ended = true;
-            let inbox = self.inbox();
+            let inbox = self.state.inbox();
             self.run.caught_up.remove(&inbox);
             self.want(inbox, 0);
         }
@@ -251,7 +245,10 @@ impl Core {
             self.wake_at(ends);
         }
         let meta = &self.state.meta;
-        if !meta.history_ended || !self.run.caught_up.contains(&self.inbox()) || self.tree_missing() {
+        if !meta.history_ended
+            || !self.run.caught_up.contains(&self.state.inbox())
+            || self.state.tree_missing()
+        {
             return;
         }
         let meta = self.state.meta_mut();

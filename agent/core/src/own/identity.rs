@@ -8,21 +8,17 @@ use cipher_api::command::bot::{OwnerCard, Prepared, Signature};
 use cipher_api::view::AccountView;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
-use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind, Owner};
-use cipher_broker::codec;
+use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::limit;
 use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::wire::registry::{
     CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
 };
 use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
-use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
-use openmls_basic_credential::SignatureKeyPair;
-use openmls_traits::types::SignatureScheme;
 
 use crate::input::Ticket;
 use crate::machine::Core;
@@ -34,52 +30,6 @@ use crate::state::name::check_text;
 pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
 
 impl Core {
-    /// The own identity, or what to do to get one.
-    pub(crate) fn identity(&self) -> Result<&IdentityRow> {
-        match &self.state.identity {
-            Some(identity) if identity.registered => Ok(identity),
-            _ => {
-                Err(ErrorKind::Misuse.because("this profile has no account yet").hint(Hint::AccountRegister))
-            }
-        }
-    }
-
-    pub(crate) fn registered(&self) -> bool {
-        self.state.identity.as_ref().is_some_and(|identity| identity.registered)
-    }
-
-    /// The own inbox.
-    pub(crate) fn inbox(&self) -> Source {
-        let device = self.state.identity.as_ref().map_or(DeviceId::from_bytes([0; 16]), |own| own.device);
-        Source::Inbox(device)
-    }
-
-    /// Own account id; all zeros before registration.
-    pub(crate) fn own_id(&self) -> AccountId {
-        self.state.identity.as_ref().map_or(AccountId::from_bytes([0; 32]), |own| own.account)
-    }
-
-    /// Signs for OpenMLS with the device key.
-    pub(crate) fn signer(&self) -> Result<SignatureKeyPair> {
-        let identity = self.identity()?;
-        let key = SigningKey::from_bytes(&identity.device_seed);
-        Ok(SignatureKeyPair::from_raw(
-            SignatureScheme::ED25519,
-            identity.device_seed.to_vec(),
-            key.verifying_key().to_bytes().to_vec(),
-        ))
-    }
-
-    /// The own credential for MLS leaves.
-    pub(crate) fn credential(&self) -> Result<CredentialWithKey> {
-        let identity = self.identity()?;
-        let key = SigningKey::from_bytes(&identity.device_seed);
-        Ok(CredentialWithKey {
-            credential: Credential::new(CredentialType::Other(CREDENTIAL_TYPE), identity.certificate.clone()),
-            signature_key: key.verifying_key().to_bytes().to_vec().into(),
-        })
-    }
-
     /// Makes keys, once: a second call gives the same, so that a lost reply of the registry costs nothing.
     fn make_identity(&mut self, kind: Kind, owner: Option<Owner>) -> IdentityRow {
         if let Some(known) = &self.state.identity
@@ -156,9 +106,9 @@ impl Core {
         bot: Option<BotOwnership>,
         invite_code: Option<String>,
     ) -> Result<Option<Reply>> {
-        if self.registered() {
+        if self.state.registered() {
             let account = self.own_account()?;
-            if account.handle == handle && self.phrase_due() {
+            if account.handle == handle && self.state.phrase_due() {
                 let phrase = self.phrase()?;
                 return Ok(Some(Registered { account, phrase }.into()));
             }
@@ -281,7 +231,7 @@ impl Core {
 
     /// The words of the account key; `None` for bots, which come back by their owner.
     fn phrase(&self) -> Result<Option<String>> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         if identity.kind == Kind::Bot {
             return Ok(None);
         }
@@ -290,15 +240,10 @@ impl Core {
         Ok(Some(phrase.to_string()))
     }
 
-    /// Whether the recovery phrase was made here and nobody has seen it yet.
-    pub(crate) fn phrase_due(&self) -> bool {
-        self.state.identity.as_ref().is_some_and(|own| own.registered && own.phrase_due)
-    }
-
     /// A person was shown the recovery phrase: it is not given out any more.
     pub(crate) fn phrase_shown(&mut self) -> Result<Reply> {
-        if self.phrase_due() {
-            let identity = IdentityRow { phrase_due: false, ..self.identity()?.clone() };
+        if self.state.phrase_due() {
+            let identity = IdentityRow { phrase_due: false, ..self.state.identity()?.clone() };
             self.set_identity(identity);
         }
         Ok(Reply::Done)
@@ -307,14 +252,14 @@ impl Core {
     /// This device belongs to an account from now on: others can add it, and it listens.
     pub(crate) fn account_ready(&mut self, key_packages: usize) -> Result<()> {
         self.publish_key_packages(key_packages, true)?;
-        let inbox = self.inbox();
+        let inbox = self.state.inbox();
         self.follow(inbox);
         self.follow(Source::Log);
         Ok(())
     }
 
     pub(crate) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
-        if self.registered() {
+        if self.state.registered() {
             return Err(ErrorKind::Conflict.because("this profile already has an account"));
         }
         let identity = self.make_identity(Kind::Bot, Some(owner));
@@ -322,7 +267,7 @@ impl Core {
     }
 
     pub(crate) fn owner_card(&self) -> Result<Reply> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let handle = self.own_account()?.handle;
         if identity.kind == Kind::Bot {
             return Err(ErrorKind::Refused.because("a bot cannot own a bot"));
@@ -332,7 +277,7 @@ impl Core {
     }
 
     pub(crate) fn sign_bot(&self, certificate: &[u8]) -> Result<Reply> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let bad = |_| ErrorKind::Misuse.because("the bytes to sign are not a bot's certificate");
         let certificate: DeviceCertificate = codec::decode(certificate).map_err(bad)?;
         let body: CertificateBody = codec::decode(certificate.body_bytes()).map_err(bad)?;
@@ -349,14 +294,14 @@ impl Core {
     }
 
     pub(crate) fn own_account(&self) -> Result<AccountView> {
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let handle = identity.handle.clone();
         Ok(AccountView {
             handle: handle.ok_or_else(|| ErrorKind::Bug.because("a registered account has no handle"))?,
             account_id: identity.account,
             device_id: Some(identity.device),
             kind: identity.kind,
-            owner: identity.owner.as_ref().map(|owner| self.handle_of(&owner.account)),
+            owner: identity.owner.as_ref().map(|owner| self.state.handle_of(&owner.account)),
             name: identity.profile.name.clone(),
             status: identity.profile.status.clone(),
             presence: identity.profile.presence,
@@ -372,7 +317,7 @@ impl Core {
         status: Option<String>,
         presence: Option<Presence>,
     ) -> Result<Option<Reply>> {
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         let profile = &mut identity.profile;
         profile.name = name.unwrap_or_else(|| profile.name.clone());
         profile.status = status.unwrap_or_else(|| profile.status.clone());
@@ -388,7 +333,7 @@ impl Core {
 
     /// The registry has the new profile now.
     pub(crate) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         identity.profile = profile;
         self.set_identity(identity);
         if let Some(ticket) = ticket {

@@ -91,25 +91,8 @@ impl Core {
         matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
     }
 
-    /// Whether a log is that of the link under way.
-    fn link_inbox(&self) -> Option<DeviceId> {
-        let row = self.state.meta.link.as_ref()?;
-        let (offers, answers) = rendezvous(&row.code);
-        match &row.side {
-            Side::New(_) => Some(answers),
-            Side::Old(_) => Some(offers),
-            Side::Ended { .. } | Side::Admitted(_) => None,
-        }
-    }
-
-    /// From where the log of the link is read; `None` when an inbox is another's.
-    pub(crate) fn link_cursor(&self, inbox: &DeviceId) -> Option<u64> {
-        let ours = self.link_inbox().filter(|ours| ours == inbox);
-        ours.and(self.state.meta.link.as_ref()).map(|row| row.cursor)
-    }
-
     fn follow_link(&mut self) {
-        if let Some(inbox) = self.link_inbox() {
+        if let Some(inbox) = self.state.link_inbox() {
             self.follow(Source::Inbox(inbox));
         }
         if let Some(row) = &self.state.meta.link {
@@ -126,7 +109,7 @@ impl Core {
         {
             row.cursor = 0;
         }
-        if self.link_inbox().is_some() || self.run.interest == Some(Interest::Everything) {
+        if self.state.link_inbox().is_some() || self.run.interest == Some(Interest::Everything) {
             self.post_steps_again();
         }
         self.follow_link();
@@ -154,11 +137,6 @@ impl Core {
         for step in steps.iter().flatten().filter(|_| !waits) {
             self.post_step(inbox, step);
         }
-    }
-
-    /// Whether this profile has no account yet and offers itself to one.
-    pub(crate) fn offers_itself(&self) -> bool {
-        matches!(&self.state.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
     }
 
     /// Time passed: what is too old ends, and who waits too long is told.
@@ -209,7 +187,7 @@ impl Core {
         row.cursor = delivered.sequence;
         self.state.meta_mut().link = Some(row.clone());
         self.link_tick();
-        if self.link_inbox().is_none() {
+        if self.state.link_inbox().is_none() {
             return Ok(());
         }
         let step = (delivered.bytes.len() <= limit::WELCOME_BYTES)
@@ -260,7 +238,7 @@ impl Core {
 
     /// Forgets the link and its secrets.
     fn end_link(&mut self) {
-        if let Some(inbox) = self.link_inbox() {
+        if let Some(inbox) = self.state.link_inbox() {
             self.unfollow(Source::Inbox(inbox));
         }
         if self.state.meta.link.is_some() {

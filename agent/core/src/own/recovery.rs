@@ -4,11 +4,10 @@ use bip39::Mnemonic;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
-use cipher_broker::codec;
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose as Signing, Signed, wire_hash};
 use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
 use cipher_broker::wire::statement::Claim;
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
@@ -28,7 +27,7 @@ impl Core {
         phrase: &str,
         name: String,
     ) -> Result<Option<Reply>> {
-        if self.registered() {
+        if self.state.registered() {
             let own = self.own_account()?.handle;
             return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))

@@ -6,33 +6,27 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
+use cipher_api::view::{ContactState, HistoryPolicy, RequestPolicy, Trust};
 use cipher_api::{ErrorKind, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::group::GroupData;
 use cipher_broker::wire::registry::Profile;
 use cipher_broker::wire::sync::{Sync, SyncAccount};
+use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
 use crate::people::contact::policy_name;
-use crate::state::Skip;
-use crate::state::TransferRow;
 use crate::state::name::is_plain;
-use crate::state::roster::Leaf;
-use crate::state::{AccountRow, GroupRow, OutboxKind};
+use crate::state::{AccountRow, GroupRow, OutboxKind, Skip, TransferRow};
 
 /// Bytes of accounts in one message, about.
 const ACCOUNTS_BYTES: usize = 100 * 1024;
 /// Answers to invitations that have not come here, kept at a time.
 const ANSWERS: usize = 256;
-/// Requests to come back into the group of own devices, over about ten minutes, before another one is made.
-const IN_VAIN: u32 = 4;
 /// Says nothing about the contact: only trust is told.
 const SAME: &str = "same";
 
@@ -40,28 +34,21 @@ impl Core {
     /// The registry has a device that this one admitted: makes the group of the own devices if there is none, and
     /// notes what history the new one gets.
     pub(crate) fn device_admitted(&mut self, device: DeviceId, history: HistoryPolicy) -> Result<()> {
-        if self.personal_group().is_none() {
+        if self.state.personal_group().is_none() {
             self.make_personal()?;
         }
         self.state.transfers.insert(device, TransferRow::new(history, self.run.now));
-        self.account_changed(self.own_id());
-        self.run.touched.extend(self.personal_group());
+        self.account_changed(self.state.own_id());
+        self.run.touched.extend(self.state.personal_group());
         Ok(())
-    }
-
-    /// The group in which own devices talk; the smallest one when two were made at once. One that gives this device no
-    /// place, however often it asks, is none until it does.
-    pub(crate) fn personal_group(&self) -> Option<GroupId> {
-        let talks = |row: &GroupRow| row.personal && row.state == GroupState::Active && !asked_in_vain(row);
-        self.state.groups.iter().find(|(_, row)| talks(row)).map(|(group, _)| *group)
     }
 
     /// A profile that was restored from before its first further device knows of no group of own devices, and the others may
     /// never have come into one: this one makes it. A new device is brought into the one of who lets it in.
     pub(crate) fn meets_siblings(&mut self) -> Result<()> {
         let person = self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person && !own.revoked);
-        let settled = person && !self.state.meta.stopped && !self.arriving();
-        if settled && self.has_siblings() && self.personal_group().is_none() {
+        let settled = person && !self.state.meta.stopped && !self.state.arriving();
+        if settled && self.state.has_siblings() && self.state.personal_group().is_none() {
             self.make_personal()?;
         }
         Ok(())
@@ -71,11 +58,11 @@ impl Core {
     /// only one that ever was in it. The others are brought into a new group, and what waits for them is told there. Should
     /// the old one go on, all are in both.
     pub(crate) fn asked_siblings_in_vain(&mut self, lost: GroupId) -> Result<()> {
-        let vain = |row: &GroupRow| row.personal && asked_in_vain(row);
-        if !self.state.groups.get(&lost).is_some_and(vain) || !self.has_siblings() {
+        let vain = |row: &GroupRow| row.personal && row.asked_in_vain();
+        if !self.state.groups.get(&lost).is_some_and(vain) || !self.state.has_siblings() {
             return Ok(());
         }
-        let group = match self.personal_group() {
+        let group = match self.state.personal_group() {
             Some(group) => group,
             None => self.make_personal()?,
         };
@@ -102,7 +89,7 @@ impl Core {
     }
 
     fn note_personal(&mut self) {
-        let group = self.personal_group();
+        let group = self.state.personal_group();
         if self.state.meta.personal != group {
             self.state.meta_mut().personal = group;
         }
@@ -112,34 +99,14 @@ impl Core {
     pub(crate) fn join_personal(&mut self, group: GroupId) -> Result<()> {
         self.join(group)?;
         self.note_personal();
-        self.account_changed(self.own_id());
+        self.account_changed(self.state.own_id());
         Ok(())
-    }
-
-    /// Whether the account has other devices.
-    pub(crate) fn has_siblings(&self) -> bool {
-        self.log_of(&self.own_id()).is_some_and(|log| log.active().count() > 1)
-    }
-
-    /// Whether a leaf is another device of the own account, and was not revoked.
-    pub(crate) fn is_sibling(&self, leaf: &Leaf) -> bool {
-        leaf.account == self.own_id() && !self.is_own_revoked(&leaf.device)
-    }
-
-    /// Whether this device was revoked.
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.state.identity.as_ref().is_some_and(|own| own.revoked)
-    }
-
-    /// Whether the own account revoked a device.
-    pub(crate) fn is_own_revoked(&self, device: &DeviceId) -> bool {
-        self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(device))
     }
 
     /// R-SYNC-07: own devices are told nothing while one that was revoked would hear it, or while nobody would.
     pub(crate) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
         let (alone, overheard) = self.with_live(group, |core, live| {
-            let overheard = live.roster.values().any(|leaf| core.is_own_revoked(&leaf.device));
+            let overheard = live.roster.values().any(|leaf| core.state.is_own_revoked(&leaf.device));
             Ok((live.roster.len() == 1, overheard))
         })?;
         Ok(alone || overheard)
@@ -147,7 +114,7 @@ impl Core {
 
     /// What was to be told to own devices is not wanted any more when the last of them was revoked.
     pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
-        if self.personal_group() == Some(group) && !self.has_siblings() {
+        if self.state.personal_group() == Some(group) && !self.state.has_siblings() {
             for id in rows {
                 self.dequeue(id);
             }
@@ -156,7 +123,7 @@ impl Core {
 
     /// Tells the other own devices, if there are any. A new one is told everything once it is there.
     pub(crate) fn tell_devices(&mut self, sync: &Sync) -> Result<()> {
-        let Some(group) = self.personal_group() else { return Ok(()) };
+        let Some(group) = self.state.personal_group() else { return Ok(()) };
         if self.with_live(group, |_, live| Ok(live.roster.len() == 1))? {
             return Ok(());
         }
@@ -321,8 +288,10 @@ impl Core {
             }
             Sync::DeviceName { device, name } => {
                 let same = |sync: &Sync| matches!(sync, Sync::DeviceName { device: d, .. } if *d == device);
-                let ours =
-                    self.log_of(&self.own_id()).is_some_and(|log| log.devices().any(|d| *d.0 == device));
+                let ours = self
+                    .state
+                    .log_of(&self.state.own_id())
+                    .is_some_and(|log| log.devices().any(|d| *d.0 == device));
                 let sound = name.chars().count() <= limit::DISPLAY_NAME_CHARS && is_plain(&name);
                 if ours
                     && sound
@@ -341,7 +310,7 @@ impl Core {
 
     /// What waits to be told, besides history.
     fn queued_syncs(&self) -> Vec<Sync> {
-        let personal = self.personal_group();
+        let personal = self.state.personal_group();
         let rows = personal.and_then(|group| self.run.by_group.get(&group)).into_iter().flatten();
         rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
             OutboxKind::Message { content, .. } => match codec::decode::<Content>(content).ok()?.body {
@@ -357,7 +326,7 @@ impl Core {
     /// R-SYNC-04, R-SYNC-05: another account as an own device sees it. Its log only ever continues the one that is
     /// known; `verified` is taken, `changed` stays until a person decided.
     fn merge_account(&mut self, told: SyncAccount, contact_stands: bool) -> Result<()> {
-        if told.account == self.own_id() {
+        if told.account == self.state.own_id() {
             return Ok(());
         }
         let log = told.log.as_ref().and_then(|log| codec::decode::<AccountLog>(log).ok());
@@ -416,7 +385,7 @@ impl Core {
             let state = told.contact.as_deref().and_then(contact_of);
             // A yes of the other side may have overtaken the news that it was asked.
             let overtaken = state == Some(ContactState::Pending)
-                && self.contact_state(&told.account) == Some(ContactState::Accepted);
+                && self.state.contact_state(&told.account) == Some(ContactState::Accepted);
             if !overtaken {
                 self.change_contact(&told.account, state)?;
             }
@@ -429,7 +398,7 @@ impl Core {
 
     /// Another own device answered an invitation. Yes wins over no.
     fn invitation_answered(&mut self, group: GroupId, accepted: bool, epoch: u64) -> Result<()> {
-        if self.is_member(&group) {
+        if self.state.is_member(&group) {
             return Ok(());
         }
         let Some(invite) = self.state.invites.get(&group).filter(|invite| invite.known.is_some()) else {
@@ -456,11 +425,6 @@ impl Core {
             Ok(()) | Err(_) => Ok(()),
         }
     }
-}
-
-/// Whether this device asks to come back into a group, and nobody let it in.
-fn asked_in_vain(row: &GroupRow) -> bool {
-    row.lost.as_ref().is_some_and(|lost| lost.times >= IN_VAIN)
 }
 
 /// Whether it says anything about the contact. A request waits on each device by itself.

@@ -15,9 +15,8 @@ use redb::backends::InMemoryBackend;
 use super::*;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
-use crate::state::Reception;
-use crate::state::Skip;
-use crate::state::{IdentityRow, InviteFacts};
+use crate::state::roster::Leaf;
+use crate::state::{IdentityRow, InviteFacts, Reception, Skip};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
 const REVOKED: DeviceId = DeviceId::from_bytes([3; 16]);
@@ -150,7 +149,7 @@ fn counted(core: &Core, class: &str) -> u64 {
 #[test]
 fn r_sync_01_only_own_devices_are_believed_and_only_in_their_group() {
     let (mut core, personal) = core();
-    let own = core.own_id();
+    let own = core.state.own_id();
     let (_, bob) = other(50, "bob");
     let stranger = leaf(&core, bob.account(), DeviceId::from_bytes([50; 16]));
     let (sibling, revoked) = (leaf(&core, own, SIBLING), leaf(&core, own, REVOKED));
@@ -213,7 +212,8 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
         from: &'a str,
     }
     let content = core.content(Body::Text("hello".into()), None);
-    let payload = codec::encode(&Forged { content: &content, a: core.own_id(), author: "ana", from: "@ana" });
+    let payload =
+        codec::encode(&Forged { content: &content, a: core.state.own_id(), author: "ana", from: "@ana" });
     core.with_live(group, |core, live| {
         live.roster.insert(9, from);
         core.said(group, live, Some(9), 5, &payload)
@@ -226,7 +226,7 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
 #[test]
 fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
     let (mut core, _) = core();
-    let own = core.own_id();
+    let own = core.state.own_id();
     let (_, bob) = other(50, "bob");
     let facts = |inviter: AccountId, members: &[AccountId], devices: &[DeviceId]| InviteFacts {
         tree: Vec::new(),
@@ -272,7 +272,7 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     let told = codec::encode(&Sync::Accounts(vec![seen(&bob, None, "unverified")]));
     core.told(SIBLING, &told).unwrap();
     core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("contacts".into()))).unwrap();
-    assert_eq!(core.contact_state(&account), Some(ContactState::Blocked));
+    assert_eq!(core.state.contact_state(&account), Some(ContactState::Blocked));
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Anyone);
     // When nothing waits, what is told counts.
     for id in core.run.by_group.get(&personal).cloned().unwrap() {
@@ -280,7 +280,7 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     }
     core.told(SIBLING, &told).unwrap();
     core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("contacts".into()))).unwrap();
-    assert_eq!(core.contact_state(&account), None);
+    assert_eq!(core.state.contact_state(&account), None);
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Contacts);
     // A policy of a later version changes nothing.
     core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("moon".into()))).unwrap();
@@ -358,7 +358,7 @@ fn r_sync_05_trust_grows_between_devices_and_a_change_stays_until_a_person_decid
     let retired = SyncAccount { retired: true, ..seen(&first, None, "changed") };
     tell(&mut core, vec![retired, seen(&second, Some("accepted"), "unverified")]);
     assert!(core.state.accounts.get(&first.account()).unwrap().retired);
-    assert_eq!(core.contact_state(&second.account()), Some(ContactState::Accepted));
+    assert_eq!(core.state.contact_state(&second.account()), Some(ContactState::Accepted));
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn r_sync_07_nothing_is_told_while_nobody_or_a_revoked_device_would_hear_it() {
     core.tell_devices(&Sync::RequestPolicy("anyone".into())).unwrap();
     assert_eq!(core.state.outbox.len(), 0);
     for (device, waits) in [(SIBLING, false), (REVOKED, true)] {
-        let leaf = leaf(&core, core.own_id(), device);
+        let leaf = leaf(&core, core.state.own_id(), device);
         core.with_live(personal, |_, live| {
             live.roster.insert(9, leaf);
             Ok(())

@@ -4,25 +4,22 @@ use std::time::Duration;
 
 use cipher_api::command::account::BotOwnership;
 use cipher_api::view::{AccountView, ContactState, EvidenceKind, Trust};
-use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
+use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, Kind};
-use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
+use cipher_broker::{codec, limit};
 
 use crate::input::{Interest, Ticket};
 use crate::machine::{Core, fatal};
 use crate::registry::lookup::Goal;
-use crate::registry::question::Purpose as Why;
-use crate::registry::question::Stating;
+use crate::registry::question::{Purpose as Why, Stating};
 use crate::state::evidence::exhibit;
-use crate::state::head_of;
-use crate::state::{AccountRow, InviteFacts};
+use crate::state::{AccountRow, InviteFacts, changed, head_of};
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
@@ -52,7 +49,7 @@ impl Core {
     /// devices are those the account stated), R-PIN-05 (its log never goes back or sideways), R-KT-03 (the account
     /// log holds it). On error nothing that was pinned changes.
     pub(crate) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
-        let own = record.account == self.own_id();
+        let own = record.account == self.state.own_id();
         // R-PIN-01, R-PIN-04
         let (mut log, bodies) =
             AccountLog::replay(&record.statements, &record.certificates).map_err(|error| {
@@ -65,11 +62,11 @@ impl Core {
         }
         let profile = shown_profile(record, &bodies)?;
         self.included(record, &log)?;
-        if let Some(known) = self.log_of(&record.account) {
+        if let Some(known) = self.state.log_of(&record.account) {
             log.recall(known);
         }
         // R-PIN-05
-        let shown = match self.log_of(&record.account) {
+        let shown = match self.state.log_of(&record.account) {
             None => Shown::First,
             Some(known) if log.continues(known) && known.continues(&log) => Shown::Same,
             Some(known) if log.continues(known) => Shown::Grown,
@@ -89,7 +86,8 @@ impl Core {
         // R-PIN-03
         let known = self.state.accounts.get(&record.account);
         let retired = known.is_some_and(|row| row.retired);
-        let holder = self.account_of(&record.handle).filter(|pinned| *pinned != record.account && !retired);
+        let holder =
+            self.state.account_of(&record.handle).filter(|pinned| *pinned != record.account && !retired);
         let kind = bodies.first().map_or(Kind::Person, |body| body.kind);
         let owner = bodies.first().and_then(|body| body.owner.as_ref()).map(|owner| owner.account);
         let row = AccountRow {
@@ -131,7 +129,7 @@ impl Core {
             (body.account == record.account || own).then_some(body.device)
         });
         let this = self.state.identity.as_ref().map(|identity| identity.device);
-        let known = self.log_of(&record.account);
+        let known = self.state.log_of(&record.account);
         let is_ghost =
             |device: &DeviceId| known.map_or(own && Some(*device) != this, |log| !log.is_active(device));
         let ghosts: Vec<DeviceId> = shown.filter(is_ghost).collect();
@@ -158,11 +156,11 @@ impl Core {
     /// own proof is of a log that holds more may not (G04, G05).
     fn shown_less(&mut self, record: &AccountRecord) -> Result<()> {
         let size = record.inclusion.as_ref().and_then(|inclusion| head_of(&inclusion.head)).map(|h| h.size);
-        let (Some(tip), Some(size)) = (self.tip_of(&record.account), size) else { return Ok(()) };
+        let (Some(tip), Some(size)) = (self.state.tip_of(&record.account), size) else { return Ok(()) };
         if size <= tip {
             return Ok(());
         }
-        let known = self.log_of(&record.account).and_then(|log| log.statements().last()).cloned();
+        let known = self.state.log_of(&record.account).and_then(|log| log.statements().last()).cloned();
         let what = format!(
             "the registry hides what @{} stated last, though its own log of {size} entries holds it",
             record.handle
@@ -176,7 +174,7 @@ impl Core {
     /// R-PIN-05: two logs of one account, both signed by its key.
     fn shown_other(&mut self, record: &AccountRecord) -> Error {
         let known: Vec<_> =
-            self.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
+            self.state.log_of(&record.account).map_or_else(Vec::new, |log| log.statements().to_vec());
         let what =
             format!("there are two histories of the account @{}: one was kept from here", record.handle);
         let about: [&[u8]; 2] = [record.account.as_bytes(), &wire_hash(&codec::encode(&record.statements))];
@@ -187,7 +185,7 @@ impl Core {
 
     /// R-PIN-03: a handle maps to another account than the pinned one. Sending stops until the person decides.
     fn handle_moved(&mut self, holder: &AccountId, record: &AccountRecord) -> Error {
-        if *holder == self.own_id() {
+        if *holder == self.state.own_id() {
             let what = format!("the registry gives your handle @{} to another account", record.handle);
             let about: [&[u8]; 2] = [holder.as_bytes(), record.account.as_bytes()];
             if self.found(EvidenceKind::ChangedAccount, &about, what, vec![exhibit("account record", record)])
@@ -218,16 +216,6 @@ impl Core {
         error
     }
 
-    /// R-PIN-06: nothing is sent to an account whose handle moved to another one, and it is added to nothing.
-    pub(crate) fn must_be_unchanged(&self, account: &AccountId) -> Result<()> {
-        match self.state.accounts.get(account) {
-            Some(row) if row.trust == Trust::Changed => {
-                Err(changed(&row.handle, row.trust_before == Some(Trust::Verified)))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// The registry maps a handle to the account that it was pinned for. After a change that is worth a word.
     pub(crate) fn handle_holds(&mut self, account: &AccountId) {
         let Some(row) = self.state.accounts.get(account).filter(|row| row.trust == Trust::Changed) else {
@@ -252,42 +240,9 @@ impl Core {
         self.state.accounts.insert(account, row);
     }
 
-    /// The account pinned for a handle; the own one for the own handle.
-    pub(crate) fn account_of(&self, handle: &Handle) -> Option<AccountId> {
-        if let Some(own) = &self.state.identity
-            && own.handle.as_ref() == Some(handle)
-        {
-            return Some(own.account);
-        }
-        let holds = |row: &AccountRow| row.handle == *handle && !row.retired && !row.claimant;
-        self.state.accounts.iter().find(|(_, row)| holds(row)).map(|(account, _)| *account)
-    }
-
-    /// The handle of an account, or its id when it is not known here, or claims the handle of somebody pinned.
-    /// Whoever had a handle before somebody else is told apart.
-    pub(crate) fn handle_of(&self, account: &AccountId) -> String {
-        if let Some(own) = &self.state.identity
-            && own.account == *account
-            && let Some(handle) = &own.handle
-        {
-            return handle.to_string();
-        }
-        match self.state.accounts.get(account) {
-            Some(row) if row.retired => format!("{} (earlier)", row.handle),
-            Some(row) if !row.claimant => row.handle.to_string(),
-            Some(_) | None => account.to_string(),
-        }
-    }
-
-    /// An account as people name it: `@handle`, or its id while no handle is known.
-    pub(crate) fn named(&self, account: &AccountId) -> String {
-        let handle = self.handle_of(account);
-        if handle.parse::<Handle>().is_ok() { format!("@{handle}") } else { handle }
-    }
-
     /// Asks for fellow members whose handle is not known, until the registry has answered for each.
     pub(crate) fn learn_members(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
-        let own = self.own_id();
+        let own = self.state.own_id();
         let unknown = |core: &Self, account: &AccountId| {
             *account != own && core.state.accounts.get(account).is_none() && !core.was_not_found(account)
         };
@@ -305,7 +260,7 @@ impl Core {
     /// Asks for accounts that are not known.
     pub(crate) fn learn(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         for account in accounts {
-            if account != self.own_id()
+            if account != self.state.own_id()
                 && self.state.accounts.get(&account).is_none()
                 && !self.is_asked(&account)
                 && !self.was_not_found(&account)
@@ -375,7 +330,7 @@ impl Core {
     }
 
     pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
-        if self.identity()?.handle.as_ref() == Some(&handle) {
+        if self.state.identity()?.handle.as_ref() == Some(&handle) {
             if !self.run.connected {
                 return Ok(Some(Reply::Account(Box::new(self.own_account()?))));
             }
@@ -392,7 +347,8 @@ impl Core {
     /// gives them to anybody who asks; this only keeps strangers' words off the screen.
     pub(crate) fn profile_view(&mut self, account: &AccountId) -> Result<AccountView> {
         let mut view = self.account_view(account)?;
-        let contact = matches!(self.contact_state(account), Some(state) if state != ContactState::Blocked);
+        let contact =
+            matches!(self.state.contact_state(account), Some(state) if state != ContactState::Blocked);
         if !contact && !self.is_fellow(account)? {
             view.name.clear();
             view.status.clear();
@@ -407,7 +363,7 @@ impl Core {
             return Ok(true);
         }
         for group in self.state.groups.keys() {
-            if self.is_member(&group) && self.has_member(group, account)? {
+            if self.state.is_member(&group) && self.has_member(group, account)? {
                 return Ok(true);
             }
         }
@@ -423,7 +379,7 @@ impl Core {
             account_id: *account,
             device_id: None,
             kind: row.kind,
-            owner: row.owner.as_ref().map(|owner| self.handle_of(owner)),
+            owner: row.owner.as_ref().map(|owner| self.state.handle_of(owner)),
             name: row.profile.name.clone(),
             status: row.profile.status.clone(),
             presence: self.presence_of(account, row.profile.presence),
@@ -453,14 +409,6 @@ pub(crate) fn bad_record(record: &AccountRecord, what: &str) -> Error {
     ErrorKind::Trust
         .because(format!("the registry gave a record of @{} that cannot be right: {what}", record.handle))
         .hint(Advice::CompareElsewhere)
-}
-
-/// Why nothing is sent to a handle.
-pub(crate) fn changed(handle: &Handle, verified: bool) -> Error {
-    let who = if verified { ", whom you verified," } else { "" };
-    ErrorKind::Trust
-        .because(format!("@{handle}{who} is another account now than when it was first seen"))
-        .hint(Hint::ContactTrust { handle: handle.clone() })
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn r_pin_01_r_pin_02_a_record_that_the_account_did_not_sign_is_refused() {
         ),
     ] {
         assert_eq!(core.pin(&record).map_err(|error| error.kind), Err(ErrorKind::Trust), "{what}");
-        assert!(core.account_of(&"carol".parse().unwrap()).is_none(), "{what}");
+        assert!(core.state.account_of(&"carol".parse().unwrap()).is_none(), "{what}");
     }
 }
 
@@ -100,6 +100,6 @@ fn r_pin_03_g01_a_handle_keeps_the_account_it_had_at_first_use() {
     let mut core = core();
     let first = core.pin(&record("alice", "alice", 1, 1, 101)).unwrap();
     assert!(core.pin(&record("alice", "alice", 4, 4, 104)).is_err());
-    assert_eq!(core.account_of(&"alice".parse().unwrap()), Some(first));
+    assert_eq!(core.state.account_of(&"alice".parse().unwrap()), Some(first));
     assert_eq!(core.state.accounts.get(&first).unwrap().trust, Trust::Changed);
 }

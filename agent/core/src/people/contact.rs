@@ -1,7 +1,7 @@
 //! Contacts: ask, accept, decline, remove, block; and who may ask.
 
-use cipher_api::view::{ContactState, ContactView, GroupState, RequestPolicy};
-use cipher_api::{Error, ErrorKind, Event, Hint, Notice, Reply, Result, Who};
+use cipher_api::view::{ContactState, ContactView, RequestPolicy};
+use cipher_api::{ErrorKind, Event, Hint, Notice, Reply, Result, Who};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
@@ -11,10 +11,7 @@ use cipher_broker::wire::sync::Sync;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::MessageRow;
-use crate::state::Reception;
-use crate::state::Skip;
-use crate::state::{InviteFacts, InviteRow};
+use crate::state::{InviteFacts, InviteRow, Reception, Skip};
 
 impl Core {
     pub(crate) fn contact_add(
@@ -23,30 +20,26 @@ impl Core {
         handle: Handle,
         text: Option<String>,
     ) -> Result<Option<Reply>> {
-        self.identity()?;
-        if let Some(account) = self.account_of(&handle) {
-            if account == self.own_id() {
+        self.state.identity()?;
+        if let Some(account) = self.state.account_of(&handle) {
+            if account == self.state.own_id() {
                 return Err(ErrorKind::Usage.because("one cannot be one's own contact"));
             }
-            self.must_not_be_blocked(&account)?;
-            self.must_be_unchanged(&account)?;
-            if self.contact_state(&account) == Some(ContactState::Requested) {
+            self.state.must_not_be_blocked(&account)?;
+            self.state.must_be_unchanged(&account)?;
+            if self.state.contact_state(&account) == Some(ContactState::Requested) {
                 return self.contact_accept(&handle).map(Some);
             }
-            if self.contact_state(&account) == Some(ContactState::Accepted) {
+            if self.state.contact_state(&account) == Some(ContactState::Accepted) {
                 return Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))));
             }
-            if self.contact_state(&account) == Some(ContactState::Pending) {
+            if self.state.contact_state(&account) == Some(ContactState::Pending) {
                 // Whether it was declined is not told, and what is said there waits with the first request.
                 self.warn(Notice::ContactAskedBefore { handle: handle.clone() });
             }
         }
         self.begin_errand(Some(ticket), Goal::Contact { text }, vec![handle])?;
         Ok(None)
-    }
-
-    pub(crate) fn contact_state(&self, account: &AccountId) -> Option<ContactState> {
-        self.state.accounts.get(account).and_then(|row| row.contact)
     }
 
     pub(crate) fn set_contact(&mut self, account: &AccountId, state: ContactState) {
@@ -76,7 +69,7 @@ impl Core {
 
     /// The first words of a request that waits.
     fn asks_with(&self, account: &AccountId) -> Option<String> {
-        let invite = self.state.invites.get(&self.direct_invite_of(account)?)?;
+        let invite = self.state.invites.get(&self.state.direct_invite_of(account)?)?;
         Some(invite.text.clone()).filter(|text| !text.is_empty())
     }
 
@@ -91,31 +84,21 @@ impl Core {
 
     /// Accepts a request: joins the direct conversation it came with and tells the other side there.
     pub(crate) fn contact_accept(&mut self, handle: &Handle) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         let none = || {
             ErrorKind::NotFound
                 .because(format!("there is no contact request of @{handle}"))
                 .hint(Hint::ContactRequests)
         };
-        let account = self.account_of(handle).ok_or_else(none)?;
-        self.must_not_be_blocked(&account)?;
-        let invite = self.direct_invite_of(&account);
-        match (self.contact_state(&account), invite) {
+        let account = self.state.account_of(handle).ok_or_else(none)?;
+        self.state.must_not_be_blocked(&account)?;
+        let invite = self.state.direct_invite_of(&account);
+        match (self.state.contact_state(&account), invite) {
             (_, Some(group)) => self.accept_request(group, account)?,
             (Some(ContactState::Accepted), None) => {}
             _ => return Err(none()),
         }
         Ok(Reply::Contact(Box::new(self.contact_view(&account)?)))
-    }
-
-    /// A waiting direct conversation that an account opened.
-    pub(crate) fn direct_invite_of(&self, account: &AccountId) -> Option<GroupId> {
-        self.state
-            .invites
-            .iter()
-            .filter(|(_, invite)| !invite.declined)
-            .find(|(_, invite)| invite.known.as_ref().is_some_and(|k| k.direct && k.inviter == *account))
-            .map(|(group, _)| *group)
     }
 
     /// The person accepts a request: the other own devices join too.
@@ -135,20 +118,11 @@ impl Core {
         Ok(())
     }
 
-    /// The direct conversation with an account, if there is one we are in.
-    pub(crate) fn direct_with(&self, account: &AccountId) -> Option<GroupId> {
-        self.state
-            .groups
-            .iter()
-            .find(|(_, row)| row.direct && row.state == GroupState::Active && row.peer == Some(*account))
-            .map(|(group, _)| *group)
-    }
-
     /// R-INV-01: whether an invitation joins by itself. Accepted contacts may; a bot follows its owner.
     pub(crate) fn welcomes(&self, inviter: &AccountId, direct: bool) -> bool {
         let owner =
             self.state.identity.as_ref().and_then(|own| own.owner.as_ref()).map(|owner| owner.account);
-        match self.contact_state(inviter) {
+        match self.state.contact_state(inviter) {
             Some(ContactState::Accepted) => true,
             // We asked them first: their direct conversation is the answer.
             Some(ContactState::Pending) => direct,
@@ -159,7 +133,7 @@ impl Core {
     }
 
     pub(crate) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         if self.state.meta.request_policy != policy {
             self.state.meta_mut().request_policy = policy;
             self.show_invitations()?;
@@ -170,15 +144,15 @@ impl Core {
 
     /// Drops a request. The other side is not told, and may ask again.
     pub(crate) fn contact_decline(&mut self, handle: &Handle) -> Result<Reply> {
-        self.identity()?;
-        let account = self.account_of(handle);
-        let asked = account.filter(|account| self.direct_invite_of(account).is_some());
+        self.state.identity()?;
+        let account = self.state.account_of(handle);
+        let asked = account.filter(|account| self.state.direct_invite_of(account).is_some());
         let Some(account) = asked else {
             return Err(ErrorKind::NotFound
                 .because(format!("there is no contact request of @{handle}"))
                 .hint(Hint::ContactRequests));
         };
-        while let Some(group) = self.direct_invite_of(&account) {
+        while let Some(group) = self.state.direct_invite_of(&account) {
             self.decline_invitation(group)?;
         }
         Ok(Reply::Done)
@@ -186,25 +160,25 @@ impl Core {
 
     /// Ends an acquaintance. The direct conversation is left as by `group leave`; what was said stays readable.
     pub(crate) fn contact_remove(&mut self, handle: &Handle) -> Result<Reply> {
-        self.identity()?;
-        let account = self.account_of(handle);
-        let state = account.and_then(|account| self.contact_state(&account));
+        self.state.identity()?;
+        let account = self.state.account_of(handle);
+        let state = account.and_then(|account| self.state.contact_state(&account));
         let (Some(account), Some(state)) = (account, state) else {
             return Err(ErrorKind::NotFound
                 .because(format!("@{handle} is not a contact"))
                 .hint(Hint::ContactList));
         };
         if state == ContactState::Blocked {
-            return Err(self.is_blocked(&account));
+            return Err(self.state.is_blocked(&account));
         }
-        while let Some(group) = self.direct_invite_of(&account) {
+        while let Some(group) = self.state.direct_invite_of(&account) {
             self.decline_invitation(group)?;
         }
         let directs: Vec<GroupId> = self
             .state
             .groups
             .iter()
-            .filter(|(group, row)| row.direct && row.peer == Some(account) && self.is_member(group))
+            .filter(|(group, row)| row.direct && row.peer == Some(account) && self.state.is_member(group))
             .map(|(group, _)| *group)
             .collect();
         for group in directs {
@@ -217,9 +191,11 @@ impl Core {
 
     /// R-CONTACT-01: wants nothing of an account any more. It need not be a contact.
     pub(crate) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         match (self.account_by(&who), who) {
-            (Some(account), _) if account == self.own_id() || self.state.accounts.get(&account).is_some() => {
+            (Some(account), _)
+                if account == self.state.own_id() || self.state.accounts.get(&account).is_some() =>
+            {
                 self.block(account).map(Some)
             }
             (_, Who::Handle(handle)) => {
@@ -235,10 +211,10 @@ impl Core {
 
     /// The same, once the account is known.
     pub(crate) fn block(&mut self, account: AccountId) -> Result<Reply> {
-        if account == self.own_id() {
+        if account == self.state.own_id() {
             return Err(ErrorKind::Usage.because("one does not block oneself"));
         }
-        if self.contact_state(&account) != Some(ContactState::Blocked) {
+        if self.state.contact_state(&account) != Some(ContactState::Blocked) {
             self.change_contact(&account, Some(ContactState::Blocked))?;
             self.tell_accounts([account])?;
         }
@@ -248,9 +224,10 @@ impl Core {
     /// Lifts a block: an accepted contact is one again, everybody else is nobody in particular. Hiding happens when
     /// something is shown, so all of it is there again.
     pub(crate) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
-        self.identity()?;
+        self.state.identity()?;
         let account = self.account_by(who);
-        let blocked = account.filter(|account| self.contact_state(account) == Some(ContactState::Blocked));
+        let blocked =
+            account.filter(|account| self.state.contact_state(account) == Some(ContactState::Blocked));
         let Some(account) = blocked else {
             return Err(ErrorKind::NotFound
                 .because(format!("{who} is not blocked"))
@@ -267,7 +244,7 @@ impl Core {
 
     /// Moves an account to another contact state, with all that follows from a block or its end.
     pub(crate) fn change_contact(&mut self, account: &AccountId, state: Option<ContactState>) -> Result<()> {
-        let before = self.contact_state(account);
+        let before = self.state.contact_state(account);
         if before == state {
             return Ok(());
         }
@@ -296,48 +273,25 @@ impl Core {
         Ok(())
     }
 
-    /// Whether this account wants nothing of that one.
-    pub(crate) fn blocks(&self, account: &AccountId) -> bool {
-        self.contact_state(account) == Some(ContactState::Blocked)
-    }
-
-    /// R-CONTACT-02: what a blocked account says is kept and not shown, in groups too. What happened to a group is
-    /// shown whoever did it.
-    pub(crate) fn hides(&self, row: &MessageRow) -> bool {
-        row.is_said() && self.blocks(&row.account)
-    }
-
-    /// R-CONTACT-03: nothing goes to a blocked account directly.
-    pub(crate) fn must_not_be_blocked(&self, account: &AccountId) -> Result<()> {
-        if self.blocks(account) { Err(self.is_blocked(account)) } else { Ok(()) }
-    }
-
-    fn is_blocked(&self, account: &AccountId) -> Error {
-        let handle = self.handle_of(account);
-        ErrorKind::Refused
-            .because(format!("you blocked @{handle}"))
-            .hint(Hint::ContactUnblock { who: handle })
-    }
-
     /// What becomes of an invitation whose maker is known now.
     pub(crate) fn receive_invitation(&self, group: &GroupId, epoch: u64, facts: &InviteFacts) -> Reception {
-        let own = self.own_id();
+        let own = self.state.own_id();
         if facts.personal {
             // R-SYNC-02: nobody else gets into, or makes, what own devices believe. Another device that was revoked
             // while the invitation was on its way is no reason to stay out: it is removed, and until then nothing
             // is told (R-SYNC-07).
             let ours = facts.inviter == own && facts.members.iter().all(|member| member.0 == own);
             return match ours {
-                true if self.is_revoked() => Reception::Dropped(Skip::Revoked),
+                true if self.state.is_revoked() => Reception::Dropped(Skip::Revoked),
                 true => Reception::Joins,
                 false => Reception::Dropped(Skip::Policy),
             };
         }
         // We asked to join by a link: whoever lets us in.
-        if !facts.direct && self.asked_for(group, &facts.links) {
+        if !facts.direct && self.state.asked_for(group, &facts.links) {
             return Reception::Joins;
         }
-        if self.blocks(&facts.inviter) {
+        if self.state.blocks(&facts.inviter) {
             return Reception::Dropped(Skip::Blocked);
         }
         if facts.inviter == own || self.welcomes(&facts.inviter, facts.direct) {
@@ -349,7 +303,7 @@ impl Core {
             _ => {}
         }
         // R-CONTACT-04: who may ask. Whom we asked ourselves is no stranger.
-        let asked = self.contact_state(&facts.inviter) == Some(ContactState::Pending);
+        let asked = self.state.contact_state(&facts.inviter) == Some(ContactState::Pending);
         if self.state.meta.request_policy == RequestPolicy::Contacts && !asked {
             return Reception::Dropped(Skip::Unwanted);
         }
@@ -371,16 +325,6 @@ impl Core {
         Reception::Waits
     }
 
-    /// Whether a person sees an invitation: not one that was declined, and under the ordinary policy not one of
-    /// somebody whom the registry does not know (yet).
-    pub(crate) fn is_shown(&self, invite: &InviteRow) -> bool {
-        let Some(known) = &invite.known else { return false };
-        !invite.declined
-            && !invite.held
-            && (self.state.meta.request_policy == RequestPolicy::Anyone
-                || self.state.accounts.get(&known.inviter).is_some())
-    }
-
     /// Tells of invitations that can be shown now, and marks who opened a direct conversation as having asked.
     pub(crate) fn show_invitations(&mut self) -> Result<()> {
         self.show_offers();
@@ -388,7 +332,7 @@ impl Core {
             .state
             .invites
             .iter()
-            .filter(|(_, invite)| self.is_shown(invite))
+            .filter(|(_, invite)| self.state.is_shown(invite))
             .filter_map(|(group, invite)| {
                 let known = invite.known.as_ref()?;
                 let asks = known.direct
@@ -421,7 +365,7 @@ impl Core {
     pub(crate) fn invitation_declined(&mut self, group: GroupId) -> Result<()> {
         let Some(invite) = self.state.invites.get(&group) else { return Ok(()) };
         let asker = invite.known.as_ref().filter(|known| known.direct).map(|known| known.inviter);
-        if self.has_siblings() {
+        if self.state.has_siblings() {
             // Another device may have said yes at the same time: yes wins, and needs the invitation.
             if let Some(invite) = self.state.invites.get_mut(&group) {
                 invite.declined = true;
@@ -430,8 +374,8 @@ impl Core {
             self.state.invites.remove(&group);
         }
         if let Some(asker) = asker
-            && self.contact_state(&asker) == Some(ContactState::Requested)
-            && self.direct_invite_of(&asker).is_none()
+            && self.state.contact_state(&asker) == Some(ContactState::Requested)
+            && self.state.direct_invite_of(&asker).is_none()
         {
             self.change_contact(&asker, None)?;
         }

@@ -11,13 +11,12 @@ use cipher_api::command::{AccountCommand, MessageCommand};
 use cipher_api::view::{ContactState, GroupState};
 use cipher_api::{Command, ErrorKind, Event, Reply, Result};
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::Presence;
 use cipher_broker::wire::whisper::{EXPORTER_LABEL, SignedWhisper, Whisper, WhisperBody};
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
 use openmls_traits::OpenMlsProvider;
@@ -149,7 +148,7 @@ impl Core {
         let heard = &self.run.presence;
         let listened = heard.listening_since.is_some_and(|since| self.run.now.since(since) >= LISTENED);
         match heard.of(account) {
-            _ if self.contact_state(account) == Some(ContactState::Blocked) => Presence::Offline,
+            _ if self.state.contact_state(account) == Some(ContactState::Blocked) => Presence::Offline,
             Some(presence) => presence,
             None if listened => Presence::Offline,
             None => chosen,
@@ -159,7 +158,9 @@ impl Core {
     /// Forgets what is not fresh, and whispers when it is time.
     pub(crate) fn drive_presence(&mut self) -> Result<()> {
         let listens = self.run.connected && self.run.interest == Some(Interest::Everything);
-        let Some(own) = self.own_presence().filter(|_| listens && self.registered()) else { return Ok(()) };
+        let Some(own) = self.own_presence().filter(|_| listens && self.state.registered()) else {
+            return Ok(());
+        };
         if self.run.presence.listening_since.is_none() {
             self.begin_listening();
         }
@@ -228,7 +229,7 @@ impl Core {
 
     fn whisper(&mut self, group: GroupId, epoch: u64, presence: Presence) -> Result<()> {
         let Some(key) = self.whisper_key(group, epoch)? else { return Ok(()) };
-        let own = self.identity()?;
+        let own = self.state.identity()?;
         let device = own.device;
         let signer = SigningKey::from_bytes(&own.device_seed);
         let body = codec::encode(&WhisperBody { group, at: self.run.now, presence });
@@ -298,8 +299,8 @@ impl Core {
     /// R-WHISPER-02: newer than the last, not held back for long, and not from the future.
     fn heard(&mut self, account: AccountId, device: DeviceId, body: &WhisperBody) {
         let now = self.run.now;
-        let blocked = self.contact_state(&account) == Some(ContactState::Blocked);
-        if account == self.own_id()
+        let blocked = self.state.contact_state(&account) == Some(ContactState::Blocked);
+        if account == self.state.own_id()
             || blocked
             || now.since(body.at) > OLDEST
             || body.at > now.plus(limit::CLOCK_SKEW)
@@ -333,7 +334,7 @@ impl Core {
         let shown = |presence: Option<Presence>| presence.unwrap_or(Presence::Offline);
         let presence = shown(self.run.presence.of(&account));
         if presence != shown(before) {
-            self.notify(Event::Presence { handle: self.handle_of(&account), account, presence });
+            self.notify(Event::Presence { handle: self.state.handle_of(&account), account, presence });
         }
     }
 }

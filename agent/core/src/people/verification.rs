@@ -15,8 +15,8 @@ use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::people::account::changed;
 use crate::registry::lookup::Goal;
+use crate::state::changed;
 
 /// How often each half is hashed: makes searching for a key with a look-alike number costly.
 const ROUNDS: usize = 5_200;
@@ -45,13 +45,13 @@ impl Core {
         handle: Handle,
         code: Option<String>,
     ) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         let code = code.map(|code| read_code(&code)).transpose()?;
-        if let Some(account) = self.account_of(&handle) {
-            if account == self.own_id() {
+        if let Some(account) = self.state.account_of(&handle) {
+            if account == self.state.own_id() {
                 return Err(ErrorKind::Usage.because("one does not verify oneself"));
             }
-            if self.log_of(&account).is_some() {
+            if self.state.log_of(&account).is_some() {
                 return self.verify(&account, code.as_ref()).map(Some);
             }
         }
@@ -76,7 +76,7 @@ impl Core {
         let row = row.ok_or_else(|| ErrorKind::Bug.because("an account that was just pinned is gone"))?;
         let handle = row.handle.clone();
         if row.kind == Kind::Bot {
-            let owner = row.owner.as_ref().map_or_else(|| "its owner".into(), |o| self.handle_of(o));
+            let owner = row.owner.as_ref().map_or_else(|| "its owner".into(), |o| self.state.handle_of(o));
             return Err(ErrorKind::Refused
                 .because(format!("@{handle} is a bot: it is as trustworthy as its owner, who signed for it"))
                 .hint(Hint::ContactVerifyOwner { owner }));
@@ -86,7 +86,7 @@ impl Core {
         }
         let key = row.log.as_ref().map(|log| *log.key());
         let key = key.ok_or_else(|| ErrorKind::Bug.because("the account's key is not known"))?;
-        let identity = self.identity()?;
+        let identity = self.state.identity()?;
         let own_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
         let own = identity.account;
         let number = safety_number((&own_key, &own), (&key, account));
@@ -111,8 +111,8 @@ impl Core {
 
     /// The person decided that a handle belongs to another account now.
     pub(crate) fn contact_trust(&mut self, handle: &Handle) -> Result<Reply> {
-        self.identity()?;
-        let account = self.account_of(handle).ok_or_else(|| {
+        self.state.identity()?;
+        let account = self.state.account_of(handle).ok_or_else(|| {
             ErrorKind::NotFound.because(format!("@{handle} is not known here")).hint(Advice::CheckSpelling)
         })?;
         let rival = self.state.accounts.get(&account).filter(|row| row.trust == Trust::Changed);

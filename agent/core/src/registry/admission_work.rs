@@ -59,7 +59,7 @@ impl Core {
 
     /// Does one piece of the work, if there is any, and asks to go on.
     pub(crate) fn work_for_admission(&mut self) {
-        let account = self.own_id();
+        let account = self.state.own_id();
         let Some(work) = &mut self.run.admission else { return };
         let wanted = u32::from(work.bits);
         let end = work.next.saturating_add(PIECE);

@@ -25,9 +25,7 @@ use tls_codec::{DeserializeBytes, Serialize as _};
 
 use crate::machine::Core;
 use crate::registry::question::Purpose;
-use crate::state::Skip;
-use crate::state::roster;
-use crate::state::{Joiner, PackageRow, Wish};
+use crate::state::{Joiner, PackageRow, Skip, Wish, roster};
 
 /// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).
 pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
@@ -102,7 +100,7 @@ impl Core {
         if !about_stock(purpose) {
             return false;
         }
-        if !self.is_revoked() {
+        if !self.state.is_revoked() {
             let (_, attempts) = self.run.stock_again.unwrap_or_default();
             let wait = STOCK_WAIT.saturating_mul(1 << attempts.min(10));
             let at = self.run.now.plus(wait);
@@ -185,7 +183,7 @@ impl Core {
             builder = builder.mark_as_last_resort();
         }
         let bundle = builder
-            .build(suite, &self.provider, &self.signer()?, self.credential()?)
+            .build(suite, &self.provider, &self.state.signer()?, self.state.credential()?)
             .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be made: {error}")))?;
         bundle
             .key_package()
@@ -207,9 +205,9 @@ impl Core {
                 .hint(Advice::AskRegistryOperatorAndTry)
         };
         // R-KP-06
-        if let Some(log) = self.log_of(account) {
+        if let Some(log) = self.state.log_of(account) {
             if packages.iter().any(|package| log.is_revoked(&package.device)) {
-                return Err(told("whose device the account revoked", self.handle_of(account)));
+                return Err(told("whose device the account revoked", self.state.handle_of(account)));
             }
             packages.retain(|package| log.is_active(&package.device));
         }
@@ -218,7 +216,7 @@ impl Core {
         let once: Vec<u64> = packages.iter().filter_map(|package| one_time(crypto, package)).collect();
         if once.iter().any(|name| self.state.packages.get(name).is_some()) {
             self.skip(Skip::KeyPackageAgain);
-            return Err(told("a second time, though it is for one use", self.handle_of(account)));
+            return Err(told("a second time, though it is for one use", self.state.handle_of(account)));
         }
         for name in once {
             self.state.packages.insert(name, PackageRow { at: self.run.now });
@@ -234,14 +232,14 @@ impl Core {
     /// Judges somebody's key package before it is used.
     pub(crate) fn judge_key_package(&self, joiner: &Joiner, suite: u16) -> Result<KeyPackage> {
         let package = judge(self.provider.crypto(), joiner, suite, self.run.now).map_err(|reason| {
-            let whose = self.named(&joiner.account);
+            let whose = self.state.named(&joiner.account);
             ErrorKind::Trust
                 .because(format!("the key package of {whose} cannot be used: {reason}"))
                 .hint(Advice::AccountMustUpdate)
         })?;
         // R-KP-06: a device that its account revoked is not added, whatever the registry still hands out.
         let certificate = wire_hash(package.leaf_node().credential().serialized_content());
-        let log = self.log_of(&joiner.account);
+        let log = self.state.log_of(&joiner.account);
         if log.is_some_and(|log| log.revocation_of(&joiner.device, &certificate).is_some()) {
             return Err(ErrorKind::Trust
                 .because("the registry gave a key package of a device that its account revoked")

@@ -57,7 +57,7 @@ impl Core {
         goal: Goal,
         handles: Vec<Handle>,
     ) -> Result<()> {
-        self.identity()?;
+        self.state.identity()?;
         let id = self.volatile_id();
         let resolving: BTreeSet<Handle> = handles.into_iter().collect();
         for handle in &resolving {
@@ -94,7 +94,7 @@ impl Core {
         if error.kind != ErrorKind::Unreachable || !matches!(errand.goal, Goal::ShowProfile) {
             return None;
         }
-        let account = errand.resolving.first().and_then(|handle| self.account_of(handle))?;
+        let account = errand.resolving.first().and_then(|handle| self.state.account_of(handle))?;
         let view = self.profile_view(&account).ok()?;
         self.warn(Notice::ShownAsKnown { handle: view.handle.clone() });
         Some(Reply::Account(Box::new(view)))
@@ -102,7 +102,7 @@ impl Core {
 
     /// A handle was looked up and pinned.
     pub(crate) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
-        let handle = self.handle_of(&account);
+        let handle = self.state.handle_of(&account);
         let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
         errand.resolving.retain(|waiting| waiting.as_str() != handle);
         errand.accounts.push(account);
@@ -112,7 +112,7 @@ impl Core {
         let (goal, accounts) = (errand.goal.clone(), errand.accounts.clone());
         if let Goal::Add { group } = &goal {
             // We may have left, or been removed, since it was asked.
-            self.must_be_active(*group)?;
+            self.state.must_be_active(*group)?;
         }
         let suite = match &goal {
             Goal::ShowProfile | Goal::Block | Goal::Verify => return self.finish_errand(id),
@@ -121,15 +121,15 @@ impl Core {
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
         };
         for account in &accounts {
-            if *account == self.own_id() {
+            if *account == self.state.own_id() {
                 return Err(ErrorKind::Usage.because("one cannot invite oneself"));
             }
-            self.must_not_be_blocked(account)?;
-            self.must_be_unchanged(account)?;
+            self.state.must_not_be_blocked(account)?;
+            self.state.must_be_unchanged(account)?;
         }
         // Somebody may have opened the conversation from the other side in the meantime.
         if let (Goal::Contact { .. } | Goal::Say { .. }, [account]) = (&goal, accounts.as_slice())
-            && (self.direct_with(account).is_some() || self.direct_invite_of(account).is_some())
+            && (self.state.direct_with(account).is_some() || self.state.direct_invite_of(account).is_some())
         {
             return self.finish_errand(id);
         }
@@ -179,7 +179,7 @@ impl Core {
         if joiners.is_empty() {
             return Err(unfit.unwrap_or_else(|| {
                 ErrorKind::Limit
-                    .because(format!("{} has no key package left", self.named(&account)))
+                    .because(format!("{} has no key package left", self.state.named(&account)))
                     .hint(Advice::AccountMustRefill)
             }));
         }
@@ -207,7 +207,7 @@ impl Core {
     /// Says who was left out of what was done.
     fn tell_left_out(&mut self, left_out: &[(AccountId, Error)]) {
         for (account, error) in left_out {
-            let whose = self.named(account);
+            let whose = self.state.named(account);
             self.warn(Notice::LeftOut {
                 who: whose,
                 group: None,
@@ -252,7 +252,7 @@ impl Core {
                 self.wish(group, Wish::Add(errand.joiners), errand.ticket)
             }
             Goal::Add { group } => {
-                self.must_be_active(group)?;
+                self.state.must_be_active(group)?;
                 if errand.joiners.is_empty() {
                     return self.group_reply(group).map(Some);
                 }
@@ -279,16 +279,16 @@ impl Core {
 
     /// The direct conversation with an account: the one that is there, the one it opened, or a new one.
     fn open_direct(&mut self, account: AccountId, joiners: Vec<Joiner>) -> Result<GroupId> {
-        if let Some(group) = self.direct_with(&account) {
+        if let Some(group) = self.state.direct_with(&account) {
             return Ok(group);
         }
-        if let Some(group) = self.direct_invite_of(&account) {
+        if let Some(group) = self.state.direct_invite_of(&account) {
             self.accept_request(group, account)?;
             return Ok(group);
         }
         let group = self.make_group(String::new(), Some(account), false)?;
         self.wish(group, Wish::Add(joiners), None)?;
-        if self.contact_state(&account).is_none() {
+        if self.state.contact_state(&account).is_none() {
             self.set_contact(&account, ContactState::Pending);
             self.tell_accounts([account])?;
         }

@@ -19,8 +19,7 @@ use serde_bytes::ByteBuf;
 use crate::effect::Effect;
 use crate::input::{NoReply, QuestionId, Ticket};
 use crate::machine::{Core, fatal};
-use crate::state::head_of;
-use crate::state::stopped;
+use crate::state::{head_of, stopped};
 
 /// A question without answer.
 #[derive(Debug)]
@@ -179,7 +178,7 @@ impl Core {
     }
 
     fn open_answer(&mut self, bytes: &[u8], question: &Question) -> Result<Outcome> {
-        let pinned = self.registry_key();
+        let pinned = self.state.registry_key();
         let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
             ErrorKind::Trust
                 .because(format!("an answer was not from the known registry: {error}"))

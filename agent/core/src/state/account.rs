@@ -1,12 +1,16 @@
 //! Other accounts, as they are known here.
 
 use cipher_api::view::{ContactState, Trust};
+use cipher_api::{Error, ErrorKind, Hint, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::wire::registry::Profile;
 use serde::{Deserialize, Serialize};
+
+use crate::state::roster::Leaf;
+use crate::state::{MessageRow, State};
 
 /// Another account, as pinned at first use.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,4 +80,125 @@ pub(crate) struct LogPlace {
     /// From this position on, the stream was read with the account known: nothing of it may be missing.
     #[serde(rename = "f")]
     pub followed: u64,
+}
+
+impl State {
+    /// Whether the account has other devices.
+    pub(crate) fn has_siblings(&self) -> bool {
+        self.log_of(&self.own_id()).is_some_and(|log| log.active().count() > 1)
+    }
+
+    /// Whether a leaf is another device of the own account, and was not revoked.
+    pub(crate) fn is_sibling(&self, leaf: &Leaf) -> bool {
+        leaf.account == self.own_id() && !self.is_own_revoked(&leaf.device)
+    }
+
+    /// Whether this device was revoked.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.identity.as_ref().is_some_and(|own| own.revoked)
+    }
+
+    /// Whether the own account revoked a device.
+    pub(crate) fn is_own_revoked(&self, device: &DeviceId) -> bool {
+        self.log_of(&self.own_id()).is_some_and(|log| log.is_revoked(device))
+    }
+
+    /// R-PIN-06: nothing is sent to an account whose handle moved to another one, and it is added to nothing.
+    pub(crate) fn must_be_unchanged(&self, account: &AccountId) -> Result<()> {
+        match self.accounts.get(account) {
+            Some(row) if row.trust == Trust::Changed => {
+                Err(changed(&row.handle, row.trust_before == Some(Trust::Verified)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The account pinned for a handle; the own one for the own handle.
+    pub(crate) fn account_of(&self, handle: &Handle) -> Option<AccountId> {
+        if let Some(own) = &self.identity
+            && own.handle.as_ref() == Some(handle)
+        {
+            return Some(own.account);
+        }
+        let holds = |row: &AccountRow| row.handle == *handle && !row.retired && !row.claimant;
+        self.accounts.iter().find(|(_, row)| holds(row)).map(|(account, _)| *account)
+    }
+
+    /// The handle of an account, or its id when it is not known here, or claims the handle of somebody pinned.
+    /// Whoever had a handle before somebody else is told apart.
+    pub(crate) fn handle_of(&self, account: &AccountId) -> String {
+        if let Some(own) = &self.identity
+            && own.account == *account
+            && let Some(handle) = &own.handle
+        {
+            return handle.to_string();
+        }
+        match self.accounts.get(account) {
+            Some(row) if row.retired => format!("{} (earlier)", row.handle),
+            Some(row) if !row.claimant => row.handle.to_string(),
+            Some(_) | None => account.to_string(),
+        }
+    }
+
+    /// An account as people name it: `@handle`, or its id while no handle is known.
+    pub(crate) fn named(&self, account: &AccountId) -> String {
+        let handle = self.handle_of(account);
+        if handle.parse::<Handle>().is_ok() { format!("@{handle}") } else { handle }
+    }
+
+    pub(crate) fn contact_state(&self, account: &AccountId) -> Option<ContactState> {
+        self.accounts.get(account).and_then(|row| row.contact)
+    }
+
+    /// Whether this account wants nothing of that one.
+    pub(crate) fn blocks(&self, account: &AccountId) -> bool {
+        self.contact_state(account) == Some(ContactState::Blocked)
+    }
+
+    /// R-CONTACT-02: what a blocked account says is kept and not shown, in groups too. What happened to a group is
+    /// shown whoever did it.
+    pub(crate) fn hides(&self, row: &MessageRow) -> bool {
+        row.is_said() && self.blocks(&row.account)
+    }
+
+    /// R-CONTACT-03: nothing goes to a blocked account directly.
+    pub(crate) fn must_not_be_blocked(&self, account: &AccountId) -> Result<()> {
+        if self.blocks(account) { Err(self.is_blocked(account)) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_blocked(&self, account: &AccountId) -> Error {
+        let handle = self.handle_of(account);
+        ErrorKind::Refused
+            .because(format!("you blocked @{handle}"))
+            .hint(Hint::ContactUnblock { who: handle })
+    }
+
+    /// The log of an account as far as it was seen here, the own one too.
+    pub(crate) fn log_of(&self, account: &AccountId) -> Option<&AccountLog> {
+        match &self.identity {
+            Some(own) if own.account == *account => own.log.as_ref(),
+            _ => self.accounts.get(account)?.log.as_ref(),
+        }
+    }
+
+    /// Where the latest known statement of an account lies in the account log, if that is known.
+    pub(crate) fn tip_of(&self, account: &AccountId) -> Option<u64> {
+        let (length, index) = self.known_place(account).tip?;
+        self.log_of(account).filter(|log| log.len() == length).map(|_| index)
+    }
+
+    pub(crate) fn known_place(&self, account: &AccountId) -> LogPlace {
+        if *account == self.own_id() {
+            return self.meta.own_place;
+        }
+        self.accounts.get(account).map_or_else(LogPlace::default, |row| row.place)
+    }
+}
+
+/// Why nothing is sent to a handle.
+pub(crate) fn changed(handle: &Handle, verified: bool) -> Error {
+    let who = if verified { ", whom you verified," } else { "" };
+    ErrorKind::Trust
+        .because(format!("@{handle}{who} is another account now than when it was first seen"))
+        .hint(Hint::ContactTrust { handle: handle.clone() })
 }

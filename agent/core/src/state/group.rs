@@ -1,6 +1,7 @@
 //! A group this device is in, its own commit on the way, and what it still wishes to change.
 
-use cipher_api::view::GroupState;
+use cipher_api::view::{GroupState, LogLostView, RequestPolicy};
+use cipher_api::{Advice, ErrorKind, Hint, Result};
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitLink;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::state::position::{self, FIRST_ERA};
-use crate::state::{BackRow, DoubledRow, Fresh, Lost, Mark, WordRow};
+use crate::state::{BackRow, DoubledRow, Fresh, IncidentRow, InviteRow, Lost, Mark, State, WordRow};
 
 /// A group we are or were in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -138,7 +139,15 @@ pub(crate) struct GroupRow {
     pub gossiped_at: Timestamp,
 }
 
+/// Requests to come back into a group, over about ten minutes, after which it is one that gives no place.
+const IN_VAIN: u32 = 4;
+
 impl GroupRow {
+    /// Whether this device asks to come back into the group, and is not let in.
+    pub(crate) fn asked_in_vain(&self) -> bool {
+        self.lost.as_ref().is_some_and(|lost| lost.times >= IN_VAIN)
+    }
+
     /// A group we are in from now on, at the place of the commit that `link` names.
     pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitLink) -> Self {
         let joined = position::of(FIRST_ERA, link.sequence);
@@ -370,4 +379,89 @@ pub(crate) struct Joiner {
     pub device: DeviceId,
     #[serde(rename = "k", with = "serde_bytes")]
     pub key_package: Vec<u8>,
+}
+
+impl State {
+    /// Messages that are not here, as members say, in all conversations.
+    pub(crate) fn missing_here(&self) -> u64 {
+        self.missing.iter().map(|(_, row)| row.lacking.len() as u64).sum()
+    }
+
+    /// What the broker lost last, for people.
+    pub(crate) fn log_lost(&self) -> Option<LogLostView> {
+        let IncidentRow { at, conversations, messages, commits } = self.meta.incident?;
+        let open = self.groups.iter().filter(|(_, row)| row.back.is_some()).count() as u64;
+        Some(LogLostView { at, conversations, open, messages, commits, missing: self.missing_here() })
+    }
+
+    /// Whether this device lost its place in a group.
+    pub(crate) fn is_lost(&self, group: &GroupId) -> bool {
+        self.groups.get(group).is_some_and(|row| row.lost.is_some())
+    }
+
+    /// An error unless we are an active member.
+    pub(crate) fn must_be_active(&self, group: GroupId) -> Result<()> {
+        let name = self.conversation_name(&group);
+        let no = |why: String, hint: Hint| Err(ErrorKind::Refused.because(why).hint(hint));
+        match self.groups.get(&group).map(|row| row.state) {
+            Some(GroupState::Active) => Ok(()),
+            None | Some(GroupState::Invited) => no(
+                "this is an invitation that was not accepted yet".into(),
+                Hint::GroupAccept { group: group.into() },
+            ),
+            Some(GroupState::Leaving | GroupState::Left) => {
+                no(format!("you have left '{name}'"), Advice::AskInviteAgain.into())
+            }
+            Some(GroupState::Removed) => {
+                no(format!("you were removed from '{name}'"), Advice::AskInviteAgain.into())
+            }
+            Some(GroupState::Stuck | GroupState::Unknown) => {
+                no(format!("this device lost its place in '{name}'"), Hint::Sync)
+            }
+        }
+    }
+
+    /// Whether we are in a group, as far as we know.
+    pub(crate) fn is_member(&self, group: &GroupId) -> bool {
+        self.groups.get(group).is_some_and(|row| {
+            matches!(row.state, GroupState::Active | GroupState::Leaving | GroupState::Stuck)
+        })
+    }
+
+    /// The name people see: the group's, or the other's handle.
+    pub(crate) fn conversation_name(&self, group: &GroupId) -> String {
+        match self.groups.get(group) {
+            Some(row) if row.direct => {
+                row.peer.map_or_else(|| "@?".to_owned(), |peer| format!("@{}", self.handle_of(&peer)))
+            }
+            Some(row) if row.personal => "own devices".to_owned(),
+            Some(row) => row.called().to_owned(),
+            None => String::new(),
+        }
+    }
+
+    /// The group in which own devices talk; the smallest one when two were made at once. One that gives this device no
+    /// place, however often it asks, is none until it does.
+    pub(crate) fn personal_group(&self) -> Option<GroupId> {
+        let talks = |row: &GroupRow| row.personal && row.state == GroupState::Active && !row.asked_in_vain();
+        self.groups.iter().find(|(_, row)| talks(row)).map(|(group, _)| *group)
+    }
+
+    /// The direct conversation with an account, if there is one we are in.
+    pub(crate) fn direct_with(&self, account: &AccountId) -> Option<GroupId> {
+        self.groups
+            .iter()
+            .find(|(_, row)| row.direct && row.state == GroupState::Active && row.peer == Some(*account))
+            .map(|(group, _)| *group)
+    }
+
+    /// Whether a person sees an invitation: not one that was declined, and under the ordinary policy not one of
+    /// somebody whom the registry does not know (yet).
+    pub(crate) fn is_shown(&self, invite: &InviteRow) -> bool {
+        let Some(known) = &invite.known else { return false };
+        !invite.declined
+            && !invite.held
+            && (self.meta.request_policy == RequestPolicy::Anyone
+                || self.accounts.get(&known.inviter).is_some())
+    }
 }

@@ -3,9 +3,10 @@
 use cipher_broker::codec;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
-use cipher_broker::transparency::SignedHead;
-use cipher_broker::transparency::TreeHead;
+use cipher_broker::transparency::{SignedHead, TreeHead};
 use serde::{Deserialize, Serialize};
+
+use crate::state::State;
 
 /// A head that was shown and is not proven to fit the accepted one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,4 +28,10 @@ pub(crate) struct HeadRow {
 /// What a head says. For heads that were verified when they came.
 pub(crate) fn head_of(signed: &SignedHead) -> Option<TreeHead> {
     codec::decode(&signed.body).ok()
+}
+
+impl State {
+    pub(crate) fn registry_key(&self) -> Option<[u8; 32]> {
+        self.meta.registry_key.as_ref().and_then(|key| key.as_slice().try_into().ok())
+    }
 }

@@ -1,12 +1,13 @@
 //! Invitations that nobody answered yet.
 
-use crate::state::Skip;
 use cipher_broker::certificate::Kind;
-use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{LinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
+
+use crate::state::{Skip, State};
 
 /// An invitation that was not answered yet.
 #[derive(Clone, Serialize, Deserialize)]
@@ -115,4 +116,20 @@ pub(crate) enum Reception {
     Joins,
     /// The person decides.
     Waits,
+}
+
+impl State {
+    /// Whether an invitation waits for its tree, and the tree was not looked for in vain yet.
+    pub(crate) fn tree_missing(&self) -> bool {
+        self.invites.iter().any(|(_, invite)| invite.known.is_none() && invite.attempts < 3)
+    }
+
+    /// A waiting direct conversation that an account opened.
+    pub(crate) fn direct_invite_of(&self, account: &AccountId) -> Option<GroupId> {
+        self.invites
+            .iter()
+            .filter(|(_, invite)| !invite.declined)
+            .find(|(_, invite)| invite.known.as_ref().is_some_and(|k| k.direct && k.inviter == *account))
+            .map(|(group, _)| *group)
+    }
 }

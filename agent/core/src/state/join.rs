@@ -4,9 +4,11 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::LinkId;
-use cipher_broker::wire::join::JoinTicket;
+use cipher_broker::wire::join::{JoinTicket, link_id};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+
+use crate::state::State;
 
 /// Somebody's request to come back, until it is served.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,4 +99,12 @@ pub(crate) struct JoinRow {
     /// When it was made.
     #[serde(rename = "t")]
     pub at: Timestamp,
+}
+
+impl State {
+    /// R-LINK-03: an invitation joins by itself when we asked for this very group, and its group data holds the link
+    /// that we asked by, with its secret. Who only saw the request does not know that.
+    pub(crate) fn asked_for(&self, group: &GroupId, links: &[LinkId]) -> bool {
+        self.joins.get(group).is_some_and(|row| links.contains(&link_id(&row.ticket.secret)))
+    }
 }

@@ -3,9 +3,11 @@
 use cipher_api::view::HistoryPolicy;
 use cipher_broker::id::DeviceId;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::link::LinkReveal;
+use cipher_broker::wire::link::{LinkReveal, rendezvous};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+
+use crate::state::State;
 
 /// A link under way, or how the last one ended.
 #[derive(Clone, Serialize, Deserialize)]
@@ -82,5 +84,29 @@ pub(crate) struct OldSide {
 impl std::fmt::Debug for LinkRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LinkRow").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// From where the log of the link is read; `None` when an inbox is another's.
+    pub(crate) fn link_cursor(&self, inbox: &DeviceId) -> Option<u64> {
+        let ours = self.link_inbox().filter(|ours| ours == inbox);
+        ours.and(self.meta.link.as_ref()).map(|row| row.cursor)
+    }
+
+    /// Whether a log is that of the link under way.
+    pub(crate) fn link_inbox(&self) -> Option<DeviceId> {
+        let row = self.meta.link.as_ref()?;
+        let (offers, answers) = rendezvous(&row.code);
+        match &row.side {
+            Side::New(_) => Some(answers),
+            Side::Old(_) => Some(offers),
+            Side::Ended { .. } | Side::Admitted(_) => None,
+        }
+    }
+
+    /// Whether this profile has no account yet and offers itself to one.
+    pub(crate) fn offers_itself(&self) -> bool {
+        matches!(&self.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
     }
 }

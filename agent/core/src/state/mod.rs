@@ -31,7 +31,7 @@ use cipher_broker::time::Timestamp;
 use redb::{ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::account::{AccountRow, LogPlace};
+pub(crate) use self::account::{AccountRow, LogPlace, changed};
 pub(crate) use self::bot::{BotRow, DueRow};
 pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;

@@ -1,9 +1,13 @@
 //! What of ours must still reach the broker.
 
+use cipher_api::{ErrorKind, Hint, Result};
 use cipher_broker::id::{DeviceId, GroupId, MessageId, PublishId};
+use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::state::State;
 
 /// Something of ours that must reach the broker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -117,5 +121,26 @@ impl Seal {
     pub(crate) fn new(epoch: u64, bytes: Vec<u8>, publish_id: PublishId) -> Self {
         let hash = wire_hash(&bytes);
         Self { epoch, bytes, hash, publish_id, fence: None, stored_at: None, doubtful: false }
+    }
+}
+
+impl State {
+    /// So many more messages may wait for the broker.
+    pub(crate) fn must_have_room(&self, more: usize) -> Result<()> {
+        if self.outbox.len().saturating_add(more) > limit::OUTBOX_ROWS {
+            return Err(ErrorKind::Limit.because("too many messages wait for the broker").hint(Hint::Sync));
+        }
+        Ok(())
+    }
+
+    /// Whether anything of what waits can leave now. What is said in a group that this device has to be let back into, or whose keys it
+    /// renews, waits for that.
+    pub(crate) fn waits_for_broker(&self) -> bool {
+        let doubled = |group| self.groups.get(group).is_some_and(|row| row.doubled.is_some());
+        self.outbox.iter().any(|(_, row)| match row.kind {
+            OutboxKind::Post(_) => true,
+            OutboxKind::Message { .. } if doubled(&row.group) => false,
+            _ => !self.is_lost(&row.group),
+        })
     }
 }

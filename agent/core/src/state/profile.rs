@@ -3,18 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::view::RequestPolicy;
+use cipher_api::{ErrorKind, Hint, Result};
 use cipher_broker::account_log::AccountLog;
-use cipher_broker::certificate::{DeviceCertificate, Kind, Owner};
+use cipher_broker::certificate::{CREDENTIAL_TYPE, DeviceCertificate, Kind, Owner};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::registry::Profile;
+use ed25519_dalek::SigningKey;
+use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::state::LogPlace;
-use crate::state::{HeadRow, IncidentRow, LinkRow, Mark};
+use crate::state::{HeadRow, IncidentRow, LinkRow, LogPlace, Mark, State};
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]
@@ -169,4 +174,57 @@ pub(crate) struct MetaRow {
     /// Names of the bots whose conversations are in the due-queue; `None` in stores of before there was one.
     #[serde(rename = "bn", default, skip_serializing_if = "Option::is_none")]
     pub bots: Option<BTreeSet<String>>,
+}
+
+impl State {
+    /// The own identity, or what to do to get one.
+    pub(crate) fn identity(&self) -> Result<&IdentityRow> {
+        match &self.identity {
+            Some(identity) if identity.registered => Ok(identity),
+            _ => {
+                Err(ErrorKind::Misuse.because("this profile has no account yet").hint(Hint::AccountRegister))
+            }
+        }
+    }
+
+    pub(crate) fn registered(&self) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.registered)
+    }
+
+    /// The own inbox.
+    pub(crate) fn inbox(&self) -> Source {
+        let device = self.identity.as_ref().map_or(DeviceId::from_bytes([0; 16]), |own| own.device);
+        Source::Inbox(device)
+    }
+
+    /// Own account id; all zeros before registration.
+    pub(crate) fn own_id(&self) -> AccountId {
+        self.identity.as_ref().map_or(AccountId::from_bytes([0; 32]), |own| own.account)
+    }
+
+    /// Signs for OpenMLS with the device key.
+    pub(crate) fn signer(&self) -> Result<SignatureKeyPair> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(SignatureKeyPair::from_raw(
+            SignatureScheme::ED25519,
+            identity.device_seed.to_vec(),
+            key.verifying_key().to_bytes().to_vec(),
+        ))
+    }
+
+    /// The own credential for MLS leaves.
+    pub(crate) fn credential(&self) -> Result<CredentialWithKey> {
+        let identity = self.identity()?;
+        let key = SigningKey::from_bytes(&identity.device_seed);
+        Ok(CredentialWithKey {
+            credential: Credential::new(CredentialType::Other(CREDENTIAL_TYPE), identity.certificate.clone()),
+            signature_key: key.verifying_key().to_bytes().to_vec().into(),
+        })
+    }
+
+    /// Whether the recovery phrase was made here and nobody has seen it yet.
+    pub(crate) fn phrase_due(&self) -> bool {
+        self.identity.as_ref().is_some_and(|own| own.registered && own.phrase_due)
+    }
 }

@@ -1,14 +1,14 @@
 //! History on its way to a device of the own account.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use cipher_api::view::HistoryPolicy;
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
-use std::time::Duration;
-
-use crate::state::{MessageRow, Place};
+use crate::state::{MessageRow, Place, State};
 
 /// How far the history for a device is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,5 +63,12 @@ impl TransferRow {
                 HistoryPolicy::None => false,
                 HistoryPolicy::Days(days) => young(days),
             }
+    }
+}
+
+impl State {
+    /// Whether this new device still waits for groups or history.
+    pub(crate) fn arriving(&self) -> bool {
+        self.meta.arriving
     }
 }

@@ -6,22 +6,20 @@
 use cipher_api::{Notice, Result};
 use cipher_broker::account_log::{self, AccountLog, LogError};
 use cipher_broker::certificate::DeviceCertificate;
-use cipher_broker::codec;
 use cipher_broker::id::AccountId;
-use cipher_broker::limit;
 use cipher_broker::sign::Signed;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
 use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
+use cipher_broker::{codec, limit};
 
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::own::device::active_only;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
-use crate::state::LogPlace;
-use crate::state::Skip;
+use crate::state::{LogPlace, Skip};
 
 /// Known accounts that are asked for at the same time.
 const REFETCHES: usize = 4;
@@ -63,7 +61,7 @@ impl Core {
         certificate: Option<&DeviceCertificate>,
     ) -> Result<()> {
         let account = stated.account;
-        let Some(known) = self.log_of(&account) else { return Ok(()) };
+        let Some(known) = self.state.log_of(&account) else { return Ok(()) };
         let at = usize::try_from(stated.sequence).unwrap_or(usize::MAX);
         match known.statements().get(at) {
             Some(same) if same == statement => {
@@ -109,7 +107,7 @@ impl Core {
     ) -> Result<()> {
         let length = log.len();
         self.set_place(&account, |place| place.tip = Some((length, index)));
-        if account == self.own_id() {
+        if account == self.state.own_id() {
             return self.own_log_grew(log, certificate);
         }
         if let Some(row) = self.state.accounts.get_mut(&account) {
@@ -130,7 +128,7 @@ impl Core {
         identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
         self.set_identity(identity);
-        self.account_changed(self.own_id());
+        self.account_changed(self.state.own_id());
         Ok(())
     }
 
@@ -180,7 +178,7 @@ impl Core {
             identity.profile = newer.unwrap_or(identity.profile);
             self.set_identity(identity);
         }
-        let known = self.log_of(&record.account).map_or(0, AccountLog::len);
+        let known = self.state.log_of(&record.account).map_or(0, AccountLog::len);
         if log.len() > known { self.own_log_grew(log, None) } else { Ok(()) }
     }
 
@@ -188,7 +186,7 @@ impl Core {
     pub(crate) fn watch_own_account(&mut self) {
         if self.own_account_due().is_some_and(|due| self.run.now >= due) {
             self.run.own_asked_at = Some(self.run.now);
-            let account = self.own_id();
+            let account = self.state.own_id();
             if !self.is_asked(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
             }
@@ -198,7 +196,7 @@ impl Core {
     /// When to ask for the own account.
     pub(crate) fn own_account_due(&self) -> Option<Timestamp> {
         let watches =
-            self.run.connected && self.run.interest == Some(Interest::Everything) && self.registered();
+            self.run.connected && self.run.interest == Some(Interest::Everything) && self.state.registered();
         watches.then(|| self.run.own_asked_at.map_or(self.run.now, |at| at.plus(OWN_ACCOUNT_EVERY)))
     }
 
@@ -221,7 +219,7 @@ impl Core {
             .filter(|(_, row)| !row.claimant)
             .map(|(account, _)| *account)
             .collect();
-        let own = self.own_id();
+        let own = self.state.own_id();
         self.refetch(known.into_iter().chain([own]));
     }
 
@@ -247,8 +245,8 @@ impl Core {
     /// Where a shown record's latest statement lies. R-KT-06: a stream that passed it without bringing it hides
     /// statements.
     pub(crate) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
-        let known = self.known_place(&record.account);
-        let first = self.log_of(&record.account).is_none();
+        let known = self.state.known_place(&record.account);
+        let first = self.state.log_of(&record.account).is_none();
         let cursor = self.state.meta.log_cursor.unwrap_or(0);
         let Some(inclusion) = &record.inclusion else { return known };
         let size = crate::state::head_of(&inclusion.head).map_or(0, |head| head.size);
@@ -264,27 +262,14 @@ impl Core {
         }
     }
 
-    pub(crate) fn known_place(&self, account: &AccountId) -> LogPlace {
-        if *account == self.own_id() {
-            return self.state.meta.own_place;
-        }
-        self.state.accounts.get(account).map_or_else(LogPlace::default, |row| row.place)
-    }
-
-    /// Where the latest known statement of an account lies in the account log, if that is known.
-    pub(crate) fn tip_of(&self, account: &AccountId) -> Option<u64> {
-        let (length, index) = self.known_place(account).tip?;
-        self.log_of(account).filter(|log| log.len() == length).map(|_| index)
-    }
-
     fn set_place(&mut self, account: &AccountId, change: impl FnOnce(&mut LogPlace)) {
-        let mut place = self.known_place(account);
+        let mut place = self.state.known_place(account);
         let before = place;
         change(&mut place);
         if place == before {
             return;
         }
-        if *account == self.own_id() {
+        if *account == self.state.own_id() {
             self.state.meta_mut().own_place = place;
         } else if let Some(row) = self.state.accounts.get_mut(account) {
             row.place = place;

@@ -5,6 +5,8 @@
 //! or to fellow members who pass them on, wait until the registry proves that all of them are beginnings of one log.
 //! What cannot be proven is evidence.
 
+use std::time::Duration;
+
 use cipher_api::view::{EvidenceKind, HeadView};
 use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::{self, AccountLog};
@@ -16,16 +18,13 @@ use cipher_broker::transparency::{SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{AccountRecord, Operation, ReplyBody};
 use serde_bytes::ByteBuf;
-use std::time::Duration;
 
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
-use crate::state::HeadRow;
-use crate::state::Skip;
 use crate::state::evidence::exhibit;
-use crate::state::head_of;
+use crate::state::{HeadRow, Skip, head_of};
 
 /// How long heads wait for company before a proof is asked for: growth is common, proofs cost a request.
 const PROOF_WAIT: Duration = Duration::from_secs(60);
@@ -60,14 +59,6 @@ fn irreconcilable(one: &TreeHead, other: &TreeHead) -> Option<EvidenceKind> {
 }
 
 impl Core {
-    /// The log of an account as far as it was seen here, the own one too.
-    pub(crate) fn log_of(&self, account: &AccountId) -> Option<&AccountLog> {
-        match &self.state.identity {
-            Some(own) if own.account == *account => own.log.as_ref(),
-            _ => self.state.accounts.get(account)?.log.as_ref(),
-        }
-    }
-
     pub(crate) fn head_known(&self) -> Reply {
         let meta = &self.state.meta;
         Reply::Head(Box::new(HeadView {
@@ -80,16 +71,12 @@ impl Core {
 
     /// The registry hints that there is something to look at.
     pub(crate) fn hinted(&mut self) -> Result<()> {
-        if self.registered() && self.run.connected {
+        if self.state.registered() && self.run.connected {
             self.ask_stock();
             self.watch_own_account();
             self.claim_now();
         }
         Ok(())
-    }
-
-    pub(crate) fn registry_key(&self) -> Option<[u8; 32]> {
-        self.state.meta.registry_key.as_ref().and_then(|key| key.as_slice().try_into().ok())
     }
 
     /// The head that everything later must continue.
@@ -200,7 +187,7 @@ impl Core {
                 let other = head_of(other_signed)?;
                 Some((irreconcilable(head, &other)?, other_signed.clone(), other, other_from))
             })?;
-        let who = from.or(other_from).map(|account| self.handle_of(&account));
+        let who = from.or(other_from).map(|account| self.state.handle_of(&account));
         let what = match (kind, &who) {
             (EvidenceKind::SplitView, Some(who)) => format!(
                 "the registry shows @{who} another account log than this device: both have {} entries",
@@ -267,7 +254,7 @@ impl Core {
             }
             Some(_) => {}
         }
-        if self.run.interest == Some(Interest::Everything) && self.registered() {
+        if self.run.interest == Some(Interest::Everything) && self.state.registered() {
             self.follow(cipher_broker::subject::Source::Log);
         }
     }
@@ -285,8 +272,8 @@ impl Core {
         let meta = &self.state.meta;
         if (meta.heads.is_empty() && !meta.doubt)
             || !self.run.connected
-            || !self.registered()
-            || self.is_revoked()
+            || !self.state.registered()
+            || self.state.is_revoked()
             || self.is_proving()
             || meta.head.is_none()
         {
@@ -345,7 +332,7 @@ impl Core {
         shown: &SignedHead,
         proofs: &[ByteBuf],
     ) -> Result<()> {
-        let key = self.registry_key().unwrap_or_default();
+        let key = self.state.registry_key().unwrap_or_default();
         let now = TreeHead::open(shown, &key).map_err(|error| {
             ErrorKind::Trust.because(format!("the registry's account log cannot be checked: {error}"))
         })?;
@@ -405,7 +392,7 @@ impl Core {
         let what = match from {
             Some(who) => format!(
                 "the registry showed @{} an account log of {} entries that is not the beginning of the one it shows this device",
-                self.handle_of(&who),
+                self.state.handle_of(&who),
                 head.size
             ),
             None => format!(
@@ -476,7 +463,7 @@ impl Core {
                 Err(bad_record(record, "it comes without proof that the account log holds it"))
             };
         };
-        let key = self.registry_key().unwrap_or_default();
+        let key = self.state.registry_key().unwrap_or_default();
         let head =
             TreeHead::open(&inclusion.head, &key).map_err(|error| bad_record(record, &error.to_string()))?;
         let latest = log.statements().last().map(account_log::leaf).unwrap_or_default();
@@ -500,7 +487,7 @@ impl Core {
 
     /// A fellow member passed on the head it accepted (gossip): the registry cannot rewrite it here.
     pub(crate) fn gossiped(&mut self, group: GroupId, from: AccountId, signed: &SignedHead) {
-        let Some(key) = self.registry_key() else { return };
+        let Some(key) = self.state.registry_key() else { return };
         match TreeHead::open(signed, &key) {
             Ok(head) => {
                 self.meet(signed, &head, head.at, Some(from));
@@ -511,7 +498,7 @@ impl Core {
                 let foreign =
                     head_of(signed).is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
                 if foreign && self.run.foreign_gossip.insert(group) {
-                    let (who, name) = (self.handle_of(&from), self.conversation_name(&group));
+                    let (who, name) = (self.state.handle_of(&from), self.state.conversation_name(&group));
                     self.warn(Notice::ForeignRegistry { who, group, name });
                 }
             }

@@ -7,14 +7,13 @@ use chacha20poly1305::aead::{Aead, Payload};
 use cipher_api::view::{HistoryPolicy, LinkCompareView};
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
-use cipher_broker::codec;
 use cipher_broker::id::AccountId;
-use cipher_broker::limit;
 use cipher_broker::sign::{Purpose as Signing, Signed, wire_hash};
 use cipher_broker::wire::link::{LinkAdmission, LinkStep, rendezvous};
 use cipher_broker::wire::registry::{AppendStatement, Operation};
 use cipher_broker::wire::statement::Claim;
 use cipher_broker::wire::sync::Sync;
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
@@ -26,12 +25,9 @@ use crate::own::linking::code::read_code;
 use crate::own::linking::{
     NONCE, Transcript, ended, no_such_link, out_of_time, public, shared, stale, unreachable,
 };
-use crate::registry::question::Purpose;
-use crate::registry::question::Stating;
-use crate::state::Skip;
-use crate::state::name::check_text;
-use crate::state::name::is_plain;
-use crate::state::{LinkRow, OldSide, Side};
+use crate::registry::question::{Purpose, Stating};
+use crate::state::name::{check_text, is_plain};
+use crate::state::{LinkRow, OldSide, Side, Skip};
 
 /// How long it looks for the other one before it says that nobody is there.
 const FIND: Duration = Duration::from_secs(15);
@@ -58,7 +54,7 @@ impl Core {
         code: &str,
         history: HistoryPolicy,
     ) -> Result<Option<Reply>> {
-        if self.identity()?.kind == Kind::Bot {
+        if self.state.identity()?.kind == Kind::Bot {
             return Err(ErrorKind::Refused.because("a bot has one device"));
         }
         let code = read_code(code)?;
@@ -114,7 +110,7 @@ impl Core {
     }
 
     fn compare_view(&self, code: &str, old: &OldSide) -> Option<LinkCompareView> {
-        let transcript = old.transcript(self.own_id())?;
+        let transcript = old.transcript(self.state.own_id())?;
         let other = old.reveal.as_ref()?.name.clone();
         Some(LinkCompareView { code: code.into(), string: transcript.string(code), other })
     }
@@ -144,7 +140,7 @@ impl Core {
                 let accept = LinkStep::Accept {
                     key: public(&old.secret),
                     nonce: self.provider.bytes(),
-                    account: Some((self.own_id(), handle)),
+                    account: Some((self.state.own_id(), handle)),
                     at: self.run.now,
                 };
                 let accept = codec::encode(&accept);
@@ -177,7 +173,8 @@ impl Core {
                     return Ok(());
                 }
                 let known = self
-                    .log_of(&self.own_id())
+                    .state
+                    .log_of(&self.state.own_id())
                     .is_some_and(|log| log.devices().any(|(device, _)| *device == reveal.device));
                 let named =
                     check_text("", &reveal.name, limit::DISPLAY_NAME_CHARS).is_ok() && is_plain(&reveal.name);
@@ -221,7 +218,7 @@ impl Core {
         code: &str,
         equal: bool,
     ) -> Result<Option<Reply>> {
-        self.identity()?;
+        self.state.identity()?;
         let code = read_code(code)?;
         self.link_tick();
         let Some(row) = self.state.meta.link.clone().filter(|row| row.code == code) else {
@@ -261,7 +258,7 @@ impl Core {
 
     /// Certifies the new device and asks the registry to have it. The own log is as fresh as it can be.
     pub(crate) fn state_link(&mut self, ticket: Option<Ticket>, tries: u32) -> Result<()> {
-        let identity = self.identity()?.clone();
+        let identity = self.state.identity()?.clone();
         let Some(LinkRow { side: Side::Old(old @ OldSide { confirmed: true, .. }), .. }) =
             self.state.meta.link.clone()
         else {
@@ -306,7 +303,7 @@ impl Core {
 
     /// The registry has the new device: it may know everything now.
     pub(crate) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
-        let mut identity = self.identity()?.clone();
+        let mut identity = self.state.identity()?.clone();
         let Some(LinkRow { code, side: Side::Old(old), expires, cursor, .. }) = self.state.meta.link.clone()
         else {
             return self.link_over(ticket);
@@ -351,7 +348,7 @@ impl Core {
         self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side, last });
         self.device_admitted(reveal.device, old.history)?;
         self.tell_devices(&Sync::DeviceName { device: reveal.device, name })?;
-        self.account_changed(self.own_id());
+        self.account_changed(self.state.own_id());
         if let Some(ticket) = ticket {
             let view = self.device_view(&reveal.device)?;
             self.reply(ticket, Ok(Reply::Device(Box::new(view))));
@@ -364,7 +361,7 @@ impl Core {
     fn link_over(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let Some(ticket) = ticket else { return Ok(()) };
         let reply = match self.state.meta.link.as_ref().map(|row| row.side.clone()) {
-            _ if self.identity()?.revoked => Err(revoked()),
+            _ if self.state.identity()?.revoked => Err(revoked()),
             Some(Side::Admitted(device)) => {
                 self.device_view(&device).map(|view| Reply::Device(Box::new(view)))
             }
