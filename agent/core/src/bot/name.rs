@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// Bots look again where they have waited for names long enough.
-    pub(crate) fn names_are_overdue(&mut self) {
+    pub(crate) fn bots_tick(&mut self) {
         for (group, nameless) in &mut self.run.nameless {
             if !nameless.overdue && nameless.until <= self.run.now {
                 nameless.overdue = true;

@@ -12,11 +12,12 @@
 //! and sealed again in the new epoch under the same message id, so nobody notices. The broker's word that it had
 //! an id already is verified by reading the log: ids live in a window that is shared with strangers.
 
-use cipher_api::view::{GroupState, MessageState};
+use cipher_api::view::MessageState;
 use cipher_api::{Advice, Error, ErrorKind, Event, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::{Route, Source};
+use cipher_broker::time::Timestamp;
 
 use crate::effect::Effect;
 use crate::group::Live;
@@ -206,41 +207,15 @@ impl Core {
         }
     }
 
-    /// Brings everything of a group forward.
-    pub(crate) fn drive(&mut self, group: GroupId) -> Result<()> {
-        if !self.run.connected {
-            return Ok(());
-        }
-        self.drive_posts(group);
-        if self.state.meta.stopped {
-            return Ok(());
-        }
-        if self.state.is_revoked() {
-            // A commit that may lie in the log already still has to be settled; nothing new is made.
-            let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
-            return if pending && self.may_write(group) { self.drive_commits(group) } else { Ok(()) };
-        }
-        let state = self.state.groups.get(&group).map(|row| row.state);
-        if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
-            if !self.may_write(group) || self.mend(group)? {
-                return Ok(());
-            }
-            if self.state.is_lost(&group) {
-                return self.drive_lost(group);
-            }
-            self.serve_joins(group)?;
-            self.answer_outsiders(group)?;
-            self.drive_commits(group)?;
-            self.drive_transfers(group)?;
-            self.tell_missing(group)?;
-            // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
-            self.drive_messages(group)?;
-        }
-        Ok(())
+    /// When something that waits can be tried again, or its sender is told that it waits.
+    pub(crate) fn delivery_due(&self) -> Option<Timestamp> {
+        let idle = |row: &u64| self.run.connected && !self.run.in_flight.contains(row);
+        let rows = self.state.outbox.iter().filter(|(row, _)| idle(row)).map(|(_, row)| row.retry_at);
+        rows.filter(|at| *at > self.run.now).chain(self.sends_end()).min()
     }
 
     /// Trees first, Welcomes when the trees are stored.
-    fn drive_posts(&mut self, group: GroupId) {
+    pub(crate) fn drive_posts(&mut self, group: GroupId) {
         let rows = self.run.by_group.get(&group).into_iter().flatten();
         let posts: Vec<(u64, Post)> = rows
             .filter_map(|id| match self.state.outbox.get(id)?.kind {
@@ -307,7 +282,7 @@ impl Core {
     /// Publishes queued messages: a single one behind the epoch fence, so that its acknowledgement means
     /// "delivered in the right epoch"; several pipelined, each checked where it landed. A replicated stream takes
     /// one fenced message per group at a time, so others wait for it.
-    fn drive_messages(&mut self, group: GroupId) -> Result<()> {
+    pub(crate) fn drive_messages(&mut self, group: GroupId) -> Result<()> {
         if self.state.groups.get(&group).is_some_and(|row| row.doubled.is_some()) {
             return Ok(());
         }

@@ -21,6 +21,7 @@ pub(crate) mod copies;
 pub(crate) mod create;
 pub(crate) mod doubled;
 mod draft;
+mod drive;
 pub(crate) mod epoch;
 pub(crate) mod evidence;
 pub(crate) mod facts;

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cipher_api::{Error, ErrorKind, Event, Reply, Result};
-use cipher_broker::id::GroupId;
-use cipher_broker::subject::Source;
+use cipher_api::{Error, ErrorKind, Reply, Result};
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
@@ -113,14 +111,10 @@ impl Core {
                 self.take(input)?;
                 self.answer_won()?;
             }
-            self.drive_touched()?;
-            self.tell_changed()?;
+            self.groups_end_batch()?;
             self.drive_presence()?;
             self.end_arriving();
-            self.finish_joins()?;
-            self.finish_syncs();
-            self.tell_junk();
-            self.finish_sends();
+            self.delivery_ends_batch();
             self.queue_for_bots()?;
             self.commit()
         });
@@ -187,51 +181,20 @@ impl Core {
         }
         self.run.connected = true;
         self.run.interest = Some(interest);
-        self.run.in_flight.clear();
-        self.run.attempts.clear();
-        self.run.following.clear();
-        self.run.caught_up.clear();
-        self.run.read.clear();
-        self.run.proof_asked_at = None;
-        self.run.own_asked_at = None;
-        self.run.unnamed_asked_at = None;
-        self.prune_ledger()?;
-        self.run.reposted = false;
-        self.run.room_told = false;
-        if interest == Interest::Everything && self.state.registered() {
-            let inbox = self.state.inbox();
-            self.follow(inbox);
-            self.follow(Source::Log);
-            for group in self.state.groups.keys() {
-                if self.state.is_member(&group) {
-                    self.follow(Source::Group(group));
-                }
-            }
-            self.ask_stock();
-            self.renew_last_resorts()?;
-            self.begin_listening();
-            self.refresh_unknown_accounts();
-            self.watch_own_account();
-            self.ask_unnamed();
-        }
-        self.run.claims.clear();
-        self.begin_refreshing();
-        self.run.stock_again = None;
-        self.resume_link();
-        self.want_proof();
-        self.touch_unfinished();
-        self.fetch_missing_trees();
+        self.delivery_connected(interest)?;
+        let whole = interest == Interest::Everything && self.state.registered();
+        self.registry_connected(whole)?;
+        self.people_connected(whole);
+        self.watch_connected(whole);
+        self.own_connected();
+        self.groups_connected();
         Ok(())
     }
 
     fn disconnected(&mut self) -> Result<()> {
         self.run.connected = false;
-        self.stop_listening();
-        self.run.in_flight.clear();
-        self.run.attempts.clear();
-        self.run.following.clear();
-        self.run.caught_up.clear();
-        self.run.read.clear();
+        self.people_disconnected();
+        self.delivery_disconnected();
         for (ticket, lost) in self.run.waits.disconnected() {
             let reply = match lost {
                 Lost::Queued(row) => self.queued_reply(row),
@@ -245,75 +208,12 @@ impl Core {
     fn tick(&mut self) -> Result<()> {
         let now = self.run.now;
         self.run.wakes.retain(|at| *at > now);
-        self.work_for_admission();
-        self.link_tick();
-        self.stock_tick();
-        self.tell_evidence();
-        self.want_proof();
-        self.watch_own_account();
-        self.ask_unnamed();
-        self.names_are_overdue();
-        self.refresh_groups()?;
-        self.renew_joins()?;
-        self.touch_unfinished();
-        self.fetch_missing_trees();
-        Ok(())
-    }
-
-    /// Looks again at every group that has something waiting.
-    fn touch_unfinished(&mut self) {
-        let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
-        self.run.touched.extend(waiting);
-        let wanted: Vec<GroupId> = self
-            .state
-            .groups
-            .iter()
-            .filter(|(_, row)| {
-                row.slot.is_some()
-                    || !row.proposals.is_empty()
-                    || row.leave_epoch.is_some()
-                    || row.back.is_some()
-            })
-            .map(|(group, _)| *group)
-            .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
-            .chain(self.run.asked.iter().copied())
-            .chain(self.state.missing.iter().filter(|(_, row)| row.since.is_some()).map(|(group, _)| *group))
-            .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
-            .chain(self.state.groups.iter().filter(|(_, row)| row.lost.is_some()).map(|(group, _)| *group))
-            .collect();
-        self.run.touched.extend(wanted);
-    }
-
-    fn drive_touched(&mut self) -> Result<()> {
-        self.reconcile_changed()?;
-        if self.state.transfers.len() > 0 {
-            // What ends a transfer is that the groups are in line.
-            self.run.touched.extend(self.state.personal_group());
-        }
-        while let Some(group) = self.run.touched.pop_first() {
-            self.drive(group)?;
-        }
-        Ok(())
-    }
-
-    /// Answers the commands whose commit is in the log now.
-    fn answer_won(&mut self) -> Result<()> {
-        for (intent, group) in std::mem::take(&mut self.run.won) {
-            let reply = self.won_reply(intent, group);
-            self.intent_done(intent, reply);
-        }
-        Ok(())
-    }
-
-    /// One piece of news per changed group and batch, however many commits there were.
-    fn tell_changed(&mut self) -> Result<()> {
-        for group in std::mem::take(&mut self.run.changed) {
-            if self.state.groups.get(&group).is_some_and(|row| !row.personal) {
-                let view = Box::new(self.group_view(group)?);
-                self.notify(Event::Group(view));
-            }
-        }
-        Ok(())
+        self.registry_ticks();
+        self.own_ticks();
+        self.watch_ticks();
+        self.people_tick();
+        self.bots_tick();
+        self.groups_tick()
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
@@ -332,23 +232,8 @@ impl Core {
     /// When to look again without being asked.
     fn next_wake(&self) -> Option<Timestamp> {
         let asked = self.run.wakes.first().copied();
-        let now = self.run.now;
-        let retry = self
-            .run
-            .connected
-            .then(|| {
-                self.state
-                    .outbox
-                    .iter()
-                    .filter(|(row, _)| !self.run.in_flight.contains(row))
-                    .map(|(_, row)| row.retry_at)
-                    .filter(|at| *at > now)
-                    .min()
-            })
-            .flatten();
-        let due = [self.proof_due(), self.own_account_due(), self.unnamed_due()];
-        let due = due.into_iter().flatten().filter(|at| *at > now);
-        [asked, retry, self.sends_end()].into_iter().flatten().chain(due).min()
+        let due = [self.delivery_due(), self.watch_due(), self.people_due()];
+        asked.into_iter().chain(due.into_iter().flatten().filter(|at| *at > self.run.now)).min()
     }
 
     /// Writes what was put off. Call it before the process ends; without it some junk is read again.

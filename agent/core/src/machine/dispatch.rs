@@ -1,11 +1,9 @@
 //! Which room does what is asked for.
 
-use cipher_api::command::StatusCommand;
 use cipher_api::{Command, Reply, Result};
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::machine::following::Registry;
 
 impl Core {
     /// Does what is asked for; `None` when the answer comes later.
@@ -21,9 +19,7 @@ impl Core {
             Command::Bot(command) => self.bot_command(command).map(Some),
             Command::Event(command) => self.event_command(command).map(Some),
             Command::Evidence(command) => Ok(Some(self.evidence_command(&command))),
-            Command::Status(StatusCommand::Status(_)) => Ok(Some(self.status())),
-            Command::Status(StatusCommand::Sync(_)) => self.sync(ticket, Registry::Needed),
-            Command::Status(StatusCommand::Refresh(_)) => self.sync(ticket, Registry::Wished),
+            Command::Status(command) => self.status_command(ticket, &command),
         }
     }
 }

@@ -3,7 +3,6 @@
 mod core;
 mod dispatch;
 pub mod effect;
-pub(crate) mod following;
 pub mod input;
 pub(crate) mod run;
 mod waits;

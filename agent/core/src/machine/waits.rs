@@ -9,8 +9,8 @@ use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
+use crate::delivery::sync::SyncWait;
 use crate::group::JoinWait;
-use crate::machine::following::SyncWait;
 use crate::machine::input::Ticket;
 
 /// Tickets by what their commands wait for.

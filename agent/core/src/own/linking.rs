@@ -101,6 +101,17 @@ impl Core {
         }
     }
 
+    /// The connection is there.
+    pub(crate) fn own_connected(&mut self) {
+        self.run.claims.clear();
+        self.resume_link();
+    }
+
+    /// Time went by.
+    pub(crate) fn own_ticks(&mut self) {
+        self.link_tick();
+    }
+
     /// After a reconnect or restart: goes on where it stopped.
     pub(crate) fn resume_link(&mut self) {
         self.link_tick();
@@ -140,7 +151,7 @@ impl Core {
     }
 
     /// Time passed: what is too old ends, and who waits too long is told.
-    pub(crate) fn link_tick(&mut self) {
+    pub(super) fn link_tick(&mut self) {
         let now = self.run.now;
         let Some(row) = &self.state.meta.link else { return };
         let expired = now >= row.expires;

@@ -294,15 +294,20 @@ impl Core {
 
     /// Asks again for fellow members whose handle is not known, a few at a time.
     pub(crate) fn ask_unnamed(&mut self) {
-        if self.unnamed_due().is_some_and(|due| self.run.now >= due) {
+        if self.people_due().is_some_and(|due| self.run.now >= due) {
             self.run.unnamed_asked_at = Some(self.run.now);
             let some = self.state.unnamed.keys().into_iter().take(UNNAMED_AT_ONCE);
             self.refetch(some);
         }
     }
 
+    /// Time went by.
+    pub(crate) fn people_tick(&mut self) {
+        self.ask_unnamed();
+    }
+
     /// When to ask for them again.
-    pub(crate) fn unnamed_due(&self) -> Option<Timestamp> {
+    pub(crate) fn people_due(&self) -> Option<Timestamp> {
         let asks = self.run.connected
             && self.run.interest == Some(Interest::Everything)
             && self.state.unnamed.len() > 0;

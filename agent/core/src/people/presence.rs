@@ -113,8 +113,18 @@ impl Core {
         }
     }
 
+    /// The connection is there; `whole` when everything of a registered account is followed on it.
+    pub(crate) fn people_connected(&mut self, whole: bool) {
+        self.run.unnamed_asked_at = None;
+        if whole {
+            self.begin_listening();
+            self.refresh_unknown_accounts();
+            self.ask_unnamed();
+        }
+    }
+
     /// Everything is followed from now on. Whoever starts that is taken to be here.
-    pub(crate) fn begin_listening(&mut self) {
+    fn begin_listening(&mut self) {
         let now = self.run.now;
         let presence = &mut self.run.presence;
         presence.active_at.get_or_insert(now);
@@ -124,7 +134,7 @@ impl Core {
     }
 
     /// Without a connection nothing is known of anybody.
-    pub(crate) fn stop_listening(&mut self) {
+    pub(crate) fn people_disconnected(&mut self) {
         let presence = &mut self.run.presence;
         presence.listening_since = None;
         presence.told = None;

@@ -51,6 +51,11 @@ pub(crate) enum Goal {
 }
 
 impl Core {
+    /// Whether somebody is being looked up for a command.
+    pub(crate) fn has_errands(&self) -> bool {
+        !self.run.errands.is_empty()
+    }
+
     pub(crate) fn begin_errand(
         &mut self,
         ticket: Option<Ticket>,

@@ -3,6 +3,8 @@
 //! They live in memory only. Each can be derived again from rows: an unregistered identity registers again with
 //! the same bytes, a low stock is counted again, an unknown account is asked for again.
 
+use std::time::Duration;
+
 use cipher_api::{Advice, Error, ErrorKind, Hint, Result};
 use cipher_broker::account_log::{self, AccountLog};
 use cipher_broker::handle::Handle;
@@ -20,6 +22,9 @@ use crate::effect::Effect;
 use crate::input::{NoReply, QuestionId, Ticket};
 use crate::machine::{Core, fatal};
 use crate::state::{head_of, stopped};
+
+/// How long a registry says nothing before whoever only looks goes on without it.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
 /// A question without answer.
 #[derive(Debug)]
@@ -68,6 +73,22 @@ pub(crate) enum Purpose {
 }
 
 impl Core {
+    /// The connection is there; `whole` when everything of a registered account is followed on it.
+    pub(crate) fn registry_connected(&mut self, whole: bool) -> Result<()> {
+        self.run.stock_again = None;
+        if whole {
+            self.ask_stock();
+            self.renew_last_resorts()?;
+        }
+        Ok(())
+    }
+
+    /// Time went by.
+    pub(crate) fn registry_ticks(&mut self) {
+        self.work_for_admission();
+        self.stock_tick();
+    }
+
     /// Asks. The answer comes back through [`Core::answered`].
     pub(crate) fn ask(&mut self, operation: Operation, purpose: Purpose, ticket: Option<Ticket>) {
         let Some(identity) = &self.state.identity else { return };
@@ -103,6 +124,23 @@ impl Core {
     pub(crate) fn asked_accounts(&self) -> usize {
         let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
         self.run.questions.values().filter(fetches).count()
+    }
+
+    /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
+    /// may also wait here, behind other work.
+    pub(crate) fn registry_is_silent(&self) -> bool {
+        let asked = self.run.questions.values().map(|question| question.asked).min();
+        asked.is_some_and(|asked| self.run.now >= self.registry_silent_at(asked))
+    }
+
+    /// When it may be said of a registry that owes something since then, and answers nothing else, that it is silent.
+    pub(crate) fn registry_silent_at(&self, since: Timestamp) -> Timestamp {
+        self.run.answered_at.map_or(since, |answered| answered.max(since)).plus(SILENCE)
+    }
+
+    /// Whether the registry owes an answer.
+    pub(crate) fn owes_answers(&self) -> bool {
+        !self.run.questions.is_empty()
     }
 
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {

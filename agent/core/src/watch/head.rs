@@ -259,6 +259,29 @@ impl Core {
         }
     }
 
+    /// The connection is there; `whole` when everything of a registered account is followed on it.
+    pub(crate) fn watch_connected(&mut self, whole: bool) {
+        self.run.proof_asked_at = None;
+        self.run.own_asked_at = None;
+        if whole {
+            self.watch_own_account();
+        }
+        self.want_proof();
+    }
+
+    /// Time went by.
+    pub(crate) fn watch_ticks(&mut self) {
+        self.tell_evidence();
+        self.want_proof();
+        self.watch_own_account();
+    }
+
+    /// When to ask for something again.
+    pub(crate) fn watch_due(&self) -> Option<Timestamp> {
+        let now = self.run.now;
+        [self.proof_due(), self.own_account_due()].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
     /// Asks for a proof of what waits, if something does and it is time.
     pub(crate) fn want_proof(&mut self) {
         if self.proof_due().is_some_and(|due| self.run.now >= due) {

@@ -1,0 +1,197 @@
+//! Which logs are read, and how far.
+
+use std::time::Duration;
+
+use cipher_api::Result;
+use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
+
+use crate::effect::Effect;
+use crate::input::{Interest, Reading};
+use crate::machine::Core;
+use crate::state::{GroupRow, Mark};
+
+/// How often sent bytes are forgotten by age.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+impl Core {
+    /// The connection is there: reads every log, from where the store stands.
+    pub(crate) fn delivery_connected(&mut self, interest: Interest) -> Result<()> {
+        self.forget_flights();
+        self.run.reposted = false;
+        self.run.room_told = false;
+        self.prune_ledger()?;
+        if interest == Interest::Everything && self.state.registered() {
+            let inbox = self.state.inbox();
+            self.follow(inbox);
+            self.follow(Source::Log);
+            let mut groups = self.state.groups.keys();
+            groups.retain(|group| self.state.is_member(group));
+            for group in groups {
+                self.follow(Source::Group(group));
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection is gone, and with it everything that was under way.
+    pub(crate) fn delivery_disconnected(&mut self) {
+        self.forget_flights();
+    }
+
+    fn forget_flights(&mut self) {
+        self.run.in_flight.clear();
+        self.run.attempts.clear();
+        self.run.following.clear();
+        self.run.caught_up.clear();
+        self.run.read.clear();
+    }
+
+    /// A batch ends: answers whoever waits for no more than what it brought.
+    pub(crate) fn delivery_ends_batch(&mut self) {
+        self.finish_syncs();
+        self.tell_junk();
+        self.finish_sends();
+    }
+
+    pub(crate) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
+        if let Source::Group(group) = source
+            && (self.lacks_own(group, sequence)
+                || self.owns_lie_beyond(group, sequence)
+                || self.waits_to_be_confirmed(group, sequence)?)
+        {
+            return Ok(());
+        }
+        self.run.caught_up.insert(source);
+        self.run.read.insert(source);
+        self.was_read(&source);
+        // Hardly ever did another copy say anything, and this is asked for every page that is read.
+        if !self.run.copies.is_empty()
+            && self.run.following.keys().all(|source| self.run.caught_up.contains(source))
+        {
+            self.judge_copies()?;
+        }
+        if let Source::Group(group) = source {
+            self.settle_doubts(group, sequence);
+            self.look_for_place(group)?;
+            self.invitation_decided(group)?;
+            self.run.touched.insert(group);
+        }
+        Ok(())
+    }
+
+    /// Starts reading a log from where the store stands.
+    pub(crate) fn follow(&mut self, source: Source) {
+        let Some(after) = self.state.after(&source) else { return };
+        if self.run.connected && !self.run.following.contains_key(&source) {
+            self.run.caught_up.remove(&source);
+            if let Source::Group(group) = source {
+                self.run.gone.remove(&group);
+            }
+            self.is_read_now(source);
+            let mark = self.state.mark_of(&source).filter(|_| after > 0);
+            self.begin_reading(source, after, mark);
+        }
+    }
+
+    /// Reads a log from there on. What an earlier reading of it still brings is of no use any more: it began elsewhere.
+    pub(crate) fn begin_reading(&mut self, source: Source, after: u64, mark: Option<Mark>) {
+        self.run.readings = self.run.readings.saturating_add(1);
+        let reading = Reading(self.run.readings);
+        self.run.following.insert(source, reading);
+        self.run.effects.push(Effect::Follow { source, reading, after, mark });
+    }
+
+    /// Whether this is the reading of a log that goes on.
+    pub(crate) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
+        self.run.following.get(source) == Some(&reading)
+    }
+
+    /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known
+    /// to be the one that was read before. Else it is read now.
+    pub(crate) fn may_write(&mut self, group: GroupId) -> bool {
+        let source = Source::Group(group);
+        if self.run.read.contains(&source) {
+            return true;
+        }
+        self.follow(source);
+        false
+    }
+
+    /// Something says that a log may have gone back: looks whether it still shows what was read last.
+    pub(crate) fn look_back(&mut self, group: GroupId) {
+        let source = Source::Group(group);
+        self.run.following.remove(&source);
+        self.run.read.remove(&source);
+        self.run.caught_up.remove(&source);
+        self.follow(source);
+    }
+
+    /// A log is known to have gone back. It is read anew behind a mark that cannot be there, so that the reader says where the
+    /// stream stands.
+    pub(crate) fn is_displaced(&mut self, group: GroupId) {
+        let now = self.run.now;
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        if row.after() == 0 {
+            self.log_went_back(group);
+            self.begin_reading(Source::Group(group), 0, None);
+            return;
+        }
+        row.mark = Some(Mark { at: row.mark.map_or(now, |mark| mark.at), hash: [0; 32] });
+        row.unseen = None;
+        self.look_back(group);
+    }
+
+    /// Whether the broker said that an entry of ours lies further than the log was read to: then it is read on, and
+    /// when it is not there after all the log went back.
+    fn lacks_own(&mut self, group: GroupId, covered: u64) -> bool {
+        let Some(row) = self.state.groups.get(&group) else { return false };
+        let Some(unseen) = row.unseen.filter(|unseen| *unseen > row.cursor) else { return false };
+        let sequence = row.here(unseen);
+        if covered >= sequence {
+            self.is_displaced(group);
+        } else {
+            self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
+        }
+        true
+    }
+
+    /// Whether the broker said, maybe to an earlier process, that something in the outbox lies further than the log was read
+    /// to: it is read on. What turns out to be gone, by age as well, is published again.
+    fn owns_lie_beyond(&mut self, group: GroupId, covered: u64) -> bool {
+        let covered = self.state.groups.get(&group).map_or(0, GroupRow::after).max(covered);
+        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let stored = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref()?.stored_at);
+        let Some(sequence) = stored.filter(|at| *at > covered).max() else { return false };
+        self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
+        true
+    }
+
+    /// Forgets once a day what was sent so long ago that no log has it any more.
+    fn prune_ledger(&mut self) -> Result<()> {
+        let now = self.run.now;
+        if now < self.state.meta.pruned_at.plus(PRUNE_EVERY) {
+            return Ok(());
+        }
+        self.state.meta_mut().pruned_at = now;
+        self.prune_changes();
+        self.ledger.prune(now)
+    }
+
+    /// Makes sure that a log is read at least up to a sequence that is known to exist.
+    pub(crate) fn want(&mut self, source: Source, sequence: u64) {
+        if !self.run.connected {
+            return;
+        }
+        self.follow(source);
+        self.run.effects.push(Effect::Fetch { source, sequence });
+    }
+
+    pub(crate) fn unfollow(&mut self, source: Source) {
+        self.run.caught_up.remove(&source);
+        self.was_read(&source);
+        if self.run.following.remove(&source).is_some() {
+            self.run.effects.push(Effect::Unfollow { source });
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Brings groups forward: what there is to do in each, in its order.
+
+use cipher_api::view::GroupState;
+use cipher_api::{Event, Result};
+use cipher_broker::id::GroupId;
+
+use crate::machine::Core;
+
+impl Core {
+    /// The connection is there.
+    pub(crate) fn groups_connected(&mut self) {
+        self.begin_refreshing();
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+    }
+
+    /// Time went by.
+    pub(crate) fn groups_tick(&mut self) -> Result<()> {
+        self.refresh_groups()?;
+        self.renew_joins()?;
+        self.touch_unfinished();
+        self.fetch_missing_trees();
+        Ok(())
+    }
+
+    /// A batch ends: brings every group forward that it touched, tells what became of them, and answers whoever waits to
+    /// be let in.
+    pub(crate) fn groups_end_batch(&mut self) -> Result<()> {
+        self.drive_touched()?;
+        self.tell_changed()?;
+        self.finish_joins()
+    }
+
+    /// Looks again at every group that has something waiting.
+    fn touch_unfinished(&mut self) {
+        let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
+        self.run.touched.extend(waiting);
+        let wanted: Vec<GroupId> = self
+            .state
+            .groups
+            .iter()
+            .filter(|(_, row)| {
+                row.slot.is_some()
+                    || !row.proposals.is_empty()
+                    || row.leave_epoch.is_some()
+                    || row.back.is_some()
+                    || row.lost.is_some()
+            })
+            .map(|(group, _)| *group)
+            .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
+            .chain(self.run.asked.iter().copied())
+            .chain(self.state.missing.iter().filter(|(_, row)| row.since.is_some()).map(|(group, _)| *group))
+            .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
+            .collect();
+        self.run.touched.extend(wanted);
+    }
+
+    fn drive_touched(&mut self) -> Result<()> {
+        self.reconcile_changed()?;
+        if self.state.transfers.len() > 0 {
+            // What ends a transfer is that the groups are in line.
+            self.run.touched.extend(self.state.personal_group());
+        }
+        while let Some(group) = self.run.touched.pop_first() {
+            self.drive(group)?;
+        }
+        Ok(())
+    }
+
+    /// Brings everything of a group forward.
+    fn drive(&mut self, group: GroupId) -> Result<()> {
+        if !self.run.connected {
+            return Ok(());
+        }
+        self.drive_posts(group);
+        if self.state.meta.stopped {
+            return Ok(());
+        }
+        if self.state.is_revoked() {
+            // A commit that may lie in the log already still has to be settled; nothing new is made.
+            let pending = self.state.groups.get(&group).is_some_and(|row| row.slot.is_some());
+            return if pending && self.may_write(group) { self.drive_commits(group) } else { Ok(()) };
+        }
+        let state = self.state.groups.get(&group).map(|row| row.state);
+        if matches!(state, Some(GroupState::Active | GroupState::Leaving)) {
+            if !self.may_write(group) || self.mend(group)? {
+                return Ok(());
+            }
+            if self.state.is_lost(&group) {
+                return self.drive_lost(group);
+            }
+            self.serve_joins(group)?;
+            self.answer_outsiders(group)?;
+            self.drive_commits(group)?;
+            self.drive_transfers(group)?;
+            self.tell_missing(group)?;
+            // What was said before leaving is still said: nobody may be there yet to carry the leaving out.
+            self.drive_messages(group)?;
+        }
+        Ok(())
+    }
+
+    /// Answers the commands whose commit is in the log now.
+    pub(crate) fn answer_won(&mut self) -> Result<()> {
+        for (intent, group) in std::mem::take(&mut self.run.won) {
+            let reply = self.won_reply(intent, group);
+            self.intent_done(intent, reply);
+        }
+        Ok(())
+    }
+
+    /// One piece of news per changed group and batch, however many commits there were.
+    fn tell_changed(&mut self) -> Result<()> {
+        for group in std::mem::take(&mut self.run.changed) {
+            if self.state.groups.get(&group).is_some_and(|row| !row.personal) {
+                let view = Box::new(self.group_view(group)?);
+                self.notify(Event::Group(view));
+            }
+        }
+        Ok(())
+    }
+}
