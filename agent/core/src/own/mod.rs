@@ -1,5 +1,6 @@
 //! The own account: identity, devices, linking, recovery, and what own devices tell each other.
 
+mod answer;
 mod command;
 pub(crate) mod device;
 pub(crate) mod device_repair;

@@ -270,6 +270,26 @@ impl Core {
         }
     }
 
+    /// The registry showed the account that a handle belongs to.
+    pub(crate) fn handle_shown(&mut self, handle: &Handle, record: &AccountRecord) -> Result<AccountId> {
+        let account = self.pin(record)?;
+        if record.handle != *handle {
+            return Err(ErrorKind::Trust.because("the registry answered with another handle than asked"));
+        }
+        self.handle_holds(&account);
+        Ok(account)
+    }
+
+    /// The registry showed an account that was asked for.
+    pub(crate) fn account_shown(&mut self, account: AccountId, record: &AccountRecord) -> Result<()> {
+        if record.account != account {
+            return Err(ErrorKind::Trust.because("the registry answered with another account than asked"));
+        }
+        self.pin(record)?;
+        self.asker_shown(&account);
+        self.show_invitations()
+    }
+
     /// The registry did not show an account that was asked for.
     pub(crate) fn account_not_shown(&mut self, account: AccountId, error: &Error) {
         if error.kind == ErrorKind::NotFound {

@@ -189,12 +189,7 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                self.registration_failed(&purpose, &error);
-                if self.statement_failed(&purpose, ticket, &error)
-                    || self.recovery_failed(&purpose, ticket, &error)?
-                    || self.claim_failed(&purpose)
-                    || self.stock_failed(&purpose)
-                {
+                if self.own_answer_failed(&purpose, ticket, &error)? || self.stock_failed(&purpose) {
                     return Ok(());
                 }
                 if let Purpose::Claim { errand, account } = &purpose
@@ -265,9 +260,7 @@ impl Core {
 
     fn use_answer(&mut self, question: Question, answer: Answer) -> Result<()> {
         match (question.purpose, answer) {
-            (Purpose::Register { .. }, Answer::Done) => self.registration_done(question.ticket),
             (Purpose::Admission, Answer::Admission(policy)) => self.admission_known(policy, question.ticket),
-            (Purpose::SetProfile(profile), Answer::Done) => self.profile_done(profile, question.ticket),
             (Purpose::PublishKeyPackages { one_time }, Answer::Done) => {
                 self.stock_grew(one_time);
                 Ok(())
@@ -280,13 +273,7 @@ impl Core {
                 self.stock_known(one_time, last_resort, &suites)
             }
             (Purpose::Resolve { errand, handle }, Answer::Account(record)) => {
-                let account = self.pin(&record)?;
-                if record.handle != handle {
-                    return Err(
-                        ErrorKind::Trust.because("the registry answered with another handle than asked")
-                    );
-                }
-                self.handle_holds(&account);
+                let account = self.handle_shown(&handle, &record)?;
                 self.errand_resolved(errand, account)
             }
             (Purpose::Prove { heads }, Answer::Consistency { head, proofs }) => {
@@ -296,32 +283,8 @@ impl Core {
                 let packages = self.usable(&account, packages)?;
                 self.errand_claimed(errand, account, packages)
             }
-            (Purpose::OwnAccount { what, tries }, Answer::Account(record)) => {
-                self.own_account_fetched(what, tries, &record, question.ticket)
-            }
-            (Purpose::State { what, append, .. }, Answer::Done) => {
-                self.stated(what, &append, question.ticket)
-            }
-            (Purpose::OpenRecovery { name, tries }, Answer::Account(record)) => {
-                self.recovery_opened(name, tries, &record, question.ticket)
-            }
-            (Purpose::Recover { name, log, append, .. }, Answer::Done) => {
-                self.recovery_stated(name, *log, &append, question.ticket)
-            }
-            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
-                self.device_claimed(group, account, device, packages)
-            }
-            (Purpose::Fetch { account }, Answer::Account(record)) => {
-                if record.account != account {
-                    return Err(
-                        ErrorKind::Trust.because("the registry answered with another account than asked")
-                    );
-                }
-                self.pin(&record)?;
-                self.asker_shown(&account);
-                self.show_invitations()
-            }
-            _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
+            (Purpose::Fetch { account }, Answer::Account(record)) => self.account_shown(account, &record),
+            (purpose, answer) => self.own_answered(purpose, answer, question.ticket),
         }
     }
 
