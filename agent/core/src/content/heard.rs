@@ -9,8 +9,8 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::{codec, limit};
 
-use crate::group::loaded::Live;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::{MessageRow, Skip};
 
 /// Longest name of a kind, in bytes.

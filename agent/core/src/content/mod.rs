@@ -3,7 +3,6 @@
 pub(crate) mod change;
 mod command;
 pub(crate) mod heard;
-pub(crate) mod history;
 pub(crate) mod missing;
 pub(crate) mod send;
 pub(crate) mod show;

@@ -8,10 +8,10 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::{codec, limit};
 use openmls_basic_credential::SignatureKeyPair;
 
-use crate::group::loaded::Live;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
+use crate::state::live::Live;
 use crate::state::{Author, IdentityRow, MessageRow, OutboxKind, OutboxRow, Seal};
 
 impl Core {

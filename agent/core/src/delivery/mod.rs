@@ -2,7 +2,6 @@
 
 mod following;
 pub(crate) mod junk;
-pub(crate) mod ledger;
 pub(crate) mod log_mark;
 pub(crate) mod outbox;
 mod outcome;

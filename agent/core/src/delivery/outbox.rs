@@ -20,10 +20,10 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 
 use crate::effect::Effect;
-use crate::group::Live;
 use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::own::device::revoked;
+use crate::state::live::Live;
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Print, Seal, Wish, print_of_stored, stopped};
 
 /// A publish whose outcome is open.

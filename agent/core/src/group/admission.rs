@@ -24,10 +24,10 @@ use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_
 use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
 
-use crate::group::loaded::Live;
 use crate::group::{tree, turn};
 use crate::input::Ticket;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::roster::Leaf;
 use crate::state::{Fact, JoinRequestRow, Joiner, Post, Skip, Standing, Wish};
 

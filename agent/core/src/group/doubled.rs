@@ -32,8 +32,8 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::group::copies::CopysWord;
-use crate::group::loaded::Live;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::{DoubledRow, Print, Why, Wish};
 
 /// Own words about new keys that are known again, per group. Each is good in its own epoch only.

@@ -10,8 +10,8 @@ use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
 use openmls::prelude::{KeyPackage, LeafNodeIndex};
 
 use crate::group::admission::{admissible, refusal_error};
-use crate::group::loaded::Live;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::{Joiner, Wish, roster};
 
 /// What a commit is to contain.

@@ -12,9 +12,9 @@ use serde_bytes::ByteBuf;
 
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
-use crate::group::loaded::Live;
 use crate::machine::Core;
 use crate::state::MessageRow;
+use crate::state::live::Live;
 use crate::state::position::sequence_of;
 use crate::state::roster::{self, Roster};
 

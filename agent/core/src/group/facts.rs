@@ -8,8 +8,8 @@ use openmls::prelude::{
 use tls_codec::Serialize as _;
 
 use crate::group::evidence;
-use crate::group::loaded::{Live, group_data};
 use crate::group::policy::{CommitFacts, Committer, Proposer};
+use crate::state::live::{Live, group_data};
 use crate::state::roster;
 use crate::store::mls;
 

@@ -21,11 +21,10 @@ use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use serde_bytes::ByteBuf;
 
-use crate::group::loaded::Live;
 use crate::group::rejoin;
 use crate::machine::Core;
-use crate::state::GroupRow;
-use crate::state::{Fresh, Why};
+use crate::state::live::Live;
+use crate::state::{Fresh, GroupRow, Why};
 
 /// Own messages kept because nobody may have been able to read them.
 const UNSURE: usize = 256;

@@ -21,12 +21,12 @@ use serde_bytes::ByteArray;
 
 use crate::effect::Effect;
 use crate::group::alias::Taken;
-use crate::group::loaded::Live;
 use crate::group::offer::{Standing, Welcomer};
 use crate::group::tree;
 use crate::group::welcome::{Bad, judge_welcome, read_welcome};
 use crate::input::Delivered;
 use crate::machine::{Core, fatal};
+use crate::state::live::Live;
 use crate::state::{
     GroupRow, InviteFacts, InviteRow, Mark, OutboxKind, OutboxRow, Post, Reception, Skip, Why,
 };

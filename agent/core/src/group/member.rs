@@ -28,7 +28,7 @@ impl Core {
     pub(crate) fn must_have_role(
         &mut self,
         group: GroupId,
-        pick: impl Fn(&super::Live) -> Role,
+        pick: impl Fn(&crate::state::live::Live) -> Role,
         what: &str,
     ) -> Result<()> {
         let own = self.state.own_id();
@@ -254,7 +254,7 @@ impl Core {
     pub(crate) fn forget(&mut self, group: GroupId, state: GroupState) -> Result<()> {
         self.with_live(group, |core, live| {
             use openmls_traits::OpenMlsProvider as _;
-            live.mls.delete(core.provider.storage()).map_err(super::loaded::store_failed)
+            live.mls.delete(core.provider.storage()).map_err(crate::state::live::store_failed)
         })?;
         self.groups.remove(&group);
         if let Some(row) = self.state.groups.get_mut(&group) {

@@ -30,7 +30,7 @@ mod incoming;
 pub(crate) mod join;
 pub(crate) mod join_link;
 pub(crate) mod join_request;
-pub(crate) mod loaded;
+mod loaded;
 pub(crate) mod lost;
 pub(crate) mod member;
 pub(crate) mod not_member;
@@ -49,7 +49,6 @@ mod welcome;
 pub(crate) use copies::CopysWords;
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::JoinWait;
-pub(crate) use loaded::{Groups, Live};
 
 #[cfg(test)]
 #[path = "real_commits_test.rs"]

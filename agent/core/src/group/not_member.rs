@@ -29,9 +29,9 @@ use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::LeafNodeIndex;
 
-use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::{Denied, Post, Skip};
 
 /// How long a device waits before it asks again, once a member said that it is out.

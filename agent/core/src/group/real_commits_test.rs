@@ -21,10 +21,10 @@ use tls_codec::DeserializeBytes;
 
 use super::create::{extensions, join_config};
 use super::facts;
-use super::loaded::group_data;
 use super::policy::{Committer, authorize};
 use super::welcome::judge_welcome;
 use crate::registry::key_package::{SUITE, capabilities};
+use crate::state::live::group_data;
 use crate::state::roster;
 
 /// Somebody with a raw MLS library.
@@ -125,7 +125,7 @@ fn read(message: &MlsMessageOut) -> MlsMessageBodyIn {
 
 /// What Alice's rules say of a commit.
 fn judged(alice: &Raw, hers: MlsGroup, commit: &MlsMessageOut) -> Result<(), &'static str> {
-    let mut live = super::Live {
+    let mut live = crate::state::live::Live {
         roster: roster::of_group(&hers).unwrap(),
         data: group_data(hers.extensions()).unwrap(),
         mls: hers,

@@ -22,11 +22,11 @@ use crate::effect::Effect;
 use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::incoming::{Checked, Incoming, check, commit_hash, unpark};
-use crate::group::loaded::{Live, store_failed};
 use crate::group::policy::{self, Committer};
 use crate::group::rejoin;
 use crate::input::Delivered;
 use crate::machine::Core;
+use crate::state::live::{Live, store_failed};
 use crate::state::{Mark, MessageRow, Skip, Why};
 use crate::store::mls::{self, OverlayError};
 

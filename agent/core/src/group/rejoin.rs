@@ -18,10 +18,10 @@ use openmls::prelude::{KeyPackage, LeafNodeIndex, StagedCommit};
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize as _;
 
-use crate::group::loaded::Live;
 use crate::group::policy::Rejoin;
 use crate::group::turn;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::{Joiner, Lost, RejoinRow, Skip, Why, roster};
 
 /// How much later a member that is where the asker is does something about it: whoever is further on serves first.

@@ -26,9 +26,9 @@ use cipher_broker::wire::envelope::{Envelope, WelcomeNote};
 use cipher_broker::{codec, limit};
 use serde_bytes::ByteArray;
 
-use crate::group::loaded::Live;
 use crate::group::turn;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::position::{era_of, sequence_of};
 use crate::state::{
     BackRow, KeptRow, OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Print, Seal, SentRow, Why,

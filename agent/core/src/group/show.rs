@@ -155,7 +155,7 @@ impl Core {
         Ok(view)
     }
 
-    fn members(&self, live: &super::Live) -> Vec<MemberView> {
+    fn members(&self, live: &crate::state::live::Live) -> Vec<MemberView> {
         let names = self.known_names();
         let mut members: BTreeMap<_, MemberView> = BTreeMap::new();
         for leaf in live.roster.values() {

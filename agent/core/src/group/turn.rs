@@ -10,8 +10,8 @@ use std::time::Duration;
 use cipher_broker::certificate::Kind;
 use cipher_broker::time::Timestamp;
 
-use crate::group::loaded::Live;
 use crate::machine::Core;
+use crate::state::live::Live;
 use crate::state::roster::Leaf;
 
 /// How much later each next one steps in: longer than a commit takes to come round.

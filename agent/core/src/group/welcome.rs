@@ -18,9 +18,9 @@ use crate::group::commit::shortened;
 use crate::group::create::join_config;
 use crate::group::join::{TOLD_AFTER, is_later};
 use crate::group::join_request::proven_links;
-use crate::group::loaded::group_data;
 use crate::group::tree;
 use crate::machine::Core;
+use crate::state::live::group_data;
 use crate::state::name::is_group_name;
 use crate::state::{InviteFacts, InviteRow, Skip, roster};
 

@@ -5,6 +5,5 @@
 //!                    └────► book ──► command: the events behind a cursor, as the store has them by then
 //! ```
 
-pub(crate) mod book;
 mod command;
 mod tell;

@@ -8,14 +8,14 @@ use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
 
-use crate::content::history::History;
-use crate::delivery::ledger::Ledger;
 use crate::effect::Effect;
-use crate::group::Groups;
 use crate::input::{Input, Interest, Ticket};
-use crate::journal::book::Journal;
 use crate::machine::run::Run;
 use crate::machine::waits::Lost;
+use crate::state::book::Journal;
+use crate::state::history::History;
+use crate::state::ledger::Ledger;
+use crate::state::live::Groups;
 use crate::state::{Skip, State};
 use crate::store::Store;
 use crate::store::provider::Provider;

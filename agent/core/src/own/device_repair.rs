@@ -23,9 +23,10 @@ use cipher_broker::wire::statement::{Claim, Statement};
 use cipher_broker::{account_log, codec};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
-use crate::group::{Live, Shown, turn};
+use crate::group::{Shown, turn};
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::live::Live;
 use crate::state::{IntentRow, Joiner, Skip, Wish, roster};
 
 /// Most leaves that come or go by one commit; the rest follows in the next.

@@ -1,15 +1,19 @@
 //! The rows of a profile in memory, and which of them changed since the last commit.
 
 mod account;
+pub(crate) mod book;
 mod bot;
 mod change;
 pub(crate) mod evidence;
 mod group;
 mod head;
+pub(crate) mod history;
 mod invite;
 mod join;
 mod journal;
+pub(crate) mod ledger;
 mod link;
+pub(crate) mod live;
 mod mark;
 mod message;
 mod missing;

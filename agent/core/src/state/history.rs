@@ -10,8 +10,7 @@ use cipher_broker::time::Timestamp;
 use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable as _, WriteTransaction};
 use serde_bytes::ByteBuf;
 
-use crate::state::BotRow;
-use crate::state::{MessageRow, ParkedRow, Place, SealedAs};
+use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::{Store, storage, table};
 
 /// Rows that are looked at in one go.

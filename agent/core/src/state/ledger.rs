@@ -10,14 +10,13 @@
 use std::collections::BTreeMap;
 
 use cipher_api::Result;
-use cipher_broker::codec;
 use cipher_broker::id::GroupId;
-use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
+use cipher_broker::{codec, limit};
 use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
 use serde_bytes::ByteBuf;
 
-use crate::content::history::History;
+use crate::state::history::History;
 use crate::state::{KeptRow, Print, SealKey, SentRow, key};
 use crate::store::{Store, storage, table};
 
