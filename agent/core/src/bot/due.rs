@@ -13,14 +13,28 @@ use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
 use crate::machine::Core;
+use crate::machine::step::Step;
 use crate::state::{DueRow, MessageRow, Place, RowBody};
 
 /// Rows of a conversation that are read at once, to find the next one that is for the bot.
 const PAGE: usize = 16;
 
 impl Core {
+    /// What happens at each step.
+    pub(crate) fn bot_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Opened => self.open_due(),
+            Step::Tick => {
+                self.look_past_names();
+                Ok(())
+            }
+            Step::BatchEnded => self.queue_for_bots(),
+            Step::Connected { .. } | Step::Disconnected | Step::BatchEnds => Ok(()),
+        }
+    }
+
     /// After opening: the queue by its conversations. A store of before there was a queue gets it from the bots' places.
-    pub(crate) fn open_due(&mut self) -> Result<()> {
+    fn open_due(&mut self) -> Result<()> {
         let rows = self.state.due.iter();
         self.run.due = rows.map(|(turn, row)| ((row.bot.clone(), row.group), *turn)).collect();
         if self.state.meta.bots.is_none() {
@@ -62,7 +76,7 @@ impl Core {
 
     /// What the running batch brought: conversations in which nothing waited go to the end of the queue, in the order in
     /// which the broker stored what waits there now.
-    pub(crate) fn queue_for_bots(&mut self) -> Result<()> {
+    fn queue_for_bots(&mut self) -> Result<()> {
         let Some(bots) = self.state.meta.bots.clone() else { return Ok(()) };
         let mut brought: BTreeMap<GroupId, (Timestamp, Place)> = BTreeMap::new();
         for (group, place, row) in self.history.written() {

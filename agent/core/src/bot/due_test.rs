@@ -157,15 +157,15 @@ fn b3_what_concerns_an_account_without_a_name_waits_for_it_and_not_for_long() {
             core.name_is_known(&unknown);
         } else {
             core.run.now = at(2999);
-            core.bots_tick();
+            core.look_past_names();
             assert_eq!((asked(&mut core, 1), core.run.changed.is_empty()), (vec![], true));
             assert!(core.run.wakes.contains(&at(3000)), "it looks again by itself");
             core.run.now = at(3000);
-            core.bots_tick();
+            core.look_past_names();
         }
         assert!(core.run.changed.remove(&group(2)), "the host is told to look again");
         assert_eq!(asked(&mut core, 1), ["2.2"]);
-        core.bots_tick();
+        core.look_past_names();
         assert!(core.run.changed.is_empty(), "once");
     }
 }

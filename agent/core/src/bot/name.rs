@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// Bots look again where they have waited for names long enough.
-    pub(crate) fn bots_tick(&mut self) {
+    pub(super) fn look_past_names(&mut self) {
         for (group, nameless) in &mut self.run.nameless {
             if !nameless.overdue && nameless.until <= self.run.now {
                 nameless.overdue = true;

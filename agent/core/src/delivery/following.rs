@@ -7,36 +7,69 @@ use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 
 use crate::effect::Effect;
-use crate::input::{Interest, Reading};
+use crate::input::{Input, Reading};
 use crate::machine::Core;
+use crate::machine::step::Step;
 use crate::state::{GroupRow, Mark};
 
 /// How often sent bytes are forgotten by age.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 impl Core {
-    /// The connection is there: reads every log, from where the store stands.
-    pub(crate) fn delivery_connected(&mut self, interest: Interest) -> Result<()> {
-        self.forget_flights();
-        self.run.reposted = false;
-        self.run.room_told = false;
-        self.prune_ledger()?;
-        if interest == Interest::Everything && self.state.registered() {
-            let inbox = self.state.inbox();
-            self.follow(inbox);
-            self.follow(Source::Log);
-            let mut groups = self.state.groups.keys();
-            groups.retain(|group| self.state.is_member(group));
-            for group in groups {
-                self.follow(Source::Group(group));
+    /// Takes what the broker brought. What an earlier reading of a log still brings is of no use.
+    pub(crate) fn delivery_input(&mut self, input: Input) -> Result<()> {
+        match input {
+            Input::Delivered { reading, message } => {
+                self.run.broker_at = self.run.broker_at.max(Some(message.at));
+                match message.route.source() {
+                    Some(source) if self.goes_on(&source, reading) => self.delivered(message),
+                    _ => Ok(()),
+                }
+            }
+            Input::Displaced(displaced) if self.goes_on(&displaced.source, displaced.reading) => {
+                self.displaced(&displaced)
+            }
+            Input::CaughtUp { reading, source, sequence } if self.goes_on(&source, reading) => {
+                self.caught_up(source, sequence)
+            }
+            Input::Published { row, outcome } => self.published(row.0, outcome),
+            _ => Ok(()),
+        }
+    }
+
+    /// What happens at each step.
+    pub(crate) fn delivery_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Opened => self.index_outbox(),
+            Step::Connected { whole } => {
+                self.forget_flights();
+                self.run.reposted = false;
+                self.run.room_told = false;
+                self.prune_ledger()?;
+                if whole {
+                    self.follow_everything();
+                }
+            }
+            Step::Disconnected => self.forget_flights(),
+            Step::Tick | Step::BatchEnds => {}
+            Step::BatchEnded => {
+                self.finish_syncs();
+                self.tell_junk();
+                self.finish_sends();
             }
         }
         Ok(())
     }
 
-    /// The connection is gone, and with it everything that was under way.
-    pub(crate) fn delivery_disconnected(&mut self) {
-        self.forget_flights();
+    fn follow_everything(&mut self) {
+        let inbox = self.state.inbox();
+        self.follow(inbox);
+        self.follow(Source::Log);
+        let mut groups = self.state.groups.keys();
+        groups.retain(|group| self.state.is_member(group));
+        for group in groups {
+            self.follow(Source::Group(group));
+        }
     }
 
     fn forget_flights(&mut self) {
@@ -45,13 +78,6 @@ impl Core {
         self.run.following.clear();
         self.run.caught_up.clear();
         self.run.read.clear();
-    }
-
-    /// A batch ends: answers whoever waits for no more than what it brought.
-    pub(crate) fn delivery_ends_batch(&mut self) {
-        self.finish_syncs();
-        self.tell_junk();
-        self.finish_sends();
     }
 
     pub(crate) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {

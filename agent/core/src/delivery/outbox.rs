@@ -79,8 +79,6 @@ impl Core {
                 self.run.by_hash.insert(seal.hash, *id);
             }
         }
-        self.index_join_requests();
-        self.wake_stuck();
     }
 
     pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {

@@ -5,30 +5,36 @@ use cipher_api::{Event, Result};
 use cipher_broker::id::GroupId;
 
 use crate::machine::Core;
+use crate::machine::step::Step;
 
 impl Core {
-    /// The connection is there.
-    pub(crate) fn groups_connected(&mut self) {
-        self.begin_refreshing();
-        self.touch_unfinished();
-        self.fetch_missing_trees();
-    }
-
-    /// Time went by.
-    pub(crate) fn groups_tick(&mut self) -> Result<()> {
-        self.refresh_groups()?;
-        self.renew_joins()?;
-        self.touch_unfinished();
-        self.fetch_missing_trees();
+    /// What happens at each step.
+    pub(crate) fn group_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Opened => {
+                self.index_join_requests();
+                self.wake_stuck();
+            }
+            Step::Connected { .. } => {
+                self.run.claims.clear();
+                self.begin_refreshing();
+                self.touch_unfinished();
+                self.fetch_missing_trees();
+            }
+            Step::Disconnected => {}
+            Step::Tick => {
+                self.refresh_groups()?;
+                self.renew_joins()?;
+                self.touch_unfinished();
+                self.fetch_missing_trees();
+            }
+            Step::BatchEnds => {
+                self.drive_touched()?;
+                self.tell_changed()?;
+            }
+            Step::BatchEnded => self.finish_joins()?,
+        }
         Ok(())
-    }
-
-    /// A batch ends: brings every group forward that it touched, tells what became of them, and answers whoever waits to
-    /// be let in.
-    pub(crate) fn groups_end_batch(&mut self) -> Result<()> {
-        self.drive_touched()?;
-        self.tell_changed()?;
-        self.finish_joins()
     }
 
     /// Looks again at every group that has something waiting.

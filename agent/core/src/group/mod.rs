@@ -19,6 +19,7 @@ mod command;
 pub(crate) mod commit;
 pub(crate) mod copies;
 pub(crate) mod create;
+pub(crate) mod device_repair;
 pub(crate) mod doubled;
 mod draft;
 mod drive;

@@ -11,6 +11,7 @@ use redb::StorageBackend;
 use crate::effect::Effect;
 use crate::input::{Input, Interest, Ticket};
 use crate::machine::run::Run;
+use crate::machine::step::Step;
 use crate::machine::waits::Lost;
 use crate::state::book::Journal;
 use crate::state::history::History;
@@ -73,8 +74,7 @@ impl Core {
             commits: 0,
             poisoned: false,
         };
-        core.index_outbox();
-        core.open_due()?;
+        core.step(Step::Opened)?;
         Ok(core)
     }
 
@@ -111,11 +111,8 @@ impl Core {
                 self.take(input)?;
                 self.answer_won()?;
             }
-            self.groups_end_batch()?;
-            self.drive_presence()?;
-            self.end_arriving();
-            self.delivery_ends_batch();
-            self.queue_for_bots()?;
+            self.step(Step::BatchEnds)?;
+            self.step(Step::BatchEnded)?;
             self.commit()
         });
         match done {
@@ -152,21 +149,10 @@ impl Core {
             }
             Input::Connected(interest) => self.connected(interest),
             Input::Disconnected => self.disconnected(),
-            Input::Delivered { reading, message } => {
-                self.run.broker_at = self.run.broker_at.max(Some(message.at));
-                match message.route.source() {
-                    Some(source) if self.goes_on(&source, reading) => self.delivered(message),
-                    _ => Ok(()),
-                }
-            }
-            Input::Displaced(displaced) if self.goes_on(&displaced.source, displaced.reading) => {
-                self.displaced(&displaced)
-            }
-            Input::CaughtUp { reading, source, sequence } if self.goes_on(&source, reading) => {
-                self.caught_up(source, sequence)
-            }
-            Input::Displaced(_) | Input::CaughtUp { .. } => Ok(()),
-            Input::Published { row, outcome } => self.published(row.0, outcome),
+            Input::Delivered { .. }
+            | Input::Displaced(_)
+            | Input::CaughtUp { .. }
+            | Input::Published { .. } => self.delivery_input(input),
             Input::Answered { question, outcome } => self.answered(question.0, outcome),
             Input::TreeFetched { group, epoch, pieces } => self.tree_fetched(group, epoch, pieces),
             Input::Whispered { group, bytes } => self.whispered(group, &bytes),
@@ -181,20 +167,13 @@ impl Core {
         }
         self.run.connected = true;
         self.run.interest = Some(interest);
-        self.delivery_connected(interest)?;
         let whole = interest == Interest::Everything && self.state.registered();
-        self.registry_connected(whole)?;
-        self.people_connected(whole);
-        self.watch_connected(whole);
-        self.own_connected();
-        self.groups_connected();
-        Ok(())
+        self.step(Step::Connected { whole })
     }
 
     fn disconnected(&mut self) -> Result<()> {
         self.run.connected = false;
-        self.people_disconnected();
-        self.delivery_disconnected();
+        self.step(Step::Disconnected)?;
         for (ticket, lost) in self.run.waits.disconnected() {
             let reply = match lost {
                 Lost::Queued(row) => self.queued_reply(row),
@@ -208,12 +187,7 @@ impl Core {
     fn tick(&mut self) -> Result<()> {
         let now = self.run.now;
         self.run.wakes.retain(|at| *at > now);
-        self.registry_ticks();
-        self.own_ticks();
-        self.watch_ticks();
-        self.people_tick();
-        self.bots_tick();
-        self.groups_tick()
+        self.step(Step::Tick)
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
@@ -313,8 +287,7 @@ impl Core {
         }
         self.state = State::load(&self.store)?;
         self.journal = Journal::open(self.store.clone())?;
-        self.index_outbox();
-        self.open_due()?;
+        self.step(Step::Opened)?;
         self.poisoned = false;
         Ok(())
     }

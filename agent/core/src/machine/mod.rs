@@ -5,6 +5,7 @@ mod dispatch;
 pub mod effect;
 pub mod input;
 pub(crate) mod run;
+pub(crate) mod step;
 mod waits;
 
 pub(crate) use self::core::fatal;

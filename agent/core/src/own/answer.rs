@@ -28,9 +28,6 @@ impl Core {
             (Purpose::Recover { name, log, append, .. }, Answer::Done) => {
                 self.recovery_stated(name, *log, &append, ticket)
             }
-            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
-                self.device_claimed(group, account, device, packages)
-            }
             _ => Err(ErrorKind::Trust.because("the registry gave an answer that does not fit the question")),
         }
     }
@@ -43,8 +40,6 @@ impl Core {
         error: &Error,
     ) -> Result<bool> {
         self.registration_failed(purpose, error);
-        Ok(self.statement_failed(purpose, ticket, error)
-            || self.recovery_failed(purpose, ticket, error)?
-            || self.claim_failed(purpose))
+        Ok(self.statement_failed(purpose, ticket, error) || self.recovery_failed(purpose, ticket, error)?)
     }
 }

@@ -26,6 +26,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::input::{Delivered, Interest};
 use crate::machine::Core;
+use crate::machine::step::Step;
 use crate::registry::question::Stating;
 use crate::state::Skip;
 use crate::state::{LinkRow, OldSide, Side};
@@ -101,15 +102,14 @@ impl Core {
         }
     }
 
-    /// The connection is there.
-    pub(crate) fn own_connected(&mut self) {
-        self.run.claims.clear();
-        self.resume_link();
-    }
-
-    /// Time went by.
-    pub(crate) fn own_ticks(&mut self) {
-        self.link_tick();
+    /// What happens at each step.
+    pub(crate) fn own_step(&mut self, step: Step) {
+        match step {
+            Step::Connected { .. } => self.resume_link(),
+            Step::Tick => self.link_tick(),
+            Step::BatchEnds => self.end_arriving(),
+            Step::Opened | Step::Disconnected | Step::BatchEnded => {}
+        }
     }
 
     /// After a reconnect or restart: goes on where it stopped.

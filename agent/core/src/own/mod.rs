@@ -3,7 +3,6 @@
 mod answer;
 mod command;
 pub(crate) mod device;
-pub(crate) mod device_repair;
 pub(crate) mod history_transfer;
 pub(crate) mod identity;
 pub(crate) mod linking;

@@ -321,11 +321,6 @@ impl Core {
         }
     }
 
-    /// Time went by.
-    pub(crate) fn people_tick(&mut self) {
-        self.ask_unnamed();
-    }
-
     /// When to ask for them again.
     pub(crate) fn people_due(&self) -> Option<Timestamp> {
         let asks = self.run.connected

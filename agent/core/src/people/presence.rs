@@ -25,6 +25,7 @@ use crate::effect::Effect;
 use crate::group::tree;
 use crate::input::Interest;
 use crate::machine::Core;
+use crate::machine::step::Step;
 
 /// Without a sign of the person for this long, it is away.
 const IDLE: Duration = Duration::from_secs(300);
@@ -113,14 +114,23 @@ impl Core {
         }
     }
 
-    /// The connection is there; `whole` when everything of a registered account is followed on it.
-    pub(crate) fn people_connected(&mut self, whole: bool) {
-        self.run.unnamed_asked_at = None;
-        if whole {
-            self.begin_listening();
-            self.refresh_unknown_accounts();
-            self.ask_unnamed();
+    /// What happens at each step.
+    pub(crate) fn people_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Opened | Step::BatchEnded => {}
+            Step::Connected { whole } => {
+                self.run.unnamed_asked_at = None;
+                if whole {
+                    self.begin_listening();
+                    self.refresh_unknown_accounts();
+                    self.ask_unnamed();
+                }
+            }
+            Step::Disconnected => self.stop_listening(),
+            Step::Tick => self.ask_unnamed(),
+            Step::BatchEnds => self.drive_presence()?,
         }
+        Ok(())
     }
 
     /// Everything is followed from now on. Whoever starts that is taken to be here.
@@ -134,7 +144,7 @@ impl Core {
     }
 
     /// Without a connection nothing is known of anybody.
-    pub(crate) fn people_disconnected(&mut self) {
+    fn stop_listening(&mut self) {
         let presence = &mut self.run.presence;
         presence.listening_since = None;
         presence.told = None;
@@ -166,7 +176,7 @@ impl Core {
     }
 
     /// Forgets what is not fresh, and whispers when it is time.
-    pub(crate) fn drive_presence(&mut self) -> Result<()> {
+    fn drive_presence(&mut self) -> Result<()> {
         let listens = self.run.connected && self.run.interest == Some(Interest::Everything);
         let Some(own) = self.own_presence().filter(|_| listens && self.state.registered()) else {
             return Ok(());

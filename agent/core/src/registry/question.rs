@@ -20,6 +20,7 @@ use serde_bytes::ByteBuf;
 
 use crate::effect::Effect;
 use crate::input::{NoReply, QuestionId, Ticket};
+use crate::machine::step::Step;
 use crate::machine::{Core, fatal};
 use crate::state::{head_of, stopped};
 
@@ -73,20 +74,23 @@ pub(crate) enum Purpose {
 }
 
 impl Core {
-    /// The connection is there; `whole` when everything of a registered account is followed on it.
-    pub(crate) fn registry_connected(&mut self, whole: bool) -> Result<()> {
-        self.run.stock_again = None;
-        if whole {
-            self.ask_stock();
-            self.renew_last_resorts()?;
+    /// What happens at each step.
+    pub(crate) fn registry_step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Connected { whole } => {
+                self.run.stock_again = None;
+                if whole {
+                    self.ask_stock();
+                    self.renew_last_resorts()?;
+                }
+            }
+            Step::Tick => {
+                self.work_for_admission();
+                self.stock_tick();
+            }
+            Step::Opened | Step::Disconnected | Step::BatchEnds | Step::BatchEnded => {}
         }
         Ok(())
-    }
-
-    /// Time went by.
-    pub(crate) fn registry_ticks(&mut self) {
-        self.work_for_admission();
-        self.stock_tick();
     }
 
     /// Asks. The answer comes back through [`Core::answered`].
@@ -189,7 +193,10 @@ impl Core {
                 Ok(())
             }
             Err(error) => {
-                if self.own_answer_failed(&purpose, ticket, &error)? || self.stock_failed(&purpose) {
+                if self.own_answer_failed(&purpose, ticket, &error)?
+                    || self.claim_failed(&purpose)
+                    || self.stock_failed(&purpose)
+                {
                     return Ok(());
                 }
                 if let Purpose::Claim { errand, account } = &purpose
@@ -284,6 +291,9 @@ impl Core {
                 self.errand_claimed(errand, account, packages)
             }
             (Purpose::Fetch { account }, Answer::Account(record)) => self.account_shown(account, &record),
+            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
+                self.device_claimed(group, account, device, packages)
+            }
             (purpose, answer) => self.own_answered(purpose, answer, question.ticket),
         }
     }

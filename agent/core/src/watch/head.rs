@@ -21,6 +21,7 @@ use serde_bytes::ByteBuf;
 
 use crate::input::Interest;
 use crate::machine::Core;
+use crate::machine::step::Step;
 use crate::people::account::bad_record;
 use crate::registry::question::Purpose;
 use crate::state::evidence::exhibit;
@@ -259,21 +260,24 @@ impl Core {
         }
     }
 
-    /// The connection is there; `whole` when everything of a registered account is followed on it.
-    pub(crate) fn watch_connected(&mut self, whole: bool) {
-        self.run.proof_asked_at = None;
-        self.run.own_asked_at = None;
-        if whole {
-            self.watch_own_account();
+    /// What happens at each step.
+    pub(crate) fn watch_step(&mut self, step: Step) {
+        match step {
+            Step::Connected { whole } => {
+                self.run.proof_asked_at = None;
+                self.run.own_asked_at = None;
+                if whole {
+                    self.watch_own_account();
+                }
+                self.want_proof();
+            }
+            Step::Tick => {
+                self.tell_evidence();
+                self.want_proof();
+                self.watch_own_account();
+            }
+            Step::Opened | Step::Disconnected | Step::BatchEnds | Step::BatchEnded => {}
         }
-        self.want_proof();
-    }
-
-    /// Time went by.
-    pub(crate) fn watch_ticks(&mut self) {
-        self.tell_evidence();
-        self.want_proof();
-        self.watch_own_account();
     }
 
     /// When to ask for something again.
