@@ -5,3 +5,4 @@ mod due;
 pub(crate) mod event;
 mod membership;
 pub(crate) mod name;
+mod ownership;

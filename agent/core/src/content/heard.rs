@@ -77,7 +77,7 @@ impl Core {
         if latest > Timestamp::default() {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
         }
-        self.came_after_all(group, &id);
+        self.state.came_after_all(group, &id);
         let lacked = match &content.body {
             Body::Missing(missing) => match self.told_missing(group, &leaf, missing)? {
                 Some(lacked) => Some(lacked),
@@ -96,7 +96,7 @@ impl Core {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
             if direct && self.state.contact_state(&row.account) == Some(ContactState::Pending) {
-                self.set_contact(&row.account, ContactState::Accepted);
+                self.state.set_contact(&row.account, ContactState::Accepted);
             }
             return Ok(());
         }

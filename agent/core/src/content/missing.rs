@@ -58,15 +58,6 @@ impl Core {
         }
     }
 
-    /// A message came that was not here.
-    pub(crate) fn came_after_all(&mut self, group: GroupId, id: &MessageId) {
-        if self.state.missing.get(&group).is_some_and(|row| row.lacking.contains_key(id))
-            && let Some(row) = self.state.missing.get_mut(&group)
-        {
-            row.lacking.remove(id);
-        }
-    }
-
     /// A log was put right: what it lacks is told once the authors had their time.
     pub(crate) fn tells_later(&mut self, group: GroupId) {
         if self.state.groups.get(&group).is_none_or(|row| row.personal) {

@@ -73,7 +73,7 @@ impl Core {
     }
 
     /// Has whoever sends wait until the broker has the message, or until it is known to take its time.
-    pub(crate) fn await_sent(&mut self, row: u64, ticket: Ticket) {
+    fn await_sent(&mut self, row: u64, ticket: Ticket) {
         self.run.waits.sends.insert(row, (ticket, self.run.now));
     }
 
@@ -83,12 +83,22 @@ impl Core {
         Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None }
     }
 
-    pub(crate) fn enqueue_text(
+    /// Says something in a conversation; `ticket` is answered when the broker has it.
+    pub(crate) fn say(
         &mut self,
         group: GroupId,
         text: String,
         reply_to: Option<MessageId>,
-    ) -> Result<u64> {
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let row = self.enqueue_text(group, text, reply_to)?;
+        if let Some(ticket) = ticket {
+            self.await_sent(row, ticket);
+        }
+        Ok(())
+    }
+
+    fn enqueue_text(&mut self, group: GroupId, text: String, reply_to: Option<MessageId>) -> Result<u64> {
         check_text_size(&text)?;
         let content = self.content(Body::Text(text), reply_to);
         self.enqueue_message(group, &content)

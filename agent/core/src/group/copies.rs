@@ -209,7 +209,7 @@ impl Core {
         }
         let mut error = stopped();
         self.give_up_link();
-        self.give_up_transfers();
+        self.state.give_up_transfers();
         for group in self.state.groups.keys() {
             self.drop_intents(group, &error);
         }

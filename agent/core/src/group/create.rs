@@ -21,9 +21,9 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE, capabilities};
 use crate::registry::lookup::Goal;
-use crate::state::GroupRow;
 use crate::state::live::{Live, mls_id};
 use crate::state::name::is_group_name;
+use crate::state::{GroupRow, Joiner, Wish};
 
 /// How far a sender's ratchet may be ahead, and how many skipped keys are kept.
 fn ratchets() -> SenderRatchetConfiguration {
@@ -85,6 +85,30 @@ impl Core {
         }
         self.begin_errand(Some(ticket), Goal::Create { name, post_quantum }, with)?;
         Ok(None)
+    }
+
+    /// Members to be were found, with their key packages. `None`: the command is answered later.
+    pub(crate) fn members_found(
+        &mut self,
+        goal: Goal,
+        joiners: Vec<Joiner>,
+        ticket: Option<Ticket>,
+    ) -> Result<Option<Reply>> {
+        let group = match goal {
+            Goal::Create { name, post_quantum } => self.make_group(name, None, post_quantum)?,
+            Goal::Add { group } => {
+                // We may have left, or been removed, since it was asked.
+                self.state.must_be_active(group)?;
+                if joiners.is_empty() {
+                    return self.group_reply(group).map(Some);
+                }
+                group
+            }
+            Goal::ShowProfile | Goal::Block | Goal::Verify | Goal::Contact { .. } | Goal::Say { .. } => {
+                return Err(ErrorKind::Bug.because("a contact was looked up as if it were a member"));
+            }
+        };
+        self.wish(group, Wish::Add(joiners), ticket)
     }
 
     /// Makes a group with only this device in it.

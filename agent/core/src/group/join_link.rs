@@ -154,7 +154,7 @@ impl Core {
     ) -> Result<Option<Reply>> {
         let group = self.open_group(target, "nobody asks to join")?;
         self.must_have_role(group, |live| live.data.may_add, "let anybody in")?;
-        let wanted = account.parse::<Who>().ok().and_then(|who| self.account_by(&who));
+        let wanted = account.parse::<Who>().ok().and_then(|who| self.state.account_by(&who));
         let found =
             self.requests_to_approve(group)?.into_iter().find(|(_, view)| Some(view.account_id) == wanted);
         let Some((id, _)) = found else {
@@ -199,7 +199,7 @@ impl Core {
         self.must_have_role(group, |_| Role::Admin, "ban accounts or lift bans")?;
         let mut accounts = Vec::new();
         for who in who {
-            let account = self.account_by(who).ok_or_else(|| -> Error {
+            let account = self.state.account_by(who).ok_or_else(|| -> Error {
                 ErrorKind::NotFound
                     .because(format!("{who} is not known here"))
                     .hint(Hint::ProfileShow { who: who.clone() })

@@ -49,14 +49,6 @@ impl Core {
         self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == *account)))
     }
 
-    /// The account that a person names, by what is known here.
-    pub(crate) fn account_by(&self, who: &Who) -> Option<AccountId> {
-        match who {
-            Who::Handle(handle) => self.state.account_of(handle),
-            Who::Account(account) => Some(*account),
-        }
-    }
-
     fn member_named(&mut self, group: GroupId, who: &Who) -> Result<AccountId> {
         let typed = self.typed(&group);
         let none = || -> Error {
@@ -64,7 +56,7 @@ impl Core {
                 .because(format!("{who} is not a member of this group"))
                 .hint(Hint::GroupShow { group: typed.clone() })
         };
-        let account = self.account_by(who).ok_or_else(none)?;
+        let account = self.state.account_by(who).ok_or_else(none)?;
         if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
     }
 

@@ -254,7 +254,7 @@ fn f6_r_log_02_a_made_up_word_about_lost_messages_is_its_makers_word() {
     assert!(says(&mut core, many, false, 7).is_none());
     assert_eq!(core.state.missing_here(), 2);
     assert!(["content", "limit"].iter().all(|class| core.state.meta.skipped.contains_key(*class)));
-    core.came_after_all(group, &id(2));
+    core.state.came_after_all(group, &id(2));
     assert_eq!(core.state.missing_here(), 1);
     // Thousands that never were hide nobody else's word.
     for n in 0..5 {

@@ -13,8 +13,9 @@ impl Core {
                 self.register(ticket, handle, name, bot, invite_code)
             }
             A::PhraseShown(account::PhraseShown {}) => self.phrase_shown().map(Some),
-            A::Show(account::Show {}) => Ok(Some(self.own_account()?.into())),
-            A::Active(account::Active {}) => self.person_active().map(Some),
+            A::Show(account::Show {}) => Ok(Some(self.state.own_account()?.into())),
+            // That a person is here was noted when the command came.
+            A::Active(account::Active {}) => Ok(Some(Reply::Done)),
             A::SetProfile(account::SetProfile { name, status, presence }) => {
                 self.set_profile(ticket, name, status, presence)
             }

@@ -41,7 +41,7 @@ impl Core {
         }
         let mut identity = self.state.identity()?.clone();
         identity.names.insert(device, name.clone());
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         self.tell_devices(&Sync::DeviceName { device, name })?;
         Ok(Reply::Device(Box::new(self.device_view(&device)?)))
     }
@@ -215,7 +215,7 @@ impl Core {
         identity.certificates.extend(append.certificate.clone());
         identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         if news {
             self.account_changed(self.state.own_id());
         }
@@ -229,7 +229,7 @@ impl Core {
     /// The registry knows the own account.
     fn own_shown(&mut self, ticket: Option<Ticket>) -> Result<()> {
         if let Some(ticket) = ticket {
-            let account = Box::new(self.own_account()?);
+            let account = Box::new(self.state.own_account()?);
             self.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())
@@ -296,7 +296,7 @@ impl Core {
             identity.certificates.clone_from(&record.certificates);
             identity.log = Some(log);
         }
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         if grown {
             self.account_changed(self.state.own_id());
         }
@@ -330,9 +330,9 @@ impl Core {
     pub(crate) fn this_device_is_revoked(&mut self) {
         let Some(mut identity) = self.state.identity.clone().filter(|own| !own.revoked) else { return };
         identity.revoked = true;
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         self.give_up_link();
-        self.give_up_transfers();
+        self.state.give_up_transfers();
         for group in self.state.groups.keys() {
             self.drop_intents(group, &revoked());
         }
@@ -346,7 +346,7 @@ impl Core {
             if let Some(mut identity) = self.state.identity.clone() {
                 identity.certificates = active_only(&log, identity.certificates);
                 identity.log = Some(log);
-                self.set_identity(identity);
+                self.state.set_identity(identity);
             }
         } else if let Some(row) = self.state.accounts.get_mut(&account) {
             row.devices = log.active().map(|(device, _)| *device).collect();

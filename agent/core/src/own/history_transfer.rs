@@ -164,13 +164,6 @@ impl Core {
         self.notify(Event::Progress { done, total });
     }
 
-    /// This device was revoked, or another copy of its store goes on: it owes nobody anything.
-    pub(crate) fn give_up_transfers(&mut self) {
-        for device in self.state.transfers.keys() {
-            self.state.transfers.remove(&device);
-        }
-    }
-
     /// The device that let this one in may be gone. Groups come from the others; its history they do not send, because
     /// they were not told how much of it this device may have.
     pub(crate) fn history_source_gone(&mut self) {

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use bip39::Mnemonic;
 use cipher_api::command::account::{BotOwnership, Registered};
-use cipher_api::command::bot::{OwnerCard, Prepared, Signature};
-use cipher_api::view::AccountView;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::sign::{self, Purpose, Signed, wire_hash};
+use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::wire::registry::{
     CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
@@ -31,7 +29,7 @@ pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 
 
 impl Core {
     /// Makes keys, once: a second call gives the same, so that a lost reply of the registry costs nothing.
-    fn make_identity(&mut self, kind: Kind, owner: Option<Owner>) -> IdentityRow {
+    pub(crate) fn make_identity(&mut self, kind: Kind, owner: Option<Owner>) -> IdentityRow {
         if let Some(known) = &self.state.identity
             && known.kind == kind
             && known.owner == owner
@@ -41,7 +39,7 @@ impl Core {
         }
         let account_seed: [u8; 32] = self.provider.bytes();
         let identity = self.fresh_identity(account_seed, kind, owner);
-        self.set_identity(identity.clone());
+        self.state.set_identity(identity.clone());
         identity
     }
 
@@ -93,11 +91,6 @@ impl Core {
         }
     }
 
-    pub(crate) fn set_identity(&mut self, identity: IdentityRow) {
-        self.state.identity = Some(identity);
-        self.state.identity_dirty = true;
-    }
-
     pub(crate) fn register(
         &mut self,
         ticket: Ticket,
@@ -107,7 +100,7 @@ impl Core {
         invite_code: Option<String>,
     ) -> Result<Option<Reply>> {
         if self.state.registered() {
-            let account = self.own_account()?;
+            let account = self.state.own_account()?;
             if account.handle == handle && self.state.phrase_due() {
                 let phrase = self.phrase()?;
                 return Ok(Some(Registered { account, phrase }.into()));
@@ -141,7 +134,7 @@ impl Core {
             let signature = signature
                 .map_err(|_| ErrorKind::Trust.because("the owner's signature is not 64 bytes long"))?;
             certificate = certificate.countersigned(signature);
-            self.pin_owner(bot);
+            self.state.pin_owner(bot);
         }
         if certificate.verify().is_err() {
             return Err(ErrorKind::Trust
@@ -151,7 +144,7 @@ impl Core {
         identity.certificate = certificate.to_bytes();
         identity.handle = Some(handle);
         identity.profile.name = name;
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         self.ask_to_register(invite_code.map(Admitted::Code), Some(ticket))?;
         Ok(None)
     }
@@ -192,7 +185,7 @@ impl Core {
         identity.certificates = vec![certificate.clone()];
         identity.names.insert(identity.device, "first device".into());
         let profile = signed_profile(&identity.device_seed, identity.device, &identity.profile);
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         let request = CreateAccount { statement: first, certificate, profile, ticket: admitted };
         let why = Why::Register { bare: request.ticket.is_none() };
         self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
@@ -208,7 +201,7 @@ impl Core {
             && let Some(mut identity) = self.state.identity.clone().filter(|own| !own.registered)
         {
             identity.log = None;
-            self.set_identity(identity);
+            self.state.set_identity(identity);
         }
     }
 
@@ -219,11 +212,11 @@ impl Core {
         // In the same transaction: whatever ends this process, the account is never here without a phrase that was shown
         // or can be.
         identity.phrase_due = identity.kind == Kind::Person;
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         let phrase = self.phrase()?;
         self.account_ready(limit::KEY_PACKAGE_STOCK)?;
         if let Some(ticket) = ticket {
-            let account = self.own_account()?;
+            let account = self.state.own_account()?;
             self.reply(ticket, Ok(Registered { account, phrase }.into()));
         }
         Ok(())
@@ -244,7 +237,7 @@ impl Core {
     pub(crate) fn phrase_shown(&mut self) -> Result<Reply> {
         if self.state.phrase_due() {
             let identity = IdentityRow { phrase_due: false, ..self.state.identity()?.clone() };
-            self.set_identity(identity);
+            self.state.set_identity(identity);
         }
         Ok(Reply::Done)
     }
@@ -256,58 +249,6 @@ impl Core {
         self.follow(inbox);
         self.follow(Source::Log);
         Ok(())
-    }
-
-    pub(crate) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
-        if self.state.registered() {
-            return Err(ErrorKind::Conflict.because("this profile already has an account"));
-        }
-        let identity = self.make_identity(Kind::Bot, Some(owner));
-        Ok(Prepared { certificate: identity.certificate }.into())
-    }
-
-    pub(crate) fn owner_card(&self) -> Result<Reply> {
-        let identity = self.state.identity()?;
-        let handle = self.own_account()?.handle;
-        if identity.kind == Kind::Bot {
-            return Err(ErrorKind::Refused.because("a bot cannot own a bot"));
-        }
-        let account_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
-        Ok(OwnerCard { owner: Owner { account: identity.account, account_key }, handle }.into())
-    }
-
-    pub(crate) fn sign_bot(&self, certificate: &[u8]) -> Result<Reply> {
-        let identity = self.state.identity()?;
-        let bad = |_| ErrorKind::Misuse.because("the bytes to sign are not a bot's certificate");
-        let certificate: DeviceCertificate = codec::decode(certificate).map_err(bad)?;
-        let body: CertificateBody = codec::decode(certificate.body_bytes()).map_err(bad)?;
-        // Only what names this account as owner of a bot is ever signed.
-        if body.kind != Kind::Bot || body.owner.as_ref().map(|owner| owner.account) != Some(identity.account)
-        {
-            return Err(
-                ErrorKind::Refused.because("the certificate does not name this account as a bot's owner")
-            );
-        }
-        let key = SigningKey::from_bytes(&identity.account_seed);
-        let signature = sign::sign(&key, Purpose::BotOwner, certificate.body_bytes()).to_vec();
-        Ok(Signature { signature }.into())
-    }
-
-    pub(crate) fn own_account(&self) -> Result<AccountView> {
-        let identity = self.state.identity()?;
-        let handle = identity.handle.clone();
-        Ok(AccountView {
-            handle: handle.ok_or_else(|| ErrorKind::Bug.because("a registered account has no handle"))?,
-            account_id: identity.account,
-            device_id: Some(identity.device),
-            kind: identity.kind,
-            owner: identity.owner.as_ref().map(|owner| self.state.handle_of(&owner.account)),
-            name: identity.profile.name.clone(),
-            status: identity.profile.status.clone(),
-            presence: identity.profile.presence,
-            trust: None,
-            warning: None,
-        })
     }
 
     pub(crate) fn set_profile(
@@ -335,9 +276,9 @@ impl Core {
     pub(crate) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
         identity.profile = profile;
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         if let Some(ticket) = ticket {
-            let account = Box::new(self.own_account()?);
+            let account = Box::new(self.state.own_account()?);
             self.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())

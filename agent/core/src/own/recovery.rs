@@ -28,7 +28,7 @@ impl Core {
         name: String,
     ) -> Result<Option<Reply>> {
         if self.state.registered() {
-            let own = self.own_account()?.handle;
+            let own = self.state.own_account()?.handle;
             return Err(ErrorKind::Conflict
                 .because(format!("this profile already has the account @{own}"))
                 .hint(Hint::DeviceRecoverElsewhere));
@@ -40,7 +40,7 @@ impl Core {
         if known.is_none_or(|own| !own.recovering || own.account_seed != seed) {
             let mut identity = self.fresh_identity(seed, Kind::Person, None);
             identity.recovering = true;
-            self.set_identity(identity);
+            self.state.set_identity(identity);
         }
         self.open_recovery(name, ticket, 0)?;
         Ok(None)
@@ -89,7 +89,7 @@ impl Core {
                 .find(|known| known.verify().is_ok_and(|body| body.device == identity.device));
             let own = own.ok_or_else(|| bad("the certificate of this device is missing"))?;
             identity.certificate = own.to_bytes();
-            self.set_identity(identity);
+            self.state.set_identity(identity);
             return self.recovered(name, log, ticket);
         }
         let at = log.stamp(self.run.now);
@@ -113,7 +113,7 @@ impl Core {
             certificate: Some(certificate),
             profile: Some(signed_profile(&identity.device_seed, identity.device, &identity.profile)),
         };
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         self.ask(
             Operation::AppendStatement(Box::new(append.clone())),
             Purpose::Recover { name, log: Box::new(log), append: Box::new(append), tries },
@@ -144,11 +144,11 @@ impl Core {
         identity.certificates = codec::decode(&identity.certificate).into_iter().collect();
         identity.names.insert(identity.device, name);
         identity.log = Some(log);
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         // Every group that takes the account back takes a key package, all at about the same time.
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         if let Some(ticket) = ticket {
-            let account = Box::new(self.own_account()?);
+            let account = Box::new(self.state.own_account()?);
             self.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())

@@ -72,7 +72,7 @@ fn core() -> (Core, GroupId) {
     add(log, &key, SIBLING);
     add(log, &key, REVOKED);
     state(log, &key, Claim::RevokeDevice { device: REVOKED }, None);
-    core.set_identity(own);
+    core.state.set_identity(own);
     let group = core.make_personal().unwrap();
     core.run.effects.clear();
     (core, group)
@@ -253,7 +253,7 @@ fn r_sync_02_a_group_of_own_devices_is_made_by_own_devices_only() {
     for facts in bad {
         assert_eq!(judged(&core, &facts), Reception::Dropped(Skip::Policy), "{facts:?}");
     }
-    core.set_identity(IdentityRow { revoked: true, ..core.state.identity.clone().unwrap() });
+    core.state.set_identity(IdentityRow { revoked: true, ..core.state.identity.clone().unwrap() });
     assert_eq!(judged(&core, &facts(own, &[own], &[SIBLING])), Reception::Dropped(Skip::Revoked));
 }
 

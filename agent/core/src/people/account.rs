@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use cipher_api::command::account::BotOwnership;
 use cipher_api::view::{AccountView, ContactState, EvidenceKind, Trust};
 use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
@@ -229,17 +228,6 @@ impl Core {
         self.warn(Notice::AccountAgain { handle });
     }
 
-    /// A bot knows its owner from the day it was made, without asking anybody.
-    pub(crate) fn pin_owner(&mut self, bot: &BotOwnership) {
-        let account = bot.owner.account;
-        let row = AccountRow {
-            contact: Some(ContactState::Accepted),
-            trust: Trust::Verified,
-            ..AccountRow::unseen(account, bot.handle.clone(), Kind::Person, None)
-        };
-        self.state.accounts.insert(account, row);
-    }
-
     /// Asks for fellow members whose handle is not known, until the registry has answered for each.
     pub(crate) fn learn_members(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         let own = self.state.own_id();
@@ -352,7 +340,7 @@ impl Core {
     pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
         if self.state.identity()?.handle.as_ref() == Some(&handle) {
             if !self.run.connected {
-                return Ok(Some(Reply::Account(Box::new(self.own_account()?))));
+                return Ok(Some(Reply::Account(Box::new(self.state.own_account()?))));
             }
             // As the registry has it: that it answers, and knows this account, is what the asker wants to hear.
             let purpose = Why::OwnAccount { what: Stating::Nothing, tries: 0 };

@@ -42,12 +42,6 @@ impl Core {
         Ok(None)
     }
 
-    pub(crate) fn set_contact(&mut self, account: &AccountId, state: ContactState) {
-        if let Some(row) = self.state.accounts.get_mut(account) {
-            row.contact = Some(state);
-        }
-    }
-
     pub(crate) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
         let row = self.state.accounts.get(account);
         let row = row.ok_or_else(|| ErrorKind::Bug.because("a contact is not pinned"))?;
@@ -112,7 +106,7 @@ impl Core {
     /// Joins a direct conversation and tells its maker so, in it.
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
-        self.set_contact(&account, ContactState::Accepted);
+        self.state.set_contact(&account, ContactState::Accepted);
         let content = self.content(Body::ContactAccepted, None);
         self.enqueue_message(group, &content)?;
         Ok(())
@@ -192,7 +186,7 @@ impl Core {
     /// R-CONTACT-01: wants nothing of an account any more. It need not be a contact.
     pub(crate) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
         self.state.identity()?;
-        match (self.account_by(&who), who) {
+        match (self.state.account_by(&who), who) {
             (Some(account), _)
                 if account == self.state.own_id() || self.state.accounts.get(&account).is_some() =>
             {
@@ -225,7 +219,7 @@ impl Core {
     /// something is shown, so all of it is there again.
     pub(crate) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
         self.state.identity()?;
-        let account = self.account_by(who);
+        let account = self.state.account_by(who);
         let blocked =
             account.filter(|account| self.state.contact_state(account) == Some(ContactState::Blocked));
         let Some(account) = blocked else {
@@ -342,7 +336,7 @@ impl Core {
             .collect();
         for (group, asks) in new {
             if let Some(account) = asks {
-                self.set_contact(&account, ContactState::Requested);
+                self.state.set_contact(&account, ContactState::Requested);
             }
             let Some(invite) = self.state.invites.get_mut(&group) else { continue };
             if !std::mem::replace(&mut invite.told, true) {

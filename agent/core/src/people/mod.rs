@@ -3,6 +3,7 @@
 pub(crate) mod account;
 mod command;
 pub(crate) mod contact;
+mod found;
 pub(crate) mod look_alike;
 pub(crate) mod presence;
 pub(crate) mod verification;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cipher_api::command::{AccountCommand, MessageCommand};
 use cipher_api::view::{ContactState, GroupState};
-use cipher_api::{Command, ErrorKind, Event, Reply, Result};
+use cipher_api::{Command, ErrorKind, Event, Result};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::{Purpose, Signed};
@@ -97,10 +97,6 @@ impl Presences {
 }
 
 impl Core {
-    pub(crate) fn person_active(&self) -> Result<Reply> {
-        Ok(Reply::Done)
-    }
-
     /// Some commands show that a person is here.
     pub(crate) fn note_person(&mut self, command: &Command) {
         let is_here = match command {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::view::ContactState;
 use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
@@ -13,7 +12,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE};
 use crate::registry::question::Purpose;
-use crate::state::{Joiner, Wish};
+use crate::state::Joiner;
 
 /// An errand.
 #[derive(Debug)]
@@ -247,56 +246,14 @@ impl Core {
             return Err(error);
         }
         self.tell_left_out(&errand.left_out);
-        let one = || first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"));
         match errand.goal {
-            Goal::ShowProfile => Ok(Some(Reply::Account(Box::new(self.profile_view(&one()?)?)))),
-            Goal::Block => self.block(one()?).map(Some),
-            Goal::Verify => self.show_safety_number(&one()?).map(Some),
-            Goal::Create { name, post_quantum } => {
-                let group = self.make_group(name, None, post_quantum)?;
-                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
+            Goal::Create { .. } | Goal::Add { .. } => {
+                self.members_found(errand.goal, errand.joiners, errand.ticket)
             }
-            Goal::Add { group } => {
-                self.state.must_be_active(group)?;
-                if errand.joiners.is_empty() {
-                    return self.group_reply(group).map(Some);
-                }
-                self.wish(group, Wish::Add(errand.joiners), errand.ticket)
-            }
-            Goal::Contact { text } => {
-                let account = one()?;
-                let group = self.open_direct(account, errand.joiners)?;
-                if let Some(text) = text {
-                    self.enqueue_text(group, text, None)?;
-                }
-                Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
-            }
-            Goal::Say { text, reply_to } => {
-                let group = self.open_direct(one()?, errand.joiners)?;
-                let row = self.enqueue_text(group, text, reply_to)?;
-                if let Some(ticket) = errand.ticket {
-                    self.await_sent(row, ticket);
-                }
-                Ok(None)
+            goal => {
+                let account = first.ok_or_else(|| ErrorKind::Bug.because("an errand without account"))?;
+                self.person_found(goal, account, errand.joiners, errand.ticket)
             }
         }
-    }
-
-    /// The direct conversation with an account: the one that is there, the one it opened, or a new one.
-    fn open_direct(&mut self, account: AccountId, joiners: Vec<Joiner>) -> Result<GroupId> {
-        if let Some(group) = self.state.direct_with(&account) {
-            return Ok(group);
-        }
-        if let Some(group) = self.state.direct_invite_of(&account) {
-            self.accept_request(group, account)?;
-            return Ok(group);
-        }
-        let group = self.make_group(String::new(), Some(account), false)?;
-        self.wish(group, Wish::Add(joiners), None)?;
-        if self.state.contact_state(&account).is_none() {
-            self.set_contact(&account, ContactState::Pending);
-            self.tell_accounts([account])?;
-        }
-        Ok(group)
     }
 }

@@ -1,7 +1,8 @@
 //! Other accounts, as they are known here.
 
+use cipher_api::command::account::BotOwnership;
 use cipher_api::view::{ContactState, Trust};
-use cipher_api::{Error, ErrorKind, Hint, Result};
+use cipher_api::{Error, ErrorKind, Hint, Result, Who};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
@@ -201,4 +202,31 @@ pub(crate) fn changed(handle: &Handle, verified: bool) -> Error {
     ErrorKind::Trust
         .because(format!("@{handle}{who} is another account now than when it was first seen"))
         .hint(Hint::ContactTrust { handle: handle.clone() })
+}
+
+impl State {
+    /// A bot knows its owner from the day it was made, without asking anybody.
+    pub(crate) fn pin_owner(&mut self, bot: &BotOwnership) {
+        let account = bot.owner.account;
+        let row = AccountRow {
+            contact: Some(ContactState::Accepted),
+            trust: Trust::Verified,
+            ..AccountRow::unseen(account, bot.handle.clone(), Kind::Person, None)
+        };
+        self.accounts.insert(account, row);
+    }
+
+    pub(crate) fn set_contact(&mut self, account: &AccountId, state: ContactState) {
+        if let Some(row) = self.accounts.get_mut(account) {
+            row.contact = Some(state);
+        }
+    }
+
+    /// The account that a person names, by what is known here.
+    pub(crate) fn account_by(&self, who: &Who) -> Option<AccountId> {
+        match who {
+            Who::Handle(handle) => self.account_of(handle),
+            Who::Account(account) => Some(*account),
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! What the log of a group lost.
 
-use cipher_broker::id::{AccountId, MessageId};
+use std::collections::BTreeMap;
+
+use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+
+use crate::state::State;
 
 /// What is known of messages that a group's log lost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -42,3 +45,14 @@ impl MissingRow {
 
 /// Lost messages of one log that are told, and that are kept count of; of more the latest.
 pub(crate) const MOST: usize = 4_000;
+
+impl State {
+    /// A message came that was not here.
+    pub(crate) fn came_after_all(&mut self, group: GroupId, id: &MessageId) {
+        if self.missing.get(&group).is_some_and(|row| row.lacking.contains_key(id))
+            && let Some(row) = self.missing.get_mut(&group)
+        {
+            row.lacking.remove(id);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_api::view::RequestPolicy;
+use cipher_api::view::{AccountView, RequestPolicy};
 use cipher_api::{ErrorKind, Hint, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CREDENTIAL_TYPE, DeviceCertificate, Kind, Owner};
@@ -226,5 +226,30 @@ impl State {
     /// Whether the recovery phrase was made here and nobody has seen it yet.
     pub(crate) fn phrase_due(&self) -> bool {
         self.identity.as_ref().is_some_and(|own| own.registered && own.phrase_due)
+    }
+}
+
+impl State {
+    pub(crate) fn set_identity(&mut self, identity: IdentityRow) {
+        self.identity = Some(identity);
+        self.identity_dirty = true;
+    }
+
+    /// The own account as its owner sees it.
+    pub(crate) fn own_account(&self) -> Result<AccountView> {
+        let identity = self.identity()?;
+        let handle = identity.handle.clone();
+        Ok(AccountView {
+            handle: handle.ok_or_else(|| ErrorKind::Bug.because("a registered account has no handle"))?,
+            account_id: identity.account,
+            device_id: Some(identity.device),
+            kind: identity.kind,
+            owner: identity.owner.as_ref().map(|owner| self.handle_of(&owner.account)),
+            name: identity.profile.name.clone(),
+            status: identity.profile.status.clone(),
+            presence: identity.profile.presence,
+            trust: None,
+            warning: None,
+        })
     }
 }

@@ -72,3 +72,12 @@ impl State {
         self.meta.arriving
     }
 }
+
+impl State {
+    /// This device was revoked, or another copy of its store goes on: it owes nobody anything.
+    pub(crate) fn give_up_transfers(&mut self) {
+        for device in self.transfers.keys() {
+            self.transfers.remove(&device);
+        }
+    }
+}

@@ -127,7 +127,7 @@ impl Core {
         identity.certificates.extend(certificate.cloned());
         identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         self.account_changed(self.state.own_id());
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Core {
             }
             identity.log.get_or_insert_with(|| log.clone());
             identity.profile = newer.unwrap_or(identity.profile);
-            self.set_identity(identity);
+            self.state.set_identity(identity);
         }
         let known = self.state.log_of(&record.account).map_or(0, AccountLog::len);
         if log.len() > known { self.own_log_grew(log, None) } else { Ok(()) }

@@ -8,21 +8,18 @@ use cipher_api::view::LinkCompareView;
 use cipher_api::{Error, ErrorKind, Event, Hint, LinkEvent, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
-use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::limit;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, rendezvous};
+use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
-use crate::state::IdentityRow;
-use crate::state::Skip;
 use crate::state::name::check_text;
-use crate::state::{LinkRow, NewSide, Side};
+use crate::state::{IdentityRow, LinkRow, NewSide, Side, Skip};
 
 impl NewSide {
     pub(super) fn reveal_step(&self) -> Vec<u8> {
@@ -190,7 +187,7 @@ impl Core {
         let handle = identity.handle.as_ref().map_or_else(String::new, ToString::to_string);
         let now = self.run.now;
         self.end_link();
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         let meta = self.state.meta_mut();
         meta.registry_key = Some(registry_key);
         meta.log_cursor = (log_size > 0).then_some(log_size);

@@ -136,7 +136,7 @@ impl Core {
                     self.link_broken(false, &why);
                     return Ok(());
                 }
-                let handle = self.own_account()?.handle;
+                let handle = self.state.own_account()?.handle;
                 let accept = LinkStep::Accept {
                     key: public(&old.secret),
                     nonce: self.provider.bytes(),
@@ -332,7 +332,7 @@ impl Core {
             at: self.run.now,
             by: Some(identity.device),
         };
-        self.set_identity(identity);
+        self.state.set_identity(identity);
         let nonce: [u8; NONCE] = self.provider.bytes();
         let plain = codec::encode(&admission);
         let sealed = transcript
