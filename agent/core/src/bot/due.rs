@@ -36,12 +36,12 @@ impl Core {
     /// After opening: the queue by its conversations. A store of before there was a queue gets it from the bots' places.
     fn open_due(&mut self) -> Result<()> {
         let rows = self.state.due.iter();
-        self.run.due = rows.map(|(turn, row)| ((row.bot.clone(), row.group), *turn)).collect();
+        self.run.bot.due = rows.map(|(turn, row)| ((row.bot.clone(), row.group), *turn)).collect();
         if self.state.meta.bots.is_none() {
             for turn in self.state.due.keys() {
                 self.state.due.remove(&turn);
             }
-            self.run.due.clear();
+            self.run.bot.due.clear();
             for bot in self.history.bot_names()? {
                 self.know_bot(&bot)?;
             }
@@ -90,7 +90,9 @@ impl Core {
         for bot in bots {
             for (_, group, last) in &brought {
                 // What is written again, or came from another device, may lie before what was handled.
-                if !self.run.due.contains_key(&(bot.clone(), *group)) && *last > self.handled(&bot, group)? {
+                if !self.run.bot.due.contains_key(&(bot.clone(), *group))
+                    && *last > self.handled(&bot, group)?
+                {
                     self.is_waiting(&bot, *group);
                 }
             }
@@ -117,11 +119,11 @@ impl Core {
     fn is_waiting(&mut self, bot: &str, group: GroupId) {
         let turn = self.state.next_id();
         self.state.due.insert(turn, DueRow { bot: bot.to_owned(), group });
-        self.run.due.insert((bot.to_owned(), group), turn);
+        self.run.bot.due.insert((bot.to_owned(), group), turn);
     }
 
     pub(super) fn waits_no_more(&mut self, bot: &str, group: GroupId) {
-        if let Some(turn) = self.run.due.remove(&(bot.to_owned(), group)) {
+        if let Some(turn) = self.run.bot.due.remove(&(bot.to_owned(), group)) {
             self.state.due.remove(&turn);
         }
     }

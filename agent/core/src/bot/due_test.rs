@@ -123,7 +123,7 @@ fn whoever_began_to_wait_first_is_next_whatever_the_ids_and_a_restart_changes_no
     written(&mut core);
     let first = ["7.2", "2.2", "5.2", "1.2"];
     assert_eq!(asked(&mut core, 4), first);
-    core.run.due.clear();
+    core.run.bot.due.clear();
     core.state = crate::state::State::load(&core.store).unwrap();
     core.open_due().unwrap();
     assert_eq!(asked(&mut core, 4), first);

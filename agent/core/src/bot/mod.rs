@@ -6,3 +6,4 @@ pub(crate) mod event;
 mod membership;
 pub(crate) mod name;
 mod ownership;
+pub(crate) mod run;

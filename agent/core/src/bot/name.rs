@@ -38,12 +38,12 @@ impl Core {
         let asked = |account: &AccountId| self.state.unnamed.get(account).is_some();
         let accounts: BTreeSet<AccountId> = [row.account, who].into_iter().filter(asked).collect();
         if !self.run.connected || accounts.is_empty() {
-            self.run.nameless.remove(&group);
+            self.run.bot.nameless.remove(&group);
             return false;
         }
         let until = self.run.now.plus(PATIENCE);
         let begun = Nameless { accounts: BTreeSet::new(), until, overdue: false };
-        let nameless = self.run.nameless.entry(group).or_insert(begun);
+        let nameless = self.run.bot.nameless.entry(group).or_insert(begun);
         nameless.accounts = accounts;
         let until = nameless.until;
         let waits = self.run.now < until;
@@ -55,7 +55,7 @@ impl Core {
 
     /// The registry has answered for an account: bots look again where they waited for that.
     pub(crate) fn name_is_known(&mut self, account: &AccountId) {
-        for (group, nameless) in &mut self.run.nameless {
+        for (group, nameless) in &mut self.run.bot.nameless {
             if nameless.accounts.remove(account) && nameless.accounts.is_empty() {
                 self.run.changed.insert(*group);
             }
@@ -64,7 +64,7 @@ impl Core {
 
     /// Bots look again where they have waited for names long enough.
     pub(super) fn look_past_names(&mut self) {
-        for (group, nameless) in &mut self.run.nameless {
+        for (group, nameless) in &mut self.run.bot.nameless {
             if !nameless.overdue && nameless.until <= self.run.now {
                 nameless.overdue = true;
                 self.run.changed.insert(*group);

@@ -157,8 +157,8 @@ impl Core {
             let row = self.find(group, &id)?.filter(|(_, row)| row.is_shown());
             found.extend(row.map(|row| Meant { group, id, row: Some(row) }));
         }
-        let waiting = self.run.by_group.get(&group).into_iter().flatten();
-        let waiting = waiting.filter_map(|row| self.queued(*row));
+        let waiting = self.run.delivery.rows_of(group);
+        let waiting = waiting.filter_map(|row| self.queued(row));
         let waiting = waiting.filter(|(id, content)| (first..=last).contains(id) && content.body.has_line());
         for (id, _) in waiting.collect::<Vec<_>>() {
             if found.iter().all(|known| known.id != id) {

@@ -73,7 +73,7 @@ impl Core {
             _ => {}
         }
         // F13: nobody says anything after the broker had it; what is parked meanwhile was there even before.
-        let latest = self.run.delivered_at;
+        let latest = self.run.group.delivered_at();
         if latest > Timestamp::default() {
             content.sent_at = content.sent_at.min(latest.plus(CLOCK_AHEAD));
         }

@@ -72,7 +72,7 @@ impl Core {
     /// by turns.
     pub(crate) fn tell_missing(&mut self, group: GroupId) -> Result<()> {
         let since = self.state.missing.get(&group).and_then(|row| row.since);
-        let Some(since) = since.filter(|_| self.run.caught_up.contains(&Source::Group(group))) else {
+        let Some(since) = since.filter(|_| self.run.delivery.is_caught_up(&Source::Group(group))) else {
             return Ok(());
         };
         if self.state.outbox.len().saturating_add(MOST) >= limit::OUTBOX_ROWS {

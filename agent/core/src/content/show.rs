@@ -162,8 +162,8 @@ impl Core {
         for group in &conversations {
             let rows = self.history.last(group, limit, |row| row.is_shown() && !self.state.hides(row))?;
             views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
-            let queued = self.run.by_group.get(group).into_iter().flatten();
-            for view in queued.filter_map(|id| self.queued_line(*id)).collect::<Vec<_>>() {
+            let queued = self.run.delivery.rows_of(*group);
+            for view in queued.filter_map(|id| self.queued_line(id)).collect::<Vec<_>>() {
                 // What is said again because a log lost it stands where it was said first.
                 if self.history.seen(group, &view.id)?.is_none() {
                     waiting.push(view);

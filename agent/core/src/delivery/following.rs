@@ -20,7 +20,7 @@ impl Core {
     pub(crate) fn delivery_input(&mut self, input: Input) -> Result<()> {
         match input {
             Input::Delivered { reading, message } => {
-                self.run.broker_at = self.run.broker_at.max(Some(message.at));
+                self.run.delivery.broker_at = self.run.delivery.broker_at.max(Some(message.at));
                 match message.route.source() {
                     Some(source) if self.goes_on(&source, reading) => self.delivered(message),
                     _ => Ok(()),
@@ -43,8 +43,8 @@ impl Core {
             Step::Opened => self.index_outbox(),
             Step::Connected { whole } => {
                 self.forget_flights();
-                self.run.reposted = false;
-                self.run.room_told = false;
+                self.run.delivery.reposted = false;
+                self.run.delivery.room_told = false;
                 self.prune_ledger()?;
                 if whole {
                     self.follow_everything();
@@ -73,11 +73,11 @@ impl Core {
     }
 
     fn forget_flights(&mut self) {
-        self.run.in_flight.clear();
-        self.run.attempts.clear();
-        self.run.following.clear();
-        self.run.caught_up.clear();
-        self.run.read.clear();
+        self.run.delivery.in_flight.clear();
+        self.run.delivery.attempts.clear();
+        self.run.delivery.following.clear();
+        self.run.delivery.caught_up.clear();
+        self.run.delivery.read.clear();
     }
 
     pub(crate) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
@@ -88,12 +88,12 @@ impl Core {
         {
             return Ok(());
         }
-        self.run.caught_up.insert(source);
-        self.run.read.insert(source);
+        self.run.delivery.caught_up.insert(source);
+        self.run.delivery.read.insert(source);
         self.was_read(&source);
         // Hardly ever did another copy say anything, and this is asked for every page that is read.
-        if !self.run.copies.is_empty()
-            && self.run.following.keys().all(|source| self.run.caught_up.contains(source))
+        if self.run.group.has_copies()
+            && self.run.delivery.following.keys().all(|source| self.run.delivery.caught_up.contains(source))
         {
             self.judge_copies()?;
         }
@@ -109,10 +109,10 @@ impl Core {
     /// Starts reading a log from where the store stands.
     pub(crate) fn follow(&mut self, source: Source) {
         let Some(after) = self.state.after(&source) else { return };
-        if self.run.connected && !self.run.following.contains_key(&source) {
-            self.run.caught_up.remove(&source);
+        if self.run.connected && !self.run.delivery.following.contains_key(&source) {
+            self.run.delivery.caught_up.remove(&source);
             if let Source::Group(group) = source {
-                self.run.gone.remove(&group);
+                self.run.delivery.gone.remove(&group);
             }
             self.is_read_now(source);
             let mark = self.state.mark_of(&source).filter(|_| after > 0);
@@ -122,22 +122,22 @@ impl Core {
 
     /// Reads a log from there on. What an earlier reading of it still brings is of no use any more: it began elsewhere.
     pub(crate) fn begin_reading(&mut self, source: Source, after: u64, mark: Option<Mark>) {
-        self.run.readings = self.run.readings.saturating_add(1);
-        let reading = Reading(self.run.readings);
-        self.run.following.insert(source, reading);
+        self.run.delivery.readings = self.run.delivery.readings.saturating_add(1);
+        let reading = Reading(self.run.delivery.readings);
+        self.run.delivery.following.insert(source, reading);
         self.run.effects.push(Effect::Follow { source, reading, after, mark });
     }
 
     /// Whether this is the reading of a log that goes on.
     pub(crate) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
-        self.run.following.get(source) == Some(&reading)
+        self.run.delivery.following.get(source) == Some(&reading)
     }
 
     /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known
     /// to be the one that was read before. Else it is read now.
     pub(crate) fn may_write(&mut self, group: GroupId) -> bool {
         let source = Source::Group(group);
-        if self.run.read.contains(&source) {
+        if self.run.delivery.read.contains(&source) {
             return true;
         }
         self.follow(source);
@@ -147,9 +147,9 @@ impl Core {
     /// Something says that a log may have gone back: looks whether it still shows what was read last.
     pub(crate) fn look_back(&mut self, group: GroupId) {
         let source = Source::Group(group);
-        self.run.following.remove(&source);
-        self.run.read.remove(&source);
-        self.run.caught_up.remove(&source);
+        self.run.delivery.following.remove(&source);
+        self.run.delivery.read.remove(&source);
+        self.run.delivery.caught_up.remove(&source);
         self.follow(source);
     }
 
@@ -186,7 +186,7 @@ impl Core {
     /// to: it is read on. What turns out to be gone, by age as well, is published again.
     fn owns_lie_beyond(&mut self, group: GroupId, covered: u64) -> bool {
         let covered = self.state.groups.get(&group).map_or(0, GroupRow::after).max(covered);
-        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let rows = self.run.delivery.by_group.get(&group).into_iter().flatten();
         let stored = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref()?.stored_at);
         let Some(sequence) = stored.filter(|at| *at > covered).max() else { return false };
         self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence });
@@ -214,9 +214,9 @@ impl Core {
     }
 
     pub(crate) fn unfollow(&mut self, source: Source) {
-        self.run.caught_up.remove(&source);
+        self.run.delivery.caught_up.remove(&source);
         self.was_read(&source);
-        if self.run.following.remove(&source).is_some() {
+        if self.run.delivery.following.remove(&source).is_some() {
             self.run.effects.push(Effect::Unfollow { source });
         }
     }

@@ -24,7 +24,7 @@ impl Core {
         if junk && handshake {
             self.dispute(group);
         }
-        self.run.junk.entry(group).and_modify(|only| *only &= junk).or_insert(junk);
+        self.run.delivery.junk.entry(group).and_modify(|only| *only &= junk).or_insert(junk);
         if junk && self.is_clean() {
             self.state.groups.later_mut(&group)
         } else {
@@ -34,18 +34,18 @@ impl Core {
 
     /// A fence on this group's handshake subject was overtaken by junk.
     pub(crate) fn dispute(&mut self, group: GroupId) {
-        self.run.disputed.insert(group, self.run.now.plus(DISPUTED));
+        self.run.delivery.disputed.insert(group, self.run.now.plus(DISPUTED));
     }
 
     /// Whether junk moves the fence of a group.
     pub(crate) fn is_disputed(&self, group: &GroupId) -> bool {
-        self.run.disputed.get(group).is_some_and(|until| self.run.now < *until)
+        self.run.delivery.disputed.get(group).is_some_and(|until| self.run.now < *until)
     }
 
     /// Readers of logs that brought nothing but junk may take their time, unless something of ours is to be found there.
     pub(crate) fn tell_junk(&mut self) {
-        for (group, only) in std::mem::take(&mut self.run.junk) {
-            if only && !self.run.by_group.contains_key(&group) {
+        for (group, only) in std::mem::take(&mut self.run.delivery.junk) {
+            if only && !self.run.delivery.by_group.contains_key(&group) {
                 self.run.effects.push(Effect::Junk { source: Source::Group(group) });
             }
         }

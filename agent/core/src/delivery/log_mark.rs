@@ -65,7 +65,7 @@ impl Core {
                     let meta = self.state.meta_mut();
                     (meta.inbox_cursor, meta.inbox_mark) = (0, None);
                     self.incident(|_| {});
-                    if !std::mem::replace(&mut self.run.reposted, true) {
+                    if !std::mem::replace(&mut self.run.delivery.reposted, true) {
                         // Others' inboxes are as likely to have lost what was in them.
                         self.repost(None)?;
                     }
@@ -74,7 +74,7 @@ impl Core {
             }
         }
         if let (false, Source::Group(group)) = (back, source) {
-            self.run.gone.insert(*group);
+            self.run.delivery.gone.insert(*group);
             if let Some(until) = mark.and_then(|mark| let_go(&mark, stream.as_ref())) {
                 self.room_was_made(until);
             }
@@ -87,7 +87,7 @@ impl Core {
 
     /// Told once a connection: who was away does not get what went, and the broker's word for it is all there is.
     fn room_was_made(&mut self, until: Timestamp) {
-        if std::mem::replace(&mut self.run.room_told, true) {
+        if std::mem::replace(&mut self.run.delivery.room_told, true) {
             return;
         }
         self.warn(Notice::RoomMade { until });

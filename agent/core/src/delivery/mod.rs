@@ -5,4 +5,5 @@ pub(crate) mod junk;
 pub(crate) mod log_mark;
 pub(crate) mod outbox;
 mod outcome;
+pub(crate) mod run;
 pub(crate) mod sync;

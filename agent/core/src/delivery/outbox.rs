@@ -71,21 +71,21 @@ impl Why {
 impl Core {
     /// Derives the indexes from the rows, after loading.
     pub(crate) fn index_outbox(&mut self) {
-        self.run.by_group.clear();
-        self.run.by_hash.clear();
+        self.run.delivery.by_group.clear();
+        self.run.delivery.by_hash.clear();
         for (id, row) in self.state.outbox.iter() {
-            self.run.by_group.entry(row.group).or_default().insert(*id);
+            self.run.delivery.by_group.entry(row.group).or_default().insert(*id);
             if let Some(seal) = &row.seal {
-                self.run.by_hash.insert(seal.hash, *id);
+                self.run.delivery.by_hash.insert(seal.hash, *id);
             }
         }
     }
 
     pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
         let id = self.state.next_id();
-        self.run.by_group.entry(row.group).or_default().insert(id);
+        self.run.delivery.by_group.entry(row.group).or_default().insert(id);
         if let Some(seal) = &row.seal {
-            self.run.by_hash.insert(seal.hash, id);
+            self.run.delivery.by_hash.insert(seal.hash, id);
         }
         self.run.touched.insert(row.group);
         self.state.outbox.insert(id, row);
@@ -95,15 +95,15 @@ impl Core {
     pub(crate) fn dequeue(&mut self, id: u64) -> Option<OutboxRow> {
         let row = self.state.outbox.remove(&id)?;
         if let Some(seal) = &row.seal {
-            self.run.by_hash.remove(&seal.hash);
+            self.run.delivery.by_hash.remove(&seal.hash);
         }
-        if let Some(rows) = self.run.by_group.get_mut(&row.group) {
+        if let Some(rows) = self.run.delivery.by_group.get_mut(&row.group) {
             rows.remove(&id);
             if rows.is_empty() {
-                self.run.by_group.remove(&row.group);
+                self.run.delivery.by_group.remove(&row.group);
             }
         }
-        self.run.in_flight.remove(&id);
+        self.run.delivery.in_flight.remove(&id);
         Some(row)
     }
 
@@ -113,13 +113,13 @@ impl Core {
         let old = row.seal.take();
         let group = row.group;
         if let Some(old) = &old {
-            self.run.by_hash.remove(&old.hash);
+            self.run.delivery.by_hash.remove(&old.hash);
         }
         if let Some(new) = &seal {
-            self.run.by_hash.insert(new.hash, id);
+            self.run.delivery.by_hash.insert(new.hash, id);
         }
         row.seal = seal;
-        self.run.in_flight.remove(&id);
+        self.run.delivery.in_flight.remove(&id);
         // They may lie in the log all the same.
         if let Some(old) =
             old.filter(|old| self.state.groups.get(&group).is_some_and(|row| row.epoch == old.epoch))
@@ -130,8 +130,8 @@ impl Core {
 
     /// A log went back: no place in it that the broker named counts any more.
     pub(crate) fn forget_places(&mut self, group: GroupId) {
-        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
-            if self.run.in_flight.contains(&id) {
+        for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {
+            if self.run.delivery.in_flight.contains(&id) {
                 continue;
             }
             if let Some(seal) = self.seal_mut(id) {
@@ -142,7 +142,7 @@ impl Core {
 
     /// Whether bytes of ours that wait have this print.
     pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
-        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let rows = self.run.delivery.by_group.get(&group).into_iter().flatten();
         let seals = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref());
         seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))
     }
@@ -154,8 +154,8 @@ impl Core {
         let in_the_log =
             |row: &&OutboxRow| row.kind.is_in_the_log() || matches!(row.kind, OutboxKind::Post(Post::Rejoin));
         let log = self.state.outbox.get(&row).filter(in_the_log).map(|row| row.group);
-        self.run.attempts.insert(attempt, Attempt { row, hash, first, log });
-        self.run.in_flight.insert(row);
+        self.run.delivery.attempts.insert(attempt, Attempt { row, hash, first, log });
+        self.run.delivery.in_flight.insert(row);
         OutboxId(attempt)
     }
 
@@ -165,7 +165,7 @@ impl Core {
 
     /// Ends everything of a group that waits, because this device is in it no more; messages are told to have failed.
     pub(crate) fn drop_outbox(&mut self, group: GroupId) {
-        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+        for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {
             // Invitations and trees of a commit that won still have to arrive.
             if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(_))) {
                 continue;
@@ -207,14 +207,14 @@ impl Core {
 
     /// When something that waits can be tried again, or its sender is told that it waits.
     pub(crate) fn delivery_due(&self) -> Option<Timestamp> {
-        let idle = |row: &u64| self.run.connected && !self.run.in_flight.contains(row);
+        let idle = |row: &u64| self.run.connected && !self.run.delivery.in_flight.contains(row);
         let rows = self.state.outbox.iter().filter(|(row, _)| idle(row)).map(|(_, row)| row.retry_at);
         rows.filter(|at| *at > self.run.now).chain(self.sends_end()).min()
     }
 
     /// Trees first, Welcomes when the trees are stored.
     pub(crate) fn drive_posts(&mut self, group: GroupId) {
-        let rows = self.run.by_group.get(&group).into_iter().flatten();
+        let rows = self.run.delivery.by_group.get(&group).into_iter().flatten();
         let posts: Vec<(u64, Post)> = rows
             .filter_map(|id| match self.state.outbox.get(id)?.kind {
                 OutboxKind::Post(post) => Some((*id, post)),
@@ -240,7 +240,7 @@ impl Core {
     pub(crate) fn publish_plain(&mut self, id: u64, route: Route) {
         let Some(row) = self.state.outbox.get(&id) else { return };
         let Some(seal) = &row.seal else { return };
-        if self.run.in_flight.contains(&id)
+        if self.run.delivery.in_flight.contains(&id)
             || seal.stored_at.is_some()
             || seal.doubtful
             || row.retry_at > self.run.now
@@ -259,7 +259,7 @@ impl Core {
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         let group = row.group;
         let Some(seal) = &row.seal else { return Ok(()) };
-        let waits = self.run.in_flight.contains(&id) || seal.stored_at.is_some() || seal.doubtful;
+        let waits = self.run.delivery.in_flight.contains(&id) || seal.stored_at.is_some() || seal.doubtful;
         if waits || row.retry_at > now {
             return Ok(());
         }
@@ -284,7 +284,7 @@ impl Core {
         if self.state.groups.get(&group).is_some_and(|row| row.doubled.is_some()) {
             return Ok(());
         }
-        let Some(rows) = self.run.by_group.get(&group) else { return Ok(()) };
+        let Some(rows) = self.run.delivery.by_group.get(&group) else { return Ok(()) };
         let (mut ready, mut flying, mut unsettled, mut fenced) = (Vec::new(), 0usize, 0usize, false);
         for id in rows {
             let Some(row) = self.state.outbox.get(id) else { continue };
@@ -292,7 +292,7 @@ impl Core {
                 continue;
             }
             let seal = row.seal.as_ref();
-            if self.run.in_flight.contains(id) {
+            if self.run.delivery.in_flight.contains(id) {
                 flying = flying.saturating_add(1);
                 fenced |= seal.is_some_and(|seal| seal.fence.is_some());
             } else if seal.is_some_and(|seal| seal.stored_at.is_some()) {
@@ -315,7 +315,7 @@ impl Core {
             self.drop_untold(group, ready);
             return Ok(());
         }
-        let known_tail = self.run.caught_up.contains(&Source::Group(group));
+        let known_tail = self.run.delivery.caught_up.contains(&Source::Group(group));
         let single = flying == 0 && (ready.len() == 1 || !known_tail);
         if single {
             ready.truncate(1);
@@ -380,6 +380,6 @@ impl Core {
     /// What compare-and-set expects of the handshake subject: the last message that was handled, or none when
     /// retention took even that one away.
     pub(super) fn fence(&self, group: &GroupId, handshake: u64) -> u64 {
-        if self.run.emptied.contains(group) { 0 } else { handshake }
+        if self.run.delivery.emptied.contains(group) { 0 } else { handshake }
     }
 }

@@ -19,7 +19,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 impl Core {
     /// What became of a publish.
     pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
-        let Some(Attempt { row: id, hash, first, log }) = self.run.attempts.remove(&attempt) else {
+        let Some(Attempt { row: id, hash, first, log }) = self.run.delivery.attempts.remove(&attempt) else {
             return Ok(());
         };
         let rejoin = |row: &OutboxRow| matches!(row.kind, OutboxKind::Post(Post::Rejoin));
@@ -39,12 +39,12 @@ impl Core {
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {
             return Ok(());
         }
-        self.run.in_flight.remove(&id);
+        self.run.delivery.in_flight.remove(&id);
         let (group, kind) = (row.group, row.kind.clone());
         self.run.touched.insert(group);
         match outcome {
             PublishOutcome::Stored { sequence, duplicate } => {
-                self.run.stored_at = Some(self.run.now);
+                self.run.delivery.stored_at = Some(self.run.now);
                 let behind = |row: &GroupRow| sequence <= row.after();
                 if !duplicate && self.state.groups.get(&group).is_some_and(behind) && kind.is_in_the_log() {
                     // Sequences that were read are not given to new entries, unless the log went back. Where it
@@ -69,7 +69,7 @@ impl Core {
                     seal.doubtful = true;
                 }
                 let source = Source::Group(group);
-                self.run.caught_up.remove(&source);
+                self.run.delivery.caught_up.remove(&source);
                 self.want(source, last.unwrap_or(0));
                 Ok(())
             }
@@ -124,7 +124,7 @@ impl Core {
                 if let Some(seal) = self.seal_mut(id) {
                     seal.stored_at = Some(sequence);
                 }
-                self.run.caught_up.remove(&Source::Group(group));
+                self.run.delivery.caught_up.remove(&Source::Group(group));
                 self.want(Source::Group(group), sequence);
                 Ok(())
             }
@@ -150,7 +150,7 @@ impl Core {
                     let reply = self.queued_reply(id);
                     self.reply(ticket, reply);
                 }
-                self.run.caught_up.remove(&Source::Group(group));
+                self.run.delivery.caught_up.remove(&Source::Group(group));
                 self.want(Source::Group(group), sequence);
                 Ok(())
             }
@@ -193,8 +193,8 @@ impl Core {
     /// sent to the group once its log was read to its end, until the next handshake message.
     fn fence_is(&mut self, group: GroupId, last: Option<u64>) {
         match last {
-            Some(0) => _ = self.run.emptied.insert(group),
-            Some(_) => _ = self.run.emptied.remove(&group),
+            Some(0) => _ = self.run.delivery.emptied.insert(group),
+            Some(_) => _ = self.run.delivery.emptied.remove(&group),
             // A cluster that is busy says nothing about it.
             None => {}
         }
@@ -214,10 +214,10 @@ impl Core {
     pub(crate) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
         let epoch = self.state.groups.get(&group).map(|row| row.epoch);
         let cursor = self.state.groups.get(&group).map_or(0, GroupRow::after).max(sequence);
-        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+        for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {
             let Some(row) = self.state.outbox.get(&id) else { continue };
             let Some(seal) = &row.seal else { continue };
-            if self.run.in_flight.contains(&id) {
+            if self.run.delivery.in_flight.contains(&id) {
                 continue;
             }
             let swallowed = seal.stored_at.is_some_and(|at| at <= cursor);
@@ -277,7 +277,7 @@ impl Core {
                         let intent = slot.intent;
                         self.own_commit_won(group, live, &slot, sequence)?;
                         if let Some(intent) = intent {
-                            self.run.won.insert(intent, group);
+                            self.run.group.wins(intent, group);
                         }
                     }
                     _ => return Ok(false),

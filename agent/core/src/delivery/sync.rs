@@ -77,7 +77,7 @@ impl Core {
         if self.run.interest != Some(Interest::Everything) {
             self.connected(Interest::Everything)?;
         }
-        let waiting: BTreeSet<Source> = self.run.following.keys().copied().collect();
+        let waiting: BTreeSet<Source> = self.run.delivery.following.keys().copied().collect();
         for source in &waiting {
             self.run.effects.push(Effect::Fetch { source: *source, sequence: 0 });
         }
@@ -130,7 +130,7 @@ impl Core {
         let (now, queued) = (self.run.now, self.state.outbox.len());
         for mut wait in std::mem::take(&mut self.run.waits.syncs) {
             let begun = wait.deadline.minus(SYNC_DEADLINE);
-            let nothing = self.run.following.keys().all(|source| wait.waiting.contains(source));
+            let nothing = self.run.delivery.following.keys().all(|source| wait.waiting.contains(source));
             let places_end = begun.plus(PLACE_PATIENCE);
             let looks = wait.registry == Registry::Wished || now >= places_end;
             let read = wait.waiting.is_empty() && if looks { looked } else { idle };
@@ -191,7 +191,7 @@ impl Core {
     }
 
     fn patience_ends(&self, since: Timestamp) -> Timestamp {
-        let heard = self.run.stored_at.map_or(since, |stored| stored.max(since));
+        let heard = self.run.delivery.stored_at.map_or(since, |stored| stored.max(since));
         heard.plus(SEND_PATIENCE).min(since.plus(SEND_DEADLINE))
     }
 
@@ -283,7 +283,7 @@ mod tests {
             assert!(!replied(&core.handle(vec![Input::Tick], almost).unwrap(), ticket));
             let later = begun.plus(SILENCE);
             assert_eq!(replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket), goes_on);
-            assert!(!core.run.questions.is_empty(), "what was asked goes on");
+            assert!(core.run.registry.questions().len() > 0, "what was asked goes on");
         }
     }
 
@@ -295,11 +295,11 @@ mod tests {
         assert!(!core.registry_is_silent(), "it was asked just now");
         core.run.now = begun.plus(SILENCE);
         assert!(core.registry_is_silent());
-        core.run.answered_at = Some(begun.plus(Duration::from_secs(1)));
+        core.run.registry.answers(begun.plus(Duration::from_secs(1)));
         assert!(!core.registry_is_silent(), "it answered something else");
         core.run.now = begun.plus(SILENCE).plus(Duration::from_secs(1));
         assert!(core.registry_is_silent());
-        core.run.questions.clear();
+        core.run.registry.forgets_questions();
         assert!(!core.registry_is_silent(), "nothing is asked");
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let asks = Input::Command { ticket, command: Box::new(status::Refresh {}.into()) };
         core.handle(vec![asks], begun).unwrap();
         let heard = begun.plus(Duration::from_secs(1));
-        core.run.answered_at = Some(heard);
+        core.run.registry.answers(heard);
         let later = begun.plus(SILENCE);
         assert!(!replied(&core.handle(vec![Input::Tick], later).unwrap(), ticket));
         let later = heard.plus(SILENCE);

@@ -205,7 +205,7 @@ impl Core {
         if no_room {
             self.tell_busy(group, id)?;
         }
-        self.run.asked.insert(group);
+        self.run.group.asked.insert(group);
         self.run.touched.insert(group);
         Ok(())
     }
@@ -225,25 +225,26 @@ impl Core {
     /// look-ups are counted there, and a stranger can make up as many accounts as it likes.
     fn look_up_asker(&mut self, account: AccountId) {
         let now = self.run.now;
-        self.run.sought.retain(|_, at| now.since(*at) < SOUGHT_FOR);
-        if let Some(at) = self.run.sought.get(&account) {
+        self.run.group.sought.retain(|_, at| now.since(*at) < SOUGHT_FOR);
+        if let Some(at) = self.run.group.sought.get(&account) {
             // No answer came, or it is on its way.
             let again = at.plus(SOUGHT_FOR);
             return self.wake_at(again);
         }
-        let next = self.run.sought.values().max().map(|last| last.plus(SEEK_PAUSE)).filter(|at| now < *at);
+        let next =
+            self.run.group.sought.values().max().map(|last| last.plus(SEEK_PAUSE)).filter(|at| now < *at);
         if let Some(at) = next
-            && self.run.sought.len() >= limit::UNKNOWN_ASKERS
+            && self.run.group.sought.len() >= limit::UNKNOWN_ASKERS
         {
             return self.wake_at(at);
         }
-        self.run.sought.insert(account, now);
+        self.run.group.sought.insert(account, now);
         self.refetch([account]);
     }
 
     /// The registry showed an account.
     pub(crate) fn asker_shown(&mut self, account: &AccountId) {
-        self.run.not_found.remove(account);
+        self.run.people.is_found(account);
         self.asker_looked_up(account);
     }
 
@@ -255,7 +256,7 @@ impl Core {
             if let Some(row) = self.state.join_requests.get_mut(&id) {
                 row.looked_up = true;
             }
-            self.run.asked.insert(group);
+            self.run.group.asked.insert(group);
             self.run.touched.insert(group);
         }
     }
@@ -269,13 +270,13 @@ impl Core {
     /// Which groups have requests that are not done, after loading.
     pub(crate) fn index_join_requests(&mut self) {
         let open = self.state.join_requests.iter().filter(|(_, row)| row.standing != Standing::Done);
-        self.run.asked = open.map(|(_, row)| row.group).collect();
+        self.run.group.asked = open.map(|(_, row)| row.group).collect();
     }
 
     /// A new epoch may have let somebody in, or ended a link: its requests are looked at again.
     pub(crate) fn requests_changed(&mut self, group: GroupId, before: &GroupData, after: &GroupData) {
         if self.state.join_requests.iter().any(|(_, row)| row.group == group) {
-            self.run.asked.insert(group);
+            self.run.group.asked.insert(group);
         }
         if before.links == after.links {
             return;
@@ -293,7 +294,7 @@ impl Core {
 
     /// We are out of a group: its requests are others' matter.
     pub(crate) fn drop_join_requests(&mut self, group: GroupId) {
-        self.run.asked.remove(&group);
+        self.run.group.asked.remove(&group);
         let of_group = self.state.join_requests.iter().filter(|(_, row)| row.group == group);
         for id in of_group.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.state.join_requests.remove(&id);
@@ -304,7 +305,9 @@ impl Core {
     pub(crate) fn serve_joins(&mut self, group: GroupId) -> Result<()> {
         // Behind the end of the log somebody may have answered already.
         let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
-        if !active || !self.run.asked.contains(&group) || !self.run.caught_up.contains(&Source::Group(group))
+        if !active
+            || !self.run.group.asked.contains(&group)
+            || !self.run.delivery.is_caught_up(&Source::Group(group))
         {
             return Ok(());
         }
@@ -313,7 +316,7 @@ impl Core {
         self.forget_done(group, &rows)?;
         let open: Vec<_> = rows.into_iter().filter(|(_, row)| row.standing != Standing::Done).collect();
         if open.is_empty() {
-            self.run.asked.remove(&group);
+            self.run.group.asked.remove(&group);
             return Ok(());
         }
         let (turn, verdicts) = self.with_live(group, |core, live| {
@@ -406,7 +409,7 @@ impl Core {
         if let Some(row) = self.state.join_requests.get_mut(&id) {
             row.standing = Standing::Admitting(intent);
         }
-        self.run.asked.insert(group);
+        self.run.group.asked.insert(group);
         Ok(())
     }
 

@@ -145,7 +145,7 @@ impl Core {
         let now = self.run.now;
         let others = |index, _: &Leaf| (!leavers.contains(&index)).then_some(());
         let rank = self.with_live(group, |_, live| Ok(turn::rank(live, others)))?;
-        let seen = *self.run.leave_seen.entry(group).or_insert(now);
+        let seen = *self.run.group.leave_seen.entry(group).or_insert(now);
         Ok(self.is_time(seen.plus(turn::after(turn::STEP, rank))))
     }
 
@@ -284,7 +284,7 @@ impl Core {
 
     /// Asks to be removed, in the current epoch (RFC 9420 §12.1.3; nobody can commit their own removal).
     fn propose_leave(&mut self, group: GroupId) -> Result<()> {
-        let waiting = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let waiting = self.run.delivery.rows_of(group);
         let waiting: Vec<u64> = waiting
             .filter(|id| self.state.outbox.get(id).is_some_and(|row| matches!(row.kind, OutboxKind::Leave)))
             .collect();
@@ -344,7 +344,7 @@ impl Core {
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let own = Committer::Member(live.mls.own_leaf_index().u32());
         let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own, &[]).leavers(&roster));
-        self.run.leavers.insert(group, leavers.unwrap_or_default());
+        self.run.group.leavers.insert(group, leavers.unwrap_or_default());
         live.mls.merge_pending_commit(&self.provider).map_err(|error| {
             ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
         })?;
@@ -414,8 +414,8 @@ impl Core {
 
     /// What waits to be said behind the invitation: whoever is asked sees why.
     fn first_words(&self, group: &GroupId) -> String {
-        let rows = self.run.by_group.get(group).into_iter().flatten();
-        let said = rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
+        let rows = self.run.delivery.rows_of(*group);
+        let said = rows.filter_map(|id| match &self.state.outbox.get(&id)?.kind {
             OutboxKind::Message { content, .. } => codec::decode::<Content>(content).ok(),
             _ => None,
         });

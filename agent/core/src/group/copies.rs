@@ -85,7 +85,7 @@ impl Core {
         let own = self.copy_number();
         if word.number < own {
             let new = CopysWords { last: position, first: (position, word) };
-            let words = self.run.copies.entry(group).or_insert(new);
+            let words = self.run.group.copies.entry(group).or_insert(new);
             words.last = words.last.max(position);
             if word.number < words.first.1.number {
                 words.first = (position, word);
@@ -108,7 +108,7 @@ impl Core {
     /// with the smallest number goes on; this one stops if that one is in use.
     pub(crate) fn judge_copies(&mut self) -> Result<()> {
         let Some(smallest) = self.smallest_copy().filter(|_| !self.state.meta.stopped) else { return Ok(()) };
-        let in_use = self.run.copies.iter().any(|(group, words)| {
+        let in_use = self.run.group.copies.iter().any(|(group, words)| {
             let (position, word) = words.first;
             word.number == smallest && self.was_at_work(group, word, position)
         });
@@ -119,7 +119,7 @@ impl Core {
     }
 
     fn smallest_copy(&self) -> Option<u64> {
-        self.run.copies.values().map(|words| words.first.1.number).min()
+        self.run.group.copies.values().map(|words| words.first.1.number).min()
     }
 
     /// The number under which this copy signs. The words that it read and does not stop for are of an earlier life of it: it goes
@@ -168,10 +168,10 @@ impl Core {
 
     /// The broker stored something for this process. Whether another copy came behind it, for which this one stops.
     pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> bool {
-        let first = self.run.awake.entry(group).or_insert(sequence);
+        let first = self.run.group.awake.entry(group).or_insert(sequence);
         *first = sequence.min(*first);
         // An acknowledgement that comes later than the log was read may still say that this one was awake by then.
-        let spoken = self.run.copies.get(&group).copied();
+        let spoken = self.run.group.copies.get(&group).copied();
         spoken.is_some_and(|words| {
             let own = self.copy_number();
             judged(words.first.1.number, own, self.was_awake(&group, words.last)) == Verdict::Stops
@@ -181,7 +181,7 @@ impl Core {
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an
     /// earlier life of the profile, however late it is read.
     pub(crate) fn was_awake(&self, group: &GroupId, position: u64) -> bool {
-        self.run.awake.get(group).is_some_and(|first| *first < sequence_of(position))
+        self.run.group.awake.get(group).is_some_and(|first| *first < sequence_of(position))
     }
 
     /// Whether another copy signed a word behind one of this store, and did not know of that: neither is an earlier life of the

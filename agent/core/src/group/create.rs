@@ -172,7 +172,7 @@ impl Core {
         self.reconcile_group(group)?;
         self.follow(Source::Group(group));
         // Nobody else knows it yet.
-        self.run.read.insert(Source::Group(group));
+        self.run.delivery.begins(group);
         Ok(group)
     }
 }

@@ -103,12 +103,12 @@ impl DeviceChanges {
 impl Core {
     /// An account's log grew: every group it is in is looked at before the batch ends.
     pub(crate) fn account_changed(&mut self, account: AccountId) {
-        self.run.accounts_changed.insert(account);
+        self.run.group.accounts_changed.insert(account);
     }
 
     /// Looks at the groups of accounts whose log grew.
     pub(crate) fn reconcile_changed(&mut self) -> Result<()> {
-        while let Some(account) = self.run.accounts_changed.pop_first() {
+        while let Some(account) = self.run.group.accounts_changed.pop_first() {
             let own = account == self.state.own_id();
             if own {
                 self.own_log_changed();
@@ -147,7 +147,7 @@ impl Core {
 
     /// The same for a group that is at hand.
     pub(crate) fn reconcile_live(&mut self, group: GroupId, live: &Live) {
-        self.run.devices_seen.remove(&group);
+        self.run.group.devices_seen.remove(&group);
         let plan = self.plan(live);
         if !plan.is_empty() {
             self.note_coming(group, &plan);
@@ -158,11 +158,12 @@ impl Core {
     /// Whether a device may still have to come into a group: known only where a plan was made since the start.
     pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
         // Who has to be let in itself lets nobody in.
-        !self.state.is_lost(group) && self.run.coming.get(group).is_none_or(|coming| coming.contains(device))
+        !self.state.is_lost(group)
+            && self.run.group.coming.get(group).is_none_or(|coming| coming.contains(device))
     }
 
     fn note_coming(&mut self, group: GroupId, plan: &Plan) {
-        self.run.coming.insert(group, plan.coming.iter().map(|coming| coming.device).collect());
+        self.run.group.coming.insert(group, plan.coming.iter().map(|coming| coming.device).collect());
     }
 
     fn want_devices(&mut self, group: GroupId) {
@@ -232,8 +233,8 @@ impl Core {
         let joiners = joiners.clone();
         let plan = self.with_live(group, |core, live| Ok(core.plan(live)))?;
         if plan.is_empty() {
-            self.run.devices_seen.remove(&group);
-            self.run.coming.remove(&group);
+            self.run.group.devices_seen.remove(&group);
+            self.run.group.coming.remove(&group);
             self.state.intents.remove(&id);
             return Ok(None);
         }
@@ -276,7 +277,7 @@ impl Core {
         let mut changes = DeviceChanges::default();
         let suite = live.mls.ciphersuite().into();
         // One that failed before comes alone, so that it spoils no other.
-        let unfit = |device: &DeviceId| self.run.claims.get(device).map_or(0, |claims| claims.unfit);
+        let unfit = |device: &DeviceId| self.run.group.claims.get(device).map_or(0, |claims| claims.unfit);
         let mut in_order: Vec<&Coming> = plan.coming.iter().collect();
         in_order.sort_by_key(|coming| unfit(&coming.device));
         for coming in in_order.into_iter().take(DEVICES_PER_COMMIT) {
@@ -338,7 +339,7 @@ impl Core {
     /// Whether a device was asked for in vain long enough.
     fn gave_up(&self, device: &DeviceId) -> bool {
         let given_up = |claims: &Claims| claims.attempts >= PATIENCE || claims.unfit >= UNFIT;
-        self.run.claims.get(device).is_some_and(given_up)
+        self.run.group.claims.get(device).is_some_and(given_up)
     }
 
     /// Whether the own role alone allows to remove an account's device.
@@ -365,12 +366,11 @@ impl Core {
             Ok(ranks.min())
         })?;
         // Whoever stated it carries it out.
-        let ours =
-            plan.gone.iter().any(|(.., signed)| self.run.own_statements.contains(&account_log::leaf(signed)));
+        let ours = plan.gone.iter().any(|(.., signed)| self.run.watch.stated(&account_log::leaf(signed)));
         if ours {
             return Ok(true);
         }
-        let seen = *self.run.devices_seen.entry(group).or_insert(self.run.now);
+        let seen = *self.run.group.devices_seen.entry(group).or_insert(self.run.now);
         // Since it was stated, where that is known: a process that runs for a moment, long after, need not wait.
         let since = plan.stated_at().map_or(seen, |stated| stated.min(seen));
         Ok(self.is_time(since.plus(turn::after(turn::STEP, rank))))
@@ -380,10 +380,10 @@ impl Core {
     /// about to bring them.
     fn claim_device(&mut self, group: GroupId, account: AccountId, device: DeviceId) {
         let now = self.run.now;
-        let asked = self.run.questions.values().any(|question| {
+        let asked = self.run.registry.questions().any(|question| {
             matches!(question.purpose, Purpose::ClaimDevice { group: g, device: d, .. } if (g, d) == (group, device))
         });
-        let claims = self.run.claims.entry(device).or_default();
+        let claims = self.run.group.claims.entry(device).or_default();
         if asked || (claims.asked > 0 && !claims.works) {
             return;
         }
@@ -417,7 +417,7 @@ impl Core {
             self.claim_again(device);
             return Ok(());
         };
-        let claims = self.run.claims.entry(device).or_default();
+        let claims = self.run.group.claims.entry(device).or_default();
         claims.asked = claims.asked.saturating_sub(1);
         (claims.works, claims.attempts) = (true, 0);
         let intent = self.devices_intent(group).map(|(id, _)| id);
@@ -440,14 +440,14 @@ impl Core {
     }
 
     fn claim_again(&mut self, device: DeviceId) {
-        let claims = self.run.claims.entry(device).or_default();
+        let claims = self.run.group.claims.entry(device).or_default();
         claims.asked = claims.asked.saturating_sub(1);
         self.claim_later(device);
     }
 
     fn claim_later(&mut self, device: DeviceId) {
         let now = self.run.now;
-        let claims = self.run.claims.entry(device).or_default();
+        let claims = self.run.group.claims.entry(device).or_default();
         claims.works = false;
         claims.attempts = claims.attempts.saturating_add(1);
         // A package that is good to look at and cannot be added would be asked for again and again.
@@ -470,7 +470,7 @@ impl Core {
             Ok(changes.adds.into_iter().map(|(_, device)| device).collect())
         })?;
         for device in &tried {
-            let claims = self.run.claims.entry(*device).or_default();
+            let claims = self.run.group.claims.entry(*device).or_default();
             claims.unfit = claims.unfit.saturating_add(1);
             self.claim_later(*device);
         }
@@ -486,7 +486,7 @@ impl Core {
     /// brought them.
     pub(crate) fn claim_now(&mut self) {
         let now = self.run.now;
-        let waiting = self.run.claims.values_mut().filter(|claims| claims.not_before > now);
+        let waiting = self.run.group.claims.values_mut().filter(|claims| claims.not_before > now);
         waiting.for_each(|claims| claims.not_before = now);
         self.touch_devices();
     }

@@ -16,7 +16,7 @@ impl Core {
                 self.wake_stuck();
             }
             Step::Connected { .. } => {
-                self.run.claims.clear();
+                self.run.group.claims.clear();
                 self.begin_refreshing();
                 self.touch_unfinished();
                 self.fetch_missing_trees();
@@ -39,7 +39,7 @@ impl Core {
 
     /// Looks again at every group that has something waiting.
     fn touch_unfinished(&mut self) {
-        let waiting: Vec<GroupId> = self.run.by_group.keys().copied().collect();
+        let waiting: Vec<GroupId> = self.run.delivery.groups_with_rows().collect();
         self.run.touched.extend(waiting);
         let wanted: Vec<GroupId> = self
             .state
@@ -54,7 +54,7 @@ impl Core {
             })
             .map(|(group, _)| *group)
             .chain(self.state.intents.iter().map(|(_, intent)| intent.group))
-            .chain(self.run.asked.iter().copied())
+            .chain(self.run.group.asked.iter().copied())
             .chain(self.state.missing.iter().filter(|(_, row)| row.since.is_some()).map(|(group, _)| *group))
             .chain(self.state.rejoins.iter().map(|(_, row)| row.group))
             .collect();
@@ -108,7 +108,7 @@ impl Core {
 
     /// Answers the commands whose commit is in the log now.
     pub(crate) fn answer_won(&mut self) -> Result<()> {
-        for (intent, group) in std::mem::take(&mut self.run.won) {
+        for (intent, group) in std::mem::take(&mut self.run.group.won) {
             let reply = self.won_reply(intent, group);
             self.intent_done(intent, reply);
         }

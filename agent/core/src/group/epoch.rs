@@ -47,11 +47,11 @@ impl Core {
             // Another commit took the epoch: OpenMLS dropped ours when it merged; the intent tries again.
             self.dequeue(slot.row);
         }
-        self.run.leave_seen.remove(&group);
+        self.run.group.leave_seen.remove(&group);
         let mut doubled = None;
         let own = committer == Some(live.mls.own_leaf_index().u32());
         let before = self.state.groups.get(&group).map(|row| (row.epoch, row.link.hash));
-        let (at, now) = (self.run.at, self.run.now);
+        let (at, now) = (self.run.group.at, self.run.now);
         if own {
             self.own_epoch_began(group, live.epoch());
         } else {
@@ -91,7 +91,7 @@ impl Core {
         self.requests_changed(group, old_data, &live.data);
         if live.data.personal {
             // Only own devices are in it and nobody sees it.
-            self.run.leavers.remove(&group);
+            self.run.group.leavers.remove(&group);
             self.run.touched.insert(group);
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Core {
         self.learn_members(has);
         if live.data.direct && !others {
             // The other side has left for good: what is said to that account from now on starts anew.
-            self.run.ended.insert(group, GroupState::Left);
+            self.run.group.ended.insert(group, GroupState::Left);
         }
         self.reconcile_live(group, live);
         self.run.touched.insert(group);
@@ -120,7 +120,7 @@ impl Core {
     ) -> Result<()> {
         let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
         let Some(actor) = actor.cloned() else { return Ok(()) };
-        let leavers = self.run.leavers.remove(&group).unwrap_or_default();
+        let leavers = self.run.group.leavers.remove(&group).unwrap_or_default();
         let mut lines: Vec<(GroupEvent, AccountId, String)> = Vec::new();
         for account in after.difference(before) {
             lines.push((GroupEvent::Added, *account, String::new()));

@@ -32,7 +32,7 @@ const UNSURE: usize = 256;
 impl Core {
     /// Whether the entry at our cursor was gone when reading began.
     pub(crate) fn has_gap(&self, group: &GroupId) -> bool {
-        self.run.gone.contains(group)
+        self.run.delivery.has_lost_entries(group)
     }
 
     /// Whether this device may have missed what the group did.
@@ -56,7 +56,7 @@ impl Core {
             // Behind a change that others may have followed: who did does not open it.
             row.lost.is_some()
                 || row.gap.is_some()
-                || (row.cursor > 0 && self.run.emptied.contains(&group) && self.has_gap(&group))
+                || (row.cursor > 0 && self.run.delivery.has_no_commit(&group) && self.has_gap(&group))
         });
         if unsure && let Some(row) = self.state.groups.get_mut(&group) {
             row.unsure.push(ByteBuf::from(content.to_vec()));
@@ -91,7 +91,7 @@ impl Core {
     pub(crate) fn does_not_open(&mut self, group: GroupId, epoch: u64) {
         let in_doubt = |row: &GroupRow| row.fresh.as_ref().is_some_and(|fresh| epoch >= fresh.epoch);
         if self.state.groups.get(&group).is_some_and(in_doubt) {
-            let claimed = self.run.ahead.entry(group).or_default();
+            let claimed = self.run.group.ahead.entry(group).or_default();
             *claimed = epoch.saturating_add(1).max(*claimed);
         }
     }
@@ -121,7 +121,7 @@ impl Core {
 
     /// Others are here, who may have missed the same.
     fn goes_on_in_doubt(&mut self, group: GroupId) -> Result<()> {
-        self.run.ahead.remove(&group);
+        self.run.group.ahead.remove(&group);
         // What claimed a later epoch until now was known when it was asked.
         for sequence in self.history.parked(&group)?.into_keys() {
             self.history.unpark(group, sequence);

@@ -197,7 +197,7 @@ impl Core {
             self.state.invites.remove(&group);
             return Ok(());
         }
-        let lost = row.lost.is_some() && self.run.caught_up.contains(&Source::Group(group));
+        let lost = row.lost.is_some() && self.run.delivery.is_caught_up(&Source::Group(group));
         let asked = read_welcome(&welcome).is_some_and(|welcome| self.asked_back(&group, &welcome));
         if !lost && !asked {
             return Ok(());
@@ -235,9 +235,9 @@ impl Core {
         for sequence in self.history.parked(&group)?.into_keys() {
             self.history.unpark(group, sequence);
         }
-        self.run.emptied.remove(&group);
-        self.run.ahead.remove(&group);
-        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+        self.run.delivery.has_commit(&group);
+        self.run.group.ahead.remove(&group);
+        for id in self.run.delivery.rows_of(group).collect::<Vec<_>>() {
             match self.state.outbox.get(&id).map(|row| row.kind.clone()) {
                 Some(OutboxKind::Message { .. }) => {
                     self.reseal(id, None);

@@ -155,7 +155,7 @@ impl Core {
     /// another let us in, and that invitation must be one that can be opened.
     fn drop_join(&mut self, group: GroupId) {
         self.state.joins.remove(&group);
-        for id in self.run.by_group.get(&group).cloned().unwrap_or_default() {
+        for id in self.run.delivery.rows_of(group).collect::<Vec<_>>() {
             if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(Post::Join))) {
                 self.dequeue(id);
             }

@@ -66,7 +66,7 @@ impl Core {
         let personal = row.personal;
         tracing::info!(group = group.short(), why = why.view().name(), "lost the place in a group");
         self.drop_own_rejoin(group);
-        let waiting: Vec<u64> = self.run.by_group.get(&group).into_iter().flatten().copied().collect();
+        let waiting: Vec<u64> = self.run.delivery.rows_of(group).collect();
         for id in waiting {
             if let Some((ticket, _)) = self.run.waits.sends.remove(&id) {
                 let reply = self.queued_reply(id);
@@ -103,7 +103,7 @@ impl Core {
 
     /// A place that was given up turns out to be good: others are there as well.
     pub(crate) fn place_is_good(&mut self, group: GroupId) {
-        self.run.ahead.remove(&group);
+        self.run.group.ahead.remove(&group);
         let Some(row) = self.state.groups.get(&group) else { return };
         if row.gap.is_none() && row.unsure.is_empty() && row.lost.is_none() {
             return;
@@ -130,7 +130,7 @@ impl Core {
             return Ok(());
         }
         let (epoch, gap, parked) = (row.epoch, row.gap.is_some(), row.parked);
-        let ahead = self.run.ahead.get(&group).is_some_and(|claimed| *claimed > epoch);
+        let ahead = self.run.group.ahead.get(&group).is_some_and(|claimed| *claimed > epoch);
         // What was parked by an earlier process claims a later epoch too, else it would not be there any more.
         if ahead || parked > 0 {
             self.lost(group, if gap { Why::Gap } else { Why::Unusable });
@@ -141,7 +141,7 @@ impl Core {
     /// What is to be done in a group in which this device lost its place.
     pub(crate) fn drive_lost(&mut self, group: GroupId) -> Result<()> {
         // The log may still bring it on, or show the answer.
-        if !self.run.caught_up.contains(&Source::Group(group)) {
+        if !self.run.delivery.is_caught_up(&Source::Group(group)) {
             self.follow(Source::Group(group));
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl Core {
     }
 
     fn own_rejoins(&self, group: GroupId) -> impl Iterator<Item = u64> + '_ {
-        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let rows = self.run.delivery.rows_of(group);
         rows.filter(|id| {
             matches!(self.state.outbox.get(id).map(|row| &row.kind), Some(OutboxKind::Post(Post::Rejoin)))
         })

@@ -42,12 +42,12 @@ pub(crate) mod receive;
 pub(crate) mod refresh;
 pub(crate) mod rejoin;
 pub(crate) mod republish;
+pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;
 mod welcome;
 
-pub(crate) use copies::CopysWords;
 pub(crate) use evidence::Shown;
 pub(crate) use join_request::JoinWait;
 

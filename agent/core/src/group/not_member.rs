@@ -121,7 +121,7 @@ impl Core {
             .collect();
         // Behind the end of the log somebody may have let it in or answered already.
         let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
-        if waiting.is_empty() || !active || !self.run.caught_up.contains(&Source::Group(group)) {
+        if waiting.is_empty() || !active || !self.run.delivery.is_caught_up(&Source::Group(group)) {
             return Ok(());
         }
         let (rank, epoch, inside) = self.with_live(group, |_, live| {

@@ -62,18 +62,18 @@ impl Core {
         let handshake = matches!(delivered.route, Route::Handshake(_));
         let sequence = row.position(delivered.sequence);
         let mark = Mark::of(delivered.at, &delivered.bytes);
-        self.run.delivered_at = delivered.at;
+        self.run.group.delivered_at = delivered.at;
         let (unconfirmed, cursor) = (row.unconfirmed, row.cursor);
         if handshake {
-            self.run.emptied.remove(&group);
+            self.run.delivery.has_commit(&group);
         }
         if sequence > cursor
             && self.state.groups.get(&group).is_some_and(|row| row.gap.is_none())
-            && self.run.gone.remove(&group)
+            && self.run.delivery.notes_lost_entries(&group)
         {
             self.gap_found(group);
         }
-        self.run.at = delivered.at;
+        self.run.group.at = delivered.at;
         if unconfirmed && sequence > cursor && self.confirm(group, &delivered)? {
             return Ok(());
         }
@@ -138,13 +138,13 @@ impl Core {
     /// log may be behind; one that is not, or is for a minute, does not have it.
     pub(crate) fn waits_to_be_confirmed(&mut self, group: GroupId, covered: u64) -> Result<bool> {
         let Some(row) = self.state.groups.get(&group).filter(|row| row.unconfirmed) else {
-            self.run.unconfirmed.remove(&group);
+            self.run.group.unconfirmed.remove(&group);
             return Ok(false);
         };
         let (place, now) = (row.link.sequence, self.run.now);
-        let until = self.run.unconfirmed.entry(group).or_insert(now).plus(CONFIRMED_WITHIN);
+        let until = self.run.group.unconfirmed.entry(group).or_insert(now).plus(CONFIRMED_WITHIN);
         if covered >= place || now >= until {
-            self.run.unconfirmed.remove(&group);
+            self.run.group.unconfirmed.remove(&group);
             return self.never_let_in(group);
         } else if place.saturating_sub(covered) <= BEHIND {
             self.run.effects.push(Effect::Fetch { source: Source::Group(group), sequence: place });
@@ -178,12 +178,12 @@ impl Core {
 
     /// A removal of ourselves, or a new epoch that parked messages wait for.
     fn after_delivery(&mut self, group: GroupId) -> Result<()> {
-        if let Some(state) = self.run.ended.remove(&group) {
+        if let Some(state) = self.run.group.ended.remove(&group) {
             self.forget(group, state)?;
             // Whoever was removed and added again while it was away is in.
             return self.invitation_decided(group);
         }
-        if self.run.caught_up.contains(&Source::Group(group)) {
+        if self.run.delivery.is_caught_up(&Source::Group(group)) {
             self.look_for_place(group)?;
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
@@ -207,14 +207,14 @@ impl Core {
                     continue;
                 }
                 self.unpark(group, sequence, bytes.len());
-                self.run.delivered_at = at;
+                self.run.group.delivered_at = at;
                 self.with_live(group, |core, live| core.process(group, live, checked, sequence, Vec::new()))?;
                 if handshake {
                     progress = true;
                     break;
                 }
             }
-            if !progress || self.run.ended.contains_key(&group) {
+            if !progress || self.run.group.ended.contains_key(&group) {
                 return Ok(());
             }
         }
@@ -228,7 +228,7 @@ impl Core {
         }
         row.parked = row.parked.saturating_add(1);
         row.parked_bytes = more;
-        self.history.park(group, sequence, self.run.delivered_at, bytes);
+        self.history.park(group, sequence, self.run.group.delivered_at, bytes);
     }
 
     fn unpark(&mut self, group: GroupId, sequence: u64, bytes: usize) {
@@ -247,7 +247,7 @@ impl Core {
         sequence: u64,
         bytes: Vec<u8>,
     ) -> Result<()> {
-        if let Some(own) = self.run.by_hash.get(&checked.hash).copied()
+        if let Some(own) = self.run.delivery.row_with(&checked.hash)
             && self.own_echo(group, live, own, sequence)?
         {
             return Ok(());
@@ -269,7 +269,7 @@ impl Core {
             return Ok(());
         }
         if checked.epoch > epoch {
-            let claimed = self.run.ahead.entry(group).or_default();
+            let claimed = self.run.group.ahead.entry(group).or_default();
             *claimed = checked.epoch.max(*claimed);
             if checked.epoch.saturating_sub(epoch) > EPOCHS_AHEAD || bytes.is_empty() {
                 self.skip(Skip::FutureEpoch);
@@ -415,15 +415,19 @@ impl Core {
         live.mls
             .merge_staged_commit(&self.provider, staged)
             .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
-        self.run.leavers.insert(group, leavers);
+        self.run.group.leavers.insert(group, leavers);
         if removed {
             let asked = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
             // Another device of this account may have asked.
-            let by_us =
-                self.run.leavers.get(&group).is_some_and(|leavers| leavers.contains(&self.state.own_id()));
+            let by_us = self
+                .run
+                .group
+                .leavers
+                .get(&group)
+                .is_some_and(|leavers| leavers.contains(&self.state.own_id()));
             let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
-            self.run.ended.insert(group, state);
+            self.run.group.ended.insert(group, state);
             if revoked {
                 self.this_device_is_revoked();
             }
@@ -484,7 +488,11 @@ impl Core {
     /// When the broker stored the log entry that is being handled; now, as far as that is known, for one that was kept
     /// by an earlier version, which did not write it down.
     pub(crate) fn entry_at(&self) -> Timestamp {
-        if self.run.delivered_at == Timestamp::default() { self.run.now } else { self.run.delivered_at }
+        if self.run.group.delivered_at == Timestamp::default() {
+            self.run.now
+        } else {
+            self.run.group.delivered_at
+        }
     }
 
     fn own_device_text(&self) -> String {

@@ -55,7 +55,7 @@ fn caught_up(core: &mut Core, group: GroupId, sequence: u64) -> Vec<Effect> {
 
 fn reading(core: &mut Core, source: Source) -> Reading {
     core.follow(source);
-    *core.run.following.get(&source).unwrap()
+    core.run.delivery.reading_of(&source).unwrap()
 }
 
 /// The bytes with which a device asks to come back, if it does.
@@ -318,11 +318,11 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
         };
         core.state.invites.insert(GroupId::from_bytes([of; 16]), row);
     }
-    let before = core.run.questions.len();
+    let before = core.run.registry.questions().len();
     core.refresh_unknown_accounts();
-    assert!(core.run.questions.len() - before <= 5 * 32);
+    assert!(core.run.registry.questions().len() - before <= 5 * 32);
     // What the registry does not know is not asked for again.
-    core.run.questions.clear();
+    core.run.registry.forgets_questions();
     for of in 1..=5 {
         let missing: Vec<AccountId> = (0..32).map(|n| account(n, of)).chain([account(3_999, of)]).collect();
         for account in missing {
@@ -330,7 +330,7 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
         }
     }
     core.refresh_unknown_accounts();
-    assert!(core.run.questions.is_empty());
+    assert!(core.run.registry.questions().len() == 0);
     let list = Input::Command { ticket: Ticket(9), command: Box::new(group::List {}.into()) };
     let effects = core.handle(vec![list], Timestamp::from_millis(5)).unwrap();
     let views = effects.into_iter().find_map(|effect| match effect {
@@ -398,7 +398,7 @@ fn f12_a_strange_predecessor_is_told_as_the_word_of_who_made_the_commit() {
 fn f13_nothing_is_said_long_after_the_broker_had_it() {
     let mut core = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
-    core.run.delivered_at = Timestamp::from_millis(1_000_000);
+    core.run.group.delivered_at = Timestamp::from_millis(1_000_000);
     let mut said = words("text", "from the future");
     said.sent_at = Timestamp::from_millis(u64::MAX);
     let payload = codec::encode(&said);
@@ -409,7 +409,7 @@ fn f13_nothing_is_said_long_after_the_broker_had_it() {
     })
     .unwrap();
     let (_, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
-    assert_eq!(row.sent_at, core.run.delivered_at.plus(CLOCK_AHEAD));
+    assert_eq!(row.sent_at, core.run.group.delivered_at.plus(CLOCK_AHEAD));
 }
 
 /// R-CONTENT-05: the log of a group that went back, or an own device's history, may bring a change before its message.

@@ -64,7 +64,7 @@ impl Core {
     /// Looks again soon after a connection is there.
     pub(crate) fn begin_refreshing(&mut self) {
         let at = self.run.now.plus(FIRST_LOOK);
-        self.run.refresh_at = at;
+        self.run.group.refresh_at = at;
         self.wake_at(at);
     }
 
@@ -75,26 +75,26 @@ impl Core {
         if !runs || !self.state.registered() || self.state.is_revoked() {
             return Ok(());
         }
-        if now < self.run.refresh_at {
-            let at = self.run.refresh_at;
+        if now < self.run.group.refresh_at {
+            let at = self.run.group.refresh_at;
             self.wake_at(at);
             return Ok(());
         }
         let mut next = now.plus(LOOK_EVERY);
-        if now >= self.run.stock_at {
+        if now >= self.run.registry.stock_at() {
             self.ask_stock();
         }
         self.renew_invitations()?;
         self.old_doubts_end();
         let minute = Duration::from_secs(60);
-        self.run.refreshed.retain(|at| now.since(*at) < minute);
+        self.run.group.refreshed.retain(|at| now.since(*at) < minute);
         for group in self.state.groups.keys() {
             let Some(due) = self.state.groups.get(&group).and_then(|row| due(row, now)) else { continue };
             // Behind the end of the log somebody may have done it.
-            if !self.run.caught_up.contains(&Source::Group(group)) {
+            if !self.run.delivery.is_caught_up(&Source::Group(group)) {
                 continue;
             }
-            if self.run.refreshed.len() >= limit::REFRESHES_PER_MINUTE {
+            if self.run.group.refreshed.len() >= limit::REFRESHES_PER_MINUTE {
                 next = next.min(now.plus(minute));
                 break;
             }
@@ -115,10 +115,10 @@ impl Core {
             if alone || !ours || wanted {
                 continue;
             }
-            self.run.refreshed.push(now);
+            self.run.group.refreshed.push(now);
             self.intend(group, Wish::Refresh, None);
         }
-        self.run.refresh_at = next;
+        self.run.group.refresh_at = next;
         self.wake_at(next);
         Ok(())
     }

@@ -263,7 +263,7 @@ impl Core {
         let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == group && row.outsider.is_none());
         let rows: Vec<(u64, RejoinRow)> = rows.map(|(id, row)| (*id, row.clone())).collect();
         // Behind the end of the log somebody may have answered already.
-        if rows.is_empty() || !self.run.caught_up.contains(&Source::Group(group)) {
+        if rows.is_empty() || !self.run.delivery.is_caught_up(&Source::Group(group)) {
             return Ok(None);
         }
         let Some(row) = self.state.groups.get(&group) else { return Ok(None) };

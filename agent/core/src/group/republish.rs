@@ -54,12 +54,10 @@ impl Core {
         (row.mark, row.unseen) = (None, None);
         row.back = Some(BackRow::default());
         self.forget_places(group);
-        self.run.read.remove(&Source::Group(group));
-        self.run.caught_up.remove(&Source::Group(group));
-        self.run.emptied.remove(&group);
-        self.run.mending.remove(&group);
-        self.run.awake.remove(&group);
-        self.run.copies.remove(&group);
+        self.run.delivery.went_back(&group);
+        self.run.group.mending.remove(&group);
+        self.run.group.awake.remove(&group);
+        self.run.group.copies.remove(&group);
         self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
 
@@ -118,7 +116,7 @@ impl Core {
 
     /// The row that gives back the commit of an epoch.
     fn given_back(&self, group: GroupId, epoch: u64) -> Option<u64> {
-        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let rows = self.run.delivery.rows_of(group);
         rows.into_iter().find(|id| {
             let row = self.state.outbox.get(id);
             row.is_some_and(|row| matches!(row.kind, OutboxKind::Again { epoch: of } if of == epoch))
@@ -128,7 +126,7 @@ impl Core {
     /// Nothing is given back any more: others began with a later change than we did, and what lies before that cannot
     /// come behind it.
     fn drop_given_back(&mut self, group: GroupId) {
-        let rows = self.run.by_group.get(&group).into_iter().flatten().copied();
+        let rows = self.run.delivery.rows_of(group);
         let again = |id: &u64| {
             let row = self.state.outbox.get(id);
             row.is_some_and(|row| matches!(row.kind, OutboxKind::Again { .. }))
@@ -144,7 +142,7 @@ impl Core {
         if row.back.is_none() {
             return Ok(false);
         }
-        if !self.run.caught_up.contains(&Source::Group(group)) {
+        if !self.run.delivery.is_caught_up(&Source::Group(group)) {
             return Ok(true);
         }
         let (era, epoch, expected) = (row.era, row.epoch, row.expected());
@@ -178,7 +176,7 @@ impl Core {
 
     fn is_our_turn_to_mend(&mut self, group: GroupId) -> Result<bool> {
         let rank = self.with_live(group, |_, live| Ok(turn::rank(live, |_, _| Some(()))))?;
-        let since = *self.run.mending.entry(group).or_insert(self.run.now);
+        let since = *self.run.group.mending.entry(group).or_insert(self.run.now);
         Ok(self.is_time(since.plus(turn::after(turn::STEP, rank))))
     }
 
@@ -187,7 +185,7 @@ impl Core {
         let Some(row) = self.state.groups.get_mut(&group) else { return Ok(()) };
         let rival = row.back.take().is_some_and(|back| back.rival);
         let (era, newest) = (row.era, row.newest);
-        self.run.mending.remove(&group);
+        self.run.group.mending.remove(&group);
         self.drop_given_back(group);
         if rival {
             // Somebody went on from the older log before it was given back: that is the group now.
@@ -294,7 +292,7 @@ impl Core {
             if !good
                 || !due
                 || under_way.contains(&group)
-                || !self.run.caught_up.contains(&Source::Group(group))
+                || !self.run.delivery.is_caught_up(&Source::Group(group))
             {
                 continue;
             }

@@ -232,7 +232,7 @@ impl Core {
             groups,
             invitations: self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite)).count(),
             outbox: self.state.outbox.len(),
-            questions: self.run.questions.len(),
+            questions: self.run.registry.questions().len(),
             registry_silent: self.registry_is_silent(),
             key_packages: self.state.meta.stock,
             skipped: self.state.meta.skipped.clone(),

@@ -253,17 +253,9 @@ impl Core {
     fn abort(&mut self, error: &Error, fresh: &BTreeSet<Ticket>) {
         tracing::warn!(kind = error.kind.name(), "batch aborted");
         let run = std::mem::take(&mut self.run);
-        let errand_tickets = run.errands.into_values().filter_map(|errand| errand.ticket);
-        let question_tickets = run.questions.into_values().filter_map(|question| question.ticket);
-        let open: BTreeSet<Ticket> = run
-            .waits
-            .into_tickets()
-            .chain(errand_tickets)
-            .chain(question_tickets)
-            .chain(run.admission.and_then(|work| work.ticket))
-            .collect();
-        let (now, next_volatile, readings) = (run.now, run.next_volatile, run.readings);
-        self.run = Run { now, next_volatile, readings, ..Run::default() };
+        let (now, next_volatile, delivery) = (run.now, run.next_volatile, run.delivery.after_abort());
+        let open: BTreeSet<Ticket> = run.waits.into_tickets().chain(run.registry.into_tickets()).collect();
+        self.run = Run { now, next_volatile, delivery, ..Run::default() };
         self.run.orphans = open.difference(fresh).map(|ticket| (*ticket, error.clone())).collect();
         self.provider.storage().discard();
         self.history.discard();

@@ -46,7 +46,7 @@ impl Core {
             }
             while there.contains(&device)
                 && self.state.transfers.get(&device).is_some()
-                && self.run.by_group.get(&group).map_or(0, BTreeSet::len) < QUEUED
+                && self.run.delivery.rows_of(group).count() < QUEUED
                 && self.transfer_step(group, device)?
             {}
         }
@@ -216,7 +216,7 @@ impl Core {
             // Invitations were stored before this was said, but the inbox is read by another reader.
             self.state.meta_mut().history_ended = true;
             let inbox = self.state.inbox();
-            self.run.caught_up.remove(&inbox);
+            self.run.delivery.is_behind(&inbox);
             self.want(inbox, 0);
         }
         self.notify(Event::Progress { done, total });
@@ -239,7 +239,7 @@ impl Core {
         }
         let meta = &self.state.meta;
         if !meta.history_ended
-            || !self.run.caught_up.contains(&self.state.inbox())
+            || !self.run.delivery.is_caught_up(&self.state.inbox())
             || self.state.tree_missing()
         {
             return;

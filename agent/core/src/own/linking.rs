@@ -144,7 +144,7 @@ impl Core {
             Side::Ended { .. } | Side::Admitted(_) => (answers, [row.last.map(ByteBuf::into_vec), None]),
         };
         let place = GroupId::from_bytes(*inbox.as_bytes());
-        let waits = self.run.by_group.get(&place).is_some_and(|rows| !rows.is_empty());
+        let waits = self.run.delivery.rows_of(place).next().is_some();
         for step in steps.iter().flatten().filter(|_| !waits) {
             self.post_step(inbox, step);
         }
@@ -229,7 +229,7 @@ impl Core {
     /// Steps that did not leave yet are not wanted any more.
     fn drop_steps(&mut self, inbox: DeviceId) {
         let place = GroupId::from_bytes(*inbox.as_bytes());
-        for id in self.run.by_group.get(&place).cloned().unwrap_or_default() {
+        for id in self.run.delivery.rows_of(place).collect::<Vec<_>>() {
             if matches!(
                 self.state.outbox.get(&id).map(|row| &row.kind),
                 Some(OutboxKind::Post(Post::Link { .. }))

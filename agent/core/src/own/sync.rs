@@ -66,7 +66,7 @@ impl Core {
             Some(group) => group,
             None => self.make_personal()?,
         };
-        for id in self.run.by_group.get(&lost).cloned().unwrap_or_default() {
+        for id in self.run.delivery.rows_of(lost).collect::<Vec<_>>() {
             let Some(OutboxKind::Message { content, .. }) = self.state.outbox.get(&id).map(|row| &row.kind)
             else {
                 continue;
@@ -311,8 +311,8 @@ impl Core {
     /// What waits to be told, besides history.
     fn queued_syncs(&self) -> Vec<Sync> {
         let personal = self.state.personal_group();
-        let rows = personal.and_then(|group| self.run.by_group.get(&group)).into_iter().flatten();
-        rows.filter_map(|id| match &self.state.outbox.get(id)?.kind {
+        let rows = personal.into_iter().flat_map(|group| self.run.delivery.rows_of(group));
+        rows.filter_map(|id| match &self.state.outbox.get(&id)?.kind {
             OutboxKind::Message { content, .. } => match codec::decode::<Content>(content).ok()?.body {
                 Body::Sync(data) => codec::decode(&data).ok(),
                 _ => None,

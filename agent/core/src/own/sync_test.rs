@@ -275,7 +275,7 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     assert_eq!(core.state.contact_state(&account), Some(ContactState::Blocked));
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Anyone);
     // When nothing waits, what is told counts.
-    for id in core.run.by_group.get(&personal).cloned().unwrap() {
+    for id in core.run.delivery.rows_of(personal).collect::<Vec<_>>() {
         core.dequeue(id);
     }
     core.told(SIBLING, &told).unwrap();

@@ -241,7 +241,7 @@ impl Core {
         for account in &unknown {
             self.state.unnamed.insert(*account, ());
         }
-        self.run.unnamed_asked_at = Some(self.run.now);
+        self.run.people.unnamed_asked_at = Some(self.run.now);
         self.learn(unknown);
     }
 
@@ -282,11 +282,11 @@ impl Core {
     pub(crate) fn account_not_shown(&mut self, account: AccountId, error: &Error) {
         if error.kind == ErrorKind::NotFound {
             let now = self.run.now;
-            self.run.not_found.retain(|_, at| now.since(*at) < NOT_FOUND_FOR);
-            while self.run.not_found.len() >= limit::MEMBERS {
-                self.run.not_found.pop_first();
+            self.run.people.not_found.retain(|_, at| now.since(*at) < NOT_FOUND_FOR);
+            while self.run.people.not_found.len() >= limit::MEMBERS {
+                self.run.people.not_found.pop_first();
             }
-            self.run.not_found.insert(account, now);
+            self.run.people.not_found.insert(account, now);
             self.state.unnamed.remove(&account);
             self.name_is_known(&account);
         }
@@ -297,13 +297,13 @@ impl Core {
     }
 
     fn was_not_found(&self, account: &AccountId) -> bool {
-        self.run.not_found.get(account).is_some_and(|at| self.run.now.since(*at) < NOT_FOUND_FOR)
+        self.run.people.not_found.get(account).is_some_and(|at| self.run.now.since(*at) < NOT_FOUND_FOR)
     }
 
     /// Asks again for fellow members whose handle is not known, a few at a time.
     pub(crate) fn ask_unnamed(&mut self) {
         if self.people_due().is_some_and(|due| self.run.now >= due) {
-            self.run.unnamed_asked_at = Some(self.run.now);
+            self.run.people.unnamed_asked_at = Some(self.run.now);
             let some = self.state.unnamed.keys().into_iter().take(UNNAMED_AT_ONCE);
             self.refetch(some);
         }
@@ -314,7 +314,7 @@ impl Core {
         let asks = self.run.connected
             && self.run.interest == Some(Interest::Everything)
             && self.state.unnamed.len() > 0;
-        asks.then(|| self.run.unnamed_asked_at.map_or(self.run.now, |at| at.plus(UNNAMED_EVERY)))
+        asks.then(|| self.run.people.unnamed_asked_at.map_or(self.run.now, |at| at.plus(UNNAMED_EVERY)))
     }
 
     /// After a reconnect: asks again for whoever is still unknown. Of an invitation that nobody accepted, for no more

@@ -6,4 +6,5 @@ pub(crate) mod contact;
 mod found;
 pub(crate) mod look_alike;
 pub(crate) mod presence;
+pub(crate) mod run;
 pub(crate) mod verification;

@@ -106,7 +106,7 @@ impl Core {
             _ => false,
         };
         if is_here {
-            self.run.presence.active_at = Some(self.run.now);
+            self.run.people.presence.active_at = Some(self.run.now);
         }
     }
 
@@ -115,7 +115,7 @@ impl Core {
         match step {
             Step::Opened | Step::BatchEnded => {}
             Step::Connected { whole } => {
-                self.run.unnamed_asked_at = None;
+                self.run.people.unnamed_asked_at = None;
                 if whole {
                     self.begin_listening();
                     self.refresh_unknown_accounts();
@@ -132,7 +132,7 @@ impl Core {
     /// Everything is followed from now on. Whoever starts that is taken to be here.
     fn begin_listening(&mut self) {
         let now = self.run.now;
-        let presence = &mut self.run.presence;
+        let presence = &mut self.run.people.presence;
         presence.active_at.get_or_insert(now);
         presence.listening_since = Some(now);
         presence.next_round = None;
@@ -141,7 +141,7 @@ impl Core {
 
     /// Without a connection nothing is known of anybody.
     fn stop_listening(&mut self) {
-        let presence = &mut self.run.presence;
+        let presence = &mut self.run.people.presence;
         presence.listening_since = None;
         presence.told = None;
         presence.heard.clear();
@@ -151,7 +151,7 @@ impl Core {
     fn own_presence(&self) -> Option<Presence> {
         let own = self.state.identity.as_ref()?;
         let idle = own.kind == Kind::Person
-            && self.run.presence.active_at.is_none_or(|at| self.run.now.since(at) >= IDLE);
+            && self.run.people.presence.active_at.is_none_or(|at| self.run.now.since(at) >= IDLE);
         Some(match own.profile.presence {
             Presence::Available if idle => Presence::Away,
             chosen => chosen,
@@ -161,7 +161,7 @@ impl Core {
     /// Presence of another account as it is shown: what it whispers; `offline` when nothing is heard of it while we
     /// listen; its own word in its profile while we do not.
     pub(crate) fn presence_of(&self, account: &AccountId, chosen: Presence) -> Presence {
-        let heard = &self.run.presence;
+        let heard = &self.run.people.presence;
         let listened = heard.listening_since.is_some_and(|since| self.run.now.since(since) >= LISTENED);
         match heard.of(account) {
             _ if self.state.contact_state(account) == Some(ContactState::Blocked) => Presence::Offline,
@@ -177,27 +177,27 @@ impl Core {
         let Some(own) = self.own_presence().filter(|_| listens && self.state.registered()) else {
             return Ok(());
         };
-        if self.run.presence.listening_since.is_none() {
+        if self.run.people.presence.listening_since.is_none() {
             self.begin_listening();
         }
         self.forget_stale();
         let now = self.run.now;
-        let due = self.run.presence.next_round.is_none_or(|at| at <= now);
-        if due || self.run.presence.told != Some(own) {
+        let due = self.run.people.presence.next_round.is_none_or(|at| at <= now);
+        if due || self.run.people.presence.told != Some(own) {
             // Silence begins with the word that it does.
-            let silent = matches!(self.run.presence.told, None | Some(Presence::Offline));
+            let silent = matches!(self.run.people.presence.told, None | Some(Presence::Offline));
             if own == Presence::Offline && silent {
                 self.schedule_round();
-                self.run.presence.told = Some(own);
+                self.run.people.presence.told = Some(own);
             } else if self.whisper_round(own)? {
-                self.run.presence.told = Some(own);
+                self.run.people.presence.told = Some(own);
             }
         }
-        if let Some(at) = self.run.presence.next_round {
+        if let Some(at) = self.run.people.presence.next_round {
             self.wake_at(at);
         }
         if own == Presence::Available
-            && let Some(active) = self.run.presence.active_at
+            && let Some(active) = self.run.people.presence.active_at
             && self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person)
         {
             self.wake_at(active.plus(IDLE));
@@ -211,33 +211,33 @@ impl Core {
         let spread = (most.saturating_sub(least).saturating_mul(u32::from(jitter)))
             .checked_div(256)
             .unwrap_or_default();
-        self.run.presence.next_round = Some(self.run.now.plus(least.saturating_add(spread)));
+        self.run.people.presence.next_round = Some(self.run.now.plus(least.saturating_add(spread)));
     }
 
     /// Whispers to the groups; `false` when many have to be loaded for it, and it goes on in the next batch.
     fn whisper_round(&mut self, presence: Presence) -> Result<bool> {
-        let behind = self.run.presence.behind.take();
+        let behind = self.run.people.presence.behind.take();
         let active =
             self.state.groups.iter().filter(|(_, row)| row.state == GroupState::Active && !row.personal);
         let groups: Vec<(GroupId, u64)> = active.map(|(group, row)| (*group, row.epoch)).collect();
-        self.run.presence.keys.retain(|known, _| groups.iter().any(|(group, _)| group == known));
+        self.run.people.presence.keys.retain(|known, _| groups.iter().any(|(group, _)| group == known));
         let mut loads = 0usize;
         let later = groups.iter().filter(|(group, _)| behind.is_none_or(|behind| *group > behind));
         for (group, epoch) in later.take(GROUPS_PER_ROUND) {
-            if self.run.presence.keys.get(group).is_none_or(|known| known.epoch != *epoch) {
+            if self.run.people.presence.keys.get(group).is_none_or(|known| known.epoch != *epoch) {
                 loads = loads.saturating_add(1);
                 if loads > LOADS_PER_BATCH {
-                    self.run.presence.next_round = Some(self.run.now.plus(Duration::from_millis(200)));
+                    self.run.people.presence.next_round = Some(self.run.now.plus(Duration::from_millis(200)));
                     return Ok(false);
                 }
             }
             self.whisper(*group, *epoch, presence)?;
-            self.run.presence.behind = Some(*group);
+            self.run.people.presence.behind = Some(*group);
         }
         // A round that did not come to the last group goes on there next time.
         let last = groups.last().map(|(group, _)| *group);
-        if self.run.presence.behind == last || groups.len() <= GROUPS_PER_ROUND {
-            self.run.presence.behind = None;
+        if self.run.people.presence.behind == last || groups.len() <= GROUPS_PER_ROUND {
+            self.run.people.presence.behind = None;
         }
         self.schedule_round();
         Ok(true)
@@ -259,7 +259,7 @@ impl Core {
 
     /// The key of a group's whispers in its epoch (RFC 9420 §8.5).
     fn whisper_key(&mut self, group: GroupId, epoch: u64) -> Result<Option<[u8; 32]>> {
-        if let Some(known) = self.run.presence.keys.get(&group)
+        if let Some(known) = self.run.people.presence.keys.get(&group)
             && known.epoch == epoch
         {
             return Ok(known.key);
@@ -272,7 +272,7 @@ impl Core {
             let failed = |error| ErrorKind::Bug.because(format!("a whisper key cannot be derived: {error}"));
             Ok(<[u8; 32]>::try_from(secret.map_err(failed)?).ok())
         })?;
-        self.run.presence.keys.insert(group, Keyring { epoch, key });
+        self.run.people.presence.keys.insert(group, Keyring { epoch, key });
         Ok(key)
     }
 
@@ -323,8 +323,8 @@ impl Core {
         {
             return;
         }
-        let before = self.run.presence.of(&account);
-        let devices = self.run.presence.heard.entry(account).or_default();
+        let before = self.run.people.presence.of(&account);
+        let devices = self.run.people.presence.heard.entry(account).or_default();
         if devices.get(&device).is_some_and(|last| last.at >= body.at) {
             return;
         }
@@ -335,20 +335,20 @@ impl Core {
     fn forget_stale(&mut self) {
         let now = self.run.now;
         let stale = |devices: &BTreeMap<DeviceId, Heard>| devices.values().any(|heard| heard.until <= now);
-        let accounts = self.run.presence.heard.iter().filter(|(_, devices)| stale(devices));
+        let accounts = self.run.people.presence.heard.iter().filter(|(_, devices)| stale(devices));
         for account in accounts.map(|(account, _)| *account).collect::<Vec<_>>() {
-            let before = self.run.presence.of(&account);
-            if let Some(devices) = self.run.presence.heard.get_mut(&account) {
+            let before = self.run.people.presence.of(&account);
+            if let Some(devices) = self.run.people.presence.heard.get_mut(&account) {
                 devices.retain(|_, heard| heard.until > now);
             }
             self.tell_presence(account, before);
-            self.run.presence.heard.retain(|_, devices| !devices.is_empty());
+            self.run.people.presence.heard.retain(|_, devices| !devices.is_empty());
         }
     }
 
     fn tell_presence(&mut self, account: AccountId, before: Option<Presence>) {
         let shown = |presence: Option<Presence>| presence.unwrap_or(Presence::Offline);
-        let presence = shown(self.run.presence.of(&account));
+        let presence = shown(self.run.people.presence.of(&account));
         if presence != shown(before) {
             self.notify(Event::Presence { handle: self.state.handle_of(&account), account, presence });
         }

@@ -36,7 +36,7 @@ impl Core {
                 let registry_key = key
                     .and_then(|key| key.as_slice().try_into().ok())
                     .ok_or_else(|| ErrorKind::Bug.because("the registry's key is not known"))?;
-                self.run.admission = Some(AdmissionWork { bits, registry_key, next: 0, ticket });
+                self.run.registry.admission = Some(AdmissionWork { bits, registry_key, next: 0, ticket });
                 self.work_for_admission();
                 Ok(())
             }
@@ -60,7 +60,7 @@ impl Core {
     /// Does one piece of the work, if there is any, and asks to go on.
     pub(crate) fn work_for_admission(&mut self) {
         let account = self.state.own_id();
-        let Some(work) = &mut self.run.admission else { return };
+        let Some(work) = &mut self.run.registry.admission else { return };
         let wanted = u32::from(work.bits);
         let end = work.next.saturating_add(PIECE);
         let found =
@@ -72,7 +72,7 @@ impl Core {
             self.wake_at(self.run.now.plus(Duration::from_millis(1)));
             return;
         }
-        let ticket = self.run.admission.take().and_then(|work| work.ticket);
+        let ticket = self.run.registry.admission.take().and_then(|work| work.ticket);
         let asked = match found {
             Some(number) => self.ask_to_register(Some(Admitted::Work(number)), ticket),
             None => Err(ErrorKind::Limit.because("the work that the registry asks for was not found")),

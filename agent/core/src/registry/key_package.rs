@@ -57,7 +57,7 @@ const STOCK_WAIT: Duration = Duration::from_secs(1);
 impl Core {
     /// Asks how many packages are left, once per connection and once a day.
     pub(crate) fn ask_stock(&mut self) {
-        self.run.stock_at = self.run.now.plus(COUNT_EVERY);
+        self.run.registry.stock_at = self.run.now.plus(COUNT_EVERY);
         self.ask(Operation::CountKeyPackages, Purpose::Count, None);
     }
 
@@ -84,7 +84,7 @@ impl Core {
             }
         }
         if complete {
-            self.run.stock_again = None;
+            self.run.registry.stock_again = None;
         }
         Ok(())
     }
@@ -101,10 +101,10 @@ impl Core {
             return false;
         }
         if !self.state.is_revoked() {
-            let (_, attempts) = self.run.stock_again.unwrap_or_default();
+            let (_, attempts) = self.run.registry.stock_again.unwrap_or_default();
             let wait = STOCK_WAIT.saturating_mul(1 << attempts.min(10));
             let at = self.run.now.plus(wait);
-            self.run.stock_again = Some((at, attempts.saturating_add(1)));
+            self.run.registry.stock_again = Some((at, attempts.saturating_add(1)));
             self.wake_at(at);
         }
         true
@@ -112,10 +112,10 @@ impl Core {
 
     /// Counts again when it is time: what is missing follows from the answer.
     pub(crate) fn stock_tick(&mut self) {
-        let Some((at, _)) = self.run.stock_again else { return };
+        let Some((at, _)) = self.run.registry.stock_again else { return };
         if self.run.now < at {
             self.wake_at(at);
-        } else if !self.run.questions.values().any(|question| about_stock(&question.purpose)) {
+        } else if !self.run.registry.questions.values().any(|question| about_stock(&question.purpose)) {
             self.ask_stock();
         }
     }
@@ -130,7 +130,7 @@ impl Core {
     }
 
     fn publish_suite(&mut self, suite: Ciphersuite, count: usize, last_resort: bool) -> Result<()> {
-        self.run.stock_at = self.run.stock_at.max(self.run.now.plus(COUNT_EVERY));
+        self.run.registry.stock_at = self.run.registry.stock_at.max(self.run.now.plus(COUNT_EVERY));
         let brought = u32::try_from(count).unwrap_or(u32::MAX);
         let mut one_time = Vec::with_capacity(count);
         for _ in 0..count {

@@ -52,7 +52,7 @@ pub(crate) enum Goal {
 impl Core {
     /// Whether somebody is being looked up for a command.
     pub(crate) fn has_errands(&self) -> bool {
-        !self.run.errands.is_empty()
+        !self.run.registry.errands.is_empty()
     }
 
     pub(crate) fn begin_errand(
@@ -80,12 +80,12 @@ impl Core {
             joiners: vec![],
             left_out: vec![],
         };
-        self.run.errands.insert(id, errand);
+        self.run.registry.errands.insert(id, errand);
         Ok(())
     }
 
     pub(crate) fn fail_errand(&mut self, id: u64, error: Error) {
-        if let Some(errand) = self.run.errands.remove(&id)
+        if let Some(errand) = self.run.registry.errands.remove(&id)
             && let Some(ticket) = errand.ticket
         {
             let known = self.known_without_registry(&errand, &error);
@@ -107,7 +107,7 @@ impl Core {
     /// A handle was looked up and pinned.
     pub(crate) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
         let handle = self.state.handle_of(&account);
-        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        let Some(errand) = self.run.registry.errands.get_mut(&id) else { return Ok(()) };
         errand.resolving.retain(|waiting| waiting.as_str() != handle);
         errand.accounts.push(account);
         if !errand.resolving.is_empty() {
@@ -152,7 +152,7 @@ impl Core {
             );
         }
         let nobody = claiming.is_empty();
-        if let Some(errand) = self.run.errands.get_mut(&id) {
+        if let Some(errand) = self.run.registry.errands.get_mut(&id) {
             errand.claiming = claiming;
         }
         if nobody { self.finish_errand(id) } else { Ok(()) }
@@ -165,7 +165,7 @@ impl Core {
         account: AccountId,
         packages: Vec<ClaimedKeyPackage>,
     ) -> Result<()> {
-        let Some(errand) = self.run.errands.get(&id) else { return Ok(()) };
+        let Some(errand) = self.run.registry.errands.get(&id) else { return Ok(()) };
         let suite: u16 = match &errand.goal {
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
@@ -187,7 +187,7 @@ impl Core {
                     .hint(Advice::AccountMustRefill)
             }));
         }
-        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(()) };
+        let Some(errand) = self.run.registry.errands.get_mut(&id) else { return Ok(()) };
         errand.joiners.extend(joiners);
         errand.claiming.remove(&account);
         if errand.claiming.is_empty() { self.finish_errand(id) } else { Ok(()) }
@@ -195,7 +195,7 @@ impl Core {
 
     /// The key packages of one account cannot be had or used: it is left out, and named. Whether that was it.
     pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &Error) -> Result<bool> {
-        let Some(errand) = self.run.errands.get_mut(&id) else { return Ok(false) };
+        let Some(errand) = self.run.registry.errands.get_mut(&id) else { return Ok(false) };
         // Of a registry that is not there, nobody's key packages can be had.
         if error.kind == ErrorKind::Unreachable || errand.accounts.len() < 2 {
             return Ok(false);
@@ -223,7 +223,7 @@ impl Core {
 
     /// Everything is here: act.
     fn finish_errand(&mut self, id: u64) -> Result<()> {
-        let Some(errand) = self.run.errands.remove(&id) else { return Ok(()) };
+        let Some(errand) = self.run.registry.errands.remove(&id) else { return Ok(()) };
         let ticket = errand.ticket;
         let done = self.act(errand);
         match (done, ticket) {

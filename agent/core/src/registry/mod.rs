@@ -4,3 +4,4 @@ pub(crate) mod admission_work;
 pub(crate) mod key_package;
 pub(crate) mod lookup;
 pub(crate) mod question;
+pub(crate) mod run;

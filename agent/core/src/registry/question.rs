@@ -78,7 +78,7 @@ impl Core {
     pub(crate) fn registry_step(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Connected { whole } => {
-                self.run.stock_again = None;
+                self.run.registry.stock_again = None;
                 if whole {
                     self.ask_stock();
                     self.renew_last_resorts()?;
@@ -98,7 +98,7 @@ impl Core {
         let Some(identity) = &self.state.identity else { return };
         let name = operation.name();
         if let Operation::AppendStatement(append) = &operation {
-            self.run.own_statements.insert(account_log::leaf(&append.statement));
+            self.run.watch.states(account_log::leaf(&append.statement));
         }
         let body = RequestBody {
             nonce: self.provider.bytes(),
@@ -114,12 +114,15 @@ impl Core {
             operation: name,
             bytes: request.clone(),
         });
-        self.run.questions.insert(question, Question { ticket, purpose, asked: self.run.now, request });
+        self.run
+            .registry
+            .questions
+            .insert(question, Question { ticket, purpose, asked: self.run.now, request });
     }
 
     /// Whether somebody asks for this account already.
     pub(crate) fn is_asked(&self, account: &AccountId) -> bool {
-        self.run.questions.values().any(
+        self.run.registry.questions.values().any(
             |question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account),
         )
     }
@@ -127,34 +130,34 @@ impl Core {
     /// Accounts that are being asked for.
     pub(crate) fn asked_accounts(&self) -> usize {
         let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
-        self.run.questions.values().filter(fetches).count()
+        self.run.registry.questions.values().filter(fetches).count()
     }
 
     /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
     /// may also wait here, behind other work.
     pub(crate) fn registry_is_silent(&self) -> bool {
-        let asked = self.run.questions.values().map(|question| question.asked).min();
+        let asked = self.run.registry.questions.values().map(|question| question.asked).min();
         asked.is_some_and(|asked| self.run.now >= self.registry_silent_at(asked))
     }
 
     /// When it may be said of a registry that owes something since then, and answers nothing else, that it is silent.
     pub(crate) fn registry_silent_at(&self, since: Timestamp) -> Timestamp {
-        self.run.answered_at.map_or(since, |answered| answered.max(since)).plus(SILENCE)
+        self.run.registry.answered_at.map_or(since, |answered| answered.max(since)).plus(SILENCE)
     }
 
     /// Whether the registry owes an answer.
     pub(crate) fn owes_answers(&self) -> bool {
-        !self.run.questions.is_empty()
+        !self.run.registry.questions.is_empty()
     }
 
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
-        let Some(question) = self.run.questions.remove(&id) else { return Ok(()) };
+        let Some(question) = self.run.registry.questions.remove(&id) else { return Ok(()) };
         if outcome.is_ok() {
-            self.run.answered_at = Some(self.run.now);
+            self.run.registry.answered_at = Some(self.run.now);
         }
-        self.run.reply = outcome.as_ref().ok().cloned();
+        self.run.registry.reply = outcome.as_ref().ok().cloned();
         let done = self.answered_by(question, outcome);
-        self.run.reply = None;
+        self.run.registry.reply = None;
         self.refetch_some();
         done
     }

@@ -8,10 +8,8 @@ use cipher_broker::sign::{digest, wire_hash};
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::state::Skip;
-use crate::state::evidence::Exhibits;
-use crate::state::evidence::Finding;
-use crate::state::{EvidenceRow, Fact};
+use crate::state::evidence::{Exhibits, Finding};
+use crate::state::{EvidenceRow, Fact, Skip};
 
 /// Longer exhibits are kept by their hash: a registry must not fill the disk with what it is accused of.
 const EXHIBIT_BYTES: usize = 128 * 1024;
@@ -45,7 +43,7 @@ impl Core {
             self.skip(Skip::Evidence);
             return false;
         }
-        if let Some(reply) = &self.run.reply {
+        if let Some(reply) = self.run.registry.reply() {
             exhibits.push(("registry reply".into(), reply.clone()));
         }
         for (name, bytes) in &mut exhibits {
@@ -66,7 +64,7 @@ impl Core {
 
     /// Tells everything again, once per process.
     pub(crate) fn tell_evidence(&mut self) {
-        if std::mem::replace(&mut self.run.evidence_told, true) {
+        if std::mem::replace(&mut self.run.watch.evidence_told, true) {
             return;
         }
         for view in self.open_evidence() {

@@ -135,7 +135,7 @@ impl Core {
     /// G02: what this device did not state itself, every own device says aloud.
     fn tell_own_statement(&mut self, statement: &Signed, log: &AccountLog) {
         let Ok(Statement { claim, .. }) = account_log::read(statement, log.key()) else { return };
-        if self.run.own_statements.contains(&account_log::leaf(statement)) {
+        if self.run.watch.own_statements.contains(&account_log::leaf(statement)) {
             return;
         }
         let this = self.state.identity.as_ref().map(|identity| identity.device);
@@ -185,7 +185,7 @@ impl Core {
     /// Asks for the own account, at connect and now and then: whoever adds a device to it is noticed here first.
     pub(crate) fn watch_own_account(&mut self) {
         if self.own_account_due().is_some_and(|due| self.run.now >= due) {
-            self.run.own_asked_at = Some(self.run.now);
+            self.run.watch.own_asked_at = Some(self.run.now);
             let account = self.state.own_id();
             if !self.is_asked(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
@@ -197,14 +197,14 @@ impl Core {
     pub(crate) fn own_account_due(&self) -> Option<Timestamp> {
         let watches =
             self.run.connected && self.run.interest == Some(Interest::Everything) && self.state.registered();
-        watches.then(|| self.run.own_asked_at.map_or(self.run.now, |at| at.plus(OWN_ACCOUNT_EVERY)))
+        watches.then(|| self.run.watch.own_asked_at.map_or(self.run.now, |at| at.plus(OWN_ACCOUNT_EVERY)))
     }
 
     /// Too much was missed to read it entry by entry: goes on at `size` and asks for the known accounts.
     pub(crate) fn skip_log(&mut self, size: u64) {
         self.state.meta_mut().log_cursor = Some(size);
         self.ask_known_accounts(size);
-        if self.run.following.contains_key(&Source::Log) {
+        if self.run.delivery.follows(&Source::Log) {
             self.begin_reading(Source::Log, size, None);
         }
     }
@@ -225,7 +225,7 @@ impl Core {
 
     /// Asks for known accounts again, a few at a time.
     pub(crate) fn refetch(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
-        self.run.refetch.extend(accounts);
+        self.run.watch.refetch.extend(accounts);
         self.refetch_some();
     }
 
@@ -234,7 +234,7 @@ impl Core {
             return;
         }
         while self.asked_accounts() < REFETCHES
-            && let Some(account) = self.run.refetch.pop_first()
+            && let Some(account) = self.run.watch.refetch.pop_first()
         {
             if !self.is_asked(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);

@@ -118,9 +118,9 @@ impl Core {
         let ahead = self.run.now.since(replied) > limit::REQUEST_WINDOW;
         if by_registry <= limit::HEAD_STALE
             && ahead
-            && self.run.broker_at.is_some_and(|at| at.since(replied) <= limit::HEAD_LAG)
+            && self.run.delivery.broker_at().is_some_and(|at| at.since(replied) <= limit::HEAD_LAG)
         {
-            if !std::mem::replace(&mut self.run.clock_told, true) {
+            if !std::mem::replace(&mut self.run.watch.clock_told, true) {
                 self.warn(Notice::ClocksApart { ours: self.run.now, theirs: replied });
             }
             return;
@@ -165,7 +165,7 @@ impl Core {
             }
             return Fit::Known;
         }
-        if self.run.proven.contains(&(head.size, head.root)) {
+        if self.run.watch.proven.contains(&(head.size, head.root)) {
             return Fit::Known;
         }
         if self.state.meta.heads.iter().filter_map(|row| head_of(&row.head)).any(|other| same(&other)) {
@@ -264,8 +264,8 @@ impl Core {
     pub(crate) fn watch_step(&mut self, step: Step) {
         match step {
             Step::Connected { whole } => {
-                self.run.proof_asked_at = None;
-                self.run.own_asked_at = None;
+                self.run.watch.proof_asked_at = None;
+                self.run.watch.own_asked_at = None;
                 if whole {
                     self.watch_own_account();
                 }
@@ -306,7 +306,7 @@ impl Core {
         {
             return None;
         }
-        let Some(asked) = self.run.proof_asked_at else { return Some(self.run.now) };
+        let Some(asked) = self.run.watch.proof_asked_at else { return Some(self.run.now) };
         let fresh = || meta.heads.iter().filter(|row| row.since >= asked && !row.disputed);
         if fresh().count() >= limit::PROOFS_PER_REQUEST.saturating_sub(1) {
             return Some(self.run.now);
@@ -328,7 +328,7 @@ impl Core {
     }
 
     fn is_proving(&self) -> bool {
-        self.run.questions.values().any(|question| matches!(question.purpose, Purpose::Prove { .. }))
+        self.run.registry.questions().any(|question| matches!(question.purpose, Purpose::Prove { .. }))
     }
 
     /// R-KT-02: a longer head is accepted only with a proof that it continues the accepted one, and that every
@@ -336,7 +336,7 @@ impl Core {
     fn ask_proof(&mut self) {
         let Some(accepted) = self.state.meta.head.clone() else { return };
         // What the registry says it does not have is not asked of it: one size too many refuses all.
-        let cap = self.run.proof_cap.take().unwrap_or(u64::MAX);
+        let cap = self.run.watch.proof_cap.take().unwrap_or(u64::MAX);
         let mut rows: Vec<&HeadRow> = self.state.meta.heads.iter().collect();
         rows.sort_by_key(|row| (!row.disputed, row.since));
         let mut heads = vec![(accepted, None)];
@@ -348,7 +348,7 @@ impl Core {
             }
         }
         let sizes = heads.iter().filter_map(|(head, _)| head_of(head)).map(|head| head.size).collect();
-        self.run.proof_asked_at = Some(self.run.now);
+        self.run.watch.proof_asked_at = Some(self.run.now);
         self.ask(Operation::ProveConsistency { sizes }, Purpose::Prove { heads }, None);
     }
 
@@ -396,10 +396,10 @@ impl Core {
         if self.state.meta.heads.iter().any(|row| row.head == *signed) {
             self.state.meta_mut().heads.retain(|row| row.head != *signed);
         }
-        if self.run.proven.len() >= limit::HEADS {
-            self.run.proven.clear();
+        if self.run.watch.proven.len() >= limit::HEADS {
+            self.run.watch.proven.clear();
         }
-        self.run.proven.insert((head.size, head.root));
+        self.run.watch.proven.insert((head.size, head.root));
     }
 
     /// R-KT-04: both heads and the proof that does not lead from one to the other are kept.
@@ -462,7 +462,7 @@ impl Core {
         if !passing && longest.size > has && accepted_fits {
             // One of them is longer than what the registry has: ask for the others. The long one is judged by
             // the times of the heads, because a copy of the registry may only be slow.
-            self.run.proof_cap = Some(has);
+            self.run.watch.proof_cap = Some(has);
             self.ask_proof();
             return;
         }
@@ -524,7 +524,7 @@ impl Core {
                 self.skip(Skip::Gossip);
                 let foreign =
                     head_of(signed).is_some_and(|head| TreeHead::open(signed, &head.registry_key).is_ok());
-                if foreign && self.run.foreign_gossip.insert(group) {
+                if foreign && self.run.watch.foreign_gossip.insert(group) {
                     let (who, name) = (self.state.handle_of(&from), self.state.conversation_name(&group));
                     self.warn(Notice::ForeignRegistry { who, group, name });
                 }

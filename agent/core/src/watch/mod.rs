@@ -4,3 +4,4 @@ mod command;
 pub(crate) mod evidence;
 pub(crate) mod feed;
 pub(crate) mod head;
+pub(crate) mod run;

@@ -1,0 +1,70 @@
+//! What is known of groups while the process runs, and learned again by the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cipher_api::view::GroupState;
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::time::Timestamp;
+
+use crate::group::copies::CopysWords;
+use crate::group::device_repair::Claims;
+
+/// Nothing here is needed to be correct after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
+    pub(super) awake: BTreeMap<GroupId, u64>,
+    /// What copies of this store with smaller numbers said in each group's log.
+    pub(super) copies: BTreeMap<GroupId, CopysWords>,
+    /// Logs that are put right, and since when.
+    pub(super) mending: BTreeMap<GroupId, Timestamp>,
+    /// The latest epoch that a message of a group claims, beyond ours: a claim and no more.
+    pub(super) ahead: BTreeMap<GroupId, u64>,
+    /// When a group was last given a fresh commit, this minute.
+    pub(super) refreshed: Vec<Timestamp>,
+    /// Not before this time it is looked for groups that need one.
+    pub(super) refresh_at: Timestamp,
+    /// The broker's time of what is being read.
+    pub(super) at: Timestamp,
+    /// Groups with requests to join that are not done.
+    pub(super) asked: BTreeSet<GroupId>,
+    /// Groups that were joined and whose commit the log did not show yet, and since when.
+    pub(super) unconfirmed: BTreeMap<GroupId, Timestamp>,
+    /// The broker's time of what was delivered last.
+    pub(super) delivered_at: Timestamp,
+    /// Accounts that asked to be let in and were looked up, and when.
+    pub(super) sought: BTreeMap<AccountId, Timestamp>,
+    /// When a wish to leave was first seen, per group: whose turn it is to commit it depends on the time since.
+    pub(super) leave_seen: BTreeMap<GroupId, Timestamp>,
+    /// The same for devices that have to go or come.
+    pub(super) devices_seen: BTreeMap<GroupId, Timestamp>,
+    /// Devices that have to come into a group, by the last plan that was made.
+    pub(super) coming: BTreeMap<GroupId, BTreeSet<DeviceId>>,
+    /// Accounts whose log grew in this batch.
+    pub(super) accounts_changed: BTreeSet<AccountId>,
+    /// How asking for key packages of devices that have to come goes.
+    pub(super) claims: BTreeMap<DeviceId, Claims>,
+    /// Accounts whose removal in the commit being merged is their own wish.
+    pub(super) leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
+    /// Groups whose last merged commit removed us, and how.
+    pub(super) ended: BTreeMap<GroupId, GroupState>,
+    /// Intents whose commit won, to be answered when the group is back in its place.
+    pub(super) won: BTreeMap<u64, GroupId>,
+}
+
+impl Run {
+    /// When the broker stored what was delivered last.
+    pub(crate) const fn delivered_at(&self) -> Timestamp {
+        self.delivered_at
+    }
+
+    /// Whether another copy of this store said anything.
+    pub(crate) fn has_copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// The commit of an intent is in the log: its command is answered when the group is back in its place.
+    pub(crate) fn wins(&mut self, intent: u64, group: GroupId) {
+        self.won.insert(intent, group);
+    }
+}
