@@ -19,7 +19,7 @@ use crate::state::{BotRow, MessageRow, Place, RowBody};
 impl Core {
     /// What a bot has to handle in the conversations whose turn it is. They share the room for it evenly, so a busy one
     /// fills no page.
-    pub(crate) fn bot_events(&mut self, bot: &str, limit: usize, busy: &[GroupId]) -> Result<Reply> {
+    pub(super) fn bot_events(&mut self, bot: &str, limit: usize, busy: &[GroupId]) -> Result<Reply> {
         self.state.identity()?;
         self.know_bot(bot)?;
         let mut passed: BTreeSet<GroupId> = busy.iter().copied().collect();
@@ -119,7 +119,7 @@ impl Core {
         })
     }
 
-    pub(crate) fn bot_handled(
+    pub(super) fn bot_handled(
         &mut self,
         bot: &str,
         group: GroupId,

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A conversation in which bots wait for names.
 #[derive(Debug)]
-pub(crate) struct Nameless {
+pub(super) struct Nameless {
     accounts: BTreeSet<AccountId>,
     until: Timestamp,
     /// It took too long: bots were told to look again.

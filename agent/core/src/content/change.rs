@@ -36,7 +36,7 @@ struct Meant {
 
 impl Core {
     /// Gives an own message other words. They lie in the log like any message.
-    pub(crate) fn message_edit(
+    pub(super) fn message_edit(
         &mut self,
         ticket: Ticket,
         message: &MessageRef,
@@ -48,7 +48,7 @@ impl Core {
     }
 
     /// Takes an own message back for everybody, or lets go of the words of any message on this device only.
-    pub(crate) fn message_delete(
+    pub(super) fn message_delete(
         &mut self,
         ticket: Ticket,
         message: &MessageRef,
@@ -189,7 +189,7 @@ impl Core {
     }
 
     /// A change of a message took its place in the log. The position of the message if it has an effect now.
-    pub(crate) fn change_came(
+    pub(super) fn change_came(
         &mut self,
         group: GroupId,
         waiting: &WaitingChange,
@@ -287,7 +287,7 @@ impl Core {
     }
 
     /// The account and words of a change, for [`Core::change_came`].
-    pub(crate) fn waiting_change(
+    pub(super) fn waiting_change(
         id: MessageId,
         account: AccountId,
         position: u64,

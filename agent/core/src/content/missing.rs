@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// A message that is known here came again: it lies in the log as it is now.
-    pub(crate) fn shown_again(&mut self, group: GroupId, id: MessageId, seen: u64, position: u64) {
+    pub(super) fn shown_again(&mut self, group: GroupId, id: MessageId, seen: u64, position: u64) {
         if era_of(seen) < era_of(position) {
             self.history.mark_seen(group, id, position);
         }
@@ -135,7 +135,7 @@ impl Core {
 
     /// A member says what the log lost. What of it is not here, as it is kept with the member's word; `None` when there is
     /// nothing to tell.
-    pub(crate) fn told_missing(
+    pub(super) fn told_missing(
         &mut self,
         group: GroupId,
         by: &Leaf,
@@ -179,7 +179,7 @@ impl Core {
     }
 
     /// What a kept word about lost messages says.
-    pub(crate) fn missing_views(&self, text: &str) -> Vec<MissingView> {
+    pub(super) fn missing_views(&self, text: &str) -> Vec<MissingView> {
         let read = |one: &str| {
             let (account, count) = one.split_once(':')?;
             let (account_id, count) = (account.parse().ok()?, count.parse().ok()?);
@@ -190,7 +190,7 @@ impl Core {
 }
 
 /// As people read it; who says so stands before it.
-pub(crate) fn sentence(missing: &[MissingView]) -> String {
+pub(super) fn sentence(missing: &[MissingView]) -> String {
     let all = missing.iter().fold(0u64, |all, one| all.saturating_add(one.count));
     if all == 0 {
         return "says that the broker lost messages that are not here".into();

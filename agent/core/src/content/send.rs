@@ -15,7 +15,7 @@ use crate::state::live::Live;
 use crate::state::{Author, IdentityRow, MessageRow, OutboxKind, OutboxRow, Seal};
 
 impl Core {
-    pub(crate) fn send(
+    pub(super) fn send(
         &mut self,
         ticket: Ticket,
         target: Target,
@@ -269,7 +269,7 @@ fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool
     row
 }
 
-pub(crate) fn check_text_size(text: &str) -> Result<()> {
+pub(super) fn check_text_size(text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(ErrorKind::Usage.because("there is nothing to send: the text is empty"));
     }

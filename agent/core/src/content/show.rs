@@ -108,7 +108,7 @@ impl Core {
     }
 
     /// An own message that is not in the log yet; of an own change the message as it will be.
-    pub(crate) fn outbox_view(&self, row: u64) -> Option<MessageView> {
+    pub(super) fn outbox_view(&self, row: u64) -> Option<MessageView> {
         let (id, content) = self.queued(row)?;
         self.queued_view(row, id, content)
     }
@@ -145,7 +145,7 @@ impl Core {
         Some(view)
     }
 
-    pub(crate) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
+    pub(super) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_none() {
             let how = match target {

@@ -10,7 +10,7 @@ use crate::state::{Change, MessageRow, RowBody};
 
 /// A change, as its place in the log and the MLS leaf of its sender show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Changing<'a> {
+pub(super) struct Changing<'a> {
     /// The account of the sender.
     pub by: AccountId,
     /// Where it lies, see [`crate::state::position`].
@@ -22,10 +22,10 @@ pub(crate) struct Changing<'a> {
 
 /// The rule that keeps a change from having an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Without(pub &'static str);
+pub(super) struct Without(pub &'static str);
 
 /// Makes a message what the change says, or names the rule by which it stays as it is.
-pub(crate) fn apply(row: &mut MessageRow, changing: &Changing<'_>) -> Result<(), Without> {
+pub(super) fn apply(row: &mut MessageRow, changing: &Changing<'_>) -> Result<(), Without> {
     // R-CONTENT-01: a message is changed by the account that said it, from any of its devices, and by no other.
     if row.account != changing.by {
         return Err(Without("R-CONTENT-01"));

@@ -14,7 +14,7 @@ const STRETCHES: usize = 256;
 
 impl Core {
     /// Exactly these places of a conversation were shown here. Other own devices are told up to where nothing is unread.
-    pub(crate) fn mark_shown(&mut self, group: GroupId, shown: &BTreeSet<MessageId>) -> Result<()> {
+    pub(super) fn mark_shown(&mut self, group: GroupId, shown: &BTreeSet<MessageId>) -> Result<()> {
         // Without anything unread nobody has to write or hear of it.
         if shown.is_empty() || self.state.groups.get(&group).is_none_or(|row| row.unread == 0 || row.personal)
         {
@@ -69,7 +69,7 @@ impl Core {
     }
 
     /// Whether it counts and was not shown yet.
-    pub(crate) fn is_unread(&self, group: &GroupId, position: u64, row: &MessageRow) -> bool {
+    pub(super) fn is_unread(&self, group: &GroupId, position: u64, row: &MessageRow) -> bool {
         let unread = |known: &GroupRow| known.unread > 0 && !known.has_read(position);
         self.state.groups.get(group).is_some_and(unread) && self.counts(row)
     }

@@ -80,7 +80,7 @@ impl Core {
         self.run.delivery.read.clear();
     }
 
-    pub(crate) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
+    pub(super) fn caught_up(&mut self, source: Source, sequence: u64) -> Result<()> {
         if let Source::Group(group) = source
             && (self.lacks_own(group, sequence)
                 || self.owns_lie_beyond(group, sequence)
@@ -129,7 +129,7 @@ impl Core {
     }
 
     /// Whether this is the reading of a log that goes on.
-    pub(crate) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
+    pub(super) fn goes_on(&self, source: &Source, reading: Reading) -> bool {
         self.run.delivery.following.get(source) == Some(&reading)
     }
 
@@ -145,7 +145,7 @@ impl Core {
     }
 
     /// Something says that a log may have gone back: looks whether it still shows what was read last.
-    pub(crate) fn look_back(&mut self, group: GroupId) {
+    pub(super) fn look_back(&mut self, group: GroupId) {
         let source = Source::Group(group);
         self.run.delivery.following.remove(&source);
         self.run.delivery.read.remove(&source);

@@ -33,17 +33,17 @@ impl Core {
     }
 
     /// A fence on this group's handshake subject was overtaken by junk.
-    pub(crate) fn dispute(&mut self, group: GroupId) {
+    pub(super) fn dispute(&mut self, group: GroupId) {
         self.run.delivery.disputed.insert(group, self.run.now.plus(DISPUTED));
     }
 
     /// Whether junk moves the fence of a group.
-    pub(crate) fn is_disputed(&self, group: &GroupId) -> bool {
+    pub(super) fn is_disputed(&self, group: &GroupId) -> bool {
         self.run.delivery.disputed.get(group).is_some_and(|until| self.run.now < *until)
     }
 
     /// Readers of logs that brought nothing but junk may take their time, unless something of ours is to be found there.
-    pub(crate) fn tell_junk(&mut self) {
+    pub(super) fn tell_junk(&mut self) {
         for (group, only) in std::mem::take(&mut self.run.delivery.junk) {
             if only && !self.run.delivery.by_group.contains_key(&group) {
                 self.run.effects.push(Effect::Junk { source: Source::Group(group) });

@@ -51,7 +51,7 @@ fn let_go(mark: &Mark, stream: Option<&StreamState>) -> Option<Timestamp> {
 
 impl Core {
     /// A log does not show what was read last of it. The reader waits to be told how to go on.
-    pub(crate) fn displaced(&mut self, displaced: &Displaced) -> Result<()> {
+    pub(super) fn displaced(&mut self, displaced: &Displaced) -> Result<()> {
         let Displaced { source, after, another, stream, .. } = displaced;
         let (mark, known) = (self.state.mark_of(source), self.state.after(source));
         let back = known == Some(*after)

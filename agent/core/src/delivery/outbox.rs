@@ -28,7 +28,7 @@ use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Print, Seal, Wish, pri
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt {
+pub(super) struct Attempt {
     /// Its outbox row.
     pub(super) row: u64,
     /// Hash of the bytes.
@@ -70,7 +70,7 @@ impl Why {
 
 impl Core {
     /// Derives the indexes from the rows, after loading.
-    pub(crate) fn index_outbox(&mut self) {
+    pub(super) fn index_outbox(&mut self) {
         self.run.delivery.by_group.clear();
         self.run.delivery.by_hash.clear();
         for (id, row) in self.state.outbox.iter() {

@@ -18,7 +18,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 impl Core {
     /// What became of a publish.
-    pub(crate) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
+    pub(super) fn published(&mut self, attempt: u64, outcome: PublishOutcome) -> Result<()> {
         let Some(Attempt { row: id, hash, first, log }) = self.run.delivery.attempts.remove(&attempt) else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Core {
     }
 
     /// A log was read to its end: what was in doubt is decided.
-    pub(crate) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
+    pub(super) fn settle_doubts(&mut self, group: GroupId, sequence: u64) {
         let epoch = self.state.groups.get(&group).map(|row| row.epoch);
         let cursor = self.state.groups.get(&group).map_or(0, GroupRow::after).max(sequence);
         for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {

@@ -69,7 +69,7 @@ struct Turn {
 
 /// R-LINK-02: nobody comes in by a link that is unknown, has ended by our clock or is used up, nor a banned account.
 /// Judged again for the state in which the commit is made.
-pub(crate) fn admissible<'a>(
+pub(super) fn admissible<'a>(
     data: &'a GroupData,
     link: &LinkId,
     account: &AccountId,
@@ -88,7 +88,7 @@ pub(crate) fn admissible<'a>(
 }
 
 /// A refusal in words.
-pub(crate) fn refusal_error(refusal: JoinRefusal) -> Error {
+pub(super) fn refusal_error(refusal: JoinRefusal) -> Error {
     let (why, hint) = match refusal {
         JoinRefusal::Expired => ("the link has ended", Advice::AskNewLink.into()),
         JoinRefusal::UsedUp => ("as many have joined by this link as may", Advice::AskNewLink.into()),
@@ -122,18 +122,18 @@ fn open_request(
 }
 
 /// What a sealed request is bound to besides its group.
-pub(crate) fn label(id: &LinkId) -> Vec<u8> {
+pub(super) fn label(id: &LinkId) -> Vec<u8> {
     [b"join".as_slice(), id.as_slice()].concat()
 }
 
 /// What a sealed refusal is bound to besides its group: one request.
-pub(crate) fn refusal_label(id: &LinkId, request: &[u8; 32]) -> Vec<u8> {
+pub(super) fn refusal_label(id: &LinkId, request: &[u8; 32]) -> Vec<u8> {
     [b"join-refused".as_slice(), id.as_slice(), request].concat()
 }
 
 impl Core {
     /// Somebody asks to join, on the log of a group we are in.
-    pub(crate) fn join_asked(&mut self, group: GroupId, link: LinkId, sealed: &[u8]) -> Result<()> {
+    pub(super) fn join_asked(&mut self, group: GroupId, link: LinkId, sealed: &[u8]) -> Result<()> {
         if sealed.len() > JOIN_REQUEST_BYTES {
             self.skip(Skip::TooLarge);
             return Ok(());
@@ -263,18 +263,18 @@ impl Core {
 
     /// R-LINK-06: who is let in by a link is a device that the registry shows as one of its account's. A key made on
     /// the spot is nobody: it could be named, banned and recognised by nobody.
-    pub(crate) fn is_shown_by_registry(&self, row: &JoinRequestRow) -> bool {
+    pub(super) fn is_shown_by_registry(&self, row: &JoinRequestRow) -> bool {
         self.state.log_of(&row.account).is_some_and(|log| log.is_active(&row.device))
     }
 
     /// Which groups have requests that are not done, after loading.
-    pub(crate) fn index_join_requests(&mut self) {
+    pub(super) fn index_join_requests(&mut self) {
         let open = self.state.join_requests.iter().filter(|(_, row)| row.standing != Standing::Done);
         self.run.group.asked = open.map(|(_, row)| row.group).collect();
     }
 
     /// A new epoch may have let somebody in, or ended a link: its requests are looked at again.
-    pub(crate) fn requests_changed(&mut self, group: GroupId, before: &GroupData, after: &GroupData) {
+    pub(super) fn requests_changed(&mut self, group: GroupId, before: &GroupData, after: &GroupData) {
         if self.state.join_requests.iter().any(|(_, row)| row.group == group) {
             self.run.group.asked.insert(group);
         }
@@ -293,7 +293,7 @@ impl Core {
     }
 
     /// We are out of a group: its requests are others' matter.
-    pub(crate) fn drop_join_requests(&mut self, group: GroupId) {
+    pub(super) fn drop_join_requests(&mut self, group: GroupId) {
         self.run.group.asked.remove(&group);
         let of_group = self.state.join_requests.iter().filter(|(_, row)| row.group == group);
         for id in of_group.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -302,7 +302,7 @@ impl Core {
     }
 
     /// Looks at every request of a group that is not done.
-    pub(crate) fn serve_joins(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn serve_joins(&mut self, group: GroupId) -> Result<()> {
         // Behind the end of the log somebody may have answered already.
         let active = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Active);
         if !active
@@ -402,7 +402,7 @@ impl Core {
     }
 
     /// Notes the intent that lets somebody in.
-    pub(crate) fn admit(&mut self, id: u64, ticket: Option<Ticket>) -> Result<()> {
+    pub(super) fn admit(&mut self, id: u64, ticket: Option<Ticket>) -> Result<()> {
         let Some(row) = self.state.join_requests.get(&id) else { return Ok(()) };
         let (group, wish) = (row.group, Wish::Admit { link: row.link, joiner: row.joiner() });
         let intent = self.intend(group, wish, ticket);
@@ -414,7 +414,7 @@ impl Core {
     }
 
     /// Tells the asking device that it stays out, and why.
-    pub(crate) fn refuse(&mut self, id: u64, refusal: JoinRefusal) -> Result<()> {
+    pub(super) fn refuse(&mut self, id: u64, refusal: JoinRefusal) -> Result<()> {
         let Some(row) = self.state.join_requests.get(&id).cloned() else { return Ok(()) };
         let gone = self.state.groups.get(&row.group).and_then(|group| group.gone_link(&row.link));
         let link = self.with_live(row.group, |_, live| Ok(live.data.links.get(&row.link).cloned()))?.or(gone);

@@ -12,7 +12,7 @@ use crate::state::GroupRow;
 
 /// What takes a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(super) enum Taken {
     /// Groups that one is in: for what a person does on purpose.
     ByCurrent,
     /// Past ones too: what comes by itself does not take their place.
@@ -21,7 +21,7 @@ pub(crate) enum Taken {
 
 impl Core {
     /// R-NAME-02: a group whose name means another one here gets another name here, and the person is told.
-    pub(crate) fn keep_names_apart(&mut self, group: GroupId, taken: Taken) {
+    pub(super) fn keep_names_apart(&mut self, group: GroupId, taken: Taken) {
         let Some(row) = self.state.groups.get(&group) else { return };
         let name = row.called().to_owned();
         if row.direct || row.personal || !self.is_taken(&name, &group, taken) {
@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// Gives a group a name of one's own, here only; an empty one brings its own name back.
-    pub(crate) fn group_alias(&mut self, target: &Target, name: &str) -> Result<Reply> {
+    pub(super) fn group_alias(&mut self, target: &Target, name: &str) -> Result<Reply> {
         let group = self.resolve(target)?;
         let Some(row) = self.state.groups.get(&group) else {
             return Err(ErrorKind::Refused

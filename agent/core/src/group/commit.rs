@@ -40,7 +40,7 @@ use crate::store::mls;
 
 impl Core {
     /// Brings the commits of a group forward: publishes the one that is pending, or makes the next.
-    pub(crate) fn drive_commits(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn drive_commits(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if let Some(slot) = &row.slot {
             let (id, fence) = (slot.row, row.expected());
@@ -273,7 +273,7 @@ impl Core {
     }
 
     /// Gives OpenMLS the proposals of others, for the one commit that is made or processed next.
-    pub(crate) fn load_proposals(&self, live: &mut Live, proposals: &[serde_bytes::ByteBuf]) -> Result<()> {
+    pub(super) fn load_proposals(&self, live: &mut Live, proposals: &[serde_bytes::ByteBuf]) -> Result<()> {
         for bytes in proposals {
             if let Ok(proposal) = mls::decode::<QueuedProposal>(bytes) {
                 live.mls.store_pending_proposal(self.provider.storage(), proposal).map_err(store_failed)?;
@@ -398,7 +398,7 @@ impl Core {
     }
 
     /// Each invited device gets the Welcome, with a note of where the group's log goes on.
-    pub(crate) fn enqueue_welcomes(
+    pub(super) fn enqueue_welcomes(
         &mut self,
         group: GroupId,
         pending: &PendingWelcome,
@@ -426,14 +426,14 @@ impl Core {
         shortened(&texts.next().unwrap_or_default())
     }
 
-    pub(crate) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
+    pub(super) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
         let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
         self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
     }
 }
 
 /// As much of a text as goes with a request.
-pub(crate) fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(limit::FIRST_WORDS_CHARS.saturating_sub(1)) {
         Some((cut, last)) if text.len() > cut.saturating_add(last.len_utf8()) => {
             format!("{}…", text.get(..cut).unwrap_or_default())

@@ -22,7 +22,7 @@ use crate::state::{OutboxKind, WordRow, stopped};
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CopysWord {
+pub(super) struct CopysWord {
     /// The number of that copy when it signed.
     pub number: u64,
     /// Sequence of the last word in that log that the copy knew as its own.
@@ -33,7 +33,7 @@ pub(crate) struct CopysWord {
 
 /// What copies with smaller numbers said in a group's log since this process runs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CopysWords {
+pub(super) struct CopysWords {
     /// Where the last of it lies.
     pub last: u64,
     /// The first word of the copy with the smallest number, which tells where it parted from this one, and where it lies.
@@ -62,7 +62,7 @@ fn judged(number: u64, own: u64, in_use: bool) -> Verdict {
 
 impl CopysWord {
     /// As a commit with new keys carries it: the number, the sequence, and random bytes that the store remembers.
-    pub(crate) fn written(self, random: [u8; 16]) -> [u8; 32] {
+    pub(super) fn written(self, random: [u8; 16]) -> [u8; 32] {
         let numbers = u128::from(self.number) << 64 | u128::from(self.knew);
         let mut bytes = [0; 32];
         let parts = numbers.to_be_bytes().into_iter().chain(random);
@@ -70,7 +70,7 @@ impl CopysWord {
         bytes
     }
 
-    pub(crate) fn read(bytes: &[u8; 32]) -> Self {
+    pub(super) fn read(bytes: &[u8; 32]) -> Self {
         let part = |at: usize| {
             let part = bytes.as_chunks().0.get(at).copied();
             part.map_or(u64::MAX, u64::from_be_bytes)
@@ -81,7 +81,7 @@ impl CopysWord {
 
 impl Core {
     /// Another copy put a word that the device key signed into a group's log. Whether this one stops at once.
-    pub(crate) fn copy_spoke(&mut self, group: GroupId, word: CopysWord, position: u64) -> bool {
+    pub(super) fn copy_spoke(&mut self, group: GroupId, word: CopysWord, position: u64) -> bool {
         let own = self.copy_number();
         if word.number < own {
             let new = CopysWords { last: position, first: (position, word) };
@@ -124,7 +124,7 @@ impl Core {
 
     /// The number under which this copy signs. The words that it read and does not stop for are of an earlier life of it: it goes
     /// on in that one's place, and so for all who stop for that one.
-    pub(crate) fn signing_number(&mut self) -> u64 {
+    pub(super) fn signing_number(&mut self) -> u64 {
         if let Some(smallest) = self.smallest_copy()
             && smallest <= self.copy_number()
         {
@@ -139,7 +139,7 @@ impl Core {
     }
 
     /// The number of this copy of the store.
-    pub(crate) fn copy_number(&mut self) -> u64 {
+    pub(super) fn copy_number(&mut self) -> u64 {
         if let Some(number) = self.state.meta.copy_number {
             return number;
         }
@@ -149,7 +149,7 @@ impl Core {
     }
 
     /// A word of this store about its place lies in a group's log.
-    pub(crate) fn own_word_lies(&mut self, group: GroupId, position: u64, at: Timestamp) {
+    pub(super) fn own_word_lies(&mut self, group: GroupId, position: u64, at: Timestamp) {
         if let Some(row) = self.state.groups.get_mut(&group)
             && row.word.is_none_or(|word| word.position < position)
         {
@@ -159,7 +159,7 @@ impl Core {
 
     /// Sequence of the last word of this store in a group's log, as it tells others: one that does not know of it is another
     /// copy. A sequence of an earlier life of the log says nothing, so that nobody stops for it.
-    pub(crate) fn last_word(&self, group: &GroupId) -> u64 {
+    pub(super) fn last_word(&self, group: &GroupId) -> u64 {
         let Some(row) = self.state.groups.get(group) else { return 0 };
         row.word.map_or(0, |word| {
             if position::era_of(word.position) == row.era { sequence_of(word.position) } else { u64::MAX }
@@ -180,7 +180,7 @@ impl Core {
 
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an
     /// earlier life of the profile, however late it is read.
-    pub(crate) fn was_awake(&self, group: &GroupId, position: u64) -> bool {
+    pub(super) fn was_awake(&self, group: &GroupId, position: u64) -> bool {
         self.run.group.awake.get(group).is_some_and(|first| *first < sequence_of(position))
     }
 

@@ -32,7 +32,7 @@ fn ratchets() -> SenderRatchetConfiguration {
 
 /// How a joiner runs its copy of the group. No past epochs: total order makes "what lands after the commit is
 /// dropped by everybody and re-sent by its sender" deterministic.
-pub(crate) fn join_config() -> MlsGroupJoinConfig {
+pub(super) fn join_config() -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .padding_size(limit::PADDING_BYTES)
         .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
@@ -42,7 +42,7 @@ pub(crate) fn join_config() -> MlsGroupJoinConfig {
 }
 
 /// The GroupContext extensions of a group with this data.
-pub(crate) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
+pub(super) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
     let required = RequiredCapabilitiesExtension::new(
         &[ExtensionType::Unknown(GROUP_DATA_EXTENSION)],
         &[],
@@ -56,7 +56,7 @@ pub(crate) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
 }
 
 /// Checks a group name as a person gave it.
-pub(crate) fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(ErrorKind::Usage.because("a group needs a name"));
     }
@@ -70,7 +70,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 impl Core {
-    pub(crate) fn group_create(
+    pub(super) fn group_create(
         &mut self,
         ticket: Ticket,
         name: String,

@@ -40,7 +40,7 @@ const UNFIT: u32 = 3;
 
 /// How asking for key packages of one device goes.
 #[derive(Debug, Default)]
-pub(crate) struct Claims {
+pub(super) struct Claims {
     /// Questions without an answer.
     asked: u32,
     /// The last one brought a package.
@@ -53,7 +53,7 @@ pub(crate) struct Claims {
 
 /// What a group's roster lacks or has too much.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(super) struct Plan {
     /// Leaves of revoked devices, with the statement that revoked them.
     gone: Vec<(u32, AccountId, Signed)>,
     /// Devices that belong into the group.
@@ -86,7 +86,7 @@ impl Plan {
 
 /// What of a plan can be committed now.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceChanges {
+pub(super) struct DeviceChanges {
     pub adds: Vec<(KeyPackage, DeviceId)>,
     pub removes: Vec<u32>,
     pub evidence: Vec<Signed>,
@@ -107,7 +107,7 @@ impl Core {
     }
 
     /// Looks at the groups of accounts whose log grew.
-    pub(crate) fn reconcile_changed(&mut self) -> Result<()> {
+    pub(super) fn reconcile_changed(&mut self) -> Result<()> {
         while let Some(account) = self.run.group.accounts_changed.pop_first() {
             let own = account == self.state.own_id();
             if own {
@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// Notes that a group has to be brought in line, if it has to be.
-    pub(crate) fn reconcile_group(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn reconcile_group(&mut self, group: GroupId) -> Result<()> {
         let was_loaded = self.groups.has(&group);
         let plan = self.with_live(group, |core, live| Ok(core.plan(live)))?;
         if !was_loaded {
@@ -146,7 +146,7 @@ impl Core {
     }
 
     /// The same for a group that is at hand.
-    pub(crate) fn reconcile_live(&mut self, group: GroupId, live: &Live) {
+    pub(super) fn reconcile_live(&mut self, group: GroupId, live: &Live) {
         self.run.group.devices_seen.remove(&group);
         let plan = self.plan(live);
         if !plan.is_empty() {
@@ -222,7 +222,7 @@ impl Core {
 
     /// The wish to bring a group in line, when it is our turn and something can be committed. What is missing for
     /// the rest is asked for.
-    pub(crate) fn devices_wish(
+    pub(super) fn devices_wish(
         &mut self,
         group: GroupId,
         leavers: &BTreeSet<u32>,
@@ -267,7 +267,7 @@ impl Core {
     }
 
     /// What of the plan the group's rules let us do with the key packages that are here.
-    pub(crate) fn device_changes(
+    pub(super) fn device_changes(
         &self,
         live: &Live,
         joiners: &[Joiner],
@@ -460,7 +460,7 @@ impl Core {
 
     /// The commit could not be made with the devices that come: a failed addition counts as a failed claim, and the
     /// rest goes on without it. Whether there was one. Removals never wait for additions.
-    pub(crate) fn additions_failed(&mut self, group: GroupId, leavers: &BTreeSet<u32>) -> Result<bool> {
+    pub(super) fn additions_failed(&mut self, group: GroupId, leavers: &BTreeSet<u32>) -> Result<bool> {
         let Some((id, joiners)) = self.devices_intent(group).map(|(id, joiners)| (id, joiners.clone()))
         else {
             return Ok(false);
@@ -500,7 +500,7 @@ impl Core {
     }
 
     /// Bringing a group in line failed for good, as it is now: the next change of it tries again.
-    pub(crate) fn devices_failed(&mut self, group: GroupId) {
+    pub(super) fn devices_failed(&mut self, group: GroupId) {
         if let Some((id, _)) = self.devices_intent(group) {
             self.state.intents.remove(&id);
         }
@@ -509,7 +509,7 @@ impl Core {
 
     /// What a merged commit showed of accounts' statements: whoever did not hear of it elsewhere hears it here. The
     /// registry may have hidden it (G05).
-    pub(crate) fn evidence_seen(&mut self, evidence: &[Shown], mls: Option<&MlsGroup>) -> Result<()> {
+    pub(super) fn evidence_seen(&mut self, evidence: &[Shown], mls: Option<&MlsGroup>) -> Result<()> {
         for shown in evidence {
             let account = shown.statement.account;
             let Some(mut log) = self.state.log_of(&account).cloned() else { continue };

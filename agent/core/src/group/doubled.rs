@@ -43,7 +43,7 @@ const TELL_EVERY: Duration = Duration::from_secs(3600);
 
 impl Core {
     /// Bytes that name us as their sender, in our epoch, and do not wait in the outbox.
-    pub(crate) fn own_again(
+    pub(super) fn own_again(
         &mut self,
         group: GroupId,
         live: &mut Live,
@@ -122,7 +122,7 @@ impl Core {
 
     /// The device key's word that this commit gives the own leaf new keys, because of bytes that are not ours; also in every
     /// commit to a group that nobody else is in, where it is all that another copy can go by.
-    pub(crate) fn new_keys_signature(&mut self, group: &GroupId, epoch: u64, alone: bool) -> Result<ByteBuf> {
+    pub(super) fn new_keys_signature(&mut self, group: &GroupId, epoch: u64, alone: bool) -> Result<ByteBuf> {
         if !alone && self.state.groups.get(group).is_none_or(|row| row.doubled.is_none()) {
             return Ok(ByteBuf::new());
         }
@@ -140,12 +140,12 @@ impl Core {
     }
 
     /// The keys are new: what was said behind bytes that used the old ones up may have been read by nobody.
-    pub(crate) fn say_after_doubling(&mut self, group: GroupId, doubled: DoubledRow) -> Result<()> {
+    pub(super) fn say_after_doubling(&mut self, group: GroupId, doubled: DoubledRow) -> Result<()> {
         let behind = |sent: &crate::state::SentRow| sent.position > doubled.position;
         self.say_again(group, |sent| sent.epoch == doubled.epoch && behind(sent)).map(drop)
     }
 
-    pub(crate) fn tell_doubled(&mut self, group: GroupId) {
+    pub(super) fn tell_doubled(&mut self, group: GroupId) {
         let now = self.run.now;
         let told = self.state.meta.doubled.map(|(_, told)| told);
         let due = told.is_none_or(|told| now >= told.plus(TELL_EVERY));

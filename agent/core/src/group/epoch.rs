@@ -20,7 +20,7 @@ use crate::state::roster::{self, Roster};
 
 /// A commit that was merged.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Merged<'a> {
+pub(super) struct Merged<'a> {
     /// Leaf of its maker; `None` for one from outside.
     pub committer: Option<u32>,
     /// Its position.
@@ -34,7 +34,7 @@ pub(crate) struct Merged<'a> {
 
 impl Core {
     /// A commit was merged, own or other: rows, system lines, news.
-    pub(crate) fn epoch_began(
+    pub(super) fn epoch_began(
         &mut self,
         group: GroupId,
         live: &Live,

@@ -23,7 +23,7 @@ pub(crate) struct Shown {
 }
 
 /// Of what a commit shows, that which verifies under the key of one of these accounts. The rest counts for nothing.
-pub(crate) fn verified(evidence: &[Signed], keys: &BTreeMap<AccountId, [u8; 32]>) -> Vec<Shown> {
+pub(super) fn verified(evidence: &[Signed], keys: &BTreeMap<AccountId, [u8; 32]>) -> Vec<Shown> {
     let shown = evidence.iter().filter_map(|signed| {
         let named: Statement = codec::decode(&signed.body).ok()?;
         let statement = account_log::read(signed, keys.get(&named.account)?).ok()?;
@@ -37,7 +37,7 @@ impl Shown {
     ///
     /// A device is revoked for ever, so an old revocation says nothing false when it is shown again. A recovery
     /// revokes what was there before it: never the device it brings, nor any that was certified later.
-    pub(crate) fn revokes(&self, leaf: &Leaf) -> bool {
+    pub(super) fn revokes(&self, leaf: &Leaf) -> bool {
         self.statement.account == leaf.account
             && match &self.statement.claim {
                 Claim::RevokeDevice { device } => *device == leaf.device,
@@ -47,14 +47,14 @@ impl Shown {
     }
 
     /// Whether the account says that it goes on with exactly this leaf's device and certificate.
-    pub(crate) fn brings(&self, leaf: &Leaf) -> bool {
+    pub(super) fn brings(&self, leaf: &Leaf) -> bool {
         self.statement.account == leaf.account
             && matches!(&self.statement.claim, Claim::Recover { device, certificate }
                 if *device == leaf.device && *certificate == leaf.certificate)
     }
 
     /// The device that a recovery brings.
-    pub(crate) const fn recovered(&self) -> Option<DeviceId> {
+    pub(super) const fn recovered(&self) -> Option<DeviceId> {
         match &self.statement.claim {
             Claim::Recover { device, .. } => Some(*device),
             _ => None,
@@ -62,7 +62,7 @@ impl Shown {
     }
 
     /// Whether it revokes this one device of this account by name.
-    pub(crate) fn names(&self, account: &AccountId, gone: &DeviceId) -> bool {
+    pub(super) fn names(&self, account: &AccountId, gone: &DeviceId) -> bool {
         self.statement.account == *account
             && matches!(&self.statement.claim, Claim::RevokeDevice { device } if device == gone)
     }

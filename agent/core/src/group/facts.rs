@@ -14,7 +14,7 @@ use crate::state::roster;
 use crate::store::mls;
 
 /// Reduces a staged commit to what the rules speak about.
-pub(crate) fn facts(
+pub(super) fn facts(
     live: &Live,
     staged: &StagedCommit,
     sender: Committer,
@@ -89,12 +89,12 @@ fn encoded<'a>(extensions: impl Iterator<Item = &'a Extension>) -> Vec<Vec<u8>> 
 }
 
 /// The leaf that a stored proposal asks to remove, if it is its own sender's.
-pub(crate) fn leaver(bytes: &[u8]) -> Option<u32> {
+pub(super) fn leaver(bytes: &[u8]) -> Option<u32> {
     leaver_of(&mls::decode::<QueuedProposal>(bytes).ok()?)
 }
 
 /// The same for a proposal that just came.
-pub(crate) fn leaver_of(proposal: &QueuedProposal) -> Option<u32> {
+pub(super) fn leaver_of(proposal: &QueuedProposal) -> Option<u32> {
     match (proposal.proposal(), proposal.sender()) {
         (Proposal::Remove(remove), Sender::Member(index)) if remove.removed() == *index => Some(index.u32()),
         _ => None,

@@ -31,17 +31,17 @@ const UNSURE: usize = 256;
 
 impl Core {
     /// Whether the entry at our cursor was gone when reading began.
-    pub(crate) fn has_gap(&self, group: &GroupId) -> bool {
+    pub(super) fn has_gap(&self, group: &GroupId) -> bool {
         self.run.delivery.has_lost_entries(group)
     }
 
     /// Whether this device may have missed what the group did.
-    pub(crate) fn is_in_doubt(&self, group: &GroupId) -> bool {
+    pub(super) fn is_in_doubt(&self, group: &GroupId) -> bool {
         self.state.groups.get(group).is_some_and(|row| row.gap.is_some())
     }
 
     /// The first thing that is read behind a place that is gone from the log: what was between may be missing.
-    pub(crate) fn gap_found(&mut self, group: GroupId) {
+    pub(super) fn gap_found(&mut self, group: GroupId) {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         (row.gap, row.fresh) = (Some(row.epoch), None);
         let (place, since, personal) = ((row.cursor, u16::MAX), row.seen_at, row.personal);
@@ -66,7 +66,7 @@ impl Core {
     }
 
     /// The device of a leaf said or changed something in this epoch.
-    pub(crate) fn spoken_in(&mut self, group: GroupId, live: &Live, epoch: u64, index: u32) {
+    pub(super) fn spoken_in(&mut self, group: GroupId, live: &Live, epoch: u64, index: u32) {
         let own = live.mls.own_leaf_index().u32();
         let Some(row) = self.state.groups.get(&group) else { return };
         let news = |fresh: &Fresh, device| epoch >= fresh.epoch && !fresh.heard.contains(device);
@@ -88,7 +88,7 @@ impl Core {
 
     /// Something of this epoch does not open. Behind an own commit that nobody is known to have followed it may be of the
     /// epoch that others are in, which weighs as much as a claim of a later one.
-    pub(crate) fn does_not_open(&mut self, group: GroupId, epoch: u64) {
+    pub(super) fn does_not_open(&mut self, group: GroupId, epoch: u64) {
         let in_doubt = |row: &GroupRow| row.fresh.as_ref().is_some_and(|fresh| epoch >= fresh.epoch);
         if self.state.groups.get(&group).is_some_and(in_doubt) {
             let claimed = self.run.group.ahead.entry(group).or_default();
@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// A commit of somebody else was merged, by which this epoch began.
-    pub(crate) fn followed(
+    pub(super) fn followed(
         &mut self,
         group: GroupId,
         epoch: u64,
@@ -137,7 +137,7 @@ impl Core {
 
     /// A place was taken that a member gave who is in doubt itself. The epoch names a key package of this device, so nobody
     /// put it there again from before.
-    pub(crate) fn shares_doubt(&mut self, group: GroupId, epoch: u64) {
+    pub(super) fn shares_doubt(&mut self, group: GroupId, epoch: u64) {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.gap = Some(epoch);
         }
@@ -153,7 +153,7 @@ impl Core {
 
     /// An own commit was merged. It shows nobody else's agreement; but where a commit could not be applied and nobody is
     /// known to have gone on behind it, the group goes on here.
-    pub(crate) fn own_epoch_began(&mut self, group: GroupId, epoch: u64) {
+    pub(super) fn own_epoch_began(&mut self, group: GroupId, epoch: u64) {
         let Some(row) = self.state.groups.get(&group) else { return };
         if row.gap.is_some() {
             self.is_fresh(group, epoch);
@@ -163,7 +163,7 @@ impl Core {
     }
 
     /// Were others anywhere else, the log would show what they do there.
-    pub(crate) fn old_doubts_end(&mut self) {
+    pub(super) fn old_doubts_end(&mut self) {
         let now = self.run.now;
         for group in self.state.groups.keys() {
             let old = |row: &GroupRow| {

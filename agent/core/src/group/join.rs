@@ -35,7 +35,7 @@ use crate::state::{
 pub(super) const TOLD_AFTER: u32 = 9;
 
 impl Core {
-    pub(crate) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
+    pub(super) fn inbox_delivered(&mut self, device: DeviceId, delivered: &Delivered) -> Result<()> {
         if self.state.inbox() != Source::Inbox(device) || delivered.sequence <= self.state.meta.inbox_cursor {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl Core {
     }
 
     /// Asks for the trees that invitations wait for.
-    pub(crate) fn fetch_missing_trees(&mut self) {
+    pub(super) fn fetch_missing_trees(&mut self) {
         if !self.run.connected {
             return;
         }
@@ -356,7 +356,7 @@ impl Core {
         self.resolve(target).ok().filter(|group| self.offer(group).is_some())
     }
 
-    pub(crate) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
+    pub(super) fn group_accept(&mut self, target: &Target) -> Result<Reply> {
         if let Some(group) = self.offered_group(target) {
             return self.take_offer(group);
         }
@@ -387,7 +387,7 @@ impl Core {
         self.group_reply(group)
     }
 
-    pub(crate) fn group_decline(&mut self, target: &Target) -> Result<Reply> {
+    pub(super) fn group_decline(&mut self, target: &Target) -> Result<Reply> {
         if let Some(group) = self.offered_group(target) {
             self.refuse_offer(group);
             return Ok(Reply::Done);

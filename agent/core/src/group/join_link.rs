@@ -30,7 +30,7 @@ impl Core {
         Ok(group)
     }
 
-    pub(crate) fn group_invite(
+    pub(super) fn group_invite(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -53,7 +53,7 @@ impl Core {
         self.wish(group, Wish::Link { id: link_id(&secret), link: Some(link) }, Some(ticket))
     }
 
-    pub(crate) fn group_invites(&mut self, target: &Target) -> Result<Reply> {
+    pub(super) fn group_invites(&mut self, target: &Target) -> Result<Reply> {
         let group = self.open_group(target, "there are no links to join by")?;
         let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
         let mut views: Vec<JoinLinkView> =
@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// A link as people see it.
-    pub(crate) fn link_view(&self, group: GroupId, id: &LinkId, link: &JoinLink) -> JoinLinkView {
+    pub(super) fn link_view(&self, group: GroupId, id: &LinkId, link: &JoinLink) -> JoinLinkView {
         let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
         let JoinLink { secret, by, expires, uses, approval } = link.clone();
         JoinLinkView {
@@ -77,7 +77,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn group_invite_revoke(
+    pub(super) fn group_invite_revoke(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -104,7 +104,7 @@ impl Core {
     }
 
     /// What a command gets whose commit is in the log.
-    pub(crate) fn won_reply(&mut self, intent: u64, group: GroupId) -> Result<Reply> {
+    pub(super) fn won_reply(&mut self, intent: u64, group: GroupId) -> Result<Reply> {
         match self.state.intents.get(&intent).map(|intent| &intent.wish) {
             Some(Wish::Link { id, link: Some(link) }) => {
                 Ok(Reply::JoinLink(Box::new(self.link_view(group, &id.clone(), &link.clone()))))
@@ -114,7 +114,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn group_requests(&mut self, target: Option<&Target>) -> Result<Reply> {
+    pub(super) fn group_requests(&mut self, target: Option<&Target>) -> Result<Reply> {
         self.state.identity()?;
         let groups = match target {
             Some(target) => {
@@ -145,7 +145,7 @@ impl Core {
         Ok(Reply::JoinRequests(views))
     }
 
-    pub(crate) fn group_request_answer(
+    pub(super) fn group_request_answer(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -188,7 +188,7 @@ impl Core {
         Ok(shown.map(|(id, row)| (*id, self.request_view(row))).collect())
     }
 
-    pub(crate) fn group_ban(
+    pub(super) fn group_ban(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -234,7 +234,7 @@ impl Core {
 }
 
 /// The text form of a link's id: what names it in lists.
-pub(crate) fn link_name(id: &LinkId) -> String {
+pub(super) fn link_name(id: &LinkId) -> String {
     // The text form of every id of this length.
     GroupId::from_bytes(id.into_array()).to_string()
 }

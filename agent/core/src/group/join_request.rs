@@ -40,13 +40,13 @@ pub(crate) struct JoinWait {
 }
 
 /// Links of a group whose id is that of their secret: what shows that an invitation is into the group asked for.
-pub(crate) fn proven_links(data: &GroupData) -> Vec<LinkId> {
+pub(super) fn proven_links(data: &GroupData) -> Vec<LinkId> {
     let proven = data.links.iter().filter(|(id, link)| link_id(&link.secret) == **id);
     proven.map(|(id, _)| *id).collect()
 }
 
 impl Core {
-    pub(crate) fn join_by_link(&mut self, ticket: Ticket, link: &str) -> Result<Option<Reply>> {
+    pub(super) fn join_by_link(&mut self, ticket: Ticket, link: &str) -> Result<Option<Reply>> {
         self.state.identity()?;
         let link: JoinTicket = link.parse().map_err(|_| {
             ErrorKind::Misuse
@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// Somebody says that we stay out. R-LINK-05: it counts for the very request it names, under the link's key.
-    pub(crate) fn join_refused(&mut self, link: LinkId, sealed: &[u8]) -> Result<()> {
+    pub(super) fn join_refused(&mut self, link: LinkId, sealed: &[u8]) -> Result<()> {
         let asked = self.state.joins.iter().find(|(_, row)| link_id(&row.ticket.secret) == link);
         let Some((group, row)) = asked.map(|(group, row)| (*group, row.clone())) else {
             self.skip(Skip::Join);
@@ -172,7 +172,7 @@ impl Core {
 
     /// Asks anew where the members could soon not use the old request any more. The link is the same, so who has let us
     /// in meanwhile is found all the same.
-    pub(crate) fn renew_joins(&mut self) -> Result<()> {
+    pub(super) fn renew_joins(&mut self) -> Result<()> {
         let hears = self.run.connected && self.run.interest == Some(Interest::Everything);
         if !hears || self.state.is_revoked() {
             return Ok(());
@@ -195,7 +195,7 @@ impl Core {
     }
 
     /// Answers who waited long enough, or is in; ends requests whose link is over.
-    pub(crate) fn finish_joins(&mut self) -> Result<()> {
+    pub(super) fn finish_joins(&mut self) -> Result<()> {
         let now = self.run.now;
         for group in self.state.joins.keys() {
             if self.state.is_member(&group) {

@@ -50,7 +50,7 @@ fn pause(times: u32) -> Duration {
 impl Core {
     /// This device lost its place in a group: it asks to come back, and what is sent meanwhile waits. Told once; does
     /// nothing for a group that it is not in, or is lost in already for a reason that weighs as much.
-    pub(crate) fn lost(&mut self, group: GroupId, why: Why) {
+    pub(super) fn lost(&mut self, group: GroupId, why: Why) {
         let now = self.run.now;
         let stopped = self.state.meta.stopped;
         let Some(row) = self.state.groups.get_mut(&group) else { return };
@@ -85,7 +85,7 @@ impl Core {
     }
 
     /// Groups of stores of before that could not be followed: they come back like any others.
-    pub(crate) fn wake_stuck(&mut self) {
+    pub(super) fn wake_stuck(&mut self) {
         for group in self.state.groups.keys() {
             let stuck = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck);
             if stuck && let Some(row) = self.state.groups.get_mut(&group) {
@@ -96,13 +96,13 @@ impl Core {
     }
 
     /// Whether everybody else left the epoch that this device stands in.
-    pub(crate) fn is_passed_by(&self, group: &GroupId) -> bool {
+    pub(super) fn is_passed_by(&self, group: &GroupId) -> bool {
         let lost = self.state.groups.get(group).and_then(|row| row.lost.as_ref());
         lost.is_some_and(|lost| lost.is_passed_by(self.run.now))
     }
 
     /// A place that was given up turns out to be good: others are there as well.
-    pub(crate) fn place_is_good(&mut self, group: GroupId) {
+    pub(super) fn place_is_good(&mut self, group: GroupId) {
         self.run.group.ahead.remove(&group);
         let Some(row) = self.state.groups.get(&group) else { return };
         if row.gap.is_none() && row.unsure.is_empty() && row.lost.is_none() {
@@ -139,7 +139,7 @@ impl Core {
     }
 
     /// What is to be done in a group in which this device lost its place.
-    pub(crate) fn drive_lost(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn drive_lost(&mut self, group: GroupId) -> Result<()> {
         // The log may still bring it on, or show the answer.
         if !self.run.delivery.is_caught_up(&Source::Group(group)) {
             self.follow(Source::Group(group));
@@ -155,13 +155,13 @@ impl Core {
     }
 
     /// Whether this device was told, by a word that ends its asking, that it is no member any more.
-    pub(crate) fn is_out(&self, group: &GroupId) -> bool {
+    pub(super) fn is_out(&self, group: &GroupId) -> bool {
         let lost = self.state.groups.get(group).and_then(|row| row.lost.as_ref());
         lost.and_then(|lost| lost.denied.as_ref()).is_some_and(|denied| denied.over)
     }
 
     /// This device asks for a new place, however often it asked before.
-    pub(crate) fn ask_anew(&mut self, group: GroupId) {
+    pub(super) fn ask_anew(&mut self, group: GroupId) {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.lost = None;
         }
@@ -235,7 +235,7 @@ impl Core {
     }
 
     /// Nothing more is asked by what was not sent yet.
-    pub(crate) fn drop_own_rejoin(&mut self, group: GroupId) {
+    pub(super) fn drop_own_rejoin(&mut self, group: GroupId) {
         for id in self.own_rejoins(group).collect::<Vec<_>>() {
             self.dequeue(id);
         }
@@ -243,7 +243,7 @@ impl Core {
 
     /// A request of this device lies in the log. One that it does not know, from before this process was awake, is of an
     /// earlier life of the profile: whoever serves it serves no other copy. Behind that it is another copy's word.
-    pub(crate) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) -> Result<()> {
+    pub(super) fn asked_before(&mut self, group: GroupId, request: &RejoinRow, position: u64) -> Result<()> {
         if self.asked_by_a_copy(&group, std::slice::from_ref(&request.body), position) {
             return self.stop_for_copy();
         }
@@ -263,7 +263,7 @@ impl Core {
 
     /// Whether this copy stops because of requests of this device, in the log or shown by a commit (R-COPY-01): what it asked
     /// itself, and what may be of before that, is no word of another copy. A request of before may be shown by anybody.
-    pub(crate) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
+    pub(super) fn asked_by_a_copy(&mut self, group: &GroupId, requests: &[Signed], position: u64) -> bool {
         let (Some(own), Some(row)) = (&self.state.identity, self.state.groups.get(group)) else {
             return false;
         };
@@ -286,7 +286,7 @@ impl Core {
 
     /// A commit serves these requests. If one of ours is among them its Welcome is on its way: a request that is made
     /// meanwhile would be served as well, and take the place away that the Welcome gives.
-    pub(crate) fn is_served(&mut self, group: GroupId, requests: &[Signed]) {
+    pub(super) fn is_served(&mut self, group: GroupId, requests: &[Signed]) {
         let now = self.run.now;
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         let ours = |signed: &Signed| {
@@ -301,7 +301,7 @@ impl Core {
     }
 
     /// Whether a Welcome was made for a key package with which this device asked to come back.
-    pub(crate) fn asked_back(&self, group: &GroupId, welcome: &Welcome) -> bool {
+    pub(super) fn asked_back(&self, group: &GroupId, welcome: &Welcome) -> bool {
         let Some(row) = self.state.groups.get(group).filter(|row| !row.asked.is_empty()) else {
             return false;
         };
@@ -314,7 +314,7 @@ impl Core {
     }
 
     /// Tells that messages may be missing since then. This device's own word, at its place in the conversation.
-    pub(crate) fn missed_line(&mut self, group: GroupId, place: (u64, u16), since: Timestamp) {
+    pub(super) fn missed_line(&mut self, group: GroupId, place: (u64, u16), since: Timestamp) {
         let Some(own) = &self.state.identity else { return };
         let fact = [group.as_bytes().as_slice(), b"missed", &place.0.to_be_bytes()].concat();
         let id = MessageId::of_content(&group, &own.account, &fact);
@@ -327,7 +327,7 @@ impl Core {
     }
 
     /// What people see of it.
-    pub(crate) fn recovering_view(&self, group: &GroupId) -> Option<RecoveringView> {
+    pub(super) fn recovering_view(&self, group: &GroupId) -> Option<RecoveringView> {
         let lost = self.state.groups.get(group)?.lost.as_ref()?;
         let denied = lost.denied.as_ref().map(|denied| DeniedView {
             account_id: denied.by,

@@ -18,14 +18,14 @@ use crate::state::{IntentRow, Joiner, Wish};
 
 impl Core {
     /// The group a person wants to change, if we can take part in changing it.
-    pub(crate) fn changeable(&self, target: &Target) -> Result<GroupId> {
+    pub(super) fn changeable(&self, target: &Target) -> Result<GroupId> {
         let group = self.resolve(target)?;
         self.state.must_be_active(group)?;
         Ok(group)
     }
 
     /// Own role must reach this.
-    pub(crate) fn must_have_role(
+    pub(super) fn must_have_role(
         &mut self,
         group: GroupId,
         pick: impl Fn(&crate::state::live::Live) -> Role,
@@ -60,7 +60,7 @@ impl Core {
         if self.has_member(group, &account)? { Ok(account) } else { Err(none()) }
     }
 
-    pub(crate) fn group_add(
+    pub(super) fn group_add(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -77,7 +77,7 @@ impl Core {
         Ok(None)
     }
 
-    pub(crate) fn group_remove(
+    pub(super) fn group_remove(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -98,7 +98,7 @@ impl Core {
         self.wish(group, Wish::Remove(accounts), Some(ticket))
     }
 
-    pub(crate) fn group_rename(
+    pub(super) fn group_rename(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -113,7 +113,7 @@ impl Core {
         self.wish(group, Wish::Rename(name), Some(ticket))
     }
 
-    pub(crate) fn group_role(
+    pub(super) fn group_role(
         &mut self,
         ticket: Ticket,
         target: &Target,
@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Notes one intent; gives its id.
-    pub(crate) fn intend(&mut self, group: GroupId, wish: Wish, ticket: Option<Ticket>) -> u64 {
+    pub(super) fn intend(&mut self, group: GroupId, wish: Wish, ticket: Option<Ticket>) -> u64 {
         let id = self.state.next_id();
         self.state.intents.insert(id, IntentRow { group, wish });
         if let Some(ticket) = ticket {
@@ -161,7 +161,7 @@ impl Core {
         id
     }
 
-    pub(crate) fn group_leave(&mut self, ticket: Ticket, target: &Target) -> Result<Option<Reply>> {
+    pub(super) fn group_leave(&mut self, ticket: Ticket, target: &Target) -> Result<Option<Reply>> {
         let group = self.resolve(target)?;
         if self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Stuck) {
             self.begin_leaving(group)?;
@@ -234,7 +234,7 @@ impl Core {
     }
 
     /// The account goes; what else was wanted there is not done any more.
-    pub(crate) fn is_leaving(&mut self, group: GroupId) {
+    pub(super) fn is_leaving(&mut self, group: GroupId) {
         self.drop_intents(group, &ErrorKind::Refused.because("you are leaving this group"));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.state = GroupState::Leaving;
@@ -243,7 +243,7 @@ impl Core {
     }
 
     /// Ends our part in a group: keys go, history stays.
-    pub(crate) fn forget(&mut self, group: GroupId, state: GroupState) -> Result<()> {
+    pub(super) fn forget(&mut self, group: GroupId, state: GroupState) -> Result<()> {
         self.with_live(group, |core, live| {
             use openmls_traits::OpenMlsProvider as _;
             live.mls.delete(core.provider.storage()).map_err(crate::state::live::store_failed)
@@ -354,7 +354,7 @@ impl Core {
     }
 
     /// An intent is over, one way or the other.
-    pub(crate) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
+    pub(super) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
         self.state.intents.remove(&id);
         if let Some(ticket) = self.run.waits.intents.remove(&id) {
             self.reply(ticket, result);

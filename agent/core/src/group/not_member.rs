@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// Tells those who ask and are not in the group, when it is our turn: people first, and owners and admins of these.
-    pub(crate) fn answer_outsiders(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn answer_outsiders(&mut self, group: GroupId) -> Result<()> {
         let rows = self.state.rejoins.iter();
         let waiting: Vec<_> = rows
             .filter(|(_, row)| row.group == group && row.outsider == Some(false))
@@ -165,7 +165,7 @@ impl Core {
     }
 
     /// Somebody says that a device which asked to come back is not in the group.
-    pub(crate) fn not_member_said(&mut self, group: GroupId, signed: &Signed) -> Result<()> {
+    pub(super) fn not_member_said(&mut self, group: GroupId, signed: &Signed) -> Result<()> {
         let Some(body) = codec::decode::<NotMemberBody>(&signed.body).ok().filter(|body| body.group == group)
         else {
             self.skip(Skip::Rejoin);

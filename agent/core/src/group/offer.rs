@@ -57,7 +57,7 @@ impl Welcomer {
 
 impl Core {
     /// The offer that the person was told of, if this device still is without its place.
-    pub(crate) fn offer(&self, group: &GroupId) -> Option<&InviteRow> {
+    pub(super) fn offer(&self, group: &GroupId) -> Option<&InviteRow> {
         let open = |invite: &&InviteRow| invite.offered && invite.told && self.state.is_lost(group);
         if self.state.meta.stopped {
             return None;

@@ -45,7 +45,7 @@ impl Core {
     }
 
     /// What is known of bytes that may be ours and were met at a place.
-    pub(crate) fn sealed_here(
+    pub(super) fn sealed_here(
         &mut self,
         group: GroupId,
         print: &Print,
@@ -75,7 +75,7 @@ impl Core {
     }
 
     /// A log that went back shows an own message at another place than before.
-    pub(crate) fn lies_elsewhere(
+    pub(super) fn lies_elsewhere(
         &mut self,
         group: GroupId,
         print: &Print,
@@ -99,7 +99,7 @@ impl Core {
     }
 
     /// All that this store sealed for a group and no log has let go of, in the order of the log.
-    pub(crate) fn sealed_of(&self, group: GroupId) -> Result<Vec<(SealKey, SentRow)>> {
+    pub(super) fn sealed_of(&self, group: GroupId) -> Result<Vec<(SealKey, SentRow)>> {
         let oldest = self.run.now.minus(limit::RETENTION);
         let sent = self.ledger.sent_of(&group)?.into_iter().filter(|(_, sent)| sent.at >= oldest);
         let mut all: Vec<(SealKey, SentRow)> = sent.collect();
@@ -113,7 +113,7 @@ impl Core {
 
     /// Puts own messages into the outbox again, under their ids, in the order of the log. Who has them already keeps them
     /// where they are.
-    pub(crate) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
+    pub(super) fn say_again(&mut self, group: GroupId, which: impl Fn(&SentRow) -> bool) -> Result<u64> {
         let mut said = 0u64;
         for (key, sent) in self.sealed_of(group)? {
             let Some(id) = sent.id.filter(|_| which(&sent)) else { continue };

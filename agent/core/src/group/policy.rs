@@ -17,7 +17,7 @@ use crate::state::roster::{self, Leaf, Roster};
 
 /// What a commit does, reduced to what rules speak about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CommitFacts {
+pub(super) struct CommitFacts {
     /// Who made it.
     pub sender: Committer,
     /// Devices it adds, each with what its certificate proves.
@@ -54,7 +54,7 @@ impl CommitFacts {
     }
 
     /// Accounts whose removal is their own wish.
-    pub(crate) fn leavers(&self, roster: &Roster) -> BTreeSet<AccountId> {
+    pub(super) fn leavers(&self, roster: &Roster) -> BTreeSet<AccountId> {
         let asked = self.removes.iter().filter(|(index, proposer)| *proposer == Proposer::Member(*index));
         asked.filter_map(|(index, _)| roster.get(index).map(|leaf| leaf.account)).collect()
     }
@@ -62,7 +62,7 @@ impl CommitFacts {
 
 /// A device that asked to come back, signed by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rejoin {
+pub(super) struct Rejoin {
     /// Its leaf until now.
     pub index: u32,
     pub account: AccountId,
@@ -71,7 +71,7 @@ pub(crate) struct Rejoin {
 
 /// Who made a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Committer {
+pub(super) enum Committer {
     /// A member.
     Member(u32),
     /// Somebody outside, by an external commit.
@@ -80,7 +80,7 @@ pub(crate) enum Committer {
 
 /// Who proposed something that a commit contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proposer {
+pub(super) enum Proposer {
     /// The committer itself, in the commit.
     Committer,
     /// A member, by reference.
@@ -91,7 +91,7 @@ pub(crate) enum Proposer {
 
 /// Why a commit is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(super) struct Refused {
     /// Rule of `docs/RULES.md`.
     pub rule: &'static str,
     /// One sentence.
@@ -103,7 +103,7 @@ fn refuse<T>(rule: &'static str, reason: impl Into<String>) -> Result<T, Refused
 }
 
 /// Judges a commit. `Ok` means: merge it.
-pub(crate) fn authorize(roster: &Roster, data: &GroupData, facts: &CommitFacts) -> Result<(), Refused> {
+pub(super) fn authorize(roster: &Roster, data: &GroupData, facts: &CommitFacts) -> Result<(), Refused> {
     // R-COMMIT-07: no PSK, ReInit, external init by members, custom or unknown proposals.
     if let Some(name) = facts.forbidden {
         return refuse("R-COMMIT-07", format!("proposals of type {name} are not used here"));

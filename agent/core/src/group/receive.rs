@@ -538,7 +538,7 @@ impl Core {
     }
 
     /// An authenticated commit could not be applied here. If others go on without us, we lost our place.
-    pub(crate) fn suspect(&mut self, group: GroupId, epoch: u64) {
+    pub(super) fn suspect(&mut self, group: GroupId, epoch: u64) {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.suspect = Some(epoch);
         }

@@ -62,14 +62,14 @@ fn needs_keys(row: &GroupRow, now: Timestamp) -> bool {
 
 impl Core {
     /// Looks again soon after a connection is there.
-    pub(crate) fn begin_refreshing(&mut self) {
+    pub(super) fn begin_refreshing(&mut self) {
         let at = self.run.now.plus(FIRST_LOOK);
         self.run.group.refresh_at = at;
         self.wake_at(at);
     }
 
     /// Gives groups that need it a fresh commit, a few a minute, and brings key packages that grew old.
-    pub(crate) fn refresh_groups(&mut self) -> Result<()> {
+    pub(super) fn refresh_groups(&mut self) -> Result<()> {
         let now = self.run.now;
         let runs = self.run.connected && self.run.interest == Some(Interest::Everything);
         if !runs || !self.state.registered() || self.state.is_revoked() {
@@ -124,7 +124,7 @@ impl Core {
     }
 
     /// Whether a group still needs what was noted for it: somebody else's commit may have come first.
-    pub(crate) fn needs_refresh(&self, group: &GroupId) -> bool {
+    pub(super) fn needs_refresh(&self, group: &GroupId) -> bool {
         self.state.groups.get(group).is_some_and(|row| {
             let now = self.run.now;
             let last = row.commit_at.max(row.keys_at);

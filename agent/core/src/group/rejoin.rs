@@ -37,7 +37,7 @@ const REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 2 * 1024;
 
 /// What a commit that serves requests contains.
 #[derive(Debug, Default)]
-pub(crate) struct Readmission {
+pub(super) struct Readmission {
     pub adds: Vec<(KeyPackage, DeviceId)>,
     pub removes: Vec<u32>,
     pub shown: Vec<Signed>,
@@ -88,7 +88,7 @@ fn wait(standing: Standing, lost: bool, rank: Option<usize>) -> Option<Duration>
 /// R-COMMIT-19: of the requests that a commit shows, those that verify under the key of a leaf that is there, with
 /// the very key package that they name, for the same account, device and a certificate that is not older. A leaf that
 /// has the package's key already was served.
-pub(crate) fn shown(live: &Live, staged: &StagedCommit, requests: &[Signed]) -> Vec<Rejoin> {
+pub(super) fn shown(live: &Live, staged: &StagedCommit, requests: &[Signed]) -> Vec<Rejoin> {
     let packages: BTreeMap<[u8; 32], KeyPackage> = match requests {
         [] => return Vec::new(),
         _ => staged
@@ -137,7 +137,7 @@ fn has_key(live: &Live, index: u32, package: &KeyPackage) -> bool {
 impl Core {
     /// Somebody asks to come back. R-REJOIN-01: a request is signed by the device of a leaf that is there, names this
     /// very group, and brings a key package of that device that could be added; of several the latest counts.
-    pub(crate) fn rejoin_asked(&mut self, group: GroupId, request: &[u8], position: u64) -> Result<()> {
+    pub(super) fn rejoin_asked(&mut self, group: GroupId, request: &[u8], position: u64) -> Result<()> {
         if request.len() > REQUEST_BYTES {
             self.skip(Skip::TooLarge);
             return Ok(());
@@ -210,7 +210,7 @@ impl Core {
     }
 
     /// Requests of others that a commit names, so that the askers know it for later than these.
-    pub(crate) fn requests_known(&self, group: &GroupId) -> Vec<ByteBuf> {
+    pub(super) fn requests_known(&self, group: &GroupId) -> Vec<ByteBuf> {
         let rows = self.state.rejoins.iter().filter(|(_, row)| row.group == *group);
         rows.map(|(_, row)| row.name()).take(PER_COMMIT).collect()
     }
@@ -218,7 +218,7 @@ impl Core {
     /// A commit was merged. Who stood where it was made can follow it: a request that it names is served, and one that it
     /// does not name is of somebody who stands where it leads to, its maker as well. What its maker asked before for other
     /// reasons is over, or was asked by a copy of it that stops.
-    pub(crate) fn rejoins_followed(
+    pub(super) fn rejoins_followed(
         &mut self,
         group: GroupId,
         before: (u64, [u8; 32]),
@@ -246,7 +246,7 @@ impl Core {
     }
 
     /// We are out of a group: its requests are others' matter.
-    pub(crate) fn drop_rejoins(&mut self, group: GroupId) {
+    pub(super) fn drop_rejoins(&mut self, group: GroupId) {
         let of_group = self.state.rejoins.iter().filter(|(_, row)| row.group == group);
         for id in of_group.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.state.rejoins.remove(&id);
@@ -255,7 +255,7 @@ impl Core {
 
     /// Who is to be let back in by us, now: `None` when there is nothing to do or it is not our turn. An empty one is a
     /// fresh commit for those who are where we are.
-    pub(crate) fn readmission(
+    pub(super) fn readmission(
         &mut self,
         group: GroupId,
         leavers: &BTreeSet<u32>,
@@ -324,14 +324,14 @@ impl Core {
     }
 
     /// What could not be committed would be tried for ever.
-    pub(crate) fn readmission_failed(&mut self, group: GroupId) {
+    pub(super) fn readmission_failed(&mut self, group: GroupId) {
         self.drop_rejoins(group);
         self.skip(Skip::Rejoin);
     }
 }
 
 /// By which a commit names a request with this key package, by its SHA-256.
-pub(crate) fn named(package: &[u8]) -> ByteBuf {
+pub(super) fn named(package: &[u8]) -> ByteBuf {
     ByteBuf::from(package.get(..ANSWERED).unwrap_or(package).to_vec())
 }
 

@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// While a log is read again: what this store knows already only changes its place. Whether it was that.
-    pub(crate) fn read_again(
+    pub(super) fn read_again(
         &mut self,
         group: GroupId,
         live: &Live,
@@ -102,7 +102,7 @@ impl Core {
     }
 
     /// Keeps a commit that was merged.
-    pub(crate) fn keep_commit(
+    pub(super) fn keep_commit(
         &mut self,
         group: GroupId,
         epoch: u64,
@@ -137,7 +137,7 @@ impl Core {
     }
 
     /// Brings the mending of a log forward. Whether it is under way: nothing else is sent meanwhile.
-    pub(crate) fn mend(&mut self, group: GroupId) -> Result<bool> {
+    pub(super) fn mend(&mut self, group: GroupId) -> Result<bool> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(false) };
         if row.back.is_none() {
             return Ok(false);
@@ -213,7 +213,7 @@ impl Core {
     }
 
     /// Keeps an invitation that leaves. The oldest give way.
-    pub(crate) fn keep_posted(
+    pub(super) fn keep_posted(
         &mut self,
         group: GroupId,
         epoch: u64,
@@ -280,7 +280,7 @@ impl Core {
 
     /// An invitation that nothing was heard of is sent again before streams let go of it, for as long as its key packages are
     /// good; then the person is told. F7: who invited would see a member for ever.
-    pub(crate) fn renew_invitations(&mut self) -> Result<()> {
+    pub(super) fn renew_invitations(&mut self) -> Result<()> {
         let (now, under_way) = (self.run.now, self.posting());
         for id in self.state.posted.keys() {
             let Some(row) = self.state.posted.get(&id).cloned() else { continue };

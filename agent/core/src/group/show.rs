@@ -78,7 +78,7 @@ impl Core {
     }
 
     /// Waiting invitations to groups of this name.
-    pub(crate) fn invited_by_name(&self, name: &str) -> Vec<GroupId> {
+    pub(super) fn invited_by_name(&self, name: &str) -> Vec<GroupId> {
         let fits = |invite: &crate::state::InviteRow| {
             self.state.is_shown(invite)
                 && invite.known.as_ref().is_some_and(|known| !known.direct && known.name == *name)
@@ -94,16 +94,16 @@ impl Core {
             .map(|(group, _)| *group)
     }
 
-    pub(crate) fn group_reply(&mut self, group: GroupId) -> Result<Reply> {
+    pub(super) fn group_reply(&mut self, group: GroupId) -> Result<Reply> {
         Ok(Reply::Group(Box::new(self.group_view(group)?)))
     }
 
-    pub(crate) fn group_show(&mut self, target: &Target) -> Result<Reply> {
+    pub(super) fn group_show(&mut self, target: &Target) -> Result<Reply> {
         let group = self.resolve(target)?;
         self.group_reply(group)
     }
 
-    pub(crate) fn group_list(&mut self) -> Result<Reply> {
+    pub(super) fn group_list(&mut self) -> Result<Reply> {
         self.state.identity()?;
         let groups = self.state.groups.iter().filter(|(_, row)| !row.personal);
         let invites = self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite));
@@ -214,7 +214,7 @@ impl Core {
 
     /// A conversation as one types it into a command: its name if that is plain and means this one only, else its id.
     /// What somebody else called a group must not act in a command that is copied to a shell.
-    pub(crate) fn typed(&self, group: &GroupId) -> Target {
+    pub(super) fn typed(&self, group: &GroupId) -> Target {
         let name = self.state.conversation_name(group);
         let word = name.strip_prefix('@').unwrap_or(&name);
         let plain = word.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -250,6 +250,6 @@ impl Core {
     }
 }
 
-pub(crate) fn not_found(name: &str) -> Error {
+pub(super) fn not_found(name: &str) -> Error {
     ErrorKind::NotFound.because(format!("there is no group '{name}' here")).hint(Hint::GroupList)
 }

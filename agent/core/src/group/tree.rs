@@ -45,7 +45,7 @@ pub(crate) fn open(
 }
 
 /// Seals a tree and cuts it into envelopes.
-pub(crate) fn seal_tree(
+pub(super) fn seal_tree(
     key: &[u8; 32],
     nonce: [u8; NONCE],
     group: &GroupId,
@@ -62,7 +62,7 @@ pub(crate) fn seal_tree(
 }
 
 /// Puts a tree together again.
-pub(crate) fn open_tree(
+pub(super) fn open_tree(
     key: &[u8; 32],
     group: &GroupId,
     epoch: u64,
@@ -78,7 +78,7 @@ pub(crate) fn open_tree(
 }
 
 /// Seals the note beside a Welcome.
-pub(crate) fn seal_note(
+pub(super) fn seal_note(
     key: &[u8; 32],
     nonce: [u8; NONCE],
     group: &GroupId,
@@ -88,7 +88,7 @@ pub(crate) fn seal_note(
 }
 
 /// Opens the note beside a Welcome.
-pub(crate) fn open_note(key: &[u8; 32], group: &GroupId, sealed: &[u8]) -> Result<WelcomeNote, DoesNotOpen> {
+pub(super) fn open_note(key: &[u8; 32], group: &GroupId, sealed: &[u8]) -> Result<WelcomeNote, DoesNotOpen> {
     codec::decode(&open(key, b"note", group, sealed)?).map_err(|_| DoesNotOpen)
 }
 

@@ -28,7 +28,7 @@ use crate::state::stopped;
 const TRIES: u32 = 8;
 
 impl Core {
-    pub(crate) fn device_rename(&mut self, device: &str, name: String) -> Result<Reply> {
+    pub(super) fn device_rename(&mut self, device: &str, name: String) -> Result<Reply> {
         let device = self.device_named(device)?;
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         if name.trim().is_empty() || name.chars().any(char::is_control) {
@@ -46,7 +46,7 @@ impl Core {
         Ok(Reply::Device(Box::new(self.device_view(&device)?)))
     }
 
-    pub(crate) fn device_revoke(&mut self, ticket: Ticket, device: &str) -> Result<Option<Reply>> {
+    pub(super) fn device_revoke(&mut self, ticket: Ticket, device: &str) -> Result<Option<Reply>> {
         let identity = self.state.identity()?;
         if identity.kind == Kind::Bot {
             return Err(ErrorKind::Refused.because("a bot has one device").hint(Advice::RemoveBot));
@@ -59,7 +59,7 @@ impl Core {
         Ok(None)
     }
 
-    pub(crate) fn devices(&self) -> Result<Reply> {
+    pub(super) fn devices(&self) -> Result<Reply> {
         let identity = self.state.identity()?;
         let Some(log) = &identity.log else {
             return Ok(Reply::Devices(vec![self.device_view(&identity.device)?]));
@@ -71,7 +71,7 @@ impl Core {
     }
 
     /// One own device as people see it.
-    pub(crate) fn device_view(&self, device: &DeviceId) -> Result<DeviceView> {
+    pub(super) fn device_view(&self, device: &DeviceId) -> Result<DeviceView> {
         let identity = self.state.identity()?;
         let state = identity.log.as_ref().and_then(|log| log.devices().find(|(known, _)| *known == device));
         let name = identity.names.get(device).cloned();
@@ -86,7 +86,7 @@ impl Core {
     }
 
     /// A name for a device that no other active one of the account has: what it is called, else `laptop-2` and so on.
-    pub(crate) fn free_name(&self, device: &DeviceId, name: &str) -> String {
+    pub(super) fn free_name(&self, device: &DeviceId, name: &str) -> String {
         let Some(identity) = &self.state.identity else { return name.into() };
         let active = |device: &DeviceId| identity.log.as_ref().is_none_or(|log| log.is_active(device));
         let taken: BTreeSet<&str> = identity
@@ -131,13 +131,13 @@ impl Core {
     // Statements: the log as the registry has it, then the statement that continues it, and again when another
     // device was first.
 
-    pub(crate) fn begin_statement(&mut self, what: Stating, ticket: Option<Ticket>, tries: u32) {
+    pub(super) fn begin_statement(&mut self, what: Stating, ticket: Option<Ticket>, tries: u32) {
         let account = self.state.own_id();
         self.ask(Operation::FetchAccount { account }, Purpose::OwnAccount { what, tries }, ticket);
     }
 
     /// The registry showed the own account: the statement is made.
-    pub(crate) fn own_account_fetched(
+    pub(super) fn own_account_fetched(
         &mut self,
         what: Stating,
         tries: u32,
@@ -197,7 +197,7 @@ impl Core {
     }
 
     /// The registry has the statement.
-    pub(crate) fn stated(
+    pub(super) fn stated(
         &mut self,
         what: Stating,
         append: &AppendStatement,
@@ -244,7 +244,7 @@ impl Core {
     }
 
     /// A statement did not get through. Whether that is dealt with here.
-    pub(crate) fn statement_failed(
+    pub(super) fn statement_failed(
         &mut self,
         purpose: &Purpose,
         ticket: Option<Ticket>,
@@ -265,7 +265,7 @@ impl Core {
     }
 
     /// Takes over what the registry shows of the own account, as far as it continues what is known here.
-    pub(crate) fn own_record(&mut self, record: &AccountRecord) -> Result<()> {
+    pub(super) fn own_record(&mut self, record: &AccountRecord) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
         let own_key = SigningKey::from_bytes(&identity.account_seed).verifying_key().to_bytes();
         let bad = |why: &str| {
@@ -391,7 +391,7 @@ pub(crate) fn active_only(log: &AccountLog, certificates: Vec<DeviceCertificate>
 }
 
 /// The profile in a record, if one of these devices signed it.
-pub(crate) fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Option<Profile> {
+pub(super) fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Option<Profile> {
     let signer = bodies.iter().find(|body| body.device == record.profile.device)?;
     let bytes = record.profile.profile.verified(&signer.device_key, Signing::Profile).ok()?;
     codec::decode(bytes).ok().filter(|profile: &Profile| profile.account == record.account)

@@ -160,13 +160,13 @@ impl Core {
     }
 
     /// A chunk of ours is in the log.
-    pub(crate) fn history_sent(&mut self, done: u64, total: u64) {
+    pub(super) fn history_sent(&mut self, done: u64, total: u64) {
         self.notify(Event::Progress { done, total });
     }
 
     /// The device that let this one in may be gone. Groups come from the others; its history they do not send, because
     /// they were not told how much of it this device may have.
-    pub(crate) fn history_source_gone(&mut self) {
+    pub(super) fn history_source_gone(&mut self) {
         let from = self.state.meta.history_from.filter(|_| self.state.meta.arriving);
         if from.is_some_and(|from| {
             self.state.log_of(&self.state.own_id()).is_some_and(|log| log.is_revoked(&from))
@@ -179,7 +179,7 @@ impl Core {
 
     /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is. Conversations that it has not
     /// joined yet get theirs too.
-    pub(crate) fn history_received(
+    pub(super) fn history_received(
         &mut self,
         messages: Vec<SyncMessage>,
         done: u64,
@@ -225,7 +225,7 @@ impl Core {
 
     /// Everything is here once history ended, the inbox was read to its end after that, and every tree was looked for. Who let
     /// this device in may not know of it any more: its profile can be one that was restored from before that.
-    pub(crate) fn end_arriving(&mut self) {
+    pub(super) fn end_arriving(&mut self) {
         let meta = &self.state.meta;
         if meta.arriving {
             let ends = meta.arriving_since.plus(ARRIVAL_PATIENCE);

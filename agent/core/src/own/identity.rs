@@ -25,7 +25,7 @@ use crate::state::IdentityRow;
 use crate::state::name::check_text;
 
 /// How long a device certificate lasts. Long, because its end only warns; revocation is what ends a device.
-pub(crate) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
+pub(super) const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(5 * 365 * 86_400);
 
 impl Core {
     /// Makes keys, once: a second call gives the same, so that a lost reply of the registry costs nothing.
@@ -44,7 +44,7 @@ impl Core {
     }
 
     /// A new device for an account key; nobody knows of it yet.
-    pub(crate) fn fresh_identity(
+    pub(super) fn fresh_identity(
         &self,
         account_seed: [u8; 32],
         kind: Kind,
@@ -194,7 +194,7 @@ impl Core {
 
     /// The registry said no: nobody has the account, and its handle may be another one. Without its word it may be
     /// registered, and only the same statement again tells.
-    pub(crate) fn registration_failed(&mut self, purpose: &Why, error: &Error) {
+    pub(super) fn registration_failed(&mut self, purpose: &Why, error: &Error) {
         let unknown = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Trust);
         if let Why::Register { .. } = purpose
             && !unknown
@@ -206,7 +206,7 @@ impl Core {
     }
 
     /// The registry has the account now.
-    pub(crate) fn registration_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
+    pub(super) fn registration_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let Some(mut identity) = self.state.identity.clone() else { return Ok(()) };
         identity.registered = true;
         // In the same transaction: whatever ends this process, the account is never here without a phrase that was shown
@@ -234,7 +234,7 @@ impl Core {
     }
 
     /// A person was shown the recovery phrase: it is not given out any more.
-    pub(crate) fn phrase_shown(&mut self) -> Result<Reply> {
+    pub(super) fn phrase_shown(&mut self) -> Result<Reply> {
         if self.state.phrase_due() {
             let identity = IdentityRow { phrase_due: false, ..self.state.identity()?.clone() };
             self.state.set_identity(identity);
@@ -243,7 +243,7 @@ impl Core {
     }
 
     /// This device belongs to an account from now on: others can add it, and it listens.
-    pub(crate) fn account_ready(&mut self, key_packages: usize) -> Result<()> {
+    pub(super) fn account_ready(&mut self, key_packages: usize) -> Result<()> {
         self.publish_key_packages(key_packages, true)?;
         let inbox = self.state.inbox();
         self.follow(inbox);
@@ -251,7 +251,7 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn set_profile(
+    pub(super) fn set_profile(
         &mut self,
         ticket: Ticket,
         name: Option<String>,
@@ -273,7 +273,7 @@ impl Core {
     }
 
     /// The registry has the new profile now.
-    pub(crate) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
+    pub(super) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
         identity.profile = profile;
         self.state.set_identity(identity);
@@ -289,7 +289,7 @@ fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
     codec::decode(bytes).map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))
 }
 
-pub(crate) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
+pub(super) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
     let key = SigningKey::from_bytes(device_seed);
     SignedProfile { device, profile: Signed::new(&key, Purpose::Profile, codec::encode(profile)) }
 }

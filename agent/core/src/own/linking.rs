@@ -88,7 +88,7 @@ fn unreachable() -> Error {
 
 impl Core {
     /// Whether this profile is on its way into an account.
-    pub(crate) fn is_linking(&self) -> bool {
+    pub(super) fn is_linking(&self) -> bool {
         matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
     }
 
@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// After a reconnect or restart: goes on where it stopped.
-    pub(crate) fn resume_link(&mut self) {
+    pub(super) fn resume_link(&mut self) {
         self.link_tick();
         if self.state.meta.link.is_some()
             && let Some(row) = &mut self.state.meta_mut().link

@@ -21,7 +21,7 @@ use crate::state::name::check_text;
 const TRIES: u32 = 8;
 
 impl Core {
-    pub(crate) fn device_recover(
+    pub(super) fn device_recover(
         &mut self,
         ticket: Ticket,
         phrase: &str,
@@ -56,7 +56,7 @@ impl Core {
     }
 
     /// The registry showed the account that the phrase belongs to.
-    pub(crate) fn recovery_opened(
+    pub(super) fn recovery_opened(
         &mut self,
         name: String,
         tries: u32,
@@ -123,7 +123,7 @@ impl Core {
     }
 
     /// The registry has the recovery.
-    pub(crate) fn recovery_stated(
+    pub(super) fn recovery_stated(
         &mut self,
         name: String,
         mut log: AccountLog,
@@ -155,7 +155,7 @@ impl Core {
     }
 
     /// A step of a recovery failed. Whether that is dealt with here.
-    pub(crate) fn recovery_failed(
+    pub(super) fn recovery_failed(
         &mut self,
         purpose: &Purpose,
         ticket: Option<Ticket>,

@@ -33,7 +33,7 @@ const SAME: &str = "same";
 impl Core {
     /// The registry has a device that this one admitted: makes the group of the own devices if there is none, and
     /// notes what history the new one gets.
-    pub(crate) fn device_admitted(&mut self, device: DeviceId, history: HistoryPolicy) -> Result<()> {
+    pub(super) fn device_admitted(&mut self, device: DeviceId, history: HistoryPolicy) -> Result<()> {
         if self.state.personal_group().is_none() {
             self.make_personal()?;
         }
@@ -138,7 +138,7 @@ impl Core {
     }
 
     /// Puts something for own devices into the outbox.
-    pub(crate) fn enqueue_sync(&mut self, group: GroupId, sync: &Sync) -> Result<()> {
+    pub(super) fn enqueue_sync(&mut self, group: GroupId, sync: &Sync) -> Result<()> {
         let data = codec::encode(sync);
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
@@ -176,7 +176,7 @@ impl Core {
     }
 
     /// What a new device needs to know besides history.
-    pub(crate) fn tell_everything(&mut self) -> Result<()> {
+    pub(super) fn tell_everything(&mut self) -> Result<()> {
         self.tell_accounts(self.state.accounts.keys())?;
         self.tell_devices(&Sync::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
         let names = self.state.identity.as_ref().map(|own| own.names.clone()).unwrap_or_default();

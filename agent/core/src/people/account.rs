@@ -47,7 +47,7 @@ impl Core {
     /// R-PIN-02 (the account itself claimed the handle), R-PIN-03 (a handle keeps its account), R-PIN-04 (the shown
     /// devices are those the account stated), R-PIN-05 (its log never goes back or sideways), R-KT-03 (the account
     /// log holds it). On error nothing that was pinned changes.
-    pub(crate) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
+    pub(super) fn pin(&mut self, record: &AccountRecord) -> Result<AccountId> {
         let own = record.account == self.state.own_id();
         // R-PIN-01, R-PIN-04
         let (mut log, bodies) =
@@ -216,7 +216,7 @@ impl Core {
     }
 
     /// The registry maps a handle to the account that it was pinned for. After a change that is worth a word.
-    pub(crate) fn handle_holds(&mut self, account: &AccountId) {
+    pub(super) fn handle_holds(&mut self, account: &AccountId) {
         let Some(row) = self.state.accounts.get(account).filter(|row| row.trust == Trust::Changed) else {
             return;
         };
@@ -301,7 +301,7 @@ impl Core {
     }
 
     /// Asks again for fellow members whose handle is not known, a few at a time.
-    pub(crate) fn ask_unnamed(&mut self) {
+    pub(super) fn ask_unnamed(&mut self) {
         if self.people_due().is_some_and(|due| self.run.now >= due) {
             self.run.people.unnamed_asked_at = Some(self.run.now);
             let some = self.state.unnamed.keys().into_iter().take(UNNAMED_AT_ONCE);
@@ -379,7 +379,7 @@ impl Core {
     }
 
     /// What is known of another account.
-    pub(crate) fn account_view(&self, account: &AccountId) -> Result<AccountView> {
+    pub(super) fn account_view(&self, account: &AccountId) -> Result<AccountView> {
         let row = self.state.accounts.get(account);
         let row = row.ok_or_else(|| ErrorKind::Bug.because("an account that was just pinned is gone"))?;
         Ok(AccountView {

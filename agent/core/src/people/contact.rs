@@ -14,7 +14,7 @@ use crate::registry::lookup::Goal;
 use crate::state::{InviteFacts, InviteRow, Reception, Skip};
 
 impl Core {
-    pub(crate) fn contact_add(
+    pub(super) fn contact_add(
         &mut self,
         ticket: Ticket,
         handle: Handle,
@@ -42,7 +42,7 @@ impl Core {
         Ok(None)
     }
 
-    pub(crate) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
+    pub(super) fn contact_view(&self, account: &AccountId) -> Result<ContactView> {
         let row = self.state.accounts.get(account);
         let row = row.ok_or_else(|| ErrorKind::Bug.because("a contact is not pinned"))?;
         let blocked = row.contact == Some(ContactState::Blocked);
@@ -67,7 +67,7 @@ impl Core {
         Some(invite.text.clone()).filter(|text| !text.is_empty())
     }
 
-    pub(crate) fn contacts(&self) -> Vec<ContactView> {
+    pub(super) fn contacts(&self) -> Vec<ContactView> {
         self.state
             .accounts
             .iter()
@@ -77,7 +77,7 @@ impl Core {
     }
 
     /// Accepts a request: joins the direct conversation it came with and tells the other side there.
-    pub(crate) fn contact_accept(&mut self, handle: &Handle) -> Result<Reply> {
+    pub(super) fn contact_accept(&mut self, handle: &Handle) -> Result<Reply> {
         self.state.identity()?;
         let none = || {
             ErrorKind::NotFound
@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// R-INV-01: whether an invitation joins by itself. Accepted contacts may; a bot follows its owner.
-    pub(crate) fn welcomes(&self, inviter: &AccountId, direct: bool) -> bool {
+    pub(super) fn welcomes(&self, inviter: &AccountId, direct: bool) -> bool {
         let owner =
             self.state.identity.as_ref().and_then(|own| own.owner.as_ref()).map(|owner| owner.account);
         match self.state.contact_state(inviter) {
@@ -137,7 +137,7 @@ impl Core {
     }
 
     /// Drops a request. The other side is not told, and may ask again.
-    pub(crate) fn contact_decline(&mut self, handle: &Handle) -> Result<Reply> {
+    pub(super) fn contact_decline(&mut self, handle: &Handle) -> Result<Reply> {
         self.state.identity()?;
         let account = self.state.account_of(handle);
         let asked = account.filter(|account| self.state.direct_invite_of(account).is_some());
@@ -153,7 +153,7 @@ impl Core {
     }
 
     /// Ends an acquaintance. The direct conversation is left as by `group leave`; what was said stays readable.
-    pub(crate) fn contact_remove(&mut self, handle: &Handle) -> Result<Reply> {
+    pub(super) fn contact_remove(&mut self, handle: &Handle) -> Result<Reply> {
         self.state.identity()?;
         let account = self.state.account_of(handle);
         let state = account.and_then(|account| self.state.contact_state(&account));
@@ -184,7 +184,7 @@ impl Core {
     }
 
     /// R-CONTACT-01: wants nothing of an account any more. It need not be a contact.
-    pub(crate) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
+    pub(super) fn contact_block(&mut self, ticket: Ticket, who: Who) -> Result<Option<Reply>> {
         self.state.identity()?;
         match (self.state.account_by(&who), who) {
             (Some(account), _)
@@ -217,7 +217,7 @@ impl Core {
 
     /// Lifts a block: an accepted contact is one again, everybody else is nobody in particular. Hiding happens when
     /// something is shown, so all of it is there again.
-    pub(crate) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
+    pub(super) fn contact_unblock(&mut self, who: &Who) -> Result<Reply> {
         self.state.identity()?;
         let account = self.state.account_by(who);
         let blocked =

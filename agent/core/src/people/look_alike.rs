@@ -14,11 +14,11 @@ use crate::machine::Core;
 use crate::state::AccountRow;
 
 /// Names of contacts and the own ones, by what they look like.
-pub(crate) type KnownNames = BTreeMap<String, Vec<(AccountId, String)>>;
+pub(super) type KnownNames = BTreeMap<String, Vec<(AccountId, String)>>;
 
 impl Core {
     /// What is odd about the display name of an account, if anything: it mixes scripts, or reads like a contact's.
-    pub(crate) fn name_warning(&self, account: &AccountId) -> Option<String> {
+    pub(super) fn name_warning(&self, account: &AccountId) -> Option<String> {
         self.name_warning_among(account, &self.known_names())
     }
 

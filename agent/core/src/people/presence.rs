@@ -48,7 +48,7 @@ const PADDED: usize = 512;
 
 /// What is known of presence, in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Presences {
+pub(super) struct Presences {
     /// The last sign of the person.
     active_at: Option<Timestamp>,
     /// Since when everything is followed.
@@ -160,7 +160,7 @@ impl Core {
 
     /// Presence of another account as it is shown: what it whispers; `offline` when nothing is heard of it while we
     /// listen; its own word in its profile while we do not.
-    pub(crate) fn presence_of(&self, account: &AccountId, chosen: Presence) -> Presence {
+    pub(super) fn presence_of(&self, account: &AccountId, chosen: Presence) -> Presence {
         let heard = &self.run.people.presence;
         let listened = heard.listening_since.is_some_and(|since| self.run.now.since(since) >= LISTENED);
         match heard.of(account) {

@@ -39,7 +39,7 @@ enum Shown {
 }
 
 impl Core {
-    pub(crate) fn contact_verify(
+    pub(super) fn contact_verify(
         &mut self,
         ticket: Ticket,
         handle: Handle,
@@ -67,7 +67,7 @@ impl Core {
     }
 
     /// The safety number with an account.
-    pub(crate) fn show_safety_number(&mut self, account: &AccountId) -> Result<Reply> {
+    pub(super) fn show_safety_number(&mut self, account: &AccountId) -> Result<Reply> {
         self.verify(account, None)
     }
 
@@ -110,7 +110,7 @@ impl Core {
     }
 
     /// The person decided that a handle belongs to another account now.
-    pub(crate) fn contact_trust(&mut self, handle: &Handle) -> Result<Reply> {
+    pub(super) fn contact_trust(&mut self, handle: &Handle) -> Result<Reply> {
         self.state.identity()?;
         let account = self.state.account_of(handle).ok_or_else(|| {
             ErrorKind::NotFound.because(format!("@{handle} is not known here")).hint(Advice::CheckSpelling)

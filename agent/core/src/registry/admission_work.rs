@@ -19,7 +19,7 @@ const PATIENCE_BITS: u32 = 4;
 
 /// Work under way.
 #[derive(Debug)]
-pub(crate) struct AdmissionWork {
+pub(super) struct AdmissionWork {
     bits: u8,
     registry_key: [u8; 32],
     next: u64,
@@ -29,7 +29,7 @@ pub(crate) struct AdmissionWork {
 
 impl Core {
     /// The registry told what a newcomer must bring.
-    pub(crate) fn admission_known(&mut self, policy: AdmissionPolicy, ticket: Option<Ticket>) -> Result<()> {
+    pub(super) fn admission_known(&mut self, policy: AdmissionPolicy, ticket: Option<Ticket>) -> Result<()> {
         match policy {
             AdmissionPolicy::Work(bits) if bits <= MOST_BITS => {
                 let key = self.state.meta.registry_key.as_ref();
@@ -58,7 +58,7 @@ impl Core {
     }
 
     /// Does one piece of the work, if there is any, and asks to go on.
-    pub(crate) fn work_for_admission(&mut self) {
+    pub(super) fn work_for_admission(&mut self) {
         let account = self.state.own_id();
         let Some(work) = &mut self.run.registry.admission else { return };
         let wanted = u32::from(work.bits);

@@ -62,7 +62,7 @@ impl Core {
     }
 
     /// The registry told our stock.
-    pub(crate) fn stock_known(
+    pub(super) fn stock_known(
         &mut self,
         one_time: u32,
         last_resort: bool,
@@ -90,13 +90,13 @@ impl Core {
     }
 
     /// The registry took packages. It does not say how many lie there now: the next count does.
-    pub(crate) fn stock_grew(&mut self, one_time: u32) {
+    pub(super) fn stock_grew(&mut self, one_time: u32) {
         let known = self.state.meta.stock.unwrap_or_default();
         self.state.meta_mut().stock = Some(known.saturating_add(one_time));
     }
 
     /// Counting or bringing packages failed: tries again, less and less often. Whether it was that.
-    pub(crate) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
+    pub(super) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
         if !about_stock(purpose) {
             return false;
         }
@@ -111,7 +111,7 @@ impl Core {
     }
 
     /// Counts again when it is time: what is missing follows from the answer.
-    pub(crate) fn stock_tick(&mut self) {
+    pub(super) fn stock_tick(&mut self) {
         let Some((at, _)) = self.run.registry.stock_again else { return };
         if self.run.now < at {
             self.wake_at(at);
@@ -153,7 +153,7 @@ impl Core {
     }
 
     /// Replaces every last resort that was used.
-    pub(crate) fn renew_last_resorts(&mut self) -> Result<()> {
+    pub(super) fn renew_last_resorts(&mut self) -> Result<()> {
         for number in self.state.meta.used_last_resorts.clone() {
             let Some(suite) = suite_of(number) else { continue };
             let last_resort = Some(ByteBuf::from(self.make_key_package(suite, true)?));
@@ -194,7 +194,7 @@ impl Core {
     /// What can be used of the key packages that the registry handed out. R-KP-05: a one-time package is used
     /// once; a registry that hands one out again is told so (K06). R-KP-06: none is of a device that the account
     /// revoked (G05); one of a device that the account did not state yet is left out.
-    pub(crate) fn usable(
+    pub(super) fn usable(
         &mut self,
         account: &AccountId,
         mut packages: Vec<ClaimedKeyPackage>,

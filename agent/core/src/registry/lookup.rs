@@ -16,7 +16,7 @@ use crate::state::Joiner;
 
 /// An errand.
 #[derive(Debug)]
-pub(crate) struct Errand {
+pub(super) struct Errand {
     pub ticket: Option<Ticket>,
     goal: Goal,
     /// Handles not looked up yet.
@@ -84,7 +84,7 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn fail_errand(&mut self, id: u64, error: Error) {
+    pub(super) fn fail_errand(&mut self, id: u64, error: Error) {
         if let Some(errand) = self.run.registry.errands.remove(&id)
             && let Some(ticket) = errand.ticket
         {
@@ -105,7 +105,7 @@ impl Core {
     }
 
     /// A handle was looked up and pinned.
-    pub(crate) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
+    pub(super) fn errand_resolved(&mut self, id: u64, account: AccountId) -> Result<()> {
         let handle = self.state.handle_of(&account);
         let Some(errand) = self.run.registry.errands.get_mut(&id) else { return Ok(()) };
         errand.resolving.retain(|waiting| waiting.as_str() != handle);
@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// Key packages of one account arrived.
-    pub(crate) fn errand_claimed(
+    pub(super) fn errand_claimed(
         &mut self,
         id: u64,
         account: AccountId,
@@ -194,7 +194,7 @@ impl Core {
     }
 
     /// The key packages of one account cannot be had or used: it is left out, and named. Whether that was it.
-    pub(crate) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &Error) -> Result<bool> {
+    pub(super) fn claim_in_vain(&mut self, id: u64, account: AccountId, error: &Error) -> Result<bool> {
         let Some(errand) = self.run.registry.errands.get_mut(&id) else { return Ok(false) };
         // Of a registry that is not there, nobody's key packages can be had.
         if error.kind == ErrorKind::Unreachable || errand.accounts.len() < 2 {

@@ -308,7 +308,7 @@ impl Core {
     }
 
     /// What a newcomer without an invite code can do.
-    pub(crate) fn how_with_code(&self) -> Hint {
+    pub(super) fn how_with_code(&self) -> Hint {
         let handle = self.state.identity.as_ref().and_then(|own| own.handle.clone());
         Hint::AccountRegisterWithCode { handle }
     }
@@ -319,7 +319,7 @@ fn unreachable() -> Error {
 }
 
 /// G10: whose clock is wrong, a person sees by both times.
-pub(crate) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> Error {
+pub(super) fn clocks_apart(ours: Timestamp, theirs: Timestamp) -> Error {
     ErrorKind::Refused
         .because(format!(
             "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"

@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// Tells everything again, once per process.
-    pub(crate) fn tell_evidence(&mut self) {
+    pub(super) fn tell_evidence(&mut self) {
         if std::mem::replace(&mut self.run.watch.evidence_told, true) {
             return;
         }
@@ -78,12 +78,12 @@ impl Core {
         open.map(|(_, row)| row.finding.view()).collect()
     }
 
-    pub(crate) fn evidence(&self) -> Reply {
+    pub(super) fn evidence(&self) -> Reply {
         Reply::Evidence(self.open_evidence())
     }
 
     /// The person has taken note of everything that was found so far: it is told no more, and kept.
-    pub(crate) fn acknowledge_evidence(&mut self) -> Reply {
+    pub(super) fn acknowledge_evidence(&mut self) -> Reply {
         let open = self.state.evidence.iter().filter(|(_, row)| !row.acknowledged);
         for (number, row) in open.map(|(number, row)| (*number, row.clone())).collect::<Vec<_>>() {
             self.state.evidence.insert(number, EvidenceRow { acknowledged: true, ..row });

@@ -183,7 +183,7 @@ impl Core {
     }
 
     /// Asks for the own account, at connect and now and then: whoever adds a device to it is noticed here first.
-    pub(crate) fn watch_own_account(&mut self) {
+    pub(super) fn watch_own_account(&mut self) {
         if self.own_account_due().is_some_and(|due| self.run.now >= due) {
             self.run.watch.own_asked_at = Some(self.run.now);
             let account = self.state.own_id();
@@ -194,14 +194,14 @@ impl Core {
     }
 
     /// When to ask for the own account.
-    pub(crate) fn own_account_due(&self) -> Option<Timestamp> {
+    pub(super) fn own_account_due(&self) -> Option<Timestamp> {
         let watches =
             self.run.connected && self.run.interest == Some(Interest::Everything) && self.state.registered();
         watches.then(|| self.run.watch.own_asked_at.map_or(self.run.now, |at| at.plus(OWN_ACCOUNT_EVERY)))
     }
 
     /// Too much was missed to read it entry by entry: goes on at `size` and asks for the known accounts.
-    pub(crate) fn skip_log(&mut self, size: u64) {
+    pub(super) fn skip_log(&mut self, size: u64) {
         self.state.meta_mut().log_cursor = Some(size);
         self.ask_known_accounts(size);
         if self.run.delivery.follows(&Source::Log) {

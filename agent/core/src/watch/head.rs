@@ -38,7 +38,7 @@ const DOUBT_WAIT: Duration = Duration::from_secs(600);
 
 /// How a head relates to what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
+pub(super) enum Fit {
     /// It fits, proven.
     Known,
     /// Nothing speaks against it; a proof will tell.
@@ -60,7 +60,7 @@ fn irreconcilable(one: &TreeHead, other: &TreeHead) -> Option<EvidenceKind> {
 }
 
 impl Core {
-    pub(crate) fn head_known(&self) -> Reply {
+    pub(super) fn head_known(&self) -> Reply {
         let meta = &self.state.meta;
         Reply::Head(Box::new(HeadView {
             registry_key: meta.registry_key.as_ref().map(|key| key.to_vec()).unwrap_or_default(),
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// The head that everything later must continue.
-    pub(crate) fn accepted(&self) -> Option<TreeHead> {
+    pub(super) fn accepted(&self) -> Option<TreeHead> {
         self.state.meta.head.as_ref().and_then(head_of)
     }
 
@@ -139,7 +139,7 @@ impl Core {
 
     /// Takes a verified head of the pinned registry into account. `shown` is when the registry said that this is its
     /// log: when it signed the head, or later, a reply that shows it.
-    pub(crate) fn meet(
+    pub(super) fn meet(
         &mut self,
         signed: &SignedHead,
         head: &TreeHead,
@@ -287,7 +287,7 @@ impl Core {
     }
 
     /// Asks for a proof of what waits, if something does and it is time.
-    pub(crate) fn want_proof(&mut self) {
+    pub(super) fn want_proof(&mut self) {
         if self.proof_due().is_some_and(|due| self.run.now >= due) {
             self.ask_proof();
         }
@@ -295,7 +295,7 @@ impl Core {
 
     /// When to ask for a proof: at once on a new connection or when enough heads came together, soon when a fellow
     /// member showed one, else after a while.
-    pub(crate) fn proof_due(&self) -> Option<Timestamp> {
+    pub(super) fn proof_due(&self) -> Option<Timestamp> {
         let meta = &self.state.meta;
         if (meta.heads.is_empty() && !meta.doubt)
             || !self.run.connected
@@ -551,7 +551,7 @@ const fn found_kind(gossiped: bool) -> EvidenceKind {
 }
 
 /// Why an answer of a registry that was caught is not used.
-pub(crate) fn in_doubt() -> Error {
+pub(super) fn in_doubt() -> Error {
     ErrorKind::Trust
         .because("the registry's account log does not fit what it showed before: it went back in time, or shows different people different things")
         .hint(Hint::Audit)

@@ -52,7 +52,7 @@ struct Judged {
 }
 
 impl Core {
-    pub(crate) fn device_link(&mut self, name: String) -> Result<Reply> {
+    pub(in crate::own) fn device_link(&mut self, name: String) -> Result<Reply> {
         if let Some(own) = self.state.identity.as_ref().filter(|own| own.registered) {
             let handle = own.handle.as_ref().map_or_else(String::new, ToString::to_string);
             return Err(ErrorKind::Conflict

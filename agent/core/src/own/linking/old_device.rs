@@ -48,7 +48,7 @@ impl OldSide {
 }
 
 impl Core {
-    pub(crate) fn device_approve(
+    pub(in crate::own) fn device_approve(
         &mut self,
         ticket: Ticket,
         code: &str,
@@ -212,7 +212,7 @@ impl Core {
         self.state.meta_mut().link = Some(LinkRow { side, last: Some(ByteBuf::from(cancel)), ..row });
     }
 
-    pub(crate) fn device_confirm(
+    pub(in crate::own) fn device_confirm(
         &mut self,
         ticket: Ticket,
         code: &str,
@@ -257,7 +257,7 @@ impl Core {
     }
 
     /// Certifies the new device and asks the registry to have it. The own log is as fresh as it can be.
-    pub(crate) fn state_link(&mut self, ticket: Option<Ticket>, tries: u32) -> Result<()> {
+    pub(in crate::own) fn state_link(&mut self, ticket: Option<Ticket>, tries: u32) -> Result<()> {
         let identity = self.state.identity()?.clone();
         let Some(LinkRow { side: Side::Old(old @ OldSide { confirmed: true, .. }), .. }) =
             self.state.meta.link.clone()
@@ -302,7 +302,7 @@ impl Core {
     }
 
     /// The registry has the new device: it may know everything now.
-    pub(crate) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
+    pub(in crate::own) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
         let Some(LinkRow { code, side: Side::Old(old), expires, cursor, .. }) = self.state.meta.link.clone()
         else {
@@ -373,7 +373,7 @@ impl Core {
     }
 
     /// The registry did not take the new device. Without an answer, everything stays as it is for another try.
-    pub(crate) fn link_refused(&mut self, ticket: Option<Ticket>, error: Error) {
+    pub(in crate::own) fn link_refused(&mut self, ticket: Option<Ticket>, error: Error) {
         if error.kind != ErrorKind::Unreachable {
             self.link_broken(error.kind == ErrorKind::Trust, &error.message);
         }
