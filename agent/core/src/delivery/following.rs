@@ -91,19 +91,14 @@ impl Core {
         self.run.delivery.caught_up.insert(source);
         self.run.delivery.read.insert(source);
         self.was_read(&source);
-        // Hardly ever did another copy say anything, and this is asked for every page that is read.
-        if self.run.group.has_copies()
-            && self.run.delivery.following.keys().all(|source| self.run.delivery.caught_up.contains(source))
-        {
-            self.judge_copies()?;
-        }
         if let Source::Group(group) = source {
             self.settle_doubts(group, sequence);
-            self.look_for_place(group)?;
-            self.invitation_decided(group)?;
-            self.run.touched.insert(group);
         }
-        Ok(())
+        let everything =
+            || self.run.delivery.following.keys().all(|source| self.run.delivery.caught_up.contains(source));
+        // Hardly ever did another copy say anything, and this is asked for every page that is read.
+        let everything = self.run.group.has_copies() && everything();
+        self.group_caught_up(source, everything)
     }
 
     /// Starts reading a log from where the store stands.

@@ -31,9 +31,9 @@ impl Core {
         }
         // Also when the log was read first, and the row is gone.
         if let (PublishOutcome::Stored { sequence, duplicate: false }, Some(group)) = (outcome, log)
-            && self.put_in_log(group, sequence)
+            && self.put_in_log(group, sequence)?
         {
-            return self.stop_for_copy();
+            return Ok(());
         }
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         if row.seal.as_ref().is_none_or(|seal| seal.hash != hash) {

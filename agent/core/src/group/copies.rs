@@ -106,7 +106,7 @@ impl Core {
 
     /// All logs are read to their end, with what other copies said there while this one was not running. Of these copies the one
     /// with the smallest number goes on; this one stops if that one is in use.
-    pub(crate) fn judge_copies(&mut self) -> Result<()> {
+    pub(super) fn judge_copies(&mut self) -> Result<()> {
         let Some(smallest) = self.smallest_copy().filter(|_| !self.state.meta.stopped) else { return Ok(()) };
         let in_use = self.run.group.copies.iter().any(|(group, words)| {
             let (position, word) = words.first;
@@ -166,16 +166,21 @@ impl Core {
         })
     }
 
-    /// The broker stored something for this process. Whether another copy came behind it, for which this one stops.
-    pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> bool {
+    /// The broker stored something for this process. Gives whether another copy came behind it, for which this one
+    /// stopped.
+    pub(crate) fn put_in_log(&mut self, group: GroupId, sequence: u64) -> Result<bool> {
         let first = self.run.group.awake.entry(group).or_insert(sequence);
         *first = sequence.min(*first);
         // An acknowledgement that comes later than the log was read may still say that this one was awake by then.
         let spoken = self.run.group.copies.get(&group).copied();
-        spoken.is_some_and(|words| {
+        let stops = spoken.is_some_and(|words| {
             let own = self.copy_number();
             judged(words.first.1.number, own, self.was_awake(&group, words.last)) == Verdict::Stops
-        })
+        });
+        if stops {
+            self.stop_for_copy()?;
+        }
+        Ok(stops)
     }
 
     /// Whether this process had put something into a group's log before this place. What lies before that may be of an
@@ -195,7 +200,7 @@ impl Core {
     }
 
     /// Of two copies that are in use the other one goes on.
-    pub(crate) fn stop_for_copy(&mut self) -> Result<()> {
+    pub(super) fn stop_for_copy(&mut self) -> Result<()> {
         if self.state.meta.stopped {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use cipher_api::view::GroupState;
 use cipher_api::{Event, Result};
 use cipher_broker::id::GroupId;
+use cipher_broker::subject::Source;
 
 use crate::machine::Core;
 use crate::machine::step::Step;
@@ -33,6 +34,19 @@ impl Core {
                 self.tell_changed()?;
             }
             Step::BatchEnded => self.finish_joins()?,
+        }
+        Ok(())
+    }
+
+    /// A log was read to its end; `everything` when every log was, and another copy of this store said something.
+    pub(crate) fn group_caught_up(&mut self, source: Source, everything: bool) -> Result<()> {
+        if everything {
+            self.judge_copies()?;
+        }
+        if let Source::Group(group) = source {
+            self.look_for_place(group)?;
+            self.invitation_decided(group)?;
+            self.run.touched.insert(group);
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ impl Core {
     /// R-WELCOME-04: an invitation into a later epoch of a group that this device thinks it is in is kept until the log
     /// shows what became of it. Removed since: it is one like any other. Lost its place: it replaces the dead copy, when
     /// its maker was a member there. Followed up to that epoch: it is of no use. Nothing in the Welcome alone decides.
-    pub(crate) fn invitation_decided(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn invitation_decided(&mut self, group: GroupId) -> Result<()> {
         let Some(invite) = self.state.invites.get_mut(&group).filter(|invite| invite.held) else {
             return Ok(());
         };

@@ -22,7 +22,7 @@ use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
 use crate::machine::Core;
-use crate::registry::key_package::suite_of;
+use crate::state::suite::suite_of;
 use crate::state::{JoinRow, OutboxKind, Post, Skip};
 
 /// How long a `join` waits to be let in before it says that it waits.

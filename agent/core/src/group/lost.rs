@@ -32,7 +32,7 @@ use tls_codec::Serialize as _;
 use crate::group::copies::CopysWord;
 use crate::group::not_member;
 use crate::machine::Core;
-use crate::registry::key_package::suite_of;
+use crate::state::suite::suite_of;
 use crate::state::{Author, Lost, MessageRow, OutboxKind, Post, RejoinRow, Why};
 
 /// Own requests whose answer is still welcome.
@@ -122,7 +122,7 @@ impl Core {
 
     /// A log was read to its end. A message that claims a later epoch is a claim; it weighs when this device may have
     /// missed what leads there, or could not apply it.
-    pub(crate) fn look_for_place(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn look_for_place(&mut self, group: GroupId) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         let member = matches!(row.state, GroupState::Active | GroupState::Leaving);
         let weighs = row.gap.is_some() || row.suspect == Some(row.epoch);

@@ -23,9 +23,9 @@ use super::create::{extensions, join_config};
 use super::facts;
 use super::policy::{Committer, authorize};
 use super::welcome::judge_welcome;
-use crate::registry::key_package::{SUITE, capabilities};
 use crate::state::live::group_data;
 use crate::state::roster;
+use crate::state::suite::{SUITE, capabilities};
 
 /// Somebody with a raw MLS library.
 struct Raw {

@@ -13,8 +13,8 @@ use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use ed25519_dalek::VerifyingKey;
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageBundle,
-    KeyPackageIn, Lifetime, ProtocolVersion, Welcome,
+    Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageBundle, KeyPackageIn,
+    Lifetime, ProtocolVersion, Welcome,
 };
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -25,29 +25,8 @@ use tls_codec::{DeserializeBytes, Serialize as _};
 
 use crate::machine::Core;
 use crate::registry::question::Purpose;
+use crate::state::suite::{POST_QUANTUM_SUITE, SUITE, capabilities, suite_of};
 use crate::state::{Joiner, PackageRow, Skip, Wish, roster};
-
-/// Default suite: X25519, ChaCha20-Poly1305, Ed25519 (RFC 9420 §17.1).
-pub(crate) const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519;
-/// Post-quantum suite: X-Wing (ML-KEM-768 and X25519), AES-128-GCM, Ed25519.
-pub(crate) const POST_QUANTUM_SUITE: Ciphersuite =
-    Ciphersuite::MLS_128_MLKEM768X25519_AES128GCM_SHA256_Ed25519;
-
-/// The suite of a number, if it is one of ours.
-pub(crate) fn suite_of(number: u16) -> Option<Ciphersuite> {
-    [SUITE, POST_QUANTUM_SUITE].into_iter().find(|suite| u16::from(*suite) == number)
-}
-
-/// What every leaf of ours can do; equal for groups and key packages.
-pub(crate) fn capabilities() -> Capabilities {
-    Capabilities::new(
-        Some(&[ProtocolVersion::Mls10]),
-        Some(&[SUITE, POST_QUANTUM_SUITE]),
-        Some(&[ExtensionType::Unknown(GROUP_DATA_EXTENSION), ExtensionType::LastResort]),
-        Some(&[]),
-        Some(&[CredentialType::Other(CREDENTIAL_TYPE)]),
-    )
-}
 
 /// How often a running device counts its packages: they grow too old to be handed out.
 const COUNT_EVERY: Duration = Duration::from_secs(86_400);

@@ -5,13 +5,11 @@ use std::time::Duration;
 use cipher_api::ErrorKind;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
-use ed25519_dalek::SigningKey;
-use openmls::prelude::{Credential, CredentialWithKey};
+use ed25519_dalek::{Signer as _, SigningKey};
+use openmls::prelude::{Capabilities, Credential, CredentialWithKey};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::types::SignatureScheme;
-
-use ed25519_dalek::Signer as _;
 
 use super::*;
 

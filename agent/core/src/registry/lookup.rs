@@ -10,9 +10,9 @@ use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::registry::key_package::{POST_QUANTUM_SUITE, SUITE};
 use crate::registry::question::Purpose;
 use crate::state::Joiner;
+use crate::state::suite::{POST_QUANTUM_SUITE, SUITE};
 
 /// An errand.
 #[derive(Debug)]

@@ -26,6 +26,7 @@ pub(crate) mod roster;
 mod rows;
 mod sealed;
 mod skip;
+pub(crate) mod suite;
 mod transfer;
 
 use cipher_api::{Advice, ErrorKind, Result};
