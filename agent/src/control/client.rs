@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cipher_api::rpc::{self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe};
-use cipher_api::{Advice, Command, Error, ErrorKind, Request};
+use cipher_api::rpc::{
+    self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe, Token, Welcome,
+};
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Request};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -18,6 +20,7 @@ use crate::control::{PROGRAM, socket};
 use crate::profile::Profile;
 use crate::runtime::listener::{Events, Listeners};
 use crate::runtime::task::Tasks;
+use crate::token::secret::Secret;
 
 /// How long the owner of a profile may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(5);
@@ -77,7 +80,7 @@ impl Remote {
         let Some(stream) = socket::connect(profile).await? else { return Ok(Found::Nobody) };
         let remote = Self::over(stream);
         // Whoever answers waits for us before it ends.
-        let hello = Hello { version: rpc::VERSION, client: PROGRAM.into() };
+        let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: None };
         let greeted = async {
             let welcome = remote.ask(&hello).await?;
             let follows = welcome.capabilities.contains(&Capability::Follows);
@@ -258,20 +261,27 @@ fn unwritten(error: &serde_json::Error) -> Error {
     ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}"))
 }
 
-/// Passes lines on between a visitor and the process that has the profile open, until one of them ends.
+/// Passes lines on between a visitor and the process that has the profile open, until one of them ends. A token is shown
+/// before the visitor can say anything, so that it can do no more than that.
 pub(crate) async fn pass_on(
     profile: &Profile,
+    token: Option<&Secret>,
     mut from: impl AsyncRead + Send + Unpin,
     mut to: impl AsyncWrite + Send + Unpin,
 ) -> Result<(), Error> {
     let Some(stream) = socket::connect(profile).await? else { return Err(gone()) };
-    let (mut answers, mut calls) = stream.into_split();
+    let (answers, mut calls) = stream.into_split();
+    let mut answers = BufReader::new(answers);
+    if let Some(token) = token {
+        let shown = show(token, &mut answers, &mut calls);
+        tokio::time::timeout(GREETING, shown).await.unwrap_or_else(|_| Err(gone()))?;
+    }
     let there = async {
         // Whichever of them failed, the other direction tells what that means.
         drop(tokio::io::copy(&mut from, &mut calls).await);
         drop(calls.shutdown().await);
     };
-    let back = tokio::io::copy(&mut answers, &mut to);
+    let back = tokio::io::copy_buf(&mut answers, &mut to);
     tokio::pin!(there, back);
     let mut said_all = false;
     loop {
@@ -280,5 +290,31 @@ pub(crate) async fn pass_on(
             // The last answers come after the last call; whoever does not read them any more is done too.
             passed = &mut back => return if said_all || passed.is_err() { Ok(()) } else { Err(gone()) },
         }
+    }
+}
+
+/// Says hello with a token.
+async fn show(
+    token: &Secret,
+    answers: &mut BufReader<OwnedReadHalf>,
+    calls: &mut OwnedWriteHalf,
+) -> Result<(), Error> {
+    let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: Some(Token(token.reveal())) };
+    let call = Call::new(Id::Number(0), &hello).map_err(|error| unwritten(&error))?;
+    let line = line::encode(&call, CALL_BYTES).map_err(|_| gone())?;
+    line::write(calls, &line).await.map_err(|_| gone())?;
+    let answer = line::read(answers, ANSWER_BYTES).await.map_err(|_| gone())?;
+    match serde_json::from_slice(&answer) {
+        Ok(Frame::Error { error, .. }) => Err(error.into()),
+        Ok(Frame::Result { result, .. }) => match serde_json::from_value::<Welcome>(result) {
+            Ok(Welcome { token: Some(_), .. }) => Ok(()),
+            // It would let the program do everything.
+            Ok(_) | Err(_) => Err(ErrorKind::Refused
+                .because(
+                    "the process that has this profile open is of an older version, which knows no tokens",
+                )
+                .hint(Hint::text("stop it, and start it again with this version"))),
+        },
+        Ok(Frame::Notification(_)) | Err(_) => Err(gone()),
     }
 }

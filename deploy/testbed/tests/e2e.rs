@@ -39,6 +39,8 @@ mod registry;
 mod support;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/token.rs"]
+mod token;
 #[path = "e2e/torture.rs"]
 mod torture;
 #[path = "e2e/trust.rs"]
