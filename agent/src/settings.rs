@@ -487,7 +487,6 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// `CIPHER_CHAT_TOKEN`. One that is set and empty is a wrong token and not none: it would lift the bounds.
-#[expect(clippy::disallowed_methods, reason = "this file is the one reader of the environment")]
 fn token() -> Option<Result<Secret, Error>> {
     std::env::var_os("CIPHER_CHAT_TOKEN").map(|word| word.to_str().unwrap_or_default().parse())
 }

@@ -187,7 +187,7 @@ pub(crate) async fn serve(
     match ended {
         Ended::Over(error) => return Err(error),
         Ended::Gone(LineError::TooLong(most)) => {
-            tracing::warn!(most, "a visitor with too long a line was turned away")
+            tracing::warn!(most, "a visitor with too long a line was turned away");
         }
         Ended::Gone(_) => {}
     }
