@@ -10,7 +10,7 @@ use cipher_api::rpc::{
 };
 use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Request};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -277,19 +277,44 @@ pub(crate) async fn pass_on(
         tokio::time::timeout(GREETING, shown).await.unwrap_or_else(|_| Err(gone()))?;
     }
     let there = async {
-        // Whichever of them failed, the other direction tells what that means.
-        drop(tokio::io::copy(&mut from, &mut calls).await);
-        drop(calls.shutdown().await);
+        let end = copy(&mut BufReader::new(&mut from), &mut calls).await;
+        if end == End::From {
+            drop(calls.shutdown().await);
+        }
+        end
     };
-    let back = tokio::io::copy_buf(&mut answers, &mut to);
+    let back = copy(&mut answers, &mut to);
     tokio::pin!(there, back);
-    let mut said_all = false;
+    let (mut said, mut said_all) = (false, false);
     loop {
         tokio::select! {
-            () = &mut there, if !said_all => said_all = true,
+            // What cannot be said to a process that is gone is not all that there was to say.
+            end = &mut there, if !said => (said, said_all) = (true, end == End::From),
             // The last answers come after the last call; whoever does not read them any more is done too.
-            passed = &mut back => return if said_all || passed.is_err() { Ok(()) } else { Err(gone()) },
+            end = &mut back => return if said_all || end == End::To { Ok(()) } else { Err(gone()) },
         }
+    }
+}
+
+/// Which side of a copy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    From,
+    To,
+}
+
+/// Passes on what comes, as it comes. A process that was killed may leave an error behind instead of an end.
+async fn copy(from: &mut (impl AsyncBufRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> End {
+    loop {
+        let Ok(some) = from.fill_buf().await else { return End::From };
+        if some.is_empty() {
+            return End::From;
+        }
+        if to.write_all(some).await.is_err() || to.flush().await.is_err() {
+            return End::To;
+        }
+        let passed = some.len();
+        from.consume(passed);
     }
 }
 
@@ -316,5 +341,42 @@ async fn show(
                 .hint(Hint::text("stop it, and start it again with this version"))),
         },
         Ok(Frame::Notification(_)) | Err(_) => Err(gone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::control::socket::Claim;
+
+    /// Passes lines on to an owner that is what `owner` makes of the connection.
+    async fn passed_on(said: &[u8], owner: impl AsyncFnOnce(UnixStream)) -> Result<(), Error> {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::new(home.path(), "ana").unwrap();
+        profile.prepare().unwrap();
+        let listener = Claim::default().bind(&profile).unwrap();
+        let (mut program, ours) = tokio::io::duplex(64);
+        let (from, to) = tokio::io::split(ours);
+        program.write_all(said).await.unwrap();
+        let served = async {
+            owner(listener.accept().await.unwrap().0).await;
+            // It goes on saying something to whoever is there no more.
+            while program.write_all(b"more\n").await.is_ok() {}
+        };
+        tokio::select! {
+            passed = pass_on(&profile, None, from, to) => passed,
+            () = served => panic!("the program is served no more and not told"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_was_killed_is_no_end_of_the_program_whatever_it_was_saying() {
+        // With something unread the socket gives an error instead of an end.
+        let unread = passed_on(b"{}\n", async |stream| stream.readable().await.unwrap()).await;
+        assert_eq!(unread, Err(gone()));
+        let read = passed_on(b"{}\n", async |mut stream| _ = stream.read_u8().await.unwrap()).await;
+        assert_eq!(read, Err(gone()));
     }
 }
