@@ -518,6 +518,23 @@ async fn r_token_05_a_token_s_subscriber_is_called_as_the_token() {
     assert_eq!(bounded.fake.subscribers.lock().unwrap().keys().collect::<Vec<_>>(), ["bridge"]);
 }
 
+/// What it may not see must not take the places of what it may.
+#[tokio::test]
+async fn a_bot_with_a_token_is_given_events_of_its_conversations_and_of_no_other_bot() {
+    let bounded = Bounded::new(&["bot.events", "bot.handled"]);
+    let mut visitor = bounded.visitor(Door::Own).await;
+    let events = |bot: &str| json!({ "bot": bot, "limit": 8, "busy": [] });
+    refused(&visitor.asks("bot.events", events("echo")).await.unwrap_err(), "is called 'bridge'");
+    visitor.asks("bot.events", events("bridge")).await.unwrap_err();
+    let reached = bounded.fake.asked.lock().unwrap().pop().unwrap();
+    assert_eq!(reached.params().unwrap()["busy"], json!([GroupId::from_bytes([2; 16])]));
+    let handled =
+        |group: u8| json!({ "bot": "bridge", "group": GroupId::from_bytes([group; 16]), "position": 1 });
+    refused(&visitor.asks("bot.handled", handled(2)).await.unwrap_err(), "is not for the conversation");
+    visitor.asks("bot.handled", handled(1)).await.unwrap_err();
+    assert_eq!(bounded.fake.asked.lock().unwrap().pop().unwrap().method(), "bot.handled");
+}
+
 #[tokio::test(start_paused = true)]
 async fn r_token_06_a_door_that_asks_for_a_token_serves_nothing_before() {
     let bounded = Bounded::new(&["group.list"]);

@@ -93,7 +93,7 @@ fn of(kind: &'static str) -> impl Fn(&Value) -> bool {
 }
 
 #[test]
-fn a_program_with_a_token_has_one_group_is_refused_all_else_and_ends_when_it_is_revoked() -> Result {
+fn l23_a_program_with_a_token_has_one_group_is_refused_all_else_and_ends_when_it_is_revoked() -> Result {
     let mut scene = scene()?;
     let mut screen = Screen::of(&mut program(&scene), "a bridge in Python")?;
     let without = screen.until("without", of("without"))?;
