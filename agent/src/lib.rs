@@ -5,6 +5,7 @@
 //!                   │  └────► net                      effects to the broker and the registry, outcomes back
 //!                   └──► control                       or: the process that has the profile open
 //! host ──► session                                     bots, by the same door
+//! token ◄── control, cli                               what lets a program use some of it
 //! up                                                   a private broker and registry
 //! ```
 
@@ -20,4 +21,5 @@ mod runtime;
 pub mod session;
 pub mod settings;
 pub mod telemetry;
+pub mod token;
 pub mod up;

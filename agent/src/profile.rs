@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/profiles/<name>/store.redb             everything the core keeps, 0600
 //! <home>/profiles/<name>/control.sock           while a process owns the profile
+//! <home>/profiles/<name>/tokens.json            digests of the tokens that its owner gave to programs, 0600
 //! <home>/profiles/<name>/evidence/…             what was found against the registry, one file each
 //! <home>/profiles/<name>/bots/<bot>/…           the same again for a bot of this profile
 //! ```

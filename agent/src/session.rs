@@ -1,6 +1,7 @@
 //! A profile in use: by this process, or by another one of ours through its control socket. Callers see no
 //! difference.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cipher_api::{Ask, Command, Error, ErrorKind, Event, Hint, Notice, Reply};
 use cipher_connection::Trouble;
 use cipher_core::{Input, Interest};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -16,7 +18,7 @@ pub use crate::runtime::listener::Events;
 pub use cipher_connection::{First, Tls};
 
 use crate::control::client::{self, Found, Remote};
-use crate::control::server::{self, Served};
+use crate::control::server::{self, Door, Served};
 use crate::control::socket::Claim;
 use crate::evidence::{Alarm, Alarms};
 use crate::net::connect::{self, Network};
@@ -30,6 +32,9 @@ use crate::runtime::ticket::Tickets;
 use crate::runtime::unsettled::Unsettled;
 use crate::runtime::worker::{Effects, Worker};
 use crate::session::effect::{Hands, Online};
+use crate::token::book::Book;
+use crate::token::pass::Pass;
+use crate::token::secret::Secret;
 
 mod effect;
 
@@ -290,21 +295,33 @@ impl Session {
         }
     }
 
-    /// Speaks the protocol of the control socket over other lines until they end. An error when the process that has the
-    /// store open, and is not this one, ends before.
+    /// Speaks the protocol of the control socket over other lines until they end; with a token, no more of it than that is
+    /// for. An error when the process that has the store open, and is not this one, ends before, or the token does.
     pub async fn speak(
         &self,
         profile: &Profile,
+        token: Option<&Secret>,
         from: impl AsyncRead + Send + Unpin,
         to: impl AsyncWrite + Send + Unpin,
     ) -> Result<(), Error> {
         match &*self.inner {
-            Inner::Local(_) => {
-                server::serve(from, to, self.clone(), None).await;
-                Ok(())
+            Inner::Local(local) => {
+                let pass = token.map(|token| Pass::of(&Book::of(&local.profile), token)).transpose()?;
+                server::serve(from, to, self.clone(), Door::Own, pass, None).await
             }
-            Inner::Remote(_) => client::pass_on(profile, from, to).await,
+            Inner::Remote(_) => client::pass_on(profile, token, from, to).await,
         }
+    }
+
+    /// Serves programs that show a token on a socket of their own, until the session is closed. Only the process that has the
+    /// store open can.
+    pub fn serve_tokens(&self, path: &Path) -> Result<(), Error> {
+        let Inner::Local(local) = &*self.inner else {
+            return Err(not_ours());
+        };
+        let listener = local.claim.bind_for_tokens(path)?;
+        self.accept(local, listener, Door::Token);
+        Ok(())
     }
 
     /// Waits until the session is closed; in a remote session, until the process that owns the profile ends.
@@ -323,17 +340,19 @@ impl Session {
             return;
         }
         match local.claim.bind(&local.profile) {
-            Ok(listener) => {
-                // Or the session would wait for itself to end.
-                let inner = Arc::downgrade(&self.inner);
-                let session = move || Some(Self { inner: inner.upgrade()? });
-                let served = server::accept(listener, session, local.visitors.clone(), local.guests.clone());
-                local.accepting.spawn("control socket", served);
-            }
+            Ok(listener) => self.accept(local, listener, Door::Own),
             Err(error) => {
                 tracing::warn!(kind = error.kind.name(), "the profile is not served to other processes");
             }
         }
+    }
+
+    fn accept(&self, local: &Local, listener: UnixListener, door: Door) {
+        // Or the session would wait for itself to end.
+        let inner = Arc::downgrade(&self.inner);
+        let session = move || Some(Self { inner: inner.upgrade()? });
+        let served = server::accept(listener, door, session, local.visitors.clone(), local.guests.clone());
+        local.accepting.spawn("control socket", served);
     }
 
     /// Waits for what is in flight, a short while, and ends. The store is closed when this returns; other clones
@@ -378,9 +397,7 @@ impl Served for Session {
     async fn request(&self, command: Command) -> Result<Reply, Error> {
         match &*self.inner {
             Inner::Local(local) => local.request(command).await,
-            Inner::Remote(_) => {
-                Err(ErrorKind::Bug.because("only the process that has a profile open serves it"))
-            }
+            Inner::Remote(_) => Err(not_ours()),
         }
     }
 
@@ -402,6 +419,13 @@ impl Served for Session {
 
     fn events(&self) -> Events {
         Self::events(self)
+    }
+
+    fn tokens(&self) -> Result<Book, Error> {
+        match &*self.inner {
+            Inner::Local(local) => Ok(Book::of(&local.profile)),
+            Inner::Remote(_) => Err(not_ours()),
+        }
     }
 }
 
@@ -467,6 +491,10 @@ fn mute_owner() -> Error {
     ErrorKind::Locked
         .because("the process that has this profile open is of an older version, which does not understand this one")
         .hint(Hint::text("stop it, and start it again with this version"))
+}
+
+fn not_ours() -> Error {
+    ErrorKind::Bug.because("only the process that has a profile open serves it")
 }
 
 fn closed() -> Error {

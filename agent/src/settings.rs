@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cipher_api::Hint;
+use cipher_api::{Error, Hint};
 use cipher_connection::address::shown;
 use cipher_connection::{First, Servers, Tls};
 use figment::providers::{Format, Serialized, Toml};
@@ -15,6 +15,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::net::settings::{Login, NetworkSettings};
+use crate::token::secret::Secret;
 
 /// Settings of the machine.
 pub const SYSTEM_FILE: &str = "/etc/cipher-chat/config.toml";
@@ -134,6 +135,8 @@ pub struct Settings {
     pub verbose: u8,
     /// Where each value came from.
     pub origins: Vec<Origin>,
+    /// What bounds `rpc`: of the environment only, and listed nowhere.
+    pub token: Option<Result<Secret, Error>>,
     /// Flags of this very command that another command needs again.
     pub given: Given,
 }
@@ -381,6 +384,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         color: layers.color,
         plain: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
         verbose: layers.verbose,
+        token: token(),
         origins,
         given: Given {
             config: flags.config.clone(),
@@ -480,6 +484,11 @@ fn below(name: &str, relative: &str) -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "this file is the one reader of the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `CIPHER_CHAT_TOKEN`. One that is set and empty is a wrong token and not none: it would lift the bounds.
+fn token() -> Option<Result<Secret, Error>> {
+    std::env::var_os("CIPHER_CHAT_TOKEN").map(|word| word.to_str().unwrap_or_default().parse())
 }
 
 const ENVIRONMENT: &str = "environment";

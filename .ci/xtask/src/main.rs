@@ -48,6 +48,10 @@ cargo xtask COMMAND
                              a deployment that is killed, frozen, cut off, put back to older copies and emptied while
                              people talk (5 minutes; the test command does it for half a minute; even seeds are of one
                              server, odd ones of three)
+  soak [--minutes N] [--seed N]
+                             two front ends and the commands of one profile, a daemon, and another person who answers: an
+                             hour of chat in which all of them are killed; nothing is missed and nothing heard twice (60
+                             minutes; the test command does it for 20 seconds)
   ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
   rooms                  which folder of a package uses which, and that none needs one that needs it
@@ -87,6 +91,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "attacks" if rest == ["--play"] => attacks::play(),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "torture" => suite::torture(rest),
+        "soak" => suite::soak(rest),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

@@ -193,6 +193,22 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
 
 /// A real deployment that is ill-treated for some minutes.
 pub(crate) fn torture(arguments: &[String]) -> Outcome {
+    long_run("torture", 5, arguments, |seed| {
+        // As the test says it: even seeds are of one server.
+        let servers = if seed.is_multiple_of(2) { "one_server" } else { "three_servers" };
+        format!("torture::torture_of_{servers}_loses_nothing_doubles_nothing_and_leaves_one_world")
+    })
+}
+
+/// Two front ends of a profile for a long time.
+pub(crate) fn soak(arguments: &[String]) -> Outcome {
+    long_run("soak", 60, arguments, |_| {
+        "soak::two_front_ends_miss_nothing_and_hear_nothing_twice_whoever_is_killed".into()
+    })
+}
+
+/// Runs one test for some minutes; it is told the time and the seed by variables of its name.
+fn long_run(name: &str, otherwise: u64, arguments: &[String], test: impl FnOnce(u64) -> String) -> Outcome {
     let (rest, minutes) = value_of(arguments, &["--minutes"])?;
     let (rest, seed) = value_of(&rest, &["--seed"])?;
     if let Some(extra) = rest.first() {
@@ -204,22 +220,20 @@ pub(crate) fn torture(arguments: &[String]) -> Outcome {
             Some(Ok(number)) => Ok(number),
             Some(Err(_)) => Err(format!("{name} takes a number")),
         };
-    let minutes = whole("--minutes", minutes, 5)?;
+    let minutes = whole("--minutes", minutes, otherwise)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = whole("--seed", seed, since.as_secs())?;
     let server = setup::nats_server()?;
     let binaries = ["build", "--workspace", "--bins", "--tests", "--locked"];
     run::succeed(&mut run::cargo(binaries), "building everything once (a cold build takes some minutes)")?;
     let mut command = run::cargo(["test", "--package", "testbed", "--test", "e2e", "--locked"]);
-    // As the test says it: even seeds are of one server.
-    let servers = if seed.is_multiple_of(2) { "one_server" } else { "three_servers" };
-    let test = format!("torture::torture_of_{servers}_loses_nothing_doubles_nothing_and_leaves_one_world");
-    command.args(["--", "--exact", "--nocapture", &test]);
+    command.args(["--", "--exact", "--nocapture", &test(seed)]);
+    let variable = name.to_uppercase();
     command
-        .env("TORTURE_SECONDS", minutes.saturating_mul(60).to_string())
-        .env("TORTURE_SEED", seed.to_string());
+        .env(format!("{variable}_SECONDS"), minutes.saturating_mul(60).to_string())
+        .env(format!("{variable}_SEED"), seed.to_string());
     setup::with_nats(&mut command, &server)?;
-    run::succeed(&mut command, &format!("torture for {minutes} min, seed {seed}"))
+    run::succeed(&mut command, &format!("{name} for {minutes} min, seed {seed}"))
 }
 
 /// Takes the value of an option out of arguments; gives the rest and the value.

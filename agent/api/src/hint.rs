@@ -203,6 +203,18 @@ pub enum Hint {
     },
     /// See the ids of messages.
     MessageRead,
+    /// Make a token that covers what was asked for; the owner of the profile can.
+    TokenCreate {
+        /// What the token is called that does not cover it.
+        name: String,
+    },
+    /// See the tokens.
+    TokenList,
+    /// Revoke the token first, or choose another name.
+    TokenRevoke {
+        /// What it is called.
+        name: String,
+    },
     /// Bring everything up to date.
     Sync,
     /// Nothing was changed, conversations go on; replay the account log.
@@ -304,6 +316,10 @@ pub enum Advice {
     JoinLinkForm,
     /// Type the code of a device link as the new machine shows it.
     LinkCodeForm,
+    /// A token is one word that begins with `cct_`: copy all of it.
+    TokenForm,
+    /// No token covers this: it is done without one, by the owner of the profile.
+    WithoutToken,
     /// `@` names accounts.
     AtNamesAccounts,
     /// Let the owner's profile sign again.

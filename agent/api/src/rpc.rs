@@ -5,6 +5,8 @@
 //! that comes again gives the last cursor it handled and misses nothing. A named subscriber may leave that to the agent:
 //! `event.acknowledge` keeps its cursor in the store.
 
+use std::fmt;
+
 use cipher_broker::id::GroupId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use crate::name::Target;
 use crate::reply::Done;
 use crate::request::Request;
 use crate::schema::MethodSchema;
+use crate::view::TokenView;
 
 /// The version of this protocol. A change that an older peer would misread makes it greater; additions do not.
 pub const VERSION: u32 = 1;
@@ -208,6 +211,21 @@ pub struct Hello {
     /// Name and version of the program, for the log.
     #[serde(default)]
     pub client: String,
+    /// What the owner of the profile gave to this program: from now on the connection may do what the token says, and
+    /// nothing else. In the first `hello` of a connection only.
+    #[serde(default)]
+    pub token: Option<Token>,
+}
+
+/// A token as its holder gives it. It is a secret: `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
 /// The agent's side of [`Hello`].
@@ -219,8 +237,11 @@ pub struct Welcome {
     pub agent: String,
     /// What it can do beyond the version.
     pub capabilities: Vec<Capability>,
-    /// Names of the methods that it knows.
+    /// Names of the methods that it knows; with a token, of those that this connection may use.
     pub methods: Vec<String>,
+    /// What this connection may do; `null` when it came without a token, and may do everything.
+    #[serde(default)]
+    pub token: Option<TokenView>,
 }
 
 /// Something that not every agent of a version can do.
@@ -233,6 +254,8 @@ pub enum Capability {
     Acknowledge,
     /// The agent follows all conversations while it runs.
     Follows,
+    /// Tokens: one that is given in `hello` bounds the connection.
+    Tokens,
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
     Unknown,

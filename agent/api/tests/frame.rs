@@ -4,7 +4,7 @@ use cipher_api::command::message;
 use cipher_api::reply::Done;
 use cipher_api::rpc::{
     self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, JsonRpc, News, Notification,
-    Scope, Subscribe, Subscribed, Told, Unsubscribe, Welcome,
+    Scope, Subscribe, Subscribed, Token, Told, Unsubscribe, Welcome,
 };
 use cipher_api::{Cursor, Error, ErrorKind, Event, Request, Target};
 use serde_json::{Value, json};
@@ -36,25 +36,33 @@ fn every_frame_has_its_golden_json() {
 
 #[test]
 fn every_method_of_the_protocol_has_its_golden_json() {
-    let capabilities =
-        [Capability::Resume, Capability::Acknowledge, Capability::Follows, Capability::Unknown];
+    let capabilities = [
+        Capability::Resume,
+        Capability::Acknowledge,
+        Capability::Follows,
+        Capability::Tokens,
+        Capability::Unknown,
+    ];
     golden::all(&capabilities);
     let scopes = [Scope::All, Scope::Conversations { targets: vec![Target::Name("ops".into())] }];
     golden::all(&scopes);
     let subscribe = |scope| Subscribe { scope, after: Some(Cursor(7)), subscriber: Some("screen".into()) };
+    let hello = |token| Hello { version: rpc::VERSION, client: "screen 1.0".into(), token };
+    let welcome = |token| Welcome {
+        version: rpc::VERSION,
+        agent: "cipher-chat 0.1.0".into(),
+        capabilities: capabilities.to_vec(),
+        methods: vec!["status".into()],
+        token,
+    };
     let mut methods = serde_json::Map::new();
     let mut add = |method: &str, params: Vec<Value>, results: Vec<Value>| {
         assert!(methods.insert(method.into(), json!({ "params": params, "results": results })).is_none());
     };
     add(
         Hello::METHOD,
-        vec![golden::json(&Hello { version: rpc::VERSION, client: "screen 1.0".into() })],
-        vec![golden::json(&Welcome {
-            version: rpc::VERSION,
-            agent: "cipher-chat 0.1.0".into(),
-            capabilities: capabilities.to_vec(),
-            methods: vec!["status".into()],
-        })],
+        [None, Some(Token("cct_aeaq".into()))].map(|token| golden::json(&hello(token))).to_vec(),
+        [None, Some(sample::token_view())].map(|token| golden::json(&welcome(token))).to_vec(),
     );
     add(
         Subscribe::METHOD,
@@ -102,4 +110,11 @@ fn an_error_comes_back_as_it_was() {
 fn subscribing_takes_nothing_but_defaults() {
     let subscribe: Subscribe = serde_json::from_value(json!({})).unwrap();
     assert_eq!(subscribe, Subscribe::default());
+}
+
+#[test]
+fn a_token_is_not_in_what_is_logged_of_its_frame() {
+    let hello =
+        Hello { version: rpc::VERSION, client: String::new(), token: Some(Token("cct_secret".into())) };
+    assert!(!format!("{hello:?}").contains("secret"));
 }

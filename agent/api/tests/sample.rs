@@ -4,7 +4,7 @@ use cipher_api::view::{
     AccountView, BotEventView, BotMemberView, ContactState, ContactView, DeniedView, DeviceView,
     EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView,
     LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView,
-    RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, Trust,
+    RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust,
 };
 use cipher_api::view::{Body, GroupEvent, MissingView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
@@ -295,5 +295,14 @@ pub(crate) fn status() -> StatusView {
         sending: vec![device(2)],
         linking: false,
         phrase_due: false,
+    }
+}
+
+pub(crate) fn token_view() -> TokenView {
+    TokenView {
+        name: "bridge".into(),
+        groups: Some(vec![group(1)]),
+        methods: vec!["message.send".into()],
+        expires_at: at(0),
     }
 }

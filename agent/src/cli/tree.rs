@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile, read,
-    register, rpc, schema, send, sync, tail, up, whoami,
+    register, rpc, schema, send, sync, tail, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -45,6 +45,7 @@ pub enum Verb {
     Up(up::Args),
     Daemon(daemon::Args),
     Rpc(rpc::Args),
+    Token(token::Args),
     Schema(schema::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -73,6 +74,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Schema(args) => schema::run(context, args),
         Verb::Send(args) => Box::pin(send::run(context, args)).await,
         Verb::Sync(args) => Box::pin(sync::run(context, args)).await,
+        Verb::Token(args) => Box::pin(token::run(context, args)).await,
         Verb::Tail(args) => Box::pin(tail::run(context, args)).await,
         Verb::Up(args) => Box::pin(up::run(context, args)).await,
         Verb::Whoami(args) => Box::pin(whoami::run(context, args)).await,

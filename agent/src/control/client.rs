@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cipher_api::rpc::{self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe};
-use cipher_api::{Advice, Command, Error, ErrorKind, Request};
+use cipher_api::rpc::{
+    self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe, Token, Welcome,
+};
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Request};
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +20,7 @@ use crate::control::{PROGRAM, socket};
 use crate::profile::Profile;
 use crate::runtime::listener::{Events, Listeners};
 use crate::runtime::task::Tasks;
+use crate::token::secret::Secret;
 
 /// How long the owner of a profile may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(5);
@@ -77,7 +80,7 @@ impl Remote {
         let Some(stream) = socket::connect(profile).await? else { return Ok(Found::Nobody) };
         let remote = Self::over(stream);
         // Whoever answers waits for us before it ends.
-        let hello = Hello { version: rpc::VERSION, client: PROGRAM.into() };
+        let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: None };
         let greeted = async {
             let welcome = remote.ask(&hello).await?;
             let follows = welcome.capabilities.contains(&Capability::Follows);
@@ -258,27 +261,122 @@ fn unwritten(error: &serde_json::Error) -> Error {
     ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}"))
 }
 
-/// Passes lines on between a visitor and the process that has the profile open, until one of them ends.
+/// Passes lines on between a visitor and the process that has the profile open, until one of them ends. A token is shown
+/// before the visitor can say anything, so that it can do no more than that.
 pub(crate) async fn pass_on(
     profile: &Profile,
+    token: Option<&Secret>,
     mut from: impl AsyncRead + Send + Unpin,
     mut to: impl AsyncWrite + Send + Unpin,
 ) -> Result<(), Error> {
     let Some(stream) = socket::connect(profile).await? else { return Err(gone()) };
-    let (mut answers, mut calls) = stream.into_split();
+    let (answers, mut calls) = stream.into_split();
+    let mut answers = BufReader::new(answers);
+    if let Some(token) = token {
+        let shown = show(token, &mut answers, &mut calls);
+        tokio::time::timeout(GREETING, shown).await.unwrap_or_else(|_| Err(gone()))?;
+    }
     let there = async {
-        // Whichever of them failed, the other direction tells what that means.
-        drop(tokio::io::copy(&mut from, &mut calls).await);
-        drop(calls.shutdown().await);
+        let end = copy(&mut BufReader::new(&mut from), &mut calls).await;
+        if end == End::From {
+            drop(calls.shutdown().await);
+        }
+        end
     };
-    let back = tokio::io::copy(&mut answers, &mut to);
+    let back = copy(&mut answers, &mut to);
     tokio::pin!(there, back);
-    let mut said_all = false;
+    let (mut said, mut said_all) = (false, false);
     loop {
         tokio::select! {
-            () = &mut there, if !said_all => said_all = true,
+            // What cannot be said to a process that is gone is not all that there was to say.
+            end = &mut there, if !said => (said, said_all) = (true, end == End::From),
             // The last answers come after the last call; whoever does not read them any more is done too.
-            passed = &mut back => return if said_all || passed.is_err() { Ok(()) } else { Err(gone()) },
+            end = &mut back => return if said_all || end == End::To { Ok(()) } else { Err(gone()) },
         }
+    }
+}
+
+/// Which side of a copy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    From,
+    To,
+}
+
+/// Passes on what comes, as it comes. A process that was killed may leave an error behind instead of an end.
+async fn copy(from: &mut (impl AsyncBufRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> End {
+    loop {
+        let Ok(some) = from.fill_buf().await else { return End::From };
+        if some.is_empty() {
+            return End::From;
+        }
+        if to.write_all(some).await.is_err() || to.flush().await.is_err() {
+            return End::To;
+        }
+        let passed = some.len();
+        from.consume(passed);
+    }
+}
+
+/// Says hello with a token.
+async fn show(
+    token: &Secret,
+    answers: &mut BufReader<OwnedReadHalf>,
+    calls: &mut OwnedWriteHalf,
+) -> Result<(), Error> {
+    let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: Some(Token(token.reveal())) };
+    let call = Call::new(Id::Number(0), &hello).map_err(|error| unwritten(&error))?;
+    let line = line::encode(&call, CALL_BYTES).map_err(|_| gone())?;
+    line::write(calls, &line).await.map_err(|_| gone())?;
+    let answer = line::read(answers, ANSWER_BYTES).await.map_err(|_| gone())?;
+    match serde_json::from_slice(&answer) {
+        Ok(Frame::Error { error, .. }) => Err(error.into()),
+        Ok(Frame::Result { result, .. }) => match serde_json::from_value::<Welcome>(result) {
+            Ok(Welcome { token: Some(_), .. }) => Ok(()),
+            // It would let the program do everything.
+            Ok(_) | Err(_) => Err(ErrorKind::Refused
+                .because(
+                    "the process that has this profile open is of an older version, which knows no tokens",
+                )
+                .hint(Hint::text("stop it, and start it again with this version"))),
+        },
+        Ok(Frame::Notification(_)) | Err(_) => Err(gone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::control::socket::Claim;
+
+    /// Passes lines on to an owner that is what `owner` makes of the connection.
+    async fn passed_on(said: &[u8], owner: impl AsyncFnOnce(UnixStream)) -> Result<(), Error> {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::new(home.path(), "ana").unwrap();
+        profile.prepare().unwrap();
+        let listener = Claim::default().bind(&profile).unwrap();
+        let (mut program, ours) = tokio::io::duplex(64);
+        let (from, to) = tokio::io::split(ours);
+        program.write_all(said).await.unwrap();
+        let served = async {
+            owner(listener.accept().await.unwrap().0).await;
+            // It goes on saying something to whoever is there no more.
+            while program.write_all(b"more\n").await.is_ok() {}
+        };
+        tokio::select! {
+            passed = pass_on(&profile, None, from, to) => passed,
+            () = served => panic!("the program is served no more and not told"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_was_killed_is_no_end_of_the_program_whatever_it_was_saying() {
+        // With something unread the socket gives an error instead of an end.
+        let unread = passed_on(b"{}\n", async |stream| stream.readable().await.unwrap()).await;
+        assert_eq!(unread, Err(gone()));
+        let read = passed_on(b"{}\n", async |mut stream| _ = stream.read_u8().await.unwrap()).await;
+        assert_eq!(read, Err(gone()));
     }
 }

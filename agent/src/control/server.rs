@@ -4,24 +4,30 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cipher_api::command::event;
 use cipher_api::reply::Done;
 use cipher_api::rpc::{
-    self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, Subscribe, Subscribed,
+    self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, Subscribe, Subscribed, Token,
     Unsubscribe, Welcome,
 };
-use cipher_api::{Advice, Command, Error, ErrorKind, Reply, Request, schema};
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Reply, Request, schema};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
+use crate::control::access::Access;
 use crate::control::line::{self, ANSWER_BYTES, CALL_BYTES, LineError};
 use crate::control::subscription::{self, Start};
 use crate::control::{PROGRAM, elder, socket};
 use crate::runtime::listener::Events;
 use crate::runtime::task::Tasks;
 use crate::runtime::unsettled::Unsettled;
+use crate::token::book::Book;
+use crate::token::grant::Grant;
+use crate::token::pass::Pass;
 
 /// Visitors at once.
 const VISITORS: usize = 64;
@@ -35,6 +41,11 @@ const SUBSCRIPTIONS: usize = 16;
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How long answers may take that a visitor waits for who says no more.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
+/// How long a visitor of a door that asks for a token may take to show one, and the longest line until then, bytes.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(10);
+const TOKEN_LINE_BYTES: usize = 64 * 1024;
+/// How often it is looked whether the token of a quiet connection is good still.
+const GLANCE: Duration = Duration::from_secs(1);
 /// Pause after an error of `accept`, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,12 +68,25 @@ pub(crate) trait Served: Clone + Send + Sync + 'static {
 
     /// Events from now on.
     fn events(&self) -> Events;
+
+    /// The tokens of the profile.
+    fn tokens(&self) -> Result<Book, Error>;
+}
+
+/// By which way a visitor comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// For processes of the same user: whoever could open it could open the store.
+    Own,
+    /// For any process that can open it and shows a token.
+    Token,
 }
 
 /// Accepts visitors for ever, or until `session` gives none any more. `guests` counts those that want something done and
 /// go again; a visitor that only listens on is none.
 pub(crate) async fn accept<S: Served>(
     listener: UnixListener,
+    door: Door,
     session: impl Fn() -> Option<S>,
     tasks: Tasks,
     guests: Unsettled,
@@ -72,12 +96,13 @@ pub(crate) async fn accept<S: Served>(
         // Nobody closes it.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) if socket::is_us(&stream) => {
+            Ok((stream, _)) if door == Door::Token || socket::is_us(&stream) => {
                 let Some(session) = session() else { return };
-                let guest = Guest::new(&guests);
+                // A program that was given a token keeps nobody waiting.
+                let guest = (door == Door::Own).then(|| Guest::new(&guests));
                 tasks.spawn("visitor", async move {
                     let (from, to) = stream.into_split();
-                    serve(from, to, session, Some(guest)).await;
+                    drop(serve(from, to, session, door, None, guest).await);
                     drop(place);
                 });
             }
@@ -107,26 +132,33 @@ impl Drop for Guest {
     }
 }
 
-/// Serves one visitor until it goes.
+/// Serves one visitor until it goes; an error when its token ended before. With a pass it was shown a token on its behalf.
 pub(crate) async fn serve(
     from: impl AsyncRead + Send + Unpin,
     mut to: impl AsyncWrite + Send + Unpin,
     session: impl Served,
+    door: Door,
+    pass: Option<Pass>,
     guest: Option<Guest>,
-) {
+) -> Result<(), Error> {
     let mut from = BufReader::new(from);
-    match from.fill_buf().await {
-        Ok([first, ..]) if elder::is_one(*first) => {
-            tracing::warn!("a visitor of an older version was turned away");
-            drop(elder::answer(&mut from, &mut to, &too_old()).await);
-            return;
+    // One of an older version has no token.
+    if door == Door::Own {
+        match from.fill_buf().await {
+            Ok([first, ..]) if elder::is_one(*first) => {
+                tracing::warn!("a visitor of an older version was turned away");
+                drop(elder::answer(&mut from, &mut to, &too_old()).await);
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(_) => return Ok(()),
         }
-        Ok(_) => {}
-        Err(_) => return,
     }
     let (lines, written) = mpsc::channel(LINES);
     let mut visit = Visit {
-        session,
+        access: Access::new(session, pass),
+        door,
+        shown_until: Instant::now() + TOKEN_PATIENCE,
         lines,
         asked: Tasks::default(),
         room: Arc::new(Semaphore::new(CALLS)),
@@ -140,7 +172,7 @@ pub(crate) async fn serve(
     tokio::pin!(written);
     let (ended, hears) = tokio::select! {
         ended = visit.listen(from) => (ended, true),
-        ended = &mut written => (ended, false),
+        ended = &mut written => (Ended::Gone(ended), false),
     };
     for (_, subscription) in visit.subscriptions.drain() {
         subscription.end().await;
@@ -152,14 +184,31 @@ pub(crate) async fn serve(
         drop(tokio::time::timeout(LAST_ANSWERS, written).await);
     }
     asked.end().await;
-    if let LineError::TooLong(_) = ended {
-        tracing::warn!(error = %ended, "a visitor was turned away");
+    match ended {
+        Ended::Over(error) => return Err(error),
+        Ended::Gone(LineError::TooLong(most)) => {
+            tracing::warn!(most, "a visitor with too long a line was turned away");
+        }
+        Ended::Gone(_) => {}
     }
+    Ok(())
+}
+
+/// Why a visitor is not served any more.
+#[derive(Debug)]
+enum Ended {
+    /// It is gone.
+    Gone(LineError),
+    /// It may not be served any more.
+    Over(Error),
 }
 
 /// One visitor.
 struct Visit<S> {
-    session: S,
+    access: Access<S>,
+    door: Door,
+    /// When it must have shown a token, if it has to.
+    shown_until: Instant,
     lines: mpsc::Sender<Vec<u8>>,
     asked: Tasks,
     room: Arc<Semaphore>,
@@ -172,9 +221,18 @@ struct Visit<S> {
 }
 
 impl<S: Served> Visit<S> {
-    async fn listen(&mut self, mut from: BufReader<impl AsyncRead + Unpin>) -> LineError {
+    async fn listen(&mut self, mut from: BufReader<impl AsyncRead + Unpin>) -> Ended {
         loop {
-            let line = match line::read(&mut from, CALL_BYTES).await {
+            let most = if self.welcome() { CALL_BYTES } else { TOKEN_LINE_BYTES };
+            let came = tokio::select! {
+                came = line::read(&mut from, most) => came,
+                error = self.over() => {
+                    send(&self.lines, Frame::answer(Id::Null, Err(error.clone().into()))).await;
+                    self.guest = None;
+                    return Ended::Over(error);
+                }
+            };
+            let line = match came {
                 Ok(line) => line,
                 Err(error) => {
                     if let LineError::TooLong(_) = error {
@@ -182,7 +240,7 @@ impl<S: Served> Visit<S> {
                         send(&self.lines, Frame::answer(Id::Null, Err(fault))).await;
                     }
                     self.guest = None;
-                    return error;
+                    return Ended::Gone(error);
                 }
             };
             if line.iter().all(u8::is_ascii_whitespace) {
@@ -191,6 +249,28 @@ impl<S: Served> Visit<S> {
             match read(&line) {
                 Ok(call) => self.call(call).await,
                 Err(answer) => _ = send(&self.lines, *answer).await,
+            }
+        }
+    }
+
+    /// Whether it came by a door that asks for nothing, or has shown what it asks for.
+    const fn welcome(&self) -> bool {
+        matches!(self.door, Door::Own) || self.access.pass().is_some()
+    }
+
+    /// R-TOKEN-04, R-TOKEN-06: waits until its token is over, or until it took too long to show one.
+    async fn over(&self) -> Error {
+        if !self.welcome() {
+            tokio::time::sleep_until(self.shown_until).await;
+            return no_token();
+        }
+        if self.access.pass().is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(GLANCE).await;
+            if let Err(error) = self.access.grant() {
+                return error;
             }
         }
     }
@@ -219,10 +299,10 @@ impl<S: Served> Visit<S> {
     async fn begin(&self, call: Call) {
         // Nobody closes it.
         let place = Arc::clone(&self.room).acquire_owned().await;
-        let (session, lines) = (self.session.clone(), self.lines.clone());
+        let (access, lines) = (self.access.clone(), self.lines.clone());
         self.asked.spawn("call", async move {
             let Call { id, method, params, .. } = call;
-            let result = answer(&session, &method, params).await;
+            let result = answer(&access, &method, params).await;
             if let Some(id) = id {
                 send(&lines, Frame::answer(id, result)).await;
             }
@@ -231,20 +311,44 @@ impl<S: Served> Visit<S> {
     }
 
     fn hello(&mut self, params: Value) -> Result<Value, Fault> {
-        let Hello { version, client } = params_of(params)?;
+        let Hello { version, client, token } = params_of(params)?;
         if version != rpc::VERSION {
             return Err(other_version(version, &client).into());
         }
+        if let Some(Token(word)) = token {
+            self.show(Pass::show(&self.access.session.tokens()?, &word)?)?;
+        }
+        // R-TOKEN-06: this door serves nothing before.
+        if !self.welcome() {
+            return Err(no_token().into());
+        }
+        let grant = self.access.grant()?;
         self.greeted = true;
+        let known = |method: &&str| grant.as_ref().is_none_or(|grant| may_call(grant, method));
         result_of(&Welcome {
             version: rpc::VERSION,
             agent: PROGRAM.into(),
-            capabilities: [Capability::Resume, Capability::Acknowledge]
+            capabilities: [Capability::Resume, Capability::Acknowledge, Capability::Tokens]
                 .into_iter()
-                .chain(self.session.follows().then_some(Capability::Follows))
+                .chain(self.access.session.follows().then_some(Capability::Follows))
                 .collect(),
-            methods: schema::methods().map(Into::into).collect(),
+            methods: schema::methods().filter(known).map(Into::into).collect(),
+            token: grant.map(|grant| grant.view()),
         })
+    }
+
+    /// R-TOKEN-07: a connection may become less, and never more: its token is that of its first hello.
+    fn show(&mut self, pass: Pass) -> Result<(), Error> {
+        match self.access.pass() {
+            Some(now) if now.is(&pass) => Ok(()),
+            Some(_) => Err(ErrorKind::Refused.because("this connection has another token; begin a new one")),
+            None if self.greeted => Err(ErrorKind::Refused
+                .because("a token is shown in the first hello of a connection; begin a new one")),
+            None => {
+                self.access.confine(pass);
+                Ok(())
+            }
+        }
     }
 
     /// Answered before the first of its events.
@@ -270,7 +374,7 @@ impl<S: Served> Visit<S> {
             return Err(ErrorKind::Limit.because(most).into());
         }
         self.last += 1;
-        Ok(subscription::begin(&self.session, self.last, subscribe).await?)
+        Ok(subscription::begin(&self.access, self.last, subscribe).await?)
     }
 
     async fn unsubscribe(&mut self, params: Value) -> Result<Value, Fault> {
@@ -303,18 +407,39 @@ fn read(line: &[u8]) -> Result<Call, Box<Frame>> {
         .map_err(|error| bad(Fault::INVALID_REQUEST, &format!("this is no JSON-RPC 2.0 request: {error}")))
 }
 
-async fn answer(session: &impl Served, method: &str, params: Value) -> Result<Value, Fault> {
+async fn answer(access: &Access<impl Served>, method: &str, params: Value) -> Result<Value, Fault> {
     if method == Connection::METHOD {
         let Connection { wait_ms } = params_of(params)?;
+        let grant = access.may(method)?;
+        let session = &access.session;
         let connected = session.connected(Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await;
-        return result_of(&Connected { connected, server: session.server(), trouble: session.trouble() });
+        // Where the broker is does not belong to a conversation.
+        let (server, trouble) =
+            if grant.is_some() { (None, None) } else { (session.server(), session.trouble()) };
+        return result_of(&Connected { connected, server, trouble });
     }
     let Some(command) = Command::from_method(method, params) else {
         return Err(Fault::of_frame(Fault::NO_METHOD, format!("{PROGRAM} has no method {method}")));
     };
     let command = command.map_err(|error| bad_params(method, &error))?;
-    let reply = session.request(command).await?;
+    let reply = access.request(command).await?;
     Ok(Command::result(method, reply)?)
+}
+
+/// Whether the holder of a token may call a method: of the protocol, or one that its token names.
+fn may_call(grant: &Grant, method: &str) -> bool {
+    match method {
+        Hello::METHOD => true,
+        Subscribe::METHOD => grant.may(event::List::METHOD).is_ok(),
+        _ => grant.may(method).is_ok(),
+    }
+}
+
+/// For a visitor of a door that asks for a token.
+fn no_token() -> Error {
+    ErrorKind::Refused
+        .because("this socket serves programs that show a token in hello, and no others")
+        .hint(Hint::TokenCreate { name: "NAME".into() })
 }
 
 fn params_of<R: Request>(params: Value) -> Result<R, Fault> {

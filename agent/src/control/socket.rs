@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,7 +46,28 @@ impl Claim {
         Ok(listener)
     }
 
-    /// Removes what [`Claim::bind`] made, once.
+    /// Makes the socket of programs that show a token, where its owner wants it: replacing one that a process left behind, and
+    /// nothing else. The group of the file may connect; the folder says which group that is, and who gets so far.
+    pub(crate) fn bind_for_tokens(&self, path: &Path) -> Result<UnixListener, Error> {
+        let failed = |error: &dyn std::fmt::Display| {
+            ErrorKind::Storage.because(format!("cannot make the socket {}: {error}", path.display()))
+        };
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => return Err(failed(&"something else lies there")),
+            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+                return Err(failed(&"another process serves it"));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        remove(path).map_err(|error| failed(&error))?;
+        let listener = UnixListener::bind(path).map_err(|error| failed(&error))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+            .map_err(|error| failed(&error))?;
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).push(path.into());
+        Ok(listener)
+    }
+
+    /// Removes what the others made, once.
     pub(crate) fn release(&self) {
         for path in self.bound.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if let Err(error) = remove(&path) {
@@ -139,6 +160,24 @@ mod tests {
         claim.release();
         assert!(connect(&profile).await.unwrap().is_none());
         assert_eq!(std::fs::read_dir(profile.dir()).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_tokens_replaces_a_stale_one_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("tokens.sock");
+        std::fs::write(&path, "kept").unwrap();
+        assert_eq!(Claim::default().bind_for_tokens(&path).unwrap_err().kind, ErrorKind::Storage);
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        std::fs::remove_file(&path).unwrap();
+        drop(Claim::default().bind_for_tokens(&path).unwrap());
+        let claim = Claim::default();
+        let listener = claim.bind_for_tokens(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
+        assert!(Claim::default().bind_for_tokens(&path).is_err(), "one that is served stays");
+        claim.release();
+        drop(listener);
+        assert!(!path.exists());
     }
 
     #[tokio::test]

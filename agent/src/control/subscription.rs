@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::command::{event, group};
+use cipher_api::command::event;
 use cipher_api::rpc::{Frame, JsonRpc, News, Notification, Scope, Subscribe, Subscribed, Told};
-use cipher_api::{Ask, Cursor, Error, Event};
+use cipher_api::{Ask, Cursor, Error, Event, Request as _};
 use cipher_broker::id::GroupId;
 use tokio::sync::mpsc;
 
+use crate::control::access::Access;
 use crate::control::server::{Served, send};
 use crate::runtime::listener::Events;
 
@@ -17,7 +18,7 @@ const PAGE: usize = 64;
 /// A subscription that is about to tell.
 #[derive(Debug)]
 pub(super) struct Start<S> {
-    session: S,
+    access: Access<S>,
     subscription: u64,
     events: Events,
     heard: Heard,
@@ -27,15 +28,21 @@ pub(super) struct Start<S> {
 
 /// Opens a subscription.
 pub(super) async fn begin<S: Served>(
-    session: &S,
+    access: &Access<S>,
     subscription: u64,
     Subscribe { scope, after, subscriber }: Subscribe,
 ) -> Result<(Subscribed, Start<S>), Error> {
+    let session = &access.session;
+    // It is `event.list` as it happens.
+    let grant = access.may(event::List::METHOD)?;
+    if let (Some(grant), Some(subscriber)) = (&grant, &subscriber) {
+        grant.owns(subscriber)?;
+    }
     // What happens from now on is heard; what happened before is in the store.
     let events = session.events();
-    let heard = Heard::of(session, scope).await?;
+    let heard = Heard::of(access, scope).await?;
     let groups = match &heard {
-        Heard::All => None,
+        Heard::All => grant.and_then(|grant| grant.view().groups),
         Heard::Groups(groups) => Some(groups.iter().copied().collect()),
     };
     let place = ask(session, event::List { after, subscriber: subscriber.clone(), limit: 0 }).await?;
@@ -44,7 +51,7 @@ pub(super) async fn begin<S: Served>(
         ask(session, event::Acknowledge { subscriber, cursor }).await?;
     }
     let subscribed = Subscribed { subscription, cursor, groups };
-    Ok((subscribed, Start { session: session.clone(), subscription, events, heard, cursor }))
+    Ok((subscribed, Start { access: access.clone(), subscription, events, heard, cursor }))
 }
 
 impl<S: Served> Start<S> {
@@ -55,7 +62,7 @@ impl<S: Served> Start<S> {
                 return;
             }
             let news = News::UpToDate { subscription: self.subscription, cursor: self.cursor };
-            if !send(&lines, notification(news)).await {
+            if self.access.grant().is_err() || !send(&lines, notification(news)).await {
                 return;
             }
             loop {
@@ -81,7 +88,7 @@ impl<S: Served> Start<S> {
     async fn tell_kept(&mut self, lines: &mpsc::Sender<Vec<u8>>) -> bool {
         loop {
             let list = event::List { after: Some(self.cursor), subscriber: None, limit: PAGE };
-            let Ok(page) = ask(&self.session, list).await else { return false };
+            let Ok(page) = ask(&self.access.session, list).await else { return false };
             if page.missed > 0 && !self.tell_one(Event::Missed { count: page.missed }, lines).await {
                 return false;
             }
@@ -98,9 +105,15 @@ impl<S: Served> Start<S> {
         }
     }
 
+    /// R-TOKEN-03, R-TOKEN-04: what the visitor may hear at this moment; `false` once it may hear nothing.
     async fn tell_one(&self, event: Event, lines: &mpsc::Sender<Vec<u8>>) -> bool {
         if !self.heard.has(&event) {
             return true;
+        }
+        match self.access.hears(&event) {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(_) => return false,
         }
         let told = Told { subscription: self.subscription, cursor: self.cursor, event };
         send(lines, notification(News::Event(told))).await
@@ -123,11 +136,11 @@ enum Heard {
 }
 
 impl Heard {
-    async fn of(session: &impl Served, scope: Scope) -> Result<Self, Error> {
+    async fn of(access: &Access<impl Served>, scope: Scope) -> Result<Self, Error> {
         let Scope::Conversations { targets } = scope else { return Ok(Self::All) };
         let mut groups = BTreeSet::new();
         for target in targets {
-            groups.insert(ask(session, group::Show { target }).await?.id);
+            groups.insert(access.group(target).await?);
         }
         Ok(Self::Groups(groups))
     }

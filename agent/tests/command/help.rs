@@ -43,6 +43,8 @@ fn every_command_explains_itself_with_examples() {
         vec!["join"],
         vec!["sync"],
         vec!["whoami"],
+        vec!["token"],
+        vec!["token", "create"],
         vec!["group", "create"],
         vec!["group", "role"],
     ];
@@ -61,7 +63,7 @@ fn every_command_explains_itself_with_examples() {
 
 #[test]
 fn groups_of_commands_list_theirs() {
-    for command in ["group", "contact", "profile", "bot", "device"] {
+    for command in ["group", "contact", "profile", "bot", "device", "token"] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Commands:") && text.contains("Examples:"), "{text}");
     }

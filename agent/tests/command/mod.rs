@@ -12,3 +12,4 @@ mod output;
 mod permission;
 mod profile;
 mod rpc;
+mod token;

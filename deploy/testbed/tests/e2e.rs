@@ -29,16 +29,22 @@ mod invite;
 mod log_back;
 #[path = "e2e/one_store.rs"]
 mod one_store;
+#[path = "e2e/program.rs"]
+mod program;
 #[path = "e2e/race.rs"]
 mod race;
 #[path = "e2e/refusal.rs"]
 mod refusal;
 #[path = "e2e/registry.rs"]
 mod registry;
+#[path = "e2e/soak.rs"]
+mod soak;
 #[path = "e2e/support.rs"]
 mod support;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/token.rs"]
+mod token;
 #[path = "e2e/torture.rs"]
 mod torture;
 #[path = "e2e/trust.rs"]

@@ -10,6 +10,7 @@ pub mod group;
 pub mod invite;
 pub mod message;
 pub mod status;
+pub mod token;
 
 pub use account::{AccountView, RequestPolicy, Trust};
 pub use bot::{BotEventView, BotMemberView};
@@ -23,3 +24,4 @@ pub use message::{
     Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, SenderView, WhoView,
 };
 pub use status::{LogLostView, StatusView};
+pub use token::TokenView;

@@ -1,5 +1,7 @@
 //! `daemon`: a profile that stays open.
 
+use std::path::{Path, PathBuf};
+
 use cipher_api::Event;
 
 use crate::app::patience;
@@ -15,11 +17,18 @@ use crate::session::Events;
 /// While another process has the profile open, this one waits and takes over when that ends. Prints a line `ready` once it
 /// has the profile; every other command of the same user goes by way of it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cipher-chat daemon\n  cipher-chat daemon --json --profile work")]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  cipher-chat daemon\n  cipher-chat daemon --json --profile work\n  cipher-chat daemon --token-socket /run/chat/tokens.sock"
+)]
+pub struct Args {
+    /// A second socket, on which programs of other users and containers are served with a token, and not without one; its
+    /// folder says who gets there
+    #[arg(long, value_name = "PATH")]
+    token_socket: Option<PathBuf>,
+}
 
 /// Runs it.
-pub async fn run(context: &Context, Args {}: Args) -> Result {
+pub async fn run(context: &Context, Args { token_socket }: Args) -> Result {
     let mut stop = Interrupt::listen();
     loop {
         let (profile, events) = OpenProfile::read(context, async |profile| {
@@ -27,7 +36,7 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
             Ok(profile.session.events())
         })
         .await?;
-        let kept = keep(context, &profile, events, &mut stop).await;
+        let kept = keep(context, &profile, token_socket.as_deref(), events, &mut stop).await;
         profile.close().await;
         if kept? {
             return Ok(());
@@ -40,12 +49,16 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
 async fn keep(
     context: &Context,
     profile: &OpenProfile<'_>,
+    token_socket: Option<&Path>,
     mut events: Events,
     stop: &mut Interrupt,
 ) -> Result<bool> {
     if profile.session.is_remote() {
         context.ui.note("another process has this profile open; this one takes over when that ends");
     } else {
+        if let Some(path) = token_socket {
+            profile.session.serve_tokens(path)?;
+        }
         let server = profile.session.server();
         context.ui.show(&Line::Ready {
             server: server.as_deref(),

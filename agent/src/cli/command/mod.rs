@@ -23,5 +23,6 @@ pub mod schema;
 pub mod send;
 pub mod sync;
 pub mod tail;
+pub mod token;
 pub mod up;
 pub mod whoami;

@@ -47,6 +47,11 @@ pub struct Lifetime(Duration);
 pub struct InvalidLifetime;
 
 impl Lifetime {
+    /// As it is.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+
     /// In whole seconds.
     pub const fn as_secs(self) -> u64 {
         self.0.as_secs()

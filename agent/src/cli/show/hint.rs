@@ -150,6 +150,17 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             command(&format!("delete {} --local", word(id)))
         ),
         Hint::MessageRead => format!("ids are shown by: {}", command("read TARGET --json")),
+        Hint::TokenCreate { name } => format!(
+            "the owner of the profile makes one that covers more: {}",
+            command(&format!("token create {} --group TARGET --method METHOD", word(name)))
+        ),
+        Hint::TokenList => {
+            format!("the owner of the profile sees the tokens with: {}", command("token list"))
+        }
+        Hint::TokenRevoke { name } => format!(
+            "choose another name, or revoke it first: {}",
+            command(&format!("token revoke {}", word(name)))
+        ),
         Hint::Sync => format!("run: {}", command("sync")),
         Hint::Audit => format!("nothing was changed, conversations go on; see: {}", command("audit")),
         Hint::DoctorOffer => format!(
@@ -234,6 +245,8 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         }
         Advice::JoinLinkForm => "a link begins with cipher-chat:join/ and is one word: copy all of it",
         Advice::LinkCodeForm => "type it as the new machine shows it, for example 4k7x-m2pq",
+        Advice::TokenForm => "it is one word that begins with cct_: copy all of it",
+        Advice::WithoutToken => "the owner of the profile does that without a token",
         Advice::AtNamesAccounts => "'@' names accounts",
         Advice::SignAgain => "let the owner's profile sign again",
         Advice::RemoveBot => "remove the bot instead",

@@ -8,7 +8,7 @@ use cipher_broker::wire::content::kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 
-use crate::cli::show::line::{EventLine, Line, MessageLine, Status};
+use crate::cli::show::line::{EventLine, Line, MessageLine, Status, TokenLine, TokenState};
 use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
 use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::trust;
@@ -54,6 +54,7 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
             Some(reason) => format!("connection lost: {}: {}", safe_text(server), safe_text(reason)),
             None => format!("connected again: {}", safe_text(server)),
         },
+        Line::Token(TokenLine { token: Some(token), .. }) => safe_text(token),
         Line::Warning { message } => {
             format!("{} {}", paint.ink(Ink::Yellow, "warning:"), safe_text(message))
         }
@@ -62,7 +63,8 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         | Line::Contact(_)
         | Line::ContactRequest(_)
         | Line::Device { .. }
-        | Line::JoinRequest { .. } => table(std::slice::from_ref(line), paint),
+        | Line::JoinRequest { .. }
+        | Line::Token(_) => table(std::slice::from_ref(line), paint),
     }
 }
 
@@ -136,6 +138,7 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
         Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
         Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
         Line::JoinRequest { .. } => &["WHO", "ASKED", "GROUP"],
+        Line::Token(_) => &["TOKEN", "STATE", "EXPIRES", "GROUPS", "METHODS"],
         _ => &[],
     }
 }
@@ -194,8 +197,22 @@ fn row(line: &Line<'_>) -> Vec<String> {
             let group = if name.is_empty() { group.to_string() } else { safe_text(name) };
             vec![safe_text(&at(handle)), minute(asked), group]
         }
+        Line::Token(line) => token(line),
         other => vec![block(other, Paint(false), &Typed::default())],
     }
+}
+
+fn token(line: &TokenLine<'_>) -> Vec<String> {
+    let groups = line.groups.as_ref().map_or_else(
+        || "all".into(),
+        |groups| groups.iter().map(|group| safe_text(group.name)).collect::<Vec<_>>().join(", "),
+    );
+    let state = match line.state {
+        TokenState::Valid => "valid",
+        TokenState::Expired => "expired",
+    };
+    let methods = safe_text(&line.methods.join(" "));
+    vec![safe_text(line.name), state.into(), minute(&line.expires_at), groups, methods]
 }
 
 fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> String {

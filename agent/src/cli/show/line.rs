@@ -13,10 +13,12 @@ mod json;
 mod linking;
 mod message;
 mod registry;
+mod token;
 
 pub use linking::LinkLine;
 pub use message::{EventLine, MessageLine};
 pub use registry::AuditLine;
+pub use token::{TokenLine, TokenState};
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -238,6 +240,8 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
     },
+    /// What lets a program use some of the profile.
+    Token(TokenLine<'a>),
     /// Something a person should know; on stderr, except among events.
     Warning {
         /// One sentence.

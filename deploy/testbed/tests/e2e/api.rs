@@ -2,50 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use testbed::process::Process;
 use testbed::wait::PATIENCE;
 use testbed::{Failure, Person, Result, Site, ensure, fail};
 
-/// A program that speaks to a profile by way of `cipher-chat rpc`.
-struct Program {
-    process: Process,
-    to: Option<ChildStdin>,
-    lines: Receiver<Value>,
-    /// What came and was not asked about yet.
-    early: Vec<Value>,
-}
+use crate::program::Program;
 
 impl Program {
-    fn start(person: &Person) -> Result<Self> {
-        let mut command = person.command(&["rpc"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = Process::start(&mut command)?;
-        let to = process.pipes().stdin.take();
-        let from = process.pipes().stdout.take().ok_or_else(|| Failure::new("no pipe"))?;
-        let (told, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(from).lines().map_while(std::result::Result::ok) {
-                let read = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if told.send(read).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { process, to, lines, early: Vec::new() })
-    }
-
-    fn says(&mut self, line: &Value) -> Result {
-        let to = self.to.as_mut().ok_or_else(|| Failure::new("the program has ended its input"))?;
-        Ok(writeln!(to, "{line}")?)
-    }
-
     /// Waits for a line of this form. Answers and news may come in any order; what nobody waits for is passed over.
     fn hears(&mut self, wanted: &Value, names: &mut BTreeMap<String, Value>) -> Result {
         let until = Instant::now() + PATIENCE;
@@ -171,10 +137,18 @@ fn replay(people: &BTreeMap<&str, &Person>) -> Result {
                     return Err(Failure::new(format!("no command of ours: {rest}")));
                 };
                 let person = people.get(name).ok_or_else(|| Failure::new("nobody of that name"))?;
-                if command == ["rpc"] {
-                    program = Some(Program::start(person)?);
-                } else {
-                    person.does(command).map_err(told)?;
+                match command {
+                    ["rpc"] => {
+                        // It would have the profile open, and take the next one with it.
+                        program.take().map_or(Ok(()), Program::ends).map_err(told)?;
+                        program = Some(Program::start(person)?);
+                    }
+                    [command @ .., ">", name] => {
+                        let made =
+                            person.does(command).and_then(|made| made.of_type("token")).map_err(told)?;
+                        names.insert((*name).to_owned(), made["token"].clone());
+                    }
+                    _ => _ = person.does(command).map_err(told)?,
                 }
             }
             _ => return Err(Failure::new(format!("neither said nor heard: {line}"))),

@@ -94,18 +94,18 @@ enum Said {
 }
 
 /// Dice that give the same again for the same seed.
-struct Dice(ChaCha8Rng);
+pub(crate) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    fn of(seed: u64, who: u64) -> Self {
+    pub(crate) fn of(seed: u64, who: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(who)))
     }
 
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0.next_u64() % most.max(1)
     }
 
-    fn pause(&mut self, most_ms: u64) -> Duration {
+    pub(crate) fn pause(&mut self, most_ms: u64) -> Duration {
         Duration::from_millis(50 + self.below(most_ms))
     }
 }
@@ -137,7 +137,7 @@ impl Diary {
     }
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
+pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var_os(name).and_then(|text| text.to_str()?.parse().ok()).unwrap_or(otherwise)
 }
 

@@ -1,0 +1,155 @@
+//! `token`: what lets a program use some of a profile for a while.
+
+use cipher_api::command::group;
+use cipher_api::{Hint, Target};
+
+use crate::app::profile::OpenProfile;
+use crate::cli::context::Context;
+use crate::cli::exit::{Failure, Result};
+use crate::cli::input::target;
+use crate::cli::input::time_arg::Lifetime;
+use crate::cli::show::line::{Line, TokenLine};
+use crate::runtime::timer;
+use crate::session::Need;
+use crate::token::book::{Book, Wish};
+use crate::token::grant::Granted;
+use crate::token::table;
+
+/// Let a program use some conversations and methods of this profile, for a while
+///
+/// A token bounds whoever speaks with it: to `rpc --token-file FILE`, or to the socket of `daemon --token-socket PATH`. A program
+/// that runs as you and can reach your files needs no token to read them: give it only standard input and output, another user,
+/// or a container (docs/API.md, "Tokens").
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cipher-chat token create bridge --group ops > bridge.token\n  cipher-chat token create reader --group @bob --method \"event.*\" --expires 7d\n  cipher-chat rpc --token-file bridge.token\n  cipher-chat token list\n  cipher-chat token revoke bridge"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a token, and print it: this once, and never again
+    ///
+    /// Only its digest is kept. Without --method it is for listening, reading and saying something: event.list,
+    /// event.acknowledge, group.list, group.show, message.read, message.send, message.shown. No token is for accounts, contacts,
+    /// devices, evidence or tokens.
+    #[command(
+        after_help = "Examples:\n  cipher-chat token create bridge --group ops > bridge.token\n  cipher-chat token create robot --all-groups --method \"bot.*\" --expires 12h"
+    )]
+    Create {
+        /// What to call it; also the only name that its holder may use as a subscriber or as a bot
+        name: String,
+        /// A conversation that it is for: @handle, group name or id; repeat for more
+        #[arg(long, value_name = "TARGET", value_parser = target::target, required_unless_present = "all_groups")]
+        group: Vec<Target>,
+        /// It is for all conversations, also those to come
+        #[arg(long, conflicts_with = "group")]
+        all_groups: bool,
+        /// A method that it is for, as message.send, or those of a noun, as "message.*"; repeat for more
+        #[arg(long, value_name = "METHOD")]
+        method: Vec<String>,
+        /// How long it is good for: 90s, 30m, 12h, 7d, 2w, at most 366d
+        #[arg(long, value_name = "TIME", default_value = "30d")]
+        expires: Lifetime,
+    },
+    /// List the tokens, expired ones too
+    List,
+    /// End a token at once, also for whoever uses it now
+    Revoke {
+        /// What it is called
+        name: String,
+    },
+}
+
+/// Runs it.
+pub async fn run(context: &Context, Args { verb }: Args) -> Result {
+    match verb {
+        Verb::Create { name, group, all_groups, method, expires } => {
+            let methods = methods(&method)?;
+            let groups = if all_groups { None } else { Some(group) };
+            create(context, name, groups, methods, expires).await
+        }
+        Verb::List => list(context),
+        Verb::Revoke { name } => {
+            book(context)?.revoke(&name)?;
+            let line = Line::Done { action: "revoked", target: Some(&name) };
+            context.ui.happened(context.ui.show(&line));
+            Ok(())
+        }
+    }
+}
+
+async fn create(
+    context: &Context,
+    name: String,
+    targets: Option<Vec<Target>>,
+    methods: Vec<String>,
+    expires: Lifetime,
+) -> Result {
+    let groups = match targets {
+        Some(targets) => Some(conversations(context, targets).await?),
+        None => None,
+    };
+    let now = timer::now();
+    let wish = Wish { name, groups, methods, lifetime: expires.duration() };
+    let (secret, grant) = book(context)?.create(wish, now)?;
+    context.ui.show(&Line::Token(TokenLine::new(&grant, Some(&secret.reveal()), now)))?;
+    context.ui.note(&format!(
+        "this is shown once: keep it in a file that only its program reads; it expires at {}",
+        grant.expires_at
+    ));
+    Ok(())
+}
+
+/// The conversations of a token, each once.
+async fn conversations(context: &Context, targets: Vec<Target>) -> Result<Vec<Granted>> {
+    let profile = OpenProfile::open(context, Need::Local).await?;
+    let mut found: Vec<Granted> = Vec::new();
+    for target in targets {
+        let group = profile.ask(group::Show { target }).await?;
+        if found.iter().all(|granted| granted.id != group.id) {
+            found.push(Granted { id: group.id, name: group.name });
+        }
+    }
+    profile.close().await;
+    Ok(found)
+}
+
+/// The methods of a token by their whole names, each once.
+fn methods(patterns: &[String]) -> Result<Vec<String>> {
+    if patterns.is_empty() {
+        return Ok(table::USUAL.map(Into::into).into());
+    }
+    let mut methods = Vec::new();
+    for pattern in patterns {
+        let mut named = table::named(pattern).peekable();
+        if named.peek().is_none() {
+            return Err(Failure::Usage {
+                message: format!("no token can be for '{pattern}'"),
+                hint: Some(Hint::text(
+                    "name a method as message.send, or a noun as \"message.*\"; docs/API.md says which a token can have",
+                )),
+            });
+        }
+        methods.extend(named.map(str::to_owned));
+    }
+    methods.sort();
+    methods.dedup();
+    Ok(methods)
+}
+
+fn list(context: &Context) -> Result {
+    let (tokens, now) = (book(context)?.tokens()?, timer::now());
+    let lines: Vec<Line<'_>> =
+        tokens.iter().map(|grant| Line::Token(TokenLine::new(grant, None, now))).collect();
+    context.ui.list(&lines, "no tokens")
+}
+
+/// The tokens of the profile in force. Nothing is opened: a token must end also while the profile is stuck.
+fn book(context: &Context) -> Result<Book> {
+    OpenProfile::known(context)?;
+    Ok(Book::of(&crate::profile::Profile::new(&context.settings.home, &context.settings.profile)?))
+}

@@ -1,0 +1,127 @@
+//! A token in use.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cipher_api::{Error, ErrorKind, Hint};
+use cipher_broker::time::Timestamp;
+use data_encoding::HEXLOWER;
+
+use crate::runtime::timer;
+use crate::token::book::{self, Book};
+use crate::token::grant::Grant;
+use crate::token::secret::Secret;
+
+/// A token that a connection was opened with. It is looked up again whenever it is used.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    book: Book,
+    /// Digest of the token, hexadecimal.
+    digest: String,
+    /// What its owner called it.
+    name: String,
+    /// The file as it was last, and what the token was good for then.
+    last: Mutex<(Vec<u8>, Arc<Grant>)>,
+}
+
+impl Pass {
+    /// Takes the token that a visitor shows.
+    pub(crate) fn show(book: &Book, word: &str) -> Result<Self, Error> {
+        Self::of(book, &word.parse()?)
+    }
+
+    /// The same of one that was read before.
+    pub(crate) fn of(book: &Book, secret: &Secret) -> Result<Self, Error> {
+        let digest = HEXLOWER.encode(&secret.digest());
+        let bytes = book.bytes()?;
+        let grant = find(&bytes, &digest)?.ok_or_else(|| {
+            ErrorKind::Refused
+                .because("this token is none of this profile: it was revoked, or is of another profile")
+                .hint(Hint::TokenList)
+        })?;
+        let pass = Self {
+            book: book.clone(),
+            digest,
+            name: grant.name.clone(),
+            last: Mutex::new((bytes, Arc::new(grant))),
+        };
+        pass.good()?;
+        Ok(pass)
+    }
+
+    /// Whether it is the same token.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
+    /// R-TOKEN-04: what it is good for at this moment; an error once it was revoked or has expired. The file is read each time:
+    /// it is small, and what was revoked must not be used a second later.
+    pub(crate) fn good(&self) -> Result<Arc<Grant>, Error> {
+        self.good_at(timer::now())
+    }
+
+    fn good_at(&self, now: Timestamp) -> Result<Arc<Grant>, Error> {
+        let bytes = self.book.bytes()?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != bytes {
+            let grant = find(&bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
+            *last = (bytes, Arc::new(grant));
+        }
+        if last.1.expired(now) {
+            return Err(self.over(&format!("expired at {}", last.1.expires_at)));
+        }
+        Ok(Arc::clone(&last.1))
+    }
+
+    fn over(&self, how: &str) -> Error {
+        let name = self.name.clone();
+        ErrorKind::Refused.because(format!("the token '{name}' {how}")).hint(Hint::TokenCreate { name })
+    }
+}
+
+/// The token of a digest.
+fn find(bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
+    Ok(book::parse(bytes)?.into_iter().find(|grant| grant.digest == digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::token::book::Wish;
+    use crate::token::book::tests::{book, wish};
+
+    #[test]
+    fn r_token_04_a_token_that_was_revoked_or_is_too_old_is_refused_at_once() {
+        let (folder, book) = book();
+        let now = timer::now();
+        let (secret, grant) = book.create(wish("bridge", Some(&[1]), &["message.send"]), now).unwrap();
+        let pass = Pass::show(&book, &secret.reveal()).unwrap();
+        assert_eq!(*pass.good().unwrap(), grant);
+        let error = pass.good_at(now.plus(Duration::from_secs(60))).unwrap_err();
+        assert!(error.message.contains("'bridge' expired at"), "{error}");
+
+        // Another one of the same name is not this one.
+        book.revoke("bridge").unwrap();
+        let (next, _) = book.create(wish("bridge", None, &[]), now).unwrap();
+        let error = pass.good().unwrap_err();
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ErrorKind::Refused, "the token 'bridge' was revoked")
+        );
+        assert!(Pass::of(&book, &secret).is_err() && Pass::of(&book, &next).is_ok());
+
+        // A file that cannot be read opens nothing.
+        std::fs::write(folder.path().join("tokens.json"), "{").unwrap();
+        assert!(Pass::of(&book, &next).is_err());
+    }
+
+    #[test]
+    fn r_token_04_one_that_has_expired_opens_nothing() {
+        let (_folder, book) = book();
+        let brief = Wish { lifetime: Duration::from_millis(1), ..wish("brief", None, &[]) };
+        let (secret, _) = book.create(brief, Timestamp::from_millis(1)).unwrap();
+        assert!(Pass::of(&book, &secret).unwrap_err().message.contains("expired"));
+        assert!(Pass::show(&book, "cct_x").is_err());
+    }
+}

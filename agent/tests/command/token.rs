@@ -1,0 +1,85 @@
+//! `token`, as far as it goes without an account.
+
+use serde_json::{Value, json};
+
+use crate::support::Room;
+
+const NOWHERE: &str = "nats://127.0.0.1:1";
+
+/// A room with a profile in which nothing has begun.
+fn room() -> Room {
+    let room = Room::new();
+    room.write(".local/share/cipher-chat/profiles/default/store.redb", "");
+    room
+}
+
+#[test]
+fn a_token_is_made_shown_once_listed_and_revoked() {
+    let room = room();
+    let create =
+        ["token", "create", "robot", "--all-groups", "--method", "bot.*", "--method", "message.send"];
+    let made = room.run(&create).succeeds();
+    let word = made.stdout.trim_end();
+    assert!(word.starts_with("cct_") && word.len() == 56 && made.stderr.contains("shown once"), "{made:?}");
+    let again = room.run(&create).fails(8);
+    assert!(again.stderr.contains("there is a token 'robot' already"), "{}", again.stderr);
+
+    let listed = room.run(&["--json", "token", "list"]).succeeds().lines();
+    assert_eq!(
+        (listed.len(), &listed[0]["type"], &listed[0]["state"]),
+        (1, &json!("token"), &json!("valid"))
+    );
+    assert_eq!(listed[0]["methods"], json!(["bot.events", "bot.handled", "message.send"]));
+    assert_eq!((&listed[0]["groups"], listed[0].get("token")), (&Value::Null, None));
+    let table = room.run(&["token", "list"]).succeeds().stdout;
+    assert!(table.contains("robot") && table.contains("all") && !table.contains(word), "{table}");
+
+    let _ = room.run(&["token", "revoke", "robot"]).succeeds();
+    assert!(room.run(&["token", "revoke", "robot"]).fails(9).stderr.contains("there is no token 'robot'"));
+}
+
+#[test]
+fn what_no_token_can_be_is_refused_before_anything_is_made() {
+    let room = room();
+    for (arguments, why) in [
+        (&["robot"][..], "--group"),
+        (&["robot", "--all-groups", "--group", "ops"], "cannot be used with"),
+        (&["robot", "--all-groups", "--method", "device.list"], "no token can be for 'device.list'"),
+        (&["robot", "--all-groups", "--method", "contact.*"], "no token can be for 'contact.*'"),
+        (&["robot", "--all-groups", "--method", "*"], "no token can be for '*'"),
+        (&["robot", "--all-groups", "--expires", "0d"], "a length of time"),
+        (&["robot", "--all-groups", "--expires", "367d"], "at most 366 days"),
+        (&["Robot!", "--all-groups"], "the name of a token"),
+    ] {
+        let line: Vec<&str> = ["token", "create"].iter().chain(arguments).copied().collect();
+        let outcome = room.run(&line).fails(2);
+        assert!(outcome.stderr.contains(why), "{arguments:?}: {}", outcome.stderr);
+    }
+    assert!(!room.home().join("profiles/default/tokens.json").exists());
+    // A typing error makes no profile.
+    let _ = Room::new().run(&["token", "create", "robot", "--all-groups"]).fails(1);
+}
+
+/// One that is empty would lift the bounds, were it taken for none.
+#[test]
+fn a_wrong_token_serves_nothing_and_is_not_repeated() {
+    for word in ["", "cct_", "cct_aaaabbbbccccdddd"] {
+        let room = room().with("CIPHER_CHAT_TOKEN", word);
+        let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "hello", "params": { "version": 1 } });
+        let outcome = room.run_with(&["--server", NOWHERE, "rpc"], format!("{hello}\n").as_bytes()).fails(4);
+        assert!(
+            outcome.stderr.contains("not a token") && !outcome.stderr.contains("aaaabbbb"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(!room.run(&["config", "show"]).succeeds().stdout.contains("aaaabbbb"));
+    }
+    let room = room();
+    let missing = room.run(&["--server", NOWHERE, "rpc", "--token-file", "nothing"]).fails(2);
+    assert!(missing.stderr.contains("cannot be read"), "{}", missing.stderr);
+    let made = room.run(&["token", "create", "robot", "--all-groups"]).succeeds().stdout;
+    room.write("robot.token", &made);
+    let _ = room.run(&["token", "revoke", "robot"]).succeeds();
+    let revoked = room.run(&["--server", NOWHERE, "rpc", "--token-file", "robot.token"]).fails(4);
+    assert!(revoked.stderr.contains("this token is none of this profile"), "{}", revoked.stderr);
+}
