@@ -24,7 +24,14 @@ impl Core {
         let own = self.state.own_id();
         let fact = [group.as_bytes().as_slice(), &hash, own.as_bytes()].concat();
         let id = MessageId::of_content(&group, &by, &fact);
-        let row = MessageRow::event(id, maker, self.entry_at(), GroupEvent::Added, own, String::new());
+        let row = MessageRow::event(
+            id,
+            maker,
+            self.run.group.entry_at(self.run.now),
+            GroupEvent::Added,
+            own,
+            String::new(),
+        );
         let view = Box::new(self.message_view(group, (position, 0), &row));
         self.history.insert(group, (position, 0), row);
         self.tell_message((position, 0), view);

@@ -48,7 +48,7 @@ impl Core {
         let until = nameless.until;
         let waits = self.run.now < until;
         if waits {
-            self.wake_at(until);
+            self.run.wake_at(until);
         }
         waits
     }

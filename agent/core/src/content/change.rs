@@ -10,7 +10,6 @@
 use cipher_api::command::message::MessageRef;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
 
 use crate::content::send::check_text_size;
@@ -243,15 +242,6 @@ impl Core {
         Ok(())
     }
 
-    /// Forgets changes whose messages no log can bring any more.
-    pub(crate) fn prune_changes(&mut self) {
-        let oldest = self.run.now.minus(limit::RETENTION);
-        let old = self.state.changes.iter().filter(|(_, row)| row.at < oldest).map(|(key, _)| *key);
-        for key in old.collect::<Vec<_>>() {
-            self.state.changes.remove(&key);
-        }
-    }
-
     fn change(
         &mut self,
         group: GroupId,
@@ -305,6 +295,22 @@ impl Core {
             }
         };
         Some((of, WaitingChange { id, account, position, change, text }))
+    }
+
+    /// An own message gets other words: the log has the first ones, and they are what is given back to a log that lost
+    /// them.
+    pub(crate) fn keep_as_sealed(
+        &mut self,
+        group: GroupId,
+        position: u64,
+        before: MessageRow,
+        row: &mut MessageRow,
+    ) {
+        let Some(sealed) = row.sealed.take() else { return };
+        let key = sealed.key;
+        if let Some(sent) = sealed.into_sent(&before, position) {
+            self.ledger.keep_sent(group, key, sent);
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Core {
         if let Some(lacked) = lacked {
             row.text = lacked;
         }
-        row.at = Some(self.entry_at());
+        row.at = Some(self.run.group.entry_at(self.run.now));
         if accepted {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);

@@ -1,18 +1,21 @@
 //! From text to a sealed application message, and to its place in history.
 
+use std::time::Duration;
+
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Reply, Result, Target};
-use cipher_broker::id::{GroupId, MessageId, PublishId};
+use cipher_api::{Advice, ErrorKind, Event, Reply, Result, Target};
+use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
-use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::{codec, limit};
-use openmls_basic_credential::SignatureKeyPair;
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::live::Live;
-use crate::state::{Author, IdentityRow, MessageRow, OutboxKind, OutboxRow, Seal};
+use crate::state::{MessageRow, OutboxKind, OutboxRow};
+
+/// How often a person may have a device ask once more whether it is a member.
+const INSISTS: Duration = Duration::from_secs(3600);
 
 impl Core {
     pub(super) fn send(
@@ -119,22 +122,6 @@ impl Core {
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
     }
 
-    /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
-    pub(crate) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
-        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
-        let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
-        let message = live
-            .mls
-            .create_message(&self.provider, signer, content)
-            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be sealed: {error}")))?
-            .to_bytes()
-            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
-        let bytes = codec::encode(&Envelope::Message(message));
-        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
-        self.reseal(id, Some(seal));
-        Ok(())
-    }
-
     /// An own message has its place in the log: history, news, reply.
     pub(crate) fn settle_message(&mut self, id: u64, sequence: u64) -> Result<()> {
         let ticket = self.run.waits.sends.remove(&id).map(|(ticket, _)| ticket);
@@ -156,7 +143,7 @@ impl Core {
             return self.told_by_us(data);
         }
         let identity = self.state.identity()?;
-        let mut stored = own_row(identity, message, content.clone(), false);
+        let mut stored = MessageRow::own(identity, message, content.clone(), false);
         let change = Self::waiting_change(message, stored.account, sequence, &content.body);
         let shown = !content.body.is_silent();
         let first = self.history.seen(&group, &message)?.is_none();
@@ -172,7 +159,7 @@ impl Core {
             }
             if let Some(ticket) = ticket {
                 let reply = self.changed_reply(group, &of)?;
-                self.reply(ticket, reply);
+                self.run.reply(ticket, reply);
             }
             return Ok(());
         }
@@ -189,7 +176,7 @@ impl Core {
             self.change_arrived(group, (sequence, 0), &message)?;
         }
         if let Some(ticket) = ticket {
-            self.reply(ticket, Ok(Reply::Message(Box::new(view))));
+            self.run.reply(ticket, Ok(Reply::Message(Box::new(view))));
         }
         Ok(())
     }
@@ -202,71 +189,26 @@ impl Core {
         })
     }
 
-    /// What could not be said stays where its author looks for it, and says so.
-    pub(crate) fn keep_failed(
-        &mut self,
-        group: GroupId,
-        row: u64,
-        id: MessageId,
-        content: &[u8],
-        error: &Error,
-    ) {
-        let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
-            return;
-        };
-        if content.body.is_silent() {
-            return;
-        }
-        if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
-            let name = self.state.conversation_name(&group);
-            self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
-            return;
-        }
-        // Said again because the log lost it, and known to have been said.
-        if self.history.seen(&group, &id).is_ok_and(|seen| seen.is_some()) {
-            return;
-        }
-        let failed = own_row(identity, id, content, true);
-        // Behind everything of its sequence, several in the order they were written.
-        let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
-        let [.., high, low] = row.to_be_bytes();
-        let place = u16::from_be_bytes([high, low]) | 0x8000;
-        self.history.insert(group, (sequence, place), failed);
-        if self.state.meta.stopped {
-            return;
-        }
-        let name = self.state.conversation_name(&group);
-        self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
-    }
-
-    /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
-    pub(crate) fn was_not_read(&mut self, group: GroupId, id: MessageId) -> Result<bool> {
-        let Some(position) = self.history.seen(&group, &id)? else { return Ok(false) };
-        let place = (position, 0);
-        let row = self.history.at(&group, place)?;
-        let Some(mut row) = row.filter(|row| row.id == id && row.is_said() && !row.failed) else {
-            return Ok(false);
-        };
-        row.failed = true;
-        self.history.insert(group, place, row);
-        self.notify(Event::State { group, id, state: MessageState::Failed });
-        Ok(true)
-    }
-
     /// The reply to a `send` whose message waits.
     pub(crate) fn queued_reply(&self, row: u64) -> Result<Reply> {
         self.outbox_view(row)
             .map(|view| Reply::Message(Box::new(view)))
             .ok_or_else(|| ErrorKind::Bug.because("a queued message is gone"))
     }
-}
 
-/// An own message as history keeps it.
-fn own_row(identity: &IdentityRow, id: MessageId, content: Content, failed: bool) -> MessageRow {
-    let author = Author { account: identity.account, device: identity.device, kind: identity.kind };
-    let mut row = MessageRow::said(id, author, content);
-    row.failed = failed;
-    row
+    /// A person says something in a group that is thought to be over: the device asks once more.
+    pub(crate) fn person_insists(&mut self, group: GroupId) {
+        let now = self.run.now;
+        let lost = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut());
+        if let Some(lost) = lost
+            && now.since(lost.asked) >= INSISTS
+            && let Some(denied) = lost.denied.as_mut().filter(|denied| denied.over)
+        {
+            denied.over = false;
+            lost.asked = Timestamp::default();
+            self.run.touched.insert(group);
+        }
+    }
 }
 
 pub(super) fn check_text_size(text: &str) -> Result<()> {

@@ -128,17 +128,6 @@ impl Core {
         self.run.delivery.following.get(source) == Some(&reading)
     }
 
-    /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known
-    /// to be the one that was read before. Else it is read now.
-    pub(crate) fn may_write(&mut self, group: GroupId) -> bool {
-        let source = Source::Group(group);
-        if self.run.delivery.read.contains(&source) {
-            return true;
-        }
-        self.follow(source);
-        false
-    }
-
     /// Something says that a log may have gone back: looks whether it still shows what was read last.
     pub(super) fn look_back(&mut self, group: GroupId) {
         let source = Source::Group(group);
@@ -195,7 +184,7 @@ impl Core {
             return Ok(());
         }
         self.state.meta_mut().pruned_at = now;
-        self.prune_changes();
+        self.state.prune_changes(now);
         self.ledger.prune(now)
     }
 

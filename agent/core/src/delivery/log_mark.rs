@@ -15,13 +15,14 @@
 use std::time::Duration;
 
 use cipher_api::{Notice, Result};
+use cipher_broker::id::GroupId;
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
 use crate::input::{Displaced, StreamState};
 use crate::machine::Core;
-use crate::state::{IncidentRow, Mark};
+use crate::state::{BackRow, IncidentRow, Mark};
 
 /// How much younger than the retention an entry must be to be missed. Clocks and deletions are not exact.
 const LEEWAY: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -105,6 +106,18 @@ impl Core {
         if !same {
             self.warn(Notice::LogLost);
         }
+    }
+
+    /// The log of a group is not the one that was read: a new era begins.
+    pub(crate) fn log_went_back(&mut self, group: GroupId) {
+        let Some(row) = self.state.groups.get_mut(&group) else { return };
+        row.era = row.era.saturating_add(1);
+        (row.mark, row.unseen) = (None, None);
+        row.back = Some(BackRow::default());
+        self.forget_places(group);
+        self.run.delivery.went_back(&group);
+        self.run.group.went_back(&group);
+        self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
     }
 }
 

@@ -13,18 +13,21 @@
 //! an id already is verified by reading the log: ids live in a window that is shared with strangers.
 
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, Error, ErrorKind, Event, Result};
-use cipher_broker::id::GroupId;
-use cipher_broker::limit;
+use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Result};
+use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::{codec, limit};
+use openmls_basic_credential::SignatureKeyPair;
 
 use crate::effect::Effect;
 use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::own::device::revoked;
 use crate::state::live::Live;
-use crate::state::{GroupRow, OutboxKind, OutboxRow, Post, Print, Seal, Wish, print_of_stored, stopped};
+use crate::state::{GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish, stopped};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +69,17 @@ impl Why {
             }
         }
     }
+}
+
+/// Why nothing of what waits leaves any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutboxEnd {
+    /// This device is in a group no more.
+    NotAMember(GroupId),
+    /// This device was revoked.
+    Revoked,
+    /// Another copy of this store goes on.
+    Stopped,
 }
 
 impl Core {
@@ -140,17 +154,10 @@ impl Core {
         }
     }
 
-    /// Whether bytes of ours that wait have this print.
-    pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
-        let rows = self.run.delivery.by_group.get(&group).into_iter().flatten();
-        let seals = rows.filter_map(|id| self.state.outbox.get(id)?.seal.as_ref());
-        seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))
-    }
-
     /// Names one publish of these bytes. An outcome that comes after the row was sealed again says nothing about
     /// the new bytes, so it must be told apart.
     pub(super) fn attempt(&mut self, row: u64, hash: [u8; 32], first: bool) -> OutboxId {
-        let attempt = self.volatile_id();
+        let attempt = self.run.volatile_id();
         let in_the_log =
             |row: &&OutboxRow| row.kind.is_in_the_log() || matches!(row.kind, OutboxKind::Post(Post::Rejoin));
         let log = self.state.outbox.get(&row).filter(in_the_log).map(|row| row.group);
@@ -163,31 +170,25 @@ impl Core {
         self.state.outbox.volatile_mut(&id)?.seal.as_mut()
     }
 
-    /// Ends everything of a group that waits, because this device is in it no more; messages are told to have failed.
-    pub(crate) fn drop_outbox(&mut self, group: GroupId) {
-        for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {
-            // Invitations and trees of a commit that won still have to arrive.
-            if matches!(self.state.outbox.get(&id).map(|row| &row.kind), Some(OutboxKind::Post(_))) {
-                continue;
-            }
-            self.fail_row(id, Why::NotAMember);
-        }
-    }
-
-    /// Ends every message that waits: this device was revoked.
-    pub(crate) fn fail_messages(&mut self) {
-        let is_message = |row: &OutboxRow| matches!(row.kind, OutboxKind::Message { .. });
-        let rows: Vec<u64> =
-            self.state.outbox.iter().filter(|(_, row)| is_message(row)).map(|(id, _)| *id).collect();
+    /// Ends what waits, because of what became of this device.
+    pub(crate) fn nothing_leaves(&mut self, end: OutboxEnd) {
+        let (rows, why): (Vec<u64>, _) = match end {
+            OutboxEnd::NotAMember(group) => (self.run.delivery.rows_of(group).collect(), Why::NotAMember),
+            OutboxEnd::Revoked => (self.state.outbox.keys(), Why::Revoked),
+            OutboxEnd::Stopped => (self.state.outbox.keys(), Why::Stopped),
+        };
         for id in rows {
-            self.fail_row(id, Why::Revoked);
-        }
-    }
-
-    /// Nothing of what waits leaves any more: another copy of this store goes on.
-    pub(crate) fn drop_whole_outbox(&mut self) {
-        for id in self.state.outbox.keys() {
-            self.fail_row(id, Why::Stopped);
+            let Some(row) = self.state.outbox.get(&id) else { continue };
+            let stays = match end {
+                // Invitations and trees of a commit that won still have to arrive.
+                OutboxEnd::NotAMember(_) => matches!(row.kind, OutboxKind::Post(_)),
+                // A commit that may lie in the log already still has to be settled.
+                OutboxEnd::Revoked => !matches!(row.kind, OutboxKind::Message { .. }),
+                OutboxEnd::Stopped => false,
+            };
+            if !stays {
+                self.fail_row(id, why.clone());
+            }
         }
     }
 
@@ -201,7 +202,7 @@ impl Core {
             }
         }
         if let Some((ticket, _)) = self.run.waits.sends.remove(&id) {
-            self.reply(ticket, Err(error));
+            self.run.reply(ticket, Err(error));
         }
     }
 
@@ -353,7 +354,7 @@ impl Core {
         live: &mut Live,
         id: u64,
         fence: Option<u64>,
-        signer: &openmls_basic_credential::SignatureKeyPair,
+        signer: &SignatureKeyPair,
     ) -> Result<()> {
         // Bytes of an epoch that is over can only land where everybody drops them: had they landed in time, the
         // log would have shown them before the commit.
@@ -381,5 +382,76 @@ impl Core {
     /// retention took even that one away.
     pub(super) fn fence(&self, group: &GroupId, handshake: u64) -> u64 {
         if self.run.delivery.emptied.contains(group) { 0 } else { handshake }
+    }
+
+    /// R-SYNC-07: own devices are told nothing while one that was revoked would hear it, or while nobody would.
+    pub(crate) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
+        let (alone, overheard) = self.with_live(group, |core, live| {
+            let overheard = live.roster.values().any(|leaf| core.state.is_own_revoked(&leaf.device));
+            Ok((live.roster.len() == 1, overheard))
+        })?;
+        Ok(alone || overheard)
+    }
+
+    /// What was to be told to own devices is not wanted any more when the last of them was revoked.
+    pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
+        if self.state.personal_group() == Some(group) && !self.state.has_siblings() {
+            for id in rows {
+                self.dequeue(id);
+            }
+        }
+    }
+
+    /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
+    pub(crate) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
+        let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
+        let message = live
+            .mls
+            .create_message(&self.provider, signer, content)
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be sealed: {error}")))?
+            .to_bytes()
+            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
+        let bytes = codec::encode(&Envelope::Message(message));
+        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
+        self.reseal(id, Some(seal));
+        Ok(())
+    }
+
+    /// What could not be said stays where its author looks for it, and says so.
+    pub(crate) fn keep_failed(
+        &mut self,
+        group: GroupId,
+        row: u64,
+        id: MessageId,
+        content: &[u8],
+        error: &Error,
+    ) {
+        let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
+            return;
+        };
+        if content.body.is_silent() {
+            return;
+        }
+        if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
+            let name = self.state.conversation_name(&group);
+            self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
+            return;
+        }
+        // Said again because the log lost it, and known to have been said.
+        if self.history.seen(&group, &id).is_ok_and(|seen| seen.is_some()) {
+            return;
+        }
+        let failed = MessageRow::own(identity, id, content, true);
+        // Behind everything of its sequence, several in the order they were written.
+        let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
+        let [.., high, low] = row.to_be_bytes();
+        let place = u16::from_be_bytes([high, low]) | 0x8000;
+        self.history.insert(group, (sequence, place), failed);
+        if self.state.meta.stopped {
+            return;
+        }
+        let name = self.state.conversation_name(&group);
+        self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
     }
 }

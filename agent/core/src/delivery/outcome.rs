@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cipher_api::{Advice, ErrorKind, Reply, Result};
+use cipher_api::{Reply, Result};
 use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
@@ -115,7 +115,7 @@ impl Core {
             OutboxKind::Leave => {
                 self.sealed_leave(id);
                 if let Some(ticket) = self.run.waits.leaves.remove(&group) {
-                    self.reply(ticket, Ok(Reply::Done));
+                    self.run.reply(ticket, Ok(Reply::Done));
                 }
                 self.want(Source::Group(group), sequence);
                 Ok(())
@@ -148,7 +148,7 @@ impl Core {
                     && let Some((ticket, _)) = self.run.waits.sends.remove(&id)
                 {
                     let reply = self.queued_reply(id);
-                    self.reply(ticket, reply);
+                    self.run.reply(ticket, reply);
                 }
                 self.run.delivery.caught_up.remove(&Source::Group(group));
                 self.want(Source::Group(group), sequence);
@@ -162,21 +162,6 @@ impl Core {
         if let Some(OutboxRow { group, seal: Some(seal), .. }) = self.dequeue(id) {
             self.keep_sealed(group, &seal);
         }
-    }
-
-    /// The broker will never take our commit: the change is too large for it, or not permitted.
-    fn commit_refused(&mut self, group: GroupId) -> Result<()> {
-        let Some(slot) = self.state.groups.get(&group).and_then(|row| row.slot.clone()) else {
-            return Ok(());
-        };
-        self.with_live(group, |core, live| core.drop_slot(group, live))?;
-        if let Some(intent) = slot.intent {
-            let error = ErrorKind::Limit
-                .because("the broker does not take this change of the group")
-                .hint(Advice::SmallerStepsOrAsk);
-            self.intent_failed(group, intent, error)?;
-        }
-        Ok(())
     }
 
     /// A fence that another message moved is worth no pause: the log is read to its end first anyway. If it was a commit,
@@ -287,7 +272,7 @@ impl Core {
             OutboxKind::Leave => {
                 self.sealed_leave(id);
                 if let Some(ticket) = self.run.waits.leaves.remove(&group) {
-                    self.reply(ticket, Ok(Reply::Done));
+                    self.run.reply(ticket, Ok(Reply::Done));
                 }
             }
             OutboxKind::Post(_) | OutboxKind::Again { .. } => return Ok(false),

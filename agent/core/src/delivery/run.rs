@@ -77,6 +77,11 @@ impl Run {
         self.caught_up.contains(source)
     }
 
+    /// Whether a log was read to its end once since the connection came up: something may be sent into it.
+    pub(crate) fn is_read(&self, source: &Source) -> bool {
+        self.read.contains(source)
+    }
+
     /// A log is known to hold more than was read of it.
     pub(crate) fn is_behind(&mut self, source: &Source) {
         self.caught_up.remove(source);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cipher_api::command::StatusCommand;
 use cipher_api::command::status::{Refreshed, Synced};
-use cipher_api::view::DeliveredView;
+use cipher_api::view::{DeliveredView, StatusView};
 use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
@@ -14,6 +14,7 @@ use cipher_broker::time::Timestamp;
 use crate::effect::Effect;
 use crate::input::{Interest, Ticket};
 use crate::machine::Core;
+use crate::state::GroupRow;
 
 /// A `sync` that is not done.
 #[derive(Debug)]
@@ -122,8 +123,8 @@ impl Core {
             return;
         }
         let tree_missing = self.state.tree_missing();
-        let answered = !self.owes_answers();
-        let settled = !self.has_errands() && !tree_missing;
+        let answered = self.run.registry.questions().len() == 0;
+        let settled = !self.run.registry.has_errands() && !tree_missing;
         let idle = settled && self.state.outbox.len() == 0;
         // What waits for members rather than for the broker is nothing that one who only looks would wait for.
         let looked = settled && !self.state.waits_for_broker();
@@ -150,11 +151,11 @@ impl Core {
                     }
                     Registry::Wished => Refreshed { answered }.into(),
                 };
-                self.reply(wait.ticket, Ok(reply));
+                self.run.reply(wait.ticket, Ok(reply));
             } else {
-                self.wake_at(silent.unwrap_or(ends).min(ends));
+                self.run.wake_at(silent.unwrap_or(ends).min(ends));
                 if now < places_end {
-                    self.wake_at(places_end);
+                    self.run.wake_at(places_end);
                 }
                 self.run.waits.syncs.push(wait);
             }
@@ -180,7 +181,7 @@ impl Core {
             if now >= self.patience_ends(since) {
                 self.run.waits.sends.remove(&row);
                 let reply = self.queued_reply(row);
-                self.reply(ticket, reply);
+                self.run.reply(ticket, reply);
             }
         }
     }
@@ -199,7 +200,7 @@ impl Core {
     fn silence_ends(&self, wait: &mut SyncWait, read: bool) -> Option<Timestamp> {
         wait.read_since = read.then(|| wait.read_since.unwrap_or(self.run.now));
         let since = wait.read_since.filter(|_| wait.registry == Registry::Wished)?;
-        Some(self.registry_silent_at(since))
+        Some(self.run.registry.silent_at(since))
     }
     /// A log was read to its end: nobody waits for it any more.
     pub(super) fn was_read(&mut self, source: &Source) {
@@ -213,6 +214,38 @@ impl Core {
         for wait in &mut self.run.waits.syncs {
             wait.waiting.insert(source);
         }
+    }
+
+    /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
+    /// may also wait here, behind other work.
+    pub(crate) fn registry_is_silent(&self) -> bool {
+        let asked = self.run.registry.questions().map(|question| question.asked).min();
+        asked.is_some_and(|asked| self.run.now >= self.run.registry.silent_at(asked))
+    }
+
+    pub(crate) fn status(&self) -> Reply {
+        let member = |group: &GroupId, row: &GroupRow| !row.personal && self.state.is_member(group);
+        let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
+        Reply::Status(Box::new(StatusView {
+            registered: self.state.registered(),
+            groups,
+            invitations: self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite)).count(),
+            outbox: self.state.outbox.len(),
+            questions: self.run.registry.questions().len(),
+            registry_silent: self.registry_is_silent(),
+            key_packages: self.state.meta.stock,
+            skipped: self.state.meta.skipped.clone(),
+            clock_skew_ms: self.state.meta.clock_skew_ms,
+            log_lost: self.state.log_lost(),
+            doubled_at: self.state.meta.doubled.map(|(at, _)| at),
+            stopped: self.state.meta.stopped,
+            schema: crate::store::table::SCHEMA,
+            requests: self.state.meta.request_policy,
+            arriving: self.state.arriving(),
+            sending: self.state.transfers.keys(),
+            linking: self.state.offers_itself(),
+            phrase_due: self.state.phrase_due(),
+        }))
     }
 }
 

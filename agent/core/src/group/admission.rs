@@ -229,23 +229,17 @@ impl Core {
         if let Some(at) = self.run.group.sought.get(&account) {
             // No answer came, or it is on its way.
             let again = at.plus(SOUGHT_FOR);
-            return self.wake_at(again);
+            return self.run.wake_at(again);
         }
         let next =
             self.run.group.sought.values().max().map(|last| last.plus(SEEK_PAUSE)).filter(|at| now < *at);
         if let Some(at) = next
             && self.run.group.sought.len() >= limit::UNKNOWN_ASKERS
         {
-            return self.wake_at(at);
+            return self.run.wake_at(at);
         }
         self.run.group.sought.insert(account, now);
         self.refetch([account]);
-    }
-
-    /// The registry showed an account.
-    pub(crate) fn asker_shown(&mut self, account: &AccountId) {
-        self.run.people.is_found(account);
-        self.asker_looked_up(account);
     }
 
     /// The registry has answered for an account: its requests are looked at again.

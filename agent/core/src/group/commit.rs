@@ -387,7 +387,7 @@ impl Core {
             hashes: pieces.iter().map(|piece| ByteArray::new(wire_hash(piece))).collect(),
             text: if live.data.direct { self.first_words(&group) } else { String::new() },
             // It may reach the broker much later, when its maker is back.
-            commit_at: self.entry_at(),
+            commit_at: self.run.group.entry_at(self.run.now),
             doubt: self.is_in_doubt(&group),
         };
         self.keep_posted(group, epoch, pending, &pieces);
@@ -429,6 +429,21 @@ impl Core {
     pub(super) fn enqueue_post(&mut self, group: GroupId, post: Post, bytes: Vec<u8>) {
         let seal = Seal::new(0, bytes, PublishId::from_bytes(self.provider.bytes()));
         self.enqueue(OutboxRow::new(group, OutboxKind::Post(post), Some(seal)));
+    }
+
+    /// The broker will never take our commit: the change is too large for it, or not permitted.
+    pub(crate) fn commit_refused(&mut self, group: GroupId) -> Result<()> {
+        let Some(slot) = self.state.groups.get(&group).and_then(|row| row.slot.clone()) else {
+            return Ok(());
+        };
+        self.with_live(group, |core, live| core.drop_slot(group, live))?;
+        if let Some(intent) = slot.intent {
+            let error = ErrorKind::Limit
+                .because("the broker does not take this change of the group")
+                .hint(Advice::SmallerStepsOrAsk);
+            self.intent_failed(group, intent, error)?;
+        }
+        Ok(())
     }
 }
 

@@ -11,11 +11,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use cipher_api::view::GroupState;
+use cipher_api::view::{GroupState, MessageState};
 use cipher_api::{ErrorKind, Event, Reply, Result};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
+use crate::delivery::outbox::OutboxEnd;
 use crate::machine::Core;
 use crate::state::position::{self, sequence_of};
 use crate::state::{OutboxKind, WordRow, stopped};
@@ -219,9 +220,9 @@ impl Core {
             self.drop_intents(group, &error);
         }
         let unread = self.unread_words()?;
-        self.drop_whole_outbox();
+        self.nothing_leaves(OutboxEnd::Stopped);
         for ticket in std::mem::take(&mut self.run.waits.leaves).into_values() {
-            self.reply(ticket, Err(stopped()));
+            self.run.reply(ticket, Err(stopped()));
         }
         if unread > 0 {
             error.message.push_str(&format!(
@@ -289,6 +290,20 @@ impl Core {
             marked = marked.saturating_add(u64::from(self.was_not_read(group, id)?));
         }
         Ok(marked)
+    }
+
+    /// An own message that was sent turns out to have been read by nobody. Whether it was shown as sent.
+    fn was_not_read(&mut self, group: GroupId, id: MessageId) -> Result<bool> {
+        let Some(position) = self.history.seen(&group, &id)? else { return Ok(false) };
+        let place = (position, 0);
+        let row = self.history.at(&group, place)?;
+        let Some(mut row) = row.filter(|row| row.id == id && row.is_said() && !row.failed) else {
+            return Ok(false);
+        };
+        row.failed = true;
+        self.history.insert(group, place, row);
+        self.notify(Event::State { group, id, state: MessageState::Failed });
+        Ok(true)
     }
 }
 

@@ -126,8 +126,14 @@ impl Core {
         Ok(group)
     }
 
+    /// Makes the group in which own devices talk.
+    pub(crate) fn make_personal_group(&mut self) -> Result<GroupId> {
+        let data = GroupData { personal: true, ..self.first_data(String::new(), false) };
+        self.make_group_of(&data, None, false)
+    }
+
     /// What a new group begins with.
-    pub(crate) fn first_data(&self, name: String, direct: bool) -> GroupData {
+    fn first_data(&self, name: String, direct: bool) -> GroupData {
         GroupData {
             version: GroupData::VERSION,
             name,
@@ -143,7 +149,7 @@ impl Core {
     }
 
     /// Makes a group with this data, telling nobody.
-    pub(crate) fn make_group_of(
+    fn make_group_of(
         &mut self,
         data: &GroupData,
         peer: Option<AccountId>,

@@ -13,18 +13,20 @@ use std::time::Duration;
 
 use cipher_api::Result;
 use cipher_api::view::{ContactState, GroupState};
+use cipher_broker::account_log::{self, AccountLog};
 use cipher_broker::certificate::{DeviceCertificate, Kind};
+use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_broker::{account_log, codec};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
 use crate::group::{Shown, turn};
 use crate::machine::Core;
+use crate::own::device::active_only;
 use crate::registry::question::Purpose;
 use crate::state::live::Live;
 use crate::state::{IntentRow, Joiner, Skip, Wish, roster};
@@ -101,11 +103,6 @@ impl DeviceChanges {
 }
 
 impl Core {
-    /// An account's log grew: every group it is in is looked at before the batch ends.
-    pub(crate) fn account_changed(&mut self, account: AccountId) {
-        self.run.group.accounts_changed.insert(account);
-    }
-
     /// Looks at the groups of accounts whose log grew.
     pub(super) fn reconcile_changed(&mut self) -> Result<()> {
         while let Some(account) = self.run.group.accounts_changed.pop_first() {
@@ -115,7 +112,7 @@ impl Core {
                 self.meets_siblings()?;
             }
             // Others' new devices are their own business.
-            let matters = |log: &account_log::AccountLog| {
+            let matters = |log: &AccountLog| {
                 own || log.devices().any(|(_, state)| !state.is_active()) || log.recovery().is_some()
             };
             if !self.state.log_of(&account).is_some_and(matters) {
@@ -153,13 +150,6 @@ impl Core {
             self.note_coming(group, &plan);
             self.want_devices(group);
         }
-    }
-
-    /// Whether a device may still have to come into a group: known only where a plan was made since the start.
-    pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
-        // Who has to be let in itself lets nobody in.
-        !self.state.is_lost(group)
-            && self.run.group.coming.get(group).is_none_or(|coming| coming.contains(device))
     }
 
     fn note_coming(&mut self, group: GroupId, plan: &Plan) {
@@ -389,7 +379,7 @@ impl Core {
         }
         if now < claims.not_before {
             let at = claims.not_before;
-            return self.wake_at(at);
+            return self.run.wake_at(at);
         }
         claims.asked = claims.asked.saturating_add(1);
         let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
@@ -455,7 +445,7 @@ impl Core {
         let wait = Duration::from_millis(250u64.saturating_mul(1 << times));
         claims.not_before = now.plus(wait);
         let at = claims.not_before;
-        self.wake_at(at);
+        self.run.wake_at(at);
     }
 
     /// The commit could not be made with the devices that come: a failed addition counts as a failed claim, and the
@@ -524,6 +514,21 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// A group showed more of an account's log.
+    pub(crate) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
+        if account == self.state.own_id() {
+            if let Some(mut identity) = self.state.identity.clone() {
+                identity.certificates = active_only(&log, identity.certificates);
+                identity.log = Some(log);
+                self.state.set_identity(identity);
+            }
+        } else if let Some(row) = self.state.accounts.get_mut(&account) {
+            row.devices = log.active().map(|(device, _)| *device).collect();
+            row.log = Some(log);
+        }
+        self.run.group.account_changed(account);
     }
 }
 

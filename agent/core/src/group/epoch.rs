@@ -176,7 +176,14 @@ impl Core {
             // By the commit's bytes: a log that went back gives its sequences again.
             let fact = [group.as_bytes().as_slice(), &hash, &place.to_be_bytes()].concat();
             let id = MessageId::of_content(&group, &actor.account, &fact);
-            let row = MessageRow::event(id, actor.author(), self.entry_at(), event, who, text);
+            let row = MessageRow::event(
+                id,
+                actor.author(),
+                self.run.group.entry_at(self.run.now),
+                event,
+                who,
+                text,
+            );
             let view = Box::new(self.message_view(group, (sequence, place), &row));
             self.history.insert(group, (sequence, place), row);
             self.tell_message((sequence, place), view);

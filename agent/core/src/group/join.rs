@@ -90,7 +90,7 @@ impl Core {
                 self.warn(Notice::InvitationClosed { group });
             }
             let wait = Duration::from_millis(50u64.saturating_mul(1 << attempts.min(12)));
-            self.wake_at(self.run.now.plus(wait));
+            self.run.wake_at(self.run.now.plus(wait));
             return Ok(());
         };
         let welcome = invite.welcome.clone();

@@ -147,7 +147,7 @@ impl Core {
             self.warn(Notice::JoinEnded { group, name, error: Box::new(error.clone()) });
         }
         for wait in ours {
-            self.reply(wait.ticket, Err(error.clone()));
+            self.run.reply(wait.ticket, Err(error.clone()));
         }
     }
 
@@ -184,7 +184,7 @@ impl Core {
                 continue;
             }
             if self.run.now < due {
-                self.wake_at(due);
+                self.run.wake_at(due);
             } else {
                 tracing::debug!("a request to join grew old and is made anew");
                 let ticket = row.ticket.clone();
@@ -211,12 +211,12 @@ impl Core {
             let JoinWait { ticket, group, deadline } = wait;
             if self.state.is_member(&group) {
                 let reply = self.group_reply(group);
-                self.reply(ticket, reply);
+                self.run.reply(ticket, reply);
             } else if now >= deadline {
                 let approval = self.state.joins.get(&group).is_some_and(|row| row.ticket.approval);
-                self.reply(ticket, Ok(Reply::JoinPending { group, approval }));
+                self.run.reply(ticket, Ok(Reply::JoinPending { group, approval }));
             } else {
-                self.wake_at(deadline);
+                self.run.wake_at(deadline);
                 self.run.waits.joins.push(wait);
             }
         }

@@ -70,7 +70,7 @@ impl Core {
         for id in waiting {
             if let Some((ticket, _)) = self.run.waits.sends.remove(&id) {
                 let reply = self.queued_reply(id);
-                self.reply(ticket, reply);
+                self.run.reply(ticket, reply);
             }
         }
         self.run.touched.insert(group);
@@ -185,7 +185,7 @@ impl Core {
         let doubt = lost.why == Why::Gap && row.fresh.is_some();
         let due = if doubt { due.max(row.asked_at.plus(pause(1))) } else { due };
         if (lost.times > 0 || doubt) && self.run.now < due {
-            self.wake_at(due);
+            self.run.wake_at(due);
             return Ok(());
         }
         let Some(suite) = suite_of(number) else { return Ok(()) };
@@ -222,7 +222,7 @@ impl Core {
         }
         self.enqueue_post(group, Post::Rejoin, codec::encode(&Envelope::Rejoin(codec::encode(&request))));
         let again = now.plus(pause(lost.times.saturating_add(1)));
-        self.wake_at(again);
+        self.run.wake_at(again);
         self.run.touched.insert(group);
         self.asked_siblings_in_vain(group)
     }

@@ -11,6 +11,7 @@ use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::sync::Sync;
 
+use crate::delivery::outbox::OutboxEnd;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
@@ -258,7 +259,7 @@ impl Core {
             (row.lost, row.gap, row.fresh, row.unsure) = (None, None, None, Vec::new());
         }
         self.drop_own_rejoin(group);
-        self.drop_outbox(group);
+        self.nothing_leaves(OutboxEnd::NotAMember(group));
         self.ledger.forget_commits(&group)?;
         let name = self.state.conversation_name(&group);
         self.drop_intents(
@@ -272,7 +273,7 @@ impl Core {
             (row.parked, row.parked_bytes) = (0, 0);
         }
         if let Some(ticket) = self.run.waits.leaves.remove(&group) {
-            self.reply(ticket, Ok(Reply::Done));
+            self.run.reply(ticket, Ok(Reply::Done));
         }
         self.drop_join_requests(group);
         self.drop_rejoins(group);
@@ -357,7 +358,7 @@ impl Core {
     pub(super) fn intent_done(&mut self, id: u64, result: Result<Reply>) {
         self.state.intents.remove(&id);
         if let Some(ticket) = self.run.waits.intents.remove(&id) {
-            self.reply(ticket, result);
+            self.run.reply(ticket, result);
         }
     }
 }

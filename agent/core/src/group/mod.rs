@@ -34,6 +34,7 @@ pub(crate) mod join_request;
 mod loaded;
 pub(crate) mod lost;
 pub(crate) mod member;
+mod missing;
 pub(crate) mod not_member;
 pub(crate) mod offer;
 pub(crate) mod own_bytes;

@@ -38,8 +38,6 @@ use crate::state::{Denied, Post, Skip};
 pub(super) const PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// How long the others have to let it in before the word of a member that could not have removed it ends the asking.
 const DOUBT: Duration = Duration::from_secs(3 * 24 * 3600);
-/// How often a person may have it ask once more.
-const INSISTS: Duration = Duration::from_secs(3600);
 /// Devices that are remembered, per group, because they were told or are to be.
 const OUTSIDERS: usize = 16;
 
@@ -212,20 +210,6 @@ impl Core {
         }
         let (by, name) = (self.state.named(&body.account), self.state.conversation_name(&group));
         self.warn(Notice::PlaceDenied { group, name, by, over });
-    }
-
-    /// A person says something in a group that is thought to be over: the device asks once more.
-    pub(crate) fn person_insists(&mut self, group: GroupId) {
-        let now = self.run.now;
-        let lost = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut());
-        if let Some(lost) = lost
-            && now.since(lost.asked) >= INSISTS
-            && let Some(denied) = lost.denied.as_mut().filter(|denied| denied.over)
-        {
-            denied.over = false;
-            lost.asked = Timestamp::default();
-            self.run.touched.insert(group);
-        }
     }
 }
 

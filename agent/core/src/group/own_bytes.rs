@@ -129,22 +129,6 @@ impl Core {
         Ok(said)
     }
 
-    /// An own message gets other words: the log has the first ones, and they are what is given back to a log that lost
-    /// them.
-    pub(crate) fn keep_as_sealed(
-        &mut self,
-        group: GroupId,
-        position: u64,
-        before: MessageRow,
-        row: &mut MessageRow,
-    ) {
-        let Some(sealed) = row.sealed.take() else { return };
-        let key = sealed.key;
-        if let Some(sent) = sealed.into_sent(&before, position) {
-            self.ledger.keep_sent(group, key, sent);
-        }
-    }
-
     /// The words of a message are let go of: neither they nor any other words it got are said again. That these bytes were
     /// sealed here stays known.
     pub(crate) fn forget_sealed(
@@ -163,5 +147,12 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Whether bytes of ours that wait have this print.
+    pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
+        let rows = self.run.delivery.rows_of(group);
+        let seals = rows.filter_map(|id| self.state.outbox.get(&id)?.seal.as_ref());
+        seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))
     }
 }

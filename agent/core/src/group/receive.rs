@@ -10,7 +10,6 @@ use cipher_api::view::{GroupEvent, GroupState};
 use cipher_api::{ErrorKind, Notice, Result};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::subject::{Route, Source};
-use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitNote;
 use cipher_broker::{codec, limit};
 use openmls::framing::errors::MessageDecryptionError;
@@ -479,20 +478,11 @@ impl Core {
             (false, true) => (GroupEvent::DeviceRemoved, self.own_device_text()),
             (false, false) => (GroupEvent::Removed, String::new()),
         };
-        let row = MessageRow::event(id, actor.author(), self.entry_at(), event, own, text);
+        let row =
+            MessageRow::event(id, actor.author(), self.run.group.entry_at(self.run.now), event, own, text);
         let view = Box::new(self.message_view(group, (sequence, 0), &row));
         self.history.insert(group, (sequence, 0), row);
         self.tell_message((sequence, 0), view);
-    }
-
-    /// When the broker stored the log entry that is being handled; now, as far as that is known, for one that was kept
-    /// by an earlier version, which did not write it down.
-    pub(crate) fn entry_at(&self) -> Timestamp {
-        if self.run.group.delivered_at == Timestamp::default() {
-            self.run.now
-        } else {
-            self.run.group.delivered_at
-        }
     }
 
     fn own_device_text(&self) -> String {

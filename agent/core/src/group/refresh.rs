@@ -65,7 +65,7 @@ impl Core {
     pub(super) fn begin_refreshing(&mut self) {
         let at = self.run.now.plus(FIRST_LOOK);
         self.run.group.refresh_at = at;
-        self.wake_at(at);
+        self.run.wake_at(at);
     }
 
     /// Gives groups that need it a fresh commit, a few a minute, and brings key packages that grew old.
@@ -77,7 +77,7 @@ impl Core {
         }
         if now < self.run.group.refresh_at {
             let at = self.run.group.refresh_at;
-            self.wake_at(at);
+            self.run.wake_at(at);
             return Ok(());
         }
         let mut next = now.plus(LOOK_EVERY);
@@ -119,7 +119,7 @@ impl Core {
             self.intend(group, Wish::Refresh, None);
         }
         self.run.group.refresh_at = next;
-        self.wake_at(next);
+        self.run.wake_at(next);
         Ok(())
     }
 

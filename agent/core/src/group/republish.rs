@@ -31,7 +31,7 @@ use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::position::{era_of, sequence_of};
 use crate::state::{
-    BackRow, KeptRow, OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Print, Seal, SentRow, Why,
+    KeptRow, OutboxKind, OutboxRow, PendingWelcome, Post, PostedRow, Print, Seal, SentRow, Why,
 };
 
 /// Invitations that are kept in case they get lost, and their bytes.
@@ -47,20 +47,6 @@ const fn is_heard_by_all(said: u64, newest: u64) -> bool {
 }
 
 impl Core {
-    /// The log of a group is not the one that was read: a new era begins.
-    pub(crate) fn log_went_back(&mut self, group: GroupId) {
-        let Some(row) = self.state.groups.get_mut(&group) else { return };
-        row.era = row.era.saturating_add(1);
-        (row.mark, row.unseen) = (None, None);
-        row.back = Some(BackRow::default());
-        self.forget_places(group);
-        self.run.delivery.went_back(&group);
-        self.run.group.mending.remove(&group);
-        self.run.group.awake.remove(&group);
-        self.run.group.copies.remove(&group);
-        self.incident(|incident| incident.conversations = incident.conversations.saturating_add(1));
-    }
-
     /// While a log is read again: what this store knows already only changes its place. Whether it was that.
     pub(super) fn read_again(
         &mut self,

@@ -53,6 +53,29 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// An account's log grew: every group it is in is looked at before the batch ends.
+    pub(crate) fn account_changed(&mut self, account: AccountId) {
+        self.accounts_changed.insert(account);
+    }
+
+    /// Whether a device may still have to come into a group: known only where a plan was made since the start.
+    pub(crate) fn may_be_coming(&self, group: &GroupId, device: &DeviceId) -> bool {
+        self.coming.get(group).is_none_or(|coming| coming.contains(device))
+    }
+
+    /// When the broker stored the log entry that is being handled; `now`, as far as that is known, for one that was kept
+    /// by an earlier version, which did not write it down.
+    pub(crate) fn entry_at(&self, now: Timestamp) -> Timestamp {
+        if self.delivered_at == Timestamp::default() { now } else { self.delivered_at }
+    }
+
+    /// The log of a group went back: what is known of it does not hold any more.
+    pub(crate) fn went_back(&mut self, group: &GroupId) {
+        self.mending.remove(group);
+        self.awake.remove(group);
+        self.copies.remove(group);
+    }
+
     /// When the broker stored what was delivered last.
     pub(crate) const fn delivered_at(&self) -> Timestamp {
         self.delivered_at

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cipher_api::view::{GroupState, GroupView, MemberView, StatusView};
+use cipher_api::view::{GroupState, GroupView, MemberView};
 use cipher_api::{Error, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
@@ -222,31 +222,6 @@ impl Core {
         let meant = |target: &Target| self.resolve(target).is_ok_and(|found| found == *group);
         let named = Target::parse(&name).ok().filter(|target| plain && meant(target));
         named.unwrap_or(Target::Group(*group))
-    }
-
-    pub(crate) fn status(&self) -> Reply {
-        let member = |group: &GroupId, row: &GroupRow| !row.personal && self.state.is_member(group);
-        let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
-        Reply::Status(Box::new(StatusView {
-            registered: self.state.registered(),
-            groups,
-            invitations: self.state.invites.iter().filter(|(_, invite)| self.state.is_shown(invite)).count(),
-            outbox: self.state.outbox.len(),
-            questions: self.run.registry.questions().len(),
-            registry_silent: self.registry_is_silent(),
-            key_packages: self.state.meta.stock,
-            skipped: self.state.meta.skipped.clone(),
-            clock_skew_ms: self.state.meta.clock_skew_ms,
-            log_lost: self.state.log_lost(),
-            doubled_at: self.state.meta.doubled.map(|(at, _)| at),
-            stopped: self.state.meta.stopped,
-            schema: crate::store::table::SCHEMA,
-            requests: self.state.meta.request_policy,
-            arriving: self.state.arriving(),
-            sending: self.state.transfers.keys(),
-            linking: self.state.offers_itself(),
-            phrase_due: self.state.phrase_due(),
-        }))
     }
 }
 

@@ -46,7 +46,7 @@ impl Core {
     /// Whether a moment is there; else the core is woken then.
     pub(crate) fn is_time(&mut self, at: Timestamp) -> bool {
         if self.run.now < at {
-            self.wake_at(at);
+            self.run.wake_at(at);
         }
         self.run.now >= at
     }

@@ -10,8 +10,11 @@ use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::TREE_KEY_EXTENSION;
 use cipher_broker::{codec, limit};
 use openmls::group::ProcessedWelcome;
-use openmls::prelude::{MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome};
+use openmls::prelude::{
+    KeyPackageBundle, MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn, StagedWelcome, Welcome,
+};
 use openmls_traits::OpenMlsProvider;
+use openmls_traits::storage::StorageProvider as _;
 use tls_codec::DeserializeBytes;
 
 use crate::group::commit::shortened;
@@ -106,6 +109,14 @@ impl Core {
         let builder = builder.with_ratchet_tree(tree).skip_lifetime_validation();
         let builder = if replace { builder.replace_old_group() } else { builder };
         builder.build().map_err(|_| Skip::Welcome)
+    }
+
+    /// Whether a Welcome was made with a last-resort package of ours.
+    pub(crate) fn is_last_resort(&self, welcome: &Welcome) -> bool {
+        welcome.secrets().iter().any(|secrets| {
+            let found = self.provider.storage().key_package(&secrets.new_member());
+            matches!(found, Ok(Some(found)) if KeyPackageBundle::key_package(&found).last_resort())
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cipher_api::{Error, ErrorKind, Reply, Result};
+use cipher_api::{Error, ErrorKind, Result};
 use cipher_broker::time::Timestamp;
 use openmls_traits::OpenMlsProvider;
 use redb::StorageBackend;
@@ -105,7 +105,7 @@ impl Core {
             .collect();
         let done = self.heal().and_then(|()| {
             for (ticket, error) in std::mem::take(&mut self.run.orphans) {
-                self.reply(ticket, Err(error));
+                self.run.reply(ticket, Err(error));
             }
             for input in inputs {
                 self.take(input)?;
@@ -136,14 +136,14 @@ impl Core {
             Input::Command { ticket, command } => {
                 // Not an error of the batch, whatever its kind.
                 if let Err(error) = self.may_still(&command) {
-                    self.reply(ticket, Err(error));
+                    self.run.reply(ticket, Err(error));
                     return Ok(());
                 }
                 match self.command(ticket, *command) {
-                    Ok(Some(reply)) => self.reply(ticket, Ok(reply)),
+                    Ok(Some(reply)) => self.run.reply(ticket, Ok(reply)),
                     Ok(None) => {}
                     Err(error) if fatal(&error) => return Err(error),
-                    Err(error) => self.reply(ticket, Err(error)),
+                    Err(error) => self.run.reply(ticket, Err(error)),
                 }
                 Ok(())
             }
@@ -179,7 +179,7 @@ impl Core {
                 Lost::Queued(row) => self.queued_reply(row),
                 Lost::Error(error) => Err(error),
             };
-            self.reply(ticket, reply);
+            self.run.reply(ticket, reply);
         }
         Ok(())
     }
@@ -188,19 +188,6 @@ impl Core {
         let now = self.run.now;
         self.run.wakes.retain(|at| *at > now);
         self.step(Step::Tick)
-    }
-
-    pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
-        self.run.effects.push(Effect::Reply { ticket, result });
-    }
-
-    pub(crate) fn wake_at(&mut self, at: Timestamp) {
-        self.run.wakes.insert(at);
-    }
-
-    pub(crate) fn volatile_id(&mut self) -> u64 {
-        self.run.next_volatile = self.run.next_volatile.saturating_add(1);
-        self.run.next_volatile
     }
 
     /// When to look again without being asked.

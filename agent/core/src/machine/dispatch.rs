@@ -8,7 +8,7 @@ use crate::machine::Core;
 impl Core {
     /// Does what is asked for; `None` when the answer comes later.
     pub(super) fn command(&mut self, ticket: Ticket, command: Command) -> Result<Option<Reply>> {
-        self.note_person(&command);
+        self.run.people.note_person(&command, self.run.now);
         match command {
             Command::Account(command) => self.account_command(ticket, command),
             Command::Contact(command) => self.contact_command(ticket, command),

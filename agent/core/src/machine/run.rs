@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_api::Error;
+use cipher_api::{Error, Reply, Result};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
@@ -44,4 +44,22 @@ pub(crate) struct Run {
     pub orphans: Vec<(Ticket, Error)>,
     /// When to look again, as long as that is ahead.
     pub wakes: BTreeSet<Timestamp>,
+}
+
+impl Run {
+    /// Answers a command.
+    pub(crate) fn reply(&mut self, ticket: Ticket, result: Result<Reply>) {
+        self.effects.push(Effect::Reply { ticket, result });
+    }
+
+    /// Has the machine look again at that time.
+    pub(crate) fn wake_at(&mut self, at: Timestamp) {
+        self.wakes.insert(at);
+    }
+
+    /// A number that nothing else has while the process runs.
+    pub(crate) fn volatile_id(&mut self) -> u64 {
+        self.next_volatile = self.next_volatile.saturating_add(1);
+        self.next_volatile
+    }
 }

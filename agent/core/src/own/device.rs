@@ -9,7 +9,7 @@ use cipher_api::view::DeviceView;
 use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Notice, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
-use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::id::DeviceId;
 use cipher_broker::sign::{Purpose as Signing, Signed};
 use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
 use cipher_broker::wire::statement::Claim;
@@ -17,6 +17,7 @@ use cipher_broker::wire::sync::Sync;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
+use crate::delivery::outbox::OutboxEnd;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::identity::signed_profile;
@@ -217,7 +218,7 @@ impl Core {
         identity.log = Some(log);
         self.state.set_identity(identity);
         if news {
-            self.account_changed(self.state.own_id());
+            self.run.group.account_changed(self.state.own_id());
         }
         match what {
             Stating::Revoke(device) => self.revoked_view(device, ticket),
@@ -230,7 +231,7 @@ impl Core {
     fn own_shown(&mut self, ticket: Option<Ticket>) -> Result<()> {
         if let Some(ticket) = ticket {
             let account = Box::new(self.state.own_account()?);
-            self.reply(ticket, Ok(Reply::Account(account)));
+            self.run.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Core {
     fn revoked_view(&mut self, device: DeviceId, ticket: Option<Ticket>) -> Result<()> {
         let view = self.device_view(&device)?;
         if let Some(ticket) = ticket {
-            self.reply(ticket, Ok(Reply::Device(Box::new(view))));
+            self.run.reply(ticket, Ok(Reply::Device(Box::new(view))));
         }
         Ok(())
     }
@@ -298,7 +299,7 @@ impl Core {
         }
         self.state.set_identity(identity);
         if grown {
-            self.account_changed(self.state.own_id());
+            self.run.group.account_changed(self.state.own_id());
         }
         Ok(())
     }
@@ -336,23 +337,8 @@ impl Core {
         for group in self.state.groups.keys() {
             self.drop_intents(group, &revoked());
         }
-        self.fail_messages();
+        self.nothing_leaves(OutboxEnd::Revoked);
         self.warn(Notice::ThisDeviceRevoked);
-    }
-
-    /// A group showed more of an account's log.
-    pub(crate) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
-        if account == self.state.own_id() {
-            if let Some(mut identity) = self.state.identity.clone() {
-                identity.certificates = active_only(&log, identity.certificates);
-                identity.log = Some(log);
-                self.state.set_identity(identity);
-            }
-        } else if let Some(row) = self.state.accounts.get_mut(&account) {
-            row.devices = log.active().map(|(device, _)| *device).collect();
-            row.log = Some(log);
-        }
-        self.account_changed(account);
     }
 
     /// What follows when the own log grew.

@@ -67,7 +67,7 @@ impl Core {
         let waiting = self.groups_waiting(&device, row.since);
         let messages = self.next_chunk(&mut row, &waiting)?;
         if messages.is_empty() && !waiting.is_empty() {
-            self.wake_at(row.since.plus(GROUPS_PATIENCE));
+            self.run.wake_at(row.since.plus(GROUPS_PATIENCE));
             return Ok(false);
         }
         row.done = row.done.saturating_add(messages.len() as u64);
@@ -100,7 +100,9 @@ impl Core {
         let wished = self.state.intents.iter().filter(|(_, row)| matches!(row.wish, Wish::Devices { .. }));
         wished
             .map(|(_, intent)| intent.group)
-            .filter(|group| active(group) && self.may_be_coming(group, device))
+            .filter(|group| {
+                active(group) && !self.state.is_lost(group) && self.run.group.may_be_coming(group, device)
+            })
             .collect()
     }
 
@@ -235,7 +237,7 @@ impl Core {
                 self.warn(Notice::HistorySilent);
                 return;
             }
-            self.wake_at(ends);
+            self.run.wake_at(ends);
         }
         let meta = &self.state.meta;
         if !meta.history_ended

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bip39::Mnemonic;
 use cipher_api::command::account::{BotOwnership, Registered};
+use cipher_api::view::RequestPolicy;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
@@ -15,11 +16,13 @@ use cipher_broker::wire::registry::{
     CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
 };
 use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::sync::Sync;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
 use crate::machine::Core;
+use crate::own::sync::policy_name;
 use crate::registry::question::Purpose as Why;
 use crate::state::IdentityRow;
 use crate::state::name::check_text;
@@ -217,7 +220,7 @@ impl Core {
         self.account_ready(limit::KEY_PACKAGE_STOCK)?;
         if let Some(ticket) = ticket {
             let account = self.state.own_account()?;
-            self.reply(ticket, Ok(Registered { account, phrase }.into()));
+            self.run.reply(ticket, Ok(Registered { account, phrase }.into()));
         }
         Ok(())
     }
@@ -279,9 +282,19 @@ impl Core {
         self.state.set_identity(identity);
         if let Some(ticket) = ticket {
             let account = Box::new(self.state.own_account()?);
-            self.reply(ticket, Ok(Reply::Account(account)));
+            self.run.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())
+    }
+
+    pub(crate) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
+        self.state.identity()?;
+        if self.state.meta.request_policy != policy {
+            self.state.meta_mut().request_policy = policy;
+            self.show_invitations()?;
+            self.tell_devices(&Sync::RequestPolicy(policy_name(policy).into()))?;
+        }
+        Ok(Reply::Done)
     }
 }
 

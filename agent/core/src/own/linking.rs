@@ -98,7 +98,7 @@ impl Core {
         }
         if let Some(row) = &self.state.meta.link {
             let expires = row.expires;
-            self.wake_at(expires);
+            self.run.wake_at(expires);
         }
     }
 
@@ -170,7 +170,7 @@ impl Core {
                 let found = old.offer.is_some();
                 let Some((ticket, until)) = self.run.waits.link else { return };
                 if now < until {
-                    return self.wake_at(until);
+                    return self.run.wake_at(until);
                 }
                 self.run.waits.link = None;
                 let error = if found {
@@ -183,7 +183,7 @@ impl Core {
                         .because("no machine offers itself under this code")
                         .hint(Hint::DeviceLinkCheck)
                 };
-                self.reply(ticket, Err(error));
+                self.run.reply(ticket, Err(error));
             }
             Side::New(_) | Side::Ended { .. } | Side::Admitted(_) => {}
         }
@@ -242,7 +242,7 @@ impl Core {
     /// This device is nobody's any more: it lets nobody in either.
     pub(crate) fn give_up_link(&mut self) {
         if let Some((ticket, _)) = self.run.waits.link.take() {
-            self.reply(ticket, Err(no_such_link()));
+            self.run.reply(ticket, Err(no_such_link()));
         }
         self.end_link();
     }

@@ -149,7 +149,7 @@ impl Core {
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         if let Some(ticket) = ticket {
             let account = Box::new(self.state.own_account()?);
-            self.reply(ticket, Ok(Reply::Account(account)));
+            self.run.reply(ticket, Ok(Reply::Account(account)));
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Core {
                 let error = ErrorKind::NotFound
                     .because("this registry has no account with this recovery phrase")
                     .hint(Advice::CheckPhrase);
-                self.reply(ticket, Err(error));
+                self.run.reply(ticket, Err(error));
                 Ok(true)
             }
             (Purpose::Recover { name, tries, .. }, Some(ticket))

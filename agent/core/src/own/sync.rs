@@ -12,14 +12,12 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::wire::content::{Body, Content};
-use cipher_broker::wire::group::GroupData;
 use cipher_broker::wire::registry::Profile;
 use cipher_broker::wire::sync::{Sync, SyncAccount};
 use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::people::contact::policy_name;
 use crate::state::name::is_plain;
 use crate::state::{AccountRow, GroupRow, OutboxKind, Skip, TransferRow};
 
@@ -38,7 +36,7 @@ impl Core {
             self.make_personal()?;
         }
         self.state.transfers.insert(device, TransferRow::new(history, self.run.now));
-        self.account_changed(self.state.own_id());
+        self.run.group.account_changed(self.state.own_id());
         self.run.touched.extend(self.state.personal_group());
         Ok(())
     }
@@ -82,8 +80,7 @@ impl Core {
     }
 
     fn make_personal(&mut self) -> Result<GroupId> {
-        let data = GroupData { personal: true, ..self.first_data(String::new(), false) };
-        let group = self.make_group_of(&data, None, false)?;
+        let group = self.make_personal_group()?;
         self.note_personal();
         Ok(group)
     }
@@ -99,26 +96,8 @@ impl Core {
     pub(crate) fn join_personal(&mut self, group: GroupId) -> Result<()> {
         self.join(group)?;
         self.note_personal();
-        self.account_changed(self.state.own_id());
+        self.run.group.account_changed(self.state.own_id());
         Ok(())
-    }
-
-    /// R-SYNC-07: own devices are told nothing while one that was revoked would hear it, or while nobody would.
-    pub(crate) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
-        let (alone, overheard) = self.with_live(group, |core, live| {
-            let overheard = live.roster.values().any(|leaf| core.state.is_own_revoked(&leaf.device));
-            Ok((live.roster.len() == 1, overheard))
-        })?;
-        Ok(alone || overheard)
-    }
-
-    /// What was to be told to own devices is not wanted any more when the last of them was revoked.
-    pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
-        if self.state.personal_group() == Some(group) && !self.state.has_siblings() {
-            for id in rows {
-                self.dequeue(id);
-            }
-        }
     }
 
     /// Tells the other own devices, if there are any. A new one is told everything once it is there.
@@ -147,17 +126,15 @@ impl Core {
         self.enqueue_message(group, &content).map(|_| ())
     }
 
-    /// Tells how this account sees others, contacts included.
-    pub(crate) fn tell_accounts(&mut self, accounts: impl IntoIterator<Item = AccountId>) -> Result<()> {
-        let told: Vec<SyncAccount> =
-            accounts.into_iter().filter_map(|account| self.sync_account(&account)).collect();
-        self.tell_these(told)
-    }
-
-    /// The same after a decision on trust, which says nothing about the contact.
-    pub(crate) fn tell_trust(&mut self, accounts: impl IntoIterator<Item = AccountId>) -> Result<()> {
+    /// Tells own devices how this account sees others; with `contacts`, whether they are contacts of it too.
+    pub(crate) fn tell_accounts(
+        &mut self,
+        accounts: impl IntoIterator<Item = AccountId>,
+        contacts: bool,
+    ) -> Result<()> {
         let told = accounts.into_iter().filter_map(|account| self.sync_account(&account));
-        let told = told.map(|account| SyncAccount { contact: Some(SAME.into()), ..account }).collect();
+        let same = |account| SyncAccount { contact: Some(SAME.into()), ..account };
+        let told = told.map(|account| if contacts { account } else { same(account) }).collect();
         self.tell_these(told)
     }
 
@@ -177,7 +154,7 @@ impl Core {
 
     /// What a new device needs to know besides history.
     pub(super) fn tell_everything(&mut self) -> Result<()> {
-        self.tell_accounts(self.state.accounts.keys())?;
+        self.tell_accounts(self.state.accounts.keys(), true)?;
         self.tell_devices(&Sync::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
         let names = self.state.identity.as_ref().map(|own| own.names.clone()).unwrap_or_default();
         for (device, name) in names {
@@ -391,7 +368,7 @@ impl Core {
             }
         }
         if grew {
-            self.account_changed(told.account);
+            self.run.group.account_changed(told.account);
         }
         Ok(())
     }
@@ -471,6 +448,15 @@ fn trust_of(name: &str) -> Option<Trust> {
 fn policy_of(name: &str) -> Option<RequestPolicy> {
     use RequestPolicy::{Anyone, Contacts, Deployment};
     [Contacts, Deployment, Anyone].into_iter().find(|policy| policy_name(*policy) == name)
+}
+
+/// How a policy is written between own devices.
+pub(super) const fn policy_name(policy: RequestPolicy) -> &'static str {
+    match policy {
+        RequestPolicy::Contacts => "contacts",
+        RequestPolicy::Deployment => "deployment",
+        RequestPolicy::Anyone => "anyone",
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::machine::{Core, fatal};
 use crate::registry::lookup::Goal;
 use crate::registry::question::{Purpose as Why, Stating};
 use crate::state::evidence::exhibit;
-use crate::state::{AccountRow, InviteFacts, changed, head_of};
+use crate::state::{AccountRow, InviteFacts, LogPlace, Skip, changed, head_of};
 
 /// How long an account that the registry does not know is not asked for again.
 const NOT_FOUND_FOR: Duration = Duration::from_secs(3600);
@@ -112,7 +112,7 @@ impl Core {
         self.state.unnamed.remove(&record.account);
         self.name_is_known(&record.account);
         if matches!(shown, Shown::First | Shown::Grown) {
-            self.account_changed(record.account);
+            self.run.group.account_changed(record.account);
         }
         if let Some(holder) = holder {
             return Err(self.handle_moved(&holder, record));
@@ -199,7 +199,7 @@ impl Core {
         let before = *row.trust_before.get_or_insert(row.trust);
         row.trust = Trust::Changed;
         let news = row.rival.replace(record.account) != Some(record.account);
-        if let Err(error) = self.tell_trust([*holder])
+        if let Err(error) = self.tell_accounts([*holder], false)
             && fatal(&error)
         {
             return error;
@@ -250,7 +250,7 @@ impl Core {
         for account in accounts {
             if account != self.state.own_id()
                 && self.state.accounts.get(&account).is_none()
-                && !self.is_asked(&account)
+                && !self.run.registry.asks_for(&account)
                 && !self.was_not_found(&account)
             {
                 self.ask(Operation::FetchAccount { account }, Why::Fetch { account }, None);
@@ -274,7 +274,8 @@ impl Core {
             return Err(ErrorKind::Trust.because("the registry answered with another account than asked"));
         }
         self.pin(record)?;
-        self.asker_shown(&account);
+        self.run.people.not_found.remove(&account);
+        self.asker_looked_up(&account);
         self.show_invitations()
     }
 
@@ -394,6 +395,26 @@ impl Core {
             trust: Some(row.trust),
             warning: self.name_warning(account),
         })
+    }
+
+    /// Where a shown record's latest statement lies. R-KT-06: a stream that passed it without bringing it hides
+    /// statements.
+    pub(crate) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
+        let known = self.state.known_place(&record.account);
+        let first = self.state.log_of(&record.account).is_none();
+        let cursor = self.state.meta.log_cursor.unwrap_or(0);
+        let Some(inclusion) = &record.inclusion else { return known };
+        let size = head_of(&inclusion.head).map_or(0, |head| head.size);
+        let passed =
+            inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
+        if grown && passed {
+            self.skip(Skip::LogHidden);
+            self.warn(Notice::StatementHidden { handle: record.handle.clone() });
+        }
+        LogPlace {
+            tip: Some((length, inclusion.index)),
+            followed: if first { cursor.max(size) } else { known.followed },
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl Core {
         let epoch = self.state.invites.get(&group).map_or(0, |invite| invite.epoch);
         self.accept_direct(group, account)?;
         self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
-        self.tell_accounts([account])
+        self.tell_accounts([account], true)
     }
 
     /// Joins a direct conversation and tells its maker so, in it.
@@ -124,16 +124,6 @@ impl Core {
                 owner == Some(*inviter)
             }
         }
-    }
-
-    pub(crate) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
-        self.state.identity()?;
-        if self.state.meta.request_policy != policy {
-            self.state.meta_mut().request_policy = policy;
-            self.show_invitations()?;
-            self.tell_devices(&Sync::RequestPolicy(policy_name(policy).into()))?;
-        }
-        Ok(Reply::Done)
     }
 
     /// Drops a request. The other side is not told, and may ask again.
@@ -179,7 +169,7 @@ impl Core {
             self.begin_leaving(group)?;
         }
         self.change_contact(&account, None)?;
-        self.tell_accounts([account])?;
+        self.tell_accounts([account], true)?;
         Ok(Reply::Done)
     }
 
@@ -210,7 +200,7 @@ impl Core {
         }
         if self.state.contact_state(&account) != Some(ContactState::Blocked) {
             self.change_contact(&account, Some(ContactState::Blocked))?;
-            self.tell_accounts([account])?;
+            self.tell_accounts([account], true)?;
         }
         Ok(Reply::Contact(Box::new(self.contact_view(&account)?)))
     }
@@ -229,7 +219,7 @@ impl Core {
         };
         let before = self.state.meta.blocked_contacts.contains(&account);
         self.change_contact(&account, before.then_some(ContactState::Accepted))?;
-        self.tell_accounts([account])?;
+        self.tell_accounts([account], true)?;
         if before {
             return Ok(Reply::Contact(Box::new(self.contact_view(&account)?)));
         }
@@ -374,14 +364,5 @@ impl Core {
             self.change_contact(&asker, None)?;
         }
         Ok(())
-    }
-}
-
-/// How a policy is written between own devices.
-pub(crate) const fn policy_name(policy: RequestPolicy) -> &'static str {
-    match policy {
-        RequestPolicy::Contacts => "contacts",
-        RequestPolicy::Deployment => "deployment",
-        RequestPolicy::Anyone => "anyone",
     }
 }

@@ -53,7 +53,7 @@ impl Core {
         self.wish(group, Wish::Add(joiners), None)?;
         if self.state.contact_state(&account).is_none() {
             self.state.set_contact(&account, ContactState::Pending);
-            self.tell_accounts([account])?;
+            self.tell_accounts([account], true)?;
         }
         Ok(group)
     }

@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cipher_api::command::{AccountCommand, MessageCommand};
 use cipher_api::view::{ContactState, GroupState};
-use cipher_api::{Command, ErrorKind, Event, Result};
+use cipher_api::{ErrorKind, Event, Result};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::{Purpose, Signed};
@@ -50,7 +49,7 @@ const PADDED: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Presences {
     /// The last sign of the person.
-    active_at: Option<Timestamp>,
+    pub(super) active_at: Option<Timestamp>,
     /// Since when everything is followed.
     listening_since: Option<Timestamp>,
     /// When the next round of whispers is.
@@ -97,19 +96,6 @@ impl Presences {
 }
 
 impl Core {
-    /// Some commands show that a person is here.
-    pub(crate) fn note_person(&mut self, command: &Command) {
-        let is_here = match command {
-            Command::Account(AccountCommand::Active(_))
-            | Command::Message(MessageCommand::Send(_) | MessageCommand::Shown(_)) => true,
-            Command::Message(MessageCommand::Read(read)) => read.mark,
-            _ => false,
-        };
-        if is_here {
-            self.run.people.presence.active_at = Some(self.run.now);
-        }
-    }
-
     /// What happens at each step.
     pub(crate) fn people_step(&mut self, step: Step) -> Result<()> {
         match step {
@@ -194,13 +180,13 @@ impl Core {
             }
         }
         if let Some(at) = self.run.people.presence.next_round {
-            self.wake_at(at);
+            self.run.wake_at(at);
         }
         if own == Presence::Available
             && let Some(active) = self.run.people.presence.active_at
             && self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person)
         {
-            self.wake_at(active.plus(IDLE));
+            self.run.wake_at(active.plus(IDLE));
         }
         Ok(())
     }

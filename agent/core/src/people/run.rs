@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cipher_api::Command;
+use cipher_api::command::{AccountCommand, MessageCommand};
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 
@@ -18,8 +20,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// An account that was not found is there after all.
-    pub(crate) fn is_found(&mut self, account: &AccountId) {
-        self.not_found.remove(account);
+    /// Some commands show that a person is here.
+    pub(crate) fn note_person(&mut self, command: &Command, now: Timestamp) {
+        let is_here = match command {
+            Command::Account(AccountCommand::Active(_))
+            | Command::Message(MessageCommand::Send(_) | MessageCommand::Shown(_)) => true,
+            Command::Message(MessageCommand::Read(read)) => read.mark,
+            _ => false,
+        };
+        if is_here {
+            self.presence.active_at = Some(now);
+        }
     }
 }

@@ -97,7 +97,7 @@ impl Core {
             if let Some(row) = self.state.accounts.get_mut(account) {
                 row.trust = Trust::Verified;
             }
-            self.tell_trust([*account])?;
+            self.tell_accounts([*account], false)?;
         }
         let trust = self.state.accounts.get(account).map_or(Trust::Unverified, |row| row.trust);
         Ok(Reply::SafetyNumber(Box::new(SafetyNumberView {
@@ -137,7 +137,7 @@ impl Core {
                 self.run.changed.insert(group);
             }
         }
-        self.tell_trust([account, rival])?;
+        self.tell_accounts([account, rival], false)?;
         Ok(Reply::Contact(Box::new(self.contact_view(&rival)?)))
     }
 }

@@ -69,7 +69,7 @@ impl Core {
         let given_up = work.next >> wanted.saturating_add(PATIENCE_BITS) > 0 && work.next > PIECE;
         if found.is_none() && !given_up {
             // The next batch: whatever else waits comes first.
-            self.wake_at(self.run.now.plus(Duration::from_millis(1)));
+            self.run.wake_at(self.run.now.plus(Duration::from_millis(1)));
             return;
         }
         let ticket = self.run.registry.admission.take().and_then(|work| work.ticket);
@@ -78,7 +78,7 @@ impl Core {
             None => Err(ErrorKind::Limit.because("the work that the registry asks for was not found")),
         };
         if let (Err(error), Some(ticket)) = (asked, ticket) {
-            self.reply(ticket, Err(error));
+            self.run.reply(ticket, Err(error));
         }
     }
 }

@@ -13,12 +13,11 @@ use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 use ed25519_dalek::VerifyingKey;
 use openmls::prelude::{
-    Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageBundle, KeyPackageIn,
-    Lifetime, ProtocolVersion, Welcome,
+    Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageIn, Lifetime,
+    ProtocolVersion,
 };
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
-use openmls_traits::storage::StorageProvider as _;
 use openmls_traits::types::VerifiableCiphersuite;
 use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
@@ -84,7 +83,7 @@ impl Core {
             let wait = STOCK_WAIT.saturating_mul(1 << attempts.min(10));
             let at = self.run.now.plus(wait);
             self.run.registry.stock_again = Some((at, attempts.saturating_add(1)));
-            self.wake_at(at);
+            self.run.wake_at(at);
         }
         true
     }
@@ -93,7 +92,7 @@ impl Core {
     pub(super) fn stock_tick(&mut self) {
         let Some((at, _)) = self.run.registry.stock_again else { return };
         if self.run.now < at {
-            self.wake_at(at);
+            self.run.wake_at(at);
         } else if !self.run.registry.questions.values().any(|question| about_stock(&question.purpose)) {
             self.ask_stock();
         }
@@ -140,14 +139,6 @@ impl Core {
             self.ask(publish, Purpose::RenewLastResort(number), None);
         }
         Ok(())
-    }
-
-    /// Whether a Welcome was made with a last-resort package of ours.
-    pub(crate) fn is_last_resort(&self, welcome: &Welcome) -> bool {
-        welcome.secrets().iter().any(|secrets| {
-            let found = self.provider.storage().key_package(&secrets.new_member());
-            matches!(found, Ok(Some(found)) if KeyPackageBundle::key_package(&found).last_resort())
-        })
     }
 
     pub(crate) fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {

@@ -50,11 +50,6 @@ pub(crate) enum Goal {
 }
 
 impl Core {
-    /// Whether somebody is being looked up for a command.
-    pub(crate) fn has_errands(&self) -> bool {
-        !self.run.registry.errands.is_empty()
-    }
-
     pub(crate) fn begin_errand(
         &mut self,
         ticket: Option<Ticket>,
@@ -62,7 +57,7 @@ impl Core {
         handles: Vec<Handle>,
     ) -> Result<()> {
         self.state.identity()?;
-        let id = self.volatile_id();
+        let id = self.run.volatile_id();
         let resolving: BTreeSet<Handle> = handles.into_iter().collect();
         for handle in &resolving {
             self.ask(
@@ -89,7 +84,7 @@ impl Core {
             && let Some(ticket) = errand.ticket
         {
             let known = self.known_without_registry(&errand, &error);
-            self.reply(ticket, known.ok_or(error));
+            self.run.reply(ticket, known.ok_or(error));
         }
     }
 
@@ -227,9 +222,9 @@ impl Core {
         let ticket = errand.ticket;
         let done = self.act(errand);
         match (done, ticket) {
-            (Ok(Some(reply)), Some(ticket)) => self.reply(ticket, Ok(reply)),
+            (Ok(Some(reply)), Some(ticket)) => self.run.reply(ticket, Ok(reply)),
             (Err(error), _) if crate::machine::fatal(&error) => return Err(error),
-            (Err(error), Some(ticket)) => self.reply(ticket, Err(error)),
+            (Err(error), Some(ticket)) => self.run.reply(ticket, Err(error)),
             (Ok(_) | Err(_), _) => {}
         }
         Ok(())

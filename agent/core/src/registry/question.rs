@@ -108,7 +108,7 @@ impl Core {
             operation,
         };
         let request = seal_request(&body, &SigningKey::from_bytes(&identity.device_seed));
-        let question = self.volatile_id();
+        let question = self.run.volatile_id();
         self.run.effects.push(Effect::Ask {
             question: QuestionId(question),
             operation: name,
@@ -120,36 +120,6 @@ impl Core {
             .insert(question, Question { ticket, purpose, asked: self.run.now, request });
     }
 
-    /// Whether somebody asks for this account already.
-    pub(crate) fn is_asked(&self, account: &AccountId) -> bool {
-        self.run.registry.questions.values().any(
-            |question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account),
-        )
-    }
-
-    /// Accounts that are being asked for.
-    pub(crate) fn asked_accounts(&self) -> usize {
-        let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
-        self.run.registry.questions.values().filter(fetches).count()
-    }
-
-    /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
-    /// may also wait here, behind other work.
-    pub(crate) fn registry_is_silent(&self) -> bool {
-        let asked = self.run.registry.questions.values().map(|question| question.asked).min();
-        asked.is_some_and(|asked| self.run.now >= self.registry_silent_at(asked))
-    }
-
-    /// When it may be said of a registry that owes something since then, and answers nothing else, that it is silent.
-    pub(crate) fn registry_silent_at(&self, since: Timestamp) -> Timestamp {
-        self.run.registry.answered_at.map_or(since, |answered| answered.max(since)).plus(SILENCE)
-    }
-
-    /// Whether the registry owes an answer.
-    pub(crate) fn owes_answers(&self) -> bool {
-        !self.run.registry.questions.is_empty()
-    }
-
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.registry.questions.remove(&id) else { return Ok(()) };
         if outcome.is_ok() {
@@ -158,7 +128,6 @@ impl Core {
         self.run.registry.reply = outcome.as_ref().ok().cloned();
         let done = self.answered_by(question, outcome);
         self.run.registry.reply = None;
-        self.refetch_some();
         done
     }
 
@@ -213,7 +182,7 @@ impl Core {
                 if let Some(errand) = errand {
                     self.fail_errand(errand, error);
                 } else if let Some(ticket) = ticket {
-                    self.reply(ticket, Err(error));
+                    self.run.reply(ticket, Err(error));
                 }
                 Ok(())
             }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 
 use crate::input::Ticket;
 use crate::registry::admission_work::AdmissionWork;
 use crate::registry::lookup::Errand;
-use crate::registry::question::Question;
+use crate::registry::question::{Purpose, Question, SILENCE};
 
 /// Nothing here is needed to be correct after a restart.
 #[derive(Debug, Default)]
@@ -30,6 +31,22 @@ impl Run {
     /// Questions without answer.
     pub(crate) fn questions(&self) -> impl ExactSizeIterator<Item = &Question> {
         self.questions.values()
+    }
+
+    /// Whether an account is looked up for a command.
+    pub(crate) fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
+    /// Whether an account is asked for already.
+    pub(crate) fn asks_for(&self, account: &AccountId) -> bool {
+        let same = |question: &Question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account);
+        self.questions.values().any(same)
+    }
+
+    /// When it may be said of a registry that owes something since then, and answers nothing else, that it is silent.
+    pub(crate) fn silent_at(&self, since: Timestamp) -> Timestamp {
+        self.answered_at.map_or(since, |answered| answered.max(since)).plus(SILENCE)
     }
 
     /// Commands that wait for the registry.

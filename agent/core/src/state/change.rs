@@ -1,10 +1,11 @@
 //! Changes of messages that are not here yet.
 
 use cipher_broker::id::{AccountId, MessageId};
+use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::state::Change;
+use crate::state::{Change, State};
 
 /// A change that waits for its message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,5 +40,16 @@ impl ChangesRow {
     /// Bytes of the words that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.waiting.iter().map(|waiting| waiting.text.len()).sum()
+    }
+}
+
+impl State {
+    /// Forgets changes whose messages no log can bring any more.
+    pub(crate) fn prune_changes(&mut self, now: Timestamp) {
+        let oldest = now.minus(limit::RETENTION);
+        let old = self.changes.iter().filter(|(_, row)| row.at < oldest).map(|(key, _)| *key);
+        for key in old.collect::<Vec<_>>() {
+            self.changes.remove(&key);
+        }
     }
 }

@@ -8,8 +8,7 @@ use cipher_broker::wire::content::{Body, Content, kind};
 use cipher_broker::wire::sync::SyncMessage;
 use serde::{Deserialize, Serialize};
 
-use crate::state::SealedAs;
-use crate::state::position;
+use crate::state::{IdentityRow, SealedAs, position};
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -94,6 +93,14 @@ pub(crate) struct MessageRow {
 }
 
 impl MessageRow {
+    /// An own message.
+    pub(crate) fn own(identity: &IdentityRow, id: MessageId, content: Content, failed: bool) -> Self {
+        let author = Author { account: identity.account, device: identity.device, kind: identity.kind };
+        let mut row = Self::said(id, author, content);
+        row.failed = failed;
+        row
+    }
+
     /// What a member said.
     pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
         let kind = content.body.kind().to_owned();

@@ -18,7 +18,7 @@ use crate::input::Interest;
 use crate::machine::Core;
 use crate::own::device::active_only;
 use crate::people::account::bad_record;
-use crate::registry::question::Purpose;
+use crate::registry::question::{Purpose, Question};
 use crate::state::{LogPlace, Skip};
 
 /// Known accounts that are asked for at the same time.
@@ -113,7 +113,7 @@ impl Core {
         if let Some(row) = self.state.accounts.get_mut(&account) {
             row.devices = log.active().map(|(device, _)| *device).collect();
             row.log = Some(log);
-            self.account_changed(account);
+            self.run.group.account_changed(account);
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Core {
         identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
         self.state.set_identity(identity);
-        self.account_changed(self.state.own_id());
+        self.run.group.account_changed(self.state.own_id());
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Core {
         if self.own_account_due().is_some_and(|due| self.run.now >= due) {
             self.run.watch.own_asked_at = Some(self.run.now);
             let account = self.state.own_id();
-            if !self.is_asked(&account) {
+            if !self.run.registry.asks_for(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
             }
         }
@@ -229,36 +229,17 @@ impl Core {
         self.refetch_some();
     }
 
-    pub(crate) fn refetch_some(&mut self) {
+    /// Answers came, or accounts were added: as many are asked for as may be at once.
+    pub(super) fn refetch_some(&mut self) {
         if !self.run.connected {
             return;
         }
         while self.asked_accounts() < REFETCHES
             && let Some(account) = self.run.watch.refetch.pop_first()
         {
-            if !self.is_asked(&account) {
+            if !self.run.registry.asks_for(&account) {
                 self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
             }
-        }
-    }
-
-    /// Where a shown record's latest statement lies. R-KT-06: a stream that passed it without bringing it hides
-    /// statements.
-    pub(crate) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
-        let known = self.state.known_place(&record.account);
-        let first = self.state.log_of(&record.account).is_none();
-        let cursor = self.state.meta.log_cursor.unwrap_or(0);
-        let Some(inclusion) = &record.inclusion else { return known };
-        let size = crate::state::head_of(&inclusion.head).map_or(0, |head| head.size);
-        let passed =
-            inclusion.index < cursor && inclusion.index >= known.followed.max(self.state.meta.log_gap);
-        if grown && passed {
-            self.skip(Skip::LogHidden);
-            self.warn(Notice::StatementHidden { handle: record.handle.clone() });
-        }
-        LogPlace {
-            tip: Some((length, inclusion.index)),
-            followed: if first { cursor.max(size) } else { known.followed },
         }
     }
 
@@ -274,5 +255,11 @@ impl Core {
         } else if let Some(row) = self.state.accounts.get_mut(account) {
             row.place = place;
         }
+    }
+
+    /// Accounts that are being asked for.
+    pub(crate) fn asked_accounts(&self) -> usize {
+        let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
+        self.run.registry.questions().filter(fetches).count()
     }
 }

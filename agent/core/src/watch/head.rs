@@ -276,7 +276,8 @@ impl Core {
                 self.want_proof();
                 self.watch_own_account();
             }
-            Step::Opened | Step::Disconnected | Step::BatchEnds | Step::BatchEnded => {}
+            Step::BatchEnds => self.refetch_some(),
+            Step::Opened | Step::Disconnected | Step::BatchEnded => {}
         }
     }
 

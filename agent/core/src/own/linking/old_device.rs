@@ -103,9 +103,9 @@ impl Core {
         }
         self.follow_link();
         if let Some((earlier, _)) = self.run.waits.link.replace((ticket, self.run.now.plus(FIND))) {
-            self.reply(earlier, Err(ErrorKind::Conflict.because("the same was asked for again")));
+            self.run.reply(earlier, Err(ErrorKind::Conflict.because("the same was asked for again")));
         }
-        self.wake_at(self.run.now.plus(FIND));
+        self.run.wake_at(self.run.now.plus(FIND));
         Ok(None)
     }
 
@@ -151,7 +151,7 @@ impl Core {
                 if let Some((_, until)) = &mut self.run.waits.link {
                     *until = self.run.now.plus(ANSWER);
                     let until = *until;
-                    self.wake_at(until);
+                    self.run.wake_at(until);
                 }
             }
             LinkStep::Reveal(reveal) => {
@@ -186,7 +186,7 @@ impl Core {
                 let view = self.compare_view(&row.code, &old);
                 self.state.meta_mut().link = Some(LinkRow { side: Side::Old(old), ..row });
                 if let (Some(view), Some((ticket, _))) = (view, self.run.waits.link.take()) {
-                    self.reply(ticket, Ok(Reply::LinkCompare(view)));
+                    self.run.reply(ticket, Ok(Reply::LinkCompare(view)));
                 }
             }
             LinkStep::Cancel if !old.confirmed => {
@@ -205,7 +205,7 @@ impl Core {
         self.drop_steps(there);
         self.post_step(there, &cancel);
         if let Some((ticket, _)) = self.run.waits.link.take() {
-            self.reply(ticket, Err(ended(trust, why)));
+            self.run.reply(ticket, Err(ended(trust, why)));
         }
         self.end_link();
         let side = Side::Ended { trust, why: why.into() };
@@ -348,10 +348,10 @@ impl Core {
         self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side, last });
         self.device_admitted(reveal.device, old.history)?;
         self.tell_devices(&Sync::DeviceName { device: reveal.device, name })?;
-        self.account_changed(self.state.own_id());
+        self.run.group.account_changed(self.state.own_id());
         if let Some(ticket) = ticket {
             let view = self.device_view(&reveal.device)?;
-            self.reply(ticket, Ok(Reply::Device(Box::new(view))));
+            self.run.reply(ticket, Ok(Reply::Device(Box::new(view))));
         }
         Ok(())
     }
@@ -368,7 +368,7 @@ impl Core {
             Some(Side::Ended { trust, why }) => Err(ended(trust, &why)),
             _ => Err(no_such_link()),
         };
-        self.reply(ticket, reply);
+        self.run.reply(ticket, reply);
         Ok(())
     }
 
@@ -378,7 +378,7 @@ impl Core {
             self.link_broken(error.kind == ErrorKind::Trust, &error.message);
         }
         if let Some(ticket) = ticket {
-            self.reply(ticket, Err(error));
+            self.run.reply(ticket, Err(error));
         }
     }
 }
