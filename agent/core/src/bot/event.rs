@@ -79,7 +79,7 @@ impl Core {
         };
         let (by, who) = (self.bot_member(group, by, row)?, who.map(|who| self.bot_member(group, who, row)));
         let changed = match row.body() {
-            RowBody::Change(_, of) => self.find(group, &of)?,
+            RowBody::Change(_, of) => self.history.find(group, &of, self.state.went_back(&group))?,
             _ => None,
         };
         let changed_at = changed.is_some().then_some(row.at.unwrap_or(row.sent_at));

@@ -8,7 +8,7 @@
 //! ```
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::content::Body;
 
@@ -16,8 +16,7 @@ use crate::content::send::check_text_size;
 use crate::content::timeline::{self, Changing};
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::position::FIRST_ERA;
-use crate::state::{Change, MessageRow, Place, RowBody, WaitingChange};
+use crate::state::{Change, Fact, MessageRow, Place, RowBody, WaitingChange};
 
 /// Messages of which changes wait, per conversation, and bytes of their words: they are kept in memory, and anybody who may
 /// speak there makes them. The oldest go.
@@ -86,7 +85,7 @@ impl Core {
             self.recount(group)?;
             self.run.changed.insert(group);
         }
-        self.tell_changed_words(place, view.clone());
+        self.tell(Fact::Changed(group, place), Event::Changed { message: view.clone() });
         Ok(Reply::Message(view))
     }
 
@@ -153,7 +152,10 @@ impl Core {
         ids.dedup();
         for id in ids {
             // Changes and what devices tell each other have ids, and no line that a person sees.
-            let row = self.find(group, &id)?.filter(|(_, row)| row.is_shown());
+            let row = self
+                .history
+                .find(group, &id, self.state.went_back(&group))?
+                .filter(|(_, row)| row.is_shown());
             found.extend(row.map(|row| Meant { group, id, row: Some(row) }));
         }
         let waiting = self.run.delivery.rows_of(group);
@@ -172,21 +174,6 @@ impl Core {
         Ok(found)
     }
 
-    /// A message that lies or lay in the log, and where it stands in history.
-    pub(crate) fn find(&mut self, group: GroupId, id: &MessageId) -> Result<Option<(Place, MessageRow)>> {
-        let Some(position) = self.history.seen(&group, id)? else { return Ok(None) };
-        if let Some(row) = self.history.at(&group, (position, 0))?.filter(|row| row.id == *id) {
-            return Ok(Some(((position, 0), row)));
-        }
-        // A log that went back shows it elsewhere than it stands here. Else it has no row, and nobody must be able to
-        // have the whole history read by naming it.
-        if self.state.groups.get(&group).is_none_or(|row| row.era == FIRST_ERA) {
-            return Ok(None);
-        }
-        let same = |row: &MessageRow| row.id == *id && row.is_said();
-        Ok(self.history.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
-    }
-
     /// A change of a message took its place in the log. The position of the message if it has an effect now.
     pub(super) fn change_came(
         &mut self,
@@ -194,7 +181,7 @@ impl Core {
         waiting: &WaitingChange,
         of: MessageId,
     ) -> Result<Option<u64>> {
-        match self.find(group, &of)? {
+        match self.history.find(group, &of, self.state.went_back(&group))? {
             Some((place, row)) => Ok(self.change(group, place, row, waiting)?.then_some(place.0)),
             None => {
                 self.keep_waiting(group, of, waiting.clone());
@@ -271,7 +258,7 @@ impl Core {
             self.run.changed.insert(group);
         }
         if let Some(view) = view {
-            self.tell_changed_words(place, view);
+            self.tell(Fact::Changed(group, place), Event::Changed { message: view });
         }
         Ok(true)
     }

@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// A message's payload, with fresh salt. A bot's answers have theirs from [`cipher_broker::answer::BotSay::content`].
-    pub(crate) fn content(&self, body: Body, reply_to: Option<MessageId>) -> Content {
+    pub(super) fn content(&self, body: Body, reply_to: Option<MessageId>) -> Content {
         let salt = self.provider.bytes();
         Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None }
     }
@@ -107,7 +107,13 @@ impl Core {
         self.enqueue_message(group, &content)
     }
 
-    pub(crate) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
+    /// Says something that is no text of a person. Gives the row in which it waits.
+    pub(crate) fn say_body(&mut self, group: GroupId, body: Body) -> Result<u64> {
+        let content = self.content(body, None);
+        self.enqueue_message(group, &content)
+    }
+
+    pub(super) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
         self.state.must_have_room(1)?;
         let mut content = content.clone();
         content.head = self.gossip(group);
@@ -183,7 +189,7 @@ impl Core {
 
     /// What whoever changed a message is answered: the message as it is now.
     fn changed_reply(&mut self, group: GroupId, of: &MessageId) -> Result<Result<Reply>> {
-        Ok(match self.find(group, of)? {
+        Ok(match self.history.find(group, of, self.state.went_back(&group))? {
             Some((place, row)) => Ok(Reply::Message(Box::new(self.message_view(group, place, &row)))),
             None => Err(ErrorKind::NotFound.because("the message that was changed is not here any more")),
         })

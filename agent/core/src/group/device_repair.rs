@@ -108,8 +108,7 @@ impl Core {
         while let Some(account) = self.run.group.accounts_changed.pop_first() {
             let own = account == self.state.own_id();
             if own {
-                self.own_log_changed();
-                self.meets_siblings()?;
+                self.own_log_changed()?;
             }
             // Others' new devices are their own business.
             let matters = |log: &AccountLog| {

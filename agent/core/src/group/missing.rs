@@ -78,8 +78,7 @@ impl Core {
                 of.entry(*account).or_default().push((*id, *at));
             }
             let of = of.into_iter().map(|(account, messages)| MissingOf { account, messages }).collect();
-            let content = self.content(Body::Missing(Missing { of }), None);
-            self.enqueue_message(group, &content)?;
+            self.say_body(group, Body::Missing(Missing { of }))?;
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ impl Core {
     }
 
     fn members(&self, live: &crate::state::live::Live) -> Vec<MemberView> {
-        let names = self.known_names();
+        let warning = self.name_warnings();
         let mut members: BTreeMap<_, MemberView> = BTreeMap::new();
         for leaf in live.roster.values() {
             let member = members.entry(leaf.account).or_insert_with(|| MemberView {
@@ -167,7 +167,7 @@ impl Core {
                 devices: 0,
                 owner: leaf.owner.as_ref().map(|owner| self.state.handle_of(owner)),
                 trust: self.state.accounts.get(&leaf.account).map(|row| row.trust),
-                warning: self.name_warning_among(&leaf.account, &names),
+                warning: warning(&leaf.account),
             });
             member.devices = member.devices.saturating_add(1);
         }
@@ -180,7 +180,7 @@ impl Core {
         let invite = self.state.invites.get(group).filter(|invite| self.state.is_shown(invite))?;
         let known = invite.known.as_ref()?;
         let inviter = self.state.handle_of(&known.inviter);
-        let names = self.known_names();
+        let warning = self.name_warnings();
         // The inviter first: it is what a person decides by.
         let by = known.members.iter().filter(|member| member.0 == known.inviter);
         let others = known.members.iter().filter(|member| member.0 != known.inviter);
@@ -192,7 +192,7 @@ impl Core {
             devices: *devices as usize,
             owner: None,
             trust: self.state.accounts.get(account).map(|row| row.trust),
-            warning: self.name_warning_among(account, &names),
+            warning: warning(account),
         });
         Some(GroupView {
             id: *group,

@@ -35,11 +35,6 @@ impl Core {
         self.tell(Fact::Message(view.group, place), Event::Message(view));
     }
 
-    /// Tells that the message at a place has other words, or none.
-    pub(crate) fn tell_changed_words(&mut self, place: Place, view: Box<MessageView>) {
-        self.tell(Fact::Changed(view.group, place), Event::Changed { message: view });
-    }
-
     /// Tells something that a person should know.
     pub(crate) fn warn(&mut self, notice: Notice) {
         self.notify(Event::Warning { notice });

@@ -193,8 +193,8 @@ impl Core {
     /// When to look again without being asked.
     fn next_wake(&self) -> Option<Timestamp> {
         let asked = self.run.wakes.first().copied();
-        let due = [self.delivery_due(), self.watch_due(), self.people_due()];
-        asked.into_iter().chain(due.into_iter().flatten().filter(|at| *at > self.run.now)).min()
+        let due = self.delivery_due().filter(|at| *at > self.run.now);
+        asked.into_iter().chain(due).min()
     }
 
     /// Writes what was put off. Call it before the process ends; without it some junk is read again.

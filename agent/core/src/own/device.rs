@@ -342,7 +342,7 @@ impl Core {
     }
 
     /// What follows when the own log grew.
-    pub(crate) fn own_log_changed(&mut self) {
+    pub(crate) fn own_log_changed(&mut self) -> Result<()> {
         let gone = self.state.identity.as_ref().is_some_and(|own| {
             own.registered && own.log.as_ref().is_some_and(|log| log.is_revoked(&own.device))
         });
@@ -350,6 +350,7 @@ impl Core {
             self.this_device_is_revoked();
         }
         self.history_source_gone();
+        self.meets_siblings()
     }
 }
 

@@ -43,7 +43,7 @@ impl Core {
 
     /// A profile that was restored from before its first further device knows of no group of own devices, and the others may
     /// never have come into one: this one makes it. A new device is brought into the one of who lets it in.
-    pub(crate) fn meets_siblings(&mut self) -> Result<()> {
+    pub(super) fn meets_siblings(&mut self) -> Result<()> {
         let person = self.state.identity.as_ref().is_some_and(|own| own.kind == Kind::Person && !own.revoked);
         let settled = person && !self.state.meta.stopped && !self.state.arriving();
         if settled && self.state.has_siblings() && self.state.personal_group().is_none() {
@@ -72,7 +72,7 @@ impl Core {
             let content = codec::decode::<Content>(content).ok();
             self.dequeue(id);
             if let Some(content) = content {
-                self.enqueue_message(group, &content)?;
+                self.say_body(group, content.body)?;
             }
         }
         self.run.touched.insert(group);
@@ -122,8 +122,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        let content = self.content(Body::Sync(data), None);
-        self.enqueue_message(group, &content).map(|_| ())
+        self.say_body(group, Body::Sync(data)).map(|_| ())
     }
 
     /// Tells own devices how this account sees others; with `contacts`, whether they are contacts of it too.

@@ -135,11 +135,16 @@ fn says(core: &mut Core, group: GroupId, from: Leaf, content: &Content, sequence
     .unwrap();
 }
 
+fn content(core: &Core, body: Body) -> Content {
+    let salt = core.provider.bytes();
+    Content { salt, sent_at: core.run.now, reply_to: None, hops: 0, body, head: None }
+}
+
 fn sync(core: &Core, kind: &str, data: Option<Vec<u8>>) -> Content {
     // Encoded it is the kind it names.
     let body =
         Body::Unknown { kind: kind.into(), text: String::new(), data: data.map(ByteBuf::from), of: None };
-    core.content(body, None)
+    content(core, body)
 }
 
 fn counted(core: &Core, class: &str) -> u64 {
@@ -211,7 +216,7 @@ fn a11_who_said_something_is_the_leaf_and_nothing_in_the_payload() {
         author: &'a str,
         from: &'a str,
     }
-    let content = core.content(Body::Text("hello".into()), None);
+    let content = content(&core, Body::Text("hello".into()));
     let payload =
         codec::encode(&Forged { content: &content, a: core.state.own_id(), author: "ana", from: "@ana" });
     core.with_live(group, |core, live| {

@@ -311,7 +311,7 @@ impl Core {
     }
 
     /// When to ask for them again.
-    pub(crate) fn people_due(&self) -> Option<Timestamp> {
+    pub(super) fn people_due(&self) -> Option<Timestamp> {
         let asks = self.run.connected
             && self.run.interest == Some(Interest::Everything)
             && self.state.unnamed.len() > 0;

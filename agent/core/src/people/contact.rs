@@ -107,8 +107,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.state.set_contact(&account, ContactState::Accepted);
-        let content = self.content(Body::ContactAccepted, None);
-        self.enqueue_message(group, &content)?;
+        self.say_body(group, Body::ContactAccepted)?;
         Ok(())
     }
 

@@ -22,14 +22,19 @@ impl Core {
         self.name_warning_among(account, &self.known_names())
     }
 
-    /// The same for many accounts, with what [`Self::known_names`] gave.
-    pub(crate) fn name_warning_among(&self, account: &AccountId, known: &KnownNames) -> Option<String> {
+    /// The same for many accounts.
+    pub(crate) fn name_warnings(&self) -> impl Fn(&AccountId) -> Option<String> + '_ {
+        let known = self.known_names();
+        move |account| self.name_warning_among(account, &known)
+    }
+
+    fn name_warning_among(&self, account: &AccountId, known: &KnownNames) -> Option<String> {
         let row = self.state.accounts.get(account)?;
         warning(account, &row.profile.name, row.handle.as_str(), known)
     }
 
     /// Whom a name may be mistaken for.
-    pub(crate) fn known_names(&self) -> KnownNames {
+    fn known_names(&self) -> KnownNames {
         let own = self.state.identity.iter().flat_map(|own| {
             let handle = own.handle.iter().map(ToString::to_string);
             handle.chain([own.profile.name.clone()]).map(|name| (own.account, name))

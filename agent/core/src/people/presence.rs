@@ -99,7 +99,7 @@ impl Core {
     /// What happens at each step.
     pub(crate) fn people_step(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::Opened | Step::BatchEnded => {}
+            Step::Opened => {}
             Step::Connected { whole } => {
                 self.run.people.unnamed_asked_at = None;
                 if whole {
@@ -111,6 +111,11 @@ impl Core {
             Step::Disconnected => self.stop_listening(),
             Step::Tick => self.ask_unnamed(),
             Step::BatchEnds => self.drive_presence()?,
+            Step::BatchEnded => {
+                if let Some(due) = self.people_due().filter(|due| *due > self.run.now) {
+                    self.run.wake_at(due);
+                }
+            }
         }
         Ok(())
     }

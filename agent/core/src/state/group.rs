@@ -382,6 +382,11 @@ pub(crate) struct Joiner {
 }
 
 impl State {
+    /// Whether the log of a group went back once.
+    pub(crate) fn went_back(&self, group: &GroupId) -> bool {
+        self.groups.get(group).is_some_and(|row| row.era != FIRST_ERA)
+    }
+
     /// Messages that are not here, as members say, in all conversations.
     pub(crate) fn missing_here(&self) -> u64 {
         self.missing.iter().map(|(_, row)| row.lacking.len() as u64).sum()

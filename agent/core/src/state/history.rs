@@ -122,6 +122,26 @@ impl History {
         Ok(seen.get((group.as_bytes(), id.as_bytes())).map_err(storage)?.map(|row| row.value()))
     }
 
+    /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
+    /// than it stands here.
+    pub(crate) fn find(
+        &mut self,
+        group: GroupId,
+        id: &MessageId,
+        moved: bool,
+    ) -> Result<Option<(Place, MessageRow)>> {
+        let Some(position) = self.seen(&group, id)? else { return Ok(None) };
+        if let Some(row) = self.at(&group, (position, 0))?.filter(|row| row.id == *id) {
+            return Ok(Some(((position, 0), row)));
+        }
+        // Else it has no row, and nobody must be able to have the whole history read by naming it.
+        if !moved {
+            return Ok(None);
+        }
+        let same = |row: &MessageRow| row.id == *id && row.is_said();
+        Ok(self.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
+    }
+
     pub(crate) fn mark_seen(&mut self, group: GroupId, id: MessageId, sequence: u64) {
         self.seen.insert((group, id), sequence);
     }

@@ -277,12 +277,17 @@ impl Core {
                 self.watch_own_account();
             }
             Step::BatchEnds => self.refetch_some(),
-            Step::Opened | Step::Disconnected | Step::BatchEnded => {}
+            Step::BatchEnded => {
+                if let Some(due) = self.watch_due() {
+                    self.run.wake_at(due);
+                }
+            }
+            Step::Opened | Step::Disconnected => {}
         }
     }
 
     /// When to ask for something again.
-    pub(crate) fn watch_due(&self) -> Option<Timestamp> {
+    fn watch_due(&self) -> Option<Timestamp> {
         let now = self.run.now;
         [self.proof_due(), self.own_account_due()].into_iter().flatten().filter(|at| *at > now).min()
     }
