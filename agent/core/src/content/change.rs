@@ -286,7 +286,7 @@ impl Core {
 
     /// An own message gets other words: the log has the first ones, and they are what is given back to a log that lost
     /// them.
-    pub(crate) fn keep_as_sealed(
+    pub(super) fn keep_as_sealed(
         &mut self,
         group: GroupId,
         position: u64,

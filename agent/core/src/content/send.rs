@@ -203,7 +203,7 @@ impl Core {
     }
 
     /// A person says something in a group that is thought to be over: the device asks once more.
-    pub(crate) fn person_insists(&mut self, group: GroupId) {
+    pub(super) fn person_insists(&mut self, group: GroupId) {
         let now = self.run.now;
         let lost = self.state.groups.get_mut(&group).and_then(|row| row.lost.as_mut());
         if let Some(lost) = lost

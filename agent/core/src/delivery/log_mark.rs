@@ -109,7 +109,7 @@ impl Core {
     }
 
     /// The log of a group is not the one that was read: a new era begins.
-    pub(crate) fn log_went_back(&mut self, group: GroupId) {
+    pub(super) fn log_went_back(&mut self, group: GroupId) {
         let Some(row) = self.state.groups.get_mut(&group) else { return };
         row.era = row.era.saturating_add(1);
         (row.mark, row.unseen) = (None, None);

@@ -143,7 +143,7 @@ impl Core {
     }
 
     /// A log went back: no place in it that the broker named counts any more.
-    pub(crate) fn forget_places(&mut self, group: GroupId) {
+    pub(super) fn forget_places(&mut self, group: GroupId) {
         for id in self.run.delivery.by_group.get(&group).cloned().unwrap_or_default() {
             if self.run.delivery.in_flight.contains(&id) {
                 continue;
@@ -385,7 +385,7 @@ impl Core {
     }
 
     /// R-SYNC-07: own devices are told nothing while one that was revoked would hear it, or while nobody would.
-    pub(crate) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
+    pub(super) fn waits_for_siblings(&mut self, group: GroupId) -> Result<bool> {
         let (alone, overheard) = self.with_live(group, |core, live| {
             let overheard = live.roster.values().any(|leaf| core.state.is_own_revoked(&leaf.device));
             Ok((live.roster.len() == 1, overheard))
@@ -394,7 +394,7 @@ impl Core {
     }
 
     /// What was to be told to own devices is not wanted any more when the last of them was revoked.
-    pub(crate) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
+    pub(super) fn drop_untold(&mut self, group: GroupId, rows: Vec<u64>) {
         if self.state.personal_group() == Some(group) && !self.state.has_siblings() {
             for id in rows {
                 self.dequeue(id);
@@ -403,7 +403,7 @@ impl Core {
     }
 
     /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
-    pub(crate) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
+    pub(super) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
         let message = live
@@ -419,7 +419,7 @@ impl Core {
     }
 
     /// What could not be said stays where its author looks for it, and says so.
-    pub(crate) fn keep_failed(
+    pub(super) fn keep_failed(
         &mut self,
         group: GroupId,
         row: u64,

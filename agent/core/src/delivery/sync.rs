@@ -218,12 +218,12 @@ impl Core {
 
     /// Whether the registry owes an answer and has said nothing for so long that one may say so: what it answered
     /// may also wait here, behind other work.
-    pub(crate) fn registry_is_silent(&self) -> bool {
+    pub(super) fn registry_is_silent(&self) -> bool {
         let asked = self.run.registry.questions().map(|question| question.asked).min();
         asked.is_some_and(|asked| self.run.now >= self.run.registry.silent_at(asked))
     }
 
-    pub(crate) fn status(&self) -> Reply {
+    pub(super) fn status(&self) -> Reply {
         let member = |group: &GroupId, row: &GroupRow| !row.personal && self.state.is_member(group);
         let groups = self.state.groups.iter().filter(|(group, row)| member(group, row)).count();
         Reply::Status(Box::new(StatusView {

@@ -261,7 +261,7 @@ impl Core {
     }
 
     /// Gives up the pending commit, which is of no use any more, should it land or not. What was wished stays.
-    pub(crate) fn drop_slot(&mut self, group: GroupId, live: &mut Live) -> Result<()> {
+    pub(super) fn drop_slot(&mut self, group: GroupId, live: &mut Live) -> Result<()> {
         let Some(slot) = self.state.groups.get_mut(&group).and_then(|row| row.slot.take()) else {
             return Ok(());
         };

@@ -516,7 +516,7 @@ impl Core {
     }
 
     /// A group showed more of an account's log.
-    pub(crate) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
+    pub(super) fn log_heard(&mut self, account: AccountId, log: AccountLog) {
         if account == self.state.own_id() {
             if let Some(mut identity) = self.state.identity.clone() {
                 identity.certificates = active_only(&log, identity.certificates);

@@ -142,7 +142,7 @@ impl Core {
 
     /// Whether something may be sent into a group's log: it was read to its end on this connection, so it is known
     /// to be the one that was read before. Else it is read now.
-    pub(crate) fn may_write(&mut self, group: GroupId) -> bool {
+    pub(super) fn may_write(&mut self, group: GroupId) -> bool {
         let source = Source::Group(group);
         if self.run.delivery.is_read(&source) {
             return true;

@@ -46,11 +46,13 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use cipher_api::command::account;
     use cipher_broker::time::Timestamp;
     use redb::backends::InMemoryBackend;
 
     use super::*;
-    use crate::machine::{Options, input::Ticket};
+    use crate::input::{Input, Ticket};
+    use crate::machine::Options;
 
     /// The copy that comes back last would undo what the other one did in memory.
     #[test]
@@ -59,7 +61,9 @@ mod tests {
         let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
         core.run.now = Timestamp::from_millis(1_700_000_000_000);
         let handle = "ana".parse().unwrap();
-        core.register(Ticket(1), handle, String::new(), None, None).unwrap();
+        let register = account::Register { handle, name: String::new(), bot: None, invite_code: None };
+        let asks = Input::Command { ticket: Ticket(1), command: Box::new(register.into()) };
+        core.handle(vec![asks], Timestamp::from_millis(1_700_000_000_000)).unwrap();
         core.state.identity.as_mut().unwrap().registered = true;
         core.group_create(Ticket(2), "team".into(), Vec::new(), false).unwrap();
         let group = *core.state.groups.iter().next().unwrap().0;

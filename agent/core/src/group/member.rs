@@ -303,7 +303,7 @@ impl Core {
 
     /// An intent cannot be carried out. A direct conversation that its other half can never join is given up, so
     /// that what is said to that account starts a new one.
-    pub(crate) fn intent_failed(&mut self, group: GroupId, id: u64, error: Error) -> Result<()> {
+    pub(super) fn intent_failed(&mut self, group: GroupId, id: u64, error: Error) -> Result<()> {
         tracing::info!(kind = error.kind.name(), group = group.short(), "a change of a group failed");
         if error.kind == ErrorKind::Trust && self.add_one_by_one(group, id) {
             return Ok(());

@@ -21,7 +21,7 @@ const ERAS: u16 = 8;
 
 impl Core {
     /// While a log is read again: a message that is known at this place and time lies in it still.
-    pub(crate) fn still_there(&mut self, group: GroupId, position: u64, at: Timestamp) -> Result<()> {
+    pub(super) fn still_there(&mut self, group: GroupId, position: u64, at: Timestamp) -> Result<()> {
         if self.state.groups.get(&group).is_none_or(|row| row.back.is_none()) {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl Core {
     }
 
     /// A log was put right: what it lacks is told once the authors had their time.
-    pub(crate) fn tells_later(&mut self, group: GroupId) {
+    pub(super) fn tells_later(&mut self, group: GroupId) {
         if self.state.groups.get(&group).is_none_or(|row| row.personal) {
             return;
         }
@@ -49,7 +49,7 @@ impl Core {
 
     /// R-LOG-02: what was read here of others, and a log that was put right an hour ago does not show, is told to the group,
     /// by turns.
-    pub(crate) fn tell_missing(&mut self, group: GroupId) -> Result<()> {
+    pub(super) fn tell_missing(&mut self, group: GroupId) -> Result<()> {
         let since = self.state.missing.get(&group).and_then(|row| row.since);
         let Some(since) = since.filter(|_| self.run.delivery.is_caught_up(&Source::Group(group))) else {
             return Ok(());

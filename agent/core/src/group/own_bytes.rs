@@ -150,7 +150,7 @@ impl Core {
     }
 
     /// Whether bytes of ours that wait have this print.
-    pub(crate) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
+    pub(super) fn waits_with(&self, group: GroupId, print: &Print) -> bool {
         let rows = self.run.delivery.rows_of(group);
         let seals = rows.filter_map(|id| self.state.outbox.get(&id)?.seal.as_ref());
         seals.into_iter().any(|seal| print_of_stored(&seal.bytes).as_ref() == Some(print))

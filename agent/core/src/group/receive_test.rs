@@ -14,6 +14,7 @@ use super::*;
 use crate::content::heard::CLOCK_AHEAD;
 use crate::input::{Input, Interest, Reading, Ticket};
 use crate::machine::Options;
+use crate::machine::step::Step;
 use crate::state::{RowBody, position};
 
 fn core() -> Core {
@@ -319,7 +320,7 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
         core.state.invites.insert(GroupId::from_bytes([of; 16]), row);
     }
     let before = core.run.registry.questions().len();
-    core.refresh_unknown_accounts();
+    core.people_step(Step::Connected { whole: true }).unwrap();
     assert!(core.run.registry.questions().len() - before <= 5 * 32);
     // What the registry does not know is not asked for again.
     core.run.registry.forgets_questions();
@@ -329,7 +330,7 @@ fn f4_made_up_members_of_an_invitation_are_counted_and_not_looked_up() {
             core.account_not_shown(account, &ErrorKind::NotFound.because("no such account"));
         }
     }
-    core.refresh_unknown_accounts();
+    core.people_step(Step::Connected { whole: true }).unwrap();
     assert!(core.run.registry.questions().len() == 0);
     let list = Input::Command { ticket: Ticket(9), command: Box::new(group::List {}.into()) };
     let effects = core.handle(vec![list], Timestamp::from_millis(5)).unwrap();

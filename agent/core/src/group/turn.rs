@@ -15,14 +15,14 @@ use crate::state::live::Live;
 use crate::state::roster::Leaf;
 
 /// How much later each next one steps in: longer than a commit takes to come round.
-pub(crate) const STEP: Duration = Duration::from_millis(700);
+pub(super) const STEP: Duration = Duration::from_millis(700);
 /// Behind this many nobody waits longer.
 const RANKS: usize = 20;
 
 /// The own place in the order of those who may do it, from 0; `None` for a device that is not among them. `class` gives
 /// what counts first, the smallest in front, or `None` for a leaf that takes no part; among equals people come before
 /// bots, then those with the higher role, then the lower leaf.
-pub(crate) fn rank<K: Ord>(live: &Live, class: impl Fn(u32, &Leaf) -> Option<K>) -> Option<usize> {
+pub(super) fn rank<K: Ord>(live: &Live, class: impl Fn(u32, &Leaf) -> Option<K>) -> Option<usize> {
     let mut order: Vec<_> = live
         .roster
         .iter()
@@ -37,14 +37,14 @@ pub(crate) fn rank<K: Ord>(live: &Live, class: impl Fn(u32, &Leaf) -> Option<K>)
 }
 
 /// How long the one of a rank waits.
-pub(crate) fn after(step: Duration, rank: Option<usize>) -> Duration {
+pub(super) fn after(step: Duration, rank: Option<usize>) -> Duration {
     let rank = rank.map_or(RANKS, |rank| rank.min(RANKS));
     step.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX))
 }
 
 impl Core {
     /// Whether a moment is there; else the core is woken then.
-    pub(crate) fn is_time(&mut self, at: Timestamp) -> bool {
+    pub(super) fn is_time(&mut self, at: Timestamp) -> bool {
         if self.run.now < at {
             self.run.wake_at(at);
         }

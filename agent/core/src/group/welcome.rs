@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Whether a Welcome was made with a last-resort package of ours.
-    pub(crate) fn is_last_resort(&self, welcome: &Welcome) -> bool {
+    pub(super) fn is_last_resort(&self, welcome: &Welcome) -> bool {
         welcome.secrets().iter().any(|secrets| {
             let found = self.provider.storage().key_package(&secrets.new_member());
             matches!(found, Ok(Some(found)) if KeyPackageBundle::key_package(&found).last_resort())

@@ -94,7 +94,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn register(
+    pub(super) fn register(
         &mut self,
         ticket: Ticket,
         handle: Handle,
@@ -287,7 +287,7 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
+    pub(super) fn set_request_policy(&mut self, policy: RequestPolicy) -> Result<Reply> {
         self.state.identity()?;
         if self.state.meta.request_policy != policy {
             self.state.meta_mut().request_policy = policy;

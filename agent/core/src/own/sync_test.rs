@@ -1,6 +1,7 @@
 //! What own devices say, and what others say in their place, on rows and bytes.
 
-use cipher_api::command::account;
+use cipher_api::Who;
+use cipher_api::command::{account, contact};
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::MessageId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
@@ -13,6 +14,7 @@ use ed25519_dalek::SigningKey;
 use redb::backends::InMemoryBackend;
 
 use super::*;
+use crate::effect::Effect;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::roster::Leaf;
@@ -269,7 +271,8 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     let account = bob.account();
     core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "unverified")])))
         .unwrap();
-    core.block(account).unwrap();
+    let block = contact::Block { who: Who::Account(account) };
+    core.handle(vec![Input::Command { ticket: Ticket(9), command: Box::new(block.into()) }], at(1)).unwrap();
     let later = Sync::Accounts(vec![core.sync_account(&account).unwrap()]);
     core.enqueue_sync(personal, &later).unwrap();
     core.enqueue_sync(personal, &Sync::RequestPolicy("anyone".into())).unwrap();
@@ -428,16 +431,21 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
 #[test]
 fn r_sync_07_nothing_is_told_while_nobody_or_a_revoked_device_would_hear_it() {
     let (mut core, personal) = core();
-    assert!(core.waits_for_siblings(personal).unwrap(), "nobody is there");
     core.tell_devices(&Sync::RequestPolicy("anyone".into())).unwrap();
     assert_eq!(core.state.outbox.len(), 0);
-    for (device, waits) in [(SIBLING, false), (REVOKED, true)] {
+    core.enqueue_sync(personal, &Sync::RequestPolicy("anyone".into())).unwrap();
+    let is_told = |core: &mut Core| {
+        core.drive_messages(personal).unwrap();
+        core.run.effects.iter().any(|effect| matches!(effect, Effect::Publish(_)))
+    };
+    assert!(!is_told(&mut core), "nobody is there");
+    for (device, told) in [(REVOKED, false), (SIBLING, true)] {
         let leaf = leaf(&core, core.state.own_id(), device);
         core.with_live(personal, |_, live| {
             live.roster.insert(9, leaf);
             Ok(())
         })
         .unwrap();
-        assert_eq!(core.waits_for_siblings(personal).unwrap(), waits, "{device:?}");
+        assert_eq!(is_told(&mut core), told, "{device:?}");
     }
 }

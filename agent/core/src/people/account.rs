@@ -320,7 +320,7 @@ impl Core {
 
     /// After a reconnect: asks again for whoever is still unknown. Of an invitation that nobody accepted, for no more
     /// than when it came (F4): who wrote the tree made up the members.
-    pub(crate) fn refresh_unknown_accounts(&mut self) {
+    pub(super) fn refresh_unknown_accounts(&mut self) {
         let invited: Vec<AccountId> = self
             .state
             .invites
@@ -399,7 +399,7 @@ impl Core {
 
     /// Where a shown record's latest statement lies. R-KT-06: a stream that passed it without bringing it hides
     /// statements.
-    pub(crate) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
+    pub(super) fn place_of(&mut self, record: &AccountRecord, length: u64, grown: bool) -> LogPlace {
         let known = self.state.known_place(&record.account);
         let first = self.state.log_of(&record.account).is_none();
         let cursor = self.state.meta.log_cursor.unwrap_or(0);

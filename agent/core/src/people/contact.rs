@@ -193,7 +193,7 @@ impl Core {
     }
 
     /// The same, once the account is known.
-    pub(crate) fn block(&mut self, account: AccountId) -> Result<Reply> {
+    pub(super) fn block(&mut self, account: AccountId) -> Result<Reply> {
         if account == self.state.own_id() {
             return Err(ErrorKind::Usage.because("one does not block oneself"));
         }

@@ -258,7 +258,7 @@ impl Core {
     }
 
     /// Accounts that are being asked for.
-    pub(crate) fn asked_accounts(&self) -> usize {
+    pub(super) fn asked_accounts(&self) -> usize {
         let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
         self.run.registry.questions().filter(fetches).count()
     }
