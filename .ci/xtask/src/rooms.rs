@@ -9,6 +9,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use crate::rooms::arrow::Place;
+use crate::rooms::door::Count;
 use crate::rooms::tree::Tree;
 use crate::sources::Source;
 use crate::{Failure, Outcome, sources, ui};
@@ -28,7 +29,9 @@ struct Package {
 /// What is asked of the doors of a package.
 #[derive(Debug)]
 struct Doors {
-    /// Doors of all rooms together.
+    /// The type that all rooms are methods of.
+    machine: &'static str,
+    /// Its methods that a room calls in another one, at most.
     most: usize,
     /// Rooms that are open: they hold nothing but rows, and everything of them may be used.
     open: &'static [&'static str],
@@ -39,7 +42,12 @@ const PACKAGES: [Package; 3] = [
     Package { name: "cipher-registry", root: "registry/src", circles: &[], doors: None },
     Package { name: "cipher-chat", root: "agent/src", circles: &[], doors: None },
     // The machine calls every room, and every room is called by it.
-    Package { name: "cipher-core", root: "agent/core/src", circles: &["machine"], doors: None },
+    Package {
+        name: "cipher-core",
+        root: "agent/core/src",
+        circles: &["machine"],
+        doors: Some(Doors { machine: "Core", most: 140, open: &["state", "store"] }),
+    },
 ];
 
 /// How often a room names what is in another one, and where first.
@@ -70,12 +78,15 @@ fn judge(package: &Package, sources: &[Source]) -> Result<(String, Vec<String>),
         .map(|circle| format!("{}: {}", package.name, circle::describe(circle, &arrows)))
         .collect();
     if let Some(doors) = &package.doors {
-        let (count, wrong) = door::check(&tree, doors.open);
-        report.push_str(&format!("\n  {count} doors of at most {}", doors.most));
+        let (Count { methods, others }, wrong) = door::check(&tree, doors.machine, doors.open);
+        report.push_str(&format!(
+            "\n  {methods} methods of {} are doors, of at most {}; {others} types, functions and constants beside them",
+            doors.machine, doors.most
+        ));
         problems.extend(wrong);
-        if count > doors.most {
+        if methods > doors.most {
             problems.push(format!(
-                "{}: {count} doors are more than {}: make what only one room uses `pub(in crate::ROOM)`",
+                "{}: {methods} doors are more than {}: make what only one room uses `pub(in crate::ROOM)`",
                 package.name, doors.most
             ));
         }
@@ -118,20 +129,25 @@ mod tests {
             name: "house",
             root: "house/src",
             circles: &[],
-            doors: Some(Doors { most: 0, open: &["state"] }),
+            doors: Some(Doors { machine: "Core", most: 0, open: &["state"] }),
         };
         let sources = [
             source("house/src/lib.rs", "mod hall; mod own; mod state;"),
             source(
                 "house/src/hall/mod.rs",
-                "//! A hall.\n//!\n//! Doors:\n//! - `enter` - the way in\n\npub(crate) fn enter() {}",
+                "//! A hall.\n//!\n//! Doors:\n//! - `enter` - the way in\n//! - `Core::greet` - says hello\n\n\
+                 pub(crate) fn enter() {}\nimpl Core {\n    pub(crate) fn greet(&self) {}\n}",
             ),
             source("house/src/own.rs", "use crate::hall::enter;\nuse crate::state::Row;"),
             source("house/src/state/mod.rs", "pub(crate) struct Row;"),
             source("other/src/lib.rs", "this is not even Rust"),
         ];
         let (report, problems) = judge(&package, &sources).unwrap();
-        assert_eq!(report, "house: 3 rooms\n  own -> hall  1\n  own -> state  1\n  1 doors of at most 0");
+        assert_eq!(
+            report,
+            "house: 3 rooms\n  own -> hall  1\n  own -> state  1\n  1 methods of Core are doors, of at most 0; 1 types, \
+             functions and constants beside them"
+        );
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with("house: 1 doors are more than 0"), "{problems:?}");
     }

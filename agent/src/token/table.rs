@@ -1,5 +1,5 @@
-//! What each method asks of a token. Closed twice: a request without an entry in [`asks`] does not compile, and a method
-//! without a row in [`ROWS`] is refused for every token.
+//! What each method asks of a token. Closed twice: a request without an entry in `asks` does not compile, and a method
+//! without a row in `ROWS` is refused for every token.
 
 use cipher_api::Target;
 use cipher_api::command::message::MessageRef;

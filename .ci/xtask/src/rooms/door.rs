@@ -17,10 +17,19 @@ use crate::rooms::tree::{File, Tree, absolute, attributes, is_test};
 /// The line that begins the list.
 const HEADING: &str = "Doors:";
 
-/// How many doors there are, and which are not listed as they must be. Rooms in `open` need no list; files beside the
-/// folders have none.
-pub(super) fn check(tree: &Tree, open: &[&str]) -> (usize, Vec<String>) {
-    let (mut count, mut problems) = (0_usize, Vec::new());
+/// What a package shows between its rooms.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Methods of the machine: what one room has another do.
+    pub(super) methods: usize,
+    /// What passes through them, and what is read: types, constants, functions, methods of other types.
+    pub(super) others: usize,
+}
+
+/// How many doors there are, and which are not listed as they must be. `machine` is the type that all rooms are methods
+/// of. Rooms in `open` need no list; files beside the folders have none.
+pub(super) fn check(tree: &Tree, machine: &str, open: &[&str]) -> (Count, Vec<String>) {
+    let (mut count, mut problems) = (Count::default(), Vec::new());
     let folders = tree.rooms().iter().filter(|room| !open.contains(&room.as_str()));
     for room in folders {
         let files: Vec<&File> = tree.files.iter().filter(|file| file.room() == Some(room)).collect();
@@ -33,7 +42,10 @@ pub(super) fn check(tree: &Tree, open: &[&str]) -> (usize, Vec<String>) {
             doors(&file.syntax.items, &file.module, &mut found);
             there.extend(found.into_iter().map(|(name, line)| (name, (file.path.as_str(), line))));
         }
-        count = count.saturating_add(there.len());
+        let of_machine = |name: &&String| name.rsplit("::").nth(1) == Some(machine);
+        let methods = there.keys().filter(of_machine).count();
+        count.methods = count.methods.saturating_add(methods);
+        count.others = count.others.saturating_add(there.len().saturating_sub(methods));
         let Some(map) = files.iter().find(|file| file.module.len() == 1) else {
             problems.push(format!("the room {room} has no mod.rs"));
             continue;
@@ -168,12 +180,12 @@ mod tests {
     use super::*;
     use crate::sources::Source;
 
-    fn judged(files: &[(&str, &str)]) -> (usize, Vec<String>) {
+    fn judged(files: &[(&str, &str)]) -> (Count, Vec<String>) {
         let sources: Vec<Source> = files
             .iter()
             .map(|(path, text)| Source { path: format!("p/src/{path}"), text: (*text).into() })
             .collect();
-        check(&Tree::read("p/src", &sources).unwrap(), &["state"])
+        check(&Tree::read("p/src", &sources).unwrap(), "Outbox", &["state"])
     }
 
     const SEND: &str = "
@@ -194,12 +206,13 @@ pub(crate) fn only_tests() {}
     fn what_the_crate_sees_is_a_door_and_must_be_listed() {
         let map = "//! A room.\n//!\n//! Doors:\n//! - `send::Outbox` - what waits\n//! - `send::Outbox::enqueue` - puts a\n\
                    //!   message into it\n//!\n//! More.\n\nmod send;";
-        assert_eq!(judged(&[("group/mod.rs", map), ("group/send.rs", SEND)]), (2, Vec::new()));
+        let both = Count { methods: 1, others: 1 };
+        assert_eq!(judged(&[("group/mod.rs", map), ("group/send.rs", SEND)]), (both, Vec::new()));
         let (count, problems) = judged(&[
             ("group/mod.rs", "//! Doors:\n//! - `send::Outbox` - what waits"),
             ("group/send.rs", SEND),
         ]);
-        assert_eq!(count, 2);
+        assert_eq!(count, Count { methods: 1, others: 1 });
         assert_eq!(
             problems,
             ["p/src/group/send.rs:4: a door that is not listed in p/src/group/mod.rs: make it \
@@ -238,7 +251,7 @@ pub(crate) fn only_tests() {}
         let item = "pub(crate) struct Row;";
         assert_eq!(
             judged(&[("state/mod.rs", item), ("state/row.rs", item), ("clock.rs", item)]),
-            (0, Vec::new())
+            (Count::default(), Vec::new())
         );
     }
 }

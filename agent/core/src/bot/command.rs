@@ -6,6 +6,7 @@ use cipher_api::{Reply, Result};
 use crate::machine::Core;
 
 impl Core {
+    /// Does what a host of bots asks for.
     pub(crate) fn bot_command(&mut self, command: B) -> Result<Reply> {
         match command {
             B::Card(bot::Card {}) => self.owner_card(),

@@ -6,7 +6,7 @@ use cipher_broker::id::GroupId;
 
 use crate::bot::name::Nameless;
 
-/// Nothing here is needed to be correct after a restart.
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// Turns of the bots' conversations in which something waits.

@@ -7,6 +7,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 
 impl Core {
+    /// Does what is asked of messages; `None` when the answer comes later.
     pub(crate) fn message_command(&mut self, ticket: Ticket, command: M) -> Result<Option<Reply>> {
         match command {
             M::Send(message::Send { target, text, reply_to }) => self.send(ticket, target, text, reply_to),

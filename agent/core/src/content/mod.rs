@@ -1,4 +1,18 @@
 //! What members say: said and heard, kept, changed, shown, and what of it is unread.
+//!
+//! Doors:
+//! - `change::Core::change_arrived` - a message came, whose change came before it
+//! - `command::Core::message_command` - does what is asked of messages; `None` when the answer comes later
+//! - `heard::CLOCK_AHEAD` - how far a sender's clock may be ahead of the broker's
+//! - `heard::Core::said` - an application message was opened
+//! - `send::Core::enqueue_content` - a message in exactly this content
+//! - `send::Core::queued_reply` - the reply to a `send` whose message waits
+//! - `send::Core::say` - says something in a conversation; `ticket` is answered when the broker has it
+//! - `send::Core::say_body` - says something that is no text of a person
+//! - `send::Core::settle_message` - an own message has its place in the log
+//! - `show::Core::message_view` - a stored message as people see it
+//! - `unread::Core::read_up_to` - everything up to a place was read, here or on another own device
+//! - `unread::Core::recount` - counts again what was not read
 
 pub(crate) mod change;
 mod command;

@@ -197,6 +197,7 @@ impl Core {
         self.run.effects.push(Effect::Fetch { source, sequence });
     }
 
+    /// Reads a log no more.
     pub(crate) fn unfollow(&mut self, source: Source) {
         self.run.delivery.caught_up.remove(&source);
         self.was_read(&source);

@@ -25,9 +25,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use crate::effect::Effect;
 use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
-use crate::own::device::revoked;
 use crate::state::live::Live;
-use crate::state::{GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish, stopped};
+use crate::state::{GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish, revoked, stopped};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +94,7 @@ impl Core {
         }
     }
 
+    /// Puts a row into the outbox, and gives its number.
     pub(crate) fn enqueue(&mut self, row: OutboxRow) -> u64 {
         let id = self.state.next_id();
         self.run.delivery.by_group.entry(row.group).or_default().insert(id);
@@ -106,6 +106,7 @@ impl Core {
         id
     }
 
+    /// Takes a row out of the outbox.
     pub(crate) fn dequeue(&mut self, id: u64) -> Option<OutboxRow> {
         let row = self.state.outbox.remove(&id)?;
         if let Some(seal) = &row.seal {
@@ -187,7 +188,7 @@ impl Core {
                 OutboxEnd::Stopped => false,
             };
             if !stays {
-                self.fail_row(id, why.clone());
+                self.fail_row(id, why);
             }
         }
     }

@@ -454,6 +454,7 @@ impl Core {
         Ok(())
     }
 
+    /// A request to join as a person sees it.
     pub(crate) fn request_view(&self, row: &JoinRequestRow) -> JoinRequestView {
         JoinRequestView {
             group: row.group,

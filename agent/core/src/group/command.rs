@@ -7,6 +7,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 
 impl Core {
+    /// Does what is asked of groups; `None` when the answer comes later.
     pub(crate) fn group_command(&mut self, ticket: Ticket, command: G) -> Result<Option<Reply>> {
         match command {
             G::Create(group::Create { name, with, post_quantum }) => {
@@ -26,6 +27,7 @@ impl Core {
         }
     }
 
+    /// Does what is asked of links and requests to join; `None` when the answer comes later.
     pub(crate) fn invite_command(&mut self, ticket: Ticket, command: I) -> Result<Option<Reply>> {
         match command {
             I::Create(invite::Create { target, lifetime, uses, approval }) => {

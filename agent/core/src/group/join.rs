@@ -69,6 +69,7 @@ impl Core {
         self.run.effects.extend(wanted);
     }
 
+    /// The pieces of a ratchet tree came, or are known not to be there.
     pub(crate) fn tree_fetched(
         &mut self,
         group: GroupId,

@@ -9,7 +9,7 @@ use cipher_broker::time::Timestamp;
 use crate::group::copies::CopysWords;
 use crate::group::device_repair::Claims;
 
-/// Nothing here is needed to be correct after a restart.
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// The first entry of each group's log that this process put there: what lies behind it came while it was awake.
@@ -63,8 +63,8 @@ impl Run {
         self.coming.get(group).is_none_or(|coming| coming.contains(device))
     }
 
-    /// When the broker stored the log entry that is being handled; `now`, as far as that is known, for one that was kept
-    /// by an earlier version, which did not write it down.
+    /// When the broker stored the log entry that is being handled. It is `now`, as far as that is known, for one that was
+    /// kept by an earlier version, which did not write it down.
     pub(crate) fn entry_at(&self, now: Timestamp) -> Timestamp {
         if self.delivered_at == Timestamp::default() { now } else { self.delivered_at }
     }

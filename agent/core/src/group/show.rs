@@ -120,6 +120,7 @@ impl Core {
         Ok(Reply::Groups(views))
     }
 
+    /// A group as a person sees it.
     pub(crate) fn group_view(&mut self, group: GroupId) -> Result<GroupView> {
         if let Some(view) = self.invite_view(&group, usize::MAX) {
             return Ok(view);

@@ -17,6 +17,7 @@ const PAGE: usize = 1024;
 const NAME_BYTES: usize = 64;
 
 impl Core {
+    /// Gives events behind a cursor, or notes what a subscriber has.
     pub(crate) fn event_command(&mut self, command: E) -> Result<Reply> {
         match command {
             E::List(list) => self.events(list).map(Reply::from),

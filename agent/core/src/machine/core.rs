@@ -161,6 +161,7 @@ impl Core {
         }
     }
 
+    /// The broker is there.
     pub(crate) fn connected(&mut self, interest: Interest) -> Result<()> {
         if !self.run.connected {
             self.run.since_connected = (self.run.now, self.run.received, self.run.delivered.clone());

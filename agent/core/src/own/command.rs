@@ -7,6 +7,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 
 impl Core {
+    /// Does what is asked of the own account; `None` when the answer comes later.
     pub(crate) fn account_command(&mut self, ticket: Ticket, command: A) -> Result<Option<Reply>> {
         match command {
             A::Register(account::Register { handle, name, bot, invite_code }) => {
@@ -24,6 +25,7 @@ impl Core {
         }
     }
 
+    /// Does what is asked of own devices; `None` when the answer comes later.
     pub(crate) fn device_command(&mut self, ticket: Ticket, command: D) -> Result<Option<Reply>> {
         match command {
             D::List(device::List {}) => self.devices().map(Some),

@@ -23,7 +23,7 @@ use crate::machine::Core;
 use crate::own::identity::signed_profile;
 use crate::registry::question::{Purpose, Stating};
 use crate::state::name::check_text;
-use crate::state::stopped;
+use crate::state::{revoked, stopped};
 
 /// How often a statement is signed anew because another device was first.
 const TRIES: u32 = 8;
@@ -356,13 +356,6 @@ impl Core {
 
 fn no_log() -> Error {
     ErrorKind::Unreachable.because("the own account is not known yet; the registry must be asked first")
-}
-
-/// What whoever asks a revoked device for something is told.
-pub(crate) fn revoked() -> Error {
-    ErrorKind::Refused
-        .because("this device was revoked: it does not belong to the account any more")
-        .hint(Hint::DeviceLinkAnew)
 }
 
 /// The certificates of active devices, each once.

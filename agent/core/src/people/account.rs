@@ -338,6 +338,7 @@ impl Core {
         self.refetch(bare);
     }
 
+    /// Shows what an account says of itself, as the registry has it now.
     pub(crate) fn show_profile(&mut self, ticket: Ticket, handle: Handle) -> Result<Option<Reply>> {
         if self.state.identity()?.handle.as_ref() == Some(&handle) {
             if !self.run.connected {
@@ -434,6 +435,7 @@ fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<O
         .ok_or_else(|| bad_record(record, "its profile is not signed by its device"))
 }
 
+/// The registry gave a record that cannot be right.
 pub(crate) fn bad_record(record: &AccountRecord, what: &str) -> Error {
     ErrorKind::Trust
         .because(format!("the registry gave a record of @{} that cannot be right: {what}", record.handle))

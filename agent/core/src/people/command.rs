@@ -7,6 +7,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 
 impl Core {
+    /// Does what is asked of contacts; `None` when the answer comes later.
     pub(crate) fn contact_command(&mut self, ticket: Ticket, command: C) -> Result<Option<Reply>> {
         match command {
             C::Add(contact::Add { handle, text }) => self.contact_add(ticket, handle, text),

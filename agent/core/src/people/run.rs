@@ -9,7 +9,7 @@ use cipher_broker::time::Timestamp;
 
 use crate::people::presence::Presences;
 
-/// Nothing here is needed to be correct after a restart.
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(super) presence: Presences,

@@ -141,6 +141,7 @@ impl Core {
         Ok(())
     }
 
+    /// Makes a key package, and keeps its private part.
     pub(crate) fn make_key_package(&self, suite: Ciphersuite, last_resort: bool) -> Result<Vec<u8>> {
         let now = self.run.now;
         let mut builder = KeyPackage::builder().leaf_node_capabilities(capabilities()).key_package_lifetime(

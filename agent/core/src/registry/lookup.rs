@@ -50,6 +50,7 @@ pub(crate) enum Goal {
 }
 
 impl Core {
+    /// Looks these handles up, and then does what the goal says.
     pub(crate) fn begin_errand(
         &mut self,
         ticket: Option<Ticket>,

@@ -120,6 +120,7 @@ impl Core {
             .insert(question, Question { ticket, purpose, asked: self.run.now, request });
     }
 
+    /// The registry answered a question, or did not.
     pub(crate) fn answered(&mut self, id: u64, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let Some(question) = self.run.registry.questions.remove(&id) else { return Ok(()) };
         if outcome.is_ok() {

@@ -10,7 +10,7 @@ use crate::registry::admission_work::AdmissionWork;
 use crate::registry::lookup::Errand;
 use crate::registry::question::{Purpose, Question, SILENCE};
 
-/// Nothing here is needed to be correct after a restart.
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(super) questions: BTreeMap<u64, Question>,

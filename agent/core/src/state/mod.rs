@@ -52,7 +52,7 @@ pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, Row
 pub(crate) use self::missing::{MOST, MissingRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
 pub use self::place::stopped;
-pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow};
+pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow, revoked};
 pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};

@@ -1,12 +1,13 @@
 //! The place of this device in a group: why it was lost, what may be missing, copies of this store.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use cipher_api::view::RecoveringWhy;
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// Bytes of ours that this store does not know.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -166,6 +167,13 @@ pub(crate) struct Denied {
 
 /// How long those are waited for who took another way than this device.
 pub(crate) const GONE_FOR_GOOD: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// What a device says that its account revoked.
+pub(crate) fn revoked() -> Error {
+    ErrorKind::Refused
+        .because("this device was revoked: it does not belong to the account any more")
+        .hint(Hint::DeviceLinkAnew)
+}
 
 /// What a copy says that has stopped.
 #[must_use]

@@ -6,6 +6,7 @@ use cipher_api::command::EvidenceCommand as E;
 use crate::machine::Core;
 
 impl Core {
+    /// Shows what was found against the registry, or notes that a person has seen it.
     pub(crate) fn evidence_command(&mut self, command: &E) -> Reply {
         match command {
             E::List(_) => self.evidence(),

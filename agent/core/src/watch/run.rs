@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::time::Timestamp;
 
-/// Nothing here is needed to be correct after a restart.
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// It was told since the start that this machine's clock is wrong.

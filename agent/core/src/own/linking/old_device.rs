@@ -19,7 +19,6 @@ use serde_bytes::ByteBuf;
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::own::device::revoked;
 use crate::own::identity::CERTIFICATE_LIFETIME;
 use crate::own::linking::code::read_code;
 use crate::own::linking::{
@@ -27,7 +26,7 @@ use crate::own::linking::{
 };
 use crate::registry::question::{Purpose, Stating};
 use crate::state::name::{check_text, is_plain};
-use crate::state::{LinkRow, OldSide, Side, Skip};
+use crate::state::{LinkRow, OldSide, Side, Skip, revoked};
 
 /// How long it looks for the other one before it says that nobody is there.
 const FIND: Duration = Duration::from_secs(15);
