@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cipher_broker::cause::causes;
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
 use cipher_connection::Servers;
@@ -169,6 +170,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             ui.error(&error);
+            for cause in causes(&error) {
+                tracing::debug!("caused by: {cause}");
+            }
             error.exit_code()
         }
     }
@@ -233,7 +237,9 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
                 return Err(Error::Drifted(result.drifts.len()));
             }
             match takes(&client).await {
-                Takes::Nothing(reason) => Err(Error::Full { server: redacted(&settings.server), reason }),
+                Takes::Nothing(reason) => {
+                    Err(Error::Full { server: redacted(&settings.server), reason: reason.into() })
+                }
                 Takes::Messages | Takes::Unknown => Ok(()),
             }
         }
@@ -308,7 +314,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
             let messages = traffic(&client, limit).await.map_err(|reason| Error::Broker {
                 doing: "cannot read the streams",
                 server: redacted(&settings.server),
-                reason,
+                reason: reason.into(),
             })?;
             ui.traffic(&messages);
             Ok(())

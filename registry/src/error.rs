@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use cipher_broker::wire::refusal::Refusal;
 use cipher_connection::Trouble;
 
+/// What an error came from: another error, or words.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a command of the registry ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +21,8 @@ pub enum Error {
         /// Which broker.
         server: String,
         /// What the client library said.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// The broker cannot be reached; why.
     #[error("the broker at {server} cannot be reached: {trouble}")]
@@ -109,10 +113,10 @@ pub enum Error {
     Refused(Refusal),
     /// The registry's reply cannot be trusted.
     #[error("the reply is not from the registry whose key is in this data folder: {0}")]
-    Reply(String),
+    Reply(#[source] Cause),
     /// This replica cannot follow the log of the registry.
-    #[error("{0}")]
-    Replica(String),
+    #[error(transparent)]
+    Replica(Cause),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -380,6 +384,34 @@ store_from_redb!(redb::StorageError, redb::TableError, redb::TransactionError);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_broker::cause::causes;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no answer")]
+    struct NoAnswer(#[source] io::Error);
+
+    #[test]
+    fn what_an_error_came_from_is_told_below_its_sentence() {
+        let below = || Box::new(NoAnswer(io::Error::other("connection reset")));
+        let server = || "nats://host".to_owned();
+        for (error, sentence) in [
+            (
+                Error::Broker { doing: "cannot ask", server: server(), reason: below() },
+                "cannot ask at nats://host: no answer",
+            ),
+            (
+                Error::Reply(below()),
+                "the reply is not from the registry whose key is in this data folder: no answer",
+            ),
+            (Error::Replica(below()), "no answer"),
+        ] {
+            assert_eq!(error.to_string(), sentence);
+            assert_eq!(causes(&error), ["connection reset"], "{sentence}");
+        }
+        let words = Error::Broker { doing: "cannot ask", server: server(), reason: "it is silent".into() };
+        assert_eq!(words.to_string(), "cannot ask at nats://host: it is silent");
+        assert!(causes(&words).is_empty());
+    }
 
     #[test]
     fn a_hint_about_a_file_says_what_the_system_found() {

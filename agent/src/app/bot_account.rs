@@ -28,6 +28,7 @@ pub enum BotAccountError {
         /// Name of the bot.
         name: String,
         /// Why not.
+        #[source]
         error: InvalidHandle,
     },
     /// It has an account of another handle than the one that was asked for.
@@ -44,6 +45,7 @@ pub enum BotAccountError {
         /// The handle.
         handle: Handle,
         /// The registry's words.
+        #[source]
         error: Error,
     },
     /// The profile that was to be the bot's is its owner's own.
@@ -69,6 +71,7 @@ pub enum BotAccountError {
         /// Home of the profile.
         home: PathBuf,
         /// What is wrong with the profile.
+        #[source]
         error: Box<ProfileError>,
     },
     /// Everything else.

@@ -52,6 +52,7 @@ pub enum ProfileError {
         /// Its name.
         profile: String,
         /// The core's words.
+        #[source]
         error: Error,
     },
     /// The broker was not reached, and nothing says why.

@@ -19,6 +19,7 @@ use crate::evidence::Alarm;
 use crate::profile::Profile;
 use crate::session::{Need, Session};
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// An open profile.
 #[derive(Debug)]
@@ -254,6 +255,7 @@ impl<'a> OpenProfile<'a> {
         let asked = tokio::time::timeout(patience::REFRESH, self.session.ask(request));
         if let Ok(Err(error)) = asked.await {
             tracing::debug!(kind = error.kind.name(), "something is left for the next command");
+            telemetry::causes(&error);
         }
     }
 

@@ -77,15 +77,19 @@ impl Reading {
             .payload(bytes.clone().into())
             .timeout(Some(self.network.registry_timeout));
         let subject = subject::registry(Operation::Ping.name());
-        let reply = self.network.client().await.send_request(subject, request).await.map_err(|_| {
+        let reply = self.network.client().await.send_request(subject, request).await.map_err(|error| {
             ErrorKind::Unreachable
                 .because("the registry does not answer")
                 .hint(Hint::text("is cipher-registry running?"))
+                .caused_by(error)
         })?;
         let body = open_reply(&reply.payload, &bytes, Some(registry_key)).map_err(|error| {
-            ErrorKind::Trust.because(format!("an answer was not from the known registry: {error}")).hint(
-                Hint::text("if the registry's key was replaced on purpose, name it with --registry-key"),
-            )
+            ErrorKind::Trust
+                .because(format!("an answer was not from the known registry: {error}"))
+                .hint(Hint::text(
+                    "if the registry's key was replaced on purpose, name it with --registry-key",
+                ))
+                .caused_by(error)
         })?;
         body.head.ok_or_else(|| {
             ErrorKind::Unreachable
@@ -114,7 +118,8 @@ impl Reading {
                 .because(format!("the account log cannot be read: {error}"))
                 .hint(Hint::text(
                     "the registry makes its stream; is it of this version, and may this login read it?",
-                ))),
+                ))
+                .caused_by(error)),
         }
     }
 

@@ -272,15 +272,17 @@ pub(crate) fn check(list: &str) -> Result<(), Error> {
 }
 
 fn servers(list: &str) -> Result<Servers, Error> {
-    Servers::parse(list)
-        .map_err(|error| ErrorKind::Misuse.because(error.to_string()).hint(Hint::text(error.hint)))
+    Servers::parse(list).map_err(|error| {
+        ErrorKind::Misuse.because(error.to_string()).hint(Hint::text(error.hint)).caused_by(error)
+    })
 }
 
 /// What is not in a URL is one login for every server.
 fn login(settings: &NetworkSettings, servers: &Servers, dial: &Arc<Dial>) -> Result<ConnectOptions, Error> {
     let read = |path: &std::path::Path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())))
+        std::fs::read_to_string(path).map_err(|error| {
+            ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())).caused_by(error)
+        })
     };
     let holds_no = |path: &std::path::Path, what: &str| {
         ErrorKind::Misuse.because(format!("{} holds no {what}", path.display()))
