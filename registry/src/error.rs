@@ -171,7 +171,7 @@ impl Error {
                  that belong together"
             }
             Self::Full { .. } => {
-                "nothing is lost, whoever sends keeps it: raise max_file_store, or let go of the oldest messages with \
+                "nothing is lost, the senders keep their messages: raise max_file_store, or delete the oldest messages with \
                  `cipher-registry room`; deploy/README.md"
             }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
@@ -183,10 +183,10 @@ impl Error {
                  on that one, copy it over the folders of the others, and start all again"
             }
             Self::LogThere { ours: true, .. } => {
-                "start the registry with --store jetstream: it goes on there"
+                "start the registry with `cipher-registry serve --store jetstream`: it goes on there"
             }
             Self::LogThere { ours: false, .. } => {
-                "if that log is what is left of one that the brokers lost, say --drop-log: this folder takes its place"
+                "if that log is what is left of one that the brokers lost, replace it by this folder's: `cipher-registry begin-log --drop-log`"
             }
             Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
             Self::NoReplica { .. } => {
@@ -204,7 +204,7 @@ impl Error {
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
             Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
             Self::Usage(_) => "see `cipher-registry --help`",
-            Self::Export(_) => "nothing was taken; make the export anew with `cipher-registry export`",
+            Self::Export(_) => "nothing was taken; make a new export with `cipher-registry export FILE`",
         }
     }
 
@@ -302,7 +302,7 @@ pub enum StoreError {
     #[error("the store is damaged or its disk fails: {0}")]
     Damaged(#[source] Box<redb::Error>),
     /// A row is not what this version writes.
-    #[error("the store holds a row that cannot be read: {0}")]
+    #[error("the store holds an entry that cannot be read: {0}")]
     Row(&'static str),
     /// The data folder or the file in it cannot be made or protected.
     #[error("cannot {doing} {}: {source}", path.display())]

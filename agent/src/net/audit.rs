@@ -137,7 +137,7 @@ fn in_order(page: fetch::Page, from: u64) -> Result<Vec<Bytes>, Error> {
             return Err(ErrorKind::Trust
                 .because(format!("entry {} of the published account log is gone", expected.saturating_sub(1)))
                 .hint(Hint::text(
-                    "the log is kept for ever: somebody deleted from it; tell your operator and others",
+                    "the log is kept for ever, so an entry was deleted; tell your operator and others",
                 )));
         }
         entries.push(stored.bytes);

@@ -158,7 +158,9 @@ pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> Error {
 /// The error for a broker that has no room.
 fn full(servers: &Servers) -> Error {
     ErrorKind::Limit.because(format!("the broker at {servers} is full: it takes no more messages")).hint(
-        Hint::text("nothing is lost; its operator makes room: cipher-registry room, or deploy/README.md"),
+        Hint::text(
+            "nothing is lost; its operator makes room with `cipher-registry room`, see deploy/README.md",
+        ),
     )
 }
 

@@ -70,7 +70,7 @@ impl Book {
         named(&name)?;
         if lifetime > LONGEST {
             return Err(ErrorKind::Usage
-                .because("a token is good for at most 366 days")
+                .because("a token is valid for at most 366 days")
                 .hint(Hint::text("make another one before it ends")));
         }
         let secret = Secret::random();
@@ -179,7 +179,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Grant>, Error> {
     let page: Page = serde_json::from_slice(bytes).map_err(|error| {
         ErrorKind::Storage
             .because(format!("the file of the tokens is damaged at line {}", error.line()))
-            .hint(Hint::text("remove tokens.json in the folder of the profile, and make the tokens anew"))
+            .hint(Hint::text("remove tokens.json in the folder of the profile, and make new tokens"))
     })?;
     if page.version != VERSION {
         let why =

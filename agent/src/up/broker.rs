@@ -71,7 +71,7 @@ fn same_shape(server: &Path, nodes: u8) -> Result<(), Error> {
     if server.join(other).exists() {
         return Err(ErrorKind::Misuse
             .because(format!("this home has been used with --nodes {nodes}"))
-            .hint(Hint::text("use that again, or another --home")));
+            .hint(Hint::text(format!("use --nodes {nodes} again, or another --home"))));
     }
     Ok(())
 }

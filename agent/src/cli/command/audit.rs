@@ -34,8 +34,8 @@ const STEP: u64 = 500;
 /// Replay the whole account log and compare it with what the registry signs
 ///
 /// Verifies every statement of every account, rebuilds the tree, and compares its root with the head that the
-/// registry shows now and with the one that this profile accepted before. Believes nobody; needs no account. What does
-/// not fit ends with exit code 6 and a file that can be shown to others.
+/// registry shows now and with the one that this profile accepted before. Trusts no party and needs no account. What
+/// does not fit ends with exit code 6 and a file that can be shown to others.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat audit\n  cipher-chat audit --registry-key 9f2c… --server nats://broker:4222\n  cipher-chat audit --write log.ndjson\n  cipher-chat audit --from-file log.ndjson --registry-key 9f2c…"
@@ -47,7 +47,7 @@ pub struct Args {
     /// Save the log and the head for another auditor
     #[arg(long, value_name = "FILE", conflicts_with = "from_file")]
     write: Option<PathBuf>,
-    /// Replay a saved log instead of the published one; asks nobody, and keeps no evidence
+    /// Replay a saved log instead of the published one; needs no network, and keeps no evidence
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
 }
@@ -236,7 +236,7 @@ fn expect_all(
 fn found_in_file(context: &Context, finding: Finding) -> Failure {
     let error = ErrorKind::Trust
         .because(finding.what.clone())
-        .hint(Hint::text("nothing was kept: whoever had the file may have changed it; look at the published log: cipher-chat audit"));
+        .hint(Hint::text("nothing was kept: the file may have been changed since it was saved; check the published log with: cipher-chat audit"));
     context.ui.alarm(&finding.into_evidence(now()), None);
     error.into()
 }

@@ -25,15 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Check the store, the account, the broker and the registry
 ///
-/// Ends with 0 when nothing fails, with 6 when something was found against the registry, else with the exit code of the
+/// Exit code 0: nothing fails. Exit code 6: something was found against the registry. Otherwise the exit code is that of the
 /// first check that fails.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
 )]
 pub struct Args {
-    /// Take note of what was found against the registry so far: it is told no more, its files stay, and what is found
-    /// from now on is told
+    /// Take note of what was found against the registry so far: it is not reported again and its files stay; what is found
+    /// from now on is reported
     #[arg(long)]
     acknowledge: bool,
 }
@@ -248,7 +248,7 @@ async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Res
         Ok(Ok(_)) => findings.fail(
             "registry",
             &ErrorKind::Trust
-                .because("the registry maps the own handle to another account")
+                .because("the registry gives your handle to another account")
                 .hint(Hint::text("tell your operator; do not trust handles of this registry")),
         ),
         Ok(Err(error)) => findings.fail("registry", &error),
@@ -385,7 +385,7 @@ async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
                     .to_owned()
             }
             (None, None) => {
-                "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"
+                "keep this program running, the device comes back by itself; if no other member is online, ask one to start theirs"
                     .to_owned()
             }
         };

@@ -41,7 +41,7 @@ fn of(method: &str) -> Result<Value> {
     let Some(found) = schema::of(method) else {
         return Err(Failure::Usage {
             message: format!("there is no method {method}"),
-            hint: Some(Hint::text("cipher-chat schema has all of them")),
+            hint: Some(Hint::text("list all of them with: cipher-chat schema")),
         });
     };
     serde_json::to_value(found).map_err(unwritten)
