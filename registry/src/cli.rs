@@ -237,9 +237,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
                 return Err(Error::Drifted(result.drifts.len()));
             }
             match takes(&client).await {
-                Takes::Nothing(reason) => {
-                    Err(Error::Full { server: redacted(&settings.server), reason: reason.into() })
-                }
+                Takes::Nothing(reason) => Err(Error::Full { server: redacted(&settings.server), reason }),
                 Takes::Messages | Takes::Unknown => Ok(()),
             }
         }

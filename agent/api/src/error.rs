@@ -24,9 +24,10 @@ pub struct Error {
     pub(crate) cause: Cause,
 }
 
-/// The error below, where it is known. Two errors that say the same are equal, whatever is below them.
+/// The error below, where it is known. Two errors that say the same are equal, whatever is below them. One word wide, because
+/// every result of a request carries it.
 #[derive(Clone, Default)]
-pub(crate) struct Cause(Option<Arc<dyn std::error::Error + Send + Sync>>);
+pub(crate) struct Cause(Option<Arc<Box<dyn std::error::Error + Send + Sync>>>);
 
 impl PartialEq for Cause {
     fn eq(&self, _: &Self) -> bool {
@@ -51,7 +52,7 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&**self.cause.0.as_ref()?)
+        Some(&***self.cause.0.as_ref()?)
     }
 }
 
@@ -182,7 +183,7 @@ impl Error {
     /// hold a secret.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.cause = Cause(Some(cause.into().into()));
+        self.cause = Cause(Some(Arc::new(cause.into())));
         self
     }
 }
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(json, serde_json::to_value(&plain).unwrap());
         let back: Error = serde_json::from_value(json).unwrap();
         assert!(std::error::Error::source(&back).is_none());
-        assert_eq!(cipher_broker::cause::causes(&error.clone()), ["no space"]);
+        assert_eq!(cipher_broker::cause::causes(&error), ["no space"]);
     }
 
     #[test]

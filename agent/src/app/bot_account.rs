@@ -46,7 +46,7 @@ pub enum BotAccountError {
         handle: Handle,
         /// The registry's words.
         #[source]
-        error: Error,
+        error: Box<Error>,
     },
     /// The profile that was to be the bot's is its owner's own.
     #[error("profile {profile} in that home is your own; the bot needs another")]
@@ -253,7 +253,7 @@ async fn register<'a>(
             Ok((bots, registered.account))
         }
         Err(ProfileError::Core(error)) if error.kind == ErrorKind::Conflict => {
-            Err(BotAccountError::Taken { handle, error })
+            Err(BotAccountError::Taken { handle, error: error.into() })
         }
         Err(error) => Err(error.into()),
     }

@@ -293,7 +293,7 @@ impl<'a> OpenProfile<'a> {
     /// An error of the core, with the name of this very profile where that helps.
     pub fn blamed(&self, error: Error) -> ProfileError {
         if error.kind == ErrorKind::Stopped {
-            return ProfileError::Stopped { profile: self.name.clone(), error };
+            return ProfileError::Stopped { profile: self.name.clone(), error: error.into() };
         }
         error.into()
     }

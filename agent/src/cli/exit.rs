@@ -116,7 +116,7 @@ mod tests {
             ErrorKind::Storage.because("the store cannot be written").caused_by(below)
         };
         let profile = || ProfileError::from(core());
-        let stopped = || ProfileError::Stopped { profile: "default".into(), error: core() };
+        let stopped = || ProfileError::Stopped { profile: "default".into(), error: Box::new(core()) };
         let cases: [(&str, Failure); 7] = [
             ("an error", core().into()),
             ("of a profile", Failure::Profile(Box::new(profile()))),
@@ -127,7 +127,7 @@ mod tests {
                 "of a handle",
                 Failure::Bot(Box::new(BotAccountError::Taken {
                     handle: "echo".parse().unwrap(),
-                    error: core(),
+                    error: Box::new(core()),
                 })),
             ),
             (

@@ -110,7 +110,7 @@ impl Remote {
     /// Asks the process that owns the profile.
     pub(crate) async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Error> {
         let (id, answer) = self.shared.begin()?;
-        let call = Call::new(Id::Number(id), request).map_err(|error| unwritten(error))?;
+        let call = Call::new(Id::Number(id), request).map_err(unwritten)?;
         let line = line::encode(&call, CALL_BYTES).map_err(|error| {
             ErrorKind::Limit.because(format!("the request cannot be passed on: {error}")).caused_by(error)
         })?;
@@ -327,7 +327,7 @@ async fn show(
     calls: &mut OwnedWriteHalf,
 ) -> Result<(), Error> {
     let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: Some(Token(token.reveal())) };
-    let call = Call::new(Id::Number(0), &hello).map_err(|error| unwritten(error))?;
+    let call = Call::new(Id::Number(0), &hello).map_err(unwritten)?;
     let line = line::encode(&call, CALL_BYTES).map_err(|_| gone())?;
     line::write(calls, &line).await.map_err(|_| gone())?;
     let answer = line::read(answers, ANSWER_BYTES).await.map_err(|_| gone())?;

@@ -26,7 +26,7 @@ pub struct Args {
     /// Display name
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
-    /// Code that the registry's operator gave you, where the registry asks for one
+    /// Registration code that the registry's operator gave you, where the registry asks for one
     #[arg(long, value_name = "CODE")]
     pub invite_code: Option<String>,
 }

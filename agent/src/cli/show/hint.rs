@@ -272,7 +272,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::TryOrAskRegistryOperator => {
             "try again, or ask the registry's operator; agent and registry may be of different versions"
         }
-        Advice::AskInviteCode => "ask the registry's operator for an invite code",
+        Advice::AskInviteCode => "ask the registry's operator for a registration code (--invite-code)",
         Advice::RegistryKeyReplaced => {
             "nothing was changed; if the registry's key was replaced on purpose, ask its operator"
         }
