@@ -230,7 +230,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_REPLICAS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     replicas: Option<usize>,
-    /// Key packages that an account may claim of one other account, per hour [default: 100]
+    /// Key packages that an account may claim of one account, per hour [default: 100]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_PER_TARGET", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     claims_per_target: Option<u32>,

@@ -84,10 +84,10 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Let this profile go on, which stopped because a copy of it was in use
+    /// Use this profile again, which stopped because a copy of it was in use
     ///
     /// For when the other copy is gone, or is not to be used any more: should it ever be used again, it stops. The members
-    /// of each group give this device a new place as they come online; what is said before that cannot be read here.
+    /// of each group give this device a new place as they come online; messages sent before that cannot be read here.
     #[command(
         after_help = "Examples:\n  cipher-chat device resume\n  cipher-chat --profile work device resume --yes"
     )]

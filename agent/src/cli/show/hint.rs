@@ -58,7 +58,7 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             command(&format!("contact trust {handle}"))
         ),
 
-        Hint::DeviceLinkAnew => format!("link it anew in a fresh profile: {}", fresh()),
+        Hint::DeviceLinkAnew => format!("link it again in a fresh profile: {}", fresh()),
         Hint::DeviceLinkElsewhere => format!("link in a fresh profile: {}", fresh()),
         Hint::DeviceLinkFirst => format!("link another device first: {}", command("device link")),
         Hint::DeviceLinkAgain => {
@@ -206,7 +206,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::StoreDamaged => {
             let fresh = typed.of(FRESH);
             return format!(
-                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine anew ({}), or \
+                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine again ({}), or \
                  recover the account with its phrase ({})",
                 fresh.command("device link"),
                 fresh.command("device recover")
@@ -251,7 +251,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::RemoveBot => "remove the bot instead",
         Advice::RevokeElsewhere => "revoke it on another of your devices, or change the profile there first",
         Advice::DeviceMayNot => "this device may not do that",
-        Advice::DeviceRevoked => "this device was revoked by its account; link it anew in a fresh profile",
+        Advice::DeviceRevoked => "this device was revoked by its account; link it again in a fresh profile",
         Advice::AskOwner => "ask an owner of the group",
         Advice::AskAdmin => "ask an owner or admin of the group",
         Advice::AskUnban => "ask an admin to lift the ban",
@@ -371,12 +371,13 @@ fn fallback(kind: ErrorKind, typed: &Typed) -> String {
     let command = |verb: &str| typed.command(verb);
     match kind {
         ErrorKind::Unreachable => words(&Hint::Doctor, typed),
-        ErrorKind::Refused => format!(
-            "ask somebody with a role that may do this: {} lists the members of a group",
-            command("group show")
-        ),
+        ErrorKind::Refused => {
+            format!("ask a member whose role allows it: {} lists the members", command("group show GROUP"))
+        }
         ErrorKind::Limit => "send less, or later".into(),
-        ErrorKind::Trust => "do not go on before you know why; ask them on another way".into(),
+        ErrorKind::Trust => {
+            "do not continue before you know why; ask the other person over another channel".into()
+        }
         ErrorKind::Locked => "another cipher-chat process uses this profile; wait for it to end".into(),
         ErrorKind::Stopped => words(&Hint::DeviceResume, typed),
         ErrorKind::Storage => {

@@ -68,7 +68,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
              there, or the member who made it was not allowed to invite: ask another member for a new one"
         ),
         Told::InvitationUnheard { name, who, at, .. } => format!(
-            "nothing was heard of {} since the invitation to '{name}' at {at}: it may not have arrived. To invite anew, remove \
+            "nothing was heard of {} since the invitation to '{name}' at {at}: it may not have arrived. To invite again, remove \
              and add them again",
             who.join(", ")
         ),
@@ -81,7 +81,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
         }
         Told::LeftOut { who, name: None, error, .. } => format!("{who} was left out: {}", error.message),
         Told::ContactAskedBefore { handle } => format!(
-            "@{handle} was asked before and has not said yes; to ask anew: {}, then {}",
+            "@{handle} was asked before and has not said yes; to ask again: {}, then {}",
             command(&format!("contact remove {handle}")),
             command(&format!("contact add {handle}"))
         ),
