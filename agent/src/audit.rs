@@ -199,6 +199,8 @@ impl Audit {
 }
 
 /// Two heads that one registry signed: the later one must not be smaller, and of the same size they are the same.
+/// R-KT-01 has its own function in `agent/core/src/watch/head.rs`, because that one does not know which head was shown
+/// first and judges a step back by the times in both, while here the order is known and the times do not matter.
 pub fn agree(earlier: (&TreeHead, &Signed), now: (&TreeHead, &Signed)) -> Result<(), Finding> {
     let (kind, what) = match now.0.size.cmp(&earlier.0.size) {
         Ordering::Less => (

@@ -70,7 +70,7 @@ impl Profile {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(false);
             }
-            Err(error) => return Err(barred(&self.dir, &error)),
+            Err(error) => return Err(barred(&self.dir, error)),
         }
         may(&self.dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
         match self.store().symlink_metadata() {
@@ -109,7 +109,7 @@ impl Profile {
 
     /// Makes the folder, 0700. The core makes the store in it, 0600; one that others may read loses that.
     pub(crate) fn prepare(&self) -> Result<(), Error> {
-        let storage = |what: &Path, error: io::Error| barred(what, &error);
+        let storage = |what: &Path, error: io::Error| barred(what, error);
         private_folder(&self.dir).map_err(|error| storage(&self.dir, error))?;
         let store = self.store();
         match store.metadata() {
@@ -124,12 +124,12 @@ impl Profile {
 
 /// Fails if this user may not do that with what lies there.
 fn may(path: &Path, access: Access) -> Result<(), Error> {
-    rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| barred(path, &error.into()))
+    rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| barred(path, error.into()))
 }
 
 /// What keeps this user from a folder or file of a profile: whose it is, its rights, and who asks. The nearest folder
 /// above stands for what cannot even be looked at.
-fn barred(path: &Path, error: &io::Error) -> Error {
+fn barred(path: &Path, error: io::Error) -> Error {
     let seen = path.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
     let whose = seen.map_or_else(String::new, |(path, found)| {
         let rights = found.permissions().mode() & 0o777;
@@ -147,6 +147,7 @@ fn barred(path: &Path, error: &io::Error) -> Error {
             }
             _ => "nothing is known to be lost: check the disk and its free space, then run the command again",
         }))
+        .caused_by(error)
 }
 
 /// Makes a folder and its missing parents, 0700; an existing folder loses the rights of others.
@@ -217,7 +218,7 @@ mod tests {
             (io::ErrorKind::ReadOnlyFilesystem, "mount it for reading and writing"),
             (io::ErrorKind::StorageFull, "free space"),
         ] {
-            let error = barred(&profile.store(), &kind.into());
+            let error = barred(&profile.store(), kind.into());
             let owner =
                 format!("belongs to user {} and has the rights 0700", rustix::process::geteuid().as_raw());
             assert!(error.message.contains(&owner), "{error:?}");

@@ -32,6 +32,7 @@ use crate::runtime::ticket::Tickets;
 use crate::runtime::unsettled::Unsettled;
 use crate::runtime::worker::{Effects, Worker};
 use crate::session::effect::{Hands, Online};
+use crate::telemetry;
 use crate::token::book::Book;
 use crate::token::pass::Pass;
 use crate::token::secret::Secret;
@@ -343,6 +344,7 @@ impl Session {
             Ok(listener) => self.accept(local, listener, Door::Own),
             Err(error) => {
                 tracing::warn!(kind = error.kind.name(), "the profile is not served to other processes");
+                telemetry::causes(&error);
             }
         }
     }

@@ -100,7 +100,7 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "WHEN", overrides_with = "color")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub color: Option<Color>,
-    /// Log more to stderr; repeat for even more
+    /// Log more to stderr; repeat for even more: -vv also tells what an error came from
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     #[serde(skip_serializing_if = "is_zero")]
     pub verbose: u8,

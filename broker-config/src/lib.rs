@@ -2,6 +2,7 @@
 //!
 //! Everything that two processes must agree on lives here and nowhere else: ids, the subject grammar, streams,
 //! permissions, limits, header names and the bytes on the wire. No network, no clock, no storage.
+//! The one helper besides is [`cause`]: both programs tell the sources of an error alike.
 //! What it is *not* for: deciding what is allowed. Rules about groups are in `cipher-core`, rules about accounts in
 //! `cipher-registry`. The one judgement here is what both must come to alike: whether a statement continues an
 //! account's log ([`account_log`]), and whether a proof proves ([`transparency`]).
@@ -12,6 +13,7 @@
 pub mod account_log;
 pub mod answer;
 pub mod base64;
+pub mod cause;
 pub mod certificate;
 pub mod codec;
 pub mod handle;

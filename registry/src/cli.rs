@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cipher_broker::cause::causes;
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
 use cipher_connection::Servers;
@@ -42,7 +43,7 @@ struct Cli {
 enum Command {
     /// Answer requests until SIGTERM or SIGINT (the default)
     Serve {
-        /// First take statements into the store that only the account log in the broker has: after a restore
+        /// First take statements into the store that only the account log in the broker has, after a restore
         #[arg(long)]
         adopt_log: bool,
     },
@@ -52,9 +53,9 @@ enum Command {
         #[arg(long)]
         verify: bool,
     },
-    /// Let go of messages older than this at once, when the broker is full; they reach nobody who was away since
+    /// Delete the oldest messages at once, when the broker is full; devices that were away since do not get them
     Room {
-        /// Days to keep; messages stay 45 days else
+        /// Days of messages to keep; without this command they stay 45 days
         #[arg(long, value_name = "DAYS", default_value_t = 30.0)]
         keep: f64,
     },
@@ -64,19 +65,19 @@ enum Command {
         #[arg(value_name = "HANDLE|ACCOUNT_ID")]
         who: Who,
     },
-    /// Refuse requests of an account from now on, and let nobody take its key packages
+    /// Refuse requests of an account from now on, and hand out none of its key packages
     Block {
-        /// Its handle
+        /// Handle of the account
         handle: Handle,
     },
-    /// Take a block back
+    /// Lift a block
     Unblock {
-        /// Its handle
+        /// Handle of the account
         handle: Handle,
     },
     /// End a handle, and the account behind it, for ever
     Bury {
-        /// The handle; nobody needs to have it
+        /// The handle, also one that no account has
         handle: Handle,
     },
     /// Show the quotas in force, and what newcomers must bring
@@ -93,10 +94,10 @@ enum Command {
         /// The file; `-` is stdin
         file: PathBuf,
     },
-    /// Begin the log of the replicas anew on what this data folder holds: after the brokers lost theirs
+    /// Begin a new log of the replicas from this data folder, after the brokers lost the old one
     ///
-    /// With every registry stopped. The folder is then copied over those of the other registries, and all start again
-    /// with `--store jetstream`. Refused while the broker has all that this folder has.
+    /// Stop every registry first. Then copy the folder over those of the other registries, and start all again with
+    /// `--store jetstream`. Refused while the broker has all that this folder has.
     BeginLog {
         /// Change nothing and ask no broker, only show how far this folder had followed the log
         #[arg(long)]
@@ -105,7 +106,7 @@ enum Command {
         #[arg(long, conflicts_with = "verify")]
         drop_log: bool,
     },
-    /// Show every replica that runs: which one writes, how far each is
+    /// Show every replica that runs: which one writes, and how many records each has
     Replicas,
     /// Show what the broker sees: every stored message, without its meaning
     Traffic {
@@ -143,7 +144,7 @@ impl Command {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
-                          7 store locked or damaged, 9 not found";
+                          5 broker full, 7 store locked or damaged, 9 not found";
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -169,6 +170,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             ui.error(&error);
+            for cause in causes(&error) {
+                tracing::debug!("caused by: {cause}");
+            }
             error.exit_code()
         }
     }
@@ -308,7 +312,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
             let messages = traffic(&client, limit).await.map_err(|reason| Error::Broker {
                 doing: "cannot read the streams",
                 server: redacted(&settings.server),
-                reason,
+                reason: reason.into(),
             })?;
             ui.traffic(&messages);
             Ok(())

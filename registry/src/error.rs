@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use cipher_broker::wire::refusal::Refusal;
 use cipher_connection::Trouble;
 
+/// What an error came from: another error, or words.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a command of the registry ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +21,8 @@ pub enum Error {
         /// Which broker.
         server: String,
         /// What the client library said.
-        reason: String,
+        #[source]
+        reason: Cause,
     },
     /// The broker cannot be reached; why.
     #[error("the broker at {server} cannot be reached: {trouble}")]
@@ -109,10 +113,10 @@ pub enum Error {
     Refused(Refusal),
     /// The registry's reply cannot be trusted.
     #[error("the reply is not from the registry whose key is in this data folder: {0}")]
-    Reply(String),
+    Reply(#[source] Cause),
     /// This replica cannot follow the log of the registry.
-    #[error("{0}")]
-    Replica(String),
+    #[error(transparent)]
+    Replica(Cause),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,7 +171,7 @@ impl Error {
                  that belong together"
             }
             Self::Full { .. } => {
-                "nothing is lost, whoever sends keeps it: raise max_file_store, or let go of the oldest messages with \
+                "nothing is lost, the senders keep their messages: raise max_file_store, or delete the oldest messages with \
                  `cipher-registry room`; deploy/README.md"
             }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
@@ -179,10 +183,10 @@ impl Error {
                  on that one, copy it over the folders of the others, and start all again"
             }
             Self::LogThere { ours: true, .. } => {
-                "start the registry with --store jetstream: it goes on there"
+                "start the registry with `cipher-registry serve --store jetstream`: it goes on there"
             }
             Self::LogThere { ours: false, .. } => {
-                "if that log is what is left of one that the brokers lost, say --drop-log: this folder takes its place"
+                "if that log is what is left of one that the brokers lost, replace it by this folder's: `cipher-registry begin-log --drop-log`"
             }
             Self::Login { .. } => "check the user and password, the nkey seed or the credentials file",
             Self::NoReplica { .. } => {
@@ -200,7 +204,7 @@ impl Error {
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
             Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
             Self::Usage(_) => "see `cipher-registry --help`",
-            Self::Export(_) => "nothing was taken; make the export anew with `cipher-registry export`",
+            Self::Export(_) => "nothing was taken; make a new export with `cipher-registry export FILE`",
         }
     }
 
@@ -298,7 +302,7 @@ pub enum StoreError {
     #[error("the store is damaged or its disk fails: {0}")]
     Damaged(#[source] Box<redb::Error>),
     /// A row is not what this version writes.
-    #[error("the store holds a row that cannot be read: {0}")]
+    #[error("the store holds an entry that cannot be read: {0}")]
     Row(&'static str),
     /// The data folder or the file in it cannot be made or protected.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -380,6 +384,34 @@ store_from_redb!(redb::StorageError, redb::TableError, redb::TransactionError);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_broker::cause::causes;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no answer")]
+    struct NoAnswer(#[source] io::Error);
+
+    #[test]
+    fn what_an_error_came_from_is_told_below_its_sentence() {
+        let below = || Box::new(NoAnswer(io::Error::other("connection reset")));
+        let server = || "nats://host".to_owned();
+        for (error, sentence) in [
+            (
+                Error::Broker { doing: "cannot ask", server: server(), reason: below() },
+                "cannot ask at nats://host: no answer",
+            ),
+            (
+                Error::Reply(below()),
+                "the reply is not from the registry whose key is in this data folder: no answer",
+            ),
+            (Error::Replica(below()), "no answer"),
+        ] {
+            assert_eq!(error.to_string(), sentence);
+            assert_eq!(causes(&error), ["connection reset"], "{sentence}");
+        }
+        let words = Error::Broker { doing: "cannot ask", server: server(), reason: "it is silent".into() };
+        assert_eq!(words.to_string(), "cannot ask at nats://host: it is silent");
+        assert!(causes(&words).is_empty());
+    }
 
     #[test]
     fn a_hint_about_a_file_says_what_the_system_found() {

@@ -147,7 +147,11 @@ pub(crate) async fn settle(client: &Client, store: &Store, settings: &Settings) 
             Err(Trouble::Final(discord)) => return Err(discord.into()),
             Err(Trouble::Passing(reason)) if began.elapsed() >= settings.patience => {
                 let server = redacted(&settings.server);
-                return Err(Error::Broker { doing: "cannot read the account log", server, reason });
+                return Err(Error::Broker {
+                    doing: "cannot read the account log",
+                    server,
+                    reason: reason.into(),
+                });
             }
             Err(Trouble::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
         }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::connect::{connect, redacted};
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision, warnings};
 use crate::request::answer::Desk;
@@ -71,7 +71,7 @@ pub async fn serve(
         let route = route::open(store.clone(), key, &settings, &client).await?;
         let (service, tasks) = start(&client, &route, settings.concurrency)
             .await
-            .map_err(|reason| broker("cannot start the service", &settings.server, &reason))?;
+            .map_err(|reason| broker("cannot start the service", &settings.server, reason))?;
         Ok::<_, Error>((client, streams, route, service, tasks))
     };
     // Stopping while the broker is still waited for is an orderly stop.
@@ -131,18 +131,15 @@ async fn look_around(client: &Client, settings: &Settings) -> Result<(), Error> 
     match occupied {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::Occupied { server: redacted(&settings.server) }),
-        Err(reason) => Err(broker("cannot look for other registries", &settings.server, &reason)),
+        Err(reason) => Err(broker("cannot look for other registries", &settings.server, reason)),
     }
 }
 
 /// Whether a registry with a store of its own is there. Replicas are welcome: they have one store.
-async fn others_are_no_replicas(client: &Client) -> Result<bool, String> {
+async fn others_are_no_replicas(client: &Client) -> Result<bool, Cause> {
     let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-    client
-        .publish_with_reply(format!("$SRV.INFO.{NAME}"), inbox, "".into())
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut replies = client.subscribe(inbox.clone()).await?;
+    client.publish_with_reply(format!("$SRV.INFO.{NAME}"), inbox, "".into()).await?;
     // The first may take its time, the others come with it.
     let mut patience = LOOK_AROUND;
     while let Ok(Some(reply)) = tokio::time::timeout(patience, replies.next()).await {
@@ -162,14 +159,11 @@ async fn others_are_no_replicas(client: &Client) -> Result<bool, String> {
 
 /// Whether some registry answers already. Two with stores of their own would share the requests between them: a
 /// handle could be given twice and half of all accounts would seem not to exist.
-async fn another_answers(client: &Client) -> Result<bool, String> {
+async fn another_answers(client: &Client) -> Result<bool, Cause> {
     // An inbox of the shared prefix, because registries answer nowhere else.
     let inbox = format!("{INBOX_PREFIX}.{}", nuid());
-    let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-    client
-        .publish_with_reply(subject::registry(Operation::Ping.name()), inbox, "".into())
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut replies = client.subscribe(inbox.clone()).await?;
+    client.publish_with_reply(subject::registry(Operation::Ping.name()), inbox, "".into()).await?;
     // Silence: something is subscribed that does not work. Better a registry that does.
     let reply = tokio::time::timeout(LOOK_AROUND, replies.next()).await;
     Ok(matches!(reply, Ok(Some(reply)) if reply.status.is_none()))
@@ -183,7 +177,7 @@ fn nuid() -> String {
 }
 
 /// Subscribes all endpoints; when this returns, the broker routes requests to them.
-async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Service, JoinSet<()>), String> {
+async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Service, JoinSet<()>), Cause> {
     let metadata = HashMap::from([
         ("encoding".to_owned(), "cipher_broker::codec".to_owned()),
         ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&route.desk().registry_key())),
@@ -195,17 +189,11 @@ async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Se
         .metadata(metadata)
         .queue_group(NAME)
         .start(NAME, env!("CARGO_PKG_VERSION"))
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
     let room = Arc::new(Semaphore::new(concurrency));
     let mut tasks = JoinSet::new();
     for name in Operation::NAMES {
-        let endpoint = service
-            .endpoint_builder()
-            .name(name)
-            .add(subject::registry(name))
-            .await
-            .map_err(|error| error.to_string())?;
+        let endpoint = service.endpoint_builder().name(name).add(subject::registry(name)).await?;
         tasks.spawn(attend(endpoint, name, route.clone(), Arc::clone(&room), concurrency));
     }
     barrier(client).await?;
@@ -213,10 +201,10 @@ async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Se
 }
 
 /// Waits until the broker has seen everything sent before: flushing only empties our side of the socket.
-async fn barrier(client: &Client) -> Result<(), String> {
+async fn barrier(client: &Client) -> Result<(), Cause> {
     let inbox = client.new_inbox();
-    let mut echo = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-    client.publish(inbox, "".into()).await.map_err(|error| error.to_string())?;
+    let mut echo = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, "".into()).await?;
     match tokio::time::timeout(LAST_CALL, echo.next()).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) | Err(_) => Err("the broker does not pass messages on; check the permissions".into()),
@@ -271,8 +259,8 @@ fn may_reply(subject: &str) -> bool {
         .is_some_and(|rest| !rest.is_empty() && !rest.contains(['*', '>']))
 }
 
-fn broker(doing: &'static str, server: &str, reason: &str) -> Error {
-    Error::Broker { doing, server: redacted(server), reason: reason.to_owned() }
+fn broker(doing: &'static str, server: &str, reason: impl Into<Cause>) -> Error {
+    Error::Broker { doing, server: redacted(server), reason: reason.into() }
 }
 
 #[cfg(test)]

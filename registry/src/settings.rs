@@ -134,9 +134,9 @@ enum Registration {
     Open,
     /// A code that the operator gave
     Code,
-    /// Work for a computer
+    /// Computing work, about a second on a laptop by default
     Work,
-    /// Nobody may come
+    /// No newcomers are taken
     Closed,
 }
 
@@ -157,9 +157,9 @@ enum TlsFirst {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 enum Sync {
-    /// Before it acknowledges
+    /// The broker writes to disk before it acknowledges
     Always,
-    /// Nobody looked
+    /// Not known
     Unknown,
 }
 
@@ -182,7 +182,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_USER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    /// Password; other users can see flags, so better use the environment or --password-file
+    /// Password; other users can see flags, so prefer the environment or --password-file
     #[arg(long, global = true, env = "CIPHER_REGISTRY_PASSWORD", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
@@ -210,11 +210,11 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_KEY", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key: Option<PathBuf>,
-    /// Whether TLS comes before the first word of the broker [default: auto, as the broker has it]
+    /// Whether TLS begins before the broker's first line [default: auto, as the broker has it]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_TLS_FIRST", value_name = "WHEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_first: Option<TlsFirst>,
-    /// Confirm that the broker has `sync_interval: always`: nobody can ask it [default: unknown]
+    /// Confirm that the broker has `sync_interval: always`, which a client cannot find out [default: unknown]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_SYNC", value_name = "WHEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<Sync>,
@@ -230,19 +230,19 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_REPLICAS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     replicas: Option<usize>,
-    /// Key packages an account may claim of one account in an hour [default: 100]
+    /// Key packages that an account may claim of one account, per hour [default: 100]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_PER_TARGET", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     claims_per_target: Option<u32>,
-    /// Claims an account may make in an hour in all [default: 2000]
+    /// Claims that an account may make in all, per hour [default: 2000]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CLAIMS_OVERALL", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     claims_overall: Option<u32>,
-    /// Look-ups of accounts an account may make in an hour [default: 20000]
+    /// Look-ups of accounts that an account may make, per hour [default: 20000]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_LOOK_UPS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     look_ups: Option<u32>,
-    /// New accounts in an hour, in all [default: 10000]
+    /// New accounts in all, per hour [default: 10000]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_REGISTRATIONS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     registrations: Option<u32>,
@@ -254,7 +254,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_REGISTRATION_CODES", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_codes: Option<PathBuf>,
-    /// Zero bits of the work that newcomers bring, at most 30 [default: 20]
+    /// How much work newcomers must do, in zero bits of a hash, at most 30 [default: 20]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_WORK_BITS", value_name = "BITS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     work_bits: Option<u8>,
@@ -396,7 +396,7 @@ fn default_data_dir() -> Result<PathBuf, Error> {
     folder("XDG_STATE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
         .map(|state| state.join("cipher-registry"))
-        .ok_or_else(|| Error::Usage("say with --data-dir where to keep the data".into()))
+        .ok_or_else(|| Error::Usage("name the folder of the data with --data-dir".into()))
 }
 
 #[cfg(test)]

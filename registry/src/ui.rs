@@ -108,7 +108,7 @@ impl Ui {
             let Health { replica, writes, term, applied, behind } = replica;
             let role = if *writes { "writes" } else { "follows" };
             let short = replica.get(..6).unwrap_or(replica);
-            println!("{}  {role}  reign {term}  record {applied}  {behind} behind", safe(short));
+            println!("{}  {role}  term {term}  record {applied}  {behind} behind", safe(short));
         }
     }
 

@@ -1,11 +1,13 @@
 //! Errors by blame, each with a kind, a hint and whether a retry makes sense.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::hint::Hint;
 
-/// Why a request failed. Plain data, because it crosses the control socket.
+/// Why a request failed. Plain data, because it crosses the control socket; what it came from stays in the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What kind of failure; decides the exit code of the command line.
@@ -18,6 +20,28 @@ pub struct Error {
     /// Whether the same request may succeed later without a change.
     #[serde(default)]
     pub retryable: bool,
+    #[serde(skip)]
+    pub(crate) cause: Cause,
+}
+
+/// The error below, where it is known. Two errors that say the same are equal, whatever is below them. One word wide, because
+/// every result of a request carries it.
+#[derive(Clone, Default)]
+pub(crate) struct Cause(Option<Arc<Box<dyn std::error::Error + Send + Sync>>>);
+
+impl PartialEq for Cause {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Cause {}
+
+/// Its sentences only: what types of other libraries hold does not belong into a log.
+impl std::fmt::Debug for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cause").field(&self.0.as_ref().map(ToString::to_string)).finish()
+    }
 }
 
 impl std::fmt::Display for Error {
@@ -26,7 +50,11 @@ impl std::fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&***self.cause.0.as_ref()?)
+    }
+}
 
 /// Kinds of failure. Closed, so that no program parses texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -133,7 +161,13 @@ impl ErrorKind {
 
     /// An error of this kind.
     pub fn because(self, message: impl Into<String>) -> Error {
-        Error { kind: self, message: message.into(), hint: None, retryable: self.retryable() }
+        Error {
+            kind: self,
+            message: message.into(),
+            hint: None,
+            retryable: self.retryable(),
+            cause: Cause::default(),
+        }
     }
 }
 
@@ -142,6 +176,14 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Keeps what it came from, for logs and `doctor` ([`cipher_broker::cause::causes`]). Not for errors whose words may
+    /// hold a secret.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Cause(Some(Arc::new(cause.into())));
         self
     }
 }
@@ -158,6 +200,19 @@ mod tests {
         for kind in ErrorKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
+    }
+
+    #[test]
+    fn a_cause_is_kept_beside_the_sentence_and_stays_in_the_process() {
+        let plain = ErrorKind::Storage.because("the store cannot be opened").hint(Hint::Doctor);
+        let error = plain.clone().caused_by(std::io::Error::other("no space"));
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no space");
+        assert_eq!((&error, error.to_string()), (&plain, plain.to_string()));
+        let json = serde_json::to_value(&error).unwrap();
+        assert_eq!(json, serde_json::to_value(&plain).unwrap());
+        let back: Error = serde_json::from_value(json).unwrap();
+        assert!(std::error::Error::source(&back).is_none());
+        assert_eq!(cipher_broker::cause::causes(&error), ["no space"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cursor::Cursor;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::event::Event;
 use crate::hint::Hint;
 use crate::name::Target;
@@ -189,7 +189,7 @@ impl Fault {
 }
 
 impl From<Error> for Fault {
-    fn from(Error { kind, message, hint, retryable }: Error) -> Self {
+    fn from(Error { kind, message, hint, retryable, cause: _ }: Error) -> Self {
         Self { code: kind.code().into(), message, data: Some(FaultData { kind, hint, retryable }) }
     }
 }
@@ -197,7 +197,9 @@ impl From<Error> for Fault {
 impl From<Fault> for Error {
     fn from(Fault { code: _, message, data }: Fault) -> Self {
         match data {
-            Some(FaultData { kind, hint, retryable }) => Self { kind, message, hint, retryable },
+            Some(FaultData { kind, hint, retryable }) => {
+                Self { kind, message, hint, retryable, cause: Cause::default() }
+            }
             None => ErrorKind::Unknown.because(message),
         }
     }

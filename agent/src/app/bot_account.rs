@@ -28,6 +28,7 @@ pub enum BotAccountError {
         /// Name of the bot.
         name: String,
         /// Why not.
+        #[source]
         error: InvalidHandle,
     },
     /// It has an account of another handle than the one that was asked for.
@@ -44,7 +45,8 @@ pub enum BotAccountError {
         /// The handle.
         handle: Handle,
         /// The registry's words.
-        error: Error,
+        #[source]
+        error: Box<Error>,
     },
     /// The profile that was to be the bot's is its owner's own.
     #[error("profile {profile} in that home is your own; the bot needs another")]
@@ -69,6 +71,7 @@ pub enum BotAccountError {
         /// Home of the profile.
         home: PathBuf,
         /// What is wrong with the profile.
+        #[source]
         error: Box<ProfileError>,
     },
     /// Everything else.
@@ -250,7 +253,7 @@ async fn register<'a>(
             Ok((bots, registered.account))
         }
         Err(ProfileError::Core(error)) if error.kind == ErrorKind::Conflict => {
-            Err(BotAccountError::Taken { handle, error })
+            Err(BotAccountError::Taken { handle, error: error.into() })
         }
         Err(error) => Err(error.into()),
     }

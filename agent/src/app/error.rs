@@ -52,7 +52,8 @@ pub enum ProfileError {
         /// Its name.
         profile: String,
         /// The core's words.
-        error: Error,
+        #[source]
+        error: Box<Error>,
     },
     /// The broker was not reached, and nothing says why.
     #[error("the broker at {server} does not answer")]
@@ -81,7 +82,8 @@ impl ProfileError {
             Self::HasAccount { .. } => ErrorKind::Conflict,
             Self::NoBroker { .. } | Self::NoAnswer => ErrorKind::Unreachable,
             Self::OwnerEnded => ErrorKind::Locked,
-            Self::Stopped { error, .. } | Self::Core(error) => error.kind,
+            Self::Stopped { error, .. } => error.kind,
+            Self::Core(error) => error.kind,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::app::notice::FrontEnd;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
 use crate::session::{Events, Session};
+use crate::telemetry;
 
 /// How often what was shown is marked as read.
 const MARK: Duration = Duration::from_secs(2);
@@ -308,6 +309,7 @@ async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageI
         let command = message::Shown { group, ids };
         if let Err(error) = session.ask(command).await {
             tracing::debug!(kind = error.kind.name(), "messages shown could not be marked as read");
+            telemetry::causes(&error);
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::evidence::Alarm;
 use crate::profile::Profile;
 use crate::session::{Need, Session};
 use crate::settings::Settings;
+use crate::telemetry;
 
 /// An open profile.
 #[derive(Debug)]
@@ -254,6 +255,7 @@ impl<'a> OpenProfile<'a> {
         let asked = tokio::time::timeout(patience::REFRESH, self.session.ask(request));
         if let Ok(Err(error)) = asked.await {
             tracing::debug!(kind = error.kind.name(), "something is left for the next command");
+            telemetry::causes(&error);
         }
     }
 
@@ -291,7 +293,7 @@ impl<'a> OpenProfile<'a> {
     /// An error of the core, with the name of this very profile where that helps.
     pub fn blamed(&self, error: Error) -> ProfileError {
         if error.kind == ErrorKind::Stopped {
-            return ProfileError::Stopped { profile: self.name.clone(), error };
+            return ProfileError::Stopped { profile: self.name.clone(), error: error.into() };
         }
         error.into()
     }

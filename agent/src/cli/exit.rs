@@ -49,6 +49,16 @@ impl Failure {
         }
     }
 
+    /// The error behind it, for what it came from.
+    pub fn error(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Profile(error) => Some(&**error),
+            Self::Bot(error) => Some(&**error),
+            Self::Usage { .. } | Self::Shown(_) | Self::Closed => None,
+        }
+    }
+
     /// The exit code that scripts branch on.
     pub fn code(&self) -> u8 {
         match self {
@@ -84,7 +94,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::Closed;
         }
-        Self::Failed(ErrorKind::Misuse.because(format!("output cannot be written: {error}")))
+        Self::Failed(ErrorKind::Misuse.because(format!("output cannot be written: {error}")).caused_by(error))
     }
 }
 
@@ -96,6 +106,46 @@ pub fn defect(what: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cipher_broker::cause::causes;
+
+    /// Through every kind of failure that a command can end with.
+    #[test]
+    fn what_an_error_came_from_survives_to_where_it_is_told() {
+        let core = || {
+            let below = io::Error::other(io::Error::other("no space left"));
+            ErrorKind::Storage.because("the store cannot be written").caused_by(below)
+        };
+        let profile = || ProfileError::from(core());
+        let stopped = || ProfileError::Stopped { profile: "default".into(), error: Box::new(core()) };
+        let cases: [(&str, Failure); 7] = [
+            ("an error", core().into()),
+            ("of a profile", Failure::Profile(Box::new(profile()))),
+            ("of a copy", Failure::Profile(Box::new(stopped()))),
+            ("of a bot's profile", Failure::Bot(Box::new(profile().into()))),
+            ("of a bot's core", Failure::Bot(Box::new(core().into()))),
+            (
+                "of a handle",
+                Failure::Bot(Box::new(BotAccountError::Taken {
+                    handle: "echo".parse().unwrap(),
+                    error: Box::new(core()),
+                })),
+            ),
+            (
+                "of a bot's home",
+                Failure::Bot(Box::new(BotAccountError::NotMade {
+                    name: "echo".into(),
+                    home: "/home".into(),
+                    error: Box::new(profile()),
+                })),
+            ),
+        ];
+        for (name, failure) in cases {
+            let error = failure.error().unwrap();
+            assert_eq!(error.to_string(), "the store cannot be written", "{name}");
+            assert_eq!(causes(error), ["no space left"], "{name}");
+        }
+        assert!(Failure::usage("x").error().is_none());
+    }
 
     #[test]
     fn exit_codes_are_the_documented_ones() {

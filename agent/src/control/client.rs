@@ -110,15 +110,17 @@ impl Remote {
     /// Asks the process that owns the profile.
     pub(crate) async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Error> {
         let (id, answer) = self.shared.begin()?;
-        let call = Call::new(Id::Number(id), request).map_err(|error| unwritten(&error))?;
-        let line = line::encode(&call, CALL_BYTES)
-            .map_err(|error| ErrorKind::Limit.because(format!("the request cannot be passed on: {error}")))?;
+        let call = Call::new(Id::Number(id), request).map_err(unwritten)?;
+        let line = line::encode(&call, CALL_BYTES).map_err(|error| {
+            ErrorKind::Limit.because(format!("the request cannot be passed on: {error}")).caused_by(error)
+        })?;
         self.calls.send(line).map_err(|_| gone())?;
         let result = answer.await.unwrap_or_else(|_| Err(gone()))?;
         serde_json::from_value(result).map_err(|error| {
             ErrorKind::Bug
                 .because(format!("the answer to {} cannot be read: {error}", R::METHOD))
                 .hint(Advice::ProgramsDiffer)
+                .caused_by(error)
         })
     }
 
@@ -257,8 +259,8 @@ fn gone() -> Error {
         .hint(Advice::LookWhetherDone)
 }
 
-fn unwritten(error: &serde_json::Error) -> Error {
-    ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}"))
+fn unwritten(error: serde_json::Error) -> Error {
+    ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}")).caused_by(error)
 }
 
 /// Passes lines on between a visitor and the process that has the profile open, until one of them ends. A token is shown
@@ -325,7 +327,7 @@ async fn show(
     calls: &mut OwnedWriteHalf,
 ) -> Result<(), Error> {
     let hello = Hello { version: rpc::VERSION, client: PROGRAM.into(), token: Some(Token(token.reveal())) };
-    let call = Call::new(Id::Number(0), &hello).map_err(|error| unwritten(&error))?;
+    let call = Call::new(Id::Number(0), &hello).map_err(unwritten)?;
     let line = line::encode(&call, CALL_BYTES).map_err(|_| gone())?;
     line::write(calls, &line).await.map_err(|_| gone())?;
     let answer = line::read(answers, ANSWER_BYTES).await.map_err(|_| gone())?;

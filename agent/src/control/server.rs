@@ -25,6 +25,7 @@ use crate::control::{PROGRAM, elder, socket};
 use crate::runtime::listener::Events;
 use crate::runtime::task::Tasks;
 use crate::runtime::unsettled::Unsettled;
+use crate::telemetry;
 use crate::token::book::Book;
 use crate::token::grant::Grant;
 use crate::token::pass::Pass;
@@ -422,7 +423,7 @@ async fn answer(access: &Access<impl Served>, method: &str, params: Value) -> Re
         return Err(Fault::of_frame(Fault::NO_METHOD, format!("{PROGRAM} has no method {method}")));
     };
     let command = command.map_err(|error| bad_params(method, &error))?;
-    let reply = access.request(command).await?;
+    let reply = access.request(command).await.inspect_err(|error| telemetry::causes(error))?;
     Ok(Command::result(method, reply)?)
 }
 
@@ -452,7 +453,10 @@ fn bad_params(method: &str, error: &serde_json::Error) -> Fault {
 
 fn result_of(result: &impl Serialize) -> Result<Value, Fault> {
     serde_json::to_value(result).map_err(|error| {
-        ErrorKind::Bug.because(format!("an answer cannot be written as JSON: {error}")).into()
+        ErrorKind::Bug
+            .because(format!("an answer cannot be written as JSON: {error}"))
+            .caused_by(error)
+            .into()
     })
 }
 

@@ -498,7 +498,7 @@ async fn r_token_04_a_revoked_token_ends_requests_and_subscriptions_and_then_the
     assert_eq!(listening.line().await, None);
     assert_eq!(listening.served.await.unwrap().unwrap_err().kind, ErrorKind::Refused);
     let fault = Visitor::of(&bounded.fake).asks("hello", bounded.hello()).await.unwrap_err();
-    refused(&fault, "this token is none of this profile");
+    refused(&fault, "this profile does not know this token");
     assert!(!fault.message.contains(&bounded.word[4..]));
 }
 
@@ -542,7 +542,7 @@ async fn r_token_06_a_door_that_asks_for_a_token_serves_nothing_before() {
     refused(&stranger.asks("hello", json!({ "version": 1 })).await.unwrap_err(), "show a token in hello");
     let wrong = crate::token::secret::Secret::random().reveal();
     let fault = stranger.asks("hello", json!({ "version": 1, "token": wrong })).await.unwrap_err();
-    refused(&fault, "this token is none of this profile");
+    refused(&fault, "this profile does not know this token");
     let fault = stranger.asks("group.list", json!({})).await.unwrap_err();
     assert_eq!(fault.code, Fault::INVALID_REQUEST);
     assert_eq!(bounded.asked(), Vec::<&str>::new());

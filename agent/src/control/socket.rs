@@ -29,8 +29,9 @@ impl Claim {
         if !bound.is_empty() {
             return Err(ErrorKind::Misuse.because("this session is served already"));
         }
-        let failed =
-            |error: io::Error| ErrorKind::Storage.because(format!("cannot make the control socket: {error}"));
+        let failed = |error: io::Error| {
+            ErrorKind::Storage.because(format!("cannot make the control socket: {error}")).caused_by(error)
+        };
         let path = profile.socket();
         let pointer = pointer(profile);
         if path.as_os_str().len() <= PATH_BYTES {
@@ -49,20 +50,24 @@ impl Claim {
     /// Makes the socket of programs that show a token, where its owner wants it: replacing one that a process left behind, and
     /// nothing else. The group of the file may connect; the folder says which group that is, and who gets so far.
     pub(crate) fn bind_for_tokens(&self, path: &Path) -> Result<UnixListener, Error> {
-        let failed = |error: &dyn std::fmt::Display| {
-            ErrorKind::Storage.because(format!("cannot make the socket {}: {error}", path.display()))
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            ErrorKind::Storage
+                .because(format!("cannot make the socket {}: {error}", path.display()))
+                .caused_by(error)
         };
         match std::fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(failed(&"something else lies there")),
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(failed("something else lies there".into()));
+            }
             Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-                return Err(failed(&"another process serves it"));
+                return Err(failed("another process serves it".into()));
             }
             Ok(_) | Err(_) => {}
         }
-        remove(path).map_err(|error| failed(&error))?;
-        let listener = UnixListener::bind(path).map_err(|error| failed(&error))?;
+        remove(path).map_err(|error| failed(error.into()))?;
+        let listener = UnixListener::bind(path).map_err(|error| failed(error.into()))?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| failed(error.into()))?;
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).push(path.into());
         Ok(listener)
     }

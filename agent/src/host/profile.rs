@@ -26,10 +26,13 @@ fn worded(name: &str, error: HostError<Failed>) -> Error {
         HostError::Profile(Failed(error)) => error,
         error @ HostError::Program { .. } => ErrorKind::Misuse
             .because(error.to_string())
-            .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line")),
+            .hint(Hint::text("a bot answers {\"type\":\"describe\"} on its standard input with one line"))
+            .caused_by(error),
         HostError::Broken(events) => ErrorKind::Bug
             .because(format!("the bot {name} failed at {events} events in a row"))
-            .hint(Hint::text("mend it and start it again; what it has not seen yet waits for it")),
+            .hint(Hint::text(
+                "repair the bot and start it again; events that it has not seen yet are kept for it",
+            )),
     }
 }
 

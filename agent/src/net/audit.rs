@@ -77,15 +77,19 @@ impl Reading {
             .payload(bytes.clone().into())
             .timeout(Some(self.network.registry_timeout));
         let subject = subject::registry(Operation::Ping.name());
-        let reply = self.network.client().await.send_request(subject, request).await.map_err(|_| {
+        let reply = self.network.client().await.send_request(subject, request).await.map_err(|error| {
             ErrorKind::Unreachable
                 .because("the registry does not answer")
                 .hint(Hint::text("is cipher-registry running?"))
+                .caused_by(error)
         })?;
         let body = open_reply(&reply.payload, &bytes, Some(registry_key)).map_err(|error| {
-            ErrorKind::Trust.because(format!("an answer was not from the known registry: {error}")).hint(
-                Hint::text("if the registry's key was replaced on purpose, name it with --registry-key"),
-            )
+            ErrorKind::Trust
+                .because(format!("an answer was not from the known registry: {error}"))
+                .hint(Hint::text(
+                    "if the registry's key was replaced on purpose, name it with --registry-key",
+                ))
+                .caused_by(error)
         })?;
         body.head.ok_or_else(|| {
             ErrorKind::Unreachable
@@ -114,7 +118,8 @@ impl Reading {
                 .because(format!("the account log cannot be read: {error}"))
                 .hint(Hint::text(
                     "the registry makes its stream; is it of this version, and may this login read it?",
-                ))),
+                ))
+                .caused_by(error)),
         }
     }
 
@@ -132,7 +137,7 @@ fn in_order(page: fetch::Page, from: u64) -> Result<Vec<Bytes>, Error> {
             return Err(ErrorKind::Trust
                 .because(format!("entry {} of the published account log is gone", expected.saturating_sub(1)))
                 .hint(Hint::text(
-                    "the log is kept for ever: somebody deleted from it; tell your operator and others",
+                    "the log is kept for ever, so an entry was deleted; tell your operator and others",
                 )));
         }
         entries.push(stored.bytes);

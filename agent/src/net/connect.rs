@@ -158,7 +158,9 @@ pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> Error {
 /// The error for a broker that has no room.
 fn full(servers: &Servers) -> Error {
     ErrorKind::Limit.because(format!("the broker at {servers} is full: it takes no more messages")).hint(
-        Hint::text("nothing is lost; its operator makes room: cipher-registry room, or deploy/README.md"),
+        Hint::text(
+            "nothing is lost; its operator makes room with `cipher-registry room`, see deploy/README.md",
+        ),
     )
 }
 
@@ -272,15 +274,17 @@ pub(crate) fn check(list: &str) -> Result<(), Error> {
 }
 
 fn servers(list: &str) -> Result<Servers, Error> {
-    Servers::parse(list)
-        .map_err(|error| ErrorKind::Misuse.because(error.to_string()).hint(Hint::text(error.hint)))
+    Servers::parse(list).map_err(|error| {
+        ErrorKind::Misuse.because(error.to_string()).hint(Hint::text(error.hint)).caused_by(error)
+    })
 }
 
 /// What is not in a URL is one login for every server.
 fn login(settings: &NetworkSettings, servers: &Servers, dial: &Arc<Dial>) -> Result<ConnectOptions, Error> {
     let read = |path: &std::path::Path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())))
+        std::fs::read_to_string(path).map_err(|error| {
+            ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())).caused_by(error)
+        })
     };
     let holds_no = |path: &std::path::Path, what: &str| {
         ErrorKind::Misuse.because(format!("{} holds no {what}", path.display()))

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::mailbox::{self, Mailbox};
 use crate::runtime::timer::now;
+use crate::telemetry;
 
 /// Loaded groups a core keeps in memory.
 const CACHED_GROUPS: usize = 64;
@@ -46,7 +47,9 @@ impl Worker {
                     Err(error) => drop(opened.send(Err(error))),
                 }
             })
-            .map_err(|error| ErrorKind::Bug.because(format!("no thread for the core: {error}")))?;
+            .map_err(|error| {
+                ErrorKind::Bug.because(format!("no thread for the core: {error}")).caused_by(error)
+            })?;
         outcome.await.unwrap_or_else(|_| Err(gone()))?;
         Ok((Self { thread }, effects))
     }
@@ -90,6 +93,7 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
             }
             Err(error) => {
                 tracing::warn!(kind = error.kind.name(), "a batch was rolled back");
+                telemetry::causes(&error);
                 mailbox.release(room);
                 let answers =
                     tickets.into_iter().map(|ticket| Effect::Reply { ticket, result: Err(error.clone()) });
@@ -104,6 +108,7 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
     }
     if let Err(error) = core.rest() {
         tracing::debug!(kind = error.kind.name(), "counters of junk were not kept");
+        telemetry::causes(&error);
     }
 }
 

@@ -70,7 +70,7 @@ impl Book {
         named(&name)?;
         if lifetime > LONGEST {
             return Err(ErrorKind::Usage
-                .because("a token is good for at most 366 days")
+                .because("a token is valid for at most 366 days")
                 .hint(Hint::text("make another one before it ends")));
         }
         let secret = Secret::random();
@@ -125,17 +125,18 @@ impl Book {
         let mut bytes = Vec::new();
         match File::open(self.path()) {
             Ok(file) => {
-                file.take(FILE_BYTES).read_to_end(&mut bytes).map_err(|error| self.unusable(&error))?
+                file.take(FILE_BYTES).read_to_end(&mut bytes).map_err(|error| self.unusable(error))?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(bytes),
-            Err(error) => return Err(self.unusable(&error)),
+            Err(error) => return Err(self.unusable(error)),
         };
         Ok(bytes)
     }
 
     fn write(&self, tokens: Vec<Grant>) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens })
-            .map_err(|error| ErrorKind::Bug.because(format!("tokens cannot be written as JSON: {error}")))?;
+        let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens }).map_err(|error| {
+            ErrorKind::Bug.because(format!("tokens cannot be written as JSON: {error}")).caused_by(error)
+        })?;
         let (path, draft) = (self.path(), self.folder.join("tokens.draft"));
         // Left by a process that was killed; whoever holds the lock writes alone.
         drop(fs::remove_file(&draft));
@@ -148,14 +149,14 @@ impl Book {
             .and_then(|()| fs::rename(&draft, &path))
             // What was revoked stays revoked after a power cut.
             .and_then(|()| File::open(&self.folder)?.sync_all())
-            .map_err(|error| self.unusable(&error))
+            .map_err(|error| self.unusable(error))
     }
 
     /// Two commands at once change it one after the other. Held until it is dropped.
     fn lock(&self) -> Result<File, Error> {
-        let folder = File::open(&self.folder).map_err(|error| self.unusable(&error))?;
+        let folder = File::open(&self.folder).map_err(|error| self.unusable(error))?;
         rustix::fs::flock(&folder, FlockOperation::LockExclusive)
-            .map_err(|error| self.unusable(&error.into()))?;
+            .map_err(|error| self.unusable(error.into()))?;
         Ok(folder)
     }
 
@@ -163,8 +164,10 @@ impl Book {
         self.folder.join("tokens.json")
     }
 
-    fn unusable(&self, error: &io::Error) -> Error {
-        ErrorKind::Storage.because(format!("{} cannot be used: {error}", self.path().display()))
+    fn unusable(&self, error: io::Error) -> Error {
+        ErrorKind::Storage
+            .because(format!("{} cannot be used: {error}", self.path().display()))
+            .caused_by(error)
     }
 }
 
@@ -176,7 +179,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Grant>, Error> {
     let page: Page = serde_json::from_slice(bytes).map_err(|error| {
         ErrorKind::Storage
             .because(format!("the file of the tokens is damaged at line {}", error.line()))
-            .hint(Hint::text("remove tokens.json in the folder of the profile, and make the tokens anew"))
+            .hint(Hint::text("remove tokens.json in the folder of the profile, and make new tokens"))
     })?;
     if page.version != VERSION {
         let why =

@@ -35,7 +35,9 @@ impl Pass {
         let bytes = book.bytes()?;
         let grant = find(&bytes, &digest)?.ok_or_else(|| {
             ErrorKind::Refused
-                .because("this token is none of this profile: it was revoked, or is of another profile")
+                .because(
+                    "this profile does not know this token: it was revoked, or belongs to another profile",
+                )
                 .hint(Hint::TokenList)
         })?;
         let pass = Self {

@@ -38,7 +38,9 @@ async fn fetch(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> 
     progress("no nats-server here yet; fetching one");
     let wrote = std::fs::create_dir_all(tools)
         .and_then(|()| FINDER.iter().try_for_each(|(name, text)| std::fs::write(tools.join(name), text)));
-    wrote.map_err(|error| missing(format!("{} cannot be written: {error}", tools.display())))?;
+    wrote.map_err(|error| {
+        missing(format!("{} cannot be written: {error}", tools.display())).caused_by(error)
+    })?;
     let mut child = Command::new("python3")
         .arg(tools.join(FINDER[0].0))
         .arg("--dir")
@@ -48,7 +50,7 @@ async fn fetch(tools: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> 
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| missing(format!("fetching one needs python3 ({error})")))?;
+        .map_err(|error| missing(format!("fetching one needs python3 ({error})")).caused_by(error))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let told = async {
         let mut last = String::new();

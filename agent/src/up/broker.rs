@@ -71,7 +71,7 @@ fn same_shape(server: &Path, nodes: u8) -> Result<(), Error> {
     if server.join(other).exists() {
         return Err(ErrorKind::Misuse
             .because(format!("this home has been used with --nodes {nodes}"))
-            .hint(Hint::text("use that again, or another --home")));
+            .hint(Hint::text(format!("use --nodes {nodes} again, or another --home"))));
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ impl Start<'_> {
         let ports = self.server.join("ports").join(self.name);
         // Whatever an earlier run wrote is not true any more.
         let _ = std::fs::remove_dir_all(&ports);
-        private_folder(&ports).map_err(|error| unwritable(&ports, &error))?;
+        private_folder(&ports).map_err(|error| unwritable(&ports, error))?;
         let mut command = Command::new(self.program);
         command.arg("-c").arg(&self.conf).arg("--ports_file_dir").arg(&ports).envs(environment);
         let log = self.server.join(format!("{}.log", self.name));
@@ -185,15 +185,16 @@ fn write_files(conf: &Path) -> Result<(), Error> {
     for (name, text) in server_file::ALL {
         let path = conf.join(name);
         let wrote = path.parent().map_or(Ok(()), private_folder).and_then(|()| std::fs::write(&path, text));
-        wrote.map_err(|error| unwritable(&path, &error))?;
+        wrote.map_err(|error| unwritable(&path, error))?;
     }
     Ok(())
 }
 
 /// Ports nobody listens on now. Servers of a cluster must know each other's before any of them runs.
 fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
-    let failed =
-        |error: std::io::Error| ErrorKind::Misuse.because(format!("no free port on this machine: {error}"));
+    let failed = |error: std::io::Error| {
+        ErrorKind::Misuse.because(format!("no free port on this machine: {error}")).caused_by(error)
+    };
     let held: Result<Vec<TcpListener>, _> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     held.map_err(failed)?

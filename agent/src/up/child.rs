@@ -31,7 +31,7 @@ impl Child {
     ) -> Result<(Self, Option<ChildStdout>), Error> {
         let file = open_log(log)?;
         let stdout = match output {
-            Output::Log => file.try_clone().map(Stdio::from).map_err(|error| unwritable(log, &error))?,
+            Output::Log => file.try_clone().map(Stdio::from).map_err(|error| unwritable(log, error))?,
             Output::Piped => Stdio::piped(),
         };
         command.stdin(Stdio::null()).stdout(stdout).stderr(file).kill_on_drop(true);
@@ -39,7 +39,7 @@ impl Child {
         command.process_group(0);
         let mut process = command.spawn().map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let error = ErrorKind::Misuse.because(format!("{name} does not start: {error}"));
+            let error = ErrorKind::Misuse.because(format!("{name} does not start: {error}")).caused_by(error);
             if missing {
                 error.hint(Hint::text(format!("put {name} beside cipher-chat, or on PATH")))
             } else {
@@ -94,7 +94,7 @@ fn open_log(path: &Path) -> Result<File, Error> {
         .truncate(true)
         .mode(0o600)
         .open(path)
-        .map_err(|error| unwritable(path, &error))
+        .map_err(|error| unwritable(path, error))
 }
 
 /// The last thing a child said that looks like trouble.

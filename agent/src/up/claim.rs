@@ -42,7 +42,7 @@ impl Claim {
             .write(true)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| unwritable(&path, &error))?;
+            .map_err(|error| unwritable(&path, error))?;
         let free = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
         let mut text = String::new();
         // Unreadable is as good as empty: nothing of it is trusted below.
@@ -69,7 +69,7 @@ impl Claim {
             .set_len(0)
             .and_then(|()| self.file.rewind())
             .and_then(|()| self.file.write_all(&bytes))
-            .map_err(|error| unwritable(&self.path, &error))
+            .map_err(|error| unwritable(&self.path, error))
     }
 }
 

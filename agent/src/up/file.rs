@@ -14,7 +14,7 @@ pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft);
     file.and_then(|mut file| file.write_all(bytes))
         .and_then(|()| fs::rename(&draft, path))
-        .map_err(|error| unwritable(path, &error))
+        .map_err(|error| unwritable(path, error))
 }
 
 /// Removes a file, if it is there.
@@ -24,6 +24,6 @@ pub(super) fn remove(path: &Path) {
 }
 
 /// The error of a file or folder that cannot be written.
-pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
-    ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display()))
+pub(super) fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display())).caused_by(error)
 }

@@ -72,10 +72,10 @@ pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<()
         }
     };
     let server = settings.home.join("server");
-    private_folder(&settings.home).map_err(|error| unwritable(&settings.home, &error))?;
-    private_folder(&server).map_err(|error| unwritable(&server, &error))?;
+    private_folder(&settings.home).map_err(|error| unwritable(&settings.home, error))?;
+    private_folder(&server).map_err(|error| unwritable(&server, error))?;
     // The names of our files must mean the same to children and to a later run.
-    let server = std::fs::canonicalize(&server).map_err(|error| unwritable(&server, &error))?;
+    let server = std::fs::canonicalize(&server).map_err(|error| unwritable(&server, error))?;
     let mut claim = Claim::take(&server).await?;
     let mut running = Vec::new();
     let ended = tokio::select! {

@@ -81,5 +81,5 @@ fn a_wrong_token_serves_nothing_and_is_not_repeated() {
     room.write("robot.token", &made);
     let _ = room.run(&["token", "revoke", "robot"]).succeeds();
     let revoked = room.run(&["--server", NOWHERE, "rpc", "--token-file", "robot.token"]).fails(4);
-    assert!(revoked.stderr.contains("this token is none of this profile"), "{}", revoked.stderr);
+    assert!(revoked.stderr.contains("this profile does not know this token"), "{}", revoked.stderr);
 }

@@ -165,7 +165,7 @@ impl Trouble {
                 "the broker must trust who signed the client certificate, and it must be valid now"
             }
             Self::NoTls => {
-                "write nats:// if nobody else can listen, or give the broker TLS: deploy/README.md"
+                "write nats:// if no third party can listen, or give the broker TLS: deploy/README.md"
             }
             Self::TlsWanted => "write tls:// instead of nats://",
             Self::InfoFirst => "set tls_first to auto or no",

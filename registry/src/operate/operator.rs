@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::connect::{connect, redacted};
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::key::RegistryKey;
 use crate::publisher;
 use crate::settings::Settings;
@@ -93,10 +93,11 @@ pub(crate) async fn heads(settings: &Settings) -> Result<Value, Error> {
     let key = RegistryKey::load(&settings.data_dir)?;
     // Before the head: what is published later cannot make the difference negative.
     let published = publisher::published(&async_nats::jetstream::new(client.clone())).await;
-    let published = published.map_err(|reason| broker(settings, "cannot read the account log", reason))?;
+    let published =
+        published.map_err(|reason| broker(settings, "cannot read the account log", reason.into()))?;
     let reply = ask(settings, &client, &key, Operation::Ping).await?;
     let head = reply.head.ok_or_else(|| Error::Reply("it shows no head".into()))?;
-    let head = TreeHead::open(&head, &key.public()).map_err(|error| Error::Reply(error.to_string()))?;
+    let head = TreeHead::open(&head, &key.public()).map_err(|error| Error::Reply(error.into()))?;
     Ok(json!({
         "type": "head",
         "size": head.size,
@@ -131,20 +132,20 @@ async fn ask(
     let device = DeviceId::from_bytes([0; 16]);
     let body = RequestBody { nonce, issued_at: clock::now(), account: key.operator(), device, operation };
     let request = seal_request(&body, key.signer());
-    let failed = |reason: String| broker(settings, "cannot ask the registry", reason);
+    let failed = |reason: Cause| broker(settings, "cannot ask the registry", reason);
     let sent = client.request(subject, request.clone().into());
     let reply = match tokio::time::timeout(limit::REQUEST_TIMEOUT, sent).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
             return Err(failed("no registry is running there".into()));
         }
-        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Ok(Err(error)) => return Err(failed(error.into())),
         Err(_) => return Err(failed("it does not answer".into())),
     };
-    open_reply(&reply.payload, &request, Some(&key.public())).map_err(|error| Error::Reply(error.to_string()))
+    open_reply(&reply.payload, &request, Some(&key.public())).map_err(|error| Error::Reply(error.into()))
 }
 
-fn broker(settings: &Settings, doing: &'static str, reason: String) -> Error {
+fn broker(settings: &Settings, doing: &'static str, reason: Cause) -> Error {
     Error::Broker { doing, server: redacted(&settings.server), reason }
 }
 

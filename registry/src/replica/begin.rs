@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::connect::{connect, redacted};
-use crate::error::{Error, StoreError};
+use crate::error::{Cause, Error, StoreError};
 use crate::key::RegistryKey;
 use crate::replica::health;
 use crate::replica_log::log::{Log, LogName};
@@ -30,20 +30,21 @@ pub(crate) async fn begin(settings: &Settings, drop_log: bool) -> Result<Value, 
     RegistryKey::load(&settings.data_dir)?;
     let client = connect(settings, "_INBOX").await?;
     let server = redacted(&settings.server);
-    let failed = |reason| Error::Broker { doing: "cannot look at the log", server: server.clone(), reason };
+    let failed =
+        |reason: Cause| Error::Broker { doing: "cannot look at the log", server: server.clone(), reason };
     let replicas = health::ask(&client, &LogName::default()).await.map_err(failed)?;
     if !replicas.is_empty() {
         return Err(Error::Occupied { server });
     }
     let log = Log::new(client, LogName::default());
-    let left = log.length().await.map_err(failed)?;
+    let left = log.length().await.map_err(|reason| failed(reason.into()))?;
     let dropped = match (left, held.position) {
         // R-REG-25: a log that has all that this folder has is never thrown away.
         (Some(last), position) if last > 0 && last >= position.map_or(0, |position| position.applied) => {
             let ours = match position {
                 None => false,
                 Some(position) => {
-                    let there = log.get(position.applied).await.map_err(failed)?;
+                    let there = log.get(position.applied).await.map_err(|reason| failed(reason.into()))?;
                     there.is_some_and(|bytes| record::hash(&bytes) == position.hash)
                 }
             };
@@ -61,7 +62,7 @@ pub(crate) async fn begin(settings: &Settings, drop_log: bool) -> Result<Value, 
         (Some(_) | None, _) => false,
     };
     if dropped {
-        log.delete().await.map_err(failed)?;
+        log.delete().await.map_err(|reason| failed(reason.into()))?;
     }
     Position::forget(&store)?;
     let mut told = held.told("log-begun");

@@ -6,6 +6,7 @@ use async_nats::Client;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Cause;
 use crate::replica_log::log::LogName;
 
 /// Time for the first replica to answer, and then for each further one.
@@ -27,13 +28,10 @@ pub struct Health {
 }
 
 /// Asks every replica that runs; the one that writes comes first.
-pub(crate) async fn ask(client: &Client, name: &LogName) -> Result<Vec<Health>, String> {
+pub(crate) async fn ask(client: &Client, name: &LogName) -> Result<Vec<Health>, Cause> {
     let inbox = client.new_inbox();
-    let mut replies = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
-    client
-        .publish_with_reply(name.subject("health"), inbox, "".into())
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut replies = client.subscribe(inbox.clone()).await?;
+    client.publish_with_reply(name.subject("health"), inbox, "".into()).await?;
     let mut found: Vec<Health> = Vec::new();
     let [mut patience, next] = PATIENCE;
     while let Ok(Some(reply)) = tokio::time::timeout(patience, replies.next()).await {

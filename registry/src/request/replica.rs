@@ -72,13 +72,13 @@ impl Replica {
         name: LogName,
     ) -> Result<Self, Error> {
         let log = Log::new(client.clone(), name);
-        let broken = |reason: String| Error::Replica(reason);
+        let broken = |reason: String| Error::Replica(reason.into());
         let last = log.last().await.map_err(broken)?;
         if last > 0 {
             // Also when there is nothing to catch up with.
             let bytes = log.get(last).await.map_err(broken)?;
             let bytes = bytes.ok_or_else(|| Error::Replica("the end of the log cannot be read".into()))?;
-            Record::open(&bytes, last, &key).map_err(|error| Error::Replica(error.to_string()))?;
+            Record::open(&bytes, last, &key).map_err(|error| Error::Replica(error.into()))?;
         }
         let id = ReplicaId::random();
         let (stop, stopped) = watch::channel(false);
@@ -95,7 +95,7 @@ impl Replica {
         let alone = election::nobody_runs(&log).await;
         let subscribe = async |rest: &str| {
             let subject = log.name().subject(rest);
-            log.client().subscribe(subject).await.map_err(|error| Error::Replica(error.to_string()))
+            log.client().subscribe(subject).await.map_err(|error| Error::Replica(error.into()))
         };
         let (live, heard, asked) =
             (subscribe("live").await?, subscribe("writer").await?, subscribe("who").await?);

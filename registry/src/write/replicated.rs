@@ -64,7 +64,7 @@ pub(crate) enum Broken {
 impl From<Broken> for Error {
     fn from(broken: Broken) -> Self {
         match broken {
-            Broken::Record(_) | Broken::Store(_) => Self::Replica(broken.to_string()),
+            Broken::Record(_) | Broken::Store(_) => Self::Replica(broken.into()),
             Broken::Shrunk => Self::LogLost(broken.to_string()),
         }
     }

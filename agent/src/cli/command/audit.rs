@@ -1,7 +1,7 @@
 //! `audit`: the whole account log, replayed as a third party would.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -34,8 +34,8 @@ const STEP: u64 = 500;
 /// Replay the whole account log and compare it with what the registry signs
 ///
 /// Verifies every statement of every account, rebuilds the tree, and compares its root with the head that the
-/// registry shows now and with the one that this profile accepted before. Believes nobody; needs no account. What does
-/// not fit ends with exit code 6 and a file that can be shown to others.
+/// registry shows now and with the one that this profile accepted before. Trusts no party and needs no account. What
+/// does not fit ends with exit code 6 and a file that can be shown to others.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat audit\n  cipher-chat audit --registry-key 9f2c… --server nats://broker:4222\n  cipher-chat audit --write log.ndjson\n  cipher-chat audit --from-file log.ndjson --registry-key 9f2c…"
@@ -47,7 +47,7 @@ pub struct Args {
     /// Save the log and the head for another auditor
     #[arg(long, value_name = "FILE", conflicts_with = "from_file")]
     write: Option<PathBuf>,
-    /// Replay a saved log instead of the published one; asks nobody, and keeps no evidence
+    /// Replay a saved log instead of the published one; needs no network, and keeps no evidence
     #[arg(long, value_name = "FILE")]
     from_file: Option<PathBuf>,
 }
@@ -185,15 +185,15 @@ fn from_file(
     key: &[u8; 32],
     accepted: Option<&SignedHead>,
 ) -> std::result::Result<(Audit, TreeHead), Trouble> {
-    let cannot = |why: &str| {
-        Failure::from(ErrorKind::Misuse.because(format!("{} cannot be read: {why}", path.display())))
-    };
-    let file = File::open(path).map_err(|error| cannot(&error.to_string()))?;
+    let cannot = |why: &str| ErrorKind::Misuse.because(format!("{} cannot be read: {why}", path.display()));
+    let unread = |error: io::Error| Failure::from(cannot(&error.to_string()).caused_by(error));
+    let cannot = |why: &str| Failure::from(cannot(why));
+    let file = File::open(path).map_err(unread)?;
     let mut reader = BufReader::new(file);
     let mut next = || -> std::result::Result<Option<Saved>, Failure> {
         let mut line = Vec::new();
-        let read = std::io::Read::take(&mut reader, LINE_BYTES).read_until(b'\n', &mut line);
-        match read.map_err(|error| cannot(&error.to_string()))? {
+        let read = io::Read::take(&mut reader, LINE_BYTES).read_until(b'\n', &mut line);
+        match read.map_err(unread)? {
             0 => Ok(None),
             _ => serde_json::from_slice(&line).map(Some).map_err(|_| cannot("it is no saved account log")),
         }
@@ -236,7 +236,7 @@ fn expect_all(
 fn found_in_file(context: &Context, finding: Finding) -> Failure {
     let error = ErrorKind::Trust
         .because(finding.what.clone())
-        .hint(Hint::text("nothing was kept: whoever had the file may have changed it; look at the published log: cipher-chat audit"));
+        .hint(Hint::text("nothing was kept: the file may have been changed since it was saved; check the published log with: cipher-chat audit"));
     context.ui.alarm(&finding.into_evidence(now()), None);
     error.into()
 }
@@ -281,7 +281,7 @@ struct Save {
 
 impl Save {
     fn begin(path: &Path, head: &SignedHead) -> Result<Self> {
-        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
+        let file = File::create(path).map_err(|error| unwritable(path, error))?;
         let mut save = Self { to: BufWriter::new(file), path: path.into() };
         save.line(&Saved::Head { head: BASE64.encode(&codec::encode(head)) })?;
         Ok(save)
@@ -293,18 +293,21 @@ impl Save {
 
     fn line(&mut self, line: &Saved) -> Result {
         serde_json::to_writer(&mut self.to, line)
-            .map_err(std::io::Error::from)
+            .map_err(io::Error::from)
             .and_then(|()| self.to.write_all(b"\n"))
-            .map_err(|error| unwritable(&self.path, &error))
+            .map_err(|error| unwritable(&self.path, error))
     }
 
     fn end(mut self) -> Result {
-        self.to.flush().map_err(|error| unwritable(&self.path, &error))
+        self.to.flush().map_err(|error| unwritable(&self.path, error))
     }
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    ErrorKind::Misuse.because(format!("{} cannot be written: {error}", path.display())).into()
+fn unwritable(path: &Path, error: io::Error) -> Failure {
+    ErrorKind::Misuse
+        .because(format!("{} cannot be written: {error}", path.display()))
+        .caused_by(error)
+        .into()
 }
 
 #[expect(

@@ -32,29 +32,29 @@ pub struct Args {
 enum Verb {
     /// Run a bot until interrupted
     ///
-    /// The first time it gets an account of its own, owned by yours, and everybody can see both. Add it to groups
-    /// like anybody else; it accepts your invitations. In a profile that is a bot's own, made by `bot register --into`,
-    /// that account is the bot.
+    /// On its first run the bot gets an account of its own, owned by yours; others can see that it is a bot, and whose. Add it
+    /// to groups like a person; it accepts your invitations. In a profile made by `bot register --into` the account of that
+    /// profile is the bot.
     Run {
-        /// Name of a bot of the catalog, or with --exec any name
+        /// Name of a bot that ships (see `bot list`), or any name with --exec
         #[arg(required_unless_present = "exec", required_unless_present = "named")]
         name: Option<String>,
-        /// The name, for those who like it as a flag
+        /// The same as the argument NAME
         #[arg(long = "name", id = "named", value_name = "NAME", conflicts_with = "name")]
         named: Option<String>,
         /// Handle of its account [default: its name]
         #[arg(long, value_name = "HANDLE")]
         handle: Option<Handle>,
-        /// Program that is the bot; it is told events on its standard input
+        /// Program that is the bot; it reads events from its standard input
         #[arg(long, value_name = "PATH")]
         exec: Option<PathBuf>,
     },
     /// Make the account of a bot, owned by yours, without running it
     ///
-    /// With --into it gets a home of its own, which holds nothing of yours: another user or machine can run it there
-    /// by `bot run NAME` with --home DIR and --profile NAME. Repeated, it shows the account that is there.
+    /// With --into the bot gets a home folder of its own, which holds nothing of yours: another user or machine can run it
+    /// there with: cipher-chat bot run NAME --home DIR --profile NAME. Run again, the command shows the account.
     Register {
-        /// Name of the bot, which is the name of its profile too
+        /// Name of the bot, and of its profile
         name: String,
         /// Handle of its account [default: its name]
         #[arg(long, value_name = "HANDLE")]
@@ -184,7 +184,7 @@ fn source(name: &str, exec: Option<PathBuf>) -> Result<Source> {
         ErrorKind::NotFound
             .because(format!("no bot {name} in the catalog"))
             .hint(Hint::text(format!(
-                "bots that ship: {}; your own: bot run NAME --exec PATH",
+                "bots that ship: {}; your own: cipher-chat bot run NAME --exec PATH",
                 known.join(", ")
             )))
             .into()

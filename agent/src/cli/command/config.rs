@@ -7,12 +7,12 @@ use crate::settings::Origin;
 
 /// Show the settings in force
 ///
-/// Weakest first: defaults, /etc/cipher-chat/config.toml, ~/.config/cipher-chat/config.toml, ./cipher-chat.toml,
+/// Later ones win: defaults, /etc/cipher-chat/config.toml, ~/.config/cipher-chat/config.toml, ./cipher-chat.toml,
 /// CIPHER_CHAT_… in the environment, flags. Files and environment may also name how to log in to the broker:
 /// credentials, nkey, tls_ca, tls_cert, tls_key, each the path of a file; in a file `~` is the home folder, and a
-/// relative path begins at that file's folder. Of several logins that of the strongest layer
-/// counts. tls_first is auto, yes or no: whether TLS comes before the first word of the broker; sync = "always" confirms
-/// that the broker writes to disk before it acknowledges, which nobody can ask it.
+/// relative path begins at that file's folder. Of several logins the one from the last of these
+/// counts. tls_first is auto, yes or no: whether TLS begins before the broker's first line; sync = "always" confirms that
+/// the broker writes to disk before it acknowledges, which a client cannot find out.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat config show --origin\n  CIPHER_CHAT_SERVER=nats://10.0.0.5 cipher-chat config show --json"
@@ -26,7 +26,7 @@ pub struct Args {
 enum Verb {
     /// Show every setting
     Show {
-        /// Tell where each value comes from
+        /// Also show where each value comes from
         #[arg(long)]
         origin: bool,
     },

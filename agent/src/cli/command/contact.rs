@@ -35,58 +35,58 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Ask somebody to become a contact
+    /// Ask a person to become a contact
     Add {
-        /// Whom
+        /// Handle of the account
         #[arg(value_parser = target::handle)]
         handle: Handle,
-        /// First words: the other side sees them with the request, and in the conversation once it says yes
+        /// First message: shown with the request, and in the conversation once the other person accepts
         #[arg(short, long, value_name = "TEXT")]
         message: Option<String>,
     },
     /// List contacts and requests
     List,
-    /// List those who ask to become a contact
+    /// List the requests of others to become a contact
     Requests,
-    /// Accept somebody's request
+    /// Accept a request
     Accept {
-        /// Whose
+        /// Handle of the account
         #[arg(value_parser = target::handle)]
         handle: Handle,
     },
-    /// Decline somebody's request; they may ask again
+    /// Decline a request; the same person may ask again
     Decline {
-        /// Whose
+        /// Handle of the account
         #[arg(value_parser = target::handle)]
         handle: Handle,
     },
-    /// End an acquaintance; what was said stays readable here
+    /// Remove a contact; the conversation stays readable here
     Remove {
-        /// Whom
+        /// Handle of the account
         #[arg(value_parser = target::handle)]
         handle: Handle,
     },
-    /// Want nothing of somebody any more: messages are hidden, requests and invitations dropped
+    /// Block an account: its messages are hidden, its requests and invitations dropped
     Block {
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(value_parser = target::who)]
         who: Who,
     },
     /// Lift a block; what was hidden is shown again
     Unblock {
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(value_parser = target::who)]
         who: Who,
     },
-    /// Show the safety number with somebody, and compare it with what they see
+    /// Show the safety number that you share with a person, and compare it with what they see
     ///
-    /// Both sides see the same sixty digits if nobody is in between. Compare them face to face or by telephone, or
+    /// Both sides see the same sixty digits if no third party is in between. Compare them face to face or by telephone, or
     /// scan the QR code and give what it says as --code: equal means verified, different ends with exit code 6.
     #[command(
         after_help = "Examples:\n  cipher-chat contact verify @bob\n  cipher-chat contact verify @bob --code \"12345 67890 …\"\n  cipher-chat contact verify @bob --code cipher-chat:verify/…"
     )]
     Verify {
-        /// With whom
+        /// Handle of the other account
         #[arg(value_parser = target::handle)]
         handle: Handle,
         /// What the other side shows: the digits, or the URI of its QR code
@@ -95,7 +95,7 @@ enum Verb {
     },
     /// Accept that a handle belongs to another account than when it was first seen
     Trust {
-        /// Whose
+        /// Handle of the account
         #[arg(value_parser = target::handle)]
         handle: Handle,
     },
@@ -180,7 +180,7 @@ fn list(context: &Context, contacts: &[ContactView], requests_only: bool) -> Res
     let line = if requests_only { Line::ContactRequest } else { Line::Contact };
     let lines: Vec<_> = contacts.iter().filter(wanted).map(line).collect();
     let add = format!("no contacts yet: {}", context.ui.command("contact add @HANDLE"));
-    context.ui.list(&lines, if requests_only { "nobody asks" } else { &add })
+    context.ui.list(&lines, if requests_only { "no requests" } else { &add })
 }
 
 /// Has it done.

@@ -15,14 +15,14 @@ use crate::session::Events;
 /// Keep the profile open until interrupted, for all other commands and programs
 ///
 /// While another process has the profile open, this one waits and takes over when that ends. Prints a line `ready` once it
-/// has the profile; every other command of the same user goes by way of it.
+/// has the profile; every other command of the same user goes through it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat daemon\n  cipher-chat daemon --json --profile work\n  cipher-chat daemon --token-socket /run/chat/tokens.sock"
 )]
 pub struct Args {
-    /// A second socket, on which programs of other users and containers are served with a token, and not without one; its
-    /// folder says who gets there
+    /// A second socket, which serves programs of other users and of containers, only with a token; the rights of its folder
+    /// decide who can reach it
     #[arg(long, value_name = "PATH")]
     token_socket: Option<PathBuf>,
 }

@@ -20,10 +20,10 @@ use crate::session::Need;
 /// Characters of a device's name.
 const NAME_CHARS: usize = 64;
 
-/// The devices of the own account: link, approve, name, revoke, recover
+/// Manage the devices of your account: link, approve, rename, revoke, resume, recover
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat device link                    (on the new machine: shows a code)\n  cipher-chat device approve abcd-efgh       (on a machine of the account)\n  cipher-chat device revoke laptop\n  cipher-chat device resume                  (a copy of this profile was used, and is gone)\n  cipher-chat device recover                 (no device is left, but the phrase)"
+    after_help = "Examples:\n  cipher-chat device link                    (on the new machine: shows a code)\n  cipher-chat device approve abcd-efgh       (on a machine of the account)\n  cipher-chat device revoke laptop\n  cipher-chat device resume                  (a copy of this profile was used, and is gone)\n  cipher-chat device recover                 (no device is left, only the phrase)"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -32,24 +32,24 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// List them, revoked ones too
+    /// List the devices, revoked ones too
     List,
     /// Link this machine to an account that another device has
     ///
-    /// Shows a code, and as a QR code on a terminal. Approve it on a device of the account, and compare what both
+    /// Shows a code, on a terminal also as a QR code. Approve it on a device of the account, and compare what both
     /// show. Then this machine joins the account's groups by itself and gets what it may have of their history.
-    /// Ends when everything is here. Interrupted, it goes on when this is run again.
+    /// Ends when everything is here. If it is interrupted, run it again to continue.
     #[command(
         after_help = "Examples:\n  cipher-chat device link\n  cipher-chat --profile work device link --name \"work laptop\" --json"
     )]
     Link {
-        /// What this machine calls itself; only your own devices see it [default: its host name]
+        /// Name of this machine; only your own devices see it [default: its host name]
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
     },
     /// Let a new machine in, by the code it shows
     ///
-    /// Both machines show the same seven digits if nobody is in between: compare them, then say so. The new device
+    /// Both machines show the same seven digits if no third party is in between: compare them, then confirm. The new device
     /// can read and write as you, approve others and revoke this one.
     #[command(
         after_help = "Examples:\n  cipher-chat device approve abcd-efgh\n  cipher-chat device approve abcd-efgh --history 30d\n  echo \"123 4567\" | cipher-chat device approve abcd-efgh --compare -"
@@ -57,10 +57,10 @@ enum Verb {
     Approve {
         /// The code, or the URI of the QR code
         code: String,
-        /// What it gets of the past: all, none, or that of the last days, as 30d
+        /// How much history the new device gets: all, none, or that of the last days, for example 30d
         #[arg(long, value_name = "HOW MUCH", default_value = "all")]
         history: History,
-        /// What the new machine shows, for scripts; `-` reads it from standard input once this side knows its own
+        /// The digits that the new machine shows, for scripts; `-` reads them from standard input once this machine knows its own
         #[arg(long, value_name = "DIGITS")]
         compare: Option<String>,
     },
@@ -84,10 +84,10 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Let this profile go on, which stopped because a copy of it was in use
+    /// Use this profile again, which stopped because a copy of it was in use
     ///
     /// For when the other copy is gone, or is not to be used any more: should it ever be used again, it stops. The members
-    /// of each group give this device a new place as they come online; what is said before that cannot be read here.
+    /// of each group give this device a new place as they come online; messages sent before that cannot be read here.
     #[command(
         after_help = "Examples:\n  cipher-chat device resume\n  cipher-chat --profile work device resume --yes"
     )]
@@ -107,7 +107,7 @@ enum Verb {
         /// File with the phrase; `-` is standard input
         #[arg(long, value_name = "FILE")]
         phrase_file: Option<PathBuf>,
-        /// What this machine calls itself; only your own devices see it [default: its host name]
+        /// Name of this machine; only your own devices see it [default: its host name]
         #[arg(long, value_name = "TEXT")]
         name: Option<String>,
     },
@@ -175,7 +175,7 @@ async fn rename(context: &Context, device: String, name: String) -> Result {
 async fn revoke(context: &Context, device: String, sure: bool) -> Result {
     if !sure && !prompt::somebody_is_there(context) {
         return Err(Failure::Usage {
-            message: "revoking a device is for ever, and nobody is there to be asked".into(),
+            message: "revoking a device is for ever, and there is no terminal to ask on".into(),
             hint: Some(Hint::text("say so with --yes")),
         });
     }
@@ -211,7 +211,7 @@ async fn resume(context: &Context, sure: bool) -> Result {
     if !sure && !prompt::somebody_is_there(context) {
         profile.close().await;
         return Err(Failure::Usage {
-            message: "another copy of this profile stops for this one, and nobody is there to be asked"
+            message: "another copy of this profile stops for this one, and there is no terminal to ask on"
                 .into(),
             hint: Some(Hint::text("say so with --yes")),
         });
@@ -260,7 +260,9 @@ async fn phrase(context: &Context, file: Option<&Path>) -> Result<String> {
     let text = match file {
         Some(path) if path.as_os_str() == "-" => prompt::everything()?,
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
-            ErrorKind::Misuse.because(format!("the phrase cannot be read from {}: {error}", path.display()))
+            ErrorKind::Misuse
+                .because(format!("the phrase cannot be read from {}: {error}", path.display()))
+                .caused_by(error)
         })?,
         None if prompt::somebody_is_there(context) => {
             prompt::hidden(context, "Recovery phrase (not shown): ").await?

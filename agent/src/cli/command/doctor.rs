@@ -5,6 +5,7 @@ use std::time::Duration;
 use cipher_api::command::{account, device, evidence, group, status};
 use cipher_api::view::{LogLostView, StatusView};
 use cipher_api::{Error, ErrorKind, Hint};
+use cipher_broker::cause::causes;
 use cipher_broker::limit;
 
 use crate::app::error::ProfileError;
@@ -24,15 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Check the store, the account, the broker and the registry
 ///
-/// Ends with 0 when nothing fails, with 6 when something was found against the registry, else with the exit code of the
+/// Exit code 0: nothing fails. Exit code 6: something was found against the registry. Otherwise the exit code is that of the
 /// first check that fails.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
 )]
 pub struct Args {
-    /// Take note of what was found against the registry so far: it is told no more, its files stay, and what is found
-    /// from now on is told
+    /// Take note of what was found against the registry so far: it is not reported again and its files stay; what is found
+    /// from now on is reported
     #[arg(long)]
     acknowledge: bool,
 }
@@ -60,7 +61,7 @@ impl Findings<'_> {
             self.first = Some(error.kind);
         }
         let hint = error.hint.as_ref().map(|hint| hint::words(hint, self.context.ui.typed()));
-        self.show(name, Status::Fail, &error.message, hint.as_deref())
+        self.show(name, Status::Fail, &with_causes(error), hint.as_deref())
     }
 
     fn fail_profile(&mut self, name: &str, error: &ProfileError) -> Result {
@@ -68,7 +69,10 @@ impl Findings<'_> {
             return self.fail(name, error);
         }
         let hint = hint::of_profile(error, self.context.ui.typed());
-        self.fail(name, &error.kind().because(error.to_string()).hint(Hint::text(hint)))
+        self.fail(
+            name,
+            &error.kind().because(error.to_string()).hint(Hint::text(hint)).caused_by(error.clone()),
+        )
     }
 
     /// A command for the profile at hand.
@@ -79,6 +83,11 @@ impl Findings<'_> {
     fn show(&self, name: &str, status: Status, detail: &str, hint: Option<&str>) -> Result {
         self.context.ui.show(&Line::Check { name, status, detail, hint })
     }
+}
+
+/// Its sentence, and what it came from: who looks for a fault wants all of it.
+fn with_causes(error: &Error) -> String {
+    causes(error).into_iter().fold(error.message.clone(), |told, cause| told + "; caused by: " + &cause)
 }
 
 /// Runs it.
@@ -239,7 +248,7 @@ async fn registry(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Res
         Ok(Ok(_)) => findings.fail(
             "registry",
             &ErrorKind::Trust
-                .because("the registry maps the own handle to another account")
+                .because("the registry gives your handle to another account")
                 .hint(Hint::text("tell your operator; do not trust handles of this registry")),
         ),
         Ok(Err(error)) => findings.fail("registry", &error),
@@ -376,11 +385,29 @@ async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
                     .to_owned()
             }
             (None, None) => {
-                "let it run, it comes back by itself; when nobody else is there, ask a member to start theirs"
+                "keep this program running, the device comes back by itself; if no other member is online, ask one to start theirs"
                     .to_owned()
             }
         };
         findings.warn("groups", &detail, &hint)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn a_check_that_fails_tells_what_the_error_came_from_once() {
+        let silent = || ErrorKind::Unreachable.because("no answer: timed out");
+        for (error, told) in [
+            (silent(), "no answer: timed out"),
+            (silent().caused_by(io::Error::other("timed out")), "no answer: timed out"),
+            (silent().caused_by(io::Error::other("no route")), "no answer: timed out; caused by: no route"),
+        ] {
+            assert_eq!(with_causes(&error), told);
+        }
+    }
 }

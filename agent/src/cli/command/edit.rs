@@ -11,10 +11,10 @@ use crate::cli::exit::Result;
 use crate::cli::input::{target, text};
 use crate::session::Need;
 
-/// Give a message of yours other words
+/// Change the text of one of your messages
 ///
-/// All members see the new words, marked as edited, in the place of the old ones. Edits lie in the log like
-/// messages: without a broker an edit is queued.
+/// All members see the new text, marked as edited, in place of the old one. Without a broker the edit is queued, as a
+/// message is.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat edit qk7xwe \"lunch at one?\"\n  cipher-chat edit qk7xwe --in ops - < notes.txt"
@@ -28,18 +28,18 @@ pub struct EditArgs {
     pub text: String,
 }
 
-/// Take back a message of yours
+/// Delete one of your messages for all members
 ///
-/// The message loses its words for all members, and stays as a line that says so. Members may have read or copied it
-/// before; a copy of the log keeps its sealed bytes. With --local the words of any message are removed from this
-/// device only, and nobody is told.
+/// The text is removed for all members, and a line says so in its place. Members may have read or copied it before, and
+/// a copy of the broker's log keeps the encrypted message. With --local the text of any message is removed from this
+/// device only, and the other members do not notice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cipher-chat delete qk7xwe\n  cipher-chat delete qk7xwe --local")]
 pub struct DeleteArgs {
     /// The message
     #[command(flatten)]
     pub message: MessageArgs,
-    /// Remove the words from this device only, whoever said them
+    /// Remove the text from this device only, also that of another member's message
     #[arg(long)]
     pub local: bool,
 }
@@ -47,7 +47,7 @@ pub struct DeleteArgs {
 /// A message as people name it.
 #[derive(Debug, clap::Args)]
 pub struct MessageArgs {
-    /// Id of the message, whole or its first 6 characters or more: read TARGET --ids shows it
+    /// Id of the message, or its first 6 or more characters, as shown by: read TARGET --ids
     #[arg(value_name = "ID")]
     id: String,
     /// Look in this conversation only

@@ -18,10 +18,10 @@ use crate::cli::input::text;
 use crate::cli::input::time_arg::Lifetime;
 use crate::cli::show::line::Line;
 use crate::cli::show::paint::at;
-use crate::cli::show::typed;
+use crate::cli::show::typed::{self, Typed};
 use crate::session::Need;
 
-/// Make groups, answer invitations, invite by link, change who is in
+/// Make groups, answer invitations, invite by link, add and remove members
 ///
 /// A group is named by its name, if that is unambiguous, or by its id.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,9 @@ pub struct Args {
 enum Verb {
     /// Make a group
     Create {
-        /// Its name
+        /// Name of the group
         name: String,
-        /// First members
+        /// Handles of the first members, separated by commas
         #[arg(long, value_name = "HANDLE,..", value_delimiter = ',', value_parser = target::handle)]
         with: Vec<Handle>,
         /// Post-quantum key agreement (X-Wing)
@@ -50,55 +50,55 @@ enum Verb {
     List,
     /// Show a group and its members
     Show {
-        /// Which
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
     },
-    /// Join a group one was invited to, or take the place back that somebody offers in it
+    /// Join a group that invited you, or take back the place in it that a member offers this device
     Accept {
-        /// Which
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
     },
     /// Drop an invitation, or an offer to be let back in
     Decline {
-        /// Which
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
     },
     /// Add people or bots
     Add {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// Whom
+        /// Their handles
         #[arg(required = true, value_parser = target::handle)]
         handles: Vec<Handle>,
     },
     /// Remove people or bots
     Remove {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(required = true, value_name = "WHO", value_parser = target::who)]
         who: Vec<Who>,
     },
-    /// Remove people or bots and keep them out: nobody can add them, and no link lets them in
+    /// Remove people or bots and keep them out: no member can add them, and no link lets them in
     Ban {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(required = true, value_name = "WHO", value_parser = target::who)]
         who: Vec<Who>,
     },
     /// Lift a ban
     Unban {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(required = true, value_name = "WHO", value_parser = target::who)]
         who: Vec<Who>,
     },
@@ -107,16 +107,16 @@ enum Verb {
         after_help = "Examples:\n  cipher-chat group invite ops\n  cipher-chat group invite ops --expires 12h --uses 1\n  cipher-chat group invite ops --approve\n  cipher-chat group invite ops --list\n  cipher-chat group invite ops --revoke mfrggzdf"
     )]
     Invite {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// How long it is good: 90s, 30m, 12h, 7d, 2w
+        /// How long the link is valid: 90s, 30m, 12h, 7d, 2w
         #[arg(long, value_name = "TIME", default_value = "7d")]
         expires: Lifetime,
-        /// How many may join by it [default: any number]
+        /// How many accounts may join by the link [default: any number]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         uses: Option<u32>,
-        /// Somebody approves each request: cipher-chat group requests
+        /// A member has to approve each request, with: cipher-chat group requests
         #[arg(long)]
         approve: bool,
         /// List the links instead
@@ -128,24 +128,24 @@ enum Verb {
     },
     /// Join a group by a link; the same as `cipher-chat join`
     Join(join::Args),
-    /// List who asks to be let in, or answer one
+    /// List the requests to join, or answer one
     #[command(
         after_help = "Examples:\n  cipher-chat group requests\n  cipher-chat group requests ops --accept @carol\n  cipher-chat group requests ops --deny @mallory"
     )]
     Requests {
-        /// Which group; all when left out
+        /// Group name or id [default: all groups]
         #[arg(value_parser = target::target)]
         group: Option<Target>,
-        /// Let somebody in: handle or account id
+        /// Let this account in: handle or account id
         #[arg(long, value_name = "WHO", requires = "group", conflicts_with = "deny")]
         accept: Option<String>,
-        /// Do not let somebody in: handle or account id
+        /// Do not let this account in: handle or account id
         #[arg(long, value_name = "WHO", requires = "group")]
         deny: Option<String>,
     },
     /// Rename a group
     Rename {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
         /// Its new name
@@ -156,18 +156,18 @@ enum Verb {
         after_help = "Examples:\n  cipher-chat group alias ops-2 carols-ops\n  cipher-chat group alias carols-ops ''"
     )]
     Alias {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// What to call it; empty: its own name again
+        /// Your name for it; an empty one restores the group's own name
         name: String,
     },
     /// Give a member a role
     Role {
-        /// Which group
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
-        /// Whom: handle or account id
+        /// Handle or account id
         #[arg(value_parser = target::who)]
         who: Who,
         /// The role
@@ -175,7 +175,7 @@ enum Verb {
     },
     /// Leave a group
     Leave {
-        /// Which
+        /// Group name or id
         #[arg(value_parser = target::target)]
         group: Target,
     },
@@ -256,7 +256,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
         Outcome::Added(group, before) => {
             context.ui.happened(context.ui.show(&Line::Group(&group)));
             let contacts = profile.ask(contact::List {}).await?;
-            for why in silent_bots(&group, &before, &own_handle(&profile).await?, &contacts) {
+            for why in
+                silent_bots(&group, &before, &own_handle(&profile).await?, &contacts, context.ui.typed())
+            {
                 context.ui.warn(&why);
             }
         }
@@ -276,7 +278,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         Outcome::Requests(requests) => {
             let lines: Vec<_> = requests.iter().map(Line::join_request).collect();
-            context.ui.list(&lines, "nobody asks to be let in")?;
+            context.ui.list(&lines, "no requests to join")?;
         }
     }
     if !looks_only {
@@ -294,13 +296,14 @@ pub(super) async fn own_handle(profile: &OpenProfile<'_>) -> Result<Handle> {
     Ok(profile.ask(account::Show {}).await?.handle)
 }
 
-/// A sentence for each new member that is a bot which will not join: one of somebody else, that has not accepted us as
-/// a contact (R-INV-01). Nobody would ever know why it does not answer.
+/// A sentence for each new member that is a bot which will not join: one of another account, that has not accepted us
+/// as a contact (R-INV-01). Without it no person would know why the bot does not answer.
 pub(super) fn silent_bots<'a>(
     group: &'a GroupView,
     before: &'a [MemberView],
     own: &'a Handle,
     contacts: &'a [ContactView],
+    typed: &'a Typed,
 ) -> impl Iterator<Item = String> + 'a {
     let accepted = move |bot: &MemberView| {
         let of = contacts.iter().find(|contact| contact.account_id == bot.account_id);
@@ -316,9 +319,9 @@ pub(super) fn silent_bots<'a>(
         // An owner who was never looked up is a long id, which says nothing to anybody.
         let (whose, who) = match owner.parse::<Handle>() {
             Ok(owner) => (format!("a bot of @{owner}"), format!("@{owner}")),
-            Err(_) => ("somebody else's bot".into(), "its owner".into()),
+            Err(_) => ("another account's bot".into(), "its owner".into()),
         };
-        let asks = format!("or accepts your request for it (contact add {name})");
+        let asks = format!("or accepts your request for it ({})", typed.command(&format!("contact add {name}")));
         Some(if group.direct {
             format!(
                 "{bot} is {whose} and answers whom its owner accepts: it will not answer before {who} accepts you \
@@ -474,14 +477,14 @@ mod tests {
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];
         let own: Handle = "bob".parse().expect("a handle");
-        let told: Vec<String> = silent_bots(&view, &before, &own, &[]).collect();
+        let told: Vec<String> = silent_bots(&view, &before, &own, &[], &Typed::default()).collect();
         assert_eq!(
             told,
             [
                 "@theirs is a bot of @alice and follows its owner only: it will not answer here unless @alice adds it, \
-                 or accepts your request for it (contact add theirs)",
-                "@unknown is somebody else's bot and follows its owner only: it will not answer here unless its owner \
-                 adds it, or accepts your request for it (contact add unknown)",
+                 or accepts your request for it (cipher-chat contact add theirs)",
+                "@unknown is another account's bot and follows its owner only: it will not answer here unless its owner \
+                 adds it, or accepts your request for it (cipher-chat contact add unknown)",
             ]
         );
         // D12: a bot that is a contact joins and answers.
@@ -498,10 +501,13 @@ mod tests {
             warning: None,
         };
         let accepted = [contact(ContactState::Accepted)];
-        assert_eq!(silent_bots(&view, &before, &own, &accepted).count(), 1);
+        assert_eq!(silent_bots(&view, &before, &own, &accepted, &Typed::default()).count(), 1);
         let pending = [contact(ContactState::Pending)];
-        assert_eq!(silent_bots(&view, &before, &own, &pending).count(), 2);
+        assert_eq!(silent_bots(&view, &before, &own, &pending, &Typed::default()).count(), 2);
         let direct = GroupView { direct: true, ..view.clone() };
-        assert!(silent_bots(&direct, &before, &own, &[]).all(|told| told.contains("contact accept bob")));
+        assert!(
+            silent_bots(&direct, &before, &own, &[], &Typed::default())
+                .all(|told| told.contains("contact accept bob"))
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::session::Need;
 
 /// Join a group by a link that one of its members made
 ///
-/// Ends when you are in, or says that somebody has to approve first: the group then appears by itself.
+/// Ends when you are a member, or says that a member has to approve first: the group then appears by itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  cipher-chat join \"cipher-chat:join/AYSh…\"")]
 pub struct Args {

@@ -46,7 +46,9 @@ async fn steps(context: &Context, arrival: &mut Arrival<'_>) -> Result {
             Step::Code(code) => {
                 ui.show(&Line::Link(LinkLine::code(&code)))?;
                 ui.qr(&code.uri);
-                ui.note("waiting for the other device; Ctrl-C ends it, the code stays good until it expires");
+                ui.note(
+                    "waiting for the other device; Ctrl-C ends it, the code stays valid until it expires",
+                );
             }
             Step::Compare(compare) => {
                 ui.show(&Line::Link(LinkLine::compare(&compare)))?;
@@ -87,7 +89,8 @@ pub async fn approve(
     }
     if compare.is_none() && !prompt::somebody_is_there(context) {
         return Err(Failure::Usage {
-            message: "somebody must compare what both machines show, and nobody is there to be asked".into(),
+            message: "a person must compare what both machines show, and there is no terminal to ask on"
+                .into(),
             hint: Some(Hint::text(
                 "give what the new machine shows: --compare \"123 4567\", or --compare - to read it",
             )),
@@ -102,7 +105,9 @@ pub async fn approve(
         approval.profile.close().await;
         return Err(ErrorKind::Trust
             .because("the two machines do not show the same, so the new one was not let in")
-            .hint(Hint::text("somebody may be in between: try once more with a new code, on another network"))
+            .hint(Hint::text(
+                "a third party may be in between: try once more with a new code, on another network",
+            ))
             .into());
     };
     context.ui.happened(context.ui.show(&Line::Link(LinkLine::registered(&device))));

@@ -15,7 +15,7 @@ use crate::cli::input::text;
 use crate::cli::show::line::Line;
 use crate::session::Need;
 
-/// Show a profile, or change the own one
+/// Show the public profile of an account, or change your own
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat profile set --status \"on call\" --presence busy\n  cipher-chat profile set --requests contacts\n  cipher-chat profile show @bob"
@@ -27,7 +27,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Change the own name, status or presence, or who may ask to become a contact
+    /// Change your name, status or presence, or who may ask to become a contact
     Set {
         /// Display name; empty removes it
         #[arg(long, value_name = "TEXT")]
@@ -42,9 +42,9 @@ enum Verb {
         #[arg(long, value_name = "WHO")]
         requests: Option<Requests>,
     },
-    /// Show somebody's profile, or the own one
+    /// Show the public profile of an account, or your own
     Show {
-        /// Whose
+        /// Handle of the account [default: your own]
         #[arg(value_parser = target::handle)]
         handle: Option<Handle>,
     },
@@ -60,11 +60,11 @@ enum Presence {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Requests {
-    /// Nobody: only contacts reach you
+    /// Only your contacts
     Contacts,
     /// Accounts that the registry knows
     Deployment,
-    /// Everybody
+    /// Every account
     Anyone,
 }
 

@@ -22,7 +22,7 @@ use crate::session::Events;
 
 /// Show a conversation, oldest message first
 ///
-/// Asks the broker for news first. Without a broker it shows what is stored here, which is no error.
+/// Asks the broker for new messages first. Without a broker it shows what is stored here, which is no error.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --unread --json\n  cipher-chat read ops --after ID --json\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
@@ -40,13 +40,13 @@ pub struct Args {
     /// Only what was not shown yet
     #[arg(long)]
     pub unread: bool,
-    /// Only what follows the line of --json with this "id", for scripts that go on where they were
+    /// Only what follows the line with this "id" in the output of --json, for scripts that continue where they stopped
     #[arg(long, value_name = "ID")]
     pub after: Option<MessageId>,
-    /// Put the beginning of its id in front of each message: edit and delete take it
+    /// Show the beginning of each message's id, as edit and delete take it
     #[arg(long)]
     pub ids: bool,
-    /// Go on with new messages until interrupted
+    /// Then show new messages as they come, until interrupted
     #[arg(short, long)]
     pub follow: bool,
 }

@@ -14,8 +14,8 @@ use crate::session::Need;
 
 /// Make an account under a handle, with this machine as its first device
 ///
-/// Prints the recovery phrase, this once: whoever has it has the account. If something ended this before the phrase was on
-/// the screen, the same command again shows it.
+/// Prints the recovery phrase, only this once: a person who has the phrase has the account. If the command was ended before
+/// it showed the phrase, run it again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat register alice --name \"Alice L.\"\n  cipher-chat --profile work register alice.work"
@@ -26,7 +26,7 @@ pub struct Args {
     /// Display name
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
-    /// Code that the registry's operator gave you, where the registry asks for one
+    /// Registration code that the registry's operator gave you, where the registry asks for one
     #[arg(long, value_name = "CODE")]
     pub invite_code: Option<String>,
 }
@@ -70,7 +70,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     profile.settle().await;
     if profile.status().await?.key_packages.unwrap_or(0) == 0 {
         context.ui.warn(
-            "nobody can add this account yet: the registry did not take its key packages; the next command that \
+            "no account can add this one yet: the registry did not take its key packages; the next command that \
              reaches it brings them",
         );
     }

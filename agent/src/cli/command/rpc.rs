@@ -27,14 +27,15 @@ const TOKEN_FILE_BYTES: u64 = 4096;
 /// JSON Schema. Ends with its input. If the process that has the profile open ends, so does this one, with exit code 7: start it
 /// again, and subscribe from the last cursor.
 ///
-/// With a token, in a file or in the environment as CIPHER_CHAT_TOKEN, whoever speaks here may do no more than that is for: start
-/// it for a program that gets nothing but its standard input and output. Ends with exit code 4 when the token is over.
+/// With a token, in a file or in the environment as CIPHER_CHAT_TOKEN, the program that speaks here may do only what the token
+/// allows: start it for a program that gets nothing but its standard input and output. Ends with exit code 4 when the token
+/// has expired or was revoked.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat rpc --profile work\n  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"version\":1}}' | cipher-chat rpc\n  cipher-chat rpc --token-file ./bridge.token"
 )]
 pub struct Args {
-    /// File with the token that bounds it
+    /// File with a token; only what it allows can then be done
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

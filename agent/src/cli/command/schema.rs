@@ -1,10 +1,10 @@
 //! `schema`: what the protocol takes and gives.
 
-use cipher_api::{Hint, rpc, schema};
+use cipher_api::{ErrorKind, Hint, rpc, schema};
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result, defect};
+use crate::cli::exit::{Failure, Result};
 
 /// Name under which the schema of events is found.
 const EVENT: &str = "event";
@@ -28,8 +28,7 @@ pub fn run(context: &Context, Args { method }: Args) -> Result {
         Some(EVENT) => json!({ "event": schema::event() }),
         Some(method) => of(method)?,
     };
-    let text = serde_json::to_string_pretty(&found)
-        .map_err(|error| defect(&format!("a schema cannot be written: {error}")))?;
+    let text = serde_json::to_string_pretty(&found).map_err(unwritten)?;
     context.ui.raw(&format!("{text}\n"))
 }
 
@@ -42,8 +41,12 @@ fn of(method: &str) -> Result<Value> {
     let Some(found) = schema::of(method) else {
         return Err(Failure::Usage {
             message: format!("there is no method {method}"),
-            hint: Some(Hint::text("cipher-chat schema has all of them")),
+            hint: Some(Hint::text("list all of them with: cipher-chat schema")),
         });
     };
-    serde_json::to_value(found).map_err(|error| defect(&format!("a schema cannot be written: {error}")))
+    serde_json::to_value(found).map_err(unwritten)
+}
+
+fn unwritten(error: serde_json::Error) -> Failure {
+    ErrorKind::Bug.because(format!("a schema cannot be written: {error}")).caused_by(error).into()
 }

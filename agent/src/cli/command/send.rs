@@ -26,10 +26,10 @@ pub struct Args {
     /// @handle, group name or group id
     #[arg(value_parser = target::target)]
     pub target: Target,
-    /// The text; `-` reads it from standard input. Behind `--` every text is one: send ops -- -
+    /// The text; `-` reads it from standard input. After `--` a text is taken as it stands: send ops -- -
     #[arg(allow_hyphen_values = true)]
     pub text: String,
-    /// Message that this one answers
+    /// Id of the message that this one answers, as shown by: read TARGET --json
     #[arg(long, value_name = "ID")]
     pub reply_to: Option<MessageId>,
     /// Whether the text stood behind `--`.
@@ -114,7 +114,9 @@ async fn warn_of_silence(context: &Context, profile: &OpenProfile<'_>, handle: &
     }
     let show = group::Show { target: Target::Account(handle.clone()) };
     let shown = profile.ask(show).await?;
-    for why in verbs::silent_bots(&shown, &[], &verbs::own_handle(profile).await?, &contacts) {
+    for why in
+        verbs::silent_bots(&shown, &[], &verbs::own_handle(profile).await?, &contacts, context.ui.typed())
+    {
         context.ui.warn(&why);
     }
     Ok(())

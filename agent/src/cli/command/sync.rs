@@ -14,8 +14,8 @@ use crate::session::Need;
 
 /// Receive everything, and deliver what is queued
 ///
-/// Ends with 6 when something was found against the registry, now or before: cipher-chat doctor lists it, and takes note of
-/// it with --acknowledge. Ends with 4 when this device was revoked, and with 3 when a log could not be read.
+/// Exit code 6: something was found against the registry, now or before; `cipher-chat doctor` lists it, and `cipher-chat
+/// doctor --acknowledge` takes note of it. Exit code 4: this device was revoked. Exit code 3: a log could not be read.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -57,7 +57,7 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
 fn silence(unread: &[String]) -> Error {
     let names = named(unread);
     ErrorKind::Unreachable
-        .because(format!("the broker gave nothing of what was asked for ({names}): it does not answer, or lets none of it be read"))
+        .because(format!("the broker gave nothing of what was asked for ({names}): it does not answer, or allows none of it to be read"))
         .hint(Hint::Doctor)
 }
 
@@ -65,8 +65,8 @@ fn silence(unread: &[String]) -> Error {
 fn not_read(unread: &[String]) -> Error {
     let names = named(unread);
     ErrorKind::Unreachable
-        .because(format!("the broker does not let this be read: {names}"))
-        .hint(Hint::text("what is there is not lost; the operator sees with `cipher-registry provision --verify` what is wrong with the streams"))
+        .because(format!("the broker does not allow this to be read: {names}"))
+        .hint(Hint::text("what is there is not lost; its operator can check the streams with `cipher-registry provision --verify`"))
 }
 
 fn named(unread: &[String]) -> String {

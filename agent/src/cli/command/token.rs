@@ -17,8 +17,8 @@ use crate::token::table;
 
 /// Let a program use some conversations and methods of this profile, for a while
 ///
-/// A token bounds whoever speaks with it: to `rpc --token-file FILE`, or to the socket of `daemon --token-socket PATH`. A program
-/// that runs as you and can reach your files needs no token to read them: give it only standard input and output, another user,
+/// A token limits the program that uses it, through `rpc --token-file FILE` or on the socket of `daemon --token-socket PATH`. A
+/// program that runs as you and can reach your files needs no token to read them: give it only standard input and output, another user,
 /// or a container (docs/API.md, "Tokens").
 #[derive(Debug, clap::Args)]
 #[command(
@@ -31,35 +31,35 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Make a token, and print it: this once, and never again
+    /// Make a token and print it, only this once
     ///
-    /// Only its digest is kept. Without --method it is for listening, reading and saying something: event.list,
+    /// Only a digest of it is kept. Without --method it allows listening, reading and sending: event.list,
     /// event.acknowledge, group.list, group.show, message.read, message.send, message.shown. No token is for accounts, contacts,
     /// devices, evidence or tokens.
     #[command(
         after_help = "Examples:\n  cipher-chat token create bridge --group ops > bridge.token\n  cipher-chat token create robot --all-groups --method \"bot.*\" --expires 12h"
     )]
     Create {
-        /// What to call it; also the only name that its holder may use as a subscriber or as a bot
+        /// Name of the token; also the only name that a program with it may use as a subscriber or as a bot
         name: String,
-        /// A conversation that it is for: @handle, group name or id; repeat for more
+        /// A conversation that the token is for: @handle, group name or id; repeat for more
         #[arg(long, value_name = "TARGET", value_parser = target::target, required_unless_present = "all_groups")]
         group: Vec<Target>,
-        /// It is for all conversations, also those to come
+        /// The token is for all conversations, also future ones
         #[arg(long, conflicts_with = "group")]
         all_groups: bool,
-        /// A method that it is for, as message.send, or those of a noun, as "message.*"; repeat for more
+        /// A method that the token is for, for example message.send, or all of one kind, for example "message.*"; repeat for more
         #[arg(long, value_name = "METHOD")]
         method: Vec<String>,
-        /// How long it is good for: 90s, 30m, 12h, 7d, 2w, at most 366d
+        /// How long the token is valid: 90s, 30m, 12h, 7d, 2w, at most 366d
         #[arg(long, value_name = "TIME", default_value = "30d")]
         expires: Lifetime,
     },
     /// List the tokens, expired ones too
     List,
-    /// End a token at once, also for whoever uses it now
+    /// End a token at once, also for a program that uses it now
     Revoke {
-        /// What it is called
+        /// Name of the token
         name: String,
     },
 }

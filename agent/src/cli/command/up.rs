@@ -17,7 +17,7 @@ pub struct Args {
     /// Port for clients on 127.0.0.1; 0 takes a free one [default: 4222]
     #[arg(long, value_name = "N")]
     pub port: Option<u16>,
-    /// Servers: 1, or a cluster of 3
+    /// Number of servers: 1, or 3 for a cluster
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = nodes)]
     pub nodes: u8,
     /// Also make two people, a group and a bot to talk to

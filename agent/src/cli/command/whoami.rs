@@ -8,7 +8,7 @@ use crate::cli::exit::Result;
 use crate::cli::show::line::Line;
 use crate::session::Need;
 
-/// Show the own account
+/// Show your account
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

@@ -50,7 +50,7 @@ pub async fn line() -> Result<String> {
     match read.await.unwrap_or_else(|_| Err(io::Error::other("it could not be waited for"))) {
         Ok((0, _)) => Err(Failure::usage("standard input ended before there was an answer")),
         Ok((_, line)) => Ok(line.trim_end_matches(['\n', '\r']).to_owned()),
-        Err(error) => Err(unreadable(&error)),
+        Err(error) => Err(unreadable(error)),
     }
 }
 
@@ -59,7 +59,7 @@ pub fn everything() -> Result<String> {
     let mut text = String::new();
     match io::stdin().lock().take(ANSWER_BYTES).read_to_string(&mut text) {
         Ok(_) => Ok(unix(&text)),
-        Err(error) => Err(unreadable(&error)),
+        Err(error) => Err(unreadable(error)),
     }
 }
 
@@ -69,8 +69,9 @@ pub fn unix(text: &str) -> String {
     text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
-fn unreadable(error: &io::Error) -> Failure {
-    ErrorKind::Misuse.because(format!("standard input cannot be read: {error}")).into()
+/// The error of a standard input that cannot be read.
+pub fn unreadable(error: io::Error) -> Failure {
+    ErrorKind::Misuse.because(format!("standard input cannot be read: {error}")).caused_by(error).into()
 }
 
 /// The terminal does not show what is typed, as long as this value lives.

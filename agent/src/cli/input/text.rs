@@ -45,9 +45,7 @@ pub fn standard_input(context: &Context) -> Result<String> {
     }
     let most = u64::try_from(limit::TEXT_BYTES).unwrap_or(u64::MAX).saturating_add(2);
     let mut bytes = Vec::new();
-    std::io::stdin().take(most).read_to_end(&mut bytes).map_err(|e| {
-        Failure::Failed(ErrorKind::Misuse.because(format!("standard input cannot be read: {e}")))
-    })?;
+    std::io::stdin().take(most).read_to_end(&mut bytes).map_err(prompt::unreadable)?;
     let cut = bytes.len() > limit::TEXT_BYTES;
     let mut text = match String::from_utf8(bytes) {
         Ok(text) => text,

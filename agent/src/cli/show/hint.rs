@@ -40,7 +40,7 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
         }
         Hint::ContactRequests => format!("see the waiting ones with: {}", command("contact list")),
         Hint::ContactList => format!("see your contacts with: {}", command("contact list")),
-        Hint::ContactListBlocked => format!("see who is with: {}", command("contact list")),
+        Hint::ContactListBlocked => format!("see whom you blocked with: {}", command("contact list")),
         Hint::ContactUnblock { who } => {
             format!("lift it with: {}", command(&format!("contact unblock {}", word(who))))
         }
@@ -58,7 +58,7 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             command(&format!("contact trust {handle}"))
         ),
 
-        Hint::DeviceLinkAnew => format!("link it anew in a fresh profile: {}", fresh()),
+        Hint::DeviceLinkAnew => format!("link it again in a fresh profile: {}", fresh()),
         Hint::DeviceLinkElsewhere => format!("link in a fresh profile: {}", fresh()),
         Hint::DeviceLinkFirst => format!("link another device first: {}", command("device link")),
         Hint::DeviceLinkAgain => {
@@ -102,7 +102,7 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             command(&format!("group decline {}", target(group)))
         ),
         Hint::GroupBan => {
-            format!("put it out of a group with: {}", command("group ban GROUP ACCOUNT"))
+            format!("remove it from a group with: {}", command("group ban GROUP ACCOUNT"))
         }
         Hint::GroupUnban { group, who } => {
             format!("lift the ban with: {}", command(&format!("group unban {} {}", target(group), word(who))))
@@ -132,24 +132,25 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             format!("see them with: {}", command(&format!("group invite {} --list", target(group))))
         }
         Hint::InviteRevoke { group } => format!(
-            "see them with: {}; --revoke ID makes room",
-            command(&format!("group invite {} --list", target(group)))
+            "see them with: {}; make room with: {}",
+            command(&format!("group invite {} --list", target(group))),
+            command(&format!("group invite {} --revoke ID", target(group)))
         ),
         Hint::InviteRequests { group } => {
-            format!("see who does with: {}", command(&format!("group requests {}", target(group))))
+            format!("see the requests with: {}", command(&format!("group requests {}", target(group))))
         }
 
         Hint::MessageSend { handle } => {
             format!("start one with: {}", command(&format!("send @{handle} TEXT")))
         }
         Hint::MessageDeleteLocal { id } => {
-            format!("{} takes it away on this device", command(&format!("delete {} --local", word(id))))
+            format!("{} removes it from this device", command(&format!("delete {} --local", word(id))))
         }
         Hint::MessageSendAgain { id } => format!(
             "send it again, or delete it here with: {}",
             command(&format!("delete {} --local", word(id)))
         ),
-        Hint::MessageRead => format!("ids are shown by: {}", command("read TARGET --json")),
+        Hint::MessageRead => format!("ids are shown by: {}", command("read TARGET --ids")),
         Hint::TokenCreate { name } => format!(
             "the owner of the profile makes one that covers more: {}",
             command(&format!("token create {} --group TARGET --method METHOD", word(name)))
@@ -164,7 +165,7 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
         Hint::Sync => format!("run: {}", command("sync")),
         Hint::Audit => format!("nothing was changed, conversations go on; see: {}", command("audit")),
         Hint::DoctorOffer => format!(
-            "it asks the others by itself while it runs; see what came of it with: {}",
+            "it asks the other members by itself while it runs; see how that went with: {}",
             command("doctor")
         ),
         Hint::DoctorRegistry => {
@@ -174,10 +175,10 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
         Hint::DoctorLater => {
             format!("what was asked may still happen; `{}` tells more", command("doctor"))
         }
-        Hint::Config => command("config show --origin"),
+        Hint::Config => format!("see where it was set with: {}", command("config show --origin")),
 
         Hint::Unknown => {
-            "the process that has this profile open is of a newer version, which knows more".into()
+            "the process that has this profile open is of a newer version, which this one does not understand: update this program".into()
         }
     }
 }
@@ -205,7 +206,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::StoreDamaged => {
             let fresh = typed.of(FRESH);
             return format!(
-                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine anew ({}), or \
+                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine again ({}), or \
                  recover the account with its phrase ({})",
                 fresh.command("device link"),
                 fresh.command("device recover")
@@ -230,10 +231,8 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::SmallerSteps => "do it in smaller steps",
         Advice::SmallerStepsOrAsk => "do it in smaller steps, or ask the operator for the broker's limits",
         Advice::SplitText => "split it, or send it as a file by other means",
-        Advice::WaitOrTakeBack => {
-            "wait until it is sent, or take it back for everybody by leaving --local away"
-        }
-        Advice::DeleteAndSayAnew => "delete it, and say it anew",
+        Advice::WaitOrTakeBack => "wait until it is sent, or delete it for all members, without --local",
+        Advice::DeleteAndSayAnew => "delete it, and send it as a new message",
         Advice::MoreOfId => "give more of the id",
         Advice::ChooseHandle => "choose another handle",
         Advice::RegisteredElsewhere => "this account is registered under another handle",
@@ -252,7 +251,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::RemoveBot => "remove the bot instead",
         Advice::RevokeElsewhere => "revoke it on another of your devices, or change the profile there first",
         Advice::DeviceMayNot => "this device may not do that",
-        Advice::DeviceRevoked => "this device was revoked by its account; link it anew in a fresh profile",
+        Advice::DeviceRevoked => "this device was revoked by its account; link it again in a fresh profile",
         Advice::AskOwner => "ask an owner of the group",
         Advice::AskAdmin => "ask an owner or admin of the group",
         Advice::AskUnban => "ask an admin to lift the ban",
@@ -260,7 +259,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::AskNewInvitation => "ask for a new one: the inviter removes and adds this account",
         Advice::AskNewLink => "ask a member of the group for a new link",
         Advice::AskLinkGiver => "ask the person who gave the link",
-        Advice::OfferComesAgain => "this device asks again by itself, and tells of the next one",
+        Advice::OfferComesAgain => "this device asks again by itself, and reports the next offer",
         Advice::AccountMustRefill => "the account must come online once to refill; try again later",
         Advice::AccountMustUpdate => {
             "tell the account's owner to update the agent and to run: cipher-chat sync"
@@ -273,7 +272,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::TryOrAskRegistryOperator => {
             "try again, or ask the registry's operator; agent and registry may be of different versions"
         }
-        Advice::AskInviteCode => "ask the registry's operator for an invite code",
+        Advice::AskInviteCode => "ask the registry's operator for a registration code (--invite-code)",
         Advice::RegistryKeyReplaced => {
             "nothing was changed; if the registry's key was replaced on purpose, ask its operator"
         }
@@ -283,12 +282,14 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::UpdateAgentForReason => "update this agent: it does not know the reason",
         Advice::CompareElsewhere => "nothing was changed; compare with the person over another channel",
         Advice::CompareAgain => {
-            "nothing was changed; compare again, and if it differs again, say nothing that matters there"
+            "nothing was changed; compare again, and if it differs again, send nothing confidential there"
         }
-        Advice::LookWhetherDone => "look whether it was done, and run the command again if not",
+        Advice::LookWhetherDone => "check whether it was done; if not, run the command again",
         Advice::AskForLess => "ask for less at once",
         Advice::BeginWithoutCursor => "begin without a cursor, and read the conversations",
-        Advice::Unknown => "the process that has this profile open is of a newer version, which knows more",
+        Advice::Unknown => {
+            "the process that has this profile open is of a newer version, which this one does not understand: update this program"
+        }
     };
     words.into()
 }
@@ -335,7 +336,7 @@ pub fn of_bot(error: &BotAccountError, typed: &Typed) -> Option<String> {
             "give the bot another home with --into, or another name".into()
         }
         BotAccountError::Taken { handle, .. } => {
-            format!("@{handle} belongs to somebody else: choose another with --handle")
+            format!("@{handle} belongs to another account: choose another handle with --handle")
         }
         BotAccountError::NotMade { name, home, .. } => {
             let into = word(&home.display().to_string());
@@ -370,12 +371,13 @@ fn fallback(kind: ErrorKind, typed: &Typed) -> String {
     let command = |verb: &str| typed.command(verb);
     match kind {
         ErrorKind::Unreachable => words(&Hint::Doctor, typed),
-        ErrorKind::Refused => format!(
-            "ask somebody with a role that may do this: {} lists the members of a group",
-            command("group show")
-        ),
+        ErrorKind::Refused => {
+            format!("ask a member whose role allows it: {} lists the members", command("group show GROUP"))
+        }
         ErrorKind::Limit => "send less, or later".into(),
-        ErrorKind::Trust => "do not go on before you know why; ask them on another way".into(),
+        ErrorKind::Trust => {
+            "do not continue before you know why; ask the other person over another channel".into()
+        }
         ErrorKind::Locked => "another cipher-chat process uses this profile; wait for it to end".into(),
         ErrorKind::Stopped => words(&Hint::DeviceResume, typed),
         ErrorKind::Storage => {

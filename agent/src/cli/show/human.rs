@@ -259,8 +259,8 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
         rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
         if let Some(denied) = &recovering.denied {
             let (by, at) = (safe_text(&at(&denied.handle)), denied.at);
-            let then = if denied.over { "asks no more" } else { "asks once a day" };
-            rows.push(("no member?", format!("{by} says so, at {at}; this device {then}")));
+            let then = if denied.over { "asks no longer" } else { "asks once a day" };
+            rows.push(("not a member", format!("{by} said so at {at}; this device {then}")));
         }
         if let Some(offered) = &recovering.offered {
             let (by, at) = (safe_text(&at(&offered.handle)), offered.at);

@@ -15,7 +15,7 @@ pub fn notice(ui: &Ui, notice: Notice<'_>) {
         Notice::Connection { server, lost } => ui.connection(server, lost),
         Notice::OtherServer { used, asked, trouble } => {
             let how = match trouble {
-                Some(error) => format!(", and that one is in trouble: {}", error.message),
+                Some(error) => format!(". The server that it uses has a problem: {}", error.message),
                 None => String::new(),
             };
             ui.warn(&format!(
@@ -26,7 +26,7 @@ pub fn notice(ui: &Ui, notice: Notice<'_>) {
         Notice::Behind(behind) => ui.warn(&match behind {
             Behind::RegistrySilent => "not up to date yet: the registry does not answer".into(),
             Behind::LookingUp => "not up to date yet: accounts are still being looked up".into(),
-            Behind::Slow => "not up to date yet: the broker takes its time".into(),
+            Behind::Slow => "not up to date yet: the broker is slow to answer".into(),
             Behind::Failed(error) => format!("not up to date: {error}"),
         }),
     }
@@ -37,8 +37,8 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
     let command = |verb: &str| typed.command(verb);
     match notice {
         Told::RoomMade { until } => format!(
-            "the broker's operator made room: what was stored before {until} is gone from it, and whoever had not read it \
-             by then does not get it"
+            "the broker's operator made room: what was stored before {until} is gone from it, and a device that had not \
+             read it by then does not get it"
         ),
         Told::LogLost => format!(
             "the broker lost messages that it had stored: what is missing there is sent again by those who have it; see: {}",
@@ -47,8 +47,8 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
         Told::KeptBack { name, count, .. } => {
             let messages = if *count == 1 { "message".to_owned() } else { format!("{count} messages") };
             format!(
-                "the broker lost your {messages} in '{name}' of before somebody was added: not sent again, because that one \
-                 would read what was not said to it; who had read it keeps it"
+                "the broker lost your {messages} in '{name}' from before a member was added. Nothing is sent again, because the new \
+                 member could then read it; members who had read it keep it"
             )
         }
         Told::NotDelivered { name, error, .. } => {
@@ -60,15 +60,15 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
         }
 
         Told::InvitationClosed { group } => format!(
-            "an invitation to the group {group} cannot be opened: its list of members does not come. Ask the person who \
+            "an invitation to the group {group} cannot be opened: its list of members does not arrive. Ask the person who \
              invited you to remove this account and to add it again"
         ),
         Told::InvitationNowhere { name, .. } => format!(
             "the invitation to '{name}' leads nowhere: the group's log does not hold the change that let you in. It is lost \
-             there, or its maker was not allowed to invite: ask another member for a new one"
+             there, or the member who made it was not allowed to invite: ask another member for a new one"
         ),
         Told::InvitationUnheard { name, who, at, .. } => format!(
-            "nothing was heard of {} since the invitation to '{name}' at {at}: it may not have arrived. To invite anew, remove \
+            "nothing was heard of {} since the invitation to '{name}' at {at}: it may not have arrived. To invite again, remove \
              and add them again",
             who.join(", ")
         ),
@@ -81,7 +81,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
         }
         Told::LeftOut { who, name: None, error, .. } => format!("{who} was left out: {}", error.message),
         Told::ContactAskedBefore { handle } => format!(
-            "@{handle} was asked before and has not said yes; to ask anew: {}, then {}",
+            "@{handle} was asked before and has not said yes; to ask again: {}, then {}",
             command(&format!("contact remove {handle}")),
             command(&format!("contact add {handle}"))
         ),
@@ -113,11 +113,11 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             let by = by.as_deref().unwrap_or("a member");
             format!(
                 "{by} changed '{name}' and names another change before it than the broker shows here: either the broker does \
-                 not show both of you the same log, or {by} says what is not so"
+                 not show both of you the same log, or {by} does not tell the truth"
             )
         }
         Told::Doubled { name, .. } => format!(
-            "in '{name}' lies something in the name of this device that it did not send: this profile was copied or restored, \
+            "'{name}' has something in the name of this device that it did not send: this profile was copied or restored, \
              or a member repeats messages. The device takes new keys and goes on; to use a second machine run there: \
              cipher-chat device link"
         ),
@@ -136,7 +136,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             "this device was revoked: it does not belong to the account any more".into()
         }
         Told::AccountRecovered => {
-            "your account was recovered on another machine: if it was not you, somebody has your recovery phrase".into()
+            "your account was recovered on another machine: if it was not you, another person has your recovery phrase".into()
         }
         Told::HistoryEnded => {
             "the device that let this one in was revoked: history that has not come yet will not come".into()
@@ -155,16 +155,16 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             )
         }
         Told::AccountAgain { handle } => {
-            format!("@{handle} is the account again that it was when first seen")
+            format!("@{handle} is again the account that it was when first seen")
         }
         Told::HandleTaken { handle } => {
             format!("the registry gives your handle @{handle} to another account")
         }
         Told::GhostDevice { device } => format!(
-            "GHOST DEVICE: the registry shows device {device} as one of yours, and your account never said so"
+            "GHOST DEVICE: the registry shows device {device} as one of yours, and your account never added it"
         ),
         Told::StatementHidden { handle } => format!(
-            "@{handle} stated something that the account log passed over in silence: broker or registry hide statements"
+            "@{handle} stated something that the account log leaves out: broker or registry hide statements"
         ),
         Told::StaleLog { hours } => format!(
             "the registry answers with an account log that ends {hours} hours ago: it may hide what was stated since, revoked \
@@ -184,7 +184,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
         Told::BotSilent { bot, group, name } => {
             let place = if name.is_empty() { group.short() } else { format!("'{name}'") };
             format!(
-                "the bot {bot} gave as many answers in {place} as it may within a minute: what is asked there gets none until \
+                "the bot {bot} reached its limit of answers in {place} for this minute: questions there get no answer until \
                  the minute is over"
             )
         }
@@ -192,7 +192,7 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             format!("the bot {bot} did not handle the event {event}: {trouble}")
         }
         Told::Unknown => {
-            "the process that has this profile open warns of something that this version has no word for: update it".into()
+            "the process that has this profile open warns of something that this version does not know: update this program".into()
         }
     }
 }

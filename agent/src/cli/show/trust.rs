@@ -38,7 +38,7 @@ pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint, typed: &Typed
     let what = match view.trust {
         Trust::Verified => format!("{} with {who}", paint.ink(Ink::Green, "✓ verified")),
         Trust::Unverified | Trust::Unknown => format!(
-            "? not verified: {who} sees the same digits if nobody is in between. Compare them face to face or by\n\
+            "? not verified: {who} sees the same digits if no third party is in between. Compare them face to face or by\n\
              telephone, then: {}",
             typed.command(&format!("contact verify {who} --code \"WHAT THEY SHOW\""))
         ),
@@ -60,7 +60,7 @@ pub(super) fn link(line: &LinkLine<'_>, paint: Paint) -> String {
             let until = line
                 .expires
                 .as_deref()
-                .map_or_else(String::new, |at| format!(" (good until {})", minute(at)));
+                .map_or_else(String::new, |at| format!(" (valid until {})", minute(at)));
             format!(
                 "code  {}{until}\non a device of your account: cipher-chat device approve {}",
                 bold(line.code),
@@ -82,7 +82,7 @@ pub(super) fn link(line: &LinkLine<'_>, paint: Paint) -> String {
             Some(groups) => {
                 format!("everything is here: {groups} {}", if groups == 1 { "group" } else { "groups" })
             }
-            None => "everything it may have has left for the new device".into(),
+            None => "everything that the new device may have was sent to it".into(),
         },
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn join_link(
 
 /// Our request to join has no answer yet.
 pub(super) fn join_pending(group: &str, approval: bool, typed: &Typed) -> String {
-    let until = if approval { "a member has to approve" } else { "nobody is there to answer yet" };
+    let until = if approval { "a member has to approve" } else { "no member is online to answer yet" };
     let list = typed.command("group list");
     format!("asked to join {group}: {until}; the group appears in `{list}` by itself")
 }

@@ -178,7 +178,7 @@ fn e10_an_account_whose_key_packages_did_not_arrive_is_told_and_the_next_command
     fault.lose_questions("reg.v1.publish-key-packages");
     let made = alice.does(&["register", "alice"])?;
     let told = |line: &Value| {
-        text(line, "message").is_some_and(|said| said.contains("nobody can add this account yet"))
+        text(line, "message").is_some_and(|said| said.contains("no account can add this one yet"))
     };
     ensure(made.errors.iter().any(told), || format!("not told: {made}"))?;
     bob.is_refused(5, "limit", &["group", "create", "early", "--with", "alice"])?;
