@@ -10,6 +10,7 @@ mod deny;
 mod drill;
 mod links;
 mod other_commit;
+mod release;
 mod rooms;
 mod rules;
 mod run;
@@ -40,6 +41,8 @@ cargo xtask COMMAND
   drill three-hosts [--from COMMIT] [--act text|upgrade]
                          deploy/README.md word for word on three machines that are network namespaces, what can be lost, and
                          an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)
+  release                the binaries as they ship, into target/release: linked as a whole, without symbols and without any path
+                         of this machine; tells their sizes
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
@@ -87,6 +90,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "demo" => suite::demo(rest),
         "bench" => suite::bench(rest),
         "drill" => drill::drill(rest),
+        "release" => none_left(rest).and_then(|()| release::release()),
         "worlds" => suite::worlds(rest),
         "attacks" if rest == ["--play"] => attacks::play(),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),

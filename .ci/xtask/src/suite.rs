@@ -8,7 +8,7 @@ use crate::against::{self, Side};
 use crate::{Failure, Outcome, run, setup, ui};
 
 /// The shipped binaries.
-const SHIPPED: [&str; 2] = ["cipher-chat", "cipher-registry"];
+pub(crate) const SHIPPED: [&str; 2] = ["cipher-chat", "cipher-registry"];
 
 /// Sets up, builds everything once, runs every test.
 pub(crate) fn test(arguments: &[String]) -> Outcome {
