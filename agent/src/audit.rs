@@ -14,7 +14,7 @@ use cipher_broker::limit;
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{MerkleLog, SignedHead, TreeHead};
-use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
+use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
 use data_encoding::HEXLOWER;
 
 /// Something that must not be, with what shows it.
@@ -94,7 +94,7 @@ impl Audit {
             (_, Some(log)) => log.append(&entry.statement, entry.certificate.as_ref()).map_err(|error| {
                 wrong(EvidenceKind::BadEntry, format!("does not continue its account: {error}"))
             })?,
-            (Claim::Create { handle, .. }, None) => {
+            (StatementKind::Create { handle, .. }, None) => {
                 let certificate = entry.certificate.as_ref();
                 let certificate = certificate
                     .ok_or_else(|| wrong(EvidenceKind::BadEntry, "brings no certificate".into()))?;
@@ -258,7 +258,13 @@ mod tests {
         DeviceCertificate::sign(&body, &key(account))
     }
 
-    fn entry(account: u8, sequence: u64, previous: [u8; 32], claim: Claim, n: Option<u8>) -> LogEntry {
+    fn entry(
+        account: u8,
+        sequence: u64,
+        previous: [u8; 32],
+        claim: StatementKind,
+        n: Option<u8>,
+    ) -> LogEntry {
         let statement = Statement {
             account: AccountId::of_key(&key(account).verifying_key().to_bytes()),
             sequence,
@@ -274,13 +280,13 @@ mod tests {
 
     fn created(account: u8, handle: &str, device: u8) -> LogEntry {
         let certificate = wire_hash(&certificate(account, device).to_bytes());
-        let claim = Claim::Create { handle: handle.parse().unwrap(), certificate };
+        let claim = StatementKind::Create { handle: handle.parse().unwrap(), certificate };
         entry(account, 0, [0; 32], claim, Some(device))
     }
 
     fn added(account: u8, after: &LogEntry, sequence: u64, device: u8) -> LogEntry {
         let certificate = wire_hash(&certificate(account, device).to_bytes());
-        let claim = Claim::AddDevice { device: DeviceId::from_bytes([device; 16]), certificate };
+        let claim = StatementKind::AddDevice { device: DeviceId::from_bytes([device; 16]), certificate };
         entry(account, sequence, leaf(&after.statement), claim, Some(device))
     }
 

@@ -19,11 +19,11 @@ pub use cipher_connection::{First, Tls};
 
 use crate::control::client::{self, Found, Remote};
 use crate::control::server::{self, Door, Served};
-use crate::control::socket::Claim;
+use crate::control::socket::ServedSocket;
 use crate::evidence::{Alarm, Alarms};
 use crate::net::connect::{self, Network};
 use crate::net::jitter;
-use crate::net::link::Link;
+use crate::net::link::Reach;
 use crate::profile::Profile;
 use crate::runtime::listener::Listeners;
 use crate::runtime::mailbox::Mailbox;
@@ -105,7 +105,7 @@ struct Local {
     accepting: Tasks,
     visitors: Tasks,
     guests: Unsettled,
-    claim: Claim,
+    claim: ServedSocket,
     /// True once the core is gone and its store closed.
     over: watch::Receiver<bool>,
     alarms: Alarms,
@@ -172,7 +172,7 @@ impl Session {
             accepting: Tasks::default(),
             visitors: Tasks::default(),
             guests: Unsettled::default(),
-            claim: Claim::default(),
+            claim: ServedSocket::default(),
             over,
             alarms,
             worker: Mutex::new(Some(worker)),
@@ -222,9 +222,9 @@ impl Session {
         };
         let network = local.network.as_ref()?;
         match &*network.link.borrow() {
-            Link::Down(why) => Some(connect::unreachable(&network.servers, why)),
-            Link::Up(_) => network.grievance(),
-            Link::Pending => None,
+            Reach::Down(why) => Some(connect::unreachable(&network.servers, why)),
+            Reach::Up(_) => network.grievance(),
+            Reach::Pending => None,
         }
     }
 
@@ -439,13 +439,13 @@ async fn tell(network: Network, listeners: Arc<Listeners>) {
         let now = link.borrow_and_update().clone();
         let news = match now {
             // A further reason is news if it is one that a person has to end.
-            Link::Down(why) if lost.as_ref().is_none_or(|told| !why.passing() && *told != why) => {
+            Reach::Down(why) if lost.as_ref().is_none_or(|told| !why.passing() && *told != why) => {
                 let told = Some(why.to_string());
                 lost = Some(why);
                 Some(told)
             }
-            Link::Up(_) if lost.take().is_some() => Some(None),
-            Link::Down(_) | Link::Up(_) | Link::Pending => None,
+            Reach::Up(_) if lost.take().is_some() => Some(None),
+            Reach::Down(_) | Reach::Up(_) | Reach::Pending => None,
         };
         if let Some(lost) = news {
             listeners.tell(&Event::Connection { server: network.servers.to_string(), lost });

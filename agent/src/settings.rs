@@ -61,7 +61,7 @@ pub enum Color {
 /// When the broker writes to disk, as its operator says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sync {
+pub enum DiskSync {
     /// Before it acknowledges.
     Always,
     /// Nobody asked.
@@ -242,7 +242,7 @@ struct Layers {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_first: Option<First>,
-    sync: Option<Sync>,
+    sync: Option<DiskSync>,
     #[serde(default, deserialize_with = "yes_or_no")]
     json: bool,
     #[serde(default, deserialize_with = "yes_or_no")]
@@ -378,7 +378,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         server,
         server_chosen,
         // What `up` starts is started with our own file.
-        synced: layers.sync == Some(Sync::Always) || from_up,
+        synced: layers.sync == Some(DiskSync::Always) || from_up,
         json: layers.json,
         no_input: layers.no_input,
         color: layers.color,

@@ -13,7 +13,7 @@ use crate::id::{AccountId, DeviceId};
 use crate::limit;
 use crate::sign::{Purpose, Signed, wire_hash};
 use crate::time::Timestamp;
-use crate::wire::statement::{Claim, Statement};
+use crate::wire::statement::{Statement, StatementKind};
 
 /// The log of an account, replayed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ impl AccountLog {
     pub fn begin(statement: &Signed, certificate: &DeviceCertificate) -> Result<Self, LogError> {
         let body = certificate.verify()?;
         let stated = read(statement, &body.account_key)?;
-        let Claim::Create { handle, certificate: named } = &stated.claim else {
+        let StatementKind::Create { handle, certificate: named } = &stated.claim else {
             return Err(LogError::Creation);
         };
         if stated.account != body.account {
@@ -139,8 +139,8 @@ impl AccountLog {
         certificate: Option<&DeviceCertificate>,
     ) -> Result<(), LogError> {
         let (next, stated) = self.follows(statement)?;
-        if let Claim::AddDevice { device, certificate: named }
-        | Claim::Recover { device, certificate: named } = &stated.claim
+        if let StatementKind::AddDevice { device, certificate: named }
+        | StatementKind::Recover { device, certificate: named } = &stated.claim
         {
             let certificate = certificate.ok_or(LogError::OtherCertificate)?;
             let body = certificate.verify()?;
@@ -166,7 +166,9 @@ impl AccountLog {
         let key = bodies.first().ok_or(LogError::OtherCertificate)?.account_key;
         let (first, rest) = statements.split_first().ok_or(LogError::Creation)?;
         let stated = read(first, &key)?;
-        let Claim::Create { handle, certificate } = &stated.claim else { return Err(LogError::Creation) };
+        let StatementKind::Create { handle, certificate } = &stated.claim else {
+            return Err(LogError::Creation);
+        };
         if stated.account != AccountId::of_key(&key) {
             return Err(LogError::WrongAccount);
         }
@@ -192,7 +194,7 @@ impl AccountLog {
         log.devices.insert(first_device.unwrap_or(UNNAMED), state);
         for statement in rest {
             let (next, stated) = log.follows(statement)?;
-            if let Claim::RevokeDevice { device } = &stated.claim
+            if let StatementKind::RevokeDevice { device } = &stated.claim
                 && !log.devices.contains_key(device)
                 && let Some(first) = log.devices.remove(&UNNAMED)
             {
@@ -252,19 +254,19 @@ impl AccountLog {
             revoked_by: None,
         };
         match &stated.claim {
-            Claim::Create { .. } => return Err(LogError::Creation),
-            Claim::AddDevice { device, .. } | Claim::Recover { device, .. }
+            StatementKind::Create { .. } => return Err(LogError::Creation),
+            StatementKind::AddDevice { device, .. } | StatementKind::Recover { device, .. }
                 if self.devices.contains_key(device) =>
             {
                 return Err(LogError::KnownDevice);
             }
-            Claim::AddDevice { .. } if active >= limit::DEVICES_PER_ACCOUNT => {
+            StatementKind::AddDevice { .. } if active >= limit::DEVICES_PER_ACCOUNT => {
                 return Err(LogError::TooManyDevices);
             }
-            Claim::AddDevice { device, certificate } => {
+            StatementKind::AddDevice { device, certificate } => {
                 self.devices.insert(*device, brings(certificate));
             }
-            Claim::RevokeDevice { device } => {
+            StatementKind::RevokeDevice { device } => {
                 if !self.is_active(device) {
                     return Err(LogError::UnknownDevice);
                 }
@@ -275,7 +277,7 @@ impl AccountLog {
                     state.revoked_by = Some(next);
                 }
             }
-            Claim::Recover { device, certificate } => {
+            StatementKind::Recover { device, certificate } => {
                 for state in self.devices.values_mut().filter(|state| state.is_active()) {
                     state.revoked_by = Some(next);
                 }
@@ -361,7 +363,7 @@ impl AccountLog {
     pub fn recovery(&self) -> Option<(&Signed, Statement)> {
         self.statements.iter().rev().find_map(|signed| {
             let statement: Statement = codec::decode(&signed.body).ok()?;
-            matches!(statement.claim, Claim::Recover { .. }).then_some((signed, statement))
+            matches!(statement.claim, StatementKind::Recover { .. }).then_some((signed, statement))
         })
     }
 
@@ -390,7 +392,9 @@ impl AccountLog {
     pub fn check(&self) -> Result<(), LogError> {
         let (first, rest) = self.statements.split_first().ok_or(LogError::Creation)?;
         let stated = read(first, &self.key)?;
-        let Claim::Create { handle, certificate } = &stated.claim else { return Err(LogError::Creation) };
+        let StatementKind::Create { handle, certificate } = &stated.claim else {
+            return Err(LogError::Creation);
+        };
         if self.account != AccountId::of_key(&self.key) || stated.account != self.account {
             return Err(LogError::WrongAccount);
         }
@@ -418,7 +422,7 @@ impl AccountLog {
     }
 
     /// The next statement for a claim, to be signed by the account key.
-    pub fn next(&self, at: Timestamp, claim: Claim) -> Statement {
+    pub fn next(&self, at: Timestamp, claim: StatementKind) -> Statement {
         Statement { account: self.account, sequence: self.len(), previous: self.tip(), at, claim }
     }
 }

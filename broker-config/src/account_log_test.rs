@@ -35,14 +35,17 @@ fn begun() -> AccountLog {
         sequence: 0,
         previous: [0; 32],
         at: Timestamp::from_millis(5),
-        claim: Claim::Create { handle: "ana".parse().unwrap(), certificate: wire_hash(&first.to_bytes()) },
+        claim: StatementKind::Create {
+            handle: "ana".parse().unwrap(),
+            certificate: wire_hash(&first.to_bytes()),
+        },
     };
     AccountLog::begin(&signed(1, &statement), &first).unwrap()
 }
 
 fn claim(
     log: &mut AccountLog,
-    claim: Claim,
+    claim: StatementKind,
     certificate: Option<&DeviceCertificate>,
 ) -> Result<(), LogError> {
     let statement = signed(1, &log.next(Timestamp::from_millis(6), claim));
@@ -53,11 +56,11 @@ fn add(log: &mut AccountLog, n: u8) -> Result<(), LogError> {
     let certificate = certificate(1, n);
     let hash = wire_hash(&certificate.to_bytes());
     let device = DeviceId::from_bytes([n; 16]);
-    claim(log, Claim::AddDevice { device, certificate: hash }, Some(&certificate))
+    claim(log, StatementKind::AddDevice { device, certificate: hash }, Some(&certificate))
 }
 
 fn revoke(log: &mut AccountLog, n: u8) -> Result<(), LogError> {
-    claim(log, Claim::RevokeDevice { device: DeviceId::from_bytes([n; 16]) }, None)
+    claim(log, StatementKind::RevokeDevice { device: DeviceId::from_bytes([n; 16]) }, None)
 }
 
 fn active(log: &AccountLog) -> Vec<u8> {
@@ -77,8 +80,10 @@ fn devices_come_go_and_never_return() {
     assert_eq!(revoke(&mut log, 1), Err(LogError::UnknownDevice));
     assert_eq!(revoke(&mut log, 2), Err(LogError::LastDevice));
     let new = certificate(1, 3);
-    let recover =
-        Claim::Recover { device: DeviceId::from_bytes([3; 16]), certificate: wire_hash(&new.to_bytes()) };
+    let recover = StatementKind::Recover {
+        device: DeviceId::from_bytes([3; 16]),
+        certificate: wire_hash(&new.to_bytes()),
+    };
     claim(&mut log, recover, Some(&new)).unwrap();
     assert_eq!(active(&log), [3]);
     assert_eq!(log.len(), 4);
@@ -124,13 +129,15 @@ fn statements_out_of_order_of_others_or_forged_are_refused_and_change_nothing() 
     let before = log.clone();
     let device = DeviceId::from_bytes([2; 16]);
     let (certificate, other_certificate) = (certificate(1, 2), certificate(1, 3));
-    let fine = Claim::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
+    let fine = StatementKind::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
     let good = log.next(Timestamp::from_millis(6), fine);
     let later = Statement { sequence: 2, ..good.clone() };
     let elsewhere = Statement { previous: [9; 32], ..good.clone() };
     let other = Statement { account: AccountId::from_bytes([4; 32]), ..good.clone() };
-    let again =
-        Statement { claim: Claim::Create { handle: "bob".parse().unwrap(), certificate: [0; 32] }, ..good };
+    let again = Statement {
+        claim: StatementKind::Create { handle: "bob".parse().unwrap(), certificate: [0; 32] },
+        ..good
+    };
     for (statement, signer, error) in [
         (&later, 1, LogError::Order),
         (&elsewhere, 1, LogError::Order),
@@ -159,7 +166,7 @@ fn a_revocation_is_found_by_device_or_by_certificate() {
     let device = |n| DeviceId::from_bytes([n; 16]);
     assert_eq!(log.revocation_of(&device(1), &hash(1)), None);
     let third = certificate(1, 3);
-    let recover = Claim::Recover { device: device(3), certificate: hash(3) };
+    let recover = StatementKind::Recover { device: device(3), certificate: hash(3) };
     claim(&mut log, recover, Some(&third)).unwrap();
     let (recovery, stated) = log.recovery().unwrap();
     assert_eq!(stated.sequence, 2);

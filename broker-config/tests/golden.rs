@@ -16,21 +16,22 @@ use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
 use cipher_broker::wire::content::{Body, Content, Missing, MissingOf};
-use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
-use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep};
+use cipher_broker::wire::link::{LinkingGrant, LinkingReveal, LinkingStep};
 use cipher_broker::wire::operator::{
     InspectedDevice, InspectedStock, Inspection, OperatorAnswer, OperatorRequest, Quotas, Whom,
 };
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
-    Outcome, Presence, Profile, ReplyBody, RequestBody, SignedProfile, Ticket, seal_reply, seal_request,
+    AccountRecord, AdmissionPolicy, AdmissionProof, Answer, AppendStatement, ClaimedKeyPackage,
+    CreateAccount, Operation, Outcome, Presence, PublicProfile, ReplyBody, RequestBody, SignedProfile,
+    seal_reply, seal_request,
 };
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
-use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
-use cipher_broker::wire::sync::{Sync, SyncAccount, SyncMessage};
+use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
+use cipher_broker::wire::sync::{SyncAccount, SyncMessage, SyncNote};
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
 use ed25519_dalek::SigningKey;
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,8 +108,8 @@ fn bot_certificate() -> DeviceCertificate {
     certificate.countersigned(by_owner)
 }
 
-fn profile() -> Profile {
-    Profile {
+fn profile() -> PublicProfile {
+    PublicProfile {
         account: account(),
         name: "Ana Müller".into(),
         status: "on a train".into(),
@@ -130,7 +131,7 @@ fn statement() -> Statement {
         sequence: 0,
         previous: [0; 32],
         at: at(),
-        claim: Claim::Create { handle: "ana.mueller".parse().unwrap(), certificate: [7; 32] },
+        claim: StatementKind::Create { handle: "ana.mueller".parse().unwrap(), certificate: [7; 32] },
     }
 }
 
@@ -208,7 +209,7 @@ fn golden_envelopes() {
     check("welcome-note-text", &WelcomeNote { text: "it is me".into(), ..note.clone() });
     check("welcome-note-sent-again", &WelcomeNote { commit_at: at(), ..note.clone() });
     check("welcome-note-doubt", &WelcomeNote { doubt: true, ..note });
-    check("commit-link", &CommitLink { sequence: 69_999, hash: [5; 32] });
+    check("commit-link", &CommitPlace { sequence: 69_999, hash: [5; 32] });
 }
 
 #[test]
@@ -282,7 +283,7 @@ fn golden_account() {
     check("account-record", &record());
     for presence in [Presence::Available, Presence::Busy, Presence::Offline] {
         let name = format!("profile-{presence:?}").to_lowercase();
-        check(&name, &Profile { presence, ..profile() });
+        check(&name, &PublicProfile { presence, ..profile() });
     }
 }
 
@@ -406,7 +407,7 @@ fn golden_readers_skip_fields_they_do_not_know() {
         hash: [u8; 32],
     }
     let bytes = codec::encode(&Later { sequence: 1, added: "later", hash: [2; 32] });
-    assert_eq!(codec::decode(&bytes), Ok(CommitLink { sequence: 1, hash: [2; 32] }));
+    assert_eq!(codec::decode(&bytes), Ok(CommitPlace { sequence: 1, hash: [2; 32] }));
 }
 
 #[test]
@@ -452,9 +453,9 @@ fn head() -> TreeHead {
 fn golden_account_log() {
     let device = DeviceId::from_bytes([12; 16]);
     for (name, claim) in [
-        ("add-device", Claim::AddDevice { device, certificate: [7; 32] }),
-        ("revoke-device", Claim::RevokeDevice { device }),
-        ("recover", Claim::Recover { device, certificate: [7; 32] }),
+        ("add-device", StatementKind::AddDevice { device, certificate: [7; 32] }),
+        ("revoke-device", StatementKind::RevokeDevice { device }),
+        ("recover", StatementKind::Recover { device, certificate: [7; 32] }),
     ] {
         check(
             &format!("statement-{name}"),
@@ -472,7 +473,7 @@ fn golden_account_log() {
 
 #[test]
 fn golden_device_linking() {
-    let reveal = LinkReveal {
+    let reveal = LinkingReveal {
         key: [14; 32],
         nonce: [15; 16],
         device: device(),
@@ -480,16 +481,16 @@ fn golden_device_linking() {
         name: "laptop".into(),
     };
     let zero = Timestamp::default();
-    check("link-offer", &LinkStep::Offer { commitment: [16; 32], at: zero });
-    check("link-offer-with-time", &LinkStep::Offer { commitment: [16; 32], at: at() });
-    check("link-accept", &LinkStep::Accept { key: [17; 32], nonce: [18; 16], account: None, at: zero });
+    check("link-offer", &LinkingStep::Offer { commitment: [16; 32], at: zero });
+    check("link-offer-with-time", &LinkingStep::Offer { commitment: [16; 32], at: at() });
+    check("link-accept", &LinkingStep::Accept { key: [17; 32], nonce: [18; 16], account: None, at: zero });
     let whose = Some((account(), "ana.mueller".parse().unwrap()));
-    let accept = LinkStep::Accept { key: [17; 32], nonce: [18; 16], account: whose, at: at() };
+    let accept = LinkingStep::Accept { key: [17; 32], nonce: [18; 16], account: whose, at: at() };
     check("link-accept-with-account", &accept);
-    check("link-reveal", &LinkStep::Reveal(reveal));
-    check("link-admit", &LinkStep::Admit(vec![19; 30]));
-    check("link-cancel", &LinkStep::Cancel);
-    let admission = LinkAdmission {
+    check("link-reveal", &LinkingStep::Reveal(reveal));
+    check("link-admit", &LinkingStep::Admit(vec![19; 30]));
+    check("link-cancel", &LinkingStep::Cancel);
+    let admission = LinkingGrant {
         handle: "ana.mueller".parse().unwrap(),
         account_seed: [20; 32],
         certificate: certificate(),
@@ -503,7 +504,7 @@ fn golden_device_linking() {
         by: None,
     };
     check("link-admission", &admission);
-    check("link-admission-with-sender", &LinkAdmission { by: Some(device()), ..admission });
+    check("link-admission-with-sender", &LinkingGrant { by: Some(device()), ..admission });
 }
 
 #[test]
@@ -538,7 +539,7 @@ fn golden_joining_by_link() {
         banned: BTreeSet::from([account()]),
     };
     check("group-data-links-and-bans", &data);
-    let note = CommitNote::after(&CommitLink { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
+    let note = CommitNote::after(&CommitPlace { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
     let answers = vec![ByteBuf::from(vec![8; 16])];
     check("commit-note-answers", &CommitNote { evidence: vec![], answers, ..note.clone() });
@@ -614,8 +615,8 @@ fn golden_sync() {
         edited: false,
         deleted: false,
     };
-    check("sync-accounts", &Sync::Accounts(vec![other.clone()]));
-    let profile = Profile {
+    check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
+    let profile = PublicProfile {
         account: account(),
         name: "Ana".into(),
         status: String::new(),
@@ -623,28 +624,31 @@ fn golden_sync() {
         version: 1,
     };
     let retired = SyncAccount { profile: Some(profile), retired: true, ..other };
-    check("sync-accounts-with-profile", &Sync::Accounts(vec![retired]));
-    check("sync-read", &Sync::Read { group, sequence: 8 });
-    check("sync-invitation", &Sync::Invitation { group, accepted: true, epoch: 0 });
-    check("sync-invitation-of-an-epoch", &Sync::Invitation { group, accepted: false, epoch: 3 });
-    check("sync-left", &Sync::Left { group });
-    check("sync-device-name", &Sync::DeviceName { device: device(), name: "phone".into() });
-    check("sync-request-policy", &Sync::RequestPolicy("contacts".into()));
+    check("sync-accounts-with-profile", &SyncNote::Accounts(vec![retired]));
+    check("sync-read", &SyncNote::Read { group, sequence: 8 });
+    check("sync-invitation", &SyncNote::Invitation { group, accepted: true, epoch: 0 });
+    check("sync-invitation-of-an-epoch", &SyncNote::Invitation { group, accepted: false, epoch: 3 });
+    check("sync-left", &SyncNote::Left { group });
+    check("sync-device-name", &SyncNote::DeviceName { device: device(), name: "phone".into() });
+    check("sync-request-policy", &SyncNote::RequestPolicy("contacts".into()));
     let edited = SyncMessage { edited: true, ..message.clone() };
     check(
         "sync-history-edited",
-        &Sync::History { device: device(), messages: vec![edited], done: 3, total: 9 },
+        &SyncNote::History { device: device(), messages: vec![edited], done: 3, total: 9 },
     );
     let gone = SyncMessage { text: String::new(), deleted: true, ..message.clone() };
     check(
         "sync-history-deleted",
-        &Sync::History { device: device(), messages: vec![gone], done: 4, total: 9 },
+        &SyncNote::History { device: device(), messages: vec![gone], done: 4, total: 9 },
     );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
-    check("sync-history", &Sync::History { device: device(), messages: vec![message], done: 1, total: 9 });
+    check(
+        "sync-history",
+        &SyncNote::History { device: device(), messages: vec![message], done: 1, total: 9 },
+    );
     check(
         "sync-history-of-bots",
-        &Sync::History { device: device(), messages: vec![by_bots], done: 2, total: 9 },
+        &SyncNote::History { device: device(), messages: vec![by_bots], done: 2, total: 9 },
     );
     let whisper = WhisperBody { group, at: at(), presence: Presence::Away };
     check("whisper-body", &whisper);
@@ -664,7 +668,7 @@ fn golden_sync() {
 
 #[test]
 fn golden_admission() {
-    for (name, ticket) in [("code", Ticket::Code("x-y".into())), ("work", Ticket::Work(99))] {
+    for (name, ticket) in [("code", AdmissionProof::Code("x-y".into())), ("work", AdmissionProof::Work(99))] {
         check(&format!("ticket-{name}"), &ticket);
     }
     for policy in

@@ -24,7 +24,7 @@ pub(crate) struct Caller {
     /// The key of the device.
     pub(crate) device_key: [u8; 32],
     /// As what it asks.
-    pub(crate) role: Role,
+    pub(crate) role: CallerRole,
     /// SHA-256 of the signed body: two requests with one nonce are told apart.
     pub(crate) request: [u8; 32],
     /// Bytes of the signed body.
@@ -35,7 +35,7 @@ pub(crate) struct Caller {
 
 /// As what somebody asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum CallerRole {
     /// A device that this registry knows and that was not revoked when it was looked at.
     Device,
     /// A device that is not registered yet, with a certificate of the account.
@@ -46,7 +46,7 @@ pub(crate) enum Role {
 
 /// How much is known about who asks.
 #[derive(Debug, Clone)]
-pub(crate) enum Standing {
+pub(crate) enum CallerProof {
     /// Nothing was verified: only what tells nothing about anybody and changes nothing ([`Operation::Ping`],
     /// [`Operation::Admission`]).
     Anyone,
@@ -83,7 +83,7 @@ pub(crate) fn identify(
     view: &View,
     operator_key: &[u8; 32],
     now: Timestamp,
-) -> Result<Standing, OpError> {
+) -> Result<CallerProof, OpError> {
     in_time(body.issued_at, now)?;
     let caller = |device_key, role| {
         signed
@@ -98,23 +98,23 @@ pub(crate) fn identify(
         if certificate.account != body.account || certificate.device != body.device {
             return Err(Code::Denied.because("the certificate is for another account or device").into());
         }
-        let caller = caller(certificate.device_key, Role::Newcomer)?;
+        let caller = caller(certificate.device_key, CallerRole::Newcomer)?;
         admitted(&caller, &view.revoked, &view.blocked)?;
-        Ok(Standing::Newcomer(caller, Box::new(certificate)))
+        Ok(CallerProof::Newcomer(caller, Box::new(certificate)))
     };
     match &body.operation {
-        Operation::Ping | Operation::Admission => return Ok(Standing::Anyone),
+        Operation::Ping | Operation::Admission => return Ok(CallerProof::Anyone),
         Operation::CreateAccount(create) => return newcomer(&create.certificate),
         _ if body.account == AccountId::of_key(operator_key) => {
-            return Ok(Standing::Operator(caller(*operator_key, Role::Operator)?));
+            return Ok(CallerProof::Operator(caller(*operator_key, CallerRole::Operator)?));
         }
         _ => {}
     }
     // Keys of devices are never replaced: one read before the transaction that acts on it is still true in it.
     if let Some(device_key) = account::device_key(&view.devices, &body.account, &body.device)? {
-        let caller = caller(device_key, Role::Device)?;
+        let caller = caller(device_key, CallerRole::Device)?;
         admitted(&caller, &view.revoked, &view.blocked)?;
-        return Ok(Standing::Known(caller));
+        return Ok(CallerProof::Known(caller));
     }
     match &body.operation {
         Operation::OpenRecovery { certificate } => newcomer(certificate),
@@ -136,10 +136,10 @@ pub(crate) fn admitted(
     revoked: &impl ReadableTable<&'static [u8; 48], u64>,
     blocked: &impl ReadableTable<&'static [u8; 32], ()>,
 ) -> Result<(), OpError> {
-    if caller.role == Role::Operator {
+    if caller.role == CallerRole::Operator {
         return Ok(());
     }
-    if caller.role == Role::Device && account::is_revoked(revoked, &caller.account, &caller.device)? {
+    if caller.role == CallerRole::Device && account::is_revoked(revoked, &caller.account, &caller.device)? {
         return Err(Code::Revoked.because("the calling device was revoked by its account").into());
     }
     if account::is_barred(blocked, &caller.account)? {

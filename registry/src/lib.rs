@@ -3,7 +3,7 @@
 //! What it is *not* for: trust. Nothing it answers is taken on its word: certificates and statements verify under
 //! the account key, which hashes to the account id. It can withhold and delay; it cannot invent.
 //!
-//! A request travels: [`serve`] (NATS, `service.rs`) → `request/` ([`Desk`] decodes, `caller.rs` says who asks) → one
+//! A request travels: [`serve`] (NATS, `service.rs`) → `request/` ([`Answerer`] decodes, `caller.rs` says who asks) → one
 //! file of `op/` → `write/` (all writes on one thread, those that wait together share one commit) → `store/` (redb) →
 //! signed reply.
 //!
@@ -59,7 +59,7 @@ pub use operate::traffic::{Stored, traffic};
 pub use provision::{Drift, Mode, Provisioned, provision, provision_log};
 pub use replica::health::Health;
 pub use replica_log::log::LogName;
-pub use request::answer::Desk;
+pub use request::answer::Answerer;
 pub use request::replica::Replica;
 pub use service::{Ready, serve};
 pub use settings::{Login, Settings, StoreKind};

@@ -148,8 +148,8 @@ async fn settle(
     for attempt in 1.. {
         match once(context, spec, mode).await {
             Ok(done) => return Ok(done),
-            Err(Trouble::Final(reason, hint)) => return Err(Failure::of(spec, reason, hint)),
-            Err(Trouble::Passing(reason)) => {
+            Err(StreamProblem::Final(reason, hint)) => return Err(Failure::of(spec, reason, hint)),
+            Err(StreamProblem::Passing(reason)) => {
                 if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     return Err(Failure::of(spec, reason, NOT_READY));
                 }
@@ -171,14 +171,14 @@ const HIDDEN: &str = "compare the broker's jetstream limits (duplicate_window ab
                       a stream that they no longer allow is hidden and not lost, and comes back with them; healthz and \
                       the broker's log name it";
 
-enum Trouble {
+enum StreamProblem {
     /// May work a moment later: no leader yet, a timeout, somebody else creates the same.
     Passing(String),
     /// Will not work: what the broker says, and what to do.
     Final(String, &'static str),
 }
 
-impl Trouble {
+impl StreamProblem {
     fn of(code: ErrorCode, text: String) -> Self {
         match code {
             ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
@@ -199,7 +199,7 @@ impl Trouble {
     }
 }
 
-async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, Trouble> {
+async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, StreamProblem> {
     let Some(have) = look(context, spec).await? else {
         if mode == Mode::Verify {
             // A broker whose limits were lowered below what a stream was made with shows it no more.
@@ -244,35 +244,37 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
                 Ok(Done::Found(spec.name.clone(), drifts))
             }
             UpdateStreamErrorKind::JetStream(cause) => {
-                Err(Trouble::of(cause.error_code(), cause.to_string()))
+                Err(StreamProblem::of(cause.error_code(), cause.to_string()))
             }
-            _ => Err(Trouble::Passing(error.to_string())),
+            _ => Err(StreamProblem::Passing(error.to_string())),
         },
     }
 }
 
-async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Info>, Trouble> {
+async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Info>, StreamProblem> {
     match context.get_stream(&spec.name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 Ok(None)
             }
-            GetStreamErrorKind::JetStream(cause) => Err(Trouble::of(cause.error_code(), cause.to_string())),
-            _ => Err(Trouble::Passing(error.to_string())),
+            GetStreamErrorKind::JetStream(cause) => {
+                Err(StreamProblem::of(cause.error_code(), cause.to_string()))
+            }
+            _ => Err(StreamProblem::Passing(error.to_string())),
         },
     }
 }
 
-async fn create(context: &Context, spec: &StreamSpec) -> Result<(), Trouble> {
+async fn create(context: &Context, spec: &StreamSpec) -> Result<(), StreamProblem> {
     match context.create_stream(wanted(spec)).await {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
             // Another instance was faster, with other settings: passing, because the next look compares.
             CreateStreamErrorKind::JetStream(cause) => {
-                Err(Trouble::of(cause.error_code(), cause.to_string()))
+                Err(StreamProblem::of(cause.error_code(), cause.to_string()))
             }
-            _ => Err(Trouble::Passing(error.to_string())),
+            _ => Err(StreamProblem::Passing(error.to_string())),
         },
     }
 }
@@ -371,9 +373,9 @@ mod tests {
             (ErrorCode::STREAM_INVALID_CONFIG, "hidden and not lost"),
             (ErrorCode::JETSTREAM_NOT_ENABLED, "has JetStream"),
         ] {
-            match Trouble::of(code, "x".into()) {
-                Trouble::Final(_, hint) => assert!(hint.contains(words), "{hint}"),
-                Trouble::Passing(text) => panic!("{text} passes"),
+            match StreamProblem::of(code, "x".into()) {
+                StreamProblem::Final(_, hint) => assert!(hint.contains(words), "{hint}"),
+                StreamProblem::Passing(text) => panic!("{text} passes"),
             }
         }
     }

@@ -32,14 +32,14 @@ const AHEAD: usize = 16;
 
 /// What can go wrong with the log in the broker.
 #[derive(Debug)]
-enum Trouble {
+enum PublishProblem {
     /// May work later.
     Passing(String),
     /// Will not.
     Final(Discord),
 }
 
-impl From<String> for Trouble {
+impl From<String> for PublishProblem {
     fn from(reason: String) -> Self {
         Self::Passing(reason)
     }
@@ -53,8 +53,8 @@ pub(crate) async fn published(context: &Context) -> Result<u64, String> {
 
 /// Compares the log in the broker with the committed one: that it is not longer, and that its first and its latest
 /// entries are the same. Gives its length.
-async fn compare(client: &Client, store: &Store) -> Result<u64, Trouble> {
-    let failed = |error: StoreError| Trouble::Passing(error.to_string());
+async fn compare(client: &Client, store: &Store) -> Result<u64, PublishProblem> {
+    let failed = |error: StoreError| PublishProblem::Passing(error.to_string());
     let stream = published(&jetstream::new(client.clone())).await?;
     let own = log::size(&store.view()).map_err(failed)?;
     let newest = limit::FETCH_MESSAGES as u64;
@@ -62,13 +62,13 @@ async fn compare(client: &Client, store: &Store) -> Result<u64, Trouble> {
         agree(client, store, from, stream.min(own)).await?;
     }
     if stream > own {
-        return Err(Trouble::Final(Discord::Longer { stream, store: own }));
+        return Err(PublishProblem::Final(Discord::Longer { stream, store: own }));
     }
     Ok(stream)
 }
 
 /// Compares one batch of entries from a position on, before `end`.
-async fn agree(client: &Client, store: &Store, from: u64, end: u64) -> Result<(), Trouble> {
+async fn agree(client: &Client, store: &Store, from: u64, end: u64) -> Result<(), PublishProblem> {
     if from >= end {
         return Ok(());
     }
@@ -82,17 +82,17 @@ async fn agree(client: &Client, store: &Store, from: u64, end: u64) -> Result<()
             _ => false,
         };
         if !same {
-            return Err(Trouble::Final(Discord::Differs { index }));
+            return Err(PublishProblem::Final(Discord::Differs { index }));
         }
     }
     Ok(())
 }
 
 /// Takes the entries that only the broker has into the store. Gives how many.
-async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble> {
+async fn adopt(client: &Client, store: &Store) -> Result<u64, PublishProblem> {
     let (from, end) = match compare(client, store).await {
         Ok(_) => return Ok(0),
-        Err(Trouble::Final(Discord::Longer { stream, store })) => (store, stream),
+        Err(PublishProblem::Final(Discord::Longer { stream, store })) => (store, stream),
         Err(other) => return Err(other),
     };
     let mut next = from;
@@ -102,16 +102,16 @@ async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble> {
         for (sequence, message) in messages {
             let index = sequence.saturating_sub(1);
             if index != next.saturating_add(entries.len() as u64) {
-                return Err(Trouble::Passing(format!("entry {next} is missing in the broker")));
+                return Err(PublishProblem::Passing(format!("entry {next} is missing in the broker")));
             }
             let entry = codec::decode::<LogEntry>(&message.payload);
             let invalid = |error: codec::DecodeError| {
-                Trouble::Final(Discord::Invalid { index, reason: error.to_string() })
+                PublishProblem::Final(Discord::Invalid { index, reason: error.to_string() })
             };
             entries.push(entry.map_err(invalid)?);
         }
         if entries.is_empty() {
-            return Err(Trouble::Passing("the broker does not give its account log".into()));
+            return Err(PublishProblem::Passing("the broker does not give its account log".into()));
         }
         let (store, count) = (store.clone(), entries.len() as u64);
         let taken = tokio::task::spawn_blocking(move || replay::all(&store, entries)).await;
@@ -119,10 +119,10 @@ async fn adopt(client: &Client, store: &Store) -> Result<u64, Trouble> {
             Ok(Ok(())) => next = next.saturating_add(count),
             Ok(Err((place, Error::Refused(refusal)))) => {
                 let index = next.saturating_add(place);
-                return Err(Trouble::Final(Discord::Invalid { index, reason: refusal.message }));
+                return Err(PublishProblem::Final(Discord::Invalid { index, reason: refusal.message }));
             }
-            Ok(Err((_, error))) => return Err(Trouble::Passing(error.to_string())),
-            Err(error) => return Err(Trouble::Passing(error.to_string())),
+            Ok(Err((_, error))) => return Err(PublishProblem::Passing(error.to_string())),
+            Err(error) => return Err(PublishProblem::Passing(error.to_string())),
         }
     }
     Ok(end.saturating_sub(from))
@@ -144,8 +144,8 @@ pub(crate) async fn settle(client: &Client, store: &Store, settings: &Settings) 
         };
         match settled {
             Ok(()) => return Ok(()),
-            Err(Trouble::Final(discord)) => return Err(discord.into()),
-            Err(Trouble::Passing(reason)) if began.elapsed() >= settings.patience => {
+            Err(PublishProblem::Final(discord)) => return Err(discord.into()),
+            Err(PublishProblem::Passing(reason)) if began.elapsed() >= settings.patience => {
                 let server = redacted(&settings.server);
                 return Err(Error::Broker {
                     doing: "cannot read the account log",
@@ -153,7 +153,7 @@ pub(crate) async fn settle(client: &Client, store: &Store, settings: &Settings) 
                     reason: reason.into(),
                 });
             }
-            Err(Trouble::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
+            Err(PublishProblem::Passing(_)) => tokio::time::sleep(pause(attempt)).await,
         }
     }
     Ok(())
@@ -180,7 +180,7 @@ pub(crate) async fn publish(client: Client, store: Store, mut size: watch::Recei
                     (next, attempt) = (Some(after), 0);
                     continue;
                 }
-                Err(reason) => Trouble::Passing(reason),
+                Err(reason) => PublishProblem::Passing(reason),
             },
             None => match compare(&client, &store).await {
                 Ok(published) => {
@@ -192,9 +192,11 @@ pub(crate) async fn publish(client: Client, store: Store, mut size: watch::Recei
         };
         match trouble {
             // Another copy of this registry may have published what comes here a moment later.
-            Trouble::Final(Discord::Longer { .. }) if attempt < AHEAD => {}
-            Trouble::Final(discord) => return discord,
-            Trouble::Passing(reason) => tracing::debug!(reason, "the account log is not published yet"),
+            PublishProblem::Final(Discord::Longer { .. }) if attempt < AHEAD => {}
+            PublishProblem::Final(discord) => return discord,
+            PublishProblem::Passing(reason) => {
+                tracing::debug!(reason, "the account log is not published yet");
+            }
         }
         next = None;
         attempt = attempt.saturating_add(1);

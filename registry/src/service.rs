@@ -20,8 +20,8 @@ use crate::connect::{connect, redacted};
 use crate::error::{Cause, Error};
 use crate::key::RegistryKey;
 use crate::provision::{Mode, Provisioned, provision, warnings};
-use crate::request::answer::Desk;
-use crate::request::route::{self, Route};
+use crate::request::answer::Answerer;
+use crate::request::route::{self, Answering};
 use crate::room;
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
@@ -85,13 +85,13 @@ pub async fn serve(
     for warning in &streams.warnings {
         tracing::warn!("{warning}");
     }
-    ready(&Ready { registry_key: route.desk().registry_key(), replica: route.replica(), streams });
+    ready(&Ready { registry_key: route.answerer().registry_key(), replica: route.replica(), streams });
 
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
         failure = route.failure() => Err(failure),
         discord = route.publish(&client, &store) => Err(discord.into()),
-        () = tell(&client, route.desk()) => Ok(()),
+        () = tell(&client, route.answerer()) => Ok(()),
         () = room::watch(&client) => Ok(()),
     };
     if service.stop().await.is_err() {
@@ -110,8 +110,8 @@ pub async fn serve(
 }
 
 /// Tells devices to look at their account and stock, for ever.
-async fn tell(client: &Client, desk: &Desk) {
-    if let Some(mut hints) = desk.hints() {
+async fn tell(client: &Client, answerer: &Answerer) {
+    if let Some(mut hints) = answerer.hints() {
         while let Some(device) = hints.recv().await {
             // A hint that is lost costs nothing but time.
             if let Err(error) = client.publish(subject::hint(&device), "".into()).await {
@@ -177,10 +177,14 @@ fn nuid() -> String {
 }
 
 /// Subscribes all endpoints; when this returns, the broker routes requests to them.
-async fn start(client: &Client, route: &Route, concurrency: usize) -> Result<(Service, JoinSet<()>), Cause> {
+async fn start(
+    client: &Client,
+    route: &Answering,
+    concurrency: usize,
+) -> Result<(Service, JoinSet<()>), Cause> {
     let metadata = HashMap::from([
         ("encoding".to_owned(), "cipher_broker::codec".to_owned()),
-        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&route.desk().registry_key())),
+        ("registry-key".to_owned(), data_encoding::HEXLOWER.encode(&route.answerer().registry_key())),
         ("store".to_owned(), route.store().name().to_owned()),
     ]);
     let service = client
@@ -215,7 +219,7 @@ async fn barrier(client: &Client) -> Result<(), Cause> {
 async fn attend(
     endpoint: Endpoint,
     name: &'static str,
-    route: Route,
+    route: Answering,
     room: Arc<Semaphore>,
     concurrency: usize,
 ) {
@@ -232,7 +236,7 @@ async fn attend(
         .await;
 }
 
-async fn answer(route: &Route, name: &'static str, request: &Request) {
+async fn answer(route: &Answering, name: &'static str, request: &Request) {
     let message = &request.message;
     // N10: whoever asks chooses the reply subject, and we may publish where they may not.
     if !message.reply.as_deref().is_some_and(may_reply) {

@@ -156,7 +156,7 @@ enum TlsFirst {
 /// When the broker writes to disk, as the operator knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum Sync {
+enum DiskSync {
     /// The broker writes to disk before it acknowledges
     Always,
     /// Not known
@@ -217,7 +217,7 @@ pub(crate) struct Layer {
     /// Confirm that the broker has `sync_interval: always`, which a client cannot find out [default: unknown]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_SYNC", value_name = "WHEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    sync: Option<Sync>,
+    sync: Option<DiskSync>,
     /// Folder of the key and the store [default: $XDG_STATE_HOME/cipher-registry]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_DATA_DIR", value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,7 +305,7 @@ impl Layer {
         let server = self.server.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
         let mut settings = Settings::new(server, login, data_dir);
         settings.tls = tls;
-        settings.synced = self.sync == Some(Sync::Always);
+        settings.synced = self.sync == Some(DiskSync::Always);
         settings.store = self.store.unwrap_or(settings.store);
         settings.replicas = self.replicas.unwrap_or(settings.replicas);
         let limits = &mut settings.terms.limits;

@@ -18,9 +18,9 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Route;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, admission_key, rendezvous};
-use cipher_broker::wire::registry::{Presence, Profile};
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::link::{LinkingGrant, LinkingReveal, LinkingStep, admission_key, rendezvous};
+use cipher_broker::wire::registry::{Presence, PublicProfile};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
@@ -497,13 +497,13 @@ fn a_wrong_code_an_expired_one_and_nonsense_are_told_apart() {
 }
 
 /// Puts a step into the inbox of a code, as anybody could.
-fn inject(world: &mut World, inbox: DeviceId, step: &LinkStep) {
+fn inject(world: &mut World, inbox: DeviceId, step: &LinkingStep) {
     let bytes = codec::encode(&Envelope::Link(codec::encode(step)));
     world.log.inject(Route::Inbox(inbox), bytes);
 }
 
-fn strange_reveal() -> LinkReveal {
-    LinkReveal {
+fn strange_reveal() -> LinkingReveal {
+    LinkingReveal {
         key: [9; 32],
         nonce: [8; 16],
         device: DeviceId::from_bytes([7; 16]),
@@ -514,8 +514,8 @@ fn strange_reveal() -> LinkReveal {
 
 #[test]
 fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
-    let offer = |now| LinkStep::Offer { commitment: [1; 32], at: now };
-    let accept = |now| LinkStep::Accept {
+    let offer = |now| LinkingStep::Offer { commitment: [1; 32], at: now };
+    let accept = |now| LinkingStep::Accept {
         key: [9; 32],
         nonce: [8; 16],
         account: Some((AccountId::from_bytes([5; 32]), "mallory".parse().unwrap())),
@@ -534,12 +534,12 @@ fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
                 for inbox in [offers, answers] {
                     world.log.inject(Route::Inbox(inbox), b"junk".to_vec());
                     world.log.inject(Route::Inbox(inbox), codec::encode(&Envelope::Link(vec![1, 2, 3])));
-                    inject(&mut world, inbox, &LinkStep::Admit(vec![0; 99]));
+                    inject(&mut world, inbox, &LinkingStep::Admit(vec![0; 99]));
                 }
             }
             "second offer" => inject(&mut world, offers, &offer(now)),
             "second accept" => inject(&mut world, answers, &accept(now)),
-            "other reveal" => inject(&mut world, offers, &LinkStep::Reveal(strange_reveal())),
+            "other reveal" => inject(&mut world, offers, &LinkingStep::Reveal(strange_reveal())),
             "replay" => {
                 for inbox in [offers, answers] {
                     for (_, bytes) in world.log.on(&Route::Inbox(inbox)) {
@@ -547,7 +547,7 @@ fn r_dev_01_whoever_meddles_with_a_link_ends_it_and_gets_nothing() {
                     }
                 }
             }
-            _ => inject(&mut world, answers, &LinkStep::Admit(vec![7; 4_000])),
+            _ => inject(&mut world, answers, &LinkingStep::Admit(vec![7; 4_000])),
         }
         world.settle();
         let outcome = world.person("alice").asks(confirm(&code, true));
@@ -578,20 +578,22 @@ fn r_dev_01_a_man_in_the_middle_who_swaps_keys_is_seen_in_the_strings() {
     let mine = strange_reveal();
     let commitment = wire_hash(&codec::encode(&mine));
     // The broker itself: it replaces every step on its way.
-    let step = |bytes: &[u8]| -> Option<LinkStep> {
+    let step = |bytes: &[u8]| -> Option<LinkingStep> {
         let Ok(Envelope::Link(bytes)) = codec::decode(bytes) else { return None };
         codec::decode(&bytes).ok()
     };
     let swap = move |stored: &mut cipher_core::Publish| {
         let swapped = match (stored.route, step(&stored.bytes)) {
-            (Route::Inbox(inbox), Some(LinkStep::Offer { at, .. })) if inbox == offers => {
-                LinkStep::Offer { commitment, at }
+            (Route::Inbox(inbox), Some(LinkingStep::Offer { at, .. })) if inbox == offers => {
+                LinkingStep::Offer { commitment, at }
             }
-            (Route::Inbox(inbox), Some(LinkStep::Reveal(_))) if inbox == offers => {
-                LinkStep::Reveal(mine.clone())
+            (Route::Inbox(inbox), Some(LinkingStep::Reveal(_))) if inbox == offers => {
+                LinkingStep::Reveal(mine.clone())
             }
-            (Route::Inbox(inbox), Some(LinkStep::Accept { account, at, nonce, .. })) if inbox == answers => {
-                LinkStep::Accept { key: [9; 32], nonce, account, at }
+            (Route::Inbox(inbox), Some(LinkingStep::Accept { account, at, nonce, .. }))
+                if inbox == answers =>
+            {
+                LinkingStep::Accept { key: [9; 32], nonce, account, at }
             }
             _ => return,
         };
@@ -616,10 +618,10 @@ fn a12_a_stranger_who_asks_a_device_for_anything_gets_nothing() {
     let device = world.person("alice").account().device_id.unwrap();
     let before = world.log.len();
     for step in [
-        LinkStep::Offer { commitment: [1; 32], at: world.now },
-        LinkStep::Reveal(strange_reveal()),
-        LinkStep::Admit(vec![1; 50]),
-        LinkStep::Cancel,
+        LinkingStep::Offer { commitment: [1; 32], at: world.now },
+        LinkingStep::Reveal(strange_reveal()),
+        LinkingStep::Admit(vec![1; 50]),
+        LinkingStep::Cancel,
     ] {
         inject(&mut world, device, &step);
     }
@@ -914,7 +916,7 @@ fn false_admission(lie: &str) -> (World, usize) {
     let other_key = SigningKey::from_bytes(&[5; 32]);
     let public = account_key.verifying_key().to_bytes();
     let account = AccountId::of_key(&public);
-    let accept = codec::encode(&LinkStep::Accept {
+    let accept = codec::encode(&LinkingStep::Accept {
         key: x25519_dalek::PublicKey::from(&secret).to_bytes(),
         nonce: [1; 16],
         account: Some((account, "mallory".parse().unwrap())),
@@ -923,7 +925,7 @@ fn false_admission(lie: &str) -> (World, usize) {
     world.log.inject(Route::Inbox(answers), codec::encode(&Envelope::Link(accept.clone())));
     world.settle();
     let [offer, reveal] = steps(&world).try_into().unwrap();
-    let Ok(LinkStep::Reveal(shown)) = codec::decode(&reveal) else { panic!("a reveal") };
+    let Ok(LinkingStep::Reveal(shown)) = codec::decode(&reveal) else { panic!("a reveal") };
     let certify = |device, device_key, key: &SigningKey| {
         let account_key = key.verifying_key().to_bytes();
         let body = CertificateBody {
@@ -945,13 +947,17 @@ fn false_admission(lie: &str) -> (World, usize) {
     let first = certify(DeviceId::from_bytes([6; 16]), [7; 32], &account_key);
     let device_key = if lie == "device key" { [8; 32] } else { shown.device_key };
     let certificate = certify(shown.device, device_key, &account_key);
-    let create =
-        Claim::Create { handle: "mallory".parse().unwrap(), certificate: wire_hash(&first.to_bytes()) };
+    let create = StatementKind::Create {
+        handle: "mallory".parse().unwrap(),
+        certificate: wire_hash(&first.to_bytes()),
+    };
     let begin = Statement { account, sequence: 0, previous: [0; 32], at: world.now, claim: create };
     let mut log = AccountLog::begin(&signed(&begin), &first).unwrap();
     if lie != "not in the log" {
-        let claim =
-            Claim::AddDevice { device: shown.device, certificate: wire_hash(&certificate.to_bytes()) };
+        let claim = StatementKind::AddDevice {
+            device: shown.device,
+            certificate: wire_hash(&certificate.to_bytes()),
+        };
         let add = signed(&log.next(world.now, claim));
         log.append(&add, Some(&certificate)).unwrap();
     }
@@ -959,14 +965,14 @@ fn false_admission(lie: &str) -> (World, usize) {
     if lie != "not in the log" {
         certificates.push(certificate.clone());
     }
-    let admission = LinkAdmission {
+    let admission = LinkingGrant {
         handle: if lie == "handle" { "alice" } else { "mallory" }.parse().unwrap(),
         account_seed: if lie == "account key" { other_key.to_bytes() } else { account_key.to_bytes() },
         certificate,
         statements: log.statements().to_vec(),
         certificates,
         registry_key: ByteBuf::from(vec![1; 32]),
-        profile: Profile {
+        profile: PublicProfile {
             account: if lie == "profile" { AccountId::from_bytes([9; 32]) } else { account },
             name: String::new(),
             status: String::new(),
@@ -992,7 +998,7 @@ fn false_admission(lie: &str) -> (World, usize) {
     if lie == "a changed byte" {
         *step.last_mut().unwrap() ^= 1;
     }
-    inject(&mut world, answers, &LinkStep::Admit(step));
+    inject(&mut world, answers, &LinkingStep::Admit(step));
     world.settle();
     (world, new)
 }

@@ -17,8 +17,8 @@ use cipher_broker::subject::Route;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::join::{JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
-use cipher_broker::wire::registry::{Profile, SignedProfile};
-use cipher_broker::wire::statement::Claim;
+use cipher_broker::wire::registry::{PublicProfile, SignedProfile};
+use cipher_broker::wire::statement::StatementKind;
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -83,7 +83,7 @@ fn certified(key: &SigningKey, n: u8, world: &World) -> DeviceCertificate {
 }
 
 /// The account states something; it is in the stream at once.
-fn states(world: &mut World, key: &SigningKey, claim: Claim, certificate: Option<DeviceCertificate>) {
+fn states(world: &mut World, key: &SigningKey, claim: StatementKind, certificate: Option<DeviceCertificate>) {
     let account = account_of(key);
     let log = world.registry.log_of(account);
     let next = log.next(log.stamp(world.now), claim);
@@ -93,13 +93,13 @@ fn states(world: &mut World, key: &SigningKey, claim: Claim, certificate: Option
         let body = certificate.verify().unwrap();
         let [n, ..] = *body.device.as_bytes();
         let key = SigningKey::from_bytes(&[n; 32]);
-        let profile = Profile { version: 9, ..Profile::silent(account) };
+        let profile = PublicProfile { version: 9, ..PublicProfile::silent(account) };
         SignedProfile {
             device: body.device,
             profile: Signed::new(&key, Purpose::Profile, codec::encode(&profile)),
         }
     });
-    let recovers = profile.filter(|_| matches!(next.claim, Claim::Recover { .. }));
+    let recovers = profile.filter(|_| matches!(next.claim, StatementKind::Recover { .. }));
     world.registry.state_with(account, statement, certificate, recovers);
     world.publish_statements();
 }
@@ -144,7 +144,7 @@ fn unfit(certificate: &DeviceCertificate, n: u8, world: &World) -> Vec<u8> {
 fn brings_unfit(world: &mut World, key: &SigningKey, n: u8) {
     let certificate = certified(key, n, world);
     let device = DeviceId::from_bytes([n; 16]);
-    let claim = Claim::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
+    let claim = StatementKind::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
     states(world, key, claim, Some(certificate.clone()));
     let bad = unfit(&certificate, n, world);
     world.registry.shelve(account_of(key), device, bad);
@@ -188,7 +188,7 @@ fn a8_r_commit_16_a_revoked_device_goes_though_the_recovered_one_cannot_be_added
     world.disconnect(bob);
     let certificate = certified(&key, 9, &world);
     let device = DeviceId::from_bytes([9; 16]);
-    let claim = Claim::Recover { device, certificate: wire_hash(&certificate.to_bytes()) };
+    let claim = StatementKind::Recover { device, certificate: wire_hash(&certificate.to_bytes()) };
     let bad = unfit(&certificate, 9, &world);
     states(&mut world, &key, claim, Some(certificate));
     world.registry.shelve(account_of(&key), device, bad);

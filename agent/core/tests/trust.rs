@@ -15,7 +15,7 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Route;
 use cipher_broker::transparency::TreeHead;
 use cipher_broker::wire::refusal::Code;
-use cipher_broker::wire::statement::{Claim, LogEntry};
+use cipher_broker::wire::statement::{LogEntry, StatementKind};
 use ed25519_dalek::SigningKey;
 
 use crate::support::disk::End;
@@ -124,21 +124,21 @@ fn certified(key: &SigningKey, n: u8, world: &World) -> DeviceCertificate {
 }
 
 /// The account states something; it is in the stream at once.
-fn states(world: &mut World, key: &SigningKey, claim: Claim, certificate: Option<DeviceCertificate>) {
+fn states(world: &mut World, key: &SigningKey, claim: StatementKind, certificate: Option<DeviceCertificate>) {
     let account = AccountId::of_key(&key.verifying_key().to_bytes());
     let statement = next(&world.registry.log_of(account), key, claim, world);
     world.registry.state(account, statement, certificate);
     world.publish_statements();
 }
 
-fn next(log: &AccountLog, key: &SigningKey, claim: Claim, world: &World) -> Signed {
+fn next(log: &AccountLog, key: &SigningKey, claim: StatementKind, world: &World) -> Signed {
     Signed::new(key, Purpose::AccountStatement, codec::encode(&log.next(log.stamp(world.now), claim)))
 }
 
 fn adds(world: &mut World, key: &SigningKey, n: u8) -> DeviceId {
     let certificate = certified(key, n, world);
     let device = DeviceId::from_bytes([n; 16]);
-    let claim = Claim::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
+    let claim = StatementKind::AddDevice { device, certificate: wire_hash(&certificate.to_bytes()) };
     states(world, key, claim, Some(certificate));
     device
 }
@@ -504,7 +504,7 @@ fn r_pin_05_g05_a_hidden_revocation_is_noticed_by_whoever_saw_it() {
     world.settle();
     assert_eq!(devices_of(&mut world, "alice", "bob"), 2);
     let old = world.registry.record_of(bob);
-    states(&mut world, &key, Claim::RevokeDevice { device: stolen }, None);
+    states(&mut world, &key, StatementKind::RevokeDevice { device: stolen }, None);
     world.settle();
     assert_eq!(devices_of(&mut world, "alice", "bob"), 1);
     world.registry.lies.frozen.insert(bob, old);
@@ -527,7 +527,7 @@ fn r_pin_05_an_account_with_two_histories_keeps_the_first() {
     std::mem::swap(&mut world.registry, &mut twin);
     world.registry.tree.push([1; 32]);
     let certificate = certified(&key, 8, &world);
-    let claim = Claim::AddDevice {
+    let claim = StatementKind::AddDevice {
         device: DeviceId::from_bytes([8; 16]),
         certificate: wire_hash(&certificate.to_bytes()),
     };
@@ -600,7 +600,7 @@ fn r_kt_05_junk_in_the_account_log_costs_nothing() {
     let log = world.registry.log_of(bob);
     let certificate = certified(&key, 9, &world);
     let hash = wire_hash(&certificate.to_bytes());
-    let claim = Claim::AddDevice { device: DeviceId::from_bytes([9; 16]), certificate: hash };
+    let claim = StatementKind::AddDevice { device: DeviceId::from_bytes([9; 16]), certificate: hash };
     let statement = next(&log, &key, claim.clone(), &world);
     let forged = next(&log, &SigningKey::from_bytes(&[3; 32]), claim, &world);
     let entry = |statement: &Signed, certificate| LogEntry { statement: statement.clone(), certificate };
@@ -630,7 +630,7 @@ fn r_kt_06_a_statement_that_the_stream_passed_over_is_noticed() {
     let bob = world.registry.account("bob");
     let certificate = certified(&key, 9, &world);
     let hash = wire_hash(&certificate.to_bytes());
-    let claim = Claim::AddDevice { device: DeviceId::from_bytes([9; 16]), certificate: hash };
+    let claim = StatementKind::AddDevice { device: DeviceId::from_bytes([9; 16]), certificate: hash };
     let statement = next(&world.registry.log_of(bob), &key, claim, &world);
     world.registry.state(bob, statement, Some(certificate));
     world.registry.unpublished.clear();
@@ -715,7 +715,7 @@ fn r_kp_06_g05_a_package_of_a_revoked_device_is_not_used() {
     acquaint(&mut world, "alice", "bob");
     let bob = world.registry.account("bob");
     let revoked = adds(&mut world, &key, 9);
-    states(&mut world, &key, Claim::RevokeDevice { device: revoked }, None);
+    states(&mut world, &key, StatementKind::RevokeDevice { device: revoked }, None);
     world.settle();
     world.registry.restock(bob, revoked);
     let group = world.person("alice").creates("ops", &[]);
@@ -841,8 +841,10 @@ fn a_profile_never_goes_back_and_a_revoked_device_signs_none() {
     world.registry.lies.frozen.clear();
     // The profile is signed by a device that is the account's no more.
     let second = certified(&key, 9, &world);
-    let claim =
-        Claim::Recover { device: DeviceId::from_bytes([9; 16]), certificate: wire_hash(&second.to_bytes()) };
+    let claim = StatementKind::Recover {
+        device: DeviceId::from_bytes([9; 16]),
+        certificate: wire_hash(&second.to_bytes()),
+    };
     let log = world.registry.log_of(bob);
     let statement = next(&log, &key, claim, &world);
     let mut record = world.registry.record_of(bob);

@@ -351,14 +351,14 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
-    use crate::control::socket::Claim;
+    use crate::control::socket::ServedSocket;
 
     /// Passes lines on to an owner that is what `owner` makes of the connection.
     async fn passed_on(said: &[u8], owner: impl AsyncFnOnce(UnixStream)) -> Result<(), Error> {
         let home = tempfile::tempdir().unwrap();
         let profile = Profile::new(home.path(), "ana").unwrap();
         profile.prepare().unwrap();
-        let listener = Claim::default().bind(&profile).unwrap();
+        let listener = ServedSocket::default().bind(&profile).unwrap();
         let (mut program, ours) = tokio::io::duplex(64);
         let (from, to) = tokio::io::split(ours);
         program.write_all(said).await.unwrap();

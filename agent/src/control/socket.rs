@@ -18,11 +18,11 @@ const PATH_BYTES: usize = 100;
 /// The socket that this process serves, if any. Only the process that has the store open may bind: so whatever lies
 /// at the path is left over from a process that is gone.
 #[derive(Debug, Default)]
-pub(crate) struct Claim {
+pub(crate) struct ServedSocket {
     bound: Mutex<Vec<PathBuf>>,
 }
 
-impl Claim {
+impl ServedSocket {
     /// Makes the socket, replacing a stale one.
     pub(crate) fn bind(&self, profile: &Profile) -> Result<UnixListener, Error> {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,10 +154,10 @@ mod tests {
         profile.prepare().unwrap();
         assert!(connect(&profile).await.unwrap().is_none());
         // A process that died left its socket behind.
-        let stale = Claim::default();
+        let stale = ServedSocket::default();
         drop(stale.bind(&profile).unwrap());
         assert!(connect(&profile).await.unwrap().is_none());
-        let claim = Claim::default();
+        let claim = ServedSocket::default();
         let listener = claim.bind(&profile).unwrap();
         let (visitor, accepted) = tokio::join!(connect(&profile), listener.accept());
         assert!(visitor.unwrap().is_some_and(|stream| is_us(&stream)));
@@ -172,14 +172,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("tokens.sock");
         std::fs::write(&path, "kept").unwrap();
-        assert_eq!(Claim::default().bind_for_tokens(&path).unwrap_err().kind, ErrorKind::Storage);
+        assert_eq!(ServedSocket::default().bind_for_tokens(&path).unwrap_err().kind, ErrorKind::Storage);
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
         std::fs::remove_file(&path).unwrap();
-        drop(Claim::default().bind_for_tokens(&path).unwrap());
-        let claim = Claim::default();
+        drop(ServedSocket::default().bind_for_tokens(&path).unwrap());
+        let claim = ServedSocket::default();
         let listener = claim.bind_for_tokens(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(Claim::default().bind_for_tokens(&path).is_err(), "one that is served stays");
+        assert!(ServedSocket::default().bind_for_tokens(&path).is_err(), "one that is served stays");
         claim.release();
         drop(listener);
         assert!(!path.exists());

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::net::connect::{self, Network};
 use crate::net::fetch;
 use crate::net::jitter;
-use crate::net::link::Link;
+use crate::net::link::Reach;
 use crate::net::settings::NetworkSettings;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
@@ -33,12 +33,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// A connection to read the log by. It has no profile and sends nothing but questions.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct LogConnection {
     network: Network,
     tasks: Tasks,
 }
 
-impl Reading {
+impl LogConnection {
     /// Connects.
     pub(crate) async fn start(settings: &NetworkSettings) -> Result<Self, Error> {
         let tasks = Tasks::default();
@@ -49,8 +49,8 @@ impl Reading {
         let connected = tokio::time::timeout(PATIENCE, network.settled()).await.unwrap_or(false);
         if !connected {
             let why = match &*network.link.borrow() {
-                Link::Down(why) => why.clone(),
-                Link::Pending | Link::Up(_) => Trouble::Slow,
+                Reach::Down(why) => why.clone(),
+                Reach::Pending | Reach::Up(_) => Trouble::Slow,
             };
             return Err(connect::unreachable(&network.servers, &why));
         }

@@ -18,7 +18,7 @@ use rand_core::{OsRng, RngCore as _};
 use tokio::sync::{SetOnce, watch};
 
 use crate::net::jitter;
-use crate::net::link::Link;
+use crate::net::link::Reach;
 use crate::runtime::mailbox::Mailbox;
 
 /// How often a server is looked at, and by how many streams.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Watch {
     pub(crate) client: Arc<SetOnce<Client>>,
     pub(crate) dial: Arc<Dial>,
-    pub(crate) link: Arc<watch::Sender<Link>>,
+    pub(crate) link: Arc<watch::Sender<Reach>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
@@ -54,7 +54,7 @@ impl Watch {
             }
             tracing::warn!("the server has lost its cluster; going to another one");
             self.mailbox.disconnected();
-            self.link.send_replace(Link::Down(Trouble::NoCluster));
+            self.link.send_replace(Reach::Down(Trouble::NoCluster));
             // Whoever tells people why must see it before the connection moves on.
             tokio::task::yield_now().await;
             if client.force_reconnect().await.is_err() {

@@ -13,7 +13,7 @@ use cipher_core::Interest;
 use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::time::Instant;
 
-use crate::net::link::{self, Link};
+use crate::net::link::{self, Reach};
 use crate::net::replies::Replies;
 use crate::net::settings::{Login, NetworkSettings};
 use crate::net::{cluster, jitter, token};
@@ -41,7 +41,7 @@ pub(crate) struct Network {
     client: Arc<SetOnce<Client>>,
     grievance: Arc<Mutex<Option<Instant>>>,
     pub(crate) servers: Servers,
-    pub(crate) link: watch::Receiver<Link>,
+    pub(crate) link: watch::Receiver<Reach>,
     /// Where replies to batched gets arrive.
     pub(crate) replies: Replies,
     /// Own prefix of reply subjects, unguessable.
@@ -63,7 +63,7 @@ impl Network {
         let misuse = |sentence| ErrorKind::Misuse.because(sentence).hint(Hint::Config);
         settings.tls.verify().map_err(misuse)?;
         let prefix: Arc<str> = format!("{INBOX_PREFIX}.{}", token::unguessable()).into();
-        let (link, state) = watch::channel(Link::Pending);
+        let (link, state) = watch::channel(Reach::Pending);
         let link = Arc::new(link);
         let (failures, failed) = mpsc::unbounded_channel();
         let dial = Arc::new(Dial::new(servers.clone(), failures, pause_before));
@@ -144,7 +144,7 @@ impl Network {
     /// Waits until the broker can be reached, or is known to be unreachable.
     pub(crate) async fn settled(&self) -> bool {
         let mut link = self.link.clone();
-        link.wait_for(|link| *link != Link::Pending).await.is_ok_and(|link| link.is_up())
+        link.wait_for(|link| *link != Reach::Pending).await.is_ok_and(|link| link.is_up())
     }
 }
 
@@ -165,7 +165,7 @@ fn full(servers: &Servers) -> Error {
 }
 
 /// Says of each failed attempt why, once every server has failed.
-async fn explain(mut failed: mpsc::UnboundedReceiver<Failed>, link: Arc<watch::Sender<Link>>) {
+async fn explain(mut failed: mpsc::UnboundedReceiver<Failed>, link: Arc<watch::Sender<Reach>>) {
     // What a person has to change outweighs what may pass: a closed port beside a refused login.
     let mut worst: Option<Trouble> = None;
     while let Some(Failed { address, text, all }) = failed.recv().await {
@@ -176,9 +176,9 @@ async fn explain(mut failed: mpsc::UnboundedReceiver<Failed>, link: Arc<watch::S
         }
         if all && let Some(trouble) = worst.take() {
             link.send_if_modified(|link| {
-                let news = !link.is_up() && *link != Link::Down(trouble.clone());
+                let news = !link.is_up() && *link != Reach::Down(trouble.clone());
                 if news {
-                    *link = Link::Down(trouble);
+                    *link = Reach::Down(trouble);
                 }
                 news
             });
@@ -187,7 +187,7 @@ async fn explain(mut failed: mpsc::UnboundedReceiver<Failed>, link: Arc<watch::S
 }
 
 /// Finds out whether servers that are to be reached by TLS wait for it, asking until one answers.
-async fn begins_with_tls(servers: &Servers, link: &watch::Sender<Link>) -> bool {
+async fn begins_with_tls(servers: &Servers, link: &watch::Sender<Reach>) -> bool {
     let list = servers.list();
     for attempt in 1_usize.. {
         let Some(server) = list.get(attempt.wrapping_sub(1) % list.len().max(1)) else { break };
@@ -202,7 +202,7 @@ async fn begins_with_tls(servers: &Servers, link: &watch::Sender<Link>) -> bool 
             Greeting::Silent => Trouble::Slow,
         };
         if attempt >= list.len() {
-            link.send_replace(Link::Down(trouble));
+            link.send_replace(Reach::Down(trouble));
         }
     }
     true
@@ -213,7 +213,7 @@ struct Listener {
     mailbox: Arc<Mailbox>,
     violations: mpsc::UnboundedSender<String>,
     dial: Arc<Dial>,
-    link: Arc<watch::Sender<Link>>,
+    link: Arc<watch::Sender<Reach>>,
 }
 
 impl Listener {
@@ -223,12 +223,12 @@ impl Listener {
                 self.dial.reached();
                 // The core hears it first: whoever waits for the link may send a command right after.
                 self.mailbox.connected(self.interest);
-                self.link.send_replace(Link::Up(link::generation()));
+                self.link.send_replace(Reach::Up(link::generation()));
             }
             Event::Disconnected | Event::Closed => {
                 self.mailbox.disconnected();
                 // Down it is once every server was tried.
-                self.link.send_replace(Link::Pending);
+                self.link.send_replace(Reach::Pending);
             }
             Event::ServerError(error) => self.server_error(error),
             // A missed bell is made good by the next look at the log.

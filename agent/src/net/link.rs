@@ -6,7 +6,7 @@ use cipher_connection::Trouble;
 
 /// How the connection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Link {
+pub(crate) enum Reach {
     /// It was not reached yet, or is lost, and not every server has been tried since.
     Pending,
     /// Connected, for the n-th time.
@@ -15,13 +15,13 @@ pub(crate) enum Link {
     Down(Trouble),
 }
 
-impl Link {
+impl Reach {
     pub(crate) const fn is_up(&self) -> bool {
         matches!(self, Self::Up(_))
     }
 }
 
-/// For [`Link::Up`]: a number that is larger each time.
+/// For [`Reach::Up`]: a number that is larger each time.
 pub(crate) fn generation() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed) + 1

@@ -30,7 +30,7 @@ use crate::net::connect::Network;
 use crate::net::fetch::{self, Page};
 use crate::net::flood::{Flood, JUNK_COUNTS};
 use crate::net::jitter;
-use crate::net::link::Link;
+use crate::net::link::Reach;
 use crate::net::reader::bell::{Rung, next_of, rung_by};
 use crate::net::reader::end::End;
 use crate::runtime::mailbox::Mailbox;
@@ -78,7 +78,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Open {
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<ReaderRequest>,
     task: AbortHandle,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Start {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Order {
+enum ReaderRequest {
     /// Start over.
     Start(Start),
     /// At least this sequence exists.
@@ -111,7 +111,7 @@ impl Readers {
     /// Follows a log from there on.
     pub(crate) fn follow(&mut self, source: Source, start: Start) {
         if let Some(open) = self.open.get(&source)
-            && open.orders.send(Order::Start(start)).is_ok()
+            && open.orders.send(ReaderRequest::Start(start)).is_ok()
         {
             return;
         }
@@ -124,7 +124,7 @@ impl Readers {
     /// Looks at a followed log now. A log nobody follows has no position to read from: the core follows it first.
     pub(crate) fn fetch(&self, source: Source, sequence: u64) {
         match self.open.get(&source) {
-            Some(open) => drop(open.orders.send(Order::Fetch(sequence))),
+            Some(open) => drop(open.orders.send(ReaderRequest::Fetch(sequence))),
             None => tracing::debug!("a fetch from a log that nobody follows"),
         }
     }
@@ -132,7 +132,7 @@ impl Readers {
     /// What was read of a log last was of no use.
     pub(crate) fn junk(&self, source: Source) {
         if let Some(open) = self.open.get(&source) {
-            _ = open.orders.send(Order::Junk);
+            _ = open.orders.send(ReaderRequest::Junk);
         }
     }
 
@@ -158,7 +158,7 @@ struct Reader {
     source: Source,
     stream: String,
     filter: String,
-    orders: mpsc::UnboundedReceiver<Order>,
+    orders: mpsc::UnboundedReceiver<ReaderRequest>,
     reading: Reading,
     /// Everything up to here was handed to the core.
     after: u64,
@@ -188,7 +188,7 @@ struct Reader {
     last_read: Instant,
     flood: Flood,
     /// The connection of the last look.
-    link: Link,
+    link: Reach,
 }
 
 /// Why the log is to be read although no bell says so.
@@ -206,7 +206,7 @@ impl Reader {
         shared: Arc<Shared>,
         source: Source,
         Start { reading, after, mark }: Start,
-        orders: mpsc::UnboundedReceiver<Order>,
+        orders: mpsc::UnboundedReceiver<ReaderRequest>,
     ) -> Self {
         Self {
             stream: source.stream(),
@@ -230,7 +230,7 @@ impl Reader {
             looks_back: 0,
             last_read: Instant::now(),
             flood: Flood::new(Instant::now()),
-            link: Link::Pending,
+            link: Reach::Pending,
         }
     }
 
@@ -348,9 +348,9 @@ impl Reader {
         }
     }
 
-    fn on_order(&mut self, order: Order) {
+    fn on_order(&mut self, order: ReaderRequest) {
         match order {
-            Order::Start(Start { reading, after, mark }) => {
+            ReaderRequest::Start(Start { reading, after, mark }) => {
                 self.reading = reading;
                 (self.after, self.mark, self.last, self.displaced) = (after, mark, mark, false);
                 // Of another life of the log, perhaps.
@@ -358,16 +358,16 @@ impl Reader {
                 (self.want, self.end) = (Want::Report, End::default());
                 self.start_anew();
             }
-            Order::Fetch(sequence) => {
+            ReaderRequest::Fetch(sequence) => {
                 (self.want, self.end) = (Want::Report, End::default());
                 self.promise(sequence);
                 self.not_before = None;
             }
-            Order::Junk => self.junk_until = Some(Instant::now() + JUNK_COUNTS),
+            ReaderRequest::Junk => self.junk_until = Some(Instant::now() + JUNK_COUNTS),
         }
     }
 
-    fn on_link(&mut self, link: &Link) {
+    fn on_link(&mut self, link: &Reach) {
         if link.is_up() && self.link != *link {
             (self.want, self.end) = (Want::Report, End::default());
             // The broker that is there now may have been restored.

@@ -11,7 +11,7 @@ use cipher_core::{Input, NoReply, QuestionId};
 
 use crate::net::connect::Network;
 use crate::net::jitter;
-use crate::net::link::Link;
+use crate::net::link::Reach;
 use crate::net::token;
 use crate::runtime::mailbox::Mailbox;
 
@@ -33,7 +33,7 @@ pub(crate) async fn ask(
 }
 
 async fn answer(network: &Network, operation: &'static str, bytes: Vec<u8>) -> Result<Vec<u8>, NoReply> {
-    if matches!(*network.link.borrow(), Link::Down(_)) {
+    if matches!(*network.link.borrow(), Reach::Down(_)) {
         return Err(NoReply);
     }
     let bytes = bytes::Bytes::from(bytes);

@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// The right to run servers in a home. The system takes it back when this process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct HomeLock {
     file: File,
     path: PathBuf,
 }
@@ -31,7 +31,7 @@ struct Record {
     children: Vec<u32>,
 }
 
-impl Claim {
+impl HomeLock {
     /// Takes the home, and ends what a crashed `up` left running.
     pub(super) async fn take(server: &Path) -> Result<Self, Error> {
         let path = server.join("up.json");
@@ -110,8 +110,8 @@ mod tests {
     #[tokio::test]
     async fn a_home_has_one_up_and_left_over_children_end() {
         let home = tempfile::tempdir().unwrap();
-        let mut claim = Claim::take(home.path()).await.unwrap();
-        let refused = Claim::take(home.path()).await.unwrap_err();
+        let mut claim = HomeLock::take(home.path()).await.unwrap();
+        let refused = HomeLock::take(home.path()).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Locked);
         assert!(refused.message.contains(&std::process::id().to_string()));
         // Says our folder on its command line, as a child of ours would, and waits without a child of its own, which
@@ -127,7 +127,7 @@ mod tests {
         claim.note(&[ours.id(), other.id()]).unwrap();
         drop(claim);
         let waited = std::thread::spawn(move || ours.wait().unwrap());
-        Claim::take(home.path()).await.unwrap();
+        HomeLock::take(home.path()).await.unwrap();
         assert!(!waited.join().unwrap().success());
         assert!(other.try_wait().unwrap().is_none(), "a stranger's process is left alone");
         other.kill().unwrap();

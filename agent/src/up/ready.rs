@@ -18,7 +18,7 @@ use crate::net::settings::NetworkSettings;
 use crate::profile::private_folder;
 use crate::up::broker::Broker;
 use crate::up::child::{Child, Output};
-use crate::up::claim::Claim;
+use crate::up::claim::HomeLock;
 use crate::up::file::{private, remove, unwritable};
 use crate::up::{binary, broker, ping};
 
@@ -76,7 +76,7 @@ pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<()
     private_folder(&server).map_err(|error| unwritable(&server, error))?;
     // The names of our files must mean the same to children and to a later run.
     let server = std::fs::canonicalize(&server).map_err(|error| unwritable(&server, error))?;
-    let mut claim = Claim::take(&server).await?;
+    let mut claim = HomeLock::take(&server).await?;
     let mut running = Vec::new();
     let ended = tokio::select! {
         result = run(&settings, &server, &mut claim, &mut running, on_ready) => result,
@@ -95,7 +95,7 @@ pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<()
 async fn run(
     settings: &UpSettings,
     server: &Path,
-    claim: &mut Claim,
+    claim: &mut HomeLock,
     running: &mut Vec<Child>,
     on_ready: impl FnOnce(Ready),
 ) -> Result<(), Error> {

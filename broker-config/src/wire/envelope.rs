@@ -60,7 +60,7 @@ pub enum Envelope {
     /// ([`crate::sign::Purpose::NotMember`]).
     #[serde(rename = "o")]
     NotMember(Signed),
-    /// A step of linking a device, on a rendezvous inbox: an encoded [`crate::wire::link::LinkStep`].
+    /// A step of linking a device, on a rendezvous inbox: an encoded [`crate::wire::link::LinkingStep`].
     #[serde(rename = "k")]
     Link(#[serde(with = "serde_bytes")] Vec<u8>),
     /// One piece of the sealed ratchet tree of an epoch that has joiners.
@@ -103,7 +103,7 @@ fn is_zero(at: &Timestamp) -> bool {
 
 /// A commit by its place and bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitLink {
+pub struct CommitPlace {
     /// Its sequence; 0 for "none yet".
     #[serde(rename = "s")]
     pub sequence: u64,
@@ -149,7 +149,7 @@ fn no_bytes(bytes: &ByteBuf) -> bool {
 
 impl CommitNote {
     /// A note that follows `link`.
-    pub fn after(link: &CommitLink, evidence: Vec<Signed>) -> Self {
+    pub fn after(link: &CommitPlace, evidence: Vec<Signed>) -> Self {
         Self {
             sequence: link.sequence,
             hash: link.hash,
@@ -172,7 +172,7 @@ impl CommitNote {
     }
 
     /// The predecessor.
-    pub const fn link(&self) -> CommitLink {
-        CommitLink { sequence: self.sequence, hash: self.hash }
+    pub const fn link(&self) -> CommitPlace {
+        CommitPlace { sequence: self.sequence, hash: self.hash }
     }
 }

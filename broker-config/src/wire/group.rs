@@ -59,14 +59,14 @@ pub struct GroupData {
     pub personal: bool,
     /// Links by which the group can be joined, by their id.
     #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub links: BTreeMap<LinkId, JoinLink>,
+    pub links: BTreeMap<JoinLinkId, JoinLink>,
     /// Accounts that nobody may add.
     #[serde(rename = "b", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub banned: BTreeSet<AccountId>,
 }
 
 /// Names a link: derived from its secret.
-pub type LinkId = ByteArray<16>;
+pub type JoinLinkId = ByteArray<16>;
 
 /// A link by which a group can be joined. All members know it: any that may add serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use crate::codec;
 use crate::id::GroupId;
 use crate::sign::{Signed, digest};
 use crate::time::Timestamp;
-use crate::wire::group::LinkId;
+use crate::wire::group::JoinLinkId;
 
 /// What a link says. Text form: `cipher-chat:join/` and, in base64url (RFC 4648 §5), the encoded bytes and four bytes of
 /// their hash: a letter that got lost or changed is noticed by whoever reads the link, and not asked of a group.
@@ -78,7 +78,7 @@ impl FromStr for JoinTicket {
 }
 
 /// The id of a link: what members find it by.
-pub fn link_id(secret: &[u8; 16]) -> LinkId {
+pub fn link_id(secret: &[u8; 16]) -> JoinLinkId {
     let hash = digest("cipher-chat/join-link-id/v1", &[secret]);
     let mut id = [0; 16];
     for (to, from) in id.iter_mut().zip(hash) {
@@ -111,7 +111,7 @@ pub struct JoinRequestBody {
     pub group: GroupId,
     /// Which link.
     #[serde(rename = "l")]
-    pub link: LinkId,
+    pub link: JoinLinkId,
     /// When it was asked, by the asking device's clock.
     #[serde(rename = "t")]
     pub at: Timestamp,

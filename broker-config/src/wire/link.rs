@@ -19,13 +19,13 @@ use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId};
 use crate::sign::{Signed, digest};
 use crate::time::Timestamp;
-use crate::wire::registry::Profile;
+use crate::wire::registry::PublicProfile;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum LinkStep {
-    /// N begins. The hash of the [`LinkReveal`] that follows.
+pub enum LinkingStep {
+    /// N begins. The hash of the [`LinkingReveal`] that follows.
     #[serde(rename = "o")]
     Offer {
         /// SHA-256 of the encoded reveal.
@@ -53,8 +53,8 @@ pub enum LinkStep {
     },
     /// N shows what it was committed to.
     #[serde(rename = "r")]
-    Reveal(LinkReveal),
-    /// A admits N: a sealed [`LinkAdmission`].
+    Reveal(LinkingReveal),
+    /// A admits N: a sealed [`LinkingGrant`].
     #[serde(rename = "w")]
     Admit(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The person said that the strings differ, or gave up.
@@ -69,7 +69,7 @@ fn is_zero(at: &Timestamp) -> bool {
 
 /// What N is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkReveal {
+pub struct LinkingReveal {
     /// N's X25519 key, made for this.
     #[serde(rename = "k", with = "serde_bytes")]
     pub key: [u8; 32],
@@ -89,7 +89,7 @@ pub struct LinkReveal {
 
 /// What N becomes. Sealed under the key that both agreed on.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkAdmission {
+pub struct LinkingGrant {
     /// The handle.
     #[serde(rename = "h")]
     pub handle: Handle,
@@ -110,7 +110,7 @@ pub struct LinkAdmission {
     pub registry_key: ByteBuf,
     /// The profile.
     #[serde(rename = "p")]
-    pub profile: Profile,
+    pub profile: PublicProfile,
     /// Names that the person gave to the devices.
     #[serde(rename = "n")]
     pub names: Vec<(DeviceId, String)>,
@@ -125,9 +125,9 @@ pub struct LinkAdmission {
     pub by: Option<DeviceId>,
 }
 
-impl std::fmt::Debug for LinkAdmission {
+impl std::fmt::Debug for LinkingGrant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkAdmission").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("LinkingGrant").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
@@ -144,7 +144,7 @@ pub fn rendezvous(code: &str) -> (DeviceId, DeviceId) {
     (half("cipher-chat/link-offer/v1"), half("cipher-chat/link-answer/v1"))
 }
 
-/// The key under which [`LinkStep::Admit`] is sealed: both X25519 keys, the code and everything that was exchanged go
+/// The key under which [`LinkingStep::Admit`] is sealed: both X25519 keys, the code and everything that was exchanged go
 /// into it, so it opens nowhere but in this one conversation.
 pub fn admission_key(
     shared: &[u8; 32],

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `chat.*.g.*.h`, `.a`, `chat.*.i.*`, `chat.*.t.*.*.*` | [`envelope::Envelope`] |
 //! | inside an application message, sealed by MLS | [`content::Content`] |
-//! | inside that, between devices of one account | [`sync::Sync`] |
-//! | `chat.*.i.*` of a rendezvous, while a device is linked | [`link::LinkStep`] |
+//! | inside that, between devices of one account | [`sync::SyncNote`] |
+//! | `chat.*.i.*` of a rendezvous, while a device is linked | [`link::LinkingStep`] |
 //! | `chat.*.g.*.a`, sealed under a link's key | [`join::JoinRequest`] |
 //! | `eph.*.g.*`, sealed under the epoch's exporter | [`whisper::Whisper`] |
 //! | `log.statements` | [`statement::LogEntry`] |

@@ -187,13 +187,13 @@ pub struct CreateAccount {
     pub profile: SignedProfile,
     /// What the registry asks of newcomers, see [`AdmissionPolicy`].
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    pub ticket: Option<Ticket>,
+    pub ticket: Option<AdmissionProof>,
 }
 
 /// What admits a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Ticket {
+pub enum AdmissionProof {
     /// A code that the operator gave.
     #[serde(rename = "c")]
     Code(String),
@@ -245,7 +245,7 @@ pub struct AppendStatement {
 
 /// What an account tells everybody about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
+pub struct PublicProfile {
     /// The account; binds the signature to it.
     #[serde(rename = "a")]
     pub account: AccountId,
@@ -263,7 +263,7 @@ pub struct Profile {
     pub version: u64,
 }
 
-impl Profile {
+impl PublicProfile {
     /// Of an account that said nothing about itself yet.
     pub const fn silent(account: AccountId) -> Self {
         Self {
@@ -295,7 +295,7 @@ pub enum Presence {
     Offline,
 }
 
-/// A [`Profile`] signed by a device of the account ([`Purpose::Profile`]).
+/// A [`PublicProfile`] signed by a device of the account ([`Purpose::Profile`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedProfile {
     /// Device whose key signs.

@@ -25,13 +25,13 @@ pub struct Statement {
     pub at: Timestamp,
     /// What is stated.
     #[serde(rename = "c")]
-    pub claim: Claim,
+    pub claim: StatementKind,
 }
 
 /// What an account can state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Claim {
+pub enum StatementKind {
     /// The account begins, under a handle, with a first device.
     #[serde(rename = "create")]
     Create {

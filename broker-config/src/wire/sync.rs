@@ -11,12 +11,12 @@ use crate::certificate::Kind;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId, GroupId, MessageId};
 use crate::time::Timestamp;
-use crate::wire::registry::Profile;
+use crate::wire::registry::PublicProfile;
 
 /// One thing worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum Sync {
+pub enum SyncNote {
     /// Other accounts as this account sees them: pins, trust, contacts. Replaces what is known.
     #[serde(rename = "a")]
     Accounts(Vec<SyncAccount>),
@@ -107,7 +107,7 @@ pub struct SyncAccount {
     pub trust: String,
     /// Its profile, as far as it was seen.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<Profile>,
+    pub profile: Option<PublicProfile>,
     /// The person accepted that another account has the handle now: this one is history.
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,

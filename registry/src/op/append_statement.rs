@@ -7,9 +7,9 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::Signed;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{AccountRecord, Answer, AppendStatement, SignedProfile};
-use cipher_broker::wire::statement::{Claim, LogEntry};
+use cipher_broker::wire::statement::{LogEntry, StatementKind};
 
-use crate::caller::{Caller, Role};
+use crate::caller::{Caller, CallerRole};
 use crate::error::OpError;
 use crate::key_package::SUITES;
 use crate::op::change::Change;
@@ -49,13 +49,13 @@ pub(crate) fn run(new: Appended, caller: &Caller, txn: &mut Txn<'_>) -> Result<C
 fn may(caller: &Caller, statement: &Signed, account_key: &[u8; 32]) -> Result<(), Refusal> {
     let stated = read(statement, account_key).map_err(|error| refused(&error))?;
     match (stated.claim, caller.role) {
-        (Claim::Recover { device, .. }, Role::Newcomer) if device == caller.device => Ok(()),
-        (Claim::Recover { .. }, _) => {
+        (StatementKind::Recover { device, .. }, CallerRole::Newcomer) if device == caller.device => Ok(()),
+        (StatementKind::Recover { .. }, _) => {
             Err(Code::Denied.because("a recovery is asked for by the new device itself"))
         }
-        (Claim::AddDevice { .. } | Claim::RevokeDevice { .. }, Role::Device) => Ok(()),
-        (Claim::Create { .. }, _) => Err(refused(&LogError::Creation)),
-        (_, Role::Newcomer | Role::Operator | Role::Device) => {
+        (StatementKind::AddDevice { .. } | StatementKind::RevokeDevice { .. }, CallerRole::Device) => Ok(()),
+        (StatementKind::Create { .. }, _) => Err(refused(&LogError::Creation)),
+        (_, CallerRole::Newcomer | CallerRole::Operator | CallerRole::Device) => {
             Err(Code::Denied.because("this registry does not know the calling device"))
         }
     }

@@ -5,7 +5,7 @@ use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Owner};
 use cipher_broker::id::DeviceId;
 use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::{AccountRecord, Answer, CreateAccount, Ticket};
+use cipher_broker::wire::registry::{AccountRecord, AdmissionProof, Answer, CreateAccount};
 use cipher_broker::wire::statement::LogEntry;
 use redb::ReadableTable;
 
@@ -52,7 +52,7 @@ pub(crate) fn check(request: CreateAccount, certificate: CertificateBody) -> Res
         inclusion: None,
     };
     let code = match ticket {
-        Some(Ticket::Code(code)) => Some(wire_hash(code.as_bytes())),
+        Some(AdmissionProof::Code(code)) => Some(wire_hash(code.as_bytes())),
         _ => None,
     };
     let CertificateBody { device, device_key, owner, .. } = certificate;

@@ -14,17 +14,17 @@ use crate::store::{Txn, View, account, stock};
 
 /// A change that the operator orders.
 #[derive(Debug, Clone)]
-pub(crate) enum Order {
+pub(crate) enum OperatorOrder {
     Block(Handle),
     Unblock(Handle),
     Bury(Handle),
 }
 
-pub(crate) fn run(order: &Order, txn: &mut Txn<'_>) -> Result<Change, OpError> {
-    let (Order::Block(handle) | Order::Unblock(handle) | Order::Bury(handle)) = order;
+pub(crate) fn run(order: &OperatorOrder, txn: &mut Txn<'_>) -> Result<Change, OpError> {
+    let (OperatorOrder::Block(handle) | OperatorOrder::Unblock(handle) | OperatorOrder::Bury(handle)) = order;
     let account = account::of_handle(&txn.handles, handle)?;
     match (order, account) {
-        (Order::Bury(_), account) => {
+        (OperatorOrder::Bury(_), account) => {
             // R-REG-04: a buried handle is never given again, also one that nobody had.
             txn.buried.insert(handle.as_str(), ())?;
             if let Some(account) = account {
@@ -32,10 +32,10 @@ pub(crate) fn run(order: &Order, txn: &mut Txn<'_>) -> Result<Change, OpError> {
             }
         }
         (_, None) => return Err(Code::NotFound.because(format!("there is no account @{handle}")).into()),
-        (Order::Block(_), Some(account)) => {
+        (OperatorOrder::Block(_), Some(account)) => {
             txn.blocked.insert(account.as_bytes(), ())?;
         }
-        (Order::Unblock(_), Some(account)) => {
+        (OperatorOrder::Unblock(_), Some(account)) => {
             if txn.buried.get(handle.as_str())?.is_some() {
                 return Err(Code::Blocked.because(format!("@{handle} was buried: that is for ever")).into());
             }

@@ -5,7 +5,7 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::codec;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{AccountRecord, SignedProfile};
-use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
+use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
 
 use crate::error::{Error, OpError, StoreError};
 use crate::op::create_account::refused;
@@ -29,7 +29,7 @@ pub(crate) fn all(store: &Store, entries: Vec<LogEntry>) -> Result<(), (u64, Err
 pub(crate) fn run(entry: LogEntry, txn: &mut Txn<'_>) -> Result<[u8; 32], OpError> {
     let stated: Statement = codec::decode(&entry.statement.body)
         .map_err(|error| Code::Malformed.because(format!("a statement cannot be read: {error}")))?;
-    if matches!(stated.claim, Claim::Create { .. }) {
+    if matches!(stated.claim, StatementKind::Create { .. }) {
         return begin(entry, txn);
     }
     let record = account::by_id(&txn.accounts, &stated.account)?

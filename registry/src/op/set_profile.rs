@@ -5,7 +5,7 @@ use cipher_broker::id::AccountId;
 use cipher_broker::limit;
 use cipher_broker::sign::Purpose;
 use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::{Answer, Profile, SignedProfile};
+use cipher_broker::wire::registry::{Answer, PublicProfile, SignedProfile};
 
 use crate::caller::Caller;
 use crate::error::OpError;
@@ -31,7 +31,11 @@ pub(crate) fn check(signed: SignedProfile, caller: &Caller, view: &View) -> Resu
 }
 
 /// Verifies signature, owner and limits of a profile.
-pub(crate) fn verify(signed: &SignedProfile, owner: &AccountId, key: &[u8; 32]) -> Result<Profile, Refusal> {
+pub(crate) fn verify(
+    signed: &SignedProfile,
+    owner: &AccountId,
+    key: &[u8; 32],
+) -> Result<PublicProfile, Refusal> {
     if signed.profile.body.len() > PROFILE_BYTES {
         return Err(Code::TooLarge.because(format!("a profile has at most {PROFILE_BYTES} bytes")));
     }
@@ -39,7 +43,7 @@ pub(crate) fn verify(signed: &SignedProfile, owner: &AccountId, key: &[u8; 32]) 
         .profile
         .verified(key, Purpose::Profile)
         .map_err(|_| Code::Denied.because("the profile is not signed by the device it names"))?;
-    let profile: Profile = decode(body)?;
+    let profile: PublicProfile = decode(body)?;
     if profile.account != *owner {
         return Err(Code::Denied.because("the profile belongs to another account"));
     }
@@ -87,7 +91,7 @@ pub(crate) fn follows(present: &SignedProfile, new: &SignedProfile, version: u64
     Ok(())
 }
 
-fn decode(body: &[u8]) -> Result<Profile, Refusal> {
+fn decode(body: &[u8]) -> Result<PublicProfile, Refusal> {
     codec::decode(body)
         .map_err(|error| Code::Malformed.because(format!("the profile cannot be read: {error}")))
 }

@@ -11,7 +11,8 @@ use cipher_broker::transparency::TreeHead;
 use cipher_broker::wire::operator::{InspectedDevice, Inspection, OperatorAnswer, OperatorRequest, Whom};
 use cipher_broker::wire::refusal::Code;
 use cipher_broker::wire::registry::{
-    AdmissionPolicy, Answer, Operation, Outcome, Profile, ReplyBody, RequestBody, open_reply, seal_request,
+    AdmissionPolicy, Answer, Operation, Outcome, PublicProfile, ReplyBody, RequestBody, open_reply,
+    seal_request,
 };
 use rand_core::{OsRng, RngCore};
 use serde_json::{Value, json};
@@ -169,7 +170,7 @@ fn describe(shown: &Inspection) -> Value {
     let profile = if record.profile.is_unknown() {
         Value::Null
     } else {
-        match codec::decode::<Profile>(&record.profile.profile.body) {
+        match codec::decode::<PublicProfile>(&record.profile.profile.body) {
             Ok(profile) => json!({
                 "name": profile.name,
                 "status": profile.status,

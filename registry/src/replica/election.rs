@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use crate::replica_log::log::Log;
 use crate::replica_log::position::ReplicaId;
 use crate::write::replicated::State;
-use crate::write::writer::{Input, Order};
+use crate::write::writer::{Input, Signal};
 
 /// How often the writer is heard.
 const BEAT: Duration = Duration::from_millis(250);
@@ -119,7 +119,7 @@ impl Election {
             return Ok(());
         }
         if leading {
-            return self.order(Order::Outranked(beat.term)).await;
+            return self.order(Signal::Outranked(beat.term)).await;
         }
         *silent_until = if beat.ends { Instant::now() } else { later() };
         Ok(())
@@ -127,7 +127,7 @@ impl Election {
 
     async fn try_to_write(&self) -> Result<(), Ended> {
         let (done, led) = oneshot::channel();
-        self.order(Order::TakeOver(done)).await?;
+        self.order(Signal::TakeOver(done)).await?;
         // Meanwhile nothing else is heard: at most as long as the broker takes to answer. When the broker does not
         // answer at all, nobody can take over.
         if led.await.map_err(|_| Ended)? {
@@ -136,9 +136,9 @@ impl Election {
         Ok(())
     }
 
-    async fn order(&self, order: Order) -> Result<(), Ended> {
+    async fn order(&self, order: Signal) -> Result<(), Ended> {
         let inputs = self.inputs.upgrade().ok_or(Ended)?;
-        inputs.send(Input::Order(order)).await.map_err(|_| Ended)
+        inputs.send(Input::Signal(order)).await.map_err(|_| Ended)
     }
 
     async fn say(&self, subject: &str) {

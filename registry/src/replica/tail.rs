@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::replica_log::log::{Log, sequence};
 use crate::write::replicated::State;
-use crate::write::writer::{Input, Order};
+use crate::write::writer::{Input, Signal};
 
 /// How often is looked without being told, and what was committed flushed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -96,12 +96,12 @@ impl Tail {
     async fn hand_over(&mut self, records: Vec<(u64, Bytes)>) -> Result<(), Ended> {
         let Some((last, _)) = records.last() else { return Ok(()) };
         self.sent = *last;
-        self.order(Order::Follow(records)).await
+        self.order(Signal::Follow(records)).await
     }
 
-    async fn order(&self, order: Order) -> Result<(), Ended> {
+    async fn order(&self, order: Signal) -> Result<(), Ended> {
         let inputs = self.inputs.upgrade().ok_or(Ended)?;
-        inputs.send(Input::Order(order)).await.map_err(|_| Ended)
+        inputs.send(Input::Signal(order)).await.map_err(|_| Ended)
     }
 
     /// Where reading goes on.
@@ -137,7 +137,7 @@ impl Tail {
     }
 
     async fn look(&mut self) -> Result<(), Ended> {
-        self.order(Order::Flush).await?;
+        self.order(Signal::Flush).await?;
         if !self.state.borrow().leading
             && let Ok(last) = self.log.last().await
         {

@@ -2,7 +2,7 @@
 
 use cipher_broker::id::AccountId;
 use cipher_broker::wire::refusal::{Code, Refusal};
-use cipher_broker::wire::registry::{Ticket, admission_work};
+use cipher_broker::wire::registry::{AdmissionProof, admission_work};
 
 use crate::terms::{Admission, codes};
 
@@ -10,7 +10,7 @@ impl Admission {
     /// R-REG-05: a newcomer brings what is asked for, or is told what that is.
     pub(crate) fn admit(
         &self,
-        ticket: Option<&Ticket>,
+        ticket: Option<&AdmissionProof>,
         registry_key: &[u8; 32],
         account: &AccountId,
     ) -> Result<(), Refusal> {
@@ -18,7 +18,7 @@ impl Admission {
         match (self, ticket) {
             (Self::Open, _) => Ok(()),
             (Self::Closed, _) => missing("this registry takes no new accounts; ask its operator"),
-            (Self::Code(path), Some(Ticket::Code(code))) => match codes(path) {
+            (Self::Code(path), Some(AdmissionProof::Code(code))) => match codes(path) {
                 Ok(codes) if codes.contains(code.trim()) => Ok(()),
                 Ok(_) => missing("this registration code is not known; ask the operator for one"),
                 Err(error) => {
@@ -29,7 +29,7 @@ impl Admission {
             (Self::Code(_), _) => {
                 missing("a new account needs a registration code of this registry's operator")
             }
-            (Self::Work(bits), Some(Ticket::Work(number)))
+            (Self::Work(bits), Some(AdmissionProof::Work(number)))
                 if admission_work(registry_key, account, *number) >= u32::from(*bits) =>
             {
                 Ok(())

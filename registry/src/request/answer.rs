@@ -19,7 +19,7 @@ use cipher_broker::wire::registry::{
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use crate::caller::{self, Caller, Role, Standing};
+use crate::caller::{self, Caller, CallerProof, CallerRole};
 use crate::error::{OpError, StoreError};
 use crate::hint::Hints;
 use crate::key::RegistryKey;
@@ -40,7 +40,7 @@ use crate::write::writer::Writer;
 
 /// Answers requests. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct Answerer {
     inner: Arc<Inner>,
 }
 
@@ -63,8 +63,8 @@ enum Examined {
     Write(Write, Caller),
 }
 
-impl Desk {
-    /// A desk on an open store.
+impl Answerer {
+    /// An answerer on an open store.
     pub fn open(store: Store, key: RegistryKey, terms: Terms) -> Result<Self, StoreError> {
         let tree = Arc::new(Tree::load(&store, key.clone())?);
         let (writer, thread) = single::start(store.clone(), Arc::clone(&tree))?;
@@ -74,7 +74,7 @@ impl Desk {
         Ok(Self::over(store, tree, writer, key, terms))
     }
 
-    /// A desk on a store that has its writer already.
+    /// An answerer on a store that has its writer already.
     pub(crate) fn over(
         store: Store,
         tree: Arc<Tree>,
@@ -202,8 +202,9 @@ impl Inner {
     fn forget(&self, endpoint: &str, request: &[u8], now: Timestamp) {
         let Ok((signed, body)) = read(endpoint, request) else { return };
         let standing = caller::identify(&signed, &body, &self.store.view(), &self.key.public(), now);
-        if let Ok(Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller)) =
-            standing
+        if let Ok(
+            CallerProof::Newcomer(caller, _) | CallerProof::Known(caller) | CallerProof::Operator(caller),
+        ) = standing
         {
             self.recent().forget(&caller.nonce);
         }
@@ -214,8 +215,9 @@ impl Inner {
         let view = self.store.view();
         let standing = caller::identify(&signed, &body, &view, &self.key.public(), now)?;
         if body.operation.writes()
-            && let Standing::Newcomer(caller, _) | Standing::Known(caller) | Standing::Operator(caller) =
-                &standing
+            && let CallerProof::Newcomer(caller, _)
+            | CallerProof::Known(caller)
+            | CallerProof::Operator(caller) = &standing
         {
             // R-REG-20: who lost the reply is told the same again.
             match once::answered(&view.answers, &caller.nonce, &caller.request, now)? {
@@ -225,11 +227,11 @@ impl Inner {
             }
         }
         match (standing, body.operation) {
-            (Standing::Anyone, Operation::Ping) => Ok(Examined::Answered(Answer::Done)),
-            (Standing::Anyone, Operation::Admission) => {
+            (CallerProof::Anyone, Operation::Ping) => Ok(Examined::Answered(Answer::Done)),
+            (CallerProof::Anyone, Operation::Admission) => {
                 Ok(Examined::Answered(Answer::Admission(self.admission.policy())))
             }
-            (Standing::Newcomer(caller, certificate), Operation::CreateAccount(create)) => {
+            (CallerProof::Newcomer(caller, certificate), Operation::CreateAccount(create)) => {
                 if account::by_id(&view.accounts, &caller.account)?.is_none() {
                     self.fresh(&caller, now)?;
                     self.admit(&create, &certificate, now)?;
@@ -237,20 +239,25 @@ impl Inner {
                 let new = create_account::check(*create, *certificate)?;
                 Ok(Examined::Write(Write::CreateAccount(Box::new(new)), caller))
             }
-            (Standing::Newcomer(caller, _), Operation::AppendStatement(append))
-            | (Standing::Known(caller), Operation::AppendStatement(append)) => {
+            (CallerProof::Newcomer(caller, _), Operation::AppendStatement(append))
+            | (CallerProof::Known(caller), Operation::AppendStatement(append)) => {
                 let append = append_statement::check(*append)?;
                 Ok(Examined::Write(Write::AppendStatement(Box::new(append)), caller))
             }
-            (Standing::Newcomer(caller, _) | Standing::Known(caller), Operation::OpenRecovery { .. }) => {
+            (
+                CallerProof::Newcomer(caller, _) | CallerProof::Known(caller),
+                Operation::OpenRecovery { .. },
+            ) => {
                 self.fresh(&caller, now)?;
                 self.quota().look_up(caller.account, now)?;
                 let record = fetch_account::run(&caller.account, &view)?;
                 self.account(record, &view, now)
             }
-            (Standing::Known(caller), operation) => self.examine_known(operation, caller, &view, now),
-            (Standing::Operator(caller), operation) => self.examine_operator(operation, caller, &view, now),
-            (Standing::Anyone | Standing::Newcomer(..), _) => Err(unknown().into()),
+            (CallerProof::Known(caller), operation) => self.examine_known(operation, caller, &view, now),
+            (CallerProof::Operator(caller), operation) => {
+                self.examine_operator(operation, caller, &view, now)
+            }
+            (CallerProof::Anyone | CallerProof::Newcomer(..), _) => Err(unknown().into()),
         }
     }
 
@@ -302,14 +309,14 @@ impl Inner {
         match operation {
             Operation::FetchAccount { account } => {
                 self.fresh(caller, now)?;
-                if caller.role == Role::Device && account != caller.account {
+                if caller.role == CallerRole::Device && account != caller.account {
                     self.quota().look_up(caller.account, now)?;
                 }
                 self.account(fetch_account::run(&account, view)?, view, now)
             }
             Operation::Resolve { handle } => {
                 self.fresh(caller, now)?;
-                if caller.role == Role::Device {
+                if caller.role == CallerRole::Device {
                     self.quota().look_up(caller.account, now)?;
                 }
                 self.account(resolve::run(&handle, view)?, view, now)
@@ -318,7 +325,7 @@ impl Inner {
                 self.fresh(caller, now)?;
                 Ok(Examined::Answered(self.prove(&sizes, now)?))
             }
-            _ if caller.role == Role::Operator => {
+            _ if caller.role == CallerRole::Operator => {
                 Err(Code::Denied.because("the operator may look and order, not act as an account").into())
             }
             _ => Err(unknown().into()),
@@ -337,9 +344,9 @@ impl Inner {
             return self.examine_reading(operation, &caller, view, now);
         };
         let order = match order {
-            OperatorRequest::Block(handle) => operate::Order::Block(handle),
-            OperatorRequest::Unblock(handle) => operate::Order::Unblock(handle),
-            OperatorRequest::Bury(handle) => operate::Order::Bury(handle),
+            OperatorRequest::Block(handle) => operate::OperatorOrder::Block(handle),
+            OperatorRequest::Unblock(handle) => operate::OperatorOrder::Unblock(handle),
+            OperatorRequest::Bury(handle) => operate::OperatorOrder::Bury(handle),
             OperatorRequest::Inspect(whom) => {
                 self.fresh(&caller, now)?;
                 let mut inspection = operate::inspect(&whom, view, now)?;

@@ -22,7 +22,7 @@ use crate::replica::tail::Tail;
 use crate::replica_log::log::{Log, LogName};
 use crate::replica_log::position::ReplicaId;
 use crate::replica_log::record::Record;
-use crate::request::answer::Desk;
+use crate::request::answer::Answerer;
 use crate::store::Store;
 use crate::terms::Terms;
 use crate::tree::Tree;
@@ -43,7 +43,7 @@ pub struct Replica {
 
 #[derive(Debug)]
 struct Inner {
-    desk: Desk,
+    answerer: Answerer,
     log: Log,
     id: ReplicaId,
     fresh: Freshness,
@@ -102,7 +102,7 @@ impl Replica {
         let handed = subscribe(&format!("write.{id}.*")).await?;
         let inspected = subscribe("health").await?;
         let (writer, inputs) = Writer::spawn(move |waiting| engine.run(waiting).is_ok())?;
-        let desk = Desk::over(store, tree, writer, key, terms);
+        let answerer = Answerer::over(store, tree, writer, key, terms);
         let (known_to, known) = watch::channel(last);
         let (fresh, asking) = Freshness::new(log.clone(), state.clone(), known_to);
         let tail = Tail {
@@ -129,7 +129,7 @@ impl Replica {
             inner: Arc::new_cyclic(|inner| {
                 tasks.spawn(handed_on(inner.clone(), handed));
                 tasks.spawn(tell_health(inner.clone(), inspected));
-                Inner { desk, log: log.clone(), id, fresh, known, state, stop, _tasks: tasks }
+                Inner { answerer, log: log.clone(), id, fresh, known, state, stop, _tasks: tasks }
             }),
         };
         Ok(replica)
@@ -168,10 +168,10 @@ impl Replica {
         now: Timestamp,
         deadline: Instant,
     ) -> Option<Vec<u8>> {
-        let (desk, fresh) = (&self.inner.desk, &self.inner.fresh);
+        let (answerer, fresh) = (&self.inner.answerer, &self.inner.fresh);
         if !Operation::name_writes(operation) {
             return if fresh.wait(deadline).await {
-                desk.decide(operation, request, now, async || true).await
+                answerer.decide(operation, request, now, async || true).await
             } else {
                 None
             };
@@ -180,7 +180,7 @@ impl Replica {
         // by this one, so nobody knew more when the rows were read.
         let reign = self.reign()?;
         let newest = async || fresh.wait(deadline).await && self.reign() == Some(reign);
-        desk.decide(operation, request, now, newest).await
+        answerer.decide(operation, request, now, newest).await
     }
 
     /// The reign of this replica, while it writes.
@@ -240,8 +240,8 @@ impl Replica {
     }
 
     /// What answers from the rows that are here.
-    pub fn desk(&self) -> &Desk {
-        &self.inner.desk
+    pub fn answerer(&self) -> &Answerer {
+        &self.inner.answerer
     }
 
     /// Resolves when it cannot go on, with the reason.

@@ -10,7 +10,7 @@ use crate::provision::{Mode, provision_log};
 use crate::publisher;
 use crate::replica_log::log::LogName;
 use crate::replica_log::position::Position;
-use crate::request::answer::Desk;
+use crate::request::answer::Answerer;
 use crate::request::replica::Replica;
 use crate::settings::{Settings, StoreKind};
 use crate::store::Store;
@@ -21,7 +21,7 @@ pub(crate) async fn open(
     key: RegistryKey,
     settings: &Settings,
     client: &Client,
-) -> Result<Route, Error> {
+) -> Result<Answering, Error> {
     let terms = settings.terms.clone();
     match settings.store {
         StoreKind::Redb => {
@@ -29,7 +29,7 @@ pub(crate) async fn open(
             if Position::forget(&store)? {
                 tracing::warn!("this store followed a log of replicas; from now on it is one of its own");
             }
-            Ok(Route::Alone(Desk::open(store, key, terms)?))
+            Ok(Answering::Alone(Answerer::open(store, key, terms)?))
         }
         StoreKind::Jetstream if settings.adopt_log => Err(Error::Usage(
             "a replica takes everything from the log of its registry: only --store redb can adopt an account log"
@@ -43,31 +43,31 @@ pub(crate) async fn open(
             for drift in &made.drifts {
                 tracing::warn!(%drift, "a stream is not as it must be");
             }
-            Ok(Route::Replica(Replica::open(store, key, terms, client.clone(), name).await?))
+            Ok(Answering::Replica(Replica::open(store, key, terms, client.clone(), name).await?))
         }
     }
 }
 
 /// What answers: a registry of its own, or a replica of one.
 #[derive(Debug, Clone)]
-pub(crate) enum Route {
-    Alone(Desk),
+pub(crate) enum Answering {
+    Alone(Answerer),
     Replica(Replica),
 }
 
-impl Route {
+impl Answering {
     /// What answers from the rows that are here.
-    pub(crate) fn desk(&self) -> &Desk {
+    pub(crate) fn answerer(&self) -> &Answerer {
         match self {
-            Self::Alone(desk) => desk,
-            Self::Replica(replica) => replica.desk(),
+            Self::Alone(answerer) => answerer,
+            Self::Replica(replica) => replica.answerer(),
         }
     }
 
     /// `None`: nothing may be said now. A caller that asks again is told, by another replica or later.
     pub(crate) async fn answer(&self, name: &str, request: Bytes, now: Timestamp) -> Option<Vec<u8>> {
         match self {
-            Self::Alone(desk) => Some(desk.answer(name, request, now).await),
+            Self::Alone(answerer) => Some(answerer.answer(name, request, now).await),
             Self::Replica(replica) => replica.answer(name, request, now).await,
         }
     }
@@ -75,8 +75,8 @@ impl Route {
     /// Resolves when it cannot go on.
     pub(crate) async fn failure(&self) -> Error {
         match self {
-            Self::Alone(desk) => {
-                desk.failure().await;
+            Self::Alone(answerer) => {
+                answerer.failure().await;
                 Error::Store(StoreError::Stopped)
             }
             Self::Replica(replica) => replica.failure().await,
@@ -102,15 +102,15 @@ impl Route {
     /// Publishes the account log: by who writes only. Ends when the log in the broker is another one.
     pub(crate) async fn publish(&self, client: &Client, store: &Store) -> Discord {
         let replica = match self {
-            Self::Alone(desk) => {
-                return publisher::publish(client.clone(), store.clone(), desk.log_size()).await;
+            Self::Alone(answerer) => {
+                return publisher::publish(client.clone(), store.clone(), answerer.log_size()).await;
             }
             Self::Replica(replica) => replica,
         };
         loop {
             replica.until(true).await;
             tokio::select! {
-                discord = publisher::publish(client.clone(), store.clone(), replica.desk().log_size()) => {
+                discord = publisher::publish(client.clone(), store.clone(), replica.answerer().log_size()) => {
                     // Who does not write any more may be behind what was published meanwhile.
                     if replica.writes() && replica.is_fresh().await {
                         return discord;

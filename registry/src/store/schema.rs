@@ -63,7 +63,7 @@ mod tests {
     use cipher_broker::sign::{Purpose, Signed, wire_hash};
     use cipher_broker::time::Timestamp;
     use cipher_broker::wire::registry::SignedProfile;
-    use cipher_broker::wire::statement::{Claim, Statement};
+    use cipher_broker::wire::statement::{Statement, StatementKind};
     use ed25519_dalek::SigningKey;
     use redb::backends::InMemoryBackend;
 
@@ -87,7 +87,8 @@ mod tests {
         };
         let certificate = DeviceCertificate::sign(&body, &key);
         let handle: cipher_broker::handle::Handle = format!("person{seed}").parse().unwrap();
-        let claim = Claim::Create { handle: handle.clone(), certificate: wire_hash(&certificate.to_bytes()) };
+        let claim =
+            StatementKind::Create { handle: handle.clone(), certificate: wire_hash(&certificate.to_bytes()) };
         let statement = Statement { account, sequence: 0, previous: [0; 32], at, claim };
         let statement = Signed::new(&key, Purpose::AccountStatement, codec::encode(&statement));
         let profile = SignedProfile::unknown(device);

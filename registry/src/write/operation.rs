@@ -19,7 +19,7 @@ pub(crate) enum Write {
     AppendStatement(Box<append_statement::Appended>),
     ClaimKeyPackages(claim_key_packages::Wanted),
     CreateAccount(Box<create_account::NewAccount>),
-    Operate(operate::Order),
+    Operate(operate::OperatorOrder),
     PublishKeyPackages(publish_key_packages::Packages),
     SetProfile(set_profile::NewProfile),
 }

@@ -27,7 +27,7 @@ use crate::store::rows::{Change, Changes};
 use crate::store::{Store, Txn, leaves_of};
 use crate::tree::Tree;
 use crate::write::job::{Answers, Job, NotDone, run_job, sweep};
-use crate::write::writer::{Input, Order};
+use crate::write::writer::{Input, Signal};
 
 /// Requests in one record at most.
 const BATCH: usize = 512;
@@ -92,14 +92,14 @@ struct Flight {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    orders: VecDeque<Order>,
+    orders: VecDeque<Signal>,
 }
 
 impl Waiting {
     fn take(&mut self, input: Input) {
         match input {
             Input::Job(job) => self.jobs.push_back(job),
-            Input::Order(order) => self.orders.push_back(order),
+            Input::Signal(order) => self.orders.push_back(order),
         }
     }
 }
@@ -232,20 +232,20 @@ impl Engine {
         self.landing().map_or(Ok(()), |appended| self.landed(appended))
     }
 
-    fn obey(&mut self, order: Order) -> Result<(), Broken> {
+    fn obey(&mut self, order: Signal) -> Result<(), Broken> {
         match order {
-            Order::Follow(records) => self.follow(records)?,
-            Order::TakeOver(done) => {
+            Signal::Follow(records) => self.follow(records)?,
+            Signal::TakeOver(done) => {
                 let led = self.take_over()?;
                 // Whoever asked may be gone; the reign counts all the same.
                 let _ = done.send(led);
             }
-            Order::Outranked(term) => {
+            Signal::Outranked(term) => {
                 if self.leading && term > self.position.term {
                     self.step_down();
                 }
             }
-            Order::Flush => {}
+            Signal::Flush => {}
         }
         self.flush_in_time()
     }

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::store::{Store, Txn};
 use crate::tree::Tree;
 use crate::write::job::{Answers, internal, run_job, sweep};
-use crate::write::writer::{Input, Order, Writer};
+use crate::write::writer::{Input, Signal, Writer};
 
 /// Two of them without a write, and the store is settled.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(crate) async fn moments(thread: mpsc::WeakSender<Input>) {
         tokio::time::sleep(MOMENT).await;
         let Some(inputs) = thread.upgrade() else { return };
         // When it has more to do than it can hold, it does not rest.
-        let _ = inputs.try_send(Input::Order(Order::Flush));
+        let _ = inputs.try_send(Input::Signal(Signal::Flush));
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn start(store: Store, tree: Arc<Tree>) -> Result<(Writer, mpsc::Weak
             {
                 batch.push(next);
             }
-            let done = if batch.iter().all(|input| matches!(input, Input::Order(_))) {
+            let done = if batch.iter().all(|input| matches!(input, Input::Signal(_))) {
                 rest.moment(&store)
             } else {
                 rest = Rest::Busy;

@@ -22,12 +22,12 @@ pub(crate) enum Input {
     /// A request.
     Job(Job),
     /// What only replicas do.
-    Order(Order),
+    Signal(Signal),
 }
 
 /// What the thread is told besides requests.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum Signal {
     /// Records of the log, in order.
     Follow(Vec<(u64, Bytes)>),
     /// Become the writer; says whether that worked.

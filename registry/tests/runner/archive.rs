@@ -6,28 +6,28 @@ use std::path::Path;
 
 use cipher_broker::wire::operator::OperatorRequest;
 use cipher_broker::wire::refusal::Code;
-use cipher_broker::wire::registry::{Answer, Operation, Ticket};
+use cipher_broker::wire::registry::{AdmissionProof, Answer, Operation};
 use cipher_registry::{Error, export, import};
 
 use crate::support::{NOW, Person, code, desk_in, operator};
 
 /// A store with something of everything, exported.
 async fn exported(folder: &Path) -> (Person, Person) {
-    let desk = desk_in(&folder.join("data")).await;
+    let answerer = desk_in(&folder.join("data")).await;
     let ana = Person::new("ana", 1);
     let mut creation = ana.creation();
-    creation.ticket = Some(Ticket::Code("a-code-that-was-used".into()));
-    assert!(ana.ask(&desk, Operation::CreateAccount(Box::new(creation)), NOW).await.is_ok());
-    let ben = Person::new("ben", 2).enrolled(&desk).await;
-    let laptop = ana.with_device(&desk, 3).await;
-    ana.publish(&desk, vec![ana.usual_package()]).await.unwrap();
-    ana.revokes(&desk, laptop.device).await.unwrap();
-    ana.ask(&desk, Operation::SetProfile(ana.signed(&ana.profile("Ana", 1))), NOW).await.unwrap();
+    creation.ticket = Some(AdmissionProof::Code("a-code-that-was-used".into()));
+    assert!(ana.ask(&answerer, Operation::CreateAccount(Box::new(creation)), NOW).await.is_ok());
+    let ben = Person::new("ben", 2).enrolled(&answerer).await;
+    let laptop = ana.with_device(&answerer, 3).await;
+    ana.publish(&answerer, vec![ana.usual_package()]).await.unwrap();
+    ana.revokes(&answerer, laptop.device).await.unwrap();
+    ana.ask(&answerer, Operation::SetProfile(ana.signed(&ana.profile("Ana", 1))), NOW).await.unwrap();
     for order in [OperatorRequest::Block(ben.handle.clone()), OperatorRequest::Bury("admin".parse().unwrap())]
     {
-        assert_eq!(operator().ask(&desk, Operation::Operate(order), NOW).await, Ok(Answer::Done));
+        assert_eq!(operator().ask(&answerer, Operation::Operate(order), NOW).await, Ok(Answer::Done));
     }
-    drop(desk);
+    drop(answerer);
     let told = export(&folder.join("data"), &folder.join("export")).unwrap();
     assert_eq!(told["statements"], 4);
     (ana, laptop)
@@ -40,24 +40,24 @@ async fn an_import_makes_the_same_registry_but_for_key_packages() {
     let again = folder.path().join("again");
     let told = import(&again, &folder.path().join("export")).unwrap();
     assert_eq!(told["statements"], 4);
-    let desk = desk_in(&again).await;
-    assert_eq!(*desk.log_size().borrow(), 4);
-    let record = ana.record(&desk).await;
+    let answerer = desk_in(&again).await;
+    assert_eq!(*answerer.log_size().borrow(), 4);
+    let record = ana.record(&answerer).await;
     assert_eq!((record.handle.as_str(), record.statements.len()), ("ana", 3));
     assert_eq!(record.profile, ana.signed(&ana.profile("Ana", 1)));
-    assert_eq!(code(laptop.ask(&desk, Operation::CountKeyPackages, NOW).await), Some(Code::Revoked));
-    assert_eq!(ana.stock(&desk, NOW).await, (0, false), "what was handed out before never is again");
+    assert_eq!(code(laptop.ask(&answerer, Operation::CountKeyPackages, NOW).await), Some(Code::Revoked));
+    assert_eq!(ana.stock(&answerer, NOW).await, (0, false), "what was handed out before never is again");
     let ben = Person::new("ben", 2);
-    assert_eq!(code(ben.ask(&desk, Operation::CountKeyPackages, NOW).await), Some(Code::Blocked));
+    assert_eq!(code(ben.ask(&answerer, Operation::CountKeyPackages, NOW).await), Some(Code::Blocked));
     let admin = Person::new("admin", 9);
-    assert_eq!(code(admin.ask(&desk, admin.create(), NOW).await), Some(Code::HandleTaken));
+    assert_eq!(code(admin.ask(&answerer, admin.create(), NOW).await), Some(Code::HandleTaken));
     let late = Person::new("late", 8);
     let mut creation = late.creation();
-    creation.ticket = Some(Ticket::Code("a-code-that-was-used".into()));
-    let refused = late.ask(&desk, Operation::CreateAccount(Box::new(creation)), NOW).await;
+    creation.ticket = Some(AdmissionProof::Code("a-code-that-was-used".into()));
+    let refused = late.ask(&answerer, Operation::CreateAccount(Box::new(creation)), NOW).await;
     assert_eq!(code(refused), Some(Code::Admission));
     // Exported again, it is the same file.
-    drop(desk);
+    drop(answerer);
     export(&again, &folder.path().join("second")).unwrap();
     let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
     assert_eq!(read("second"), read("export"));
@@ -87,8 +87,8 @@ async fn an_export_that_was_changed_or_cut_is_refused_and_nothing_is_taken() {
         let fresh = folder.path().join("fresh");
         let refused = import(&fresh, &file);
         assert!(matches!(refused, Err(Error::Export(_))), "{what}: {refused:?}");
-        let desk = desk_in(&fresh).await;
-        assert_eq!(*desk.log_size().borrow(), 0, "{what}");
+        let answerer = desk_in(&fresh).await;
+        assert_eq!(*answerer.log_size().borrow(), 0, "{what}");
     }
     let occupied = import(&folder.path().join("data"), &folder.path().join("export"));
     assert!(matches!(occupied, Err(Error::Usage(_))));

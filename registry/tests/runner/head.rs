@@ -10,19 +10,19 @@ use cipher_broker::wire::refusal::Code;
 use cipher_broker::wire::registry::{Answer, Operation, open_reply};
 use cipher_broker::wire::statement::LogEntry;
 
-use crate::place::Desk;
-use crate::support::{NOW, Person, code, desk, desk_in, registry_key};
+use crate::place::Answerer;
+use crate::support::{NOW, Person, answerer, code, desk_in, registry_key};
 
 /// The head of the next reply.
-async fn head(desk: &Desk, at: cipher_broker::time::Timestamp) -> TreeHead {
+async fn head(answerer: &Answerer, at: cipher_broker::time::Timestamp) -> TreeHead {
     let request = Person::new("anybody", 77).request(Operation::Ping, at);
-    let reply = desk.answer("ping", request.clone().into(), at).await;
+    let reply = answerer.answer("ping", request.clone().into(), at).await;
     let body = open_reply(&reply, &request, Some(&registry_key().public())).unwrap();
     TreeHead::open(&body.head.unwrap(), &registry_key().public()).unwrap()
 }
 
-async fn proofs(who: &Person, desk: &Desk, sizes: Vec<u64>) -> (TreeHead, Vec<Vec<u8>>) {
-    match who.ask(desk, Operation::ProveConsistency { sizes }, NOW).await {
+async fn proofs(who: &Person, answerer: &Answerer, sizes: Vec<u64>) -> (TreeHead, Vec<Vec<u8>>) {
+    match who.ask(answerer, Operation::ProveConsistency { sizes }, NOW).await {
         Ok(Answer::Consistency { head, proofs }) => {
             let head = TreeHead::open(&head, &registry_key().public()).unwrap();
             (head, proofs.into_iter().map(serde_bytes::ByteBuf::into_vec).collect())
@@ -33,21 +33,21 @@ async fn proofs(who: &Person, desk: &Desk, sizes: Vec<u64>) -> (TreeHead, Vec<Ve
 
 #[tokio::test]
 async fn the_log_grows_by_every_statement_and_heads_are_prefixes_of_each_other() {
-    let desk = desk().await;
-    let mut heads = vec![head(&desk, NOW).await];
+    let answerer = answerer().await;
+    let mut heads = vec![head(&answerer, NOW).await];
     assert_eq!((heads[0].size, heads[0].root), (0, MerkleLog::default().root()));
-    let ana = Person::new("ana", 1).enrolled(&desk).await;
-    heads.push(head(&desk, NOW).await);
+    let ana = Person::new("ana", 1).enrolled(&answerer).await;
+    heads.push(head(&answerer, NOW).await);
     for seed in 3..9 {
-        Person::new(&format!("person{seed}"), seed).enrolled(&desk).await;
-        heads.push(head(&desk, NOW).await);
+        Person::new(&format!("person{seed}"), seed).enrolled(&answerer).await;
+        heads.push(head(&answerer, NOW).await);
     }
-    ana.with_device(&desk, 20).await;
-    heads.push(head(&desk, NOW).await);
+    ana.with_device(&answerer, 20).await;
+    heads.push(head(&answerer, NOW).await);
     let sizes: Vec<u64> = heads.iter().map(|head| head.size).collect();
     assert_eq!(sizes, (0..=8).collect::<Vec<_>>());
     for asked in sizes.chunks(limit::PROOFS_PER_REQUEST) {
-        let (now, proofs) = proofs(&ana, &desk, asked.to_vec()).await;
+        let (now, proofs) = proofs(&ana, &answerer, asked.to_vec()).await;
         for (size, proof) in asked.iter().zip(&proofs) {
             let earlier = &heads[usize::try_from(*size).unwrap()];
             assert_eq!(now.extends(earlier, proof), Ok(()), "from {size}");
@@ -58,71 +58,71 @@ async fn the_log_grows_by_every_statement_and_heads_are_prefixes_of_each_other()
 /// What the registry publishes makes the same tree: an auditor needs nothing else.
 #[tokio::test]
 async fn the_published_entries_make_the_head_that_is_shown() {
-    let desk = desk().await;
-    let ana = Person::new("ana", 1).enrolled(&desk).await;
-    Person::new("ben", 2).enrolled(&desk).await;
-    let laptop = ana.with_device(&desk, 3).await;
-    ana.revokes(&desk, laptop.device).await.unwrap();
+    let answerer = answerer().await;
+    let ana = Person::new("ana", 1).enrolled(&answerer).await;
+    Person::new("ben", 2).enrolled(&answerer).await;
+    let laptop = ana.with_device(&answerer, 3).await;
+    ana.revokes(&answerer, laptop.device).await.unwrap();
     let mut tree = MerkleLog::default();
-    for entry in desk.log_entries(0, 100).unwrap() {
+    for entry in answerer.log_entries(0, 100).unwrap() {
         let entry: LogEntry = codec::decode(&entry).unwrap();
         tree.push(leaf(&entry.statement));
     }
-    let head = head(&desk, NOW).await;
+    let head = head(&answerer, NOW).await;
     assert_eq!((head.size, head.root), (4, tree.root()));
 }
 
 #[tokio::test]
 async fn a_size_that_the_log_never_had_and_too_many_sizes_are_refused() {
-    let desk = desk().await;
-    let ana = Person::new("ana", 1).enrolled(&desk).await;
-    let ask = |sizes| ana.ask(&desk, Operation::ProveConsistency { sizes }, NOW);
+    let answerer = answerer().await;
+    let ana = Person::new("ana", 1).enrolled(&answerer).await;
+    let ask = |sizes| ana.ask(&answerer, Operation::ProveConsistency { sizes }, NOW);
     assert_eq!(code(ask(vec![1, 2]).await), Some(Code::NotFound));
     assert_eq!(code(ask(vec![u64::MAX]).await), Some(Code::NotFound));
     assert_eq!(code(ask(vec![0; limit::PROOFS_PER_REQUEST + 1]).await), Some(Code::TooLarge));
-    let (head, proofs) = proofs(&ana, &desk, vec![]).await;
+    let (head, proofs) = proofs(&ana, &answerer, vec![]).await;
     assert_eq!((head.size, proofs.len()), (1, 0));
 }
 
 #[tokio::test]
 async fn a_head_is_signed_again_when_it_is_old_and_its_time_never_goes_back() {
-    let desk = desk().await;
-    let first = head(&desk, NOW).await;
+    let answerer = answerer().await;
+    let first = head(&answerer, NOW).await;
     let almost = NOW.plus(limit::HEAD_REFRESH).minus(std::time::Duration::from_millis(1));
-    assert_eq!(head(&desk, almost).await, first);
-    let second = head(&desk, NOW.plus(limit::HEAD_REFRESH)).await;
+    assert_eq!(head(&answerer, almost).await, first);
+    let second = head(&answerer, NOW.plus(limit::HEAD_REFRESH)).await;
     assert_eq!(second.at, NOW.plus(limit::HEAD_REFRESH));
-    Person::new("ana", 1).enrolled(&desk).await;
-    assert!(head(&desk, NOW).await.at >= second.at, "grown while the clock went back");
+    Person::new("ana", 1).enrolled(&answerer).await;
+    assert!(head(&answerer, NOW).await.at >= second.at, "grown while the clock went back");
 }
 
 /// G04: a restart goes on where it ended.
 #[tokio::test]
 async fn g04_a_restart_shows_the_same_log() {
     let folder = tempfile::tempdir().unwrap();
-    let desk = desk_in(folder.path()).await;
-    let ana = Person::new("ana", 1).enrolled(&desk).await;
-    ana.with_device(&desk, 3).await;
-    let before = head(&desk, NOW).await;
-    drop(desk);
-    let desk = desk_in(folder.path()).await;
-    assert_eq!(head(&desk, NOW).await, before);
-    Person::new("ben", 2).enrolled(&desk).await;
-    let (now, proofs) = proofs(&ana, &desk, vec![before.size]).await;
+    let answerer = desk_in(folder.path()).await;
+    let ana = Person::new("ana", 1).enrolled(&answerer).await;
+    ana.with_device(&answerer, 3).await;
+    let before = head(&answerer, NOW).await;
+    drop(answerer);
+    let answerer = desk_in(folder.path()).await;
+    assert_eq!(head(&answerer, NOW).await, before);
+    Person::new("ben", 2).enrolled(&answerer).await;
+    let (now, proofs) = proofs(&ana, &answerer, vec![before.size]).await;
     assert_eq!(now.extends(&before, &proofs[0]), Ok(()));
 }
 
 /// While many register at once, every reply's head is one that all others lead to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r_reg_07_heads_shown_under_load_are_all_of_one_log() {
-    let desk = desk().await;
-    let watcher = Person::new("watcher", 200).enrolled(&desk).await;
+    let answerer = answerer().await;
+    let watcher = Person::new("watcher", 200).enrolled(&answerer).await;
     let tasks: Vec<_> = (1..=48_u8)
         .map(|seed| {
-            let desk = desk.clone();
+            let answerer = answerer.clone();
             tokio::spawn(async move {
-                Person::new(&format!("person{seed}"), seed).enrolled(&desk).await;
-                head(&desk, NOW).await
+                Person::new(&format!("person{seed}"), seed).enrolled(&answerer).await;
+                head(&answerer, NOW).await
             })
         })
         .collect();
@@ -131,7 +131,7 @@ async fn r_reg_07_heads_shown_under_load_are_all_of_one_log() {
         heads.push(task.await.unwrap());
     }
     for earlier in heads {
-        let (now, proofs) = proofs(&watcher, &desk, vec![earlier.size]).await;
+        let (now, proofs) = proofs(&watcher, &answerer, vec![earlier.size]).await;
         assert_eq!(now.size, 49);
         assert_eq!(now.extends(&earlier, &proofs[0]), Ok(()));
     }

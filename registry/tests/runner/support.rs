@@ -15,9 +15,9 @@ use cipher_broker::transparency::TreeHead;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
     AccountRecord, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation, Outcome, Presence,
-    Profile, RequestBody, SignedProfile, open_reply, seal_request,
+    PublicProfile, RequestBody, SignedProfile, open_reply, seal_request,
 };
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use cipher_registry::{Limits, RegistryKey, Terms};
 use ed25519_dalek::{Signer as _, SigningKey};
 use openmls::prelude::{
@@ -30,7 +30,7 @@ use openmls_traits::types::SignatureScheme;
 use serde_bytes::ByteBuf;
 use tls_codec::Serialize;
 
-use crate::place::Desk;
+use crate::place::Answerer;
 pub(crate) use crate::place::{desk_in, desk_on};
 
 /// A moment far from the machine's clock, so that nothing can use that one by mistake.
@@ -44,22 +44,22 @@ pub(crate) fn registry_key() -> RegistryKey {
     RegistryKey::new(SigningKey::from_bytes(&[0xee; 32]))
 }
 
-pub(crate) async fn desk() -> Desk {
+pub(crate) async fn answerer() -> Answerer {
     desk_on(Terms::default()).await
 }
 
-pub(crate) async fn desk_with(limits: Limits) -> Desk {
+pub(crate) async fn desk_with(limits: Limits) -> Answerer {
     desk_on(Terms { limits, ..Terms::default() }).await
 }
 
 /// Sends bytes to an endpoint; the reply must be the registry's, for this request.
 pub(crate) async fn send(
-    desk: &Desk,
+    answerer: &Answerer,
     endpoint: &str,
     request: Vec<u8>,
     now: Timestamp,
 ) -> Result<Answer, Refusal> {
-    let reply = desk.answer(endpoint, request.clone().into(), now).await;
+    let reply = answerer.answer(endpoint, request.clone().into(), now).await;
     let body = open_reply(&reply, &request, Some(&registry_key().public())).unwrap();
     assert_eq!(body.at, now);
     // Every reply shows a head, refusals too; whatever it proves leads to that head.
@@ -168,54 +168,58 @@ impl Person {
     }
 
     /// What the registry has of the account.
-    pub(crate) async fn record(&self, desk: &Desk) -> AccountRecord {
-        match self.ask(desk, Operation::FetchAccount { account: self.account }, NOW).await {
+    pub(crate) async fn record(&self, answerer: &Answerer) -> AccountRecord {
+        match self.ask(answerer, Operation::FetchAccount { account: self.account }, NOW).await {
             Ok(Answer::Account(record)) => record,
             other => panic!("{other:?}"),
         }
     }
 
     /// The account's log, as `who` reads it from the registry.
-    pub(crate) async fn log(&self, desk: &Desk) -> AccountLog {
-        let record = self.record(desk).await;
+    pub(crate) async fn log(&self, answerer: &Answerer) -> AccountLog {
+        let record = self.record(answerer).await;
         AccountLog::replay(&record.statements, &record.certificates).unwrap().0
     }
 
     /// A request that appends a claim to a log.
-    pub(crate) fn append(&self, log: &AccountLog, claim: Claim) -> AppendStatement {
+    pub(crate) fn append(&self, log: &AccountLog, claim: StatementKind) -> AppendStatement {
         AppendStatement { statement: self.stated(&log.next(NOW, claim)), certificate: None, profile: None }
     }
 
     /// A request that adds a device.
     pub(crate) fn adding(&self, log: &AccountLog, new: &Self) -> AppendStatement {
         let certificate = wire_hash(&new.certificate.to_bytes());
-        let append = self.append(log, Claim::AddDevice { device: new.device, certificate });
+        let append = self.append(log, StatementKind::AddDevice { device: new.device, certificate });
         AppendStatement { certificate: Some(new.certificate.clone()), ..append }
     }
 
     /// A request of a new device that recovers its account.
     pub(crate) fn recovering(&self, log: &AccountLog) -> AppendStatement {
         let certificate = wire_hash(&self.certificate.to_bytes());
-        let append = self.append(log, Claim::Recover { device: self.device, certificate });
+        let append = self.append(log, StatementKind::Recover { device: self.device, certificate });
         let profile = Some(self.signed(&self.profile("back", 7)));
         AppendStatement { certificate: Some(self.certificate.clone()), profile, ..append }
     }
 
-    pub(crate) async fn appends(&self, desk: &Desk, append: AppendStatement) -> Result<Answer, Refusal> {
-        self.ask(desk, Operation::AppendStatement(Box::new(append)), NOW).await
+    pub(crate) async fn appends(
+        &self,
+        answerer: &Answerer,
+        append: AppendStatement,
+    ) -> Result<Answer, Refusal> {
+        self.ask(answerer, Operation::AppendStatement(Box::new(append)), NOW).await
     }
 
     /// A second device, added by this one.
-    pub(crate) async fn with_device(&self, desk: &Desk, seed: u8) -> Self {
-        let (new, log) = (self.sibling(seed), self.log(desk).await);
-        assert_eq!(self.appends(desk, self.adding(&log, &new)).await, Ok(Answer::Done));
+    pub(crate) async fn with_device(&self, answerer: &Answerer, seed: u8) -> Self {
+        let (new, log) = (self.sibling(seed), self.log(answerer).await);
+        assert_eq!(self.appends(answerer, self.adding(&log, &new)).await, Ok(Answer::Done));
         new
     }
 
     /// Revokes a device.
-    pub(crate) async fn revokes(&self, desk: &Desk, device: DeviceId) -> Result<Answer, Refusal> {
-        let log = self.log(desk).await;
-        self.appends(desk, self.append(&log, Claim::RevokeDevice { device })).await
+    pub(crate) async fn revokes(&self, answerer: &Answerer, device: DeviceId) -> Result<Answer, Refusal> {
+        let log = self.log(answerer).await;
+        self.appends(answerer, self.append(&log, StatementKind::RevokeDevice { device })).await
     }
 
     pub(crate) fn body(&self, operation: Operation, now: Timestamp) -> RequestBody {
@@ -231,16 +235,16 @@ impl Person {
 
     pub(crate) async fn ask(
         &self,
-        desk: &Desk,
+        answerer: &Answerer,
         operation: Operation,
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
-        send(desk, operation.name(), self.request(operation.clone(), now), now).await
+        send(answerer, operation.name(), self.request(operation.clone(), now), now).await
     }
 
     pub(crate) fn statement(&self) -> Statement {
         let certificate = wire_hash(&self.certificate.to_bytes());
-        let claim = Claim::Create { handle: self.handle.clone(), certificate };
+        let claim = StatementKind::Create { handle: self.handle.clone(), certificate };
         Statement { account: self.account, sequence: 0, previous: [0; 32], at: NOW, claim }
     }
 
@@ -248,12 +252,12 @@ impl Person {
         Signed::new(&self.account_key, Purpose::AccountStatement, codec::encode(statement))
     }
 
-    pub(crate) fn profile(&self, name: &str, version: u64) -> Profile {
+    pub(crate) fn profile(&self, name: &str, version: u64) -> PublicProfile {
         let (name, status) = (name.into(), String::new());
-        Profile { account: self.account, name, status, presence: Presence::Available, version }
+        PublicProfile { account: self.account, name, status, presence: Presence::Available, version }
     }
 
-    pub(crate) fn signed(&self, profile: &Profile) -> SignedProfile {
+    pub(crate) fn signed(&self, profile: &PublicProfile) -> SignedProfile {
         let profile = Signed::new(&self.device_key, Purpose::Profile, codec::encode(profile));
         SignedProfile { device: self.device, profile }
     }
@@ -272,8 +276,8 @@ impl Person {
     }
 
     /// The person after the account was created.
-    pub(crate) async fn enrolled(self, desk: &Desk) -> Self {
-        assert_eq!(self.ask(desk, self.create(), NOW).await, Ok(Answer::Done));
+    pub(crate) async fn enrolled(self, answerer: &Answerer) -> Self {
+        assert_eq!(self.ask(answerer, self.create(), NOW).await, Ok(Answer::Done));
         self
     }
 
@@ -314,49 +318,57 @@ impl Person {
         self.package(SUITE, NOW.minus(HOUR), NOW.plus(DAY * 84))
     }
 
-    pub(crate) async fn publish(&self, desk: &Desk, packages: Vec<Vec<u8>>) -> Result<Answer, Refusal> {
-        self.publish_at(desk, packages, None, NOW).await
+    pub(crate) async fn publish(
+        &self,
+        answerer: &Answerer,
+        packages: Vec<Vec<u8>>,
+    ) -> Result<Answer, Refusal> {
+        self.publish_at(answerer, packages, None, NOW).await
     }
 
     pub(crate) async fn publish_at(
         &self,
-        desk: &Desk,
+        answerer: &Answerer,
         packages: Vec<Vec<u8>>,
         last_resort: Option<Vec<u8>>,
         now: Timestamp,
     ) -> Result<Answer, Refusal> {
         let one_time = packages.into_iter().map(ByteBuf::from).collect();
         let last_resort = last_resort.map(ByteBuf::from);
-        self.ask(desk, Operation::PublishKeyPackages { one_time, last_resort }, now).await
+        self.ask(answerer, Operation::PublishKeyPackages { one_time, last_resort }, now).await
     }
 
-    pub(crate) async fn claim(&self, desk: &Desk, whose: &Self) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
-        self.claim_at(desk, whose, SUITE, NOW).await
+    pub(crate) async fn claim(
+        &self,
+        answerer: &Answerer,
+        whose: &Self,
+    ) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
+        self.claim_at(answerer, whose, SUITE, NOW).await
     }
 
     pub(crate) async fn claim_at(
         &self,
-        desk: &Desk,
+        answerer: &Answerer,
         whose: &Self,
         suite: Ciphersuite,
         now: Timestamp,
     ) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
         let claim = Operation::ClaimKeyPackages { account: whose.account, suite: suite.into(), device: None };
-        match self.ask(desk, claim, now).await? {
+        match self.ask(answerer, claim, now).await? {
             Answer::KeyPackages(packages) => Ok(packages),
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) async fn stored_profile(&self, desk: &Desk) -> SignedProfile {
-        match self.ask(desk, Operation::FetchAccount { account: self.account }, NOW).await {
+    pub(crate) async fn stored_profile(&self, answerer: &Answerer) -> SignedProfile {
+        match self.ask(answerer, Operation::FetchAccount { account: self.account }, NOW).await {
             Ok(Answer::Account(record)) => record.profile,
             other => panic!("{other:?}"),
         }
     }
 
-    pub(crate) async fn stock(&self, desk: &Desk, now: Timestamp) -> (u32, bool) {
-        match self.ask(desk, Operation::CountKeyPackages, now).await {
+    pub(crate) async fn stock(&self, answerer: &Answerer, now: Timestamp) -> (u32, bool) {
+        match self.ask(answerer, Operation::CountKeyPackages, now).await {
             Ok(Answer::Stock { one_time, last_resort, .. }) => (one_time, last_resort),
             other => panic!("{other:?}"),
         }

@@ -7,7 +7,7 @@ use cipher_api::command::account;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
-use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, Role};
 use redb::backends::InMemoryBackend;
 
@@ -49,7 +49,7 @@ fn core(groups: u16) -> Core {
         banned: BTreeSet::new(),
     };
     for n in 0..groups {
-        let link = CommitLink { sequence: 1, hash: [0; 32] };
+        let link = CommitPlace { sequence: 1, hash: [0; 32] };
         let row = GroupRow { state: GroupState::Removed, ..GroupRow::active(&data, 3, 1, link) };
         core.state.groups.insert(group(n), row);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cipher_api::Result;
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::sync::SyncNote;
 
 use crate::machine::Core;
 use crate::state::{GroupRow, MessageRow};
@@ -52,7 +52,7 @@ impl Core {
         // What lies in an earlier life of the log the others find out by themselves.
         match self.state.groups.get(&group).map_or(0, |row| row.here(read_to)) {
             sequence if sequence > 0 && read_to > before => {
-                self.tell_devices(&Sync::Read { group, sequence })
+                self.tell_devices(&SyncNote::Read { group, sequence })
             }
             _ => Ok(()),
         }

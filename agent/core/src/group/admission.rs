@@ -19,7 +19,7 @@ use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::group::{GroupData, JoinLink, LinkId};
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, link_key};
 use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
@@ -29,7 +29,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::roster::Leaf;
-use crate::state::{Fact, JoinRequestRow, Joiner, Post, Skip, Standing, Wish};
+use crate::state::{Fact, JoinRequestRow, Joiner, Post, RequestState, Skip, Wish};
 
 /// Largest sealed request: a key package, a certificate, and what is around them.
 const JOIN_REQUEST_BYTES: usize = limit::KEY_PACKAGE_BYTES + 4 * 1024;
@@ -71,7 +71,7 @@ struct Turn {
 /// Judged again for the state in which the commit is made.
 pub(super) fn admissible<'a>(
     data: &'a GroupData,
-    link: &LinkId,
+    link: &JoinLinkId,
     account: &AccountId,
     now: Timestamp,
 ) -> Result<&'a JoinLink, JoinRefusal> {
@@ -108,7 +108,7 @@ pub(super) fn refusal_error(refusal: JoinRefusal) -> Error {
 /// link.
 fn open_request(
     group: &GroupId,
-    id: &LinkId,
+    id: &JoinLinkId,
     link: &JoinLink,
     sealed: &[u8],
 ) -> Option<(AccountId, DeviceId, JoinRequestBody)> {
@@ -122,18 +122,18 @@ fn open_request(
 }
 
 /// What a sealed request is bound to besides its group.
-pub(super) fn label(id: &LinkId) -> Vec<u8> {
+pub(super) fn label(id: &JoinLinkId) -> Vec<u8> {
     [b"join".as_slice(), id.as_slice()].concat()
 }
 
 /// What a sealed refusal is bound to besides its group: one request.
-pub(super) fn refusal_label(id: &LinkId, request: &[u8; 32]) -> Vec<u8> {
+pub(super) fn refusal_label(id: &JoinLinkId, request: &[u8; 32]) -> Vec<u8> {
     [b"join-refused".as_slice(), id.as_slice(), request].concat()
 }
 
 impl Core {
     /// Somebody asks to join, on the log of a group we are in.
-    pub(super) fn join_asked(&mut self, group: GroupId, link: LinkId, sealed: &[u8]) -> Result<()> {
+    pub(super) fn join_asked(&mut self, group: GroupId, link: JoinLinkId, sealed: &[u8]) -> Result<()> {
         if sealed.len() > JOIN_REQUEST_BYTES {
             self.skip(Skip::TooLarge);
             return Ok(());
@@ -157,15 +157,15 @@ impl Core {
         if blocked || revoked || body.at > now.plus(limit::CLOCK_SKEW) || self.has_member(group, &account)? {
             return Ok(());
         }
-        let open: Vec<(u64, AccountId, Timestamp, Standing)> = self
+        let open: Vec<(u64, AccountId, Timestamp, RequestState)> = self
             .state
             .join_requests
             .iter()
-            .filter(|(_, row)| mine(row) && row.standing != Standing::Done)
+            .filter(|(_, row)| mine(row) && row.standing != RequestState::Done)
             .map(|(id, row)| (*id, row.account, row.at, row.standing))
             .collect();
         match open.iter().find(|(_, other, ..)| *other == account) {
-            Some((_, _, at, standing)) if *standing != Standing::Open || *at >= body.at => return Ok(()),
+            Some((_, _, at, standing)) if *standing != RequestState::Open || *at >= body.at => return Ok(()),
             // Asked anew: the old request is over.
             Some((id, ..)) => self.done(*id),
             None => {}
@@ -174,7 +174,7 @@ impl Core {
         let known = |account: &AccountId| self.state.accounts.get(account).is_some();
         let unknown: Vec<u64> = open
             .iter()
-            .filter(|(_, other, _, standing)| !known(other) && *standing == Standing::Open)
+            .filter(|(_, other, _, standing)| !known(other) && *standing == RequestState::Open)
             .map(|(id, ..)| *id)
             .collect();
         let full = open.len() >= limit::JOIN_REQUESTS;
@@ -196,7 +196,7 @@ impl Core {
             arrived: now,
             key_package: body.key_package,
             hash,
-            standing: Standing::Open,
+            standing: RequestState::Open,
             told: false,
             looked_up: false,
         };
@@ -263,7 +263,7 @@ impl Core {
 
     /// Which groups have requests that are not done, after loading.
     pub(super) fn index_join_requests(&mut self) {
-        let open = self.state.join_requests.iter().filter(|(_, row)| row.standing != Standing::Done);
+        let open = self.state.join_requests.iter().filter(|(_, row)| row.standing != RequestState::Done);
         self.run.group.asked = open.map(|(_, row)| row.group).collect();
     }
 
@@ -276,7 +276,7 @@ impl Core {
             return;
         }
         let gone = before.links.iter().filter(|(id, _)| !after.links.contains_key(*id));
-        let gone: Vec<(LinkId, JoinLink)> = gone.map(|(id, link)| (*id, link.clone())).collect();
+        let gone: Vec<(JoinLinkId, JoinLink)> = gone.map(|(id, link)| (*id, link.clone())).collect();
         if let Some(row) = self.state.groups.get_mut(&group)
             && !gone.is_empty()
         {
@@ -308,7 +308,7 @@ impl Core {
         let rows = self.state.join_requests.iter().filter(|(_, row)| row.group == group);
         let rows: Vec<(u64, JoinRequestRow)> = rows.map(|(id, row)| (*id, row.clone())).collect();
         self.forget_done(group, &rows)?;
-        let open: Vec<_> = rows.into_iter().filter(|(_, row)| row.standing != Standing::Done).collect();
+        let open: Vec<_> = rows.into_iter().filter(|(_, row)| row.standing != RequestState::Done).collect();
         if open.is_empty() {
             self.run.group.asked.remove(&group);
             return Ok(());
@@ -330,12 +330,12 @@ impl Core {
     }
 
     fn act_on(&mut self, id: u64, row: &JoinRequestRow, verdict: &Verdict, turn: Turn) -> Result<()> {
-        if let Standing::Admitting(intent) = row.standing
+        if let RequestState::Admitting(intent) = row.standing
             && self.state.intents.get(&intent).is_some()
         {
             return Ok(());
         }
-        let gave_up = matches!(row.standing, Standing::Admitting(_));
+        let gave_up = matches!(row.standing, RequestState::Admitting(_));
         match verdict {
             Verdict::In | Verdict::Unusable => self.done(id),
             Verdict::No(refusal) => match turn.rank.filter(|rank| turn.allowed && *rank < REFUSERS) {
@@ -401,7 +401,7 @@ impl Core {
         let (group, wish) = (row.group, Wish::Admit { link: row.link, joiner: row.joiner() });
         let intent = self.intend(group, wish, ticket);
         if let Some(row) = self.state.join_requests.get_mut(&id) {
-            row.standing = Standing::Admitting(intent);
+            row.standing = RequestState::Admitting(intent);
         }
         self.run.group.asked.insert(group);
         Ok(())
@@ -429,7 +429,7 @@ impl Core {
     /// Remembers only that it was handled.
     fn done(&mut self, id: u64) {
         if let Some(row) = self.state.join_requests.get_mut(&id) {
-            row.standing = Standing::Done;
+            row.standing = RequestState::Done;
             row.key_package = ByteBuf::new();
         }
     }
@@ -438,9 +438,9 @@ impl Core {
     fn forget_done(&mut self, group: GroupId, rows: &[(u64, JoinRequestRow)]) -> Result<()> {
         let gone = self.state.groups.get(&group).map(|row| row.gone_links.clone()).unwrap_or_default();
         let links = self.with_live(group, |_, live| Ok(live.data.links.clone()))?;
-        let known = |id: &LinkId| links.contains_key(id) || gone.iter().any(|(other, _)| other == id);
+        let known = |id: &JoinLinkId| links.contains_key(id) || gone.iter().any(|(other, _)| other == id);
         let mut done: Vec<&(u64, JoinRequestRow)> =
-            rows.iter().filter(|(_, row)| row.standing == Standing::Done).collect();
+            rows.iter().filter(|(_, row)| row.standing == RequestState::Done).collect();
         done.retain(|(id, row)| {
             let keep = known(&row.link);
             if !keep {

@@ -7,7 +7,7 @@ use cipher_broker::certificate::CREDENTIAL_TYPE;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::subject::Source;
-use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role};
 use cipher_broker::{codec, limit};
 use openmls::group::{GroupContext, PastEpochDeletionPolicy};
@@ -170,7 +170,7 @@ impl Core {
         let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
             .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
         self.groups.put(group, Live::of(mls)?);
-        let none = CommitLink { sequence: 0, hash: [0; 32] };
+        let none = CommitPlace { sequence: 0, hash: [0; 32] };
         let now = self.run.now;
         let begun = GroupRow::active(data, suite.into(), 0, none);
         let row = GroupRow { peer, commit_at: now, keys_at: now, ..begun };

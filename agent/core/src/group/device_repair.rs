@@ -21,13 +21,13 @@ use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use openmls::prelude::{KeyPackage, MlsGroup};
 
-use crate::group::{Shown, turn};
+use crate::group::{ShownStatement, turn};
 use crate::machine::Core;
 use crate::own::device::active_only;
-use crate::registry::question::Purpose;
+use crate::registry::question::QuestionReason;
 use crate::state::live::Live;
 use crate::state::{IntentRow, Joiner, Skip, Wish, roster};
 
@@ -42,7 +42,7 @@ const UNFIT: u32 = 3;
 
 /// How asking for key packages of one device goes.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct ClaimAttempts {
     /// Questions without an answer.
     asked: u32,
     /// The last one brought a package.
@@ -199,7 +199,7 @@ impl Core {
                 // Whom this person wants nothing of is brought back by others, if at all.
                 && self.state.contact_state(&account) != Some(ContactState::Blocked)
                 && let Some((statement, stated)) = log.recovery()
-                && let Claim::Recover { device, certificate } = stated.claim
+                && let StatementKind::Recover { device, certificate } = stated.claim
                 && log.is_active(&device)
             {
                 let evidence = Some(statement.clone());
@@ -327,7 +327,7 @@ impl Core {
 
     /// Whether a device was asked for in vain long enough.
     fn gave_up(&self, device: &DeviceId) -> bool {
-        let given_up = |claims: &Claims| claims.attempts >= PATIENCE || claims.unfit >= UNFIT;
+        let given_up = |claims: &ClaimAttempts| claims.attempts >= PATIENCE || claims.unfit >= UNFIT;
         self.run.group.claims.get(device).is_some_and(given_up)
     }
 
@@ -370,7 +370,7 @@ impl Core {
     fn claim_device(&mut self, group: GroupId, account: AccountId, device: DeviceId) {
         let now = self.run.now;
         let asked = self.run.registry.questions().any(|question| {
-            matches!(question.purpose, Purpose::ClaimDevice { group: g, device: d, .. } if (g, d) == (group, device))
+            matches!(question.purpose, QuestionReason::ClaimDevice { group: g, device: d, .. } if (g, d) == (group, device))
         });
         let claims = self.run.group.claims.entry(device).or_default();
         if asked || (claims.asked > 0 && !claims.works) {
@@ -384,7 +384,7 @@ impl Core {
         let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
         self.ask(
             Operation::ClaimKeyPackages { account, suite, device: Some(device) },
-            Purpose::ClaimDevice { group, account, device },
+            QuestionReason::ClaimDevice { group, account, device },
             None,
         );
     }
@@ -422,8 +422,8 @@ impl Core {
     }
 
     /// A claim failed: tries again, less and less often. Whether it was one.
-    pub(crate) fn claim_failed(&mut self, purpose: &Purpose) -> bool {
-        let Purpose::ClaimDevice { device, .. } = purpose else { return false };
+    pub(crate) fn claim_failed(&mut self, purpose: &QuestionReason) -> bool {
+        let QuestionReason::ClaimDevice { device, .. } = purpose else { return false };
         self.claim_again(*device);
         true
     }
@@ -498,7 +498,11 @@ impl Core {
 
     /// What a merged commit showed of accounts' statements: whoever did not hear of it elsewhere hears it here. The
     /// registry may have hidden it (G05).
-    pub(super) fn evidence_seen(&mut self, evidence: &[Shown], mls: Option<&MlsGroup>) -> Result<()> {
+    pub(super) fn evidence_seen(
+        &mut self,
+        evidence: &[ShownStatement],
+        mls: Option<&MlsGroup>,
+    ) -> Result<()> {
         for shown in evidence {
             let account = shown.statement.account;
             let Some(mut log) = self.state.log_of(&account).cloned() else { continue };
@@ -535,7 +539,7 @@ impl Core {
 fn recovered_by(statement: &Signed) -> Option<DeviceId> {
     let statement: Statement = codec::decode(&statement.body).ok()?;
     match statement.claim {
-        Claim::Recover { device, .. } => Some(device),
+        StatementKind::Recover { device, .. } => Some(device),
         _ => None,
     }
 }

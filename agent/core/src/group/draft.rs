@@ -6,7 +6,7 @@ use cipher_api::{ErrorKind, Hint, Result};
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::sign::Signed;
-use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
 use openmls::prelude::{KeyPackage, LeafNodeIndex};
 
 use crate::group::admission::{admissible, refusal_error};
@@ -162,7 +162,7 @@ impl Drafting<'_> {
         self.draft.evidence = changes.evidence;
     }
 
-    fn link(&mut self, id: LinkId, link: &JoinLink) -> Result<()> {
+    fn link(&mut self, id: JoinLinkId, link: &JoinLink) -> Result<()> {
         let now = self.core.run.now;
         self.data.links.retain(|_, link| link.expires > now);
         if self.data.links.len() >= limit::JOIN_LINKS {
@@ -174,7 +174,7 @@ impl Drafting<'_> {
         Ok(())
     }
 
-    fn admit(&mut self, id: &LinkId, joiner: &Joiner) -> Result<()> {
+    fn admit(&mut self, id: &JoinLinkId, joiner: &Joiner) -> Result<()> {
         if self.accounts.contains(&joiner.account) {
             return Ok(());
         }

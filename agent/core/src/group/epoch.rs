@@ -6,7 +6,7 @@ use cipher_api::Result;
 use cipher_api::view::{GroupEvent, GroupState};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::CommitLink;
+use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, Role};
 use serde_bytes::ByteBuf;
 
@@ -64,7 +64,7 @@ impl Core {
             if !has.is_subset(&had) {
                 row.newest = row.epoch;
             }
-            row.link = CommitLink { sequence: sequence_of(sequence), hash };
+            row.link = CommitPlace { sequence: sequence_of(sequence), hash };
             row.commit_at = if at == Timestamp::default() { now } else { at };
             if own && live.roster.len() <= old_roster.len() {
                 // It had a path; one that only adds may have none.

@@ -9,13 +9,13 @@ use cipher_broker::account_log;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::Signed;
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 
 use crate::state::roster::Leaf;
 
 /// A statement that verifies under the account key of a leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct ShownStatement {
     /// What it says.
     pub statement: Statement,
     /// As it was signed.
@@ -23,16 +23,16 @@ pub(crate) struct Shown {
 }
 
 /// Of what a commit shows, that which verifies under the key of one of these accounts. The rest counts for nothing.
-pub(super) fn verified(evidence: &[Signed], keys: &BTreeMap<AccountId, [u8; 32]>) -> Vec<Shown> {
+pub(super) fn verified(evidence: &[Signed], keys: &BTreeMap<AccountId, [u8; 32]>) -> Vec<ShownStatement> {
     let shown = evidence.iter().filter_map(|signed| {
         let named: Statement = codec::decode(&signed.body).ok()?;
         let statement = account_log::read(signed, keys.get(&named.account)?).ok()?;
-        Some(Shown { statement, signed: signed.clone() })
+        Some(ShownStatement { statement, signed: signed.clone() })
     });
     shown.collect()
 }
 
-impl Shown {
+impl ShownStatement {
     /// Whether the account says that this leaf is its own no more.
     ///
     /// A device is revoked for ever, so an old revocation says nothing false when it is shown again. A recovery
@@ -40,23 +40,25 @@ impl Shown {
     pub(super) fn revokes(&self, leaf: &Leaf) -> bool {
         self.statement.account == leaf.account
             && match &self.statement.claim {
-                Claim::RevokeDevice { device } => *device == leaf.device,
-                Claim::Recover { device, .. } => *device != leaf.device && leaf.issued_at < self.statement.at,
-                Claim::Create { .. } | Claim::AddDevice { .. } | _ => false,
+                StatementKind::RevokeDevice { device } => *device == leaf.device,
+                StatementKind::Recover { device, .. } => {
+                    *device != leaf.device && leaf.issued_at < self.statement.at
+                }
+                StatementKind::Create { .. } | StatementKind::AddDevice { .. } | _ => false,
             }
     }
 
     /// Whether the account says that it goes on with exactly this leaf's device and certificate.
     pub(super) fn brings(&self, leaf: &Leaf) -> bool {
         self.statement.account == leaf.account
-            && matches!(&self.statement.claim, Claim::Recover { device, certificate }
+            && matches!(&self.statement.claim, StatementKind::Recover { device, certificate }
                 if *device == leaf.device && *certificate == leaf.certificate)
     }
 
     /// The device that a recovery brings.
     pub(super) const fn recovered(&self) -> Option<DeviceId> {
         match &self.statement.claim {
-            Claim::Recover { device, .. } => Some(*device),
+            StatementKind::Recover { device, .. } => Some(*device),
             _ => None,
         }
     }
@@ -64,7 +66,7 @@ impl Shown {
     /// Whether it revokes this one device of this account by name.
     pub(super) fn names(&self, account: &AccountId, gone: &DeviceId) -> bool {
         self.statement.account == *account
-            && matches!(&self.statement.claim, Claim::RevokeDevice { device } if device == gone)
+            && matches!(&self.statement.claim, StatementKind::RevokeDevice { device } if device == gone)
     }
 }
 
@@ -88,7 +90,7 @@ mod tests {
             sequence: 4,
             previous: [5; 32],
             at: Timestamp::from_millis(6),
-            claim: Claim::RevokeDevice { device },
+            claim: StatementKind::RevokeDevice { device },
         };
         let body = codec::encode(&statement);
         let good = Signed::new(&key, Purpose::AccountStatement, body.clone());
@@ -97,7 +99,7 @@ mod tests {
         let noise = Signed { body: vec![1, 2, 3], signature: vec![] };
         let keys = BTreeMap::from([(account, public)]);
         let shown = verified(&[noise, forged, good.clone(), twisted], &keys);
-        assert_eq!(shown, [Shown { statement, signed: good.clone() }]);
+        assert_eq!(shown, [ShownStatement { statement, signed: good.clone() }]);
         assert_eq!(verified(&[good], &BTreeMap::new()), [], "nobody here has that account");
     }
 }

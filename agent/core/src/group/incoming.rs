@@ -7,7 +7,7 @@ use cipher_broker::sign::{Signed, wire_hash};
 use cipher_broker::subject::Route;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::group::LinkId;
+use cipher_broker::wire::group::JoinLinkId;
 use openmls::prelude::{ContentType, MlsMessageBodyIn, MlsMessageIn, ProtocolMessage};
 use serde_bytes::ByteArray;
 use tls_codec::DeserializeBytes;
@@ -20,7 +20,7 @@ pub(super) enum Incoming {
     Message(Checked),
     /// Somebody outside asks to join.
     Join {
-        link: LinkId,
+        link: JoinLinkId,
         request: Vec<u8>,
     },
     /// A member's device asks to come back.

@@ -12,16 +12,16 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::{CommitLink, Envelope};
-use cipher_broker::wire::statement::Claim;
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::envelope::{CommitPlace, Envelope};
+use cipher_broker::wire::statement::StatementKind;
+use cipher_broker::wire::sync::SyncNote;
 use cipher_broker::{codec, limit};
 use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 
 use crate::effect::Effect;
 use crate::group::alias::Taken;
-use crate::group::offer::{Standing, Welcomer};
+use crate::group::offer::{OfferUse, Welcomer};
 use crate::group::tree;
 use crate::group::welcome::{Bad, judge_welcome, read_welcome};
 use crate::input::Delivered;
@@ -123,7 +123,7 @@ impl Core {
         let recovered = self.state.log_of(&self.state.own_id()).and_then(|log| log.recovery());
         is_in
             || recovered.is_some_and(
-                |(_, stated)| matches!(stated.claim, Claim::Recover { device: brought, .. } if Some(brought) == device),
+                |(_, stated)| matches!(stated.claim, StatementKind::Recover { device: brought, .. } if Some(brought) == device),
             )
     }
 
@@ -214,9 +214,9 @@ impl Core {
             bot: own.kind == Kind::Bot,
         };
         match welcomer.standing() {
-            Standing::Returns => self.come_back(group)?,
-            Standing::Offered => self.offered(group),
-            Standing::Waits => {}
+            OfferUse::Returns => self.come_back(group)?,
+            OfferUse::Offered => self.offered(group),
+            OfferUse::Waits => {}
         }
         Ok(())
     }
@@ -382,7 +382,7 @@ impl Core {
             None => {
                 self.join(group)?;
                 self.keep_names_apart(group, Taken::ByCurrent);
-                self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
+                self.tell_devices(&SyncNote::Invitation { group, accepted: true, epoch })?;
             }
         }
         self.group_reply(group)
@@ -446,7 +446,7 @@ impl Core {
         let live = Live::of(joined.map_err(gone)?)?;
         let unread = self.state.groups.get(&group).map_or(0, |row| row.unread);
         let own = self.state.own_id();
-        let link = CommitLink { sequence: invite.commit_sequence, hash: invite.commit_hash };
+        let link = CommitPlace { sequence: invite.commit_sequence, hash: invite.commit_hash };
         let peer = known.direct.then(|| {
             let accounts = known.members.iter().map(|member| member.0);
             accounts.into_iter().find(|account| *account != own).unwrap_or(known.inviter)
@@ -525,7 +525,7 @@ mod tests {
             links: BTreeMap::new(),
             banned: BTreeSet::new(),
         };
-        let link = CommitLink { sequence: 1, hash: [0; 32] };
+        let link = CommitPlace { sequence: 1, hash: [0; 32] };
         let row = |state| GroupRow { state, ..GroupRow::active(&data, 3, 7, link.clone()) };
         assert!(is_later(None, 0));
         for state in [GroupState::Active, GroupState::Leaving, GroupState::Left, GroupState::Removed] {

@@ -9,13 +9,13 @@ use cipher_api::view::{GroupState, JoinLinkView, JoinRequestView};
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result, Target, Who};
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
-use cipher_broker::wire::group::{JoinLink, LinkId, Role};
+use cipher_broker::wire::group::{JoinLink, JoinLinkId, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinTicket, link_id};
 use serde_bytes::ByteArray;
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::{Standing, Wish};
+use crate::state::{RequestState, Wish};
 
 /// Longest life of a link.
 const LINK_LIFETIME_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -63,7 +63,7 @@ impl Core {
     }
 
     /// A link as people see it.
-    pub(super) fn link_view(&self, group: GroupId, id: &LinkId, link: &JoinLink) -> JoinLinkView {
+    pub(super) fn link_view(&self, group: GroupId, id: &JoinLinkId, link: &JoinLink) -> JoinLinkView {
         let suite = self.state.groups.get(&group).map_or(0, |row| row.suite);
         let JoinLink { secret, by, expires, uses, approval } = link.clone();
         JoinLinkView {
@@ -84,9 +84,9 @@ impl Core {
         link: &str,
     ) -> Result<Option<Reply>> {
         let group = self.open_group(target, "there are no links to join by")?;
-        let known: Vec<LinkId> =
+        let known: Vec<JoinLinkId> =
             self.with_live(group, |_, live| Ok(live.data.links.keys().copied().collect()))?;
-        let named: Vec<LinkId> = match link.parse::<JoinTicket>() {
+        let named: Vec<JoinLinkId> = match link.parse::<JoinTicket>() {
             Ok(ticket) if ticket.group == group => {
                 known.into_iter().filter(|id| *id == link_id(&ticket.secret)).collect()
             }
@@ -181,7 +181,7 @@ impl Core {
         let now = self.run.now;
         let waits = self.state.join_requests.iter().filter(|(_, row)| {
             row.group == group
-                && matches!(row.standing, Standing::Open)
+                && matches!(row.standing, RequestState::Open)
                 && links.get(&row.link).is_some_and(|link| link.approval && link.expires > now)
         });
         let shown = waits.filter(|(_, row)| self.is_shown_by_registry(row));
@@ -234,7 +234,7 @@ impl Core {
 }
 
 /// The text form of a link's id: what names it in lists.
-pub(super) fn link_name(id: &LinkId) -> String {
+pub(super) fn link_name(id: &JoinLinkId) -> String {
     // The text form of every id of this length.
     GroupId::from_bytes(id.into_array()).to_string()
 }

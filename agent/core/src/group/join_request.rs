@@ -11,7 +11,7 @@ use cipher_broker::id::GroupId;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::group::{GroupData, LinkId};
+use cipher_broker::wire::group::{GroupData, JoinLinkId};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id, link_key};
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
@@ -40,7 +40,7 @@ pub(crate) struct JoinWait {
 }
 
 /// Links of a group whose id is that of their secret: what shows that an invitation is into the group asked for.
-pub(super) fn proven_links(data: &GroupData) -> Vec<LinkId> {
+pub(super) fn proven_links(data: &GroupData) -> Vec<JoinLinkId> {
     let proven = data.links.iter().filter(|(id, link)| link_id(&link.secret) == **id);
     proven.map(|(id, _)| *id).collect()
 }
@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// Somebody says that we stay out. R-LINK-05: it counts for the very request it names, under the link's key.
-    pub(super) fn join_refused(&mut self, link: LinkId, sealed: &[u8]) -> Result<()> {
+    pub(super) fn join_refused(&mut self, link: JoinLinkId, sealed: &[u8]) -> Result<()> {
         let asked = self.state.joins.iter().find(|(_, row)| link_id(&row.ticket.secret) == link);
         let Some((group, row)) = asked.map(|(group, row)| (*group, row.clone())) else {
             self.skip(Skip::Join);

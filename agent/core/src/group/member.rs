@@ -9,7 +9,7 @@ use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::wire::group::Role;
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::sync::SyncNote;
 
 use crate::delivery::outbox::OutboxEnd;
 use crate::input::Ticket;
@@ -205,7 +205,7 @@ impl Core {
     /// Goes, as soon as the broker can be reached. The other own devices go too.
     pub(crate) fn begin_leaving(&mut self, group: GroupId) -> Result<()> {
         self.leave_too(group)?;
-        self.tell_devices(&Sync::Left { group })
+        self.tell_devices(&SyncNote::Left { group })
     }
 
     /// A device that lost its place goes once a member has let it back in, which may be days from now; at once where it was told that it

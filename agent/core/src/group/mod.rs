@@ -35,7 +35,7 @@
 //! - `drive::Core::group_caught_up` - a log was read to its end; `everything` when every log was, and another
 //!   copy of this store said something
 //! - `drive::Core::group_step` - what happens at each step
-//! - `evidence::Shown` - a statement that verifies under the account key of a leaf
+//! - `evidence::ShownStatement` - a statement that verifies under the account key of a leaf
 //! - `gap::Core::note_unsure` - an own message found its place in an epoch that may be over
 //! - `join::Core::join` - becomes a member
 //! - `join::Core::tree_fetched` - the pieces of a ratchet tree came, or are known not to be there
@@ -106,7 +106,7 @@ pub(crate) mod tree;
 pub(crate) mod turn;
 mod welcome;
 
-pub(crate) use evidence::Shown;
+pub(crate) use evidence::ShownStatement;
 pub(crate) use join_request::JoinWait;
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) struct Welcomer {
 
 /// What such an invitation is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum OfferUse {
     /// It brings this device back.
     Returns,
     /// The person is asked.
@@ -44,13 +44,13 @@ pub(super) enum Standing {
 impl Welcomer {
     /// R-WELCOME-07: a known member brings a device back that lost its place, and the owner a bot. Of anybody else an
     /// answer to its request is an offer to the person.
-    pub(super) const fn standing(self) -> Standing {
+    pub(super) const fn standing(self) -> OfferUse {
         if self.member || (self.bot && self.owner) {
-            Standing::Returns
+            OfferUse::Returns
         } else if self.asked && !self.bot {
-            Standing::Offered
+            OfferUse::Offered
         } else {
-            Standing::Waits
+            OfferUse::Waits
         }
     }
 }
@@ -166,12 +166,12 @@ mod tests {
     fn r_welcome_07_only_a_known_member_or_a_bots_owner_brings_a_device_back_without_asking() {
         let by = |member, owner, asked, bot| Welcomer { member, owner, asked, bot }.standing();
         for (standing, expected) in [
-            (by(true, false, false, false), Standing::Returns),
-            (by(true, false, true, true), Standing::Returns),
-            (by(false, true, true, true), Standing::Returns),
-            (by(false, false, true, true), Standing::Waits),
-            (by(false, false, true, false), Standing::Offered),
-            (by(false, false, false, false), Standing::Waits),
+            (by(true, false, false, false), OfferUse::Returns),
+            (by(true, false, true, true), OfferUse::Returns),
+            (by(false, true, true, true), OfferUse::Returns),
+            (by(false, false, true, true), OfferUse::Waits),
+            (by(false, false, true, false), OfferUse::Offered),
+            (by(false, false, false, false), OfferUse::Waits),
         ] {
             assert_eq!(standing, expected);
         }

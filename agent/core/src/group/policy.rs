@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
-use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
 use cipher_broker::wire::join::link_id;
 
-use crate::group::evidence::Shown;
+use crate::group::evidence::ShownStatement;
 use crate::state::name::is_group_name;
 use crate::state::roster::{self, Leaf, Roster};
 
@@ -37,7 +37,7 @@ pub(super) struct CommitFacts {
     /// Name of a proposal type that is never allowed here, if there is one.
     pub forbidden: Option<&'static str>,
     /// What the commit shows of its accounts' statements, verified.
-    pub evidence: Vec<Shown>,
+    pub evidence: Vec<ShownStatement>,
     /// Requests to come back that it serves, verified: the key package that each names is among the adds.
     pub rejoins: Vec<Rejoin>,
 }
@@ -172,7 +172,8 @@ fn removes(
             continue;
         }
         // R-COMMIT-13: anybody may remove a device that its own account revoked, showing that it did.
-        let shown: Vec<&Shown> = facts.evidence.iter().filter(|shown| shown.revokes(target)).collect();
+        let shown: Vec<&ShownStatement> =
+            facts.evidence.iter().filter(|shown| shown.revokes(target)).collect();
         if !by_committer || shown.is_empty() {
             return refuse("R-COMMIT-05", "the committer's role does not allow to remove this member");
         }
@@ -185,7 +186,7 @@ fn removes(
 
 /// R-COMMIT-16: a recovery that somebody else carries out brings the account's new device too, unless another of its
 /// leaves stays, or the account revoked the recovered device since. Else anybody could put the account out with it.
-fn stays(roster: &Roster, facts: &CommitFacts, target: &Leaf, shown: &Shown) -> bool {
+fn stays(roster: &Roster, facts: &CommitFacts, target: &Leaf, shown: &ShownStatement) -> bool {
     let Some(recovered) = shown.recovered() else { return true };
     let removed = |index: &u32| facts.removes.iter().any(|(removed, _)| removed == index);
     let ours = |leaf: &Leaf| leaf.account == target.account;
@@ -363,7 +364,7 @@ fn links(
 }
 
 /// Whether a link that a commit makes is found by its secret, is its maker's, and can be used.
-fn is_sound(id: &LinkId, link: &JoinLink, maker: &Leaf) -> bool {
+fn is_sound(id: &JoinLinkId, link: &JoinLink, maker: &Leaf) -> bool {
     link_id(&link.secret) == *id && link.by == maker.account && link.uses != Some(0)
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cipher_broker::certificate::Kind;
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use serde_bytes::ByteArray;
 
 use super::*;
@@ -226,7 +226,7 @@ fn r_commit_12_a_leftover_role_comes_back_by_an_owner_only() {
     assert_eq!(authorize(&roster, &data, &add(0)), Ok(()));
 }
 
-fn link(n: u8, by: u8, uses: Option<u32>) -> (LinkId, JoinLink) {
+fn link(n: u8, by: u8, uses: Option<u32>) -> (JoinLinkId, JoinLink) {
     let secret = ByteArray::new([n; 16]);
     let link =
         JoinLink { secret, by: account(by), expires: Timestamp::from_millis(5), uses, approval: false };
@@ -246,7 +246,7 @@ fn judge_linked(facts: &CommitFacts, change: impl FnOnce(&mut GroupData)) -> Res
 #[test]
 fn r_commit_17_links_come_and_go_by_role() {
     const NO: Result<(), &str> = Err("R-COMMIT-17");
-    let makes = |sender: u32, (id, link): (LinkId, JoinLink)| {
+    let makes = |sender: u32, (id, link): (JoinLinkId, JoinLink)| {
         judge_linked(&by(sender), |data| _ = data.links.insert(id, link))
     };
     assert_eq!(makes(0, link(2, 0, None)), Ok(()));
@@ -386,7 +386,7 @@ fn r_commit_05_an_account_that_leaves_goes_with_all_its_devices() {
     assert_eq!(authorize(&roster, &data, &alone).map_err(|r| r.rule), Err("R-COMMIT-05"));
 }
 
-fn shown(n: u8, at: u64, claim: Claim) -> Shown {
+fn shown(n: u8, at: u64, claim: StatementKind) -> ShownStatement {
     let statement = Statement {
         account: account(n),
         sequence: 1,
@@ -394,16 +394,20 @@ fn shown(n: u8, at: u64, claim: Claim) -> Shown {
         at: Timestamp::from_millis(at),
         claim,
     };
-    Shown { statement, signed: Signed { body: vec![], signature: vec![] } }
+    ShownStatement { statement, signed: Signed { body: vec![], signature: vec![] } }
 }
 
-fn revocation(n: u8, device: u8) -> Shown {
-    shown(n, 20, Claim::RevokeDevice { device: DeviceId::from_bytes([device; 16]) })
+fn revocation(n: u8, device: u8) -> ShownStatement {
+    shown(n, 20, StatementKind::RevokeDevice { device: DeviceId::from_bytes([device; 16]) })
 }
 
 /// The recovery of account `n` at a time, by device `device` with the certificate of the same number.
-fn recovery(n: u8, at: u64, device: u8) -> Shown {
-    shown(n, at, Claim::Recover { device: DeviceId::from_bytes([device; 16]), certificate: [device; 32] })
+fn recovery(n: u8, at: u64, device: u8) -> ShownStatement {
+    shown(
+        n,
+        at,
+        StatementKind::Recover { device: DeviceId::from_bytes([device; 16]), certificate: [device; 32] },
+    )
 }
 
 /// What a recovered account goes on with.
@@ -428,8 +432,11 @@ fn r_commit_13_anybody_removes_a_device_that_its_account_revoked() {
     assert_eq!(judge(&remove(2, 3, vec![])), Err("R-COMMIT-05"));
     assert_eq!(judge(&remove(2, 3, vec![revocation(3, 9)])), Err("R-COMMIT-05"), "another device");
     assert_eq!(judge(&remove(2, 3, vec![revocation(1, 3)])), Err("R-COMMIT-05"), "another account's word");
-    let added =
-        shown(3, 20, Claim::AddDevice { device: DeviceId::from_bytes([3; 16]), certificate: [3; 32] });
+    let added = shown(
+        3,
+        20,
+        StatementKind::AddDevice { device: DeviceId::from_bytes([3; 16]), certificate: [3; 32] },
+    );
     assert_eq!(judge(&remove(2, 3, vec![added])), Err("R-COMMIT-05"), "not a revocation");
     let by_reference =
         CommitFacts { removes: vec![(3, Proposer::Member(2))], evidence: vec![revocation(3, 3)], ..by(2) };

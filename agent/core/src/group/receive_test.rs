@@ -375,7 +375,7 @@ fn f8_r_welcome_06_the_commit_that_let_us_in_lies_in_the_log() {
 fn f12_a_strange_predecessor_is_told_as_the_word_of_who_made_the_commit() {
     let mut core = core();
     let group = core.make_group("ops".into(), None, false).unwrap();
-    let made_up = cipher_broker::wire::envelope::CommitLink { sequence: 99, hash: [7; 32] };
+    let made_up = cipher_broker::wire::envelope::CommitPlace { sequence: 99, hash: [7; 32] };
     let note = CommitNote::after(&made_up, Vec::new());
     core.with_live(group, |core, live| {
         let leaf = stranger(core);

@@ -136,7 +136,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher_broker::wire::envelope::CommitLink;
+    use cipher_broker::wire::envelope::CommitPlace;
     use cipher_broker::wire::group::{GroupData, Role};
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,7 +162,7 @@ mod tests {
         let row = |commit, keys| GroupRow {
             commit_at: begun.plus(days(commit)),
             keys_at: begun.plus(days(keys)),
-            ..GroupRow::active(&data, 3, 7, CommitLink { sequence: 1, hash: [0; 32] })
+            ..GroupRow::active(&data, 3, 7, CommitPlace { sequence: 1, hash: [0; 32] })
         };
         let at = |day| begun.plus(days(day));
         assert_eq!(due(&row(0, 0), at(21)), None);

@@ -45,7 +45,7 @@ pub(super) struct Readmission {
 
 /// Where somebody stands who asks to come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum AskerPlace {
     /// Behind us, or in need of new keys.
     Behind,
     /// Where we are.
@@ -54,14 +54,14 @@ enum Standing {
     Ahead,
 }
 
-fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> Standing {
+fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> AskerPlace {
     let theirs = (row.place.0, row.place.1.as_slice());
     if row.stands(here) {
-        Standing::Here
+        AskerPlace::Here
     } else if !lost || theirs < (here.0, here.1.as_slice()) {
-        Standing::Behind
+        AskerPlace::Behind
     } else {
-        Standing::Ahead
+        AskerPlace::Ahead
     }
 }
 
@@ -75,12 +75,12 @@ fn is_beside(lost: &Lost, now: Timestamp) -> bool {
 }
 
 /// How long the one of this rank waits before it serves.
-fn wait(standing: Standing, lost: bool, rank: Option<usize>) -> Option<Duration> {
+fn wait(standing: AskerPlace, lost: bool, rank: Option<usize>) -> Option<Duration> {
     let base = match (standing, lost) {
-        (Standing::Behind, false) => Duration::ZERO,
-        (Standing::Behind, true) => LAST_HOPE,
-        (Standing::Here, _) => SAME_PLACE,
-        (Standing::Ahead, _) => return None,
+        (AskerPlace::Behind, false) => Duration::ZERO,
+        (AskerPlace::Behind, true) => LAST_HOPE,
+        (AskerPlace::Here, _) => SAME_PLACE,
+        (AskerPlace::Ahead, _) => return None,
     };
     Some(base.saturating_add(turn::after(turn::STEP, rank)))
 }
@@ -312,7 +312,7 @@ impl Core {
             if !self.is_time(at) {
                 continue;
             }
-            if standing == Standing::Here {
+            if standing == AskerPlace::Here {
                 fresh = true;
             } else if readmission.adds.len() < PER_COMMIT {
                 readmission.shown.push(shown);
@@ -376,19 +376,19 @@ mod tests {
     fn whoever_is_further_on_serves_first_and_two_who_are_lost_do_not_wait_for_each_other_for_ever() {
         let here = (7, [5; 32]);
         for (row, lost, expected, first) in [
-            (row(3, 1, false), false, Standing::Behind, Some(Duration::ZERO)),
-            (row(7, 5, false), false, Standing::Here, Some(SAME_PLACE)),
-            (row(7, 5, true), false, Standing::Behind, Some(Duration::ZERO)),
-            (row(9, 1, false), false, Standing::Behind, Some(Duration::ZERO)),
-            (row(3, 1, false), true, Standing::Behind, Some(LAST_HOPE)),
-            (row(7, 4, false), true, Standing::Behind, Some(LAST_HOPE)),
-            (row(7, 6, false), true, Standing::Ahead, None),
-            (row(9, 1, false), true, Standing::Ahead, None),
-            (row(7, 5, false), true, Standing::Here, Some(SAME_PLACE)),
+            (row(3, 1, false), false, AskerPlace::Behind, Some(Duration::ZERO)),
+            (row(7, 5, false), false, AskerPlace::Here, Some(SAME_PLACE)),
+            (row(7, 5, true), false, AskerPlace::Behind, Some(Duration::ZERO)),
+            (row(9, 1, false), false, AskerPlace::Behind, Some(Duration::ZERO)),
+            (row(3, 1, false), true, AskerPlace::Behind, Some(LAST_HOPE)),
+            (row(7, 4, false), true, AskerPlace::Behind, Some(LAST_HOPE)),
+            (row(7, 6, false), true, AskerPlace::Ahead, None),
+            (row(9, 1, false), true, AskerPlace::Ahead, None),
+            (row(7, 5, false), true, AskerPlace::Here, Some(SAME_PLACE)),
         ] {
             assert_eq!(standing(here, lost, &row), expected, "{:?} {lost}", row.place);
             assert_eq!(wait(expected, lost, Some(0)), first, "{:?} {lost}", row.place);
         }
-        assert_eq!(wait(Standing::Behind, false, Some(2)), Some(turn::STEP * 2));
+        assert_eq!(wait(AskerPlace::Behind, false, Some(2)), Some(turn::STEP * 2));
     }
 }

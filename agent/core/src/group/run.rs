@@ -7,7 +7,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 
 use crate::group::copies::CopysWords;
-use crate::group::device_repair::Claims;
+use crate::group::device_repair::ClaimAttempts;
 
 /// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub(crate) struct Run {
     /// Accounts whose log grew in this batch.
     pub(super) accounts_changed: BTreeSet<AccountId>,
     /// How asking for key packages of devices that have to come goes.
-    pub(super) claims: BTreeMap<DeviceId, Claims>,
+    pub(super) claims: BTreeMap<DeviceId, ClaimAttempts>,
     /// Accounts whose removal in the commit being merged is their own wish.
     pub(super) leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
     /// Groups whose last merged commit removed us, and how.

@@ -11,9 +11,9 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::DeviceId;
 use cipher_broker::sign::{Purpose as Signing, Signed};
-use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
-use cipher_broker::wire::statement::Claim;
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, PublicProfile};
+use cipher_broker::wire::statement::StatementKind;
+use cipher_broker::wire::sync::SyncNote;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
@@ -21,7 +21,7 @@ use crate::delivery::outbox::OutboxEnd;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::identity::signed_profile;
-use crate::registry::question::{Purpose, Stating};
+use crate::registry::question::{QuestionReason, Stating};
 use crate::state::name::check_text;
 use crate::state::{revoked, stopped};
 
@@ -43,7 +43,7 @@ impl Core {
         let mut identity = self.state.identity()?.clone();
         identity.names.insert(device, name.clone());
         self.state.set_identity(identity);
-        self.tell_devices(&Sync::DeviceName { device, name })?;
+        self.tell_devices(&SyncNote::DeviceName { device, name })?;
         Ok(Reply::Device(Box::new(self.device_view(&device)?)))
     }
 
@@ -134,7 +134,7 @@ impl Core {
 
     pub(super) fn begin_statement(&mut self, what: Stating, ticket: Option<Ticket>, tries: u32) {
         let account = self.state.own_id();
-        self.ask(Operation::FetchAccount { account }, Purpose::OwnAccount { what, tries }, ticket);
+        self.ask(Operation::FetchAccount { account }, QuestionReason::OwnAccount { what, tries }, ticket);
     }
 
     /// The registry showed the own account: the statement is made.
@@ -179,10 +179,10 @@ impl Core {
         }
         let profile = signed_by_it.then(|| {
             let version = identity.profile.version.saturating_add(1);
-            let renewed = Profile { version, ..identity.profile.clone() };
+            let renewed = PublicProfile { version, ..identity.profile.clone() };
             signed_profile(&identity.device_seed, identity.device, &renewed)
         });
-        let claim = codec::encode(&log.next(log.stamp(self.run.now), Claim::RevokeDevice { device }));
+        let claim = codec::encode(&log.next(log.stamp(self.run.now), StatementKind::RevokeDevice { device }));
         let account_key = SigningKey::from_bytes(&identity.account_seed);
         let append = AppendStatement {
             statement: Signed::new(&account_key, Signing::AccountStatement, claim),
@@ -191,7 +191,7 @@ impl Core {
         };
         self.ask(
             Operation::AppendStatement(Box::new(append.clone())),
-            Purpose::State { what: Stating::Revoke(device), append: Box::new(append), tries },
+            QuestionReason::State { what: Stating::Revoke(device), append: Box::new(append), tries },
             ticket,
         );
         Ok(())
@@ -247,17 +247,20 @@ impl Core {
     /// A statement did not get through. Whether that is dealt with here.
     pub(super) fn statement_failed(
         &mut self,
-        purpose: &Purpose,
+        purpose: &QuestionReason,
         ticket: Option<Ticket>,
         error: &Error,
     ) -> bool {
         match purpose {
             // Another device stated something first: look, and say it again behind that.
-            Purpose::State { what, tries, .. } if error.kind == ErrorKind::Conflict && *tries < TRIES => {
+            QuestionReason::State { what, tries, .. }
+                if error.kind == ErrorKind::Conflict && *tries < TRIES =>
+            {
                 self.begin_statement(*what, ticket, tries.saturating_add(1));
                 true
             }
-            Purpose::State { what: Stating::Link, .. } | Purpose::OwnAccount { what: Stating::Link, .. } => {
+            QuestionReason::State { what: Stating::Link, .. }
+            | QuestionReason::OwnAccount { what: Stating::Link, .. } => {
                 self.link_refused(ticket, error.clone());
                 true
             }
@@ -371,8 +374,8 @@ pub(crate) fn active_only(log: &AccountLog, certificates: Vec<DeviceCertificate>
 }
 
 /// The profile in a record, if one of these devices signed it.
-pub(super) fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Option<Profile> {
+pub(super) fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Option<PublicProfile> {
     let signer = bodies.iter().find(|body| body.device == record.profile.device)?;
     let bytes = record.profile.profile.verified(&signer.device_key, Signing::Profile).ok()?;
-    codec::decode(bytes).ok().filter(|profile: &Profile| profile.account == record.account)
+    codec::decode(bytes).ok().filter(|profile: &PublicProfile| profile.account == record.account)
 }

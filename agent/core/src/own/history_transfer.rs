@@ -12,7 +12,7 @@ use cipher_api::view::{GroupState, HistoryPolicy};
 use cipher_api::{Event, Notice, Result};
 use cipher_broker::id::{DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::sync::{Sync, SyncMessage};
+use cipher_broker::wire::sync::{SyncMessage, SyncNote};
 use cipher_broker::{codec, limit};
 
 use crate::machine::Core;
@@ -77,7 +77,7 @@ impl Core {
             return Ok(false);
         }
         row.total = if over { row.done } else { row.total.max(row.done) };
-        let chunk = Sync::History { device, messages, done: row.done, total: row.total };
+        let chunk = SyncNote::History { device, messages, done: row.done, total: row.total };
         // In one transaction with the row: what is in the outbox arrives, what is not is still in the row.
         self.enqueue_sync(group, &chunk)?;
         if over {

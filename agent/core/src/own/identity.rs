@@ -13,17 +13,17 @@ use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::wire::registry::{
-    CreateAccount, Operation, Presence, Profile, SignedProfile, Ticket as Admitted,
+    AdmissionProof, CreateAccount, Operation, Presence, PublicProfile, SignedProfile,
 };
-use cipher_broker::wire::statement::{Claim, Statement};
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::statement::{Statement, StatementKind};
+use cipher_broker::wire::sync::SyncNote;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::sync::policy_name;
-use crate::registry::question::Purpose as Why;
+use crate::registry::question::QuestionReason;
 use crate::state::IdentityRow;
 use crate::state::name::check_text;
 
@@ -78,7 +78,7 @@ impl Core {
             certificate: DeviceCertificate::sign(&body, &account_key).to_bytes(),
             created_at: self.run.now,
             registered: false,
-            profile: Profile {
+            profile: PublicProfile {
                 account,
                 name: String::new(),
                 status: String::new(),
@@ -148,14 +148,14 @@ impl Core {
         identity.handle = Some(handle);
         identity.profile.name = name;
         self.state.set_identity(identity);
-        self.ask_to_register(invite_code.map(Admitted::Code), Some(ticket))?;
+        self.ask_to_register(invite_code.map(AdmissionProof::Code), Some(ticket))?;
         Ok(None)
     }
 
     /// Asks the registry for the account that this profile has made, with what admits a newcomer if that is known.
     pub(crate) fn ask_to_register(
         &mut self,
-        admitted: Option<Admitted>,
+        admitted: Option<AdmissionProof>,
         ticket: Option<Ticket>,
     ) -> Result<()> {
         let identity = self.state.identity.clone();
@@ -171,7 +171,10 @@ impl Core {
             sequence: 0,
             previous: [0; 32],
             at: self.run.now,
-            claim: Claim::Create { handle: handle.clone(), certificate: wire_hash(&identity.certificate) },
+            claim: StatementKind::Create {
+                handle: handle.clone(),
+                certificate: wire_hash(&identity.certificate),
+            },
         };
         let statement = Signed::new(&account_key, Purpose::AccountStatement, codec::encode(&statement));
         // Asked again after a lost reply: the same statement, because the registry keeps the one it got first.
@@ -190,16 +193,16 @@ impl Core {
         let profile = signed_profile(&identity.device_seed, identity.device, &identity.profile);
         self.state.set_identity(identity);
         let request = CreateAccount { statement: first, certificate, profile, ticket: admitted };
-        let why = Why::Register { bare: request.ticket.is_none() };
+        let why = QuestionReason::Register { bare: request.ticket.is_none() };
         self.ask(Operation::CreateAccount(Box::new(request)), why, ticket);
         Ok(())
     }
 
     /// The registry said no: nobody has the account, and its handle may be another one. Without its word it may be
     /// registered, and only the same statement again tells.
-    pub(super) fn registration_failed(&mut self, purpose: &Why, error: &Error) {
+    pub(super) fn registration_failed(&mut self, purpose: &QuestionReason, error: &Error) {
         let unknown = matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Trust);
-        if let Why::Register { .. } = purpose
+        if let QuestionReason::Register { .. } = purpose
             && !unknown
             && let Some(mut identity) = self.state.identity.clone().filter(|own| !own.registered)
         {
@@ -271,12 +274,12 @@ impl Core {
         check_text("a status text", &profile.status, limit::STATUS_CHARS)?;
         let signed = signed_profile(&identity.device_seed, identity.device, &identity.profile);
         let profile = identity.profile;
-        self.ask(Operation::SetProfile(signed), Why::SetProfile(profile), Some(ticket));
+        self.ask(Operation::SetProfile(signed), QuestionReason::SetProfile(profile), Some(ticket));
         Ok(None)
     }
 
     /// The registry has the new profile now.
-    pub(super) fn profile_done(&mut self, profile: Profile, ticket: Option<Ticket>) -> Result<()> {
+    pub(super) fn profile_done(&mut self, profile: PublicProfile, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
         identity.profile = profile;
         self.state.set_identity(identity);
@@ -292,7 +295,7 @@ impl Core {
         if self.state.meta.request_policy != policy {
             self.state.meta_mut().request_policy = policy;
             self.show_invitations()?;
-            self.tell_devices(&Sync::RequestPolicy(policy_name(policy).into()))?;
+            self.tell_devices(&SyncNote::RequestPolicy(policy_name(policy).into()))?;
         }
         Ok(Reply::Done)
     }
@@ -302,7 +305,11 @@ fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {
     codec::decode(bytes).map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))
 }
 
-pub(super) fn signed_profile(device_seed: &[u8; 32], device: DeviceId, profile: &Profile) -> SignedProfile {
+pub(super) fn signed_profile(
+    device_seed: &[u8; 32],
+    device: DeviceId,
+    profile: &PublicProfile,
+) -> SignedProfile {
     let key = SigningKey::from_bytes(device_seed);
     SignedProfile { device, profile: Signed::new(&key, Purpose::Profile, codec::encode(profile)) }
 }

@@ -20,7 +20,7 @@ use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::link::{LinkStep, admission_key, authentication_string, rendezvous};
+use cipher_broker::wire::link::{LinkingStep, admission_key, authentication_string, rendezvous};
 use serde_bytes::ByteBuf;
 use x25519_dalek::{PublicKey, StaticSecret};
 
@@ -29,7 +29,7 @@ use crate::machine::Core;
 use crate::machine::step::Step;
 use crate::registry::question::Stating;
 use crate::state::Skip;
-use crate::state::{LinkRow, OldSide, Side};
+use crate::state::{LinkingRow, OldSide, Side};
 use crate::state::{OutboxKind, OutboxRow, Post, Seal};
 
 const NONCE: usize = 24;
@@ -89,7 +89,7 @@ fn unreachable() -> Error {
 impl Core {
     /// Whether this profile is on its way into an account.
     pub(super) fn is_linking(&self) -> bool {
-        matches!(self.state.meta.link, Some(LinkRow { side: Side::New(_), .. }))
+        matches!(self.state.meta.link, Some(LinkingRow { side: Side::New(_), .. }))
     }
 
     fn follow_link(&mut self) {
@@ -125,7 +125,8 @@ impl Core {
         }
         self.follow_link();
         self.tell_compare();
-        if let Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) = &self.state.meta.link
+        if let Some(LinkingRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) =
+            &self.state.meta.link
         {
             self.begin_statement(Stating::Link, None, 0);
         }
@@ -203,7 +204,9 @@ impl Core {
         }
         let step = (delivered.bytes.len() <= limit::WELCOME_BYTES)
             .then(|| match codec::decode(&delivered.bytes) {
-                Ok(Envelope::Link(bytes)) => codec::decode::<LinkStep>(&bytes).ok().map(|step| (step, bytes)),
+                Ok(Envelope::Link(bytes)) => {
+                    codec::decode::<LinkingStep>(&bytes).ok().map(|step| (step, bytes))
+                }
                 _ => None,
             })
             .flatten();

@@ -5,8 +5,8 @@ use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::sign::{Purpose as Signing, Signed, wire_hash};
-use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, Profile};
-use cipher_broker::wire::statement::Claim;
+use cipher_broker::wire::registry::{AccountRecord, AppendStatement, Operation, PublicProfile};
+use cipher_broker::wire::statement::StatementKind;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 
@@ -14,7 +14,7 @@ use crate::input::Ticket;
 use crate::machine::Core;
 use crate::own::device::shown_profile;
 use crate::own::identity::{CERTIFICATE_LIFETIME, signed_profile};
-use crate::registry::question::Purpose;
+use crate::registry::question::QuestionReason;
 use crate::state::name::check_text;
 
 /// How often a recovery is signed anew because the account stated something in between.
@@ -51,7 +51,7 @@ impl Core {
         let certificate: DeviceCertificate = codec::decode(&own.certificate)
             .map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
         let operation = Operation::OpenRecovery { certificate };
-        self.ask(operation, Purpose::OpenRecovery { name, tries }, Some(ticket));
+        self.ask(operation, QuestionReason::OpenRecovery { name, tries }, Some(ticket));
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl Core {
             return Err(bad("it is another one than asked for"));
         }
         let profile = shown_profile(record, &bodies);
-        identity.profile = Profile {
+        identity.profile = PublicProfile {
             version: profile.as_ref().map_or(0, |profile| profile.version).saturating_add(1),
             ..profile.unwrap_or_else(|| identity.profile.clone())
         };
@@ -106,7 +106,8 @@ impl Core {
         };
         let certificate = DeviceCertificate::sign(&body, &account_key);
         identity.certificate = certificate.to_bytes();
-        let claim = Claim::Recover { device: identity.device, certificate: wire_hash(&identity.certificate) };
+        let claim =
+            StatementKind::Recover { device: identity.device, certificate: wire_hash(&identity.certificate) };
         let statement = codec::encode(&log.next(at, claim));
         let append = AppendStatement {
             statement: Signed::new(&account_key, Signing::AccountStatement, statement),
@@ -116,7 +117,7 @@ impl Core {
         self.state.set_identity(identity);
         self.ask(
             Operation::AppendStatement(Box::new(append.clone())),
-            Purpose::Recover { name, log: Box::new(log), append: Box::new(append), tries },
+            QuestionReason::Recover { name, log: Box::new(log), append: Box::new(append), tries },
             ticket,
         );
         Ok(())
@@ -157,19 +158,19 @@ impl Core {
     /// A step of a recovery failed. Whether that is dealt with here.
     pub(super) fn recovery_failed(
         &mut self,
-        purpose: &Purpose,
+        purpose: &QuestionReason,
         ticket: Option<Ticket>,
         error: &Error,
     ) -> Result<bool> {
         match (purpose, ticket) {
-            (Purpose::OpenRecovery { .. }, Some(ticket)) if error.kind == ErrorKind::NotFound => {
+            (QuestionReason::OpenRecovery { .. }, Some(ticket)) if error.kind == ErrorKind::NotFound => {
                 let error = ErrorKind::NotFound
                     .because("this registry has no account with this recovery phrase")
                     .hint(Advice::CheckPhrase);
                 self.run.reply(ticket, Err(error));
                 Ok(true)
             }
-            (Purpose::Recover { name, tries, .. }, Some(ticket))
+            (QuestionReason::Recover { name, tries, .. }, Some(ticket))
                 if error.kind == ErrorKind::Conflict && *tries < TRIES =>
             {
                 self.open_recovery(name.clone(), ticket, tries.saturating_add(1))?;

@@ -12,8 +12,8 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::wire::content::{Body, Content};
-use cipher_broker::wire::registry::Profile;
-use cipher_broker::wire::sync::{Sync, SyncAccount};
+use cipher_broker::wire::registry::PublicProfile;
+use cipher_broker::wire::sync::{SyncAccount, SyncNote};
 use cipher_broker::{codec, limit};
 use serde_bytes::ByteBuf;
 
@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// Tells the other own devices, if there are any. A new one is told everything once it is there.
-    pub(crate) fn tell_devices(&mut self, sync: &Sync) -> Result<()> {
+    pub(crate) fn tell_devices(&mut self, sync: &SyncNote) -> Result<()> {
         let Some(group) = self.state.personal_group() else { return Ok(()) };
         if self.with_live(group, |_, live| Ok(live.roster.len() == 1))? {
             return Ok(());
@@ -117,7 +117,7 @@ impl Core {
     }
 
     /// Puts something for own devices into the outbox.
-    pub(super) fn enqueue_sync(&mut self, group: GroupId, sync: &Sync) -> Result<()> {
+    pub(super) fn enqueue_sync(&mut self, group: GroupId, sync: &SyncNote) -> Result<()> {
         let data = codec::encode(sync);
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
@@ -142,22 +142,22 @@ impl Core {
         for account in told {
             let size = codec::encode(&account).len();
             if !part.is_empty() && bytes.saturating_add(size) > ACCOUNTS_BYTES {
-                self.tell_devices(&Sync::Accounts(std::mem::take(&mut part)))?;
+                self.tell_devices(&SyncNote::Accounts(std::mem::take(&mut part)))?;
                 bytes = 0;
             }
             bytes = bytes.saturating_add(size);
             part.push(account);
         }
-        if part.is_empty() { Ok(()) } else { self.tell_devices(&Sync::Accounts(part)) }
+        if part.is_empty() { Ok(()) } else { self.tell_devices(&SyncNote::Accounts(part)) }
     }
 
     /// What a new device needs to know besides history.
     pub(super) fn tell_everything(&mut self) -> Result<()> {
         self.tell_accounts(self.state.accounts.keys(), true)?;
-        self.tell_devices(&Sync::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
+        self.tell_devices(&SyncNote::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
         let names = self.state.identity.as_ref().map(|own| own.names.clone()).unwrap_or_default();
         for (device, name) in names {
-            self.tell_devices(&Sync::DeviceName { device, name })?;
+            self.tell_devices(&SyncNote::DeviceName { device, name })?;
         }
         Ok(())
     }
@@ -181,11 +181,11 @@ impl Core {
     /// What we told ourselves is in the log now.
     pub(crate) fn told_by_us(&mut self, data: &[u8]) -> Result<()> {
         match codec::decode(data) {
-            Ok(Sync::History { done, total, .. }) => {
+            Ok(SyncNote::History { done, total, .. }) => {
                 self.history_sent(done, total);
                 Ok(())
             }
-            Ok(sync @ (Sync::Accounts(_) | Sync::RequestPolicy(_) | Sync::DeviceName { .. })) => {
+            Ok(sync @ (SyncNote::Accounts(_) | SyncNote::RequestPolicy(_) | SyncNote::DeviceName { .. })) => {
                 self.learn_from_devices(sync)
             }
             Ok(_) => Ok(()),
@@ -199,15 +199,15 @@ impl Core {
     /// Another own device told something.
     pub(crate) fn told(&mut self, from: DeviceId, data: &[u8]) -> Result<()> {
         tracing::debug!(from = from.short(), bytes = data.len(), "told by an own device");
-        let Ok(sync) = codec::decode::<Sync>(data) else {
+        let Ok(sync) = codec::decode::<SyncNote>(data) else {
             self.skip(Skip::Content);
             return Ok(());
         };
         match sync {
-            Sync::Accounts(_) | Sync::RequestPolicy(_) | Sync::DeviceName { .. } => {
+            SyncNote::Accounts(_) | SyncNote::RequestPolicy(_) | SyncNote::DeviceName { .. } => {
                 self.learn_from_devices(sync)
             }
-            Sync::Read { group, sequence } => {
+            SyncNote::Read { group, sequence } => {
                 let before = self.state.groups.get(&group).map(|row| row.unread);
                 let position = self.state.groups.get(&group).map_or(0, |row| row.position(sequence));
                 self.read_up_to(group, position)?;
@@ -216,12 +216,14 @@ impl Core {
                 }
                 Ok(())
             }
-            Sync::Invitation { group, accepted, epoch } => self.invitation_answered(group, accepted, epoch),
-            Sync::Left { group } => {
+            SyncNote::Invitation { group, accepted, epoch } => {
+                self.invitation_answered(group, accepted, epoch)
+            }
+            SyncNote::Left { group } => {
                 let personal = self.state.groups.get(&group).is_none_or(|row| row.personal);
                 if personal { Ok(()) } else { self.leave_too(group) }
             }
-            Sync::History { device, messages, done, total } => {
+            SyncNote::History { device, messages, done, total } => {
                 let own = self.state.identity.as_ref().map(|own| own.device);
                 if own == Some(device) { self.history_received(messages, done, total) } else { Ok(()) }
             }
@@ -234,13 +236,13 @@ impl Core {
 
     /// R-SYNC-03: of what can be told in different ways, the latest in the group's order counts: what waits in the
     /// own outbox comes later than what is told now.
-    fn learn_from_devices(&mut self, sync: Sync) -> Result<()> {
+    fn learn_from_devices(&mut self, sync: SyncNote) -> Result<()> {
         let later = self.queued_syncs();
         match sync {
-            Sync::Accounts(accounts) => {
+            SyncNote::Accounts(accounts) => {
                 let mut newer = BTreeSet::new();
                 for sync in &later {
-                    if let Sync::Accounts(accounts) = sync {
+                    if let SyncNote::Accounts(accounts) = sync {
                         let states = accounts.iter().filter(|told| states_contact(told));
                         newer.extend(states.map(|told| told.account));
                     }
@@ -251,8 +253,8 @@ impl Core {
                 }
                 self.show_invitations()
             }
-            Sync::RequestPolicy(name) => {
-                let newer = later.iter().any(|sync| matches!(sync, Sync::RequestPolicy(_)));
+            SyncNote::RequestPolicy(name) => {
+                let newer = later.iter().any(|sync| matches!(sync, SyncNote::RequestPolicy(_)));
                 if let Some(policy) = policy_of(&name)
                     && !newer
                     && self.state.meta.request_policy != policy
@@ -262,8 +264,9 @@ impl Core {
                 }
                 Ok(())
             }
-            Sync::DeviceName { device, name } => {
-                let same = |sync: &Sync| matches!(sync, Sync::DeviceName { device: d, .. } if *d == device);
+            SyncNote::DeviceName { device, name } => {
+                let same =
+                    |sync: &SyncNote| matches!(sync, SyncNote::DeviceName { device: d, .. } if *d == device);
                 let ours = self
                     .state
                     .log_of(&self.state.own_id())
@@ -285,7 +288,7 @@ impl Core {
     }
 
     /// What waits to be told, besides history.
-    fn queued_syncs(&self) -> Vec<Sync> {
+    fn queued_syncs(&self) -> Vec<SyncNote> {
         let personal = self.state.personal_group();
         let rows = personal.into_iter().flat_map(|group| self.run.delivery.rows_of(group));
         rows.filter_map(|id| match &self.state.outbox.get(&id)?.kind {
@@ -295,7 +298,7 @@ impl Core {
             },
             _ => None,
         })
-        .filter(|sync| !matches!(sync, Sync::History { .. }))
+        .filter(|sync| !matches!(sync, SyncNote::History { .. }))
         .collect()
     }
 
@@ -409,7 +412,7 @@ fn states_contact(told: &SyncAccount) -> bool {
         && told.contact.as_deref().is_none_or(|c| contact_of(c).is_some())
 }
 
-fn is_sound(profile: &Profile, account: &AccountId) -> bool {
+fn is_sound(profile: &PublicProfile, account: &AccountId) -> bool {
     profile.account == *account
         && profile.name.chars().count() <= limit::DISPLAY_NAME_CHARS
         && profile.status.chars().count() <= limit::STATUS_CHARS

@@ -8,7 +8,7 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, kind};
 use cipher_broker::wire::group::Role;
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use cipher_broker::wire::sync::SyncMessage;
 use ed25519_dalek::SigningKey;
 use redb::backends::InMemoryBackend;
@@ -44,14 +44,19 @@ fn certificate(account_key: &SigningKey, device: DeviceId) -> DeviceCertificate 
     DeviceCertificate::sign(&body, account_key)
 }
 
-fn state(log: &mut AccountLog, key: &SigningKey, claim: Claim, certificate: Option<&DeviceCertificate>) {
+fn state(
+    log: &mut AccountLog,
+    key: &SigningKey,
+    claim: StatementKind,
+    certificate: Option<&DeviceCertificate>,
+) {
     let statement = Signed::new(key, Purpose::AccountStatement, codec::encode(&log.next(at(1), claim)));
     log.append(&statement, certificate).unwrap();
 }
 
 fn add(log: &mut AccountLog, key: &SigningKey, device: DeviceId) {
     let new = certificate(key, device);
-    let claim = Claim::AddDevice { device, certificate: wire_hash(&new.to_bytes()) };
+    let claim = StatementKind::AddDevice { device, certificate: wire_hash(&new.to_bytes()) };
     state(log, key, claim, Some(&new));
 }
 
@@ -73,7 +78,7 @@ fn core() -> (Core, GroupId) {
     let log = own.log.as_mut().unwrap();
     add(log, &key, SIBLING);
     add(log, &key, REVOKED);
-    state(log, &key, Claim::RevokeDevice { device: REVOKED }, None);
+    state(log, &key, StatementKind::RevokeDevice { device: REVOKED }, None);
     core.state.set_identity(own);
     let group = core.make_personal().unwrap();
     core.run.effects.clear();
@@ -89,7 +94,10 @@ fn other(n: u8, handle: &str) -> (SigningKey, AccountLog) {
         sequence: 0,
         previous: [0; 32],
         at: at(0),
-        claim: Claim::Create { handle: handle.parse().unwrap(), certificate: wire_hash(&first.to_bytes()) },
+        claim: StatementKind::Create {
+            handle: handle.parse().unwrap(),
+            certificate: wire_hash(&first.to_bytes()),
+        },
     };
     let statement = Signed::new(&key, Purpose::AccountStatement, codec::encode(&statement));
     let log = AccountLog::begin(&statement, &first).unwrap();
@@ -162,7 +170,7 @@ fn r_sync_01_only_own_devices_are_believed_and_only_in_their_group() {
     let (sibling, revoked) = (leaf(&core, own, SIBLING), leaf(&core, own, REVOKED));
     let ordinary = core.make_group("ops".into(), None, false).unwrap();
     core.run.effects.clear();
-    let news = codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "verified")]));
+    let news = codec::encode(&SyncNote::Accounts(vec![seen(&bob, Some("accepted"), "verified")]));
     let told = |core: &Core| sync(core, kind::SYNC, Some(news.clone()));
 
     // A stranger in an ordinary group, an own device in an ordinary group, whoever got into ours, a device that was
@@ -269,17 +277,17 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
     let (mut core, personal) = core();
     let (_, bob) = other(50, "bob");
     let account = bob.account();
-    core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, Some("accepted"), "unverified")])))
+    core.told(SIBLING, &codec::encode(&SyncNote::Accounts(vec![seen(&bob, Some("accepted"), "unverified")])))
         .unwrap();
     let block = contact::Block { who: Who::Account(account) };
     core.handle(vec![Input::Command { ticket: Ticket(9), command: Box::new(block.into()) }], at(1)).unwrap();
-    let later = Sync::Accounts(vec![core.sync_account(&account).unwrap()]);
+    let later = SyncNote::Accounts(vec![core.sync_account(&account).unwrap()]);
     core.enqueue_sync(personal, &later).unwrap();
-    core.enqueue_sync(personal, &Sync::RequestPolicy("anyone".into())).unwrap();
+    core.enqueue_sync(personal, &SyncNote::RequestPolicy("anyone".into())).unwrap();
     core.state.meta_mut().request_policy = RequestPolicy::Anyone;
-    let told = codec::encode(&Sync::Accounts(vec![seen(&bob, None, "unverified")]));
+    let told = codec::encode(&SyncNote::Accounts(vec![seen(&bob, None, "unverified")]));
     core.told(SIBLING, &told).unwrap();
-    core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("contacts".into()))).unwrap();
+    core.told(SIBLING, &codec::encode(&SyncNote::RequestPolicy("contacts".into()))).unwrap();
     assert_eq!(core.state.contact_state(&account), Some(ContactState::Blocked));
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Anyone);
     // When nothing waits, what is told counts.
@@ -287,11 +295,11 @@ fn r_sync_03_what_waits_in_the_own_outbox_comes_later_than_what_is_told() {
         core.dequeue(id);
     }
     core.told(SIBLING, &told).unwrap();
-    core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("contacts".into()))).unwrap();
+    core.told(SIBLING, &codec::encode(&SyncNote::RequestPolicy("contacts".into()))).unwrap();
     assert_eq!(core.state.contact_state(&account), None);
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Contacts);
     // A policy of a later version changes nothing.
-    core.told(SIBLING, &codec::encode(&Sync::RequestPolicy("moon".into()))).unwrap();
+    core.told(SIBLING, &codec::encode(&SyncNote::RequestPolicy("moon".into()))).unwrap();
     assert_eq!(core.state.meta.request_policy, RequestPolicy::Contacts);
 }
 
@@ -301,7 +309,7 @@ fn r_sync_04_a_log_is_only_replaced_by_one_that_continues_it() {
     let (key, mut log) = other(50, "bob");
     let account = log.account();
     let tell = |core: &mut Core, told: SyncAccount| {
-        core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![told]))).unwrap();
+        core.told(SIBLING, &codec::encode(&SyncNote::Accounts(vec![told]))).unwrap();
         core.state.accounts.get(&account).and_then(|row| row.log.clone())
     };
     let short = log.clone();
@@ -347,16 +355,17 @@ fn r_sync_05_trust_grows_between_devices_and_a_change_stays_until_a_person_decid
     for (before, told, after) in table {
         let (mut core, _) = core();
         let (_, bob) = other(50, "bob");
-        core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, None, "unverified")]))).unwrap();
+        core.told(SIBLING, &codec::encode(&SyncNote::Accounts(vec![seen(&bob, None, "unverified")])))
+            .unwrap();
         core.state.accounts.get_mut(&bob.account()).unwrap().trust = before;
-        core.told(SIBLING, &codec::encode(&Sync::Accounts(vec![seen(&bob, None, told)]))).unwrap();
+        core.told(SIBLING, &codec::encode(&SyncNote::Accounts(vec![seen(&bob, None, told)]))).unwrap();
         assert_eq!(core.state.accounts.get(&bob.account()).unwrap().trust, after, "{before:?} {told}");
     }
     // Another account under a pinned handle is a change, whoever tells it; retiring the first is a decision.
     let (mut core, _) = core();
     let ((_, first), (_, second)) = (other(50, "bob"), other(51, "bob"));
     let tell = |core: &mut Core, accounts: Vec<SyncAccount>| {
-        core.told(SIBLING, &codec::encode(&Sync::Accounts(accounts))).unwrap();
+        core.told(SIBLING, &codec::encode(&SyncNote::Accounts(accounts))).unwrap();
     };
     tell(&mut core, vec![seen(&first, Some("accepted"), "verified")]);
     tell(&mut core, vec![seen(&second, Some("accepted"), "unverified")]);
@@ -397,7 +406,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {
-        let sync = Sync::History { device, messages, done: 1, total: 2 };
+        let sync = SyncNote::History { device, messages, done: 1, total: 2 };
         core.told(SIBLING, &codec::encode(&sync)).unwrap();
     };
     // For another device: not ours.
@@ -431,9 +440,9 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
 #[test]
 fn r_sync_07_nothing_is_told_while_nobody_or_a_revoked_device_would_hear_it() {
     let (mut core, personal) = core();
-    core.tell_devices(&Sync::RequestPolicy("anyone".into())).unwrap();
+    core.tell_devices(&SyncNote::RequestPolicy("anyone".into())).unwrap();
     assert_eq!(core.state.outbox.len(), 0);
-    core.enqueue_sync(personal, &Sync::RequestPolicy("anyone".into())).unwrap();
+    core.enqueue_sync(personal, &SyncNote::RequestPolicy("anyone".into())).unwrap();
     let is_told = |core: &mut Core| {
         core.drive_messages(personal).unwrap();
         core.run.effects.iter().any(|effect| matches!(effect, Effect::Publish(_)))

@@ -10,13 +10,13 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::{Purpose, wire_hash};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, Profile};
+use cipher_broker::wire::registry::{AccountRecord, Operation, Presence, PublicProfile};
 use cipher_broker::{codec, limit};
 
 use crate::input::{Interest, Ticket};
 use crate::machine::{Core, fatal};
 use crate::registry::lookup::Goal;
-use crate::registry::question::{Purpose as Why, Stating};
+use crate::registry::question::{QuestionReason, Stating};
 use crate::state::evidence::exhibit;
 use crate::state::{AccountRow, InviteFacts, LogPlace, Skip, changed, head_of};
 
@@ -29,7 +29,7 @@ const UNNAMED_EVERY: Duration = Duration::from_secs(60);
 const UNNAMED_AT_ONCE: usize = 64;
 
 /// How what the registry shows of an account's log relates to what is known of it here.
-enum Shown {
+enum LogRelation {
     /// Nothing was known.
     First,
     /// The same.
@@ -66,18 +66,18 @@ impl Core {
         }
         // R-PIN-05
         let shown = match self.state.log_of(&record.account) {
-            None => Shown::First,
-            Some(known) if log.continues(known) && known.continues(&log) => Shown::Same,
-            Some(known) if log.continues(known) => Shown::Grown,
-            Some(known) if known.continues(&log) => Shown::Shorter,
-            Some(_) => Shown::Other,
+            None => LogRelation::First,
+            Some(known) if log.continues(known) && known.continues(&log) => LogRelation::Same,
+            Some(known) if log.continues(known) => LogRelation::Grown,
+            Some(known) if known.continues(&log) => LogRelation::Shorter,
+            Some(_) => LogRelation::Other,
         };
         match shown {
-            Shown::First | Shown::Same | Shown::Grown => {}
-            Shown::Shorter => return self.shown_less(record).map(|()| record.account),
-            Shown::Other => return Err(self.shown_other(record)),
+            LogRelation::First | LogRelation::Same | LogRelation::Grown => {}
+            LogRelation::Shorter => return self.shown_less(record).map(|()| record.account),
+            LogRelation::Other => return Err(self.shown_other(record)),
         }
-        let place = self.place_of(record, log.len(), matches!(shown, Shown::Grown));
+        let place = self.place_of(record, log.len(), matches!(shown, LogRelation::Grown));
         if own {
             self.own_account_shown(record, log, profile, place)?;
             return Ok(record.account);
@@ -98,7 +98,7 @@ impl Core {
                 .into_iter()
                 .chain(known.map(|row| row.profile.clone()))
                 .max_by_key(|profile| profile.version)
-                .unwrap_or_else(|| Profile::silent(record.account)),
+                .unwrap_or_else(|| PublicProfile::silent(record.account)),
             contact: known.and_then(|row| row.contact),
             trust: known.map_or(Trust::Unverified, |row| row.trust),
             log: Some(log),
@@ -111,7 +111,7 @@ impl Core {
         self.state.accounts.insert(record.account, row);
         self.state.unnamed.remove(&record.account);
         self.name_is_known(&record.account);
-        if matches!(shown, Shown::First | Shown::Grown) {
+        if matches!(shown, LogRelation::First | LogRelation::Grown) {
             self.run.group.account_changed(record.account);
         }
         if let Some(holder) = holder {
@@ -253,7 +253,7 @@ impl Core {
                 && !self.run.registry.asks_for(&account)
                 && !self.was_not_found(&account)
             {
-                self.ask(Operation::FetchAccount { account }, Why::Fetch { account }, None);
+                self.ask(Operation::FetchAccount { account }, QuestionReason::Fetch { account }, None);
             }
         }
     }
@@ -345,7 +345,7 @@ impl Core {
                 return Ok(Some(Reply::Account(Box::new(self.state.own_account()?))));
             }
             // As the registry has it: that it answers, and knows this account, is what the asker wants to hear.
-            let purpose = Why::OwnAccount { what: Stating::Nothing, tries: 0 };
+            let purpose = QuestionReason::OwnAccount { what: Stating::Nothing, tries: 0 };
             self.ask(Operation::Resolve { handle }, purpose, Some(ticket));
             return Ok(None);
         }
@@ -420,7 +420,7 @@ impl Core {
 }
 
 /// The profile of a record, if the registry has it: signed by an active device (R-PIN-01).
-fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<Option<Profile>> {
+fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<Option<PublicProfile>> {
     let signer = bodies.iter().find(|body| body.device == record.profile.device);
     let signer = signer.ok_or_else(|| bad_record(record, "its profile is signed by an unknown device"))?;
     if record.profile.is_unknown() {
@@ -430,7 +430,7 @@ fn shown_profile(record: &AccountRecord, bodies: &[CertificateBody]) -> Result<O
     let profile = record.profile.profile.verified(&signer.device_key, Purpose::Profile).ok();
     profile
         .and_then(|bytes| codec::decode(bytes).ok())
-        .filter(|profile: &Profile| profile.account == record.account)
+        .filter(|profile: &PublicProfile| profile.account == record.account)
         .map(Some)
         .ok_or_else(|| bad_record(record, "its profile is not signed by its device"))
 }

@@ -4,7 +4,7 @@ use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{Presence, SignedProfile};
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use ed25519_dalek::SigningKey;
 use redb::backends::InMemoryBackend;
 
@@ -37,12 +37,12 @@ fn record(handle: &str, claimed: &str, account: u8, statement_by: u8, profile_by
         sequence: 0,
         previous: [0; 32],
         at: Timestamp::from_millis(1),
-        claim: Claim::Create {
+        claim: StatementKind::Create {
             handle: claimed.parse().unwrap(),
             certificate: wire_hash(&certificate.to_bytes()),
         },
     };
-    let profile = Profile {
+    let profile = PublicProfile {
         account: body.account,
         name: String::new(),
         status: String::new(),

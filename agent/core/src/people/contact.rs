@@ -6,7 +6,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::limit;
 use cipher_broker::wire::content::Body;
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::sync::SyncNote;
 
 use crate::input::Ticket;
 use crate::machine::Core;
@@ -99,7 +99,7 @@ impl Core {
     pub(crate) fn accept_request(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         let epoch = self.state.invites.get(&group).map_or(0, |invite| invite.epoch);
         self.accept_direct(group, account)?;
-        self.tell_devices(&Sync::Invitation { group, accepted: true, epoch })?;
+        self.tell_devices(&SyncNote::Invitation { group, accepted: true, epoch })?;
         self.tell_accounts([account], true)
     }
 
@@ -341,7 +341,7 @@ impl Core {
         let Some(invite) = self.state.invites.get(&group) else { return Ok(()) };
         let epoch = invite.epoch;
         self.invitation_declined(group)?;
-        self.tell_devices(&Sync::Invitation { group, accepted: false, epoch })
+        self.tell_devices(&SyncNote::Invitation { group, accepted: false, epoch })
     }
 
     /// The same, whoever of the own devices did it.

@@ -31,7 +31,7 @@ const ACCOUNT_KEY: &str = "ed25519 account key";
 
 /// What the other side showed.
 #[derive(Debug, PartialEq, Eq)]
-enum Shown {
+enum OtherSide {
     /// Sixty digits.
     Number(String),
     /// Two accounts and the digest of their number.
@@ -71,7 +71,7 @@ impl Core {
         self.verify(account, None)
     }
 
-    fn verify(&mut self, account: &AccountId, code: Option<&Shown>) -> Result<Reply> {
+    fn verify(&mut self, account: &AccountId, code: Option<&OtherSide>) -> Result<Reply> {
         let row = self.state.accounts.get(account);
         let row = row.ok_or_else(|| ErrorKind::Bug.because("an account that was just pinned is gone"))?;
         let handle = row.handle.clone();
@@ -189,10 +189,10 @@ fn uri(accounts: [AccountId; 2], number: &str) -> String {
     format!("{URI}{}", BASE64URL_NOPAD.encode(&bytes))
 }
 
-fn fits(shown: &Shown, number: &str, accounts: [AccountId; 2]) -> bool {
+fn fits(shown: &OtherSide, number: &str, accounts: [AccountId; 2]) -> bool {
     match shown {
-        Shown::Number(digits) => digits == number,
-        Shown::Uri { accounts: shown, digest } => {
+        OtherSide::Number(digits) => digits == number,
+        OtherSide::Uri { accounts: shown, digest } => {
             let [a, b] = accounts;
             (*shown == [a, b] || *shown == [b, a]) && *digest == number_digest(number)
         }
@@ -200,7 +200,7 @@ fn fits(shown: &Shown, number: &str, accounts: [AccountId; 2]) -> bool {
 }
 
 /// Reads what a person typed or scanned.
-fn read_code(text: &str) -> Result<Shown> {
+fn read_code(text: &str) -> Result<OtherSide> {
     let text = text.trim();
     let bad = || ErrorKind::Misuse.because("this is not a safety number").hint(Advice::SafetyNumberForm);
     if let Some(encoded) = text.strip_prefix(URI) {
@@ -213,11 +213,11 @@ fn read_code(text: &str) -> Result<Shown> {
         }
         let account = |bytes: &[u8]| AccountId::from_slice(bytes).map_err(|_| bad());
         let digest = digest.try_into().map_err(|_| bad())?;
-        return Ok(Shown::Uri { accounts: [account(one)?, account(other)?], digest });
+        return Ok(OtherSide::Uri { accounts: [account(one)?, account(other)?], digest });
     }
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     if digits.len() == 2 * HALF && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(Shown::Number(digits))
+        Ok(OtherSide::Number(digits))
     } else {
         Err(bad())
     }

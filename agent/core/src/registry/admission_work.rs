@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use cipher_api::{Advice, ErrorKind, Result};
-use cipher_broker::wire::registry::{AdmissionPolicy, Ticket as Admitted, admission_work};
+use cipher_broker::wire::registry::{AdmissionPolicy, AdmissionProof, admission_work};
 
 use crate::input::Ticket;
 use crate::machine::Core;
@@ -74,7 +74,7 @@ impl Core {
         }
         let ticket = self.run.registry.admission.take().and_then(|work| work.ticket);
         let asked = match found {
-            Some(number) => self.ask_to_register(Some(Admitted::Work(number)), ticket),
+            Some(number) => self.ask_to_register(Some(AdmissionProof::Work(number)), ticket),
             None => Err(ErrorKind::Limit.because("the work that the registry asks for was not found")),
         };
         if let (Err(error), Some(ticket)) = (asked, ticket) {

@@ -23,7 +23,7 @@ use serde_bytes::ByteBuf;
 use tls_codec::{DeserializeBytes, Serialize as _};
 
 use crate::machine::Core;
-use crate::registry::question::Purpose;
+use crate::registry::question::QuestionReason;
 use crate::state::suite::{POST_QUANTUM_SUITE, SUITE, capabilities, suite_of};
 use crate::state::{Joiner, PackageRow, Skip, Wish, roster};
 
@@ -36,7 +36,7 @@ impl Core {
     /// Asks how many packages are left, once per connection and once a day.
     pub(crate) fn ask_stock(&mut self) {
         self.run.registry.stock_at = self.run.now.plus(COUNT_EVERY);
-        self.ask(Operation::CountKeyPackages, Purpose::Count, None);
+        self.ask(Operation::CountKeyPackages, QuestionReason::Count, None);
     }
 
     /// The registry told our stock.
@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// Counting or bringing packages failed: tries again, less and less often. Whether it was that.
-    pub(super) fn stock_failed(&mut self, purpose: &Purpose) -> bool {
+    pub(super) fn stock_failed(&mut self, purpose: &QuestionReason) -> bool {
         if !about_stock(purpose) {
             return false;
         }
@@ -117,7 +117,7 @@ impl Core {
         let last_resort =
             if last_resort { Some(ByteBuf::from(self.make_key_package(suite, true)?)) } else { None };
         let publish = Operation::PublishKeyPackages { one_time, last_resort };
-        self.ask(publish, Purpose::PublishKeyPackages { one_time: brought }, None);
+        self.ask(publish, QuestionReason::PublishKeyPackages { one_time: brought }, None);
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Core {
             let Some(suite) = suite_of(number) else { continue };
             let last_resort = Some(ByteBuf::from(self.make_key_package(suite, true)?));
             let publish = Operation::PublishKeyPackages { one_time: Vec::new(), last_resort };
-            self.ask(publish, Purpose::RenewLastResort(number), None);
+            self.ask(publish, QuestionReason::RenewLastResort(number), None);
         }
         Ok(())
     }
@@ -220,8 +220,8 @@ impl Core {
     }
 }
 
-const fn about_stock(purpose: &Purpose) -> bool {
-    matches!(purpose, Purpose::Count | Purpose::PublishKeyPackages { .. })
+const fn about_stock(purpose: &QuestionReason) -> bool {
+    matches!(purpose, QuestionReason::Count | QuestionReason::PublishKeyPackages { .. })
 }
 
 /// R-KP-01 to R-KP-04, R-KP-07 and R-KP-08; why it cannot be used.

@@ -10,7 +10,7 @@ use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::registry::question::Purpose;
+use crate::registry::question::QuestionReason;
 use crate::state::Joiner;
 use crate::state::suite::{POST_QUANTUM_SUITE, SUITE};
 
@@ -63,7 +63,7 @@ impl Core {
         for handle in &resolving {
             self.ask(
                 Operation::Resolve { handle: handle.clone() },
-                Purpose::Resolve { errand: id, handle: handle.clone() },
+                QuestionReason::Resolve { errand: id, handle: handle.clone() },
                 None,
             );
         }
@@ -143,7 +143,7 @@ impl Core {
             claiming.insert(account);
             self.ask(
                 Operation::ClaimKeyPackages { account, suite, device: None },
-                Purpose::Claim { errand: id, account },
+                QuestionReason::Claim { errand: id, account },
                 None,
             );
         }

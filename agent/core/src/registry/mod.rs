@@ -12,7 +12,7 @@
 //! - `question::Core::answered` - the registry answered a question, or did not
 //! - `question::Core::ask` - asks the registry; the answer comes back to the room that the purpose names
 //! - `question::Core::registry_step` - what happens at each step
-//! - `question::Purpose` - why a question was asked
+//! - `question::QuestionReason` - why a question was asked
 //! - `question::Question` - a question without answer
 //! - `question::SILENCE` - how long a registry says nothing before whoever only looks goes on without it
 //! - `question::Stating` - what a statement of the own account is for

@@ -13,7 +13,7 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    Answer, AppendStatement, Operation, Outcome, Profile, RequestBody, open_reply, seal_request,
+    Answer, AppendStatement, Operation, Outcome, PublicProfile, RequestBody, open_reply, seal_request,
 };
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
@@ -31,7 +31,7 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Question {
     pub ticket: Option<Ticket>,
-    pub purpose: Purpose,
+    pub purpose: QuestionReason,
     /// When it was asked.
     pub asked: Timestamp,
     request: Vec<u8>,
@@ -39,13 +39,13 @@ pub(crate) struct Question {
 
 /// Why it was asked.
 #[derive(Debug, Clone)]
-pub(crate) enum Purpose {
+pub(crate) enum QuestionReason {
     /// To register; `bare` while nothing is brought that admits a newcomer.
     Register { bare: bool },
     /// To know what a newcomer must bring.
     Admission,
     /// To change the own profile.
-    SetProfile(Profile),
+    SetProfile(PublicProfile),
     /// To refill with so many one-time packages.
     PublishKeyPackages { one_time: u32 },
     /// To replace a last resort of this suite that was used.
@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// Asks. The answer comes back through [`Core::answered`].
-    pub(crate) fn ask(&mut self, operation: Operation, purpose: Purpose, ticket: Option<Ticket>) {
+    pub(crate) fn ask(&mut self, operation: Operation, purpose: QuestionReason, ticket: Option<Ticket>) {
         let Some(identity) = &self.state.identity else { return };
         let name = operation.name();
         if let Operation::AppendStatement(append) = &operation {
@@ -135,7 +135,7 @@ impl Core {
     fn answered_by(&mut self, question: Question, outcome: Result<Vec<u8>, NoReply>) -> Result<()> {
         let outcome =
             outcome.map_err(|NoReply| unreachable()).and_then(|bytes| self.open_answer(&bytes, &question));
-        let wants_admission = matches!(question.purpose, Purpose::Register { bare: true })
+        let wants_admission = matches!(question.purpose, QuestionReason::Register { bare: true })
             && matches!(&outcome, Ok(Outcome::Refused(refusal)) if refusal.code == Code::Admission);
         let answer = outcome.and_then(|outcome| match outcome {
             Outcome::Answer(answer) => Ok(*answer),
@@ -144,7 +144,7 @@ impl Core {
         let ticket = question.ticket;
         let purpose = question.purpose.clone();
         let errand = match &question.purpose {
-            Purpose::Resolve { errand, .. } | Purpose::Claim { errand, .. } => Some(*errand),
+            QuestionReason::Resolve { errand, .. } | QuestionReason::Claim { errand, .. } => Some(*errand),
             _ => None,
         };
         if let Some(errand) = errand
@@ -162,7 +162,7 @@ impl Core {
             Ok(()) => Ok(()),
             Err(error) if fatal(&error) => Err(error),
             Err(_) if wants_admission => {
-                self.ask(Operation::Admission, Purpose::Admission, ticket);
+                self.ask(Operation::Admission, QuestionReason::Admission, ticket);
                 Ok(())
             }
             Err(error) => {
@@ -172,12 +172,12 @@ impl Core {
                 {
                     return Ok(());
                 }
-                if let Purpose::Claim { errand, account } = &purpose
+                if let QuestionReason::Claim { errand, account } = &purpose
                     && self.claim_in_vain(*errand, *account, &error)?
                 {
                     return Ok(());
                 }
-                if let Purpose::Fetch { account } = &purpose {
+                if let QuestionReason::Fetch { account } = &purpose {
                     self.account_not_shown(*account, &error);
                 }
                 if let Some(errand) = errand {
@@ -209,14 +209,15 @@ impl Core {
             }
             Outcome::Answer(_) => {}
             Outcome::Refused(refusal) => {
-                if let Purpose::Prove { heads } = &question.purpose {
+                if let QuestionReason::Prove { heads } = &question.purpose {
                     let size = body.head.as_ref().and_then(head_of).map(|head| head.size);
                     self.proof_refused(heads, refusal, size);
                 }
                 if refusal.code == Code::Revoked {
                     self.this_device_is_revoked();
                 }
-                if refusal.code == Code::NotFound && !matches!(question.purpose, Purpose::Prove { .. }) {
+                if refusal.code == Code::NotFound && !matches!(question.purpose, QuestionReason::Prove { .. })
+                {
                     // Who is not there may have been there in the log that is not shown any more.
                     fits?;
                 }
@@ -240,31 +241,35 @@ impl Core {
 
     fn use_answer(&mut self, question: Question, answer: Answer) -> Result<()> {
         match (question.purpose, answer) {
-            (Purpose::Admission, Answer::Admission(policy)) => self.admission_known(policy, question.ticket),
-            (Purpose::PublishKeyPackages { one_time }, Answer::Done) => {
+            (QuestionReason::Admission, Answer::Admission(policy)) => {
+                self.admission_known(policy, question.ticket)
+            }
+            (QuestionReason::PublishKeyPackages { one_time }, Answer::Done) => {
                 self.stock_grew(one_time);
                 Ok(())
             }
-            (Purpose::RenewLastResort(suite), Answer::Done | Answer::Stock { .. }) => {
+            (QuestionReason::RenewLastResort(suite), Answer::Done | Answer::Stock { .. }) => {
                 self.state.meta_mut().used_last_resorts.remove(&suite);
                 Ok(())
             }
-            (Purpose::Count, Answer::Stock { one_time, last_resort, suites }) => {
+            (QuestionReason::Count, Answer::Stock { one_time, last_resort, suites }) => {
                 self.stock_known(one_time, last_resort, &suites)
             }
-            (Purpose::Resolve { errand, handle }, Answer::Account(record)) => {
+            (QuestionReason::Resolve { errand, handle }, Answer::Account(record)) => {
                 let account = self.handle_shown(&handle, &record)?;
                 self.errand_resolved(errand, account)
             }
-            (Purpose::Prove { heads }, Answer::Consistency { head, proofs }) => {
+            (QuestionReason::Prove { heads }, Answer::Consistency { head, proofs }) => {
                 self.proofs_shown(&heads, &head, &proofs)
             }
-            (Purpose::Claim { errand, account }, Answer::KeyPackages(packages)) => {
+            (QuestionReason::Claim { errand, account }, Answer::KeyPackages(packages)) => {
                 let packages = self.usable(&account, packages)?;
                 self.errand_claimed(errand, account, packages)
             }
-            (Purpose::Fetch { account }, Answer::Account(record)) => self.account_shown(account, &record),
-            (Purpose::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
+            (QuestionReason::Fetch { account }, Answer::Account(record)) => {
+                self.account_shown(account, &record)
+            }
+            (QuestionReason::ClaimDevice { group, account, device }, Answer::KeyPackages(packages)) => {
                 self.device_claimed(group, account, device, packages)
             }
             (purpose, answer) => self.own_answered(purpose, answer, question.ticket),

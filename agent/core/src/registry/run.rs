@@ -8,7 +8,7 @@ use cipher_broker::time::Timestamp;
 use crate::input::Ticket;
 use crate::registry::admission_work::AdmissionWork;
 use crate::registry::lookup::Errand;
-use crate::registry::question::{Purpose, Question, SILENCE};
+use crate::registry::question::{Question, QuestionReason, SILENCE};
 
 /// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Run {
 
     /// Whether an account is asked for already.
     pub(crate) fn asks_for(&self, account: &AccountId) -> bool {
-        let same = |question: &Question| matches!(&question.purpose, Purpose::Fetch { account: asked } if asked == account);
+        let same = |question: &Question| matches!(&question.purpose, QuestionReason::Fetch { account: asked } if asked == account);
         self.questions.values().any(same)
     }
 

@@ -7,7 +7,7 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId};
-use cipher_broker::wire::registry::Profile;
+use cipher_broker::wire::registry::PublicProfile;
 use serde::{Deserialize, Serialize};
 
 use crate::state::roster::Leaf;
@@ -25,7 +25,7 @@ pub(crate) struct AccountRow {
     #[serde(rename = "d")]
     pub devices: Vec<DeviceId>,
     #[serde(rename = "p")]
-    pub profile: Profile,
+    pub profile: PublicProfile,
     #[serde(rename = "c")]
     pub contact: Option<ContactState>,
     #[serde(rename = "t")]
@@ -59,7 +59,7 @@ impl AccountRow {
             kind,
             owner,
             devices: Vec::new(),
-            profile: Profile::silent(account),
+            profile: PublicProfile::silent(account),
             contact: None,
             trust: Trust::Unverified,
             log: None,

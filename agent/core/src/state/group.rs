@@ -4,8 +4,8 @@ use cipher_api::view::{GroupState, LogLostView, RequestPolicy};
 use cipher_api::{Advice, ErrorKind, Hint, Result};
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::CommitLink;
-use cipher_broker::wire::group::{GroupData, JoinLink, LinkId, Role};
+use cipher_broker::wire::envelope::CommitPlace;
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -57,7 +57,7 @@ pub(crate) struct GroupRow {
     pub handshake: u64,
     /// The last merged commit.
     #[serde(rename = "l")]
-    pub link: CommitLink,
+    pub link: CommitPlace,
     /// Position at which we joined.
     #[serde(rename = "j")]
     pub joined_at: u64,
@@ -91,7 +91,7 @@ pub(crate) struct GroupRow {
     pub personal: bool,
     /// Links that were revoked or dropped, the latest ones: who asks by one is told why it stays out.
     #[serde(rename = "gl", default, skip_serializing_if = "Vec::is_empty")]
-    pub gone_links: Vec<(LinkId, JoinLink)>,
+    pub gone_links: Vec<(JoinLinkId, JoinLink)>,
     /// Joined, and the commit that let us in was not found in the log yet.
     #[serde(rename = "uc", default, skip_serializing_if = "std::ops::Not::not")]
     pub unconfirmed: bool,
@@ -149,7 +149,7 @@ impl GroupRow {
     }
 
     /// A group we are in from now on, at the place of the commit that `link` names.
-    pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitLink) -> Self {
+    pub(crate) fn active(data: &GroupData, suite: u16, epoch: u64, link: CommitPlace) -> Self {
         let joined = position::of(FIRST_ERA, link.sequence);
         Self {
             state: GroupState::Active,
@@ -250,7 +250,7 @@ impl GroupRow {
     }
 
     /// A link that is in the group data no more.
-    pub(crate) fn gone_link(&self, id: &LinkId) -> Option<JoinLink> {
+    pub(crate) fn gone_link(&self, id: &JoinLinkId) -> Option<JoinLink> {
         self.gone_links.iter().rev().find(|(gone, _)| gone == id).map(|(_, link)| link.clone())
     }
 }
@@ -355,10 +355,10 @@ pub(crate) enum Wish {
     Devices { joiners: Vec<Joiner> },
     /// Makes a link to join by, or revokes one.
     #[serde(rename = "l")]
-    Link { id: LinkId, link: Option<JoinLink> },
+    Link { id: JoinLinkId, link: Option<JoinLink> },
     /// Lets an account in by a link.
     #[serde(rename = "j")]
-    Admit { link: LinkId, joiner: Joiner },
+    Admit { link: JoinLinkId, joiner: Joiner },
     /// The same because time passed, unless somebody's commit comes first.
     #[serde(rename = "f")]
     Refresh,

@@ -3,7 +3,7 @@
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::group::{LinkId, Role};
+use cipher_broker::wire::group::{JoinLinkId, Role};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
@@ -84,7 +84,7 @@ pub(crate) struct InviteFacts {
     pub suite: u16,
     /// Links in the group data, each under the id of its secret.
     #[serde(rename = "l", default)]
-    pub links: Vec<LinkId>,
+    pub links: Vec<JoinLinkId>,
     /// Whether it is the group of one account's devices.
     #[serde(rename = "o", default)]
     pub personal: bool,

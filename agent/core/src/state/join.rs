@@ -3,7 +3,7 @@
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::group::LinkId;
+use cipher_broker::wire::group::JoinLinkId;
 use cipher_broker::wire::join::{JoinTicket, link_id};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -46,7 +46,7 @@ pub(crate) struct JoinRequestRow {
     #[serde(rename = "g")]
     pub group: GroupId,
     #[serde(rename = "l")]
-    pub link: LinkId,
+    pub link: JoinLinkId,
     #[serde(rename = "a")]
     pub account: AccountId,
     #[serde(rename = "d")]
@@ -64,7 +64,7 @@ pub(crate) struct JoinRequestRow {
     #[serde(rename = "h", with = "serde_bytes")]
     pub hash: [u8; 32],
     #[serde(rename = "s")]
-    pub standing: Standing,
+    pub standing: RequestState,
     /// Whether the person was told of it.
     #[serde(rename = "p", default)]
     pub told: bool,
@@ -75,7 +75,7 @@ pub(crate) struct JoinRequestRow {
 
 /// Where a request stands here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Standing {
+pub(crate) enum RequestState {
     /// To be served, by us or others.
     #[serde(rename = "o")]
     Open,
@@ -104,7 +104,7 @@ pub(crate) struct JoinRow {
 impl State {
     /// R-LINK-03: an invitation joins by itself when we asked for this very group, and its group data holds the link
     /// that we asked by, with its secret. Who only saw the request does not know that.
-    pub(crate) fn asked_for(&self, group: &GroupId, links: &[LinkId]) -> bool {
+    pub(crate) fn asked_for(&self, group: &GroupId, links: &[JoinLinkId]) -> bool {
         self.joins.get(group).is_some_and(|row| links.contains(&link_id(&row.ticket.secret)))
     }
 }

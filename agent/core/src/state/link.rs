@@ -3,7 +3,7 @@
 use cipher_api::view::HistoryPolicy;
 use cipher_broker::id::DeviceId;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::link::{LinkReveal, rendezvous};
+use cipher_broker::wire::link::{LinkingReveal, rendezvous};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -11,7 +11,7 @@ use crate::state::State;
 
 /// A link under way, or how the last one ended.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct LinkRow {
+pub(crate) struct LinkingRow {
     /// Its code.
     #[serde(rename = "c")]
     pub code: String,
@@ -56,7 +56,7 @@ pub(crate) struct NewSide {
     #[serde(rename = "d", with = "serde_bytes")]
     pub device_seed: [u8; 32],
     #[serde(rename = "r")]
-    pub reveal: LinkReveal,
+    pub reveal: LinkingReveal,
     /// The steps as they went, encoded.
     #[serde(rename = "o", with = "serde_bytes")]
     pub offer: Vec<u8>,
@@ -75,15 +75,15 @@ pub(crate) struct OldSide {
     #[serde(rename = "a")]
     pub accept: Option<ByteBuf>,
     #[serde(rename = "r")]
-    pub reveal: Option<LinkReveal>,
+    pub reveal: Option<LinkingReveal>,
     /// The person said that the strings are equal.
     #[serde(rename = "y")]
     pub confirmed: bool,
 }
 
-impl std::fmt::Debug for LinkRow {
+impl std::fmt::Debug for LinkingRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkRow").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("LinkingRow").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 
@@ -107,6 +107,6 @@ impl State {
 
     /// Whether this profile has no account yet and offers itself to one.
     pub(crate) fn offers_itself(&self) -> bool {
-        matches!(&self.meta.link, Some(LinkRow { side: Side::New(_), .. })) && !self.registered()
+        matches!(&self.meta.link, Some(LinkingRow { side: Side::New(_), .. })) && !self.registered()
     }
 }

@@ -11,7 +11,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
-use cipher_broker::wire::registry::Profile;
+use cipher_broker::wire::registry::PublicProfile;
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
 use openmls_basic_credential::SignatureKeyPair;
@@ -19,7 +19,7 @@ use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::state::{HeadRow, IncidentRow, LinkRow, LogPlace, Mark, State};
+use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, State};
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub(crate) struct IdentityRow {
     #[serde(rename = "r")]
     pub registered: bool,
     #[serde(rename = "p")]
-    pub profile: Profile,
+    pub profile: PublicProfile,
     /// The account's log as last seen; `None` in stores of before there was one.
     #[serde(rename = "l", default)]
     pub log: Option<AccountLog>,
@@ -170,7 +170,7 @@ pub(crate) struct MetaRow {
     pub used_last_resorts: BTreeSet<u16>,
     /// A device link under way, on either side.
     #[serde(rename = "lk", default)]
-    pub link: Option<LinkRow>,
+    pub link: Option<LinkingRow>,
     /// Names of the bots whose conversations are in the due-queue; `None` in stores of before there was one.
     #[serde(rename = "bn", default, skip_serializing_if = "Option::is_none")]
     pub bots: Option<BTreeSet<String>>,

@@ -10,15 +10,15 @@ use cipher_broker::id::AccountId;
 use cipher_broker::sign::Signed;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::registry::{AccountRecord, Operation, Profile};
-use cipher_broker::wire::statement::{Claim, LogEntry, Statement};
+use cipher_broker::wire::registry::{AccountRecord, Operation, PublicProfile};
+use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
 use cipher_broker::{codec, limit};
 
 use crate::input::Interest;
 use crate::machine::Core;
 use crate::own::device::active_only;
 use crate::people::account::bad_record;
-use crate::registry::question::{Purpose, Question};
+use crate::registry::question::{Question, QuestionReason};
 use crate::state::{LogPlace, Skip};
 
 /// Known accounts that are asked for at the same time.
@@ -140,9 +140,11 @@ impl Core {
         }
         let this = self.state.identity.as_ref().map(|identity| identity.device);
         let news = match claim {
-            Claim::AddDevice { device, .. } if Some(device) != this => Notice::DeviceAdded { device },
-            Claim::Recover { device, .. } if Some(device) != this => Notice::AccountRecovered,
-            Claim::RevokeDevice { device } if Some(device) != this => Notice::DeviceRevoked { device },
+            StatementKind::AddDevice { device, .. } if Some(device) != this => Notice::DeviceAdded { device },
+            StatementKind::Recover { device, .. } if Some(device) != this => Notice::AccountRecovered,
+            StatementKind::RevokeDevice { device } if Some(device) != this => {
+                Notice::DeviceRevoked { device }
+            }
             _ => return,
         };
         self.warn(news);
@@ -153,7 +155,7 @@ impl Core {
         &mut self,
         record: &AccountRecord,
         log: AccountLog,
-        profile: Option<Profile>,
+        profile: Option<PublicProfile>,
         place: LogPlace,
     ) -> Result<()> {
         let Some(identity) = self.state.identity.clone() else { return Ok(()) };
@@ -188,7 +190,7 @@ impl Core {
             self.run.watch.own_asked_at = Some(self.run.now);
             let account = self.state.own_id();
             if !self.run.registry.asks_for(&account) {
-                self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
+                self.ask(Operation::FetchAccount { account }, QuestionReason::Fetch { account }, None);
             }
         }
     }
@@ -238,7 +240,7 @@ impl Core {
             && let Some(account) = self.run.watch.refetch.pop_first()
         {
             if !self.run.registry.asks_for(&account) {
-                self.ask(Operation::FetchAccount { account }, Purpose::Fetch { account }, None);
+                self.ask(Operation::FetchAccount { account }, QuestionReason::Fetch { account }, None);
             }
         }
     }
@@ -259,7 +261,7 @@ impl Core {
 
     /// Accounts that are being asked for.
     pub(super) fn asked_accounts(&self) -> usize {
-        let fetches = |question: &&Question| matches!(question.purpose, Purpose::Fetch { .. });
+        let fetches = |question: &&Question| matches!(question.purpose, QuestionReason::Fetch { .. });
         self.run.registry.questions().filter(fetches).count()
     }
 }

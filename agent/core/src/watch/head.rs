@@ -23,7 +23,7 @@ use crate::input::Interest;
 use crate::machine::Core;
 use crate::machine::step::Step;
 use crate::people::account::bad_record;
-use crate::registry::question::Purpose;
+use crate::registry::question::QuestionReason;
 use crate::state::evidence::exhibit;
 use crate::state::{HeadRow, Skip, head_of};
 
@@ -334,7 +334,7 @@ impl Core {
     }
 
     fn is_proving(&self) -> bool {
-        self.run.registry.questions().any(|question| matches!(question.purpose, Purpose::Prove { .. }))
+        self.run.registry.questions().any(|question| matches!(question.purpose, QuestionReason::Prove { .. }))
     }
 
     /// R-KT-02: a longer head is accepted only with a proof that it continues the accepted one, and that every
@@ -355,7 +355,7 @@ impl Core {
         }
         let sizes = heads.iter().filter_map(|(head, _)| head_of(head)).map(|head| head.size).collect();
         self.run.watch.proof_asked_at = Some(self.run.now);
-        self.ask(Operation::ProveConsistency { sizes }, Purpose::Prove { heads }, None);
+        self.ask(Operation::ProveConsistency { sizes }, QuestionReason::Prove { heads }, None);
     }
 
     /// The registry answered with proofs.

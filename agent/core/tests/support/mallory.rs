@@ -20,12 +20,13 @@ use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
-use cipher_broker::wire::envelope::{CommitLink, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, TREE_KEY_EXTENSION};
 use cipher_broker::wire::registry::{
-    Answer, CreateAccount, Operation, Outcome, Profile, RequestBody, SignedProfile, open_reply, seal_request,
+    Answer, CreateAccount, Operation, Outcome, PublicProfile, RequestBody, SignedProfile, open_reply,
+    seal_request,
 };
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use ed25519_dalek::SigningKey;
 use openmls::group::{GroupContext, JoinBuilder, PastEpochDeletionPolicy, ProcessedWelcome};
 use openmls::prelude::{
@@ -58,7 +59,7 @@ struct Copy {
     id: GroupId,
     mls: MlsGroup,
     /// The last commit, as the next one has to name it.
-    link: CommitLink,
+    link: CommitPlace,
     cursor: u64,
     /// Its own commit that may count.
     own: Option<[u8; 32]>,
@@ -224,9 +225,9 @@ impl Mallory {
 
     fn creation(&self, now: Timestamp) -> CreateAccount {
         let certificate = wire_hash(&self.certificate.to_bytes());
-        let claim = Claim::Create { handle: HANDLE.parse().unwrap(), certificate };
+        let claim = StatementKind::Create { handle: HANDLE.parse().unwrap(), certificate };
         let statement = Statement { account: self.account, sequence: 0, previous: [0; 32], at: now, claim };
-        let profile = Profile { version: 1, ..Profile::silent(self.account) };
+        let profile = PublicProfile { version: 1, ..PublicProfile::silent(self.account) };
         CreateAccount {
             statement: Signed::new(&self.account_key, Purpose::AccountStatement, codec::encode(&statement)),
             certificate: self.certificate.clone(),
@@ -359,7 +360,7 @@ impl Mallory {
         let processed = ProcessedWelcome::new_from_welcome(&self.provider, &join_config(), welcome).ok()?;
         let staged = JoinBuilder::new(&self.provider, processed).with_ratchet_tree(tree).build().ok()?;
         let mls = staged.into_group(&self.provider).ok()?;
-        let link = CommitLink { sequence: note.commit_sequence, hash: note.commit_hash };
+        let link = CommitPlace { sequence: note.commit_sequence, hash: note.commit_hash };
         self.groups.push(Copy { id, mls, cursor: note.commit_sequence, link, own: None, kept: Vec::new() });
         Some(())
     }
@@ -383,7 +384,7 @@ impl Mallory {
                 let landed = outside.iter().any(|m| m.sequence == stored.sequence && m.landed);
                 if landed && message.epoch() == copy.mls.epoch() && copy.mls.pending_commit().is_some() {
                     copy.mls.merge_pending_commit(provider).unwrap();
-                    copy.link = CommitLink { sequence: stored.sequence, hash };
+                    copy.link = CommitPlace { sequence: stored.sequence, hash };
                 }
                 copy.own = None;
                 continue;
@@ -396,7 +397,7 @@ impl Mallory {
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
                     copy.mls.merge_staged_commit(provider, *staged).unwrap();
                     copy.own = None;
-                    copy.link = CommitLink { sequence: stored.sequence, hash };
+                    copy.link = CommitPlace { sequence: stored.sequence, hash };
                 }
                 _ => {}
             }

@@ -14,9 +14,9 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, MerkleLog, SignedHead, TreeHead};
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{
-    AccountRecord, AdmissionPolicy, Answer, AppendStatement, ClaimedKeyPackage, CreateAccount, Operation,
-    Outcome, Profile, ReplyBody, RequestBody, SignedProfile, SignedRequest, Ticket, admission_work,
-    seal_reply,
+    AccountRecord, AdmissionPolicy, AdmissionProof, Answer, AppendStatement, ClaimedKeyPackage,
+    CreateAccount, Operation, Outcome, PublicProfile, ReplyBody, RequestBody, SignedProfile, SignedRequest,
+    admission_work, seal_reply,
 };
 use cipher_broker::wire::statement::LogEntry;
 use ed25519_dalek::SigningKey;
@@ -469,7 +469,7 @@ impl Registry {
             Operation::SetProfile(signed) => {
                 let new = self.profile(&account, &signed)?;
                 let record = self.accounts.get_mut(&account).unwrap();
-                let old: Profile = codec::decode(&record.profile.profile.body).unwrap();
+                let old: PublicProfile = codec::decode(&record.profile.profile.body).unwrap();
                 if record.profile != signed && new.version <= old.version {
                     return Err(Code::Denied.because("the profile's version must grow"));
                 }
@@ -571,14 +571,14 @@ impl Registry {
         Ok(Answer::Done)
     }
 
-    fn profile(&self, account: &AccountId, signed: &SignedProfile) -> Result<Profile> {
+    fn profile(&self, account: &AccountId, signed: &SignedProfile) -> Result<PublicProfile> {
         let key = self.devices.get(&(*account, signed.device));
         let key = key.ok_or_else(|| Code::Denied.because("a profile of a foreign device"))?;
         let body = signed
             .profile
             .verified(key, Purpose::Profile)
             .map_err(|_| Code::Denied.because("the profile is not signed by its device"))?;
-        let profile: Profile =
+        let profile: PublicProfile =
             codec::decode(body).map_err(|_| Code::Malformed.because("the profile cannot be read"))?;
         if profile.account == *account { Ok(profile) } else { Err(Code::Denied.because("a foreign profile")) }
     }
@@ -600,8 +600,8 @@ impl Registry {
         let key = self.key.verifying_key().to_bytes();
         let admitted = match (self.admission, ticket) {
             (AdmissionPolicy::Open, _) => true,
-            (AdmissionPolicy::Code, Some(Ticket::Code(code))) => code == CODE,
-            (AdmissionPolicy::Work(bits), Some(Ticket::Work(number))) => {
+            (AdmissionPolicy::Code, Some(AdmissionProof::Code(code))) => code == CODE,
+            (AdmissionPolicy::Work(bits), Some(AdmissionProof::Work(number))) => {
                 admission_work(&key, account, number) >= u32::from(bits)
             }
             _ => false,

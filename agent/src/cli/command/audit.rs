@@ -21,7 +21,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result, defect};
 use crate::cli::show::line::{AuditLine, Line};
 use crate::evidence as files;
-use crate::net::audit::Reading;
+use crate::net::audit::LogConnection;
 use crate::profile::Profile;
 use crate::runtime::timer::now;
 use crate::session::Need;
@@ -96,11 +96,11 @@ pub async fn run(context: &Context, args: Args) -> Result {
     context.ui.progress_end();
     let (audit, head) = match audited {
         Ok(audited) => audited,
-        Err(Trouble::Found(finding)) if args.from_file.is_some() => {
+        Err(NoAudit::Found(finding)) if args.from_file.is_some() => {
             return Err(found_in_file(context, *finding));
         }
-        Err(Trouble::Found(finding)) => return Err(found(context, *finding)),
-        Err(Trouble::Failed(failure)) => return Err(failure),
+        Err(NoAudit::Found(finding)) => return Err(found(context, *finding)),
+        Err(NoAudit::Failed(failure)) => return Err(failure),
     };
     let seconds = begun.elapsed().as_secs_f64();
     let (devices, revoked) = audit.devices();
@@ -120,24 +120,24 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// Why there is no audit.
-enum Trouble {
+enum NoAudit {
     Found(Box<Finding>),
     Failed(Failure),
 }
 
-impl From<Finding> for Trouble {
+impl From<Finding> for NoAudit {
     fn from(finding: Finding) -> Self {
         Self::Found(Box::new(finding))
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for NoAudit {
     fn from(error: Error) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for NoAudit {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
@@ -149,8 +149,8 @@ async fn published(
     key: &[u8; 32],
     accepted: Option<&SignedHead>,
     write: Option<&Path>,
-) -> std::result::Result<(Audit, TreeHead), Trouble> {
-    let reading = Reading::start(&context.settings.network()).await?;
+) -> std::result::Result<(Audit, TreeHead), NoAudit> {
+    let reading = LogConnection::start(&context.settings.network()).await?;
     let signed = reading.head(key).await?;
     let mut audit = Audit::default();
     let head = expect_all(&mut audit, key, ("the registry's head", &signed), accepted)?;
@@ -184,7 +184,7 @@ fn from_file(
     path: &Path,
     key: &[u8; 32],
     accepted: Option<&SignedHead>,
-) -> std::result::Result<(Audit, TreeHead), Trouble> {
+) -> std::result::Result<(Audit, TreeHead), NoAudit> {
     let cannot = |why: &str| ErrorKind::Misuse.because(format!("{} cannot be read: {why}", path.display()));
     let unread = |error: io::Error| Failure::from(cannot(&error.to_string()).caused_by(error));
     let cannot = |why: &str| Failure::from(cannot(why));

@@ -41,7 +41,7 @@ pub enum Body {
     },
     /// See [`kind::CONTACT_ACCEPTED`].
     ContactAccepted,
-    /// An encoded [`crate::wire::sync::Sync`].
+    /// An encoded [`crate::wire::sync::SyncNote`].
     Sync(Vec<u8>),
     /// See [`kind::MISSING`].
     Missing(Missing),

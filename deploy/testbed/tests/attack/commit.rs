@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cipher_broker::certificate::DeviceCertificate;
 use cipher_broker::codec;
-use cipher_broker::wire::envelope::{CommitLink, Envelope};
+use cipher_broker::wire::envelope::{CommitPlace, Envelope};
 use cipher_broker::wire::group::{GroupData, Role};
 use openmls::prelude::{
     Ciphersuite, Extensions, LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup, MlsMessageBodyIn,
@@ -226,7 +226,7 @@ fn f10_t09_the_rules_of_names_hold_for_commits_too() -> Result {
 #[test]
 fn f12_a_made_up_predecessor_accuses_nobody_but_its_committer() -> Result {
     let mut scene = Scene::new()?;
-    scene.copy.link = CommitLink { sequence: 3, hash: [9; 32] };
+    scene.copy.link = CommitPlace { sequence: 3, hash: [9; 32] };
     let commit = scene.copy.commits(&scene.mallory, Change::default())?;
     scene.copy.sends_and_merges(&scene.mallory, &scene.line, commit)?;
     let synced = scene.alice.does(&["sync"])?;

@@ -20,16 +20,16 @@ pub(crate) const PASSWORD: &str = "TESTBED_SUITE_PASSWORD";
 
 /// What the suite asks.
 #[derive(Debug, Clone)]
-pub(crate) enum Desk {
-    Alone(cipher_registry::Desk),
+pub(crate) enum Answerer {
+    Alone(cipher_registry::Answerer),
     Replica(
         Replica,
-        #[expect(dead_code, reason = "wipes its logs when the last desk of it is dropped")]
+        #[expect(dead_code, reason = "wipes its logs when the last answerer of it is dropped")]
         Option<Arc<Wiped>>,
     ),
 }
 
-/// A log that goes with the last desk on it: the broker keeps only so many streams.
+/// A log that goes with the last answerer on it: the broker keeps only so many streams.
 #[derive(Debug)]
 pub(crate) struct Wiped(String);
 
@@ -47,23 +47,23 @@ impl Drop for Wiped {
     }
 }
 
-impl Desk {
+impl Answerer {
     pub(crate) async fn answer(&self, operation: &str, request: Bytes, now: Timestamp) -> Vec<u8> {
         match self {
-            Self::Alone(desk) => desk.answer(operation, request, now).await,
+            Self::Alone(answerer) => answerer.answer(operation, request, now).await,
             Self::Replica(replica, _) => replica.answer(operation, request, now).await.unwrap(),
         }
     }
 
-    fn desk(&self) -> &cipher_registry::Desk {
+    fn answerer(&self) -> &cipher_registry::Answerer {
         match self {
-            Self::Alone(desk) => desk,
-            Self::Replica(replica, _) => replica.desk(),
+            Self::Alone(answerer) => answerer,
+            Self::Replica(replica, _) => replica.answerer(),
         }
     }
 
     pub(crate) fn log_size(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.desk().log_size()
+        self.answerer().log_size()
     }
 
     pub(crate) fn log_entries(
@@ -71,11 +71,11 @@ impl Desk {
         from: u64,
         most: usize,
     ) -> Result<Vec<Vec<u8>>, cipher_registry::StoreError> {
-        self.desk().log_entries(from, most)
+        self.answerer().log_entries(from, most)
     }
 
     pub(crate) fn hints(&self) -> Option<tokio::sync::mpsc::Receiver<cipher_broker::id::DeviceId>> {
-        self.desk().hints()
+        self.answerer().hints()
     }
 }
 
@@ -92,10 +92,10 @@ async fn connected() -> Option<Client> {
     Some(options.connect(servers).await.unwrap())
 }
 
-async fn open(folder: &Path, terms: Terms, wipe: bool) -> Desk {
+async fn open(folder: &Path, terms: Terms, wipe: bool) -> Answerer {
     let store = Store::open_folder(folder).unwrap();
     let Some(client) = connected().await else {
-        return Desk::Alone(cipher_registry::Desk::open(store, registry_key(), terms).unwrap());
+        return Answerer::Alone(cipher_registry::Answerer::open(store, registry_key(), terms).unwrap());
     };
     let hash = wire_hash(folder.as_os_str().as_encoded_bytes());
     let tag: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -104,16 +104,16 @@ async fn open(folder: &Path, terms: Terms, wipe: bool) -> Desk {
     let wiped = wipe.then(|| Arc::new(Wiped(name.stream.clone())));
     let replica = Replica::open(store, registry_key(), terms, client, name).await.unwrap();
     replica.until(true).await;
-    Desk::Replica(replica, wiped)
+    Answerer::Replica(replica, wiped)
 }
 
 /// A new registry.
-pub(crate) async fn desk_on(terms: Terms) -> Desk {
+pub(crate) async fn desk_on(terms: Terms) -> Answerer {
     // The file stays open; its name is not needed any more.
     open(tempfile::tempdir().unwrap().path(), terms, true).await
 }
 
 /// A registry that keeps its rows in a folder: what a restart finds.
-pub(crate) async fn desk_in(folder: &Path) -> Desk {
+pub(crate) async fn desk_in(folder: &Path) -> Answerer {
     open(folder, Terms::default(), false).await
 }

@@ -3,7 +3,7 @@
 use cipher_api::view::LinkCodeView;
 use cipher_api::{Advice, ErrorKind, Result};
 
-use crate::state::LinkRow;
+use crate::state::LinkingRow;
 
 /// Letters of a code: base32 as by Crockford, which leaves out what looks like something else.
 pub(super) const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -33,7 +33,7 @@ pub(super) fn read_code(text: &str) -> Result<String> {
     }
 }
 
-pub(super) fn code_view(row: &LinkRow) -> LinkCodeView {
+pub(super) fn code_view(row: &LinkingRow) -> LinkCodeView {
     LinkCodeView { code: row.code.clone(), uri: format!("{SCHEME}{}", row.code), expires: row.expires }
 }
 

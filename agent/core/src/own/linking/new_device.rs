@@ -10,7 +10,7 @@ use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::sign::wire_hash;
-use cipher_broker::wire::link::{LinkAdmission, LinkReveal, LinkStep, rendezvous};
+use cipher_broker::wire::link::{LinkingGrant, LinkingReveal, LinkingStep, rendezvous};
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
@@ -19,17 +19,18 @@ use crate::machine::Core;
 use crate::own::linking::code::{LETTERS, code_view};
 use crate::own::linking::{NONCE, Transcript, ended, out_of_time, public, shared, stale, unreachable};
 use crate::state::name::check_text;
-use crate::state::{IdentityRow, LinkRow, NewSide, Side, Skip};
+use crate::state::{IdentityRow, LinkingRow, NewSide, Side, Skip};
 
 impl NewSide {
     pub(super) fn reveal_step(&self) -> Vec<u8> {
-        codec::encode(&LinkStep::Reveal(self.reveal.clone()))
+        codec::encode(&LinkingStep::Reveal(self.reveal.clone()))
     }
 
     /// What was agreed on, once the other side answered; with the handle it named.
     fn transcript(&self) -> Option<(Transcript, String)> {
         let accept = self.accept.as_ref()?;
-        let Ok(LinkStep::Accept { key, account: Some((account, handle)), .. }) = codec::decode(accept) else {
+        let Ok(LinkingStep::Accept { key, account: Some((account, handle)), .. }) = codec::decode(accept)
+        else {
             return None;
         };
         let transcript = Transcript {
@@ -61,7 +62,7 @@ impl Core {
         }
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         self.link_tick();
-        if let Some(row @ LinkRow { side: Side::New(_), .. }) = &self.state.meta.link {
+        if let Some(row @ LinkingRow { side: Side::New(_), .. }) = &self.state.meta.link {
             return Ok(Reply::LinkCode(code_view(row)));
         }
         if !self.run.connected {
@@ -74,18 +75,18 @@ impl Core {
         };
         let code: String = (0..4).map(letter).chain(['-']).chain((4..8).map(letter)).collect();
         let (secret, device_seed): ([u8; 32], [u8; 32]) = (self.provider.bytes(), self.provider.bytes());
-        let reveal = LinkReveal {
+        let reveal = LinkingReveal {
             key: public(&secret),
             nonce: self.provider.bytes(),
             device: DeviceId::from_bytes(self.provider.bytes()),
             device_key: SigningKey::from_bytes(&device_seed).verifying_key().to_bytes(),
             name,
         };
-        let offer = LinkStep::Offer { commitment: wire_hash(&codec::encode(&reveal)), at: self.run.now };
+        let offer = LinkingStep::Offer { commitment: wire_hash(&codec::encode(&reveal)), at: self.run.now };
         let offer = codec::encode(&offer);
         let (there, _) = rendezvous(&code);
         self.post_step(there, &offer);
-        let row = LinkRow {
+        let row = LinkingRow {
             code,
             expires: self.run.now.plus(limit::LINK_LIFETIME),
             cursor: 0,
@@ -101,13 +102,13 @@ impl Core {
     /// A step arrived at the new device.
     pub(super) fn step_for_new(
         &mut self,
-        row: LinkRow,
+        row: LinkingRow,
         new: NewSide,
-        step: LinkStep,
+        step: LinkingStep,
         bytes: Vec<u8>,
     ) -> Result<()> {
         match step {
-            LinkStep::Accept { key, account, at, .. } => {
+            LinkingStep::Accept { key, account, at, .. } => {
                 if let Some(known) = &new.accept {
                     if known.as_slice() != bytes.as_slice() {
                         let why = "two devices answered this code, and only one of them can be yours";
@@ -126,19 +127,19 @@ impl Core {
                 let (there, _) = rendezvous(&row.code);
                 self.post_step(there, &new.reveal_step());
                 let new = NewSide { accept: Some(ByteBuf::from(bytes)), ..new };
-                self.state.meta_mut().link = Some(LinkRow { side: Side::New(new), ..row });
+                self.state.meta_mut().link = Some(LinkingRow { side: Side::New(new), ..row });
                 self.tell_compare();
                 Ok(())
             }
-            LinkStep::Admit(sealed) => self.admitted(&row, &new, &sealed),
-            LinkStep::Cancel => {
+            LinkingStep::Admit(sealed) => self.admitted(&row, &new, &sealed),
+            LinkingStep::Cancel => {
                 self.end_link();
                 let why = "the strings differed on the other device, or its person gave up";
                 let step = LinkEvent::Failed { error: ended(false, why) };
                 self.notify(Event::Link { step });
                 Ok(())
             }
-            LinkStep::Offer { .. } | LinkStep::Reveal(_) | _ => {
+            LinkingStep::Offer { .. } | LinkingStep::Reveal(_) | _ => {
                 self.skip(Skip::LinkStep);
                 Ok(())
             }
@@ -147,7 +148,7 @@ impl Core {
 
     /// Shows, on the new device, what there is to compare.
     pub(super) fn tell_compare(&mut self) {
-        let Some(LinkRow { code, side: Side::New(new), .. }) = &self.state.meta.link else { return };
+        let Some(LinkingRow { code, side: Side::New(new), .. }) = &self.state.meta.link else { return };
         let Some((transcript, other)) = new.transcript() else { return };
         let view = LinkCompareView { code: code.clone(), string: transcript.string(code), other };
         self.notify(Event::Link { step: LinkEvent::Compare(view) });
@@ -155,18 +156,18 @@ impl Core {
 
     /// The new device's own failure: everybody is told, nothing is left.
     pub(super) fn link_failed(&mut self, error: Error) {
-        if let Some(LinkRow { code, side: Side::New(_), .. }) = &self.state.meta.link {
+        if let Some(LinkingRow { code, side: Side::New(_), .. }) = &self.state.meta.link {
             let (there, _) = rendezvous(code);
             self.end_link();
             self.drop_steps(there);
-            self.post_step(there, &codec::encode(&LinkStep::Cancel));
+            self.post_step(there, &codec::encode(&LinkingStep::Cancel));
             self.notify(Event::Link { step: LinkEvent::Failed { error } });
         }
     }
 
     /// R-DEV-02: a new device believes an admission only if all of it fits: sealed for this one conversation, the
     /// account that was announced and compared, its key, its log, and the certificate of this device in it.
-    fn admitted(&mut self, row: &LinkRow, new: &NewSide, sealed: &[u8]) -> Result<()> {
+    fn admitted(&mut self, row: &LinkingRow, new: &NewSide, sealed: &[u8]) -> Result<()> {
         let opened = new.transcript().and_then(|(transcript, _)| {
             let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
             let payload = Payload { msg: sealed, aad: b"link-admission" };
@@ -199,7 +200,7 @@ impl Core {
     }
 
     fn judge_admission(&self, new: &NewSide, account: &AccountId, plain: &[u8]) -> Option<Judged> {
-        let admission: LinkAdmission = codec::decode(plain).ok()?;
+        let admission: LinkingGrant = codec::decode(plain).ok()?;
         let body = admission.certificate.verify().ok()?;
         let account_key = SigningKey::from_bytes(&admission.account_seed).verifying_key().to_bytes();
         let (log, _) = AccountLog::replay(&admission.statements, &admission.certificates).ok()?;
@@ -240,7 +241,7 @@ impl Core {
             recovering: false,
             phrase_due: false,
         };
-        let LinkAdmission { registry_key, log_size, by, .. } = admission;
+        let LinkingGrant { registry_key, log_size, by, .. } = admission;
         Some(Judged { identity, registry_key, log_size, by })
     }
 }

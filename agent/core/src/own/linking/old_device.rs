@@ -9,10 +9,10 @@ use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::AccountId;
 use cipher_broker::sign::{Purpose as Signing, Signed, wire_hash};
-use cipher_broker::wire::link::{LinkAdmission, LinkStep, rendezvous};
+use cipher_broker::wire::link::{LinkingGrant, LinkingStep, rendezvous};
 use cipher_broker::wire::registry::{AppendStatement, Operation};
-use cipher_broker::wire::statement::Claim;
-use cipher_broker::wire::sync::Sync;
+use cipher_broker::wire::statement::StatementKind;
+use cipher_broker::wire::sync::SyncNote;
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
@@ -24,9 +24,9 @@ use crate::own::linking::code::read_code;
 use crate::own::linking::{
     NONCE, Transcript, ended, no_such_link, out_of_time, public, shared, stale, unreachable,
 };
-use crate::registry::question::{Purpose, Stating};
+use crate::registry::question::{QuestionReason, Stating};
 use crate::state::name::{check_text, is_plain};
-use crate::state::{LinkRow, OldSide, Side, Skip, revoked};
+use crate::state::{LinkingRow, OldSide, Side, Skip, revoked};
 
 /// How long it looks for the other one before it says that nobody is there.
 const FIND: Duration = Duration::from_secs(15);
@@ -40,7 +40,7 @@ impl OldSide {
             account,
             offer: self.offer.as_ref()?.to_vec(),
             accept: self.accept.as_ref()?.to_vec(),
-            reveal: codec::encode(&LinkStep::Reveal(reveal.clone())),
+            reveal: codec::encode(&LinkingStep::Reveal(reveal.clone())),
             shared: shared(&self.secret, &reveal.key)?,
         })
     }
@@ -59,29 +59,29 @@ impl Core {
         let code = read_code(code)?;
         self.link_tick();
         match &self.state.meta.link {
-            Some(LinkRow { code: known, side: Side::Ended { trust, why }, .. }) if *known == code => {
+            Some(LinkingRow { code: known, side: Side::Ended { trust, why }, .. }) if *known == code => {
                 return Err(ended(*trust, why));
             }
-            Some(LinkRow { code: known, side: Side::Admitted(device), .. }) if *known == code => {
+            Some(LinkingRow { code: known, side: Side::Admitted(device), .. }) if *known == code => {
                 return Err(ErrorKind::Conflict
                     .because(format!("the device with this code was let in before: {device}"))
                     .hint(Hint::DeviceList));
             }
-            Some(LinkRow { code: known, side: Side::Old(old), .. }) if *known == code => {
+            Some(LinkingRow { code: known, side: Side::Old(old), .. }) if *known == code => {
                 if let Some(view) = self.compare_view(&code, old) {
                     return Ok(Some(Reply::LinkCompare(view)));
                 }
             }
-            Some(LinkRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) => {
+            Some(LinkingRow { side: Side::Old(OldSide { confirmed: true, .. }), .. }) => {
                 return Err(ErrorKind::Conflict
                     .because("another device is just being linked")
                     .hint(Advice::WaitForLink));
             }
             _ if !self.run.connected => return Err(unreachable()),
             before => {
-                if let Some(LinkRow { code, side: Side::Old(_), .. }) = before {
+                if let Some(LinkingRow { code, side: Side::Old(_), .. }) = before {
                     let (_, there) = rendezvous(code);
-                    self.post_step(there, &codec::encode(&LinkStep::Cancel));
+                    self.post_step(there, &codec::encode(&LinkingStep::Cancel));
                 }
                 self.end_link();
                 let old = OldSide {
@@ -93,7 +93,7 @@ impl Core {
                     confirmed: false,
                 };
                 let expires = self.run.now.plus(limit::LINK_LIFETIME);
-                let row = LinkRow { code, expires, cursor: 0, side: Side::Old(old), last: None };
+                let row = LinkingRow { code, expires, cursor: 0, side: Side::Old(old), last: None };
                 self.state.meta_mut().link = Some(row);
             }
         }
@@ -117,13 +117,13 @@ impl Core {
     /// A step arrived at the approving device.
     pub(super) fn step_for_old(
         &mut self,
-        row: LinkRow,
+        row: LinkingRow,
         mut old: OldSide,
-        step: LinkStep,
+        step: LinkingStep,
         bytes: Vec<u8>,
     ) -> Result<()> {
         match step {
-            LinkStep::Offer { at, .. } => {
+            LinkingStep::Offer { at, .. } => {
                 if let Some(known) = &old.offer {
                     if known.as_slice() != bytes.as_slice() {
                         self.link_broken(true, "two machines offered themselves under this code");
@@ -136,7 +136,7 @@ impl Core {
                     return Ok(());
                 }
                 let handle = self.state.own_account()?.handle;
-                let accept = LinkStep::Accept {
+                let accept = LinkingStep::Accept {
                     key: public(&old.secret),
                     nonce: self.provider.bytes(),
                     account: Some((self.state.own_id(), handle)),
@@ -146,16 +146,16 @@ impl Core {
                 let (_, there) = rendezvous(&row.code);
                 self.post_step(there, &accept);
                 (old.offer, old.accept) = (Some(ByteBuf::from(bytes)), Some(ByteBuf::from(accept)));
-                self.state.meta_mut().link = Some(LinkRow { side: Side::Old(old), ..row });
+                self.state.meta_mut().link = Some(LinkingRow { side: Side::Old(old), ..row });
                 if let Some((_, until)) = &mut self.run.waits.link {
                     *until = self.run.now.plus(ANSWER);
                     let until = *until;
                     self.run.wake_at(until);
                 }
             }
-            LinkStep::Reveal(reveal) => {
-                let Some(Ok(LinkStep::Offer { commitment, .. })) =
-                    old.offer.as_ref().map(|offer| codec::decode::<LinkStep>(offer))
+            LinkingStep::Reveal(reveal) => {
+                let Some(Ok(LinkingStep::Offer { commitment, .. })) =
+                    old.offer.as_ref().map(|offer| codec::decode::<LinkingStep>(offer))
                 else {
                     self.skip(Skip::LinkStep);
                     return Ok(());
@@ -183,15 +183,17 @@ impl Core {
                 }
                 old.reveal = Some(reveal);
                 let view = self.compare_view(&row.code, &old);
-                self.state.meta_mut().link = Some(LinkRow { side: Side::Old(old), ..row });
+                self.state.meta_mut().link = Some(LinkingRow { side: Side::Old(old), ..row });
                 if let (Some(view), Some((ticket, _))) = (view, self.run.waits.link.take()) {
                     self.run.reply(ticket, Ok(Reply::LinkCompare(view)));
                 }
             }
-            LinkStep::Cancel if !old.confirmed => {
+            LinkingStep::Cancel if !old.confirmed => {
                 self.link_broken(false, "the new machine gave up");
             }
-            LinkStep::Cancel | LinkStep::Accept { .. } | LinkStep::Admit(_) | _ => self.skip(Skip::LinkStep),
+            LinkingStep::Cancel | LinkingStep::Accept { .. } | LinkingStep::Admit(_) | _ => {
+                self.skip(Skip::LinkStep);
+            }
         }
         Ok(())
     }
@@ -200,7 +202,7 @@ impl Core {
     pub(super) fn link_broken(&mut self, trust: bool, why: &str) {
         let Some(row) = self.state.meta.link.clone() else { return };
         let (_, there) = rendezvous(&row.code);
-        let cancel = codec::encode(&LinkStep::Cancel);
+        let cancel = codec::encode(&LinkingStep::Cancel);
         self.drop_steps(there);
         self.post_step(there, &cancel);
         if let Some((ticket, _)) = self.run.waits.link.take() {
@@ -208,7 +210,7 @@ impl Core {
         }
         self.end_link();
         let side = Side::Ended { trust, why: why.into() };
-        self.state.meta_mut().link = Some(LinkRow { side, last: Some(ByteBuf::from(cancel)), ..row });
+        self.state.meta_mut().link = Some(LinkingRow { side, last: Some(ByteBuf::from(cancel)), ..row });
     }
 
     pub(in crate::own) fn device_confirm(
@@ -239,7 +241,7 @@ impl Core {
         if !equal && !old.confirmed {
             let (_, there) = rendezvous(&code);
             self.drop_steps(there);
-            self.post_step(there, &codec::encode(&LinkStep::Cancel));
+            self.post_step(there, &codec::encode(&LinkingStep::Cancel));
             self.end_link();
             return Ok(Some(Reply::Done));
         }
@@ -250,7 +252,7 @@ impl Core {
             return Err(unreachable());
         }
         let side = Side::Old(OldSide { confirmed: true, ..old });
-        self.state.meta_mut().link = Some(LinkRow { side, ..row });
+        self.state.meta_mut().link = Some(LinkingRow { side, ..row });
         self.begin_statement(Stating::Link, Some(ticket), 0);
         Ok(None)
     }
@@ -258,7 +260,7 @@ impl Core {
     /// Certifies the new device and asks the registry to have it. The own log is as fresh as it can be.
     pub(in crate::own) fn state_link(&mut self, ticket: Option<Ticket>, tries: u32) -> Result<()> {
         let identity = self.state.identity()?.clone();
-        let Some(LinkRow { side: Side::Old(old @ OldSide { confirmed: true, .. }), .. }) =
+        let Some(LinkingRow { side: Side::Old(old @ OldSide { confirmed: true, .. }), .. }) =
             self.state.meta.link.clone()
         else {
             return self.link_over(ticket);
@@ -284,8 +286,10 @@ impl Core {
             serial: 1,
         };
         let certificate = DeviceCertificate::sign(&body, &account_key);
-        let claim =
-            Claim::AddDevice { device: reveal.device, certificate: wire_hash(&certificate.to_bytes()) };
+        let claim = StatementKind::AddDevice {
+            device: reveal.device,
+            certificate: wire_hash(&certificate.to_bytes()),
+        };
         let statement = codec::encode(&log.next(at, claim));
         let append = AppendStatement {
             statement: Signed::new(&account_key, Signing::AccountStatement, statement),
@@ -294,7 +298,7 @@ impl Core {
         };
         self.ask(
             Operation::AppendStatement(Box::new(append.clone())),
-            Purpose::State { what: Stating::Link, append: Box::new(append), tries },
+            QuestionReason::State { what: Stating::Link, append: Box::new(append), tries },
             ticket,
         );
         Ok(())
@@ -303,7 +307,8 @@ impl Core {
     /// The registry has the new device: it may know everything now.
     pub(in crate::own) fn link_done(&mut self, ticket: Option<Ticket>) -> Result<()> {
         let mut identity = self.state.identity()?.clone();
-        let Some(LinkRow { code, side: Side::Old(old), expires, cursor, .. }) = self.state.meta.link.clone()
+        let Some(LinkingRow { code, side: Side::Old(old), expires, cursor, .. }) =
+            self.state.meta.link.clone()
         else {
             return self.link_over(ticket);
         };
@@ -318,7 +323,7 @@ impl Core {
             own.ok_or_else(|| ErrorKind::Bug.because("the certificate of an own device is missing"))?;
         let name = self.free_name(&reveal.device, &reveal.name);
         identity.names.insert(reveal.device, name.clone());
-        let admission = LinkAdmission {
+        let admission = LinkingGrant {
             handle: log.handle().clone(),
             account_seed: identity.account_seed,
             certificate,
@@ -338,15 +343,15 @@ impl Core {
             .cipher(&code)
             .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: b"link-admission" })
             .map_err(|_| ErrorKind::Bug.because("sealing failed"))?;
-        let step = codec::encode(&LinkStep::Admit([nonce.as_slice(), &sealed].concat()));
+        let step = codec::encode(&LinkingStep::Admit([nonce.as_slice(), &sealed].concat()));
         let (_, there) = rendezvous(&code);
         self.post_step(there, &step);
         self.end_link();
         let side = Side::Admitted(reveal.device);
         let last = Some(ByteBuf::from(step));
-        self.state.meta_mut().link = Some(LinkRow { code, expires, cursor, side, last });
+        self.state.meta_mut().link = Some(LinkingRow { code, expires, cursor, side, last });
         self.device_admitted(reveal.device, old.history)?;
-        self.tell_devices(&Sync::DeviceName { device: reveal.device, name })?;
+        self.tell_devices(&SyncNote::DeviceName { device: reveal.device, name })?;
         self.run.group.account_changed(self.state.own_id());
         if let Some(ticket) = ticket {
             let view = self.device_view(&reveal.device)?;

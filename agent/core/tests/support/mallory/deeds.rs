@@ -9,7 +9,7 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::Body;
 use cipher_broker::wire::content::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
-use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, Role};
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use openmls::prelude::{
@@ -417,7 +417,7 @@ impl Mallory {
             packed(&self.provider, &mut mls, &self.signer, key, Vec::new(), none).unwrap();
             mls.merge_pending_commit(&self.provider).unwrap();
         }
-        let note = codec::encode(&CommitNote::after(&CommitLink { sequence: 0, hash: [0; 32] }, Vec::new()));
+        let note = codec::encode(&CommitNote::after(&CommitPlace { sequence: 0, hash: [0; 32] }, Vec::new()));
         let change = Change { adds: vec![package], ..Change::default() };
         let packed = packed(&self.provider, &mut mls, &self.signer, self.random(), note, change).unwrap();
         mls.merge_pending_commit(&self.provider).unwrap();

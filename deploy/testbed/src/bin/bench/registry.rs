@@ -15,9 +15,9 @@ use cipher_broker::sign::{Purpose, Signed, digest, wire_hash};
 use cipher_broker::subject;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{
-    Operation, Outcome, Presence, Profile, RequestBody, SignedProfile, open_reply, seal_request,
+    Operation, Outcome, Presence, PublicProfile, RequestBody, SignedProfile, open_reply, seal_request,
 };
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use cipher_registry::{Filled, Store, fill_unverified};
 use ed25519_dalek::SigningKey;
 use futures::StreamExt;
@@ -192,9 +192,10 @@ fn account(n: usize, stock: usize) -> Result<Filled> {
         serial: 1,
     };
     let certificate = DeviceCertificate::sign(&body, &account_key);
-    let claim = Claim::Create { handle: handle.clone(), certificate: wire_hash(&certificate.to_bytes()) };
+    let claim =
+        StatementKind::Create { handle: handle.clone(), certificate: wire_hash(&certificate.to_bytes()) };
     let statement = Statement { account, sequence: 0, previous: [0; 32], at, claim };
-    let profile = Profile {
+    let profile = PublicProfile {
         account,
         name: format!("Person {n}"),
         status: String::new(),

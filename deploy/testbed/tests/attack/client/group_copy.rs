@@ -10,7 +10,7 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content, kind};
-use cipher_broker::wire::envelope::{CommitLink, CommitNote, Envelope, WelcomeNote};
+use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, TREE_KEY_EXTENSION};
 use openmls::group::{GroupContext, JoinBuilder, PastEpochDeletionPolicy, ProcessedWelcome};
 use openmls::prelude::{
@@ -36,7 +36,7 @@ pub(crate) struct GroupCopy {
     /// Its state.
     pub(crate) mls: MlsGroup,
     /// The last commit, as the next one has to name it.
-    pub(crate) link: CommitLink,
+    pub(crate) link: CommitPlace,
     cursor: u64,
     own: Vec<[u8; 32]>,
 }
@@ -139,7 +139,7 @@ impl GroupCopy {
             .build();
         let mls_id = openmls::group::GroupId::from_slice(id.as_bytes());
         let mls = MlsGroup::new_with_group_id(&by.provider, &by.signer, &config, mls_id, leaf);
-        let link = CommitLink { sequence: 0, hash: [0; 32] };
+        let link = CommitPlace { sequence: 0, hash: [0; 32] };
         Ok(Self { id, mls: mls.map_err(failed)?, link, cursor: 0, own: Vec::new() })
     }
 
@@ -172,7 +172,7 @@ impl GroupCopy {
         let tree = RatchetTreeIn::tls_deserialize_exact_bytes(&tree)?;
         let staged = JoinBuilder::new(&by.provider, processed).with_ratchet_tree(tree).build();
         let mls = staged.map_err(failed)?.into_group(&by.provider).map_err(failed)?;
-        let link = CommitLink { sequence: note.commit_sequence, hash: note.commit_hash };
+        let link = CommitPlace { sequence: note.commit_sequence, hash: note.commit_hash };
         let mut copy = Self { id, mls, cursor: note.commit_sequence, link, own: Vec::new() };
         copy.reads(by, line)?;
         Ok(copy)
@@ -222,7 +222,7 @@ impl GroupCopy {
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
                     self.mls.clear_pending_proposals(by.provider.storage()).map_err(failed)?;
                     self.mls.merge_staged_commit(&by.provider, *staged).map_err(failed)?;
-                    self.link = CommitLink { sequence: stored.sequence, hash };
+                    self.link = CommitPlace { sequence: stored.sequence, hash };
                 }
                 _ => {}
             }
@@ -332,7 +332,7 @@ impl GroupCopy {
     pub(crate) fn merges(&mut self, by: &Identity, sequence: u64, hash: [u8; 32]) -> Result {
         self.mls.merge_pending_commit(&by.provider).map_err(failed)?;
         self.own.push(hash);
-        self.link = CommitLink { sequence, hash };
+        self.link = CommitPlace { sequence, hash };
         Ok(())
     }
 

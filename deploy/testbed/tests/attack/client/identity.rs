@@ -8,9 +8,10 @@ use cipher_broker::limit;
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::wire::group::GROUP_DATA_EXTENSION;
 use cipher_broker::wire::registry::{
-    Answer, CreateAccount, Operation, Outcome, Profile, RequestBody, SignedProfile, open_reply, seal_request,
+    Answer, CreateAccount, Operation, Outcome, PublicProfile, RequestBody, SignedProfile, open_reply,
+    seal_request,
 };
-use cipher_broker::wire::statement::{Claim, Statement};
+use cipher_broker::wire::statement::{Statement, StatementKind};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     Capabilities, Ciphersuite, Credential, CredentialType, CredentialWithKey, ExtensionType, KeyPackage,
@@ -170,12 +171,12 @@ impl Identity {
             sequence: 0,
             previous: [0; 32],
             at: wait::now(),
-            claim: Claim::Create {
+            claim: StatementKind::Create {
                 handle: handle.parse::<Handle>()?,
                 certificate: wire_hash(&self.certificate.to_bytes()),
             },
         };
-        let profile = Profile { version: 1, ..Profile::silent(self.account) };
+        let profile = PublicProfile { version: 1, ..PublicProfile::silent(self.account) };
         Ok(CreateAccount {
             statement: Signed::new(&self.account_key, Purpose::AccountStatement, codec::encode(&statement)),
             certificate: self.certificate.clone(),
