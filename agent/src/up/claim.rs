@@ -123,6 +123,10 @@ mod tests {
             .spawn()
             .unwrap();
         let _kept_open = ours.stdin.take();
+        // The system says that a program runs a moment before it shows its command line.
+        while !is_ours(ours.id(), home.path()) {
+            std::thread::yield_now();
+        }
         let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         claim.note(&[ours.id(), other.id()]).unwrap();
         drop(claim);
