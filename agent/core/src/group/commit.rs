@@ -344,7 +344,7 @@ impl Core {
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let own = Committer::Member(live.mls.own_leaf_index().u32());
         let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own, &[]).leavers(&roster));
-        self.run.group.leavers.insert(group, leavers.unwrap_or_default());
+        let leavers = leavers.unwrap_or_default();
         live.mls.merge_pending_commit(&self.provider).map_err(|error| {
             ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
         })?;
@@ -358,7 +358,14 @@ impl Core {
             row.slot = None;
         }
         let committer = Some(live.mls.own_leaf_index().u32());
-        let merged = Merged { committer, sequence, hash: slot.hash, answers: &slot.answers, doubt: false };
+        let merged = Merged {
+            committer,
+            sequence,
+            hash: slot.hash,
+            leavers: &leavers,
+            answers: &slot.answers,
+            doubt: false,
+        };
         self.epoch_began(group, live, &roster, &data, merged)?;
         if let Some(pending) = &slot.welcome {
             self.post_welcome(group, live, pending, sequence, slot.hash)?;

@@ -26,6 +26,8 @@ pub(super) struct Merged<'a> {
     /// Its position.
     pub sequence: u64,
     pub hash: [u8; 32],
+    /// Accounts that it takes out by their own wish.
+    pub leavers: &'a BTreeSet<AccountId>,
     /// Requests to come back that it names.
     pub answers: &'a [ByteBuf],
     /// Its maker may itself have missed what the group did.
@@ -40,7 +42,7 @@ impl Core {
         live: &Live,
         old_roster: &Roster,
         old_data: &GroupData,
-        Merged { committer, sequence, hash, answers, doubt }: Merged<'_>,
+        Merged { committer, sequence, hash, leavers, answers, doubt }: Merged<'_>,
     ) -> Result<()> {
         let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
         if let Some(slot) = lost {
@@ -91,11 +93,17 @@ impl Core {
         self.requests_changed(group, old_data, &live.data);
         if live.data.personal {
             // Only own devices are in it and nobody sees it.
-            self.run.group.leavers.remove(&group);
             self.run.touched.insert(group);
             return Ok(());
         }
-        self.system_lines(group, live, (old_roster, old_data), (&had, &has), committer, (sequence, hash))?;
+        self.system_lines(
+            group,
+            live,
+            (old_roster, old_data),
+            (&had, &has, leavers),
+            committer,
+            (sequence, hash),
+        )?;
         let others = has.iter().any(|account| *account != self.state.own_id());
         self.learn_members(has);
         if live.data.direct && !others {
@@ -114,13 +122,12 @@ impl Core {
         group: GroupId,
         live: &Live,
         (old_roster, old_data): (&Roster, &GroupData),
-        (before, after): (&BTreeSet<AccountId>, &BTreeSet<AccountId>),
+        (before, after, leavers): (&BTreeSet<AccountId>, &BTreeSet<AccountId>, &BTreeSet<AccountId>),
         committer: Option<u32>,
         (sequence, hash): (u64, [u8; 32]),
     ) -> Result<()> {
         let actor = committer.and_then(|index| old_roster.get(&index).or_else(|| live.roster.get(&index)));
         let Some(actor) = actor.cloned() else { return Ok(()) };
-        let leavers = self.run.group.leavers.remove(&group).unwrap_or_default();
         let mut lines: Vec<(GroupEvent, AccountId, String)> = Vec::new();
         for account in after.difference(before) {
             lines.push((GroupEvent::Added, *account, String::new()));

@@ -414,16 +414,10 @@ impl Core {
         live.mls
             .merge_staged_commit(&self.provider, staged)
             .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
-        self.run.group.leavers.insert(group, leavers);
         if removed {
             let asked = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
             // Another device of this account may have asked.
-            let by_us = self
-                .run
-                .group
-                .leavers
-                .get(&group)
-                .is_some_and(|leavers| leavers.contains(&self.state.own_id()));
+            let by_us = leavers.contains(&self.state.own_id());
             let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
             self.run.group.ended.insert(group, state);
@@ -438,7 +432,7 @@ impl Core {
         let answers = note.as_ref().map_or(&[][..], |note| note.answers.as_slice());
         // Without a note nothing says that it may not.
         let doubt = note.as_ref().is_none_or(|note| note.doubt);
-        let merged = Merged { committer: sender, sequence, hash, answers, doubt };
+        let merged = Merged { committer: sender, sequence, hash, leavers: &leavers, answers, doubt };
         self.epoch_began(group, live, &roster, &data, merged)
     }
 

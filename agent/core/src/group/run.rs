@@ -44,8 +44,6 @@ pub(crate) struct Run {
     pub(super) accounts_changed: BTreeSet<AccountId>,
     /// How asking for key packages of devices that have to come goes.
     pub(super) claims: BTreeMap<DeviceId, ClaimAttempts>,
-    /// Accounts whose removal in the commit being merged is their own wish.
-    pub(super) leavers: BTreeMap<GroupId, BTreeSet<AccountId>>,
     /// Groups whose last merged commit removed us, and how.
     pub(super) ended: BTreeMap<GroupId, GroupState>,
     /// Intents whose commit won, to be answered when the group is back in its place.
