@@ -24,10 +24,6 @@ pub struct MessageLine<'a> {
     reply_to: Option<MessageId>,
     edited: bool,
     deleted: bool,
-    reactions: [(); 0],
-    mentions: [(); 0],
-    thread: Option<MessageId>,
-    attachments: [(); 0],
     hops: u8,
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
@@ -136,10 +132,6 @@ impl<'a> Line<'a> {
             reply_to: message.reply_to,
             edited: message.edited,
             deleted: message.deleted,
-            reactions: [],
-            mentions: [],
-            thread: None,
-            attachments: [],
             hops: message.hops,
             missing: match &message.body {
                 Body::Missing(missing) => missing,
