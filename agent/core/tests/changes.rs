@@ -163,11 +163,58 @@ fn changes_made_offline_wait_and_arrive_in_order_after_kills() {
     world.settle();
     for name in ["alice", "bob"] {
         assert_eq!(shown(&mut world, name, group, sent), edited("changed twice"), "{name}");
-        assert_eq!(shown(&mut world, name, group, queued), gone(), "{name}");
+        // It never left, so nobody has to be told that it is gone.
+        assert!(world.person(name).messages(group).iter().all(|line| line.id != queued), "{name}");
     }
 }
 
 /// Another device of the account changes what the first one said, and a new device gets the words that stand.
+/// R-CONTENT-08: a message that never left this device is not said when it is deleted, nor what was to change it.
+#[test]
+fn r_content_08_a_message_that_was_deleted_before_it_was_sent_reaches_nobody() {
+    let mut world = World::of(8, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    world.settle();
+    world.person("alice").disconnects();
+    let secret = world.person("alice").says(group, "secret").id;
+    let other = world.person("alice").says(group, "not secret").id;
+    world.person("alice").does(edit(secret, "a secret"));
+    let view = world.person("alice").does(delete(secret));
+    assert_eq!((view.id, view.text.as_str(), view.deleted), (secret, "", true));
+    assert_eq!(world.person("alice").status().outbox, 1, "the other one waits");
+    world.person("alice").cannot(edit(secret, "again"), ErrorKind::NotFound);
+    world.person("alice").connects();
+    world.settle();
+    for name in ["alice", "bob"] {
+        let seen = world.person(name).messages(group);
+        let words: Vec<_> = seen.iter().filter(|line| line.event().is_none()).collect();
+        assert_eq!(words.iter().map(|line| line.id).collect::<Vec<_>>(), [other], "{name}");
+    }
+}
+
+#[test]
+fn a_change_that_waits_is_shown_as_it_will_be_and_nothing_follows_a_deletion() {
+    let mut world = World::of(9, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let id = world.person("alice").says(group, "tee at five").id;
+    let other = world.person("alice").says(group, "and cake").id;
+    world.settle();
+    world.person("alice").disconnects();
+    world.person("alice").does(edit(id, "tea at five"));
+    world.person("alice").does(delete(other));
+    assert_eq!(shown(&mut world, "alice", group, id), edited("tea at five"));
+    assert_eq!(shown(&mut world, "alice", group, other), gone());
+    let waits = |line: &MessageView| line.state == MessageState::Queued;
+    assert_eq!(world.person("alice").messages(group).iter().filter(|line| waits(line)).count(), 2);
+    world.person("alice").cannot(edit(other, "and pie"), ErrorKind::Refused);
+    world.person("alice").cannot(delete(other), ErrorKind::Refused);
+    world.person("alice").connects();
+    world.settle();
+    assert_eq!(shown(&mut world, "bob", group, id), edited("tea at five"));
+    assert_eq!(shown(&mut world, "bob", group, other), gone());
+    assert_eq!(world.person("alice").messages(group).iter().filter(|line| waits(line)).count(), 0);
+}
+
 #[test]
 fn own_devices_change_each_others_words_and_a_new_one_sees_what_stands() {
     let mut world = World::of(6, Flavour::R1, &["alice", "bob"]);

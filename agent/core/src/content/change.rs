@@ -56,7 +56,36 @@ impl Core {
             return self.delete_here(message).map(Some);
         }
         let (group, of) = self.own_words(message, Change::Delete)?;
+        if let Some(reply) = self.take_back_unsaid(group, of)? {
+            return Ok(Some(reply));
+        }
         self.say_change(ticket, group, Body::Delete { of })
+    }
+
+    /// R-CONTENT-08: a message that never left this device is not said at all, nor is what was to change it. Once its bytes
+    /// are sealed they may lie in the log, whatever is known of it.
+    fn take_back_unsaid(&mut self, group: GroupId, of: MessageId) -> Result<Option<Reply>> {
+        let rows: Vec<u64> = self.run.delivery.rows_of(group).collect();
+        let said = |row: &u64| self.state.outbox.get(row).is_some_and(|row| row.seal.is_some());
+        let is_it = |row: &u64| self.queued(*row).is_some_and(|(id, _)| id == of);
+        let Some(unsaid) = rows.iter().copied().find(|row| is_it(row) && !said(row)) else { return Ok(None) };
+        // What a log lost is said again: the others had it.
+        if self.history.seen(&group, &of)?.is_some() {
+            return Ok(None);
+        }
+        let Some(mut view) = self.outbox_view(unsaid) else { return Ok(None) };
+        let changes =
+            |row: &u64| self.queued(*row).is_some_and(|(_, content)| content.body.changes() == Some(of));
+        for row in rows.iter().copied().filter(changes).chain([unsaid]).collect::<Vec<_>>() {
+            self.dequeue(row);
+            if let Some((ticket, _)) = self.run.waits.sends.remove(&row) {
+                let gone = ErrorKind::Refused.because("the message was deleted before it was sent");
+                self.run.reply(ticket, Err(gone));
+            }
+        }
+        (view.text, view.deleted) = (String::new(), true);
+        self.notify(Event::Changed { message: Box::new(view.clone()) });
+        Ok(Some(Reply::Message(Box::new(view))))
     }
 
     fn say_change(&mut self, ticket: Ticket, group: GroupId, body: Body) -> Result<Option<Reply>> {
@@ -93,6 +122,13 @@ impl Core {
     fn own_words(&mut self, message: &MessageRef, change: Change) -> Result<(GroupId, MessageId)> {
         let Meant { group, id, row } = self.meant(message)?;
         self.state.must_be_active(group)?;
+        let taken_back = |row: u64| {
+            self.queued(row)
+                .is_some_and(|(_, content)| matches!(content.body, Body::Delete { of } if of == id))
+        };
+        if self.run.delivery.rows_of(group).any(taken_back) {
+            return Err(ErrorKind::Refused.because("this message was deleted already"));
+        }
         if let Some((_, row)) = row {
             if !row.is_words() {
                 return Err(no_words());

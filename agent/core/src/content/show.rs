@@ -174,6 +174,9 @@ impl Core {
             views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
         }
         views.extend(waiting);
+        for group in &conversations {
+            self.show_waiting_changes(*group, &mut views);
+        }
         let skip = views.len().saturating_sub(limit);
         views.drain(..skip.min(views.len()));
         if mark {
@@ -183,6 +186,21 @@ impl Core {
             }
         }
         Ok(Reply::Messages(views))
+    }
+
+    /// What the person changed while the broker could not be reached is shown as it will be, and that it waits.
+    fn show_waiting_changes(&self, group: GroupId, views: &mut [MessageView]) {
+        for row in self.run.delivery.rows_of(group) {
+            let Some((_, content)) = self.queued(row) else { continue };
+            let Some(of) = content.body.changes() else { continue };
+            let (Some(view), Some(change)) =
+                (views.iter_mut().find(|view| view.id == of), self.outbox_view(row))
+            else {
+                continue;
+            };
+            (view.edited, view.deleted) = (view.edited || change.edited, change.deleted);
+            (view.text, view.state) = (change.text, change.state);
+        }
     }
 
     /// The conversations that a target means, of which `found` is one. With an account that is every direct one that we

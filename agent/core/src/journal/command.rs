@@ -59,7 +59,11 @@ impl Core {
         self.is_one_of_ours(cursor.0)?;
         if stands.is_none_or(|stands| stands < cursor.0) {
             let row = SubscriberRow { cursor: cursor.0, at: self.run.now };
-            self.journal.moved(subscriber, row);
+            if !self.journal.moved(subscriber, row) {
+                return Err(ErrorKind::Limit.because(
+                    "as many subscribers as are kept have names already: one that says nothing for 30 days gives its place up",
+                ));
+            }
         }
         Ok(Done {})
     }

@@ -1,6 +1,7 @@
 //! The events of a profile on disk: one row per batch, written with it. Rows of the running batch are not read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use cipher_api::Result;
 use cipher_broker::codec;
@@ -13,8 +14,9 @@ use crate::store::{Store, storage, table};
 const EVENTS: u64 = 100_000;
 /// So many more are kept until the oldest go, so that not every batch takes some away.
 const SLACK: u64 = 10_000;
-/// Named subscribers. One more, and the one goes that was heard of longest ago.
+/// Named subscribers. One more takes the place of one that said nothing for [`SILENT_FOR`].
 const SUBSCRIBERS: usize = 256;
+const SILENT_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// The journal, with the events of the running batch in front.
 pub(crate) struct Journal {
@@ -149,17 +151,19 @@ impl Journal {
         self.subscribers.get(name)
     }
 
-    /// A subscriber handled everything up to a number.
-    pub(crate) fn moved(&mut self, name: String, row: SubscriberRow) {
+    /// A subscriber handled everything up to a number. `false` when it is new and there is no place for it.
+    #[must_use]
+    pub(crate) fn moved(&mut self, name: String, row: SubscriberRow) -> bool {
         if self.subscribers.len() >= SUBSCRIBERS && !self.subscribers.contains_key(&name) {
-            let oldest = self.subscribers.iter().min_by_key(|(_, row)| row.at);
-            if let Some(name) = oldest.map(|(name, _)| name.clone()) {
-                self.subscribers.remove(&name);
-                self.moved.insert(name);
-            }
+            let silent = self.subscribers.iter().filter(|(_, known)| row.at.since(known.at) >= SILENT_FOR);
+            let oldest = silent.min_by_key(|(_, known)| known.at).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { return false };
+            self.subscribers.remove(&oldest);
+            self.moved.insert(oldest);
         }
         self.subscribers.insert(name.clone(), row);
         self.moved.insert(name);
+        true
     }
 
     /// Number of the latest event of the running batch, or of the one before.
@@ -283,12 +287,18 @@ mod tests {
     }
 
     #[test]
-    fn subscribers_are_kept_and_the_one_goes_that_was_heard_of_longest_ago() {
+    fn a_subscriber_keeps_its_place_until_it_said_nothing_for_a_month() {
         let mut journal = journal();
-        for n in 0..=SUBSCRIBERS as u64 {
-            let row = SubscriberRow { cursor: n, at: Timestamp::from_millis(n) };
-            journal.moved(format!("subscriber {n}"), row);
+        let mut moves = |name: String, cursor, at: Duration| {
+            let at = Timestamp::default().plus(at);
+            journal.moved(name, SubscriberRow { cursor, at })
+        };
+        for n in 0..SUBSCRIBERS as u64 {
+            assert!(moves(format!("subscriber {n}"), n, Duration::from_secs(n)));
         }
+        assert!(!moves("one more".into(), 1, SILENT_FOR.saturating_sub(Duration::from_secs(1))));
+        assert!(moves("subscriber 3".into(), 9, SILENT_FOR), "who has a place keeps it");
+        assert!(moves("one more".into(), 1, SILENT_FOR));
         written(&mut journal, 0);
         let again = Journal::open(journal.store.clone()).unwrap();
         assert_eq!(again.subscribers.len(), SUBSCRIBERS);

@@ -92,6 +92,18 @@ impl Body {
         !self.is_silent() && !matches!(self, Self::Edit { .. } | Self::Delete { .. })
     }
 
+    /// The message that it changes, if it changes one.
+    pub const fn changes(&self) -> Option<MessageId> {
+        match self {
+            Self::Edit { of, .. } | Self::Delete { of } => Some(*of),
+            Self::Text(_)
+            | Self::ContactAccepted
+            | Self::Sync(_)
+            | Self::Missing(_)
+            | Self::Unknown { .. } => None,
+        }
+    }
+
     /// Whether a device sends it without its person having said anything: it is not shown as said.
     pub const fn is_silent(&self) -> bool {
         match self {
