@@ -78,6 +78,22 @@ fn an_edit_and_a_deletion_reach_everybody_and_their_author_sees_them_at_once() {
     assert_eq!(told, [id, other]);
 }
 
+/// It is acknowledged before its author's own device reads it in the log, and the acknowledgment tells no time.
+#[test]
+fn an_own_message_has_the_time_of_the_broker_once_the_log_shows_it() {
+    let mut world = World::of(10, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let id = world.person("alice").says(group, "hello").id;
+    world.settle();
+    let mut at = |name: &str| {
+        let messages = world.person(name).messages(group);
+        messages.iter().find(|message| message.id == id).and_then(|message| message.at)
+    };
+    let (alice, bob) = (at("alice"), at("bob"));
+    assert!(alice.is_some());
+    assert_eq!(alice, bob);
+}
+
 /// R-CONTENT-07: an edit makes nothing unread; what was taken back is not unread any more.
 #[test]
 fn r_content_07_a_deletion_is_nothing_to_read_and_an_edit_nothing_new() {

@@ -246,6 +246,8 @@ impl Core {
         match row.kind {
             OutboxKind::Message { .. } if seal.epoch == live.epoch() && !lost => {
                 self.settle_message(id, sequence)?;
+                let at = self.run.group.delivered_at();
+                self.history.date(group, sequence, at)?;
             }
             OutboxKind::Message { .. } => {
                 // It landed behind a commit, maybe one that only others could follow: everybody drops it, and it is

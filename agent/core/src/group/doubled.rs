@@ -55,6 +55,7 @@ impl Core {
         // Without a print nothing names anybody. A copy of ours that somebody changed has the same one as ours.
         let Some(print) = print else { return Ok(()) };
         if let Some(sent) = self.sealed_here(group, print, position)? {
+            self.history.date(group, position, self.run.group.delivered_at)?;
             if let Some(row) = self.state.groups.get_mut(&group)
                 && row.unseen == Some(position)
                 && sent.is(hash)

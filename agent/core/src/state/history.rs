@@ -142,6 +142,17 @@ impl History {
         Ok(self.before(&group, (u64::MAX, u16::MAX), 1, same)?.into_iter().next())
     }
 
+    /// The log shows a message whose place was known already, from its acknowledgment: when the broker stored it is known now.
+    pub(crate) fn date(&mut self, group: GroupId, position: u64, at: Timestamp) -> Result<()> {
+        let place = (position, 0);
+        let undated = |row: &MessageRow| row.at.is_none() && at != Timestamp::default();
+        if let Some(mut row) = self.at(&group, place)?.filter(undated) {
+            row.at = Some(at);
+            self.insert(group, place, row);
+        }
+        Ok(())
+    }
+
     pub(crate) fn mark_seen(&mut self, group: GroupId, id: MessageId, sequence: u64) {
         self.seen.insert((group, id), sequence);
     }
