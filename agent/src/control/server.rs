@@ -440,7 +440,7 @@ fn may_call(grant: &Grant, method: &str) -> bool {
 fn no_token() -> Error {
     ErrorKind::Refused
         .because("this socket serves programs that show a token in hello, and no others")
-        .hint(Hint::TokenCreate { name: "NAME".into() })
+        .hint(Hint::TokenCreateAnew { name: "NAME".into() })
 }
 
 fn params_of<R: Request>(params: Value) -> Result<R, Fault> {
