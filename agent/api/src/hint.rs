@@ -333,6 +333,8 @@ pub enum Advice {
     LinkCodeForm,
     /// A token is one word that begins with `cct_`: copy all of it.
     TokenForm,
+    /// Name a path of at most 100 bytes for the socket, where nothing lies yet, in a folder that is there.
+    SocketPath,
     /// No token covers this: it is done without one, by the owner of the profile.
     WithoutToken,
     /// `@` names accounts.

@@ -122,6 +122,7 @@ fn every_hint_has_its_golden_json() {
         Advice::JoinLinkForm,
         Advice::LinkCodeForm,
         Advice::TokenForm,
+        Advice::SocketPath,
         Advice::WithoutToken,
         Advice::AtNamesAccounts,
         Advice::SignAgain,

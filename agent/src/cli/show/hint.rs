@@ -261,6 +261,9 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::JoinLinkForm => "a link begins with cipher-chat:join/ and is one word: copy all of it",
         Advice::LinkCodeForm => "type it as the new machine shows it, for example 4k7x-m2pq",
         Advice::TokenForm => "it is one word that begins with cct_: copy all of it",
+        Advice::SocketPath => {
+            "name a path of at most 100 bytes where nothing lies yet, in a folder that is there"
+        }
         Advice::WithoutToken => "the owner of the profile does that without a token",
         Advice::AtNamesAccounts => "'@' names accounts",
         Advice::SignAgain => "let the owner's profile sign again",
