@@ -422,7 +422,9 @@ fn files(flags: &Flags) -> Result<Vec<PathBuf>, SettingsError> {
         } else {
             Err(SettingsError {
                 message: format!("config file {} does not exist", file.display()),
-                hint: None,
+                hint: Some(Hint::text(
+                    "name one that is there with --config FILE or CIPHER_CHAT_CONFIG, or leave it out",
+                )),
             })
         };
     }

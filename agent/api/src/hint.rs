@@ -208,6 +208,11 @@ pub enum Hint {
         /// What the token is called that does not cover it.
         name: String,
     },
+    /// Make a new token: this one is over, or none was shown; the owner of the profile can.
+    TokenCreateAnew {
+        /// What the token is called.
+        name: String,
+    },
     /// See the tokens.
     TokenList,
     /// Revoke the token first, or choose another name.
@@ -229,6 +234,16 @@ pub enum Hint {
     DoctorLater,
     /// See the settings, and where each came from.
     Config,
+    /// Start a broker on this machine, or name another one.
+    BrokerStart,
+    /// Check the login: the settings, and where each came from.
+    BrokerLogin,
+    /// The broker is full: its operator makes room; nothing is lost.
+    BrokerRoom,
+    /// Servers of the broker are apart: its operator finds out which.
+    BrokerApart,
+    /// Ask for the same again; if it repeats, report it.
+    ReportRepeated,
 
     /// Something that this version does not know: a newer peer said it.
     #[serde(other)]
@@ -318,6 +333,8 @@ pub enum Advice {
     LinkCodeForm,
     /// A token is one word that begins with `cct_`: copy all of it.
     TokenForm,
+    /// Name a path of at most 100 bytes for the socket, where nothing lies yet, in a folder that is there.
+    SocketPath,
     /// No token covers this: it is done without one, by the owner of the profile.
     WithoutToken,
     /// `@` names accounts.

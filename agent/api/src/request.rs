@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
 use crate::error::{Error, ErrorKind};
+use crate::misread::{self, Misread};
 use crate::reply::{Done, Misplaced, Reply};
 use crate::schema::MethodSchema;
 use crate::view::{
@@ -88,10 +89,10 @@ macro_rules! requests {
             }
 
             /// Reads a request by the name of its method; `None` when there is no such method. No parameters are `null` too.
-            pub fn from_method(method: &str, params: Value) -> Option<Result<Self, serde_json::Error>> {
+            pub fn from_method(method: &str, params: Value) -> Option<Result<Self, Misread>> {
                 let params = if params.is_null() { Value::Object(Map::new()) } else { params };
                 match method {
-                    $($($method => Some(serde_json::from_value::<$request>(params).map(Self::from)),)*)*
+                    $($($method => Some(misread::read::<$request>(params).map(Self::from)),)*)*
                     _ => None,
                 }
             }

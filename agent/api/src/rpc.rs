@@ -9,7 +9,7 @@ use std::fmt;
 
 use cipher_broker::id::GroupId;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::cursor::Cursor;
@@ -42,17 +42,18 @@ pub enum Id {
     Number(u64),
     /// A text.
     Text(String),
-    /// In an answer to what could not be read.
+    /// In an answer to what could not be read, or to who chose it.
     Null,
 }
 
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
     /// Always 2.0.
     pub jsonrpc: JsonRpc,
-    /// Absent when no answer is wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Absent when no answer is wanted; `null` is an id, although JSON-RPC advises against it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub id: Option<Id>,
     /// Which request.
     pub method: String,
@@ -67,6 +68,10 @@ impl Call {
         let params = serde_json::to_value(request)?;
         Ok(Self { jsonrpc: JsonRpc::Two, id: Some(id), method: R::METHOD.into(), params })
     }
+}
+
+fn present<'de, D: Deserializer<'de>>(id: D) -> Result<Option<Id>, D::Error> {
+    Id::deserialize(id).map(Some)
 }
 
 fn no_params() -> Value {

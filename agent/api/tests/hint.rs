@@ -66,6 +66,7 @@ fn every_hint_has_its_golden_json() {
         Hint::MessageSendAgain { id: "aeaqca".into() },
         Hint::MessageRead,
         Hint::TokenCreate { name: "bridge".into() },
+        Hint::TokenCreateAnew { name: "bridge".into() },
         Hint::TokenList,
         Hint::TokenRevoke { name: "bridge".into() },
         Hint::Sync,
@@ -75,6 +76,11 @@ fn every_hint_has_its_golden_json() {
         Hint::Doctor,
         Hint::DoctorLater,
         Hint::Config,
+        Hint::BrokerStart,
+        Hint::BrokerLogin,
+        Hint::BrokerRoom,
+        Hint::BrokerApart,
+        Hint::ReportRepeated,
         Hint::Unknown,
     ];
     let advice = [
@@ -116,6 +122,7 @@ fn every_hint_has_its_golden_json() {
         Advice::JoinLinkForm,
         Advice::LinkCodeForm,
         Advice::TokenForm,
+        Advice::SocketPath,
         Advice::WithoutToken,
         Advice::AtNamesAccounts,
         Advice::SignAgain,

@@ -10,7 +10,7 @@ use cipher_api::rpc::{
     self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, Subscribe, Subscribed, Token,
     Unsubscribe, Welcome,
 };
-use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Reply, Request, schema};
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Misread, Reply, Request, misread, schema};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
@@ -278,6 +278,13 @@ impl<S: Served> Visit<S> {
 
     async fn call(&mut self, call: Call) {
         let result = match &*call.method {
+            // Both begin something that only their answer explains.
+            Hello::METHOD | Subscribe::METHOD if call.id.is_none() => {
+                let why = format!("{} has an answer: give it an id", call.method);
+                let fault = Fault::of_frame(Fault::INVALID_REQUEST, why);
+                send(&self.lines, Frame::answer(Id::Null, Err(fault))).await;
+                return;
+            }
             Hello::METHOD => self.hello(call.params),
             _ if !self.greeted => {
                 Err(Fault::of_frame(Fault::INVALID_REQUEST, "the first request of a connection is hello"))
@@ -404,7 +411,11 @@ fn read(line: &[u8]) -> Result<Call, Box<Frame>> {
     if value.get("params").is_some_and(Value::is_array) {
         return Err(bad(Fault::INVALID_PARAMS, "parameters are given by name"));
     }
-    serde_json::from_value(value)
+    if value.get("id").is_some_and(|id| !matches!(id, Value::String(_) | Value::Null) && !id.is_u64()) {
+        let why = "id: a string or a whole number, 0 or more, is expected";
+        return Err(bad(Fault::INVALID_REQUEST, why));
+    }
+    misread::read(value)
         .map_err(|error| bad(Fault::INVALID_REQUEST, &format!("this is no JSON-RPC 2.0 request: {error}")))
 }
 
@@ -440,14 +451,14 @@ fn may_call(grant: &Grant, method: &str) -> bool {
 fn no_token() -> Error {
     ErrorKind::Refused
         .because("this socket serves programs that show a token in hello, and no others")
-        .hint(Hint::TokenCreate { name: "NAME".into() })
+        .hint(Hint::TokenCreateAnew { name: "NAME".into() })
 }
 
 fn params_of<R: Request>(params: Value) -> Result<R, Fault> {
-    serde_json::from_value(params).map_err(|error| bad_params(R::METHOD, &error))
+    misread::read(params).map_err(|error| bad_params(R::METHOD, &error))
 }
 
-fn bad_params(method: &str, error: &serde_json::Error) -> Fault {
+fn bad_params(method: &str, error: &Misread) -> Fault {
     Fault::of_frame(Fault::INVALID_PARAMS, format!("{method}: {error}"))
 }
 

@@ -222,6 +222,9 @@ async fn a_visitor_of_another_version_is_told_in_one_sentence_which_program_to_u
         assert!(!fault.message.contains(['\n', ';']), "{}", fault.message);
         let fault = visitor.asks("status", json!({})).await.unwrap_err();
         assert_eq!(fault.code, Fault::INVALID_REQUEST, "it is not served");
+        // One that can speak our version too says so, and what it does not know yet is passed over.
+        let ours = json!({ "version": 1, "client": "test 1", "colour": "green" });
+        assert_eq!(visitor.asks("hello", ours).await.unwrap()["version"], 1);
     }
 }
 
@@ -241,6 +244,13 @@ async fn lines_that_are_no_requests_are_answered_with_the_code_of_json_rpc() {
             Fault::INVALID_PARAMS,
             json!("a"),
         ),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"status"}"#, Fault::INVALID_REQUEST, json!(null)),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"status"}"#, Fault::INVALID_REQUEST, json!(null)),
+        (r#"{"jsonrpc":"2.0","id":7,"method":"status","parms":{}}"#, Fault::INVALID_REQUEST, json!(7)),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"make.tea"}"#, Fault::NO_METHOD, json!(null)),
+        // What begins something without an answer would leave its client in the dark.
+        (r#"{"jsonrpc":"2.0","method":"hello","params":{"version":1}}"#, Fault::INVALID_REQUEST, json!(null)),
+        (r#"{"jsonrpc":"2.0","method":"subscribe"}"#, Fault::INVALID_REQUEST, json!(null)),
         (r#"{"jsonrpc":"2.0","id":8,"method":"status"}"#, i32::from(ErrorKind::Refused.code()), json!(8)),
     ] {
         visitor.says(line).await;
@@ -262,12 +272,14 @@ async fn who_ends_its_input_still_gets_the_answers_and_then_the_end() {
     for id in 100..150 {
         visitor.says(&json!({ "jsonrpc": "2.0", "id": id, "method": "event.list" }).to_string()).await;
     }
+    // The last line has no end.
+    visitor.to.write_all(br#"{"jsonrpc":"2.0","id":150,"method":"event.list"}"#).await.unwrap();
     visitor.to.shutdown().await.unwrap();
     let mut answered = 0;
     while let Some(line) = visitor.line().await {
         answered += u64::from(line["id"].as_u64().is_some_and(|id| id >= 100));
     }
-    assert_eq!(answered, 50);
+    assert_eq!(answered, 51);
     visitor.served.await.unwrap().unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cipher_api::{Error, ErrorKind};
+use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::sign::digest;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -50,11 +50,16 @@ impl ServedSocket {
     /// Makes the socket of programs that show a token, where its owner wants it: replacing one that a process left behind, and
     /// nothing else. The group of the file may connect; the folder says which group that is, and who gets so far.
     pub(crate) fn bind_for_tokens(&self, path: &Path) -> Result<UnixListener, Error> {
+        // Whatever fails here is about the path that was given, and nothing of the profile.
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            ErrorKind::Storage
+            ErrorKind::Usage
                 .because(format!("cannot make the socket {}: {error}", path.display()))
+                .hint(Advice::SocketPath)
                 .caused_by(error)
         };
+        if path.as_os_str().len() > PATH_BYTES {
+            return Err(failed(format!("the path of a socket has at most {PATH_BYTES} bytes").into()));
+        }
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(failed("something else lies there".into()));
@@ -172,7 +177,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("tokens.sock");
         std::fs::write(&path, "kept").unwrap();
-        assert_eq!(ServedSocket::default().bind_for_tokens(&path).unwrap_err().kind, ErrorKind::Storage);
+        let long = home.path().join("long".repeat(40));
+        // A wrong path is a mistake of who gave it: nothing is wrong with the store.
+        for wrong in [&path, &home.path().join("nothing/tokens.sock"), &long] {
+            let error = ServedSocket::default().bind_for_tokens(wrong).unwrap_err();
+            assert_eq!((error.kind, error.hint), (ErrorKind::Usage, Some(Advice::SocketPath.into())));
+        }
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
         std::fs::remove_file(&path).unwrap();
         drop(ServedSocket::default().bind_for_tokens(&path).unwrap());

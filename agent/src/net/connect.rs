@@ -152,16 +152,25 @@ impl Network {
 pub(crate) fn unreachable(servers: &Servers, why: &Trouble) -> Error {
     ErrorKind::Unreachable
         .because(format!("the broker at {servers} cannot be reached: {why}"))
-        .hint(Hint::text(why.hint()))
+        .hint(hint(why))
+}
+
+/// What to do about it. Data where it leads to a command: a front end knows how its user gives one.
+fn hint(why: &Trouble) -> Hint {
+    match why {
+        Trouble::Nobody | Trouble::NoHost | Trouble::Slow | Trouble::Broken => Hint::BrokerStart,
+        Trouble::Login => Hint::BrokerLogin,
+        Trouble::File(_) => Hint::Config,
+        Trouble::NoCluster => Hint::BrokerApart,
+        other => Hint::text(other.hint()),
+    }
 }
 
 /// The error for a broker that has no room.
 fn full(servers: &Servers) -> Error {
-    ErrorKind::Limit.because(format!("the broker at {servers} is full: it takes no more messages")).hint(
-        Hint::text(
-            "nothing is lost; its operator makes room with `cipher-registry room`, see deploy/README.md",
-        ),
-    )
+    ErrorKind::Limit
+        .because(format!("the broker at {servers} is full: it takes no more messages"))
+        .hint(Hint::BrokerRoom)
 }
 
 /// Says of each failed attempt why, once every server has failed.
@@ -340,6 +349,40 @@ mod tests {
         assert_eq!(pause_before(3, 3), Duration::ZERO);
         assert!(pause_before(4, 3) > Duration::ZERO);
         assert!(pause_before(1000, 1) <= LONGEST_PAUSE.saturating_mul(2));
+    }
+
+    /// A program words hints for its own user, who may have no command line.
+    #[test]
+    fn no_hint_about_the_broker_is_a_command_line() {
+        let servers = Servers::parse("nats://127.0.0.1:1").unwrap();
+        let troubles = [
+            Trouble::Nobody,
+            Trouble::NoHost,
+            Trouble::Slow,
+            Trouble::Login,
+            Trouble::UnknownAuthority,
+            Trouble::WrongName("x".into()),
+            Trouble::Expired,
+            Trouble::NotYetValid,
+            Trouble::BadCertificate,
+            Trouble::CertificateWanted,
+            Trouble::CertificateRefused,
+            Trouble::NoTls,
+            Trouble::TlsWanted,
+            Trouble::InfoFirst,
+            Trouble::NoCommonTls,
+            Trouble::NotNats,
+            Trouble::File("x".into()),
+            Trouble::Broken,
+            Trouble::Full,
+            Trouble::NoCluster,
+        ];
+        let errors = troubles.iter().map(|trouble| unreachable(&servers, trouble));
+        for error in errors.chain([full(&servers)]) {
+            let hint = serde_json::to_string(&error.hint).unwrap();
+            let command = ["cipher-", "--", "`"].iter().any(|sign| hint.contains(sign));
+            assert!(!command, "{error}: {hint}");
+        }
     }
 
     #[test]

@@ -64,9 +64,7 @@ impl Worker {
 
 /// What every request gets after the core's thread ended by itself.
 pub(crate) fn gone() -> Error {
-    ErrorKind::Bug
-        .because("the core stopped unexpectedly")
-        .hint(Hint::text("run the command again; if it repeats, report it"))
+    ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
 }
 
 fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), Error> {

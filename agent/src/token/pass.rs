@@ -76,7 +76,7 @@ impl Pass {
 
     fn over(&self, how: &str) -> Error {
         let name = self.name.clone();
-        ErrorKind::Refused.because(format!("the token '{name}' {how}")).hint(Hint::TokenCreate { name })
+        ErrorKind::Refused.because(format!("the token '{name}' {how}")).hint(Hint::TokenCreateAnew { name })
     }
 }
 

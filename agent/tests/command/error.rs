@@ -79,6 +79,28 @@ fn what_is_wrong_with_the_words_is_one_sentence() {
     }
 }
 
+#[test]
+fn a_hint_says_more_than_help_where_it_can() {
+    let room = Room::new();
+    for (args, hint) in [
+        (&["send", "ops", " "][..], "standard input"),
+        (&["edit", "qk7xwe", ""], "standard input"),
+        (&["edit", "qk", "hi"], "read TARGET --ids"),
+        (&["delete", "?"], "read TARGET --ids"),
+        (&["send", "ops", "hi", "--reply-to", "qk"], "read TARGET --ids"),
+        (&["whoami", "--config", "nothing.toml"], "--config FILE"),
+        (&["read", "ops", "--since", "-1d"], "--help"),
+    ] {
+        let outcome = room.run(args).fails(2);
+        let told = outcome.stderr.lines().nth(1).unwrap_or_default();
+        assert!(told.starts_with("hint: ") && told.contains(hint), "{args:?}: {}", outcome.stderr);
+    }
+    let outcome = room.run_with(&["send", "ops", "-"], "x".repeat(500_000).as_bytes()).fails(5);
+    assert!(outcome.stderr.contains("the text has more than 196608 bytes"), "{}", outcome.stderr);
+    let outcome = room.run_with(&["send", "ops", "-"], "x".repeat(300_000).as_bytes()).fails(5);
+    assert!(outcome.stderr.contains("the text has 300000 bytes"), "{}", outcome.stderr);
+}
+
 /// D07: what a person means is taken, as far as the missing account.
 #[test]
 fn d07_capitals_blanks_and_dashes_are_what_a_person_means() {

@@ -33,6 +33,14 @@ fn what_is_asked_before_the_input_ends_is_answered_without_a_broker_too() {
     assert_eq!(answers[3]["error"]["data"], data);
 }
 
+/// `printf` writes no end of the last line.
+#[test]
+fn a_last_line_without_an_end_is_answered() {
+    let hello = call(1, "hello", &json!({ "version": 1 })).to_string();
+    let outcome = Room::new().run_with(&["--server", NOWHERE, "rpc"], hello.as_bytes());
+    assert_eq!(outcome.succeeds().lines()[0]["result"]["version"], 1);
+}
+
 /// A typing error must not leave a folder.
 #[test]
 fn a_profile_that_was_made_to_be_spoken_to_and_in_which_nothing_began_goes_again() {

@@ -42,7 +42,12 @@ fn a_token_is_made_shown_once_listed_and_revoked() {
 fn what_no_token_can_be_is_refused_before_anything_is_made() {
     let room = room();
     for (arguments, why) in [
-        (&["robot"][..], "--group"),
+        (&["robot"][..], "<--group <TARGET>|--all-groups>"),
+        (
+            &["robot", "--group", "ops", "--method", "group.create"],
+            "group.create takes a token for all conversations",
+        ),
+        (&["robot", "--all-groups", "--expires", "-1d"], "a length of time is like"),
         (&["robot", "--all-groups", "--group", "ops"], "cannot be used with"),
         (&["robot", "--all-groups", "--method", "device.list"], "no token can be for 'device.list'"),
         (&["robot", "--all-groups", "--method", "contact.*"], "no token can be for 'contact.*'"),
@@ -77,6 +82,7 @@ fn a_wrong_token_serves_nothing_and_is_not_repeated() {
     let room = room();
     let missing = room.run(&["--server", NOWHERE, "rpc", "--token-file", "nothing"]).fails(2);
     assert!(missing.stderr.contains("cannot be read"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("token create NAME"), "{}", missing.stderr);
     let made = room.run(&["token", "create", "robot", "--all-groups"]).succeeds().stdout;
     room.write("robot.token", &made);
     let _ = room.run(&["token", "revoke", "robot"]).succeeds();

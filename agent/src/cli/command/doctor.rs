@@ -69,10 +69,8 @@ impl Findings<'_> {
             return self.fail(name, error);
         }
         let hint = hint::of_profile(error, self.context.ui.typed());
-        self.fail(
-            name,
-            &error.kind().because(error.to_string()).hint(Hint::text(hint)).caused_by(error.clone()),
-        )
+        let failed = error.kind().because(error.to_string()).caused_by(error.clone());
+        self.fail(name, &hint.into_iter().fold(failed, |failed, hint| failed.hint(Hint::text(hint))))
     }
 
     /// A command for the profile at hand.

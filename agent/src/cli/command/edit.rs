@@ -8,7 +8,7 @@ use crate::app::profile::OpenProfile;
 use crate::cli::command::send::queued_why;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
-use crate::cli::input::{target, text};
+use crate::cli::input::{message_id, target, text};
 use crate::session::Need;
 
 /// Change the text of one of your messages
@@ -56,8 +56,8 @@ pub struct MessageArgs {
 }
 
 impl MessageArgs {
-    fn named(self) -> MessageRef {
-        MessageRef { id: self.id.trim().to_ascii_lowercase(), within: self.within }
+    fn named(self) -> Result<MessageRef> {
+        Ok(MessageRef { id: message_id::beginning(&self.id)?, within: self.within })
     }
 }
 
@@ -65,12 +65,12 @@ impl MessageArgs {
 pub async fn edit(context: &Context, args: EditArgs) -> Result {
     let words = if args.text == "-" { text::standard_input(context)? } else { args.text };
     let words = text::message(words)?;
-    change(context, message::Edit { message: args.message.named(), text: words }).await
+    change(context, message::Edit { message: args.message.named()?, text: words }).await
 }
 
 /// Runs `delete`.
 pub async fn delete(context: &Context, args: DeleteArgs) -> Result {
-    change(context, message::Delete { message: args.message.named(), local: args.local }).await
+    change(context, message::Delete { message: args.message.named()?, local: args.local }).await
 }
 
 async fn change<R: Ask<Reply = MessageView>>(context: &Context, change: R) -> Result {

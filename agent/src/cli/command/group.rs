@@ -111,7 +111,7 @@ enum Verb {
         #[arg(value_parser = target::target)]
         group: Target,
         /// How long the link is valid: 90s, 30m, 12h, 7d, 2w
-        #[arg(long, value_name = "TIME", default_value = "7d")]
+        #[arg(long, value_name = "TIME", default_value = "7d", allow_hyphen_values = true)]
         expires: Lifetime,
         /// How many accounts may join by the link [default: any number]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

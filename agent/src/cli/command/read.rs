@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(short = 'n', long = "last", value_name = "N")]
     pub last: Option<usize>,
     /// Only messages since then, by the broker's clock: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Since>,
     /// Only what was not shown yet
     #[arg(long)]
@@ -46,7 +46,7 @@ pub struct Args {
     /// Show the beginning of each message's id, as edit and delete take it
     #[arg(long)]
     pub ids: bool,
-    /// Then show new messages as they come, until interrupted
+    /// Then show new messages as they come, until interrupted; one that is edited or deleted comes again, with the same id
     #[arg(short, long)]
     pub follow: bool,
 }

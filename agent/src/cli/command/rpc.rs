@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use cipher_api::Hint;
 use tokio::io::{stdin, stdout};
 
 use crate::app::notice::{FrontEnd, Notice};
@@ -12,6 +13,7 @@ use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
+use crate::control::client;
 use crate::profile::Profile;
 use crate::session::Need;
 use crate::settings::Settings;
@@ -74,7 +76,14 @@ pub async fn run(context: &Context, Args { token_file }: Args) -> Result {
     };
     let spoken = spoken.await;
     profile.leave().await;
-    Ok(spoken?)
+    match (spoken, &token) {
+        // The process that has the profile open ends a connection whose token is over.
+        (Err(error), Some(token)) if client::is_gone(&error) => {
+            Book::of(&place).holds(token)?;
+            Err(error.into())
+        }
+        (spoken, _) => Ok(spoken?),
+    }
 }
 
 /// Says nothing besides the answers.
@@ -93,8 +102,12 @@ impl FrontEnd for Quiet<'_> {
 /// machine can read.
 fn token(context: &Context, file: Option<&Path>) -> Result<Option<Secret>> {
     let Some(file) = file else { return Ok(context.settings.token.clone().transpose()?) };
-    let failed = |error: io::Error| {
-        Failure::usage(format!("the file of the token, {}, cannot be read: {error}", file.display()))
+    let failed = |error: io::Error| Failure::Usage {
+        message: format!("the file of the token, {}, cannot be read: {error}", file.display()),
+        hint: Some(Hint::text(format!(
+            "name a file that holds what this printed: {}",
+            context.ui.command("token create NAME --group TARGET")
+        ))),
     };
     let mut text = String::new();
     File::open(file)

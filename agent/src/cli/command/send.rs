@@ -4,12 +4,12 @@ use cipher_api::command::{contact, group, message};
 use cipher_api::view::{ContactState, ContactView, MessageState};
 use cipher_api::{Hint, Target};
 use cipher_broker::handle::Handle;
-use cipher_broker::id::MessageId;
 
 use crate::app::profile::OpenProfile;
 use crate::cli::command::group as verbs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
+use crate::cli::input::message_id;
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::session::Need;
@@ -29,9 +29,9 @@ pub struct Args {
     /// The text; `-` reads it from standard input. After `--` a text is taken as it stands: send ops -- -
     #[arg(allow_hyphen_values = true)]
     pub text: String,
-    /// Id of the message that this one answers, as shown by: read TARGET --json
+    /// Id of the message that this one answers, or its first 6 or more characters, as shown by: read TARGET --ids
     #[arg(long, value_name = "ID")]
-    pub reply_to: Option<MessageId>,
+    pub reply_to: Option<String>,
     /// Whether the text stood behind `--`.
     #[arg(skip)]
     plain: bool,
@@ -60,10 +60,15 @@ impl Args {
 pub async fn run(context: &Context, args: Args) -> Result {
     let text = if args.text == "-" && !args.plain { text::standard_input(context)? } else { args.text };
     let text = text::message(text)?;
+    let answered = args.reply_to.as_deref().map(message_id::beginning).transpose()?;
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
-    let command = message::Send { target: args.target, text, reply_to: args.reply_to };
+    let reply_to = match answered {
+        Some(id) => Some(message_id::found(&profile, args.target.clone(), &id).await?),
+        None => None,
+    };
+    let command = message::Send { target: args.target, text, reply_to };
     let message = profile.ask(command).await?;
     let queued = message.state == MessageState::Queued;
     let show = group::Show { target: Target::Group(message.group) };

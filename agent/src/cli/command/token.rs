@@ -12,8 +12,8 @@ use crate::cli::show::line::{Line, TokenLine};
 use crate::runtime::timer;
 use crate::session::Need;
 use crate::token::book::{Book, Wish};
-use crate::token::grant::Granted;
-use crate::token::table;
+use crate::token::grant::{Grant, Granted};
+use crate::token::table::{self, Right};
 
 /// Let a program use some conversations and methods of this profile, for a while
 ///
@@ -37,13 +37,14 @@ enum Verb {
     /// event.acknowledge, group.list, group.show, message.read, message.send, message.shown. No token is for accounts, contacts,
     /// devices, evidence or tokens.
     #[command(
-        after_help = "Examples:\n  cipher-chat token create bridge --group ops > bridge.token\n  cipher-chat token create robot --all-groups --method \"bot.*\" --expires 12h"
+        after_help = "Examples:\n  cipher-chat token create bridge --group ops > bridge.token\n  cipher-chat token create robot --all-groups --method \"bot.*\" --expires 12h",
+        group(clap::ArgGroup::new("conversations").required(true).args(["group", "all_groups"]))
     )]
     Create {
         /// Name of the token; also the only name that a program with it may use as a subscriber or as a bot
         name: String,
         /// A conversation that the token is for: @handle, group name or id; repeat for more
-        #[arg(long, value_name = "TARGET", value_parser = target::target, required_unless_present = "all_groups")]
+        #[arg(long, value_name = "TARGET", value_parser = target::target)]
         group: Vec<Target>,
         /// The token is for all conversations, also future ones
         #[arg(long, conflicts_with = "group")]
@@ -52,7 +53,7 @@ enum Verb {
         #[arg(long, value_name = "METHOD")]
         method: Vec<String>,
         /// How long the token is valid: 90s, 30m, 12h, 7d, 2w, at most 366d
-        #[arg(long, value_name = "TIME", default_value = "30d")]
+        #[arg(long, value_name = "TIME", default_value = "30d", allow_hyphen_values = true)]
         expires: Lifetime,
     },
     /// List the tokens, expired ones too
@@ -68,11 +69,11 @@ enum Verb {
 pub async fn run(context: &Context, Args { verb }: Args) -> Result {
     match verb {
         Verb::Create { name, group, all_groups, method, expires } => {
-            let methods = methods(&method)?;
+            let methods = methods(&method, all_groups)?;
             let groups = if all_groups { None } else { Some(group) };
             create(context, name, groups, methods, expires).await
         }
-        Verb::List => list(context),
+        Verb::List => list(context).await,
         Verb::Revoke { name } => {
             book(context)?.revoke(&name)?;
             let line = Line::Done { action: "revoked", target: Some(&name) };
@@ -118,8 +119,9 @@ async fn conversations(context: &Context, targets: Vec<Target>) -> Result<Vec<Gr
     Ok(found)
 }
 
-/// The methods of a token by their whole names, each once.
-fn methods(patterns: &[String]) -> Result<Vec<String>> {
+/// The methods of a token by their whole names, each once. One that takes all conversations is refused here and not at each use; a
+/// pattern stands for those that the token can use.
+fn methods(patterns: &[String], all_groups: bool) -> Result<Vec<String>> {
     if patterns.is_empty() {
         return Ok(table::USUAL.map(Into::into).into());
     }
@@ -134,18 +136,45 @@ fn methods(patterns: &[String]) -> Result<Vec<String>> {
                 )),
             });
         }
-        methods.extend(named.map(str::to_owned));
+        let reaches = |method: &&str| all_groups || table::right(method) != Some(Right::Everywhere);
+        let before = methods.len();
+        methods.extend(named.filter(reaches).map(str::to_owned));
+        if methods.len() == before {
+            return Err(Failure::Usage {
+                message: format!("{pattern} takes a token for all conversations"),
+                hint: Some(Hint::text(
+                    "make it with --all-groups instead of --group, or leave this method out",
+                )),
+            });
+        }
     }
     methods.sort();
     methods.dedup();
     Ok(methods)
 }
 
-fn list(context: &Context) -> Result {
-    let (tokens, now) = (book(context)?.tokens()?, timer::now());
+async fn list(context: &Context) -> Result {
+    let (mut tokens, now) = (book(context)?.tokens()?, timer::now());
+    rename(context, &mut tokens).await;
     let lines: Vec<Line<'_>> =
         tokens.iter().map(|grant| Line::Token(TokenLine::new(grant, None, now))).collect();
     context.ui.list(&lines, "no tokens")
+}
+
+/// Groups by the names they have now: another group may have the old one. While the profile cannot be opened, and for a group that it
+/// does not know any more, that of before stays.
+async fn rename(context: &Context, tokens: &mut [Grant]) {
+    let mut granted = tokens.iter_mut().filter_map(|token| token.groups.as_mut()).flatten().peekable();
+    if granted.peek().is_none() {
+        return;
+    }
+    let Ok(profile) = OpenProfile::open(context, Need::Local).await else { return };
+    for granted in granted {
+        if let Ok(group) = profile.ask(group::Show { target: Target::Group(granted.id) }).await {
+            granted.name = group.name;
+        }
+    }
+    profile.close().await;
 }
 
 /// The tokens of the profile in force. Nothing is opened: a token must end also while the profile is stuck.

@@ -1,6 +1,7 @@
 //! What people type: arguments, answers to questions, Ctrl-C.
 
 pub mod interrupt;
+pub mod message_id;
 pub mod prompt;
 pub mod target;
 pub mod text;

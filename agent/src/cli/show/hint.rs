@@ -155,6 +155,10 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             "the owner of the profile makes one that covers more: {}",
             command(&format!("token create {} --group TARGET --method METHOD", word(name)))
         ),
+        Hint::TokenCreateAnew { name } => format!(
+            "the owner of the profile makes a new one: {}",
+            command(&format!("token create {} --group TARGET", word(name)))
+        ),
         Hint::TokenList => {
             format!("the owner of the profile sees the tokens with: {}", command("token list"))
         }
@@ -176,6 +180,18 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
             format!("what was asked may still happen; `{}` tells more", command("doctor"))
         }
         Hint::Config => format!("see where it was set with: {}", command("config show --origin")),
+        Hint::BrokerStart => "start one with `cipher-chat up`, or name another with --server".into(),
+        Hint::BrokerLogin => format!(
+            "check user and password, token, nkey or credentials: {}",
+            command("config show --origin")
+        ),
+        Hint::BrokerRoom => {
+            "nothing is lost; its operator makes room with `cipher-registry room`, see deploy/README.md".into()
+        }
+        Hint::BrokerApart => {
+            "the operator sees with `cipher-registry provision --verify` and healthz which servers are apart".into()
+        }
+        Hint::ReportRepeated => "run the command again; if it repeats, report it".into(),
 
         Hint::Unknown => {
             "the process that has this profile open is of a newer version, which this one does not understand: update this program".into()
@@ -245,6 +261,9 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::JoinLinkForm => "a link begins with cipher-chat:join/ and is one word: copy all of it",
         Advice::LinkCodeForm => "type it as the new machine shows it, for example 4k7x-m2pq",
         Advice::TokenForm => "it is one word that begins with cct_: copy all of it",
+        Advice::SocketPath => {
+            "name a path of at most 100 bytes where nothing lies yet, in a folder that is there"
+        }
         Advice::WithoutToken => "the owner of the profile does that without a token",
         Advice::AtNamesAccounts => "'@' names accounts",
         Advice::SignAgain => "let the owner's profile sign again",
@@ -295,8 +314,8 @@ fn advised(advice: Advice, typed: &Typed) -> String {
 }
 
 /// What to do about an error of a profile.
-pub fn of_profile(error: &ProfileError, typed: &Typed) -> String {
-    match error {
+pub fn of_profile(error: &ProfileError, typed: &Typed) -> Option<String> {
+    Some(match error {
         ProfileError::Unknown { others, .. } if others.is_empty() => {
             format!("there is no profile yet: {} makes one", typed.command("register HANDLE"))
         }
@@ -309,19 +328,17 @@ pub fn of_profile(error: &ProfileError, typed: &Typed) -> String {
             "another account or device needs another profile: --profile NAME".into()
         }
         ProfileError::Stopped { profile, .. } => words(&Hint::DeviceResume, &typed.of(profile)),
-        ProfileError::NoBroker { .. } => {
-            "start one with `cipher-chat up`, or name another with --server".into()
-        }
+        ProfileError::NoBroker { .. } => words(&Hint::BrokerStart, typed),
         ProfileError::NoAnswer => words(&Hint::DoctorLater, typed),
         ProfileError::OwnerEnded => "run the command again: it goes on".into(),
-        ProfileError::Name(error) | ProfileError::Core(error) => of(error, typed),
-    }
+        ProfileError::Name(error) | ProfileError::Core(error) => return of(error, typed),
+    })
 }
 
 /// What to do about an error, whether its place of origin knows better than its kind or not.
-pub fn of(error: &Error, typed: &Typed) -> String {
+pub fn of(error: &Error, typed: &Typed) -> Option<String> {
     match &error.hint {
-        Some(hint) => words(hint, typed),
+        Some(hint) => Some(words(hint, typed)),
         None => fallback(error.kind, typed),
     }
 }
@@ -343,7 +360,7 @@ pub fn of_bot(error: &BotAccountError, typed: &Typed) -> Option<String> {
             let make = format!("cipher-chat --profile OWNER bot register {} --into {into}", word(name));
             format!("make the bot's account first, with its owner's profile: {make}")
         }
-        BotAccountError::Profile(error) => of_profile(error, typed),
+        BotAccountError::Profile(error) => return of_profile(error, typed),
     })
 }
 
@@ -366,14 +383,13 @@ impl From<BotAccountError> for Failure {
     }
 }
 
-/// What to do about an error whose place of origin knows no better.
-fn fallback(kind: ErrorKind, typed: &Typed) -> String {
+/// What to do about an error whose place of origin knows no better. Nothing where a kind has too many causes for one answer: why
+/// something is refused only its sentence says.
+fn fallback(kind: ErrorKind, typed: &Typed) -> Option<String> {
     let command = |verb: &str| typed.command(verb);
-    match kind {
+    Some(match kind {
         ErrorKind::Unreachable => words(&Hint::Doctor, typed),
-        ErrorKind::Refused => {
-            format!("ask a member whose role allows it: {} lists the members", command("group show GROUP"))
-        }
+        ErrorKind::Refused => return None,
         ErrorKind::Limit => "send less, or later".into(),
         ErrorKind::Trust => {
             "do not continue before you know why; ask the other person over another channel".into()
@@ -390,12 +406,28 @@ fn fallback(kind: ErrorKind, typed: &Typed) -> String {
         ErrorKind::Usage | ErrorKind::Misuse => "try --help".into(),
         ErrorKind::Bug => "this is a defect of cipher-chat; -vv shows more".into(),
         ErrorKind::Unknown => words(&Hint::Unknown, typed),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who is told that a message was deleted already must not be sent to ask for another role.
+    #[test]
+    fn a_refusal_without_a_hint_of_its_own_gets_none() {
+        let deleted = ErrorKind::Refused.because("this message was deleted already");
+        assert_eq!(of(&deleted, &Typed::default()), None);
+        let profile = ProfileError::Core(deleted);
+        assert_eq!(of_profile(&profile, &Typed::default()), None);
+    }
+
+    /// R-TOKEN-04: a token that is over covers enough; it is only too old.
+    #[test]
+    fn the_hint_for_a_token_that_is_over_asks_for_a_new_one() {
+        let hint = words(&Hint::TokenCreateAnew { name: "bridge".into() }, &Typed::default());
+        assert!(hint.contains("a new one") && !hint.contains("more"), "{hint}");
+    }
 
     /// S2: whatever a command line was called with, what it prints goes to the same profile.
     #[test]

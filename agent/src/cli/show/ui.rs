@@ -229,14 +229,14 @@ impl Ui {
                 // One sentence: what reads settings files draws them on lines of their own.
                 let sentence = message.split_whitespace().collect::<Vec<_>>().join(" ");
                 let hint = hint.as_ref().map(|hint| hint::words(hint, &self.typed));
-                self.wrong(ErrorKind::Usage, &sentence, hint.as_deref().unwrap_or("try --help"));
+                self.wrong(ErrorKind::Usage, &sentence, Some(hint.as_deref().unwrap_or("try --help")));
             }
             Failure::Failed(error) => self.error(error),
             Failure::Profile(error) => self.profile_error(error),
             Failure::Bot(error) => {
                 let hint = hint::of_bot(error, &self.typed);
                 let kind = error.kind().unwrap_or(ErrorKind::Usage);
-                self.wrong(kind, &error.to_string(), hint.as_deref().unwrap_or("try --help"));
+                self.wrong(kind, &error.to_string(), Some(hint.as_deref().unwrap_or("try --help")));
             }
         }
     }
@@ -245,18 +245,20 @@ impl Ui {
     pub fn profile_error(&self, error: &ProfileError) {
         match error {
             ProfileError::Core(error) => self.error(error),
-            error => self.wrong(error.kind(), &error.to_string(), &hint::of_profile(error, &self.typed)),
+            error => {
+                self.wrong(error.kind(), &error.to_string(), hint::of_profile(error, &self.typed).as_deref())
+            }
         }
     }
 
     /// Shows an error that does not end the command, on stderr.
     pub fn error(&self, error: &Error) {
-        self.wrong(error.kind, &error.message, &hint::of(error, &self.typed));
+        self.wrong(error.kind, &error.message, hint::of(error, &self.typed).as_deref());
     }
 
-    fn wrong(&self, kind: ErrorKind, message: &str, hint: &str) {
+    fn wrong(&self, kind: ErrorKind, message: &str, hint: Option<&str>) {
         let (kind, retryable) = (kind.name(), kind.retryable());
-        self.aside(&Line::Error { kind, message, hint: Some(hint), retryable });
+        self.aside(&Line::Error { kind, message, hint, retryable });
     }
 
     fn aside(&self, line: &Line<'_>) {

@@ -41,7 +41,7 @@ pub enum TokenState {
 pub struct TokenGroup<'a> {
     /// Which.
     pub id: GroupId,
-    /// What it was called when the token was made.
+    /// What it is called now; what it was called when the token was made if that cannot be known.
     pub name: &'a str,
 }
 
