@@ -59,7 +59,9 @@ def main():
     sent = agent.ask("message.send", target=target, text=text)
     print(f"{sent['state']}: {sent['id']}")
     for event in agent.events():
-        if event["type"] == "message" and event["group"] == group and event["id"] != sent["id"]:
+        if event["type"] != "message" or event["group"] != group:
+            continue
+        if event["from"]["account_id"] != sent["from"]["account_id"]:
             print(f"@{event['from']['handle']}: {event['text']}")
             break
     agent.process.stdin.close()

@@ -92,12 +92,13 @@ fn main() -> Result<()> {
     let scope = Scope::Conversations { targets: vec![target.clone()] };
     let subscribed = agent.ask(&Subscribe { scope, ..Subscribe::default() })?;
     let sent = agent.ask(&Send { target, text: text.clone(), reply_to: None })?;
-    println!("{:?}: {}", sent.state, sent.id);
+    let mut out = std::io::stdout();
+    writeln!(out, "{:?}: {}", sent.state, sent.id)?;
     loop {
         let Event::Message(message) = agent.event()? else { continue };
         let here = subscribed.groups.as_ref().is_none_or(|groups| groups.contains(&message.group));
-        if here && message.id != sent.id && message.event().is_none() {
-            println!("@{}: {}", message.from.handle, message.text);
+        if here && message.from.account_id != sent.from.account_id && message.event().is_none() {
+            writeln!(out, "@{}: {}", message.from.handle, message.text)?;
             break;
         }
     }

@@ -246,7 +246,7 @@ impl Ui {
         match error {
             ProfileError::Core(error) => self.error(error),
             error => {
-                self.wrong(error.kind(), &error.to_string(), hint::of_profile(error, &self.typed).as_deref())
+                self.wrong(error.kind(), &error.to_string(), hint::of_profile(error, &self.typed).as_deref());
             }
         }
     }

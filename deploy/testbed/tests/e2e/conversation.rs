@@ -154,8 +154,17 @@ fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result
     ensure(refused.stderr.contains("@alice"), || refused.to_string())?;
     bob.does(&["delete", &id, "--local"])?;
     ensure(alice.texts("team")? == ["tea at five"], || "a local deletion was told to others".into())?;
+    let answer = alice.does(&["send", "team", "which five?", "--reply-to", begins])?.of_type("message")?;
+    ensure(text(&answer, "reply_to") == Some(&id), || answer.to_string())?;
     let gone = alice.does(&["delete", &id, "--in", "team"])?.of_type("message")?;
     ensure(gone["deleted"] == true && text(&gone, "text") == Some(""), || gone.to_string())?;
+    // It is no question of roles.
+    for again in [&["delete", &id][..], &["edit", &id, "tea at six"]] {
+        let refused = alice.run(again)?.expecting(4)?;
+        ensure(refused.stderr.contains("deleted already") && !refused.stderr.contains("role"), || {
+            refused.to_string()
+        })?;
+    }
     bob.syncs()?;
     for person in [&alice, &bob] {
         let lines = person.does(&["read", "team"])?.lines;

@@ -1,5 +1,6 @@
 //! A program with a token: what it gets, what it is refused, and its end.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -174,6 +175,20 @@ fn rpc_with_a_token_does_no_more_than_that_is_for_with_and_without_a_daemon() ->
         call(4, "device.list", json!({})),
     ];
     let input: String = calls.iter().map(|call| format!("{call}\n")).collect();
+    // It ends with its token also when another process has the profile open.
+    let brief = scene.alice.does(&["token", "create", "brief", "--group", "ops"])?.of_type("token")?;
+    let mut open = scene.alice.command(&["rpc"]);
+    open.env("CIPHER_CHAT_TOKEN", text(&brief, "token").unwrap_or_default());
+    let mut open = open.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let (mut to, mut from) = (open.stdin.take(), open.stdout.take().map(BufReader::new));
+    to.as_mut().map(|to| writeln!(to, "{}", call(1, "hello", json!({"version": 1})))).transpose()?;
+    let mut hello = String::new();
+    from.as_mut().map(|from| from.read_line(&mut hello)).transpose()?;
+    ensure(hello.contains("\"brief\""), || hello.clone())?;
+    scene.alice.does(&["token", "revoke", "brief"])?;
+    let status = open.wait()?;
+    ensure(status.code() == Some(4), || format!("rpc ends with {status}"))?;
+    drop((to, from));
     for daemon in [true, false] {
         if !daemon {
             ensure(scene.daemon.interrupt()? == 0, || "a daemon ends in order".into())?;
@@ -186,6 +201,10 @@ fn rpc_with_a_token_does_no_more_than_that_is_for_with_and_without_a_daemon() ->
             ensure(answer(id)["error"]["data"]["kind"] == "refused", || format!("{lines:?}"))?;
         }
     }
+    // Another group may have the old name now.
+    scene.alice.does(&["group", "rename", "ops", "night shift"])?;
+    let listed = scene.alice.does(&["token", "list"])?.of_type("token")?;
+    ensure(listed["groups"][0]["name"] == "night shift", || listed.to_string())?;
     scene.alice.does(&["token", "revoke", "bridge"])?;
     let refused = scene.alice.run_with(&["rpc", "--token-file", &file], &input)?.expecting(4)?;
     ensure(refused.lines.is_empty() && !refused.stderr.contains("cct_"), || refused.to_string())?;
