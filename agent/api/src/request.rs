@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
 use crate::error::{Error, ErrorKind};
-use crate::misread::{self, Misread};
 use crate::reply::{Done, Misplaced, Reply};
 use crate::schema::MethodSchema;
 use crate::view::{
@@ -22,6 +21,26 @@ pub trait Request: Serialize + DeserializeOwned + JsonSchema {
     const METHOD: &'static str;
     /// What answers it.
     type Reply: Serialize + DeserializeOwned + JsonSchema;
+}
+
+/// What turns JSON into the parameters of a request.
+pub trait Reader {
+    /// Why it could not.
+    type Error;
+
+    /// Reads parameters.
+    fn read<T: DeserializeOwned>(&self, params: Value) -> Result<T, Self::Error>;
+}
+
+/// In the words of serde, which name types of Rust.
+struct AsSerde;
+
+impl Reader for AsSerde {
+    type Error = serde_json::Error;
+
+    fn read<T: DeserializeOwned>(&self, params: Value) -> Result<T, Self::Error> {
+        serde_json::from_value(params)
+    }
 }
 
 /// A request to the core: each gets exactly one reply.
@@ -89,10 +108,15 @@ macro_rules! requests {
             }
 
             /// Reads a request by the name of its method; `None` when there is no such method. No parameters are `null` too.
-            pub fn from_method(method: &str, params: Value) -> Option<Result<Self, Misread>> {
+            pub fn from_method(method: &str, params: Value) -> Option<Result<Self, serde_json::Error>> {
+                Self::read(method, params, AsSerde)
+            }
+
+            /// The same, by a reader that says in its own way what is wrong with the parameters.
+            pub fn read<R: Reader>(method: &str, params: Value, reader: R) -> Option<Result<Self, R::Error>> {
                 let params = if params.is_null() { Value::Object(Map::new()) } else { params };
                 match method {
-                    $($($method => Some(misread::read::<$request>(params).map(Self::from)),)*)*
+                    $($($method => Some(reader.read::<$request>(params).map(Self::from)),)*)*
                     _ => None,
                 }
             }

@@ -9,6 +9,7 @@ mod access;
 pub(crate) mod client;
 mod elder;
 mod line;
+mod misread;
 pub(crate) mod server;
 pub(crate) mod socket;
 mod subscription;

@@ -10,7 +10,7 @@ use cipher_api::rpc::{
     self, Call, Capability, Connected, Connection, Fault, Frame, Hello, Id, Subscribe, Subscribed, Token,
     Unsubscribe, Welcome,
 };
-use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Misread, Reply, Request, misread, schema};
+use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Reply, Request, schema};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::control::access::Access;
 use crate::control::line::{self, ANSWER_BYTES, CALL_BYTES, LineError};
+use crate::control::misread::{self, InJson, Misread};
 use crate::control::subscription::{self, Start};
 use crate::control::{PROGRAM, elder, socket};
 use crate::runtime::listener::Events;
@@ -430,7 +431,7 @@ async fn answer(access: &Access<impl Served>, method: &str, params: Value) -> Re
             if grant.is_some() { (None, None) } else { (session.server(), session.trouble()) };
         return result_of(&Connected { connected, server, trouble });
     }
-    let Some(command) = Command::from_method(method, params) else {
+    let Some(command) = Command::read(method, params, InJson) else {
         return Err(Fault::of_frame(Fault::NO_METHOD, format!("{PROGRAM} has no method {method}")));
     };
     let command = command.map_err(|error| bad_params(method, &error))?;

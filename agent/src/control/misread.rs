@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use cipher_api::Reader;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Why JSON could not be read: which field, and what is expected there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misread {
+pub(super) struct Misread {
     /// Path of the field, as in `scope.targets[0]`; empty for the whole.
     field: String,
     why: String,
@@ -24,8 +25,20 @@ impl fmt::Display for Misread {
 
 impl std::error::Error for Misread {}
 
+/// Reads parameters, and says what is wrong with them in terms of JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InJson;
+
+impl Reader for InJson {
+    type Error = Misread;
+
+    fn read<T: DeserializeOwned>(&self, params: Value) -> Result<T, Misread> {
+        read(params)
+    }
+}
+
 /// Reads a value, and says what is wrong with it in terms of JSON.
-pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Misread> {
+pub(super) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Misread> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let why = plain(&error.inner().to_string());
         let path = error.path().to_string();
@@ -109,8 +122,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::command::{group, message};
-    use crate::rpc::{Call, Connection, Hello, Subscribe};
+    use cipher_api::command::{group, message};
+    use cipher_api::rpc::{Call, Connection, Hello, Subscribe};
 
     fn why<T: DeserializeOwned + fmt::Debug>(value: Value) -> String {
         let why = read::<T>(value).unwrap_err().to_string();
