@@ -3,9 +3,7 @@
 //! Each is JSON with what was found, when, and the exhibits as they came. Signed ones convince anybody who knows the
 //! registry's key; nobody needs to believe us.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +15,7 @@ use cipher_broker::transparency::TreeHead;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::Serialize;
 
+use crate::private_file;
 use crate::profile::{Profile, private_folder};
 
 /// Alarms that wait to be shown.
@@ -75,12 +74,7 @@ pub fn keep_in(folder: &Path, view: &EvidenceView) -> io::Result<PathBuf> {
         return Ok(path);
     }
     private_folder(folder)?;
-    // Whole or not at all, whatever happens to us in between.
-    let part = path.with_extension(format!("{}.part", std::process::id()));
-    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    to.write_all(&text)?;
-    to.sync_all()?;
-    fs::rename(&part, &path)?;
+    private_file::write(&path, &text)?;
     Ok(path)
 }
 
@@ -176,6 +170,7 @@ mod tests {
     use cipher_api::view::{EvidenceKind, ExhibitView};
     use cipher_broker::time::Timestamp;
     use ed25519_dalek::SigningKey;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]

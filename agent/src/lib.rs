@@ -16,6 +16,7 @@ mod control;
 pub mod evidence;
 pub mod host;
 mod net;
+mod private_file;
 pub mod profile;
 mod runtime;
 pub mod session;

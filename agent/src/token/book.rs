@@ -1,8 +1,7 @@
 //! All tokens of a profile: one file beside the store, for its owner only, written whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use data_encoding::HEXLOWER;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use crate::private_file;
 use crate::profile::Profile;
 use crate::token::grant::{Grant, Granted};
 use crate::token::pass::Pass;
@@ -137,19 +137,8 @@ impl Book {
         let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens }).map_err(|error| {
             ErrorKind::Bug.because(format!("tokens cannot be written as JSON: {error}")).caused_by(error)
         })?;
-        let (path, draft) = (self.path(), self.folder.join("tokens.draft"));
-        // Left by a process that was killed; whoever holds the lock writes alone.
-        drop(fs::remove_file(&draft));
-        OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&draft)
-            .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&draft, &path))
-            // What was revoked stays revoked after a power cut.
-            .and_then(|()| File::open(&self.folder)?.sync_all())
-            .map_err(|error| self.unusable(error))
+        // What was revoked stays revoked after a power cut.
+        private_file::write(&self.path(), &bytes).map_err(|error| self.unusable(error))
     }
 
     /// Two commands at once change it one after the other. Held until it is dropped.
@@ -205,6 +194,7 @@ fn named(name: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use tempfile::TempDir;

@@ -1,20 +1,15 @@
 //! The files that `up` writes.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::Path;
 
 use cipher_api::{Error, ErrorKind};
 
+use crate::private_file;
+
 /// Writes a file whole or not at all, for its owner only: it holds a password.
 pub(super) fn private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let draft = path.with_extension("draft");
-    remove(&draft);
-    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft);
-    file.and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(|error| unwritable(path, error))
+    private_file::write(path, bytes).map_err(|error| unwritable(path, error))
 }
 
 /// Removes a file, if it is there.
