@@ -86,6 +86,28 @@ pub enum Event {
     Unknown(UnknownEvent),
 }
 
+impl Event {
+    /// The conversation that it is about; `None`: an account, this device or the connection. What a program that is limited to
+    /// some conversations hears is decided by it, so it has no wildcard.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Message(message) | Self::Changed { message } => Some(message.group),
+            Self::State { group, .. } => Some(*group),
+            Self::Group(group) => Some(group.id),
+            Self::JoinRequest(request) => Some(request.group),
+            Self::Link { .. }
+            | Self::Progress { .. }
+            | Self::Evidence(_)
+            | Self::Presence { .. }
+            | Self::Warning { .. }
+            | Self::Stopped { .. }
+            | Self::Connection { .. }
+            | Self::Missed { .. }
+            | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// An event of which only the name can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnknownEvent {

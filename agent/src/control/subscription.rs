@@ -147,21 +147,7 @@ impl Heard {
 
     fn has(&self, event: &Event) -> bool {
         let Self::Groups(groups) = self else { return true };
-        match event {
-            Event::Message(message) | Event::Changed { message } => groups.contains(&message.group),
-            Event::State { group, .. } => groups.contains(group),
-            Event::Group(group) => groups.contains(&group.id),
-            Event::JoinRequest(request) => groups.contains(&request.group),
-            // Of accounts, not of conversations.
-            Event::Presence { .. } => false,
-            Event::Link { .. }
-            | Event::Progress { .. }
-            | Event::Evidence(_)
-            | Event::Warning { .. }
-            | Event::Stopped { .. }
-            | Event::Connection { .. }
-            | Event::Missed { .. }
-            | Event::Unknown(_) => true,
-        }
+        // Presence is of accounts, which the scope does not name.
+        event.group().map_or(!matches!(event, Event::Presence { .. }), |group| groups.contains(&group))
     }
 }

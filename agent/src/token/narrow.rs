@@ -31,19 +31,11 @@ pub(crate) fn reply(grant: &Grant, reply: Reply) -> Reply {
 /// R-TOKEN-03: whether an event is told. Of what is about no conversation the holder hears only what its next request would
 /// be answered anyhow, and that it missed something.
 pub(crate) fn hears(grant: &Grant, event: &Event) -> bool {
-    match event {
-        Event::Message(message) | Event::Changed { message } => grant.covers(&message.group),
-        Event::State { group, .. } => grant.covers(group),
-        Event::Group(group) => grant.covers(&group.id),
-        Event::JoinRequest(request) => grant.covers(&request.group) && grant.names("invite.requests"),
-        Event::Stopped { .. } | Event::Missed { .. } => true,
-        Event::Link { .. }
-        | Event::Progress { .. }
-        | Event::Evidence(_)
-        | Event::Presence { .. }
-        | Event::Warning { .. }
-        | Event::Connection { .. }
-        | Event::Unknown(_) => false,
+    match (event, event.group()) {
+        (Event::JoinRequest(_), Some(group)) => grant.covers(&group) && grant.names("invite.requests"),
+        (_, Some(group)) => grant.covers(&group),
+        (Event::Stopped { .. } | Event::Missed { .. }, None) => true,
+        (_, None) => false,
     }
 }
 
