@@ -191,13 +191,10 @@ impl Core {
     /// What the person changed while the broker could not be reached is shown as it will be, and that it waits.
     fn show_waiting_changes(&self, group: GroupId, views: &mut [MessageView]) {
         for row in self.run.delivery.rows_of(group) {
-            let Some((_, content)) = self.queued(row) else { continue };
+            let Some((id, content)) = self.queued(row) else { continue };
             let Some(of) = content.body.changes() else { continue };
-            let (Some(view), Some(change)) =
-                (views.iter_mut().find(|view| view.id == of), self.outbox_view(row))
-            else {
-                continue;
-            };
+            let Some(view) = views.iter_mut().find(|view| view.id == of) else { continue };
+            let Some(change) = self.queued_view(row, id, content) else { continue };
             (view.edited, view.deleted) = (view.edited || change.edited, change.deleted);
             (view.text, view.state) = (change.text, change.state);
         }

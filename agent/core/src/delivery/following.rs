@@ -94,10 +94,9 @@ impl Core {
         if let Source::Group(group) = source {
             self.settle_doubts(group, sequence);
         }
-        let everything =
-            || self.run.delivery.following.keys().all(|source| self.run.delivery.caught_up.contains(source));
+        let read = |source: &Source| self.run.delivery.caught_up.contains(source);
         // Hardly ever did another copy say anything, and this is asked for every page that is read.
-        let everything = self.run.group.has_copies() && everything();
+        let everything = self.run.group.has_copies() && self.run.delivery.following.keys().all(read);
         self.group_caught_up(source, everything)
     }
 

@@ -233,7 +233,7 @@ impl Core {
 
     /// Answers came, or accounts were added: as many are asked for as may be at once.
     pub(super) fn refetch_some(&mut self) {
-        if !self.run.connected {
+        if !self.run.connected || self.run.watch.refetch.is_empty() {
             return;
         }
         while self.asked_accounts() < REFETCHES
