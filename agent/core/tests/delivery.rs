@@ -318,6 +318,24 @@ fn m16_a_message_before_its_commit_is_parked_and_shown_after_it() {
     }
 }
 
+/// M16: so with the commit that takes a member out: it is over for that member when the commit before it is there.
+#[test]
+fn m16_a_removal_before_the_commit_it_builds_on_ends_the_group_after_it() {
+    let (mut world, group) = trio(11);
+    world.person("carol").disconnects();
+    world.person("alice").renames(group, "next epoch");
+    world.settle();
+    let commit = last(&world, group, COMMIT);
+    world.person("alice").removes(group, &["carol"]);
+    world.settle();
+    let removal = last(&world, group, COMMIT);
+    assert_eq!(removal.header.epoch, commit.header.epoch + 1);
+    world.log.swap(&Source::Group(group), commit.sequence, removal.sequence);
+    world.person("carol").connects();
+    world.settle();
+    assert_eq!(world.person("carol").group(group).state, GroupState::Removed);
+}
+
 /// M17: headers that claim a future epoch are kept up to a bound only, and the genuine next epoch still works.
 #[test]
 fn m17_a_flood_of_future_messages_is_bounded() {

@@ -8,6 +8,7 @@ use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
 use crate::delivery::outbox::{Attempt, Why};
+use crate::group::epoch::LeftToDo;
 use crate::input::PublishOutcome;
 use crate::machine::Core;
 use crate::state::live::Live;
@@ -227,19 +228,19 @@ impl Core {
         }
     }
 
-    /// The log shows bytes of ours. Whether they were handled completely.
+    /// The log shows bytes of ours. What they leave to be done, when they are handled with that.
     pub(crate) fn own_echo(
         &mut self,
         group: GroupId,
         live: &mut Live,
         id: u64,
         sequence: u64,
-    ) -> Result<bool> {
-        let Some(row) = self.state.outbox.get(&id) else { return Ok(false) };
+    ) -> Result<Option<LeftToDo>> {
+        let Some(row) = self.state.outbox.get(&id) else { return Ok(None) };
         if row.group != group {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(seal) = row.seal.clone() else { return Ok(false) };
+        let Some(seal) = row.seal.clone() else { return Ok(None) };
         // A row that gets new bytes stays in flight: the acknowledgement of the old ones would count for the new.
         self.run.touched.insert(group);
         let lost = self.state.groups.get(&group).is_some_and(|row| row.lost.is_some());
@@ -261,13 +262,9 @@ impl Core {
                 let slot = self.state.groups.get(&group).and_then(|row| row.slot.clone());
                 match slot {
                     Some(slot) if slot.row == id && slot.epoch == live.epoch() => {
-                        let intent = slot.intent;
-                        self.own_commit_won(group, live, &slot, sequence)?;
-                        if let Some(intent) = intent {
-                            self.run.group.wins(intent, group);
-                        }
+                        return self.own_commit_won(group, live, &slot, sequence).map(Some);
                     }
-                    _ => return Ok(false),
+                    _ => return Ok(None),
                 }
             }
             // Our wish to leave is in the log; it stays in the row for the commit that carries it out.
@@ -277,8 +274,8 @@ impl Core {
                     self.run.reply(ticket, Ok(Reply::Done));
                 }
             }
-            OutboxKind::Post(_) | OutboxKind::Again { .. } => return Ok(false),
+            OutboxKind::Post(_) | OutboxKind::Again { .. } => return Ok(None),
         }
-        Ok(true)
+        Ok(Some(LeftToDo::default()))
     }
 }

@@ -27,7 +27,7 @@ use tls_codec::Serialize as _;
 
 use crate::group::create::extensions;
 use crate::group::draft::Draft;
-use crate::group::epoch::Merged;
+use crate::group::epoch::{LeftToDo, Merged};
 use crate::group::facts::{facts, leaver};
 use crate::group::policy::{self, Committer};
 use crate::group::{rejoin, tree, turn};
@@ -333,14 +333,14 @@ impl Core {
         Ok(())
     }
 
-    /// The log shows our own commit, in its epoch: it won.
+    /// The log shows our own commit, in its epoch: it won, and so did the intent it was made for.
     pub(crate) fn own_commit_won(
         &mut self,
         group: GroupId,
         live: &mut Live,
         slot: &Slot,
         sequence: u64,
-    ) -> Result<()> {
+    ) -> Result<LeftToDo> {
         let (roster, data) = (live.roster.clone(), live.data.clone());
         let own = Committer::Member(live.mls.own_leaf_index().u32());
         let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own, &[]).leavers(&roster));
@@ -366,11 +366,11 @@ impl Core {
             answers: &slot.answers,
             doubt: false,
         };
-        self.epoch_began(group, live, &roster, &data, merged)?;
+        let ended = self.epoch_began(group, live, &roster, &data, merged)?;
         if let Some(pending) = &slot.welcome {
             self.post_welcome(group, live, pending, sequence, slot.hash)?;
         }
-        Ok(())
+        Ok(LeftToDo { ended, won: slot.intent })
     }
 
     /// Puts the sealed tree and the Welcomes on their way; the Welcomes wait for the tree.

@@ -120,15 +120,6 @@ impl Core {
         Ok(())
     }
 
-    /// Answers the commands whose commit is in the log now.
-    pub(crate) fn answer_won(&mut self) -> Result<()> {
-        for (intent, group) in std::mem::take(&mut self.run.group.won) {
-            let reply = self.won_reply(intent, group);
-            self.intent_done(intent, reply);
-        }
-        Ok(())
-    }
-
     /// One piece of news per changed group and batch, however many commits there were.
     fn tell_changed(&mut self) -> Result<()> {
         for group in std::mem::take(&mut self.run.changed) {

@@ -34,8 +34,18 @@ pub(super) struct Merged<'a> {
     pub doubt: bool,
 }
 
+/// What an entry of the log leaves to be done when the group it was lent from is back in its place.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LeftToDo {
+    /// The group is over for this device, and how.
+    pub(super) ended: Option<GroupState>,
+    /// The intent whose commit won: its command is answered.
+    pub(super) won: Option<u64>,
+}
+
 impl Core {
-    /// A commit was merged, own or other: rows, system lines, news.
+    /// A commit was merged, own or other: rows, system lines, news. What became of the group, when it is over for this
+    /// device.
     pub(super) fn epoch_began(
         &mut self,
         group: GroupId,
@@ -43,7 +53,7 @@ impl Core {
         old_roster: &Roster,
         old_data: &GroupData,
         Merged { committer, sequence, hash, leavers, answers, doubt }: Merged<'_>,
-    ) -> Result<()> {
+    ) -> Result<Option<GroupState>> {
         let lost = self.state.groups.get(&group).and_then(|row| row.slot.clone());
         if let Some(slot) = lost {
             // Another commit took the epoch: OpenMLS dropped ours when it merged; the intent tries again.
@@ -94,7 +104,7 @@ impl Core {
         if live.data.personal {
             // Only own devices are in it and nobody sees it.
             self.run.touched.insert(group);
-            return Ok(());
+            return Ok(None);
         }
         self.system_lines(
             group,
@@ -106,14 +116,11 @@ impl Core {
         )?;
         let others = has.iter().any(|account| *account != self.state.own_id());
         self.learn_members(has);
-        if live.data.direct && !others {
-            // The other side has left for good: what is said to that account from now on starts anew.
-            self.run.group.ended.insert(group, GroupState::Left);
-        }
         self.reconcile_live(group, live);
         self.run.touched.insert(group);
         self.run.changed.insert(group);
-        Ok(())
+        // The other side of a direct conversation has left for good: what is said to that account from now on starts anew.
+        Ok((live.data.direct && !others).then_some(GroupState::Left))
     }
 
     /// Who came, went, was promoted, and what the group is called now.

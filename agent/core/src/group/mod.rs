@@ -31,10 +31,10 @@
 //! - `device_repair::Core::claim_failed` - the registry gave no key package of a device that has to come
 //! - `device_repair::Core::claim_now` - the registry hints that something of the own account changed
 //! - `device_repair::Core::device_claimed` - a key package of a device that has to come is here
-//! - `drive::Core::answer_won` - answers the commands whose commit is in the log now
 //! - `drive::Core::group_caught_up` - a log was read to its end; `everything` when every log was, and another
 //!   copy of this store said something
 //! - `drive::Core::group_step` - what happens at each step
+//! - `epoch::LeftToDo` - what an entry of the log leaves to be done when the group is back in its place
 //! - `evidence::ShownStatement` - a statement that verifies under the account key of a leaf
 //! - `gap::Core::note_unsure` - an own message found its place in an epoch that may be over
 //! - `join::Core::join` - becomes a member
@@ -63,7 +63,6 @@
 //! - `run::Run::has_copies` - whether another copy of this store said anything
 //! - `run::Run::may_be_coming` - whether a device may still have to come into a group
 //! - `run::Run::went_back` - the log of a group went back
-//! - `run::Run::wins` - the commit of an intent is in the log
 //! - `show::Core::group_view` - a group as a person sees it
 //! - `show::Core::resolve` - the conversation a person means
 //! - `tree::DoesNotOpen` - why something sealed does not open

@@ -18,7 +18,7 @@ use openmls::prelude::{ContentType, ProcessedMessageContent, QueuedProposal, Sen
 use openmls_traits::OpenMlsProvider;
 
 use crate::effect::Effect;
-use crate::group::epoch::Merged;
+use crate::group::epoch::{LeftToDo, Merged};
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::incoming::{Checked, Incoming, check, commit_hash, unpark};
 use crate::group::policy::{self, Committer};
@@ -86,13 +86,15 @@ impl Core {
             self.still_there(group, sequence, delivered.at)?;
         }
         let skips = self.run.skips;
+        let mut left = LeftToDo::default();
         match check(&group, &delivered, handshake) {
             Ok(Incoming::Join { link, request }) => self.join_asked(group, link, &request)?,
             Ok(Incoming::Rejoin(request)) => self.rejoin_asked(group, &request, sequence)?,
             Ok(Incoming::NotMember(answer)) => self.not_member_said(group, &answer)?,
             Ok(Incoming::Message(checked)) => {
                 let bytes = delivered.bytes;
-                self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
+                left =
+                    self.with_live(group, |core, live| core.process(group, live, checked, sequence, bytes))?;
             }
             Err(class) => self.skip(class),
         }
@@ -110,7 +112,7 @@ impl Core {
             }
         }
         self.own_must_lie_here(group);
-        self.after_delivery(group)
+        self.after_delivery(group, left)
     }
 
     /// R-WELCOME-06: the first thing in the log, from where we joined on, is the commit that let us in, by its hash. An
@@ -175,12 +177,10 @@ impl Core {
         Ok(true)
     }
 
-    /// A removal of ourselves, or a new epoch that parked messages wait for.
-    fn after_delivery(&mut self, group: GroupId) -> Result<()> {
-        if let Some(state) = self.run.group.ended.remove(&group) {
-            self.forget(group, state)?;
-            // Whoever was removed and added again while it was away is in.
-            return self.invitation_decided(group);
+    /// What an entry left to be done, and a new epoch that parked messages wait for.
+    fn after_delivery(&mut self, group: GroupId, left: LeftToDo) -> Result<()> {
+        if self.finish(group, left)? {
+            return Ok(());
         }
         if self.run.delivery.is_caught_up(&Source::Group(group)) {
             self.look_for_place(group)?;
@@ -190,6 +190,20 @@ impl Core {
             return Ok(());
         }
         self.retry_parked(group)
+    }
+
+    /// Does what an entry left to be done, now that the group is back in its place. Whether it is over.
+    fn finish(&mut self, group: GroupId, left: LeftToDo) -> Result<bool> {
+        if let Some(state) = left.ended {
+            self.forget(group, state)?;
+            // Whoever was removed and added again while it was away is in.
+            self.invitation_decided(group)?;
+        }
+        if let Some(intent) = left.won {
+            let reply = self.won_reply(intent, group);
+            self.intent_done(intent, reply);
+        }
+        Ok(left.ended.is_some())
     }
 
     /// Processes what was parked for the epoch that has now begun.
@@ -207,13 +221,18 @@ impl Core {
                 }
                 self.unpark(group, sequence, bytes.len());
                 self.run.group.delivered_at = at;
-                self.with_live(group, |core, live| core.process(group, live, checked, sequence, Vec::new()))?;
+                let left = self.with_live(group, |core, live| {
+                    core.process(group, live, checked, sequence, Vec::new())
+                })?;
+                if self.finish(group, left)? {
+                    return Ok(());
+                }
                 if handshake {
                     progress = true;
                     break;
                 }
             }
-            if !progress || self.run.group.ended.contains_key(&group) {
+            if !progress {
                 return Ok(());
             }
         }
@@ -245,11 +264,12 @@ impl Core {
         mut checked: Checked,
         sequence: u64,
         bytes: Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<LeftToDo> {
+        let nothing = LeftToDo::default();
         if let Some(own) = self.run.delivery.row_with(&checked.hash)
-            && self.own_echo(group, live, own, sequence)?
+            && let Some(left) = self.own_echo(group, live, own, sequence)?
         {
-            return Ok(());
+            return Ok(left);
         }
         let epoch = live.epoch();
         let commit = checked.message.content_type() == ContentType::Commit;
@@ -261,11 +281,11 @@ impl Core {
             (&checked.hash, checked.print.as_ref()),
             sequence,
         )? {
-            return Ok(());
+            return Ok(nothing);
         }
         if checked.epoch < epoch || (!checked.handshake && self.is_passed_by(&group)) {
             self.skip(Skip::OldEpoch);
-            return Ok(());
+            return Ok(nothing);
         }
         if checked.epoch > epoch {
             let claimed = self.run.group.ahead.entry(group).or_default();
@@ -275,7 +295,7 @@ impl Core {
             } else {
                 self.park(group, sequence, bytes);
             }
-            return Ok(());
+            return Ok(nothing);
         }
         let (again, stored) = (checked.again, std::mem::take(&mut checked.stored));
         let loaded = if checked.handshake { self.give_proposals(group, live)? } else { false };
@@ -284,7 +304,8 @@ impl Core {
             Ok(processed) => processed,
             Err(error) => {
                 self.take_proposals(live, loaded)?;
-                return self.unusable(group, epoch, checked.handshake, error);
+                self.unusable(group, epoch, checked.handshake, error)?;
+                return Ok(nothing);
             }
         };
         let sender = match processed.sender() {
@@ -297,15 +318,15 @@ impl Core {
         }
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
-                self.said(group, live, sender, sequence, &message.into_bytes())
+                self.said(group, live, sender, sequence, &message.into_bytes())?;
             }
             ProcessedMessageContent::ProposalMessage(proposal) => {
                 self.take_proposals(live, loaded)?;
                 self.proposed(group, live, &proposal);
-                Ok(())
             }
             ProcessedMessageContent::StagedCommitMessage(staged) => {
-                self.committed(group, live, sender, *staged, sequence, checked.hash, &aad, loaded)?;
+                let ended =
+                    self.committed(group, live, sender, *staged, sequence, checked.hash, &aad, loaded)?;
                 if live.epoch() > epoch {
                     self.keep_commit(group, epoch, checked.hash, stored, sequence)?;
                     if again {
@@ -313,19 +334,20 @@ impl Core {
                         self.say_again(group, |sent| sent.epoch == epoch)?;
                     }
                 }
-                Ok(())
+                return Ok(LeftToDo { ended, won: None });
             }
             // A settled own message, or a forged claim of one (H6, M23): nobody else reads it either.
             ProcessedMessageContent::OwnPrivateMessage => {
                 self.take_proposals(live, loaded)?;
                 let known = (&checked.hash, checked.print.as_ref());
-                self.own_again(group, live, checked.handshake, known, &aad, sequence)
+                self.own_again(group, live, checked.handshake, known, &aad, sequence)?;
             }
             _ => {
                 self.skip(Skip::Policy);
-                self.take_proposals(live, loaded)
+                self.take_proposals(live, loaded)?;
             }
         }
+        Ok(nothing)
     }
 
     /// The broker said that an entry of ours lies at a place, and another one does: the log went back.
@@ -369,6 +391,7 @@ impl Core {
         }
     }
 
+    /// Judges a commit and merges it. What became of the group, when it is over for this device.
     fn committed(
         &mut self,
         group: GroupId,
@@ -379,7 +402,7 @@ impl Core {
         hash: [u8; 32],
         aad: &[u8],
         loaded: bool,
-    ) -> Result<()> {
+    ) -> Result<Option<GroupState>> {
         let committer = sender.map_or(Committer::Outsider, Committer::Member);
         let note = codec::decode::<CommitNote>(aad).ok();
         let evidence = note.as_ref().map_or(&[][..], |note| note.evidence.as_slice());
@@ -389,7 +412,8 @@ impl Core {
         if let Err(refused) = policy::authorize(&live.roster, &live.data, &facts) {
             tracing::info!(rule = refused.rule, group = group.short(), sequence, "commit refused");
             self.skip(Skip::Policy);
-            return self.take_proposals(live, loaded);
+            self.take_proposals(live, loaded)?;
+            return Ok(None);
         }
         let own_leaf = live.mls.own_leaf_index().u32();
         if staged.self_removed() && facts.rejoins.iter().any(|rejoin| rejoin.index == own_leaf) {
@@ -397,13 +421,14 @@ impl Core {
             // come, or it be for what was asked long ago, it asks again.
             self.take_proposals(live, loaded)?;
             if self.asked_by_a_copy(&group, requests, sequence) {
-                return self.stop_for_copy();
+                self.stop_for_copy()?;
+                return Ok(None);
             }
             // What this device was about to change in the epoch that everybody else has left would be a branch.
             self.drop_slot(group, live)?;
             self.lost(group, Why::Replaced);
             self.is_served(group, requests);
-            return Ok(());
+            return Ok(None);
         }
         self.check_link(group, live, sender, note.as_ref());
         let (roster, data) = (live.roster.clone(), live.data.clone());
@@ -420,12 +445,11 @@ impl Core {
             let by_us = leavers.contains(&self.state.own_id());
             let leaving = asked || by_us;
             let state = if leaving { GroupState::Left } else { GroupState::Removed };
-            self.run.group.ended.insert(group, state);
             if revoked {
                 self.this_device_is_revoked();
             }
             self.removal_line(group, &roster, sender, (sequence, hash), leaving, revoked);
-            return Ok(());
+            return Ok(Some(state));
         }
         live.refresh()?;
         self.evidence_seen(&facts.evidence, Some(&live.mls))?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cipher_api::view::GroupState;
 use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::time::Timestamp;
 
@@ -44,10 +43,6 @@ pub(crate) struct Run {
     pub(super) accounts_changed: BTreeSet<AccountId>,
     /// How asking for key packages of devices that have to come goes.
     pub(super) claims: BTreeMap<DeviceId, ClaimAttempts>,
-    /// Groups whose last merged commit removed us, and how.
-    pub(super) ended: BTreeMap<GroupId, GroupState>,
-    /// Intents whose commit won, to be answered when the group is back in its place.
-    pub(super) won: BTreeMap<u64, GroupId>,
 }
 
 impl Run {
@@ -82,10 +77,5 @@ impl Run {
     /// Whether another copy of this store said anything.
     pub(crate) fn has_copies(&self) -> bool {
         !self.copies.is_empty()
-    }
-
-    /// The commit of an intent is in the log: its command is answered when the group is back in its place.
-    pub(crate) fn wins(&mut self, intent: u64, group: GroupId) {
-        self.won.insert(intent, group);
     }
 }

@@ -109,7 +109,6 @@ impl Core {
             }
             for input in inputs {
                 self.take(input)?;
-                self.answer_won()?;
             }
             self.step(Step::BatchEnds)?;
             self.step(Step::BatchEnded)?;
