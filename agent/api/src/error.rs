@@ -169,6 +169,17 @@ impl ErrorKind {
             cause: Cause::default(),
         }
     }
+
+    /// An error of this kind that another one led to: `what` happened, and the sentence of the other. It is kept, as by
+    /// [`Error::caused_by`].
+    pub fn because_of(
+        self,
+        what: impl std::fmt::Display,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        let cause = cause.into();
+        self.because(format!("{what}: {cause}")).caused_by(cause)
+    }
 }
 
 impl Error {
@@ -208,6 +219,10 @@ mod tests {
         let error = plain.clone().caused_by(std::io::Error::other("no space"));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no space");
         assert_eq!((&error, error.to_string()), (&plain, plain.to_string()));
+        let told =
+            ErrorKind::Storage.because_of("the store cannot be opened", std::io::Error::other("no space"));
+        assert_eq!(told.message, "the store cannot be opened: no space");
+        assert_eq!(std::error::Error::source(&told).unwrap().to_string(), "no space");
         let json = serde_json::to_value(&error).unwrap();
         assert_eq!(json, serde_json::to_value(&plain).unwrap());
         let back: Error = serde_json::from_value(json).unwrap();

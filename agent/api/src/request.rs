@@ -234,7 +234,6 @@ requests! {
 }
 
 fn in_json(reply: impl Serialize) -> Result<Value, Error> {
-    serde_json::to_value(reply).map_err(|error| {
-        ErrorKind::Bug.because(format!("a reply cannot be written as JSON: {error}")).caused_by(error)
-    })
+    serde_json::to_value(reply)
+        .map_err(|error| ErrorKind::Bug.because_of("a reply cannot be written as JSON", error))
 }

@@ -94,7 +94,7 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::Closed;
         }
-        Self::Failed(ErrorKind::Misuse.because(format!("output cannot be written: {error}")).caused_by(error))
+        Self::Failed(ErrorKind::Misuse.because_of("output cannot be written", error))
     }
 }
 

@@ -45,9 +45,10 @@ fn run(args: &[OsString], ui: &mut Ui) -> Result {
     telemetry::start(settings.verbose, settings.plain);
     let context = Context { settings, ui: ui.clone() };
     // One thread is enough: the core has its own, and a one-shot command must start at once.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        ErrorKind::Misuse.because(format!("the system refuses to start a runtime: {error}")).caused_by(error)
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ErrorKind::Misuse.because_of("the system refuses to start a runtime", error))?;
     let result = runtime.block_on(tree::dispatch(&context, cli.command));
     // A reader that still waits for standard input must not hold up the end.
     runtime.shutdown_background();

@@ -111,16 +111,14 @@ impl Remote {
     pub(crate) async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Error> {
         let (id, answer) = self.shared.begin()?;
         let call = Call::new(Id::Number(id), request).map_err(unwritten)?;
-        let line = line::encode(&call, CALL_BYTES).map_err(|error| {
-            ErrorKind::Limit.because(format!("the request cannot be passed on: {error}")).caused_by(error)
-        })?;
+        let line = line::encode(&call, CALL_BYTES)
+            .map_err(|error| ErrorKind::Limit.because_of("the request cannot be passed on", error))?;
         self.calls.send(line).map_err(|_| gone())?;
         let result = answer.await.unwrap_or_else(|_| Err(gone()))?;
         serde_json::from_value(result).map_err(|error| {
             ErrorKind::Bug
-                .because(format!("the answer to {} cannot be read: {error}", R::METHOD))
+                .because_of(format_args!("the answer to {} cannot be read", R::METHOD), error)
                 .hint(Advice::ProgramsDiffer)
-                .caused_by(error)
         })
     }
 
@@ -260,7 +258,7 @@ fn gone() -> Error {
 }
 
 fn unwritten(error: serde_json::Error) -> Error {
-    ErrorKind::Bug.because(format!("a request cannot be written as JSON: {error}")).caused_by(error)
+    ErrorKind::Bug.because_of("a request cannot be written as JSON", error)
 }
 
 /// Passes lines on between a visitor and the process that has the profile open, until one of them ends. A token is shown

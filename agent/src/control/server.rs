@@ -464,12 +464,8 @@ fn bad_params(method: &str, error: &Misread) -> Fault {
 }
 
 fn result_of(result: &impl Serialize) -> Result<Value, Fault> {
-    serde_json::to_value(result).map_err(|error| {
-        ErrorKind::Bug
-            .because(format!("an answer cannot be written as JSON: {error}"))
-            .caused_by(error)
-            .into()
-    })
+    serde_json::to_value(result)
+        .map_err(|error| ErrorKind::Bug.because_of("an answer cannot be written as JSON", error).into())
 }
 
 /// Versions that differ: which of the two programs to update.

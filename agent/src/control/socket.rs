@@ -29,9 +29,8 @@ impl ServedSocket {
         if !bound.is_empty() {
             return Err(ErrorKind::Misuse.because("this session is served already"));
         }
-        let failed = |error: io::Error| {
-            ErrorKind::Storage.because(format!("cannot make the control socket: {error}")).caused_by(error)
-        };
+        let failed =
+            |error: io::Error| ErrorKind::Storage.because_of("cannot make the control socket", error);
         let path = profile.socket();
         let pointer = pointer(profile);
         if path.as_os_str().len() <= PATH_BYTES {
@@ -53,9 +52,8 @@ impl ServedSocket {
         // Whatever fails here is about the path that was given, and nothing of the profile.
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
             ErrorKind::Usage
-                .because(format!("cannot make the socket {}: {error}", path.display()))
+                .because_of(format_args!("cannot make the socket {}", path.display()), error)
                 .hint(Advice::SocketPath)
-                .caused_by(error)
         };
         if path.as_os_str().len() > PATH_BYTES {
             return Err(failed(format!("the path of a socket has at most {PATH_BYTES} bytes").into()));

@@ -84,12 +84,9 @@ impl LogConnection {
                 .caused_by(error)
         })?;
         let body = open_reply(&reply.payload, &bytes, Some(registry_key)).map_err(|error| {
-            ErrorKind::Trust
-                .because(format!("an answer was not from the known registry: {error}"))
-                .hint(Hint::text(
-                    "if the registry's key was replaced on purpose, name it with --registry-key",
-                ))
-                .caused_by(error)
+            ErrorKind::Trust.because_of("an answer was not from the known registry", error).hint(Hint::text(
+                "if the registry's key was replaced on purpose, name it with --registry-key",
+            ))
         })?;
         body.head.ok_or_else(|| {
             ErrorKind::Unreachable
@@ -115,11 +112,10 @@ impl LogConnection {
             // The auditor says what it means.
             None => Ok(Vec::new()),
             Some(error) => Err(ErrorKind::Unreachable
-                .because(format!("the account log cannot be read: {error}"))
+                .because_of("the account log cannot be read", error)
                 .hint(Hint::text(
                     "the registry makes its stream; is it of this version, and may this login read it?",
-                ))
-                .caused_by(error)),
+                ))),
         }
     }
 

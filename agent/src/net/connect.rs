@@ -292,7 +292,7 @@ fn servers(list: &str) -> Result<Servers, Error> {
 fn login(settings: &NetworkSettings, servers: &Servers, dial: &Arc<Dial>) -> Result<ConnectOptions, Error> {
     let read = |path: &std::path::Path| {
         std::fs::read_to_string(path).map_err(|error| {
-            ErrorKind::Misuse.because(format!("cannot read {}: {error}", path.display())).caused_by(error)
+            ErrorKind::Misuse.because_of(format_args!("cannot read {}", path.display()), error)
         })
     };
     let holds_no = |path: &std::path::Path, what: &str| {

@@ -47,9 +47,7 @@ impl Worker {
                     Err(error) => drop(opened.send(Err(error))),
                 }
             })
-            .map_err(|error| {
-                ErrorKind::Bug.because(format!("no thread for the core: {error}")).caused_by(error)
-            })?;
+            .map_err(|error| ErrorKind::Bug.because_of("no thread for the core", error))?;
         outcome.await.unwrap_or_else(|_| Err(gone()))?;
         Ok((Self { thread }, effects))
     }

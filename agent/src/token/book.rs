@@ -134,9 +134,8 @@ impl Book {
     }
 
     fn write(&self, tokens: Vec<Grant>) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens }).map_err(|error| {
-            ErrorKind::Bug.because(format!("tokens cannot be written as JSON: {error}")).caused_by(error)
-        })?;
+        let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens })
+            .map_err(|error| ErrorKind::Bug.because_of("tokens cannot be written as JSON", error))?;
         // What was revoked stays revoked after a power cut.
         private_file::write(&self.path(), &bytes).map_err(|error| self.unusable(error))
     }
@@ -154,9 +153,7 @@ impl Book {
     }
 
     fn unusable(&self, error: io::Error) -> Error {
-        ErrorKind::Storage
-            .because(format!("{} cannot be used: {error}", self.path().display()))
-            .caused_by(error)
+        ErrorKind::Storage.because_of(format_args!("{} cannot be used", self.path().display()), error)
     }
 }
 

@@ -192,9 +192,7 @@ fn write_files(conf: &Path) -> Result<(), Error> {
 
 /// Ports nobody listens on now. Servers of a cluster must know each other's before any of them runs.
 fn free_ports(count: usize) -> Result<Vec<u16>, Error> {
-    let failed = |error: std::io::Error| {
-        ErrorKind::Misuse.because(format!("no free port on this machine: {error}")).caused_by(error)
-    };
+    let failed = |error: std::io::Error| ErrorKind::Misuse.because_of("no free port on this machine", error);
     let held: Result<Vec<TcpListener>, _> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     held.map_err(failed)?

@@ -39,7 +39,7 @@ impl Child {
         command.process_group(0);
         let mut process = command.spawn().map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let error = ErrorKind::Misuse.because(format!("{name} does not start: {error}")).caused_by(error);
+            let error = ErrorKind::Misuse.because_of(format_args!("{name} does not start"), error);
             if missing {
                 error.hint(Hint::text(format!("put {name} beside cipher-chat, or on PATH")))
             } else {

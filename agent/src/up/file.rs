@@ -20,5 +20,5 @@ pub(super) fn remove(path: &Path) {
 
 /// The error of a file or folder that cannot be written.
 pub(super) fn unwritable(path: &Path, error: std::io::Error) -> Error {
-    ErrorKind::Storage.because(format!("{} cannot be written: {error}", path.display())).caused_by(error)
+    ErrorKind::Storage.because_of(format_args!("{} cannot be written", path.display()), error)
 }

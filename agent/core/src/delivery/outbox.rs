@@ -410,9 +410,9 @@ impl Core {
         let message = live
             .mls
             .create_message(&self.provider, signer, content)
-            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be sealed: {error}")))?
+            .map_err(|error| ErrorKind::Bug.because_of("a message cannot be sealed", error))?
             .to_bytes()
-            .map_err(|error| ErrorKind::Bug.because(format!("a message cannot be encoded: {error}")))?;
+            .map_err(|error| ErrorKind::Bug.because_of("a message cannot be encoded", error))?;
         let bytes = codec::encode(&Envelope::Message(message));
         let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
         self.reseal(id, Some(seal));

@@ -180,8 +180,8 @@ impl Core {
         let key: [u8; 32] = self.provider.bytes();
         // With additions it is one of them: everything else was made here.
         let kind = if draft.joiners.is_empty() { ErrorKind::Refused } else { ErrorKind::Trust };
-        let failed = |error: &dyn std::fmt::Display| {
-            kind.because(format!("the group cannot be changed like that: {error}"))
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            kind.because_of("the group cannot be changed like that", error)
         };
         let bundle = (|| {
             let mut builder = live
@@ -192,19 +192,20 @@ impl Core {
                 .propose_adds(draft.adds)
                 .propose_removals(draft.removes);
             if let Some(data) = &draft.data {
-                builder =
-                    builder.propose_group_context_extensions(extensions(data)?).map_err(|e| failed(&e))?;
+                builder = builder
+                    .propose_group_context_extensions(extensions(data)?)
+                    .map_err(|e| failed(e.into()))?;
             }
-            let mut builder = builder.load_psks(self.provider.storage()).map_err(|e| failed(&e))?;
+            let mut builder = builder.load_psks(self.provider.storage()).map_err(|e| failed(e.into()))?;
             if !draft.joiners.is_empty() {
                 let key = Extension::Unknown(TREE_KEY_EXTENSION, UnknownExtension(key.to_vec()));
-                builder = builder.create_group_info_with_extensions([key]).map_err(|e| failed(&e))?;
+                builder = builder.create_group_info_with_extensions([key]).map_err(|e| failed(e.into()))?;
             }
             builder
                 .build(self.provider.rand(), self.provider.crypto(), &signer, |_| true)
-                .map_err(|e| failed(&e))?
+                .map_err(|e| failed(e.into()))?
                 .stage_commit(&self.provider)
-                .map_err(|e| failed(&e))
+                .map_err(|e| failed(e.into()))
         })();
         let bundle = match bundle {
             Ok(bundle) => bundle,
@@ -214,11 +215,11 @@ impl Core {
             }
         };
         let welcome = bundle.to_welcome_msg().map(|message| message.to_bytes()).transpose();
-        let welcome = welcome
-            .map_err(|error| ErrorKind::Bug.because(format!("a Welcome cannot be encoded: {error}")))?;
+        let welcome =
+            welcome.map_err(|error| ErrorKind::Bug.because_of("a Welcome cannot be encoded", error))?;
         let commit = bundle.into_commit().to_bytes();
         let commit =
-            commit.map_err(|error| ErrorKind::Bug.because(format!("a commit cannot be encoded: {error}")))?;
+            commit.map_err(|error| ErrorKind::Bug.because_of("a commit cannot be encoded", error))?;
         let bytes = codec::encode(&Envelope::Message(commit));
         let refused = match live.mls.pending_commit() {
             Some(staged) => {
@@ -309,7 +310,7 @@ impl Core {
             let message = live
                 .mls
                 .leave_group(&core.provider, &signer)
-                .map_err(|error| ErrorKind::Bug.because(format!("leaving cannot be proposed: {error}")))?;
+                .map_err(|error| ErrorKind::Bug.because_of("leaving cannot be proposed", error))?;
             // Kept out of OpenMLS's store like everybody's; it is given back when the commit comes.
             let own: Vec<serde_bytes::ByteBuf> = live
                 .mls
@@ -324,7 +325,7 @@ impl Core {
             }
             message
                 .to_bytes()
-                .map_err(|error| ErrorKind::Bug.because(format!("a proposal cannot be encoded: {error}")))
+                .map_err(|error| ErrorKind::Bug.because_of("a proposal cannot be encoded", error))
         })?;
         let bytes = codec::encode(&Envelope::Message(bytes));
         let seal = Seal::new(epoch, bytes, PublishId::from_bytes(self.provider.bytes()));
@@ -345,9 +346,9 @@ impl Core {
         let own = Committer::Member(live.mls.own_leaf_index().u32());
         let leavers = live.mls.pending_commit().map(|staged| facts(live, staged, own, &[]).leavers(&roster));
         let leavers = leavers.unwrap_or_default();
-        live.mls.merge_pending_commit(&self.provider).map_err(|error| {
-            ErrorKind::Storage.because(format!("an own commit could not be merged: {error}"))
-        })?;
+        live.mls
+            .merge_pending_commit(&self.provider)
+            .map_err(|error| ErrorKind::Storage.because_of("an own commit could not be merged", error))?;
         live.refresh()?;
         let commit = self.dequeue(slot.row).and_then(|row| row.seal).map(|seal| seal.bytes);
         self.keep_commit(group, slot.epoch, slot.hash, commit.unwrap_or_default(), sequence)?;
@@ -382,8 +383,7 @@ impl Core {
         sequence: u64,
         hash: [u8; 32],
     ) -> Result<()> {
-        let encoding =
-            |error: tls_codec::Error| ErrorKind::Bug.because(format!("a tree cannot be encoded: {error}"));
+        let encoding = |error: tls_codec::Error| ErrorKind::Bug.because_of("a tree cannot be encoded", error);
         let exported = live.mls.export_ratchet_tree().tls_serialize_detached().map_err(encoding)?;
         let epoch = live.epoch();
         let pieces = tree::seal_tree(&pending.key, self.provider.bytes(), &group, epoch, &exported)?;

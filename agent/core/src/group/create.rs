@@ -52,7 +52,7 @@ pub(super) fn extensions(data: &GroupData) -> Result<Extensions<GroupContext>> {
         Extension::RequiredCapabilities(required),
         Extension::Unknown(GROUP_DATA_EXTENSION, UnknownExtension(codec::encode(data))),
     ])
-    .map_err(|error| ErrorKind::Bug.because(format!("the group's extensions cannot be built: {error}")))
+    .map_err(|error| ErrorKind::Bug.because_of("the group's extensions cannot be built", error))
 }
 
 /// Checks a group name as a person gave it.
@@ -168,7 +168,7 @@ impl Core {
             .build();
         let (signer, credential) = (self.state.signer()?, self.state.credential()?);
         let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
-            .map_err(|error| ErrorKind::Bug.because(format!("a group could not be made: {error}")))?;
+            .map_err(|error| ErrorKind::Bug.because_of("a group could not be made", error))?;
         self.groups.put(group, Live::of(mls)?);
         let none = CommitPlace { sequence: 0, hash: [0; 32] };
         let now = self.run.now;

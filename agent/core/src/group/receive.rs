@@ -438,7 +438,7 @@ impl Core {
         let revoked = own.is_some_and(|leaf| facts.evidence.iter().any(|shown| shown.revokes(leaf)));
         live.mls
             .merge_staged_commit(&self.provider, staged)
-            .map_err(|error| ErrorKind::Storage.because(format!("a commit could not be merged: {error}")))?;
+            .map_err(|error| ErrorKind::Storage.because_of("a commit could not be merged", error))?;
         if removed {
             let asked = self.state.groups.get(&group).is_some_and(|row| row.state == GroupState::Leaving);
             // Another device of this account may have asked.

@@ -184,7 +184,7 @@ impl Core {
         let log = match same {
             Some(log) => log,
             None => AccountLog::begin(&statement, &certificate)
-                .map_err(|error| ErrorKind::Bug.because(format!("an own log does not begin: {error}")))?,
+                .map_err(|error| ErrorKind::Bug.because_of("an own log does not begin", error))?,
         };
         let first = log.statements().first().cloned().unwrap_or(statement);
         identity.log = Some(log);

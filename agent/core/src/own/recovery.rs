@@ -132,7 +132,7 @@ impl Core {
         ticket: Option<Ticket>,
     ) -> Result<()> {
         log.append(&append.statement, append.certificate.as_ref())
-            .map_err(|error| ErrorKind::Bug.because(format!("an own recovery does not fit: {error}")))?;
+            .map_err(|error| ErrorKind::Bug.because_of("an own recovery does not fit", error))?;
         self.recovered(name, log, ticket)
     }
 

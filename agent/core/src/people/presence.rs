@@ -260,7 +260,7 @@ impl Core {
                 return Ok(None);
             }
             let secret = live.mls.export_secret(core.provider.crypto(), EXPORTER_LABEL, group.as_bytes(), 32);
-            let failed = |error| ErrorKind::Bug.because(format!("a whisper key cannot be derived: {error}"));
+            let failed = |error| ErrorKind::Bug.because_of("a whisper key cannot be derived", error);
             Ok(<[u8; 32]>::try_from(secret.map_err(failed)?).ok())
         })?;
         self.run.people.presence.keys.insert(group, Keyring { epoch, key });

@@ -155,11 +155,11 @@ impl Core {
         }
         let bundle = builder
             .build(suite, &self.provider, &self.state.signer()?, self.state.credential()?)
-            .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be made: {error}")))?;
+            .map_err(|error| ErrorKind::Bug.because_of("a key package could not be made", error))?;
         bundle
             .key_package()
             .tls_serialize_detached()
-            .map_err(|error| ErrorKind::Bug.because(format!("a key package could not be encoded: {error}")))
+            .map_err(|error| ErrorKind::Bug.because_of("a key package could not be encoded", error))
     }
 
     /// What can be used of the key packages that the registry handed out. R-KP-05: a one-time package is used

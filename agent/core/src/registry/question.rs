@@ -194,7 +194,7 @@ impl Core {
         let pinned = self.state.registry_key();
         let body = open_reply(bytes, &question.request, pinned.as_ref()).map_err(|error| {
             ErrorKind::Trust
-                .because(format!("an answer was not from the known registry: {error}"))
+                .because_of("an answer was not from the known registry", error)
                 .hint(Advice::RegistryKeyReplaced)
         })?;
         if pinned.is_none() {

@@ -128,10 +128,8 @@ impl Groups {
 }
 
 /// A failure inside OpenMLS that is not the peer's fault.
-pub(crate) fn store_failed(error: impl std::fmt::Display) -> Error {
-    ErrorKind::Storage
-        .because(format!("the state of a group cannot be written: {error}"))
-        .hint(Advice::CheckDisk)
+pub(crate) fn store_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    ErrorKind::Storage.because_of("the state of a group cannot be written", error).hint(Advice::CheckDisk)
 }
 
 /// The MLS form of a group id.

@@ -30,7 +30,7 @@ pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
             .because("the store of this profile is open in another process")
             .hint(Advice::StoreShared),
         other => ErrorKind::Storage
-            .because(format!("the store of this profile cannot be read or written: {other}"))
+            .because_of("the store of this profile cannot be read or written", other)
             .hint(Advice::CheckDisk),
     }
 }
@@ -147,10 +147,8 @@ fn builder() -> redb::Builder {
 /// Why a store does not open. Only what is wrong *in* the file may cost an account: a permission, a full disk or a
 /// read-only mount is mended from outside.
 fn opening(path: Option<&Path>, error: DatabaseError) -> Error {
-    let damaged = |why: &dyn std::fmt::Display| {
-        ErrorKind::Storage
-            .because(format!("the store of this profile is damaged: {why}"))
-            .hint(Advice::StoreDamaged)
+    let damaged = |why: Box<dyn std::error::Error + Send + Sync>| {
+        ErrorKind::Storage.because_of("the store of this profile is damaged", why).hint(Advice::StoreDamaged)
     };
     let place =
         path.map_or_else(|| "the store of this profile".to_owned(), |path| path.display().to_string());
@@ -159,16 +157,17 @@ fn opening(path: Option<&Path>, error: DatabaseError) -> Error {
         DatabaseError::Storage(StorageError::Io(error))
             if error.kind() == std::io::ErrorKind::InvalidData =>
         {
-            damaged(&error)
+            damaged(error.into())
         }
-        DatabaseError::Storage(StorageError::Io(error)) => ErrorKind::Storage
-            .because(format!("{place} cannot be opened: {error}"))
-            .hint(match error.kind() {
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            let hint = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => Advice::StorePermission,
                 std::io::ErrorKind::ReadOnlyFilesystem => Advice::StoreReadOnly,
                 _ => Advice::CheckDiskFirst,
-            }),
-        other => damaged(&other),
+            };
+            ErrorKind::Storage.because_of(format_args!("{place} cannot be opened"), error).hint(hint)
+        }
+        other => damaged(other.into()),
     }
 }
 

@@ -97,7 +97,7 @@ impl Core {
         };
         let head = TreeHead::open(signed, &body.registry_key).map_err(|error| {
             ErrorKind::Trust
-                .because(format!("the registry's account log cannot be checked: {error}"))
+                .because_of("the registry's account log cannot be checked", error)
                 .hint(Advice::AskRegistryOperatorUnchanged)
         })?;
         self.judge_age(&head, signed, body.at);
@@ -367,7 +367,7 @@ impl Core {
     ) -> Result<()> {
         let key = self.state.registry_key().unwrap_or_default();
         let now = TreeHead::open(shown, &key).map_err(|error| {
-            ErrorKind::Trust.because(format!("the registry's account log cannot be checked: {error}"))
+            ErrorKind::Trust.because_of("the registry's account log cannot be checked", error)
         })?;
         let (mut first_holds, mut all) = (false, true);
         for (place, (signed, from)) in heads.iter().enumerate() {

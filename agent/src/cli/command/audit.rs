@@ -304,10 +304,7 @@ impl Save {
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Failure {
-    ErrorKind::Misuse
-        .because(format!("{} cannot be written: {error}", path.display()))
-        .caused_by(error)
-        .into()
+    ErrorKind::Misuse.because_of(format_args!("{} cannot be written", path.display()), error).into()
 }
 
 #[expect(

@@ -261,8 +261,7 @@ async fn phrase(context: &Context, file: Option<&Path>) -> Result<String> {
         Some(path) if path.as_os_str() == "-" => prompt::everything()?,
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
             ErrorKind::Misuse
-                .because(format!("the phrase cannot be read from {}: {error}", path.display()))
-                .caused_by(error)
+                .because_of(format_args!("the phrase cannot be read from {}", path.display()), error)
         })?,
         None if prompt::somebody_is_there(context) => {
             prompt::hidden(context, "Recovery phrase (not shown): ").await?

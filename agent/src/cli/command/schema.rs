@@ -48,5 +48,5 @@ fn of(method: &str) -> Result<Value> {
 }
 
 fn unwritten(error: serde_json::Error) -> Failure {
-    ErrorKind::Bug.because(format!("a schema cannot be written: {error}")).caused_by(error).into()
+    ErrorKind::Bug.because_of("a schema cannot be written", error).into()
 }

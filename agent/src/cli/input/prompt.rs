@@ -71,7 +71,7 @@ pub fn unix(text: &str) -> String {
 
 /// The error of a standard input that cannot be read.
 pub fn unreadable(error: io::Error) -> Failure {
-    ErrorKind::Misuse.because(format!("standard input cannot be read: {error}")).caused_by(error).into()
+    ErrorKind::Misuse.because_of("standard input cannot be read", error).into()
 }
 
 /// The terminal does not show what is typed, as long as this value lives.
