@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! events of the session ──► [`Following::next`] ──► what is new, shown by the front end ──► [`Following::shown`]
-//!        │ ended: the owner of the profile is gone
-//!        └──► the profile is opened again, and what took its place meanwhile is read from the store
+//!        │ ended: the owner of the profile is gone; or too many waited
+//!        └──► (the profile is opened again, and) what it has kept behind the last cursor is told
 //! ```
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use cipher_api::command::{group, message};
+use cipher_api::command::{event, group, message};
 use cipher_api::view::MessageView;
-use cipher_api::{ErrorKind, Event, Target};
+use cipher_api::{Cursor, Event};
 use cipher_broker::id::{GroupId, MessageId};
 use tokio::time::Interval;
 
@@ -19,33 +19,62 @@ use crate::app::error::Result;
 use crate::app::notice::FrontEnd;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
+use crate::runtime::listener::Heard;
 use crate::session::{Events, Session};
 use crate::telemetry;
 
 /// How often what was shown is marked as read.
 const MARK: Duration = Duration::from_secs(2);
-/// How many messages of a conversation are read at first to find those that were missed.
-const MISSED: usize = 100;
+/// Kept events that are asked for at once.
+const PAGE: usize = 256;
 
 /// Which messages were shown already.
 #[derive(Debug, Default)]
 pub struct Seen {
     stored: HashSet<(MessageId, u64)>,
     queued: HashSet<MessageId>,
-    groups: HashSet<GroupId>,
 }
 
 impl Seen {
     /// Whether a message is new here; it no longer is afterwards. An own message that was shown while it was
     /// queued is not shown again when it takes its place.
     pub fn first(&mut self, message: &MessageView) -> bool {
-        self.groups.insert(message.group);
         match message.seq {
             Some(seq) => {
                 let waited = self.queued.remove(&message.id);
                 self.stored.insert((message.id, seq)) && !waited
             }
             None => self.queued.insert(message.id),
+        }
+    }
+}
+
+/// What a profile tells from a moment on. Taken before history is read, so that nothing falls between the two.
+#[derive(Debug)]
+pub struct Listening {
+    events: Events,
+    /// Behind what was told.
+    cursor: Cursor,
+}
+
+impl Listening {
+    /// Listens from now on.
+    pub async fn begin(profile: &OpenProfile<'_>) -> Result<Self> {
+        let events = profile.session.events();
+        let end = event::List { after: None, subscriber: None, limit: 0 };
+        Ok(Self { events, cursor: profile.ask(end).await?.next })
+    }
+
+    /// The next event that was not told yet; `None` when the session is over.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let Heard { cursor, event } = self.events.hear().await?;
+            match cursor {
+                Some(cursor) if cursor <= self.cursor => continue,
+                Some(cursor) => self.cursor = cursor,
+                None => {}
+            }
+            return Some(event);
         }
     }
 }
@@ -91,7 +120,7 @@ pub struct Following<'a> {
     front: &'a dyn FrontEnd,
     /// `None` while it is opened again.
     profile: Option<OpenProfile<'a>>,
-    events: Events,
+    listening: Listening,
     feed: Feed,
     /// What was shown and is not marked as read yet.
     unread: HashMap<GroupId, Vec<MessageId>>,
@@ -99,11 +128,11 @@ pub struct Following<'a> {
 }
 
 impl<'a> Following<'a> {
-    /// Begins with an open profile and its events, taken before its history was read. Fails on a copy that has stopped.
+    /// Begins with an open profile, and what was shown of its history. Fails on a copy that has stopped.
     pub async fn start(
         front: &'a dyn FrontEnd,
         profile: OpenProfile<'a>,
-        events: Events,
+        listening: Listening,
         scope: Scope,
         seen: Seen,
     ) -> Result<Self> {
@@ -118,7 +147,7 @@ impl<'a> Following<'a> {
         };
         let feed = Feed { scope, seen, names, ready: VecDeque::new() };
         let (unread, mark) = (HashMap::new(), tokio::time::interval(MARK));
-        Ok(Self { front, profile: Some(profile), events, feed, unread, mark })
+        Ok(Self { front, profile: Some(profile), listening, feed, unread, mark })
     }
 
     /// What is followed.
@@ -136,12 +165,19 @@ impl<'a> Following<'a> {
             let gone = match &self.profile {
                 None => true,
                 Some(profile) => tokio::select! {
-                    event = self.events.next() => match event {
+                    event = self.listening.next() => match event {
                         None => true,
-                        Some(event) => match self.feed.take(profile, event).await {
-                            Err(error) if error.is_gone() => true,
-                            taken => taken.map(|()| false)?,
-                        },
+                        // The front end was slow: what it missed is kept.
+                        Some(Event::Missed { .. }) => {
+                            match self.feed.catch_up(profile, &mut self.listening.cursor).await {
+                                Err(error) if error.is_gone() => true,
+                                caught_up => caught_up.map(|()| false)?,
+                            }
+                        }
+                        Some(event) => {
+                            self.feed.take(profile, event)?;
+                            false
+                        }
                     },
                     _ = self.mark.tick(), if !self.unread.is_empty() => {
                         mark_read(&profile.session, &mut self.unread).await;
@@ -180,16 +216,17 @@ impl<'a> Following<'a> {
         let (profile, events) = OpenProfile::read(self.front, async |profile| {
             profile.goes_on().await?;
             let events = profile.session.events();
-            self.feed.catch_up(profile).await?;
+            self.feed.names = names(profile).await?;
+            self.feed.catch_up(profile, &mut self.listening.cursor).await?;
             Ok(events)
         })
         .await?;
-        (self.profile, self.events) = (Some(profile), events);
+        (self.profile, self.listening.events) = (Some(profile), events);
         Ok(())
     }
 }
 
-/// From events and history to what was not shown before.
+/// From events to what was not shown before.
 #[derive(Debug)]
 struct Feed {
     scope: Scope,
@@ -201,36 +238,33 @@ struct Feed {
 
 impl Feed {
     /// What one event asks for.
-    async fn take(&mut self, profile: &OpenProfile<'_>, event: Event) -> Result {
-        let wanted = match &event {
-            Event::Stopped { error } => return Err(profile.blamed(error.clone())),
+    fn take(&mut self, profile: &OpenProfile<'_>, event: Event) -> Result {
+        let wanted = match event {
+            Event::Stopped { error } => return Err(profile.blamed(error)),
             Event::Evidence(_) | Event::Warning { .. } | Event::Connection { .. } => {
                 profile.hear(&event);
-                false
+                return Ok(());
             }
-            // The front end was slow: what it missed is in the store.
-            Event::Missed { .. } => return self.catch_up(profile).await,
             Event::Message(message) => {
                 if self.scope.has(message.group) {
-                    self.message((**message).clone());
+                    self.message(*message);
                 }
-                false
+                return Ok(());
             }
             // Shown again, whether it was shown before or not: it has other words now.
             Event::Changed { message } => {
                 if self.scope.has(message.group) {
-                    self.seen.first(message);
-                    let conversation = self.label(message.group);
-                    self.ready.push_back(News::Message { message: message.clone(), conversation });
+                    self.seen.first(&message);
+                    self.show(message);
                 }
-                false
+                return Ok(());
             }
-            Event::Group(group) => {
+            Event::Group(ref group) => {
                 self.names.insert(group.id, group.name.clone());
                 self.scope.has(group.id)
             }
-            Event::JoinRequest(request) => self.scope.has(request.group),
-            Event::State { group, .. } => self.scope.has(*group),
+            Event::JoinRequest(ref request) => self.scope.has(request.group),
+            Event::State { group, .. } => self.scope.has(group),
             Event::Presence { .. } => true,
             _ => false,
         };
@@ -242,9 +276,13 @@ impl Feed {
 
     fn message(&mut self, message: MessageView) {
         if self.seen.first(&message) {
-            let conversation = self.label(message.group);
-            self.ready.push_back(News::Message { message: Box::new(message), conversation });
+            self.show(Box::new(message));
         }
+    }
+
+    fn show(&mut self, message: Box<MessageView>) {
+        let conversation = self.label(message.group);
+        self.ready.push_back(News::Message { message, conversation });
     }
 
     fn label(&self, group: GroupId) -> Option<String> {
@@ -254,47 +292,37 @@ impl Feed {
         }
     }
 
-    /// What took its place while nothing was heard. Done twice, it gives nothing twice.
-    async fn catch_up(&mut self, profile: &OpenProfile<'_>) -> Result {
-        self.names = names(profile).await?;
-        let groups: Vec<GroupId> =
-            self.names.keys().copied().filter(|group| self.scope.has(*group)).collect();
-        for group in groups {
-            for message in self.missed(profile, group).await? {
-                self.message(message);
+    /// What the profile has kept behind the cursor, which moves along: stopped and begun again, it gives nothing twice.
+    async fn catch_up(&mut self, profile: &OpenProfile<'_>, cursor: &mut Cursor) -> Result {
+        // They are told as they are now, so one that was said and then changed, or was changed twice, is shown once.
+        let mut as_now = HashSet::new();
+        loop {
+            let list = event::List { after: Some(*cursor), subscriber: None, limit: PAGE };
+            let page = profile.ask(list).await?;
+            if page.missed > 0 {
+                self.ready.push_back(News::Event(Event::Missed { count: page.missed }));
+            }
+            for kept in page.events {
+                let again = match &kept.event {
+                    Event::Message(message) => {
+                        as_now.insert((message.id, message.seq));
+                        false
+                    }
+                    Event::Changed { message } => !as_now.insert((message.id, message.seq)),
+                    // Whether this copy goes on was asked when it was opened.
+                    Event::Stopped { .. } => true,
+                    _ => false,
+                };
+                if !again {
+                    self.take(profile, kept.event)?;
+                }
+                *cursor = kept.cursor;
+            }
+            *cursor = page.next;
+            if !page.more {
+                return Ok(());
             }
         }
-        Ok(())
-    }
-
-    /// What stands in a conversation behind the newest message that is known.
-    async fn missed(&self, profile: &OpenProfile<'_>, group: GroupId) -> Result<Vec<MessageView>> {
-        // What is older than the newest we know was there before. It may lie far back.
-        let mut last = MISSED;
-        let (mut messages, known) = loop {
-            let target = Target::Group(group);
-            let messages = match profile.ask(message::Read { target, last: Some(last), mark: false }).await {
-                Ok(messages) => messages,
-                // An invitation that waits has nothing to show, whoever made it.
-                Err(error) if error.kind() == ErrorKind::Refused => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            let stored = &self.seen.stored;
-            let known = messages
-                .iter()
-                .rposition(|message| message.seq.is_some_and(|seq| stored.contains(&(message.id, seq))));
-            let nothing = matches!(self.scope, Scope::All) && !self.seen.groups.contains(&group);
-            if known.is_some() || messages.len() < last || nothing {
-                break (messages, known);
-            }
-            last = last.saturating_mul(10);
-        };
-        Ok(match (known, &self.scope) {
-            (Some(at), _) => messages.split_off(at + 1),
-            // Nothing of it was shown yet: its history is not news.
-            (None, Scope::All) => Vec::new(),
-            (None, Scope::One(_) | Scope::Some(_)) => messages,
-        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cipher_api::rpc::{
     self, Call, Capability, Connection, Frame, Hello, Id, News, Notification, Subscribe, Token, Welcome,
 };
-use cipher_api::{Advice, Command, Error, ErrorKind, Hint, Request};
+use cipher_api::{Advice, Command, Cursor, Error, ErrorKind, Hint, Request};
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -44,6 +44,8 @@ struct Shared {
     follows: AtomicBool,
     /// What the owner last said of its connection.
     said: Mutex<Said>,
+    /// The cursor that came last: an event that the profile does not keep comes with the one before its own.
+    told: Mutex<Option<Cursor>>,
 }
 
 /// Calls that wait for an answer.
@@ -199,9 +201,14 @@ impl Shared {
     fn on(&self, frame: Frame) {
         let (id, result) = match frame {
             Frame::Notification(Notification { news: News::Event(told), .. }) => {
-                return self.listeners.tell_at(Some(told.cursor), &told.event);
+                let before = lock(&self.told).replace(told.cursor);
+                let kept = (before != Some(told.cursor)).then_some(told.cursor);
+                return self.listeners.tell_at(kept, &told.event);
             }
-            Frame::Notification(Notification { news: News::UpToDate { .. }, .. }) => return,
+            Frame::Notification(Notification { news: News::UpToDate { cursor, .. }, .. }) => {
+                lock(&self.told).replace(cursor);
+                return;
+            }
             Frame::Result { id, result, .. } => (id, Ok(result)),
             Frame::Error { id, error, .. } => (id, Err(error.into())),
         };

@@ -50,6 +50,13 @@ async fn show(context: &Context, news: &News, scope: &Scope, ids: bool) -> Resul
             let id = (ids && message.event().is_none()).then(|| short_id(message));
             context.ui.message_in_time(message, id.as_deref().or(conversation.as_deref())).await
         }
+        News::Event(Event::Missed { count }) => {
+            context.ui.warn(&format!(
+                "{count} events are not kept any more; {} shows what was said",
+                context.ui.command("read")
+            ));
+            Ok(())
+        }
         News::Event(event) if context.ui.json() => match Line::event(event) {
             Some(line) => context.ui.show_in_time(&line).await,
             None => Ok(()),

@@ -10,7 +10,7 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
 use crate::app::error::ProfileError;
-use crate::app::follow::{Following, Scope, Seen};
+use crate::app::follow::{Following, Listening, Scope, Seen};
 use crate::app::profile::OpenProfile;
 use crate::cli::command::follow::{follow, short_id};
 use crate::cli::context::Context;
@@ -18,7 +18,6 @@ use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::target;
 use crate::cli::input::time_arg::Since;
-use crate::session::Events;
 
 /// Show a conversation, oldest message first
 ///
@@ -54,13 +53,12 @@ pub struct Args {
 /// What was read before anything is shown.
 struct Begun {
     messages: Vec<MessageView>,
-    /// The conversation and its news, taken before history is read, so that nothing falls between the two; only where it
-    /// is followed.
-    followed: Option<(GroupId, Events)>,
+    /// The conversation and its news; only where it is followed.
+    followed: Option<(GroupId, Listening)>,
 }
 
 async fn begin(profile: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileError> {
-    let news = args.follow.then(|| profile.session.events());
+    let news = if args.follow { Some(Listening::begin(profile).await?) } else { None };
     profile.refresh().await?;
     // What is left out decides which are the last N, so all are needed first.
     let filters = args.since.is_some() || args.unread || args.after.is_some();

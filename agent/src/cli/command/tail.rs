@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use cipher_api::Target;
 
-use crate::app::follow::{Following, Scope, Seen};
+use crate::app::follow::{Following, Listening, Scope, Seen};
 use crate::app::profile::OpenProfile;
 use crate::cli::command::follow::follow;
 use crate::cli::context::Context;
@@ -31,7 +31,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         }
         profile.refresh().await?;
         // Taken after the old news came in: those are for `read`.
-        Ok((groups, profile.session.events()))
+        Ok((groups, Listening::begin(profile).await?))
     })
     .await?;
     let scope = if groups.is_empty() { Scope::All } else { Scope::Some(groups) };

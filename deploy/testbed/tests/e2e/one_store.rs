@@ -62,3 +62,43 @@ fn a_killed_owner_leaves_the_store_usable() -> Result {
     ensure(text(&sent, "state") == Some("sent"), || sent.to_string())?;
     all_read("team", &[&alice, &bob], &["mark".into(), "the next command".into()])
 }
+
+/// What another process of the profile heard meanwhile is told too, each message as it is now and once.
+#[test]
+fn a_window_that_slept_while_the_owner_died_is_told_what_changed_meanwhile() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut owner = opened(&bob, "team", "tee at four", &alice)?;
+    let said = text(&alice.sends("team", "coffee at two")?, "id").unwrap_or_default().to_owned();
+    owner.sees("coffee at two")?;
+    let mut window = bob.follows("team")?;
+    window.sees("coffee at two")?;
+    // It follows: what is said from now on is not history to it.
+    alice.sends("team", "mark")?;
+    window.sees("mark")?;
+    window.process().pause()?;
+    owner.process().kill()?;
+    alice.does(&["edit", &said, "coffee at three"])?;
+    bob.syncs()?;
+    alice.does(&["edit", &said, "coffee at four"])?;
+    let last = text(&alice.sends("team", "and cake")?, "id").unwrap_or_default().to_owned();
+    alice.does(&["edit", &last, "and pie"])?;
+    bob.syncs()?;
+    window.process().resume()?;
+    window.sees("and pie")?;
+    alice.sends("team", "end")?;
+    window.sees("end")?;
+    let history = window.history().to_vec();
+    let shown = |id: &str| {
+        let of = |line: &&serde_json::Value| text(line, "id") == Some(id);
+        history
+            .iter()
+            .filter(of)
+            .map(|line| text(line, "text").unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&said), ["coffee at two", "coffee at four"]);
+    assert_eq!(shown(&last), ["and pie"]);
+    Ok(())
+}
