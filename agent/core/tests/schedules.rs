@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use cipher_api::command::message::{self, MessageRef};
 use cipher_api::command::{contact, device, group, invite, status};
 use cipher_api::view::{GroupState, HistoryPolicy};
 use cipher_api::{Command, Reply, Target};
@@ -129,6 +130,8 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     let group =
         if world.dice.chance(500) { world.admins("ops", &names) } else { world.group_of("ops", &names) };
     let kind = Kind::of(seed);
+    // Those are told as they were when they ended badly.
+    let changes = !MENDED.contains(&seed);
     let hostile = matches!(kind, Kind::Hostile | Kind::HostileAmongCopies);
     let copies = matches!(kind, Kind::Copies | Kind::HostileAmongCopies);
     let mut mallory = hostile.then(|| lets_in(&mut world, names[0], group));
@@ -159,7 +162,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {
-            happening(&mut world, n, mallory.is_some());
+            happening(&mut world, n, mallory.is_some(), changes);
         }
         if let Some(mallory) = &mut mallory {
             mallory.acts(&mut world);
@@ -310,8 +313,26 @@ fn joining(world: &mut World, index: usize, other: &str) {
     }
 }
 
+/// Somebody finds other words for what it said, or none.
+fn changing(world: &mut World, index: usize, group: GroupId, n: usize) {
+    let Some(own) = world.account(index) else { return };
+    let mut messages = world.messages(index, group);
+    messages.retain(|message| message.is_text() && message.from.account_id == own);
+    if messages.is_empty() {
+        return;
+    }
+    let message = world.dice.pick(&messages);
+    let named = MessageRef { id: message.id.to_string(), within: None };
+    if world.dice.chance(300) {
+        world.start(index, message::Delete { message: named, local: false });
+    } else {
+        let text = format!("{} says {n} now", world.people[index].name);
+        world.start(index, message::Edit { message: named, text });
+    }
+}
+
 /// Somebody does something, or something happens to somebody.
-fn happening(world: &mut World, n: usize, hostile: bool) {
+fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
     let index = world.dice.below(world.people.len());
     if world.people[index].core.is_none() {
         return;
@@ -327,6 +348,7 @@ fn happening(world: &mut World, n: usize, hostile: bool) {
     let active = some_group(world, index, &[GroupState::Active]);
     let roll = world.dice.below(100);
     match (roll, active) {
+        (23..=29, Some(group)) if changes => changing(world, index, group, n),
         (0..=29, Some(group)) => {
             world.start(index, send(group, &format!("{name} says {n}")));
         }

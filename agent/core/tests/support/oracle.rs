@@ -173,6 +173,19 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
             other.name,
             message.text
         );
+        if world.says_again {
+            continue;
+        }
+        for theirs in other.messages.iter().filter(|m| m.id == message.id) {
+            let words = |m: &MessageView| (m.text.clone(), m.edited, m.deleted);
+            assert_eq!(
+                words(theirs),
+                words(message),
+                "{} shows other words than their author @{}",
+                other.name,
+                message.from.handle
+            );
+        }
     }
 }
 
