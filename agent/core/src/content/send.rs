@@ -12,7 +12,7 @@ use cipher_broker::{codec, limit};
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::{MessageRow, OutboxKind, OutboxRow};
+use crate::state::{Fact, MessageRow, OutboxKind, OutboxRow};
 
 /// How often a person may have a device ask once more whether it is a member.
 const INSISTS: Duration = Duration::from_secs(3600);
@@ -177,7 +177,8 @@ impl Core {
             let delivered = self.run.delivered.entry(group).or_default();
             *delivered = delivered.saturating_add(1);
             self.history.insert(group, (sequence, 0), stored);
-            self.notify(Event::State { group, id: message, state: MessageState::Sent });
+            let sent = Event::State { group, id: message, state: MessageState::Sent };
+            self.tell(Fact::Sent(group, (sequence, 0)), sent);
             self.tell_message((sequence, 0), Box::new(view.clone()));
             self.change_arrived(group, (sequence, 0), &message)?;
         }

@@ -1,6 +1,6 @@
 //! Telling what happens, and telling it again.
 
-use cipher_api::view::MessageView;
+use cipher_api::view::{MessageState, MessageView};
 use cipher_api::{Cursor, Event, Notice, Result, Target};
 use cipher_broker::id::GroupId;
 
@@ -57,6 +57,10 @@ impl Core {
             Fact::Message(group, place) => self.message_at(group, place)?.map(Event::Message),
             Fact::Changed(group, place) => {
                 self.message_at(group, place)?.map(|message| Event::Changed { message })
+            }
+            Fact::Sent(group, place) => {
+                let state = MessageState::Sent;
+                self.message_at(group, place)?.map(|message| Event::State { group, id: message.id, state })
             }
             Fact::State(group, id, state) => Some(Event::State { group, id, state }),
             Fact::Group(group) => {

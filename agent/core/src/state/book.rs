@@ -7,10 +7,10 @@ use cipher_api::Result;
 use cipher_broker::codec;
 use redb::{ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
-use crate::state::{Fact, SubscriberRow};
+use crate::state::{Fact, FactsRow, SubscriberRow};
 use crate::store::{Store, storage, table};
 
-/// Events that are kept, some thirty bytes each.
+/// Events that are kept, some fifteen bytes each.
 const EVENTS: u64 = 100_000;
 /// So many more are kept until the oldest go, so that not every batch takes some away.
 const SLACK: u64 = 10_000;
@@ -79,7 +79,8 @@ impl Journal {
         if !self.facts.is_empty() {
             let mut journal = txn.open_table(table::JOURNAL).map_err(storage)?;
             let number = self.last.saturating_add(1);
-            journal.insert(number, codec::encode(&self.facts).as_slice()).map_err(storage)?;
+            let facts = FactsRow::of(&self.facts);
+            journal.insert(number, codec::encode(&facts).as_slice()).map_err(storage)?;
             let oldest = self.oldest_kept();
             if oldest > self.first {
                 drop_before(&mut journal, oldest)?;
@@ -128,11 +129,9 @@ impl Journal {
         for row in journal.range(from..).map_err(storage)? {
             let (number, facts) = row.map_err(storage)?;
             // A row of a later version is passed over as one that is gone.
-            let facts: Vec<Fact> = codec::decode(facts.value()).unwrap_or_default();
-            for (number, fact) in (number.value()..).zip(facts) {
-                if number <= after {
-                    continue;
-                }
+            let facts: FactsRow = codec::decode(facts.value()).unwrap_or_default();
+            for (number, fact) in (number.value()..).zip(facts.facts()) {
+                let Some(fact) = fact.filter(|_| number > after) else { continue };
                 if page.facts.len() >= limit {
                     return Ok(page);
                 }
@@ -198,7 +197,7 @@ fn drop_before(journal: &mut Table<'_, u64, &[u8]>, oldest: u64) -> Result<()> {
 /// Number of the last event of a row.
 fn last_of(first: u64, facts: &[u8]) -> u64 {
     // Of a row that a later version wrote one is counted: numbers only have to grow.
-    let facts = codec::decode::<Vec<Fact>>(facts).map_or(1, |facts| facts.len());
+    let facts = codec::decode::<FactsRow>(facts).map_or(1, |facts| facts.len());
     first.saturating_add(u64::try_from(facts).unwrap_or(u64::MAX)).saturating_sub(1)
 }
 

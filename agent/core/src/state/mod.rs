@@ -44,7 +44,7 @@ pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, Posted
 pub(crate) use self::head::{HeadRow, head_of};
 pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
 pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, RequestState};
-pub(crate) use self::journal::{Fact, SubscriberRow};
+pub(crate) use self::journal::{Fact, FactsRow, SubscriberRow};
 pub(crate) use self::link::{LinkingRow, NewSide, OldSide, Side};
 pub(crate) use self::mark::IncidentRow;
 pub use self::mark::Mark;
