@@ -612,7 +612,7 @@ fn golden_sync() {
         reply_to: Some(id),
         subject: None,
         hops: 0,
-        edited: false,
+        edited: None,
         deleted: false,
     };
     check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
@@ -631,7 +631,7 @@ fn golden_sync() {
     check("sync-left", &SyncNote::Left { group });
     check("sync-device-name", &SyncNote::DeviceName { device: device(), name: "phone".into() });
     check("sync-request-policy", &SyncNote::RequestPolicy("contacts".into()));
-    let edited = SyncMessage { edited: true, ..message.clone() };
+    let edited = SyncMessage { edited: Some((70_002, 0)), ..message.clone() };
     check(
         "sync-history-edited",
         &SyncNote::History { device: device(), messages: vec![edited], done: 3, total: 9 },

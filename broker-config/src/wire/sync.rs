@@ -158,9 +158,9 @@ pub struct SyncMessage {
     /// Bots in a row that led to it.
     #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
     pub hops: u8,
-    /// Its author gave it other words: these.
-    #[serde(rename = "e", default, skip_serializing_if = "is_zero")]
-    pub edited: bool,
+    /// Its author gave it other words, these: where that lies, as [`Self::place`] and [`Self::ago`] say it.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<(u64, u16)>,
     /// Its author took it back: it has no words.
     #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
     pub deleted: bool,

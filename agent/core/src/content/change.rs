@@ -265,7 +265,8 @@ impl Core {
         Ok(())
     }
 
-    fn change(
+    /// Gives a message other words, if the rules let them have an effect; whether they did.
+    pub(crate) fn change(
         &mut self,
         group: GroupId,
         place: Place,
@@ -285,6 +286,7 @@ impl Core {
             Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
             Change::Delete => self.forget_sealed(group, &id, &mut row)?,
         }
+        self.state.changed_for_newcomers(group, place, &row);
         let hidden = self.state.hides(&row);
         let view = (!hidden).then(|| Box::new(self.message_view(group, place, &row)));
         self.history.insert(group, place, row);

@@ -242,7 +242,7 @@ impl Core {
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
             arriving: self.state.arriving(),
-            sending: self.state.transfers.keys(),
+            sending: self.state.sends_history_to(),
             linking: self.state.offers_itself(),
             phrase_due: self.state.phrase_due(),
         }))

@@ -78,7 +78,7 @@ impl Core {
     fn drive_touched(&mut self) -> Result<()> {
         self.reconcile_changed()?;
         if self.state.transfers.len() > 0 {
-            // What ends a transfer is that the groups are in line.
+            // What ends a transfer is that the groups are in line with the devices.
             self.run.touched.extend(self.state.personal_group());
         }
         while let Some(group) = self.run.touched.pop_first() {

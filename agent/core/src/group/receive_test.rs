@@ -194,7 +194,7 @@ fn a10_f6_r_say_01_what_a_member_says_is_never_something_that_happened() {
     let (place, row) = core.history.last(&group, 1, |_| true).unwrap().remove(0);
     assert!(row.is_said());
     // Another own device keeps it as words too, and so does a store of before the two were told apart.
-    let copy = MessageRow::from_sync(row.clone().into_sync(group, 0, place), place.0);
+    let copy = MessageRow::from_sync(row.clone().into_sync(group, 0, place), 0);
     assert_eq!(copy.body(), RowBody::Unknown("poll"));
     assert_eq!(codec::decode::<MessageRow>(&codec::encode(&row)).unwrap().body(), RowBody::Unknown("poll"));
 }

@@ -3,7 +3,8 @@
 //! The device that admitted it sends what it has, newest first per conversation, as messages in the group of the
 //! own devices. The row says what is left; a few chunks are in the outbox at a time, so either side may die at
 //! any moment. On the other side a chunk, its rows and the place in the log are one transaction, and a message
-//! that is there already stays as it is.
+//! that is there already stays as it is, but for a change of it that lies in the log before the device is in the
+//! conversation: such a change, when it comes to this device after the message was sent, is sent as well.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use cipher_broker::{codec, limit};
 
 use crate::machine::Core;
 use crate::state::position::{self, FIRST_ERA};
-use crate::state::{MessageRow, OutboxKind, OutboxRow, Post, Skip, TransferRow, Wish};
+use crate::state::{Change, MessageRow, OutboxKind, OutboxRow, Post, Skip, TransferRow, WaitingChange, Wish};
 
 /// Bytes of history in one message, about: a single long message may be more.
 const CHUNK_BYTES: usize = 150 * 1024;
@@ -27,6 +28,8 @@ const STEP: usize = 256;
 const GROUPS_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a new device waits for the next of what it may have. Who let it in sends while it runs, and may be off for a weekend.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long changes are sent to a device that is not in every conversation. What is older lies in no log.
+const CHANGES_PATIENCE: Duration = limit::RETENTION;
 /// Things for own devices in the outbox at a time.
 const QUEUED: usize = 4;
 
@@ -64,28 +67,49 @@ impl Core {
             self.state.transfers.insert(device, row);
             return Ok(true);
         }
+        if row.over && row.changed.is_empty() {
+            if !self.may_lack_changes(&device, row.since) {
+                self.state.transfers.remove(&device);
+            }
+            return Ok(false);
+        }
         let waiting = self.groups_waiting(&device, row.since);
-        let messages = self.next_chunk(&mut row, &waiting)?;
-        if messages.is_empty() && !waiting.is_empty() {
+        let mut messages = self.next_chunk(&mut row, &waiting)?;
+        if messages.is_empty() {
+            messages = self.next_changed(&mut row)?;
+        }
+        if messages.is_empty() && !row.over && !waiting.is_empty() {
             self.run.wake_at(row.since.plus(GROUPS_PATIENCE));
             return Ok(false);
         }
-        row.done = row.done.saturating_add(messages.len() as u64);
         // The last word, which is empty, is said when the device is in every group too.
         let over = messages.is_empty();
+        if over && row.over {
+            // What was changed is not there any more.
+            self.state.transfers.insert(device, row);
+            return Ok(false);
+        }
         if over && self.is_being_invited(&device) {
             return Ok(false);
         }
-        row.total = if over { row.done } else { row.total.max(row.done) };
+        if !row.over {
+            row.done = row.done.saturating_add(messages.len() as u64);
+            row.total = if over { row.done } else { row.total.max(row.done) };
+        }
         let chunk = SyncNote::History { device, messages, done: row.done, total: row.total };
         // In one transaction with the row: what is in the outbox arrives, what is not is still in the row.
         self.enqueue_sync(group, &chunk)?;
-        if over {
-            self.state.transfers.remove(&device);
-        } else {
-            self.state.transfers.insert(device, row);
-        }
+        row.over |= over;
+        self.state.transfers.insert(device, row);
         Ok(true)
+    }
+
+    /// Whether there is a conversation that this device is not in yet, as far as is known.
+    fn may_lack_changes(&self, device: &DeviceId, since: Timestamp) -> bool {
+        let mut active =
+            self.state.groups.iter().filter(|(_, row)| !row.personal && row.state == GroupState::Active);
+        self.run.now < since.plus(CHANGES_PATIENCE)
+            && active.any(|(group, _)| self.run.group.may_be_coming(group, device))
     }
 
     /// Groups that this device is still to be brought into. Not for ever: one that it cannot be is no reason to keep a
@@ -161,6 +185,25 @@ impl Core {
         Ok(chunk)
     }
 
+    /// Takes the next messages that were changed after they were sent.
+    fn next_changed(&self, row: &mut TransferRow) -> Result<Vec<SyncMessage>> {
+        let mut chunk = Vec::new();
+        let mut bytes = 0usize;
+        while let Some((group, place)) = row.changed.first().copied() {
+            let era = self.state.groups.get(&group).map_or(0, |row| row.era);
+            if let Some(message) = self.history.at(&group, place)?.filter(|message| row.wants(message)) {
+                let message = message.into_sync(group, era, place);
+                bytes = bytes.saturating_add(codec::encode(&message).len());
+                if !chunk.is_empty() && bytes > CHUNK_BYTES {
+                    break;
+                }
+                chunk.push(message);
+            }
+            row.changed.remove(&(group, place));
+        }
+        Ok(chunk)
+    }
+
     /// A chunk of ours is in the log.
     pub(super) fn history_sent(&mut self, done: u64, total: u64) {
         self.notify(Event::Progress { done, total });
@@ -179,8 +222,8 @@ impl Core {
         }
     }
 
-    /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is. Conversations that it has not
-    /// joined yet get theirs too.
+    /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is, unless its author changed it since
+    /// (R-CONTENT-01 to 06) and this device was not there. Conversations that it has not joined yet get theirs too.
     pub(super) fn history_received(
         &mut self,
         messages: Vec<SyncMessage>,
@@ -198,20 +241,26 @@ impl Core {
             }
             let (group, (sequence, behind)) = (message.group, message.place);
             let own = self.state.groups.get(&group);
-            let era = own.map_or(FIRST_ERA, |row| row.era).saturating_sub(message.ago);
-            let place = (position::of(era, sequence), behind);
+            let era = own.map_or(FIRST_ERA, |row| row.era);
+            let place = (position::of(era.saturating_sub(message.ago), sequence), behind);
             let comes_itself = own.is_some_and(|row| row.personal || place.0 > row.joined_at);
-            if comes_itself
-                || self.history.has(&group, place)?
-                || (message.subject.is_none() && self.history.seen(&group, &message.id)?.is_some())
-            {
+            if comes_itself {
+                continue;
+            }
+            if let Some(known) = self.history.at(&group, place)? {
+                if let Some(change) = changed(&message, era).filter(|_| known.id == message.id) {
+                    self.change(group, place, known, &change)?;
+                }
+                continue;
+            }
+            if message.subject.is_none() && self.history.seen(&group, &message.id)?.is_some() {
                 continue;
             }
             let id = message.id;
             if message.subject.is_none() {
                 self.history.mark_seen(group, id, place.0);
             }
-            self.history.insert(group, place, MessageRow::from_sync(message, place.0));
+            self.history.insert(group, place, MessageRow::from_sync(message, era));
             self.change_arrived(group, place, &id)?;
         }
         if last && self.state.meta.arriving {
@@ -249,4 +298,15 @@ impl Core {
         let meta = self.state.meta_mut();
         (meta.arriving, meta.history_ended) = (false, false);
     }
+}
+
+/// The change that a message of the history was through, as its author made it.
+fn changed(message: &SyncMessage, era: u16) -> Option<WaitingChange> {
+    let (change, position) = match message.edited {
+        _ if message.deleted => (Change::Delete, 0),
+        Some((sequence, ago)) => (Change::Edit, position::of(era.saturating_sub(ago), sequence)),
+        None => return None,
+    };
+    let (id, account, text) = (message.id, message.account, message.text.clone());
+    Some(WaitingChange { id, account, position, change, text })
 }

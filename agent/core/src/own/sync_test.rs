@@ -18,7 +18,7 @@ use crate::effect::Effect;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::roster::Leaf;
-use crate::state::{IdentityRow, InviteFacts, Reception, Skip};
+use crate::state::{Change, IdentityRow, InviteFacts, Reception, Skip, WaitingChange};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
 const REVOKED: DeviceId = DeviceId::from_bytes([3; 16]);
@@ -401,7 +401,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         reply_to: None,
         subject: None,
         hops: 0,
-        edited: false,
+        edited: None,
         deleted: false,
     };
     let unknown = GroupId::from_bytes([77; 16]);
@@ -435,6 +435,32 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
     core.handle(Vec::new(), at(9)).unwrap();
     tell(&mut core, own, vec![message(group, 4, 6, "overwrites"), message(group, 5, 7, "second")]);
     assert_eq!(texts(&core, &group), ["first", "second"]);
+    // What its author changed before this device was there. The later change counts, in whatever order they are told, and
+    // so does one that this device reads itself.
+    let edited = |text: &str, at: u64| SyncMessage { edited: Some((at, 0)), ..message(group, 4, 4, text) };
+    for (text, at, shown) in
+        [("1st", 6, "1st"), ("older", 5, "1st"), ("1st again", 6, "1st"), ("best", 9, "best")]
+    {
+        tell(&mut core, own, vec![edited(text, at)]);
+        assert_eq!(texts(&core, &group), [shown, "second"]);
+    }
+    let (place, row) = core.history.find(group, &MessageId::from_bytes([4; 16]), false).unwrap().unwrap();
+    let read = |position: u64, text: &str| WaitingChange {
+        id: MessageId::from_bytes([40; 16]),
+        account: AccountId::from_bytes([7; 32]),
+        position,
+        change: Change::Edit,
+        text: text.into(),
+    };
+    let at_12 = core.state.groups.get(&group).unwrap().position(12);
+    assert!(core.change(group, place, row, &read(at_12, "read here")).unwrap());
+    tell(&mut core, own, vec![edited("told", 10)]);
+    assert_eq!(texts(&core, &group), ["read here", "second"]);
+    tell(&mut core, own, vec![SyncMessage { deleted: true, ..message(group, 5, 7, "") }]);
+    assert_eq!(texts(&core, &group), ["read here", ""]);
+    // Of another message nothing is taken.
+    tell(&mut core, own, vec![SyncMessage { edited: Some((9, 0)), ..message(group, 4, 9, "another") }]);
+    assert_eq!(texts(&core, &group), ["read here", ""]);
 }
 
 #[test]

@@ -300,16 +300,6 @@ impl History {
         }
     }
 
-    /// Whether something stands at a place.
-    pub(crate) fn has(&self, group: &GroupId, place: Place) -> Result<bool> {
-        if self.messages.contains_key(&(*group, place.0, place.1)) {
-            return Ok(true);
-        }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
-        Ok(messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?.is_some())
-    }
-
     /// Keeps a message whose epoch has not begun here, with the broker's time of it.
     pub(crate) fn park(&mut self, group: GroupId, sequence: u64, at: Timestamp, bytes: Vec<u8>) {
         self.parked.insert((group, sequence), Some(codec::encode(&ParkedRow { at, bytes })));

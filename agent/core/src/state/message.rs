@@ -214,13 +214,15 @@ impl MessageRow {
             reply_to: self.reply_to,
             subject: self.subject,
             hops: self.hops,
-            edited: self.edited.is_some(),
+            edited: self
+                .edited
+                .map(|at| (position::sequence_of(at), era.saturating_sub(position::era_of(at)))),
             deleted: self.deleted,
         }
     }
 
-    /// From another own device (R-SYNC-01): what it kept as words stays words here. `position` is where it goes here.
-    pub(crate) fn from_sync(message: SyncMessage, position: u64) -> Self {
+    /// From another own device (R-SYNC-01): what it kept as words stays words here. `era` is that of the log here.
+    pub(crate) fn from_sync(message: SyncMessage, era: u16) -> Self {
         Self {
             id: message.id,
             account: message.account,
@@ -236,8 +238,7 @@ impl MessageRow {
             subject: message.subject,
             sealed: None,
             of: None,
-            // Any edit that this device reads itself is a later one.
-            edited: message.edited.then_some(position),
+            edited: message.edited.map(|(sequence, ago)| position::of(era.saturating_sub(ago), sequence)),
             deleted: message.deleted,
         }
     }

@@ -37,6 +37,8 @@ struct Seen {
     name: String,
     /// Whose device it is.
     account: AccountId,
+    /// It was revoked or stopped: nothing of what follows reaches it.
+    over: bool,
     view: GroupView,
     messages: Vec<MessageView>,
 }
@@ -61,7 +63,8 @@ pub(crate) fn check(world: &mut World) {
         for view in world.groups(index) {
             let messages = world.messages(index, view.id);
             let Some(account) = world.account(index) else { continue };
-            let seen = Seen { index, name: name.clone(), account, view, messages };
+            let over = world.is_over(index);
+            let seen = Seen { index, name: name.clone(), account, over, view, messages };
             by_group.entry(seen.view.id).or_default().push(seen);
         }
     }
@@ -133,6 +136,9 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
                     let sequence =
                         message.seq.unwrap_or_else(|| panic!("{:?} is sent without a place", message.text));
                     everybody_has(world, group, at[&sequence].header.epoch, message, seen);
+                    if !reader.over && !world.says_again {
+                        same_words(world, group, at[&sequence].header.epoch, message, seen);
+                    }
                 }
                 MessageState::Received | MessageState::Failed => {}
             }
@@ -173,18 +179,17 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
             other.name,
             message.text
         );
-        if world.says_again {
-            continue;
-        }
+    }
+}
+
+/// Whoever has been in the group since a message was said shows the words that its author left standing.
+fn same_words(world: &World, group: GroupId, epoch: u64, message: &MessageView, seen: &[Seen]) {
+    let words = |m: &MessageView| (m.text.clone(), m.edited, m.deleted);
+    let active = seen.iter().filter(|s| s.view.state == GroupState::Active && !s.over);
+    for other in active.filter(|s| world.since.get(&(s.index, group)).is_some_and(|since| *since <= epoch)) {
         for theirs in other.messages.iter().filter(|m| m.id == message.id) {
-            let words = |m: &MessageView| (m.text.clone(), m.edited, m.deleted);
-            assert_eq!(
-                words(theirs),
-                words(message),
-                "{} shows other words than their author @{}",
-                other.name,
-                message.from.handle
-            );
+            let author = &message.from.handle;
+            assert_eq!(words(theirs), words(message), "{} shows other words than @{author}", other.name);
         }
     }
 }
