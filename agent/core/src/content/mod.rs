@@ -1,6 +1,7 @@
 //! What members say: said and heard, kept, changed, shown, and what of it is unread.
 //!
 //! Doors:
+//! - `change::Core::change` - a message gets other words, if the rules let them have an effect
 //! - `change::Core::change_arrived` - a message came, whose change came before it
 //! - `command::Core::message_command` - does what is asked of messages; `None` when the answer comes later
 //! - `heard::CLOCK_AHEAD` - how far a sender's clock may be ahead of the broker's

@@ -8,10 +8,9 @@ use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
 use crate::delivery::outbox::{Attempt, Why};
-use crate::group::epoch::LeftToDo;
 use crate::input::PublishOutcome;
 use crate::machine::Core;
-use crate::state::live::Live;
+use crate::state::live::{LeftToDo, Live};
 use crate::state::{GroupRow, OutboxKind, OutboxRow, Post};
 
 /// Longest wait between two attempts.

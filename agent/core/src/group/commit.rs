@@ -27,12 +27,12 @@ use tls_codec::Serialize as _;
 
 use crate::group::create::extensions;
 use crate::group::draft::Draft;
-use crate::group::epoch::{LeftToDo, Merged};
+use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver};
 use crate::group::policy::{self, Committer};
 use crate::group::{rejoin, tree, turn};
 use crate::machine::{Core, fatal};
-use crate::state::live::{Live, store_failed};
+use crate::state::live::{LeftToDo, Live, store_failed};
 use crate::state::position::sequence_of;
 use crate::state::roster::{Leaf, Roster};
 use crate::state::{OutboxKind, OutboxRow, PendingWelcome, Post, Seal, Skip, Slot, Wish};

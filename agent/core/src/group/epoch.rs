@@ -34,15 +34,6 @@ pub(super) struct Merged<'a> {
     pub doubt: bool,
 }
 
-/// What an entry of the log leaves to be done when the group it was lent from is back in its place.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct LeftToDo {
-    /// The group is over for this device, and how.
-    pub(super) ended: Option<GroupState>,
-    /// The intent whose commit won: its command is answered.
-    pub(super) won: Option<u64>,
-}
-
 impl Core {
     /// A commit was merged, own or other: rows, system lines, news. What became of the group, when it is over for this
     /// device.

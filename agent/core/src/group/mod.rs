@@ -34,7 +34,6 @@
 //! - `drive::Core::group_caught_up` - a log was read to its end; `everything` when every log was, and another
 //!   copy of this store said something
 //! - `drive::Core::group_step` - what happens at each step
-//! - `epoch::LeftToDo` - what an entry of the log leaves to be done when the group is back in its place
 //! - `evidence::ShownStatement` - a statement that verifies under the account key of a leaf
 //! - `gap::Core::note_unsure` - an own message found its place in an epoch that may be over
 //! - `join::Core::join` - becomes a member

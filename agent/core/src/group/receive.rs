@@ -18,14 +18,14 @@ use openmls::prelude::{ContentType, ProcessedMessageContent, QueuedProposal, Sen
 use openmls_traits::OpenMlsProvider;
 
 use crate::effect::Effect;
-use crate::group::epoch::{LeftToDo, Merged};
+use crate::group::epoch::Merged;
 use crate::group::facts::{facts, leaver, leaver_of};
 use crate::group::incoming::{Checked, Incoming, check, commit_hash, unpark};
 use crate::group::policy::{self, Committer};
 use crate::group::rejoin;
 use crate::input::Delivered;
 use crate::machine::Core;
-use crate::state::live::{Live, store_failed};
+use crate::state::live::{LeftToDo, Live, store_failed};
 use crate::state::{Mark, MessageRow, Skip, Why};
 use crate::store::mls::{self, OverlayError};
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use cipher_api::view::GroupState;
 use cipher_api::{Advice, Error, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, GroupId};
@@ -125,6 +126,15 @@ impl Groups {
     pub(crate) fn remove(&mut self, group: &GroupId) -> Option<Live> {
         self.loaded.remove(group).map(|(_, live)| live)
     }
+}
+
+/// What an entry of the log leaves to be done when the group it was lent from is back in its place.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LeftToDo {
+    /// The group is over for this device, and how.
+    pub(crate) ended: Option<GroupState>,
+    /// The intent whose commit won: its command is answered.
+    pub(crate) won: Option<u64>,
 }
 
 /// A failure inside OpenMLS that is not the peer's fault.

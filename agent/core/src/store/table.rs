@@ -62,7 +62,7 @@ macro_rules! row_tables {
             /// Number: invitations that left.
             POSTED posted "posted" u64 => PostedRow;
             /// Account id: fellow members whose handle is still to be asked for, which neither the end of the process nor
-        /// a registry that is away makes this device forget.
+            /// a registry that is away makes this device forget.
             UNNAMED unnamed "unnamed" AccountId => ();
             /// Group id: what a log that went back lost.
             MISSING missing "missing" GroupId => MissingRow;
