@@ -37,7 +37,7 @@ const MENDED: &[u64] = &[
 ];
 
 /// The same of people who change what they said.
-const MENDED_CHANGES: &[u64] = &[1270];
+const MENDED_CHANGES: &[u64] = &[1270, 3339, 7849];
 
 fn flavour(seed: u64) -> Flavour {
     if seed.is_multiple_of(2) { Flavour::R1 } else { Flavour::R3 }
@@ -104,14 +104,24 @@ impl Past {
 
 impl Past {
     /// The broker's folder is copied, or the broker comes back with another one. Everybody had read everything, so nobody
-    /// goes on from what others have left behind.
-    fn broker_step(&mut self, world: &mut World) {
+    /// goes on from what others have left behind; with `answered` that is true of those who are invited too.
+    fn broker_step(&mut self, world: &mut World, answered: bool) {
         if world.dice.chance(300) {
             self.streams.push(world.log.clone());
             return;
         }
         let faults = world.faults;
         world.heal();
+        if answered {
+            for index in 0..world.people.len() {
+                let invited =
+                    world.groups(index).into_iter().filter(|view| view.state == GroupState::Invited);
+                for view in invited.collect::<Vec<_>>() {
+                    world.start(index, group::Accept { target: Target::Group(view.id) });
+                }
+            }
+            world.heal();
+        }
         world.faults = faults;
         match (world.dice.below(4), self.streams.is_empty()) {
             (0, _) => world.broker_returns(Log::make_anew),
@@ -161,7 +171,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         if copies && world.dice.chance(80) {
             past.step(&mut world);
         } else if kind == Kind::Forgetful && world.dice.chance(60) {
-            past.broker_step(&mut world);
+            past.broker_step(&mut world, changes);
         } else if world.dice.chance(60) {
             device_step(&mut world, &mut links);
         } else {

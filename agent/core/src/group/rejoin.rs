@@ -67,7 +67,12 @@ fn standing(here: (u64, [u8; 32]), lost: bool, row: &RejoinRow) -> AskerPlace {
 
 /// Whether the group took another way than this device: who is let in here would be beside it. Those who took that way may
 /// be gone for good, all of them; others that are lost as well are served when nobody has brought this device on for days.
+///
+/// R-REJOIN-04: a device that was told by a member that it is in the group no more serves nobody there.
 fn is_beside(lost: &Lost, now: Timestamp) -> bool {
+    if lost.denied.is_some() {
+        return true;
+    }
     match lost.why {
         Why::LogWentBack | Why::OwnCommit | Why::Replaced => lost.is_recent(now),
         Why::Gap | Why::Unusable | Why::Doubled => false,
@@ -356,6 +361,7 @@ mod tests {
     use cipher_broker::id::AccountId;
 
     use super::*;
+    use crate::state::Denied;
 
     fn row(epoch: u64, commit: u8, new_keys: bool) -> RejoinRow {
         RejoinRow {
@@ -369,6 +375,23 @@ mod tests {
             at: Timestamp::default(),
             arrived: Timestamp::default(),
             outsider: None,
+        }
+    }
+
+    #[test]
+    fn r_rejoin_04_who_was_told_that_it_is_in_the_group_no_more_serves_nobody() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let denied = |over| Denied { by: AccountId::from_bytes([1; 32]), first: now, at: now, over };
+        for (why, denied, beside) in [
+            (Why::Gap, None, false),
+            (Why::Gap, Some(denied(true)), true),
+            // Its person insists, so it asks once more; it serves nobody all the same.
+            (Why::Gap, Some(denied(false)), true),
+            (Why::Unusable, Some(denied(true)), true),
+            (Why::LogWentBack, None, true),
+        ] {
+            let lost = Lost { denied, ..Lost::noticed(why, now) };
+            assert_eq!(is_beside(&lost, now), beside, "{lost:?}");
         }
     }
 
