@@ -403,7 +403,8 @@ fn one_world(world: &mut World) {
     for index in 0..world.people.len() {
         let name = world.people[index].name.clone();
         let Some(account) = world.account(index) else { continue };
-        if world.status(index).stopped {
+        // Nor does a revoked device bring anybody back, if nobody is there who could remove it.
+        if world.is_over(index) {
             continue;
         }
         let device = world.own_device(index);

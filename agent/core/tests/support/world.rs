@@ -1145,7 +1145,7 @@ impl World {
         asks.into_iter().any(|group| {
             (0..self.people.len()).all(|other| {
                 let elsewhere =
-                    !self.people[other].runs() || self.has_stopped(other) || self.own_device(other) == device;
+                    !self.people[other].runs() || self.is_over(other) || self.own_device(other) == device;
                 elsewhere
                     || !self.groups(other).iter().any(|view| {
                         view.id == group
