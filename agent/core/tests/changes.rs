@@ -184,7 +184,6 @@ fn changes_made_offline_wait_and_arrive_in_order_after_kills() {
     }
 }
 
-/// Another device of the account changes what the first one said, and a new device gets the words that stand.
 /// R-CONTENT-08: a message that never left this device is not said when it is deleted, nor what was to change it.
 #[test]
 fn r_content_08_a_message_that_was_deleted_before_it_was_sent_reaches_nobody() {
@@ -231,6 +230,7 @@ fn a_change_that_waits_is_shown_as_it_will_be_and_nothing_follows_a_deletion() {
     assert_eq!(world.person("alice").messages(group).iter().filter(|line| waits(line)).count(), 0);
 }
 
+/// Another device of the account changes what the first one said, and a new device gets the words that stand.
 #[test]
 fn own_devices_change_each_others_words_and_a_new_one_sees_what_stands() {
     let mut world = World::of(6, Flavour::R1, &["alice", "bob"]);

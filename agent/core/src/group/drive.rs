@@ -77,7 +77,7 @@ impl Core {
 
     fn drive_touched(&mut self) -> Result<()> {
         self.reconcile_changed()?;
-        if self.state.transfers.len() > 0 {
+        if self.state.transfers.iter().any(|(_, transfer)| transfer.has_more()) {
             // What ends a transfer is that the groups are in line with the devices.
             self.run.touched.extend(self.state.personal_group());
         }

@@ -67,7 +67,7 @@ impl Core {
             self.state.transfers.insert(device, row);
             return Ok(true);
         }
-        if row.over && row.changed.is_empty() {
+        if !row.has_more() {
             if !self.may_lack_changes(&device, row.since) {
                 self.state.transfers.remove(&device);
             }

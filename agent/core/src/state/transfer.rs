@@ -66,6 +66,11 @@ impl TransferRow {
         groups.last().copied()
     }
 
+    /// Whether something is left to be sent, as far as is known.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.over || !self.changed.is_empty()
+    }
+
     /// Whether what stands at a place was sent, if it was part of it.
     fn has_sent(&self, group: &GroupId, place: Place) -> bool {
         let Some(groups) = &self.groups else { return false };
