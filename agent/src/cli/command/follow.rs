@@ -51,10 +51,8 @@ async fn show(context: &Context, news: &News, scope: &Scope, ids: bool) -> Resul
             context.ui.message_in_time(message, id.as_deref().or(conversation.as_deref())).await
         }
         News::Event(Event::Missed { count }) => {
-            context.ui.warn(&format!(
-                "{count} events are not kept any more; {} shows what was said",
-                context.ui.command("read")
-            ));
+            let what = "the history of each conversation has what was said meanwhile";
+            context.ui.warn(&format!("events that are not kept any more: {count}; {what}"));
             Ok(())
         }
         News::Event(event) if context.ui.json() => match Line::event(event) {
