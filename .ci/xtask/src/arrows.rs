@@ -7,12 +7,13 @@ use serde_json::Value;
 use crate::{Failure, Outcome, run, ui};
 
 /// Direct arrows inside the workspace, of every kind: normal, build and dev.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("cipher-broker", &[]),
+    ("cipher-seal", &[]),
     ("cipher-api", &["cipher-broker"]),
-    ("cipher-core", &["cipher-api", "cipher-broker"]),
+    ("cipher-core", &["cipher-api", "cipher-broker", "cipher-seal"]),
     ("cipher-connection", &[]),
-    ("cipher-registry", &["cipher-broker", "cipher-connection"]),
+    ("cipher-registry", &["cipher-broker", "cipher-connection", "cipher-seal"]),
     ("cipher-bot-macros", &[]),
     ("cipher-bot", &["cipher-broker", "cipher-bot-macros"]),
     ("cipher-bots", &["cipher-bot"]),
@@ -27,6 +28,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "cipher-bot-host",
             "cipher-broker",
             "cipher-connection",
+            "cipher-seal",
         ],
     ),
     (
@@ -39,13 +41,15 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "cipher-bot",
             "cipher-bots",
             "cipher-broker",
+            "cipher-seal",
         ],
     ),
     ("xtask", &[]),
 ];
 
 /// What a package may not reach by normal dependencies, over whatever path.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
+    ("cipher-seal", &["tokio", "async-nats", "openmls", "redb", "clap"]),
     ("cipher-broker", &["tokio", "async-nats", "openmls", "redb", "clap"]),
     ("cipher-api", &["tokio", "async-nats", "openmls", "redb", "clap", "cipher-core"]),
     ("cipher-core", &["tokio", "async-nats", "clap", "figment", "cipher-chat", "cipher-registry"]),
