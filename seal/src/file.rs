@@ -5,11 +5,18 @@
 //! ```
 //!
 //! The seal of the body covers the header, so nobody changes slots without the file key.
+//!
+//! Slots stand in the order in which they were added. **What a removed slot still opens**: a header that was copied before
+//! holds the file key under the old key or passphrase, and goes on opening every later body under the same file key. So
+//! the file key is made anew whenever one slot is left: after [`SealedFile::remove`] down to one, and by
+//! [`SealedFile::replace`] of the only one. With several slots it stays, as in LUKS: nobody here knows what opens the
+//! others.
 
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
-use crate::slot::{self, Slot, Unlock};
+use crate::passphrase::Costs;
+use crate::slot::{self, Slot, SlotKind, Unlock};
 use crate::{Key, aead};
 
 /// Beginning of every sealed file.
@@ -37,6 +44,23 @@ pub enum FileError {
     Damaged,
 }
 
+/// Why the slots stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// There is no such slot.
+    #[error("there is no such slot")]
+    Missing,
+    /// It is the only one.
+    #[error("the last slot cannot be removed: nothing would open the file")]
+    Last,
+    /// No more fit.
+    #[error("a file has {} slots at most", SLOTS)]
+    Full,
+    /// What was given opens no slot that stays.
+    #[error("the key or passphrase opens no slot that stays")]
+    OpensNoOther,
+}
+
 /// An unlocked sealed file.
 #[derive(Debug)]
 pub struct SealedFile {
@@ -46,34 +70,27 @@ pub struct SealedFile {
 
 impl SealedFile {
     /// A new file with one slot.
+    ///
+    /// # Panics
+    /// If the system has no 64 MiB to stretch a passphrase.
     pub fn make(unlock: &Unlock, random: &mut (impl RngCore + CryptoRng)) -> Self {
-        let key = Key::random(random);
+        let key = Key::random(random).locked();
         let slot = Slot::make(unlock, MAGIC, &key, random);
         Self { slots: vec![slot], key }
     }
 
-    /// Unlocks a file and opens its body.
+    /// Unlocks a file and opens its body. Slots that ask for more than 1 GiB or about four seconds are not tried.
     pub fn open(bytes: &[u8], unlock: &Unlock) -> Result<(Self, Zeroizing<Vec<u8>>), FileError> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or(FileError::Foreign)?;
-        let (version, rest) = rest.split_first().ok_or(FileError::Foreign)?;
-        if *version != VERSION {
-            return Err(if *version > VERSION { FileError::Newer } else { FileError::Foreign });
-        }
-        let (count, mut body) = rest.split_first().ok_or(FileError::Foreign)?;
-        let count = usize::from(*count);
-        if !(1..=SLOTS).contains(&count) || bytes.len() > LONGEST {
-            return Err(FileError::Damaged);
-        }
-        let mut slots = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (slot, rest) = body.split_first_chunk::<{ slot::LEN }>().ok_or(FileError::Damaged)?;
-            slots.push(Slot::from_bytes(*slot));
-            body = rest;
-        }
+        let (slots, body) = parted(bytes)?;
         let key = slots.iter().find_map(|slot| slot.open(unlock, MAGIC)).ok_or(FileError::WrongKey)?;
         let file = Self { slots, key };
         let body = aead::open(&file.key, &file.header(), body).map_err(|_| FileError::Damaged)?;
         Ok((file, body))
+    }
+
+    /// What opens a file, slot by slot. Nothing is unlocked, so nothing proves that it is true.
+    pub fn slots_in(bytes: &[u8]) -> Result<Vec<SlotKind>, FileError> {
+        Ok(parted(bytes)?.0.iter().map(Slot::kind).collect())
     }
 
     /// The bytes of the file with this body.
@@ -88,6 +105,72 @@ impl SealedFile {
         &self.slots
     }
 
+    /// The first slot that this opens.
+    pub fn opened_by(&self, unlock: &Unlock) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.open(unlock, MAGIC).is_some())
+    }
+
+    /// Adds a slot behind the others.
+    ///
+    /// # Panics
+    /// As [`SealedFile::make`].
+    pub fn add(&mut self, unlock: &Unlock, random: &mut (impl RngCore + CryptoRng)) -> Result<(), SlotError> {
+        if self.slots.len() >= SLOTS {
+            return Err(SlotError::Full);
+        }
+        self.slots.push(Slot::make(unlock, MAGIC, &self.key, random));
+        Ok(())
+    }
+
+    /// Removes a slot. `stays` must open one of the others: who removes a slot must be able to open the file without it.
+    ///
+    /// # Panics
+    /// As [`SealedFile::make`].
+    pub fn remove(
+        &mut self,
+        at: usize,
+        stays: &Unlock,
+        random: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(), SlotError> {
+        if at >= self.slots.len() {
+            return Err(SlotError::Missing);
+        }
+        if self.slots.len() == 1 {
+            return Err(SlotError::Last);
+        }
+        let others = self.slots.iter().enumerate().filter(|(other, _)| *other != at);
+        let mut others = others.map(|(_, slot)| slot);
+        if !others.any(|slot| slot.open(stays, MAGIC).is_some()) {
+            return Err(SlotError::OpensNoOther);
+        }
+        if self.slots.len() == 2 {
+            *self = Self::make(stays, random);
+        } else {
+            self.slots.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Puts another key or passphrase into the place of a slot.
+    ///
+    /// # Panics
+    /// As [`SealedFile::make`].
+    pub fn replace(
+        &mut self,
+        at: usize,
+        unlock: &Unlock,
+        random: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(), SlotError> {
+        let only = self.slots.len() == 1;
+        let slot = self.slots.get_mut(at).ok_or(SlotError::Missing)?;
+        if only {
+            *self = Self::make(unlock, random);
+        } else {
+            *slot = Slot::make(unlock, MAGIC, &self.key, random);
+        }
+        Ok(())
+    }
+
     fn header(&self) -> Vec<u8> {
         let count = u8::try_from(self.slots.len()).unwrap_or(u8::MAX);
         let mut header = [MAGIC, &[VERSION, count]].concat();
@@ -98,26 +181,32 @@ impl SealedFile {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rand_core::OsRng;
-
-    use super::*;
-
-    #[test]
-    fn a_file_opens_with_its_key_and_with_no_other_and_shows_any_change() {
-        let key = Unlock::Key(Key::random(&mut OsRng));
-        let file = SealedFile::make(&key, &mut OsRng);
-        let bytes = file.seal(b"body", &mut OsRng);
-        let (_, body) = SealedFile::open(&bytes, &key).unwrap();
-        assert_eq!(body.as_slice(), b"body");
-        let other = Unlock::Key(Key::random(&mut OsRng));
-        assert_eq!(SealedFile::open(&bytes, &other).unwrap_err(), FileError::WrongKey);
-        for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 1;
-            assert!(SealedFile::open(&changed, &key).is_err(), "byte {at}");
-            assert!(SealedFile::open(&bytes[..at], &key).is_err(), "cut at {at}");
-        }
+/// The slots of a file, and its sealed body.
+fn parted(bytes: &[u8]) -> Result<(Vec<Slot>, &[u8]), FileError> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(FileError::Foreign)?;
+    let (version, rest) = rest.split_first().ok_or(FileError::Foreign)?;
+    if *version != VERSION {
+        return Err(if *version > VERSION { FileError::Newer } else { FileError::Foreign });
     }
+    let (count, mut body) = rest.split_first().ok_or(FileError::Foreign)?;
+    let count = usize::from(*count);
+    if !(1..=SLOTS).contains(&count) || bytes.len() > LONGEST {
+        return Err(FileError::Damaged);
+    }
+    let mut slots = Vec::with_capacity(count);
+    let mut work: u64 = 0;
+    for _ in 0..count {
+        let (slot, rest) = body.split_first_chunk::<{ slot::LEN }>().ok_or(FileError::Damaged)?;
+        let slot = Slot::from_bytes(*slot);
+        work = work.saturating_add(slot.work().ok_or(FileError::Damaged)?);
+        slots.push(slot);
+        body = rest;
+    }
+    if work > Costs::MOST_WORK {
+        return Err(FileError::Damaged);
+    }
+    Ok((slots, body))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,19 @@ use std::fmt;
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
+use crate::locked::Locked;
+
 /// A secret key of 256 bits.
 #[derive(Clone)]
-pub struct Key(Box<Zeroizing<[u8; 32]>>);
+pub struct Key(Held);
+
+#[derive(Clone)]
+enum Held {
+    /// Cheap: a store has thousands.
+    Heap(Box<Zeroizing<[u8; Key::LEN]>>),
+    /// Out of the swap: a page each.
+    Locked(Box<Locked>),
+}
 
 impl Key {
     /// Length in bytes.
@@ -15,28 +25,63 @@ impl Key {
 
     /// A fresh key.
     pub fn random(random: &mut (impl RngCore + CryptoRng)) -> Self {
-        let mut key = Self(Box::new(Zeroizing::new([0; Self::LEN])));
-        random.fill_bytes(key.0.as_mut_slice());
-        key
+        let mut bytes = Box::new(Zeroizing::new([0; Self::LEN]));
+        random.fill_bytes(bytes.as_mut_slice());
+        Self(Held::Heap(bytes))
     }
 
     /// The key of these bytes; `None` unless there are 32.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let mut key = Self(Box::new(Zeroizing::new([0; Self::LEN])));
+        let mut held = Box::new(Zeroizing::new([0; Self::LEN]));
         (bytes.len() == Self::LEN).then(|| {
-            key.0.copy_from_slice(bytes);
-            key
+            held.copy_from_slice(bytes);
+            Self(Held::Heap(held))
         })
+    }
+
+    /// The same key in a page of its own that is not swapped, as far as the system allows: for the few that live long.
+    #[must_use]
+    pub fn locked(self) -> Self {
+        match &self.0 {
+            Held::Heap(bytes) => Self(Held::Locked(Box::new(Locked::new(bytes)))),
+            Held::Locked(_) => self,
+        }
     }
 
     /// Its bytes.
     pub fn expose(&self) -> &[u8; Self::LEN] {
-        &self.0
+        match &self.0 {
+            Held::Heap(bytes) => bytes,
+            Held::Locked(locked) => locked.expose(),
+        }
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_core::OsRng;
+
+    use super::*;
+
+    #[test]
+    fn a_locked_key_is_the_same_key_and_as_many_as_wanted_can_be_made_and_dropped_in_any_order() {
+        let plain: Vec<Key> = (0..64).map(|_| Key::random(&mut OsRng)).collect();
+        let locked: Vec<Key> = plain.iter().map(|key| key.clone().locked()).collect();
+        let again: Vec<Key> = locked.iter().rev().cloned().rev().map(Key::locked).collect();
+        drop(locked);
+        for (plain, again) in plain.iter().zip(&again) {
+            assert_eq!(plain.expose(), again.expose());
+            assert_eq!(format!("{again:?}"), "Key(secret)");
+        }
+        let Held::Locked(locked) = &again.first().unwrap().0 else { panic!("not locked") };
+        // What the system refuses is done without.
+        let _ = locked.is_locked();
+        assert!(size_of::<Key>() <= 2 * size_of::<usize>(), "{}", size_of::<Key>());
     }
 }
