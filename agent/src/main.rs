@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cipher_seal::no_core_dumps();
     cipher_chat::cli::main(std::env::args_os())
 }

@@ -9,5 +9,6 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    cipher_seal::no_core_dumps();
     ExitCode::from(cipher_registry::cli::run(std::env::args_os()))
 }
