@@ -4,17 +4,20 @@
 //! key file, passphrase ──► slot ──► file key ──► body of the sealed file
 //! ```
 //!
-//! Pure: bytes in, bytes out. Who calls reads and writes the files, and gives the randomness. Of the system it asks only
-//! that a few pages are not swapped ([`Key::locked`]), and that nothing is dumped ([`no_core_dumps`]).
+//! Sealing is pure: bytes in, bytes out; the caller gives the randomness. What touches the system stands apart, because every
+//! program that unlocks something needs the same: [`key_file`] and [`typed`] say where keys and passphrases come from,
+//! [`Key::locked`] keeps a few pages out of the swap, and [`no_core_dumps`] keeps memory out of dumps.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod aead;
 mod file;
 mod key;
+pub mod key_file;
 mod locked;
 mod passphrase;
 mod process;
 mod slot;
+pub mod typed;
 
 pub use crate::aead::{OVERHEAD, Unopened, open, seal};
 pub use crate::file::{FileError, SealedFile, SlotError};

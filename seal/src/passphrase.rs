@@ -9,7 +9,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::Key;
 
 /// Longest passphrase, bytes.
-const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 
 /// What a person types to unlock a file.
 ///
@@ -38,6 +38,11 @@ impl Passphrase {
             Err(_) => bytes.extend_from_slice(typed),
         }
         Some(Self(bytes))
+    }
+
+    /// Whether it is the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 
     /// The key that these costs and this salt make of it; `None` if the memory is not to be had.

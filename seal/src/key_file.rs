@@ -1,0 +1,127 @@
+//! Files that hold a key in the clear: made whole for their owner only, read, and erased.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::Key;
+
+/// Why a file gives no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The system does not let it be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It holds something else.
+    #[error("does not hold a key of 32 bytes")]
+    NoKey,
+}
+
+/// The key in a file: 32 bytes as they are.
+pub fn read(path: &Path) -> Result<Key, KeyFileError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+    File::open(path)?.take(64).read_to_end(&mut bytes)?;
+    Key::from_slice(&bytes).ok_or(KeyFileError::NoKey)
+}
+
+/// Whether others than the owner may do anything with it.
+pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+/// Takes the rights of others away.
+pub fn close_to_others(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o600))
+}
+
+/// Makes a file that is not there: complete or not at all, 0600, on the disk. One that is there by now stays, whoever
+/// made it; whether this call made it.
+pub fn make(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let draft = draft(path, bytes)?;
+    let linked = match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        done => done.map(|()| true),
+    };
+    fs::remove_file(&draft)?;
+    sync_folder(path)?;
+    linked
+}
+
+/// Writes a file in the place of another: whoever reads it finds what was there before or all of this, also after a power
+/// cut.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::rename(draft(path, bytes)?, path)?;
+    sync_folder(path)
+}
+
+/// Overwrites a file, and then removes it. Best effort: a disk may have kept what was overwritten (copy-on-write file
+/// systems and flash do).
+pub fn erase(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(1024 * 1024);
+    file.write_all(&vec![0; length])?;
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    sync_folder(path)
+}
+
+/// On the disk, beside its place. Two processes have one each.
+fn draft(path: &Path, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".draft-{}", std::process::id()));
+    let draft = path.with_file_name(name);
+    // Left by a process that was killed and had our number.
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(draft)
+}
+
+/// The name is on the disk as well as what it names.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_whole_for_its_owner_and_can_be_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.key");
+        assert!(make(&path, &[7; 32]).unwrap());
+        assert!(!make(&path, &[8; 32]).unwrap(), "one that is there stays");
+        assert_eq!(read(&path).unwrap().expose(), &[7; 32]);
+        assert!(!is_open_to_others(&path).unwrap());
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(is_open_to_others(&path).unwrap());
+        close_to_others(&path).unwrap();
+        assert!(!is_open_to_others(&path).unwrap());
+        replace(&path, &[9; 32]).unwrap();
+        assert_eq!(read(&path).unwrap().expose(), &[9; 32]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
+        // Another name of the same bytes shows what was done to them.
+        let other = folder.path().join("other");
+        fs::hard_link(&path, &other).unwrap();
+        erase(&path).unwrap();
+        assert!(!path.exists());
+        assert_eq!(fs::read(&other).unwrap(), [0; 32]);
+    }
+
+    #[test]
+    fn what_is_no_key_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.key");
+        assert!(matches!(read(&path), Err(KeyFileError::Unreadable(_))));
+        for bytes in [&[1; 31][..], &[1; 33], &[1; 100], b""] {
+            fs::write(&path, bytes).unwrap();
+            assert!(matches!(read(&path), Err(KeyFileError::NoKey)), "{}", bytes.len());
+        }
+    }
+}
