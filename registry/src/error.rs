@@ -74,6 +74,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The key file is sealed, and what opens it was not given or is not right.
+    #[error("the key file {} cannot be opened: {reason}", path.display())]
+    Unlock {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The brokers lost records of the log that the replicas follow.
     #[error("{0}")]
     LogLost(String),
@@ -140,6 +150,7 @@ impl Error {
             Self::Drifted(_) => "streams-differ",
             Self::File { .. } => "file",
             Self::Key { .. } => "key-file",
+            Self::Unlock { .. } => "key-locked",
             Self::LogLost(_) => "log-lost",
             Self::LogThere { .. } => "log-there",
             Self::Login { .. } => "login-refused",
@@ -160,7 +171,7 @@ impl Error {
         match self {
             Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
             Self::Unreachable { trouble, .. } if !trouble.passing() => trouble.hint(),
-            Self::Streams { hint, .. } => hint,
+            Self::Streams { hint, .. } | Self::Unlock { hint, .. } => hint,
             Self::Unreachable { .. } => "check that nats-server runs and that --server names it",
             Self::Discord(Discord::Longer { .. }) => {
                 "the store was restored from a backup? `cipher-registry serve --adopt-log` takes the missing \
@@ -197,7 +208,7 @@ impl Error {
             Self::Refused(_) => "see the message of the registry",
             Self::Reply(_) => "run this with the --data-dir of the registry that serves this broker",
             Self::Replica(_) => {
-                "give every replica the same registry.key; over a folder that does not fit copy the folder of a replica \
+                "give every replica the same registry.key, with what opens it; over a folder that does not fit copy the folder of a replica \
                  that does, stopped meanwhile"
             }
             Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
@@ -222,6 +233,7 @@ impl Error {
             | Self::Drifted(_)
             | Self::File { .. }
             | Self::Key { .. }
+            | Self::Unlock { .. }
             | Self::LogLost(_)
             | Self::LogThere { .. }
             | Self::Login { .. }
@@ -248,7 +260,9 @@ impl Error {
             Self::Broker { .. } | Self::Streams { .. } | Self::Unreachable { .. } => 3,
             Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
             Self::Full { .. } => 5,
-            Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) => 7,
+            Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) | Self::Unlock { .. } => {
+                7
+            }
             Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }
     }

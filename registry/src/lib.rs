@@ -62,7 +62,7 @@ pub use replica_log::log::LogName;
 pub use request::answer::Answerer;
 pub use request::replica::Replica;
 pub use service::{Ready, serve};
-pub use settings::{Login, Settings, StoreKind};
+pub use settings::{Login, Settings, StoreKind, Unlocking};
 pub use store::Store;
 pub use store::seed::{Filled, fill_unverified};
 pub use terms::{Admission, Limits, Terms};

@@ -58,7 +58,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let store = Store::open_folder(&settings.data_dir)?;
-    let key = RegistryKey::load_or_create(&settings.data_dir)?;
+    let key = RegistryKey::load_or_create(&settings)?;
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         look_around(&client, &settings).await?;

@@ -27,6 +27,8 @@ pub struct Settings {
     pub synced: bool,
     /// Folder of the key and the store.
     pub data_dir: PathBuf,
+    /// What opens the sealed key in it.
+    pub unlocking: Unlocking,
     /// Where the accounts are.
     pub store: StoreKind,
     /// Copies of each stream: 1, 3 or 5.
@@ -94,6 +96,7 @@ impl Settings {
             tls: Tls::default(),
             synced: false,
             data_dir: data_dir.into(),
+            unlocking: Unlocking::default(),
             store: StoreKind::Redb,
             replicas: 1,
             terms: Terms::default(),
@@ -103,6 +106,18 @@ impl Settings {
             log: "warn,async_nats=error,async_nats::connector=off".into(),
         }
     }
+}
+
+/// Where the key or passphrase that opens `registry.key` comes from: the first of these that is there, and otherwise
+/// `registry.unlock` in the data folder.
+#[derive(Debug, Clone, Default)]
+pub struct Unlocking {
+    /// A file with 32 bytes.
+    pub key_file: Option<PathBuf>,
+    /// systemd's folder of credentials.
+    pub credentials: Option<PathBuf>,
+    /// A descriptor whose first line is a passphrase.
+    pub passphrase_fd: Option<u32>,
 }
 
 /// Where the accounts are.
@@ -222,6 +237,14 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_DATA_DIR", value_name = "FOLDER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<PathBuf>,
+    /// File with the 32 bytes that open the sealed key [default: the credential cipher-registry-key, else registry.unlock in the folder]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_KEY_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
+    /// Descriptor whose first line is the passphrase that opens the sealed key; without it a terminal asks
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_PASSPHRASE_FD", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase_fd: Option<u32>,
     /// Where the accounts are; `jetstream`: any number of replicas may run [default: redb]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_STORE", value_name = "STORE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,6 +328,11 @@ impl Layer {
         let server = self.server.unwrap_or_else(|| "nats://127.0.0.1:4222".into());
         let mut settings = Settings::new(server, login, data_dir);
         settings.tls = tls;
+        settings.unlocking = Unlocking {
+            key_file: self.key_file,
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            passphrase_fd: self.passphrase_fd,
+        };
         settings.synced = self.sync == Some(DiskSync::Always);
         settings.store = self.store.unwrap_or(settings.store);
         settings.replicas = self.replicas.unwrap_or(settings.replicas);

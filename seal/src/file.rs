@@ -88,6 +88,11 @@ impl SealedFile {
         Ok((file, body))
     }
 
+    /// Whether bytes begin as a sealed file does, of whatever version.
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     /// What opens a file, slot by slot. Nothing is unlocked, so nothing proves that it is true.
     pub fn slots_in(bytes: &[u8]) -> Result<Vec<SlotKind>, FileError> {
         Ok(parted(bytes)?.0.iter().map(Slot::kind).collect())

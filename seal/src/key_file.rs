@@ -13,10 +13,10 @@ use crate::Key;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The system does not let it be read.
-    #[error("cannot be read: {0}")]
+    #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     /// It holds something else.
-    #[error("does not hold a key of 32 bytes")]
+    #[error("it does not hold a key of 32 bytes")]
     NoKey,
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cipher_registry::{Login, RegistryKey, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -67,11 +68,22 @@ impl Registry {
         self.server = server.into();
     }
 
+    /// The files of its key: the sealed one, and what opens it.
+    pub const KEY: [&str; 2] = ["registry.key", "registry.unlock"];
+
     /// Has the same key as another one from now on.
     pub fn takes_key_of(&self, other: &Self) -> Result {
         fs::create_dir_all(self.data())?;
-        fs::copy(other.data().join("registry.key"), self.data().join("registry.key"))?;
+        for file in Self::KEY {
+            fs::copy(other.data().join(file), self.data().join(file))?;
+        }
         Ok(())
+    }
+
+    /// Its key, for what speaks in its place.
+    pub fn key(&self) -> Result<RegistryKey> {
+        let settings = Settings::new(self.server.as_str(), Login::None, self.data());
+        RegistryKey::load(&settings).map_err(|error| Failure::new(error.to_string()))
     }
 
     /// Its id as a replica, another one after every start.

@@ -91,7 +91,7 @@ pub(crate) async fn quotas(settings: &Settings) -> Result<Value, Error> {
 /// The head of the account log, and how much of it the broker has.
 pub(crate) async fn heads(settings: &Settings) -> Result<Value, Error> {
     let client = connect(settings, INBOX_PREFIX).await?;
-    let key = RegistryKey::load(&settings.data_dir)?;
+    let key = RegistryKey::load(settings)?;
     // Before the head: what is published later cannot make the difference negative.
     let published = publisher::published(&async_nats::jetstream::new(client.clone())).await;
     let published =
@@ -111,7 +111,7 @@ pub(crate) async fn heads(settings: &Settings) -> Result<Value, Error> {
 }
 
 async fn order(settings: &Settings, request: OperatorRequest) -> Result<Answer, Error> {
-    let key = RegistryKey::load(&settings.data_dir)?;
+    let key = RegistryKey::load(settings)?;
     let client = connect(settings, INBOX_PREFIX).await?;
     match ask(settings, &client, &key, Operation::Operate(request)).await?.outcome {
         Outcome::Answer(answer) => Ok(*answer),

@@ -27,7 +27,7 @@ pub(crate) fn show(data_dir: &Path) -> Result<Value, Error> {
 /// Begins the log anew. `drop_log`: what is left of the old one at the broker is thrown away.
 pub(crate) async fn begin(settings: &Settings, drop_log: bool) -> Result<Value, Error> {
     let (store, held) = held(&settings.data_dir)?;
-    RegistryKey::load(&settings.data_dir)?;
+    RegistryKey::load(settings)?;
     let client = connect(settings, "_INBOX").await?;
     let server = redacted(&settings.server);
     let failed =

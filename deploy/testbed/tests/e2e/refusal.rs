@@ -8,7 +8,6 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::subject;
 use cipher_broker::wire::refusal::{Code, Refusal};
 use cipher_broker::wire::registry::{Outcome, ReplyBody, seal_reply};
-use ed25519_dalek::SigningKey;
 use futures::StreamExt;
 use rustix::fs::{FlockOperation, flock};
 use testbed::person::text;
@@ -161,10 +160,7 @@ async fn g10_a_clock_that_is_off_by_an_hour_is_told_with_both_times() -> Result 
     let mut site = Site::single()?;
     let (alice, _bob) = (site.registered("alice")?, site.registered("bob")?);
     // A registry whose clock is an hour ahead: what it says is what the real one says to a machine that is behind.
-    let seed: [u8; 32] = std::fs::read(site.registry.data().join("registry.key"))?
-        .try_into()
-        .map_err(|_| Failure::new("the key is no seed"))?;
-    let key = SigningKey::from_bytes(&seed);
+    let key = site.registry.key()?.signer().clone();
     site.registry.stop()?;
     let ahead = wait::now().plus(Duration::from_secs(3600));
     let client = testbed::raw::registry(&site.broker).await?;

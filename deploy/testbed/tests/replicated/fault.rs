@@ -177,7 +177,7 @@ fn r_reg_24_a_replica_of_a_cluster_with_another_key_or_other_data_refuses_to_sta
 
 fn copy(from: &Path, to: &Path) -> Result {
     fs::create_dir_all(to)?;
-    for name in ["registry.key", "registry.redb"] {
+    for name in ["registry.redb"].into_iter().chain(Registry::KEY) {
         fs::copy(from.join(name), to.join(name))?;
     }
     Ok(())
@@ -224,7 +224,7 @@ fn e8_r_reg_25_every_broker_lost_its_disk_and_the_accounts_come_back_from_one_fo
     let begun = first.shows(&["begin-log"])?.expecting(0)?.of_type("log-begun")?;
     ensure(begun["followed"] == held["followed"] && begun["dropped"] == 0, || begun.to_string())?;
     let [second, _] = others else { return testbed::fail("no replicas") };
-    for file in ["registry.redb", "registry.key"] {
+    for file in ["registry.redb"].into_iter().chain(Registry::KEY) {
         fs::copy(first.data().join(file), second.data().join(file))?;
     }
     first.start()?;
