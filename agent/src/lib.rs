@@ -6,6 +6,7 @@
 //!                   └──► control                       or: the process that has the profile open
 //! host ──► session                                     bots, by the same door
 //! token ◄── control, cli                               what lets a program use some of it
+//! unlock ◄── cli                                       what opens the store of a profile
 //! up                                                   a private broker and registry
 //! ```
 
@@ -23,4 +24,5 @@ pub mod session;
 pub mod settings;
 pub mod telemetry;
 pub mod token;
+pub mod unlock;
 pub mod up;

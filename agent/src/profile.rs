@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! <home>/profiles/<name>/store.redb             everything the core keeps, 0600
+//! <home>/profiles/<name>/store.keys             its keys, sealed; what opens them stands in `unlock`
+//! <home>/profiles/<name>/store.key              opens them unless something else does, 0600
 //! <home>/profiles/<name>/control.sock           while a process owns the profile
 //! <home>/profiles/<name>/tokens.json            digests of the tokens that its owner gave to programs, 0600
 //! <home>/profiles/<name>/evidence/…             what was found against the registry, one file each
@@ -44,6 +46,16 @@ impl Profile {
     /// The file of the core.
     pub fn store(&self) -> PathBuf {
         self.dir.join("store.redb")
+    }
+
+    /// The sealed keys of the store.
+    pub fn keys(&self) -> PathBuf {
+        self.dir.join("store.keys")
+    }
+
+    /// The key that opens them, unless something else does.
+    pub fn key(&self) -> PathBuf {
+        self.dir.join("store.key")
     }
 
     /// The socket of the process that owns the profile.
@@ -101,7 +113,15 @@ impl Profile {
         if rustix::fs::flock(&store, FlockOperation::NonBlockingLockExclusive).is_err() {
             return;
         }
-        let removed = std::fs::remove_file(self.store()).and_then(|()| std::fs::remove_dir(&self.dir));
+        let removed = std::fs::remove_file(self.store()).and_then(|()| {
+            for file in [self.keys(), self.key()] {
+                match std::fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            std::fs::remove_dir(&self.dir)
+        });
         if let Err(error) = removed {
             tracing::debug!(%error, "something is left of a profile without account");
         }
@@ -200,6 +220,8 @@ mod tests {
         rustix::fs::flock(&used, FlockOperation::LockExclusive).unwrap();
         profile.discard();
         assert!(profile.exists());
+        std::fs::write(profile.keys(), b"x").unwrap();
+        std::fs::write(profile.key(), b"x").unwrap();
         drop(used);
         profile.discard();
         assert!(!profile.dir().exists());

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::settings::{Login, NetworkSettings};
 use crate::token::secret::Secret;
+use crate::unlock::Unlocking;
 
 /// Settings of the machine.
 pub const SYSTEM_FILE: &str = "/etc/cipher-chat/config.toml";
@@ -28,7 +29,7 @@ pub const DEFAULT_PROFILE: &str = "default";
 
 const PREFIX: &str = "CIPHER_CHAT_";
 /// Every key of a file or of the environment; all but those of [`Flags`] have no flag.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "credentials",
     "nkey",
     "tls_ca",
@@ -38,7 +39,9 @@ const KEYS: [&str; 14] = [
     "color",
     "home",
     "json",
+    "key_file",
     "no_input",
+    "passphrase_fd",
     "profile",
     "server",
     "sync",
@@ -88,6 +91,14 @@ pub struct Flags {
     #[arg(long, global = true, value_name = "FILE", overrides_with = "config")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// File with the 32 bytes that open the store [default: the credential cipher-chat-key, else store.key in the profile's folder]
+    #[arg(long, global = true, value_name = "FILE", overrides_with = "key_file")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Descriptor whose first line is the passphrase that opens the store; without it a terminal asks
+    #[arg(long, global = true, value_name = "N", overrides_with = "passphrase_fd")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase_fd: Option<u32>,
     /// Print one JSON object per line
     #[arg(long, global = true, overrides_with = "json")]
     #[serde(skip_serializing_if = "is_false")]
@@ -129,6 +140,8 @@ pub struct Settings {
     pub color: Color,
     /// How to log in to the broker and how to know it: files and the environment only.
     pub access: Access,
+    /// What opens the store.
+    pub unlocking: Unlocking,
     /// `NO_COLOR` is set, or the terminal cannot do it.
     pub plain: bool,
     /// How much to log.
@@ -148,6 +161,8 @@ pub struct Given {
     pub config: Option<PathBuf>,
     /// `--home`
     pub home: Option<PathBuf>,
+    /// `--key-file`
+    pub key_file: Option<PathBuf>,
     /// `--profile`
     pub profile: Option<String>,
     /// `--server`
@@ -238,6 +253,9 @@ struct Layers {
     server: Option<String>,
     credentials: Option<PathBuf>,
     nkey: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    #[serde(default, deserialize_with = "descriptor")]
+    passphrase_fd: Option<u32>,
     tls_ca: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -261,6 +279,7 @@ impl Layers {
             ("home", &mut self.home),
             ("credentials", &mut self.credentials),
             ("nkey", &mut self.nkey),
+            ("key_file", &mut self.key_file),
             ("tls_ca", &mut self.tls_ca),
             ("tls_cert", &mut self.tls_cert),
             ("tls_key", &mut self.tls_key),
@@ -364,14 +383,20 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
     // Paths are listed only if somebody set them.
     origins.extend(path("credentials", access.credentials.as_ref()));
     origins.extend(path("nkey", access.nkey.as_ref()));
+    origins.extend(path("key_file", layers.key_file.as_ref()));
+    if let Some(number) = layers.passphrase_fd {
+        origins.push(origin("passphrase_fd", number.to_string()));
+    }
     origins.extend(path("tls_ca", access.tls.authorities.as_ref()));
     origins.extend(path("tls_cert", certificate));
     origins.extend(path("tls_key", key));
     if let Some(first) = layers.tls_first {
         origins.push(origin("tls_first", format!("{first:?}").to_lowercase()));
     }
+    let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     Ok(Settings {
         access,
+        unlocking: Unlocking::new(layers.key_file, credentials, layers.passphrase_fd, !layers.no_input),
         profile,
         profile_chosen,
         home,
@@ -389,6 +414,7 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         given: Given {
             config: flags.config.clone(),
             home: flags.home.clone(),
+            key_file: flags.key_file.clone(),
             profile: flags.profile.clone(),
             server: flags.server.clone(),
         },
@@ -552,6 +578,29 @@ fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Erro
         }
     }
     deserializer.deserialize_any(YesOrNo)
+}
+
+/// The number of a descriptor, also as text.
+fn descriptor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    struct Descriptor;
+    impl Visitor<'_> for Descriptor {
+        type Value = Option<u32>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the number of a descriptor")
+        }
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+            let number = u32::try_from(value).ok();
+            number.map(Some).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+        }
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+            let number = u32::try_from(value).ok();
+            number.map(Some).ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.parse().map(Some).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(Descriptor)
 }
 
 /// A small number, also as text.

@@ -77,4 +77,5 @@ impl RegistryKey {
 }
 
 #[cfg(test)]
+#[path = "key_test.rs"]
 mod tests;

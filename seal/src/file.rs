@@ -214,4 +214,5 @@ fn parted(bytes: &[u8]) -> Result<(Vec<Slot>, &[u8]), FileError> {
 }
 
 #[cfg(test)]
+#[path = "file_test.rs"]
 mod tests;

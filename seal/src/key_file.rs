@@ -51,21 +51,30 @@ pub fn make(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 }
 
 /// Writes a file in the place of another: whoever reads it finds what was there before or all of this, also after a power
-/// cut.
+/// cut. What was there is overwritten as by [`erase`], if the process lives that long.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let before = OpenOptions::new().write(true).open(path);
     fs::rename(draft(path, bytes)?, path)?;
-    sync_folder(path)
+    sync_folder(path)?;
+    // Nothing depends on it any more, and nothing is lost if it stays.
+    if let Ok(mut before) = before {
+        let _ = overwrite(&mut before);
+    }
+    Ok(())
 }
 
 /// Overwrites a file, and then removes it. Best effort: a disk may have kept what was overwritten (copy-on-write file
 /// systems and flash do).
 pub fn erase(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(1024 * 1024);
-    file.write_all(&vec![0; length])?;
-    file.sync_all()?;
+    overwrite(&mut OpenOptions::new().write(true).open(path)?)?;
     fs::remove_file(path)?;
     sync_folder(path)
+}
+
+fn overwrite(file: &mut File) -> io::Result<()> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(1024 * 1024);
+    file.write_all(&vec![0; length])?;
+    file.sync_all()
 }
 
 /// On the disk, beside its place. Two processes have one each.
@@ -103,7 +112,11 @@ mod tests {
         assert!(is_open_to_others(&path).unwrap());
         close_to_others(&path).unwrap();
         assert!(!is_open_to_others(&path).unwrap());
+        let before = folder.path().join("before");
+        fs::hard_link(&path, &before).unwrap();
         replace(&path, &[9; 32]).unwrap();
+        assert_eq!(fs::read(&before).unwrap(), [0; 32]);
+        fs::remove_file(before).unwrap();
         assert_eq!(read(&path).unwrap().expose(), &[9; 32]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
         // Another name of the same bytes shows what was done to them.

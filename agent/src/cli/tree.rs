@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile, read,
-    register, rpc, schema, send, sync, tail, token, up, whoami,
+    register, rpc, schema, send, slot, sync, tail, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -46,6 +46,7 @@ pub enum Verb {
     Daemon(daemon::Args),
     Rpc(rpc::Args),
     Token(token::Args),
+    Slot(slot::Args),
     Schema(schema::Args),
     Config(config::Args),
     Completions(completions::Args),
@@ -73,6 +74,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Rpc(args) => Box::pin(rpc::run(context, args)).await,
         Verb::Schema(args) => schema::run(context, args),
         Verb::Send(args) => Box::pin(send::run(context, args)).await,
+        Verb::Slot(args) => slot::run(context, args),
         Verb::Sync(args) => Box::pin(sync::run(context, args)).await,
         Verb::Token(args) => Box::pin(token::run(context, args)).await,
         Verb::Tail(args) => Box::pin(tail::run(context, args)).await,

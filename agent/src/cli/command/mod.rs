@@ -21,6 +21,7 @@ pub mod register;
 pub mod rpc;
 pub mod schema;
 pub mod send;
+pub mod slot;
 pub mod sync;
 pub mod tail;
 pub mod token;

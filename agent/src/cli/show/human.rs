@@ -64,6 +64,7 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         | Line::ContactRequest(_)
         | Line::Device { .. }
         | Line::JoinRequest { .. }
+        | Line::Slot { .. }
         | Line::Token(_) => table(std::slice::from_ref(line), paint),
     }
 }
@@ -138,6 +139,7 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
         Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
         Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
         Line::JoinRequest { .. } => &["WHO", "ASKED", "GROUP"],
+        Line::Slot { .. } => &["SLOT", "KIND"],
         Line::Token(_) => &["TOKEN", "STATE", "EXPIRES", "GROUPS", "METHODS"],
         _ => &[],
     }
@@ -197,6 +199,7 @@ fn row(line: &Line<'_>) -> Vec<String> {
             let group = if name.is_empty() { group.to_string() } else { safe_text(name) };
             vec![safe_text(&at(handle)), minute(asked), group]
         }
+        Line::Slot { number, kind } => vec![number.to_string(), (*kind).into()],
         Line::Token(line) => token(line),
         other => vec![block(other, Paint(false), &Typed::default())],
     }

@@ -208,6 +208,13 @@ pub enum Line<'a> {
     },
     /// A safety number.
     SafetyNumber(&'a SafetyNumberView),
+    /// What opens the store.
+    Slot {
+        /// From 1, in the order in which they were added.
+        number: usize,
+        /// `key`, `passphrase`, or `unknown`: of a later version.
+        kind: &'static str,
+    },
     /// An own message moved on.
     State {
         /// The message.

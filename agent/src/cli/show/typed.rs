@@ -29,6 +29,7 @@ impl Typed {
         let path = |path: &Path| path.display().to_string();
         add("--config", given.config.as_deref().map(path));
         add("--home", given.home.as_deref().map(path));
+        add("--key-file", given.key_file.as_deref().map(path));
         // A login is not put on a screen.
         add("--server", given.server.as_deref().map(shown));
         let profile = &settings.profile;

@@ -167,7 +167,7 @@ fn an_old_header_opens_no_later_body_once_one_slot_is_left() {
 /// Bytes that this version wrote once must open for ever.
 #[test]
 fn the_golden_file_opens() {
-    let golden = include_bytes!("golden.sealed");
+    let golden = include_bytes!("../tests/golden/file.sealed");
     assert_eq!(opens(golden, &key(7)).unwrap(), b"golden body");
     assert_eq!(opens(golden, &words("golden caf\u{e9}")).unwrap(), b"golden body");
     assert_eq!(SealedFile::slots_in(golden), Ok(vec![SlotKind::Key, SlotKind::Passphrase]));
@@ -179,6 +179,6 @@ fn the_golden_file_opens() {
 fn the_golden_file_is_written() {
     let mut file = SealedFile::make(&key(7), &mut OsRng);
     file.add(&words("golden caf\u{e9}"), &mut OsRng).unwrap();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/file/golden.sealed");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/file.sealed");
     std::fs::write(path, file.seal(b"golden body", &mut OsRng)).unwrap();
 }

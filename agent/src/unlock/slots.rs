@@ -1,0 +1,167 @@
+//! Which keys and passphrases open a store. It changes only while no process has the store open.
+
+use std::fs::File;
+use std::path::Path;
+
+use cipher_api::{Error, ErrorKind, Hint};
+use cipher_seal::{Key, SealedFile, SlotError, SlotKind, Unlock, key_file};
+use rand_core::OsRng;
+use rustix::fs::FlockOperation;
+use zeroize::Zeroizing;
+
+use crate::profile::Profile;
+use crate::unlock::find::{refused, slots_of};
+
+/// What opens a store, in order. Nothing is unlocked for it.
+pub(crate) fn list(profile: &Profile) -> Result<Vec<SlotKind>, Error> {
+    slots_of(profile)?.ok_or_else(|| unsealed(profile))
+}
+
+/// The store of a profile that no process has open, nor opens as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    profile: Profile,
+    _store: File,
+}
+
+impl Held {
+    /// Takes the lock that the owner of a store has.
+    pub(crate) fn take(profile: Profile) -> Result<Self, Error> {
+        let store = File::open(profile.store()).map_err(|error| {
+            ErrorKind::Storage.because_of(format!("{} cannot be read", profile.store().display()), error)
+        })?;
+        rustix::fs::flock(&store, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            match error {
+                rustix::io::Errno::WOULDBLOCK => ErrorKind::Locked
+                    .because("another process has this profile open")
+                    .hint(Hint::text("stop it first, a daemon or bot too: what opens the store changes only while nobody has it open")),
+                error => ErrorKind::Storage
+                    .because_of(format!("{} cannot be locked", profile.store().display()), error),
+            }
+        })?;
+        Ok(Self { profile, _store: store })
+    }
+
+    /// Unlocks its keys.
+    pub(crate) fn open(self, unlock: &Unlock) -> Result<Slots, Error> {
+        let bytes = std::fs::read(self.profile.keys()).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => unsealed(&self.profile),
+            _ => ErrorKind::Storage
+                .because_of(format!("{} cannot be read", self.profile.keys().display()), error),
+        })?;
+        let (file, body) = SealedFile::open(&bytes, unlock).map_err(|error| refused(&self.profile, error))?;
+        Ok(Slots { held: self, file, body })
+    }
+}
+
+/// The slots of an unlocked store. Each change is on the disk when its call returns.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    held: Held,
+    file: SealedFile,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Slots {
+    /// What opens it, in order.
+    pub(crate) fn kinds(&self) -> Vec<SlotKind> {
+        self.file.slots().iter().map(cipher_seal::Slot::kind).collect()
+    }
+
+    /// Lets this open the store too; gives the number of its slot.
+    pub(crate) fn add(&mut self, unlock: &Unlock) -> Result<usize, Error> {
+        self.file.add(unlock, &mut OsRng).map_err(|error| told(error, None))?;
+        self.save()?;
+        Ok(self.file.slots().len())
+    }
+
+    /// Removes a slot. `stays` opens one of the others: if it does not, `false`, and nothing is changed. A key file beside the
+    /// store that opens nothing any more is erased.
+    pub(crate) fn remove(&mut self, number: usize, stays: &Unlock) -> Result<bool, Error> {
+        match self.file.remove(number.wrapping_sub(1), stays, &mut OsRng) {
+            Ok(()) => {}
+            Err(SlotError::OpensNoOther) => return Ok(false),
+            Err(error) => return Err(told(error, Some(number))),
+        }
+        self.save()?;
+        let key = self.held.profile.key();
+        if let Ok(beside) = key_file::read(&key)
+            && self.file.opened_by(&Unlock::Key(beside)).is_none()
+        {
+            key_file::erase(&key).map_err(|error| {
+                ErrorKind::Storage
+                    .because_of(
+                        format!("the slot is removed, but {} could not be erased", key.display()),
+                        error,
+                    )
+                    .hint(Hint::text("it opens nothing any more; erase it by hand"))
+            })?;
+        }
+        Ok(true)
+    }
+
+    /// Puts another passphrase into the place of the one that was given.
+    pub(crate) fn change(&mut self, old: &Unlock, new: &Unlock) -> Result<(), Error> {
+        let at = self.file.opened_by(old).ok_or_else(|| told(SlotError::Missing, None))?;
+        self.file.replace(at, new, &mut OsRng).map_err(|error| told(error, None))?;
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        let keys = self.held.profile.keys();
+        key_file::replace(&keys, &self.file.seal(&self.body, &mut OsRng)).map_err(|error| {
+            ErrorKind::Storage.because_of(format!("{} cannot be written", keys.display()), error).hint(
+                Hint::text(
+                    "nothing was changed: check the disk and its free space, then run the command again",
+                ),
+            )
+        })
+    }
+}
+
+/// The key in a file, which is made if it is not there; whether it was made.
+pub(crate) fn key_from(path: &Path) -> Result<(Unlock, bool), Error> {
+    let failed = |what: &str, error: Box<dyn std::error::Error + Send + Sync>| {
+        ErrorKind::Storage.because_of(format!("the key file {} {what}", path.display()), error).hint(
+            Hint::text("nothing was changed; name a file of 32 random bytes, or one that is not there yet"),
+        )
+    };
+    let made = match std::fs::symlink_metadata(path) {
+        Ok(_) => false,
+        Err(_) => key_file::make(path, Key::random(&mut OsRng).expose())
+            .map_err(|error| failed("cannot be made", error.into()))?,
+    };
+    let key = key_file::read(path).map_err(|error| failed("cannot be used", error.into()))?;
+    Ok((Unlock::Key(key), made))
+}
+
+fn unsealed(profile: &Profile) -> Error {
+    ErrorKind::Misuse
+        .because(format!(
+            "the store of this profile is not sealed yet: {} is not there",
+            profile.keys().display()
+        ))
+        .hint(Hint::text("a command that opens the profile, as `sync` does, seals it"))
+}
+
+fn told(error: SlotError, number: Option<usize>) -> Error {
+    match error {
+        SlotError::Missing => {
+            let which = number.map_or_else(|| "such slot".into(), |number| format!("slot {number}"));
+            ErrorKind::NotFound
+                .because(format!("there is no {which}"))
+                .hint(Hint::text("`slot list` shows which there are"))
+        }
+        SlotError::Last => ErrorKind::Misuse
+            .because("this is the only slot: without it nothing would open the store")
+            .hint(Hint::text("first add another one with `slot add`")),
+        SlotError::Full => {
+            ErrorKind::Limit.because(error.to_string()).hint(Hint::text("remove one with `slot remove`"))
+        }
+        SlotError::OpensNoOther => ErrorKind::Storage.because(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "slots_test.rs"]
+mod tests;
