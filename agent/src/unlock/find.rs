@@ -20,8 +20,8 @@ const CREDENTIAL: &str = "cipher-chat-key";
 /// How a passphrase is given where no person is asked.
 const BY_DESCRIPTOR: &str = "give the passphrase with --passphrase-fd N, for example `--passphrase-fd 3 3< FILE`, or run the command at a terminal";
 
-/// Where the key or passphrase of a store comes from: the first of these that is there, otherwise a person is asked if only a
-/// passphrase opens the store, and otherwise it is `store.key` beside it.
+/// Where the key or passphrase of a store comes from: the first of these that is there, otherwise `store.key` beside it if a key
+/// opens the store and the file is there, otherwise a person who is asked for the passphrase.
 #[derive(Debug, Clone, Default)]
 pub struct Unlocking {
     /// A file with 32 bytes.
@@ -128,7 +128,10 @@ pub(crate) fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock,
         return unlocking.passphrase(profile);
     }
     match slots_of(profile)? {
-        Some(slots) if slots.contains(&SlotKind::Passphrase) && !slots.contains(&SlotKind::Key) => {
+        Some(slots)
+            if slots.contains(&SlotKind::Passphrase)
+                && !(slots.contains(&SlotKind::Key) && profile.key().exists()) =>
+        {
             unlocking.passphrase(profile)
         }
         sealed => beside(profile, sealed.is_none()),

@@ -106,7 +106,7 @@ fn what_is_named_counts_in_order_and_nothing_else_is_made() {
         Unlock::Key(key) => key.expose()[0],
         Unlock::Passphrase(_) => 3,
     };
-    let all = Unlocking::new(Some(named), credentials.clone(), Some(number), false);
+    let all = Unlocking::new(Some(named), credentials, Some(number), false);
     assert_eq!(key(&all), 1);
     assert_eq!(key(&Unlocking { key_file: None, ..all.clone() }), 2);
     assert_eq!(key(&Unlocking { key_file: None, credentials: None, ..all }), 3);
@@ -145,6 +145,12 @@ fn a_passphrase_comes_from_a_descriptor_once_for_all_that_is_opened() {
     let Some(Hint::Text { text }) = &error.hint else { panic!("{error:?}") };
     assert!(error.kind == ErrorKind::Storage && text.contains("--passphrase-fd"), "{error}: {text}");
     assert!(!profile.key().exists());
+    // Nor is the key beside it, when another one opens it too and lies elsewhere.
+    let mut file = SealedFile::make(&words, &mut OsRng);
+    file.add(&Unlock::Key(Key::random(&mut OsRng)), &mut OsRng).unwrap();
+    fs::write(profile.keys(), file.seal(b"keys", &mut OsRng)).unwrap();
+    let error = unlock(&profile, &Unlocking::default()).unwrap_err();
+    assert!(error.message.contains("opens with a passphrase"), "{error}");
     for (words, said) in [("", "no passphrase was given"), ("\n", "no passphrase was given")] {
         let (_kept, number) = descriptor(words);
         assert!(unlock(&profile, &by_descriptor(number)).unwrap_err().message.contains(said));

@@ -43,6 +43,8 @@ fn every_command_explains_itself_with_examples() {
         vec!["join"],
         vec!["sync"],
         vec!["whoami"],
+        vec!["slot"],
+        vec!["slot", "remove"],
         vec!["token"],
         vec!["token", "create"],
         vec!["group", "create"],
@@ -63,7 +65,7 @@ fn every_command_explains_itself_with_examples() {
 
 #[test]
 fn groups_of_commands_list_theirs() {
-    for command in ["group", "contact", "profile", "bot", "device", "token"] {
+    for command in ["group", "contact", "profile", "bot", "device", "slot", "token"] {
         let text = help(&[command, "--help"]);
         assert!(text.contains("Commands:") && text.contains("Examples:"), "{text}");
     }

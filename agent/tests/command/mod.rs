@@ -12,4 +12,5 @@ mod output;
 mod permission;
 mod profile;
 mod rpc;
+mod slot;
 mod token;

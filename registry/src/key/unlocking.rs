@@ -36,7 +36,10 @@ impl Unlocking {
             return passphrase(typed::from_descriptor(number));
         }
         match slots {
-            Some(slots) if slots.contains(&SlotKind::Passphrase) && !slots.contains(&SlotKind::Key) => {
+            Some(slots)
+                if slots.contains(&SlotKind::Passphrase)
+                    && !(slots.contains(&SlotKind::Key) && sealed.with_file_name(BESIDE).exists()) =>
+            {
                 passphrase(typed::at_terminal(&format!("Passphrase of {}: ", sealed.display())))
             }
             _ => beside(sealed, slots.is_none()),

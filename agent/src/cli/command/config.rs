@@ -12,7 +12,7 @@ use crate::settings::Origin;
 /// credentials, nkey, tls_ca, tls_cert, tls_key, each the path of a file; in a file `~` is the home folder, and a
 /// relative path begins at that file's folder. Of several logins the one from the last of these
 /// counts. tls_first is auto, yes or no: whether TLS begins before the broker's first line; sync = "always" confirms that
-/// the broker writes to disk before it acknowledges, which a client cannot find out.
+/// the broker writes to disk before it acknowledges, which a client cannot find out. key_file is what opens the store.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat config show --origin\n  CIPHER_CHAT_SERVER=nats://10.0.0.5 cipher-chat config show --json"

@@ -1,0 +1,126 @@
+//! `slot`, on stores that nobody has open.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use cipher_seal::{Key, SealedFile, Unlock};
+use rand_core::OsRng;
+use serde_json::json;
+
+use crate::support::Room;
+
+/// A room with a profile whose store is sealed with the key beside it.
+fn room() -> Room {
+    let room = Room::new();
+    room.write(".local/share/cipher-chat/profiles/default/store.redb", "");
+    let key = Key::random(&mut OsRng);
+    fs::write(file(&room, "store.key"), key.expose()).unwrap();
+    fs::set_permissions(file(&room, "store.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let sealed = SealedFile::make(&Unlock::Key(key), &mut OsRng).seal(b"keys", &mut OsRng);
+    fs::write(file(&room, "store.keys"), sealed).unwrap();
+    room
+}
+
+fn file(room: &Room, name: &str) -> PathBuf {
+    room.home().join("profiles/default").join(name)
+}
+
+fn kinds(room: &Room) -> Vec<String> {
+    let lines = room.run(&["slot", "list", "--json"]).succeeds().lines();
+    assert!(lines.iter().zip(1..).all(|(line, at)| line["type"] == "slot" && line["number"] == at));
+    lines.iter().map(|line| line["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_passphrase_takes_the_place_of_the_key_by_script() {
+    let room = room();
+    assert_eq!(room.run(&["slot", "list"]).succeeds().stdout, "SLOT  KIND\n1     key\n");
+    let add = ["slot", "add", "passphrase", "--new-passphrase-fd", "0"];
+    let added = room.run_with(&[&add[..], &["--json"]].concat(), b"correct horse\n").succeeds();
+    assert_eq!(added.lines(), [json!({ "type": "slot", "number": 2, "kind": "passphrase" })]);
+    // What is to go cannot be what proves that something stays.
+    let refused = room.run(&["--no-input", "slot", "remove", "1"]).fails(7);
+    assert!(refused.stderr.contains("--passphrase-fd"), "{}", refused.stderr);
+    let wrong = room.run_with(&["--passphrase-fd", "0", "slot", "remove", "1"], b"Correct horse\n").fails(7);
+    assert!(wrong.stderr.contains("does not open"), "{}", wrong.stderr);
+    let itself = room.run_with(&["--passphrase-fd", "0", "slot", "remove", "2"], b"correct horse\n").fails(7);
+    assert!(itself.stderr.contains("opens no slot that stays"), "{}", itself.stderr);
+    assert_eq!(kinds(&room), ["key", "passphrase"]);
+    let _ = room.run_with(&["--passphrase-fd", "0", "slot", "remove", "1"], b"correct horse\n").succeeds();
+    assert!(!file(&room, "store.key").exists());
+    assert_eq!(kinds(&room), ["passphrase"]);
+
+    let change = ["--passphrase-fd", "0", "slot", "passphrase", "--new-passphrase-fd", "0"];
+    let changed = room.run_with(&change, b"correct horse\nbattery\n").succeeds();
+    assert_eq!(changed.stdout, "changed passphrase\n");
+    assert!(room.run_with(&change, b"correct horse\nbattery\n").fails(7).stderr.contains("does not open"));
+    let last = room.run_with(&["--passphrase-fd", "0", "slot", "remove", "1"], b"battery\n").fails(1);
+    assert!(last.stderr.contains("the only slot"), "{}", last.stderr);
+
+    let add = ["--passphrase-fd", "0", "slot", "add", "key-file", "ana.key"];
+    let _ = room.run_with(&add, b"battery\n").succeeds();
+    assert_eq!(fs::metadata(room.path().join("ana.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(kinds(&room), ["passphrase", "key"]);
+    let _ = room.run(&["--key-file", "ana.key", "slot", "remove", "1"]).succeeds();
+    assert_eq!(kinds(&room), ["key"]);
+    let gone = room.run(&["slot", "add", "key-file", "other.key"]).fails(7);
+    assert!(gone.stderr.contains("store.key is not there to open it"), "{}", gone.stderr);
+    let room = room.with("CIPHER_CHAT_KEY_FILE", "ana.key");
+    let _ = room.run(&["slot", "add", "key-file", "other.key"]).succeeds();
+    assert!(room.run(&["slot", "remove", "9"]).fails(9).stderr.contains("no slot 9"));
+}
+
+#[test]
+fn a_person_is_asked_at_the_terminal_and_nothing_of_it_is_shown() {
+    let room = room();
+    let (status, screen) = room.at_terminal(
+        &["slot", "add", "passphrase"],
+        &[("New passphrase: ", "correct horse\n"), ("The same again: ", "correct house\n")],
+    );
+    assert!(status.code() == Some(2) && screen.contains("differ"), "{screen}");
+    let (status, screen) = room.at_terminal(
+        &["slot", "add", "passphrase"],
+        &[("New passphrase: ", "correct horse\n"), ("The same again: ", "correct horse\n")],
+    );
+    assert!(status.success() && !screen.contains("horse"), "{screen}");
+    let question = "profiles/default: ";
+    let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "wrong\n")]);
+    assert!(status.code() == Some(7), "{screen}");
+    assert!(file(&room, "store.key").exists());
+    // Ctrl-C.
+    let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "correct\u{3}")]);
+    assert!(status.code() == Some(7) && screen.contains("no passphrase was given"), "{screen}");
+    let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "correct horse\n")]);
+    assert!(status.success() && !screen.contains("horse") && !file(&room, "store.key").exists(), "{screen}");
+    let (status, screen) = room.at_terminal(
+        &["slot", "passphrase"],
+        &[
+            (question, "correct horse\n"),
+            ("New passphrase: ", "battery\n"),
+            ("The same again: ", "battery\n"),
+        ],
+    );
+    assert!(status.success() && screen.contains("changed passphrase"), "{screen}");
+}
+
+#[test]
+fn slots_stay_as_they_are_while_the_profile_is_open_or_not_sealed() {
+    let room = room();
+    let store = File::open(file(&room, "store.redb")).unwrap();
+    rustix::fs::flock(&store, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let locked = room.run(&["--json", "slot", "add", "key-file", "ana.key"]).fails(7);
+    let error = &locked.errors()[0];
+    assert_eq!((&error["kind"], &error["retryable"]), (&json!("locked"), &json!(true)));
+    assert!(error["hint"].as_str().unwrap().contains("stop it first"), "{error}");
+    assert!(!room.path().join("ana.key").exists());
+    assert_eq!(kinds(&room), ["key"]);
+    drop(store);
+    fs::remove_file(file(&room, "store.keys")).unwrap();
+    for args in [&["slot", "list"][..], &["slot", "passphrase"], &["slot", "add", "key-file", "ana.key"]] {
+        assert!(room.run(args).fails(1).stderr.contains("is not sealed yet"), "{args:?}");
+    }
+    let _ = Room::new().run(&["slot", "list"]).fails(1);
+    let _ = Room::new().run(&["--passphrase-fd", "three", "slot", "list"]).fails(2);
+    let _ = Room::new().with("CIPHER_CHAT_PASSPHRASE_FD", "three").run(&["slot", "list"]).fails(2);
+}
