@@ -16,7 +16,7 @@ use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
 
 use crate::passphrase::Costs;
-use crate::slot::{self, Slot, SlotKind, Unlock};
+use crate::slot::{self, KeySlot, SlotKind, Unlock};
 use crate::{Key, aead};
 
 /// Beginning of every sealed file.
@@ -64,7 +64,7 @@ pub enum SlotError {
 /// An unlocked sealed file.
 #[derive(Debug)]
 pub struct SealedFile {
-    slots: Vec<Slot>,
+    slots: Vec<KeySlot>,
     key: Key,
 }
 
@@ -75,7 +75,7 @@ impl SealedFile {
     /// If the system has no 64 MiB to stretch a passphrase.
     pub fn make(unlock: &Unlock, random: &mut (impl RngCore + CryptoRng)) -> Self {
         let key = Key::random(random).locked();
-        let slot = Slot::make(unlock, MAGIC, &key, random);
+        let slot = KeySlot::make(unlock, MAGIC, &key, random);
         Self { slots: vec![slot], key }
     }
 
@@ -95,7 +95,7 @@ impl SealedFile {
 
     /// What opens a file, slot by slot. Nothing is unlocked, so nothing proves that it is true.
     pub fn slots_in(bytes: &[u8]) -> Result<Vec<SlotKind>, FileError> {
-        Ok(parted(bytes)?.0.iter().map(Slot::kind).collect())
+        Ok(parted(bytes)?.0.iter().map(KeySlot::kind).collect())
     }
 
     /// The bytes of the file with this body.
@@ -106,7 +106,7 @@ impl SealedFile {
     }
 
     /// The ways to unlock it.
-    pub fn slots(&self) -> &[Slot] {
+    pub fn slots(&self) -> &[KeySlot] {
         &self.slots
     }
 
@@ -123,7 +123,7 @@ impl SealedFile {
         if self.slots.len() >= SLOTS {
             return Err(SlotError::Full);
         }
-        self.slots.push(Slot::make(unlock, MAGIC, &self.key, random));
+        self.slots.push(KeySlot::make(unlock, MAGIC, &self.key, random));
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl SealedFile {
         if only {
             *self = Self::make(unlock, random);
         } else {
-            *slot = Slot::make(unlock, MAGIC, &self.key, random);
+            *slot = KeySlot::make(unlock, MAGIC, &self.key, random);
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl SealedFile {
 }
 
 /// The slots of a file, and its sealed body.
-fn parted(bytes: &[u8]) -> Result<(Vec<Slot>, &[u8]), FileError> {
+fn parted(bytes: &[u8]) -> Result<(Vec<KeySlot>, &[u8]), FileError> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(FileError::Foreign)?;
     let (version, rest) = rest.split_first().ok_or(FileError::Foreign)?;
     if *version != VERSION {
@@ -202,7 +202,7 @@ fn parted(bytes: &[u8]) -> Result<(Vec<Slot>, &[u8]), FileError> {
     let mut work: u64 = 0;
     for _ in 0..count {
         let (slot, rest) = body.split_first_chunk::<{ slot::LEN }>().ok_or(FileError::Damaged)?;
-        let slot = Slot::from_bytes(*slot);
+        let slot = KeySlot::from_bytes(*slot);
         work = work.saturating_add(slot.work().ok_or(FileError::Damaged)?);
         slots.push(slot);
         body = rest;

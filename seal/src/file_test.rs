@@ -17,7 +17,7 @@ fn words(words: &str) -> Unlock {
 /// A file with one slot that costs the least, so that a test can try many.
 fn cheap(unlock: &Unlock) -> SealedFile {
     let key = Key::random(&mut OsRng);
-    let slot = Slot::costing(Costs::LEAST, unlock, MAGIC, &key, &mut OsRng);
+    let slot = KeySlot::costing(Costs::LEAST, unlock, MAGIC, &key, &mut OsRng);
     SealedFile { slots: vec![slot], key }
 }
 
@@ -29,8 +29,8 @@ fn opens(bytes: &[u8], unlock: &Unlock) -> Result<Vec<u8>, FileError> {
 fn a_file_opens_with_its_key_and_with_no_other_and_shows_any_change() {
     let mut file = SealedFile::make(&key(1), &mut OsRng);
     // A slot of each kind, and one of a later version.
-    file.slots.push(Slot::costing(Costs::LEAST, &words("correct horse"), MAGIC, &file.key, &mut OsRng));
-    file.slots.push(Slot::from_bytes([9; slot::LEN]));
+    file.slots.push(KeySlot::costing(Costs::LEAST, &words("correct horse"), MAGIC, &file.key, &mut OsRng));
+    file.slots.push(KeySlot::from_bytes([9; slot::LEN]));
     let bytes = file.seal(b"body", &mut OsRng);
     assert_eq!(opens(&bytes, &key(1)).unwrap(), b"body");
     assert_eq!(opens(&bytes, &words("correct horse")).unwrap(), b"body");
@@ -87,7 +87,7 @@ fn costs_that_are_out_of_bounds_are_refused_before_they_are_paid() {
             let mut bytes = *file.slots[0].bytes();
             bytes[0] = 2;
             bytes[17..29].copy_from_slice(&of.to_bytes());
-            file.slots.push(Slot::from_bytes(bytes));
+            file.slots.push(KeySlot::from_bytes(bytes));
         }
         file.seal(b"body", &mut OsRng)
     };

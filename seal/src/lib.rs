@@ -24,4 +24,4 @@ pub use crate::file::{FileError, SealedFile, SlotError};
 pub use crate::key::Key;
 pub use crate::passphrase::Passphrase;
 pub use crate::process::no_core_dumps;
-pub use crate::slot::{Slot, SlotKind, Unlock};
+pub use crate::slot::{KeySlot, SlotKind, Unlock};

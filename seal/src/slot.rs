@@ -62,11 +62,11 @@ impl SlotKind {
 
 /// One way to unlock a file.
 #[derive(Debug, Clone)]
-pub struct Slot {
+pub struct KeySlot {
     bytes: [u8; LEN],
 }
 
-impl Slot {
+impl KeySlot {
     /// What unlocks it.
     pub fn kind(&self) -> SlotKind {
         self.bytes.first().map_or(SlotKind::Unknown, |kind| SlotKind::of(*kind))

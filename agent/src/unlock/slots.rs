@@ -65,7 +65,7 @@ pub(crate) struct Slots {
 impl Slots {
     /// What opens it, in order.
     pub(crate) fn kinds(&self) -> Vec<SlotKind> {
-        self.file.slots().iter().map(cipher_seal::Slot::kind).collect()
+        self.file.slots().iter().map(cipher_seal::KeySlot::kind).collect()
     }
 
     /// Lets this open the store too; gives the number of its slot.
