@@ -36,6 +36,7 @@ use crate::telemetry;
 use crate::token::book::Book;
 use crate::token::pass::Pass;
 use crate::token::secret::Secret;
+use crate::unlock::Unlocking;
 
 mod effect;
 
@@ -114,7 +115,12 @@ struct Local {
 
 impl Session {
     /// Opens the profile's store in this process, or speaks to the process of ours that has it open.
-    pub async fn open(profile: &Profile, network: NetworkSettings, need: Need) -> Result<Self, Error> {
+    pub async fn open(
+        profile: &Profile,
+        unlocking: &Unlocking,
+        network: NetworkSettings,
+        need: Need,
+    ) -> Result<Self, Error> {
         if let Found::Owner(remote) = Remote::connect(profile).await? {
             return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
         }
@@ -134,7 +140,7 @@ impl Session {
             }
             None => None,
         };
-        let (worker, effects) = match open_store(profile, &mailbox).await {
+        let (worker, effects) = match open_store(profile, unlocking, &mailbox).await {
             Ok(Opened::Here(worker, effects)) => (worker, effects),
             Ok(Opened::Elsewhere(remote)) => {
                 tasks.end().await;
@@ -462,12 +468,16 @@ enum Opened {
 }
 
 /// Opens the store. While another process has it: speaks to it if it serves, else waits for it to end.
-async fn open_store(profile: &Profile, mailbox: &Arc<Mailbox>) -> Result<Opened, Error> {
+async fn open_store(
+    profile: &Profile,
+    unlocking: &Unlocking,
+    mailbox: &Arc<Mailbox>,
+) -> Result<Opened, Error> {
     let until = Instant::now() + LOCK_PATIENCE;
     let mut pause = SHORTEST_PAUSE;
     let mut mute = 0;
     loop {
-        match Worker::start(profile.store(), Arc::clone(mailbox)).await {
+        match Worker::start(profile.clone(), unlocking.clone(), Arc::clone(mailbox)).await {
             Ok((worker, effects)) => return Ok(Opened::Here(worker, effects)),
             Err(error) if error.kind == ErrorKind::Locked && Instant::now() < until => {}
             Err(error) if error.kind == ErrorKind::Locked => {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rand_core::{CryptoRng, RngCore};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::locked::Locked;
@@ -46,6 +47,22 @@ impl Key {
             Held::Heap(bytes) => Self(Held::Locked(Box::new(Locked::new(bytes)))),
             Held::Locked(_) => self,
         }
+    }
+
+    /// A keyed hash, for what must be found again without being told: SHA-256 over key, purpose and bytes, of which half
+    /// is shown, so that nobody can go on from it.
+    pub fn hash(&self, purpose: &str, bytes: &[u8]) -> [u8; 16] {
+        let hash = Sha256::new()
+            .chain_update(self.expose())
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(bytes)
+            .finalize();
+        let mut half = [0; 16];
+        for (to, from) in half.iter_mut().zip(hash) {
+            *to = from;
+        }
+        half
     }
 
     /// Its bytes.

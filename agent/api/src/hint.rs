@@ -278,6 +278,8 @@ pub enum Advice {
     StoreDamaged,
     /// Use the version that wrote the store, or a newer one.
     StoreNewer,
+    /// Give the key or passphrase with which the store was sealed.
+    StoreKey,
     /// Set the clock of this machine.
     SetClock,
 

@@ -96,6 +96,7 @@ fn every_hint_has_its_golden_json() {
         Advice::StoreShared,
         Advice::StoreDamaged,
         Advice::StoreNewer,
+        Advice::StoreKey,
         Advice::SetClock,
         Advice::ChangeKept,
         Advice::JoinKept,

@@ -1080,7 +1080,7 @@ fn g02_a_device_added_with_a_stolen_account_key_is_seen_and_revoked_everywhere()
     // The thief took the phone's disk as it was, and links a machine of its own from it.
     let phone = world.index("phone");
     world.end(phone, End::Clean);
-    let stolen = Disk::holding(world.people[phone].disk.bytes());
+    let stolen = Disk::holding(world.people[phone].disk.files());
     world.arrive_with("thief", stolen);
     world.settle();
     link(&mut world, "thief", "ghost");

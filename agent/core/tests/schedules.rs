@@ -14,7 +14,7 @@ use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
 use cipher_core::Ticket;
 
-use crate::support::disk::{Disk, End};
+use crate::support::disk::{Disk, End, Files};
 use crate::support::litter::Litter;
 use crate::support::log::{Flavour, Log};
 use crate::support::mallory::{self, Mallory};
@@ -75,7 +75,7 @@ impl Kind {
 /// Copies of profile folders, and of the broker's, that lie around.
 #[derive(Debug, Default)]
 struct Past {
-    copies: Vec<(usize, Vec<u8>)>,
+    copies: Vec<(usize, Files)>,
     streams: Vec<Log>,
     /// Who is used from two copies at once.
     doubled: bool,

@@ -12,7 +12,9 @@ use cipher_broker::codec;
 use cipher_broker::subject::Route;
 use serde_bytes::ByteBuf;
 
-use crate::support::disk::{Disk, End};
+use cipher_core::Place as _;
+
+use crate::support::disk::{Disk, End, Files};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::setting;
@@ -81,9 +83,11 @@ fn bless() {
         world.end(index, End::Clean);
         // Pages that are free may still hold what they held.
         let disk = world.people[index].disk.clone();
-        redb::Builder::new().create_with_backend(disk.handle()).unwrap().compact().unwrap();
+        let builder = redb::Builder::new();
+        disk.place().database("store.redb", &builder, false).unwrap().compact().unwrap();
         disk.end(End::Clean, &mut world.dice);
-        std::fs::write(file(&format!("{name}.pages")), pack(&world.people[index].disk.bytes())).unwrap();
+        std::fs::write(file(&format!("{name}.pages")), pack(&world.people[index].disk.files()["store.redb"]))
+            .unwrap();
     }
     let log: Vec<(String, ByteBuf)> =
         world.log.all().into_iter().map(|(route, bytes)| (route.to_string(), ByteBuf::from(bytes))).collect();
@@ -102,7 +106,7 @@ fn stores_of_version_1_open_and_go_on() {
     }
     for name in ["alice", "bob"] {
         let bytes = unpack(&std::fs::read(file(&format!("{name}.pages"))).unwrap());
-        world.arrive_with(name, Disk::holding(bytes));
+        world.arrive_with(name, Disk::holding(Files::from([("store.redb".to_owned(), bytes)])));
     }
     // The registry has lost everything: what was agreed before does not need it.
     world.settle();

@@ -119,7 +119,8 @@ impl<'a> OpenProfile<'a> {
     pub async fn open_profile(front: &'a dyn FrontEnd, name: &str, need: Need) -> Result<Self> {
         let profile = named(&front.settings().home, name)?;
         let made = !profile.dir().exists();
-        let session = Session::open(&profile, front.settings().network(), need).await?;
+        let session =
+            Session::open(&profile, &front.settings().unlocking, front.settings().network(), need).await?;
         let profile = Self { front, name: name.into(), session, made, told: AtomicBool::new(false) };
         if need != Need::Local {
             profile.tell_of_another_server();

@@ -1,18 +1,19 @@
 //! The thread that owns the core: opens the store, handles one batch after the other, hands out effects.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
-use cipher_core::{Core, Effect, Input, Options};
+use cipher_core::{Core, Effect, Folder, Input, Options};
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::profile::Profile;
 use crate::runtime::mailbox::{self, Mailbox};
 use crate::runtime::timer::now;
 use crate::telemetry;
+use crate::unlock::{self, Unlocking};
 
 /// Loaded groups a core keeps in memory.
 const CACHED_GROUPS: usize = 64;
@@ -31,13 +32,17 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Opens the store on a thread of its own. The error is the core's, [`ErrorKind::Locked`] included.
-    pub(crate) async fn start(store: PathBuf, mailbox: Arc<Mailbox>) -> Result<(Self, Effects), Error> {
+    pub(crate) async fn start(
+        profile: Profile,
+        unlocking: Unlocking,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<(Self, Effects), Error> {
         let (opened, outcome) = oneshot::channel();
         let (sender, effects) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name("core".into())
             .spawn(move || {
-                match open(store) {
+                match open(&profile, &unlocking) {
                     Ok((core, first)) => {
                         // Nobody receives only if the process gave up waiting: then the core just ends.
                         if opened.send(Ok(())).is_ok() && sender.send(first).is_ok() {
@@ -65,10 +70,11 @@ pub(crate) fn gone() -> Error {
     ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
 }
 
-fn open(store: PathBuf) -> Result<(Core, Vec<Effect>), Error> {
+fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
-    let mut core = Core::open(&store, Options { seed, cached_groups: CACHED_GROUPS })?;
+    let options = Options { seed, cached_groups: CACHED_GROUPS };
+    let mut core = Core::open(Folder::new(profile.dir()), || unlock::unlock(profile, unlocking), &options)?;
     let first = core.resume(now())?;
     Ok((core, first))
 }
@@ -103,7 +109,7 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
         }
     }
     if let Err(error) = core.rest() {
-        tracing::debug!(kind = error.kind.name(), "counters of junk were not kept");
+        tracing::debug!(kind = error.kind.name(), "what was put off was not done");
         telemetry::causes(&error);
     }
 }

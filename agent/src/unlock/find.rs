@@ -115,7 +115,7 @@ impl Unlocking {
 
 /// What opens the store of a profile, or is to open one that is made now. Call it when no other process has the profile open:
 /// it may ask a person.
-pub(crate) fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error> {
+pub fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error> {
     if let Some(path) = &unlocking.key_file {
         return named(path);
     }

@@ -11,6 +11,4 @@
 mod find;
 pub(crate) mod slots;
 
-pub use find::Unlocking;
-#[expect(unused_imports, reason = "the runtime opens the store with it")]
-pub(crate) use find::{refused, unlock};
+pub use find::{Unlocking, unlock};

@@ -9,7 +9,6 @@ use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, Role};
-use redb::backends::InMemoryBackend;
 
 use super::*;
 use crate::input::{Input, Ticket};
@@ -29,7 +28,7 @@ fn group(n: u16) -> GroupId {
 /// A profile with so many conversations, all of them over so that nothing but their rows is needed, and a bot.
 fn core(groups: u16) -> Core {
     let options = Options { seed: [1; 32], cached_groups: 8 };
-    let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+    let mut core = Core::in_memory(options);
     let handle = "ana".parse().unwrap();
     let command = account::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
     core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command.into()) }], at(0))

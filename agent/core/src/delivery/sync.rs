@@ -251,7 +251,6 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    use redb::backends::InMemoryBackend;
 
     use super::*;
     use crate::input::Input;
@@ -265,7 +264,7 @@ mod tests {
     /// A profile that asked the registry something and got no answer.
     fn core() -> Core {
         let options = Options { seed: [1; 32], cached_groups: 4 };
-        let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+        let mut core = Core::in_memory(options);
         let register = account::Register {
             handle: "ana".parse().unwrap(),
             name: String::new(),

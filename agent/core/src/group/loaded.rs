@@ -48,7 +48,6 @@ impl Core {
 mod tests {
     use cipher_api::command::account;
     use cipher_broker::time::Timestamp;
-    use redb::backends::InMemoryBackend;
 
     use super::*;
     use crate::input::{Input, Ticket};
@@ -58,7 +57,7 @@ mod tests {
     #[test]
     fn a_group_that_is_lent_is_not_lent_again_until_it_came_back() {
         let options = Options { seed: [1; 32], cached_groups: 4 };
-        let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+        let mut core = Core::in_memory(options);
         core.run.now = Timestamp::from_millis(1_700_000_000_000);
         let handle = "ana".parse().unwrap();
         let register = account::Register { handle, name: String::new(), bot: None, invite_code: None };

@@ -19,7 +19,7 @@ use crate::state::{RowBody, position};
 
 fn core() -> Core {
     let options = Options { seed: [1; 32], cached_groups: 4 };
-    let mut core = Core::open_on(redb::backends::InMemoryBackend::new(), options).unwrap();
+    let mut core = Core::in_memory(options);
     let register = account::Register {
         handle: "bob".parse().unwrap(),
         name: String::new(),

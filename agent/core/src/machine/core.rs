@@ -1,12 +1,14 @@
 //! The machine: opens the store, takes batches of inputs, commits them together, gives effects.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Result};
 use cipher_broker::time::Timestamp;
+use cipher_seal::Unlock;
 use openmls_traits::OpenMlsProvider;
-use redb::StorageBackend;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::effect::Effect;
 use crate::input::{Input, Interest, Ticket};
@@ -19,7 +21,11 @@ use crate::state::ledger::Ledger;
 use crate::state::live::Groups;
 use crate::state::{Skip, State};
 use crate::store::Store;
+use crate::store::place::Place;
 use crate::store::provider::Provider;
+
+/// What was superseded or removed cannot be opened any more after that long. A minute is promised.
+const SHREDDED_AFTER: Duration = Duration::from_secs(50);
 
 /// What a core is told at start.
 #[derive(Debug, Clone)]
@@ -41,36 +47,48 @@ pub struct Core {
     pub(crate) journal: Journal,
     pub(crate) groups: Groups,
     pub(crate) run: Run,
-    path: Option<PathBuf>,
-    options: Options,
     commits: u64,
+    /// Since when something lies in the store that was superseded or removed and can still be opened.
+    dirty_since: Option<Timestamp>,
     /// A storage error poisoned the handle: it must be opened again before it is used.
     poisoned: bool,
 }
 
 impl Core {
-    /// Opens or creates the store of a profile. `ErrorKind::Locked` when another process has it open.
-    pub fn open(path: &Path, options: Options) -> Result<Self> {
-        Self::ready(Store::open(path)?, Some(path.into()), options)
+    /// Opens the store of a profile, or makes it. `ErrorKind::Locked` when another process has it open, and
+    /// `ErrorKind::Storage` when what `unlock` gives does not open it. It is asked once the store is this process's.
+    pub fn open(
+        place: impl Place + 'static,
+        unlock: impl FnOnce() -> Result<Unlock>,
+        options: &Options,
+    ) -> Result<Self> {
+        let mut seeds = ChaCha20Rng::from_seed(options.seed);
+        let mut seed = || {
+            let mut seed = [0; 32];
+            seeds.fill_bytes(&mut seed);
+            seed
+        };
+        Self::ready(Store::open(Box::new(place), unlock, seed())?, seed(), options.cached_groups)
     }
 
-    /// Opens the store on any redb backend: memory for simulations, a faulty one for crash tests.
-    pub fn open_on(backend: impl StorageBackend, options: Options) -> Result<Self> {
-        Self::ready(Store::open_on(backend)?, None, options)
+    /// A core in memory that nothing opens again.
+    #[cfg(test)]
+    pub(crate) fn in_memory(options: Options) -> Self {
+        Self::ready(Store::in_memory(), options.seed, options.cached_groups).unwrap()
     }
 
-    fn ready(store: Store, path: Option<PathBuf>, options: Options) -> Result<Self> {
+    fn ready(store: Store, seed: [u8; 32], cached_groups: usize) -> Result<Self> {
         let mut core = Self {
             state: State::load(&store)?,
-            provider: Provider::new(store.clone(), options.seed),
+            provider: Provider::new(store.clone(), seed),
             history: History::new(store.clone()),
             ledger: Ledger::new(store.clone()),
             journal: Journal::open(store.clone())?,
-            groups: Groups::new(options.cached_groups),
+            groups: Groups::new(cached_groups),
             run: Run::default(),
+            // What an earlier process left is overdue.
+            dirty_since: store.is_dirty().then(Timestamp::default),
             store,
-            path,
-            options,
             commits: 0,
             poisoned: false,
         };
@@ -103,7 +121,7 @@ impl Core {
                 _ => None,
             })
             .collect();
-        let done = self.heal().and_then(|()| {
+        let done = self.heal().and_then(|()| self.shred_in_time()).and_then(|()| {
             for (ticket, error) in std::mem::take(&mut self.run.orphans) {
                 self.run.reply(ticket, Err(error));
             }
@@ -194,12 +212,39 @@ impl Core {
     fn next_wake(&self) -> Option<Timestamp> {
         let asked = self.run.wakes.first().copied();
         let due = self.delivery_due().filter(|at| *at > self.run.now);
-        asked.into_iter().chain(due).min()
+        asked.into_iter().chain(due).chain(self.shred_at()).min()
     }
 
-    /// Writes what was put off. Call it before the process ends; without it some junk is read again.
+    /// When what was superseded or removed is due to be made unreadable.
+    fn shred_at(&self) -> Option<Timestamp> {
+        self.dirty_since.map(|since| since.plus(SHREDDED_AFTER))
+    }
+
+    /// Makes unreadable what was superseded or removed, if it is due.
+    fn shred_in_time(&mut self) -> Result<()> {
+        let now = self.run.now;
+        // A clock that was set back must not put it off.
+        let due =
+            self.shred_at().is_some_and(|at| at <= now) || self.dirty_since.is_some_and(|since| since > now);
+        if due { self.shred() } else { Ok(()) }
+    }
+
+    fn shred(&mut self) -> Result<()> {
+        self.store.rotate()?;
+        self.dirty_since = None;
+        Ok(())
+    }
+
+    /// Writes what was put off, and makes unreadable what was superseded or removed. Call it before the process ends;
+    /// without it some junk is read again, and the next process has to do the rest.
     pub fn rest(&mut self) -> Result<()> {
-        if self.poisoned || !self.state.has_put_off() { Ok(()) } else { self.write() }
+        if self.poisoned {
+            return Ok(());
+        }
+        if self.state.has_put_off() {
+            self.write()?;
+        }
+        self.shred()
     }
 
     /// Whether the running batch has changed nothing so far that must be on disk.
@@ -220,12 +265,12 @@ impl Core {
         self.groups.write_secrets(&self.provider)?;
         let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
         let (ledger, journal) = (&self.ledger, &self.journal);
-        self.store.write(|txn| {
-            overlay.flush(txn)?;
-            state.flush(txn)?;
-            history.flush(txn)?;
-            ledger.flush(txn)?;
-            journal.flush(txn)
+        self.store.write(|writing| {
+            overlay.flush(writing)?;
+            state.flush(writing)?;
+            history.flush(writing)?;
+            ledger.flush(writing)?;
+            journal.flush(writing)
         })?;
         self.provider.storage().flushed();
         self.state.flushed();
@@ -233,6 +278,9 @@ impl Core {
         self.ledger.flushed();
         self.journal.flushed();
         self.commits = self.commits.saturating_add(1);
+        if self.dirty_since.is_none() && self.store.is_dirty() {
+            self.dirty_since = Some(self.run.now);
+        }
         Ok(())
     }
 
@@ -257,31 +305,12 @@ impl Core {
         if !self.poisoned {
             return Ok(());
         }
-        if let Some(path) = self.path.clone() {
-            // The old handle must be gone before the file can be opened again; a database in memory is the
-            // shortest-lived stand-in that every holder of the handle can be given.
-            let stand_in = Store::open_on(redb::backends::InMemoryBackend::new())?;
-            self.replace_store(stand_in)?;
-            self.replace_store(Store::open(&path)?)?;
-        }
+        self.store.reopen()?;
+        self.dirty_since = self.store.is_dirty().then(Timestamp::default);
         self.state = State::load(&self.store)?;
         self.journal = Journal::open(self.store.clone())?;
         self.step(Step::Opened)?;
         self.poisoned = false;
-        Ok(())
-    }
-
-    fn replace_store(&mut self, store: Store) -> Result<()> {
-        let mut seed = self.options.seed;
-        // Never the same stream of choices twice: continue from what the old generator would have given.
-        for (byte, more) in seed.iter_mut().zip(self.provider.bytes::<32>()) {
-            *byte ^= more;
-        }
-        self.provider = Provider::new(store.clone(), seed);
-        self.history = History::new(store.clone());
-        self.ledger = Ledger::new(store.clone());
-        self.journal = Journal::open(store.clone())?;
-        self.store = store;
         Ok(())
     }
 

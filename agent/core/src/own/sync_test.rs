@@ -11,7 +11,6 @@ use cipher_broker::wire::group::Role;
 use cipher_broker::wire::statement::{Statement, StatementKind};
 use cipher_broker::wire::sync::SyncMessage;
 use ed25519_dalek::SigningKey;
-use redb::backends::InMemoryBackend;
 
 use super::*;
 use crate::effect::Effect;
@@ -63,7 +62,7 @@ fn add(log: &mut AccountLog, key: &SigningKey, device: DeviceId) {
 /// A device of an account that has another one, had a third, and the group that they talk in.
 fn core() -> (Core, GroupId) {
     let options = Options { seed: [1; 32], cached_groups: 8 };
-    let mut core = Core::open_on(InMemoryBackend::new(), options).unwrap();
+    let mut core = Core::in_memory(options);
     let command = account::Register {
         handle: "ana".parse().unwrap(),
         name: "Ana".into(),

@@ -6,13 +6,12 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::registry::{Presence, SignedProfile};
 use cipher_broker::wire::statement::{Statement, StatementKind};
 use ed25519_dalek::SigningKey;
-use redb::backends::InMemoryBackend;
 
 use super::*;
 use crate::machine::Options;
 
 fn core() -> Core {
-    Core::open_on(InMemoryBackend::new(), Options { seed: [1; 32], cached_groups: 4 }).unwrap()
+    Core::in_memory(Options { seed: [1; 32], cached_groups: 4 })
 }
 
 /// A record whose parts are signed by the given keys.

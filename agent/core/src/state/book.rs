@@ -1,14 +1,16 @@
 //! The events of a profile on disk: one row per batch, written with it. Rows of the running batch are not read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use cipher_api::Result;
 use cipher_broker::codec;
-use redb::{ReadableDatabase, ReadableTable, Table, WriteTransaction};
 
 use crate::state::{Fact, FactsRow, SubscriberRow};
-use crate::store::{Store, storage, table};
+use crate::store::key::RowKey as _;
+use crate::store::sealed::{Row, Sealing, Writing};
+use crate::store::{Store, named, table};
 
 /// Events that are kept, some fifteen bytes each.
 const EVENTS: u64 = 100_000;
@@ -48,16 +50,20 @@ pub(crate) struct Page {
 
 impl Journal {
     pub(crate) fn open(store: Store) -> Result<Self> {
-        let read = store.db().begin_read().map_err(storage)?;
-        let journal = read.open_table(table::JOURNAL).map_err(storage)?;
-        let first = journal.first().map_err(storage)?.map(|(number, _)| number.value());
-        let last = journal.last().map_err(storage)?;
-        let last = last.map_or(0, |(number, facts)| last_of(number.value(), facts.value()));
+        let journal = store.table(table::JOURNAL)?;
+        let mut rows = journal.rows()?;
+        let number = |row: &Row<'_>| u64::from_key(row.key()).unwrap_or_default();
+        let oldest = rows.next().transpose()?;
+        let first = oldest.as_ref().map(number);
+        let latest = rows.next_back().transpose()?.or(oldest);
+        let last =
+            latest.map_or(0, |row| last_of(number(&row), row.value().as_deref().map_or(&[], Vec::as_slice)));
         let mut subscribers = BTreeMap::new();
-        let table = read.open_table(table::SUBSCRIBERS).map_err(storage)?;
-        for row in table.iter().map_err(storage)? {
-            let (name, row) = row.map_err(storage)?;
-            if let (Ok(name), Ok(row)) = (std::str::from_utf8(name.value()), codec::decode(row.value())) {
+        for row in store.table(table::SUBSCRIBERS)?.rows()? {
+            let row = row?.value()?;
+            if let Some((name, row)) = named::split(&row)
+                && let Ok(row) = codec::decode(row)
+            {
                 subscribers.insert(name.to_owned(), row);
             }
         }
@@ -75,25 +81,24 @@ impl Journal {
         self.moved.clear();
     }
 
-    pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
+    pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
         if !self.facts.is_empty() {
-            let mut journal = txn.open_table(table::JOURNAL).map_err(storage)?;
+            let mut journal = writing.table(table::JOURNAL)?;
             let number = self.last.saturating_add(1);
-            let facts = FactsRow::of(&self.facts);
-            journal.insert(number, codec::encode(&facts).as_slice()).map_err(storage)?;
+            journal.put(&number.to_key(), &codec::encode(&FactsRow::of(&self.facts)))?;
             let oldest = self.oldest_kept();
             if oldest > self.first {
                 drop_before(&mut journal, oldest)?;
             }
         }
         if !self.moved.is_empty() {
-            let mut subscribers = txn.open_table(table::SUBSCRIBERS).map_err(storage)?;
+            let mut subscribers = writing.table(table::SUBSCRIBERS)?;
             for name in &self.moved {
+                let key = writing.name(table::SUBSCRIBERS, name);
                 match self.subscribers.get(name) {
-                    Some(row) => subscribers.insert(name.as_bytes(), codec::encode(row).as_slice()),
-                    None => subscribers.remove(name.as_bytes()),
+                    Some(row) => subscribers.put(&key, &named::join(name, &codec::encode(row)))?,
+                    None => subscribers.remove(&key)?,
                 }
-                .map_err(storage)?;
             }
         }
         Ok(())
@@ -120,17 +125,17 @@ impl Journal {
     /// The events behind a number, oldest first, at most `limit`.
     pub(crate) fn behind(&self, after: u64, limit: usize) -> Result<Page> {
         let mut page = Page { facts: Vec::new(), next: after, missed: 0 };
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let journal = read.open_table(table::JOURNAL).map_err(storage)?;
+        let journal = self.store.table(table::JOURNAL)?;
         // The row that the next one lies in.
-        let wanted = after.saturating_add(1);
-        let row = journal.range(..=wanted).map_err(storage)?.next_back().transpose().map_err(storage)?;
-        let from = row.map_or(wanted, |(number, _)| number.value());
-        for row in journal.range(from..).map_err(storage)? {
-            let (number, facts) = row.map_err(storage)?;
-            // A row of a later version is passed over as one that is gone.
-            let facts: FactsRow = codec::decode(facts.value()).unwrap_or_default();
-            for (number, fact) in (number.value()..).zip(facts.facts()) {
+        let wanted = after.saturating_add(1).to_key();
+        let row = journal.range(Bound::Unbounded, Bound::Included(&wanted))?.next_back().transpose()?;
+        let from = row.map_or(wanted, |row| row.key().to_vec());
+        for row in journal.range(Bound::Included(&from), Bound::Unbounded)? {
+            let row = row?;
+            let Some(number) = u64::from_key(row.key()) else { continue };
+            // A row of a later version, or one that is damaged, is passed over as one that is gone.
+            let facts = row.value().ok().and_then(|facts| codec::decode(&facts).ok());
+            for (number, fact) in (number..).zip(facts.unwrap_or_else(FactsRow::default).facts()) {
                 let Some(fact) = fact.filter(|_| number > after) else { continue };
                 if page.facts.len() >= limit {
                     return Ok(page);
@@ -183,15 +188,14 @@ impl Journal {
 }
 
 /// Forgets what is older than an event. A row that reaches beyond it goes with a later batch.
-fn drop_before(journal: &mut Table<'_, u64, &[u8]>, oldest: u64) -> Result<()> {
-    loop {
-        let row = journal.first().map_err(storage)?;
-        let row = row.map(|(number, facts)| (number.value(), last_of(number.value(), facts.value())));
-        match row {
-            Some((number, last)) if last < oldest => journal.remove(number).map_err(storage)?,
-            Some(_) | None => return Ok(()),
-        };
+fn drop_before(journal: &mut Sealing<'_>, oldest: u64) -> Result<()> {
+    while let Some((key, facts)) = journal.first()? {
+        if u64::from_key(&key).is_some_and(|number| last_of(number, &facts) >= oldest) {
+            break;
+        }
+        journal.remove(&key)?;
     }
+    Ok(())
 }
 
 /// Number of the last event of a row.
@@ -205,12 +209,11 @@ fn last_of(first: u64, facts: &[u8]) -> u64 {
 mod tests {
     use cipher_broker::id::GroupId;
     use cipher_broker::time::Timestamp;
-    use redb::backends::InMemoryBackend;
 
     use super::*;
 
     fn journal() -> Journal {
-        Journal::open(Store::open_on(InMemoryBackend::new()).unwrap()).unwrap()
+        Journal::open(Store::in_memory()).unwrap()
     }
 
     fn written(journal: &mut Journal, events: usize) {
@@ -272,11 +275,9 @@ mod tests {
         written(&mut journal, 3);
         written(&mut journal, 2);
         let foreign = |number: u64| {
-            journal.store.write(|txn| {
-                let mut table = txn.open_table(table::JOURNAL).map_err(storage)?;
-                table.insert(number, codec::encode(&"later").as_slice()).map_err(storage)?;
-                Ok(())
-            })
+            journal
+                .store
+                .write(|txn| txn.table(table::JOURNAL)?.put(&number.to_key(), &codec::encode(&"later")))
         };
         foreign(3).unwrap();
         let page = journal.behind(1, 99).unwrap();

@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use cipher_api::Result;
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable as _, WriteTransaction};
 use serde_bytes::ByteBuf;
+use zeroize::Zeroizing;
 
 use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
-use crate::store::{Store, storage, table};
+use crate::store::key::{self, RowKey as _};
+use crate::store::sealed::{Reading, Row, Writing};
+use crate::store::{Store, named, table};
 
 /// Rows that are looked at in one go.
 const PAGE: usize = 1024;
 
-type SeenTable = ReadOnlyTable<(&'static [u8; 16], &'static [u8; 16]), u64>;
+/// Group, position, and place within it.
+type MessageKey = (GroupId, u64, u16);
 
 /// History with the writes of the running batch in front.
 pub(crate) struct History {
@@ -26,7 +29,7 @@ pub(crate) struct History {
     parked: BTreeMap<(GroupId, u64), Option<Vec<u8>>>,
     bots: BTreeMap<(String, GroupId), BotRow>,
     /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
-    seen_table: Option<SeenTable>,
+    seen_table: Option<Reading>,
     /// How often a conversation was looked into from a place on.
     #[cfg(test)]
     pub(crate) looks: std::cell::Cell<usize>,
@@ -64,37 +67,32 @@ impl History {
         self.seen_table = None;
     }
 
-    pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
+    pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
         if !self.messages.is_empty() {
-            let mut messages = txn.open_table(table::MESSAGES).map_err(storage)?;
-            for ((group, sequence, place), row) in &self.messages {
-                messages
-                    .insert((group.as_bytes(), *sequence, *place), codec::encode(row).as_slice())
-                    .map_err(storage)?;
+            let mut messages = writing.table(table::MESSAGES)?;
+            for (key, row) in &self.messages {
+                messages.put(&key.to_key(), &Zeroizing::new(codec::encode(row)))?;
             }
         }
         if !self.seen.is_empty() {
-            let mut seen = txn.open_table(table::SEEN).map_err(storage)?;
-            for ((group, id), sequence) in &self.seen {
-                seen.insert((group.as_bytes(), id.as_bytes()), sequence).map_err(storage)?;
+            let mut seen = writing.table(table::SEEN)?;
+            for (key, position) in &self.seen {
+                seen.put(&key.to_key(), &position.to_key())?;
             }
         }
         if !self.parked.is_empty() {
-            let mut parked = txn.open_table(table::PARKED).map_err(storage)?;
-            for ((group, sequence), bytes) in &self.parked {
-                let key = (group.as_bytes(), *sequence);
+            let mut parked = writing.table(table::PARKED)?;
+            for (key, bytes) in &self.parked {
                 match bytes {
-                    Some(bytes) => parked.insert(key, bytes.as_slice()),
-                    None => parked.remove(key),
+                    Some(bytes) => parked.put(&key.to_key(), bytes)?,
+                    None => parked.remove(&key.to_key())?,
                 }
-                .map_err(storage)?;
             }
         }
         if !self.bots.is_empty() {
-            let mut bots = txn.open_table(table::BOTS).map_err(storage)?;
+            let mut bots = writing.table(table::BOTS)?;
             for ((bot, group), row) in &self.bots {
-                bots.insert(bot_key(bot, group).as_slice(), codec::encode(row).as_slice())
-                    .map_err(storage)?;
+                bots.put(&self.bot_key(bot, group), &named::join(bot, &codec::encode(row)))?;
             }
         }
         Ok(())
@@ -115,11 +113,10 @@ impl History {
             return Ok(Some(*sequence));
         }
         if self.seen_table.is_none() {
-            let read = self.store.db().begin_read().map_err(storage)?;
-            self.seen_table = Some(read.open_table(table::SEEN).map_err(storage)?);
+            self.seen_table = Some(self.store.table(table::SEEN)?);
         }
         let Some(seen) = &self.seen_table else { return Ok(None) };
-        Ok(seen.get((group.as_bytes(), id.as_bytes())).map_err(storage)?.map(|row| row.value()))
+        Ok(seen.get(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
     }
 
     /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
@@ -164,12 +161,11 @@ impl History {
         first: MessageId,
         last: MessageId,
     ) -> Result<Vec<MessageId>> {
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let seen = read.open_table(table::SEEN).map_err(storage)?;
-        let range = (group.as_bytes(), first.as_bytes())..=(group.as_bytes(), last.as_bytes());
+        let seen = self.store.table(table::SEEN)?;
+        let (from, to) = ((*group, first).to_key(), (*group, last).to_key());
         let mut ids = Vec::new();
-        for row in seen.range(range).map_err(storage)? {
-            ids.push(MessageId::from_bytes(*row.map_err(storage)?.0.value().1));
+        for row in seen.range(Bound::Included(&from), Bound::Included(&to))? {
+            ids.extend(<(GroupId, MessageId)>::from_key(row?.key()).map(|(_, id)| id));
         }
         ids.extend(self.seen.range((*group, first)..=(*group, last)).map(|((_, id), _)| *id));
         Ok(ids)
@@ -192,22 +188,21 @@ impl History {
         behind: Place,
         limit: usize,
     ) -> Result<Vec<(Place, MessageRow)>> {
-        let (from, to) = (Bound::Excluded((group.as_bytes(), behind.0, behind.1)), (u64::MAX, u16::MAX));
+        let (from, to) = ((*group, behind.0, behind.1), (*group, u64::MAX, u16::MAX));
         let mut found = BTreeMap::new();
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
+        let messages = self.store.table(table::MESSAGES)?;
         #[cfg(test)]
         self.looks.set(self.looks.get() + 1);
-        let range = (from, Bound::Included((group.as_bytes(), to.0, to.1)));
-        for row in messages.range::<(&[u8; 16], u64, u16)>(range).map_err(storage)?.take(limit) {
-            let (key, value) = row.map_err(storage)?;
-            let (_, sequence, place) = key.value();
-            if let Ok(message) = codec::decode(value.value()) {
+        let (first, last) = (from.to_key(), to.to_key());
+        for row in messages.range(Bound::Excluded(&first), Bound::Included(&last))?.take(limit) {
+            let row = row?;
+            if let (Some((_, sequence, place)), Ok(message)) =
+                (MessageKey::from_key(row.key()), readable(&row))
+            {
                 found.insert((sequence, place), message);
             }
         }
-        let range = (Bound::Excluded((*group, behind.0, behind.1)), Bound::Included((*group, to.0, to.1)));
-        for ((_, sequence, place), row) in self.messages.range(range) {
+        for ((_, sequence, place), row) in self.messages.range((Bound::Excluded(from), Bound::Included(to))) {
             found.insert((*sequence, *place), row.clone());
         }
         Ok(found.into_iter().take(limit).collect())
@@ -243,21 +238,20 @@ impl History {
         for ((_, sequence, place), row) in pending.rev().filter(|(_, row)| wanted(row)).take(limit) {
             found.insert((*sequence, *place), row.clone());
         }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
-        let range = (group.as_bytes(), 0, 0)..(group.as_bytes(), before.0, before.1);
+        let messages = self.store.table(table::MESSAGES)?;
+        let (first, end) = ((*group, 0, 0).to_key(), (*group, before.0, before.1).to_key());
         let mut taken = 0usize;
-        for row in messages.range(range).map_err(storage)?.rev() {
+        for row in messages.range(Bound::Included(&first), Bound::Excluded(&end))?.rev() {
             if taken >= limit {
                 break;
             }
-            let (key, value) = row.map_err(storage)?;
-            let (_, sequence, place) = key.value();
+            let row = row?;
+            let Some((_, sequence, place)) = MessageKey::from_key(row.key()) else { continue };
             // What this batch writes at the same place replaces it.
             if self.messages.contains_key(&(*group, sequence, place)) {
                 continue;
             }
-            if let Ok(message) = codec::decode(value.value())
+            if let Ok(message) = readable(&row)
                 && wanted(&message)
             {
                 taken = taken.saturating_add(1);
@@ -272,10 +266,9 @@ impl History {
         if let Some(row) = self.messages.get(&(*group, place.0, place.1)) {
             return Ok(Some(row.clone()));
         }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let messages = read.open_table(table::MESSAGES).map_err(storage)?;
-        let row = messages.get((group.as_bytes(), place.0, place.1)).map_err(storage)?;
-        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+        let messages = self.store.table(table::MESSAGES)?;
+        let row = messages.get(&(*group, place.0, place.1).to_key())?;
+        Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
     /// Own messages that went into the log after a time, newest first, with the bytes they were sealed in.
@@ -312,11 +305,13 @@ impl History {
     /// What is parked for a group, in stream order.
     pub(crate) fn parked(&self, group: &GroupId) -> Result<BTreeMap<u64, (Timestamp, Vec<u8>)>> {
         let mut found = BTreeMap::new();
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let parked = read.open_table(table::PARKED).map_err(storage)?;
-        for row in parked.range((group.as_bytes(), 0)..=(group.as_bytes(), u64::MAX)).map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            found.insert(key.value().1, unpark(value.value()));
+        let parked = self.store.table(table::PARKED)?;
+        let (first, last) = key::of_group(group, 8);
+        for row in parked.range(Bound::Included(&first), Bound::Included(&last))? {
+            let row = row?;
+            if let Some((_, sequence)) = <(GroupId, u64)>::from_key(row.key()) {
+                found.insert(sequence, unpark(&row.value()?));
+            }
         }
         for ((_, sequence), bytes) in self.parked.range((*group, 0)..=(*group, u64::MAX)) {
             match bytes {
@@ -332,10 +327,8 @@ impl History {
         if let Some(row) = self.bots.get(&(bot.to_owned(), *group)) {
             return Ok(Some(row.clone()));
         }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let bots = read.open_table(table::BOTS).map_err(storage)?;
-        let row = bots.get(bot_key(bot, group).as_slice()).map_err(storage)?;
-        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+        let row = self.store.table(table::BOTS)?.get(&self.bot_key(bot, group))?;
+        Ok(row.and_then(|row| codec::decode(named::split(&row)?.1).ok()))
     }
 
     pub(crate) fn set_bot(&mut self, bot: &str, group: GroupId, handled: Place, memory: Option<Vec<u8>>) {
@@ -346,13 +339,14 @@ impl History {
     /// Names of all bots that ever handled anything here.
     pub(crate) fn bot_names(&self) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let bots = read.open_table(table::BOTS).map_err(storage)?;
-        for row in bots.iter().map_err(storage)? {
-            let (key, _) = row.map_err(storage)?;
-            names.extend(bot_of(key.value()));
+        for row in self.store.table(table::BOTS)?.rows()? {
+            names.extend(named::split(&row?.value()?).map(|(name, _)| name.to_owned()));
         }
         Ok(names)
+    }
+
+    fn bot_key(&self, bot: &str, group: &GroupId) -> Vec<u8> {
+        (*group, self.store.name(table::BOTS, bot)).to_key()
     }
 }
 
@@ -363,37 +357,26 @@ fn unpark(row: &[u8]) -> (Timestamp, Vec<u8>) {
     }
 }
 
-fn bot_key(bot: &str, group: &GroupId) -> Vec<u8> {
-    [group.as_bytes().as_slice(), bot.as_bytes()].concat()
-}
-
-fn bot_of(key: &[u8]) -> Option<String> {
-    String::from_utf8(key.get(16..)?.to_vec()).ok()
+/// The message of a row.
+fn readable(row: &Row<'_>) -> Result<MessageRow> {
+    codec::decode(&row.value()?).map_err(|_| ErrorKind::Storage.because("a message cannot be read"))
 }
 
 #[cfg(test)]
 mod tests {
-    use redb::backends::InMemoryBackend;
-
     use super::*;
 
     /// D02: what waits for its epoch keeps the broker's time; what an earlier version kept is read without one.
     #[test]
     fn d02_parked_messages_keep_the_brokers_time() {
-        let store = Store::open_on(InMemoryBackend::new()).unwrap();
+        let store = Store::in_memory();
         let (group, at) = (GroupId::from_bytes([1; 16]), Timestamp::from_millis(951_782_400_000));
         let mut history = History::new(store.clone());
         history.park(group, 7, at, b"bytes".to_vec());
         assert_eq!(history.parked(&group).unwrap(), BTreeMap::from([(7, (at, b"bytes".to_vec()))]));
         store.write(|txn| history.flush(txn)).unwrap();
         let raw = codec::encode(&cipher_broker::wire::envelope::Envelope::Message(vec![1, 2, 3]));
-        store
-            .write(|txn| {
-                let mut parked = txn.open_table(table::PARKED).map_err(storage)?;
-                parked.insert((group.as_bytes(), 8), raw.as_slice()).map_err(storage)?;
-                Ok(())
-            })
-            .unwrap();
+        store.write(|txn| txn.table(table::PARKED)?.put(&(group, 8_u64).to_key(), &raw)).unwrap();
         let kept = History::new(store).parked(&group).unwrap();
         assert_eq!(kept.get(&7), Some(&(at, b"bytes".to_vec())));
         assert_eq!(kept.get(&8), Some(&(Timestamp::default(), raw)));

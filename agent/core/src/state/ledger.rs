@@ -8,17 +8,22 @@
 //! Rows of the running batch lie in front of those on disk, as in [`crate::history`].
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use cipher_api::Result;
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 use cipher_broker::{codec, limit};
-use redb::{ReadableDatabase, ReadableTable, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
 use crate::state::history::History;
 use crate::state::{KeptRow, Print, SealKey, SentRow, key};
-use crate::store::{Store, storage, table};
+use crate::store::Store;
+use crate::store::key::{RowKey, of_group};
+use crate::store::sealed::Writing;
+use crate::store::table::{self, Table};
 
 /// Commits kept per group.
 const COMMITS: u64 = 64;
@@ -60,28 +65,12 @@ impl Ledger {
         self.places.clear();
     }
 
-    pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
+    pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
         if !self.commits.is_empty() {
-            let mut commits = txn.open_table(table::COMMITS).map_err(storage)?;
-            for ((group, epoch), row) in &self.commits {
-                let key = (group.as_bytes(), *epoch);
-                match row {
-                    Some(row) => commits.insert(key, codec::encode(row).as_slice()),
-                    None => commits.remove(key),
-                }
-                .map_err(storage)?;
-            }
+            flush_rows(writing, table::COMMITS, &self.commits)?;
         }
         if !self.sent.is_empty() {
-            let mut sent = txn.open_table(table::SENT).map_err(storage)?;
-            for ((group, hash), row) in &self.sent {
-                let key = (group.as_bytes(), hash);
-                match row {
-                    Some(row) => sent.insert(key, codec::encode(row).as_slice()),
-                    None => sent.remove(key),
-                }
-                .map_err(storage)?;
-            }
+            flush_rows(writing, table::SENT, &self.sent)?;
         }
         Ok(())
     }
@@ -110,22 +99,15 @@ impl Ledger {
         if let Some(row) = self.commits.get(&(*group, epoch)) {
             return Ok(row.clone());
         }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let commits = read.open_table(table::COMMITS).map_err(storage)?;
-        let row = commits.get((group.as_bytes(), epoch)).map_err(storage)?;
-        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+        let row = self.store.table(table::COMMITS)?.get(&(*group, epoch).to_key())?;
+        Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
     /// Kept commits of a group by the epoch that they ended.
     pub(crate) fn commits_of(&self, group: &GroupId) -> Result<BTreeMap<u64, KeptRow>> {
         let mut found = BTreeMap::new();
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let commits = read.open_table(table::COMMITS).map_err(storage)?;
-        for row in commits.range((group.as_bytes(), 0)..=(group.as_bytes(), u64::MAX)).map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            if let Ok(row) = codec::decode(value.value()) {
-                found.insert(key.value().1, row);
-            }
+        for (epoch, row) in self.rows_of(table::COMMITS, group, 8)? {
+            found.insert(epoch, row);
         }
         for ((_, epoch), row) in self.commits.range((*group, 0)..=(*group, u64::MAX)) {
             match row {
@@ -164,23 +146,15 @@ impl Ledger {
         if let Some(row) = self.sent.get(&(*group, key(print))) {
             return Ok(row.clone());
         }
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let sent = read.open_table(table::SENT).map_err(storage)?;
-        let row = sent.get((group.as_bytes(), &key(print))).map_err(storage)?;
-        Ok(row.and_then(|row| codec::decode(row.value()).ok()))
+        let row = self.store.table(table::SENT)?.get(&(*group, key(print)).to_key())?;
+        Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
     /// What this store sealed for a group and history does not have at its place.
     pub(crate) fn sent_of(&self, group: &GroupId) -> Result<BTreeMap<SealKey, SentRow>> {
         let mut found = BTreeMap::new();
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let sent = read.open_table(table::SENT).map_err(storage)?;
-        let all = (group.as_bytes(), &[0; 16])..=(group.as_bytes(), &[u8::MAX; 16]);
-        for row in sent.range(all).map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            if let Ok(row) = codec::decode::<SentRow>(value.value()) {
-                found.insert(*key.value().1, row);
-            }
+        for (key, row) in self.rows_of(table::SENT, group, 16)? {
+            found.insert(key, row);
         }
         for ((_, key), row) in self.sent.range((*group, [0; 16])..=(*group, [u8::MAX; 16])) {
             match row {
@@ -218,16 +192,49 @@ impl Ledger {
     /// Forgets what no log holds any more.
     pub(crate) fn prune(&mut self, now: Timestamp) -> Result<()> {
         let oldest = now.minus(limit::RETENTION);
-        let read = self.store.db().begin_read().map_err(storage)?;
-        let sent = read.open_table(table::SENT).map_err(storage)?;
-        for row in sent.iter().map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            if codec::decode::<SentRow>(value.value()).is_ok_and(|row| row.at >= oldest) {
+        for row in self.store.table(table::SENT)?.rows()? {
+            let row = row?;
+            if row.value().is_ok_and(|row| codec::decode::<SentRow>(&row).is_ok_and(|row| row.at >= oldest)) {
                 continue;
             }
-            let (group, hash) = key.value();
-            self.sent.entry((GroupId::from_bytes(*group), *hash)).or_insert(None);
+            if let Some(key) = RowKey::from_key(row.key()) {
+                self.sent.entry(key).or_insert(None);
+            }
         }
         Ok(())
     }
+
+    /// What a table has of a conversation, by the rest of its key. What cannot be read is left out.
+    fn rows_of<K: RowKey, V: DeserializeOwned>(
+        &self,
+        table: Table,
+        group: &GroupId,
+        rest: usize,
+    ) -> Result<Vec<(K, V)>> {
+        let (first, last) = of_group(group, rest);
+        let mut found = Vec::new();
+        for row in self.store.table(table)?.range(Bound::Included(&first), Bound::Included(&last))? {
+            let row = row?;
+            let key = <(GroupId, K)>::from_key(row.key()).map(|(_, key)| key);
+            let value = row.value().ok().and_then(|value| codec::decode(&value).ok());
+            found.extend(key.zip(value));
+        }
+        Ok(found)
+    }
+}
+
+/// Writes what changed in a table.
+fn flush_rows<K: RowKey, V: Serialize>(
+    writing: &Writing<'_>,
+    table: Table,
+    rows: &BTreeMap<K, Option<V>>,
+) -> Result<()> {
+    let mut table = writing.table(table)?;
+    for (key, row) in rows {
+        match row {
+            Some(row) => table.put(&key.to_key(), &codec::encode(row))?,
+            None => table.remove(&key.to_key())?,
+        }
+    }
+    Ok(())
 }

@@ -33,8 +33,8 @@ use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use redb::{ReadableDatabase, WriteTransaction};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 pub(crate) use self::account::{AccountRow, LogPlace, changed};
 pub(crate) use self::bot::{BotRow, DueRow};
@@ -58,7 +58,8 @@ pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
 pub(crate) use self::skip::Skip;
 pub(crate) use self::transfer::TransferRow;
-use crate::store::{Store, storage, table};
+use crate::store::sealed::Writing;
+use crate::store::{Store, table};
 
 /// A one-time key package that was used here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,9 +103,9 @@ macro_rules! state {
                     $(&& self.$field.is_clean())*
             }
 
-            pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
-                self.flush_single_rows(txn)?;
-                $(self.$field.flush(txn, table::$table)?;)*
+            pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
+                self.flush_single_rows(writing)?;
+                $(self.$field.flush(writing, table::$table)?;)*
                 Ok(())
             }
 
@@ -121,32 +122,27 @@ table::row_tables!(state);
 
 /// Identity and counters, which are single values and not tables.
 fn single_rows(store: &Store) -> Result<(Option<IdentityRow>, MetaRow)> {
-    let read = store.db().begin_read().map_err(storage)?;
-    let meta_table = read.open_table(table::META).map_err(storage)?;
-    let bytes = |key: &str| -> Result<Option<Vec<u8>>> {
-        Ok(meta_table.get(key).map_err(storage)?.map(|row| row.value().to_vec()))
-    };
+    let single = store.table(table::META)?;
     let broken = |_| {
         ErrorKind::Storage
             .because("the store of this profile is damaged: its identity cannot be read")
             .hint(Advice::StoreDamaged)
     };
-    let identity = bytes("identity")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
-    let meta = bytes("counters")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
+    let identity = single.get(b"identity")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
+    let meta = single.get(b"counters")?.map(|b| codec::decode(&b)).transpose().map_err(broken)?;
     Ok((identity, meta.unwrap_or_default()))
 }
 
 impl State {
-    fn flush_single_rows(&self, txn: &WriteTransaction) -> Result<()> {
+    fn flush_single_rows(&self, writing: &Writing<'_>) -> Result<()> {
         if !self.identity_dirty && !self.meta_dirty && self.put_off == 0 {
             return Ok(());
         }
-        let mut meta = txn.open_table(table::META).map_err(storage)?;
-        if let Some(identity) = &self.identity {
-            meta.insert("identity", codec::encode(identity).as_slice()).map_err(storage)?;
+        let mut single = writing.table(table::META)?;
+        if let Some(identity) = self.identity.as_ref().filter(|_| self.identity_dirty) {
+            single.put(b"identity", &Zeroizing::new(codec::encode(identity)))?;
         }
-        meta.insert("counters", codec::encode(&self.meta).as_slice()).map_err(storage)?;
-        Ok(())
+        single.put(b"counters", &codec::encode(&self.meta))
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

@@ -5,12 +5,13 @@ use std::ops::RangeInclusive;
 
 use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{Store, storage};
+use crate::store::Store;
+use crate::store::key::RowKey;
+use crate::store::sealed::Writing;
+use crate::store::table::Table;
 
 /// Rows of one table, all in memory, with the keys that changed.
 #[derive(Debug)]
@@ -90,99 +91,33 @@ impl<K: Ord + Copy, V> Rows<K, V> {
 }
 
 impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
-    pub(super) fn load(
-        store: &Store,
-        definition: TableDefinition<'static, &'static [u8], &'static [u8]>,
-    ) -> Result<Self> {
-        let read = store.db().begin_read().map_err(storage)?;
-        let table = read.open_table(definition).map_err(storage)?;
+    pub(super) fn load(store: &Store, table: Table) -> Result<Self> {
         let mut rows = BTreeMap::new();
-        for row in table.iter().map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            let key = K::from_key(key.value()).ok_or_else(|| damaged(&definition))?;
-            rows.insert(key, codec::decode(value.value()).map_err(|_| damaged(&definition))?);
+        for row in store.table(table)?.rows()? {
+            let row = row?;
+            let key = K::from_key(row.key()).ok_or_else(|| damaged(table))?;
+            rows.insert(key, codec::decode(&row.value()?).map_err(|_| damaged(table))?);
         }
         Ok(Self { rows, dirty: BTreeSet::new(), later: BTreeSet::new() })
     }
 
-    pub(super) fn flush(
-        &self,
-        txn: &WriteTransaction,
-        definition: TableDefinition<'static, &'static [u8], &'static [u8]>,
-    ) -> Result<()> {
+    pub(super) fn flush(&self, writing: &Writing<'_>, table: Table) -> Result<()> {
         if self.dirty.is_empty() && self.later.is_empty() {
             return Ok(());
         }
-        let mut table = txn.open_table(definition).map_err(storage)?;
+        let mut table = writing.table(table)?;
         for key in self.dirty.union(&self.later) {
             match self.rows.get(key) {
-                Some(row) => table.insert(key.to_key().as_slice(), codec::encode(row).as_slice()),
-                None => table.remove(key.to_key().as_slice()),
+                Some(row) => table.put(&key.to_key(), &codec::encode(row))?,
+                None => table.remove(&key.to_key())?,
             }
-            .map_err(storage)?;
         }
         Ok(())
     }
 }
 
-fn damaged(definition: &TableDefinition<'_, &'static [u8], &'static [u8]>) -> cipher_api::Error {
-    use redb::TableHandle as _;
+fn damaged(table: Table) -> cipher_api::Error {
     ErrorKind::Storage
-        .because(format!(
-            "the store of this profile is damaged: a row of '{}' cannot be read",
-            definition.name()
-        ))
+        .because(format!("the store of this profile is damaged: a row of '{}' cannot be read", table.name))
         .hint(Advice::StoreDamaged)
-}
-
-/// How a key is written.
-pub(crate) trait RowKey: Sized {
-    fn to_key(&self) -> Vec<u8>;
-    fn from_key(bytes: &[u8]) -> Option<Self>;
-}
-
-impl RowKey for GroupId {
-    fn to_key(&self) -> Vec<u8> {
-        self.as_bytes().to_vec()
-    }
-    fn from_key(bytes: &[u8]) -> Option<Self> {
-        Self::from_slice(bytes).ok()
-    }
-}
-
-impl RowKey for AccountId {
-    fn to_key(&self) -> Vec<u8> {
-        self.as_bytes().to_vec()
-    }
-    fn from_key(bytes: &[u8]) -> Option<Self> {
-        Self::from_slice(bytes).ok()
-    }
-}
-
-impl RowKey for DeviceId {
-    fn to_key(&self) -> Vec<u8> {
-        self.as_bytes().to_vec()
-    }
-    fn from_key(bytes: &[u8]) -> Option<Self> {
-        Self::from_slice(bytes).ok()
-    }
-}
-
-impl RowKey for (GroupId, MessageId) {
-    fn to_key(&self) -> Vec<u8> {
-        [self.0.as_bytes().as_slice(), self.1.as_bytes()].concat()
-    }
-    fn from_key(bytes: &[u8]) -> Option<Self> {
-        let (group, message) = bytes.split_at_checked(GroupId::LEN)?;
-        Some((GroupId::from_slice(group).ok()?, MessageId::from_slice(message).ok()?))
-    }
-}
-
-impl RowKey for u64 {
-    fn to_key(&self) -> Vec<u8> {
-        self.to_be_bytes().to_vec()
-    }
-    fn from_key(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_be_bytes)
-    }
 }

@@ -13,12 +13,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use cipher_api::Result;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
-use redb::{ReadableDatabase, WriteTransaction};
 use rmp_serde::config::BytesMode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{Store, storage, table};
+use crate::store::sealed::Writing;
+use crate::store::{Store, table};
 
 /// What kind of row a key names. Never renumber: these bytes are on disk.
 mod label {
@@ -57,9 +57,9 @@ pub(crate) struct Overlay {
 /// Why the overlay failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OverlayError {
-    /// redb failed.
-    #[error("store: {0}")]
-    Store(#[from] redb::Error),
+    /// The store failed, or a value of it does not open.
+    #[error(transparent)]
+    Store(#[from] cipher_api::Error),
     /// A row could not be written as MessagePack.
     #[error("encoding: {0}")]
     Encode(#[from] rmp_serde::encode::Error),
@@ -141,16 +141,12 @@ impl Overlay {
 
     /// Writes everything into a transaction. The overlay stays until [`Overlay::flushed`], so that a failed
     /// commit loses nothing but itself.
-    pub(crate) fn flush(&self, txn: &WriteTransaction) -> Result<()> {
-        let mut mls = txn.open_table(table::MLS).map_err(storage)?;
+    pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
+        let mut mls = writing.table(table::MLS)?;
         for (key, value) in self.rows.borrow().iter() {
             match value {
-                Some(value) => {
-                    mls.insert(key.as_slice(), value.as_slice()).map_err(storage)?;
-                }
-                None => {
-                    mls.remove(key.as_slice()).map_err(storage)?;
-                }
+                Some(value) => mls.put(key, value)?,
+                None => mls.remove(key)?,
             }
         }
         Ok(())
@@ -177,9 +173,7 @@ impl Overlay {
         if let Some(value) = self.rows.borrow().get(key) {
             return Ok(value.clone());
         }
-        let read = self.store.db().begin_read().map_err(redb::Error::from)?;
-        let mls = read.open_table(table::MLS).map_err(redb::Error::from)?;
-        Ok(mls.get(key).map_err(redb::Error::from)?.map(|row| row.value().to_vec()))
+        Ok(self.store.table(table::MLS)?.get(key)?.map(|value| value.to_vec()))
     }
 
     fn write(&self, label: u8, id: &impl Serialize, value: &impl Serialize) -> Result<(), OverlayError> {

@@ -3,34 +3,67 @@
 use std::collections::BTreeSet;
 
 use cipher_api::Result;
-use redb::{ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
+use redb::{ReadTransaction, TableDefinition, TableHandle as _, WriteTransaction};
 
+use crate::store::ring::Heat;
 use crate::store::storage;
 
-/// Format of the file. Rows carry the version byte of [`cipher_broker::codec`] besides.
-pub(crate) const SCHEMA: u32 = 1;
+/// Format of the file. Rows carry the version byte of [`cipher_broker::codec`] besides. 1 was not sealed
+/// ([`crate::store::convert`]).
+pub(crate) const SCHEMA: u32 = 2;
 
-/// Single values: `schema`, `identity`, `counters`, `profile`.
-pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// `schema` → [`SCHEMA`]. In the clear: every version must be able to tell that a store is too new for it.
+pub(crate) const FORMAT: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
+/// Name of a table, a zero, the key at which a chapter begins → number of its wrapping key, and its key sealed under it.
+pub(crate) const KEYS: Definition = TableDefinition::new("keys");
+/// The same key: chapters in which something died since the last rotation.
+pub(crate) const DIRTY: Definition = TableDefinition::new("dirty");
+
+/// A table whose values are sealed. Keys are bytes; those that would tell a name are keyed hashes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    pub name: &'static str,
+    pub heat: Heat,
+    /// Whether what is superseded or removed must not be opened again.
+    pub forgets: bool,
+}
+
+impl Table {
+    const fn hot(name: &'static str) -> Self {
+        Self { name, heat: Heat::Hot, forgets: true }
+    }
+
+    const fn cold(name: &'static str) -> Self {
+        Self { name, heat: Heat::Cold, forgets: true }
+    }
+
+    pub(crate) const fn definition(self) -> Definition {
+        TableDefinition::new(self.name)
+    }
+}
+
+/// Single values: `identity`, `counters`.
+pub(crate) const META: Table = Table::hot("single");
 /// Rows of OpenMLS: label byte and its key → its value.
-pub(crate) const MLS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("mls");
+pub(crate) const MLS: Table = Table::hot("mls");
 /// (Group id, [`crate::position`], place within it) → [`crate::state::MessageRow`].
-pub(crate) const MESSAGES: TableDefinition<'_, (&[u8; 16], u64, u16), &[u8]> =
-    TableDefinition::new("messages");
-/// (Group id, message id) → position: what was shown already.
-pub(crate) const SEEN: TableDefinition<'_, (&[u8; 16], &[u8; 16]), u64> = TableDefinition::new("seen");
+pub(crate) const MESSAGES: Table = Table::cold("messages");
+/// (Group id, message id) → position: what was shown already. A position tells nothing that has to be forgotten.
+pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen") };
 /// (Group id, position) → envelope of an epoch that has not begun here.
-pub(crate) const PARKED: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("parked");
-/// Bot name and group id → [`crate::state::BotRow`].
-pub(crate) const BOTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("bots");
+pub(crate) const PARKED: Table = Table::hot("parked");
+/// Group id, and hash of the name of a bot → [`crate::state::BotRow`].
+pub(crate) const BOTS: Table = Table::hot("bots");
 /// (Group id, epoch) → [`crate::state::KeptRow`]: the commit that ended the epoch.
-pub(crate) const COMMITS: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("commits");
+pub(crate) const COMMITS: Table = Table::cold("commits");
 /// (Group id, beginning of a hash) → [`crate::state::SentRow`]: bytes that this store sealed.
-pub(crate) const SENT: TableDefinition<'_, (&[u8; 16], &[u8; 16]), &[u8]> = TableDefinition::new("sent");
+pub(crate) const SENT: Table = Table::cold("sent");
 /// Number of the first of them → facts of the events of one batch ([`crate::state::Fact`]).
-pub(crate) const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
-/// Name → [`crate::state::SubscriberRow`].
-pub(crate) const SUBSCRIBERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("subscribers");
+pub(crate) const JOURNAL: Table = Table::cold("journal");
+/// Hash of a name → [`crate::state::SubscriberRow`].
+pub(crate) const SUBSCRIBERS: Table = Table::hot("subscribers");
 
 /// The one list of the tables whose rows live in memory: constant, field of [`crate::state::State`], name in the file,
 /// key and row. What a table needs (its definition, its creation, loading, writing) derives from its line here.
@@ -77,67 +110,63 @@ pub(crate) use row_tables;
 
 macro_rules! define {
     ($($(#[$doc:meta])* $table:ident $field:ident $name:literal $key:ty => $row:ty;)*) => {
-        $($(#[$doc])* pub(crate) const $table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new($name);)*
+        $($(#[$doc])* pub(crate) const $table: Table = Table::hot($name);)*
 
-        /// Tables with plain keys.
-        const SINGLES: &[TableDefinition<'_, &[u8], &[u8]>] = &[MLS, BOTS, SUBSCRIBERS, $($table),*];
+        /// All tables whose values are sealed.
+        pub(crate) const ALL: &[Table] =
+            &[META, MLS, MESSAGES, SEEN, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
     };
 }
 row_tables!(define);
 
+/// The table of a name.
+pub(crate) fn named(name: &str) -> Option<Table> {
+    ALL.iter().copied().find(|table| table.name == name)
+}
+
 /// Creates every table, so that later reads need not care.
 pub(crate) fn create_all(txn: &WriteTransaction) -> Result<()> {
-    txn.open_table(META).map_err(storage)?;
-    for table in SINGLES {
-        txn.open_table(*table).map_err(storage)?;
+    for definition in definitions() {
+        txn.open_table(definition).map_err(storage)?;
     }
-    txn.open_table(MESSAGES).map_err(storage)?;
-    txn.open_table(SEEN).map_err(storage)?;
-    txn.open_table(PARKED).map_err(storage)?;
-    txn.open_table(COMMITS).map_err(storage)?;
-    txn.open_table(SENT).map_err(storage)?;
-    txn.open_table(JOURNAL).map_err(storage)?;
-    Ok(())
+    txn.open_table(FORMAT).map(drop).map_err(storage)
 }
 
 /// Whether every table is there: a store of an earlier build lacks those that came later.
 pub(crate) fn all_there(read: &ReadTransaction) -> Result<bool> {
     let there: BTreeSet<String> =
         read.list_tables().map_err(storage)?.map(|table| table.name().to_owned()).collect();
-    let others = [
-        META.name(),
-        MESSAGES.name(),
-        SEEN.name(),
-        PARKED.name(),
-        COMMITS.name(),
-        SENT.name(),
-        JOURNAL.name(),
-    ];
-    Ok(SINGLES.iter().map(TableHandle::name).chain(others).all(|name| there.contains(name)))
+    Ok(definitions().all(|table| there.contains(table.name())))
+}
+
+fn definitions() -> impl Iterator<Item = Definition> {
+    ALL.iter().map(|table| table.definition()).chain([KEYS, DIRTY])
 }
 
 #[cfg(test)]
 mod tests {
-    use redb::ReadableDatabase as _;
     use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase as _};
 
     use super::*;
-    use crate::store::Store;
 
     /// E12: an upgrade from any earlier build.
     #[test]
     fn e12_a_store_that_lacks_any_table_that_came_later_is_not_complete_until_it_was_made() {
-        let store = Store::open_on(InMemoryBackend::new()).unwrap();
-        let complete = || all_there(&store.db().begin_read().unwrap()).unwrap();
-        for table in SINGLES {
+        let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let make = || {
+            let txn = db.begin_write().unwrap();
+            create_all(&txn).unwrap();
+            txn.commit().unwrap();
+        };
+        let complete = || all_there(&db.begin_read().unwrap()).unwrap();
+        for table in definitions() {
+            make();
             assert!(complete());
-            store.write(|txn| txn.delete_table(*table).map(drop).map_err(storage)).unwrap();
+            let txn = db.begin_write().unwrap();
+            txn.delete_table(table).unwrap();
+            txn.commit().unwrap();
             assert!(!complete(), "{}", table.name());
-            store.write(create_all).unwrap();
         }
-        store.write(|txn| txn.delete_table(JOURNAL).map(drop).map_err(storage)).unwrap();
-        assert!(!complete());
-        store.write(create_all).unwrap();
-        assert!(complete());
     }
 }

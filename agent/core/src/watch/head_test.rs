@@ -2,13 +2,12 @@
 
 use cipher_broker::transparency::MerkleLog;
 use ed25519_dalek::SigningKey;
-use redb::backends::InMemoryBackend;
 
 use super::*;
 use crate::machine::Options;
 
 fn core() -> Core {
-    Core::open_on(InMemoryBackend::new(), Options { seed: [1; 32], cached_groups: 4 }).unwrap()
+    Core::in_memory(Options { seed: [1; 32], cached_groups: 4 })
 }
 
 fn registry() -> SigningKey {

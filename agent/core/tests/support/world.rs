@@ -23,7 +23,7 @@ use cipher_core::{
 };
 
 use crate::support::dice::Dice;
-use crate::support::disk::{Disk, End};
+use crate::support::disk::{Disk, End, Files, unlock};
 use crate::support::log::{Flavour, Log};
 use crate::support::registry::{Fate, Registry};
 
@@ -202,7 +202,7 @@ pub(crate) struct Frozen {
     now: Timestamp,
     log: Log,
     registry: Registry,
-    people: Vec<(String, Vec<u8>)>,
+    people: Vec<(String, Files)>,
 }
 
 impl Frozen {
@@ -300,7 +300,7 @@ impl World {
         let mut people = Vec::new();
         for index in 0..self.people.len() {
             self.end(index, End::Clean);
-            people.push((self.people[index].name.clone(), self.people[index].disk.bytes()));
+            people.push((self.people[index].name.clone(), self.people[index].disk.files()));
         }
         Frozen { now: self.now, log: self.log.clone(), registry: self.registry.clone(), people }
     }
@@ -433,7 +433,7 @@ impl World {
         person.life += 1;
         let name = person.name.clone();
         let options = Options { seed, cached_groups: *Dice::new(self.seed).pick(&[1, 64]) };
-        let started = Core::open_on(person.disk.handle(), options)
+        let started = Core::open(person.disk.place(), || Ok(unlock()), &options)
             .and_then(|mut core| core.resume(now).map(|effects| (core, effects)));
         self.note(|| format!("{name} boots: {}", describe(started.as_ref().err())));
         let (core, effects) = started?;
@@ -446,8 +446,11 @@ impl World {
     pub(crate) fn end(&mut self, index: usize, end: End) {
         let name = self.people[index].name.clone();
         self.note(|| format!("{name} ends: {end:?}"));
-        if end == End::Clean {
-            self.people[index].core = None;
+        if end == End::Clean
+            && let Some(mut core) = self.people[index].core.take()
+            && let Err(error) = core.rest()
+        {
+            assert!(self.people[index].disk.failed(), "{name} cannot rest: {error:?}");
         }
         let Self { people, dice, .. } = self;
         people[index].disk.end(end, dice);
@@ -471,10 +474,10 @@ impl World {
     }
 
     /// A copy of somebody's profile folder, made while no process uses it.
-    pub(crate) fn copy_of(&mut self, index: usize) -> Vec<u8> {
+    pub(crate) fn copy_of(&mut self, index: usize) -> Files {
         let online = self.people[index].online;
         self.end(index, End::Clean);
-        let bytes = self.people[index].disk.bytes();
+        let bytes = self.people[index].disk.files();
         self.boot(index).unwrap_or_else(|error| panic!("{} starts again: {error}", self.people[index].name));
         if online {
             self.connect(index);
@@ -483,7 +486,7 @@ impl World {
     }
 
     /// Somebody's profile folder is what it was when the copy was made.
-    pub(crate) fn put_back(&mut self, index: usize, copy: Vec<u8>) {
+    pub(crate) fn put_back(&mut self, index: usize, copy: Files) {
         self.end(index, End::Clean);
         // What nobody but the life that ends here saw binds nobody.
         self.truth.retain(|_, (_, by)| {

@@ -229,6 +229,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
             );
         }
         Advice::StoreNewer => "use the version that wrote it, or a newer one",
+        Advice::StoreKey => "nothing is lost: give the key or passphrase with which this profile was sealed",
         Advice::SetClock => "set the clock of this machine",
         Advice::ChangeKept => "the change is kept and made as soon as the broker answers",
         Advice::JoinKept => {

@@ -6,8 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cipher_broker::id::GroupId;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
+use cipher_chat::unlock;
 use cipher_core::{
-    Core, Delivered, Effect, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading, Ticket,
+    Core, Delivered, Effect, Folder, Input, Interest, NoReply, Options, Publish, PublishOutcome, Reading,
+    Ticket,
 };
 use testbed::{Result, ensure};
 
@@ -38,7 +40,12 @@ impl Brain {
     pub(crate) fn open(who: &Somebody, group: GroupId) -> Result<Self> {
         let options = Options { seed: [42; 32], cached_groups: 64 };
         let mut brain = Self {
-            core: Core::open(&who.profile.store(), options).map_err(core)?,
+            core: Core::open(
+                Folder::new(who.profile.dir()),
+                || unlock::unlock(&who.profile, &unlock::Unlocking::default()),
+                &options,
+            )
+            .map_err(core)?,
             group,
             sequence: 0,
             readings: HashMap::new(),

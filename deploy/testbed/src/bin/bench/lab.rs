@@ -9,6 +9,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, NetworkSettings, Session};
+use cipher_chat::unlock::Unlocking;
 use futures::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use testbed::{Failure, Result, Site};
@@ -63,7 +64,8 @@ impl Lab {
 
     /// The same for a profile that may have no account yet.
     pub(crate) async fn session_of(&self, profile: &Profile, need: Need) -> Result<Session> {
-        let session = Session::open(profile, self.network(), need).await.map_err(core)?;
+        let session =
+            Session::open(profile, &Unlocking::default(), self.network(), need).await.map_err(core)?;
         if need != Need::Local && !session.connected(PATIENCE).await {
             return testbed::fail("the broker cannot be reached");
         }

@@ -1,0 +1,288 @@
+//! An open store.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cipher_api::{Advice, Error, ErrorKind, Result};
+use cipher_seal::Unlock;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError, WriteTransaction};
+
+use crate::store::convert;
+use crate::store::place::Place;
+use crate::store::ring::{self, Ring};
+use crate::store::seal::Seal;
+use crate::store::sealed::{Reading, Writing};
+use crate::store::table::{self, Table};
+
+/// Name of the database.
+pub(super) const FILE: &str = "store.redb";
+
+/// Page cache of redb. Rows that are used often are in memory anyway.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// An open store. Clones are the same store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    place: Box<dyn Place>,
+    /// `None` only while it is opened again.
+    db: Mutex<Option<Arc<Database>>>,
+    seal: Mutex<Seal>,
+}
+
+/// What went wrong in redb, as an error of the core.
+pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
+    let error: redb::Error = error.into();
+    match error {
+        redb::Error::DatabaseAlreadyOpen => ErrorKind::Locked
+            .because("the store of this profile is open in another process")
+            .hint(Advice::StoreShared),
+        other => ErrorKind::Storage
+            .because_of("the store of this profile cannot be read or written", other)
+            .hint(Advice::CheckDisk),
+    }
+}
+
+/// What went wrong with a file of the store.
+pub(super) fn storage_io(error: io::Error) -> Error {
+    storage(redb::Error::Io(error))
+}
+
+impl Store {
+    /// Opens the store of a place, or makes it. A store that is not sealed yet is sealed first. `unlock` is asked once
+    /// the store is this process's. `seed` must be unpredictable.
+    pub(crate) fn open(
+        place: Box<dyn Place>,
+        unlock: impl FnOnce() -> Result<Unlock>,
+        seed: [u8; 32],
+    ) -> Result<Self> {
+        let mut random = ChaCha20Rng::from_seed(seed);
+        let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), error))?;
+        let found = match length {
+            None => None,
+            Some(0) => return Err(damaged(place.as_ref(), "the file is empty".into())),
+            Some(_) => Some(Found::open(place.as_ref())?),
+        };
+        let ring = match (place.read(ring::FILE).map_err(|error| unusable(place.as_ref(), error))?, &found) {
+            (Some(keys), _) => Ring::open(place.as_ref(), &keys, &unlock()?)?,
+            (None, None | Some(Found::Plain(_))) => Ring::make(place.as_ref(), &unlock()?, &mut random)?,
+            (None, Some(Found::Sealed(_))) => {
+                let path = place.shown(ring::FILE);
+                return Err(ErrorKind::Storage
+                    .because(format!("{path} is gone: without the keys in it the store cannot be opened"))
+                    .hint(Advice::StoreDamaged));
+            }
+        };
+        let seal = Mutex::new(Seal::new(ring, random));
+        let store = Self(Arc::new(Shared { place, db: Mutex::new(None), seal }));
+        match found {
+            Some(Found::Sealed(db)) => *store.lock() = Some(Arc::new(db)),
+            Some(Found::Plain(plain)) => {
+                convert::seal(&store, plain)?;
+                store.open_database()?;
+            }
+            None => {
+                store.make()?;
+                store.open_database()?;
+            }
+        }
+        store.settle()?;
+        convert::forget_plain(&store)?;
+        Ok(store)
+    }
+
+    /// A store in memory that nothing else opens.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        use crate::store::memory::{Memory, unlock};
+        Self::open(Box::new(Memory::default()), || Ok(unlock()), [2; 32]).unwrap()
+    }
+
+    /// Makes a store whole or not at all: beside its place, on disk, and only then under its name. redb writes the
+    /// mark of a valid file last, so a file that was cut off while it was made would never open again.
+    fn make(&self) -> Result<()> {
+        // Two processes that begin at once have a draft each.
+        let draft = format!("{FILE}.new-{}", std::process::id());
+        let made = self.draft(&draft, |_| Ok(())).and_then(|()| match self.place().link(&draft, FILE) {
+            // Another process was faster: its store is the one.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other.map_err(storage_io),
+        });
+        let removed = self.place().remove(&draft).map_err(storage_io);
+        made.and(removed)
+    }
+
+    /// Makes a new database with the tables and what `fill` puts into them, and closes it.
+    pub(super) fn draft(&self, name: &str, fill: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        // What a process left that was killed meanwhile.
+        self.place().remove(name).map_err(storage_io)?;
+        let db =
+            self.place().database(name, &builder(), true).map_err(|error| opening(self.place(), error))?;
+        *self.lock() = Some(Arc::new(db));
+        let made = self.transaction(|txn| {
+            table::create_all(txn)?;
+            let mut format = txn.open_table(table::FORMAT).map_err(storage)?;
+            format.insert("schema", table::SCHEMA.to_be_bytes().as_slice()).map_err(storage)?;
+            Ok(())
+        });
+        let made = made.and_then(|()| self.reload()).and_then(|()| fill(self));
+        *self.lock() = None;
+        made
+    }
+
+    /// Closes the database and opens it again: what is known of it is what is on the disk.
+    pub(crate) fn reopen(&self) -> Result<()> {
+        *self.lock() = None;
+        self.open_database()?;
+        self.settle()
+    }
+
+    fn open_database(&self) -> Result<()> {
+        let db =
+            self.place().database(FILE, &builder(), false).map_err(|error| opening(self.place(), error))?;
+        *self.lock() = Some(Arc::new(db));
+        Ok(())
+    }
+
+    /// Tables that came later are made when an older store is opened, and a rotation that was interrupted is ended.
+    fn settle(&self) -> Result<()> {
+        if !table::all_there(&self.db()?.begin_read().map_err(storage)?)? {
+            self.transaction(table::create_all)?;
+        }
+        self.reload()?;
+        Ring::tidy(self.place())?;
+        let is_behind = {
+            let seal = self.seal();
+            seal.ring.is_behind(&seal.used())
+        };
+        if is_behind { self.destroy() } else { Ok(()) }
+    }
+
+    /// Reads what the database says of its chapters.
+    fn reload(&self) -> Result<()> {
+        let read = self.db()?.begin_read().map_err(storage)?;
+        self.seal().load(&read)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+        self.0.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn db(&self) -> Result<Arc<Database>> {
+        self.lock().clone().ok_or_else(|| ErrorKind::Storage.because("the store of this profile is closed"))
+    }
+
+    pub(super) fn seal(&self) -> MutexGuard<'_, Seal> {
+        self.0.seal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn place(&self) -> &dyn Place {
+        self.0.place.as_ref()
+    }
+
+    /// A table for reading, as it is now.
+    pub(crate) fn table(&self, table: Table) -> Result<Reading> {
+        let read = self.db()?.begin_read().map_err(storage)?;
+        let rows = read.open_table(table.definition()).map_err(storage)?;
+        Ok(Reading::new(table, rows, self.clone()))
+    }
+
+    /// What stands in a key of a table for a name.
+    pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
+        self.seal().name(table, name)
+    }
+
+    /// One transaction, one fsync. An error leaves the file as it was.
+    pub(crate) fn write(&self, work: impl FnOnce(&Writing<'_>) -> Result<()>) -> Result<()> {
+        self.transaction(|txn| work(&Writing::new(txn, self)))
+    }
+
+    pub(super) fn transaction(&self, work: impl FnOnce(&WriteTransaction) -> Result<()>) -> Result<()> {
+        let txn = self.db()?.begin_write().map_err(storage)?;
+        let done = match work(&txn) {
+            Ok(()) => txn.commit().map_err(storage),
+            Err(error) => {
+                // The first error is the one to tell; a failed abort leaves the file unchanged just the same.
+                let _ = txn.abort();
+                Err(error)
+            }
+        };
+        if done.is_err() {
+            // Chapters that were begun are not there. If they cannot be read either, opening the store again reads them.
+            let _ = self.reload();
+        }
+        done
+    }
+}
+
+/// A store that is there, open.
+enum Found {
+    /// Of before stores were sealed.
+    Plain(Database),
+    Sealed(Database),
+}
+
+impl Found {
+    fn open(place: &dyn Place) -> Result<Self> {
+        let db = place.database(FILE, &builder(), false).map_err(|error| opening(place, error))?;
+        let read = db.begin_read().map_err(storage)?;
+        let format = match read.open_table(table::FORMAT) {
+            Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(storage(error)),
+        };
+        drop(read);
+        let format = format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+        match format {
+            Some(table::SCHEMA) => Ok(Self::Sealed(db)),
+            Some(1) => Ok(Self::Plain(db)),
+            Some(_) => Err(ErrorKind::Storage
+                .because("the store of this profile was written by a newer version")
+                .hint(Advice::StoreNewer)),
+            None => Err(damaged(place, "it does not say its format".into())),
+        }
+    }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let path = place.shown(FILE);
+    ErrorKind::Storage
+        .because_of(format_args!("the store of this profile is damaged ({path})"), why)
+        .hint(Advice::StoreDamaged)
+}
+
+/// A file of the store that cannot be looked at.
+fn unusable(place: &dyn Place, error: io::Error) -> Error {
+    opening(place, DatabaseError::Storage(StorageError::Io(error)))
+}
+
+/// Why a store does not open. Only what is wrong *in* the file may cost an account: a permission, a full disk or a
+/// read-only mount is mended from outside.
+pub(super) fn opening(place: &dyn Place, error: DatabaseError) -> Error {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            damaged(place, error.into())
+        }
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => Advice::StorePermission,
+                io::ErrorKind::ReadOnlyFilesystem => Advice::StoreReadOnly,
+                _ => Advice::CheckDiskFirst,
+            };
+            let path = place.shown(FILE);
+            ErrorKind::Storage.because_of(format_args!("{path} cannot be opened"), error).hint(hint)
+        }
+        other => damaged(place, other.into()),
+    }
+}

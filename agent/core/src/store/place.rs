@@ -1,0 +1,186 @@
+//! Where a store's files lie: a folder, or a simulated disk in tests.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, DatabaseError};
+
+/// A folder with the files of one store. Whatever changes a name is on the disk when it returns.
+pub trait Place: fmt::Debug + Send + Sync {
+    /// Opens a database, or makes it in an empty private file (0600). [`DatabaseError::DatabaseAlreadyOpen`] while another process has it.
+    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError>;
+
+    /// Length of a file; `None` if there is none.
+    fn length(&self, name: &str) -> io::Result<Option<u64>>;
+
+    /// What a small file holds; `None` if there is none.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Makes a small private file, whole or not at all; `false` if there is one already.
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Gives a file the name of another one, and overwrites what had that name.
+    fn supersede(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Gives a file a second name, unless another file has that name.
+    fn link(&self, name: &str, second: &str) -> io::Result<()>;
+
+    /// Gives a file another name, and takes that name from a file that had it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Takes a name away, if it is there. The file stays under its other names.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Overwrites a file and takes its name away.
+    fn erase(&self, name: &str) -> io::Result<()>;
+
+    /// How a person finds a file.
+    fn shown(&self, name: &str) -> String;
+}
+
+/// A real folder.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder of a store; it must exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// A new file beside another one, on the disk.
+    fn draft(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        // Two processes have a draft each; one that was killed and had our number may have left one.
+        let draft = self.0.join(format!("{name}.new-{}", std::process::id()));
+        found(std::fs::remove_file(&draft))?;
+        let mut file = private_file(&draft, true)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(draft)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+}
+
+impl Place for Folder {
+    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError> {
+        let path = self.0.join(name);
+        if !make {
+            return builder.open(path);
+        }
+        // Before redb sees it: redb would make the file with the rights of the umask.
+        private_file(&path, false).map_err(redb::StorageError::from)?;
+        builder.create(path)
+    }
+
+    fn length(&self, name: &str) -> io::Result<Option<u64>> {
+        found(self.0.join(name).metadata()).map(|file| file.map(|file| file.len()))
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        found(std::fs::read(self.0.join(name)))
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
+        let draft = self.draft(name, bytes)?;
+        let linked = std::fs::hard_link(&draft, self.0.join(name));
+        std::fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.and_then(|()| self.sync()).map(|()| true),
+        }
+    }
+
+    fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
+        let before = found(OpenOptions::new().write(true).open(self.0.join(to)))?;
+        self.rename(from, to)?;
+        before.map_or(Ok(()), |file| overwrite(&file))
+    }
+
+    fn link(&self, name: &str, second: &str) -> io::Result<()> {
+        std::fs::hard_link(self.0.join(name), self.0.join(second))?;
+        self.sync()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.0.join(from), self.0.join(to))?;
+        self.sync()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        found(std::fs::remove_file(self.0.join(name)))?;
+        self.sync()
+    }
+
+    fn erase(&self, name: &str) -> io::Result<()> {
+        let path = self.0.join(name);
+        if let Some(file) = found(OpenOptions::new().write(true).open(&path))? {
+            overwrite(&file)?;
+        }
+        self.remove(name)
+    }
+
+    fn shown(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+/// A file that is not there is no failure.
+fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that only its owner can read.
+fn private_file(path: &Path, new: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).create_new(new).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Writes zeros over all of a file. A file system or a disk that writes elsewhere keeps what was there: nothing can be
+/// done about that from here, and nothing relies on it alone.
+fn overwrite(mut file: &File) -> io::Result<()> {
+    static ZEROS: [u8; 65_536] = [0; 65_536];
+    let mut left = file.metadata()?.len();
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all(ZEROS.get(..part).unwrap_or(&ZEROS))?;
+        left = left.saturating_sub(part as u64);
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_whole_and_alone_and_what_it_held_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Folder::new(folder.path());
+        assert!(place.create("a", b"before").unwrap());
+        assert!(!place.create("a", b"never").unwrap());
+        place.link("a", "same").unwrap();
+        assert!(place.create("b", b"after").unwrap());
+        place.supersede("b", "a").unwrap();
+        assert_eq!(place.read("a").unwrap().unwrap(), b"after");
+        assert_eq!(place.read("same").unwrap().unwrap(), [0; 6], "the old bytes are gone");
+        assert_eq!(folder.path().join("a").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        place.erase("same").unwrap();
+        place.erase("same").unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(place.read("none").unwrap(), None);
+    }
+}

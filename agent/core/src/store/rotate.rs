@@ -1,0 +1,121 @@
+//! Rotation: what was superseded or removed cannot be opened any more.
+//!
+//! 1. In one transaction the rows that live in dirty chapters are sealed under fresh keys, and so are the keys of the
+//!    other chapters whose wrapping key has to go. All of them under keys that the key file already holds.
+//! 2. Then the key file is replaced by one without the wrapping keys that seal nothing any more.
+//!
+//! A process that ends between the two leaves a key file with keys too many: the next opening does the second step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use cipher_api::Result;
+use redb::{ReadableTable as _, WriteTransaction};
+use zeroize::Zeroizing;
+
+use crate::store::ring::{Heat, WrapId};
+use crate::store::seal::{self, ChapterId, Seal};
+use crate::store::table::{self, Table};
+use crate::store::{Store, storage};
+
+impl Store {
+    /// Whether something died since the last rotation.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.seal().dirty.is_empty()
+    }
+
+    /// Makes what died unreadable for good.
+    pub(crate) fn rotate(&self) -> Result<()> {
+        if !self.is_dirty() {
+            return Ok(());
+        }
+        self.transaction(|txn| renew(txn, &mut self.seal()))?;
+        self.destroy()
+    }
+
+    /// Destroys the wrapping keys that seal nothing.
+    pub(super) fn destroy(&self) -> Result<()> {
+        let seal = &mut *self.seal();
+        let used = seal.used();
+        seal.ring.destroy_all_but(&used, self.place(), &mut seal.random)
+    }
+}
+
+/// Seals under other keys whatever depends on a wrapping key of a dirty chapter.
+fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
+    let dirty = std::mem::take(&mut seal.dirty);
+    let doomed: BTreeSet<WrapId> = dirty
+        .iter()
+        .filter_map(|(table, first)| Some(seal.chapter(table::named(table)?, first)?.1.wrap))
+        .collect();
+    let next = |seal: &Seal, heat| {
+        let current = seal.ring.current(heat);
+        if doomed.contains(&current) { seal.ring.spare(heat) } else { current }
+    };
+    let wraps = BTreeMap::from([(Heat::Hot, next(seal, Heat::Hot)), (Heat::Cold, next(seal, Heat::Cold))]);
+    let wrap_of = |table: Table| wraps.get(&table.heat).copied().unwrap_or_default();
+    let mut keys = txn.open_table(table::KEYS).map_err(storage)?;
+    for chapter in &dirty {
+        let Some(table) = table::named(chapter.0) else { continue };
+        for (row, value) in deal(txn, seal, table, chapter, wrap_of(table))? {
+            match value {
+                Some(value) => keys.insert(row.as_slice(), value.as_slice()),
+                None => keys.remove(row.as_slice()),
+            }
+            .map_err(storage)?;
+        }
+    }
+    let others: Vec<ChapterId> = seal
+        .chapters()
+        .filter(|(_, _, wrap)| doomed.contains(wrap))
+        .map(|(table, first, _)| (table, first.to_vec()))
+        .collect();
+    for chapter in others {
+        let Some(table) = table::named(chapter.0) else { continue };
+        let (row, value) = seal.rewrap(&chapter, wrap_of(table))?;
+        keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
+    }
+    let mut marks = txn.open_table(table::DIRTY).map_err(storage)?;
+    marks.retain(|_, _| false).map_err(storage)
+}
+
+/// A row of the table of chapters: written, or removed.
+type KeyRow = (Vec<u8>, Option<Vec<u8>>);
+
+/// Deals the rows of a chapter out to new ones that are not too large. Gives what changes in the table of chapters.
+fn deal(
+    txn: &WriteTransaction,
+    seal: &mut Seal,
+    table: Table,
+    chapter: &ChapterId,
+    wrap: WrapId,
+) -> Result<Vec<KeyRow>> {
+    let first = chapter.1.as_slice();
+    let end = seal.next(table, first).map(<[u8]>::to_vec);
+    let mut rows = txn.open_table(table.definition()).map_err(storage)?;
+    let mut living: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)> = Vec::new();
+    let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    for row in rows.range::<&[u8]>((Bound::Included(first), upper)).map_err(storage)? {
+        let (key, value) = row.map_err(storage)?;
+        // A value that does not open stays as it is, and stays unreadable: others must not suffer for it.
+        if let Ok(plain) = seal.open(table, key.value(), value.value()) {
+            living.push((key.value().to_vec(), plain));
+        }
+    }
+    let mut changes = vec![(seal.end(chapter), None)];
+    let mut filled = (0usize, 0usize);
+    for (n, (key, plain)) in living.iter().enumerate() {
+        if n == 0 || filled.0 >= seal::ROWS || filled.1.saturating_add(plain.len()) > seal::BYTES {
+            // The first of the new chapters begins where the old one began, so that no row is without.
+            let begins = if n == 0 { first } else { key.as_slice() };
+            let (row, value) = seal.begin(table, begins, wrap)?;
+            changes.push((row, Some(value)));
+            filled = (0, 0);
+        }
+        let sealed = seal.seal(table, key, plain)?;
+        seal.filled(table, key, sealed.len());
+        filled = (filled.0.saturating_add(1), filled.1.saturating_add(sealed.len()));
+        rows.insert(key.as_slice(), sealed.as_slice()).map_err(storage)?;
+    }
+    Ok(changes)
+}

@@ -1,0 +1,228 @@
+//! Forgotten is gone: a burglar who has every file and the key that unlocks them tries to open everything that was
+//! ever sealed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cipher_seal::Key;
+use redb::{Builder, ReadableDatabase as _, ReadableTable as _};
+
+use crate::store::Store;
+use crate::store::memory::{Memory, unlock};
+use crate::store::place::Place as _;
+use crate::store::ring::{FILE, Ring, WrapId};
+use crate::store::seal::{ChapterId, chapter_of, chapter_place, row_place};
+use crate::store::table::{self, Table};
+
+/// Name, key and sealed value of a row.
+type Sealed = (&'static str, Vec<u8>, Vec<u8>);
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What the burglar copied over time: every sealed value, and every row of the table of chapters.
+#[derive(Default)]
+struct Burglar {
+    values: BTreeSet<Sealed>,
+    chapters: BTreeSet<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Burglar {
+    /// Copies all rows of a store that nobody has open.
+    fn visits(&mut self, files: &Files) {
+        let place = Memory::dying_at(files, usize::MAX);
+        let db = place.database("store.redb", &Builder::new(), false).unwrap();
+        let read = db.begin_read().unwrap();
+        for table in table::ALL {
+            for row in read.open_table(table.definition()).unwrap().iter().unwrap() {
+                let (key, value) = row.unwrap();
+                self.values.insert((table.name, key.value().to_vec(), value.value().to_vec()));
+            }
+        }
+        for row in read.open_table(table::KEYS).unwrap().iter().unwrap() {
+            let (key, value) = row.unwrap();
+            self.chapters.insert((key.value().to_vec(), value.value().to_vec()));
+        }
+    }
+
+    /// The values that open with the keys that these files still have.
+    fn opens(&self, files: &Files) -> BTreeSet<Vec<u8>> {
+        let mut rings = Vec::new();
+        for (name, bytes) in files {
+            if name.starts_with(FILE) {
+                rings.extend(Ring::open(&Memory::default(), bytes, &unlock()));
+            }
+        }
+        assert!(!rings.is_empty());
+        let mut opened = BTreeSet::new();
+        for ring in &rings {
+            let keys: Vec<(ChapterId, Key)> = self
+                .chapters
+                .iter()
+                .filter_map(|(row, value)| {
+                    let (wrap, sealed) = value.split_first_chunk::<4>()?;
+                    let wrap = WrapId::from_be_bytes(*wrap);
+                    let place = chapter_place(ring.store(), row, wrap);
+                    let key = Key::from_slice(&cipher_seal::open(ring.wrap(wrap)?, &place, sealed).ok()?);
+                    chapter_of(row).zip(key)
+                })
+                .collect();
+            let mut place = Vec::new();
+            for (name, key, sealed) in &self.values {
+                row_place(&mut place, ring.store(), table::named(name).unwrap(), key);
+                let keys = keys.iter().filter(|((table, first), _)| table == name && first <= key);
+                opened.extend(
+                    keys.filter_map(|(_, key)| Some(cipher_seal::open(key, &place, sealed).ok()?.to_vec())),
+                );
+            }
+        }
+        opened
+    }
+}
+
+fn value(table: Table, n: u8, text: &str) -> Vec<u8> {
+    format!("{} {n} {text} {}", table.name, ".".repeat(usize::from(n) * 3)).into_bytes()
+}
+
+/// Which tables, and how many rows in each.
+#[derive(Clone, Copy)]
+struct Scene(&'static [Table], u8);
+
+/// Everything.
+const WHOLE: Scene = Scene(table::ALL, 150);
+/// One table of each sort, with two chapters: for what is repeated a thousand times.
+const SMALL: Scene = Scene(&[table::MLS, table::MESSAGES, table::SEEN], 70);
+
+/// Rows in every table.
+fn fill(store: &Store, scene: Scene) -> cipher_api::Result<()> {
+    store.write(|writing| {
+        for table in scene.0 {
+            let mut rows = writing.table(*table)?;
+            for n in 0..scene.1 {
+                rows.put(&[n, 0], &value(*table, n, "first"))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Removes every third row, and gives every third another value.
+fn change(store: &Store, scene: Scene) -> cipher_api::Result<()> {
+    store.write(|writing| {
+        for table in scene.0 {
+            let mut rows = writing.table(*table)?;
+            for n in 0..scene.1 {
+                match n % 3 {
+                    0 => rows.remove(&[n, 0])?,
+                    1 => rows.put(&[n, 0], &value(*table, n, "second"))?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What must be there after [`change`], and what must not be readable then.
+fn living_and_dead(scene: Scene) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
+    let (mut living, mut dead) = (BTreeSet::new(), BTreeSet::new());
+    for table in scene.0 {
+        for n in 0..scene.1 {
+            let first = value(*table, n, "first");
+            match n % 3 {
+                2 => _ = living.insert(first),
+                _ if table.forgets => _ = dead.insert(first),
+                _ => {}
+            }
+            if n % 3 == 1 {
+                living.insert(value(*table, n, "second"));
+            }
+        }
+    }
+    (living, dead)
+}
+
+fn open(memory: &Memory) -> cipher_api::Result<Store> {
+    // No stream of random choices is used twice.
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    let mut seed = [5; 32];
+    seed[..8].copy_from_slice(&OPENED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    Store::open(Box::new(memory.clone()), || Ok(unlock()), seed)
+}
+
+/// Every value of an open store.
+fn values(store: &Store) -> BTreeSet<Vec<u8>> {
+    let mut values = BTreeSet::new();
+    for table in table::ALL {
+        let reading = store.table(*table).unwrap();
+        values.extend(reading.rows().unwrap().map(|row| row.unwrap().value().unwrap().to_vec()));
+    }
+    values
+}
+
+fn filled(scene: Scene) -> Files {
+    let memory = Memory::default();
+    fill(&open(&memory).unwrap(), scene).unwrap();
+    memory.bytes()
+}
+
+#[test]
+fn what_was_superseded_or_removed_cannot_be_opened_after_a_rotation() {
+    let memory = Memory::dying_at(&filled(WHOLE), usize::MAX);
+    let (living, dead) = living_and_dead(WHOLE);
+    let mut burglar = Burglar::default();
+    burglar.visits(&memory.bytes());
+    let store = open(&memory).unwrap();
+    change(&store, WHOLE).unwrap();
+    drop(store);
+    burglar.visits(&memory.bytes());
+    assert!(burglar.opens(&memory.bytes()).is_superset(&dead), "before it everything opens");
+    let store = open(&memory).unwrap();
+    assert!(store.is_dirty(), "also the next process knows what is left to do");
+    store.rotate().unwrap();
+    assert_eq!(values(&store), living);
+    drop(store);
+    burglar.visits(&memory.bytes());
+    let opened = burglar.opens(&memory.bytes());
+    assert_eq!(opened.intersection(&dead).count(), 0);
+    assert!(opened.is_superset(&living));
+    let store = open(&memory).unwrap();
+    assert_eq!((values(&store), store.is_dirty()), (living, false));
+}
+
+/// The process ends by `kill -9` at every writing call in turn, and the next one goes on.
+#[test]
+fn what_was_forgotten_stays_forgotten_wherever_the_process_ends() {
+    let before = filled(SMALL);
+    let (living, dead) = living_and_dead(SMALL);
+    let mut ends = 0;
+    for call in 0.. {
+        let memory = Memory::dying_at(&before, call);
+        let mut burglar = Burglar::default();
+        burglar.visits(&before);
+        let done = open(&memory).and_then(|store| change(&store, SMALL).and_then(|()| store.rotate()));
+        let died = memory.is_dead();
+        // It may have died while the file was closed.
+        assert!(done.is_ok() || died, "{done:?}");
+        let left = memory.bytes();
+        burglar.visits(&left);
+        let memory = Memory::dying_at(&left, usize::MAX);
+        let store = open(&memory).unwrap();
+        // The change was committed or not, as a whole.
+        if !living.is_subset(&values(&store)) {
+            assert_eq!(values(&store).len(), SMALL.0.len() * usize::from(SMALL.1));
+            change(&store, SMALL).unwrap();
+        }
+        store.rotate().unwrap();
+        assert_eq!(values(&store), living, "call {call}");
+        drop(store);
+        burglar.visits(&memory.bytes());
+        let opened = burglar.opens(&memory.bytes());
+        let opened: Vec<_> = opened.intersection(&dead).map(|value| String::from_utf8_lossy(value)).collect();
+        assert_eq!(opened, [""; 0], "call {call}");
+        if !died {
+            break;
+        }
+        ends += 1;
+    }
+    assert!(ends > 50, "{ends}");
+}

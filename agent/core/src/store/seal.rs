@@ -1,0 +1,251 @@
+//! The seal of the values: which key opens a value, and which keys have to go.
+//!
+//! ```text
+//! wrapping key (store.keys) ──► key of a chapter (table `keys`) ──► value
+//! ```
+//!
+//! A *chapter* is a run of neighbouring rows of one table: it begins at a key and ends before the next chapter. A row
+//! that is superseded or removed leaves its chapter *dirty*: redb keeps dead bytes in its pages, and the key of the
+//! chapter opens them. A rotation ([`crate::store::rotate`]) seals what still lives in dirty chapters under fresh keys
+//! and destroys the wrapping keys of the old ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use cipher_api::{Advice, Error, ErrorKind, Result};
+use cipher_seal::{Key, Unopened};
+use rand_chacha::ChaCha20Rng;
+use redb::{ReadTransaction, ReadableTable as _, TableHandle as _};
+use zeroize::Zeroizing;
+
+use crate::store::ring::{Ring, WrapId};
+use crate::store::storage;
+use crate::store::table::{self, Table};
+
+/// A chapter has no more rows than that when it is sealed anew, and takes no further one at its end.
+pub(crate) const ROWS: usize = 64;
+/// And no more bytes, unless one row has more.
+pub(crate) const BYTES: usize = 16 * 1024;
+
+/// Name of a table and the key at which a chapter begins.
+pub(crate) type ChapterId = (&'static str, Vec<u8>);
+
+/// A chapter.
+#[derive(Debug)]
+pub(crate) struct Chapter {
+    pub wrap: WrapId,
+    /// Its key under the wrapping key, as it lies in the table.
+    sealed: Vec<u8>,
+    key: Option<Key>,
+    /// Rows and bytes that were counted in it; `None` before the first row of this process.
+    pub filled: Option<(usize, usize)>,
+}
+
+/// The seal of an open store.
+#[derive(Debug)]
+pub(crate) struct Seal {
+    pub ring: Ring,
+    pub random: ChaCha20Rng,
+    chapters: Chapters,
+    /// Chapters in which something died since the last rotation.
+    pub dirty: BTreeSet<ChapterId>,
+    /// Room for what a seal binds, kept from value to value.
+    place: Vec<u8>,
+}
+
+/// A row of the table of chapters: the chapter's name in the file.
+pub(crate) fn row_key(table: &str, first: &[u8]) -> Vec<u8> {
+    [table.as_bytes(), &[0], first].concat()
+}
+
+/// The chapter of a row of the table of chapters; `None` for tables that this version does not know.
+pub(crate) fn chapter_of(row: &[u8]) -> Option<ChapterId> {
+    let end = row.iter().position(|byte| *byte == 0)?;
+    let (name, first) = row.split_at_checked(end)?;
+    let table = table::named(std::str::from_utf8(name).ok()?)?;
+    Some((table.name, first.get(1..)?.to_vec()))
+}
+
+/// Chapters by table and by the key at which they begin.
+type Chapters = BTreeMap<&'static str, BTreeMap<Vec<u8>, Chapter>>;
+
+impl Seal {
+    pub(crate) const fn new(ring: Ring, random: ChaCha20Rng) -> Self {
+        Self { ring, random, chapters: BTreeMap::new(), dirty: BTreeSet::new(), place: Vec::new() }
+    }
+
+    /// What the store says of its chapters, instead of what is known of them.
+    pub(crate) fn load(&mut self, read: &ReadTransaction) -> Result<()> {
+        self.chapters.clear();
+        self.dirty.clear();
+        for row in read.open_table(table::KEYS).map_err(storage)?.iter().map_err(storage)? {
+            let (key, value) = row.map_err(storage)?;
+            let (Some((table, first)), Some((wrap, sealed))) =
+                (chapter_of(key.value()), value.value().split_first_chunk::<4>())
+            else {
+                return Err(damaged(table::KEYS.name()));
+            };
+            let (wrap, sealed) = (WrapId::from_be_bytes(*wrap), sealed.to_vec());
+            let chapter = Chapter { wrap, sealed, key: None, filled: None };
+            self.chapters.entry(table).or_default().insert(first, chapter);
+        }
+        for row in read.open_table(table::DIRTY).map_err(storage)?.iter().map_err(storage)? {
+            let (key, _) = row.map_err(storage)?;
+            self.dirty.insert(chapter_of(key.value()).ok_or_else(|| damaged(table::DIRTY.name()))?);
+        }
+        Ok(())
+    }
+
+    /// How many chapters each wrapping key seals.
+    pub(crate) fn used(&self) -> BTreeMap<WrapId, usize> {
+        let mut used = BTreeMap::new();
+        for (_, _, wrap) in self.chapters() {
+            let count: &mut usize = used.entry(wrap).or_default();
+            *count = count.saturating_add(1);
+        }
+        used
+    }
+
+    /// All chapters, with the numbers of their wrapping keys.
+    pub(crate) fn chapters(&self) -> impl Iterator<Item = (&'static str, &[u8], WrapId)> {
+        self.chapters.iter().flat_map(|(table, chapters)| {
+            chapters.iter().map(|(first, chapter)| (*table, first.as_slice(), chapter.wrap))
+        })
+    }
+
+    /// Where the chapter of a row begins.
+    pub(crate) fn chapter(&self, table: Table, key: &[u8]) -> Option<(&[u8], &Chapter)> {
+        let (first, chapter) = self.chapters.get(table.name)?.range::<[u8], _>(up_to(key)).next_back()?;
+        Some((first, chapter))
+    }
+
+    /// A row came into a chapter.
+    pub(crate) fn filled(&mut self, table: Table, key: &[u8], bytes: usize) {
+        let chapters = self.chapters.get_mut(table.name);
+        let Some((_, chapter)) = chapters.and_then(|all| all.range_mut::<[u8], _>(up_to(key)).next_back())
+        else {
+            return;
+        };
+        if let Some(filled) = &mut chapter.filled {
+            *filled = (filled.0.saturating_add(1), filled.1.saturating_add(bytes));
+        }
+    }
+
+    /// Rows and bytes of a chapter were counted.
+    pub(crate) fn set_filled(&mut self, table: Table, first: &[u8], filled: (usize, usize)) {
+        if let Some(chapter) = self.chapters.get_mut(table.name).and_then(|all| all.get_mut(first)) {
+            chapter.filled = Some(filled);
+        }
+    }
+
+    /// Where the chapter behind this one begins.
+    pub(crate) fn next(&self, table: Table, first: &[u8]) -> Option<&[u8]> {
+        let behind = (Bound::Excluded(first), Bound::Unbounded);
+        Some(self.chapters.get(table.name)?.range::<[u8], _>(behind).next()?.0)
+    }
+
+    /// Begins a chapter under a fresh key, and gives its row in the table of chapters.
+    pub(crate) fn begin(&mut self, table: Table, first: &[u8], wrap: WrapId) -> Result<(Vec<u8>, Vec<u8>)> {
+        let key = Key::random(&mut self.random);
+        self.keep(table.name, first, wrap, key)
+    }
+
+    /// Seals the key of a chapter under another wrapping key, and gives its row.
+    pub(crate) fn rewrap(&mut self, chapter: &ChapterId, wrap: WrapId) -> Result<(Vec<u8>, Vec<u8>)> {
+        let (table, first) = chapter;
+        let key =
+            chapter_key(&self.ring, &mut self.chapters, table, first).map_err(|_| damaged(table))?.clone();
+        self.keep(table, first, wrap, key)
+    }
+
+    /// Forgets an empty chapter, and gives the key of its row.
+    pub(crate) fn end(&mut self, chapter: &ChapterId) -> Vec<u8> {
+        let (table, first) = chapter;
+        if let Some(chapters) = self.chapters.get_mut(table) {
+            chapters.remove(first);
+        }
+        row_key(table, first)
+    }
+
+    fn keep(
+        &mut self,
+        table: &'static str,
+        first: &[u8],
+        wrap: WrapId,
+        key: Key,
+    ) -> Result<(Vec<u8>, Vec<u8>)> {
+        let row = row_key(table, first);
+        let wrapping = self.ring.wrap(wrap).ok_or_else(|| damaged(table::KEYS.name()))?;
+        let place = chapter_place(self.ring.store(), &row, wrap);
+        let sealed = cipher_seal::seal(wrapping, &place, key.expose(), &mut self.random);
+        let value = [wrap.to_be_bytes().as_slice(), &sealed].concat();
+        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)) };
+        self.chapters.entry(table).or_default().insert(first.to_vec(), chapter);
+        Ok((row, value))
+    }
+
+    /// Seals a value for its row, whose chapter must have begun.
+    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        row_place(&mut self.place, self.ring.store(), table, key);
+        let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key);
+        let chapter = chapter.map_err(|_| damaged(table.name))?;
+        Ok(cipher_seal::seal(chapter, &self.place, plain, &mut self.random))
+    }
+
+    /// Opens the value of a row.
+    pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        row_place(&mut self.place, self.ring.store(), table, key);
+        chapter_key(&self.ring, &mut self.chapters, table.name, key)
+            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed))
+            .map_err(|_| damaged(table.name))
+    }
+
+    /// What stands in a key for a name, so that the file does not tell it: its keyed hash.
+    pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
+        self.ring.names().hash(table.name, name.as_bytes())
+    }
+}
+
+/// The key of the chapter in which a row lies.
+fn chapter_key<'a>(
+    ring: &Ring,
+    chapters: &'a mut Chapters,
+    table: &'static str,
+    key: &[u8],
+) -> Result<&'a Key, Unopened> {
+    let chapters = chapters.get_mut(table).ok_or(Unopened)?;
+    let (first, chapter) = chapters.range_mut::<[u8], _>(up_to(key)).next_back().ok_or(Unopened)?;
+    if chapter.key.is_none() {
+        let wrapping = ring.wrap(chapter.wrap).ok_or(Unopened)?;
+        let place = chapter_place(ring.store(), &row_key(table, first), chapter.wrap);
+        chapter.key = Key::from_slice(&cipher_seal::open(wrapping, &place, &chapter.sealed)?);
+    }
+    chapter.key.as_ref().ok_or(Unopened)
+}
+
+fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Unbounded, Bound::Included(key))
+}
+
+/// What the seal of a chapter's key binds besides it.
+pub(super) fn chapter_place(store: &[u8; 16], row: &[u8], wrap: WrapId) -> Vec<u8> {
+    let version = table::SCHEMA.to_be_bytes();
+    [store.as_slice(), &version, b"keys\0", row, &wrap.to_be_bytes()].concat()
+}
+
+/// What the seal of a value binds besides it: the store, its format, the table and the key of the row.
+pub(super) fn row_place(place: &mut Vec<u8>, store: &[u8; 16], table: Table, key: &[u8]) {
+    place.clear();
+    place.extend_from_slice(store);
+    place.extend_from_slice(&table::SCHEMA.to_be_bytes());
+    place.extend_from_slice(table.name.as_bytes());
+    place.push(0);
+    place.extend_from_slice(key);
+}
+
+/// A value whose seal is broken.
+fn damaged(table: &str) -> Error {
+    ErrorKind::Storage
+        .because(format!("the store of this profile is damaged: a value of '{table}' does not open"))
+        .hint(Advice::StoreDamaged)
+}

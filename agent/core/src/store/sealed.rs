@@ -1,0 +1,188 @@
+//! Tables whose values are sealed: reading and writing them.
+
+use std::ops::Bound;
+
+use cipher_api::Result;
+use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, WriteTransaction};
+use zeroize::Zeroizing;
+
+use crate::store::seal;
+use crate::store::table::{self, Table};
+use crate::store::{Store, storage};
+
+type Bytes = &'static [u8];
+
+/// A table for reading: a snapshot of when it was opened.
+pub(crate) struct Reading {
+    table: Table,
+    rows: ReadOnlyTable<Bytes, Bytes>,
+    store: Store,
+}
+
+/// A row: its key, and its value that is opened when it is asked for.
+pub(crate) struct Row<'r> {
+    key: AccessGuard<'r, Bytes>,
+    value: AccessGuard<'r, Bytes>,
+    reading: &'r Reading,
+}
+
+impl Row<'_> {
+    pub(crate) fn key(&self) -> &[u8] {
+        self.key.value()
+    }
+
+    pub(crate) fn value(&self) -> Result<Zeroizing<Vec<u8>>> {
+        self.reading.open(self.key.value(), self.value.value())
+    }
+}
+
+impl Reading {
+    pub(super) const fn new(table: Table, rows: ReadOnlyTable<Bytes, Bytes>, store: Store) -> Self {
+        Self { table, rows, store }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let value = self.rows.get(key).map_err(storage)?;
+        value.map(|value| self.open(key, value.value())).transpose()
+    }
+
+    /// Rows from one key to another, both included, from either end.
+    pub(crate) fn range(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<impl DoubleEndedIterator<Item = Result<Row<'_>>>> {
+        let rows = self.rows.range::<&[u8]>((from, to)).map_err(storage)?;
+        Ok(rows.map(|row| {
+            let (key, value) = row.map_err(storage)?;
+            Ok(Row { key, value, reading: self })
+        }))
+    }
+
+    /// All rows.
+    pub(crate) fn rows(&self) -> Result<impl DoubleEndedIterator<Item = Result<Row<'_>>>> {
+        self.range(Bound::Unbounded, Bound::Unbounded)
+    }
+
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.store.seal().open(self.table, key, sealed)
+    }
+}
+
+/// The transaction of a batch.
+pub(crate) struct Writing<'t> {
+    txn: &'t WriteTransaction,
+    store: &'t Store,
+}
+
+impl<'t> Writing<'t> {
+    pub(super) const fn new(txn: &'t WriteTransaction, store: &'t Store) -> Self {
+        Self { txn, store }
+    }
+
+    /// A table for writing; one of each at a time.
+    pub(crate) fn table(&self, table: Table) -> Result<Sealing<'_>> {
+        let rows = self.txn.open_table(table.definition()).map_err(storage)?;
+        Ok(Sealing { table, rows, writing: self })
+    }
+
+    /// What stands in a key of a table for a name.
+    pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
+        self.store.name(table, name)
+    }
+
+    /// Notes that something in a chapter died.
+    fn dirty(&self, table: Table, key: &[u8]) -> Result<()> {
+        if !table.forgets {
+            return Ok(());
+        }
+        let mut seal = self.store.seal();
+        let Some((first, _)) = seal.chapter(table, key) else { return Ok(()) };
+        let (row, chapter) = (seal::row_key(table.name, first), (table.name, first.to_vec()));
+        if seal.dirty.insert(chapter) {
+            let mut dirty = self.txn.open_table(table::DIRTY).map_err(storage)?;
+            dirty.insert(row.as_slice(), [].as_slice()).map_err(storage)?;
+        }
+        Ok(())
+    }
+}
+
+/// The key of a row and its opened value.
+pub(crate) type Opened = (Vec<u8>, Zeroizing<Vec<u8>>);
+
+/// A table for writing.
+pub(crate) struct Sealing<'w> {
+    table: Table,
+    rows: redb::Table<'w, Bytes, Bytes>,
+    writing: &'w Writing<'w>,
+}
+
+impl Sealing<'_> {
+    /// Seals a value and stores it, in place of the one that was there.
+    pub(crate) fn put(&mut self, key: &[u8], plain: &[u8]) -> Result<()> {
+        self.begin_chapter(key)?;
+        let mut seal = self.writing.store.seal();
+        let sealed = seal.seal(self.table, key, plain)?;
+        let superseded = self.rows.insert(key, sealed.as_slice()).map_err(storage)?.is_some();
+        if superseded {
+            drop(seal);
+            return self.writing.dirty(self.table, key);
+        }
+        seal.filled(self.table, key, sealed.len());
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {
+        if self.rows.remove(key).map_err(storage)?.is_some() {
+            self.writing.dirty(self.table, key)?;
+        }
+        Ok(())
+    }
+
+    /// The row with the smallest key.
+    pub(crate) fn first(&self) -> Result<Option<Opened>> {
+        let Some((key, value)) = self.rows.first().map_err(storage)? else { return Ok(None) };
+        let plain = self.writing.store.seal().open(self.table, key.value(), value.value())?;
+        Ok(Some((key.value().to_vec(), plain)))
+    }
+
+    /// Makes sure that a row has a chapter. One begins before the first row of a table, and behind a last one that is full.
+    fn begin_chapter(&self, key: &[u8]) -> Result<()> {
+        let mut seal = self.writing.store.seal();
+        let last = match seal.chapter(self.table, key) {
+            None => None,
+            Some((first, _)) if seal.next(self.table, first).is_some() => return Ok(()),
+            Some((first, chapter)) => Some((first.to_vec(), chapter.filled)),
+        };
+        // The first chapter has everything in front of it too: rows come in any order.
+        let begins = if last.is_some() { key } else { &[] };
+        if let Some((first, filled)) = last {
+            let filled = match filled {
+                Some(filled) => filled,
+                None => self.count(&first)?,
+            };
+            seal.set_filled(self.table, &first, filled);
+            let is_full = filled.0 >= seal::ROWS || filled.1 >= seal::BYTES;
+            let behind_all =
+                is_full && self.rows.last().map_err(storage)?.is_none_or(|(last, _)| last.value() < key);
+            if !behind_all {
+                return Ok(());
+            }
+        }
+        let wrap = seal.ring.current(self.table.heat);
+        let (row, value) = seal.begin(self.table, begins, wrap)?;
+        let mut keys = self.writing.txn.open_table(table::KEYS).map_err(storage)?;
+        keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Rows and bytes of the last chapter, no further than what fills one.
+    fn count(&self, first: &[u8]) -> Result<(usize, usize)> {
+        let mut filled = (0usize, 0usize);
+        for row in self.rows.range(first..).map_err(storage)?.take(seal::ROWS) {
+            let (_, value) = row.map_err(storage)?;
+            filled = (filled.0.saturating_add(1), filled.1.saturating_add(value.value().len()));
+        }
+        Ok(filled)
+    }
+}
