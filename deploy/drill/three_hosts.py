@@ -91,7 +91,7 @@ class Drill:
             must('"status":"ok"' in said and '"sync_always": true' in said, f"{machine}: {said}")
 
     def reads(self, person, target):
-        said = self.at("desk", f"cipher-chat --json {person} read {target} -n 1000")
+        said = self.at("desk", f"cipher-chat --json {person} read {target} -n 10000")
         lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
         return [line["text"] for line in lines if line["type"] == "message" and line.get("kind") == "text"]
 
@@ -197,6 +197,11 @@ def without_tls(name, script):
     return "".join(line for line in script.splitlines(keepends=True) if not certificates.search(line))
 
 
+def without_seal(name, script):
+    """The boxes for a build of before the registry's key was sealed: nothing lies beside it."""
+    return script.replace(" /var/lib/cipher-registry/registry.unlock", "") if name == "registry" else script
+
+
 def rolling_upgrade(drill, binaries):
     """From an older build to this one, machine by machine, while somebody talks all the time."""
     set_up(drill)
@@ -243,6 +248,7 @@ def main():
     parser.add_argument("--binaries", type=Path, required=True, help="folder of the build that is tried")
     parser.add_argument("--from-binaries", type=Path, help="folder of the build that is upgraded from")
     parser.add_argument("--from-has-tls", action="store_true", help="that build speaks TLS from the first byte")
+    parser.add_argument("--from-seals", action="store_true", help="that build seals the registry's key")
     parser.add_argument("--act", choices=["all", "text", "upgrade"], default="all")
     asked = parser.parse_args()
     signal.alarm(PATIENCE)
@@ -257,7 +263,13 @@ def main():
             drill.site.end()
         if asked.from_binaries and asked.act != "text":
             tell("an upgrade, machine by machine")
-            change = (lambda name, script: script) if asked.from_has_tls else without_tls
+            changes = [without_tls] * (not asked.from_has_tls) + [without_seal] * (not asked.from_seals)
+
+            def change(name, script):
+                for one in changes:
+                    script = one(name, script)
+                return script
+
             drill = Drill(folder / "upgrade", asked.from_binaries.resolve(), change)
             rolling_upgrade(drill, asked.binaries.resolve())
             drill.site.end()

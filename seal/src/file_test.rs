@@ -31,14 +31,18 @@ fn a_file_opens_with_its_key_and_with_no_other_and_shows_any_change() {
     // A slot of each kind, and one of a later version.
     file.slots.push(KeySlot::costing(Costs::LEAST, &words("correct horse"), MAGIC, &file.key, &mut OsRng));
     file.slots.push(KeySlot::from_bytes([9; slot::LEN]));
+    let in_keyring = || Unlock::Keyring(Key::from_slice(&[3; Key::LEN]).unwrap());
+    file.add(&in_keyring(), &mut OsRng).unwrap();
     let bytes = file.seal(b"body", &mut OsRng);
     assert_eq!(opens(&bytes, &key(1)).unwrap(), b"body");
     assert_eq!(opens(&bytes, &words("correct horse")).unwrap(), b"body");
+    assert_eq!(opens(&bytes, &in_keyring()).unwrap(), b"body");
+    assert_eq!(opens(&bytes, &key(3)), Err(FileError::WrongKey));
     assert_eq!(opens(&bytes, &key(2)), Err(FileError::WrongKey));
     assert_eq!(opens(&bytes, &words("Correct horse")), Err(FileError::WrongKey));
     assert_eq!(
         SealedFile::slots_in(&bytes),
-        Ok(vec![SlotKind::Key, SlotKind::Passphrase, SlotKind::Unknown])
+        Ok(vec![SlotKind::Key, SlotKind::Passphrase, SlotKind::Unknown, SlotKind::Keyring])
     );
     for at in 0..bytes.len() {
         for bit in [1, 0x80] {
@@ -58,7 +62,7 @@ fn a_slot_of_a_passphrase_shows_a_change_of_each_of_its_parts() {
     let (salt, costs, sealed) = (FIRST + 1, FIRST + 17, FIRST + 29);
     for (at, bit) in [
         (FIRST, 3), // kind: of a key
-        (FIRST, 1), // kind: of a later version
+        (FIRST, 1), // kind: in the keyring
         (salt, 1),  // first and last of the salt
         (costs - 1, 1),
         (costs + 3, 1),   // memory

@@ -24,7 +24,7 @@ pub enum KeyFileError {
 pub fn read(path: &Path) -> Result<Key, KeyFileError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
     File::open(path)?.take(64).read_to_end(&mut bytes)?;
-    Key::from_slice(&bytes).ok_or(KeyFileError::NoKey)
+    Key::from_slice(&bytes).map(Key::locked).ok_or(KeyFileError::NoKey)
 }
 
 /// Whether others than the owner may do anything with it.

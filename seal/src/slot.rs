@@ -19,6 +19,8 @@ pub enum Unlock {
     Key(Key),
     /// By what a person knows.
     Passphrase(Passphrase),
+    /// By a key that lies in the system's keyring.
+    Keyring(Key),
 }
 
 impl Unlock {
@@ -27,6 +29,7 @@ impl Unlock {
         match self {
             Self::Key(_) => SlotKind::Key,
             Self::Passphrase(_) => SlotKind::Passphrase,
+            Self::Keyring(_) => SlotKind::Keyring,
         }
     }
 }
@@ -38,6 +41,8 @@ pub enum SlotKind {
     Key,
     /// A passphrase.
     Passphrase,
+    /// A key of 32 random bytes in the system's keyring: the slot says where to ask.
+    Keyring,
     /// Something that a later version made.
     Unknown,
 }
@@ -47,6 +52,7 @@ impl SlotKind {
         match byte {
             1 => Self::Key,
             2 => Self::Passphrase,
+            3 => Self::Keyring,
             _ => Self::Unknown,
         }
     }
@@ -56,6 +62,7 @@ impl SlotKind {
             Self::Unknown => 0,
             Self::Key => 1,
             Self::Passphrase => 2,
+            Self::Keyring => 3,
         }
     }
 }
@@ -92,7 +99,7 @@ impl KeySlot {
     ) -> Self {
         let (mut salt, mut written) = ([0; SALT], [0; Costs::LEN]);
         let key = match unlock {
-            Unlock::Key(key) => key.clone(),
+            Unlock::Key(key) | Unlock::Keyring(key) => key.clone(),
             Unlock::Passphrase(passphrase) => {
                 random.fill_bytes(&mut salt);
                 written = costs.to_bytes();
@@ -116,7 +123,7 @@ impl KeySlot {
         }
         let (head, sealed) = self.bytes.split_at_checked(HEAD)?;
         let key = match unlock {
-            Unlock::Key(key) => key.clone(),
+            Unlock::Key(key) | Unlock::Keyring(key) => key.clone(),
             Unlock::Passphrase(passphrase) => passphrase.stretched(head.get(1..1 + SALT)?, self.costs()?)?,
         };
         Some(Key::from_slice(&aead::open(&key, &[place, head].concat(), sealed).ok()?)?.locked())
@@ -125,7 +132,7 @@ impl KeySlot {
     /// What trying a passphrase on it takes; `None` for costs that no version chooses.
     pub(crate) fn work(&self) -> Option<u64> {
         match self.kind() {
-            SlotKind::Key | SlotKind::Unknown => Some(0),
+            SlotKind::Key | SlotKind::Keyring | SlotKind::Unknown => Some(0),
             SlotKind::Passphrase => self.costs().filter(|costs| costs.are_allowed()).map(Costs::work),
         }
     }

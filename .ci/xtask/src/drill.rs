@@ -35,8 +35,12 @@ pub(crate) fn drill(arguments: &[String]) -> Outcome {
             None => last_tag(),
         };
         play.arg("--from-binaries").arg(build_of(&commit)?);
-        if has_tls(&commit) {
+        // TLS from the first byte, as the shipped server files want it.
+        if has(&commit, "broker-config/connection/src/tls.rs") {
             play.arg("--from-has-tls");
+        }
+        if has(&commit, "registry/src/key/sealed.rs") {
+            play.arg("--from-seals");
         }
     }
     setup::with_nats(&mut play, &server)?;
@@ -48,9 +52,9 @@ fn last_tag() -> String {
     git(&["describe", "--tags", "--abbrev=0"]).map_or_else(|_| BEFORE_TAGS.into(), |tag| tag.trim().into())
 }
 
-/// Whether that commit's programs speak TLS from the first byte, as the shipped server files want it.
-fn has_tls(commit: &str) -> bool {
-    git(&["cat-file", "-e", &format!("{commit}:broker-config/connection/src/tls.rs")]).is_ok()
+/// Whether a commit has a file.
+fn has(commit: &str, path: &str) -> bool {
+    git(&["cat-file", "-e", &format!("{commit}:{path}")]).is_ok()
 }
 
 /// Builds the shipped programs of a commit; gives the folder they lie in.

@@ -72,7 +72,7 @@ pub enum ErrorKind {
     Locked,
     /// Another copy of this profile is in use, and this one has stopped.
     Stopped,
-    /// The store is damaged or its disk fails.
+    /// The store is damaged, its disk fails, or what was given does not open it.
     Storage,
     /// Another account or device was first, or the handle is taken.
     Conflict,

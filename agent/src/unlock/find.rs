@@ -13,6 +13,7 @@ use cipher_seal::{FileError, Key, Passphrase, SealedFile, SlotKind, Unlock};
 use rand_core::OsRng;
 
 use crate::profile::Profile;
+use crate::unlock::keyring;
 
 /// Name of the credential that systemd hands over.
 const CREDENTIAL: &str = "cipher-chat-key";
@@ -21,7 +22,8 @@ const CREDENTIAL: &str = "cipher-chat-key";
 const BY_DESCRIPTOR: &str = "give the passphrase with --passphrase-fd N, for example `--passphrase-fd 3 3< FILE`, or run the command at a terminal";
 
 /// Where the key or passphrase of a store comes from: the first of these that is there, otherwise `store.key` beside it if a key
-/// opens the store and the file is there, otherwise a person who is asked for the passphrase.
+/// opens the store and the file is there, otherwise the system's keyring if a key in it opens the store, otherwise a person who is
+/// asked for the passphrase.
 #[derive(Debug, Clone, Default)]
 pub struct Unlocking {
     /// A file with 32 bytes.
@@ -127,15 +129,19 @@ pub fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error>
     if unlocking.passphrase_fd.is_some() {
         return unlocking.passphrase(profile);
     }
-    match slots_of(profile)? {
-        Some(slots)
-            if slots.contains(&SlotKind::Passphrase)
-                && !(slots.contains(&SlotKind::Key) && profile.key().exists()) =>
-        {
-            unlocking.passphrase(profile)
-        }
-        sealed => beside(profile, sealed.is_none()),
+    let Some(slots) = slots_of(profile)? else { return beside(profile, true) };
+    let has = |kind| slots.contains(&kind);
+    if has(SlotKind::Key) && profile.key().exists() {
+        return beside(profile, false);
     }
+    if has(SlotKind::Keyring) {
+        match keyring::fetch(profile) {
+            // A session without a keyring, as over SSH: the person knows the passphrase.
+            Err(error) if has(SlotKind::Passphrase) => tracing::debug!(%error, "the keyring is not asked"),
+            fetched => return fetched.map(Unlock::Keyring),
+        }
+    }
+    if has(SlotKind::Passphrase) { unlocking.passphrase(profile) } else { beside(profile, false) }
 }
 
 /// What opens a store, slot by slot; `None` if it is not sealed yet.

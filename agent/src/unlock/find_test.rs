@@ -104,7 +104,7 @@ fn what_is_named_counts_in_order_and_nothing_else_is_made() {
     let (_kept, number) = descriptor("words");
     let key = |unlocking: &Unlocking| match unlock(&profile, unlocking).unwrap() {
         Unlock::Key(key) => key.expose()[0],
-        Unlock::Passphrase(_) => 3,
+        Unlock::Passphrase(_) | Unlock::Keyring(_) => 3,
     };
     let all = Unlocking::new(Some(named), credentials, Some(number), false);
     assert_eq!(key(&all), 1);

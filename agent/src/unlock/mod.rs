@@ -9,6 +9,7 @@
 //! its keys rotate; while it does, nobody else writes to it.
 
 mod find;
+pub(crate) mod keyring;
 pub(crate) mod slots;
 
 pub use find::{Unlocking, unlock};

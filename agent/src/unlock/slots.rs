@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::profile::Profile;
 use crate::unlock::find::{refused, slots_of};
+use crate::unlock::keyring;
 
 /// What opens a store, in order. Nothing is unlocked for it.
 pub(crate) fn list(profile: &Profile) -> Result<Vec<SlotKind>, Error> {
@@ -75,15 +76,35 @@ impl Slots {
         Ok(self.file.slots().len())
     }
 
+    /// Lets a fresh key in the system's keyring open the store; gives the number of its slot.
+    pub(crate) fn add_keyring(&mut self) -> Result<usize, Error> {
+        if self.kinds().contains(&SlotKind::Keyring) {
+            return Err(ErrorKind::Conflict
+                .because("a key in the system's keyring opens this store already")
+                .hint(Hint::text("nothing was changed; remove its slot first to have another key")));
+        }
+        let key = Key::random(&mut OsRng);
+        // First there: a slot whose key is nowhere would look like a way in.
+        keyring::store(&self.held.profile, &key)?;
+        self.add(&Unlock::Keyring(key))
+    }
+
     /// Removes a slot. `stays` opens one of the others: if it does not, `false`, and nothing is changed. A key file beside the
     /// store that opens nothing any more is erased.
     pub(crate) fn remove(&mut self, number: usize, stays: &Unlock) -> Result<bool, Error> {
+        let kind = self.kinds().get(number.wrapping_sub(1)).copied();
         match self.file.remove(number.wrapping_sub(1), stays, &mut OsRng) {
             Ok(()) => {}
             Err(SlotError::OpensNoOther) => return Ok(false),
             Err(error) => return Err(told(error, Some(number))),
         }
         self.save()?;
+        if kind == Some(SlotKind::Keyring)
+            && let Err(error) = keyring::forget(&self.held.profile)
+        {
+            // It opens nothing any more.
+            tracing::debug!(%error, "a key stays in the keyring");
+        }
         let key = self.held.profile.key();
         if let Ok(beside) = key_file::read(&key)
             && self.file.opened_by(&Unlock::Key(beside)).is_none()

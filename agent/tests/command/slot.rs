@@ -124,3 +124,38 @@ fn slots_stay_as_they_are_while_the_profile_is_open_or_not_sealed() {
     let _ = Room::new().run(&["--passphrase-fd", "three", "slot", "list"]).fails(2);
     let _ = Room::new().with("CIPHER_CHAT_PASSPHRASE_FD", "three").run(&["slot", "list"]).fails(2);
 }
+
+#[test]
+fn a_build_without_the_keyring_says_so_and_one_with_it_that_no_session_has_one() {
+    let room = room().with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere");
+    let refused = room.run(&["slot", "add", "keyring"]).fails(7);
+    assert!(refused.stderr.contains("the system's keyring"), "{}", refused.stderr);
+    assert_eq!(kinds(&room), ["key"]);
+}
+
+/// At a session bus with an unlocked Secret Service: `dbus-run-session`, then `gnome-keyring-daemon --unlock`, then
+/// `cargo test -p cipher-chat --features keyring --test runner keyring -- --ignored`.
+#[cfg(feature = "keyring")]
+#[test]
+#[ignore = "needs a session with a keyring"]
+fn a_key_in_the_keyring_opens_the_store_and_goes_with_its_slot() {
+    let bus = std::env::var("DBUS_SESSION_BUS_ADDRESS").unwrap();
+    let room = room().with("DBUS_SESSION_BUS_ADDRESS", &bus);
+    let added = room.run(&["--json", "slot", "add", "keyring"]).succeeds();
+    assert_eq!(added.lines(), [json!({ "type": "slot", "number": 2, "kind": "keyring" })]);
+    assert!(room.run(&["slot", "add", "keyring"]).fails(8).stderr.contains("opens this store already"));
+    let _ = room.run(&["slot", "remove", "1"]).succeeds();
+    assert!(!file(&room, "store.key").exists());
+    assert_eq!(kinds(&room), ["keyring"]);
+    let add = ["slot", "add", "passphrase", "--new-passphrase-fd", "0"];
+    let _ = room.run_with(&add, b"correct horse\n").succeeds();
+    // Without the session the passphrase is asked for; with it the keyring is enough.
+    let nobody = room.with("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere");
+    let asked = nobody.run(&["--no-input", "slot", "add", "key-file", "ana.key"]).fails(7);
+    assert!(asked.stderr.contains("opens with a passphrase"), "{}", asked.stderr);
+    let room = nobody.with("DBUS_SESSION_BUS_ADDRESS", &bus);
+    let _ = room.run(&["slot", "add", "key-file", "ana.key"]).succeeds();
+    let _ = room.run(&["--key-file", "ana.key", "slot", "remove", "1"]).succeeds();
+    let _ = room.run(&["--key-file", "ana.key", "slot", "add", "keyring"]).succeeds();
+    assert_eq!(kinds(&room), ["passphrase", "key", "keyring"]);
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cipher_api::{ErrorKind, Hint};
-use cipher_seal::SlotKind;
+use cipher_seal::{SlotKind, Unlock};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
@@ -63,6 +63,8 @@ enum New {
         #[arg(long, value_name = "N")]
         new_passphrase_fd: Option<u32>,
     },
+    /// A key in the system's keyring, which the session's login opens (builds with the feature `keyring`)
+    Keyring,
     /// The key in a file of 32 bytes; made if the file is not there
     KeyFile {
         /// The file
@@ -88,6 +90,11 @@ pub fn run(context: &Context, Args { verb }: Args) -> Result {
         Verb::Add { what } => {
             let mut slots = held.open(&unlock::unlock(&profile, unlocking)?)?;
             let (new, kind) = match what {
+                New::Keyring => {
+                    let number = slots.add_keyring()?;
+                    context.ui.happened(context.ui.show(&line(number, SlotKind::Keyring)));
+                    return Ok(());
+                }
                 New::Passphrase { new_passphrase_fd } => {
                     (unlocking.new_passphrase(new_passphrase_fd)?, SlotKind::Passphrase)
                 }
@@ -111,10 +118,15 @@ pub fn run(context: &Context, Args { verb }: Args) -> Result {
             let mut slots = held.open(&first)?;
             let mut removed = slots.remove(number, &first)?;
             let named = unlocking.key_file.is_some() || unlocking.passphrase_fd.is_some();
-            let others = slots.kinds();
-            let by_words =
-                others.iter().zip(1..).any(|(kind, other)| other != number && *kind == SlotKind::Passphrase);
-            if !removed && !named && by_words {
+            let kinds = slots.kinds();
+            let stays =
+                |wanted| kinds.iter().zip(1..).any(|(kind, other)| other != number && *kind == wanted);
+            // What the command opens the store with by itself may be what is to go.
+            if !removed && !named && stays(SlotKind::Keyring) {
+                let key = unlock::keyring::fetch(&profile);
+                removed = key.is_ok_and(|key| slots.remove(number, &Unlock::Keyring(key)) == Ok(true));
+            }
+            if !removed && !named && stays(SlotKind::Passphrase) {
                 removed = slots.remove(number, &unlocking.passphrase(&profile)?)?;
             }
             if !removed {
@@ -149,6 +161,7 @@ fn line(number: usize, kind: SlotKind) -> Line<'static> {
     let kind = match kind {
         SlotKind::Key => "key",
         SlotKind::Passphrase => "passphrase",
+        SlotKind::Keyring => "keyring",
         SlotKind::Unknown => "unknown",
     };
     Line::Slot { number, kind }

@@ -212,7 +212,7 @@ pub enum Line<'a> {
     Slot {
         /// From 1, in the order in which they were added.
         number: usize,
-        /// `key`, `passphrase`, or `unknown`: of a later version.
+        /// `key`, `passphrase`, `keyring`, or `unknown`: of a later version.
         kind: &'static str,
     },
     /// An own message moved on.
