@@ -37,6 +37,8 @@ mod race;
 mod refusal;
 #[path = "e2e/registry.rs"]
 mod registry;
+#[path = "e2e/sealed.rs"]
+mod sealed;
 #[path = "e2e/soak.rs"]
 mod soak;
 #[path = "e2e/support.rs"]
