@@ -14,6 +14,7 @@ mod bots;
 mod changes;
 mod contacts;
 mod crash;
+mod damage;
 mod delivery;
 mod devices;
 mod doubled;

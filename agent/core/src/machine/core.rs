@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_api::{Error, ErrorKind, Result};
+use cipher_api::{Error, ErrorKind, Notice, Result};
 use cipher_broker::time::Timestamp;
 use cipher_seal::Unlock;
 use openmls_traits::OpenMlsProvider;
@@ -130,6 +130,7 @@ impl Core {
             }
             self.step(Step::BatchEnds)?;
             self.step(Step::BatchEnded)?;
+            self.tell_damage();
             self.commit()
         });
         match done {
@@ -233,6 +234,18 @@ impl Core {
         self.store.rotate()?;
         self.dirty_since = None;
         Ok(())
+    }
+
+    /// Tells which values of the store turned out to be damaged.
+    fn tell_damage(&mut self) {
+        let damage = self.store.damage();
+        if damage.is_empty() {
+            return;
+        }
+        let count = damage.len() as u64;
+        let of: BTreeSet<String> = damage.into_iter().map(str::to_owned).collect();
+        tracing::warn!(count, ?of, "values of the store are damaged");
+        self.warn(Notice::ValuesDamaged { of: of.into_iter().collect(), count });
     }
 
     /// Writes what was put off, and makes unreadable what was superseded or removed. Call it before the process ends;

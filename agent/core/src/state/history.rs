@@ -116,7 +116,7 @@ impl History {
             self.seen_table = Some(self.store.table(table::SEEN)?);
         }
         let Some(seen) = &self.seen_table else { return Ok(None) };
-        Ok(seen.get(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
+        Ok(seen.get_whole(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
     }
 
     /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
@@ -267,7 +267,7 @@ impl History {
             return Ok(Some(row.clone()));
         }
         let messages = self.store.table(table::MESSAGES)?;
-        let row = messages.get(&(*group, place.0, place.1).to_key())?;
+        let row = messages.get_whole(&(*group, place.0, place.1).to_key())?;
         Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
@@ -309,8 +309,8 @@ impl History {
         let (first, last) = key::of_group(group, 8);
         for row in parked.range(Bound::Included(&first), Bound::Included(&last))? {
             let row = row?;
-            if let Some((_, sequence)) = <(GroupId, u64)>::from_key(row.key()) {
-                found.insert(sequence, unpark(&row.value()?));
+            if let (Some((_, sequence)), Ok(value)) = (<(GroupId, u64)>::from_key(row.key()), row.value()) {
+                found.insert(sequence, unpark(&value));
             }
         }
         for ((_, sequence), bytes) in self.parked.range((*group, 0)..=(*group, u64::MAX)) {
@@ -327,7 +327,7 @@ impl History {
         if let Some(row) = self.bots.get(&(bot.to_owned(), *group)) {
             return Ok(Some(row.clone()));
         }
-        let row = self.store.table(table::BOTS)?.get(&self.bot_key(bot, group))?;
+        let row = self.store.table(table::BOTS)?.get_whole(&self.bot_key(bot, group))?;
         Ok(row.and_then(|row| codec::decode(named::split(&row)?.1).ok()))
     }
 
@@ -340,7 +340,8 @@ impl History {
     pub(crate) fn bot_names(&self) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         for row in self.store.table(table::BOTS)?.rows()? {
-            names.extend(named::split(&row?.value()?).map(|(name, _)| name.to_owned()));
+            let row = row?.value();
+            names.extend(row.ok().and_then(|row| Some(named::split(&row)?.0.to_owned())));
         }
         Ok(names)
     }

@@ -191,6 +191,11 @@ impl Store {
         Ok(Reading::new(table, rows, self.clone()))
     }
 
+    /// Names of the tables of values that turned out to be damaged since this was asked last, one for each.
+    pub(crate) fn damage(&self) -> Vec<&'static str> {
+        self.seal().untold_damage()
+    }
+
     /// What stands in a key of a table for a name.
     pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
         self.seal().name(table, name)

@@ -72,8 +72,11 @@ fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
         .collect();
     for chapter in others {
         let Some(table) = table::named(chapter.0) else { continue };
-        let (row, value) = seal.rewrap(&chapter, wrap_of(table))?;
-        keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
+        match seal.rewrap(&chapter, wrap_of(table)) {
+            Ok((row, value)) => keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?,
+            // Its key is damaged: nobody opens what it sealed, and it must not keep the wrapping key alive.
+            Err(_) => keys.remove(seal.end(&chapter).as_slice()).map_err(storage)?,
+        };
     }
     let mut marks = txn.open_table(table::DIRTY).map_err(storage)?;
     marks.retain(|_, _| false).map_err(storage)

@@ -49,6 +49,8 @@ pub(crate) struct Seal {
     chapters: Chapters,
     /// Chapters in which something died since the last rotation.
     pub dirty: BTreeSet<ChapterId>,
+    /// Values that did not open in this process, and whether that was told.
+    damage: BTreeMap<ChapterId, bool>,
     /// Room for what a seal binds, kept from value to value.
     place: Vec<u8>,
 }
@@ -71,7 +73,14 @@ type Chapters = BTreeMap<&'static str, BTreeMap<Vec<u8>, Chapter>>;
 
 impl Seal {
     pub(crate) const fn new(ring: Ring, random: ChaCha20Rng) -> Self {
-        Self { ring, random, chapters: BTreeMap::new(), dirty: BTreeSet::new(), place: Vec::new() }
+        Self {
+            ring,
+            random,
+            chapters: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            damage: BTreeMap::new(),
+            place: Vec::new(),
+        }
     }
 
     /// What the store says of its chapters, instead of what is known of them.
@@ -138,6 +147,15 @@ impl Seal {
         }
     }
 
+    /// Where the chapter of a row begins, if its key is damaged.
+    pub(crate) fn unusable_chapter(&mut self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.chapter(table, key)?;
+        if chapter_key(&self.ring, &mut self.chapters, table.name, key).is_ok() {
+            return None;
+        }
+        self.chapter(table, key).map(|(first, _)| first.to_vec())
+    }
+
     /// Where the chapter behind this one begins.
     pub(crate) fn next(&self, table: Table, first: &[u8]) -> Option<&[u8]> {
         let behind = (Bound::Excluded(first), Bound::Unbounded);
@@ -195,9 +213,23 @@ impl Seal {
     /// Opens the value of a row.
     pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         row_place(&mut self.place, self.ring.store(), table, key);
-        chapter_key(&self.ring, &mut self.chapters, table.name, key)
-            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed))
-            .map_err(|_| damaged(table.name))
+        let opened = chapter_key(&self.ring, &mut self.chapters, table.name, key)
+            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed));
+        opened.map_err(|_| {
+            self.damage.entry((table.name, key.to_vec())).or_insert(false);
+            damaged(table.name)
+        })
+    }
+
+    /// Names of the tables of values that did not open and were not told yet, one for each.
+    pub(crate) fn untold_damage(&mut self) -> Vec<&'static str> {
+        let untold = self.damage.iter_mut().filter(|(_, told)| !**told);
+        untold
+            .map(|((table, _), told)| {
+                *told = true;
+                *table
+            })
+            .collect()
     }
 
     /// What stands in a key for a name, so that the file does not tell it: its keyed hash.
@@ -241,6 +273,11 @@ pub(super) fn row_place(place: &mut Vec<u8>, store: &[u8; 16], table: Table, key
     place.extend_from_slice(table.name.as_bytes());
     place.push(0);
     place.extend_from_slice(key);
+}
+
+/// Whether an error says that what lies in the store is wrong, and not that the disk fails.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    error.hint == Some(Advice::StoreDamaged.into())
 }
 
 /// A value whose seal is broken.

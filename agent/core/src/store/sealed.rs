@@ -6,7 +6,7 @@ use cipher_api::Result;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, WriteTransaction};
 use zeroize::Zeroizing;
 
-use crate::store::seal;
+use crate::store::seal::{self, Seal, is_damage};
 use crate::store::table::{self, Table};
 use crate::store::{Store, storage};
 
@@ -44,6 +44,14 @@ impl Reading {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let value = self.rows.get(key).map_err(storage)?;
         value.map(|value| self.open(key, value.value())).transpose()
+    }
+
+    /// The same; a damaged value is none. It is told ([`Store::damage`]).
+    pub(crate) fn get_whole(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        match self.get(key) {
+            Err(error) if is_damage(&error) => Ok(None),
+            other => other,
+        }
     }
 
     /// Rows from one key to another, both included, from either end.
@@ -108,7 +116,7 @@ impl<'t> Writing<'t> {
 }
 
 /// The key of a row and its opened value.
-pub(crate) type Opened = (Vec<u8>, Zeroizing<Vec<u8>>);
+pub(crate) type Opened = (Vec<u8>, Option<Zeroizing<Vec<u8>>>);
 
 /// A table for writing.
 pub(crate) struct Sealing<'w> {
@@ -139,16 +147,20 @@ impl Sealing<'_> {
         Ok(())
     }
 
-    /// The row with the smallest key.
+    /// The row with the smallest key; its value is `None` if it is damaged.
     pub(crate) fn first(&self) -> Result<Option<Opened>> {
         let Some((key, value)) = self.rows.first().map_err(storage)? else { return Ok(None) };
-        let plain = self.writing.store.seal().open(self.table, key.value(), value.value())?;
-        Ok(Some((key.value().to_vec(), plain)))
+        let plain = self.writing.store.seal().open(self.table, key.value(), value.value());
+        Ok(Some((key.value().to_vec(), plain.ok())))
     }
 
     /// Makes sure that a row has a chapter. One begins before the first row of a table, and behind a last one that is full.
     fn begin_chapter(&self, key: &[u8]) -> Result<()> {
         let mut seal = self.writing.store.seal();
+        if let Some(damaged) = seal.unusable_chapter(self.table, key) {
+            // What it sealed cannot be opened by anybody; what comes now can.
+            return self.begin(&mut seal, &damaged);
+        }
         let last = match seal.chapter(self.table, key) {
             None => None,
             Some((first, _)) if seal.next(self.table, first).is_some() => return Ok(()),
@@ -169,8 +181,12 @@ impl Sealing<'_> {
                 return Ok(());
             }
         }
+        self.begin(&mut seal, begins)
+    }
+
+    fn begin(&self, seal: &mut Seal, first: &[u8]) -> Result<()> {
         let wrap = seal.ring.current(self.table.heat);
-        let (row, value) = seal.begin(self.table, begins, wrap)?;
+        let (row, value) = seal.begin(self.table, first, wrap)?;
         let mut keys = self.writing.txn.open_table(table::KEYS).map_err(storage)?;
         keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
         Ok(())
