@@ -232,9 +232,10 @@ fn e9_a_flipped_bit_anywhere_never_shows_a_wrong_word() {
                 let texts = world.person("bob").texts(group);
                 let wrong: Vec<_> = texts.iter().filter(|text| !said.contains(text)).collect();
                 assert!(wrong.is_empty(), "{name} {at}: {wrong:?}");
-                let named = world.people[bob].events.iter().any(|event| {
-                    matches!(event, Event::Warning { notice: Notice::ValuesDamaged { .. } })
-                });
+                let named = world.people[bob]
+                    .events
+                    .iter()
+                    .any(|event| matches!(event, Event::Warning { notice: Notice::ValuesDamaged { .. } }));
                 assert!(named || texts == said, "{name} {at}: {} of {}", texts.len(), said.len());
                 world.end(bob, End::Kill);
                 if named { Outcome::Named } else { Outcome::Nothing }

@@ -227,7 +227,7 @@ mod tests {
             id[8..].copy_from_slice(&number);
             journal.note(Fact::Group(GroupId::from_bytes(id)));
         }
-        journal.store.write(|txn| journal.flush(txn)).unwrap();
+        journal.store.write(Timestamp::default(), |txn| journal.flush(txn)).unwrap();
         journal.flushed();
     }
 
@@ -279,9 +279,9 @@ mod tests {
         written(&mut journal, 3);
         written(&mut journal, 2);
         let foreign = |number: u64| {
-            journal
-                .store
-                .write(|txn| txn.table(table::JOURNAL)?.put(&number.to_key(), &codec::encode(&"later")))
+            journal.store.write(Timestamp::default(), |txn| {
+                txn.table(table::JOURNAL)?.put(&number.to_key(), &codec::encode(&"later"))
+            })
         };
         foreign(3).unwrap();
         let page = journal.behind(1, 99).unwrap();

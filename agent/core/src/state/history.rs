@@ -375,9 +375,11 @@ mod tests {
         let mut history = History::new(store.clone());
         history.park(group, 7, at, b"bytes".to_vec());
         assert_eq!(history.parked(&group).unwrap(), BTreeMap::from([(7, (at, b"bytes".to_vec()))]));
-        store.write(|txn| history.flush(txn)).unwrap();
+        store.write(Timestamp::default(), |txn| history.flush(txn)).unwrap();
         let raw = codec::encode(&cipher_broker::wire::envelope::Envelope::Message(vec![1, 2, 3]));
-        store.write(|txn| txn.table(table::PARKED)?.put(&(group, 8_u64).to_key(), &raw)).unwrap();
+        store
+            .write(Timestamp::default(), |txn| txn.table(table::PARKED)?.put(&(group, 8_u64).to_key(), &raw))
+            .unwrap();
         let kept = History::new(store).parked(&group).unwrap();
         assert_eq!(kept.get(&7), Some(&(at, b"bytes".to_vec())));
         assert_eq!(kept.get(&8), Some(&(Timestamp::default(), raw)));

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
+use cipher_broker::time::Timestamp;
 use cipher_seal::{Key, Unopened};
 use rand_chacha::ChaCha20Rng;
 use redb::{ReadTransaction, ReadableTable as _, TableHandle as _};
@@ -47,8 +48,9 @@ pub(crate) struct Seal {
     pub ring: Ring,
     pub random: ChaCha20Rng,
     chapters: Chapters,
-    /// Chapters in which something died since the last rotation.
+    /// Chapters in which something died since the last rotation, and when something did first.
     pub dirty: BTreeSet<ChapterId>,
+    pub dirty_since: Option<Timestamp>,
     /// Values that did not open in this process, and whether that was told.
     damage: BTreeMap<ChapterId, bool>,
     /// Room for what a seal binds, kept from value to value.
@@ -78,6 +80,7 @@ impl Seal {
             random,
             chapters: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            dirty_since: None,
             damage: BTreeMap::new(),
             place: Vec::new(),
         }
@@ -87,6 +90,7 @@ impl Seal {
     pub(crate) fn load(&mut self, read: &ReadTransaction) -> Result<()> {
         self.chapters.clear();
         self.dirty.clear();
+        self.dirty_since = None;
         for row in read.open_table(table::KEYS).map_err(storage)?.iter().map_err(storage)? {
             let (key, value) = row.map_err(storage)?;
             let (Some((table, first)), Some((wrap, sealed))) =
@@ -99,10 +103,18 @@ impl Seal {
             self.chapters.entry(table).or_default().insert(first, chapter);
         }
         for row in read.open_table(table::DIRTY).map_err(storage)?.iter().map_err(storage)? {
-            let (key, _) = row.map_err(storage)?;
+            let (key, since) = row.map_err(storage)?;
             self.dirty.insert(chapter_of(key.value()).ok_or_else(|| damaged(table::DIRTY.name()))?);
+            // One that is damaged is long ago.
+            let since = since.value().try_into().map_or(0, u64::from_be_bytes);
+            self.died_at(Timestamp::from_millis(since));
         }
         Ok(())
+    }
+
+    /// Something died at this time.
+    pub(crate) fn died_at(&mut self, at: Timestamp) {
+        self.dirty_since = Some(self.dirty_since.map_or(at, |since| since.min(at)));
     }
 
     /// How many chapters each wrapping key seals.

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use cipher_api::Result;
+use cipher_broker::time::Timestamp;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, WriteTransaction};
 use zeroize::Zeroizing;
 
@@ -81,11 +82,12 @@ impl Reading {
 pub(crate) struct Writing<'t> {
     txn: &'t WriteTransaction,
     store: &'t Store,
+    now: Timestamp,
 }
 
 impl<'t> Writing<'t> {
-    pub(super) const fn new(txn: &'t WriteTransaction, store: &'t Store) -> Self {
-        Self { txn, store }
+    pub(super) const fn new(txn: &'t WriteTransaction, store: &'t Store, now: Timestamp) -> Self {
+        Self { txn, store, now }
     }
 
     /// A table for writing; one of each at a time.
@@ -108,8 +110,9 @@ impl<'t> Writing<'t> {
         let Some((first, _)) = seal.chapter(table, key) else { return Ok(()) };
         let (row, chapter) = (seal::row_key(table.name, first), (table.name, first.to_vec()));
         if seal.dirty.insert(chapter) {
+            seal.died_at(self.now);
             let mut dirty = self.txn.open_table(table::DIRTY).map_err(storage)?;
-            dirty.insert(row.as_slice(), [].as_slice()).map_err(storage)?;
+            dirty.insert(row.as_slice(), self.now.as_millis().to_be_bytes().as_slice()).map_err(storage)?;
         }
         Ok(())
     }

@@ -57,7 +57,14 @@ impl Ui {
 
     /// Before there are settings.
     pub fn early(json: bool) -> Self {
-        Self { json, out: Paint(false), err: Paint(false), watched: false, typed: Arc::default(), damaged: Arc::default() }
+        Self {
+            json,
+            out: Paint(false),
+            err: Paint(false),
+            watched: false,
+            typed: Arc::default(),
+            damaged: Arc::default(),
+        }
     }
 
     /// How this program is called for the profile at hand.
