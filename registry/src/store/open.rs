@@ -11,8 +11,8 @@ use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::StoreError;
-use crate::store::schema;
 use crate::store::table::View;
+use crate::store::{restored, schema};
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
@@ -49,6 +49,7 @@ impl Store {
     /// Opens the database (0600) in a data folder, making both if they are not there.
     pub fn open_folder(data_dir: &Path) -> Result<Self, StoreError> {
         Self::prepare(data_dir)?;
+        restored::finish(data_dir)?;
         let path = data_dir.join(FILE);
         let failed = |doing| {
             let path = path.clone();
