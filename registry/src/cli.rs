@@ -164,7 +164,7 @@ impl Command {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
-                          5 broker full, 7 store locked or damaged, 9 not found";
+                          5 broker full, 7 store locked or damaged, or a backup that cannot be used, 9 not found";
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -311,7 +311,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         Command::Backup { file, backup_passphrase_fd } => {
             let mut waiting = ui.waiting();
             let done = backup::backup(&settings, &file, backup_passphrase_fd, &mut |stage, bytes| {
-                waiting.tell(stage, bytes)
+                waiting.tell(stage, bytes);
             });
             drop(waiting);
             ui.told(&done?);
@@ -320,7 +320,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         Command::Restore { file, backup_passphrase_fd } => {
             let mut waiting = ui.waiting();
             let done = backup::restore(&settings, &file, backup_passphrase_fd, &mut |stage, bytes| {
-                waiting.tell(stage, bytes)
+                waiting.tell(stage, bytes);
             });
             drop(waiting);
             ui.told(&done?);

@@ -5,7 +5,7 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -74,14 +74,17 @@ impl Source {
         }
         match Store::open_folder(data_dir) {
             Ok(store) => Ok(Self::Stopped(store)),
-            Err(StoreError::Locked) => {
-                let stream = snapshot::ask(data_dir);
-                stream.map(Self::Running).map_err(|source| Error::File {
-                    doing: "ask the process for a snapshot that serves from",
-                    path: data_dir.to_owned(),
-                    source,
-                })
-            }
+            Err(StoreError::Locked) => match snapshot::ask(data_dir) {
+                Ok(stream) => Ok(Self::Running(stream)),
+                // Another command, or a registry of before there were backups.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                    Err(StoreError::Locked.into())
+                }
+                Err(source) => {
+                    let path = data_dir.to_owned();
+                    Err(Error::File { doing: "ask for a snapshot in", path, source })
+                }
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -96,7 +99,7 @@ pub fn backup(
 ) -> Result<Value, Error> {
     let failed = |source| Error::File { doing: "write", path: file.to_owned(), source };
     if file.symlink_metadata().is_ok() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(ErrorKind::AlreadyExists.into()));
     }
     let key = RegistryKey::load(settings)?;
     let passphrase = match passphrase_fd {
@@ -131,12 +134,34 @@ fn write(
         Source::Stopped(store) => {
             archive::write(&store.view(), Extent::Backup, &mut out, path)?;
         }
-        // Whether it is all, the verification tells.
-        Source::Running(mut stream) => {
-            io::copy(&mut stream, &mut out).map_err(failed)?;
-        }
+        Source::Running(stream) => copy(stream, &mut out, path)?,
     }
     out.inner.finish().and_then(|file| file.sync_all()).map_err(failed)
+}
+
+/// Copies what comes from the process that serves. Whether it was all, the verification tells.
+fn copy(mut stream: UnixStream, out: &mut impl Write, path: &Path) -> Result<(), Error> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => {
+                return Err(Error::Backup {
+                    doing: "make",
+                    path: path.to_owned(),
+                    reason: format!("the registry that serves hands it out no more: {error}"),
+                    hint: "no backup was made; another one may be under way: see the log of the registry, and try again",
+                });
+            }
+        };
+        out.write_all(buffer.get(..read).unwrap_or_default()).map_err(|source| Error::File {
+            doing: "write",
+            path: path.to_owned(),
+            source,
+        })?;
+    }
 }
 
 /// Reads what was written again, to its end. `file`: the name that it will have.
@@ -157,7 +182,7 @@ fn verify(
     content.read(|input, file| archive::check(input, file))
 }
 
-/// Makes a data folder of a backup: all of it or nothing.
+/// Makes a data folder of a backup: all of it or nothing (R-REG-26).
 pub fn restore(
     settings: &Settings,
     file: &Path,
@@ -199,7 +224,7 @@ fn fill(settings: &Settings, mut content: Content<'_, '_>) -> Result<Value, Erro
     let draft = Folder(data_dir.join(restored::DRAFT));
     // What a restore left that was killed.
     match fs::remove_dir_all(&draft.0) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }
     DirBuilder::new().mode(0o700).create(&draft.0).map_err(failed)?;
@@ -247,7 +272,7 @@ fn key_line(key: &RegistryKey) -> io::Result<Zeroizing<Vec<u8>>> {
 struct Content<'a, 'p> {
     doing: &'static str,
     file: &'a Path,
-    lines: BufReader<Counted<'a, 'p, Reader<File>>>,
+    content: Counted<'a, 'p, Reader<File>>,
 }
 
 impl<'a, 'p> Content<'a, 'p> {
@@ -258,14 +283,25 @@ impl<'a, 'p> Content<'a, 'p> {
         stage: Stage,
         progress: &'a mut Progress<'p>,
     ) -> Self {
-        Self { doing, file, lines: BufReader::new(Counted { inner: reader, stage, bytes: 0, progress }) }
+        Self { doing, file, content: Counted { inner: reader, stage, bytes: 0, progress } }
     }
 
     /// The key, which is the first line.
     fn key(&mut self) -> Result<RegistryKey, Error> {
         let mut line = Zeroizing::new(Vec::with_capacity(KEY_LINE));
-        let read = (&mut self.lines).take(KEY_LINE as u64).read_until(b'\n', &mut line);
-        read.map_err(|error| self.failing(error))?;
+        // Byte by byte: a buffer would keep a copy of it.
+        let mut byte = Zeroizing::new([0]);
+        while line.len() < KEY_LINE && !line.ends_with(b"\n") {
+            if self
+                .content
+                .read(byte.as_mut_slice())
+                .map_err(|error| failing(self.doing, self.file, error))?
+                == 0
+            {
+                break;
+            }
+            line.extend_from_slice(byte.as_slice());
+        }
         let key = serde_json::from_slice(&line).ok().map(|KeyLine::Key { key }| Zeroizing::new(key));
         let seed = key.and_then(|key| HEXLOWER.decode(key.as_bytes()).ok()).map(Zeroizing::new);
         let seed = seed.and_then(|seed| <[u8; 32]>::try_from(seed.as_slice()).ok()).map(Zeroizing::new);
@@ -275,15 +311,16 @@ impl<'a, 'p> Content<'a, 'p> {
 
     /// The lines behind it.
     fn read(
-        mut self,
+        self,
         reader: impl FnOnce(&mut dyn BufRead, &Path) -> Result<Extract, Error>,
     ) -> Result<Extract, Error> {
-        reader(&mut self.lines, self.file).map_err(|error| match error {
-            Error::File { source, .. } => self.failing(source),
+        let Self { doing, file, content } = self;
+        reader(&mut BufReader::new(content), file).map_err(|error| match error {
+            Error::File { source, .. } => failing(doing, file, source),
             // The seal is whole: so it was written that way.
             Error::Export(reason) => Error::Backup {
-                doing: self.doing,
-                path: self.file.to_owned(),
+                doing,
+                path: file.to_owned(),
                 reason,
                 hint: "the registry that served ended before all of it was written, or has another version: see its log and \
                        make the backup again",
@@ -291,14 +328,14 @@ impl<'a, 'p> Content<'a, 'p> {
             other => other,
         })
     }
+}
 
-    /// What the error of a read says.
-    fn failing(&self, error: io::Error) -> Error {
-        if StreamError::of(&error).is_some() {
-            unusable(self.doing, self.file, StreamError::Damaged)
-        } else {
-            Error::File { doing: "read", path: self.file.to_owned(), source: error }
-        }
+/// What the error of a read says.
+fn failing(doing: &'static str, file: &Path, error: io::Error) -> Error {
+    if StreamError::of(&error).is_some() {
+        unusable(doing, file, StreamError::Damaged)
+    } else {
+        Error::File { doing: "read", path: file.to_owned(), source: error }
     }
 }
 

@@ -71,7 +71,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_restore_makes_the_same_registry_with_the_same_key_but_for_one_time_key_packages() {
+async fn r_reg_26_a_restore_makes_the_same_registry_with_the_same_key_but_for_one_time_key_packages() {
     let folder = tempfile::tempdir().unwrap();
     let (ana, file) = backed_up(folder.path()).await;
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

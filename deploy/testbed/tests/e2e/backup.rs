@@ -47,7 +47,8 @@ fn a_registry_is_backed_up_while_people_register_and_restored_with_its_key() -> 
     let mut site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     site.group("team", &alice, &[&bob])?;
-    let file = site.registry.folder().join("backup");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("backup");
     // Somebody registers at each moment of it.
     let crowd = ["carol", "dave", "erin", "frank"].map(|name| site.person(name));
     let crowd = crowd.into_iter().collect::<Result<Vec<_>>>()?;
@@ -59,7 +60,7 @@ fn a_registry_is_backed_up_while_people_register_and_restored_with_its_key() -> 
     let crowd = registering.join().map_err(|_| Failure::new("registering panicked"))??;
     let held = made["statements"].as_u64().unwrap_or(0);
     ensure((2..=6).contains(&held), || made.to_string())?;
-    let found = testbed::disk::search(&file, &["alice", "entry"])?;
+    let found = testbed::disk::search(folder.path(), &["alice", "entry"])?;
     ensure(found.is_empty(), || format!("in the clear: {found:?}"))?;
     // What comes after the backup: an account, and a device's profile.
     let grace = site.registered("grace")?;
@@ -108,7 +109,7 @@ fn a_registry_is_backed_up_while_people_register_and_restored_with_its_key() -> 
 
 /// Killed when each of its files is there: nothing is there under the final names, or all of it is.
 #[test]
-fn a_restore_that_is_killed_at_any_moment_leaves_nothing_or_everything() -> Result {
+fn r_reg_26_a_restore_that_is_killed_at_any_moment_leaves_nothing_or_everything() -> Result {
     let mut site = Site::single()?;
     let alice = site.registered("alice")?;
     let file = site.registry.folder().join("backup");
