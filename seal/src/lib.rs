@@ -1,4 +1,4 @@
-//! Sealing what lies on a disk: keys, key slots, and small files that are sealed whole.
+//! Sealing what lies on a disk: keys, key slots, small files that are sealed whole, and long ones that are sealed in chunks.
 //!
 //! ```text
 //! key file, passphrase ──► slot ──► file key ──► body of the sealed file
@@ -17,6 +17,7 @@ mod locked;
 mod passphrase;
 mod process;
 mod slot;
+pub mod stream;
 pub mod typed;
 
 pub use crate::aead::{OVERHEAD, Unopened, open, seal};
