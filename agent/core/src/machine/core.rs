@@ -225,7 +225,7 @@ impl Core {
     }
 
     /// Makes unreadable what was superseded or removed, if it is due.
-    fn shred_in_time(&mut self) -> Result<()> {
+    fn shred_in_time(&self) -> Result<()> {
         let now = self.run.now;
         // A clock that was set back must not put it off.
         let due = |since: Timestamp| since.plus(SHREDDED_AFTER) <= now || since > now;

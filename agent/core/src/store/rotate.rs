@@ -117,7 +117,7 @@ fn deal(
             changes.push((row, Some(value)));
             filled = (0, 0);
         }
-        let sealed = seal.seal(table, key, plain)?;
+        let sealed = seal.seal_anyway(table, key, plain)?;
         seal.filled(table, key, sealed.len());
         filled = (filled.0.saturating_add(1), filled.1.saturating_add(sealed.len()));
         rows.insert(key.as_slice(), sealed.as_slice()).map_err(storage)?;

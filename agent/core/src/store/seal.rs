@@ -40,6 +40,15 @@ pub(crate) struct Chapter {
     key: Option<Key>,
     /// Rows and bytes that were counted in it; `None` before the first row of this process.
     pub filled: Option<(usize, usize)>,
+    /// Rows come into it in any order: no further one begins behind it before it is sealed anew.
+    pub scattered: bool,
+}
+
+impl Chapter {
+    /// Whether a row may come in without a look at what is there.
+    fn has_room(&self) -> bool {
+        self.scattered || self.filled.is_some_and(|(rows, bytes)| rows < ROWS && bytes < BYTES)
+    }
 }
 
 /// The seal of an open store.
@@ -99,7 +108,7 @@ impl Seal {
                 return Err(damaged(table::KEYS.name()));
             };
             let (wrap, sealed) = (WrapId::from_be_bytes(*wrap), sealed.to_vec());
-            let chapter = Chapter { wrap, sealed, key: None, filled: None };
+            let chapter = Chapter { wrap, sealed, key: None, filled: None, scattered: false };
             self.chapters.entry(table).or_default().insert(first, chapter);
         }
         for row in read.open_table(table::DIRTY).map_err(storage)?.iter().map_err(storage)? {
@@ -152,10 +161,10 @@ impl Seal {
         }
     }
 
-    /// Rows and bytes of a chapter were counted.
-    pub(crate) fn set_filled(&mut self, table: Table, first: &[u8], filled: (usize, usize)) {
+    /// What was found out about a chapter.
+    pub(crate) fn looked_at(&mut self, table: Table, first: &[u8], filled: (usize, usize), scattered: bool) {
         if let Some(chapter) = self.chapters.get_mut(table.name).and_then(|all| all.get_mut(first)) {
-            chapter.filled = Some(filled);
+            (chapter.filled, chapter.scattered) = (Some(filled), scattered);
         }
     }
 
@@ -209,13 +218,24 @@ impl Seal {
         let place = chapter_place(self.ring.store(), &row, wrap);
         let sealed = cipher_seal::seal(wrapping, &place, key.expose(), &mut self.random);
         let value = [wrap.to_be_bytes().as_slice(), &sealed].concat();
-        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)) };
+        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)), scattered: false };
         self.chapters.entry(table).or_default().insert(first.to_vec(), chapter);
         Ok((row, value))
     }
 
-    /// Seals a value for its row, whose chapter must have begun.
-    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    /// Seals a value for its row; `None` if its chapter has to be looked at before, because there is none, or it is full, or
+    /// its key is damaged.
+    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+        let chapters = self.chapters.get(table.name)?;
+        let (first, chapter) = chapters.range::<[u8], _>(up_to(key)).next_back()?;
+        if !chapter.has_room() && chapters.last_key_value()?.0 == first {
+            return None;
+        }
+        self.seal_anyway(table, key, plain).ok()
+    }
+
+    /// The same, however full the chapter is.
+    pub(crate) fn seal_anyway(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         row_place(&mut self.place, self.ring.store(), table, key);
         let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key);
         let chapter = chapter.map_err(|_| damaged(table.name))?;

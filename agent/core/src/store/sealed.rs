@@ -131,9 +131,14 @@ pub(crate) struct Sealing<'w> {
 impl Sealing<'_> {
     /// Seals a value and stores it, in place of the one that was there.
     pub(crate) fn put(&mut self, key: &[u8], plain: &[u8]) -> Result<()> {
-        self.begin_chapter(key)?;
         let mut seal = self.writing.store.seal();
-        let sealed = seal.seal(self.table, key, plain)?;
+        let sealed = match seal.seal(self.table, key, plain) {
+            Some(sealed) => sealed,
+            None => {
+                self.begin_chapter(&mut seal, key)?;
+                seal.seal_anyway(self.table, key, plain)?
+            }
+        };
         let superseded = self.rows.insert(key, sealed.as_slice()).map_err(storage)?.is_some();
         if superseded {
             drop(seal);
@@ -158,11 +163,10 @@ impl Sealing<'_> {
     }
 
     /// Makes sure that a row has a chapter. One begins before the first row of a table, and behind a last one that is full.
-    fn begin_chapter(&self, key: &[u8]) -> Result<()> {
-        let mut seal = self.writing.store.seal();
+    fn begin_chapter(&self, seal: &mut Seal, key: &[u8]) -> Result<()> {
         if let Some(damaged) = seal.unusable_chapter(self.table, key) {
             // What it sealed cannot be opened by anybody; what comes now can.
-            return self.begin(&mut seal, &damaged);
+            return self.begin(seal, &damaged);
         }
         let last = match seal.chapter(self.table, key) {
             None => None,
@@ -176,15 +180,15 @@ impl Sealing<'_> {
                 Some(filled) => filled,
                 None => self.count(&first)?,
             };
-            seal.set_filled(self.table, &first, filled);
             let is_full = filled.0 >= seal::ROWS || filled.1 >= seal::BYTES;
             let behind_all =
                 is_full && self.rows.last().map_err(storage)?.is_none_or(|(last, _)| last.value() < key);
+            seal.looked_at(self.table, &first, filled, is_full && !behind_all);
             if !behind_all {
                 return Ok(());
             }
         }
-        self.begin(&mut seal, begins)
+        self.begin(seal, begins)
     }
 
     fn begin(&self, seal: &mut Seal, first: &[u8]) -> Result<()> {

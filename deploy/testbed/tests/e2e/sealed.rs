@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use redb::{Database, ReadableTable as _, TableDefinition};
 use testbed::person::text;
-use testbed::{Person, Result, Site, disk, ensure};
+use testbed::{Failure, Person, Result, Site, disk, ensure};
 
 /// A command at level TRACE, whose log is searched.
 fn logged(person: &Person, log: &mut String, arguments: &[&str]) -> Result<testbed::person::Output> {
@@ -70,4 +71,46 @@ fn nothing_that_was_planted_lies_readable_on_the_disk_or_in_a_log() -> Result {
         planted.is_nowhere(person.home(), &log)?;
     }
     Ok(())
+}
+
+/// E9: a flipped bit costs the message that it hit. The command says so, shows the rest and ends with 7.
+#[test]
+fn e9_a_damaged_message_is_named_and_the_rest_is_shown() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    for words in ["first", "second", "third"] {
+        alice.sends("team", words)?;
+    }
+    let failed = |error: redb::Error| Failure::new(error.to_string());
+    let stores = disk::files(alice.home())?;
+    let store = stores.iter().find(|path| path.ends_with("store.redb"));
+    let store = store.ok_or_else(|| Failure::new(format!("no store: {stores:?}")))?;
+    let flip = || -> Result<(), redb::Error> {
+        let db = Database::open(store)?;
+        let txn = db.begin_write()?;
+        {
+            let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("messages");
+            let mut messages = txn.open_table(table)?;
+            let mut row = messages.last()?.map(|(key, value)| (key.value().to_vec(), value.value().to_vec()));
+            if let Some((key, value)) = &mut row {
+                value[40] ^= 0x10;
+                messages.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        txn.commit()?;
+        Ok(())
+    };
+    flip().map_err(failed)?;
+    let read = alice.run(&["read", "team"])?.expecting(7)?;
+    let texts: Vec<&str> = read.lines.iter().filter_map(|line| text(line, "text")).collect();
+    ensure(texts.ends_with(&["first", "second"]), || format!("{texts:?}"))?;
+    let warned = read.errors.iter().any(|line| {
+        text(line, "type") == Some("warning")
+            && text(line, "message")
+                .is_some_and(|message| message.contains("damaged") && message.contains("messages"))
+    });
+    ensure(warned, || read.to_string())?;
+    alice.sends("team", "fourth")?;
+    ensure(bob.texts("team")?.ends_with(&["third".into(), "fourth".into()]), || "bob lacks something".into())
 }
