@@ -370,7 +370,9 @@ impl<'a> OpenProfile<'a> {
 
 /// Whether a request may make a profile known to the registry.
 fn begins<R: Ask>() -> bool {
-    [account::Register::METHOD, device::Link::METHOD, device::Recover::METHOD].contains(&R::METHOD)
+    let methods =
+        [account::Register::METHOD, device::Link::METHOD, device::Recover::METHOD, device::Return::METHOD];
+    methods.contains(&R::METHOD)
 }
 
 /// The profile of a name; a name that is none is a mistake of the caller.
