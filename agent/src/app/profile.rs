@@ -272,7 +272,11 @@ impl<'a> OpenProfile<'a> {
         match answer {
             Ok(Ok(reply)) => Ok(reply),
             // What is to bring an account needs none: there it is the core that knows what is wrong.
-            Ok(Err(error)) if error.kind == ErrorKind::Misuse && !begins => {
+            Ok(Err(error))
+                if error.kind == ErrorKind::Misuse
+                    && !begins
+                    && error.hint != Some(Hint::DeviceRestoreGoOn) =>
+            {
                 self.registered().await?;
                 Err(error.into())
             }

@@ -5,6 +5,8 @@
 mod api;
 #[path = "e2e/audit.rs"]
 mod audit;
+#[path = "e2e/backup.rs"]
+mod backup;
 #[path = "e2e/bots.rs"]
 mod bots;
 #[path = "e2e/broker.rs"]
