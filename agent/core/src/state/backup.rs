@@ -27,7 +27,7 @@ use crate::state::{
     AccountRow, BotRow, ChangesRow, EvidenceRow, GroupRow, HeadRow, LogPlace, MessageRow, State,
 };
 
-/// A part of a backup.
+/// A part of a backup (R-BACKUP-05).
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum BackupPart {
     #[serde(rename = "a")]

@@ -128,7 +128,9 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
         taken?;
     }
     let (profile, account) = app::come_back(context, how).await.map_err(|error| {
-        context.ui.note("everything of the backup is in the profile; run the command again to go on");
+        if error.kind().retryable() {
+            context.ui.note("everything of the backup is in the profile; run the command again to go on");
+        }
         Failure::from(error)
     })?;
     context.ui.happened(context.ui.show(&Line::account(&account)));

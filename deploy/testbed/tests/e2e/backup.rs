@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::Value;
-use testbed::person::text;
-use testbed::{Failure, Output, Person, Result, Site, ensure, wait};
+use testbed::person::{kind_of, text};
+use testbed::{Failure, Output, Person, Result, Screen, Site, ensure, wait};
 
 use crate::support::{all_read, echo_bot};
 
@@ -148,6 +149,37 @@ fn a_restore_without_a_broker_goes_on_later_and_the_old_device_may_stay() -> Res
     second.sends("team", "from the second")?;
     let said = ["before", "from the first", "from the second"].map(String::from);
     all_read("team", &[&alice, &bob, &second], &said)
+}
+
+/// Killed at any moment, a restore leaves nothing or what the same command goes on from.
+#[test]
+fn a_killed_restore_goes_on() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    bob.sends("team", "before")?;
+    alice.syncs()?;
+    let file = alice.home().join("alice.backup");
+    backs_up(&alice, &file, &[])?.expecting(0)?;
+    let laptop = site.person("laptop")?;
+    let passphrase = laptop.home().join("passphrase");
+    fs::write(&passphrase, PASSPHRASE)?;
+    for kill_at in 1..=5 {
+        let mut command = laptop.command(&["restore", path(&file)?, "--passphrase-fd", "0"]);
+        command.stdin(fs::File::open(&passphrase)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut screen = Screen::of(&mut command, "restore")?;
+        screen.until("some of it is there", |line| {
+            kind_of(line) == Some("progress") && line.get("done").and_then(Value::as_u64) >= Some(kill_at)
+        })?;
+        screen.process().kill()?;
+        if profiles(&laptop).join("laptop").exists() {
+            // It was whole already.
+            break;
+        }
+    }
+    restores(&laptop, &file, PASSPHRASE, &[])?.expecting(0)?;
+    comes_into(&laptop, "team", &[&bob])?;
+    ensure(laptop.texts("team")? == ["before"], || format!("{:?}", laptop.texts("team")))
 }
 
 /// A bot that lost its machine is the same bot again.
