@@ -8,6 +8,7 @@
 //! <home>/profiles/<name>/tokens.json            digests of the tokens that its owner gave to programs, 0600
 //! <home>/profiles/<name>/evidence/…             what was found against the registry, one file each
 //! <home>/profiles/<name>/bots/<bot>/…           the same again for a bot of this profile
+//! <home>/profiles/<name>.restoring/…            while a backup is restored
 //! ```
 
 use std::fs::{DirBuilder, Permissions};
@@ -36,6 +37,11 @@ impl Profile {
             Some((owner, bot)) => profiles.join(checked(owner)?).join("bots").join(checked(bot)?),
         };
         Ok(Self { dir })
+    }
+
+    /// The same beside its place, under a name that no profile has: until everything is in it.
+    pub(crate) fn beside(&self) -> Self {
+        Self { dir: self.dir.with_added_extension("restoring") }
     }
 
     /// Its folder.

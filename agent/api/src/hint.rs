@@ -101,6 +101,8 @@ pub enum Hint {
     DeviceRevoke,
     /// Recover in a fresh profile: this one has an account.
     DeviceRecoverElsewhere,
+    /// Go on with restoring a backup, from the same file.
+    DeviceRestoreGoOn,
     /// Link a second machine in a fresh profile; if the other copy is gone, let this one go on.
     DeviceResume,
     /// See the devices.

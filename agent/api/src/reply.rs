@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::account::Registered;
 use crate::command::bot::{OwnerCard, Prepared, Signature};
+use crate::command::device::{BackupPart, Returned};
 use crate::command::invite::Joined;
 use crate::command::status::{Refreshed, Synced};
 use crate::view::{
@@ -56,6 +57,10 @@ pub enum Reply {
     Device(Box<DeviceView>),
     /// Devices.
     Devices(Vec<DeviceView>),
+    /// A part of a backup.
+    BackupPart(BackupPart),
+    /// How a restored profile stands.
+    Returned(Box<Returned>),
     /// A code for linking this device.
     LinkCode(LinkCodeView),
     /// What both sides of a link compare.
@@ -126,6 +131,8 @@ answers! {
     Messages: Vec<MessageView>;
     Device: DeviceView = Box;
     Devices: Vec<DeviceView>;
+    BackupPart: BackupPart;
+    Returned: Returned = Box;
     LinkCode: LinkCodeView;
     LinkCompare: LinkCompareView;
     SafetyNumber: SafetyNumberView = Box;

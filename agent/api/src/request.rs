@@ -173,6 +173,9 @@ requests! {
         Revoke, "device.revoke": device::Revoke => DeviceView;
         Resume, "device.resume": device::Resume => Done;
         Recover, "device.recover": device::Recover => AccountView;
+        Backup, "device.backup": device::Backup => device::BackupPart;
+        Restore, "device.restore": device::Restore => Done;
+        Return, "device.return": device::Return => device::Returned;
     }
     /// Groups and who is in them.
     Group(GroupCommand) {

@@ -38,6 +38,7 @@ fn every_hint_has_its_golden_json() {
         Hint::DeviceApprove,
         Hint::DeviceRevoke,
         Hint::DeviceRecoverElsewhere,
+        Hint::DeviceRestoreGoOn,
         Hint::DeviceResume,
         Hint::DeviceList,
         Hint::DeviceListNamed,

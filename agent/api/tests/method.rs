@@ -127,6 +127,21 @@ fn every_method_has_its_golden_json() {
     methods.add(&[device::Resume {}], DONE);
     let recover = device::Recover { phrase: "abandon ability able".into(), name: "laptop".into() };
     methods.add(&[recover], &[sample::account_view()]);
+    let behind = [device::Backup { behind: None }, device::Backup { behind: Some(b"behind".to_vec()) }];
+    let part = |next: Option<&[u8]>| device::BackupPart {
+        part: b"part".to_vec(),
+        next: next.map(<[u8]>::to_vec),
+        done: 3,
+        total: 10,
+    };
+    methods.add(&behind, &[part(Some(b"behind")), part(None)]);
+    methods.add(&[device::Restore { part: b"part".to_vec() }], DONE);
+    let returns = |keep_devices, signature| device::Return { name: "laptop".into(), keep_devices, signature };
+    let returned = [
+        device::Returned { account: Some(sample::account_view()), certificate: None },
+        device::Returned { account: None, certificate: Some(b"certificate".to_vec()) },
+    ];
+    methods.add(&[returns(None, None), returns(Some(true), Some(vec![1; 64]))], &returned);
 
     // Groups.
     let states = [
@@ -135,6 +150,7 @@ fn every_method_has_its_golden_json() {
         GroupState::Leaving,
         GroupState::Left,
         GroupState::Removed,
+        GroupState::Restored,
         GroupState::Stuck,
         GroupState::Unknown,
     ];

@@ -10,6 +10,7 @@
 mod support;
 
 mod asleep;
+mod backups;
 mod bots;
 mod changes;
 mod contacts;

@@ -6,11 +6,13 @@
 //!    ▲            ▲    ▲      ▲
 //!    │            │    │      └── bot_account   the account of a bot, and its owner's signature
 //!    │            │    └───────── linking       a new machine, from both sides
-//!    │            └────────────── follow        each message once
+//!    │            ├────────────── follow        each message once
+//!    │            └────────────── backup        a profile as one sealed file, and back
 //!    └── notice ◄── what is to be shown besides the result
 //! ```
 //! Errors are values ([`error`]); what a person is to do about one is said by the front end, which knows how.
 
+pub mod backup;
 pub mod bot_account;
 pub mod error;
 pub mod follow;

@@ -272,7 +272,11 @@ impl<'a> OpenProfile<'a> {
         match answer {
             Ok(Ok(reply)) => Ok(reply),
             // What is to bring an account needs none: there it is the core that knows what is wrong.
-            Ok(Err(error)) if error.kind == ErrorKind::Misuse && !begins => {
+            Ok(Err(error))
+                if error.kind == ErrorKind::Misuse
+                    && !begins
+                    && error.hint != Some(Hint::DeviceRestoreGoOn) =>
+            {
                 self.registered().await?;
                 Err(error.into())
             }
@@ -370,7 +374,9 @@ impl<'a> OpenProfile<'a> {
 
 /// Whether a request may make a profile known to the registry.
 fn begins<R: Ask>() -> bool {
-    [account::Register::METHOD, device::Link::METHOD, device::Recover::METHOD].contains(&R::METHOD)
+    let methods =
+        [account::Register::METHOD, device::Link::METHOD, device::Recover::METHOD, device::Return::METHOD];
+    methods.contains(&R::METHOD)
 }
 
 /// The profile of a name; a name that is none is a mistake of the caller.

@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile, read,
-    register, rpc, schema, send, slot, sync, tail, token, up, whoami,
+    audit, backup, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile,
+    read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -46,6 +46,8 @@ pub enum Verb {
     Daemon(daemon::Args),
     Rpc(rpc::Args),
     Token(token::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Slot(slot::Args),
     Schema(schema::Args),
     Config(config::Args),
@@ -57,6 +59,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
     // Each is boxed: the caller's future would otherwise be as large as the largest of them.
     match verb {
         Verb::Audit(args) => Box::pin(audit::run(context, args)).await,
+        Verb::Backup(args) => Box::pin(backup::backup(context, args)).await,
         Verb::Bot(args) => Box::pin(bot::run(context, args)).await,
         Verb::Completions(args) => completions::run(context, args, Cli::command()),
         Verb::Config(args) => config::run(context, args),
@@ -71,6 +74,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
         Verb::Read(args) => Box::pin(read::run(context, args)).await,
         Verb::Register(args) => Box::pin(register::run(context, args)).await,
+        Verb::Restore(args) => Box::pin(backup::restore(context, args)).await,
         Verb::Rpc(args) => Box::pin(rpc::run(context, args)).await,
         Verb::Schema(args) => schema::run(context, args),
         Verb::Send(args) => Box::pin(send::run(context, args)).await,

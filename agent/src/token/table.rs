@@ -144,7 +144,10 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
             | D::Rename(_)
             | D::Revoke(_)
             | D::Resume(_)
-            | D::Recover(_),
+            | D::Recover(_)
+            | D::Backup(_)
+            | D::Restore(_)
+            | D::Return(_),
         )
         | Command::Bot(B::Card(_) | B::Prepare(_) | B::Sign(_))
         | Command::Evidence(V::List(_) | V::Acknowledge(_) | V::Head(_))

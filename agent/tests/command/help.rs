@@ -43,6 +43,8 @@ fn every_command_explains_itself_with_examples() {
         vec!["join"],
         vec!["sync"],
         vec!["whoami"],
+        vec!["backup"],
+        vec!["restore"],
         vec!["slot"],
         vec!["slot", "remove"],
         vec!["token"],

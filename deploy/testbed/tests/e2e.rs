@@ -5,8 +5,6 @@
 mod api;
 #[path = "e2e/audit.rs"]
 mod audit;
-#[path = "e2e/backup.rs"]
-mod backup;
 #[path = "e2e/bots.rs"]
 mod bots;
 #[path = "e2e/broker.rs"]
@@ -33,12 +31,16 @@ mod log_back;
 mod one_store;
 #[path = "e2e/program.rs"]
 mod program;
+#[path = "e2e/profile_backup.rs"]
+mod profile_backup;
 #[path = "e2e/race.rs"]
 mod race;
 #[path = "e2e/refusal.rs"]
 mod refusal;
 #[path = "e2e/registry.rs"]
 mod registry;
+#[path = "e2e/registry_backup.rs"]
+mod registry_backup;
 #[path = "e2e/sealed.rs"]
 mod sealed;
 #[path = "e2e/soak.rs"]

@@ -45,11 +45,15 @@ pub(crate) fn run(new: Appended, caller: &Caller, txn: &mut Txn<'_>) -> Result<C
     Ok(Change { leaves: vec![leaf], hints, ..Answer::Done.into() })
 }
 
-/// R-REG-02: an active device adds and revokes; a recovery is asked for by the device that it brings.
+/// R-REG-02: an active device adds and revokes; a device with a certificate of the account asks for itself, to be added or
+/// for a recovery that brings it.
 fn may(caller: &Caller, statement: &Signed, account_key: &[u8; 32]) -> Result<(), Refusal> {
     let stated = read(statement, account_key).map_err(|error| refused(&error))?;
     match (stated.claim, caller.role) {
-        (StatementKind::Recover { device, .. }, CallerRole::Newcomer) if device == caller.device => Ok(()),
+        (
+            StatementKind::Recover { device, .. } | StatementKind::AddDevice { device, .. },
+            CallerRole::Newcomer,
+        ) if device == caller.device => Ok(()),
         (StatementKind::Recover { .. }, _) => {
             Err(Code::Denied.because("a recovery is asked for by the new device itself"))
         }

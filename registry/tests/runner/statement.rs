@@ -174,17 +174,24 @@ async fn r_reg_02_statements_come_from_whom_they_concern() {
     let ana = Person::new("ana", 1).enrolled(&answerer).await;
     let ben = Person::new("ben", 2).enrolled(&answerer).await;
     let (log, laptop, phone) = (ana.log(&answerer).await, ana.sibling(3), ana.sibling(4));
-    // A device that is not there yet adds itself: only a sibling can add it.
+    // A device that is not there yet may add itself, and no other one.
     let own = ana.adding(&log, &laptop);
-    assert_eq!(code(laptop.appends(&answerer, own.clone()).await), Some(Code::Denied));
+    let stolen = AppendStatement { certificate: Some(phone.certificate.clone()), ..own.clone() };
+    assert_eq!(code(phone.appends(&answerer, stolen).await), Some(Code::Denied));
     // A recovery asked for by a device that is there, or by another new one.
     let recovery = laptop.recovering(&log);
     assert_eq!(code(ana.appends(&answerer, recovery.clone()).await), Some(Code::Denied));
     let stolen = AppendStatement { certificate: Some(phone.certificate.clone()), ..recovery };
     assert_eq!(code(phone.appends(&answerer, stolen).await), Some(Code::Denied));
     // Another account's device brings ana's statement: it is judged by ben's log.
-    assert_eq!(code(ben.appends(&answerer, own).await), Some(Code::Denied));
+    assert_eq!(code(ben.appends(&answerer, own.clone()).await), Some(Code::Denied));
     assert_eq!(ana.record(&answerer).await.statements.len(), 1);
+    assert_eq!(code(laptop.appends(&answerer, own).await), None);
+    assert_eq!(ana.record(&answerer).await.statements.len(), 2);
+    // Only statements that bring it: it revokes nobody before it is there.
+    let revocation =
+        ana.append(&ana.log(&answerer).await, StatementKind::RevokeDevice { device: ana.device });
+    assert_eq!(code(phone.appends(&answerer, revocation).await), Some(Code::Denied));
 }
 
 /// R-REG-01, G01: nobody but the account key adds a device, not even whoever has a device.

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::view::HistoryPolicy;
+use crate::encoding::{Base64, bytes, maybe_bytes};
+use crate::view::{AccountView, HistoryPolicy};
 
 /// Devices of the own account, revoked ones too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,4 +75,70 @@ pub struct Recover {
     pub phrase: String,
     /// What this machine calls itself.
     pub name: String,
+}
+
+/// The next part of a backup of this profile: what a new device needs to be this account again. Nothing of it lets that
+/// device pass for this one: no device key, no state of a group's encryption, nothing that waits to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// What came as `next` with the part before; nothing for the first part.
+    #[serde(default, with = "maybe_bytes")]
+    #[schemars(with = "Option<Base64<'_>>")]
+    pub behind: Option<Vec<u8>>,
+}
+
+/// A part of a backup. Parts hold the key of the account in the clear: seal them before they are kept anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupPart {
+    /// For [`Restore`], in the order in which parts came.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub part: Vec<u8>,
+    /// Ask for the next part with it; nothing with the last one.
+    #[serde(default, with = "maybe_bytes")]
+    #[schemars(with = "Option<Base64<'_>>")]
+    pub next: Option<Vec<u8>>,
+    /// Messages in the parts so far.
+    pub done: u64,
+    /// Messages in all, about.
+    pub total: u64,
+}
+
+/// In a fresh profile: takes a part of a backup in. The parts come in their order and only once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restore {
+    /// The part.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub part: Vec<u8>,
+}
+
+/// In a profile that took a whole backup in: makes it a new device of its account. Repeated after a lost reply it is the
+/// same new device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Return {
+    /// What this machine calls itself.
+    pub name: String,
+    /// Whether the account's other devices stay, one of which must let this one into the groups, or are revoked, and members
+    /// of the groups let this one in. Without a word they stay if there is another than the one that the backup is of.
+    #[serde(default)]
+    pub keep_devices: Option<bool>,
+    /// For a bot: the owner's signature under the certificate that the request gave without it, from [`super::bot::Sign`].
+    #[serde(default, with = "maybe_bytes")]
+    #[schemars(with = "Option<Base64<'_>>")]
+    pub signature: Option<Vec<u8>>,
+}
+
+/// How a restored profile stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Returned {
+    /// The account, whose device this is now.
+    pub account: Option<AccountView>,
+    /// Instead, for a bot: what its owner must sign first.
+    #[serde(default, with = "maybe_bytes")]
+    #[schemars(with = "Option<Base64<'_>>")]
+    pub certificate: Option<Vec<u8>>,
 }

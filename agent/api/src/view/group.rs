@@ -62,6 +62,8 @@ pub enum GroupState {
     Left,
     /// Removed by a member.
     Removed,
+    /// Of a backup that was restored: a member of then has not let this device in yet.
+    Restored,
     /// In stores of before: could not follow. Such a group is active and recovering now.
     Stuck,
     /// A part that this version does not know: a newer peer said it.

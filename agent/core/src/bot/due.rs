@@ -79,8 +79,12 @@ impl Core {
     fn queue_for_bots(&mut self) -> Result<()> {
         let Some(bots) = self.state.meta.bots.clone() else { return Ok(()) };
         let mut brought: BTreeMap<GroupId, (Timestamp, Place)> = BTreeMap::new();
+        let mut back: BTreeSet<GroupId> = BTreeSet::new();
         for (group, place, row) in self.history.written() {
             let ours = |group: &GroupId| self.state.groups.get(group).is_some_and(|row| !row.personal);
+            if matches!(row.body(), RowBody::Event(GroupEvent::Missed, _)) {
+                back.insert(group);
+            }
             if self.is_due(row) && ours(&group) {
                 brought.entry(group).or_insert((arrived(row), place)).1 = place;
             }
@@ -92,6 +96,15 @@ impl Core {
                 // What is written again, or came from another device, may lie before what was handled.
                 if !self.run.bot.due.contains_key(&(bot.clone(), *group))
                     && *last > self.handled(&bot, group)?
+                {
+                    self.is_waiting(&bot, *group);
+                }
+            }
+            // A restored device came back: what waited there in the backup can be handled now.
+            for group in &back {
+                let handled = self.handled(&bot, group)?;
+                if !self.run.bot.due.contains_key(&(bot.clone(), *group))
+                    && !self.due_behind(group, handled, 1)?.is_empty()
                 {
                     self.is_waiting(&bot, *group);
                 }

@@ -1,7 +1,7 @@
 //! A bot's account and its owner: what the owner shows and signs, and what a bot that is set up gives.
 
 use cipher_api::command::bot::{OwnerCard, Prepared, Signature};
-use cipher_api::{ErrorKind, Reply, Result};
+use cipher_api::{ErrorKind, Hint, Reply, Result};
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
 use cipher_broker::sign::{self, Purpose};
@@ -43,6 +43,11 @@ impl Core {
     pub(super) fn prepare_bot(&mut self, owner: Owner) -> Result<Reply> {
         if self.state.registered() {
             return Err(ErrorKind::Conflict.because("this profile already has an account"));
+        }
+        if self.state.restored().is_some() {
+            return Err(ErrorKind::Conflict
+                .because("a backup of another account is being restored in this profile")
+                .hint(Hint::DeviceRestoreGoOn));
         }
         let identity = self.make_identity(Kind::Bot, Some(owner));
         Ok(Prepared { certificate: identity.certificate }.into())

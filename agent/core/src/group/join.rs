@@ -467,16 +467,22 @@ impl Core {
             commit_at,
             ..GroupRow::active(&live.data, known.suite, live.epoch(), link)
         };
+        let mut restored_of = None;
         if let Some(before) = before {
             row.follow_up(before);
+            restored_of = (before.state == GroupState::Restored).then_some(before.seen_at);
         }
         // R-WELCOME-06: reading begins at the commit itself, which must lie there.
         row.cursor = row.cursor.saturating_sub(u64::from(invite.commit_sequence > 0));
         row.unconfirmed = true;
         self.ledger.forget_commits(&group)?;
         self.groups.put(group, live);
-        let epoch = row.epoch;
+        let (epoch, place) = (row.epoch, row.cursor);
         self.state.groups.insert(group, row);
+        if let Some(seen_at) = restored_of {
+            // What was said between the backup and now no member can give to this device.
+            self.missed_line(group, (place, u16::MAX), seen_at);
+        }
         if invite.doubt {
             self.shares_doubt(group, epoch);
         }

@@ -224,6 +224,14 @@ impl Core {
         match self.state.groups.get(&group).map(|row| row.state) {
             Some(GroupState::Active) => {}
             Some(GroupState::Stuck) => return self.forget(group, GroupState::Left),
+            Some(GroupState::Restored) => {
+                // It has no keys of it, and who lets this device in asks the person from now on.
+                if let Some(row) = self.state.groups.get_mut(&group) {
+                    row.state = GroupState::Left;
+                }
+                self.run.changed.insert(group);
+                return Ok(());
+            }
             _ => return Ok(()),
         }
         let own = self.state.own_id();

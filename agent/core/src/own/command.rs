@@ -36,6 +36,11 @@ impl Core {
             D::Revoke(device::Revoke { device }) => self.device_revoke(ticket, &device),
             D::Resume(device::Resume {}) => self.device_resume().map(Some),
             D::Recover(device::Recover { phrase, name }) => self.device_recover(ticket, &phrase, name),
+            D::Backup(device::Backup { behind }) => self.device_backup(behind.as_deref()).map(Some),
+            D::Restore(device::Restore { part }) => self.device_restore(&part).map(Some),
+            D::Return(device::Return { name, keep_devices, signature }) => {
+                self.device_return(ticket, name, keep_devices, signature)
+            }
         }
     }
 }

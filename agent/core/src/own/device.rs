@@ -317,7 +317,7 @@ impl Core {
         }
         match command {
             Command::Account(AccountCommand::Show(_))
-            | Command::Device(DeviceCommand::List(_))
+            | Command::Device(DeviceCommand::List(_) | DeviceCommand::Backup(_))
             | Command::Contact(ContactCommand::List(_))
             | Command::Group(GroupCommand::List(_) | GroupCommand::Show(_))
             | Command::Message(MessageCommand::Read(_) | MessageCommand::Shown(_))

@@ -113,6 +113,7 @@ impl Core {
                 .because(format!("this profile already has the account @{own}"))
                 .hint(Hint::AccountOtherProfile));
         }
+        self.must_not_be_restored()?;
         if self.is_linking() {
             return Err(ErrorKind::Conflict
                 .because("this profile is being linked to an account")

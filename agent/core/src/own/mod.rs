@@ -1,4 +1,4 @@
-//! The own account: identity, devices, linking, recovery, and what own devices tell each other.
+//! The own account: identity, devices, linking, recovery, backups, and what own devices tell each other.
 //!
 //! Doors:
 //! - `answer::Core::own_answer_failed` - no answer came, or a refusal
@@ -28,10 +28,12 @@
 //! - `sync::Core::told_by_us` - what we told ourselves is in the log now
 
 mod answer;
+mod backup;
 mod command;
 pub(crate) mod device;
 pub(crate) mod history_transfer;
 pub(crate) mod identity;
 pub(crate) mod linking;
 pub(crate) mod recovery;
+mod restore;
 pub(crate) mod sync;

@@ -1,6 +1,7 @@
 //! Taking an account over from its recovery phrase, when no other device is left.
 
 use bip39::Mnemonic;
+use cipher_api::command::device;
 use cipher_api::{Advice, Error, ErrorKind, Hint, Reply, Result};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind};
@@ -12,7 +13,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::own::device::shown_profile;
+use crate::own::device::{active_only, shown_profile};
 use crate::own::identity::{CERTIFICATE_LIFETIME, signed_profile};
 use crate::registry::question::QuestionReason;
 use crate::state::name::check_text;
@@ -33,6 +34,7 @@ impl Core {
                 .because(format!("this profile already has the account @{own}"))
                 .hint(Hint::DeviceRecoverElsewhere));
         }
+        self.must_not_be_restored()?;
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         let seed = read_phrase(phrase)?;
         let known = self.state.identity.as_ref();
@@ -46,7 +48,8 @@ impl Core {
         Ok(None)
     }
 
-    fn open_recovery(&mut self, name: String, ticket: Ticket, tries: u32) -> Result<()> {
+    /// Asks the registry for the account, whose keys are here.
+    pub(super) fn open_recovery(&mut self, name: String, ticket: Ticket, tries: u32) -> Result<()> {
         let Some(own) = &self.state.identity else { return Ok(()) };
         let certificate: DeviceCertificate = codec::decode(&own.certificate)
             .map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
@@ -71,10 +74,17 @@ impl Core {
                 .because(format!("the registry shows the account as it cannot be: {why}"))
                 .hint(Advice::NothingChanged)
         };
-        let (log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
+        let (mut log, bodies) = AccountLog::replay(&record.statements, &record.certificates)
             .map_err(|error| bad(&error.to_string()))?;
         if log.account() != identity.account || *log.handle() != record.handle {
             return Err(bad("it is another one than asked for"));
+        }
+        // R-BACKUP-04
+        if let Some(known) = &identity.log {
+            log.recall(known);
+            if !log.continues(known) {
+                return Err(bad("its log is not the one that the backup has, continued"));
+            }
         }
         let profile = shown_profile(record, &bodies);
         identity.profile = PublicProfile {
@@ -89,30 +99,48 @@ impl Core {
                 .find(|known| known.verify().is_ok_and(|body| body.device == identity.device));
             let own = own.ok_or_else(|| bad("the certificate of this device is missing"))?;
             identity.certificate = own.to_bytes();
+            identity.certificates.clone_from(&record.certificates);
             self.state.set_identity(identity);
             return self.recovered(name, log, ticket);
         }
-        let at = log.stamp(self.run.now);
+        identity.certificates.clone_from(&record.certificates);
+        let joins = self.joins_others(&identity, &log);
         let account_key = SigningKey::from_bytes(&identity.account_seed);
         let body: CertificateBody = codec::decode::<DeviceCertificate>(&identity.certificate)
             .ok()
             .and_then(|certificate| certificate.verify().ok())
             .ok_or_else(|| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
-        // Certified now, whatever the clocks say: older than this statement is what it revokes.
-        let body = CertificateBody {
-            not_before: at.minus(limit::CLOCK_SKEW),
-            not_after: at.plus(CERTIFICATE_LIFETIME),
-            ..body
+        let (certificate, at) = match identity.kind {
+            Kind::Person => {
+                let at = log.stamp(self.run.now);
+                // Certified now, whatever the clocks say: older than this statement is what it revokes.
+                let body = CertificateBody {
+                    not_before: at.minus(limit::CLOCK_SKEW),
+                    not_after: at.plus(CERTIFICATE_LIFETIME),
+                    ..body
+                };
+                (DeviceCertificate::sign(&body, &account_key), at)
+            }
+            // Its owner signed exactly these bytes.
+            Kind::Bot => {
+                let signed = codec::decode(&identity.certificate)
+                    .map_err(|_| ErrorKind::Storage.because("the own certificate on disk is damaged"))?;
+                (signed, log.stamp(body.issued_at()))
+            }
         };
-        let certificate = DeviceCertificate::sign(&body, &account_key);
         identity.certificate = certificate.to_bytes();
-        let claim =
-            StatementKind::Recover { device: identity.device, certificate: wire_hash(&identity.certificate) };
+        let (device, hash) = (identity.device, wire_hash(&identity.certificate));
+        let claim = match joins {
+            true => StatementKind::AddDevice { device, certificate: hash },
+            false => StatementKind::Recover { device, certificate: hash },
+        };
         let statement = codec::encode(&log.next(at, claim));
         let append = AppendStatement {
             statement: Signed::new(&account_key, Signing::AccountStatement, statement),
             certificate: Some(certificate),
-            profile: Some(signed_profile(&identity.device_seed, identity.device, &identity.profile)),
+            // The device that signed it stays when the others do.
+            profile: (!joins)
+                .then(|| signed_profile(&identity.device_seed, identity.device, &identity.profile)),
         };
         self.state.set_identity(identity);
         self.ask(
@@ -142,15 +170,28 @@ impl Core {
         identity.handle = Some(log.handle().clone());
         identity.registered = true;
         identity.recovering = false;
-        identity.certificates = codec::decode(&identity.certificate).into_iter().collect();
-        identity.names.insert(identity.device, name);
+        identity.certificates.extend(codec::decode(&identity.certificate).ok());
+        identity.certificates = active_only(&log, identity.certificates);
         identity.log = Some(log);
+        let device = identity.device;
         self.state.set_identity(identity);
+        let name = self.free_name(&device, &name);
+        if let Some(identity) = &mut self.state.identity {
+            identity.names.insert(device, name);
+        }
+        let restored = self.state.restored().is_some();
+        if restored {
+            self.state.meta_mut().restored = None;
+        }
         // Every group that takes the account back takes a key package, all at about the same time.
         self.account_ready(limit::KEY_PACKAGE_STOCK.saturating_mul(2))?;
         if let Some(ticket) = ticket {
-            let account = Box::new(self.state.own_account()?);
-            self.run.reply(ticket, Ok(Reply::Account(account)));
+            let account = self.state.own_account()?;
+            let reply = match restored {
+                true => device::Returned { account: Some(account), certificate: None }.into(),
+                false => account.into(),
+            };
+            self.run.reply(ticket, Ok(reply));
         }
         Ok(())
     }
@@ -164,9 +205,14 @@ impl Core {
     ) -> Result<bool> {
         match (purpose, ticket) {
             (QuestionReason::OpenRecovery { .. }, Some(ticket)) if error.kind == ErrorKind::NotFound => {
-                let error = ErrorKind::NotFound
-                    .because("this registry has no account with this recovery phrase")
-                    .hint(Advice::CheckPhrase);
+                let error = match self.state.restored() {
+                    Some(_) => {
+                        ErrorKind::NotFound.because("this registry does not have the account of the backup")
+                    }
+                    None => ErrorKind::NotFound
+                        .because("this registry has no account with this recovery phrase")
+                        .hint(Advice::CheckPhrase),
+                };
                 self.run.reply(ticket, Err(error));
                 Ok(true)
             }

@@ -274,7 +274,12 @@ impl Core {
         if !facts.direct && self.state.asked_for(group, &facts.links) {
             return Reception::Joins;
         }
-        if self.state.blocks(&facts.inviter) {
+        let blocked = self.state.blocks(&facts.inviter);
+        // R-BACKUP-03: in a group of several one does not choose who else is there, nor who carries a change out.
+        if !(blocked && facts.direct) && self.state.lets_back(group, &facts.inviter, facts.direct) {
+            return Reception::Joins;
+        }
+        if blocked {
             return Reception::Dropped(Skip::Blocked);
         }
         if facts.inviter == own || self.welcomes(&facts.inviter, facts.direct) {

@@ -137,6 +137,9 @@ pub(crate) struct GroupRow {
     /// When this device last told the group its head of the account log.
     #[serde(rename = "gs", default)]
     pub gossiped_at: Timestamp,
+    /// Of a backup that was restored: the other accounts that were in it then.
+    #[serde(rename = "mt", default, skip_serializing_if = "Vec::is_empty")]
+    pub members_then: Vec<AccountId>,
 }
 
 /// Requests to come back into a group, over about ten minutes, after which it is one that gives no place.
@@ -195,6 +198,7 @@ impl GroupRow {
             keys_at: Timestamp::default(),
             gossiped_at: Timestamp::default(),
             gone_links: Vec::new(),
+            members_then: Vec::new(),
         }
     }
 
@@ -207,7 +211,12 @@ impl GroupRow {
         let joined = self.position(joined);
         (self.cursor, self.handshake, self.joined_at, self.read_to) = (joined, joined, joined, Some(joined));
         (self.asked_at, self.word) = (before.asked_at, before.word);
-        if followed {
+        let restored = before.state == GroupState::Restored;
+        if restored {
+            self.read_to = before.read_to;
+            self.read_beyond.clone_from(&before.read_beyond);
+        }
+        if followed || restored {
             self.let_in_by = before.let_in_by;
             self.let_in_at = Some(before.let_in_at.unwrap_or_default());
         }
@@ -419,6 +428,9 @@ impl State {
             }
             Some(GroupState::Removed) => {
                 no(format!("you were removed from '{name}'"), Advice::AskInviteAgain.into())
+            }
+            Some(GroupState::Restored) => {
+                no(format!("no member of '{name}' has let this restored device in yet"), Hint::Sync)
             }
             Some(GroupState::Stuck | GroupState::Unknown) => {
                 no(format!("this device lost its place in '{name}'"), Hint::Sync)

@@ -322,6 +322,61 @@ impl History {
         Ok(found)
     }
 
+    /// Messages of all conversations behind one of them, until they have so many bytes in the store. What the running batch
+    /// writes is not among them.
+    pub(crate) fn everything_behind(
+        &self,
+        behind: Option<(GroupId, Place)>,
+        bytes: usize,
+    ) -> Result<Vec<(GroupId, Place, MessageRow)>> {
+        let from = behind.map(|(group, place)| (group, place.0, place.1).to_key());
+        let from = from.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut found = Vec::new();
+        let mut taken = 0usize;
+        for row in self.store.table(table::MESSAGES)?.range(from, Bound::Unbounded)? {
+            let row = row?;
+            let Some((group, position, place)) = MessageKey::from_key(row.key()) else { continue };
+            // One that is damaged costs itself.
+            let Ok(value) = row.value() else { continue };
+            let Ok(message) = codec::decode(&value) else { continue };
+            found.push((group, (position, place), message));
+            taken = taken.saturating_add(value.len());
+            if taken >= bytes {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Messages of all conversations.
+    pub(crate) fn count(&self) -> Result<u64> {
+        self.store.table(table::MESSAGES)?.count()
+    }
+
+    /// Places and memories of bots behind a key of their table, until they have so many bytes, each with its key.
+    pub(crate) fn bots_behind(
+        &self,
+        behind: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Vec<(Vec<u8>, String, GroupId, BotRow)>> {
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut found = Vec::new();
+        let mut taken = 0usize;
+        for row in self.store.table(table::BOTS)?.range(from, Bound::Unbounded)? {
+            let row = row?;
+            let Some((group, _)) = <(GroupId, [u8; 16])>::from_key(row.key()) else { continue };
+            let value = row.value()?;
+            let Some((bot, bytes_of)) = named::split(&value) else { continue };
+            let Ok(known) = codec::decode(bytes_of) else { continue };
+            found.push((row.key().to_vec(), bot.to_owned(), group, known));
+            taken = taken.saturating_add(value.len());
+            if taken >= bytes {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// A bot's place and memory in a conversation.
     pub(crate) fn bot(&self, bot: &str, group: &GroupId) -> Result<Option<BotRow>> {
         if let Some(row) = self.bots.get(&(bot.to_owned(), *group)) {

@@ -1,6 +1,7 @@
 //! The rows of a profile in memory, and which of them changed since the last commit.
 
 mod account;
+mod backup;
 pub(crate) mod book;
 mod bot;
 mod change;
@@ -37,6 +38,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub(crate) use self::account::{AccountRow, LogPlace, changed};
+pub(crate) use self::backup::{
+    BackupAccount, BackupBot, BackupGroup, BackupMessage, BackupPart, RestoredRow,
+};
 pub(crate) use self::bot::{BotRow, DueRow};
 pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;

@@ -19,7 +19,7 @@ use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, State};
+use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, RestoredRow, State};
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]
@@ -174,6 +174,9 @@ pub(crate) struct MetaRow {
     /// Names of the bots whose conversations are in the due-queue; `None` in stores of before there was one.
     #[serde(rename = "bn", default, skip_serializing_if = "Option::is_none")]
     pub bots: Option<BTreeSet<String>>,
+    /// The rows are those of a backup, and the account does not have this device yet.
+    #[serde(rename = "rs", default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<RestoredRow>,
 }
 
 impl State {
@@ -181,6 +184,9 @@ impl State {
     pub(crate) fn identity(&self) -> Result<&IdentityRow> {
         match &self.identity {
             Some(identity) if identity.registered => Ok(identity),
+            Some(_) if self.meta.restored.is_some() => Err(ErrorKind::Misuse
+                .because("the backup that was restored in this profile is not a device of its account yet")
+                .hint(Hint::DeviceRestoreGoOn)),
             _ => {
                 Err(ErrorKind::Misuse.because("this profile has no account yet").hint(Hint::AccountRegister))
             }

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use cipher_api::Result;
 use cipher_broker::time::Timestamp;
-use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, WriteTransaction};
+use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
 use zeroize::Zeroizing;
 
 use crate::store::seal::{self, Seal, is_damage};
@@ -71,6 +71,11 @@ impl Reading {
     /// All rows.
     pub(crate) fn rows(&self) -> Result<impl DoubleEndedIterator<Item = Result<Row<'_>>>> {
         self.range(Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// Number of rows.
+    pub(crate) fn count(&self) -> Result<u64> {
+        self.rows.len().map_err(storage)
     }
 
     fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {

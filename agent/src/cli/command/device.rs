@@ -290,7 +290,7 @@ fn named_device(devices: &[DeviceView], wanted: &str) -> String {
     }
 }
 
-fn named(name: Option<String>) -> Result<String> {
+pub(super) fn named(name: Option<String>) -> Result<String> {
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = name.unwrap_or_else(|| host().chars().take(NAME_CHARS).collect());
     text::short("device name", name, NAME_CHARS)

@@ -2,6 +2,7 @@
 //! `up`, and `follow` of `read` and `tail`.
 
 pub mod audit;
+pub mod backup;
 pub mod bot;
 pub mod completions;
 pub mod config;

@@ -78,6 +78,9 @@ pub fn words(hint: &Hint, typed: &Typed) -> String {
         Hint::DeviceRecoverElsewhere => {
             format!("recover in a fresh profile: {}", typed.of(FRESH).command("device recover"))
         }
+        Hint::DeviceRestoreGoOn => {
+            format!("go on with: {}; for another account choose another profile with --profile NAME", command("restore FILE"))
+        }
         Hint::DeviceResume => format!(
             "for a second machine link it in a fresh profile: {}; if the other copy is gone: {}",
             fresh(),

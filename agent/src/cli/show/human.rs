@@ -369,6 +369,7 @@ fn group_state(group: &GroupView) -> String {
         (GroupState::Leaving, _) => "leaving".into(),
         (GroupState::Left, _) => "left".into(),
         (GroupState::Removed, _) => "removed".into(),
+        (GroupState::Restored, _) => "restored".into(),
         (GroupState::Stuck, _) => "stuck".into(),
         (GroupState::Unknown, _) => "unknown".into(),
     }

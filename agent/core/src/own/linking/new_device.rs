@@ -60,6 +60,7 @@ impl Core {
                 .because(format!("this profile already has the account @{handle}"))
                 .hint(Hint::DeviceLinkElsewhere));
         }
+        self.must_not_be_restored()?;
         check_text("the name of a device", &name, limit::DISPLAY_NAME_CHARS)?;
         self.link_tick();
         if let Some(row @ LinkingRow { side: Side::New(_), .. }) = &self.state.meta.link {
