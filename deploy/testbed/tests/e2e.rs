@@ -29,10 +29,10 @@ mod invite;
 mod log_back;
 #[path = "e2e/one_store.rs"]
 mod one_store;
-#[path = "e2e/program.rs"]
-mod program;
 #[path = "e2e/profile_backup.rs"]
 mod profile_backup;
+#[path = "e2e/program.rs"]
+mod program;
 #[path = "e2e/race.rs"]
 mod race;
 #[path = "e2e/refusal.rs"]

@@ -186,7 +186,7 @@ fn core() -> Core {
     core.history.insert(group(1), place(3), own);
     core.history.insert(group(1), place(4), said(2, "other words"));
     let (state, history) = (&core.state, &core.history);
-    core.store.write(|txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
+    core.store.write(Timestamp::default(), |txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
     core.state.flushed();
     core.history.flushed();
     core
