@@ -354,11 +354,7 @@ impl History {
     }
 
     /// Places and memories of bots behind a key of their table, until they have so many bytes, each with its key.
-    pub(crate) fn bots_behind(
-        &self,
-        behind: Option<&[u8]>,
-        bytes: usize,
-    ) -> Result<Vec<(Vec<u8>, String, GroupId, BotRow)>> {
+    pub(crate) fn bots_behind(&self, behind: Option<&[u8]>, bytes: usize) -> Result<Vec<KeptBot>> {
         let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = Vec::new();
         let mut taken = 0usize;
@@ -412,6 +408,9 @@ fn unpark(row: &[u8]) -> (Timestamp, Vec<u8>) {
         Err(_) => (Timestamp::default(), row.to_vec()),
     }
 }
+
+/// The key of a row of the table of bots, and what it holds: name, conversation, place and memory.
+pub(crate) type KeptBot = (Vec<u8>, String, GroupId, BotRow);
 
 /// The message of a row.
 fn readable(row: &Row<'_>) -> Result<MessageRow> {
