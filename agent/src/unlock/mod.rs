@@ -5,7 +5,7 @@
 //! <profile>/store.key     the key that opens it unless something else is named: 32 bytes, 0600
 //! ```
 //!
-//! [`unlock`] finds the key or passphrase, [`slots`] changes which ones open it. The core opens `store.keys` and replaces it as
+//! [`unlock`] finds the key or passphrase, `slots` changes which ones open it. The core opens `store.keys` and replaces it as
 //! its keys rotate; while it does, nobody else writes to it.
 
 mod find;
