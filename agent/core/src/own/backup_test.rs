@@ -15,7 +15,7 @@ use super::*;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::{
-    AccountRow, Author, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
+    AccountRow, Author, BackupBot, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
 };
 
 fn at(ms: u64) -> Timestamp {

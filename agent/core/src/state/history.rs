@@ -10,7 +10,7 @@ use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
-use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
+use crate::state::{BackupBot, BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::key::{self, RowKey as _};
 use crate::store::sealed::{Reading, Row, Writing};
 use crate::store::{Store, named, table};
@@ -358,7 +358,7 @@ impl History {
         &self,
         behind: Option<&[u8]>,
         bytes: usize,
-    ) -> Result<Vec<(Vec<u8>, String, GroupId, BotRow)>> {
+    ) -> Result<Vec<(Vec<u8>, BackupBot)>> {
         let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = Vec::new();
         let mut taken = 0usize;
@@ -368,7 +368,7 @@ impl History {
             let value = row.value()?;
             let Some((bot, bytes_of)) = named::split(&value) else { continue };
             let Ok(known) = codec::decode(bytes_of) else { continue };
-            found.push((row.key().to_vec(), bot.to_owned(), group, known));
+            found.push((row.key().to_vec(), BackupBot { bot: bot.to_owned(), group, row: known }));
             taken = taken.saturating_add(value.len());
             if taken >= bytes {
                 break;
