@@ -15,9 +15,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::connect::{connect, redacted};
 use crate::error::Error;
-use crate::operate::archive;
 use crate::operate::operator::{self, Who};
 use crate::operate::traffic::traffic;
+use crate::operate::{archive, backup};
 use crate::provision::{Mode, provision, warnings};
 use crate::replica;
 use crate::replica_log::log::LogName;
@@ -94,6 +94,24 @@ enum Command {
         /// The file; `-` is stdin
         file: PathBuf,
     },
+    /// Write everything to a sealed file, the registry's key too, also while the registry serves from this folder
+    ///
+    /// One-time key packages are not in it: devices bring new ones.
+    Backup {
+        /// A file that does not exist yet
+        file: PathBuf,
+        /// Descriptor whose first line is the passphrase of the backup; without it a terminal asks twice
+        #[arg(long, value_name = "N")]
+        backup_passphrase_fd: Option<u32>,
+    },
+    /// Make the data folder of what `backup` wrote, all of it or nothing; the folder must hold no registry
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Descriptor whose first line is the passphrase of the backup; without it a terminal asks
+        #[arg(long, value_name = "N")]
+        backup_passphrase_fd: Option<u32>,
+    },
     /// Begin a new log of the replicas from this data folder, after the brokers lost the old one
     ///
     /// Stop every registry first. Then copy the folder over those of the other registries, and start all again with
@@ -135,6 +153,8 @@ impl Command {
             | Self::Heads
             | Self::Export { .. }
             | Self::Import { .. }
+            | Self::Backup { .. }
+            | Self::Restore { .. }
             | Self::BeginLog { .. }
             | Self::Replicas
             | Self::Room { .. }
@@ -144,7 +164,7 @@ impl Command {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
-                          5 broker full, 7 store locked or damaged, 9 not found";
+                          5 broker full, 7 store locked or damaged, or a backup that cannot be used, 9 not found";
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -286,6 +306,24 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         }
         Command::Import { file } => {
             ui.told(&archive::import(&settings.data_dir, &file)?);
+            Ok(())
+        }
+        Command::Backup { file, backup_passphrase_fd } => {
+            let mut waiting = ui.waiting();
+            let done = backup::backup(&settings, &file, backup_passphrase_fd, &mut |stage, bytes| {
+                waiting.tell(stage, bytes);
+            });
+            drop(waiting);
+            ui.told(&done?);
+            Ok(())
+        }
+        Command::Restore { file, backup_passphrase_fd } => {
+            let mut waiting = ui.waiting();
+            let done = backup::restore(&settings, &file, backup_passphrase_fd, &mut |stage, bytes| {
+                waiting.tell(stage, bytes);
+            });
+            drop(waiting);
+            ui.told(&done?);
             Ok(())
         }
         Command::BeginLog { verify: true, .. } => {

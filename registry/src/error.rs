@@ -136,6 +136,18 @@ pub enum Error {
     /// A file is no export, or not all of one. Nothing was taken.
     #[error("{0}")]
     Export(String),
+    /// A backup is not to be made, or not to be used. Nothing was written.
+    #[error("cannot {doing} the backup {}: {reason}", path.display())]
+    Backup {
+        /// What was attempted.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
 }
 
 impl Error {
@@ -163,6 +175,7 @@ impl Error {
             Self::Store(_) => "store-damaged",
             Self::Usage(_) => "usage",
             Self::Export(_) => "bad-export",
+            Self::Backup { .. } => "bad-backup",
         }
     }
 
@@ -171,7 +184,7 @@ impl Error {
         match self {
             Self::Broker { .. } => "check that nats-server runs with JetStream and that --server names it",
             Self::Unreachable { trouble, .. } if !trouble.passing() => trouble.hint(),
-            Self::Streams { hint, .. } | Self::Unlock { hint, .. } => hint,
+            Self::Streams { hint, .. } | Self::Unlock { hint, .. } | Self::Backup { hint, .. } => hint,
             Self::Unreachable { .. } => "check that nats-server runs and that --server names it",
             Self::Discord(Discord::Longer { .. }) => {
                 "the store was restored from a backup? `cipher-registry serve --adopt-log` takes the missing \
@@ -243,7 +256,8 @@ impl Error {
             | Self::Replica(_)
             | Self::Store(_)
             | Self::Usage(_)
-            | Self::Export(_) => false,
+            | Self::Export(_)
+            | Self::Backup { .. } => false,
         }
     }
 
@@ -260,9 +274,12 @@ impl Error {
             Self::Broker { .. } | Self::Streams { .. } | Self::Unreachable { .. } => 3,
             Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
             Self::Full { .. } => 5,
-            Self::Discord(_) | Self::LogLost(_) | Self::Replica(_) | Self::Store(_) | Self::Unlock { .. } => {
-                7
-            }
+            Self::Backup { .. }
+            | Self::Discord(_)
+            | Self::LogLost(_)
+            | Self::Replica(_)
+            | Self::Store(_)
+            | Self::Unlock { .. } => 7,
             Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }
     }

@@ -4,13 +4,16 @@ mod sealed;
 mod unlocking;
 
 use std::fmt;
+use std::path::Path;
 
 use cipher_broker::id::AccountId;
 use ed25519_dalek::SigningKey;
+use rand_core::{OsRng, RngCore as _};
+use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::key::sealed::Found;
-use crate::settings::Settings;
+use crate::settings::{Settings, Unlocking};
 
 /// Name of the key file in the data folder: sealed, mode 0600.
 const FILE: &str = "registry.key";
@@ -36,7 +39,9 @@ impl RegistryKey {
     pub fn load_or_create(settings: &Settings) -> Result<Self, Error> {
         let path = settings.data_dir.join(FILE);
         let seed = if !path.exists() {
-            sealed::make(&path, &settings.unlocking)?
+            let mut seed = Zeroizing::new([0; 32]);
+            OsRng.fill_bytes(seed.as_mut_slice());
+            sealed::make(&path, seed, &settings.unlocking)?
         } else {
             match Found::at(&path)? {
                 Found::Raw(seed) => {
@@ -51,6 +56,22 @@ impl RegistryKey {
             }
         };
         Ok(Self(SigningKey::from_bytes(&seed)))
+    }
+
+    /// The key of a seed.
+    pub(crate) fn of_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// Whether a data folder holds a key, or what opens one.
+    pub(crate) fn is_in(data_dir: &Path) -> bool {
+        [FILE, unlocking::BESIDE].iter().any(|file| data_dir.join(file).symlink_metadata().is_ok())
+    }
+
+    /// Puts this key, sealed, into a folder that has none.
+    pub(crate) fn place(&self, folder: &Path, unlocking: &Unlocking) -> Result<(), Error> {
+        let seed = Zeroizing::new(self.0.to_bytes());
+        sealed::make(&folder.join(FILE), seed, unlocking).map(|_| ())
     }
 
     /// Loads the key of the data folder as it is. Nothing is converted: who asks may be another user than who serves.

@@ -55,6 +55,7 @@ mod write;
 pub use error::{Discord, Error, StoreError};
 pub use key::RegistryKey;
 pub use operate::archive::{export, import};
+pub use operate::backup::{Progress, Stage, backup, restore};
 pub use operate::traffic::{Stored, traffic};
 pub use provision::{Drift, Mode, Provisioned, provision, provision_log};
 pub use replica::health::Health;

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::connect::{connect, redacted};
 use crate::error::{Cause, Error};
 use crate::key::RegistryKey;
+use crate::operate::snapshot::Snapshots;
 use crate::provision::{Mode, Provisioned, provision, warnings};
 use crate::request::answer::Answerer;
 use crate::request::route::{self, Answering};
@@ -59,6 +60,10 @@ pub async fn serve(
     tokio::pin!(shutdown);
     let store = Store::open_folder(&settings.data_dir)?;
     let key = RegistryKey::load_or_create(&settings)?;
+    let snapshots = Snapshots::offer(&settings.data_dir);
+    if let Err(error) = &snapshots {
+        tracing::warn!(%error, "there is no backup while this process runs: its socket cannot be made");
+    }
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         look_around(&client, &settings).await?;
@@ -74,10 +79,14 @@ pub async fn serve(
             .map_err(|reason| broker("cannot start the service", &settings.server, reason))?;
         Ok::<_, Error>((client, streams, route, service, tasks))
     };
+    // Also while the broker is waited for.
+    let handing_out = hand_out(snapshots.as_ref().ok(), &store);
+    tokio::pin!(handing_out);
     // Stopping while the broker is still waited for is an orderly stop.
     let (client, streams, route, service, mut tasks) = tokio::select! {
         started = starting => started?,
         () = &mut shutdown => return Ok(()),
+        () = &mut handing_out => return Ok(()),
     };
     for drift in &streams.drifts {
         tracing::warn!(%drift, "a stream is not as it must be");
@@ -93,6 +102,7 @@ pub async fn serve(
         discord = route.publish(&client, &store) => Err(discord.into()),
         () = tell(&client, route.answerer()) => Ok(()),
         () = room::watch(&client) => Ok(()),
+        () = &mut handing_out => Ok(()),
     };
     if service.stop().await.is_err() {
         tracing::debug!("the service was stopped already");
@@ -107,6 +117,14 @@ pub async fn serve(
     let _ = client.flush().await;
     let _ = client.drain().await;
     outcome
+}
+
+/// Gives snapshots to backups, for ever.
+async fn hand_out(snapshots: Option<&Snapshots>, store: &Store) {
+    if let Some(snapshots) = snapshots {
+        snapshots.serve(store).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Tells devices to look at their account and stock, for ever.

@@ -1,10 +1,14 @@
 //! The only file that prints: for people, or one JSON object per line with `--json`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where output goes")]
 
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::operate::backup::Stage;
 use crate::operate::traffic::Stored;
 use crate::provision::Provisioned;
 use crate::replica::health::Health;
@@ -98,6 +102,12 @@ impl Ui {
         }
     }
 
+    /// How far a command is, for a person at a terminal.
+    pub(crate) fn waiting(self) -> Waiting {
+        let shown = self == Self::Human && io::stderr().is_terminal();
+        Waiting { shown: shown.then(|| (Instant::now(), false)) }
+    }
+
     /// Replicas, one a line.
     pub(crate) fn replicas(self, replicas: &[Health]) {
         for replica in replicas {
@@ -136,6 +146,39 @@ impl Ui {
         }
     }
 }
+
+/// A line that says how far a command is. It goes with this value.
+pub(crate) struct Waiting {
+    /// When it was written last, and whether it is there; `None`: never to be.
+    shown: Option<(Instant, bool)>,
+}
+
+impl Waiting {
+    pub(crate) fn tell(&mut self, stage: Stage, bytes: u64) {
+        let Some((last, there)) = &mut self.shown else { return };
+        if last.elapsed() < BLINK {
+            return;
+        }
+        (*last, *there) = (Instant::now(), true);
+        let stage = match stage {
+            Stage::Writing => "writing",
+            Stage::Verifying => "verifying",
+            Stage::Restoring => "restoring",
+        };
+        eprint!("\r\u{1b}[K{stage}: {} MiB", bytes >> 20);
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.shown.is_some_and(|(_, there)| there) {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}
+
+/// How often it changes.
+const BLINK: Duration = Duration::from_millis(200);
 
 /// Text from outside for a terminal: control characters and invisible ones become visible (T01).
 fn safe(text: &str) -> String {

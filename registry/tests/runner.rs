@@ -6,6 +6,8 @@ mod account;
 mod admission;
 #[path = "runner/archive.rs"]
 mod archive;
+#[path = "runner/backup.rs"]
+mod backup;
 #[path = "runner/head.rs"]
 mod head;
 #[path = "runner/key_package.rs"]

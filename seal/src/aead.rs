@@ -1,6 +1,6 @@
 //! XChaCha20-Poly1305 with a random nonce in front (draft-irtf-cfrg-xchacha-03 §2.3).
 
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::aead::{Aead as _, AeadInPlace as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use rand_core::{CryptoRng, RngCore};
 use zeroize::Zeroizing;
@@ -16,16 +16,20 @@ pub const OVERHEAD: usize = NONCE + 16;
 #[error("the seal is broken")]
 pub struct Unopened;
 
-/// Seals for a place: `place` must be given again to open.
-///
-/// # Panics
-/// Never for what fits into memory: the cipher takes 256 GiB.
+/// Seals for a place: `place` must be given again to open. The cipher takes 256 GiB.
 pub fn seal(key: &Key, place: &[u8], plain: &[u8], random: &mut (impl RngCore + CryptoRng)) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(plain.len().saturating_add(OVERHEAD));
     let mut nonce = XNonce::default();
     random.fill_bytes(&mut nonce);
-    let payload = Payload { msg: plain, aad: place };
-    let sealed = XChaCha20Poly1305::new(key.expose().into()).encrypt(&nonce, payload);
-    [nonce.as_slice(), &sealed.unwrap_or_default()].concat()
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(plain);
+    let (_, body) = sealed.split_at_mut(NONCE);
+    let cipher = XChaCha20Poly1305::new(key.expose().into());
+    match cipher.encrypt_in_place_detached(&nonce, place, body) {
+        Ok(tag) => sealed.extend_from_slice(&tag),
+        Err(_) => sealed.clear(),
+    }
+    sealed
 }
 
 /// Opens what [`seal`] made with this key for this place.

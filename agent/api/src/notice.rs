@@ -22,6 +22,13 @@ pub enum Notice {
         #[schemars(with = "Time")]
         until: Timestamp,
     },
+    /// Values of the store of this profile were changed on the disk: they are lost, and nothing else is.
+    ValuesDamaged {
+        /// Names of the tables they were in.
+        of: Vec<String>,
+        /// Number of values.
+        count: u64,
+    },
     /// The broker lost messages that it had stored; those that have them send them again.
     LogLost,
     /// The broker lost own messages of before an account was added: they are not sent again, because that account would

@@ -78,6 +78,7 @@ fn every_notice_has_its_golden_json() {
         "notice",
         &golden::all(&[
             Notice::RoomMade { until: sample::at(0) },
+            Notice::ValuesDamaged { of: vec!["messages".into()], count: 2 },
             Notice::LogLost,
             Notice::KeptBack { group, name: name(), count: 2 },
             Notice::NotDelivered { group, name: name(), error: error() },

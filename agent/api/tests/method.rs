@@ -163,6 +163,7 @@ fn every_method_has_its_golden_json() {
         RecoveringWhy::Doubled,
         RecoveringWhy::LogWentBack,
         RecoveringWhy::Replaced,
+        RecoveringWhy::Damaged,
         RecoveringWhy::Unknown,
     ];
     for why in whys {

@@ -15,6 +15,7 @@ mod bots;
 mod changes;
 mod contacts;
 mod crash;
+mod damage;
 mod delivery;
 mod devices;
 mod doubled;

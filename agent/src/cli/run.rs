@@ -52,7 +52,11 @@ fn run(args: &[OsString], ui: &mut Ui) -> Result {
     let result = runtime.block_on(tree::dispatch(&context, cli.command));
     // A reader that still waits for standard input must not hold up the end.
     runtime.shutdown_background();
-    result
+    match result {
+        // What was asked for was done, as far as the store could be read.
+        Ok(()) if ui.told_damage() => Err(Failure::Shown(ErrorKind::Storage.code())),
+        result => result,
+    }
 }
 
 /// Help and versions are what was asked for; the rest is a usage error.

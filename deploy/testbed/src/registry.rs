@@ -1,6 +1,7 @@
 //! The registry as a process of the built binary.
 
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -160,6 +161,21 @@ impl Registry {
     /// What the running registry or the broker shows to an operator.
     pub fn shows(&self, arguments: &[&str]) -> Result<Output> {
         Output::of(&mut self.command(arguments))
+    }
+
+    /// The same, with a line on its standard input.
+    pub fn is_told(&self, arguments: &[&str], line: &str) -> Result<Output> {
+        Output::of(&mut self.with_input(arguments, line)?)
+    }
+
+    /// A command with a line on its standard input.
+    pub fn with_input(&self, arguments: &[&str], line: &str) -> Result<Command> {
+        let mut input = tempfile::tempfile()?;
+        writeln!(input, "{line}")?;
+        input.rewind()?;
+        let mut command = self.command(arguments);
+        command.stdin(input);
+        Ok(command)
     }
 
     /// What it logged.

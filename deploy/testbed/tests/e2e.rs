@@ -5,8 +5,6 @@
 mod api;
 #[path = "e2e/audit.rs"]
 mod audit;
-#[path = "e2e/backup.rs"]
-mod backup;
 #[path = "e2e/bots.rs"]
 mod bots;
 #[path = "e2e/broker.rs"]
@@ -31,6 +29,8 @@ mod invite;
 mod log_back;
 #[path = "e2e/one_store.rs"]
 mod one_store;
+#[path = "e2e/profile_backup.rs"]
+mod profile_backup;
 #[path = "e2e/program.rs"]
 mod program;
 #[path = "e2e/race.rs"]
@@ -39,6 +39,10 @@ mod race;
 mod refusal;
 #[path = "e2e/registry.rs"]
 mod registry;
+#[path = "e2e/registry_backup.rs"]
+mod registry_backup;
+#[path = "e2e/sealed.rs"]
+mod sealed;
 #[path = "e2e/soak.rs"]
 mod soak;
 #[path = "e2e/support.rs"]

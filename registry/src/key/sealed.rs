@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use cipher_seal::{FileError, SealedFile, Unlock, key_file};
-use rand_core::{OsRng, RngCore as _};
+use rand_core::OsRng;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -53,10 +53,8 @@ impl Found {
     }
 }
 
-/// Makes a key that is sealed from the beginning.
-pub(super) fn make(path: &Path, unlocking: &Unlocking) -> Result<Seed, Error> {
-    let mut seed = Zeroizing::new([0; 32]);
-    OsRng.fill_bytes(seed.as_mut_slice());
+/// Makes the file of a key that is sealed from the beginning. Gives the key that is there.
+pub(super) fn make(path: &Path, seed: Seed, unlocking: &Unlocking) -> Result<Seed, Error> {
     let unlock = unlocking.find(path, None)?;
     let sealed = SealedFile::make(&unlock, &mut OsRng).seal(seed.as_slice(), &mut OsRng);
     let file = |source| Error::File { doing: "create the key file", path: path.to_owned(), source };

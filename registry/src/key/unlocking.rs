@@ -12,7 +12,7 @@ use crate::settings::Unlocking;
 /// Name of the credential that systemd hands over.
 const CREDENTIAL: &str = "cipher-registry-key";
 /// Name of the file beside the sealed key.
-const BESIDE: &str = "registry.unlock";
+pub(super) const BESIDE: &str = "registry.unlock";
 
 impl Unlocking {
     /// What opens a sealed key with these slots; without slots: what is to open the one that is made now.

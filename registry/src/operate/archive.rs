@@ -1,14 +1,16 @@
-//! Export and import: what a registry is, as lines of JSON. Key packages are not in it: devices bring new ones, and
-//! one that was handed out before the export must never be handed out again after an import.
+//! What a registry is, as lines of JSON: the file of an export, and the content of a backup. One-time key packages are not
+//! in it: devices bring new ones, and one that was handed out after the lines were written must never be handed out again.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use cipher_broker::account_log::leaf;
 use cipher_broker::codec;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::AccountId;
+use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::MerkleLog;
 use cipher_broker::wire::registry::{AccountRecord, SignedProfile};
 use cipher_broker::wire::statement::LogEntry;
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, StoreError};
 use crate::op::replay;
+use crate::store::stock::{self, Shelf};
 use crate::store::{Store, Txn, View, log};
 
 /// Version of the lines.
@@ -26,8 +29,17 @@ const VERSION: u32 = 1;
 /// Bytes of a line at most: an entry has a statement and a certificate.
 const LINE_BYTES: u64 = 64 * 1024;
 
+/// What of a registry is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What another registry may go on from.
+    Export,
+    /// The same, and the key packages that may be handed out more than once: who is away can still be added.
+    Backup,
+}
+
 /// One line, in this order: the start, entries in the order of the log, profiles, blocks, tombstones, used codes,
-/// the end.
+/// last-resort key packages, the end.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Line {
@@ -56,9 +68,36 @@ enum Line {
         hash: String,
         account: String,
     },
+    /// Base64 of a key package.
+    #[serde(rename = "last-resort")]
+    LastResort {
+        account: String,
+        /// Hex.
+        device: String,
+        suite: u16,
+        /// Milliseconds.
+        not_after: u64,
+        package: String,
+    },
     End {
         lines: u64,
     },
+}
+
+/// What was written or read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extract {
+    /// Entries of the account log.
+    pub(crate) statements: u64,
+    /// Hex of the root of its tree.
+    pub(crate) root: String,
+    pub(crate) lines: u64,
+}
+
+impl Extract {
+    pub(crate) fn told(&self, kind: &str) -> Value {
+        json!({ "type": kind, "statements": self.statements, "root": self.root, "lines": self.lines })
+    }
 }
 
 /// Writes everything to a file that must not exist yet, or to stdout (`-`).
@@ -72,25 +111,33 @@ pub fn export(data_dir: &Path, file: &Path) -> Result<Value, Error> {
         let mut options = OpenOptions::new();
         Box::new(options.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?)
     };
-    let mut out = Out { out: BufWriter::new(out), lines: 0, file };
-    let mut tree = MerkleLog::default();
-    log::leaves(&view, |leaf| tree.push(leaf))?;
-    let root = HEXLOWER.encode(&tree.root());
-    out.line(&Line::Export { version: VERSION, size: tree.size(), root: root.clone() })?;
-    write_rows(&view, &mut out)?;
-    let lines = out.lines;
-    out.line(&Line::End { lines })?;
-    out.out.flush().map_err(failed)?;
-    Ok(json!({ "type": "exported", "statements": tree.size(), "root": root, "lines": out.lines }))
+    Ok(write(&view, Extent::Export, out, file)?.told("exported"))
 }
 
-struct Out<'a> {
-    out: BufWriter<Box<dyn Write>>,
+/// Writes a snapshot. `file` is what the caller calls the place that it is written to.
+pub(crate) fn write(view: &View, extent: Extent, out: impl Write, file: &Path) -> Result<Extract, Error> {
+    let mut out = Out { out: BufWriter::new(out), lines: 0, file };
+    let mut tree = MerkleLog::default();
+    log::leaves(view, |leaf| tree.push(leaf))?;
+    let root = HEXLOWER.encode(&tree.root());
+    out.line(&Line::Export { version: VERSION, size: tree.size(), root: root.clone() })?;
+    write_rows(view, &mut out)?;
+    if extent == Extent::Backup {
+        write_last_resorts(view, &mut out)?;
+    }
+    let lines = out.lines;
+    out.line(&Line::End { lines })?;
+    out.out.flush().map_err(|source| Error::File { doing: "write", path: file.to_owned(), source })?;
+    Ok(Extract { statements: tree.size(), root, lines: out.lines })
+}
+
+struct Out<'a, W: Write> {
+    out: BufWriter<W>,
     lines: u64,
     file: &'a Path,
 }
 
-impl Out<'_> {
+impl<W: Write> Out<'_, W> {
     fn line(&mut self, line: &Line) -> Result<(), Error> {
         let failed = |source| Error::File { doing: "write", path: self.file.to_owned(), source };
         serde_json::to_writer(&mut self.out, line).map_err(|error| failed(error.into()))?;
@@ -100,7 +147,7 @@ impl Out<'_> {
     }
 }
 
-fn write_rows(view: &View, out: &mut Out<'_>) -> Result<(), Error> {
+fn write_rows(view: &View, out: &mut Out<'_, impl Write>) -> Result<(), Error> {
     let store = |error: redb::StorageError| Error::Store(error.into());
     let name = |account: &[u8; 32]| AccountId::from_bytes(*account).to_string();
     for row in view.log.iter().map_err(store)? {
@@ -132,6 +179,23 @@ fn write_rows(view: &View, out: &mut Out<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn write_last_resorts(view: &View, out: &mut Out<'_, impl Write>) -> Result<(), Error> {
+    let store = |error: redb::StorageError| Error::Store(error.into());
+    for row in view.last_resort.iter().map_err(store)? {
+        let (key, row) = row.map_err(store)?;
+        let shelf = Shelf::of(key.value()).ok_or(StoreError::Row("last-resort"))?;
+        let (not_after, package) = row.value();
+        out.line(&Line::LastResort {
+            account: shelf.account.to_string(),
+            device: HEXLOWER.encode(shelf.device.as_bytes()),
+            suite: shelf.suite,
+            not_after,
+            package: BASE64.encode(package),
+        })?;
+    }
+    Ok(())
+}
+
 /// Takes an export into an empty store: all of it, or nothing.
 pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
     let failed = |source| Error::File { doing: "read", path: file.to_owned(), source };
@@ -147,20 +211,30 @@ pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
             data_dir.display()
         )));
     }
+    Ok(take(&store, BufReader::new(input), file)?.told("imported"))
+}
+
+/// Takes all lines into a store, verifying every statement: all of them or none.
+pub(crate) fn take(store: &Store, input: impl BufRead, file: &Path) -> Result<Extract, Error> {
     let txn = store.begin()?;
     let taken = {
         let mut tables = Txn::of(&txn)?;
-        Import { number: 0, announced: None, tree: MerkleLog::default(), ended: false }.read(
-            BufReader::new(input),
-            &mut tables,
-            file,
-        )?
+        Reading::default().read(input, file, &mut |line| into(line, &mut tables))?
     };
     store.commit(txn)?;
     Ok(taken)
 }
 
-struct Import {
+/// Reads all lines and sees whether they are the account log that they say they are. Takes nothing.
+pub(crate) fn check(input: impl BufRead, file: &Path) -> Result<Extract, Error> {
+    Reading::default().read(input, file, &mut |line| match line {
+        Line::Entry { entry } => Ok(Some(leaf(&decoded::<LogEntry>(&entry)?.statement))),
+        _ => Ok(None),
+    })
+}
+
+#[derive(Default)]
+struct Reading {
     number: u64,
     /// Size and root that the file says it has.
     announced: Option<(u64, String)>,
@@ -168,8 +242,11 @@ struct Import {
     ended: bool,
 }
 
-impl Import {
-    fn read(mut self, mut input: impl BufRead, txn: &mut Txn<'_>, file: &Path) -> Result<Value, Error> {
+/// What becomes of a line that is neither start nor end; gives the leaf of an entry.
+type Sink<'a> = dyn FnMut(Line) -> Result<Option<[u8; 32]>, Error> + 'a;
+
+impl Reading {
+    fn read(mut self, mut input: impl BufRead, file: &Path, sink: &mut Sink<'_>) -> Result<Extract, Error> {
         let failed = |source| Error::File { doing: "read", path: file.to_owned(), source };
         let mut line = Vec::new();
         loop {
@@ -185,7 +262,7 @@ impl Import {
             if self.ended {
                 return Err(wrong(self.number, "comes after the end"));
             }
-            self.take(read, txn).map_err(|error| match error {
+            self.take(read, sink).map_err(|error| match error {
                 Error::Refused(refusal) => wrong(self.number, &refusal.message),
                 Error::Export(reason) => wrong(self.number, &reason),
                 other => other,
@@ -202,50 +279,67 @@ impl Import {
                 file.display()
             )));
         }
-        Ok(json!({ "type": "imported", "statements": self.tree.size(), "root": root, "lines": self.number }))
+        Ok(Extract { statements: self.tree.size(), root, lines: self.number })
     }
 
-    fn take(&mut self, line: Line, txn: &mut Txn<'_>) -> Result<(), Error> {
-        let store = |error: redb::StorageError| Error::Store(error.into());
+    fn take(&mut self, line: Line, sink: &mut Sink<'_>) -> Result<(), Error> {
         match line {
             Line::Export { version, size, root } => {
                 if version != VERSION || self.number != 0 {
                     return Err(bad("is not the start of an export that this version knows"));
                 }
                 self.announced = Some((size, root));
-                return Ok(());
             }
             _ if self.announced.is_none() => return Err(bad("comes before the start")),
-            Line::Entry { entry } => {
-                let entry: LogEntry = decoded(&entry)?;
-                self.tree.push(replay::run(entry, txn)?);
-            }
-            Line::Profile { account, profile } => {
-                let profile: SignedProfile = decoded(&profile)?;
-                replay::profile(&id(&account)?, profile, txn)?;
-            }
-            Line::Blocked { account } => {
-                txn.blocked.insert(id(&account)?.as_bytes(), ()).map_err(store)?;
-            }
-            Line::Buried { handle } => {
-                txn.buried.insert(handle.as_str(), ()).map_err(store)?;
-            }
-            Line::Code { hash, account } => {
-                let hash = HEXLOWER.decode(hash.as_bytes()).ok();
-                let hash: [u8; 32] = hash
-                    .and_then(|hash| hash.try_into().ok())
-                    .ok_or_else(|| bad("holds a code that is no hash"))?;
-                txn.codes.insert(&hash, id(&account)?.as_bytes()).map_err(store)?;
-            }
             Line::End { lines } => {
                 if lines != self.number {
                     return Err(bad("says that lines are missing"));
                 }
                 self.ended = true;
             }
+            row => {
+                if let Some(leaf) = sink(row)? {
+                    self.tree.push(leaf);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Takes a line into the store.
+fn into(line: Line, txn: &mut Txn<'_>) -> Result<Option<[u8; 32]>, Error> {
+    let store = |error: redb::StorageError| Error::Store(error.into());
+    match line {
+        Line::Entry { entry } => return Ok(Some(replay::run(decoded(&entry)?, txn)?)),
+        Line::Profile { account, profile } => {
+            let profile: SignedProfile = decoded(&profile)?;
+            replay::profile(&id(&account)?, profile, txn)?;
+        }
+        Line::Blocked { account } => {
+            txn.blocked.insert(id(&account)?.as_bytes(), ()).map_err(store)?;
+        }
+        Line::Buried { handle } => {
+            txn.buried.insert(handle.as_str(), ()).map_err(store)?;
+        }
+        Line::Code { hash, account } => {
+            let hash = bytes(&hash).ok_or_else(|| bad("holds a code that is no hash"))?;
+            txn.codes.insert(&hash, id(&account)?.as_bytes()).map_err(store)?;
+        }
+        Line::LastResort { account, device, suite, not_after, package } => {
+            let device = bytes(&device).ok_or_else(|| bad("holds something else than a device id"))?;
+            let shelf = Shelf { account: id(&account)?, device: DeviceId::from_bytes(device), suite };
+            let package = BASE64.decode(package.as_bytes()).map_err(|_| bad("is not base64"))?;
+            let not_after = Timestamp::from_millis(not_after);
+            stock::put_last_resort(&mut txn.last_resort, &shelf, not_after, &package)?;
+        }
+        Line::Export { .. } | Line::End { .. } => {}
+    }
+    Ok(None)
+}
+
+fn bytes<const N: usize>(hex: &str) -> Option<[u8; N]> {
+    HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
 fn bad(reason: &str) -> Error {

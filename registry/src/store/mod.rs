@@ -7,6 +7,7 @@ pub(crate) mod account;
 pub(crate) mod log;
 pub(crate) mod once;
 mod open;
+pub(crate) mod restored;
 pub(crate) mod rows;
 mod schema;
 pub(crate) mod seed;

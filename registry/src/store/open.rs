@@ -1,6 +1,7 @@
 //! Opens the store and protects its folder.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,8 +11,8 @@ use redb::{Builder, Database, ReadableDatabase, StorageBackend, WriteTransaction
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::StoreError;
-use crate::store::schema;
 use crate::store::table::View;
+use crate::store::{restored, schema};
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
@@ -48,14 +49,16 @@ impl Store {
     /// Opens the database (0600) in a data folder, making both if they are not there.
     pub fn open_folder(data_dir: &Path) -> Result<Self, StoreError> {
         Self::prepare(data_dir)?;
+        restored::finish(data_dir)?;
         let path = data_dir.join(FILE);
         let failed = |doing| {
             let path = path.clone();
             move |source| StoreError::File { doing, path, source }
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(failed("open the store"))?;
+        if !fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+            make(&path, FileBackend::new)?;
+        }
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open the store"))?;
         file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("protect the store"))?;
         let same = file.try_clone().map_err(failed("open the store"))?;
         let store = Self::ready(builder().create_with_backend(FileBackend::new(file)?)?)?;
@@ -103,6 +106,50 @@ impl Store {
     pub(crate) fn begin(&self) -> Result<WriteTransaction, StoreError> {
         Ok(self.db.begin_write()?)
     }
+}
+
+/// Makes a store whole or not at all: beside its place, on the disk, and only then under its name. redb writes the mark of
+/// a valid file last, so a file that was cut off while it was made would never open again.
+fn make<B: StorageBackend>(
+    path: &Path,
+    backend: impl FnOnce(File) -> Result<B, redb::DatabaseError>,
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File { doing: "create the store", path: path.to_owned(), source };
+    // Two processes that begin at once have a draft each.
+    let draft = path.with_added_extension(format!("new-{}", std::process::id()));
+    let made = fill(&draft, backend, &failed).and_then(|()| give_name(&draft, path).map_err(failed));
+    // What is left of it is of no use, and in nobody's way: a later attempt of this process number removes it.
+    let _ = fs::remove_file(&draft);
+    made
+}
+
+fn fill<B: StorageBackend>(
+    draft: &Path,
+    backend: impl FnOnce(File) -> Result<B, redb::DatabaseError>,
+    failed: &impl Fn(io::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
+    let same = file.try_clone().map_err(failed)?;
+    drop(Store::ready(builder().create_with_backend(backend(file)?)?)?);
+    same.sync_all().map_err(failed)
+}
+
+/// Another process may have been faster: then its store is the one.
+fn give_name(draft: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(draft, path) {
+        // Left empty by a version that made it in its place, and was killed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::metadata(path)?.len() == 0 => {
+            fs::rename(draft, path)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        linked => linked?,
+    }
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn builder() -> Builder {
@@ -165,6 +212,61 @@ mod tests {
         drop(store.shown);
         let db = Arc::into_inner(store.db).unwrap();
         assert!(matches!(Store::ready(db), Err(StoreError::Newer(4))));
+    }
+
+    /// A disk that takes so many writes more; then the process is dead.
+    #[derive(Debug)]
+    struct Dying {
+        file: FileBackend,
+        left: std::sync::atomic::AtomicI64,
+    }
+
+    impl Dying {
+        fn lives(&self) -> io::Result<()> {
+            let left = self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            if left > 0 { Ok(()) } else { Err(io::Error::other("killed")) }
+        }
+    }
+
+    impl StorageBackend for Dying {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.lives()?;
+            self.file.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.lives()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.lives()?;
+            self.file.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_registry_that_was_killed_at_any_moment_while_it_made_its_store_starts_again() {
+        let mut deaths = 0;
+        for left in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(FILE);
+            let made = make(&path, |file| Ok(Dying { file: FileBackend::new(file)?, left: left.into() }));
+            if made.is_ok() {
+                break;
+            }
+            deaths += 1;
+            Store::open_folder(folder.path()).unwrap_or_else(|error| panic!("{left} writes: {error}"));
+        }
+        assert!(deaths > 10, "{deaths}");
+        // A version that made it in its place was killed at once.
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), "").unwrap();
+        Store::open_folder(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
     }
 
     #[test]

@@ -29,6 +29,14 @@ pub(crate) struct Row {
 }
 
 impl Shelf {
+    /// The shelf whose rows have this prefix.
+    pub(crate) fn of(prefix: &[u8; 50]) -> Option<Self> {
+        let (account, rest) = prefix.split_first_chunk()?;
+        let (device, suite) = rest.split_first_chunk()?;
+        let (account, device) = (AccountId::from_bytes(*account), DeviceId::from_bytes(*device));
+        Some(Self { account, device, suite: u16::from_be_bytes(suite.try_into().ok()?) })
+    }
+
     fn prefix(&self) -> [u8; 50] {
         let mut prefix = [0; 50];
         let suite = self.suite.to_be_bytes();

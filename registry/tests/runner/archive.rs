@@ -11,8 +11,8 @@ use cipher_registry::{Error, export, import};
 
 use crate::support::{NOW, Person, code, desk_in, operator};
 
-/// A store with something of everything, exported.
-async fn exported(folder: &Path) -> (Person, Person) {
+/// A store with something of everything.
+pub(crate) async fn furnished(folder: &Path) -> (Person, Person) {
     let answerer = desk_in(&folder.join("data")).await;
     let ana = Person::new("ana", 1);
     let mut creation = ana.creation();
@@ -27,10 +27,15 @@ async fn exported(folder: &Path) -> (Person, Person) {
     {
         assert_eq!(operator().ask(&answerer, Operation::Operate(order), NOW).await, Ok(Answer::Done));
     }
-    drop(answerer);
+    (ana, laptop)
+}
+
+/// The same, exported.
+async fn exported(folder: &Path) -> (Person, Person) {
+    let furnished = furnished(folder).await;
     let told = export(&folder.join("data"), &folder.join("export")).unwrap();
     assert_eq!(told["statements"], 4);
-    (ana, laptop)
+    furnished
 }
 
 #[tokio::test]

@@ -130,6 +130,8 @@ pub enum RecoveringWhy {
     LogWentBack,
     /// Another copy of it took its place.
     Replaced,
+    /// What it has stored of the conversation is damaged.
+    Damaged,
     /// A reason that this version does not know: a newer peer said it.
     #[serde(other)]
     Unknown,
@@ -145,6 +147,7 @@ impl RecoveringWhy {
             Self::Doubled => "doubled",
             Self::LogWentBack => "log-went-back",
             Self::Replaced => "replaced",
+            Self::Damaged => "damaged",
             Self::Unknown => "unknown",
         }
     }

@@ -80,7 +80,7 @@ fn said(core: &mut Core, n: u16, sequence: u64, at: Timestamp) {
 fn written(core: &mut Core) {
     core.queue_for_bots().unwrap();
     let (state, history) = (&core.state, &core.history);
-    core.store.write(|txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
+    core.store.write(Timestamp::default(), |txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
     core.state.flushed();
     core.history.flushed();
 }

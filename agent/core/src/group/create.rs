@@ -132,8 +132,25 @@ impl Core {
         self.make_group_of(&data, None, false)
     }
 
+    /// A group of MLS with only this device in it.
+    pub(super) fn made(&self, group: GroupId, suite: Ciphersuite, data: &GroupData) -> Result<Live> {
+        let config = MlsGroupCreateConfig::builder()
+            .ciphersuite(suite)
+            .capabilities(capabilities())
+            .with_group_context_extensions(extensions(data)?)
+            .padding_size(limit::PADDING_BYTES)
+            .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
+            .sender_ratchet_configuration(ratchets())
+            .use_ratchet_tree_extension(false)
+            .build();
+        let (signer, credential) = (self.state.signer()?, self.state.credential()?);
+        let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
+            .map_err(|error| ErrorKind::Bug.because_of("a group could not be made", error))?;
+        Live::of(mls)
+    }
+
     /// What a new group begins with.
-    fn first_data(&self, name: String, direct: bool) -> GroupData {
+    pub(super) fn first_data(&self, name: String, direct: bool) -> GroupData {
         GroupData {
             version: GroupData::VERSION,
             name,
@@ -157,19 +174,8 @@ impl Core {
     ) -> Result<GroupId> {
         let group = GroupId::from_bytes(self.provider.bytes());
         let suite: Ciphersuite = if post_quantum { POST_QUANTUM_SUITE } else { SUITE };
-        let config = MlsGroupCreateConfig::builder()
-            .ciphersuite(suite)
-            .capabilities(capabilities())
-            .with_group_context_extensions(extensions(data)?)
-            .padding_size(limit::PADDING_BYTES)
-            .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::default())
-            .sender_ratchet_configuration(ratchets())
-            .use_ratchet_tree_extension(false)
-            .build();
-        let (signer, credential) = (self.state.signer()?, self.state.credential()?);
-        let mls = MlsGroup::new_with_group_id(&self.provider, &signer, &config, mls_id(&group), credential)
-            .map_err(|error| ErrorKind::Bug.because_of("a group could not be made", error))?;
-        self.groups.put(group, Live::of(mls)?);
+        let live = self.made(group, suite, data)?;
+        self.groups.put(group, live);
         let none = CommitPlace { sequence: 0, hash: [0; 32] };
         let now = self.run.now;
         let begun = GroupRow::active(data, suite.into(), 0, none);

@@ -15,6 +15,7 @@ impl Core {
             Step::Opened => {
                 self.index_join_requests();
                 self.wake_stuck();
+                self.wake_damaged()?;
             }
             Step::Connected { .. } => {
                 self.run.group.claims.clear();

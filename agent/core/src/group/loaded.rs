@@ -1,12 +1,17 @@
 //! A group that is worked on: out of memory, or out of the store.
 
-use cipher_api::{Advice, ErrorKind, Result};
+use std::collections::BTreeMap;
+
+use cipher_api::{ErrorKind, Result};
 use cipher_broker::id::GroupId;
+use cipher_broker::wire::group::{GroupData, Role};
 use openmls::group::MlsGroup;
 use openmls_traits::OpenMlsProvider;
 
 use crate::machine::Core;
+use crate::state::Why;
 use crate::state::live::{Live, mls_id, store_failed};
+use crate::state::suite::{SUITE, suite_of};
 
 impl Core {
     /// Works on a loaded group. It goes back into the cache whatever the work says, because its changes are in
@@ -28,19 +33,37 @@ impl Core {
     fn lent<T>(&mut self, group: GroupId, work: impl FnOnce(&mut Self, &mut Live) -> Result<T>) -> Result<T> {
         let mut live = match self.groups.remove(&group) {
             Some(live) => live,
-            None => {
-                let mls = MlsGroup::load(self.provider.storage(), &mls_id(&group)).map_err(store_failed)?;
-                let mls = mls.ok_or_else(|| {
-                    ErrorKind::Storage
-                        .because("the state of a group is missing from the store")
-                        .hint(Advice::StoreDamaged)
-                })?;
-                Live::of(mls)?
-            }
+            None => match MlsGroup::load(self.provider.storage(), &mls_id(&group)) {
+                Ok(Some(mls)) => Live::of(mls)?,
+                Err(error) if !error.is_damage() => return Err(store_failed(error)),
+                Ok(None) | Err(_) => self.stand_in(group)?,
+            },
         };
         let result = work(self, &mut live);
         self.groups.put(group, live);
         result
+    }
+}
+
+impl Core {
+    /// What the store has of a group cannot be read: the group stands empty, and the device asks the others to let it in
+    /// again, with a new leaf. History, names and what waits to be sent are rows of their own and stay.
+    fn stand_in(&mut self, group: GroupId) -> Result<Live> {
+        let Some(row) = self.state.groups.get(&group) else {
+            return Err(ErrorKind::Bug.because("a group is worked on that is not there"));
+        };
+        let (name, direct, personal) = (row.name.clone(), row.direct, row.personal);
+        let suite = suite_of(row.suite).unwrap_or(SUITE);
+        let data = GroupData {
+            personal,
+            roles: BTreeMap::from([(self.state.own_id(), Role::Member)]),
+            ..self.first_data(name, direct)
+        };
+        tracing::warn!(group = group.short(), "the state of a group is damaged");
+        self.provider.storage().forget_group(&mls_id(&group)).map_err(store_failed)?;
+        let live = self.made(group, suite, &data)?;
+        self.lost(group, Why::Damaged);
+        Ok(live)
     }
 }
 

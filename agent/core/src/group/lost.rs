@@ -19,11 +19,11 @@ use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, wire_hash};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::envelope::Envelope;
+use cipher_broker::wire::envelope::{CommitPlace, Envelope};
 use cipher_broker::wire::rejoin::{RejoinBody, RejoinRequest};
 use cipher_broker::{codec, limit};
 use ed25519_dalek::SigningKey;
-use openmls::prelude::{KeyPackageBundle, Welcome};
+use openmls::prelude::{KeyPackageBundle, MlsGroup, Welcome};
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::StorageProvider as _;
 use serde_bytes::ByteBuf;
@@ -32,8 +32,10 @@ use tls_codec::Serialize as _;
 use crate::group::copies::CopysWord;
 use crate::group::not_member;
 use crate::machine::Core;
+use crate::state::live::{Live, mls_id};
+use crate::state::position::{self, FIRST_ERA};
 use crate::state::suite::suite_of;
-use crate::state::{Author, Lost, MessageRow, OutboxKind, Post, RejoinRow, Why};
+use crate::state::{Author, GroupRow, Lost, MessageRow, OutboxKind, Post, RejoinRow, Why};
 
 /// Own requests whose answer is still welcome.
 const ASKED: usize = 4;
@@ -93,6 +95,32 @@ impl Core {
                 row.lost = Some(Lost::noticed(Why::Unusable, Timestamp::default()));
             }
         }
+    }
+
+    /// Groups whose rows are damaged: OpenMLS and history know enough of them to come back.
+    pub(super) fn wake_damaged(&mut self) -> Result<()> {
+        for group in self.state.groups.damaged() {
+            let Ok(Some(mls)) = MlsGroup::load(self.provider.storage(), &mls_id(&group)) else { continue };
+            let (suite, live) = (mls.ciphersuite(), Live::of(mls)?);
+            let latest = self.history.last(&group, 1, |_| true)?;
+            let position = latest.first().map_or(position::of(FIRST_ERA, 0), |((position, _), _)| *position);
+            let link = CommitPlace { sequence: position::sequence_of(position), hash: [0; 32] };
+            let own = self.state.own_id();
+            let others = live.roster.values().map(|leaf| leaf.account).find(|account| *account != own);
+            let row = GroupRow {
+                era: position::era_of(position),
+                peer: others.filter(|_| live.data.direct),
+                cursor: position,
+                handshake: position,
+                joined_at: position,
+                read_to: Some(position),
+                ..GroupRow::active(&live.data, suite.into(), live.epoch(), link)
+            };
+            self.groups.put(group, live);
+            self.state.groups.insert(group, row);
+            self.lost(group, Why::Damaged);
+        }
+        Ok(())
     }
 
     /// Whether everybody else left the epoch that this device stands in.

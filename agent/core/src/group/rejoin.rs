@@ -76,6 +76,8 @@ fn is_beside(lost: &Lost, now: Timestamp) -> bool {
     match lost.why {
         Why::LogWentBack | Why::OwnCommit | Why::Replaced => lost.is_recent(now),
         Why::Gap | Why::Unusable | Why::Doubled => false,
+        // It knows no member.
+        Why::Damaged => true,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_api::{Error, ErrorKind, Result};
+use cipher_api::{Error, ErrorKind, Notice, Result};
 use cipher_broker::time::Timestamp;
 use cipher_seal::Unlock;
 use openmls_traits::OpenMlsProvider;
@@ -27,6 +27,9 @@ use crate::store::provider::Provider;
 /// What was superseded or removed cannot be opened any more after that long. A minute is promised.
 const SHREDDED_AFTER: Duration = Duration::from_secs(50);
 
+/// A process that ends sooner leaves that to the next one, if nothing is due.
+const MOMENTS: Duration = Duration::from_secs(5);
+
 /// What a core is told at start.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -48,8 +51,8 @@ pub struct Core {
     pub(crate) groups: Groups,
     pub(crate) run: Run,
     commits: u64,
-    /// Since when something lies in the store that was superseded or removed and can still be opened.
-    dirty_since: Option<Timestamp>,
+    /// When this process began to handle anything.
+    opened_at: Option<Timestamp>,
     /// A storage error poisoned the handle: it must be opened again before it is used.
     poisoned: bool,
 }
@@ -86,8 +89,7 @@ impl Core {
             journal: Journal::open(store.clone())?,
             groups: Groups::new(cached_groups),
             run: Run::default(),
-            // What an earlier process left is overdue.
-            dirty_since: store.is_dirty().then(Timestamp::default),
+            opened_at: None,
             store,
             commits: 0,
             poisoned: false,
@@ -114,6 +116,7 @@ impl Core {
     /// stands.
     pub fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
         self.run.now = now;
+        self.opened_at.get_or_insert(now);
         let fresh: BTreeSet<Ticket> = inputs
             .iter()
             .filter_map(|input| match input {
@@ -130,6 +133,7 @@ impl Core {
             }
             self.step(Step::BatchEnds)?;
             self.step(Step::BatchEnded)?;
+            self.tell_damage();
             self.commit()
         });
         match done {
@@ -217,26 +221,31 @@ impl Core {
 
     /// When what was superseded or removed is due to be made unreadable.
     fn shred_at(&self) -> Option<Timestamp> {
-        self.dirty_since.map(|since| since.plus(SHREDDED_AFTER))
+        self.store.dirty_since().map(|since| since.plus(SHREDDED_AFTER))
     }
 
     /// Makes unreadable what was superseded or removed, if it is due.
-    fn shred_in_time(&mut self) -> Result<()> {
+    fn shred_in_time(&self) -> Result<()> {
         let now = self.run.now;
         // A clock that was set back must not put it off.
-        let due =
-            self.shred_at().is_some_and(|at| at <= now) || self.dirty_since.is_some_and(|since| since > now);
-        if due { self.shred() } else { Ok(()) }
+        let due = |since: Timestamp| since.plus(SHREDDED_AFTER) <= now || since > now;
+        if self.store.dirty_since().is_some_and(due) { self.store.rotate() } else { Ok(()) }
     }
 
-    fn shred(&mut self) -> Result<()> {
-        self.store.rotate()?;
-        self.dirty_since = None;
-        Ok(())
+    /// Tells which values of the store turned out to be damaged.
+    fn tell_damage(&mut self) {
+        let damage = self.store.damage();
+        if damage.is_empty() {
+            return;
+        }
+        let count = damage.len() as u64;
+        let of: BTreeSet<String> = damage.into_iter().map(str::to_owned).collect();
+        tracing::warn!(count, ?of, "values of the store are damaged");
+        self.warn(Notice::ValuesDamaged { of: of.into_iter().collect(), count });
     }
 
-    /// Writes what was put off, and makes unreadable what was superseded or removed. Call it before the process ends;
-    /// without it some junk is read again, and the next process has to do the rest.
+    /// Writes what was put off, and makes unreadable what was superseded or removed, unless this process lived for moments
+    /// only. Call it before the process ends; without it some junk is read again, and the next process has to do the rest.
     pub fn rest(&mut self) -> Result<()> {
         if self.poisoned {
             return Ok(());
@@ -244,7 +253,9 @@ impl Core {
         if self.state.has_put_off() {
             self.write()?;
         }
-        self.shred()
+        // Of commands that follow each other one does it for all of them.
+        let lived = self.opened_at.map_or(Duration::ZERO, |at| self.run.now.since(at));
+        if lived >= MOMENTS { self.store.rotate() } else { self.shred_in_time() }
     }
 
     /// Whether the running batch has changed nothing so far that must be on disk.
@@ -265,7 +276,7 @@ impl Core {
         self.groups.write_secrets(&self.provider)?;
         let (overlay, state, history) = (self.provider.storage(), &self.state, &self.history);
         let (ledger, journal) = (&self.ledger, &self.journal);
-        self.store.write(|writing| {
+        self.store.write(self.run.now, |writing| {
             overlay.flush(writing)?;
             state.flush(writing)?;
             history.flush(writing)?;
@@ -278,9 +289,6 @@ impl Core {
         self.ledger.flushed();
         self.journal.flushed();
         self.commits = self.commits.saturating_add(1);
-        if self.dirty_since.is_none() && self.store.is_dirty() {
-            self.dirty_since = Some(self.run.now);
-        }
         Ok(())
     }
 
@@ -306,7 +314,6 @@ impl Core {
             return Ok(());
         }
         self.store.reopen()?;
-        self.dirty_since = self.store.is_dirty().then(Timestamp::default);
         self.state = State::load(&self.store)?;
         self.journal = Journal::open(self.store.clone())?;
         self.step(Step::Opened)?;

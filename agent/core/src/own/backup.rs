@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
-use crate::state::{BackupAccount, BackupGroup, BackupMessage, BackupPart, MessageRow, Place, roster};
+use crate::state::{
+    BackupAccount, BackupBot, BackupGroup, BackupMessage, BackupPart, MessageRow, Place, roster,
+};
 
 /// Bytes of a part, about: a single row may be more.
 const PART_BYTES: usize = 256 * 1024;
@@ -112,10 +114,11 @@ impl Core {
                 }
                 Row::Bots(behind) => {
                     let rows = self.history.bots_behind(behind.as_deref().map(Vec::as_slice), PART_BYTES)?;
-                    match rows.last().map(|(key, _)| ByteBuf::from(key.clone())) {
+                    match rows.last().map(|(key, ..)| ByteBuf::from(key.clone())) {
                         Some(last) => {
-                            let bots = rows.into_iter().map(|(_, bot)| bot).collect();
-                            break (BackupPart::Bots(bots), Row::Bots(Some(last)));
+                            let rows = rows.into_iter();
+                            let bots = rows.map(|(_, bot, group, row)| BackupBot { bot, group, row });
+                            break (BackupPart::Bots(bots.collect()), Row::Bots(Some(last)));
                         }
                         None => Row::End,
                     }

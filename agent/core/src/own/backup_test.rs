@@ -15,7 +15,7 @@ use super::*;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::{
-    AccountRow, Author, BackupBot, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
+    AccountRow, Author, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
 };
 
 fn at(ms: u64) -> Timestamp {
@@ -186,7 +186,7 @@ fn core() -> Core {
     core.history.insert(group(1), place(3), own);
     core.history.insert(group(1), place(4), said(2, "other words"));
     let (state, history) = (&core.state, &core.history);
-    core.store.write(|txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
+    core.store.write(Timestamp::default(), |txn| state.flush(txn).and_then(|()| history.flush(txn))).unwrap();
     core.state.flushed();
     core.history.flushed();
     core

@@ -10,7 +10,7 @@ use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
-use crate::state::{BackupBot, BotRow, MessageRow, ParkedRow, Place, SealedAs};
+use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::key::{self, RowKey as _};
 use crate::store::sealed::{Reading, Row, Writing};
 use crate::store::{Store, named, table};
@@ -116,7 +116,7 @@ impl History {
             self.seen_table = Some(self.store.table(table::SEEN)?);
         }
         let Some(seen) = &self.seen_table else { return Ok(None) };
-        Ok(seen.get(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
+        Ok(seen.get_whole(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
     }
 
     /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
@@ -267,7 +267,7 @@ impl History {
             return Ok(Some(row.clone()));
         }
         let messages = self.store.table(table::MESSAGES)?;
-        let row = messages.get(&(*group, place.0, place.1).to_key())?;
+        let row = messages.get_whole(&(*group, place.0, place.1).to_key())?;
         Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
@@ -309,8 +309,8 @@ impl History {
         let (first, last) = key::of_group(group, 8);
         for row in parked.range(Bound::Included(&first), Bound::Included(&last))? {
             let row = row?;
-            if let Some((_, sequence)) = <(GroupId, u64)>::from_key(row.key()) {
-                found.insert(sequence, unpark(&row.value()?));
+            if let (Some((_, sequence)), Ok(value)) = (<(GroupId, u64)>::from_key(row.key()), row.value()) {
+                found.insert(sequence, unpark(&value));
             }
         }
         for ((_, sequence), bytes) in self.parked.range((*group, 0)..=(*group, u64::MAX)) {
@@ -354,11 +354,7 @@ impl History {
     }
 
     /// Places and memories of bots behind a key of their table, until they have so many bytes, each with its key.
-    pub(crate) fn bots_behind(
-        &self,
-        behind: Option<&[u8]>,
-        bytes: usize,
-    ) -> Result<Vec<(Vec<u8>, BackupBot)>> {
+    pub(crate) fn bots_behind(&self, behind: Option<&[u8]>, bytes: usize) -> Result<Vec<KeptBot>> {
         let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = Vec::new();
         let mut taken = 0usize;
@@ -368,7 +364,7 @@ impl History {
             let value = row.value()?;
             let Some((bot, bytes_of)) = named::split(&value) else { continue };
             let Ok(known) = codec::decode(bytes_of) else { continue };
-            found.push((row.key().to_vec(), BackupBot { bot: bot.to_owned(), group, row: known }));
+            found.push((row.key().to_vec(), bot.to_owned(), group, known));
             taken = taken.saturating_add(value.len());
             if taken >= bytes {
                 break;
@@ -382,7 +378,7 @@ impl History {
         if let Some(row) = self.bots.get(&(bot.to_owned(), *group)) {
             return Ok(Some(row.clone()));
         }
-        let row = self.store.table(table::BOTS)?.get(&self.bot_key(bot, group))?;
+        let row = self.store.table(table::BOTS)?.get_whole(&self.bot_key(bot, group))?;
         Ok(row.and_then(|row| codec::decode(named::split(&row)?.1).ok()))
     }
 
@@ -395,7 +391,8 @@ impl History {
     pub(crate) fn bot_names(&self) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         for row in self.store.table(table::BOTS)?.rows()? {
-            names.extend(named::split(&row?.value()?).map(|(name, _)| name.to_owned()));
+            let row = row?.value();
+            names.extend(row.ok().and_then(|row| Some(named::split(&row)?.0.to_owned())));
         }
         Ok(names)
     }
@@ -411,6 +408,9 @@ fn unpark(row: &[u8]) -> (Timestamp, Vec<u8>) {
         Err(_) => (Timestamp::default(), row.to_vec()),
     }
 }
+
+/// The key of a row of the table of bots, and what it holds: name, conversation, place and memory.
+pub(crate) type KeptBot = (Vec<u8>, String, GroupId, BotRow);
 
 /// The message of a row.
 fn readable(row: &Row<'_>) -> Result<MessageRow> {
@@ -429,9 +429,11 @@ mod tests {
         let mut history = History::new(store.clone());
         history.park(group, 7, at, b"bytes".to_vec());
         assert_eq!(history.parked(&group).unwrap(), BTreeMap::from([(7, (at, b"bytes".to_vec()))]));
-        store.write(|txn| history.flush(txn)).unwrap();
+        store.write(Timestamp::default(), |txn| history.flush(txn)).unwrap();
         let raw = codec::encode(&cipher_broker::wire::envelope::Envelope::Message(vec![1, 2, 3]));
-        store.write(|txn| txn.table(table::PARKED)?.put(&(group, 8_u64).to_key(), &raw)).unwrap();
+        store
+            .write(Timestamp::default(), |txn| txn.table(table::PARKED)?.put(&(group, 8_u64).to_key(), &raw))
+            .unwrap();
         let kept = History::new(store).parked(&group).unwrap();
         assert_eq!(kept.get(&7), Some(&(at, b"bytes".to_vec())));
         assert_eq!(kept.get(&8), Some(&(Timestamp::default(), raw)));

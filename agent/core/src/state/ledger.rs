@@ -99,7 +99,7 @@ impl Ledger {
         if let Some(row) = self.commits.get(&(*group, epoch)) {
             return Ok(row.clone());
         }
-        let row = self.store.table(table::COMMITS)?.get(&(*group, epoch).to_key())?;
+        let row = self.store.table(table::COMMITS)?.get_whole(&(*group, epoch).to_key())?;
         Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 
@@ -146,7 +146,7 @@ impl Ledger {
         if let Some(row) = self.sent.get(&(*group, key(print))) {
             return Ok(row.clone());
         }
-        let row = self.store.table(table::SENT)?.get(&(*group, key(print)).to_key())?;
+        let row = self.store.table(table::SENT)?.get_whole(&(*group, key(print)).to_key())?;
         Ok(row.and_then(|row| codec::decode(&row).ok()))
     }
 

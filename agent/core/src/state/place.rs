@@ -75,12 +75,15 @@ pub(crate) enum Why {
     /// Somebody served a request of this device that was served before.
     #[serde(rename = "r")]
     Replaced,
+    /// What this store has of the group cannot be read.
+    #[serde(rename = "x")]
+    Damaged,
 }
 
 impl Why {
     /// Whether new keys are needed, whatever epoch the others are in.
     pub(crate) const fn needs_new_keys(self) -> bool {
-        matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack)
+        matches!(self, Self::Doubled | Self::Replaced | Self::LogWentBack | Self::Damaged)
     }
 
     /// As shown.
@@ -92,6 +95,7 @@ impl Why {
             Self::Doubled => RecoveringWhy::Doubled,
             Self::LogWentBack => RecoveringWhy::LogWentBack,
             Self::Replaced => RecoveringWhy::Replaced,
+            Self::Damaged => RecoveringWhy::Damaged,
         }
     }
 }

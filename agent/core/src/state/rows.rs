@@ -92,13 +92,26 @@ impl<K: Ord + Copy, V> Rows<K, V> {
 
 impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
     pub(super) fn load(store: &Store, table: Table) -> Result<Self> {
-        let mut rows = BTreeMap::new();
+        let mut loaded = Self::default();
         for row in store.table(table)?.rows()? {
             let row = row?;
             let key = K::from_key(row.key()).ok_or_else(|| damaged(table))?;
-            rows.insert(key, codec::decode(&row.value()?).map_err(|_| damaged(table))?);
+            match row.value() {
+                Ok(value) => {
+                    loaded.rows.insert(key, codec::decode(&value).map_err(|_| damaged(table))?);
+                }
+                // It costs itself; it is taken away with the next transaction, and told.
+                Err(_) => {
+                    loaded.later.insert(key);
+                }
+            }
         }
-        Ok(Self { rows, dirty: BTreeSet::new(), later: BTreeSet::new() })
+        Ok(loaded)
+    }
+
+    /// Keys of rows that were damaged when they were loaded, until the next transaction.
+    pub(crate) fn damaged(&self) -> Vec<K> {
+        self.later.iter().filter(|key| !self.rows.contains_key(key)).copied().collect()
     }
 
     pub(super) fn flush(&self, writing: &Writing<'_>, table: Table) -> Result<()> {

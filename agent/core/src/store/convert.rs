@@ -12,6 +12,7 @@
 
 use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError,
     Value,
@@ -135,7 +136,7 @@ fn rows<K: Key + 'static, V: Value + 'static>(
         Ok(())
     };
     while all.peek().is_some() {
-        draft.write(|writing| page(writing, &mut all))?;
+        draft.write(Timestamp::default(), |writing| page(writing, &mut all))?;
     }
     Ok(())
 }

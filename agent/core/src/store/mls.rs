@@ -17,6 +17,7 @@ use rmp_serde::config::BytesMode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::store::seal::is_damage;
 use crate::store::sealed::Writing;
 use crate::store::{Store, table};
 
@@ -68,6 +69,17 @@ pub(crate) enum OverlayError {
     Decode(#[from] rmp_serde::decode::Error),
 }
 
+impl OverlayError {
+    /// Whether what lies on the disk is wrong, and not the disk.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => is_damage(error),
+            Self::Decode(_) => true,
+            Self::Encode(_) => false,
+        }
+    }
+}
+
 /// Named fields and raw bytes: survives added fields, and byte vectors stay one byte a byte.
 pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, OverlayError> {
     let mut bytes = Vec::with_capacity(256);
@@ -112,6 +124,11 @@ impl Overlay {
         {
             self.rows.borrow_mut().extend(trial);
         }
+    }
+
+    /// Forgets what is kept under the id of a group, readable or not.
+    pub(crate) fn forget_group(&self, group: &openmls::group::GroupId) -> Result<(), OverlayError> {
+        (label::MLS_JOIN_CONFIG..=label::PROPOSAL_REFS).try_for_each(|label| self.delete(label, group))
     }
 
     /// Forgets everything that was not flushed.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
+use cipher_broker::time::Timestamp;
 use cipher_seal::Unlock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -191,14 +192,19 @@ impl Store {
         Ok(Reading::new(table, rows, self.clone()))
     }
 
+    /// Names of the tables of values that turned out to be damaged since this was asked last, one for each.
+    pub(crate) fn damage(&self) -> Vec<&'static str> {
+        self.seal().untold_damage()
+    }
+
     /// What stands in a key of a table for a name.
     pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
         self.seal().name(table, name)
     }
 
-    /// One transaction, one fsync. An error leaves the file as it was.
-    pub(crate) fn write(&self, work: impl FnOnce(&Writing<'_>) -> Result<()>) -> Result<()> {
-        self.transaction(|txn| work(&Writing::new(txn, self)))
+    /// One transaction, one fsync. An error leaves the file as it was. `now` is when what dies in it died.
+    pub(crate) fn write(&self, now: Timestamp, work: impl FnOnce(&Writing<'_>) -> Result<()>) -> Result<()> {
+        self.transaction(|txn| work(&Writing::new(txn, self, now)))
     }
 
     pub(super) fn transaction(&self, work: impl FnOnce(&WriteTransaction) -> Result<()>) -> Result<()> {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use cipher_api::Result;
+use cipher_broker::time::Timestamp;
 use redb::{ReadableTable as _, WriteTransaction};
 use zeroize::Zeroizing;
 
@@ -19,14 +20,14 @@ use crate::store::table::{self, Table};
 use crate::store::{Store, storage};
 
 impl Store {
-    /// Whether something died since the last rotation.
-    pub(crate) fn is_dirty(&self) -> bool {
-        !self.seal().dirty.is_empty()
+    /// When something died first that can still be opened; `None` if there is nothing.
+    pub(crate) fn dirty_since(&self) -> Option<Timestamp> {
+        self.seal().dirty_since
     }
 
     /// Makes what died unreadable for good.
     pub(crate) fn rotate(&self) -> Result<()> {
-        if !self.is_dirty() {
+        if self.dirty_since().is_none() {
             return Ok(());
         }
         self.transaction(|txn| renew(txn, &mut self.seal()))?;
@@ -44,6 +45,7 @@ impl Store {
 /// Seals under other keys whatever depends on a wrapping key of a dirty chapter.
 fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
     let dirty = std::mem::take(&mut seal.dirty);
+    seal.dirty_since = None;
     let doomed: BTreeSet<WrapId> = dirty
         .iter()
         .filter_map(|(table, first)| Some(seal.chapter(table::named(table)?, first)?.1.wrap))
@@ -72,8 +74,11 @@ fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
         .collect();
     for chapter in others {
         let Some(table) = table::named(chapter.0) else { continue };
-        let (row, value) = seal.rewrap(&chapter, wrap_of(table))?;
-        keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
+        match seal.rewrap(&chapter, wrap_of(table)) {
+            Ok((row, value)) => keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?,
+            // Its key is damaged: nobody opens what it sealed, and it must not keep the wrapping key alive.
+            Err(_) => keys.remove(seal.end(&chapter).as_slice()).map_err(storage)?,
+        };
     }
     let mut marks = txn.open_table(table::DIRTY).map_err(storage)?;
     marks.retain(|_, _| false).map_err(storage)
@@ -112,7 +117,7 @@ fn deal(
             changes.push((row, Some(value)));
             filled = (0, 0);
         }
-        let sealed = seal.seal(table, key, plain)?;
+        let sealed = seal.seal_anyway(table, key, plain)?;
         seal.filled(table, key, sealed.len());
         filled = (filled.0.saturating_add(1), filled.1.saturating_add(sealed.len()));
         rows.insert(key.as_slice(), sealed.as_slice()).map_err(storage)?;

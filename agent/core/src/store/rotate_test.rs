@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cipher_broker::time::Timestamp;
 use cipher_seal::Key;
 use redb::{Builder, ReadableDatabase as _, ReadableTable as _};
 
@@ -94,7 +95,7 @@ const SMALL: Scene = Scene(&[table::MLS, table::MESSAGES, table::SEEN], 70);
 
 /// Rows in every table.
 fn fill(store: &Store, scene: Scene) -> cipher_api::Result<()> {
-    store.write(|writing| {
+    store.write(Timestamp::default(), |writing| {
         for table in scene.0 {
             let mut rows = writing.table(*table)?;
             for n in 0..scene.1 {
@@ -107,7 +108,7 @@ fn fill(store: &Store, scene: Scene) -> cipher_api::Result<()> {
 
 /// Removes every third row, and gives every third another value.
 fn change(store: &Store, scene: Scene) -> cipher_api::Result<()> {
-    store.write(|writing| {
+    store.write(Timestamp::default(), |writing| {
         for table in scene.0 {
             let mut rows = writing.table(*table)?;
             for n in 0..scene.1 {
@@ -177,7 +178,7 @@ fn what_was_superseded_or_removed_cannot_be_opened_after_a_rotation() {
     burglar.visits(&memory.bytes());
     assert!(burglar.opens(&memory.bytes()).is_superset(&dead), "before it everything opens");
     let store = open(&memory).unwrap();
-    assert!(store.is_dirty(), "also the next process knows what is left to do");
+    assert!(store.dirty_since().is_some(), "also the next process knows what is left to do");
     store.rotate().unwrap();
     assert_eq!(values(&store), living);
     drop(store);
@@ -186,7 +187,7 @@ fn what_was_superseded_or_removed_cannot_be_opened_after_a_rotation() {
     assert_eq!(opened.intersection(&dead).count(), 0);
     assert!(opened.is_superset(&living));
     let store = open(&memory).unwrap();
-    assert_eq!((values(&store), store.is_dirty()), (living, false));
+    assert_eq!((values(&store), store.dirty_since().is_some()), (living, false));
 }
 
 /// The process ends by `kill -9` at every writing call in turn, and the next one goes on.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
+use cipher_broker::time::Timestamp;
 use cipher_seal::{Key, Unopened};
 use rand_chacha::ChaCha20Rng;
 use redb::{ReadTransaction, ReadableTable as _, TableHandle as _};
@@ -39,6 +40,15 @@ pub(crate) struct Chapter {
     key: Option<Key>,
     /// Rows and bytes that were counted in it; `None` before the first row of this process.
     pub filled: Option<(usize, usize)>,
+    /// Rows come into it in any order: no further one begins behind it before it is sealed anew.
+    pub scattered: bool,
+}
+
+impl Chapter {
+    /// Whether a row may come in without a look at what is there.
+    fn has_room(&self) -> bool {
+        self.scattered || self.filled.is_some_and(|(rows, bytes)| rows < ROWS && bytes < BYTES)
+    }
 }
 
 /// The seal of an open store.
@@ -47,8 +57,11 @@ pub(crate) struct Seal {
     pub ring: Ring,
     pub random: ChaCha20Rng,
     chapters: Chapters,
-    /// Chapters in which something died since the last rotation.
+    /// Chapters in which something died since the last rotation, and when something did first.
     pub dirty: BTreeSet<ChapterId>,
+    pub dirty_since: Option<Timestamp>,
+    /// Values that did not open in this process, and whether that was told.
+    damage: BTreeMap<ChapterId, bool>,
     /// Room for what a seal binds, kept from value to value.
     place: Vec<u8>,
 }
@@ -71,13 +84,22 @@ type Chapters = BTreeMap<&'static str, BTreeMap<Vec<u8>, Chapter>>;
 
 impl Seal {
     pub(crate) const fn new(ring: Ring, random: ChaCha20Rng) -> Self {
-        Self { ring, random, chapters: BTreeMap::new(), dirty: BTreeSet::new(), place: Vec::new() }
+        Self {
+            ring,
+            random,
+            chapters: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            dirty_since: None,
+            damage: BTreeMap::new(),
+            place: Vec::new(),
+        }
     }
 
     /// What the store says of its chapters, instead of what is known of them.
     pub(crate) fn load(&mut self, read: &ReadTransaction) -> Result<()> {
         self.chapters.clear();
         self.dirty.clear();
+        self.dirty_since = None;
         for row in read.open_table(table::KEYS).map_err(storage)?.iter().map_err(storage)? {
             let (key, value) = row.map_err(storage)?;
             let (Some((table, first)), Some((wrap, sealed))) =
@@ -86,14 +108,22 @@ impl Seal {
                 return Err(damaged(table::KEYS.name()));
             };
             let (wrap, sealed) = (WrapId::from_be_bytes(*wrap), sealed.to_vec());
-            let chapter = Chapter { wrap, sealed, key: None, filled: None };
+            let chapter = Chapter { wrap, sealed, key: None, filled: None, scattered: false };
             self.chapters.entry(table).or_default().insert(first, chapter);
         }
         for row in read.open_table(table::DIRTY).map_err(storage)?.iter().map_err(storage)? {
-            let (key, _) = row.map_err(storage)?;
+            let (key, since) = row.map_err(storage)?;
             self.dirty.insert(chapter_of(key.value()).ok_or_else(|| damaged(table::DIRTY.name()))?);
+            // One that is damaged is long ago.
+            let since = since.value().try_into().map_or(0, u64::from_be_bytes);
+            self.died_at(Timestamp::from_millis(since));
         }
         Ok(())
+    }
+
+    /// Something died at this time.
+    pub(crate) fn died_at(&mut self, at: Timestamp) {
+        self.dirty_since = Some(self.dirty_since.map_or(at, |since| since.min(at)));
     }
 
     /// How many chapters each wrapping key seals.
@@ -131,11 +161,20 @@ impl Seal {
         }
     }
 
-    /// Rows and bytes of a chapter were counted.
-    pub(crate) fn set_filled(&mut self, table: Table, first: &[u8], filled: (usize, usize)) {
+    /// What was found out about a chapter.
+    pub(crate) fn looked_at(&mut self, table: Table, first: &[u8], filled: (usize, usize), scattered: bool) {
         if let Some(chapter) = self.chapters.get_mut(table.name).and_then(|all| all.get_mut(first)) {
-            chapter.filled = Some(filled);
+            (chapter.filled, chapter.scattered) = (Some(filled), scattered);
         }
+    }
+
+    /// Where the chapter of a row begins, if its key is damaged.
+    pub(crate) fn unusable_chapter(&mut self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.chapter(table, key)?;
+        if chapter_key(&self.ring, &mut self.chapters, table.name, key).is_ok() {
+            return None;
+        }
+        self.chapter(table, key).map(|(first, _)| first.to_vec())
     }
 
     /// Where the chapter behind this one begins.
@@ -179,13 +218,24 @@ impl Seal {
         let place = chapter_place(self.ring.store(), &row, wrap);
         let sealed = cipher_seal::seal(wrapping, &place, key.expose(), &mut self.random);
         let value = [wrap.to_be_bytes().as_slice(), &sealed].concat();
-        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)) };
+        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)), scattered: false };
         self.chapters.entry(table).or_default().insert(first.to_vec(), chapter);
         Ok((row, value))
     }
 
-    /// Seals a value for its row, whose chapter must have begun.
-    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    /// Seals a value for its row; `None` if its chapter has to be looked at before, because there is none, or it is full, or
+    /// its key is damaged.
+    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+        let chapters = self.chapters.get(table.name)?;
+        let (first, chapter) = chapters.range::<[u8], _>(up_to(key)).next_back()?;
+        if !chapter.has_room() && chapters.last_key_value()?.0 == first {
+            return None;
+        }
+        self.seal_anyway(table, key, plain).ok()
+    }
+
+    /// The same, however full the chapter is.
+    pub(crate) fn seal_anyway(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         row_place(&mut self.place, self.ring.store(), table, key);
         let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key);
         let chapter = chapter.map_err(|_| damaged(table.name))?;
@@ -195,9 +245,23 @@ impl Seal {
     /// Opens the value of a row.
     pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         row_place(&mut self.place, self.ring.store(), table, key);
-        chapter_key(&self.ring, &mut self.chapters, table.name, key)
-            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed))
-            .map_err(|_| damaged(table.name))
+        let opened = chapter_key(&self.ring, &mut self.chapters, table.name, key)
+            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed));
+        opened.map_err(|_| {
+            self.damage.entry((table.name, key.to_vec())).or_insert(false);
+            damaged(table.name)
+        })
+    }
+
+    /// Names of the tables of values that did not open and were not told yet, one for each.
+    pub(crate) fn untold_damage(&mut self) -> Vec<&'static str> {
+        let untold = self.damage.iter_mut().filter(|(_, told)| !**told);
+        untold
+            .map(|((table, _), told)| {
+                *told = true;
+                *table
+            })
+            .collect()
     }
 
     /// What stands in a key for a name, so that the file does not tell it: its keyed hash.
@@ -241,6 +305,11 @@ pub(super) fn row_place(place: &mut Vec<u8>, store: &[u8; 16], table: Table, key
     place.extend_from_slice(table.name.as_bytes());
     place.push(0);
     place.extend_from_slice(key);
+}
+
+/// Whether an error says that what lies in the store is wrong, and not that the disk fails.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    error.hint == Some(Advice::StoreDamaged.into())
 }
 
 /// A value whose seal is broken.

@@ -3,10 +3,11 @@
 use std::ops::Bound;
 
 use cipher_api::Result;
+use cipher_broker::time::Timestamp;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
 use zeroize::Zeroizing;
 
-use crate::store::seal;
+use crate::store::seal::{self, Seal, is_damage};
 use crate::store::table::{self, Table};
 use crate::store::{Store, storage};
 
@@ -46,6 +47,14 @@ impl Reading {
         value.map(|value| self.open(key, value.value())).transpose()
     }
 
+    /// The same; a damaged value is none. It is told ([`Store::damage`]).
+    pub(crate) fn get_whole(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        match self.get(key) {
+            Err(error) if is_damage(&error) => Ok(None),
+            other => other,
+        }
+    }
+
     /// Rows from one key to another, both included, from either end.
     pub(crate) fn range(
         &self,
@@ -78,11 +87,12 @@ impl Reading {
 pub(crate) struct Writing<'t> {
     txn: &'t WriteTransaction,
     store: &'t Store,
+    now: Timestamp,
 }
 
 impl<'t> Writing<'t> {
-    pub(super) const fn new(txn: &'t WriteTransaction, store: &'t Store) -> Self {
-        Self { txn, store }
+    pub(super) const fn new(txn: &'t WriteTransaction, store: &'t Store, now: Timestamp) -> Self {
+        Self { txn, store, now }
     }
 
     /// A table for writing; one of each at a time.
@@ -105,15 +115,16 @@ impl<'t> Writing<'t> {
         let Some((first, _)) = seal.chapter(table, key) else { return Ok(()) };
         let (row, chapter) = (seal::row_key(table.name, first), (table.name, first.to_vec()));
         if seal.dirty.insert(chapter) {
+            seal.died_at(self.now);
             let mut dirty = self.txn.open_table(table::DIRTY).map_err(storage)?;
-            dirty.insert(row.as_slice(), [].as_slice()).map_err(storage)?;
+            dirty.insert(row.as_slice(), self.now.as_millis().to_be_bytes().as_slice()).map_err(storage)?;
         }
         Ok(())
     }
 }
 
 /// The key of a row and its opened value.
-pub(crate) type Opened = (Vec<u8>, Zeroizing<Vec<u8>>);
+pub(crate) type Opened = (Vec<u8>, Option<Zeroizing<Vec<u8>>>);
 
 /// A table for writing.
 pub(crate) struct Sealing<'w> {
@@ -125,9 +136,14 @@ pub(crate) struct Sealing<'w> {
 impl Sealing<'_> {
     /// Seals a value and stores it, in place of the one that was there.
     pub(crate) fn put(&mut self, key: &[u8], plain: &[u8]) -> Result<()> {
-        self.begin_chapter(key)?;
         let mut seal = self.writing.store.seal();
-        let sealed = seal.seal(self.table, key, plain)?;
+        let sealed = match seal.seal(self.table, key, plain) {
+            Some(sealed) => sealed,
+            None => {
+                self.begin_chapter(&mut seal, key)?;
+                seal.seal_anyway(self.table, key, plain)?
+            }
+        };
         let superseded = self.rows.insert(key, sealed.as_slice()).map_err(storage)?.is_some();
         if superseded {
             drop(seal);
@@ -144,16 +160,19 @@ impl Sealing<'_> {
         Ok(())
     }
 
-    /// The row with the smallest key.
+    /// The row with the smallest key; its value is `None` if it is damaged.
     pub(crate) fn first(&self) -> Result<Option<Opened>> {
         let Some((key, value)) = self.rows.first().map_err(storage)? else { return Ok(None) };
-        let plain = self.writing.store.seal().open(self.table, key.value(), value.value())?;
-        Ok(Some((key.value().to_vec(), plain)))
+        let plain = self.writing.store.seal().open(self.table, key.value(), value.value());
+        Ok(Some((key.value().to_vec(), plain.ok())))
     }
 
     /// Makes sure that a row has a chapter. One begins before the first row of a table, and behind a last one that is full.
-    fn begin_chapter(&self, key: &[u8]) -> Result<()> {
-        let mut seal = self.writing.store.seal();
+    fn begin_chapter(&self, seal: &mut Seal, key: &[u8]) -> Result<()> {
+        if let Some(damaged) = seal.unusable_chapter(self.table, key) {
+            // What it sealed cannot be opened by anybody; what comes now can.
+            return self.begin(seal, &damaged);
+        }
         let last = match seal.chapter(self.table, key) {
             None => None,
             Some((first, _)) if seal.next(self.table, first).is_some() => return Ok(()),
@@ -166,16 +185,20 @@ impl Sealing<'_> {
                 Some(filled) => filled,
                 None => self.count(&first)?,
             };
-            seal.set_filled(self.table, &first, filled);
             let is_full = filled.0 >= seal::ROWS || filled.1 >= seal::BYTES;
             let behind_all =
                 is_full && self.rows.last().map_err(storage)?.is_none_or(|(last, _)| last.value() < key);
+            seal.looked_at(self.table, &first, filled, is_full && !behind_all);
             if !behind_all {
                 return Ok(());
             }
         }
+        self.begin(seal, begins)
+    }
+
+    fn begin(&self, seal: &mut Seal, first: &[u8]) -> Result<()> {
         let wrap = seal.ring.current(self.table.heat);
-        let (row, value) = seal.begin(self.table, begins, wrap)?;
+        let (row, value) = seal.begin(self.table, first, wrap)?;
         let mut keys = self.writing.txn.open_table(table::KEYS).map_err(storage)?;
         keys.insert(row.as_slice(), value.as_slice()).map_err(storage)?;
         Ok(())

@@ -10,6 +10,7 @@ use crate::cli::show::ui::Ui;
 pub fn notice(ui: &Ui, notice: Notice<'_>) {
     match notice {
         Notice::Evidence { evidence, file } => ui.alarm(evidence, file),
+        Notice::Warning(told @ Told::ValuesDamaged { .. }) => ui.damage(&words(told, ui.typed())),
         Notice::Warning(told) => ui.warn(&words(told, ui.typed())),
         Notice::Stopped(error) => ui.warn(&error.message),
         Notice::Connection { server, lost } => ui.connection(server, lost),
@@ -40,6 +41,14 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             "the broker's operator made room: what was stored before {until} is gone from it, and a device that had not \
              read it by then does not get it"
         ),
+        Told::ValuesDamaged { of, count } => {
+            let values = if *count == 1 { "a value was".to_owned() } else { format!("{count} values were") };
+            format!(
+                "{values} damaged on the disk and cannot be read any more ({}); everything else is whole. Check the disk, and see: {}",
+                of.join(", "),
+                command("doctor")
+            )
+        }
         Told::LogLost => format!(
             "the broker lost messages that it had stored: what is missing there is sent again by those who have it; see: {}",
             command("doctor")

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cipher_api::view::{EvidenceView, MessageView};
 use cipher_api::{Error, ErrorKind};
@@ -30,6 +31,8 @@ pub struct Ui {
     watched: bool,
     /// How this program was called.
     typed: Arc<Typed>,
+    /// Whether values of the store turned out to be damaged.
+    damaged: Arc<AtomicBool>,
 }
 
 impl Ui {
@@ -48,12 +51,20 @@ impl Ui {
             err: paint(io::stderr().is_terminal()),
             watched: io::stderr().is_terminal(),
             typed: Arc::new(Typed::new(settings)),
+            damaged: Arc::default(),
         }
     }
 
     /// Before there are settings.
     pub fn early(json: bool) -> Self {
-        Self { json, out: Paint(false), err: Paint(false), watched: false, typed: Arc::default() }
+        Self {
+            json,
+            out: Paint(false),
+            err: Paint(false),
+            watched: false,
+            typed: Arc::default(),
+            damaged: Arc::default(),
+        }
     }
 
     /// How this program is called for the profile at hand.
@@ -214,6 +225,17 @@ impl Ui {
     /// The registry, or somebody in its place, was caught: nobody may miss it.
     pub fn alarm(&self, evidence: &EvidenceView, file: Option<&Path>) {
         self.aside(&Line::evidence(evidence, file));
+    }
+
+    /// Values of the store are damaged: whatever the command shows is not all that there was.
+    pub fn damage(&self, message: &str) {
+        self.damaged.store(true, Ordering::Relaxed);
+        self.warn(message);
+    }
+
+    /// Whether that was told.
+    pub fn told_damage(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// Something a person or a script should know, on stderr.

@@ -127,7 +127,7 @@ fn an_operator_sees_sizes_and_subjects_and_no_meaning() -> Result {
 }
 
 /// Waits until the broker has so many entries of the account log.
-fn is_published(site: &Site, entries: usize) -> Result {
+pub(crate) fn is_published(site: &Site, entries: usize) -> Result {
     testbed::wait::until("the account log is published", || {
         let traffic = site.registry.traffic(10_000).ok()?;
         let of_log = |stored: &&Value| text(stored, "subject") == Some(subject::LOG_SUBJECT);
@@ -136,7 +136,7 @@ fn is_published(site: &Site, entries: usize) -> Result {
 }
 
 /// The error line of a command of the registry.
-fn error_of(output: &Output) -> Result<Value> {
+pub(crate) fn error_of(output: &Output) -> Result<Value> {
     let error = output.errors.iter().find(|line| testbed::registry::is(line, "error"));
     error.cloned().ok_or_else(|| Failure::new(output.to_string()))
 }

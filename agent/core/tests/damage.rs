@@ -1,0 +1,249 @@
+//! Flipped bits in a store: a value is found by its seal and costs itself; what it was for comes back by itself.
+
+use std::collections::BTreeMap;
+
+use cipher_api::view::{GroupState, MessageState};
+use cipher_api::{ErrorKind, Event, Notice};
+use cipher_broker::id::GroupId;
+use redb::{Builder, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+
+use crate::support::dice::Dice;
+use crate::support::disk::{Disk, End};
+use crate::support::log::Flavour;
+use crate::support::oracle;
+use crate::support::setting;
+use crate::support::world::{World, send};
+
+const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+
+/// Keys of a table of a closed store.
+fn keys(disk: &Disk, table: &str) -> Vec<Vec<u8>> {
+    let db = open(disk);
+    let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
+    let rows = db.begin_read().unwrap().open_table(table).unwrap();
+    rows.iter().unwrap().map(|row| row.unwrap().0.value().to_vec()).collect()
+}
+
+/// Flips a bit in the value of a row of a closed store.
+fn flip(disk: &Disk, table: &str, key: &[u8]) {
+    let db = open(disk);
+    let txn = db.begin_write().unwrap();
+    {
+        let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
+        let mut rows = txn.open_table(table).unwrap();
+        let mut value = rows.get(key).unwrap().unwrap().value().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        rows.insert(key, value.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+}
+
+fn open(disk: &Disk) -> redb::Database {
+    use cipher_core::Place as _;
+    disk.place().database("store.redb", &Builder::new(), false).unwrap()
+}
+
+fn talking(seed: u64) -> (World, GroupId) {
+    let mut world = World::of(seed, Flavour::R1, &PEOPLE);
+    let group = world.admins("ops", &PEOPLE);
+    world.person("bob").says(group, "before the damage");
+    world.settle();
+    (world, group)
+}
+
+/// E9: whatever value of a group's MLS state is hit, the group comes back by itself, with its history.
+#[test]
+fn e9_a_group_whose_secrets_are_damaged_comes_back_by_itself() {
+    let (mut world, _) = talking(9);
+    let bob = world.index("bob");
+    world.end(bob, End::Clean);
+    let rows = keys(&world.people[bob].disk, "mls");
+    assert!(rows.len() > 8, "{}", rows.len());
+    for (n, _) in rows.iter().enumerate() {
+        let (mut world, group) = talking(9);
+        let bob = world.index("bob");
+        world.end(bob, End::Clean);
+        let disk = world.people[bob].disk.clone();
+        let rows = keys(&disk, "mls");
+        let Some(key) = rows.get(n) else { continue };
+        flip(&disk, "mls", key);
+        world.boot(bob).unwrap();
+        world.connect(bob);
+        world.settle();
+        world.person("bob").says(group, "after the damage");
+        world.settle();
+        assert_eq!(world.person("alice").sees(group, "after the damage"), 1, "label {}", key[0]);
+        world.person("alice").starts(send(group, "welcome back"));
+        world.settle();
+        let texts = world.person("bob").texts(group);
+        assert_eq!(texts, ["before the damage", "after the damage", "welcome back"], "label {}", key[0]);
+        let view = world.person("bob").group(group);
+        assert_eq!((view.state, view.members.len(), view.recovering), (GroupState::Active, 3, None));
+        let own = world.person("bob").messages(group);
+        assert!(own.iter().all(|message| message.state != MessageState::Queued), "{own:?}");
+        oracle::judge(&mut world);
+    }
+}
+
+/// Values of which tables are damaged in turn, one at a time.
+const ROWS: [&str; 9] =
+    ["groups", "accounts", "messages", "seen", "journal", "commits", "packages", "posted", "due"];
+
+/// E9: a damaged value is told, with the table it was in, and costs itself.
+#[test]
+fn e9_a_damaged_value_is_named_and_the_rest_goes_on() {
+    for table in ROWS {
+        let (world, _) = talking(9);
+        let bob = world.index("bob");
+        let many = keys(&world.people[bob].disk, table).len();
+        for n in 0..many.min(6) {
+            let (mut world, group) = talking(9);
+            world.end(bob, End::Clean);
+            let disk = world.people[bob].disk.clone();
+            let rows = keys(&disk, table);
+            let Some(key) = rows.get(n) else { continue };
+            flip(&disk, table, key);
+            world.boot(bob).unwrap();
+            world.connect(bob);
+            world.settle();
+            world.person("bob").says(group, "after the damage");
+            world.settle();
+            assert_eq!(world.person("alice").sees(group, "after the damage"), 1, "{table} {n}");
+            let texts = world.person("bob").texts(group);
+            assert!(texts.contains(&"after the damage".to_owned()), "{table} {n}: {texts:?}");
+            let wrong = texts.iter().any(|text| text != "before the damage" && text != "after the damage");
+            assert!(!wrong, "{table} {n}: {texts:?}");
+            let view = world.person("bob").group(group);
+            let shown = (view.name.as_str(), view.state, view.members.len(), view.recovering);
+            assert_eq!(shown, ("ops", GroupState::Active, 3, None), "{table} {n}");
+            let told = world.people[bob].events.iter().any(|event| {
+                matches!(event, Event::Warning { notice: Notice::ValuesDamaged { of, count: 1 } } if of == &[table])
+            });
+            assert!(told || !READ.contains(&table), "{table} {n}: nobody was told");
+        }
+    }
+}
+
+/// E9: the key of a chapter is a value too. It costs what it sealed, and nothing that comes after it.
+#[test]
+fn e9_a_damaged_key_costs_its_chapter_and_stops_nothing() {
+    let (world, _) = talking(9);
+    let bob = world.index("bob");
+    let chapters = keys(&world.people[bob].disk, "keys");
+    for n in 0..chapters.len() {
+        let (mut world, group) = talking(9);
+        world.end(bob, End::Clean);
+        let disk = world.people[bob].disk.clone();
+        let rows = keys(&disk, "keys");
+        let Some(key) = rows.get(n) else { continue };
+        flip(&disk, "keys", key);
+        let name = String::from_utf8_lossy(key).into_owned();
+        if name.starts_with("single") {
+            // Who this device is lies there: without it the store is of no use.
+            let error = world.boot(bob).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Storage);
+            continue;
+        }
+        world.boot(bob).unwrap();
+        world.connect(bob);
+        world.settle();
+        if name.starts_with("groups") {
+            continue;
+        }
+        world.person("bob").says(group, "after the damage");
+        world.settle();
+        assert_eq!(world.person("alice").sees(group, "after the damage"), 1, "{name}");
+        world.pass(std::time::Duration::from_secs(120));
+        world.settle();
+        world.person("bob").restarts(End::Kill);
+        assert_eq!(world.person("bob").sees(group, "after the damage"), 1, "{name}");
+    }
+}
+
+/// Tables of which every row is read when a store is opened, or a conversation is shown.
+const READ: [&str; 4] = ["groups", "accounts", "packages", "messages"];
+
+/// A value is of its place: one that was copied to another row opens there as little as one that was changed.
+#[test]
+fn e9_values_that_changed_places_are_found() {
+    let (mut world, group) = talking(9);
+    world.person("alice").says(group, "another message");
+    world.settle();
+    let bob = world.index("bob");
+    world.end(bob, End::Clean);
+    let disk = world.people[bob].disk.clone();
+    let rows = keys(&disk, "messages");
+    let db = open(&disk);
+    let txn = db.begin_write().unwrap();
+    {
+        let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("messages");
+        let mut messages = txn.open_table(table).unwrap();
+        let last = messages.get(rows.last().unwrap().as_slice()).unwrap().unwrap().value().to_vec();
+        messages.insert(rows[rows.len() - 2].as_slice(), last.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+    drop(db);
+    world.boot(bob).unwrap();
+    world.connect(bob);
+    world.settle();
+    assert_eq!(world.person("bob").texts(group), ["another message"]);
+}
+
+/// What a flipped bit did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// Nothing that anybody noticed: it was in a page or in bytes that are not used.
+    Nothing,
+    /// The value was named, and everything else was there.
+    Named,
+    /// The store did not open, with a sentence.
+    Refused,
+}
+
+/// E9: one bit anywhere in the files of a store. Everything that is shown is what was said; or the store says that it is
+/// damaged. A sample in the ordinary run; `WORLD_FLIPS=10000` for the long one.
+#[test]
+fn e9_a_flipped_bit_anywhere_never_shows_a_wrong_word() {
+    let (mut world, group) = talking(9);
+    for n in 0..40 {
+        world.person("bob").says(group, &format!("message number {n}"));
+    }
+    world.settle();
+    let said = world.person("bob").texts(group);
+    let bob = world.index("bob");
+    world.end(bob, End::Clean);
+    let files = world.people[bob].disk.files();
+    let mut dice = Dice::new(setting::number("WORLD_SEED").unwrap_or(1));
+    let mut outcomes = BTreeMap::new();
+    for n in 0..setting::number("WORLD_FLIPS").unwrap_or(150) {
+        let mut copy = files.clone();
+        let name = if n % 8 == 7 { "store.keys" } else { "store.redb" };
+        let bytes = copy.get_mut(name).unwrap();
+        let at = dice.below(bytes.len());
+        bytes[at] ^= 1 << dice.below(8);
+        world.people[bob].disk = Disk::holding(copy);
+        world.people[bob].events.clear();
+        let outcome = match world.boot(bob) {
+            Err(error) => {
+                assert_eq!(error.kind, ErrorKind::Storage, "{name} {at}: {error}");
+                Outcome::Refused
+            }
+            Ok(()) => {
+                let texts = world.person("bob").texts(group);
+                let wrong: Vec<_> = texts.iter().filter(|text| !said.contains(text)).collect();
+                assert!(wrong.is_empty(), "{name} {at}: {wrong:?}");
+                let named = world.people[bob]
+                    .events
+                    .iter()
+                    .any(|event| matches!(event, Event::Warning { notice: Notice::ValuesDamaged { .. } }));
+                assert!(named || texts == said, "{name} {at}: {} of {}", texts.len(), said.len());
+                world.end(bob, End::Kill);
+                if named { Outcome::Named } else { Outcome::Nothing }
+            }
+        };
+        *outcomes.entry((name, outcome)).or_insert(0) += 1;
+    }
+    println!("{outcomes:?}");
+    assert!(outcomes.contains_key(&("store.keys", Outcome::Refused)), "{outcomes:?}");
+    assert!(!outcomes.contains_key(&("store.keys", Outcome::Nothing)), "{outcomes:?}");
+}
