@@ -9,11 +9,12 @@ use cipher_api::{Error, ErrorKind, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::group::Role;
 
-use crate::support::disk::End;
+use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::registry::Fate;
-use crate::support::world::{World, send};
+use crate::support::setting;
+use crate::support::world::{Frozen, World, send};
 
 /// All parts of a backup of a profile.
 fn backup(world: &mut World, name: &str) -> Vec<Vec<u8>> {
@@ -270,6 +271,63 @@ fn a_restore_goes_on_after_lost_replies_and_kills() {
         assert_eq!(world.person("laptop").group(group).state, GroupState::Active);
         assert_eq!(leaves(&mut world, "bob", group, "alice"), 1, "{operation} {fate:?}");
         oracle::judge(&mut world);
+    }
+}
+
+/// One return in which the new device's disk fails from one call on; gives the number of its writing calls.
+fn return_with_crash(frozen: &Frozen, fails: Option<u64>, dies: End) -> u64 {
+    let mut world = frozen.thaw(11, Flavour::R3, 2);
+    world.dies = dies;
+    let parts = backup(&mut world, "alice");
+    let alice = world.index("alice");
+    world.end(alice, End::Kill);
+    let disk = Disk::default();
+    let index = world.arrive_with("laptop", disk.clone());
+    for part in &parts {
+        world.run(index, device::Restore { part: part.clone() }).unwrap();
+    }
+    let before = disk.calls();
+    disk.plan(fails.map(|n| Fault::From(before + n)));
+    for _ in 0..20 {
+        world.revive(index);
+        world.settle();
+        if world.people[index].core.is_none() {
+            continue;
+        }
+        if world.status(index).registered {
+            break;
+        }
+        let _ = world.run(index, returns(None));
+    }
+    world.settle();
+    let calls = disk.calls() - before;
+    disk.plan(None);
+    world.revive(index);
+    world.heal();
+    // Key packages of a device that was away are asked for less and less often.
+    world.pass(Duration::from_secs(70));
+    world.settle();
+    assert!(world.status(index).registered, "{fails:?} {dies:?}");
+    for view in world.person("laptop").groups() {
+        assert_eq!(view.state, GroupState::Active, "{fails:?} {dies:?}");
+    }
+    assert_eq!(world.person("laptop").groups().len(), 2);
+    oracle::check(&mut world);
+    calls
+}
+
+#[test]
+fn a_restored_device_that_dies_at_any_write_of_its_return_goes_on() {
+    let mut world = World::of(1, Flavour::R1, &["alice", "bob"]);
+    world.group_of("ops", &["bob", "alice"]);
+    world.group_of("own", &["alice", "bob"]);
+    let frozen = world.freeze();
+    let calls = return_with_crash(&frozen, None, End::Kill);
+    assert!(calls > 20, "a return of {calls} calls");
+    let sample = if setting::is_set("WORLD_FULL") { calls } else { 30.min(calls) };
+    for n in 0..sample {
+        let dies = if n % 2 == 0 { End::Kill } else { End::PowerLoss };
+        return_with_crash(&frozen, Some(1 + n * calls / sample), dies);
     }
 }
 
