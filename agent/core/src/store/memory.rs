@@ -41,6 +41,16 @@ impl Memory {
         Self { files: Arc::new(Mutex::new(files)), left: Arc::new(Mutex::new(Some(call))) }
     }
 
+    /// What failed works again: the disk was full for a moment.
+    pub(crate) fn heals(&self) {
+        *self.left.lock().unwrap() = None;
+    }
+
+    /// From now on it dies at a writing call.
+    pub(crate) fn dies_at(&self, call: usize) {
+        *self.left.lock().unwrap() = Some(call);
+    }
+
     /// Whether it died.
     pub(crate) fn is_dead(&self) -> bool {
         *self.left.lock().unwrap() == Some(0)

@@ -39,30 +39,38 @@ pub(crate) enum Heat {
     Cold,
 }
 
-/// The wrapping keys.
+/// The wrapping keys, as they lie in the file.
 #[derive(Debug)]
 pub(crate) struct Ring {
     file: SealedFile,
-    body: Body,
-    wraps: BTreeMap<WrapId, Key>,
+    /// Tells this store from every other: what is sealed in one cannot be opened in another.
+    store: [u8; 16],
+    /// Key of the hashes that stand for names.
     names: Key,
+    keys: Keys,
+}
+
+#[derive(Debug, Clone)]
+struct Keys {
+    wraps: BTreeMap<WrapId, Key>,
+    /// The keys under which new chapters are sealed, by heat.
+    current: [WrapId; 2],
+    /// The keys that come after them: on the disk before anything is sealed under them.
+    spare: [WrapId; 2],
+    next: WrapId,
 }
 
 /// What the file holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Body {
-    /// Tells this store from every other: what is sealed in one cannot be opened in another.
     #[serde(rename = "i", with = "serde_bytes")]
     store: [u8; 16],
-    /// Key of the hashes that stand for names.
     #[serde(rename = "n")]
     names: ByteBuf,
     #[serde(rename = "w")]
     wraps: BTreeMap<WrapId, ByteBuf>,
-    /// The keys under which new chapters are sealed, by heat.
     #[serde(rename = "c")]
     current: [WrapId; 2],
-    /// The keys that come after them: on the disk before anything is sealed under them.
     #[serde(rename = "s")]
     spare: [WrapId; 2],
     #[serde(rename = "x")]
@@ -78,25 +86,30 @@ impl Drop for Body {
     }
 }
 
+impl Keys {
+    fn fresh(&mut self, random: &mut ChaCha20Rng) -> WrapId {
+        let id = self.next;
+        self.next = id.saturating_add(1);
+        self.wraps.insert(id, Key::random(random).locked());
+        id
+    }
+
+    fn in_use(&self, id: WrapId, used: &BTreeMap<WrapId, usize>) -> bool {
+        used.contains_key(&id) || self.current.contains(&id) || self.spare.contains(&id)
+    }
+}
+
 impl Ring {
     /// The keys of a new store, on the disk.
     pub(crate) fn make(place: &dyn Place, unlock: &Unlock, random: &mut ChaCha20Rng) -> Result<Self> {
         let mut store = [0; 16];
         random.fill_bytes(&mut store);
-        let names = Key::random(random);
-        let body = Body {
-            store,
-            names: ByteBuf::from(names.expose()),
-            wraps: BTreeMap::new(),
-            current: [0; 2],
-            spare: [0; 2],
-            next: 1,
-        };
-        let mut ring = Self { file: SealedFile::make(unlock, random), body, wraps: BTreeMap::new(), names };
-        ring.body.current = [ring.fresh(random), ring.fresh(random)];
-        ring.body.spare = [ring.fresh(random), ring.fresh(random)];
-        let bytes = ring.bytes(random);
-        if place.create(FILE, &bytes).map_err(storage_io)? {
+        let names = Key::random(random).locked();
+        let mut keys = Keys { wraps: BTreeMap::new(), current: [0; 2], spare: [0; 2], next: 1 };
+        keys.current = [keys.fresh(random), keys.fresh(random)];
+        keys.spare = [keys.fresh(random), keys.fresh(random)];
+        let ring = Self { file: SealedFile::make(unlock, random), store, names, keys };
+        if place.create(FILE, &ring.bytes(&ring.keys, random)).map_err(storage_io)? {
             return Ok(ring);
         }
         // Another process was faster: its keys are the ones.
@@ -107,18 +120,20 @@ impl Ring {
     /// The keys of a store that is there.
     pub(crate) fn open(place: &dyn Place, bytes: &[u8], unlock: &Unlock) -> Result<Self> {
         let (file, bytes) = SealedFile::open(bytes, unlock).map_err(|error| unopened(place, error))?;
-        let body: Body = codec::decode(&bytes).map_err(|_| unopened(place, FileError::Damaged))?;
+        let damaged = || unopened(place, FileError::Damaged);
+        let body: Body = codec::decode(&bytes).map_err(|_| damaged())?;
+        let key = |bytes: &ByteBuf| Key::from_slice(bytes).map(Key::locked).ok_or_else(damaged);
         let mut wraps = BTreeMap::new();
-        for (id, key) in &body.wraps {
-            wraps.insert(*id, Key::from_slice(key).ok_or_else(|| unopened(place, FileError::Damaged))?);
+        for (id, bytes) in &body.wraps {
+            wraps.insert(*id, key(bytes)?);
         }
-        let names = Key::from_slice(&body.names).ok_or_else(|| unopened(place, FileError::Damaged))?;
-        Ok(Self { file, body, wraps, names })
+        let keys = Keys { wraps, current: body.current, spare: body.spare, next: body.next };
+        Ok(Self { file, store: body.store, names: key(&body.names)?, keys })
     }
 
     /// By which this store is told from others.
     pub(crate) const fn store(&self) -> &[u8; 16] {
-        &self.body.store
+        &self.store
     }
 
     /// Key of the hashes that stand for names.
@@ -127,68 +142,51 @@ impl Ring {
     }
 
     pub(crate) fn wrap(&self, id: WrapId) -> Option<&Key> {
-        self.wraps.get(&id)
+        self.keys.wraps.get(&id)
     }
 
     /// The key under which chapters are sealed now.
     pub(crate) const fn current(&self, heat: Heat) -> WrapId {
-        let [hot, cold] = self.body.current;
-        match heat {
-            Heat::Hot => hot,
-            Heat::Cold => cold,
-        }
+        of_heat(self.keys.current, heat)
     }
 
     /// The key under which chapters are sealed when the current one is about to be destroyed.
     pub(crate) const fn spare(&self, heat: Heat) -> WrapId {
-        let [hot, cold] = self.body.spare;
-        match heat {
-            Heat::Hot => hot,
-            Heat::Cold => cold,
-        }
+        of_heat(self.keys.spare, heat)
     }
 
     /// Whether a rotation was interrupted: chapters are sealed under a spare key, or keys are left that seal none.
     pub(crate) fn is_behind(&self, used: &BTreeMap<WrapId, usize>) -> bool {
-        let expected = |id: &WrapId| {
-            used.contains_key(id) || self.body.current.contains(id) || self.body.spare.contains(id)
-        };
-        self.body.spare.iter().any(|id| used.contains_key(id)) || !self.wraps.keys().all(expected)
+        self.keys.spare.iter().any(|id| used.contains_key(id))
+            || !self.keys.wraps.keys().all(|id| self.keys.in_use(*id, used))
     }
 
     /// Destroys every key that seals no chapter. A current one that is destroyed or has enough chapters gives way to the
-    /// spare one.
+    /// spare one. Nothing changes here unless the file was replaced: what is sealed next must be under a key that is in it.
     pub(crate) fn destroy_all_but(
         &mut self,
         used: &BTreeMap<WrapId, usize>,
         place: &dyn Place,
         random: &mut ChaCha20Rng,
     ) -> Result<()> {
+        let mut keys = self.keys.clone();
         for n in 0..2 {
-            let (Some(current), Some(spare)) = (self.body.current.get(n), self.body.spare.get(n)) else {
+            let fresh = keys.fresh(random);
+            let (Some(current), Some(spare)) = (keys.current.get_mut(n), keys.spare.get_mut(n)) else {
                 continue;
             };
             let full = used.get(current).is_none_or(|chapters| *chapters >= CHAPTERS);
             if full || used.contains_key(spare) {
-                let (next, fresh) = (*spare, self.fresh(random));
-                if let (Some(current), Some(spare)) =
-                    (self.body.current.get_mut(n), self.body.spare.get_mut(n))
-                {
-                    (*current, *spare) = (next, fresh);
-                }
+                (*current, *spare) = (*spare, fresh);
             }
         }
-        let kept = |id: &WrapId, body: &Body| {
-            used.contains_key(id) || body.current.contains(id) || body.spare.contains(id)
-        };
-        let gone: Vec<WrapId> = self.wraps.keys().copied().filter(|id| !kept(id, &self.body)).collect();
-        for id in gone {
-            self.wraps.remove(&id);
-            if let Some(mut key) = self.body.wraps.remove(&id) {
-                key.zeroize();
-            }
+        let ids: Vec<WrapId> = keys.wraps.keys().copied().collect();
+        for id in ids.into_iter().filter(|id| !keys.in_use(*id, used)).collect::<Vec<_>>() {
+            keys.wraps.remove(&id);
         }
-        self.replace(place, random).map_err(storage_io)
+        self.replace(&keys, place, random).map_err(storage_io)?;
+        self.keys = keys;
+        Ok(())
     }
 
     /// Takes away what a process left that was killed while it replaced the file: it holds keys that may have to go.
@@ -199,23 +197,30 @@ impl Ring {
         }
     }
 
-    fn replace(&self, place: &dyn Place, random: &mut ChaCha20Rng) -> io::Result<()> {
+    fn replace(&self, keys: &Keys, place: &dyn Place, random: &mut ChaCha20Rng) -> io::Result<()> {
         // Of an attempt that failed.
         place.erase(DRAFT)?;
-        place.create(DRAFT, &self.bytes(random))?;
+        place.create(DRAFT, &self.bytes(keys, random))?;
         place.supersede(DRAFT, FILE)
     }
 
-    fn fresh(&mut self, random: &mut ChaCha20Rng) -> WrapId {
-        let (id, key) = (self.body.next, Key::random(random));
-        self.body.next = id.saturating_add(1);
-        self.body.wraps.insert(id, ByteBuf::from(key.expose()));
-        self.wraps.insert(id, key);
-        id
+    fn bytes(&self, keys: &Keys, random: &mut ChaCha20Rng) -> Vec<u8> {
+        let body = Body {
+            store: self.store,
+            names: ByteBuf::from(self.names.expose()),
+            wraps: keys.wraps.iter().map(|(id, key)| (*id, ByteBuf::from(key.expose()))).collect(),
+            current: keys.current,
+            spare: keys.spare,
+            next: keys.next,
+        };
+        self.file.seal(&Zeroizing::new(codec::encode(&body)), random)
     }
+}
 
-    fn bytes(&self, random: &mut ChaCha20Rng) -> Vec<u8> {
-        self.file.seal(&Zeroizing::new(codec::encode(&self.body)), random)
+const fn of_heat([hot, cold]: [WrapId; 2], heat: Heat) -> WrapId {
+    match heat {
+        Heat::Hot => hot,
+        Heat::Cold => cold,
     }
 }
 

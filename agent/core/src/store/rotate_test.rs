@@ -227,3 +227,42 @@ fn what_was_forgotten_stays_forgotten_wherever_the_process_ends() {
     }
     assert!(ends > 50, "{ends}");
 }
+
+/// The file with the wrapping keys could not be replaced, and the process goes on and is killed later: what it sealed
+/// meanwhile must not be under keys that only it knew.
+#[test]
+fn nothing_is_sealed_under_a_key_that_is_not_on_the_disk() {
+    const FEW: Scene = Scene(&[table::MLS, table::MESSAGES], 6);
+    let before = filled(FEW);
+    let (living, _) = living_and_dead(FEW);
+    let mut lives = 0;
+    let mut first = 0;
+    loop {
+        let mut failed = true;
+        for second in 0.. {
+            let memory = Memory::dying_at(&before, usize::MAX);
+            let store = open(&memory).unwrap();
+            change(&store, FEW).unwrap();
+            memory.dies_at(first);
+            failed = store.rotate().is_err();
+            memory.heals();
+            store.reopen().unwrap();
+            fill(&store, FEW).unwrap();
+            memory.dies_at(second);
+            let done = change(&store, FEW).and_then(|()| store.rotate());
+            drop(store);
+            // Every value opens, or this panics.
+            let all = values(&open(&Memory::dying_at(&memory.bytes(), usize::MAX)).unwrap());
+            assert!(done.is_err() || all == living, "{first} {second}");
+            lives += 1;
+            if done.is_ok() {
+                break;
+            }
+        }
+        if !failed {
+            break;
+        }
+        first += 1;
+    }
+    assert!(lives > 200, "{lives}");
+}
