@@ -44,7 +44,7 @@ impl Store {
 
 /// Seals under other keys whatever depends on a wrapping key of a dirty chapter.
 fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
-    let dirty = std::mem::take(&mut seal.dirty);
+    let dirty = seal.dirty();
     seal.dirty_since = None;
     let doomed: BTreeSet<WrapId> = dirty
         .iter()

@@ -9,7 +9,7 @@
 //! chapter opens them. A rotation ([`crate::store::rotate`]) seals what still lives in dirty chapters under fresh keys
 //! and destroys the wrapping keys of the old ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
@@ -41,10 +41,16 @@ pub(crate) struct Chapter {
     /// Rows and bytes that were counted in it; `None` before the first row of this process.
     pub filled: Option<(usize, usize)>,
     /// Rows come into it in any order: no further one begins behind it before it is sealed anew.
-    pub scattered: bool,
+    scattered: bool,
+    /// Something in it died since the last rotation.
+    dirty: bool,
 }
 
 impl Chapter {
+    const fn new(wrap: WrapId, sealed: Vec<u8>) -> Self {
+        Self { wrap, sealed, key: None, filled: None, scattered: false, dirty: false }
+    }
+
     /// Whether a row may come in without a look at what is there.
     fn has_room(&self) -> bool {
         self.scattered || self.filled.is_some_and(|(rows, bytes)| rows < ROWS && bytes < BYTES)
@@ -57,8 +63,7 @@ pub(crate) struct Seal {
     pub ring: Ring,
     pub random: ChaCha20Rng,
     chapters: Chapters,
-    /// Chapters in which something died since the last rotation, and when something did first.
-    pub dirty: BTreeSet<ChapterId>,
+    /// When something died first that can still be opened.
     pub dirty_since: Option<Timestamp>,
     /// Values that did not open in this process, and whether that was told.
     damage: BTreeMap<ChapterId, bool>,
@@ -88,7 +93,6 @@ impl Seal {
             ring,
             random,
             chapters: BTreeMap::new(),
-            dirty: BTreeSet::new(),
             dirty_since: None,
             damage: BTreeMap::new(),
             place: Vec::new(),
@@ -98,7 +102,6 @@ impl Seal {
     /// What the store says of its chapters, instead of what is known of them.
     pub(crate) fn load(&mut self, read: &ReadTransaction) -> Result<()> {
         self.chapters.clear();
-        self.dirty.clear();
         self.dirty_since = None;
         for row in read.open_table(table::KEYS).map_err(storage)?.iter().map_err(storage)? {
             let (key, value) = row.map_err(storage)?;
@@ -107,23 +110,39 @@ impl Seal {
             else {
                 return Err(damaged(table::KEYS.name()));
             };
-            let (wrap, sealed) = (WrapId::from_be_bytes(*wrap), sealed.to_vec());
-            let chapter = Chapter { wrap, sealed, key: None, filled: None, scattered: false };
+            let chapter = Chapter::new(WrapId::from_be_bytes(*wrap), sealed.to_vec());
             self.chapters.entry(table).or_default().insert(first, chapter);
         }
         for row in read.open_table(table::DIRTY).map_err(storage)?.iter().map_err(storage)? {
             let (key, since) = row.map_err(storage)?;
-            self.dirty.insert(chapter_of(key.value()).ok_or_else(|| damaged(table::DIRTY.name()))?);
+            let (table, first) = chapter_of(key.value()).ok_or_else(|| damaged(table::DIRTY.name()))?;
             // One that is damaged is long ago.
-            let since = since.value().try_into().map_or(0, u64::from_be_bytes);
-            self.died_at(Timestamp::from_millis(since));
+            let since = Timestamp::from_millis(since.value().try_into().map_or(0, u64::from_be_bytes));
+            if let Some(chapter) = self.chapters.get_mut(table).and_then(|all| all.get_mut(&first)) {
+                chapter.dirty = true;
+            }
+            self.dirty_since = Some(self.dirty_since.map_or(since, |earlier| earlier.min(since)));
         }
         Ok(())
     }
 
-    /// Something died at this time.
-    pub(crate) fn died_at(&mut self, at: Timestamp) {
-        self.dirty_since = Some(self.dirty_since.map_or(at, |since| since.min(at)));
+    /// Something in the chapter of a row died. Gives the name of the chapter in the file if that is news.
+    pub(crate) fn died(&mut self, table: Table, key: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+        let (first, chapter) = lies_in(&mut self.chapters, table.name, key)?;
+        if std::mem::replace(&mut chapter.dirty, true) {
+            return None;
+        }
+        self.dirty_since = Some(self.dirty_since.map_or(now, |earlier| earlier.min(now)));
+        Some(row_key(table.name, first))
+    }
+
+    /// Chapters in which something died since the last rotation.
+    pub(crate) fn dirty(&self) -> Vec<ChapterId> {
+        let all = self.chapters.iter().flat_map(|(table, chapters)| {
+            let dirty = chapters.iter().filter(|(_, chapter)| chapter.dirty);
+            dirty.map(|(first, _)| (*table, first.clone()))
+        });
+        all.collect()
     }
 
     /// How many chapters each wrapping key seals.
@@ -151,12 +170,9 @@ impl Seal {
 
     /// A row came into a chapter.
     pub(crate) fn filled(&mut self, table: Table, key: &[u8], bytes: usize) {
-        let chapters = self.chapters.get_mut(table.name);
-        let Some((_, chapter)) = chapters.and_then(|all| all.range_mut::<[u8], _>(up_to(key)).next_back())
-        else {
-            return;
-        };
-        if let Some(filled) = &mut chapter.filled {
+        if let Some((_, chapter)) = lies_in(&mut self.chapters, table.name, key)
+            && let Some(filled) = &mut chapter.filled
+        {
             *filled = (filled.0.saturating_add(1), filled.1.saturating_add(bytes));
         }
     }
@@ -186,15 +202,24 @@ impl Seal {
     /// Begins a chapter under a fresh key, and gives its row in the table of chapters.
     pub(crate) fn begin(&mut self, table: Table, first: &[u8], wrap: WrapId) -> Result<(Vec<u8>, Vec<u8>)> {
         let key = Key::random(&mut self.random);
-        self.keep(table.name, first, wrap, key)
+        let (row, sealed) = self.wrapped(table.name, first, wrap, &key)?;
+        let value = key_value(wrap, &sealed);
+        let chapter = Chapter { key: Some(key), filled: Some((0, 0)), ..Chapter::new(wrap, sealed) };
+        self.chapters.entry(table.name).or_default().insert(first.to_vec(), chapter);
+        Ok((row, value))
     }
 
     /// Seals the key of a chapter under another wrapping key, and gives its row.
     pub(crate) fn rewrap(&mut self, chapter: &ChapterId, wrap: WrapId) -> Result<(Vec<u8>, Vec<u8>)> {
         let (table, first) = chapter;
-        let key =
-            chapter_key(&self.ring, &mut self.chapters, table, first).map_err(|_| damaged(table))?.clone();
-        self.keep(table, first, wrap, key)
+        let key = chapter_key(&self.ring, &mut self.chapters, table, first);
+        let key = key.map_err(|_| damaged(table))?.clone();
+        let (row, sealed) = self.wrapped(table, first, wrap, &key)?;
+        let value = key_value(wrap, &sealed);
+        if let Some((_, chapter)) = lies_in(&mut self.chapters, table, first) {
+            (chapter.wrap, chapter.sealed) = (wrap, sealed);
+        }
+        Ok((row, value))
     }
 
     /// Forgets an empty chapter, and gives the key of its row.
@@ -206,29 +231,20 @@ impl Seal {
         row_key(table, first)
     }
 
-    fn keep(
-        &mut self,
-        table: &'static str,
-        first: &[u8],
-        wrap: WrapId,
-        key: Key,
-    ) -> Result<(Vec<u8>, Vec<u8>)> {
+    /// The name of a chapter in the file, and its key sealed under a wrapping key.
+    fn wrapped(&mut self, table: &str, first: &[u8], wrap: WrapId, key: &Key) -> Result<(Vec<u8>, Vec<u8>)> {
         let row = row_key(table, first);
         let wrapping = self.ring.wrap(wrap).ok_or_else(|| damaged(table::KEYS.name()))?;
         let place = chapter_place(self.ring.store(), &row, wrap);
         let sealed = cipher_seal::seal(wrapping, &place, key.expose(), &mut self.random);
-        let value = [wrap.to_be_bytes().as_slice(), &sealed].concat();
-        let chapter = Chapter { wrap, sealed, key: Some(key), filled: Some((0, 0)), scattered: false };
-        self.chapters.entry(table).or_default().insert(first.to_vec(), chapter);
-        Ok((row, value))
+        Ok((row, sealed))
     }
 
     /// Seals a value for its row; `None` if its chapter has to be looked at before, because there is none, or it is full, or
     /// its key is damaged.
     pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
-        let chapters = self.chapters.get(table.name)?;
-        let (first, chapter) = chapters.range::<[u8], _>(up_to(key)).next_back()?;
-        if !chapter.has_room() && chapters.last_key_value()?.0 == first {
+        let (last, chapter) = self.chapters.get(table.name)?.last_key_value()?;
+        if !chapter.has_room() && last.as_slice() <= key {
             return None;
         }
         self.seal_anyway(table, key, plain).ok()
@@ -277,14 +293,27 @@ fn chapter_key<'a>(
     table: &'static str,
     key: &[u8],
 ) -> Result<&'a Key, Unopened> {
-    let chapters = chapters.get_mut(table).ok_or(Unopened)?;
-    let (first, chapter) = chapters.range_mut::<[u8], _>(up_to(key)).next_back().ok_or(Unopened)?;
+    let (first, chapter) = lies_in(chapters, table, key).ok_or(Unopened)?;
     if chapter.key.is_none() {
         let wrapping = ring.wrap(chapter.wrap).ok_or(Unopened)?;
         let place = chapter_place(ring.store(), &row_key(table, first), chapter.wrap);
         chapter.key = Key::from_slice(&cipher_seal::open(wrapping, &place, &chapter.sealed)?);
     }
     chapter.key.as_ref().ok_or(Unopened)
+}
+
+/// The chapter in which a row lies, and where it begins.
+fn lies_in<'a>(
+    chapters: &'a mut Chapters,
+    table: &'static str,
+    key: &[u8],
+) -> Option<(&'a Vec<u8>, &'a mut Chapter)> {
+    chapters.get_mut(table)?.range_mut::<[u8], _>(up_to(key)).next_back()
+}
+
+/// What the table of chapters has of one.
+fn key_value(wrap: WrapId, sealed: &[u8]) -> Vec<u8> {
+    [wrap.to_be_bytes().as_slice(), sealed].concat()
 }
 
 fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {

@@ -111,14 +111,9 @@ impl<'t> Writing<'t> {
         if !table.forgets {
             return Ok(());
         }
-        let mut seal = self.store.seal();
-        let Some((first, _)) = seal.chapter(table, key) else { return Ok(()) };
-        let (row, chapter) = (seal::row_key(table.name, first), (table.name, first.to_vec()));
-        if seal.dirty.insert(chapter) {
-            seal.died_at(self.now);
-            let mut dirty = self.txn.open_table(table::DIRTY).map_err(storage)?;
-            dirty.insert(row.as_slice(), self.now.as_millis().to_be_bytes().as_slice()).map_err(storage)?;
-        }
+        let Some(row) = self.store.seal().died(table, key, self.now) else { return Ok(()) };
+        let mut dirty = self.txn.open_table(table::DIRTY).map_err(storage)?;
+        dirty.insert(row.as_slice(), self.now.as_millis().to_be_bytes().as_slice()).map_err(storage)?;
         Ok(())
     }
 }
