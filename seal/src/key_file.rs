@@ -57,8 +57,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(draft(path, bytes)?, path)?;
     sync_folder(path)?;
     // Nothing depends on it any more, and nothing is lost if it stays.
-    if let Ok(mut before) = before {
-        let _ = overwrite(&mut before);
+    if let Ok(before) = before {
+        let _ = overwrite(&before);
     }
     Ok(())
 }
@@ -66,14 +66,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Overwrites a file, and then removes it. Best effort: a disk may have kept what was overwritten (copy-on-write file
 /// systems and flash do).
 pub fn erase(path: &Path) -> io::Result<()> {
-    overwrite(&mut OpenOptions::new().write(true).open(path)?)?;
+    overwrite(&OpenOptions::new().write(true).open(path)?)?;
     fs::remove_file(path)?;
     sync_folder(path)
 }
 
-fn overwrite(file: &mut File) -> io::Result<()> {
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(1024 * 1024);
-    file.write_all(&vec![0; length])?;
+/// Writes zeros over all of a file, on the disk. A file system or a disk that writes elsewhere keeps what was there: nothing can
+/// be done about that from here, and nothing relies on it alone.
+pub fn overwrite(mut file: &File) -> io::Result<()> {
+    static ZEROS: [u8; 65_536] = [0; 65_536];
+    let mut left = file.metadata()?.len();
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all(ZEROS.get(..part).unwrap_or(&ZEROS))?;
+        left = left.saturating_sub(part as u64);
+    }
     file.sync_all()
 }
 

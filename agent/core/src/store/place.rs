@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use cipher_seal::key_file;
 use redb::{Builder, Database, DatabaseError};
 
 /// A folder with the files of one store. Whatever changes a name is on the disk when it returns.
@@ -50,17 +51,6 @@ impl Folder {
         Self(path.into())
     }
 
-    /// A new file beside another one, on the disk.
-    fn draft(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
-        // Two processes have a draft each; one that was killed and had our number may have left one.
-        let draft = self.0.join(format!("{name}.new-{}", std::process::id()));
-        found(std::fs::remove_file(&draft))?;
-        let mut file = private_file(&draft, true)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(draft)
-    }
-
     fn sync(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
     }
@@ -73,7 +63,7 @@ impl Place for Folder {
             return builder.open(path);
         }
         // Before redb sees it: redb would make the file with the rights of the umask.
-        private_file(&path, false).map_err(redb::StorageError::from)?;
+        private_file(&path).map_err(redb::StorageError::from)?;
         builder.create(path)
     }
 
@@ -86,19 +76,13 @@ impl Place for Folder {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
-        let draft = self.draft(name, bytes)?;
-        let linked = std::fs::hard_link(&draft, self.0.join(name));
-        std::fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            other => other.and_then(|()| self.sync()).map(|()| true),
-        }
+        key_file::make(&self.0.join(name), bytes)
     }
 
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
         let before = found(OpenOptions::new().write(true).open(self.0.join(to)))?;
         self.rename(from, to)?;
-        before.map_or(Ok(()), |file| overwrite(&file))
+        before.map_or(Ok(()), |file| key_file::overwrite(&file))
     }
 
     fn link(&self, name: &str, second: &str) -> io::Result<()> {
@@ -119,7 +103,7 @@ impl Place for Folder {
     fn erase(&self, name: &str) -> io::Result<()> {
         let path = self.0.join(name);
         if let Some(file) = found(OpenOptions::new().write(true).open(&path))? {
-            overwrite(&file)?;
+            key_file::overwrite(&file)?;
         }
         self.remove(name)
     }
@@ -139,25 +123,12 @@ fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// A file that only its owner can read.
-fn private_file(path: &Path, new: bool) -> io::Result<File> {
+fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).create_new(new).truncate(false);
+    options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-/// Writes zeros over all of a file. A file system or a disk that writes elsewhere keeps what was there: nothing can be
-/// done about that from here, and nothing relies on it alone.
-fn overwrite(mut file: &File) -> io::Result<()> {
-    static ZEROS: [u8; 65_536] = [0; 65_536];
-    let mut left = file.metadata()?.len();
-    while left > 0 {
-        let part = usize::try_from(left).unwrap_or(usize::MAX).min(ZEROS.len());
-        file.write_all(ZEROS.get(..part).unwrap_or(&ZEROS))?;
-        left = left.saturating_sub(part as u64);
-    }
-    file.sync_all()
 }
 
 #[cfg(test)]
