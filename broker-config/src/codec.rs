@@ -4,6 +4,8 @@
 //! Decoding bytes from outside is bounded: nesting depth 32, no trailing bytes, and lengths are checked against
 //! [`crate::limit`] by the caller before decoding.
 
+use std::io;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The format of everything encoded today. A reader refuses any other.
@@ -35,11 +37,18 @@ pub enum DecodeError {
 /// Never for the types of this workspace: writing to memory cannot fail and they hold no unserialisable value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
-    bytes.push(VERSION);
-    value
-        .serialize(&mut rmp_serde::Serializer::new(&mut bytes).with_struct_map())
-        .expect("types of this workspace always serialise into memory");
+    encode_into(&mut bytes, value);
     bytes
+}
+
+/// The same bytes, written to memory of the caller's: what it grows by is its own.
+///
+/// # Panics
+/// If `memory` gives errors.
+pub fn encode_into<T: Serialize>(memory: &mut impl io::Write, value: &T) {
+    memory.write_all(&[VERSION]).expect("memory takes what is written to it");
+    let mut serializer = rmp_serde::Serializer::new(memory).with_struct_map();
+    value.serialize(&mut serializer).expect("types of this workspace always serialise into memory");
 }
 
 /// Decodes a value written by [`encode`]. Never panics, whatever the bytes.

@@ -12,8 +12,8 @@
 //! [`SealedFile::replace`] of the only one. With several slots it stays, as in LUKS: nobody here knows what opens the
 //! others.
 
+use crate::aead::Plain;
 use rand_core::{CryptoRng, RngCore};
-use zeroize::Zeroizing;
 
 use crate::passphrase::Costs;
 use crate::slot::{self, KeySlot, SlotKind, Unlock};
@@ -80,7 +80,7 @@ impl SealedFile {
     }
 
     /// Unlocks a file and opens its body. Slots that ask for more than 1 GiB or about four seconds are not tried.
-    pub fn open(bytes: &[u8], unlock: &Unlock) -> Result<(Self, Zeroizing<Vec<u8>>), FileError> {
+    pub fn open(bytes: &[u8], unlock: &Unlock) -> Result<(Self, Plain), FileError> {
         let (slots, body) = parted(bytes)?;
         let key = slots.iter().find_map(|slot| slot.open(unlock, MAGIC)).ok_or(FileError::WrongKey)?;
         let file = Self { slots, key };

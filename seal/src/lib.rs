@@ -20,7 +20,7 @@ mod slot;
 pub mod stream;
 pub mod typed;
 
-pub use crate::aead::{OVERHEAD, Unopened, open, seal};
+pub use crate::aead::{Draft, OVERHEAD, Plain, Unopened, open, seal};
 pub use crate::file::{FileError, SealedFile, SlotError};
 pub use crate::key::Key;
 pub use crate::passphrase::Passphrase;

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use cipher_api::{Error, ErrorKind, Hint};
-use cipher_seal::{Key, SealedFile, SlotError, SlotKind, Unlock, key_file};
+use cipher_seal::{Key, Plain, SealedFile, SlotError, SlotKind, Unlock, key_file};
 use rand_core::OsRng;
 use rustix::fs::FlockOperation;
-use zeroize::Zeroizing;
 
 use crate::profile::Profile;
 use crate::unlock::find::{refused, slots_of};
@@ -60,7 +59,7 @@ impl Held {
 pub(crate) struct Slots {
     held: Held,
     file: SealedFile,
-    body: Zeroizing<Vec<u8>>,
+    body: Plain,
 }
 
 impl Slots {

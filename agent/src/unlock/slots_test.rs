@@ -56,7 +56,7 @@ fn a_passphrase_takes_the_place_of_the_key_which_is_erased_then_and_not_before()
     drop(slots);
     assert!(open(&profile, &key).is_err());
     let mut slots = open(&profile, &words("one")).unwrap();
-    assert_eq!(slots.body.as_slice(), b"keys");
+    assert_eq!(&*slots.body, b"keys");
     slots.change(&words("one"), &words("two")).unwrap();
     assert_eq!(slots.change(&words("one"), &words("three")).unwrap_err().kind, ErrorKind::NotFound);
     drop(slots);

@@ -115,7 +115,7 @@ fn old(path: &Path) -> PathBuf {
 
 fn open(path: &Path, bytes: &[u8], unlock: &Unlock) -> Result<Seed, Error> {
     let (_, body) = SealedFile::open(bytes, unlock).map_err(|error| unusable(path, error))?;
-    let seed = <[u8; 32]>::try_from(body.as_slice()).map_err(|_| unusable(path, FileError::Damaged))?;
+    let seed = <[u8; 32]>::try_from(&*body).map_err(|_| unusable(path, FileError::Damaged))?;
     Ok(Zeroizing::new(seed))
 }
 

@@ -88,7 +88,7 @@ impl Journal {
         if !self.facts.is_empty() {
             let mut journal = writing.table(table::JOURNAL)?;
             let number = self.last.saturating_add(1);
-            journal.put(&number.to_key(), &codec::encode(&FactsRow::of(&self.facts)))?;
+            journal.put_row(&number.to_key(), &FactsRow::of(&self.facts))?;
             let oldest = self.oldest_kept();
             if oldest > self.first {
                 drop_before(&mut journal, oldest)?;

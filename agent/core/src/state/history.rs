@@ -8,7 +8,6 @@ use cipher_broker::codec;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
-use zeroize::Zeroizing;
 
 use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::key::{self, RowKey as _};
@@ -71,7 +70,7 @@ impl History {
         if !self.messages.is_empty() {
             let mut messages = writing.table(table::MESSAGES)?;
             for (key, row) in &self.messages {
-                messages.put(&key.to_key(), &Zeroizing::new(codec::encode(row)))?;
+                messages.put_row(&key.to_key(), row)?;
             }
         }
         if !self.seen.is_empty() {

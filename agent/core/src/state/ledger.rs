@@ -232,7 +232,7 @@ fn flush_rows<K: RowKey, V: Serialize>(
     let mut table = writing.table(table)?;
     for (key, row) in rows {
         match row {
-            Some(row) => table.put(&key.to_key(), &codec::encode(row))?,
+            Some(row) => table.put_row(&key.to_key(), row)?,
             None => table.remove(&key.to_key())?,
         }
     }

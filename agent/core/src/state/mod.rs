@@ -35,7 +35,6 @@ use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 pub(crate) use self::account::{AccountRow, LogPlace, changed};
 pub(crate) use self::backup::{
@@ -144,9 +143,9 @@ impl State {
         }
         let mut single = writing.table(table::META)?;
         if let Some(identity) = self.identity.as_ref().filter(|_| self.identity_dirty) {
-            single.put(b"identity", &Zeroizing::new(codec::encode(identity)))?;
+            single.put_row(b"identity", identity)?;
         }
-        single.put(b"counters", &codec::encode(&self.meta))
+        single.put_row(b"counters", &self.meta)
     }
 
     pub(crate) fn meta_mut(&mut self) -> &mut MetaRow {

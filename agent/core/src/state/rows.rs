@@ -121,7 +121,7 @@ impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
         let mut table = writing.table(table)?;
         for key in self.dirty.union(&self.later) {
             match self.rows.get(key) {
-                Some(row) => table.put(&key.to_key(), &codec::encode(row))?,
+                Some(row) => table.put_row(&key.to_key(), row)?,
                 None => table.remove(&key.to_key())?,
             }
         }

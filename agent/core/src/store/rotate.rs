@@ -11,8 +11,8 @@ use std::ops::Bound;
 
 use cipher_api::Result;
 use cipher_broker::time::Timestamp;
+use cipher_seal::Plain;
 use redb::{ReadableTable as _, WriteTransaction};
-use zeroize::Zeroizing;
 
 use crate::store::ring::{Heat, WrapId};
 use crate::store::seal::{self, ChapterId, Seal};
@@ -98,7 +98,7 @@ fn deal(
     let first = chapter.1.as_slice();
     let end = seal.next(table, first).map(<[u8]>::to_vec);
     let mut rows = txn.open_table(table.definition()).map_err(storage)?;
-    let mut living: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)> = Vec::new();
+    let mut living: Vec<(Vec<u8>, Plain)> = Vec::new();
     let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     for row in rows.range::<&[u8]>((Bound::Included(first), upper)).map_err(storage)? {
         let (key, value) = row.map_err(storage)?;
@@ -117,10 +117,11 @@ fn deal(
             changes.push((row, Some(value)));
             filled = (0, 0);
         }
-        let sealed = seal.seal_anyway(table, key, plain)?;
-        seal.filled(table, key, sealed.len());
-        filled = (filled.0.saturating_add(1), filled.1.saturating_add(sealed.len()));
-        rows.insert(key.as_slice(), sealed.as_slice()).map_err(storage)?;
+        let sealed = seal.seal(table, key, |draft| draft.write(plain))?;
+        rows.insert(key.as_slice(), sealed).map_err(storage)?;
+        let length = sealed.len();
+        seal.filled(table, key, length);
+        filled = (filled.0.saturating_add(1), filled.1.saturating_add(length));
     }
     Ok(changes)
 }

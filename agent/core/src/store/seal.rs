@@ -14,10 +14,9 @@ use std::ops::Bound;
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
 use cipher_broker::time::Timestamp;
-use cipher_seal::{Key, Unopened};
+use cipher_seal::{Draft, Key, Plain, Unopened};
 use rand_chacha::ChaCha20Rng;
 use redb::{ReadTransaction, ReadableTable as _, TableHandle as _};
-use zeroize::Zeroizing;
 
 use crate::store::ring::{Ring, WrapId};
 use crate::store::storage;
@@ -69,6 +68,8 @@ pub(crate) struct Seal {
     damage: BTreeMap<ChapterId, bool>,
     /// Room for what a seal binds, kept from value to value.
     place: Vec<u8>,
+    /// Room for the value that is sealed.
+    draft: Draft,
 }
 
 /// A row of the table of chapters: the chapter's name in the file.
@@ -88,7 +89,7 @@ pub(crate) fn chapter_of(row: &[u8]) -> Option<ChapterId> {
 type Chapters = BTreeMap<&'static str, BTreeMap<Vec<u8>, Chapter>>;
 
 impl Seal {
-    pub(crate) const fn new(ring: Ring, random: ChaCha20Rng) -> Self {
+    pub(crate) fn new(ring: Ring, random: ChaCha20Rng) -> Self {
         Self {
             ring,
             random,
@@ -96,6 +97,7 @@ impl Seal {
             dirty_since: None,
             damage: BTreeMap::new(),
             place: Vec::new(),
+            draft: Draft::default(),
         }
     }
 
@@ -240,26 +242,25 @@ impl Seal {
         Ok((row, sealed))
     }
 
-    /// Seals a value for its row; `None` if its chapter has to be looked at before, because there is none, or it is full, or
-    /// its key is damaged.
-    pub(crate) fn seal(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
-        let (last, chapter) = self.chapters.get(table.name)?.last_key_value()?;
-        if !chapter.has_room() && last.as_slice() <= key {
-            return None;
-        }
-        self.seal_anyway(table, key, plain).ok()
+    /// Whether a row can be sealed; else its chapter has to be looked at before, because there is none, or it is full, or its
+    /// key is damaged.
+    pub(crate) fn is_ready(&mut self, table: Table, key: &[u8]) -> bool {
+        let last = self.chapters.get(table.name).and_then(BTreeMap::last_key_value);
+        last.is_some_and(|(last, chapter)| chapter.has_room() || last.as_slice() > key)
+            && chapter_key(&self.ring, &mut self.chapters, table.name, key).is_ok()
     }
 
-    /// The same, however full the chapter is.
-    pub(crate) fn seal_anyway(&mut self, table: Table, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    /// Seals a value for its row, however full the chapter is.
+    pub(crate) fn seal(&mut self, table: Table, key: &[u8], write: impl FnOnce(&mut Draft)) -> Result<&[u8]> {
         row_place(&mut self.place, self.ring.store(), table, key);
         let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key);
         let chapter = chapter.map_err(|_| damaged(table.name))?;
-        Ok(cipher_seal::seal(chapter, &self.place, plain, &mut self.random))
+        write(self.draft.begin());
+        Ok(self.draft.seal(chapter, &self.place, &mut self.random))
     }
 
     /// Opens the value of a row.
-    pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Plain> {
         row_place(&mut self.place, self.ring.store(), table, key);
         let opened = chapter_key(&self.ring, &mut self.chapters, table.name, key)
             .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed));

@@ -3,9 +3,11 @@
 use std::ops::Bound;
 
 use cipher_api::Result;
+use cipher_broker::codec;
 use cipher_broker::time::Timestamp;
+use cipher_seal::{Draft, Plain};
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable as _, ReadableTableMetadata as _, WriteTransaction};
-use zeroize::Zeroizing;
+use serde::Serialize;
 
 use crate::store::seal::{self, Seal, is_damage};
 use crate::store::table::{self, Table};
@@ -32,7 +34,7 @@ impl Row<'_> {
         self.key.value()
     }
 
-    pub(crate) fn value(&self) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn value(&self) -> Result<Plain> {
         self.reading.open(self.key.value(), self.value.value())
     }
 }
@@ -42,13 +44,13 @@ impl Reading {
         Self { table, rows, store }
     }
 
-    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Plain>> {
         let value = self.rows.get(key).map_err(storage)?;
         value.map(|value| self.open(key, value.value())).transpose()
     }
 
     /// The same; a damaged value is none. It is told ([`Store::damage`]).
-    pub(crate) fn get_whole(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(crate) fn get_whole(&self, key: &[u8]) -> Result<Option<Plain>> {
         match self.get(key) {
             Err(error) if is_damage(&error) => Ok(None),
             other => other,
@@ -78,7 +80,7 @@ impl Reading {
         self.rows.len().map_err(storage)
     }
 
-    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Plain> {
         self.store.seal().open(self.table, key, sealed)
     }
 }
@@ -119,7 +121,7 @@ impl<'t> Writing<'t> {
 }
 
 /// The key of a row and its opened value.
-pub(crate) type Opened = (Vec<u8>, Option<Zeroizing<Vec<u8>>>);
+pub(crate) type Opened = (Vec<u8>, Option<Plain>);
 
 /// A table for writing.
 pub(crate) struct Sealing<'w> {
@@ -131,20 +133,26 @@ pub(crate) struct Sealing<'w> {
 impl Sealing<'_> {
     /// Seals a value and stores it, in place of the one that was there.
     pub(crate) fn put(&mut self, key: &[u8], plain: &[u8]) -> Result<()> {
+        self.put_written(key, |draft| draft.write(plain))
+    }
+
+    /// The same for a value that is encoded ([`codec`]).
+    pub(crate) fn put_row(&mut self, key: &[u8], row: &impl Serialize) -> Result<()> {
+        self.put_written(key, |draft| codec::encode_into(draft, row))
+    }
+
+    fn put_written(&mut self, key: &[u8], write: impl FnOnce(&mut Draft)) -> Result<()> {
         let mut seal = self.writing.store.seal();
-        let sealed = match seal.seal(self.table, key, plain) {
-            Some(sealed) => sealed,
-            None => {
-                self.begin_chapter(&mut seal, key)?;
-                seal.seal_anyway(self.table, key, plain)?
-            }
-        };
-        let superseded = self.rows.insert(key, sealed.as_slice()).map_err(storage)?.is_some();
+        if !seal.is_ready(self.table, key) {
+            self.begin_chapter(&mut seal, key)?;
+        }
+        let sealed = seal.seal(self.table, key, write)?;
+        let (superseded, length) = (self.rows.insert(key, sealed).map_err(storage)?.is_some(), sealed.len());
         if superseded {
             drop(seal);
             return self.writing.dirty(self.table, key);
         }
-        seal.filled(self.table, key, sealed.len());
+        seal.filled(self.table, key, length);
         Ok(())
     }
 
