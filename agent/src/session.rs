@@ -93,6 +93,7 @@ enum Inner {
 #[derive(Debug)]
 struct Local {
     profile: Profile,
+    book: Book,
     mailbox: Arc<Mailbox>,
     tickets: Arc<Tickets>,
     listeners: Arc<Listeners>,
@@ -140,8 +141,8 @@ impl Session {
             }
             None => None,
         };
-        let (worker, effects) = match open_store(profile, unlocking, &mailbox).await {
-            Ok(Opened::Here(worker, effects)) => (worker, effects),
+        let (worker, effects, book) = match open_store(profile, unlocking, &mailbox).await {
+            Ok(Opened::Here(worker, effects, book)) => (worker, effects, book),
             Ok(Opened::Elsewhere(remote)) => {
                 tasks.end().await;
                 return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
@@ -168,6 +169,7 @@ impl Session {
         Tasks::default().spawn("effects", effect::run(effects, hands, ended));
         let local = Local {
             profile: profile.clone(),
+            book,
             mailbox,
             tickets,
             listeners,
@@ -313,7 +315,7 @@ impl Session {
     ) -> Result<(), Error> {
         match &*self.inner {
             Inner::Local(local) => {
-                let pass = token.map(|token| Pass::of(&Book::of(&local.profile), token)).transpose()?;
+                let pass = token.map(|token| Pass::of(&local.book, token)).transpose()?;
                 server::serve(from, to, self.clone(), Door::Own, pass, None).await
             }
             Inner::Remote(_) => client::pass_on(profile, token, from, to).await,
@@ -431,7 +433,7 @@ impl Served for Session {
 
     fn tokens(&self) -> Result<Book, Error> {
         match &*self.inner {
-            Inner::Local(local) => Ok(Book::of(&local.profile)),
+            Inner::Local(local) => Ok(local.book.clone()),
             Inner::Remote(_) => Err(not_ours()),
         }
     }
@@ -463,7 +465,7 @@ async fn tell(network: Network, listeners: Arc<Listeners>) {
 }
 
 enum Opened {
-    Here(Worker, Effects),
+    Here(Worker, Effects, Book),
     Elsewhere(Remote),
 }
 
@@ -478,7 +480,7 @@ async fn open_store(
     let mut mute = 0;
     loop {
         match Worker::start(profile.clone(), unlocking.clone(), Arc::clone(mailbox)).await {
-            Ok((worker, effects)) => return Ok(Opened::Here(worker, effects)),
+            Ok((worker, effects, book)) => return Ok(Opened::Here(worker, effects, book)),
             Err(error) if error.kind == ErrorKind::Locked && Instant::now() < until => {}
             Err(error) if error.kind == ErrorKind::Locked => {
                 return Err(error.hint(Hint::text(

@@ -13,6 +13,8 @@ use crate::profile::Profile;
 use crate::runtime::mailbox::{self, Mailbox};
 use crate::runtime::timer::now;
 use crate::telemetry;
+use crate::token;
+use crate::token::book::Book;
 use crate::unlock::{self, Unlocking};
 
 /// Loaded groups a core keeps in memory.
@@ -31,21 +33,21 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Opens the store on a thread of its own. The error is the core's, [`ErrorKind::Locked`] included.
+    /// Opens the store on a thread of its own, and the tokens beside it. The error is the core's, [`ErrorKind::Locked`] included.
     pub(crate) async fn start(
         profile: Profile,
         unlocking: Unlocking,
         mailbox: Arc<Mailbox>,
-    ) -> Result<(Self, Effects), Error> {
+    ) -> Result<(Self, Effects, Book), Error> {
         let (opened, outcome) = oneshot::channel();
         let (sender, effects) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name("core".into())
             .spawn(move || {
                 match open(&profile, &unlocking) {
-                    Ok((core, first)) => {
+                    Ok((core, first, book)) => {
                         // Nobody receives only if the process gave up waiting: then the core just ends.
-                        if opened.send(Ok(())).is_ok() && sender.send(first).is_ok() {
+                        if opened.send(Ok(book)).is_ok() && sender.send(first).is_ok() {
                             run(core, &mailbox, &sender);
                         }
                     }
@@ -53,8 +55,8 @@ impl Worker {
                 }
             })
             .map_err(|error| ErrorKind::Bug.because_of("no thread for the core", error))?;
-        outcome.await.unwrap_or_else(|_| Err(gone()))?;
-        Ok((Self { thread }, effects))
+        let book = outcome.await.unwrap_or_else(|_| Err(gone()))?;
+        Ok((Self { thread }, effects, book))
     }
 
     /// Joins the thread. Call it when the effects have ended: then it takes no time.
@@ -70,13 +72,15 @@ pub(crate) fn gone() -> Error {
     ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
 }
 
-fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
+fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>, Book), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
     let options = Options { seed, cached_groups: CACHED_GROUPS };
     let mut core = Core::open(Folder::new(profile.dir()), || unlock::unlock(profile, unlocking), &options)?;
     let first = core.resume(now())?;
-    Ok((core, first))
+    // While the store is this process's: what opens it does not change.
+    let book = Book::of_owner(profile, core.derived_key(token::file::PURPOSE));
+    Ok((core, first, book))
 }
 
 /// Owns the core, so that the store is closed when this returns: before the effects end, which is what others wait for.

@@ -7,7 +7,7 @@ use cipher_broker::time::Timestamp;
 use data_encoding::HEXLOWER;
 
 use crate::runtime::timer;
-use crate::token::book::{self, Book};
+use crate::token::book::Book;
 use crate::token::grant::Grant;
 use crate::token::secret::Secret;
 
@@ -33,7 +33,7 @@ impl Pass {
     pub(crate) fn of(book: &Book, secret: &Secret) -> Result<Self, Error> {
         let digest = HEXLOWER.encode(&secret.digest());
         let bytes = book.bytes()?;
-        let grant = find(&bytes, &digest)?.ok_or_else(|| {
+        let grant = find(book, &bytes, &digest)?.ok_or_else(|| {
             ErrorKind::Refused
                 .because(
                     "this profile does not know this token: it was revoked, or belongs to another profile",
@@ -65,7 +65,7 @@ impl Pass {
         let bytes = self.book.bytes()?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.0 != bytes {
-            let grant = find(&bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
+            let grant = find(&self.book, &bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
             *last = (bytes, Arc::new(grant));
         }
         if last.1.expired(now) {
@@ -81,8 +81,8 @@ impl Pass {
 }
 
 /// The token of a digest.
-fn find(bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
-    Ok(book::parse(bytes)?.into_iter().find(|grant| grant.digest == digest))
+fn find(book: &Book, bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
+    Ok(book.tokens_in(bytes)?.into_iter().find(|grant| grant.digest == digest))
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
         assert!(Pass::of(&book, &secret).is_err() && Pass::of(&book, &next).is_ok());
 
         // A file that cannot be read opens nothing.
-        std::fs::write(folder.path().join("tokens.json"), "{").unwrap();
+        std::fs::write(folder.path().join("tokens"), "{").unwrap();
         assert!(Pass::of(&book, &next).is_err());
     }
 

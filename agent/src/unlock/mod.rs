@@ -12,4 +12,5 @@ mod find;
 pub(crate) mod keyring;
 pub(crate) mod slots;
 
+pub(crate) use find::keys;
 pub use find::{Unlocking, unlock};

@@ -6,10 +6,10 @@ use crate::support::Room;
 
 const NOWHERE: &str = "nats://127.0.0.1:1";
 
-/// A room with a profile in which nothing has begun.
+/// A room with a profile in which nothing has begun: its folder is there.
 fn room() -> Room {
     let room = Room::new();
-    room.write(".local/share/cipher-chat/profiles/default/store.redb", "");
+    room.write(".local/share/cipher-chat/profiles/default/evidence/none", "");
     room
 }
 
@@ -60,7 +60,7 @@ fn what_no_token_can_be_is_refused_before_anything_is_made() {
         let outcome = room.run(&line).fails(2);
         assert!(outcome.stderr.contains(why), "{arguments:?}: {}", outcome.stderr);
     }
-    assert!(!room.home().join("profiles/default/tokens.json").exists());
+    assert!(!room.home().join("profiles/default/tokens").exists());
     // A typing error makes no profile.
     let _ = Room::new().run(&["token", "create", "robot", "--all-groups"]).fails(1);
 }
