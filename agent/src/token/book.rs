@@ -8,6 +8,7 @@ use cipher_seal::Key;
 use data_encoding::HEXLOWER;
 
 use crate::profile::Profile;
+use crate::telemetry;
 use crate::token::file::{PURPOSE, TokenFile};
 use crate::token::grant::{Grant, Granted};
 use crate::token::pass::Pass;
@@ -45,8 +46,9 @@ impl Book {
     /// is done; if that fails, every token is refused that cannot be read.
     pub(crate) fn of_owner(profile: &Profile, key: Key) -> Self {
         let file = TokenFile::of(profile, key);
-        if let Err(error) = file.lock().and_then(|lock| file.settle(&lock)) {
-            tracing::warn!(%error, "the tokens of this profile cannot be used");
+        if let Err(error) = file.settle_if_free() {
+            tracing::warn!(kind = error.kind.name(), "the tokens of this profile cannot be used");
+            telemetry::causes(&error);
         }
         Self { file }
     }

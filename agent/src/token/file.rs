@@ -48,13 +48,17 @@ struct Page {
 
 /// Takes the lock of the tokens in the folder of a profile.
 pub(crate) fn lock(folder: &Path) -> Result<Lock, Error> {
-    let failed = |error| {
-        ErrorKind::Storage
-            .because_of(format_args!("the tokens in {} cannot be used", folder.display()), error)
-    };
-    let folder = File::open(folder).map_err(failed)?;
-    rustix::fs::flock(&folder, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+    try_lock(folder, FlockOperation::LockExclusive).map_err(|error| unlockable(folder, error))
+}
+
+fn try_lock(folder: &Path, operation: FlockOperation) -> io::Result<Lock> {
+    let folder = File::open(folder)?;
+    rustix::fs::flock(&folder, operation)?;
     Ok(Lock(folder))
+}
+
+fn unlockable(folder: &Path, error: io::Error) -> Error {
+    ErrorKind::Storage.because_of(format_args!("the tokens in {} cannot be used", folder.display()), error)
 }
 
 impl TokenFile {
@@ -122,7 +126,18 @@ impl TokenFile {
         Ok(())
     }
 
-    /// The same, and from then on it opens with this key only. For who keeps others from changing the slots of the store.
+    /// The same when a store is opened. Nothing is waited for: who has the lock does it, as a command for tokens, or takes a whole
+    /// profile in, in which there is nothing to do.
+    pub(super) fn settle_if_free(&self) -> Result<(), Error> {
+        match try_lock(&self.folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => self.settle(&lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(unlockable(&self.folder, error)),
+        }
+    }
+
+    /// Seals the file of before, and from then on it opens with this key only. For who keeps others from changing the slots of
+    /// the store.
     pub(crate) fn settle(&self, lock: &Lock) -> Result<(), Error> {
         self.convert(lock)?;
         let bytes = self.bytes()?;

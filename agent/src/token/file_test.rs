@@ -134,6 +134,18 @@ fn a_file_of_before_is_sealed_overwritten_and_gone_wherever_a_process_ended() {
 }
 
 #[test]
+fn the_opening_of_a_store_waits_for_nobody_who_has_the_lock() {
+    let (_folder, file) = sealed();
+    file.also_open_with(&file.lock().unwrap(), &key(2)).unwrap();
+    let held = file.lock().unwrap();
+    file.settle_if_free().unwrap();
+    assert_eq!(slots(&file), 2);
+    drop(held);
+    file.settle_if_free().unwrap();
+    assert_eq!(slots(&file), 1);
+}
+
+#[test]
 fn a_damaged_file_of_before_is_named_and_stays() {
     let folder = tempfile::tempdir().unwrap();
     let file = file(&folder, 1);

@@ -142,7 +142,7 @@ impl Slots {
         self.tokens = next.clone();
         // If it cannot be written, the next process that opens the store does it.
         if let Err(error) = TokenFile::of(&self.held.profile, next).settle(&lock) {
-            tracing::debug!(%error, "the tokens still open with what was removed");
+            tracing::debug!(kind = error.kind.name(), "the tokens still open with what was removed");
         }
         Ok(())
     }
