@@ -89,3 +89,32 @@ fn a_wrong_token_serves_nothing_and_is_not_repeated() {
     let revoked = room.run(&["--server", NOWHERE, "rpc", "--token-file", "robot.token"]).fails(4);
     assert!(revoked.stderr.contains("this profile does not know this token"), "{}", revoked.stderr);
 }
+
+#[test]
+fn tokens_of_before_are_sealed_and_a_damaged_file_costs_one_sentence() {
+    let room = room();
+    let profile = room.home().join("profiles/default");
+    let (plain, sealed) = (profile.join("tokens.json"), profile.join("tokens"));
+    let of_before = json!({ "version": 1, "tokens": [{
+        "name": "oldrobot", "digest": "00", "groups": null, "methods": ["message.send"],
+        "created_at": 1_700_000_000_000_u64, "expires_at": 4_000_000_000_000_u64,
+    }] });
+    std::fs::write(&plain, of_before.to_string()).unwrap();
+    let table = room.run(&["token", "list"]).succeeds().stdout;
+    assert!(table.contains("oldrobot") && sealed.exists() && !plain.exists(), "{table}");
+    let mut bytes = std::fs::read(&sealed).unwrap();
+    assert!(!bytes.windows(8).any(|part| part == b"oldrobot"));
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&sealed, &bytes).unwrap();
+    for arguments in
+        [&["token", "list"][..], &["token", "revoke", "oldrobot"], &["token", "create", "a", "--all-groups"]]
+    {
+        let refused = room.run(arguments).fails(7);
+        assert!(refused.stderr.contains("which holds the tokens, is damaged"), "{}", refused.stderr);
+        assert_eq!(std::fs::read(&sealed).unwrap(), bytes);
+    }
+    // Nothing else of the profile depends on it.
+    let _ = room.run(&["slot", "list"]).succeeds();
+    std::fs::remove_file(&sealed).unwrap();
+    let _ = room.run(&["token", "create", "robot", "--all-groups"]).succeeds();
+}

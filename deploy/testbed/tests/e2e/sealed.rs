@@ -215,6 +215,13 @@ fn nothing_that_was_planted_lies_readable_on_the_disk_or_in_a_log() -> Result {
     hunt.told(hunt.command(&alice, &words), PASSPHRASE)?;
     let listed = hunt.told(hunt.command(&alice, &["--passphrase-fd", "0", "token", "list"]), PASSPHRASE)?;
     ensure(listed.stdout.contains("tokenoryx"), || listed.to_string())?;
+    // A program with a token needs nothing of that while another process has the profile open.
+    let daemon = hunt.starts(&alice, &["--key-file", &key, "daemon"])?;
+    let mut rpc = hunt.command(&alice, &["rpc"]);
+    rpc.env("CIPHER_CHAT_TOKEN", &secret);
+    let welcome = hunt.told(rpc, hello)?;
+    ensure(welcome.stdout.contains("tokenoryx"), || welcome.to_string())?;
+    hunt.ends(daemon)?;
     let words = ["--key-file", &key, "backup", &backup, "--new-passphrase-fd", "0"];
     hunt.told(hunt.command(&alice, &words), BACKUP_PASSPHRASE)?;
     let restored = site.person("restored")?;
