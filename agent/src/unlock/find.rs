@@ -116,8 +116,8 @@ impl Unlocking {
     }
 }
 
-/// What opens the store of a profile, or is to open one that is made now. Call it when no other process has the profile open:
-/// it may ask a person.
+/// What opens the store of a profile, or is to open one that is made now. It may ask a person: call it once nothing else does
+/// what is wanted, as the process may that has the profile open.
 pub fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error> {
     if let Some(path) = &unlocking.key_file {
         return named(path);
