@@ -21,6 +21,8 @@ use crate::session::{Need, Session};
 use crate::settings::Settings;
 use crate::telemetry;
 use crate::token::book::Book;
+use crate::token::file;
+use crate::unlock;
 
 /// An open profile.
 #[derive(Debug)]
@@ -125,7 +127,8 @@ impl<'a> OpenProfile<'a> {
         if !place.keys().exists() {
             Self::open(front, Need::Local).await?.close().await;
         }
-        Ok(Book::unlocked(&place, unlocking)?)
+        let (keys, _) = unlock::keys(&place, &unlock::unlock(&place, unlocking)?)?;
+        Ok(Book::of(&place, keys.derived(file::PURPOSE))?)
     }
 
     /// Opens a profile, making it if need be.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_core::{Core, Effect, Folder, Input, Options};
+use cipher_seal::Key;
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,8 +14,6 @@ use crate::profile::Profile;
 use crate::runtime::mailbox::{self, Mailbox};
 use crate::runtime::timer::now;
 use crate::telemetry;
-use crate::token;
-use crate::token::book::Book;
 use crate::unlock::{self, Unlocking};
 
 /// Loaded groups a core keeps in memory.
@@ -33,21 +32,23 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Opens the store on a thread of its own, and the tokens beside it. The error is the core's, [`ErrorKind::Locked`] included.
+    /// Opens the store on a thread of its own. Gives a key for what lies beside it, derived for `purpose`. The error is the
+    /// core's, [`ErrorKind::Locked`] included.
     pub(crate) async fn start(
         profile: Profile,
         unlocking: Unlocking,
         mailbox: Arc<Mailbox>,
-    ) -> Result<(Self, Effects, Book), Error> {
+        purpose: &'static str,
+    ) -> Result<(Self, Effects, Key), Error> {
         let (opened, outcome) = oneshot::channel();
         let (sender, effects) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name("core".into())
             .spawn(move || {
                 match open(&profile, &unlocking) {
-                    Ok((core, first, book)) => {
+                    Ok((core, first)) => {
                         // Nobody receives only if the process gave up waiting: then the core just ends.
-                        if opened.send(Ok(book)).is_ok() && sender.send(first).is_ok() {
+                        if opened.send(Ok(core.derived_key(purpose))).is_ok() && sender.send(first).is_ok() {
                             run(core, &mailbox, &sender);
                         }
                     }
@@ -55,8 +56,8 @@ impl Worker {
                 }
             })
             .map_err(|error| ErrorKind::Bug.because_of("no thread for the core", error))?;
-        let book = outcome.await.unwrap_or_else(|_| Err(gone()))?;
-        Ok((Self { thread }, effects, book))
+        let key = outcome.await.unwrap_or_else(|_| Err(gone()))?;
+        Ok((Self { thread }, effects, key))
     }
 
     /// Joins the thread. Call it when the effects have ended: then it takes no time.
@@ -72,15 +73,13 @@ pub(crate) fn gone() -> Error {
     ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
 }
 
-fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>, Book), Error> {
+fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
     let options = Options { seed, cached_groups: CACHED_GROUPS };
     let mut core = Core::open(Folder::new(profile.dir()), || unlock::unlock(profile, unlocking), &options)?;
     let first = core.resume(now())?;
-    // While the store is this process's: what opens it does not change.
-    let book = Book::of_owner(profile, core.derived_key(token::file::PURPOSE));
-    Ok((core, first, book))
+    Ok((core, first))
 }
 
 /// Owns the core, so that the store is closed when this returns: before the effects end, which is what others wait for.

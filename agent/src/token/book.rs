@@ -9,11 +9,10 @@ use data_encoding::HEXLOWER;
 
 use crate::profile::Profile;
 use crate::telemetry;
-use crate::token::file::{PURPOSE, TokenFile};
+use crate::token::file::TokenFile;
 use crate::token::grant::{Grant, Granted};
 use crate::token::pass::Pass;
 use crate::token::secret::Secret;
-use crate::unlock::{self, Unlocking};
 
 /// Most tokens of a profile, expired ones included.
 const TOKENS: usize = 64;
@@ -42,7 +41,8 @@ pub struct Wish {
 }
 
 impl Book {
-    /// Of a profile whose store this process has open, which gives the key for [`PURPOSE`]. Whatever another process left undone
+    /// Of a profile whose store this process has open, so that what opens it does not change; `key` was derived for
+    /// [`PURPOSE`](super::file::PURPOSE). Whatever another process left undone
     /// is done; if that fails, every token is refused that cannot be read.
     pub(crate) fn of_owner(profile: &Profile, key: Key) -> Self {
         let file = TokenFile::of(profile, key);
@@ -53,11 +53,9 @@ impl Book {
         Self { file }
     }
 
-    /// Of a profile that another process may have open: what opens the store opens it too, and may be asked for. The store must be sealed.
-    pub fn unlocked(profile: &Profile, unlocking: &Unlocking) -> Result<Self, Error> {
-        let unlock = unlock::unlock(profile, unlocking)?;
-        let (keys, _) = unlock::keys(profile, &unlock)?;
-        let file = TokenFile::of(profile, keys.derived(PURPOSE));
+    /// Of a profile that another process may have open.
+    pub(crate) fn of(profile: &Profile, key: Key) -> Result<Self, Error> {
+        let file = TokenFile::of(profile, key);
         file.convert(&file.lock()?)?;
         Ok(Self { file })
     }
@@ -105,8 +103,8 @@ impl Book {
     }
 
     /// Fails unless a token is one of these, and good at this moment.
-    pub fn holds(&self, secret: &Secret) -> Result<(), Error> {
-        Pass::of(self, secret).map(drop)
+    pub fn holds(&self, secret: &Secret, now: Timestamp) -> Result<(), Error> {
+        Pass::of(self, secret, now).map(drop)
     }
 
     /// Ends a token at once: whoever shows it is refused, and connections that it opened end.

@@ -15,6 +15,7 @@ use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::control::client;
 use crate::profile::Profile;
+use crate::runtime::timer;
 use crate::session::Need;
 use crate::settings::Settings;
 use crate::token::secret::Secret;
@@ -52,7 +53,7 @@ pub async fn run(context: &Context, Args { token_file }: Args) -> Result {
         // One that is over must not make anything move. The process that has the profile open knows it, if there is one.
         OpenProfile::known(context)?;
         if !client::takes(&Profile::new(&context.settings.home, &context.settings.profile)?, token).await? {
-            OpenProfile::tokens(context).await?.holds(token)?;
+            OpenProfile::tokens(context).await?.holds(token, timer::now())?;
         }
     }
     let profile = open(front).await?;
