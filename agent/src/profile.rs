@@ -5,7 +5,7 @@
 //! <home>/profiles/<name>/store.keys             its keys, sealed; what opens them stands in `unlock`
 //! <home>/profiles/<name>/store.key              opens them unless something else does, 0600
 //! <home>/profiles/<name>/control.sock           while a process owns the profile
-//! <home>/profiles/<name>/tokens.json            digests of the tokens that its owner gave to programs, 0600
+//! <home>/profiles/<name>/tokens                 digests of the tokens that its owner gave to programs, sealed, 0600
 //! <home>/profiles/<name>/evidence/…             what was found against the registry, one file each
 //! <home>/profiles/<name>/bots/<bot>/…           the same again for a bot of this profile
 //! <home>/profiles/<name>.restoring/…            while a backup is restored

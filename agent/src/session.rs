@@ -8,6 +8,7 @@ use std::time::Duration;
 use cipher_api::{Ask, Command, Error, ErrorKind, Event, Hint, Notice, Reply};
 use cipher_connection::Trouble;
 use cipher_core::{Input, Interest};
+use cipher_seal::Key;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
@@ -29,11 +30,13 @@ use crate::runtime::listener::Listeners;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::task::Tasks;
 use crate::runtime::ticket::Tickets;
+use crate::runtime::timer;
 use crate::runtime::unsettled::Unsettled;
 use crate::runtime::worker::{Effects, Worker};
 use crate::session::effect::{Hands, Online};
 use crate::telemetry;
 use crate::token::book::Book;
+use crate::token::file;
 use crate::token::pass::Pass;
 use crate::token::secret::Secret;
 use crate::unlock::Unlocking;
@@ -93,6 +96,7 @@ enum Inner {
 #[derive(Debug)]
 struct Local {
     profile: Profile,
+    book: Book,
     mailbox: Arc<Mailbox>,
     tickets: Arc<Tickets>,
     listeners: Arc<Listeners>,
@@ -140,8 +144,8 @@ impl Session {
             }
             None => None,
         };
-        let (worker, effects) = match open_store(profile, unlocking, &mailbox).await {
-            Ok(Opened::Here(worker, effects)) => (worker, effects),
+        let (worker, effects, key) = match open_store(profile, unlocking, &mailbox).await {
+            Ok(Opened::Here(worker, effects, key)) => (worker, effects, key),
             Ok(Opened::Elsewhere(remote)) => {
                 tasks.end().await;
                 return Ok(Self { inner: Arc::new(Inner::Remote(remote)) });
@@ -168,6 +172,7 @@ impl Session {
         Tasks::default().spawn("effects", effect::run(effects, hands, ended));
         let local = Local {
             profile: profile.clone(),
+            book: Book::of_owner(profile, key),
             mailbox,
             tickets,
             listeners,
@@ -313,7 +318,7 @@ impl Session {
     ) -> Result<(), Error> {
         match &*self.inner {
             Inner::Local(local) => {
-                let pass = token.map(|token| Pass::of(&Book::of(&local.profile), token)).transpose()?;
+                let pass = token.map(|token| Pass::of(&local.book, token, timer::now())).transpose()?;
                 server::serve(from, to, self.clone(), Door::Own, pass, None).await
             }
             Inner::Remote(_) => client::pass_on(profile, token, from, to).await,
@@ -431,7 +436,7 @@ impl Served for Session {
 
     fn tokens(&self) -> Result<Book, Error> {
         match &*self.inner {
-            Inner::Local(local) => Ok(Book::of(&local.profile)),
+            Inner::Local(local) => Ok(local.book.clone()),
             Inner::Remote(_) => Err(not_ours()),
         }
     }
@@ -463,7 +468,7 @@ async fn tell(network: Network, listeners: Arc<Listeners>) {
 }
 
 enum Opened {
-    Here(Worker, Effects),
+    Here(Worker, Effects, Key),
     Elsewhere(Remote),
 }
 
@@ -477,8 +482,8 @@ async fn open_store(
     let mut pause = SHORTEST_PAUSE;
     let mut mute = 0;
     loop {
-        match Worker::start(profile.clone(), unlocking.clone(), Arc::clone(mailbox)).await {
-            Ok((worker, effects)) => return Ok(Opened::Here(worker, effects)),
+        match Worker::start(profile.clone(), unlocking.clone(), Arc::clone(mailbox), file::PURPOSE).await {
+            Ok((worker, effects, key)) => return Ok(Opened::Here(worker, effects, key)),
             Err(error) if error.kind == ErrorKind::Locked && Instant::now() < until => {}
             Err(error) if error.kind == ErrorKind::Locked => {
                 return Err(error.hint(Hint::text(

@@ -11,7 +11,11 @@ use cipher_broker::subject::INBOX_PREFIX;
 use cipher_connection::Servers;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::connect::{connect, redacted};
 use crate::error::Error;
@@ -379,10 +383,14 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
 fn log_to_stderr(settings: &Settings) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| Error::Usage(format!("the log directives make no sense: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+    // At this level the client of the broker shows what it reads: handles, and names of people.
+    let no_payloads = filter_fn(|of| *of.level() < Level::TRACE || of.target().starts_with("cipher_"));
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(no_payloads)
+        .with(lines)
         .try_init()
         .map_err(|_| Error::Usage("logging was set up already".into()))
 }

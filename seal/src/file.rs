@@ -105,6 +105,11 @@ impl SealedFile {
         [header, body].concat()
     }
 
+    /// A key for something else that is to open with what opens this file. It changes with the file key.
+    pub fn derived(&self, purpose: &str) -> Key {
+        self.key.derived(purpose)
+    }
+
     /// The ways to unlock it.
     pub fn slots(&self) -> &[KeySlot] {
         &self.slots

@@ -65,6 +65,17 @@ impl Key {
         half
     }
 
+    /// Another key, for a purpose of its own: who has it learns nothing of this one, nor of those for other purposes.
+    #[must_use]
+    pub fn derived(&self, purpose: &str) -> Self {
+        // SHA-256 as it is will do: keys have one length, and nobody sees the result. It is that of no `hash`, whose purposes
+        // are others.
+        let hash = Sha256::new().chain_update(self.expose()).chain_update("derived\0").chain_update(purpose);
+        let mut bytes = Box::new(Zeroizing::new([0; Self::LEN]));
+        bytes.copy_from_slice(&hash.finalize());
+        Self(Held::Heap(bytes))
+    }
+
     /// Its bytes.
     pub fn expose(&self) -> &[u8; Self::LEN] {
         match &self.0 {
@@ -85,6 +96,17 @@ mod tests {
     use rand_core::OsRng;
 
     use super::*;
+
+    #[test]
+    fn a_derived_key_depends_on_its_key_and_purpose_and_stays_the_same() {
+        let key = |byte| Key::from_slice(&[byte; Key::LEN]).unwrap();
+        let derived = |byte, purpose| *key(byte).derived(purpose).expose();
+        // What lies on disks is sealed under it.
+        assert_eq!(derived(1, "tokens")[..4], [168, 12, 95, 161]);
+        assert_ne!(derived(1, "tokens"), derived(1, "others"));
+        assert_ne!(derived(1, "tokens"), derived(2, "tokens"));
+        assert_ne!(derived(1, "tokens")[..16], key(1).hash("tokens", b""));
+    }
 
     #[test]
     fn a_locked_key_is_the_same_key_and_as_many_as_wanted_can_be_made_and_dropped_in_any_order() {

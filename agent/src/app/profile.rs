@@ -20,6 +20,9 @@ use crate::profile::Profile;
 use crate::session::{Need, Session};
 use crate::settings::Settings;
 use crate::telemetry;
+use crate::token::book::Book;
+use crate::token::file;
+use crate::unlock;
 
 /// An open profile.
 #[derive(Debug)]
@@ -113,6 +116,19 @@ impl<'a> OpenProfile<'a> {
         } else {
             ProfileError::NoAccount { profile }
         })
+    }
+
+    /// The tokens of the profile in force. Nothing is opened unless the store was never sealed: a token must end also while the
+    /// profile is stuck.
+    pub async fn tokens(front: &'a dyn FrontEnd) -> Result<Book> {
+        Self::known(front)?;
+        let Settings { home, profile, unlocking, .. } = front.settings();
+        let place = named(home, profile)?;
+        if !place.keys().exists() {
+            Self::open(front, Need::Local).await?.close().await;
+        }
+        let (keys, _) = unlock::keys(&place, &unlock::unlock(&place, unlocking)?)?;
+        Ok(Book::of(&place, keys.derived(file::PURPOSE))?)
     }
 
     /// Opens a profile, making it if need be.

@@ -7,6 +7,7 @@ use cipher_api::{Ask, Error, ErrorKind, Event, Reply, Target};
 use cipher_broker::id::GroupId;
 
 use crate::control::server::Served;
+use crate::runtime::timer;
 use crate::token::grant::Grant;
 use crate::token::narrow;
 use crate::token::pass::Pass;
@@ -37,7 +38,7 @@ impl<S: Served> Access<S> {
 
     /// What the token is good for at this moment; `None` when there is no token.
     pub(super) fn grant(&self) -> Result<Option<Arc<Grant>>, Error> {
-        self.pass.as_ref().map(|pass| pass.good()).transpose()
+        self.pass.as_ref().map(|pass| pass.good(timer::now())).transpose()
     }
 
     /// Whether a method may be used.

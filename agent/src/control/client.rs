@@ -280,8 +280,7 @@ pub(crate) async fn pass_on(
     let (answers, mut calls) = stream.into_split();
     let mut answers = BufReader::new(answers);
     if let Some(token) = token {
-        let shown = show(token, &mut answers, &mut calls);
-        tokio::time::timeout(GREETING, shown).await.unwrap_or_else(|_| Err(gone()))?;
+        show(token, &mut answers, &mut calls).await?;
     }
     let there = async {
         let end = copy(&mut BufReader::new(&mut from), &mut calls).await;
@@ -325,8 +324,27 @@ async fn copy(from: &mut (impl AsyncBufRead + Unpin), to: &mut (impl AsyncWrite 
     }
 }
 
+/// Whether a process has the profile open and takes a token; its refusal if it does not take it.
+pub(crate) async fn takes(profile: &Profile, token: &Secret) -> Result<bool, Error> {
+    let Some(stream) = socket::connect(profile).await? else { return Ok(false) };
+    let (answers, mut calls) = stream.into_split();
+    match show(token, &mut BufReader::new(answers), &mut calls).await {
+        Err(error) if is_gone(&error) => Ok(false),
+        shown => shown.map(|()| true),
+    }
+}
+
 /// Says hello with a token.
 async fn show(
+    token: &Secret,
+    answers: &mut BufReader<OwnedReadHalf>,
+    calls: &mut OwnedWriteHalf,
+) -> Result<(), Error> {
+    let shown = try_show(token, answers, calls);
+    tokio::time::timeout(GREETING, shown).await.unwrap_or_else(|_| Err(gone()))
+}
+
+async fn try_show(
     token: &Secret,
     answers: &mut BufReader<OwnedReadHalf>,
     calls: &mut OwnedWriteHalf,

@@ -25,6 +25,7 @@ use crate::control::subscription::{self, Start};
 use crate::control::{PROGRAM, elder, socket};
 use crate::runtime::listener::Events;
 use crate::runtime::task::Tasks;
+use crate::runtime::timer;
 use crate::runtime::unsettled::Unsettled;
 use crate::telemetry;
 use crate::token::book::Book;
@@ -325,7 +326,7 @@ impl<S: Served> Visit<S> {
             return Err(other_version(version, &client).into());
         }
         if let Some(Token(word)) = token {
-            self.show(Pass::show(&self.access.session.tokens()?, &word)?)?;
+            self.show(Pass::show(&self.access.session.tokens()?, &word, timer::now())?)?;
         }
         // R-TOKEN-06: this door serves nothing before.
         if !self.welcome() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_core::{Core, Effect, Folder, Input, Options};
+use cipher_seal::Key;
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,12 +32,14 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Opens the store on a thread of its own. The error is the core's, [`ErrorKind::Locked`] included.
+    /// Opens the store on a thread of its own. Gives a key for what lies beside it, derived for `purpose`. The error is the
+    /// core's, [`ErrorKind::Locked`] included.
     pub(crate) async fn start(
         profile: Profile,
         unlocking: Unlocking,
         mailbox: Arc<Mailbox>,
-    ) -> Result<(Self, Effects), Error> {
+        purpose: &'static str,
+    ) -> Result<(Self, Effects, Key), Error> {
         let (opened, outcome) = oneshot::channel();
         let (sender, effects) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
@@ -45,7 +48,7 @@ impl Worker {
                 match open(&profile, &unlocking) {
                     Ok((core, first)) => {
                         // Nobody receives only if the process gave up waiting: then the core just ends.
-                        if opened.send(Ok(())).is_ok() && sender.send(first).is_ok() {
+                        if opened.send(Ok(core.derived_key(purpose))).is_ok() && sender.send(first).is_ok() {
                             run(core, &mailbox, &sender);
                         }
                     }
@@ -53,8 +56,8 @@ impl Worker {
                 }
             })
             .map_err(|error| ErrorKind::Bug.because_of("no thread for the core", error))?;
-        outcome.await.unwrap_or_else(|_| Err(gone()))?;
-        Ok((Self { thread }, effects))
+        let key = outcome.await.unwrap_or_else(|_| Err(gone()))?;
+        Ok((Self { thread }, effects, key))
     }
 
     /// Joins the thread. Call it when the effects have ended: then it takes no time.

@@ -1,37 +1,30 @@
-//! All tokens of a profile: one file beside the store, for its owner only, written whole or not at all.
+//! All tokens of a profile.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::time::Timestamp;
+use cipher_seal::Key;
 use data_encoding::HEXLOWER;
-use rustix::fs::FlockOperation;
-use serde::{Deserialize, Serialize};
 
-use crate::private_file;
 use crate::profile::Profile;
+use crate::telemetry;
+use crate::token::file::TokenFile;
 use crate::token::grant::{Grant, Granted};
 use crate::token::pass::Pass;
 use crate::token::secret::Secret;
 
-/// Format of the file.
-const VERSION: u32 = 1;
 /// Most tokens of a profile, expired ones included.
 const TOKENS: usize = 64;
-/// Longest file that is read, bytes.
-const FILE_BYTES: u64 = 1024 * 1024;
 /// Longest name of a token.
 const NAME_CHARS: usize = 32;
 /// Longest time that a token is good for.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// The file of a profile's tokens. Making this value touches nothing on disk.
+/// The tokens of a profile: one file beside the store.
 #[derive(Debug, Clone)]
 pub struct Book {
-    folder: PathBuf,
+    file: TokenFile,
 }
 
 /// What a new token is to be.
@@ -47,21 +40,29 @@ pub struct Wish {
     pub lifetime: Duration,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Page {
-    version: u32,
-    tokens: Vec<Grant>,
-}
-
 impl Book {
-    /// Of a profile.
-    pub fn of(profile: &Profile) -> Self {
-        Self { folder: profile.dir().into() }
+    /// Of a profile whose store this process has open, so that what opens it does not change; `key` was derived for
+    /// [`PURPOSE`](super::file::PURPOSE). Whatever another process left undone
+    /// is done; if that fails, every token is refused that cannot be read.
+    pub(crate) fn of_owner(profile: &Profile, key: Key) -> Self {
+        let file = TokenFile::of(profile, key);
+        if let Err(error) = file.settle_if_free() {
+            tracing::warn!(kind = error.kind.name(), "the tokens of this profile cannot be used");
+            telemetry::causes(&error);
+        }
+        Self { file }
+    }
+
+    /// Of a profile that another process may have open.
+    pub(crate) fn of(profile: &Profile, key: Key) -> Result<Self, Error> {
+        let file = TokenFile::of(profile, key);
+        file.convert(&file.lock()?)?;
+        Ok(Self { file })
     }
 
     /// All tokens, expired ones too, oldest first.
     pub fn tokens(&self) -> Result<Vec<Grant>, Error> {
-        parse(&self.bytes()?)
+        self.tokens_in(&self.bytes()?)
     }
 
     /// Makes a token. Its word is in no other place from here on.
@@ -82,7 +83,7 @@ impl Book {
             created_at: now,
             expires_at: now.plus(lifetime),
         };
-        let _lock = self.lock()?;
+        let lock = self.file.lock()?;
         let mut tokens = self.tokens()?;
         // One that is over makes room for its successor.
         tokens.retain(|old| old.name != grant.name || !old.expired(now));
@@ -97,18 +98,18 @@ impl Book {
                 .hint(Hint::TokenList));
         }
         tokens.push(grant.clone());
-        self.write(tokens)?;
+        self.file.write(&lock, tokens)?;
         Ok((secret, grant))
     }
 
     /// Fails unless a token is one of these, and good at this moment.
-    pub fn holds(&self, secret: &Secret) -> Result<(), Error> {
-        Pass::of(self, secret).map(drop)
+    pub fn holds(&self, secret: &Secret, now: Timestamp) -> Result<(), Error> {
+        Pass::of(self, secret, now).map(drop)
     }
 
     /// Ends a token at once: whoever shows it is refused, and connections that it opened end.
     pub fn revoke(&self, name: &str) -> Result<(), Error> {
-        let _lock = self.lock()?;
+        let lock = self.file.lock()?;
         let mut tokens = self.tokens()?;
         let before = tokens.len();
         tokens.retain(|grant| grant.name != name);
@@ -117,64 +118,18 @@ impl Book {
                 .because(format!("there is no token '{name}'"))
                 .hint(Hint::TokenList));
         }
-        self.write(tokens)
+        self.file.write(&lock, tokens)
     }
 
     /// The bytes of the file; none before the first token.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        match File::open(self.path()) {
-            Ok(file) => {
-                file.take(FILE_BYTES).read_to_end(&mut bytes).map_err(|error| self.unusable(error))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(bytes),
-            Err(error) => return Err(self.unusable(error)),
-        };
-        Ok(bytes)
+        self.file.bytes()
     }
 
-    fn write(&self, tokens: Vec<Grant>) -> Result<(), Error> {
-        let bytes = serde_json::to_vec_pretty(&Page { version: VERSION, tokens })
-            .map_err(|error| ErrorKind::Bug.because_of("tokens cannot be written as JSON", error))?;
-        // What was revoked stays revoked after a power cut.
-        private_file::write(&self.path(), &bytes).map_err(|error| self.unusable(error))
+    /// The tokens in bytes of the file.
+    pub(super) fn tokens_in(&self, bytes: &[u8]) -> Result<Vec<Grant>, Error> {
+        self.file.tokens(bytes)
     }
-
-    /// Two commands at once change it one after the other. Held until it is dropped.
-    fn lock(&self) -> Result<File, Error> {
-        let folder = File::open(&self.folder).map_err(|error| self.unusable(error))?;
-        rustix::fs::flock(&folder, FlockOperation::LockExclusive)
-            .map_err(|error| self.unusable(error.into()))?;
-        Ok(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.join("tokens.json")
-    }
-
-    fn unusable(&self, error: io::Error) -> Error {
-        ErrorKind::Storage.because_of(format_args!("{} cannot be used", self.path().display()), error)
-    }
-}
-
-/// The tokens of a file. One that cannot be read is none of anybody: every token is refused.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Grant>, Error> {
-    if bytes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let page: Page = serde_json::from_slice(bytes).map_err(|error| {
-        ErrorKind::Storage
-            .because(format!("the file of the tokens is damaged at line {}", error.line()))
-            .hint(Hint::text("remove tokens.json in the folder of the profile, and make new tokens"))
-    })?;
-    if page.version != VERSION {
-        let why =
-            format!("the file of the tokens has version {}, and this program knows {VERSION}", page.version);
-        return Err(ErrorKind::Storage
-            .because(why)
-            .hint(Hint::text("use the version that wrote it, or a newer one")));
-    }
-    Ok(page.tokens)
 }
 
 /// Fails for a name that could not stand in a command or as the name of a subscriber.
@@ -201,7 +156,8 @@ pub(crate) mod tests {
     /// A book in a folder of its own.
     pub(crate) fn book() -> (TempDir, Book) {
         let folder = tempfile::tempdir().unwrap();
-        let book = Book { folder: folder.path().into() };
+        let key = Key::from_slice(&[5; Key::LEN]).unwrap();
+        let book = Book { file: TokenFile::in_folder(folder.path(), key) };
         (folder, book)
     }
 
@@ -221,9 +177,11 @@ pub(crate) mod tests {
         let (secret, grant) = book.create(wish("bridge", Some(&[1]), &["message.send"]), NOW).unwrap();
         let (_, second) = book.create(wish("ops", None, &[]), NOW).unwrap();
         assert_eq!(book.tokens().unwrap(), [grant, second]);
-        let file = folder.path().join("tokens.json");
-        let text = fs::read_to_string(&file).unwrap();
-        assert!(!text.contains(&secret.reveal()[4..]));
+        let file = folder.path().join("tokens");
+        let bytes = fs::read(&file).unwrap();
+        for word in ["bridge", "ops", "message.send", &secret.reveal()[4..]] {
+            assert!(!bytes.windows(word.len()).any(|part| part == word.as_bytes()), "{word}");
+        }
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         book.revoke("bridge").unwrap();
         assert_eq!(book.revoke("bridge").unwrap_err().kind, ErrorKind::NotFound);
@@ -256,15 +214,5 @@ pub(crate) mod tests {
             book.create(wish(&format!("t{n}"), None, &[]), NOW).unwrap();
         }
         assert_eq!(book.create(wish("more", None, &[]), NOW).unwrap_err().kind, ErrorKind::Limit);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_gives_no_token() {
-        let (folder, book) = book();
-        for text in ["{", "[]", r#"{"version":2,"tokens":[]}"#, r#"{"version":1}"#] {
-            fs::write(folder.path().join("tokens.json"), text).unwrap();
-            assert_eq!(book.tokens().unwrap_err().kind, ErrorKind::Storage, "{text}");
-            assert_eq!(book.create(wish("a", None, &[]), NOW).unwrap_err().kind, ErrorKind::Storage);
-        }
     }
 }

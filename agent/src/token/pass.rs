@@ -6,8 +6,7 @@ use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::time::Timestamp;
 use data_encoding::HEXLOWER;
 
-use crate::runtime::timer;
-use crate::token::book::{self, Book};
+use crate::token::book::Book;
 use crate::token::grant::Grant;
 use crate::token::secret::Secret;
 
@@ -25,15 +24,15 @@ pub(crate) struct Pass {
 
 impl Pass {
     /// Takes the token that a visitor shows.
-    pub(crate) fn show(book: &Book, word: &str) -> Result<Self, Error> {
-        Self::of(book, &word.parse()?)
+    pub(crate) fn show(book: &Book, word: &str, now: Timestamp) -> Result<Self, Error> {
+        Self::of(book, &word.parse()?, now)
     }
 
     /// The same of one that was read before.
-    pub(crate) fn of(book: &Book, secret: &Secret) -> Result<Self, Error> {
+    pub(crate) fn of(book: &Book, secret: &Secret, now: Timestamp) -> Result<Self, Error> {
         let digest = HEXLOWER.encode(&secret.digest());
         let bytes = book.bytes()?;
-        let grant = find(&bytes, &digest)?.ok_or_else(|| {
+        let grant = find(book, &bytes, &digest)?.ok_or_else(|| {
             ErrorKind::Refused
                 .because(
                     "this profile does not know this token: it was revoked, or belongs to another profile",
@@ -46,7 +45,7 @@ impl Pass {
             name: grant.name.clone(),
             last: Mutex::new((bytes, Arc::new(grant))),
         };
-        pass.good()?;
+        pass.good(now)?;
         Ok(pass)
     }
 
@@ -55,17 +54,13 @@ impl Pass {
         self.digest == other.digest
     }
 
-    /// R-TOKEN-04: what it is good for at this moment; an error once it was revoked or has expired. The file is read each time:
+    /// R-TOKEN-04: what it is good for now; an error once it was revoked or has expired. The file is read each time:
     /// it is small, and what was revoked must not be used a second later.
-    pub(crate) fn good(&self) -> Result<Arc<Grant>, Error> {
-        self.good_at(timer::now())
-    }
-
-    fn good_at(&self, now: Timestamp) -> Result<Arc<Grant>, Error> {
+    pub(crate) fn good(&self, now: Timestamp) -> Result<Arc<Grant>, Error> {
         let bytes = self.book.bytes()?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.0 != bytes {
-            let grant = find(&bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
+            let grant = find(&self.book, &bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
             *last = (bytes, Arc::new(grant));
         }
         if last.1.expired(now) {
@@ -81,8 +76,8 @@ impl Pass {
 }
 
 /// The token of a digest.
-fn find(bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
-    Ok(book::parse(bytes)?.into_iter().find(|grant| grant.digest == digest))
+fn find(book: &Book, bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
+    Ok(book.tokens_in(bytes)?.into_iter().find(|grant| grant.digest == digest))
 }
 
 #[cfg(test)]
@@ -96,26 +91,26 @@ mod tests {
     #[test]
     fn r_token_04_a_token_that_was_revoked_or_is_too_old_is_refused_at_once() {
         let (folder, book) = book();
-        let now = timer::now();
+        let now = Timestamp::from_millis(1_000_000);
         let (secret, grant) = book.create(wish("bridge", Some(&[1]), &["message.send"]), now).unwrap();
-        let pass = Pass::show(&book, &secret.reveal()).unwrap();
-        assert_eq!(*pass.good().unwrap(), grant);
-        let error = pass.good_at(now.plus(Duration::from_secs(60))).unwrap_err();
+        let pass = Pass::show(&book, &secret.reveal(), now).unwrap();
+        assert_eq!(*pass.good(now).unwrap(), grant);
+        let error = pass.good(now.plus(Duration::from_secs(60))).unwrap_err();
         assert!(error.message.contains("'bridge' expired at"), "{error}");
 
         // Another one of the same name is not this one.
         book.revoke("bridge").unwrap();
         let (next, _) = book.create(wish("bridge", None, &[]), now).unwrap();
-        let error = pass.good().unwrap_err();
+        let error = pass.good(now).unwrap_err();
         assert_eq!(
             (error.kind, error.message.as_str()),
             (ErrorKind::Refused, "the token 'bridge' was revoked")
         );
-        assert!(Pass::of(&book, &secret).is_err() && Pass::of(&book, &next).is_ok());
+        assert!(Pass::of(&book, &secret, now).is_err() && Pass::of(&book, &next, now).is_ok());
 
         // A file that cannot be read opens nothing.
-        std::fs::write(folder.path().join("tokens.json"), "{").unwrap();
-        assert!(Pass::of(&book, &next).is_err());
+        std::fs::write(folder.path().join("tokens"), "{").unwrap();
+        assert!(Pass::of(&book, &next, now).is_err());
     }
 
     #[test]
@@ -123,7 +118,7 @@ mod tests {
         let (_folder, book) = book();
         let brief = Wish { lifetime: Duration::from_millis(1), ..wish("brief", None, &[]) };
         let (secret, _) = book.create(brief, Timestamp::from_millis(1)).unwrap();
-        assert!(Pass::of(&book, &secret).unwrap_err().message.contains("expired"));
-        assert!(Pass::show(&book, "cct_x").is_err());
+        assert!(Pass::of(&book, &secret, Timestamp::from_millis(2)).unwrap_err().message.contains("expired"));
+        assert!(Pass::show(&book, "cct_x", Timestamp::from_millis(1)).is_err());
     }
 }

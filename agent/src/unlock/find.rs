@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_seal::key_file::{self, KeyFileError};
 use cipher_seal::typed::{self, TypedError};
-use cipher_seal::{FileError, Key, Passphrase, SealedFile, SlotKind, Unlock};
+use cipher_seal::{FileError, Key, Passphrase, Plain, SealedFile, SlotKind, Unlock};
 use rand_core::OsRng;
 
 use crate::profile::Profile;
@@ -115,8 +115,8 @@ impl Unlocking {
     }
 }
 
-/// What opens the store of a profile, or is to open one that is made now. Call it when no other process has the profile open:
-/// it may ask a person.
+/// What opens the store of a profile, or is to open one that is made now. It may ask a person: call it once nothing else does
+/// what is wanted, as the process may that has the profile open.
 pub fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error> {
     if let Some(path) = &unlocking.key_file {
         return named(path);
@@ -149,32 +149,34 @@ pub(super) fn slots_of(profile: &Profile) -> Result<Option<Vec<SlotKind>>, Error
     match std::fs::read(profile.keys()) {
         Ok(bytes) => SealedFile::slots_in(&bytes).map(Some).map_err(|error| refused(profile, error)),
         Err(error) if error.kind() == Io::NotFound => Ok(None),
-        Err(error) => {
-            Err(ErrorKind::Storage.because_of(format!("{} cannot be read", profile.keys().display()), error))
-        }
+        Err(error) => Err(unread(profile, error)),
     }
 }
 
-/// Why the keys of a store did not open with what was given.
-pub(crate) fn refused(profile: &Profile, error: FileError) -> Error {
-    let keys = profile.keys();
-    let keys = keys.display();
-    match error {
-        FileError::Foreign => ErrorKind::Storage
-            .because(format!("{keys} does not hold the keys of a store"))
-            .hint(lost("put the file back from where it was kept")),
-        FileError::Damaged => {
-            ErrorKind::Storage.because(format!("{keys} is damaged")).hint(lost("check the disk"))
-        }
-        FileError::Newer => ErrorKind::Storage
-            .because(format!("{keys} was sealed by a newer version"))
-            .hint(Hint::text("use the version that wrote it, or a newer one")),
-        FileError::WrongKey => ErrorKind::Storage
-            .because(format!("the key or passphrase does not open {keys}"))
-            .hint(Hint::text(
-                "nothing was changed; give the one it was sealed with: --key-file FILE, --passphrase-fd N, or the store.key that belongs to it",
-            )),
-    }
+/// The file with the keys of a store, which another process may have open, and what is in it.
+pub(crate) fn keys(profile: &Profile, unlock: &Unlock) -> Result<(SealedFile, Plain), Error> {
+    let bytes = std::fs::read(profile.keys()).map_err(|error| match error.kind() {
+        Io::NotFound => unsealed(profile),
+        _ => unread(profile, error),
+    })?;
+    SealedFile::open(&bytes, unlock).map_err(|error| refused(profile, error))
+}
+
+pub(super) fn unsealed(profile: &Profile) -> Error {
+    ErrorKind::Misuse
+        .because(format!(
+            "the store of this profile is not sealed yet: {} is not there",
+            profile.keys().display()
+        ))
+        .hint(Hint::text("a command that opens the profile, as `sync` does, seals it"))
+}
+
+fn refused(profile: &Profile, error: FileError) -> Error {
+    cipher_core::keys_unopened(&profile.keys().display().to_string(), error)
+}
+
+fn unread(profile: &Profile, error: std::io::Error) -> Error {
+    ErrorKind::Storage.because_of(format!("{} cannot be read", profile.keys().display()), error)
 }
 
 /// For what nobody can open any more.

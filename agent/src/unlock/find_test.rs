@@ -86,8 +86,12 @@ fn keys_that_are_damaged_foreign_or_newer_are_told_apart() {
         assert_eq!(error.kind, ErrorKind::Storage);
         assert!(error.message.contains(said), "{error}");
     }
-    let wrong = refused(&profile, FileError::WrongKey);
+    fs::write(profile.keys(), whole).unwrap();
+    let guess = Unlock::Key(Key::random(&mut OsRng));
+    let wrong = keys(&profile, &guess).unwrap_err();
     assert!(wrong.message.contains("does not open") && wrong.kind == ErrorKind::Storage, "{wrong}");
+    fs::remove_file(profile.keys()).unwrap();
+    assert_eq!(keys(&profile, &guess).unwrap_err().kind, ErrorKind::Misuse);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use rand_core::OsRng;
 use rustix::fs::FlockOperation;
 
 use crate::profile::Profile;
-use crate::unlock::find::{refused, slots_of};
+use crate::token::file::{self as tokens, TokenFile};
+use crate::unlock::find::{self, slots_of, unsealed};
 use crate::unlock::keyring;
 
 /// What opens a store, in order. Nothing is unlocked for it.
@@ -44,13 +45,9 @@ impl Held {
 
     /// Unlocks its keys.
     pub(crate) fn open(self, unlock: &Unlock) -> Result<Slots, Error> {
-        let bytes = std::fs::read(self.profile.keys()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => unsealed(&self.profile),
-            _ => ErrorKind::Storage
-                .because_of(format!("{} cannot be read", self.profile.keys().display()), error),
-        })?;
-        let (file, body) = SealedFile::open(&bytes, unlock).map_err(|error| refused(&self.profile, error))?;
-        Ok(Slots { held: self, file, body })
+        let (file, body) = find::keys(&self.profile, unlock)?;
+        let tokens = file.derived(tokens::PURPOSE);
+        Ok(Slots { held: self, file, body, tokens })
     }
 }
 
@@ -60,6 +57,8 @@ pub(crate) struct Slots {
     held: Held,
     file: SealedFile,
     body: Plain,
+    /// What the tokens are sealed under as long as the file on the disk is this one.
+    tokens: Key,
 }
 
 impl Slots {
@@ -127,7 +126,27 @@ impl Slots {
         self.save()
     }
 
-    fn save(&self) -> Result<(), Error> {
+    /// Puts the keys on the disk. Tokens open with what was before and with what comes, until one of them is past: whenever the
+    /// process ends, they open with what `store.keys` gives.
+    fn save(&mut self) -> Result<(), Error> {
+        let next = self.file.derived(tokens::PURPOSE);
+        let changed = next.expose() != self.tokens.expose();
+        if !changed {
+            return self.replace();
+        }
+        let lock = tokens::lock(self.held.profile.dir())?;
+        let tokens = TokenFile::of(&self.held.profile, self.tokens.clone());
+        tokens.also_open_with(&lock, &next)?;
+        self.replace()?;
+        self.tokens = next.clone();
+        // If it cannot be written, the next process that opens the store does it.
+        if let Err(error) = TokenFile::of(&self.held.profile, next).settle(&lock) {
+            tracing::debug!(kind = error.kind.name(), "the tokens still open with what was removed");
+        }
+        Ok(())
+    }
+
+    fn replace(&self) -> Result<(), Error> {
         let keys = self.held.profile.keys();
         key_file::replace(&keys, &self.file.seal(&self.body, &mut OsRng)).map_err(|error| {
             ErrorKind::Storage.because_of(format!("{} cannot be written", keys.display()), error).hint(
@@ -153,15 +172,6 @@ pub(crate) fn key_from(path: &Path) -> Result<(Unlock, bool), Error> {
     };
     let key = key_file::read(path).map_err(|error| failed("cannot be used", error.into()))?;
     Ok((Unlock::Key(key), made))
-}
-
-fn unsealed(profile: &Profile) -> Error {
-    ErrorKind::Misuse
-        .because(format!(
-            "the store of this profile is not sealed yet: {} is not there",
-            profile.keys().display()
-        ))
-        .hint(Hint::text("a command that opens the profile, as `sync` does, seals it"))
 }
 
 fn told(error: SlotError, number: Option<usize>) -> Error {

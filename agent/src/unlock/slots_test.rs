@@ -62,7 +62,7 @@ fn a_passphrase_takes_the_place_of_the_key_which_is_erased_then_and_not_before()
     drop(slots);
     assert!(open(&profile, &words("one")).is_err());
     assert_eq!(open(&profile, &words("two")).unwrap().kinds(), [SlotKind::Passphrase]);
-    assert_eq!(fs::read_dir(profile.dir()).unwrap().count(), 2, "store and keys, no draft");
+    assert_eq!(fs::read_dir(profile.dir()).unwrap().count(), 3, "store, keys and tokens, no draft");
 }
 
 #[test]

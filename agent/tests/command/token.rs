@@ -6,10 +6,10 @@ use crate::support::Room;
 
 const NOWHERE: &str = "nats://127.0.0.1:1";
 
-/// A room with a profile in which nothing has begun.
+/// A room with a profile in which nothing has begun: its folder is there.
 fn room() -> Room {
     let room = Room::new();
-    room.write(".local/share/cipher-chat/profiles/default/store.redb", "");
+    room.write(".local/share/cipher-chat/profiles/default/evidence/none", "");
     room
 }
 
@@ -60,7 +60,7 @@ fn what_no_token_can_be_is_refused_before_anything_is_made() {
         let outcome = room.run(&line).fails(2);
         assert!(outcome.stderr.contains(why), "{arguments:?}: {}", outcome.stderr);
     }
-    assert!(!room.home().join("profiles/default/tokens.json").exists());
+    assert!(!room.home().join("profiles/default/tokens").exists());
     // A typing error makes no profile.
     let _ = Room::new().run(&["token", "create", "robot", "--all-groups"]).fails(1);
 }
@@ -88,4 +88,33 @@ fn a_wrong_token_serves_nothing_and_is_not_repeated() {
     let _ = room.run(&["token", "revoke", "robot"]).succeeds();
     let revoked = room.run(&["--server", NOWHERE, "rpc", "--token-file", "robot.token"]).fails(4);
     assert!(revoked.stderr.contains("this profile does not know this token"), "{}", revoked.stderr);
+}
+
+#[test]
+fn tokens_of_before_are_sealed_and_a_damaged_file_costs_one_sentence() {
+    let room = room();
+    let profile = room.home().join("profiles/default");
+    let (plain, sealed) = (profile.join("tokens.json"), profile.join("tokens"));
+    let of_before = json!({ "version": 1, "tokens": [{
+        "name": "oldrobot", "digest": "00", "groups": null, "methods": ["message.send"],
+        "created_at": 1_700_000_000_000_u64, "expires_at": 4_000_000_000_000_u64,
+    }] });
+    std::fs::write(&plain, of_before.to_string()).unwrap();
+    let table = room.run(&["token", "list"]).succeeds().stdout;
+    assert!(table.contains("oldrobot") && sealed.exists() && !plain.exists(), "{table}");
+    let mut bytes = std::fs::read(&sealed).unwrap();
+    assert!(!bytes.windows(8).any(|part| part == b"oldrobot"));
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&sealed, &bytes).unwrap();
+    for arguments in
+        [&["token", "list"][..], &["token", "revoke", "oldrobot"], &["token", "create", "a", "--all-groups"]]
+    {
+        let refused = room.run(arguments).fails(7);
+        assert!(refused.stderr.contains("which holds the tokens, is damaged"), "{}", refused.stderr);
+        assert_eq!(std::fs::read(&sealed).unwrap(), bytes);
+    }
+    // Nothing else of the profile depends on it.
+    let _ = room.run(&["slot", "list"]).succeeds();
+    std::fs::remove_file(&sealed).unwrap();
+    let _ = room.run(&["token", "create", "robot", "--all-groups"]).succeeds();
 }

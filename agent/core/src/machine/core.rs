@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Notice, Result};
 use cipher_broker::time::Timestamp;
-use cipher_seal::Unlock;
+use cipher_seal::{Key, Unlock};
 use openmls_traits::OpenMlsProvider;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
@@ -96,6 +96,12 @@ impl Core {
         };
         core.step(Step::Opened)?;
         Ok(core)
+    }
+
+    /// A key for something beside the store that is to open with what opens the store. It changes when a key or passphrase
+    /// that opened it is removed.
+    pub fn derived_key(&self, purpose: &str) -> Key {
+        self.store.derived(purpose)
     }
 
     /// Repeats what an earlier process left unfinished. Call once after opening. What needs the broker follows

@@ -28,3 +28,4 @@ pub(crate) mod sealed;
 pub(crate) mod table;
 
 pub(crate) use self::open::{Store, storage};
+pub use self::ring::keys_unopened;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::store::Store;
 use crate::store::open::storage_io;
 use crate::store::place::Place;
 
@@ -131,6 +132,11 @@ impl Ring {
         Ok(Self { file, store: body.store, names: key(&body.names)?, keys })
     }
 
+    /// A key for something beside the store that is to open with what opens the store.
+    fn derived(&self, purpose: &str) -> Key {
+        self.file.derived(purpose)
+    }
+
     /// By which this store is told from others.
     pub(crate) const fn store(&self) -> &[u8; 16] {
         &self.store
@@ -217,6 +223,13 @@ impl Ring {
     }
 }
 
+impl Store {
+    /// A key for something beside the store that is to open with what opens the store.
+    pub(crate) fn derived(&self, purpose: &str) -> Key {
+        self.seal().ring.derived(purpose)
+    }
+}
+
 const fn of_heat([hot, cold]: [WrapId; 2], heat: Heat) -> WrapId {
     match heat {
         Heat::Hot => hot,
@@ -224,18 +237,21 @@ const fn of_heat([hot, cold]: [WrapId; 2], heat: Heat) -> WrapId {
     }
 }
 
-/// Why the keys of a store do not open.
 fn unopened(place: &dyn Place, error: FileError) -> Error {
-    let path = place.shown(FILE);
-    match error {
-        FileError::WrongKey => ErrorKind::Storage
-            .because_of(format_args!("{path} does not open with the key or passphrase that was given"), error)
-            .hint(Advice::StoreKey),
-        FileError::Newer => ErrorKind::Storage
-            .because_of(format_args!("{path} was written by a newer version"), error)
-            .hint(Advice::StoreNewer),
-        FileError::Foreign | FileError::Damaged => ErrorKind::Storage
-            .because_of(format_args!("{path}, which holds the keys of the store, is damaged"), error)
-            .hint(Advice::StoreDamaged),
-    }
+    keys_unopened(&place.shown(FILE), error)
+}
+
+/// Why `store.keys`, which lies at `path`, does not open.
+pub fn keys_unopened(path: &str, error: FileError) -> Error {
+    let (message, hint) = match error {
+        FileError::WrongKey => {
+            (format!("the key or passphrase that was given does not open {path}"), Advice::StoreKey)
+        }
+        FileError::Newer => (format!("{path} was written by a newer version"), Advice::StoreNewer),
+        FileError::Foreign => (format!("{path} does not hold the keys of a store"), Advice::StoreDamaged),
+        FileError::Damaged => {
+            (format!("{path}, which holds the keys of the store, is damaged"), Advice::StoreDamaged)
+        }
+    };
+    ErrorKind::Storage.because(message).hint(hint)
 }

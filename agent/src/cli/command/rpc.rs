@@ -15,9 +15,9 @@ use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
 use crate::control::client;
 use crate::profile::Profile;
+use crate::runtime::timer;
 use crate::session::Need;
 use crate::settings::Settings;
-use crate::token::book::Book;
 use crate::token::secret::Secret;
 
 /// Longest file of a token, bytes.
@@ -50,10 +50,11 @@ pub async fn run(context: &Context, Args { token_file }: Args) -> Result {
     // What the profile has to tell is not for the holder of a token, who may hold standard error too.
     let front: &dyn FrontEnd = if token.is_some() { &quiet } else { context };
     if let Some(token) = &token {
-        // One that is over must not make anything move.
+        // One that is over must not make anything move. The process that has the profile open knows it, if there is one.
         OpenProfile::known(context)?;
-        let place = Profile::new(&context.settings.home, &context.settings.profile)?;
-        Book::of(&place).holds(token)?;
+        if !client::takes(&Profile::new(&context.settings.home, &context.settings.profile)?, token).await? {
+            OpenProfile::tokens(context).await?.holds(token, timer::now())?;
+        }
     }
     let profile = open(front).await?;
     let place = profile.place()?;
@@ -79,7 +80,7 @@ pub async fn run(context: &Context, Args { token_file }: Args) -> Result {
     match (spoken, &token) {
         // The process that has the profile open ends a connection whose token is over.
         (Err(error), Some(token)) if client::is_gone(&error) => {
-            Book::of(&place).holds(token)?;
+            client::takes(&place, token).await?;
             Err(error.into())
         }
         (spoken, _) => Ok(spoken?),

@@ -11,7 +11,7 @@ use crate::cli::input::time_arg::Lifetime;
 use crate::cli::show::line::{Line, TokenLine};
 use crate::runtime::timer;
 use crate::session::Need;
-use crate::token::book::{Book, Wish};
+use crate::token::book::Wish;
 use crate::token::grant::{Grant, Granted};
 use crate::token::table::{self, Right};
 
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, Args { verb }: Args) -> Result {
         }
         Verb::List => list(context).await,
         Verb::Revoke { name } => {
-            book(context)?.revoke(&name)?;
+            OpenProfile::tokens(context).await?.revoke(&name)?;
             let line = Line::Done { action: "revoked", target: Some(&name) };
             context.ui.happened(context.ui.show(&line));
             Ok(())
@@ -96,7 +96,7 @@ async fn create(
     };
     let now = timer::now();
     let wish = Wish { name, groups, methods, lifetime: expires.duration() };
-    let (secret, grant) = book(context)?.create(wish, now)?;
+    let (secret, grant) = OpenProfile::tokens(context).await?.create(wish, now)?;
     context.ui.show(&Line::Token(TokenLine::new(&grant, Some(&secret.reveal()), now)))?;
     context.ui.note(&format!(
         "this is shown once: keep it in a file that only its program reads; it expires at {}",
@@ -154,7 +154,7 @@ fn methods(patterns: &[String], all_groups: bool) -> Result<Vec<String>> {
 }
 
 async fn list(context: &Context) -> Result {
-    let (mut tokens, now) = (book(context)?.tokens()?, timer::now());
+    let (mut tokens, now) = (OpenProfile::tokens(context).await?.tokens()?, timer::now());
     rename(context, &mut tokens).await;
     let lines: Vec<Line<'_>> =
         tokens.iter().map(|grant| Line::Token(TokenLine::new(grant, None, now))).collect();
@@ -175,10 +175,4 @@ async fn rename(context: &Context, tokens: &mut [Grant]) {
         }
     }
     profile.close().await;
-}
-
-/// The tokens of the profile in force. Nothing is opened: a token must end also while the profile is stuck.
-fn book(context: &Context) -> Result<Book> {
-    OpenProfile::known(context)?;
-    Ok(Book::of(&crate::profile::Profile::new(&context.settings.home, &context.settings.profile)?))
 }

@@ -232,7 +232,10 @@ fn advised(advice: Advice, typed: &Typed) -> String {
             );
         }
         Advice::StoreNewer => "use the version that wrote it, or a newer one",
-        Advice::StoreKey => "nothing is lost: give the key or passphrase with which this profile was sealed",
+        Advice::StoreKey => {
+            "nothing was changed; give what this profile was sealed with: --key-file FILE, --passphrase-fd N, or the store.key that \
+             belongs to it"
+        }
         Advice::SetClock => "set the clock of this machine",
         Advice::ChangeKept => "the change is kept and made as soon as the broker answers",
         Advice::JoinKept => {
