@@ -119,9 +119,7 @@ fn deal(
         }
         let sealed = seal.seal(table, key, |draft| draft.write(plain))?;
         rows.insert(key.as_slice(), sealed).map_err(storage)?;
-        let length = sealed.len();
-        seal.filled(table, key, length);
-        filled = (filled.0.saturating_add(1), filled.1.saturating_add(length));
+        filled = (filled.0.saturating_add(1), filled.1.saturating_add(sealed.len()));
     }
     Ok(changes)
 }

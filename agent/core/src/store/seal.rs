@@ -23,9 +23,9 @@ use crate::store::storage;
 use crate::store::table::{self, Table};
 
 /// A chapter has no more rows than that when it is sealed anew, and takes no further one at its end.
-pub(crate) const ROWS: usize = 64;
+pub(crate) const ROWS: usize = 128;
 /// And no more bytes, unless one row has more.
-pub(crate) const BYTES: usize = 16 * 1024;
+pub(crate) const BYTES: usize = 64 * 1024;
 
 /// Name of a table and the key at which a chapter begins.
 pub(crate) type ChapterId = (&'static str, Vec<u8>);
@@ -170,12 +170,12 @@ impl Seal {
         Some((first, chapter))
     }
 
-    /// A row came into a chapter.
-    pub(crate) fn filled(&mut self, table: Table, key: &[u8], bytes: usize) {
+    /// A value that was sealed took the place of another one: its chapter has no further row.
+    pub(crate) fn superseded(&mut self, table: Table, key: &[u8], bytes: usize) {
         if let Some((_, chapter)) = lies_in(&mut self.chapters, table.name, key)
             && let Some(filled) = &mut chapter.filled
         {
-            *filled = (filled.0.saturating_add(1), filled.1.saturating_add(bytes));
+            *filled = (filled.0.saturating_sub(1), filled.1.saturating_sub(bytes));
         }
     }
 
@@ -199,6 +199,11 @@ impl Seal {
     pub(crate) fn next(&self, table: Table, first: &[u8]) -> Option<&[u8]> {
         let behind = (Bound::Excluded(first), Bound::Unbounded);
         Some(self.chapters.get(table.name)?.range::<[u8], _>(behind).next()?.0)
+    }
+
+    /// Where the last chapter of a table begins.
+    fn last(&self, table: Table) -> Option<&[u8]> {
+        Some(self.chapters.get(table.name)?.last_key_value()?.0)
     }
 
     /// Begins a chapter under a fresh key, and gives its row in the table of chapters.
@@ -242,21 +247,30 @@ impl Seal {
         Ok((row, sealed))
     }
 
-    /// Whether a row can be sealed; else its chapter has to be looked at before, because there is none, or it is full, or its
-    /// key is damaged.
+    /// Whether a row can be sealed; else its chapter has to be looked at before, because there is none, or it is the last one
+    /// and full, or its key is damaged.
     pub(crate) fn is_ready(&mut self, table: Table, key: &[u8]) -> bool {
-        let last = self.chapters.get(table.name).and_then(BTreeMap::last_key_value);
-        last.is_some_and(|(last, chapter)| chapter.has_room() || last.as_slice() > key)
-            && chapter_key(&self.ring, &mut self.chapters, table.name, key).is_ok()
+        let Some((first, chapter)) = lies_in(&mut self.chapters, table.name, key) else { return false };
+        if open_key(&self.ring, table.name, first, chapter).is_err() {
+            return false;
+        }
+        // What lies in front of another chapter has to stay where it is.
+        chapter.has_room() || self.last(table).is_some_and(|last| last > key)
     }
 
-    /// Seals a value for its row, however full the chapter is.
+    /// Seals a value for its row, however full the chapter is. It counts as a further row of it.
     pub(crate) fn seal(&mut self, table: Table, key: &[u8], write: impl FnOnce(&mut Draft)) -> Result<&[u8]> {
         row_place(&mut self.place, self.ring.store(), table, key);
-        let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key);
-        let chapter = chapter.map_err(|_| damaged(table.name))?;
+        let (first, chapter) =
+            lies_in(&mut self.chapters, table.name, key).ok_or_else(|| damaged(table.name))?;
+        open_key(&self.ring, table.name, first, chapter).map_err(|_| damaged(table.name))?;
+        let Chapter { key: Some(opened), filled, .. } = chapter else { return Err(damaged(table.name)) };
         write(self.draft.begin());
-        Ok(self.draft.seal(chapter, &self.place, &mut self.random))
+        let sealed = self.draft.seal(opened, &self.place, &mut self.random);
+        if let Some((rows, bytes)) = filled {
+            (*rows, *bytes) = (rows.saturating_add(1), bytes.saturating_add(sealed.len()));
+        }
+        Ok(sealed)
     }
 
     /// Opens the value of a row.
@@ -295,12 +309,18 @@ fn chapter_key<'a>(
     key: &[u8],
 ) -> Result<&'a Key, Unopened> {
     let (first, chapter) = lies_in(chapters, table, key).ok_or(Unopened)?;
+    open_key(ring, table, first, chapter)?;
+    chapter.key.as_ref().ok_or(Unopened)
+}
+
+/// Makes sure that the key of a chapter is open.
+fn open_key(ring: &Ring, table: &str, first: &[u8], chapter: &mut Chapter) -> Result<(), Unopened> {
     if chapter.key.is_none() {
         let wrapping = ring.wrap(chapter.wrap).ok_or(Unopened)?;
         let place = chapter_place(ring.store(), &row_key(table, first), chapter.wrap);
         chapter.key = Key::from_slice(&cipher_seal::open(wrapping, &place, &chapter.sealed)?);
     }
-    chapter.key.as_ref().ok_or(Unopened)
+    Ok(())
 }
 
 /// The chapter in which a row lies, and where it begins.

@@ -149,10 +149,10 @@ impl Sealing<'_> {
         let sealed = seal.seal(self.table, key, write)?;
         let (superseded, length) = (self.rows.insert(key, sealed).map_err(storage)?.is_some(), sealed.len());
         if superseded {
+            seal.superseded(self.table, key, length);
             drop(seal);
-            return self.writing.dirty(self.table, key);
+            self.writing.dirty(self.table, key)?;
         }
-        seal.filled(self.table, key, length);
         Ok(())
     }
 
