@@ -20,12 +20,12 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::{codec, limit};
-use openmls_basic_credential::SignatureKeyPair;
 
 use crate::effect::Effect;
 use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::state::live::Live;
+use crate::state::signer::DeviceSigner;
 use crate::state::{GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish, revoked, stopped};
 
 /// A publish whose outcome is open.
@@ -355,7 +355,7 @@ impl Core {
         live: &mut Live,
         id: u64,
         fence: Option<u64>,
-        signer: &SignatureKeyPair,
+        signer: &DeviceSigner,
     ) -> Result<()> {
         // Bytes of an epoch that is over can only land where everybody drops them: had they landed in time, the
         // log would have shown them before the commit.
@@ -404,7 +404,7 @@ impl Core {
     }
 
     /// Seals a queued message in the current epoch. Persisted in this batch, published after it.
-    pub(super) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &SignatureKeyPair) -> Result<()> {
+    pub(super) fn seal_message(&mut self, live: &mut Live, id: u64, signer: &DeviceSigner) -> Result<()> {
         let Some(row) = self.state.outbox.get(&id) else { return Ok(()) };
         let OutboxKind::Message { content, .. } = &row.kind else { return Ok(()) };
         let message = live

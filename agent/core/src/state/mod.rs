@@ -26,6 +26,7 @@ mod profile;
 pub(crate) mod roster;
 mod rows;
 mod sealed;
+pub(crate) mod signer;
 mod skip;
 pub(crate) mod suite;
 mod transfer;

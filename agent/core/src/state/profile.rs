@@ -14,11 +14,10 @@ use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::registry::PublicProfile;
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{Credential, CredentialType, CredentialWithKey};
-use openmls_basic_credential::SignatureKeyPair;
-use openmls_traits::types::SignatureScheme;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use crate::state::signer::DeviceSigner;
 use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, RestoredRow, State};
 
 /// The own account and device, with their secret keys.
@@ -209,14 +208,8 @@ impl State {
     }
 
     /// Signs for OpenMLS with the device key.
-    pub(crate) fn signer(&self) -> Result<SignatureKeyPair> {
-        let identity = self.identity()?;
-        let key = SigningKey::from_bytes(&identity.device_seed);
-        Ok(SignatureKeyPair::from_raw(
-            SignatureScheme::ED25519,
-            identity.device_seed.to_vec(),
-            key.verifying_key().to_bytes().to_vec(),
-        ))
+    pub(crate) fn signer(&self) -> Result<DeviceSigner> {
+        Ok(DeviceSigner::new(&self.identity()?.device_seed))
     }
 
     /// The own credential for MLS leaves.
