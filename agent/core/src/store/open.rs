@@ -156,10 +156,13 @@ impl Store {
         }
         self.reload()?;
         Ring::tidy(self.place())?;
-        let is_behind = {
+        let (is_exposed, is_behind) = {
             let seal = self.seal();
-            seal.ring.is_behind(&seal.used())
+            (seal.ring.is_exposed(), seal.ring.is_behind(&seal.used()))
         };
+        if is_exposed {
+            return self.rotate_all();
+        }
         if is_behind { self.destroy() } else { Ok(()) }
     }
 

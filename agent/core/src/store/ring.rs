@@ -49,6 +49,8 @@ pub(crate) struct Ring {
     /// Key of the hashes that stand for names.
     names: Key,
     keys: Keys,
+    /// Whether the keys were made under a file key that is past: a copy of the file, and what was removed since, give them.
+    is_exposed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,9 @@ struct Body {
     spare: [WrapId; 2],
     #[serde(rename = "x")]
     next: WrapId,
+    /// Mark of the file key under which the wrapping keys were made.
+    #[serde(rename = "k", with = "serde_bytes", default)]
+    file_key: [u8; 16],
 }
 
 impl Drop for Body {
@@ -95,6 +100,12 @@ impl Keys {
         id
     }
 
+    /// Drops every key that neither seals a chapter nor is about to.
+    fn keep_used(&mut self, used: &BTreeMap<WrapId, usize>) {
+        let (current, spare) = (self.current, self.spare);
+        self.wraps.retain(|id, _| used.contains_key(id) || current.contains(id) || spare.contains(id));
+    }
+
     fn in_use(&self, id: WrapId, used: &BTreeMap<WrapId, usize>) -> bool {
         used.contains_key(&id) || self.current.contains(&id) || self.spare.contains(&id)
     }
@@ -109,7 +120,8 @@ impl Ring {
         let mut keys = Keys { wraps: BTreeMap::new(), current: [0; 2], spare: [0; 2], next: 1 };
         keys.current = [keys.fresh(random), keys.fresh(random)];
         keys.spare = [keys.fresh(random), keys.fresh(random)];
-        let ring = Self { file: SealedFile::make(unlock, random), store, names, keys };
+        let file = SealedFile::make(unlock, random);
+        let ring = Self { file, store, names, keys, is_exposed: false };
         if place.create(FILE, &ring.bytes(&ring.keys, random)).map_err(storage_io)? {
             return Ok(ring);
         }
@@ -129,7 +141,8 @@ impl Ring {
             wraps.insert(*id, key(bytes)?);
         }
         let keys = Keys { wraps, current: body.current, spare: body.spare, next: body.next };
-        Ok(Self { file, store: body.store, names: key(&body.names)?, keys })
+        let is_exposed = body.file_key != mark(&file);
+        Ok(Self { file, store: body.store, names: key(&body.names)?, keys, is_exposed })
     }
 
     /// A key for something beside the store that is to open with what opens the store.
@@ -161,6 +174,39 @@ impl Ring {
         of_heat(self.keys.spare, heat)
     }
 
+    /// Whether what opens the store was changed, and the wrapping keys are still those of before.
+    pub(crate) const fn is_exposed(&self) -> bool {
+        self.is_exposed
+    }
+
+    /// Makes the keys under which everything is to be sealed anew, because the others are exposed.
+    pub(crate) fn make_spare(
+        &mut self,
+        used: &BTreeMap<WrapId, usize>,
+        place: &dyn Place,
+        random: &mut ChaCha20Rng,
+    ) -> Result<()> {
+        let mut keys = self.keys.clone();
+        keys.spare = [keys.fresh(random), keys.fresh(random)];
+        keys.keep_used(used);
+        self.replace(&keys, place, random).map_err(storage_io)?;
+        self.keys = keys;
+        Ok(())
+    }
+
+    /// Nothing is sealed under an exposed key any more: they go, and the ones that are left are those of this file key.
+    pub(crate) fn end_exposure(
+        &mut self,
+        used: &BTreeMap<WrapId, usize>,
+        place: &dyn Place,
+        random: &mut ChaCha20Rng,
+    ) -> Result<()> {
+        self.is_exposed = false;
+        let ended = self.destroy_all_but(used, place, random);
+        self.is_exposed = ended.is_err();
+        ended
+    }
+
     /// Whether a rotation was interrupted: chapters are sealed under a spare key, or keys are left that seal none.
     pub(crate) fn is_behind(&self, used: &BTreeMap<WrapId, usize>) -> bool {
         self.keys.spare.iter().any(|id| used.contains_key(id))
@@ -186,10 +232,7 @@ impl Ring {
                 (*current, *spare) = (*spare, fresh);
             }
         }
-        let ids: Vec<WrapId> = keys.wraps.keys().copied().collect();
-        for id in ids.into_iter().filter(|id| !keys.in_use(*id, used)).collect::<Vec<_>>() {
-            keys.wraps.remove(&id);
-        }
+        keys.keep_used(used);
         self.replace(&keys, place, random).map_err(storage_io)?;
         self.keys = keys;
         Ok(())
@@ -218,6 +261,7 @@ impl Ring {
             current: keys.current,
             spare: keys.spare,
             next: keys.next,
+            file_key: if self.is_exposed { [0; 16] } else { mark(&self.file) },
         };
         self.file.seal(&Zeroizing::new(codec::encode(&body)), random)
     }
@@ -228,6 +272,11 @@ impl Store {
     pub(crate) fn derived(&self, purpose: &str) -> Key {
         self.seal().ring.derived(purpose)
     }
+}
+
+/// Tells one file key from another.
+fn mark(file: &SealedFile) -> [u8; 16] {
+    file.derived("wrapping keys").hash("mark", &[])
 }
 
 const fn of_heat([hot, cold]: [WrapId; 2], heat: Heat) -> WrapId {

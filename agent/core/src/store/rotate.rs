@@ -30,8 +30,21 @@ impl Store {
         if self.dirty_since().is_none() {
             return Ok(());
         }
-        self.transaction(|txn| renew(txn, &mut self.seal()))?;
+        self.transaction(|txn| renew(txn, &mut self.seal(), Extent::Dirty))?;
         self.destroy()
+    }
+
+    /// Seals everything under keys that were never under a file key of before.
+    pub(super) fn rotate_all(&self) -> Result<()> {
+        {
+            let seal = &mut *self.seal();
+            let used = seal.used();
+            seal.ring.make_spare(&used, self.place(), &mut seal.random)?;
+        }
+        self.transaction(|txn| renew(txn, &mut self.seal(), Extent::Everything))?;
+        let seal = &mut *self.seal();
+        let used = seal.used();
+        seal.ring.end_exposure(&used, self.place(), &mut seal.random)
     }
 
     /// Destroys the wrapping keys that seal nothing.
@@ -42,9 +55,21 @@ impl Store {
     }
 }
 
+/// What is sealed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What has died, and what depends on its wrapping keys.
+    Dirty,
+    /// Everything.
+    Everything,
+}
+
 /// Seals under other keys whatever depends on a wrapping key of a dirty chapter.
-fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
-    let dirty = seal.dirty();
+fn renew(txn: &WriteTransaction, seal: &mut Seal, extent: Extent) -> Result<()> {
+    let dirty = match extent {
+        Extent::Dirty => seal.dirty(),
+        Extent::Everything => seal.chapters().map(|(table, first, _)| (table, first.to_vec())).collect(),
+    };
     seal.dirty_since = None;
     let doomed: BTreeSet<WrapId> = dirty
         .iter()
@@ -52,7 +77,8 @@ fn renew(txn: &WriteTransaction, seal: &mut Seal) -> Result<()> {
         .collect();
     let next = |seal: &Seal, heat| {
         let current = seal.ring.current(heat);
-        if doomed.contains(&current) { seal.ring.spare(heat) } else { current }
+        let is_doomed = extent == Extent::Everything || doomed.contains(&current);
+        if is_doomed { seal.ring.spare(heat) } else { current }
     };
     let wraps = BTreeMap::from([(Heat::Hot, next(seal, Heat::Hot)), (Heat::Cold, next(seal, Heat::Cold))]);
     let wrap_of = |table: Table| wraps.get(&table.heat).copied().unwrap_or_default();

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cipher_broker::time::Timestamp;
-use cipher_seal::Key;
+use cipher_seal::{Key, SealedFile};
+use rand_core::OsRng;
 use redb::{Builder, ReadableDatabase as _, ReadableTable as _};
 
 use crate::store::Store;
@@ -91,7 +92,7 @@ struct Scene(&'static [Table], u8);
 /// Everything.
 const WHOLE: Scene = Scene(table::ALL, 150);
 /// One table of each sort, with two chapters: for what is repeated a thousand times.
-const SMALL: Scene = Scene(&[table::MLS, table::MESSAGES, table::SEEN], 70);
+const SMALL: Scene = Scene(&[table::MLS, table::MESSAGES, table::SEEN], 135);
 
 /// Rows in every table.
 fn fill(store: &Store, scene: Scene) -> cipher_api::Result<()> {
@@ -265,4 +266,41 @@ fn nothing_is_sealed_under_a_key_that_is_not_on_the_disk() {
         first += 1;
     }
     assert!(lives > 200, "{lives}");
+}
+
+/// The only slot of a key file was changed, and somebody kept a copy of it from before, with what opened it.
+#[test]
+fn what_was_removed_opens_nothing_any_more_once_the_store_was_opened_wherever_that_ended() {
+    const FEW: Scene = Scene(&[table::MLS, table::MESSAGES], 140);
+    let mut files = filled(FEW);
+    let copy = files[FILE].clone();
+    let (mut file, body) = SealedFile::open(&copy, &unlock()).unwrap();
+    file.replace(0, &unlock(), &mut OsRng).unwrap();
+    files.insert(FILE.into(), file.seal(&body, &mut OsRng));
+    let all = values(&open(&Memory::dying_at(&files, usize::MAX)).unwrap());
+    let mut ends = 0;
+    for call in 0.. {
+        let memory = Memory::dying_at(&files, call);
+        let died = open(&memory).is_err();
+        let memory = Memory::dying_at(&memory.bytes(), usize::MAX);
+        let store = open(&memory).unwrap();
+        assert_eq!(values(&store), all, "call {call}");
+        fill(&store, Scene(&[table::SEEN], 9)).unwrap();
+        drop(store);
+        let left = memory.bytes();
+        let mut burglar = Burglar::default();
+        burglar.visits(&left);
+        assert!(burglar.opens(&left).is_superset(&all));
+        let opened = burglar.opens(&BTreeMap::from([(FILE.into(), copy.clone())]));
+        assert_eq!(opened.len(), 0, "call {call}");
+        // And it is not done again.
+        let store = open(&memory).unwrap();
+        assert!(!store.seal().ring.is_exposed());
+        drop(store);
+        if !died {
+            break;
+        }
+        ends += 1;
+    }
+    assert!(ends > 20, "{ends}");
 }
