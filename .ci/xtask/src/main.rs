@@ -43,7 +43,9 @@ cargo xtask COMMAND
                          an upgrade from the last tag or COMMIT (root and iproute2; not part of ci)
   release                the binaries as they ship, into target/release: linked as a whole, without symbols and without any path
                          of this machine; tells their sizes
-  worlds [--seeds N]     the long run of the simulated worlds of agent/core
+  worlds [--seeds N | --points N]
+                         the long run of the simulated worlds of agent/core; --points: only those whose disk fails, until N
+                         writing calls did
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
   links                  every relative link and every path in backticks of the documents leads somewhere

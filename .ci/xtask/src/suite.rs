@@ -177,7 +177,8 @@ pub(crate) fn build(program: Option<&str>, profile: &str) -> Result<PathBuf, Fai
 
 /// Many seeds of the simulated worlds.
 pub(crate) fn worlds(arguments: &[String]) -> Outcome {
-    let (rest, seeds) = value_of(arguments, &["--seeds"])?;
+    let (rest, points) = value_of(arguments, &["--points"])?;
+    let (rest, seeds) = value_of(&rest, &["--seeds"])?;
     if let Some(extra) = rest.first() {
         return Err(format!("unexpected argument `{extra}`"));
     }
@@ -187,6 +188,13 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
     }
     let mut command =
         run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
+    if let Some(points) = points {
+        if points.parse::<u64>().is_err() {
+            return Err(format!("--points takes a number, not `{points}`"));
+        }
+        command.args(["--", "--nocapture", "crash::"]).env("WORLD_POINTS", &points);
+        return run::succeed(&mut command, &format!("simulated worlds, {points} writing calls that fail"));
+    }
     command.args(["--", "schedules::", "crash::"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
     run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
 }

@@ -1,13 +1,18 @@
 //! A disk that fails at every writing call, in turn: whatever was on it then is enough to go on.
 //!
-//! A sample of the calls in the ordinary run; all of them with `WORLD_FULL=1`.
+//! A sample of the calls in the ordinary run; all of them with `WORLD_FULL=1`, and with `WORLD_POINTS=N` again in other worlds
+//! until N calls failed in all tests of this file together.
 
-use cipher_api::command::{account, group, status};
+use std::time::Duration;
+
+use cipher_api::command::message::MessageRef;
+use cipher_api::command::{account, group, message, status};
 use cipher_api::view::GroupState;
 use cipher_api::{Ask, Cursor, Target};
 use cipher_broker::id::GroupId;
 
 use crate::journal;
+use crate::stored;
 use crate::support::disk::{Disk, End, Fault};
 use crate::support::log::Flavour;
 use crate::support::oracle;
@@ -18,6 +23,8 @@ use crate::support::world::{Frozen, World, add, remove, rename, send};
 const VIC: &str = "vic";
 /// Calls tried in the ordinary run, per way to fail.
 const SAMPLE: u64 = 40;
+/// Tests that share the calls of a long run.
+const TESTS: u64 = 12;
 /// Calls that make an empty store, about.
 const BEGINNING: u64 = 14;
 
@@ -110,6 +117,46 @@ fn guest(world: &mut World) -> Vec<&'static str> {
     vec!["from bob", "from vic", "from carol"]
 }
 
+/// Vic deletes, and what was deleted is made unreadable: in time, and when the process ends.
+fn keeper(world: &mut World) -> Vec<&'static str> {
+    register(world);
+    let with = vec!["bob".parse().unwrap()];
+    let create = group::Create { name: "ops".into(), with, post_quantum: false };
+    insist(world, VIC, &create, |world| find(world, VIC, &["ops"]).is_some());
+    let group = find(world, VIC, &["ops"]).unwrap();
+    insist(world, VIC, &add(group, &["bob"]), |world| world.person(VIC).members(group).len() == 2);
+    accept(world, "bob", group);
+    for text in ["a secret", "from vic"] {
+        say(world, VIC, group, text);
+        let sent = world.person(VIC).messages(group).into_iter().find(|message| message.text == "a secret");
+        let Some(secret) = sent else { continue };
+        let message = MessageRef { id: secret.id.to_string(), within: None };
+        let delete = message::Delete { message, local: false };
+        insist(world, VIC, &delete, |world| world.person(VIC).sees(group, "a secret") == 0);
+        passes(world, 61);
+    }
+    say(world, "bob", group, "from bob");
+    passes(world, 61);
+    let vic = world.index(VIC);
+    if world.people[vic].core.is_some() {
+        world.end(vic, End::Clean);
+    }
+    world.revive(vic);
+    say(world, VIC, group, "last");
+    vec!["from vic", "from bob", "last"]
+}
+
+/// Seconds pass, and what is due after them is done.
+fn passes(world: &mut World, seconds: u64) {
+    let vic = world.index(VIC);
+    world.pass(Duration::from_secs(seconds));
+    world.settle();
+    while world.people[vic].core.is_none() || !world.is_at_rest() {
+        world.revive(vic);
+        world.settle();
+    }
+}
+
 type Story = fn(&mut World) -> Vec<&'static str>;
 
 /// One run of a story in which Vic's disk fails as planned; gives the number of its writing calls.
@@ -153,22 +200,44 @@ fn run(frozen: &Frozen, story: Story, seed: u64, fault: Option<Fault>, dies: End
 /// Every way to fail, at every call or a sample of them.
 fn at_every_call(story: Story, fault: fn(u64) -> Fault, dies: End) {
     let frozen = Frozen::with(&["bob", "carol"]);
-    let (calls, _) = run(&frozen, story, 0, None, End::Kill);
+    at_every(|seed, fault| run(&frozen, story, seed, fault, dies), fault);
+}
+
+/// A fault at every call or a sample of them. `run` tells a story with a seed, and gives the number of its calls and whether
+/// the fault came.
+fn at_every(run: impl Fn(u64, Option<Fault>) -> (u64, bool), fault: fn(u64) -> Fault) {
+    let (calls, _) = run(0, None);
     assert!(calls > 100, "a story of {calls} calls");
-    let sample =
-        if setting::is_set("WORLD_FULL") { calls } else { setting::number("WORLD_SAMPLE").unwrap_or(SAMPLE) };
-    let only = setting::number("WORLD_CALL");
-    for n in 0..sample {
-        // The calls that make the store differ from each other: all of them, and a sample of the others.
-        let call = only.unwrap_or(if n < BEGINNING { 1 + n } else { 1 + n * calls / sample });
-        let told = std::panic::catch_unwind(|| run(&frozen, story, call, Some(fault(call)), dies));
-        if let Err(panic) = told {
-            eprintln!("again: WORLD_CALL={call} (of {calls}) WORLD_TRACE=1, and the name of this test");
-            std::panic::resume_unwind(panic);
+    let points = setting::number("WORLD_POINTS").map(|points| points.div_ceil(TESTS));
+    let all = setting::is_set("WORLD_FULL") || points.is_some();
+    let sample = if all { calls } else { setting::number("WORLD_SAMPLE").unwrap_or(SAMPLE) };
+    let (only, other) = (setting::number("WORLD_CALL"), setting::number("WORLD_ROUND"));
+    let mut came = 0;
+    for round in other.unwrap_or(0).. {
+        for n in 0..sample {
+            // The calls that make the store differ from each other: all of them, and a sample of the others.
+            let call = only.unwrap_or(if n < BEGINNING { 1 + n } else { 1 + n * calls / sample });
+            let seed = call + round * 1_000_003;
+            let run = std::panic::AssertUnwindSafe(|| run(seed, Some(fault(call))));
+            match std::panic::catch_unwind(run) {
+                Ok((_, failed)) => came += u64::from(failed),
+                Err(panic) => {
+                    eprintln!(
+                        "again: WORLD_CALL={call} (of {calls}) WORLD_ROUND={round} WORLD_TRACE=1, and the name of this test"
+                    );
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            if only.is_some() {
+                return;
+            }
         }
-        if only.is_some() {
-            return;
+        if points.is_none_or(|points| came >= points) {
+            break;
         }
+    }
+    if points.is_some() {
+        eprintln!("{came} calls failed, of stories of about {calls}");
     }
 }
 
@@ -195,4 +264,54 @@ fn l_k_a_guest_whose_process_dies_at_any_write_goes_on() {
 #[test]
 fn l_k_a_guest_whose_machine_loses_power_at_any_write_goes_on() {
     at_every_call(guest, Fault::From, End::PowerLoss);
+}
+
+#[test]
+fn l05_a_guest_whose_disk_was_full_for_a_moment_goes_on() {
+    at_every_call(guest, Fault::Once, End::Kill);
+}
+
+#[test]
+fn what_forgets_dies_at_any_write_and_goes_on() {
+    at_every_call(keeper, Fault::From, End::Kill);
+}
+
+#[test]
+fn what_forgets_loses_power_at_any_write_and_goes_on() {
+    at_every_call(keeper, Fault::From, End::PowerLoss);
+}
+
+#[test]
+fn what_forgets_has_a_full_disk_for_a_moment_and_goes_on() {
+    at_every_call(keeper, Fault::Once, End::Kill);
+}
+
+/// The store of version 1 is sealed while it is opened.
+fn conversion(seed: u64, fault: Option<Fault>, dies: End) -> (u64, bool) {
+    let (mut world, disk) = stored::of_version_1(seed);
+    world.dies = dies;
+    disk.plan(fault);
+    let index = world.arrive_with("bob", disk.clone());
+    world.settle();
+    let (calls, failed) = (disk.calls(), disk.failed());
+    disk.plan(None);
+    world.revive(index);
+    world.settle();
+    stored::is_all_there(&mut world);
+    (calls, failed)
+}
+
+#[test]
+fn a_store_of_version_1_whose_process_dies_at_any_write_of_its_conversion_goes_on() {
+    at_every(|seed, fault| conversion(seed, fault, End::Kill), Fault::From);
+}
+
+#[test]
+fn a_store_of_version_1_that_loses_power_at_any_write_of_its_conversion_goes_on() {
+    at_every(|seed, fault| conversion(seed, fault, End::PowerLoss), Fault::From);
+}
+
+#[test]
+fn a_store_of_version_1_whose_disk_was_full_for_a_moment_is_converted_all_the_same() {
+    at_every(|seed, fault| conversion(seed, fault, End::Kill), Fault::Once);
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use cipher_api::Target;
 use cipher_api::command::{bot, contact, message};
-use cipher_api::view::{GroupState, MessageState};
+use cipher_api::view::{GroupState, GroupView, MessageState};
 use cipher_broker::codec;
 use cipher_broker::subject::Route;
 use serde_bytes::ByteBuf;
@@ -99,30 +99,13 @@ fn stores_of_version_1_open_and_go_on() {
     if setting::is_set("CIPHER_BLESS") && !file("log").exists() {
         bless();
     }
-    let mut world = World::new(2, Flavour::R1);
-    let log: Vec<(String, ByteBuf)> = codec::decode(&std::fs::read(file("log")).unwrap()).unwrap();
-    for (route, bytes) in log {
-        world.log.inject(Route::parse(&route).unwrap(), bytes.into_vec());
-    }
-    for name in ["alice", "bob"] {
-        let bytes = unpack(&std::fs::read(file(&format!("{name}.pages"))).unwrap());
-        world.arrive_with(name, Disk::holding(Files::from([("store.redb".to_owned(), bytes)])));
-    }
+    let (mut world, bob) = of_version_1(2);
+    world.arrive_with("bob", bob);
     // The registry has lost everything: what was agreed before does not need it.
     world.settle();
-    let find = |groups: Vec<cipher_api::view::GroupView>, name: &str| {
-        groups.into_iter().find(|view| view.name == name).unwrap_or_else(|| panic!("{name} is gone"))
-    };
-    let archive = find(world.person("alice").groups(), "archive");
-    assert_eq!((archive.state, archive.members.len()), (GroupState::Active, 2));
-    for name in ["alice", "bob"] {
-        let texts = world.person(name).texts(archive.id);
-        assert_eq!(texts, ["hello from alice", "hello from bob", "written offline"], "{name}");
-    }
+    let archive = is_all_there(&mut world);
     let own = world.person("alice").messages(archive.id);
     assert!(own.iter().all(|message| message.state != MessageState::Queued), "{own:?}");
-    let groups = world.person("bob").groups();
-    assert!(groups.iter().any(|view| view.direct) && groups.iter().any(|view| view.name == "waiting"));
     // It had no due-queue: what a bot had not handled waits in one now, the conversation that waits longest first.
     let events = world.person("bob").does(bot::Events { bot: "clerk".into(), limit: 99, busy: vec![] });
     let waiting = events.iter().map(|event| (event.message.text.as_str(), event.memory.as_deref()));
@@ -134,4 +117,35 @@ fn stores_of_version_1_open_and_go_on() {
     oracle::survive(&mut world);
     assert_eq!(world.person("bob").sees(archive.id, "and on it goes"), 1);
     assert_eq!(world.person("alice").group(archive.id).name, "living");
+}
+
+/// The world that was stored, with Alice in it, and Bob's disk.
+pub(crate) fn of_version_1(seed: u64) -> (World, Disk) {
+    let mut world = World::new(seed, Flavour::R1);
+    let log: Vec<(String, ByteBuf)> = codec::decode(&std::fs::read(file("log")).unwrap()).unwrap();
+    for (route, bytes) in log {
+        world.log.inject(Route::parse(&route).unwrap(), bytes.into_vec());
+    }
+    let disk = |name: &str| {
+        let bytes = unpack(&std::fs::read(file(&format!("{name}.pages"))).unwrap());
+        Disk::holding(Files::from([("store.redb".to_owned(), bytes)]))
+    };
+    world.arrive_with("alice", disk("alice"));
+    (world, disk("bob"))
+}
+
+/// Everything that was stored is there, for both; gives their group.
+pub(crate) fn is_all_there(world: &mut World) -> GroupView {
+    let find = |groups: Vec<GroupView>, name: &str| {
+        groups.into_iter().find(|view| view.name == name).unwrap_or_else(|| panic!("{name} is gone"))
+    };
+    let archive = find(world.person("alice").groups(), "archive");
+    assert_eq!((archive.state, archive.members.len()), (GroupState::Active, 2));
+    for name in ["alice", "bob"] {
+        let texts = world.person(name).texts(archive.id);
+        assert_eq!(texts, ["hello from alice", "hello from bob", "written offline"], "{name}");
+    }
+    let groups = world.person("bob").groups();
+    assert!(groups.iter().any(|view| view.direct) && groups.iter().any(|view| view.name == "waiting"));
+    archive
 }
