@@ -57,6 +57,7 @@ cargo xtask COMMAND
                              two front ends and the commands of one profile, a daemon, and another person who answers: an
                              hour of chat in which all of them are killed; nothing is missed and nothing heard twice (60
                              minutes; the test command does it for 20 seconds)
+  kills [--times N]      kills that many commands of a profile at any moment (1,000; the test command does it 12 times)
   ci                     fmt, clippy, doc, deny, arrows, rooms, rules, attacks, links, size, then test
 
   rooms                  which folder of a package uses which, and that none needs one that needs it
@@ -98,6 +99,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "torture" => suite::torture(rest),
         "soak" => suite::soak(rest),
+        "kills" => suite::kills(rest),
         "ci" => none_left(rest).and_then(|()| check::ci()),
         "fmt" => none_left(rest).and_then(|()| check::fmt()),
         "clippy" => none_left(rest).and_then(|()| check::clippy()),

@@ -215,6 +215,26 @@ pub(crate) fn soak(arguments: &[String]) -> Outcome {
     })
 }
 
+/// Commands that are killed at any moment.
+pub(crate) fn kills(arguments: &[String]) -> Outcome {
+    let (rest, times) = value_of(arguments, &["--times"])?;
+    if let Some(extra) = rest.first() {
+        return Err(format!("unexpected argument `{extra}`"));
+    }
+    let times = times.unwrap_or_else(|| "1000".into());
+    if times.parse::<u32>().is_err() {
+        return Err(format!("--times takes a number, not `{times}`"));
+    }
+    let server = setup::nats_server()?;
+    let binaries = ["build", "--workspace", "--bins", "--tests", "--locked"];
+    run::succeed(&mut run::cargo(binaries), "building everything once (a cold build takes some minutes)")?;
+    let mut command = run::cargo(["test", "--package", "testbed", "--test", "e2e", "--locked"]);
+    let test = "crash::killed_at_any_moment_a_profile_opens_and_has_what_was_acknowledged";
+    command.args(["--", "--exact", "--nocapture", test]).env("KILLS", &times);
+    setup::with_nats(&mut command, &server)?;
+    run::succeed(&mut command, &format!("{times} commands are killed"))
+}
+
 /// Runs one test for some minutes; it is told the time and the seed by variables of its name.
 fn long_run(name: &str, otherwise: u64, arguments: &[String], test: impl FnOnce(u64) -> String) -> Outcome {
     let (rest, minutes) = value_of(arguments, &["--minutes"])?;

@@ -1,7 +1,10 @@
 //! `kill -9` at the worst moments.
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::person::text;
@@ -9,6 +12,7 @@ use testbed::process::Process;
 use testbed::{Result, Site, ensure, wait};
 
 use crate::support::all_read;
+use crate::torture::number;
 
 /// Every message of a group: what people say.
 const SPOKEN: &str = "chat.*.g.*.a";
@@ -97,7 +101,7 @@ fn a_slow_line_is_only_slow() -> Result {
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     site.group("team", &alice, &[&bob])?;
     let fault = site.fault()?;
-    fault.delay(std::time::Duration::from_millis(150));
+    fault.delay(Duration::from_millis(150));
     let far = site.through(&fault, &bob);
     far.sends("team", "from far away")?;
     all_read("team", &[&alice, &bob], &["from far away".into()])
@@ -187,4 +191,53 @@ fn e10_an_account_whose_key_packages_did_not_arrive_is_told_and_the_next_command
     bob.creates("team", &["alice"])?;
     alice.accepts("team")?;
     Ok(())
+}
+
+/// Commands of a person are killed at any moment: 12 of them, or `KILLS` in a long run. What was acknowledged is there
+/// once, what was not is there once or not at all, and each next process opens the store.
+#[test]
+fn killed_at_any_moment_a_profile_opens_and_has_what_was_acknowledged() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let kills = number("KILLS", 12);
+    // In this order no part of a command is left out of a short run.
+    let moments = (1..).map(|n| n * 37 % 97);
+    let (mut acknowledged, mut killed) = (BTreeSet::from(["undisturbed".to_owned()]), 0_u64);
+    let begun = Instant::now();
+    alice.sends("team", "undisturbed")?;
+    let longest = begun.elapsed() * 5 / 4;
+    let mut tried = 0;
+    for (n, moment) in moments.enumerate() {
+        if killed == kills {
+            break;
+        }
+        tried += 1;
+        let words = format!("message {n}");
+        let mut told = tempfile::tempfile()?;
+        let mut command = alice.command(&["send", "team", &words]);
+        let mut sending = Process::start(command.stdout(told.try_clone()?).stderr(Stdio::null()))?;
+        thread::park_timeout(longest * moment / 97);
+        killed += u64::from(sending.ended().is_none());
+        sending.kill()?;
+        let mut lines = String::new();
+        told.rewind()?;
+        told.read_to_string(&mut lines)?;
+        let message = lines.lines().find_map(|line| serde_json::from_str::<Value>(line).ok());
+        if message.is_some_and(|line| text(&line, "text") == Some(&words)) {
+            acknowledged.insert(words);
+        }
+    }
+    alice.syncs()?;
+    let read = alice.texts("team")?;
+    let said: BTreeSet<_> = read.iter().cloned().collect();
+    ensure(said.len() == read.len(), || format!("something is there twice: {read:?}"))?;
+    ensure(acknowledged.is_subset(&said), || format!("lost: {:?}", acknowledged.difference(&said)))?;
+    eprintln!(
+        "{killed} of {tried} commands killed, {} acknowledged, {} said",
+        acknowledged.len(),
+        said.len()
+    );
+    ensure(acknowledged.len() > 1, || "none of them had acknowledged".into())?;
+    all_read("team", &[&alice, &bob], &read)
 }
