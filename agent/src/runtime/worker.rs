@@ -1,5 +1,6 @@
 //! The thread that owns the core: opens the store, handles one batch after the other, hands out effects.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -97,8 +98,9 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
                 tracing::warn!(kind = error.kind.name(), "a batch was rolled back");
                 telemetry::causes(&error);
                 mailbox.release(room);
+                let answers = tickets.into_iter().chain(core.abandoned()).collect::<BTreeSet<_>>();
                 let answers =
-                    tickets.into_iter().map(|ticket| Effect::Reply { ticket, result: Err(error.clone()) });
+                    answers.into_iter().map(|ticket| Effect::Reply { ticket, result: Err(error.clone()) });
                 if effects.send(answers.collect()).is_err() {
                     break;
                 }

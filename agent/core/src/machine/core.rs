@@ -71,7 +71,8 @@ impl Core {
             seeds.fill_bytes(&mut seed);
             seed
         };
-        Self::ready(Store::open(Box::new(place), unlock, seed())?, seed(), options.cached_groups)
+        let store = Store::open(Box::new(place), unlock, seed())?;
+        store.guarded(|| Self::ready(store.clone(), seed(), options.cached_groups))
     }
 
     /// A core in memory that nothing opens again.
@@ -114,7 +115,24 @@ impl Core {
     /// On error nothing of the batch happened. Commands that were open are answered by the caller with that
     /// error; the caller also sends [`Input::Connected`] again, so that logs are read anew from where the store
     /// stands.
+    ///
+    /// A store that turns out to be damaged where no seal tells what it cost gives the same error for good.
     pub fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
+        let store = self.store.clone();
+        store.guarded(|| self.batch(inputs, now))
+    }
+
+    /// Commands that are open and that no batch will answer, because the store cannot be used any more.
+    pub fn abandoned(&mut self) -> Vec<Ticket> {
+        if self.store.broken().is_none() {
+            return Vec::new();
+        }
+        let Run { waits, registry, orphans, .. } = std::mem::take(&mut self.run);
+        let orphans = orphans.into_iter().map(|(ticket, _)| ticket);
+        waits.into_tickets().chain(registry.into_tickets()).chain(orphans).collect()
+    }
+
+    fn batch(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
         self.run.now = now;
         self.opened_at.get_or_insert(now);
         let fresh: BTreeSet<Ticket> = inputs
@@ -247,9 +265,14 @@ impl Core {
     /// Writes what was put off, and makes unreadable what was superseded or removed, unless this process lived for moments
     /// only. Call it before the process ends; without it some junk is read again, and the next process has to do the rest.
     pub fn rest(&mut self) -> Result<()> {
-        if self.poisoned {
+        if self.poisoned || self.store.broken().is_some() {
             return Ok(());
         }
+        let store = self.store.clone();
+        store.guarded(|| self.put_away())
+    }
+
+    fn put_away(&mut self) -> Result<()> {
         if self.state.has_put_off() {
             self.write()?;
         }

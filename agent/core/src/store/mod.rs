@@ -9,6 +9,7 @@
 //! or not at all. Nothing else in the crate touches redb.
 
 mod convert;
+mod guard;
 pub(crate) mod key;
 #[cfg(test)]
 pub(crate) mod memory;

@@ -11,6 +11,7 @@ use rand_core::SeedableRng as _;
 use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError, WriteTransaction};
 
 use crate::store::convert;
+use crate::store::guard::{Panic, watched};
 use crate::store::place::Place;
 use crate::store::ring::{self, Ring};
 use crate::store::seal::Seal;
@@ -33,6 +34,18 @@ struct Shared {
     /// `None` only while it is opened again.
     db: Mutex<Option<Arc<Database>>>,
     seal: Mutex<Seal>,
+    /// The file turned out to be damaged where no seal tells what it cost.
+    broken: Mutex<Option<Error>>,
+}
+
+/// Closing a database writes what the next opening needs, and may find the damage that nothing else found.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Err(panic) = watched(|| drop(db)) {
+            tracing::warn!(what = %panic, "the store was not closed in order");
+        }
+    }
 }
 
 /// What went wrong in redb, as an error of the core.
@@ -79,20 +92,22 @@ impl Store {
             }
         };
         let seal = Mutex::new(Seal::new(ring, random));
-        let store = Self(Arc::new(Shared { place, db: Mutex::new(None), seal }));
-        match found {
-            Some(Found::Sealed(db)) => *store.lock() = Some(Arc::new(db)),
-            Some(Found::Plain(plain)) => {
-                convert::seal(&store, plain)?;
-                store.open_database()?;
+        let store = Self(Arc::new(Shared { place, db: Mutex::new(None), seal, broken: Mutex::new(None) }));
+        store.guarded(|| {
+            match found {
+                Some(Found::Sealed(db)) => *store.lock() = Some(Arc::new(db)),
+                Some(Found::Plain(plain)) => {
+                    convert::seal(&store, plain)?;
+                    store.open_database()?;
+                }
+                None => {
+                    store.make()?;
+                    store.open_database()?;
+                }
             }
-            None => {
-                store.make()?;
-                store.open_database()?;
-            }
-        }
-        store.settle()?;
-        convert::forget_plain(&store)?;
+            store.settle()?;
+            convert::forget_plain(&store)
+        })?;
         Ok(store)
     }
 
@@ -143,10 +158,21 @@ impl Store {
     }
 
     fn open_database(&self) -> Result<()> {
-        let db =
-            self.place().database(FILE, &builder(), false).map_err(|error| opening(self.place(), error))?;
-        *self.lock() = Some(Arc::new(db));
+        *self.lock() = Some(Arc::new(open(self.place())?));
         Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// Why the store cannot be used any more.
+    pub(crate) fn broken(&self) -> Option<Error> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn breaks(&self, error: Error) {
+        *self.0.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// Tables that came later are made when an older store is opened, and a rotation that was interrupted is ended.
@@ -234,15 +260,9 @@ enum Found {
 
 impl Found {
     fn open(place: &dyn Place) -> Result<Self> {
-        let db = place.database(FILE, &builder(), false).map_err(|error| opening(place, error))?;
-        let read = db.begin_read().map_err(storage)?;
-        let format = match read.open_table(table::FORMAT) {
-            Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
-            Err(redb::TableError::TableDoesNotExist(_)) => None,
-            Err(error) => return Err(storage(error)),
-        };
-        drop(read);
-        let format = format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+        let db = open(place)?;
+        let (db, format) = watched(|| format_of(&db).map(|format| (db, format)))
+            .unwrap_or_else(|panic| Err(given_up(place, panic)))?;
         match format {
             Some(table::SCHEMA) => Ok(Self::Sealed(db)),
             Some(1) => Ok(Self::Plain(db)),
@@ -254,13 +274,56 @@ impl Found {
     }
 }
 
+/// What a database says of its format.
+fn format_of(db: &Database) -> Result<Option<u32>> {
+    let read = db.begin_read().map_err(storage)?;
+    let format = match read.open_table(table::FORMAT) {
+        Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(storage(error)),
+    };
+    Ok(format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
+}
+
+/// Opens the database of a place. After an end that was not in order redb looks at every page; one that it cannot open
+/// otherwise is looked at like that too, and may be found to be whole but for what redb makes anew.
+fn open(place: &dyn Place) -> Result<Database> {
+    let failed = match watched(|| place.database(FILE, &builder(), false)) {
+        Ok(Ok(db)) => return Ok(db),
+        Ok(Err(DatabaseError::Storage(StorageError::Corrupted(why)))) => why,
+        Ok(Err(error)) => return Err(opening(place, error)),
+        Err(panic) if panic.is_of_the_database() => panic.to_string(),
+        Err(panic) => panic.resume(),
+    };
+    match watched(|| place.database(FILE, &checking(), false)) {
+        Ok(Ok(db)) => {
+            tracing::warn!(why = failed, "the store was damaged, and whole where it counts");
+            Ok(db)
+        }
+        Ok(Err(error)) => Err(opening(place, error)),
+        Err(panic) => Err(given_up(place, panic)),
+    }
+}
+
+/// A database over which redb panicked.
+fn given_up(place: &dyn Place, panic: Panic) -> Error {
+    if panic.is_of_the_database() { damaged(place, panic.cause()) } else { panic.resume() }
+}
+
 fn builder() -> redb::Builder {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
-fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send + Sync>) -> Error {
+/// The same, with a look at every page.
+pub(super) fn checking() -> redb::Builder {
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    builder
+}
+
+pub(super) fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let path = place.shown(FILE);
     ErrorKind::Storage
         .because_of(format_args!("the store of this profile is damaged ({path})"), why)
