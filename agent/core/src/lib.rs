@@ -37,4 +37,5 @@ pub use crate::input::{
 pub use crate::machine::{Core, Options, effect, input};
 pub use crate::state::Mark;
 pub use crate::state::stopped;
+pub use crate::store::examine::{Examined, examine};
 pub use crate::store::place::{Folder, Place};

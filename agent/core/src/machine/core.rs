@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_api::{Error, ErrorKind, Notice, Result};
+use cipher_api::{Advice, Error, ErrorKind, Notice, Result};
 use cipher_broker::time::Timestamp;
 use cipher_seal::Unlock;
 use openmls_traits::OpenMlsProvider;
@@ -72,7 +72,15 @@ impl Core {
             seed
         };
         let store = Store::open(Box::new(place), unlock, seed())?;
-        store.guarded(|| Self::ready(store.clone(), seed(), options.cached_groups))
+        let seed = seed();
+        let ready = || store.guarded(|| Self::ready(store.clone(), seed, options.cached_groups));
+        match ready() {
+            Err(_) if store.is_torn() => {
+                store.guarded(|| store.reopen())?;
+                ready()
+            }
+            ready => ready,
+        }
     }
 
     /// A core in memory that nothing opens again.
@@ -165,7 +173,17 @@ impl Core {
             }
             Err(error) => {
                 self.abort(&error, &fresh);
-                Err(error)
+                if !self.store.is_torn() {
+                    return Err(error);
+                }
+                // At once: the next process would come upon the same.
+                self.heal()?;
+                Err(ErrorKind::Storage
+                    .because_of(
+                        "a part of the store of this profile was damaged; what can be read of it was kept",
+                        error,
+                    )
+                    .hint(Advice::TryAgain))
             }
         }
     }
@@ -333,7 +351,7 @@ impl Core {
 
     /// After a storage error: opens the file again and reads the rows as they are on disk.
     fn heal(&mut self) -> Result<()> {
-        if !self.poisoned {
+        if !self.poisoned && !self.store.is_torn() {
             return Ok(());
         }
         self.store.reopen()?;

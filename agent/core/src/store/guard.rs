@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use cipher_api::{Error, Result};
 
@@ -127,7 +127,7 @@ impl Store {
         tracing::warn!(what = %panic, "the work with the store was given up");
         // Whatever was begun is undone; closing may fail on the same bytes.
         drop(watched(|| self.close()));
-        match watched(|| self.place().database(open::FILE, &open::checking(), false)) {
+        match watched(|| open::looked_through(self.shared_place(), &Arc::default())) {
             Ok(Err(error)) => opening(self.place(), error),
             Ok(Ok(db)) => {
                 drop(watched(|| drop(db)));

@@ -1,6 +1,7 @@
 //! An open store.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
@@ -14,8 +15,10 @@ use crate::store::convert;
 use crate::store::guard::{Panic, watched};
 use crate::store::place::Place;
 use crate::store::ring::{self, Ring};
+use crate::store::salvage::salvage;
 use crate::store::seal::Seal;
 use crate::store::sealed::{Reading, Writing};
+use crate::store::sums::{Summed, Watch};
 use crate::store::table::{self, Table};
 
 /// Name of the database.
@@ -30,9 +33,13 @@ pub(crate) struct Store(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    place: Box<dyn Place>,
+    place: Arc<dyn Place>,
     /// `None` only while it is opened again.
     db: Mutex<Option<Arc<Database>>>,
+    /// What comes out about the file while it is open.
+    watch: Mutex<Arc<Watch>>,
+    /// Whether what could be read of a damaged file was put into a new one.
+    is_mended: AtomicBool,
     seal: Mutex<Seal>,
     /// The file turned out to be damaged where no seal tells what it cost.
     broken: Mutex<Option<Error>>,
@@ -75,11 +82,12 @@ impl Store {
         seed: [u8; 32],
     ) -> Result<Self> {
         let mut random = ChaCha20Rng::from_seed(seed);
+        let place: Arc<dyn Place> = place.into();
         let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), error))?;
         let found = match length {
             None => None,
             Some(0) => return Err(damaged(place.as_ref(), "the file is empty".into())),
-            Some(_) => Some(Found::open(place.as_ref())?),
+            Some(_) => Some(Found::open(&place)?),
         };
         let ring = match (place.read(ring::FILE).map_err(|error| unusable(place.as_ref(), error))?, &found) {
             (Some(keys), _) => Ring::open(place.as_ref(), &keys, &unlock()?)?,
@@ -91,13 +99,19 @@ impl Store {
                     .hint(Advice::StoreDamaged));
             }
         };
-        let seal = Mutex::new(Seal::new(ring, random));
-        let store = Self(Arc::new(Shared { place, db: Mutex::new(None), seal, broken: Mutex::new(None) }));
-        store.guarded(|| {
+        let store = Self(Arc::new(Shared {
+            place,
+            db: Mutex::new(None),
+            watch: Mutex::default(),
+            is_mended: AtomicBool::new(false),
+            seal: Mutex::new(Seal::new(ring, random)),
+            broken: Mutex::new(None),
+        }));
+        let begun = store.guarded(|| {
             match found {
-                Some(Found::Sealed(db)) => *store.lock() = Some(Arc::new(db)),
+                Some(Found::Sealed(opened)) => store.take(opened),
                 Some(Found::Plain(plain)) => {
-                    convert::seal(&store, plain)?;
+                    convert::seal(&store, plain.db)?;
                     store.open_database()?;
                 }
                 None => {
@@ -105,9 +119,13 @@ impl Store {
                     store.open_database()?;
                 }
             }
-            store.settle()?;
-            convert::forget_plain(&store)
-        })?;
+            store.settle()
+        });
+        match begun {
+            Err(_) if store.is_torn() => store.guarded(|| store.reopen())?,
+            begun => begun?,
+        }
+        convert::forget_plain(&store)?;
         Ok(store)
     }
 
@@ -150,16 +168,37 @@ impl Store {
         made
     }
 
-    /// Closes the database and opens it again: what is known of it is what is on the disk.
+    /// Closes the database and opens it again: what is known of it is what is on the disk. If a part of it is not what was
+    /// written, what can be read of it is put into a new file.
     pub(crate) fn reopen(&self) -> Result<()> {
-        *self.lock() = None;
-        self.open_database()?;
-        self.settle()
+        let was_torn = self.is_torn();
+        self.close();
+        let opened = self.open_database().and_then(|()| self.settle());
+        if let (Err(error), true) = (&opened, was_torn) {
+            self.breaks(error.clone());
+        }
+        opened
     }
 
     fn open_database(&self) -> Result<()> {
-        *self.lock() = Some(Arc::new(open(self.place())?));
+        self.take(open(&self.0.place, self.is_torn())?);
         Ok(())
+    }
+
+    fn take(&self, opened: Opened) {
+        *self.lock() = Some(Arc::new(opened.db));
+        *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) = opened.watch;
+        self.0.is_mended.fetch_or(opened.is_mended, Ordering::Relaxed);
+    }
+
+    /// Whether a part of the file is not what was written: nothing more is read of it before [`Self::reopen`].
+    pub(crate) fn is_torn(&self) -> bool {
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).is_torn()
+    }
+
+    /// Whether it was damaged, and is a new file since it was opened.
+    pub(super) fn is_mended(&self) -> bool {
+        self.0.is_mended.load(Ordering::Relaxed)
     }
 
     pub(super) fn close(&self) {
@@ -186,7 +225,11 @@ impl Store {
             let seal = self.seal();
             seal.ring.is_behind(&seal.used())
         };
-        if is_behind { self.destroy() } else { Ok(()) }
+        if is_behind {
+            self.destroy()?;
+        }
+        // Of a file that was mended it has to be known what it lost.
+        if self.is_mended() { self.read_all().map(drop) } else { Ok(()) }
     }
 
     /// Reads what the database says of its chapters.
@@ -209,6 +252,10 @@ impl Store {
 
     pub(super) fn place(&self) -> &dyn Place {
         self.0.place.as_ref()
+    }
+
+    pub(super) fn shared_place(&self) -> &Arc<dyn Place> {
+        &self.0.place
     }
 
     /// A table for reading, as it is now.
@@ -251,75 +298,116 @@ impl Store {
     }
 }
 
+/// A database that was opened.
+pub(super) struct Opened {
+    pub db: Database,
+    watch: Arc<Watch>,
+    is_mended: bool,
+}
+
 /// A store that is there, open.
 enum Found {
     /// Of before stores were sealed.
-    Plain(Database),
-    Sealed(Database),
+    Plain(Opened),
+    Sealed(Opened),
 }
 
 impl Found {
-    fn open(place: &dyn Place) -> Result<Self> {
-        let db = open(place)?;
-        let (db, format) = watched(|| format_of(&db).map(|format| (db, format)))
-            .unwrap_or_else(|panic| Err(given_up(place, panic)))?;
-        match format {
-            Some(table::SCHEMA) => Ok(Self::Sealed(db)),
-            Some(1) => Ok(Self::Plain(db)),
+    fn open(place: &Arc<dyn Place>) -> Result<Self> {
+        let mut opened = open(place, false)?;
+        let mut format = format_of(place.as_ref(), &opened.db);
+        if format.is_err() && opened.watch.is_torn() {
+            drop(watched(|| drop(opened)));
+            opened = open(place, true)?;
+            format = format_of(place.as_ref(), &opened.db);
+        }
+        match format? {
+            Some(table::SCHEMA) => Ok(Self::Sealed(opened)),
+            Some(1) => Ok(Self::Plain(opened)),
             Some(_) => Err(ErrorKind::Storage
                 .because("the store of this profile was written by a newer version")
                 .hint(Advice::StoreNewer)),
-            None => Err(damaged(place, "it does not say its format".into())),
+            None => Err(damaged(place.as_ref(), "it does not say its format".into())),
         }
     }
 }
 
 /// What a database says of its format.
-fn format_of(db: &Database) -> Result<Option<u32>> {
-    let read = db.begin_read().map_err(storage)?;
-    let format = match read.open_table(table::FORMAT) {
-        Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
-        Err(redb::TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(storage(error)),
+fn format_of(place: &dyn Place, db: &Database) -> Result<Option<u32>> {
+    let read = || {
+        let read = db.begin_read().map_err(storage)?;
+        let format = match read.open_table(table::FORMAT) {
+            Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(storage(error)),
+        };
+        Ok(format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
     };
-    Ok(format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
+    watched(read).unwrap_or_else(|panic| Err(given_up(place, panic)))
 }
 
-/// Opens the database of a place. After an end that was not in order redb looks at every page; one that it cannot open
-/// otherwise is looked at like that too, and may be found to be whole but for what redb makes anew.
-fn open(place: &dyn Place) -> Result<Database> {
-    let failed = match watched(|| place.database(FILE, &builder(), false)) {
-        Ok(Ok(db)) => return Ok(db),
-        Ok(Err(DatabaseError::Storage(StorageError::Corrupted(why)))) => why,
-        Ok(Err(error)) => return Err(opening(place, error)),
-        Err(panic) if panic.is_of_the_database() => panic.to_string(),
-        Err(panic) => panic.resume(),
+/// Opens the database of a place. If it is damaged, what can be read of it is put into a new file, which is opened instead.
+/// `by_us`: it is this process that had it open.
+fn open(place: &Arc<dyn Place>, by_us: bool) -> Result<Opened> {
+    let damage = match attempt(place)? {
+        Ok(opened) => return Ok(opened),
+        Err(damage) => damage,
     };
-    match watched(|| place.database(FILE, &checking(), false)) {
-        Ok(Ok(db)) => {
-            tracing::warn!(why = failed, "the store was damaged, and whole where it counts");
-            Ok(db)
+    if let Err(error) = salvage(place, by_us) {
+        tracing::warn!(kind = error.kind.name(), why = ?std::error::Error::source(&error), "the store is damaged and cannot be mended");
+        return Err(damage);
+    }
+    attempt(place)?.map(|opened| Opened { is_mended: true, ..opened })
+}
+
+/// Opens a database: as it is if there are sums that tell what it was, else with a look at every page. The inner error is one
+/// of damage.
+fn attempt(place: &Arc<dyn Place>) -> Result<Result<Opened>> {
+    let file = || place.backend(FILE, false).map_err(StorageError::from);
+    let watch = Arc::default();
+    let known = || builder().create_with_backend(Summed::known(file()?, place, &watch));
+    let mut opened = watched(known);
+    if watch.is_unknown() {
+        opened = watched(|| looked_through(place, &watch));
+    }
+    match opened {
+        Ok(Ok(db)) => Ok(Ok(Opened { db, watch, is_mended: false })),
+        Ok(Err(error)) if is_damage(&error) => Ok(Err(opening(place.as_ref(), error))),
+        Ok(Err(error)) => Err(opening(place.as_ref(), error)),
+        Err(panic) => Ok(Err(given_up(place.as_ref(), panic))),
+    }
+}
+
+/// Opens a database with a look at every page.
+pub(super) fn looked_through(
+    place: &Arc<dyn Place>,
+    watch: &Arc<Watch>,
+) -> std::result::Result<Database, DatabaseError> {
+    let file = place.backend(FILE, false).map_err(StorageError::from)?;
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    builder.create_with_backend(Summed::any(file, place, watch))
+}
+
+/// Whether it is the bytes of a file that are wrong, and not what is around it.
+fn is_damage(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(_)) => true,
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
         }
-        Ok(Err(error)) => Err(opening(place, error)),
-        Err(panic) => Err(given_up(place, panic)),
+        _ => false,
     }
 }
 
 /// A database over which redb panicked.
-fn given_up(place: &dyn Place, panic: Panic) -> Error {
+pub(super) fn given_up(place: &dyn Place, panic: Panic) -> Error {
     if panic.is_of_the_database() { damaged(place, panic.cause()) } else { panic.resume() }
 }
 
-fn builder() -> redb::Builder {
+pub(super) fn builder() -> redb::Builder {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE_BYTES);
-    builder
-}
-
-/// The same, with a look at every page.
-pub(super) fn checking() -> redb::Builder {
-    let mut builder = builder();
-    builder.set_check_integrity_on_open(true);
     builder
 }
 
@@ -340,7 +428,9 @@ fn unusable(place: &dyn Place, error: io::Error) -> Error {
 pub(super) fn opening(place: &dyn Place, error: DatabaseError) -> Error {
     match error {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+        DatabaseError::Storage(StorageError::Io(error))
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
             damaged(place, error.into())
         }
         DatabaseError::Storage(StorageError::Io(error)) => {
