@@ -44,6 +44,9 @@ cargo xtask COMMAND
   release                the binaries as they ship, into target/release: linked as a whole, without symbols and without any path
                          of this machine; tells their sizes
   worlds [--seeds N]     the long run of the simulated worlds of agent/core
+  flips [--count N] [--seed N]
+                             10,000 bits that flip anywhere in the files of a profile that was closed, or killed, one at a
+                             time: what follows, counted
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
   links                  every relative link and every path in backticks of the documents leads somewhere
@@ -92,6 +95,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "drill" => drill::drill(rest),
         "release" => none_left(rest).and_then(|()| release::release()),
         "worlds" => suite::worlds(rest),
+        "flips" => suite::flips(rest),
         "attacks" if rest == ["--play"] => attacks::play(),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "torture" => suite::torture(rest),

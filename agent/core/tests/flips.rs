@@ -196,10 +196,7 @@ impl Template {
     /// What became of it with other files.
     fn outcome(&self, files: Files) -> (Outcome, String) {
         let disk = Disk::holding(files);
-        let mut named = false;
-        let mut missing = BTreeSet::new();
-        let done = self.live(&disk, &mut named, &mut missing);
-        match done {
+        match self.live(&disk) {
             Ok(outcome) => (outcome, String::new()),
             Err((opened, error)) => {
                 assert_eq!(error.kind, ErrorKind::Storage, "{error:?}");
@@ -218,12 +215,11 @@ impl Template {
         let mut process = Process::start(disk, self.now).map_err(|error| (false, error))?;
         let late = |error| (true, error);
         let first = process.picture(&self.groups).map_err(late)?;
-        *named |= process.named;
         let right = self.shown.texts();
         if first.texts().iter().any(|text| !right.contains(text)) {
             return Ok(Outcome::Wrong);
         }
-        let outcome = if *named {
+        let outcome = if process.named {
             Outcome::Named
         } else if first == self.shown {
             Outcome::Nothing

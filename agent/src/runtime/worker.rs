@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
-use cipher_core::{Core, Effect, Folder, Input, Options};
+use cipher_core::{Core, Effect, Examined, Folder, Input, Options};
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
 
@@ -69,6 +69,16 @@ impl Worker {
 /// What every request gets after the core's thread ended by itself.
 pub(crate) fn gone() -> Error {
     ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
+}
+
+/// Looks at everything in a store that no other process has open.
+pub(crate) async fn examine(profile: Profile, unlocking: Unlocking) -> Result<Examined, Error> {
+    let look = move || {
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        cipher_core::examine(Folder::new(profile.dir()), || unlock::unlock(&profile, &unlocking), seed)
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(gone()))
 }
 
 fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
