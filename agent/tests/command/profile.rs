@@ -84,3 +84,16 @@ fn without_a_broker_registering_ends_with_3() {
         assert_eq!(errors.last().unwrap()["message"], "no account in profile default", "{command:?}");
     }
 }
+
+/// E9: what is no store is told by a look at everything, and the look ends with it.
+#[test]
+fn e9_a_look_at_everything_tells_of_a_file_that_is_no_store() {
+    let room = Room::new();
+    room.write(".local/share/cipher-chat/profiles/default/store.redb", "no store at all, but some words");
+    let told = room.run(&["doctor", "--deep", "--json"]).fails(7);
+    let lines = told.lines();
+    assert_eq!(lines[0]["name"], "file");
+    assert_eq!(lines[0]["status"], "fail");
+    assert!(lines[0]["detail"].as_str().unwrap().contains("is damaged"), "{lines:?}");
+    assert!(!told.stderr.contains("panicked"), "{}", told.stderr);
+}

@@ -138,3 +138,29 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cipher_api::ErrorKind;
+
+    use super::*;
+
+    /// A panic of ours over a whole file stays one; nothing is said before that is known.
+    #[test]
+    fn a_panic_over_a_whole_file_goes_on() {
+        let store = Store::in_memory();
+        let caught = watched(|| store.guarded(|| -> Result<()> { panic!("a defect") })).unwrap_err();
+        assert!(!caught.is_of_the_database());
+        assert!(store.broken().is_none());
+    }
+
+    #[test]
+    fn after_damage_every_call_gives_the_same_error() {
+        let store = Store::in_memory();
+        store.breaks(ErrorKind::Storage.because("damaged"));
+        for _ in 0..2 {
+            let error = store.guarded(|| -> Result<()> { panic!("nothing is done any more") }).unwrap_err();
+            assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Storage, "damaged"));
+        }
+    }
+}

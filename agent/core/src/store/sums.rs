@@ -236,3 +236,30 @@ impl StorageBackend for Summed {
 
     forward_locks!(file);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_tells_every_bit_and_its_file_tells_its_own() {
+        let block: Vec<u8> = (0..BLOCK).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let whole = sum(&block);
+        for bit in (0..BLOCK * 8).step_by(7) {
+            let mut other = block.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(sum(&other), whole, "{bit}");
+        }
+        let sums = vec![whole, UNKNOWN, 7];
+        let bytes = encode(&sums);
+        assert_eq!(decode(&bytes), Some(sums));
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&other), None);
+        }
+        for cut in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..cut]), None);
+        }
+    }
+}
