@@ -206,12 +206,8 @@ impl Template {
         }
     }
 
-    fn live(
-        &self,
-        disk: &Disk,
-        named: &mut bool,
-        _: &mut BTreeSet<String>,
-    ) -> Result<Outcome, (bool, Error)> {
+    /// It is opened, read, written to, ended, opened and read again. The error says whether it had been opened.
+    fn live(&self, disk: &Disk) -> Result<Outcome, (bool, Error)> {
         let mut process = Process::start(disk, self.now).map_err(|error| (false, error))?;
         let late = |error| (true, error);
         let first = process.picture(&self.groups).map_err(late)?;
