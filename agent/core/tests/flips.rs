@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cipher_api::command::{account, contact, device, event, group, message};
 use cipher_api::view::MessageView;
-use cipher_api::{Ask, Cursor, Error, ErrorKind, Event, Notice, Reply, Target};
+use cipher_api::{Advice, Ask, Command, Cursor, Error, ErrorKind, Event, Notice, Reply, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 use cipher_core::{Core, Effect, Input, Options, Ticket};
@@ -32,7 +32,7 @@ const LATER: &str = "after the flip";
 enum Outcome {
     /// Nothing that anybody noticed: the byte is not used, or redb made it anew.
     Nothing,
-    /// Values were named as damaged; whatever else there is, is right.
+    /// Damage was told, at once or when it was come upon; whatever else there is, is right.
     Named,
     /// The store is as it was before its last transaction, as after a power cut.
     Before,
@@ -65,9 +65,10 @@ struct Picture {
 }
 
 impl Picture {
+    /// What people said. What was observed has names in it, which a damaged contact takes away until it is looked up.
     fn texts(&self) -> BTreeSet<&str> {
         let messages = self.messages.iter().flat_map(|(_, messages)| messages);
-        messages.map(|message| message.text.as_str()).collect()
+        messages.filter(|message| message.is_text()).map(|message| message.text.as_str()).collect()
     }
 }
 
@@ -82,9 +83,9 @@ struct Process {
 impl Process {
     fn start(disk: &Disk, now: Timestamp) -> Result<Self, Error> {
         let options = Options { seed: [5; 32], cached_groups: 4 };
-        let mut core = Core::open(disk.place(), || Ok(unlock()), &options)?;
-        let effects = core.resume(now)?;
+        let core = Core::open(disk.place(), || Ok(unlock()), &options)?;
         let mut process = Self { core, now, tickets: 0, named: false };
+        let effects = process.core.resume(now)?;
         process.hear(effects);
         Ok(process)
     }
@@ -107,8 +108,16 @@ impl Process {
     fn asks<R: Ask>(&mut self, request: R) -> Result<Option<R::Reply>, Error> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let command = Box::new(request.into());
-        let effects = self.core.handle(vec![Input::Command { ticket, command }], self.now)?;
+        let command: Command = request.into();
+        let inputs = || vec![Input::Command { ticket, command: Box::new(command.clone()) }];
+        let effects = match self.core.handle(inputs(), self.now) {
+            // It was told, and the store mended: whoever tries again gets an answer.
+            Err(error) if error.hint == Some(Advice::TryAgain.into()) => {
+                self.named = true;
+                self.core.handle(inputs(), self.now)?
+            }
+            handled => handled?,
+        };
         let reply = self.hear(effects).into_iter().find(|(of, _)| *of == ticket);
         reply.map(|(_, result)| result.map(typed::<R>)).transpose()
     }

@@ -104,13 +104,18 @@ impl Core {
             poisoned: false,
         };
         core.step(Step::Opened)?;
+        core.store.whole()?;
         Ok(core)
     }
 
     /// Repeats what an earlier process left unfinished. Call once after opening. What needs the broker follows
     /// when [`Input::Connected`] says that it is there.
     pub fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>> {
-        self.handle(vec![Input::Tick], now)
+        match self.handle(vec![Input::Tick], now) {
+            // Nobody waits for it, and the store is mended.
+            Err(error) if error.hint == Some(Advice::TryAgain.into()) => self.handle(vec![Input::Tick], now),
+            resumed => resumed,
+        }
     }
 
     /// Number of transactions committed since opening: one fsync each.
@@ -159,6 +164,7 @@ impl Core {
             }
             self.step(Step::BatchEnds)?;
             self.step(Step::BatchEnded)?;
+            self.store.whole()?;
             self.tell_damage();
             self.commit()
         });

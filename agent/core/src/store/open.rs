@@ -52,6 +52,14 @@ impl Drop for Shared {
         if let Err(panic) = watched(|| drop(db)) {
             tracing::warn!(what = %panic, "the store was not closed in order");
         }
+        // What nobody can close the next process could not tell from what a power cut left.
+        if self.watch.get_mut().unwrap_or_else(PoisonError::into_inner).is_torn() {
+            let mended = watched(|| salvage(&self.place, true));
+            tracing::warn!(
+                is_mended = matches!(mended, Ok(Ok(()))),
+                "the store turned out to be damaged when it was closed"
+            );
+        }
     }
 }
 
@@ -194,6 +202,15 @@ impl Store {
     /// Whether a part of the file is not what was written: nothing more is read of it before [`Self::reopen`].
     pub(crate) fn is_torn(&self) -> bool {
         self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).is_torn()
+    }
+
+    /// Fails if a part of the file was come upon that is not what was written: whoever took that for a value that is not there
+    /// went on, and was wrong.
+    pub(crate) fn whole(&self) -> Result<()> {
+        if !self.is_torn() {
+            return Ok(());
+        }
+        Err(damaged(self.place(), "a part of it is not what was written".into()))
     }
 
     /// Whether it was damaged, and is a new file since it was opened.
@@ -347,7 +364,7 @@ fn format_of(place: &dyn Place, db: &Database) -> Result<Option<u32>> {
 }
 
 /// Opens the database of a place. If it is damaged, what can be read of it is put into a new file, which is opened instead.
-/// `by_us`: it is this process that had it open.
+/// `by_us`: this process had it open.
 fn open(place: &Arc<dyn Place>, by_us: bool) -> Result<Opened> {
     let damage = match attempt(place)? {
         Ok(opened) => return Ok(opened),

@@ -2,7 +2,7 @@
 //!
 //! A walk through the leaves of every table needs less of a file to be whole than redb does. What is found is what lay
 //! there, row by row: a row whose bytes were hit stays where it is, does not open, and is told like any damaged value. What a
-//! walk cannot vouch for is refused: rows out of order, rows too few or too many, a page that makes no sense.
+//! walk cannot vouch for is refused: a row that is there twice, rows too few or too many, a page that makes no sense.
 
 use std::io;
 use std::ops::Bound;
@@ -153,7 +153,7 @@ fn copy(place: &dyn Place, bare: Bare, draft: &Database) -> Result<()> {
     txn.commit().map_err(storage)
 }
 
-/// Copies the rows of a table, which have to be in order, and as many as it has.
+/// Copies the rows of a table: each once, and as many as it has. One whose key was hit does not open in its new place.
 fn rows(
     read: &ReadTransaction,
     txn: &WriteTransaction,
@@ -167,14 +167,12 @@ fn rows(
     };
     let mut to = txn.open_table(table)?;
     let wrong = |what: &str| redb::Error::Corrupted(format!("the rows of '{}' are {what}", table.name()));
-    let (mut count, mut last) = (0_u64, None::<Vec<u8>>);
+    let mut count = 0_u64;
     for row in from.iter()? {
         let (key, value) = row?;
-        if last.as_deref().is_some_and(|last| last >= key.value()) {
-            return Err(wrong("out of order"));
+        if to.insert(key.value(), value.value())?.is_some() {
+            return Err(wrong("there twice"));
         }
-        to.insert(key.value(), value.value())?;
-        last = Some(key.value().to_vec());
         count = count.saturating_add(1);
     }
     if count == from.len()? { Ok(()) } else { Err(wrong("not all there")) }
