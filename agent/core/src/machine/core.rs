@@ -300,6 +300,7 @@ impl Core {
         if self.state.has_put_off() {
             self.write()?;
         }
+        self.store.told()?;
         // Of commands that follow each other one does it for all of them.
         let lived = self.opened_at.map_or(Duration::ZERO, |at| self.run.now.since(at));
         if lived >= MOMENTS { self.store.rotate() } else { self.shred_in_time() }

@@ -24,6 +24,9 @@ use crate::store::table::{self, Table};
 /// Name of the database.
 pub(super) const FILE: &str = "store.redb";
 
+/// Stands beside the format of a file into which the rest of a damaged one was put, until it was told what that lost.
+pub(super) const MENDED: &str = "mended";
+
 /// Page cache of redb. Rows that are used often are in memory anyway.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -196,7 +199,6 @@ impl Store {
     fn take(&self, opened: Opened) {
         *self.lock() = Some(Arc::new(opened.db));
         *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) = opened.watch;
-        self.0.is_mended.fetch_or(opened.is_mended, Ordering::Relaxed);
     }
 
     /// Whether a part of the file is not what was written: nothing more is read of it before [`Self::reopen`].
@@ -213,7 +215,7 @@ impl Store {
         Err(damaged(self.place(), "a part of it is not what was written".into()))
     }
 
-    /// Whether it was damaged, and is a new file since it was opened.
+    /// Whether it was damaged, and what it lost was not told when it was opened.
     pub(super) fn is_mended(&self) -> bool {
         self.0.is_mended.load(Ordering::Relaxed)
     }
@@ -246,7 +248,13 @@ impl Store {
             self.destroy()?;
         }
         // Of a file that was mended it has to be known what it lost.
-        if self.is_mended() { self.read_all().map(drop) } else { Ok(()) }
+        let read = self.db()?.begin_read().map_err(storage)?;
+        let format = read.open_table(table::FORMAT).map_err(storage)?;
+        if format.get(MENDED).map_err(storage)?.is_some() {
+            self.0.is_mended.store(true, Ordering::Relaxed);
+            self.read_all()?;
+        }
+        Ok(())
     }
 
     /// Reads what the database says of its chapters.
@@ -273,6 +281,16 @@ impl Store {
 
     pub(super) fn shared_place(&self) -> &Arc<dyn Place> {
         &self.0.place
+    }
+
+    /// What a damaged file lost was told.
+    pub(crate) fn told(&self) -> Result<()> {
+        if !self.is_mended() {
+            return Ok(());
+        }
+        self.transaction(|txn| {
+            txn.open_table(table::FORMAT).map_err(storage)?.remove(MENDED).map_err(storage).map(drop)
+        })
     }
 
     /// A table for reading, as it is now.
@@ -319,7 +337,6 @@ impl Store {
 pub(super) struct Opened {
     pub db: Database,
     watch: Arc<Watch>,
-    is_mended: bool,
 }
 
 /// A store that is there, open.
@@ -374,7 +391,7 @@ fn open(place: &Arc<dyn Place>, by_us: bool) -> Result<Opened> {
         tracing::warn!(kind = error.kind.name(), why = ?std::error::Error::source(&error), "the store is damaged and cannot be mended");
         return Err(damage);
     }
-    attempt(place)?.map(|opened| Opened { is_mended: true, ..opened })
+    attempt(place)?
 }
 
 /// Opens a database: as it is if there are sums that tell what it was, else with a look at every page. The inner error is one
@@ -388,7 +405,7 @@ fn attempt(place: &Arc<dyn Place>) -> Result<Result<Opened>> {
         opened = watched(|| looked_through(place, &watch));
     }
     match opened {
-        Ok(Ok(db)) => Ok(Ok(Opened { db, watch, is_mended: false })),
+        Ok(Ok(db)) => Ok(Ok(Opened { db, watch })),
         Ok(Err(error)) if is_damage(&error) => Ok(Err(opening(place.as_ref(), error))),
         Ok(Err(error)) => Err(opening(place.as_ref(), error)),
         Err(panic) => Ok(Err(given_up(place.as_ref(), panic))),

@@ -146,6 +146,7 @@ fn copy(place: &dyn Place, bare: Bare, draft: &Database) -> Result<()> {
         }
         let mut to = txn.open_table(table::FORMAT).map_err(storage)?;
         to.insert("schema", schema.as_slice()).map_err(storage)?;
+        to.insert(open::MENDED, [].as_slice()).map_err(storage)?;
     }
     for definition in table::definitions() {
         rows(&read, &txn, definition).map_err(|error| damaged_by(error))?;
