@@ -96,7 +96,7 @@ impl Process {
             match effect {
                 Effect::Reply { ticket, result } => replies.push((ticket, result)),
                 Effect::Notify { event: Event::Warning { notice: Notice::ValuesDamaged { .. } }, .. } => {
-                    self.named = true
+                    self.named = true;
                 }
                 _ => {}
             }

@@ -149,7 +149,7 @@ fn copy(place: &dyn Place, bare: Bare, draft: &Database) -> Result<()> {
         to.insert(open::MENDED, [].as_slice()).map_err(storage)?;
     }
     for definition in table::definitions() {
-        rows(&read, &txn, definition).map_err(|error| damaged_by(error))?;
+        rows(&read, &txn, definition).map_err(damaged_by)?;
     }
     txn.commit().map_err(storage)
 }
