@@ -3,6 +3,7 @@
 //! ```text
 //! <home>/profiles/<name>/store.redb             everything the core keeps, 0600
 //! <home>/profiles/<name>/store.keys             its keys, sealed; what opens them stands in `unlock`
+//! <home>/profiles/<name>/store.sums             sums of the store of when it was closed, 0600; it may be missing
 //! <home>/profiles/<name>/store.key              opens them unless something else does, 0600
 //! <home>/profiles/<name>/control.sock           while a process owns the profile
 //! <home>/profiles/<name>/tokens                 digests of the tokens that its owner gave to programs, sealed, 0600
@@ -64,6 +65,11 @@ impl Profile {
         self.dir.join("store.key")
     }
 
+    /// What the store was when it was closed.
+    pub fn sums(&self) -> PathBuf {
+        self.dir.join("store.sums")
+    }
+
     /// The socket of the process that owns the profile.
     pub fn socket(&self) -> PathBuf {
         self.dir.join("control.sock")
@@ -120,7 +126,7 @@ impl Profile {
             return;
         }
         let removed = std::fs::remove_file(self.store()).and_then(|()| {
-            for file in [self.keys(), self.key()] {
+            for file in [self.keys(), self.key(), self.sums()] {
                 match std::fs::remove_file(file) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     Ok(()) | Err(_) => {}

@@ -46,6 +46,9 @@ cargo xtask COMMAND
   worlds [--seeds N | --points N]
                          the long run of the simulated worlds of agent/core; --points: only those whose disk fails, until N
                          writing calls did
+  flips [--count N] [--seed N]
+                             10,000 bits that flip anywhere in the files of a profile that was closed, or killed, one at a
+                             time: what follows, counted
   attacks [--play]       writes docs/ATTACKS.md: every attack case, the tests that play it and what they did; --play
                          runs the suite first and writes that down
   links                  every relative link and every path in backticks of the documents leads somewhere
@@ -95,6 +98,7 @@ fn dispatch(command: &str, rest: &[String]) -> Outcome {
         "drill" => drill::drill(rest),
         "release" => none_left(rest).and_then(|()| release::release()),
         "worlds" => suite::worlds(rest),
+        "flips" => suite::flips(rest),
         "attacks" if rest == ["--play"] => attacks::play(),
         "attacks" => none_left(rest).and_then(|()| attacks::write(false)),
         "torture" => suite::torture(rest),

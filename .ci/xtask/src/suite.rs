@@ -199,6 +199,25 @@ pub(crate) fn worlds(arguments: &[String]) -> Outcome {
     run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
 }
 
+/// Flipped bits anywhere in the files of a profile, counted.
+pub(crate) fn flips(arguments: &[String]) -> Outcome {
+    let (rest, count) = value_of(arguments, &["--count"])?;
+    let (rest, seed) = value_of(&rest, &["--seed"])?;
+    if let Some(extra) = rest.first() {
+        return Err(format!("unexpected argument `{extra}`"));
+    }
+    let (count, seed) = (count.unwrap_or_else(|| "10000".into()), seed.unwrap_or_else(|| "1".into()));
+    for (name, number) in [("--count", &count), ("--seed", &seed)] {
+        if number.parse::<u64>().is_err() {
+            return Err(format!("{name} takes a number, not `{number}`"));
+        }
+    }
+    let mut command =
+        run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
+    command.args(["--", "flips::", "--nocapture"]).env("WORLD_FLIPS", &count).env("WORLD_SEED", &seed);
+    run::succeed(&mut command, &format!("{count} flipped bits, seed {seed}"))
+}
+
 /// A real deployment that is ill-treated for some minutes.
 pub(crate) fn torture(arguments: &[String]) -> Outcome {
     long_run("torture", 5, arguments, |seed| {

@@ -276,7 +276,7 @@ pub enum Advice {
     StoreReadOnly,
     /// Wait for the process to end that has the store open, or go through it.
     StoreShared,
-    /// Keep the file; link the machine anew or recover the account: an old copy would repeat keys.
+    /// Keep the file; link the machine anew, restore a backup or recover the account: an old copy would repeat keys.
     StoreDamaged,
     /// Use the version that wrote the store, or a newer one.
     StoreNewer,

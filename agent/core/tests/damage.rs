@@ -1,11 +1,14 @@
 //! Flipped bits in a store: a value is found by its seal and costs itself; what it was for comes back by itself.
 
+use std::collections::BTreeMap;
+
 use cipher_api::view::{GroupState, MessageState};
-use cipher_api::{ErrorKind, Event, Notice};
+use cipher_api::{Error, ErrorKind, Event, Notice};
 use cipher_broker::id::GroupId;
+use cipher_core::Examined;
 use redb::{Builder, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
-use crate::support::disk::{Disk, End};
+use crate::support::disk::{Disk, End, unlock};
 use crate::support::log::Flavour;
 use crate::support::oracle;
 use crate::support::world::{World, send};
@@ -154,6 +157,27 @@ fn e9_a_damaged_key_costs_its_chapter_and_stops_nothing() {
         world.person("bob").restarts(End::Kill);
         assert_eq!(world.person("bob").sees(group, "after the damage"), 1, "{name}");
     }
+}
+
+fn examined(disk: &Disk) -> Result<Examined, Error> {
+    cipher_core::examine(disk.place(), || Ok(unlock()), [4; 32])
+}
+
+/// E9: a look at everything (`doctor --deep`) finds what no command came upon.
+#[test]
+fn e9_a_look_at_everything_counts_damaged_values_by_table() {
+    let (mut world, _) = talking(9);
+    let bob = world.index("bob");
+    world.end(bob, End::Clean);
+    let disk = world.people[bob].disk.clone();
+    let whole = examined(&disk).unwrap();
+    assert!(whole.damaged.is_empty() && !whole.mended && whole.values > 20, "{whole:?}");
+    let seen = keys(&disk, "seen");
+    flip(&disk, "seen", &seen[0]);
+    flip(&disk, "commits", &keys(&disk, "commits")[0]);
+    let found = examined(&disk).unwrap();
+    assert_eq!(found.damaged, BTreeMap::from([("commits", 1), ("seen", 1)]));
+    assert_eq!(found.values + 2, whole.values);
 }
 
 /// Tables of which every row is read when a store is opened, or a conversation is shown.

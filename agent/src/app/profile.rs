@@ -11,12 +11,14 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 use cipher_connection::Servers;
 use cipher_connection::address::shown;
+use cipher_core::Examined;
 
 use crate::app::error::{ProfileError, Result};
 use crate::app::notice::{Behind, FrontEnd, Notice};
 use crate::app::patience;
 use crate::evidence::Alarm;
 use crate::profile::Profile;
+use crate::runtime::worker;
 use crate::session::{Need, Session};
 use crate::settings::Settings;
 use crate::telemetry;
@@ -68,6 +70,13 @@ impl<'a> OpenProfile<'a> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Looks at everything in the store of the profile in force. It must exist, and no other process may have it open.
+    pub async fn examine(front: &dyn FrontEnd) -> Result<Examined> {
+        Self::known(front)?;
+        let Settings { home, profile, unlocking, .. } = front.settings();
+        Ok(worker::examine(named(home, profile)?, unlocking.clone()).await?)
     }
 
     /// Opens the profile in force for an account that is to come, making it if need be.

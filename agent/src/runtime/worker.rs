@@ -1,11 +1,12 @@
 //! The thread that owns the core: opens the store, handles one batch after the other, hands out effects.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cipher_api::{Error, ErrorKind, Hint};
-use cipher_core::{Core, Effect, Folder, Input, Options};
+use cipher_core::{Core, Effect, Examined, Folder, Input, Options};
 use cipher_seal::Key;
 use rand_core::{OsRng, RngCore};
 use tokio::sync::{mpsc, oneshot};
@@ -73,6 +74,16 @@ pub(crate) fn gone() -> Error {
     ErrorKind::Bug.because("the core stopped unexpectedly").hint(Hint::ReportRepeated)
 }
 
+/// Looks at everything in a store that no other process has open.
+pub(crate) async fn examine(profile: Profile, unlocking: Unlocking) -> Result<Examined, Error> {
+    let look = move || {
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        cipher_core::examine(Folder::new(profile.dir()), || unlock::unlock(&profile, &unlocking), seed)
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Err(gone()))
+}
+
 fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
@@ -100,8 +111,9 @@ fn run(mut core: Core, mailbox: &Mailbox, effects: &mpsc::UnboundedSender<Vec<Ef
                 tracing::warn!(kind = error.kind.name(), "a batch was rolled back");
                 telemetry::causes(&error);
                 mailbox.release(room);
+                let answers = tickets.into_iter().chain(core.abandoned()).collect::<BTreeSet<_>>();
                 let answers =
-                    tickets.into_iter().map(|ticket| Effect::Reply { ticket, result: Err(error.clone()) });
+                    answers.into_iter().map(|ticket| Effect::Reply { ticket, result: Err(error.clone()) });
                 if effects.send(answers.collect()).is_err() {
                     break;
                 }

@@ -4,6 +4,7 @@
 //! `write/`. `table.rs` is the schema on one page.
 
 pub(crate) mod account;
+mod guard;
 pub(crate) mod log;
 pub(crate) mod once;
 mod open;

@@ -12,7 +12,7 @@ use rustix::fs::{Advice, fadvise};
 
 use crate::error::StoreError;
 use crate::store::table::View;
-use crate::store::{restored, schema};
+use crate::store::{guard, restored, schema};
 
 /// Name of the database in the data folder.
 const FILE: &str = "registry.redb";
@@ -61,7 +61,11 @@ impl Store {
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed("open the store"))?;
         file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("protect the store"))?;
         let same = file.try_clone().map_err(failed("open the store"))?;
-        let store = Self::ready(builder().create_with_backend(FileBackend::new(file)?)?)?;
+        let opened = |builder: &Builder| {
+            let file = file.try_clone().map_err(redb::StorageError::from)?;
+            builder.create_with_backend(FileBackend::new(file)?)
+        };
+        let store = guard::opened(&mut builder(), opened, Self::ready)?;
         // Opened, and walked through where that was necessary, in order; from now on pages are read one by one, from
         // anywhere, and what lies behind them is not worth reading. Only advice.
         if let Err(error) = fadvise(&same, 0, None, Advice::Random) {
@@ -267,6 +271,36 @@ mod tests {
         fs::write(folder.path().join(FILE), "").unwrap();
         Store::open_folder(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
+    }
+
+    /// E9: a bit anywhere in a store that was closed. It opens, or says that it is damaged.
+    #[test]
+    fn e9_a_store_with_a_flipped_bit_opens_or_says_that_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_folder(folder.path()).unwrap();
+        let txn = store.begin().unwrap();
+        for n in 0..2000_u32 {
+            Txn::of(&txn).unwrap().handles.insert(format!("somebody-{n}").as_str(), &[7; 32]).unwrap();
+        }
+        store.commit(txn).unwrap();
+        drop(store);
+        let path = folder.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        let mut refused = 0;
+        let mut random = 1_u64;
+        for _ in 0..300 {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            let bit = usize::try_from(random >> 16).unwrap() % (whole.len() * 8);
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, bytes).unwrap();
+            match Store::open_folder(folder.path()) {
+                Ok(store) => drop(store),
+                Err(StoreError::Damaged(_) | StoreError::Row(_) | StoreError::Newer(_)) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(refused < 300, "most bits are of rows, or of nothing");
     }
 
     #[test]

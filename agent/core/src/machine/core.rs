@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cipher_api::{Error, ErrorKind, Notice, Result};
+use cipher_api::{Advice, Error, ErrorKind, Notice, Result};
 use cipher_broker::time::Timestamp;
 use cipher_seal::{Key, Unlock};
 use openmls_traits::OpenMlsProvider;
@@ -71,7 +71,16 @@ impl Core {
             seeds.fill_bytes(&mut seed);
             seed
         };
-        Self::ready(Store::open(Box::new(place), unlock, seed())?, seed(), options.cached_groups)
+        let store = Store::open(Box::new(place), unlock, seed())?;
+        let seed = seed();
+        let ready = || store.guarded(|| Self::ready(store.clone(), seed, options.cached_groups));
+        match ready() {
+            Err(_) if store.is_torn() => {
+                store.guarded(|| store.reopen())?;
+                ready()
+            }
+            ready => ready,
+        }
     }
 
     /// A core in memory that nothing opens again.
@@ -95,6 +104,7 @@ impl Core {
             poisoned: false,
         };
         core.step(Step::Opened)?;
+        core.store.whole()?;
         Ok(core)
     }
 
@@ -107,7 +117,11 @@ impl Core {
     /// Repeats what an earlier process left unfinished. Call once after opening. What needs the broker follows
     /// when [`Input::Connected`] says that it is there.
     pub fn resume(&mut self, now: Timestamp) -> Result<Vec<Effect>> {
-        self.handle(vec![Input::Tick], now)
+        match self.handle(vec![Input::Tick], now) {
+            // Nobody waits for it, and the store is mended.
+            Err(error) if error.hint == Some(Advice::TryAgain.into()) => self.handle(vec![Input::Tick], now),
+            resumed => resumed,
+        }
     }
 
     /// Number of transactions committed since opening: one fsync each.
@@ -120,7 +134,24 @@ impl Core {
     /// On error nothing of the batch happened. Commands that were open are answered by the caller with that
     /// error; the caller also sends [`Input::Connected`] again, so that logs are read anew from where the store
     /// stands.
+    ///
+    /// A store that turns out to be damaged where no seal tells what it cost gives the same error for good.
     pub fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
+        let store = self.store.clone();
+        store.guarded(|| self.batch(inputs, now))
+    }
+
+    /// Commands that are open and that no batch will answer, because the store cannot be used any more.
+    pub fn abandoned(&mut self) -> Vec<Ticket> {
+        if self.store.broken().is_none() {
+            return Vec::new();
+        }
+        let Run { waits, registry, orphans, .. } = std::mem::take(&mut self.run);
+        let orphans = orphans.into_iter().map(|(ticket, _)| ticket);
+        waits.into_tickets().chain(registry.into_tickets()).chain(orphans).collect()
+    }
+
+    fn batch(&mut self, inputs: Vec<Input>, now: Timestamp) -> Result<Vec<Effect>> {
         self.run.now = now;
         self.opened_at.get_or_insert(now);
         let fresh: BTreeSet<Ticket> = inputs
@@ -139,6 +170,7 @@ impl Core {
             }
             self.step(Step::BatchEnds)?;
             self.step(Step::BatchEnded)?;
+            self.store.whole()?;
             self.tell_damage();
             self.commit()
         });
@@ -153,7 +185,17 @@ impl Core {
             }
             Err(error) => {
                 self.abort(&error, &fresh);
-                Err(error)
+                if !self.store.is_torn() {
+                    return Err(error);
+                }
+                // At once: the next process would come upon the same.
+                self.heal()?;
+                Err(ErrorKind::Storage
+                    .because_of(
+                        "a part of the store of this profile was damaged; what can be read of it was kept",
+                        error,
+                    )
+                    .hint(Advice::TryAgain))
             }
         }
     }
@@ -253,12 +295,18 @@ impl Core {
     /// Writes what was put off, and makes unreadable what was superseded or removed, unless this process lived for moments
     /// only. Call it before the process ends; without it some junk is read again, and the next process has to do the rest.
     pub fn rest(&mut self) -> Result<()> {
-        if self.poisoned {
+        if self.poisoned || self.store.broken().is_some() {
             return Ok(());
         }
+        let store = self.store.clone();
+        store.guarded(|| self.put_away())
+    }
+
+    fn put_away(&mut self) -> Result<()> {
         if self.state.has_put_off() {
             self.write()?;
         }
+        self.store.told()?;
         // Of commands that follow each other one does it for all of them.
         let lived = self.opened_at.map_or(Duration::ZERO, |at| self.run.now.since(at));
         if lived >= MOMENTS { self.store.rotate() } else { self.shred_in_time() }
@@ -316,7 +364,7 @@ impl Core {
 
     /// After a storage error: opens the file again and reads the rows as they are on disk.
     fn heal(&mut self) -> Result<()> {
-        if !self.poisoned {
+        if !self.poisoned && !self.store.is_torn() {
             return Ok(());
         }
         self.store.reopen()?;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cipher_seal::{Key, Unlock};
-use redb::{Builder, Database, DatabaseError, StorageBackend};
+use redb::StorageBackend;
 
 use crate::store::place::Place;
 
@@ -76,16 +76,14 @@ impl Memory {
 }
 
 impl Place for Memory {
-    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError> {
+    fn backend(&self, name: &str, make: bool) -> io::Result<Box<dyn StorageBackend>> {
         let known = self.files().get(name).cloned();
         let file = match known {
             Some(file) => file,
-            None if make => {
-                self.writes().map_err(redb::StorageError::from)?.entry(name.to_owned()).or_default().clone()
-            }
-            None => return Err(redb::StorageError::from(io::Error::from(io::ErrorKind::NotFound)).into()),
+            None if make => self.writes()?.entry(name.to_owned()).or_default().clone(),
+            None => return Err(io::ErrorKind::NotFound.into()),
         };
-        builder.create_with_backend(Handle { file, memory: self.clone() })
+        Ok(Box::new(Handle { file, memory: self.clone() }))
     }
 
     fn length(&self, name: &str) -> io::Result<Option<u64>> {
@@ -99,6 +97,10 @@ impl Place for Memory {
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
         let file = File(Arc::new(Mutex::new(bytes.to_vec())));
         Ok(self.writes()?.insert(name.to_owned(), file).is_none())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.create(name, bytes).map(drop)
     }
 
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {

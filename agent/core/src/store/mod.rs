@@ -3,12 +3,15 @@
 //! ```text
 //! store.redb   tables; every value is sealed (seal.rs)
 //! store.keys   the wrapping keys of its chapters, sealed by whoever unlocks the store (ring.rs)
+//! store.sums   sums of its blocks, of when it was closed (sums.rs)
 //! ```
 //!
 //! Rows live in memory ([`crate::state`]) and in the OpenMLS overlay ([`mls`]); both are written here, together,
 //! or not at all. Nothing else in the crate touches redb.
 
 mod convert;
+pub(crate) mod examine;
+mod guard;
 pub(crate) mod key;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -23,8 +26,10 @@ mod ring;
 mod rotate;
 #[cfg(test)]
 mod rotate_test;
+mod salvage;
 mod seal;
 pub(crate) mod sealed;
+mod sums;
 pub(crate) mod table;
 
 pub(crate) use self::open::{Store, storage};

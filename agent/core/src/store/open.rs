@@ -1,6 +1,7 @@
 //! An open store.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
@@ -11,14 +12,20 @@ use rand_core::SeedableRng as _;
 use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError, WriteTransaction};
 
 use crate::store::convert;
+use crate::store::guard::{Panic, watched};
 use crate::store::place::Place;
 use crate::store::ring::{self, Ring};
+use crate::store::salvage::salvage;
 use crate::store::seal::Seal;
 use crate::store::sealed::{Reading, Writing};
+use crate::store::sums::{Summed, Watch};
 use crate::store::table::{self, Table};
 
 /// Name of the database.
 pub(super) const FILE: &str = "store.redb";
+
+/// Stands beside the format of a file into which the rest of a damaged one was put, until it was told what that lost.
+pub(super) const MENDED: &str = "mended";
 
 /// Page cache of redb. Rows that are used often are in memory anyway.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -29,10 +36,34 @@ pub(crate) struct Store(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    place: Box<dyn Place>,
+    place: Arc<dyn Place>,
     /// `None` only while it is opened again.
     db: Mutex<Option<Arc<Database>>>,
+    /// What comes out about the file while it is open.
+    watch: Mutex<Arc<Watch>>,
+    /// Whether what could be read of a damaged file was put into a new one.
+    is_mended: AtomicBool,
     seal: Mutex<Seal>,
+    /// The file turned out to be damaged where no seal tells what it cost.
+    broken: Mutex<Option<Error>>,
+}
+
+/// Closing a database writes what the next opening needs, and may find the damage that nothing else found.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let db = self.db.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Err(panic) = watched(|| drop(db)) {
+            tracing::warn!(what = %panic, "the store was not closed in order");
+        }
+        // What nobody can close the next process could not tell from what a power cut left.
+        if self.watch.get_mut().unwrap_or_else(PoisonError::into_inner).is_torn() {
+            let mended = watched(|| salvage(&self.place, true));
+            tracing::warn!(
+                is_mended = matches!(mended, Ok(Ok(()))),
+                "the store turned out to be damaged when it was closed"
+            );
+        }
+    }
 }
 
 /// What went wrong in redb, as an error of the core.
@@ -62,11 +93,12 @@ impl Store {
         seed: [u8; 32],
     ) -> Result<Self> {
         let mut random = ChaCha20Rng::from_seed(seed);
+        let place: Arc<dyn Place> = place.into();
         let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), error))?;
         let found = match length {
             None => None,
             Some(0) => return Err(damaged(place.as_ref(), "the file is empty".into())),
-            Some(_) => Some(Found::open(place.as_ref())?),
+            Some(_) => Some(Found::open(&place)?),
         };
         let ring = match (place.read(ring::FILE).map_err(|error| unusable(place.as_ref(), error))?, &found) {
             (Some(keys), _) => Ring::open(place.as_ref(), &keys, &unlock()?)?,
@@ -78,20 +110,32 @@ impl Store {
                     .hint(Advice::StoreDamaged));
             }
         };
-        let seal = Mutex::new(Seal::new(ring, random));
-        let store = Self(Arc::new(Shared { place, db: Mutex::new(None), seal }));
-        match found {
-            Some(Found::Sealed(db)) => *store.lock() = Some(Arc::new(db)),
-            Some(Found::Plain(plain)) => {
-                convert::seal(&store, plain)?;
-                store.open_database()?;
+        let store = Self(Arc::new(Shared {
+            place,
+            db: Mutex::new(None),
+            watch: Mutex::default(),
+            is_mended: AtomicBool::new(false),
+            seal: Mutex::new(Seal::new(ring, random)),
+            broken: Mutex::new(None),
+        }));
+        let begun = store.guarded(|| {
+            match found {
+                Some(Found::Sealed(opened)) => store.take(opened),
+                Some(Found::Plain(plain)) => {
+                    convert::seal(&store, plain.db)?;
+                    store.open_database()?;
+                }
+                None => {
+                    store.make()?;
+                    store.open_database()?;
+                }
             }
-            None => {
-                store.make()?;
-                store.open_database()?;
-            }
+            store.settle()
+        });
+        match begun {
+            Err(_) if store.is_torn() => store.guarded(|| store.reopen())?,
+            begun => begun?,
         }
-        store.settle()?;
         convert::forget_plain(&store)?;
         Ok(store)
     }
@@ -135,18 +179,58 @@ impl Store {
         made
     }
 
-    /// Closes the database and opens it again: what is known of it is what is on the disk.
+    /// Closes the database and opens it again: what is known of it is what is on the disk. If a part of it is not what was
+    /// written, what can be read of it is put into a new file.
     pub(crate) fn reopen(&self) -> Result<()> {
-        *self.lock() = None;
-        self.open_database()?;
-        self.settle()
+        let was_torn = self.is_torn();
+        self.close();
+        let opened = self.open_database().and_then(|()| self.settle());
+        if let (Err(error), true) = (&opened, was_torn) {
+            self.breaks(error.clone());
+        }
+        opened
     }
 
     fn open_database(&self) -> Result<()> {
-        let db =
-            self.place().database(FILE, &builder(), false).map_err(|error| opening(self.place(), error))?;
-        *self.lock() = Some(Arc::new(db));
+        self.take(open(&self.0.place, self.is_torn())?);
         Ok(())
+    }
+
+    fn take(&self, opened: Opened) {
+        *self.lock() = Some(Arc::new(opened.db));
+        *self.0.watch.lock().unwrap_or_else(PoisonError::into_inner) = opened.watch;
+    }
+
+    /// Whether a part of the file is not what was written: nothing more is read of it before [`Self::reopen`].
+    pub(crate) fn is_torn(&self) -> bool {
+        self.0.watch.lock().unwrap_or_else(PoisonError::into_inner).is_torn()
+    }
+
+    /// Fails if a part of the file was come upon that is not what was written: whoever took that for a value that is not there
+    /// went on, and was wrong.
+    pub(crate) fn whole(&self) -> Result<()> {
+        if !self.is_torn() {
+            return Ok(());
+        }
+        Err(damaged(self.place(), "a part of it is not what was written".into()))
+    }
+
+    /// Whether it was damaged, and what it lost was not told when it was opened.
+    pub(super) fn is_mended(&self) -> bool {
+        self.0.is_mended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+    }
+
+    /// Why the store cannot be used any more.
+    pub(crate) fn broken(&self) -> Option<Error> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn breaks(&self, error: Error) {
+        *self.0.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// Tables that came later are made when an older store is opened, and a rotation that was interrupted is ended.
@@ -161,9 +245,18 @@ impl Store {
             (seal.ring.is_exposed(), seal.ring.is_behind(&seal.used()))
         };
         if is_exposed {
-            return self.rotate_all();
+            self.rotate_all()?;
+        } else if is_behind {
+            self.destroy()?;
         }
-        if is_behind { self.destroy() } else { Ok(()) }
+        // Of a file that was mended it has to be known what it lost.
+        let read = self.db()?.begin_read().map_err(storage)?;
+        let format = read.open_table(table::FORMAT).map_err(storage)?;
+        if format.get(MENDED).map_err(storage)?.is_some() {
+            self.0.is_mended.store(true, Ordering::Relaxed);
+            self.read_all()?;
+        }
+        Ok(())
     }
 
     /// Reads what the database says of its chapters.
@@ -186,6 +279,20 @@ impl Store {
 
     pub(super) fn place(&self) -> &dyn Place {
         self.0.place.as_ref()
+    }
+
+    pub(super) fn shared_place(&self) -> &Arc<dyn Place> {
+        &self.0.place
+    }
+
+    /// What a damaged file lost was told.
+    pub(crate) fn told(&self) -> Result<()> {
+        if !self.is_mended() {
+            return Ok(());
+        }
+        self.transaction(|txn| {
+            txn.open_table(table::FORMAT).map_err(storage)?.remove(MENDED).map_err(storage).map(drop)
+        })
     }
 
     /// A table for reading, as it is now.
@@ -228,42 +335,119 @@ impl Store {
     }
 }
 
+/// A database that was opened.
+pub(super) struct Opened {
+    pub db: Database,
+    watch: Arc<Watch>,
+}
+
 /// A store that is there, open.
 enum Found {
     /// Of before stores were sealed.
-    Plain(Database),
-    Sealed(Database),
+    Plain(Opened),
+    Sealed(Opened),
 }
 
 impl Found {
-    fn open(place: &dyn Place) -> Result<Self> {
-        let db = place.database(FILE, &builder(), false).map_err(|error| opening(place, error))?;
+    fn open(place: &Arc<dyn Place>) -> Result<Self> {
+        let mut opened = open(place, false)?;
+        let mut format = format_of(place.as_ref(), &opened.db);
+        if format.is_err() && opened.watch.is_torn() {
+            drop(watched(|| drop(opened)));
+            opened = open(place, true)?;
+            format = format_of(place.as_ref(), &opened.db);
+        }
+        match format? {
+            Some(table::SCHEMA) => Ok(Self::Sealed(opened)),
+            Some(1) => Ok(Self::Plain(opened)),
+            Some(_) => Err(ErrorKind::Storage
+                .because("the store of this profile was written by a newer version")
+                .hint(Advice::StoreNewer)),
+            None => Err(damaged(place.as_ref(), "it does not say its format".into())),
+        }
+    }
+}
+
+/// What a database says of its format.
+fn format_of(place: &dyn Place, db: &Database) -> Result<Option<u32>> {
+    let read = || {
         let read = db.begin_read().map_err(storage)?;
         let format = match read.open_table(table::FORMAT) {
             Ok(format) => format.get("schema").map_err(storage)?.map(|row| row.value().to_vec()),
             Err(redb::TableError::TableDoesNotExist(_)) => None,
             Err(error) => return Err(storage(error)),
         };
-        drop(read);
-        let format = format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        match format {
-            Some(table::SCHEMA) => Ok(Self::Sealed(db)),
-            Some(1) => Ok(Self::Plain(db)),
-            Some(_) => Err(ErrorKind::Storage
-                .because("the store of this profile was written by a newer version")
-                .hint(Advice::StoreNewer)),
-            None => Err(damaged(place, "it does not say its format".into())),
-        }
+        Ok(format.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes))
+    };
+    watched(read).unwrap_or_else(|panic| Err(given_up(place, panic)))
+}
+
+/// Opens the database of a place. If it is damaged, what can be read of it is put into a new file, which is opened instead.
+/// `by_us`: this process had it open.
+fn open(place: &Arc<dyn Place>, by_us: bool) -> Result<Opened> {
+    let damage = match attempt(place)? {
+        Ok(opened) => return Ok(opened),
+        Err(damage) => damage,
+    };
+    if let Err(error) = salvage(place, by_us) {
+        tracing::warn!(kind = error.kind.name(), why = ?std::error::Error::source(&error), "the store is damaged and cannot be mended");
+        return Err(damage);
+    }
+    attempt(place)?
+}
+
+/// Opens a database: as it is if there are sums that tell what it was, else with a look at every page. The inner error is one
+/// of damage.
+fn attempt(place: &Arc<dyn Place>) -> Result<Result<Opened>> {
+    let file = || place.backend(FILE, false).map_err(StorageError::from);
+    let watch = Arc::default();
+    let known = || builder().create_with_backend(Summed::known(file()?, place, &watch));
+    let mut opened = watched(known);
+    if watch.is_unknown() {
+        opened = watched(|| looked_through(place, &watch));
+    }
+    match opened {
+        Ok(Ok(db)) => Ok(Ok(Opened { db, watch })),
+        Ok(Err(error)) if is_damage(&error) => Ok(Err(opening(place.as_ref(), error))),
+        Ok(Err(error)) => Err(opening(place.as_ref(), error)),
+        Err(panic) => Ok(Err(given_up(place.as_ref(), panic))),
     }
 }
 
-fn builder() -> redb::Builder {
+/// Opens a database with a look at every page.
+pub(super) fn looked_through(
+    place: &Arc<dyn Place>,
+    watch: &Arc<Watch>,
+) -> std::result::Result<Database, DatabaseError> {
+    let file = place.backend(FILE, false).map_err(StorageError::from)?;
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    builder.create_with_backend(Summed::any(file, place, watch))
+}
+
+/// Whether it is the bytes of a file that are wrong, and not what is around it.
+fn is_damage(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(_)) => true,
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
+        _ => false,
+    }
+}
+
+/// A database over which redb panicked.
+pub(super) fn given_up(place: &dyn Place, panic: Panic) -> Error {
+    if panic.is_of_the_database() { damaged(place, panic.cause()) } else { panic.resume() }
+}
+
+pub(super) fn builder() -> redb::Builder {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
-fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send + Sync>) -> Error {
+pub(super) fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send + Sync>) -> Error {
     let path = place.shown(FILE);
     ErrorKind::Storage
         .because_of(format_args!("the store of this profile is damaged ({path})"), why)
@@ -280,7 +464,9 @@ fn unusable(place: &dyn Place, error: io::Error) -> Error {
 pub(super) fn opening(place: &dyn Place, error: DatabaseError) -> Error {
     match error {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+        DatabaseError::Storage(StorageError::Io(error))
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
             damaged(place, error.into())
         }
         DatabaseError::Storage(StorageError::Io(error)) => {

@@ -22,7 +22,7 @@ fn l01_a_store_is_made_whole_and_private() {
     let mut names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["store.keys", "store.redb"]);
+    assert_eq!(names, ["store.keys", "store.redb", "store.sums"]);
     for name in names {
         let rights = folder.path().join(&name).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(rights, 0o600, "{name:?}");

@@ -3,15 +3,53 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use cipher_seal::key_file;
-use redb::{Builder, Database, DatabaseError};
+use redb::backends::FileBackend;
+use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend};
+
+/// The locks of a file that lies in a field.
+macro_rules! forward_locks {
+    ($field:tt) => {
+        fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+            self.$field.try_lock_range(start, end)
+        }
+
+        fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+            self.$field.try_lock_shared_range(start, end)
+        }
+
+        fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+            self.$field.lock_range(start, end)
+        }
+
+        fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+            self.$field.lock_shared_range(start, end)
+        }
+
+        fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+            self.$field.unlock_range(start, end)
+        }
+
+        fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+            self.$field.query_lock_range(start, end)
+        }
+    };
+}
+pub(super) use forward_locks;
 
 /// A folder with the files of one store. Whatever changes a name is on the disk when it returns.
 pub trait Place: fmt::Debug + Send + Sync {
-    /// Opens a database, or makes it in an empty private file (0600). [`DatabaseError::DatabaseAlreadyOpen`] while another process has it.
-    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError>;
+    /// The file of a database, which is there, or is made: empty and private (0600).
+    fn backend(&self, name: &str, make: bool) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Opens a database, or makes it. [`DatabaseError::DatabaseAlreadyOpen`] while another process has it.
+    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError> {
+        let file = self.backend(name, make).map_err(redb::StorageError::from)?;
+        builder.create_with_backend(Any(file))
+    }
 
     /// Length of a file; `None` if there is none.
     fn length(&self, name: &str) -> io::Result<Option<u64>>;
@@ -21,6 +59,9 @@ pub trait Place: fmt::Debug + Send + Sync {
 
     /// Makes a small private file, whole or not at all; `false` if there is one already.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool>;
+
+    /// Puts a small private file in the place of one of that name, or where none is. A power cut may take all of it away, or a part.
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file the name of another one, and overwrites what had that name.
     fn supersede(&self, from: &str, to: &str) -> io::Result<()>;
@@ -57,14 +98,11 @@ impl Folder {
 }
 
 impl Place for Folder {
-    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError> {
+    fn backend(&self, name: &str, make: bool) -> io::Result<Box<dyn StorageBackend>> {
         let path = self.0.join(name);
-        if !make {
-            return builder.open(path);
-        }
-        // Before redb sees it: redb would make the file with the rights of the umask.
-        private_file(&path).map_err(redb::StorageError::from)?;
-        builder.create(path)
+        let file =
+            if make { private_file(&path)? } else { OpenOptions::new().read(true).write(true).open(path)? };
+        FileBackend::new(file).map(|file| Box::new(file) as _).map_err(io::Error::other)
     }
 
     fn length(&self, name: &str) -> io::Result<Option<u64>> {
@@ -77,6 +115,14 @@ impl Place for Folder {
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool> {
         key_file::make(&self.0.join(name), bytes)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let draft = self.0.join(format!("{name}.new"));
+        let mut file = private_file(&draft)?;
+        file.set_len(0)?;
+        io::Write::write_all(&mut file, bytes)?;
+        std::fs::rename(draft, self.0.join(name))
     }
 
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
@@ -111,6 +157,38 @@ impl Place for Folder {
     fn shown(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
+}
+
+/// A file of a kind that only its place knows.
+#[derive(Debug)]
+struct Any(Box<dyn StorageBackend>);
+
+impl StorageBackend for Any {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+
+    forward_locks!(0);
 }
 
 /// A file that is not there is no failure.

@@ -12,7 +12,7 @@ use crate::store::storage;
 /// ([`crate::store::convert`]).
 pub(crate) const SCHEMA: u32 = 2;
 
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// `schema` → [`SCHEMA`]. In the clear: every version must be able to tell that a store is too new for it.
 pub(crate) const FORMAT: TableDefinition<'static, &'static str, &'static [u8]> = TableDefinition::new("meta");
@@ -139,7 +139,7 @@ pub(crate) fn all_there(read: &ReadTransaction) -> Result<bool> {
     Ok(definitions().all(|table| there.contains(table.name())))
 }
 
-fn definitions() -> impl Iterator<Item = Definition> {
+pub(super) fn definitions() -> impl Iterator<Item = Definition> {
     ALL.iter().map(|table| table.definition()).chain([KEYS, DIRTY])
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use cipher_core::Place;
 use cipher_seal::{Key, Unlock};
-use redb::{Builder, Database, DatabaseError, StorageBackend};
+use redb::StorageBackend;
 
 use crate::support::dice::Dice;
 
@@ -225,14 +225,14 @@ impl Process {
 }
 
 impl Place for Process {
-    fn database(&self, name: &str, builder: &Builder, make: bool) -> Result<Database, DatabaseError> {
+    fn backend(&self, name: &str, make: bool) -> io::Result<Box<dyn StorageBackend>> {
         let known = self.disk.image().names.get(name).copied();
         let file = match known {
             Some(file) => file,
-            None if make => self.writing(1).map_err(redb::StorageError::from)?.add(name, Vec::new()),
-            None => return Err(redb::StorageError::from(io::Error::from(io::ErrorKind::NotFound)).into()),
+            None if make => self.writing(1)?.add(name, Vec::new()),
+            None => return Err(io::ErrorKind::NotFound.into()),
         };
-        builder.create_with_backend(Handle { process: self.clone(), file })
+        Ok(Box::new(Handle { process: self.clone(), file }))
     }
 
     fn length(&self, name: &str) -> io::Result<Option<u64>> {
@@ -251,6 +251,15 @@ impl Place for Process {
             image.add(name, bytes.to_vec());
         }
         Ok(fresh)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // Nothing of it is synced.
+        let mut image = self.writing(2)?;
+        let file = image.add(name, Vec::new());
+        image.files[file].change(Change::Length(bytes.len()));
+        image.files[file].change(Change::Write(0, bytes.to_vec()));
+        Ok(())
     }
 
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {

@@ -29,13 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// first check that fails.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
+    after_help = "Examples:\n  cipher-chat doctor\n  cipher-chat doctor --deep\n  cipher-chat doctor --json | jq 'select(.status != \"ok\")'"
 )]
 pub struct Args {
     /// Take note of what was found against the registry so far: it is not reported again and its files stay; what is found
     /// from now on is reported
     #[arg(long)]
     acknowledge: bool,
+    /// Open every value of the store and check every page of its file as well; no other process may have the profile open
+    #[arg(long)]
+    deep: bool,
 }
 
 /// Shows findings and remembers the first that fails.
@@ -89,8 +92,12 @@ fn with_causes(error: &Error) -> String {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
+pub async fn run(context: &Context, Args { acknowledge, deep }: Args) -> Result {
     let mut findings = Findings { context, first: None, acknowledge };
+    if deep {
+        // Before it is opened: then it is this command that has it open.
+        examine(&mut findings).await?;
+    }
     match OpenProfile::open(context, Need::Everything).await {
         Ok(profile) => {
             let online = broker(context, &profile, &mut findings).await?;
@@ -105,6 +112,32 @@ pub async fn run(context: &Context, Args { acknowledge }: Args) -> Result {
         Err(error) => findings.fail_profile("store", &error)?,
     }
     findings.first.map_or(Ok(()), |kind| Err(Failure::Shown(kind.code())))
+}
+
+/// Whether every value and every page of the store is whole.
+async fn examine(findings: &mut Findings<'_>) -> Result {
+    let found = match OpenProfile::examine(findings.context).await {
+        Ok(found) => found,
+        Err(ProfileError::Core(error)) => return findings.fail("file", &error),
+        Err(error) => return Err(error.into()),
+    };
+    if found.mended {
+        let detail = "it was damaged; what could be read of it is in a new file";
+        findings.warn("file", detail, "look after the disk: it lost a bit, or more")?;
+    } else {
+        findings.ok("file", "every page is whole")?;
+    }
+    if found.damaged.is_empty() {
+        return findings.ok("values", &format!("{} open", found.values));
+    }
+    for (table, count) in found.damaged {
+        let damaged = format!("{count} of '{table}' damaged, {} of all tables open", found.values);
+        let hint = Hint::text(
+            "what they were is lost, and nothing else: groups and contacts come back by themselves",
+        );
+        findings.fail("values", &ErrorKind::Storage.because(damaged).hint(hint))?;
+    }
+    Ok(())
 }
 
 async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {

@@ -225,9 +225,10 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::StoreDamaged => {
             let fresh = typed.of(FRESH);
             return format!(
-                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine again ({}), or \
-                 recover the account with its phrase ({})",
+                "keep the file, but an old copy of it would repeat keys and lose messages: link this machine again ({}), \
+                 restore a backup ({}), or recover the account with its phrase ({})",
                 fresh.command("device link"),
+                fresh.command("restore FILE"),
                 fresh.command("device recover")
             );
         }
