@@ -60,7 +60,7 @@ pub trait Place: fmt::Debug + Send + Sync {
     /// Makes a small private file, whole or not at all; `false` if there is one already.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<bool>;
 
-    /// Puts a small private file in the place of one of that name, or where none is. A power cut may take all of it away, or a part.
+    /// Writes a small private file, also over one of that name. It is not synced, and may be cut off: what reads it has to tell.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file the name of another one, and overwrites what had that name.
@@ -118,11 +118,9 @@ impl Place for Folder {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let draft = self.0.join(format!("{name}.new"));
-        let mut file = private_file(&draft)?;
-        file.set_len(0)?;
-        io::Write::write_all(&mut file, bytes)?;
-        std::fs::rename(draft, self.0.join(name))
+        let mut file = private_file(&self.0.join(name))?;
+        file.set_len(bytes.len() as u64)?;
+        io::Write::write_all(&mut file, bytes)
     }
 
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
+use twox_hash::XxHash3_64;
 
 use crate::store::place::{Place, forward_locks};
 
@@ -155,14 +156,9 @@ fn header(file: &dyn StorageBackend) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// The sum of a block. Each step is one to one in both of what it takes, so that no change of one word is lost on the way.
+/// The sum of a block.
 fn sum(block: &[u8]) -> u64 {
-    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-    let sum = block.chunks(8).fold(ODD, |sum: u64, bytes| {
-        let mut word = [0; 8];
-        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        (sum ^ u64::from_le_bytes(word)).wrapping_mul(ODD).rotate_left(29)
-    });
+    let sum = XxHash3_64::oneshot(block);
     if sum == UNKNOWN { !UNKNOWN } else { sum }
 }
 
