@@ -102,7 +102,8 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
 }
 
 /// What a bench can be told, besides numbers and a folder.
-const BENCHES: [&str; 6] = ["--quick", "--json", "--registry", "--replicas", "--linking", "--junk"];
+const BENCHES: [&str; 7] =
+    ["--quick", "--json", "--registry", "--replicas", "--linking", "--backup", "--junk"];
 
 /// Figures beside raw ones, or beside those of another commit.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {

@@ -37,7 +37,7 @@ const VERSION: u32 = 1;
 const PART_BYTES: usize = 16 * 1024 * 1024;
 
 /// Files of a profile, the one whose being there makes it a profile last.
-const FILES: [&str; 3] = ["store.key", "store.keys", "store.redb"];
+const FILES: [&str; 4] = ["store.key", "store.keys", "store.sums", "store.redb"];
 
 /// A backup that is being written: beside its place until it is whole.
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
-//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--junk` a
+//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--backup` a backup and its return, `--junk` a
 //! conversation under a flood of junk and a list with large invitations; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
 //! A goal that is missed is printed as missed. Figures count, they do not gate: the exit code says only whether
 //! the run came to its end.
 
+mod backup;
 mod brain;
 mod catch_up;
 mod fail_over;
@@ -40,6 +41,9 @@ pub(crate) struct Extent {
     missed: usize,
     /// Groups that a new device is brought into, with so many messages.
     linked_groups: usize,
+    /// Messages in a backup, and their groups.
+    backed_up: usize,
+    backed_up_groups: usize,
     /// Samples of a latency.
     samples: usize,
     /// Cold starts.
@@ -55,6 +59,8 @@ const FULL: Extent = Extent {
     groups: &[2, 10, 100],
     missed: 10_000,
     linked_groups: 50,
+    backed_up: 100_000,
+    backed_up_groups: 100,
     samples: 500,
     starts: 40,
     accounts: 100_000,
@@ -65,6 +71,8 @@ const QUICK: Extent = Extent {
     groups: &[2, 10],
     missed: 2_000,
     linked_groups: 10,
+    backed_up: 10_000,
+    backed_up_groups: 10,
     samples: 100,
     starts: 10,
     accounts: 10_000,
@@ -109,6 +117,9 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         if only("--junk") {
             return junk::under_a_flood(report, &mut lab, extent).await;
         }
+        if only("--backup") {
+            return backup::there_and_back(report, &mut lab, extent).await;
+        }
         if only("--linking") {
             return linking::many_groups(report, &mut lab, extent).await;
         }
@@ -117,6 +128,7 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         latency::publish_to_shown(report, &mut lab, extent).await?;
         catch_up::missed_messages(report, &mut lab, extent).await?;
         linking::many_groups(report, &mut lab, extent).await?;
+        backup::there_and_back(report, &mut lab, extent).await?;
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);
