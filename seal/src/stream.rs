@@ -90,7 +90,7 @@ impl<W: Write> Writer<W> {
     /// Begins a stream of this kind of content (255 bytes at most) and version of it, with one slot.
     ///
     /// # Panics
-    /// If the system has no 64 MiB to stretch a passphrase.
+    /// If the system has no 32 MiB to stretch a passphrase.
     pub fn new(
         file: W,
         what: &str,
@@ -99,7 +99,7 @@ impl<W: Write> Writer<W> {
         random: &mut (impl RngCore + CryptoRng),
     ) -> io::Result<Self> {
         let key = Key::random(random).locked();
-        let slot = KeySlot::make(unlock, MAGIC, &key, random);
+        let slot = KeySlot::costing(Costs::OF_STREAM, unlock, MAGIC, &key, random);
         Self::with(file, what, version, &key, &[slot])
     }
 
