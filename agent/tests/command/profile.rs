@@ -123,7 +123,7 @@ fn e9_a_look_at_everything_tells_that_a_store_is_whole() {
     let look = || checks(&room.run(&["--server", "nats://127.0.0.1:1", "doctor", "--deep", "--json"]));
     let whole = ("file".into(), "ok".into(), "every page is whole".into());
     let open = ("values".into(), "ok".into(), "0 open".into());
-    assert_eq!(look()[..2], [whole, open.clone()]);
+    assert_eq!(look()[..2], [whole, open]);
     // Somewhere in the pages that a small store uses.
     let path = folder.join("store.redb");
     let mut bytes = std::fs::read(&path).unwrap();

@@ -29,6 +29,8 @@ const SHREDDED_AFTER: Duration = Duration::from_secs(50);
 
 /// A process that ends sooner leaves that to the next one, if nothing is due.
 const MOMENTS: Duration = Duration::from_secs(5);
+/// A process that lived so long looks whether the file of the store is to be rewritten.
+const LONG: Duration = Duration::from_secs(600);
 
 /// What a core is told at start.
 #[derive(Debug, Clone)]
@@ -309,7 +311,12 @@ impl Core {
         self.store.told()?;
         // Of commands that follow each other one does it for all of them.
         let lived = self.opened_at.map_or(Duration::ZERO, |at| self.run.now.since(at));
-        if lived >= MOMENTS { self.store.rotate() } else { self.shred_in_time() }
+        if lived < MOMENTS {
+            return self.shred_in_time();
+        }
+        self.store.rotate()?;
+        // It looks at every page.
+        if lived >= LONG { self.store.shrink() } else { Ok(()) }
     }
 
     /// Whether the running batch has changed nothing so far that must be on disk.

@@ -29,6 +29,7 @@ mod rotate_test;
 mod salvage;
 mod seal;
 pub(crate) mod sealed;
+mod shrink;
 mod sums;
 pub(crate) mod table;
 

@@ -265,11 +265,11 @@ impl Store {
         self.seal().load(&read)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
         self.0.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn db(&self) -> Result<Arc<Database>> {
+    pub(super) fn db(&self) -> Result<Arc<Database>> {
         self.lock().clone().ok_or_else(|| ErrorKind::Storage.because("the store of this profile is closed"))
     }
 
