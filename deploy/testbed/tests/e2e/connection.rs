@@ -260,7 +260,7 @@ fn c2_c5_c6_no_secret_reaches_an_output_and_the_flag_wins() -> Result {
     said.push(output.stderr);
     registry.stop()?;
     let log = registry.log();
-    ensure(log.contains("TRACE") && !log.contains("registry-password"), || "the registry's log".into())?;
+    ensure(log.contains("DEBUG") && !log.contains("registry-password"), || "the registry's log".into())?;
     for text in &said {
         // Without the line that says how the command was typed.
         let text: String =
