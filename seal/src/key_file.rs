@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::io::Errno;
+use rustix::process::Pid;
 use zeroize::Zeroizing;
 
 use crate::Key;
@@ -84,6 +86,23 @@ pub fn overwrite(mut file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Erases what processes left that were killed while they made or replaced a file. Not what one that runs is about to name.
+pub fn tidy(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let of = entry.file_name();
+        let number = of.to_str().and_then(|of| of.strip_prefix(name)?.strip_prefix(".draft-")?.parse().ok());
+        let Some(process) = number.and_then(Pid::from_raw) else { continue };
+        let runs = rustix::process::test_kill_process(process) != Err(Errno::SRCH);
+        if !runs {
+            erase(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// On the disk, beside its place. Two processes have one each.
 fn draft(path: &Path, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -132,6 +151,27 @@ mod tests {
         erase(&path).unwrap();
         assert!(!path.exists());
         assert_eq!(fs::read(&other).unwrap(), [0; 32]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_erased_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.keys");
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = format!("store.keys.draft-{}", ended.id());
+        let others = [
+            format!("store.keys.draft-{}", std::process::id()),
+            "store.keys.draft-".to_owned(),
+            "store.keys.draft-x".to_owned(),
+            format!("store.key.draft-{}", ended.id()),
+        ];
+        for name in others.iter().chain([&left]) {
+            fs::write(folder.path().join(name), "keys").unwrap();
+        }
+        tidy(&path).unwrap();
+        assert!(!folder.path().join(left).exists());
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 
+use rustix::fs::OFlags;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
@@ -32,6 +33,11 @@ pub enum TypedError {
 
 /// The first line of a descriptor that this process was started with; what follows the line stays there.
 pub fn from_descriptor(number: u32) -> Result<Passphrase, TypedError> {
+    if is_our_own(number) {
+        let error =
+            io::Error::new(io::ErrorKind::NotFound, format!("it was not started with descriptor {number}"));
+        return Err(TypedError::Unreadable(error));
+    }
     let mut file = File::open(format!("/dev/fd/{number}")).map_err(TypedError::Unreadable)?;
     let mut line = Line::default();
     while let Some(byte) = next(&mut file)? {
@@ -41,6 +47,15 @@ pub fn from_descriptor(number: u32) -> Result<Passphrase, TypedError> {
         line.push(byte)?;
     }
     line.passphrase()
+}
+
+/// Whether this process opened a descriptor itself: a file of its own as a passphrase would be one that everybody knows. What it
+/// opens is closed on exec, and so nothing that it was started with can be. Where the system does not say, it is none.
+fn is_our_own(number: u32) -> bool {
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = told.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() != 0)
 }
 
 /// Asks at the terminal of this process, which shows nothing of the answer.
@@ -180,6 +195,8 @@ impl Drop for Quiet {
 mod tests {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+    use rustix::io::{FdFlags, fcntl_setfd};
+
     use super::*;
 
     /// Keyboard and screen of a terminal, and what a program at it opens.
@@ -254,6 +271,8 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(text).unwrap();
             let number = std::os::fd::AsRawFd::as_raw_fd(&file).try_into().unwrap();
+            assert!(matches!(from_descriptor(number), Err(TypedError::Unreadable(_))), "one of its own");
+            fcntl_setfd(&file, FdFlags::empty()).unwrap();
             (file, number)
         };
         for text in [&b"words\nnot these\n"[..], b"words", b"words\r\n"] {
@@ -270,6 +289,7 @@ mod tests {
         assert!(matches!(from_descriptor(99_999), Err(TypedError::Unreadable(_))));
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"words\nrest").unwrap();
+        fcntl_setfd(&reader, FdFlags::empty()).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&reader).try_into().unwrap();
         assert!(from_descriptor(number).is_ok());
         drop(writer);

@@ -10,6 +10,7 @@ use crate::store::Store;
 use crate::store::guard::watched;
 use crate::store::open::{given_up, looked_through, opening};
 use crate::store::place::Place;
+use crate::store::salvage::salvage;
 use crate::store::seal::is_damage;
 use crate::store::table;
 
@@ -40,12 +41,15 @@ pub fn examine(
     let found = found?;
     store.close();
     let place = store.shared_place();
-    let looked = watched(|| looked_through(place, &Arc::default()).map(drop));
-    match looked {
-        Ok(Ok(())) => Ok(found),
-        Ok(Err(error)) => Err(opening(place.as_ref(), error)),
-        Err(panic) => Err(given_up(place.as_ref(), panic)),
-    }
+    let looked = match watched(|| looked_through(place, &Arc::default()).map(drop)) {
+        Ok(Ok(())) => return Ok(found),
+        Ok(Err(error)) => opening(place.as_ref(), error),
+        Err(panic) => given_up(place.as_ref(), panic),
+    };
+    // redb has found what nobody had come upon, and does not open the file any more.
+    salvage(place, true).map_err(|_| looked)?;
+    store.guarded(|| store.reopen())?;
+    store.guarded(|| store.read_all())
 }
 
 impl Store {

@@ -78,6 +78,12 @@ pub trait Place: fmt::Debug + Send + Sync {
     /// Overwrites a file and takes its name away.
     fn erase(&self, name: &str) -> io::Result<()>;
 
+    /// Erases what processes left that were killed while they made or replaced a small private file.
+    fn tidy(&self, name: &str) -> io::Result<()> {
+        let _ = name;
+        Ok(())
+    }
+
     /// How a person finds a file.
     fn shown(&self, name: &str) -> String;
 }
@@ -150,6 +156,10 @@ impl Place for Folder {
             key_file::overwrite(&file)?;
         }
         self.remove(name)
+    }
+
+    fn tidy(&self, name: &str) -> io::Result<()> {
+        key_file::tidy(&self.0.join(name))
     }
 
     fn shown(&self, name: &str) -> String {

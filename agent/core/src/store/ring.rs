@@ -240,6 +240,7 @@ impl Ring {
 
     /// Takes away what a process left that was killed while it replaced the file: it holds keys that may have to go.
     pub(crate) fn tidy(place: &dyn Place) -> Result<()> {
+        place.tidy(FILE).map_err(storage_io)?;
         match place.length(DRAFT).map_err(storage_io)? {
             Some(_) => place.erase(DRAFT).map_err(storage_io),
             None => Ok(()),
