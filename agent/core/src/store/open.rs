@@ -18,7 +18,7 @@ use crate::store::ring::{self, Ring};
 use crate::store::salvage::salvage;
 use crate::store::seal::Seal;
 use crate::store::sealed::{Reading, Writing};
-use crate::store::sums::{Summed, Watch};
+use crate::store::sums::{self, Summed, Watch};
 use crate::store::table::{self, Table};
 
 /// Name of the database.
@@ -110,6 +110,13 @@ impl Store {
                     .hint(Advice::StoreDamaged));
             }
         };
+        // Keys alone are what a process leaves that is killed while it makes a store; what comes later says that there was one.
+        if found.is_none() && (ring.has_rotated() || length_of_sums(place.as_ref())?.is_some()) {
+            let path = place.shown(FILE);
+            return Err(ErrorKind::Storage
+                .because(format!("{path} is gone: the keys of the store are there, and it is not"))
+                .hint(Advice::StoreDamaged));
+        }
         let store = Self(Arc::new(Shared {
             place,
             db: Mutex::new(None),
@@ -333,6 +340,10 @@ impl Store {
         }
         done
     }
+}
+
+fn length_of_sums(place: &dyn Place) -> Result<Option<u64>> {
+    place.length(sums::FILE).map_err(|error| unusable(place, error))
 }
 
 /// A database that was opened.

@@ -84,6 +84,11 @@ fn a_store_opens_with_its_key_only_and_not_without_its_keys() {
     let error = Store::open(Box::new(Folder::new(folder.path())), || Ok(other), [3; 32]).unwrap_err();
     assert_eq!((error.kind, error.hint), (ErrorKind::Storage, Some(Advice::StoreKey.into())));
     assert!(open(&folder).is_ok());
+    std::fs::rename(folder.path().join("store.redb"), folder.path().join("elsewhere")).unwrap();
+    let error = open(&folder).unwrap_err();
+    assert!(error.message.contains("store.redb is gone"), "{error}");
+    assert!(!folder.path().join("store.redb").exists(), "no empty store takes its place");
+    std::fs::rename(folder.path().join("elsewhere"), folder.path().join("store.redb")).unwrap();
     std::fs::remove_file(folder.path().join("store.keys")).unwrap();
     let error = open(&folder).unwrap_err();
     assert!(error.message.contains("store.keys is gone"), "{error}");

@@ -31,6 +31,9 @@ pub(crate) type WrapId = u32;
 /// So many chapters are sealed under one key, about: all of them are sealed anew when it has to be destroyed.
 const CHAPTERS: usize = 256;
 
+/// The number that comes after the four keys of a new store.
+const FIRST_NEXT: WrapId = 5;
+
 /// How often what is sealed is superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Heat {
@@ -172,6 +175,11 @@ impl Ring {
     /// The key under which chapters are sealed when the current one is about to be destroyed.
     pub(crate) const fn spare(&self, heat: Heat) -> WrapId {
         of_heat(self.keys.spare, heat)
+    }
+
+    /// Whether any key was made after the first ones.
+    pub(crate) const fn has_rotated(&self) -> bool {
+        self.keys.next > FIRST_NEXT
     }
 
     /// Whether what opens the store was changed, and the wrapping keys are still those of before.
