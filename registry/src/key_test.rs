@@ -219,6 +219,8 @@ fn a_key_is_sealed_by_a_passphrase_and_opens_with_no_other() {
     let given = |words: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), words).unwrap();
+        // As if the process had been started with it.
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(file.as_file()).try_into().unwrap();
         let unlocking = Unlocking { passphrase_fd: Some(number), ..Unlocking::default() };
         RegistryKey::load_or_create(&with(folder.path(), unlocking)).map(|key| key.public())

@@ -1,6 +1,6 @@
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
@@ -30,8 +30,14 @@ fn rights(path: &Path) -> u32 {
 fn descriptor(words: &str) -> (File, u32) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(words.as_bytes()).unwrap();
-    let number = file.as_raw_fd().try_into().unwrap();
+    let number = handed_over(&file);
     (file, number)
+}
+
+/// The number of a descriptor, which is now as if the process had been started with it.
+fn handed_over(descriptor: &(impl AsFd + AsRawFd)) -> u32 {
+    rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty()).unwrap();
+    descriptor.as_raw_fd().try_into().unwrap()
 }
 
 fn by_descriptor(number: u32) -> Unlocking {
@@ -136,7 +142,7 @@ fn a_passphrase_comes_from_a_descriptor_once_for_all_that_is_opened() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"correct horse\n").unwrap();
     drop(writer);
-    let unlocking = by_descriptor(reader.as_raw_fd().try_into().unwrap());
+    let unlocking = by_descriptor(handed_over(&reader));
     for _ in 0..2 {
         assert_eq!(opens(&profile, &unlock(&profile, &unlocking.clone()).unwrap()), Ok(()));
     }
