@@ -29,6 +29,8 @@ fn with<T>(words: &str, run: impl FnOnce(Option<u32>) -> T) -> T {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{words}").unwrap();
     let file = File::open(file.path()).unwrap();
+    // As if the process had been started with it.
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     run(file.as_raw_fd().try_into().ok())
 }
 
