@@ -3,10 +3,8 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-use rustix::process::Pid;
 use zeroize::Zeroizing;
 
 use crate::Key;
@@ -42,7 +40,11 @@ pub fn close_to_others(path: &Path) -> io::Result<()> {
 /// Makes a file that is not there: complete or not at all, 0600, on the disk. One that is there by now stays, whoever
 /// made it; whether this call made it.
 pub fn make(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let draft = draft(path, bytes)?;
+    // Two processes have one each.
+    let draft = beside(path, &format!(".draft-{}", std::process::id()));
+    // Left by a process that was killed and had our number.
+    let _ = fs::remove_file(&draft);
+    write(&draft, bytes)?;
     let linked = match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         done => done.map(|()| true),
@@ -53,10 +55,17 @@ pub fn make(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 }
 
 /// Writes a file in the place of another: whoever reads it finds what was there before or all of this, also after a power
-/// cut. What was there is overwritten as by [`erase`], if the process lives that long.
+/// cut. What was there is overwritten as by [`erase`], if the process lives that long. One process at a time: what a killed one
+/// leaves is the file with `.new` behind its name.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let before = OpenOptions::new().write(true).open(path);
-    fs::rename(draft(path, bytes)?, path)?;
+    let draft = beside(path, ".new");
+    match erase(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    write(&draft, bytes)?;
+    fs::rename(draft, path)?;
     sync_folder(path)?;
     // Nothing depends on it any more, and nothing is lost if it stays.
     if let Ok(before) = before {
@@ -86,34 +95,18 @@ pub fn overwrite(mut file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Erases what processes left that were killed while they made or replaced a file. Not what one that runs is about to name.
-pub fn tidy(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let of = entry.file_name();
-        let number = of.to_str().and_then(|of| of.strip_prefix(name)?.strip_prefix(".draft-")?.parse().ok());
-        let Some(process) = number.and_then(Pid::from_raw) else { continue };
-        let runs = rustix::process::test_kill_process(process) != Err(Errno::SRCH);
-        if !runs {
-            erase(&entry.path())?;
-        }
-    }
-    Ok(())
+/// The name of a file with something behind it.
+fn beside(path: &Path, behind: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(behind);
+    path.with_file_name(name)
 }
 
-/// On the disk, beside its place. Two processes have one each.
-fn draft(path: &Path, bytes: &[u8]) -> io::Result<std::path::PathBuf> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".draft-{}", std::process::id()));
-    let draft = path.with_file_name(name);
-    // Left by a process that was killed and had our number.
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+/// A file that is not there, on the disk.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(draft)
+    file.sync_all()
 }
 
 /// The name is on the disk as well as what it names.
@@ -154,24 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_erased_and_nothing_else() {
+    fn what_a_killed_replacement_left_has_one_name_and_is_overwritten_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.keys");
-        let mut ended = std::process::Command::new("true").spawn().unwrap();
-        ended.wait().unwrap();
-        let left = format!("store.keys.draft-{}", ended.id());
-        let others = [
-            format!("store.keys.draft-{}", std::process::id()),
-            "store.keys.draft-".to_owned(),
-            "store.keys.draft-x".to_owned(),
-            format!("store.key.draft-{}", ended.id()),
-        ];
-        for name in others.iter().chain([&left]) {
-            fs::write(folder.path().join(name), "keys").unwrap();
-        }
-        tidy(&path).unwrap();
-        assert!(!folder.path().join(left).exists());
-        assert!(others.iter().all(|name| folder.path().join(name).exists()));
+        fs::write(&path, "before").unwrap();
+        let left = folder.path().join("store.keys.new");
+        fs::write(&left, "killed").unwrap();
+        let same = folder.path().join("same");
+        fs::hard_link(&left, &same).unwrap();
+        replace(&path, b"after").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), fs::read(same).unwrap()), (b"after".to_vec(), vec![0; 6]));
+        assert!(!left.exists());
     }
 
     #[test]

@@ -103,6 +103,13 @@ impl Place for Memory {
         self.create(name, bytes).map(drop)
     }
 
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let draft = format!("{name}.new");
+        self.erase(&draft)?;
+        self.create(&draft, bytes)?;
+        self.supersede(&draft, name)
+    }
+
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
         self.rename(from, to)
     }

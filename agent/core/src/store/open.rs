@@ -110,8 +110,7 @@ impl Store {
                     .hint(Advice::StoreDamaged));
             }
         };
-        // Keys alone are what a process leaves that is killed while it makes a store; what comes later says that there was one.
-        if found.is_none() && (ring.has_rotated() || length_of_sums(place.as_ref())?.is_some()) {
+        if found.is_none() && has_lost_its_file(place.as_ref(), &ring)? {
             let path = place.shown(FILE);
             return Err(ErrorKind::Storage
                 .because(format!("{path} is gone: the keys of the store are there, and it is not"))
@@ -342,8 +341,14 @@ impl Store {
     }
 }
 
-fn length_of_sums(place: &dyn Place) -> Result<Option<u64>> {
-    place.length(sums::FILE).map_err(|error| unusable(place, error))
+/// Whether there was a store. Keys alone are what a process leaves that is killed while it makes one, and another process may
+/// have made it since this one looked.
+fn has_lost_its_file(place: &dyn Place, ring: &Ring) -> Result<bool> {
+    let is_there = |name| match place.length(name) {
+        Ok(length) => Ok(length.is_some()),
+        Err(error) => Err(unusable(place, error)),
+    };
+    Ok((ring.has_rotated() || is_there(sums::FILE)?) && !is_there(FILE)?)
 }
 
 /// A database that was opened.

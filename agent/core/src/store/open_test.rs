@@ -83,7 +83,10 @@ fn a_store_opens_with_its_key_only_and_not_without_its_keys() {
     let other = Unlock::Key(Key::from_slice(&[8; Key::LEN]).unwrap());
     let error = Store::open(Box::new(Folder::new(folder.path())), || Ok(other), [3; 32]).unwrap_err();
     assert_eq!((error.kind, error.hint), (ErrorKind::Storage, Some(Advice::StoreKey.into())));
+    let left = folder.path().join("store.keys.new");
+    std::fs::write(&left, "what a killed process left").unwrap();
     assert!(open(&folder).is_ok());
+    assert!(!left.exists());
     std::fs::rename(folder.path().join("store.redb"), folder.path().join("elsewhere")).unwrap();
     let error = open(&folder).unwrap_err();
     assert!(error.message.contains("store.redb is gone"), "{error}");

@@ -63,6 +63,10 @@ pub trait Place: fmt::Debug + Send + Sync {
     /// Writes a small private file, also over one of that name. It is not synced, and may be cut off: what reads it has to tell.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
+    /// Writes a small private file in the place of one of that name, whole or not at all, and overwrites what was there. What a
+    /// process leaves that is killed meanwhile has `.new` behind the name.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
     /// Gives a file the name of another one, and overwrites what had that name.
     fn supersede(&self, from: &str, to: &str) -> io::Result<()>;
 
@@ -77,12 +81,6 @@ pub trait Place: fmt::Debug + Send + Sync {
 
     /// Overwrites a file and takes its name away.
     fn erase(&self, name: &str) -> io::Result<()>;
-
-    /// Erases what processes left that were killed while they made or replaced a small private file.
-    fn tidy(&self, name: &str) -> io::Result<()> {
-        let _ = name;
-        Ok(())
-    }
 
     /// How a person finds a file.
     fn shown(&self, name: &str) -> String;
@@ -129,6 +127,10 @@ impl Place for Folder {
         io::Write::write_all(&mut file, bytes)
     }
 
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        key_file::replace(&self.0.join(name), bytes)
+    }
+
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
         let before = found(OpenOptions::new().write(true).open(self.0.join(to)))?;
         self.rename(from, to)?;
@@ -156,10 +158,6 @@ impl Place for Folder {
             key_file::overwrite(&file)?;
         }
         self.remove(name)
-    }
-
-    fn tidy(&self, name: &str) -> io::Result<()> {
-        key_file::tidy(&self.0.join(name))
     }
 
     fn shown(&self, name: &str) -> String {

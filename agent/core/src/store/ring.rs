@@ -4,7 +4,6 @@
 //! everything that was sealed under it, wherever a copy of it still lies.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use cipher_api::{Advice, Error, ErrorKind, Result};
 use cipher_broker::codec;
@@ -22,7 +21,7 @@ use crate::store::place::Place;
 /// Name of the file.
 pub(crate) const FILE: &str = "store.keys";
 
-/// The file that takes its place.
+/// What a process leaves that is killed while it replaces it, here or where its slots are changed.
 const DRAFT: &str = "store.keys.new";
 
 /// Number of a wrapping key. None is given twice.
@@ -105,8 +104,10 @@ impl Keys {
 
     /// Drops every key that neither seals a chapter nor is about to.
     fn keep_used(&mut self, used: &BTreeMap<WrapId, usize>) {
-        let (current, spare) = (self.current, self.spare);
-        self.wraps.retain(|id, _| used.contains_key(id) || current.contains(id) || spare.contains(id));
+        let unused: Vec<WrapId> = self.wraps.keys().copied().filter(|id| !self.in_use(*id, used)).collect();
+        for id in unused {
+            self.wraps.remove(&id);
+        }
     }
 
     fn in_use(&self, id: WrapId, used: &BTreeMap<WrapId, usize>) -> bool {
@@ -197,9 +198,7 @@ impl Ring {
         let mut keys = self.keys.clone();
         keys.spare = [keys.fresh(random), keys.fresh(random)];
         keys.keep_used(used);
-        self.replace(&keys, place, random).map_err(storage_io)?;
-        self.keys = keys;
-        Ok(())
+        self.adopt(keys, place, random)
     }
 
     /// Nothing is sealed under an exposed key any more: they go, and the ones that are left are those of this file key.
@@ -222,7 +221,7 @@ impl Ring {
     }
 
     /// Destroys every key that seals no chapter. A current one that is destroyed or has enough chapters gives way to the
-    /// spare one. Nothing changes here unless the file was replaced: what is sealed next must be under a key that is in it.
+    /// spare one.
     pub(crate) fn destroy_all_but(
         &mut self,
         used: &BTreeMap<WrapId, usize>,
@@ -241,25 +240,22 @@ impl Ring {
             }
         }
         keys.keep_used(used);
-        self.replace(&keys, place, random).map_err(storage_io)?;
-        self.keys = keys;
-        Ok(())
+        self.adopt(keys, place, random)
     }
 
     /// Takes away what a process left that was killed while it replaced the file: it holds keys that may have to go.
     pub(crate) fn tidy(place: &dyn Place) -> Result<()> {
-        place.tidy(FILE).map_err(storage_io)?;
         match place.length(DRAFT).map_err(storage_io)? {
             Some(_) => place.erase(DRAFT).map_err(storage_io),
             None => Ok(()),
         }
     }
 
-    fn replace(&self, keys: &Keys, place: &dyn Place, random: &mut ChaCha20Rng) -> io::Result<()> {
-        // Of an attempt that failed.
-        place.erase(DRAFT)?;
-        place.create(DRAFT, &self.bytes(keys, random))?;
-        place.supersede(DRAFT, FILE)
+    /// Goes on with these keys, once they are on the disk: what is sealed next must be under a key that is there.
+    fn adopt(&mut self, keys: Keys, place: &dyn Place, random: &mut ChaCha20Rng) -> Result<()> {
+        place.replace(FILE, &self.bytes(&keys, random)).map_err(storage_io)?;
+        self.keys = keys;
+        Ok(())
     }
 
     fn bytes(&self, keys: &Keys, random: &mut ChaCha20Rng) -> Vec<u8> {
