@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::against::{self, Side};
-use crate::{Failure, Outcome, run, setup, ui};
+use crate::{Failure, Outcome, none_left, run, setup, ui};
 
 /// The shipped binaries.
 pub(crate) const SHIPPED: [&str; 2] = ["cipher-chat", "cipher-registry"];
@@ -13,9 +13,7 @@ pub(crate) const SHIPPED: [&str; 2] = ["cipher-chat", "cipher-registry"];
 /// Sets up, builds everything once, runs every test.
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     let (rest, filter) = value_of(arguments, &["--filter"])?;
-    if let Some(extra) = rest.first() {
-        return Err(format!("unexpected argument `{extra}`"));
-    }
+    none_left(&rest)?;
     let begun = Instant::now();
     ui::step("setting up");
     let server = setup::nats_server()?;
@@ -176,47 +174,37 @@ pub(crate) fn build(program: Option<&str>, profile: &str) -> Result<PathBuf, Fai
         .ok_or_else(|| format!("cargo did not tell where it put `{program}`"))
 }
 
-/// Many seeds of the simulated worlds.
+/// Many seeds of the simulated worlds, or many writing calls that fail in them.
 pub(crate) fn worlds(arguments: &[String]) -> Outcome {
     let (rest, points) = value_of(arguments, &["--points"])?;
     let (rest, seeds) = value_of(&rest, &["--seeds"])?;
-    if let Some(extra) = rest.first() {
-        return Err(format!("unexpected argument `{extra}`"));
+    none_left(&rest)?;
+    if points.is_some() {
+        let points = number("--points", points, 0)?;
+        let title = format!("simulated worlds, {points} writing calls that fail");
+        return scenes(&["--nocapture", "crash::"], &[("WORLD_POINTS", points)], &title);
     }
-    let seeds = seeds.unwrap_or_else(|| "10000".into());
-    if seeds.parse::<u64>().is_err() {
-        return Err(format!("--seeds takes a number, not `{seeds}`"));
-    }
-    let mut command =
-        run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
-    if let Some(points) = points {
-        if points.parse::<u64>().is_err() {
-            return Err(format!("--points takes a number, not `{points}`"));
-        }
-        command.args(["--", "--nocapture", "crash::"]).env("WORLD_POINTS", &points);
-        return run::succeed(&mut command, &format!("simulated worlds, {points} writing calls that fail"));
-    }
-    command.args(["--", "schedules::", "crash::"]).env("WORLD_SEEDS", &seeds).env("WORLD_FULL", "1");
-    run::succeed(&mut command, &format!("simulated worlds, {seeds} seeds"))
+    let seeds = number("--seeds", seeds, 10_000)?;
+    let title = format!("simulated worlds, {seeds} seeds");
+    scenes(&["schedules::", "crash::"], &[("WORLD_SEEDS", seeds), ("WORLD_FULL", 1)], &title)
 }
 
 /// Flipped bits anywhere in the files of a profile, counted.
 pub(crate) fn flips(arguments: &[String]) -> Outcome {
     let (rest, count) = value_of(arguments, &["--count"])?;
     let (rest, seed) = value_of(&rest, &["--seed"])?;
-    if let Some(extra) = rest.first() {
-        return Err(format!("unexpected argument `{extra}`"));
-    }
-    let (count, seed) = (count.unwrap_or_else(|| "10000".into()), seed.unwrap_or_else(|| "1".into()));
-    for (name, number) in [("--count", &count), ("--seed", &seed)] {
-        if number.parse::<u64>().is_err() {
-            return Err(format!("{name} takes a number, not `{number}`"));
-        }
-    }
+    none_left(&rest)?;
+    let (count, seed) = (number("--count", count, 10_000)?, number("--seed", seed, 1)?);
+    let title = format!("{count} flipped bits, seed {seed}");
+    scenes(&["--nocapture", "flips::"], &[("WORLD_FLIPS", count), ("WORLD_SEED", seed)], &title)
+}
+
+/// Scenes of the core, optimised, with numbers that the tests look for.
+fn scenes(which: &[&str], variables: &[(&str, u64)], title: &str) -> Outcome {
     let mut command =
-        run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release"]);
-    command.args(["--", "flips::", "--nocapture"]).env("WORLD_FLIPS", &count).env("WORLD_SEED", &seed);
-    run::succeed(&mut command, &format!("{count} flipped bits, seed {seed}"))
+        run::cargo(["test", "--package", "cipher-core", "--test", "runner", "--locked", "--release", "--"]);
+    command.args(which).envs(variables.iter().map(|(name, value)| (name, value.to_string())));
+    run::succeed(&mut command, title)
 }
 
 /// A real deployment that is ill-treated for some minutes.
@@ -238,50 +226,43 @@ pub(crate) fn soak(arguments: &[String]) -> Outcome {
 /// Commands that are killed at any moment.
 pub(crate) fn kills(arguments: &[String]) -> Outcome {
     let (rest, times) = value_of(arguments, &["--times"])?;
-    if let Some(extra) = rest.first() {
-        return Err(format!("unexpected argument `{extra}`"));
-    }
-    let times = times.unwrap_or_else(|| "1000".into());
-    if times.parse::<u32>().is_err() {
-        return Err(format!("--times takes a number, not `{times}`"));
-    }
-    let server = setup::nats_server()?;
-    let binaries = ["build", "--workspace", "--bins", "--tests", "--locked"];
-    run::succeed(&mut run::cargo(binaries), "building everything once (a cold build takes some minutes)")?;
-    let mut command = run::cargo(["test", "--package", "testbed", "--test", "e2e", "--locked"]);
+    none_left(&rest)?;
+    let times = number("--times", times, 1000)?;
     let test = "crash::killed_at_any_moment_a_profile_opens_and_has_what_was_acknowledged";
-    command.args(["--", "--exact", "--nocapture", test]).env("KILLS", &times);
-    setup::with_nats(&mut command, &server)?;
-    run::succeed(&mut command, &format!("{times} commands are killed"))
+    play(test, &[("KILLS".into(), times)], &format!("{times} commands are killed"))
 }
 
 /// Runs one test for some minutes; it is told the time and the seed by variables of its name.
 fn long_run(name: &str, otherwise: u64, arguments: &[String], test: impl FnOnce(u64) -> String) -> Outcome {
     let (rest, minutes) = value_of(arguments, &["--minutes"])?;
     let (rest, seed) = value_of(&rest, &["--seed"])?;
-    if let Some(extra) = rest.first() {
-        return Err(format!("unexpected argument `{extra}`"));
-    }
-    let whole =
-        |name: &str, given: Option<String>, otherwise: u64| match given.map(|text| text.parse::<u64>()) {
-            None => Ok(otherwise),
-            Some(Ok(number)) => Ok(number),
-            Some(Err(_)) => Err(format!("{name} takes a number")),
-        };
-    let minutes = whole("--minutes", minutes, otherwise)?;
+    none_left(&rest)?;
+    let minutes = number("--minutes", minutes, otherwise)?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = whole("--seed", seed, since.as_secs())?;
+    let seed = number("--seed", seed, since.as_secs())?;
+    let variable = name.to_uppercase();
+    let variables =
+        [(format!("{variable}_SECONDS"), minutes.saturating_mul(60)), (format!("{variable}_SEED"), seed)];
+    play(&test(seed), &variables, &format!("{name} for {minutes} min, seed {seed}"))
+}
+
+/// Builds everything and plays one test of the whole, with numbers that it looks for.
+fn play(test: &str, variables: &[(String, u64)], title: &str) -> Outcome {
     let server = setup::nats_server()?;
     let binaries = ["build", "--workspace", "--bins", "--tests", "--locked"];
     run::succeed(&mut run::cargo(binaries), "building everything once (a cold build takes some minutes)")?;
     let mut command = run::cargo(["test", "--package", "testbed", "--test", "e2e", "--locked"]);
-    command.args(["--", "--exact", "--nocapture", &test(seed)]);
-    let variable = name.to_uppercase();
-    command
-        .env(format!("{variable}_SECONDS"), minutes.saturating_mul(60).to_string())
-        .env(format!("{variable}_SEED"), seed.to_string());
+    command.args(["--", "--exact", "--nocapture", test]);
+    command.envs(variables.iter().map(|(name, value)| (name, value.to_string())));
     setup::with_nats(&mut command, &server)?;
-    run::succeed(&mut command, &format!("{name} for {minutes} min, seed {seed}"))
+    run::succeed(&mut command, title)
+}
+
+/// The number that an option was given, or another one.
+fn number(name: &str, given: Option<String>, otherwise: u64) -> Result<u64, Failure> {
+    given.map_or(Ok(otherwise), |text| {
+        text.parse().map_err(|_| format!("{name} takes a number, not `{text}`"))
+    })
 }
 
 /// Takes the value of an option out of arguments; gives the rest and the value.

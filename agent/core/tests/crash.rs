@@ -35,21 +35,26 @@ fn insist<R: Ask + Clone + std::fmt::Debug>(
     request: &R,
     so: impl Fn(&mut World) -> bool,
 ) {
-    let (index, vic) = (world.index(who), world.index(VIC));
+    let index = world.index(who);
     for _ in 0..8 {
         if world.people[index].core.is_some() {
             let _ = world.run(index, request.clone());
         }
-        // Vic may die over somebody else's command too, and while everything comes to rest. Looking writes nothing.
-        while world.people[vic].core.is_none() || !world.is_at_rest() {
-            world.revive(vic);
-            world.settle();
-        }
+        comes_to_rest(world);
         if so(world) {
             return;
         }
     }
     panic!("{who} never got through with {request:?}");
+}
+
+/// Vic may die over somebody else's command too, and while everything comes to rest. Looking writes nothing.
+fn comes_to_rest(world: &mut World) {
+    let vic = world.index(VIC);
+    while world.people[vic].core.is_none() || !world.is_at_rest() {
+        world.revive(vic);
+        world.settle();
+    }
 }
 
 /// A group of somebody's by its name; its names change in these stories.
@@ -77,8 +82,8 @@ fn say(world: &mut World, who: &str, group: GroupId, text: &str) {
     insist(world, who, &send(group, text), |world| world.person(who).sees(group, text) > 0);
 }
 
-/// Vic makes a group and runs it.
-fn maker(world: &mut World) -> Vec<&'static str> {
+/// Vic registers and makes a group with Bob.
+fn makes_group(world: &mut World) -> GroupId {
     register(world);
     let with = vec!["bob".parse().unwrap()];
     let create = group::Create { name: "ops".into(), with, post_quantum: false };
@@ -87,6 +92,12 @@ fn maker(world: &mut World) -> Vec<&'static str> {
     // The process may have died between making the group and adding Bob.
     insist(world, VIC, &add(group, &["bob"]), |world| world.person(VIC).members(group).len() == 2);
     accept(world, "bob", group);
+    group
+}
+
+/// Vic makes a group and runs it.
+fn maker(world: &mut World) -> Vec<&'static str> {
+    let group = makes_group(world);
     insist(world, VIC, &add(group, &["carol"]), |world| world.person(VIC).members(group).len() == 3);
     accept(world, "carol", group);
     say(world, VIC, group, "from vic");
@@ -119,13 +130,7 @@ fn guest(world: &mut World) -> Vec<&'static str> {
 
 /// Vic deletes, and what was deleted is made unreadable: in time, and when the process ends.
 fn keeper(world: &mut World) -> Vec<&'static str> {
-    register(world);
-    let with = vec!["bob".parse().unwrap()];
-    let create = group::Create { name: "ops".into(), with, post_quantum: false };
-    insist(world, VIC, &create, |world| find(world, VIC, &["ops"]).is_some());
-    let group = find(world, VIC, &["ops"]).unwrap();
-    insist(world, VIC, &add(group, &["bob"]), |world| world.person(VIC).members(group).len() == 2);
-    accept(world, "bob", group);
+    let group = makes_group(world);
     for text in ["a secret", "from vic"] {
         say(world, VIC, group, text);
         let sent = world.person(VIC).messages(group).into_iter().find(|message| message.text == "a secret");
@@ -148,13 +153,9 @@ fn keeper(world: &mut World) -> Vec<&'static str> {
 
 /// Seconds pass, and what is due after them is done.
 fn passes(world: &mut World, seconds: u64) {
-    let vic = world.index(VIC);
     world.pass(Duration::from_secs(seconds));
     world.settle();
-    while world.people[vic].core.is_none() || !world.is_at_rest() {
-        world.revive(vic);
-        world.settle();
-    }
+    comes_to_rest(world);
 }
 
 type Story = fn(&mut World) -> Vec<&'static str>;

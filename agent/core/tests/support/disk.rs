@@ -262,6 +262,13 @@ impl Place for Process {
         Ok(())
     }
 
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let draft = format!("{name}.new");
+        self.erase(&draft)?;
+        self.create(&draft, bytes)?;
+        self.supersede(&draft, name)
+    }
+
     fn supersede(&self, from: &str, to: &str) -> io::Result<()> {
         self.rename(from, to)?;
         // The file that was there has no name any more, and is overwritten.

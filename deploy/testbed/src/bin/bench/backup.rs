@@ -5,16 +5,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cipher_api::Target;
-use cipher_api::command::{group, message};
-use cipher_broker::limit;
+use cipher_api::command::message;
 use cipher_chat::session::Need;
-use futures::StreamExt;
 use testbed::process::{Process, binary};
 use testbed::{Failure, Result, ensure, fail};
 
 use crate::Extent;
 use crate::figure::{Figure, Goal, Report, number};
-use crate::lab::{Lab, Somebody, core, send, words};
+use crate::lab::{Lab, Somebody, core, past};
 use crate::process::field;
 
 /// What both need together.
@@ -27,19 +25,7 @@ pub(crate) async fn there_and_back(report: &Report, lab: &mut Lab, extent: Exten
     let people = lab.people(2).await?;
     let [alice, bob] = people.as_slice() else { return fail("two people") };
     let session = lab.session(alice, Need::Everything).await?;
-    let mut made = Vec::with_capacity(groups);
-    for n in 0..groups {
-        let with = vec![bob.handle.clone()];
-        let create = group::Create { name: format!("past {n}"), with, post_quantum: false };
-        made.push(session.ask(create).await.map_err(core)?.id);
-    }
-    let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
-        .map(|(n, group)| session.ask(send(*group, words(100, n))))
-        .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
-    while let Some(reply) = replies.next().await {
-        reply.map_err(core)?;
-    }
-    drop(replies);
+    let made = past(&session, bob, groups, messages).await?;
     session.close().await;
 
     let file = lab.home().join("alice.backup");

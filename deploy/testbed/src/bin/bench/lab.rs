@@ -7,6 +7,7 @@ use cipher_api::Target;
 use cipher_api::command::{account, group, message, status};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
+use cipher_broker::limit;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, NetworkSettings, Session};
 use cipher_chat::unlock::Unlocking;
@@ -128,6 +129,29 @@ pub(crate) fn words(size: usize, n: usize) -> String {
     let mut text = format!("{n} ");
     text.push_str(&"x".repeat(size.saturating_sub(text.len())));
     text
+}
+
+/// Groups with somebody, and messages of 100 bytes that go round all of them: the past of a profile.
+pub(crate) async fn past(
+    session: &Session,
+    with: &Somebody,
+    groups: usize,
+    messages: usize,
+) -> Result<Vec<GroupId>> {
+    let mut made = Vec::with_capacity(groups);
+    for n in 0..groups {
+        let with = vec![with.handle.clone()];
+        let create = group::Create { name: format!("past {n}"), with, post_quantum: false };
+        made.push(session.ask(create).await.map_err(core)?.id);
+    }
+    let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
+        .map(|(n, group)| session.ask(send(*group, words(100, n))))
+        .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
+    while let Some(reply) = replies.next().await {
+        reply.map_err(core)?;
+    }
+    drop(replies);
+    Ok(made)
 }
 
 /// A message.

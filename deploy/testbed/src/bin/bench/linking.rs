@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 use cipher_api::Target;
 use cipher_api::command::{device, group, message, status};
 use cipher_api::view::{GroupState, HistoryPolicy, StatusView};
-use cipher_broker::limit;
 use cipher_chat::profile::Profile;
 use cipher_chat::session::{Need, Session};
-use futures::StreamExt;
 use testbed::{Result, ensure, fail};
 
 use crate::Extent;
 use crate::figure::{Figure, Goal, Report, number};
-use crate::lab::{Lab, core, send, words};
+use crate::lab::{Lab, core, past};
 
 /// How often a side is asked how far it is.
 const LOOK: Duration = Duration::from_millis(20);
@@ -24,20 +22,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
     let people = lab.people(2).await?;
     let [alice, bob] = people.as_slice() else { return fail("two people") };
     let old = lab.session(alice, Need::Everything).await?;
-    let mut made = Vec::with_capacity(groups);
-    for n in 0..groups {
-        let name = format!("past {n}");
-        let with = vec![bob.handle.clone()];
-        let create = group::Create { name, with, post_quantum: false };
-        made.push(old.ask(create).await.map_err(core)?.id);
-    }
-    let mut replies = futures::stream::iter(made.iter().cycle().take(messages).enumerate())
-        .map(|(n, group)| old.ask(send(*group, words(100, n))))
-        .buffer_unordered(limit::IN_FLIGHT_PER_GROUP);
-    while let Some(reply) = replies.next().await {
-        reply.map_err(core)?;
-    }
-    drop(replies);
+    let made = past(&old, bob, groups, messages).await?;
 
     let profile = Profile::new(lab.home(), "linked").map_err(core)?;
     let new = lab.session_of(&profile, Need::Everything).await?;
