@@ -129,7 +129,7 @@ fn a_conversion_that_was_cut_off_anywhere_is_finished() {
             write(&folder.join(FILE), &SEED);
             write(&folder.join("registry.unlock"), &unlock);
             fs::hard_link(folder.join(FILE), folder.join("registry.key.old")).unwrap();
-            write(&folder.join(format!("registry.key.draft-{}", std::process::id())), &sealed[..50]);
+            write(&folder.join("registry.key.new"), &sealed[..50]);
         }),
         ("the sealed one is in place", &|folder| {
             write(&folder.join(FILE), &sealed);
