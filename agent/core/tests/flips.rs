@@ -255,9 +255,10 @@ impl Template {
         }
         let named = process.named;
         drop(process);
-        // A look at everything may find more, and must not cost what worked.
-        let looked = cipher_core::examine(disk.place(), || Ok(unlock()), [6; 32]);
-        if looked.is_err() || Process::start(disk, self.now).is_err() {
+        // A look at everything may come upon a page that leads nowhere, which nothing else had read, and says so.
+        cipher_core::examine(disk.place(), || Ok(unlock()), [6; 32]).map_err(late)?;
+        // What it calls usable opens.
+        if Process::start(disk, self.now).is_err() {
             return Ok(Outcome::Lost);
         }
         Ok(if named { Outcome::Named } else { outcome })
