@@ -11,6 +11,7 @@
 
 mod aead;
 mod file;
+mod ids;
 mod key;
 pub mod key_file;
 mod locked;
@@ -22,6 +23,7 @@ pub mod typed;
 
 pub use crate::aead::{Draft, OVERHEAD, Plain, Unopened, open, seal};
 pub use crate::file::{FileError, SealedFile, SlotError};
+pub use crate::ids::IdMask;
 pub use crate::key::Key;
 pub use crate::passphrase::Passphrase;
 pub use crate::process::no_core_dumps;

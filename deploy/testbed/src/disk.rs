@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::failure::Result;
 
 /// Every file below a folder that holds one of the words, with the word.
-pub fn search(folder: &Path, words: &[&str]) -> Result<Vec<(PathBuf, String)>> {
+pub fn search(folder: &Path, words: &[impl AsRef<[u8]>]) -> Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
     for file in files(folder)? {
         // A file that is renamed or removed while we look is not there to be read.
         let Ok(bytes) = fs::read(&file) else { continue };
-        for word in words {
-            if !word.is_empty() && bytes.windows(word.len()).any(|part| part == word.as_bytes()) {
-                found.push((file.clone(), (*word).to_owned()));
+        for word in words.iter().map(AsRef::as_ref) {
+            if !word.is_empty() && bytes.windows(word.len()).any(|part| part == word) {
+                found.push((file.clone(), String::from_utf8_lossy(word).into_owned()));
             }
         }
     }

@@ -52,7 +52,7 @@ impl Journal {
     pub(crate) fn open(store: Store) -> Result<Self> {
         let journal = store.table(table::JOURNAL)?;
         let mut rows = journal.rows()?;
-        let number = |row: &Row<'_>| u64::from_key(row.key()).unwrap_or_default();
+        let number = |row: &Row<'_>| u64::from_key(&row.key()).unwrap_or_default();
         let oldest = rows.next().transpose()?;
         let first = oldest.as_ref().map(number);
         let latest = rows.next_back().transpose()?.or(oldest);
@@ -132,10 +132,10 @@ impl Journal {
         // The row that the next one lies in.
         let wanted = after.saturating_add(1).to_key();
         let row = journal.range(Bound::Unbounded, Bound::Included(&wanted))?.next_back().transpose()?;
-        let from = row.map_or(wanted, |row| row.key().to_vec());
+        let from = row.map_or(wanted, |row| row.key());
         for row in journal.range(Bound::Included(&from), Bound::Unbounded)? {
             let row = row?;
-            let Some(number) = u64::from_key(row.key()) else { continue };
+            let Some(number) = u64::from_key(&row.key()) else { continue };
             // A row of a later version, or one that is damaged, is passed over as one that is gone.
             let facts = row.value().ok().and_then(|facts| codec::decode(&facts).ok());
             for (number, fact) in (number..).zip(facts.unwrap_or_else(FactsRow::default).facts()) {

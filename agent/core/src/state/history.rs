@@ -164,7 +164,7 @@ impl History {
         let (from, to) = ((*group, first).to_key(), (*group, last).to_key());
         let mut ids = Vec::new();
         for row in seen.range(Bound::Included(&from), Bound::Included(&to))? {
-            ids.extend(<(GroupId, MessageId)>::from_key(row?.key()).map(|(_, id)| id));
+            ids.extend(<(GroupId, MessageId)>::from_key(&row?.key()).map(|(_, id)| id));
         }
         ids.extend(self.seen.range((*group, first)..=(*group, last)).map(|((_, id), _)| *id));
         Ok(ids)
@@ -196,7 +196,7 @@ impl History {
         for row in messages.range(Bound::Excluded(&first), Bound::Included(&last))?.take(limit) {
             let row = row?;
             if let (Some((_, sequence, place)), Ok(message)) =
-                (MessageKey::from_key(row.key()), readable(&row))
+                (MessageKey::from_key(&row.key()), readable(&row))
             {
                 found.insert((sequence, place), message);
             }
@@ -245,7 +245,7 @@ impl History {
                 break;
             }
             let row = row?;
-            let Some((_, sequence, place)) = MessageKey::from_key(row.key()) else { continue };
+            let Some((_, sequence, place)) = MessageKey::from_key(&row.key()) else { continue };
             // What this batch writes at the same place replaces it.
             if self.messages.contains_key(&(*group, sequence, place)) {
                 continue;
@@ -308,7 +308,7 @@ impl History {
         let (first, last) = key::of_group(group, 8);
         for row in parked.range(Bound::Included(&first), Bound::Included(&last))? {
             let row = row?;
-            if let (Some((_, sequence)), Ok(value)) = (<(GroupId, u64)>::from_key(row.key()), row.value()) {
+            if let (Some((_, sequence)), Ok(value)) = (<(GroupId, u64)>::from_key(&row.key()), row.value()) {
                 found.insert(sequence, unpark(&value));
             }
         }
@@ -334,7 +334,7 @@ impl History {
         let mut taken = 0usize;
         for row in self.store.table(table::MESSAGES)?.range(from, Bound::Unbounded)? {
             let row = row?;
-            let Some((group, position, place)) = MessageKey::from_key(row.key()) else { continue };
+            let Some((group, position, place)) = MessageKey::from_key(&row.key()) else { continue };
             // One that is damaged costs itself.
             let Ok(value) = row.value() else { continue };
             let Ok(message) = codec::decode(&value) else { continue };
@@ -359,11 +359,11 @@ impl History {
         let mut taken = 0usize;
         for row in self.store.table(table::BOTS)?.range(from, Bound::Unbounded)? {
             let row = row?;
-            let Some((group, _)) = <(GroupId, [u8; 16])>::from_key(row.key()) else { continue };
+            let Some((group, _)) = <(GroupId, [u8; 16])>::from_key(&row.key()) else { continue };
             let value = row.value()?;
             let Some((bot, bytes_of)) = named::split(&value) else { continue };
             let Ok(known) = codec::decode(bytes_of) else { continue };
-            found.push((row.key().to_vec(), bot.to_owned(), group, known));
+            found.push((row.key(), bot.to_owned(), group, known));
             taken = taken.saturating_add(value.len());
             if taken >= bytes {
                 break;

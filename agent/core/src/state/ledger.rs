@@ -197,7 +197,7 @@ impl Ledger {
             if row.value().is_ok_and(|row| codec::decode::<SentRow>(&row).is_ok_and(|row| row.at >= oldest)) {
                 continue;
             }
-            if let Some(key) = RowKey::from_key(row.key()) {
+            if let Some(key) = RowKey::from_key(&row.key()) {
                 self.sent.entry(key).or_insert(None);
             }
         }
@@ -215,7 +215,7 @@ impl Ledger {
         let mut found = Vec::new();
         for row in self.store.table(table)?.range(Bound::Included(&first), Bound::Included(&last))? {
             let row = row?;
-            let key = <(GroupId, K)>::from_key(row.key()).map(|(_, key)| key);
+            let key = <(GroupId, K)>::from_key(&row.key()).map(|(_, key)| key);
             let value = row.value().ok().and_then(|value| codec::decode(&value).ok());
             found.extend(key.zip(value));
         }

@@ -95,14 +95,20 @@ impl<K: Ord + Copy + RowKey, V: Serialize + DeserializeOwned> Rows<K, V> {
         let mut loaded = Self::default();
         for row in store.table(table)?.rows()? {
             let row = row?;
-            let key = K::from_key(row.key()).ok_or_else(|| damaged(table))?;
+            let key = |bytes: &[u8]| K::from_key(bytes).ok_or_else(|| damaged(table));
+            let read = |value: &[u8]| codec::decode(value).map_err(|_| damaged(table));
             match row.value() {
                 Ok(value) => {
-                    loaded.rows.insert(key, codec::decode(&value).map_err(|_| damaged(table))?);
+                    loaded.rows.insert(key(&row.key())?, read(&value)?);
                 }
-                // It costs itself; it is taken away with the next transaction, and told.
                 Err(_) => {
-                    loaded.later.insert(key);
+                    // It is taken away with the next transaction, and told, unless it can be put where it belongs.
+                    loaded.later.insert(key(&row.key())?);
+                    if let Some((right, value)) = row.mended()? {
+                        tracing::warn!(table = table.name, "a row had a damaged key, and is put right");
+                        loaded.rows.insert(key(&right)?, read(&value)?);
+                        loaded.later.insert(key(&right)?);
+                    }
                 }
             }
         }

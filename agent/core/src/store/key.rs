@@ -2,8 +2,12 @@
 
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 
+use crate::store::table::Tells;
+
 /// How a key is written.
 pub(crate) trait RowKey: Sized {
+    /// What it tells.
+    const TELLS: Tells;
     fn to_key(&self) -> Vec<u8>;
     /// `None` for what is no such key.
     fn from_key(bytes: &[u8]) -> Option<Self>;
@@ -12,6 +16,7 @@ pub(crate) trait RowKey: Sized {
 macro_rules! ids {
     ($($id:ty),*) => {
         $(impl RowKey for $id {
+            const TELLS: Tells = Tells::Id(Self::LEN);
             fn to_key(&self) -> Vec<u8> {
                 self.as_bytes().to_vec()
             }
@@ -26,6 +31,7 @@ ids!(GroupId, AccountId, DeviceId);
 macro_rules! numbers {
     ($($number:ty),*) => {
         $(impl RowKey for $number {
+            const TELLS: Tells = Tells::Nothing;
             fn to_key(&self) -> Vec<u8> {
                 self.to_be_bytes().to_vec()
             }
@@ -37,7 +43,10 @@ macro_rules! numbers {
 }
 numbers!(u16, u64);
 
+/// It is salted: nobody can try words with it.
 impl RowKey for MessageId {
+    const TELLS: Tells = Tells::Nothing;
+
     fn to_key(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
     }
@@ -47,6 +56,8 @@ impl RowKey for MessageId {
 }
 
 impl<const N: usize> RowKey for [u8; N] {
+    const TELLS: Tells = Tells::Nothing;
+
     fn to_key(&self) -> Vec<u8> {
         self.to_vec()
     }
@@ -57,6 +68,8 @@ impl<const N: usize> RowKey for [u8; N] {
 
 /// Something in a conversation.
 impl<K: RowKey> RowKey for (GroupId, K) {
+    const TELLS: Tells = GroupId::TELLS;
+
     fn to_key(&self) -> Vec<u8> {
         [self.0.to_key(), self.1.to_key()].concat()
     }
@@ -68,6 +81,8 @@ impl<K: RowKey> RowKey for (GroupId, K) {
 
 /// A place in a conversation: position, and place within it.
 impl RowKey for (GroupId, u64, u16) {
+    const TELLS: Tells = GroupId::TELLS;
+
     fn to_key(&self) -> Vec<u8> {
         [self.0.to_key(), self.1.to_key(), self.2.to_key()].concat()
     }

@@ -12,6 +12,7 @@
 mod convert;
 pub(crate) mod examine;
 mod guard;
+mod hidden;
 pub(crate) mod key;
 #[cfg(test)]
 pub(crate) mod memory;

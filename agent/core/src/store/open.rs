@@ -376,6 +376,12 @@ impl Found {
         match format? {
             Some(table::SCHEMA) => Ok(Self::Sealed(opened)),
             Some(1) => Ok(Self::Plain(opened)),
+            Some(2) => Err(ErrorKind::Storage
+                .because(
+                    "the store of this profile has a format that was never released: the version that wrote it can back \
+                     it up, and this one restores that",
+                )
+                .hint(Advice::StoreNewer)),
             Some(_) => Err(ErrorKind::Storage
                 .because("the store of this profile was written by a newer version")
                 .hint(Advice::StoreNewer)),

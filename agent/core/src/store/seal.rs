@@ -9,6 +9,7 @@
 //! chapter opens them. A rotation ([`crate::store::rotate`]) seals what still lives in dirty chapters under fresh keys
 //! and destroys the wrapping keys of the old ones.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -18,6 +19,7 @@ use cipher_seal::{Draft, Key, Plain, Unopened};
 use rand_chacha::ChaCha20Rng;
 use redb::{ReadTransaction, ReadableTable as _, TableHandle as _};
 
+use crate::store::hidden::Hiding;
 use crate::store::ring::{Ring, WrapId};
 use crate::store::storage;
 use crate::store::table::{self, Table};
@@ -61,6 +63,7 @@ impl Chapter {
 pub(crate) struct Seal {
     pub ring: Ring,
     pub random: ChaCha20Rng,
+    hiding: Hiding,
     chapters: Chapters,
     /// When something died first that can still be opened.
     pub dirty_since: Option<Timestamp>,
@@ -91,6 +94,7 @@ type Chapters = BTreeMap<&'static str, BTreeMap<Vec<u8>, Chapter>>;
 impl Seal {
     pub(crate) fn new(ring: Ring, random: ChaCha20Rng) -> Self {
         Self {
+            hiding: Hiding::new(ring.names()),
             ring,
             random,
             chapters: BTreeMap::new(),
@@ -273,15 +277,44 @@ impl Seal {
         Ok(sealed)
     }
 
+    /// The key of a row as it stands in the file. All that this type is asked about rows is by that.
+    pub(crate) fn hide<'k>(&self, table: Table, key: &'k [u8]) -> Cow<'k, [u8]> {
+        self.hiding.hide(table, key)
+    }
+
+    /// The key again.
+    pub(crate) fn show<'k>(&self, table: Table, hidden: &'k [u8]) -> Cow<'k, [u8]> {
+        self.hiding.show(table, hidden)
+    }
+
     /// Opens the value of a row.
     pub(crate) fn open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Plain> {
-        row_place(&mut self.place, self.ring.store(), table, key);
-        let opened = chapter_key(&self.ring, &mut self.chapters, table.name, key)
-            .and_then(|chapter| cipher_seal::open(chapter, &self.place, sealed));
-        opened.map_err(|_| {
+        self.try_open(table, key, sealed).map_err(|_| {
             self.damage.entry((table.name, key.to_vec())).or_insert(false);
             damaged(table.name)
         })
+    }
+
+    fn try_open(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Plain, Unopened> {
+        row_place(&mut self.place, self.ring.store(), table, key);
+        let chapter = chapter_key(&self.ring, &mut self.chapters, table.name, key)?;
+        cipher_seal::open(chapter, &self.place, sealed)
+    }
+
+    /// The key and the value of a row that did not open, if one bit of its key is all that is wrong: the seal tells which. It
+    /// is no damage then.
+    pub(crate) fn mend(&mut self, table: Table, hidden: &[u8], sealed: &[u8]) -> Option<(Vec<u8>, Plain)> {
+        let mut right = hidden.to_vec();
+        for bit in 0..right.len().saturating_mul(8) {
+            let flip = |key: &mut Vec<u8>| key.get_mut(bit / 8).map(|byte| *byte ^= 1 << (bit % 8));
+            flip(&mut right);
+            if let Ok(plain) = self.try_open(table, &right, sealed) {
+                self.damage.remove(&(table.name, hidden.to_vec()));
+                return Some((right, plain));
+            }
+            flip(&mut right);
+        }
+        None
     }
 
     /// Names of the tables of values that did not open and were not told yet, one for each.
@@ -297,7 +330,7 @@ impl Seal {
 
     /// What stands in a key for a name, so that the file does not tell it: its keyed hash.
     pub(crate) fn name(&self, table: Table, name: &str) -> [u8; 16] {
-        self.ring.names().hash(table.name, name.as_bytes())
+        self.hiding.name(table, name.as_bytes())
     }
 }
 

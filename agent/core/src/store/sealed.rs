@@ -1,5 +1,6 @@
 //! Tables whose values are sealed: reading and writing them.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use cipher_api::Result;
@@ -30,12 +31,26 @@ pub(crate) struct Row<'r> {
 }
 
 impl Row<'_> {
-    pub(crate) fn key(&self) -> &[u8] {
-        self.key.value()
+    pub(crate) fn key(&self) -> Vec<u8> {
+        self.reading.store.seal().show(self.reading.table, self.key.value()).into_owned()
     }
 
     pub(crate) fn value(&self) -> Result<Plain> {
         self.reading.open(self.key.value(), self.value.value())
+    }
+
+    /// The key and the value of one that does not open, if one bit of the key was flipped.
+    pub(crate) fn mended(&self) -> Result<Option<(Vec<u8>, Plain)>> {
+        let table = self.reading.table;
+        let mut seal = self.reading.store.seal();
+        let Some((hidden, plain)) = seal.mend(table, self.key.value(), self.value.value()) else {
+            return Ok(None);
+        };
+        let key = seal.show(table, &hidden).into_owned();
+        drop(seal);
+        // Written anew meanwhile: what was hit is of before.
+        let is_there = self.reading.rows.get(hidden.as_slice()).map_err(storage)?.is_some();
+        Ok((!is_there).then_some((key, plain)))
     }
 }
 
@@ -45,8 +60,9 @@ impl Reading {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Plain>> {
-        let value = self.rows.get(key).map_err(storage)?;
-        value.map(|value| self.open(key, value.value())).transpose()
+        let hidden = self.hide(key);
+        let value = self.rows.get(hidden.as_ref()).map_err(storage)?;
+        value.map(|value| self.open(&hidden, value.value())).transpose()
     }
 
     /// The same; a damaged value is none. It is told ([`Store::damage`]).
@@ -57,13 +73,16 @@ impl Reading {
         }
     }
 
-    /// Rows from one key to another, both included, from either end.
+    /// Rows of a conversation, or of a table whose keys are numbers, from one key to another, from either end. Conversations have
+    /// an order that nothing says.
     pub(crate) fn range(
         &self,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<impl DoubleEndedIterator<Item = Result<Row<'_>>>> {
-        let rows = self.rows.range::<&[u8]>((from, to)).map_err(storage)?;
+        let (from, to) = (from.map(|key| self.hide(key)), to.map(|key| self.hide(key)));
+        let bounds = (from.as_ref().map(AsRef::as_ref), to.as_ref().map(AsRef::as_ref));
+        let rows = self.rows.range::<&[u8]>(bounds).map_err(storage)?;
         Ok(rows.map(|row| {
             let (key, value) = row.map_err(storage)?;
             Ok(Row { key, value, reading: self })
@@ -80,8 +99,12 @@ impl Reading {
         self.rows.len().map_err(storage)
     }
 
-    fn open(&self, key: &[u8], sealed: &[u8]) -> Result<Plain> {
-        self.store.seal().open(self.table, key, sealed)
+    fn hide<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
+        self.store.seal().hide(self.table, key)
+    }
+
+    fn open(&self, hidden: &[u8], sealed: &[u8]) -> Result<Plain> {
+        self.store.seal().open(self.table, hidden, sealed)
     }
 }
 
@@ -143,6 +166,7 @@ impl Sealing<'_> {
 
     fn put_written(&mut self, key: &[u8], write: impl FnOnce(&mut Draft)) -> Result<()> {
         let mut seal = self.writing.store.seal();
+        let key = &*seal.hide(self.table, key);
         if !seal.is_ready(self.table, key) {
             self.begin_chapter(&mut seal, key)?;
         }
@@ -157,8 +181,9 @@ impl Sealing<'_> {
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {
-        if self.rows.remove(key).map_err(storage)?.is_some() {
-            self.writing.dirty(self.table, key)?;
+        let key = self.writing.store.seal().hide(self.table, key);
+        if self.rows.remove(key.as_ref()).map_err(storage)?.is_some() {
+            self.writing.dirty(self.table, &key)?;
         }
         Ok(())
     }
@@ -166,8 +191,9 @@ impl Sealing<'_> {
     /// The row with the smallest key; its value is `None` if it is damaged.
     pub(crate) fn first(&self) -> Result<Option<Opened>> {
         let Some((key, value)) = self.rows.first().map_err(storage)? else { return Ok(None) };
-        let plain = self.writing.store.seal().open(self.table, key.value(), value.value());
-        Ok(Some((key.value().to_vec(), plain.ok())))
+        let mut seal = self.writing.store.seal();
+        let plain = seal.open(self.table, key.value(), value.value());
+        Ok(Some((seal.show(self.table, key.value()).into_owned(), plain.ok())))
     }
 
     /// Makes sure that a row has a chapter. One begins before the first row of a table, and behind a last one that is full.

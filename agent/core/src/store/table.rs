@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use cipher_api::Result;
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use redb::{ReadTransaction, TableDefinition, TableHandle as _, WriteTransaction};
 
+use crate::store::key::RowKey as _;
 use crate::store::ring::Heat;
 use crate::store::storage;
 
 /// Format of the file. Rows carry the version byte of [`cipher_broker::codec`] besides. 1 was not sealed
-/// ([`crate::store::convert`]).
-pub(crate) const SCHEMA: u32 = 2;
+/// ([`crate::store::convert`]); 2 was never released: ids stood in its keys.
+pub(crate) const SCHEMA: u32 = 3;
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -21,22 +23,34 @@ pub(crate) const KEYS: Definition = TableDefinition::new("keys");
 /// The same key: chapters in which something died since the last rotation.
 pub(crate) const DIRTY: Definition = TableDefinition::new("dirty");
 
-/// A table whose values are sealed. Keys are bytes; those that would tell a name are keyed hashes.
+/// What the key of a row tells, and how that is hidden in the file ([`crate::store::hidden`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Nothing: a number, or a hash of this store's own.
+    Nothing,
+    /// So many bytes of it, which come first, are the id of a group, an account or a device.
+    Id(usize),
+    /// Ids and public keys, as OpenMLS writes them behind the label.
+    Mls,
+}
+
+/// A table whose values are sealed. Keys are bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
     pub name: &'static str,
+    pub key: Tells,
     pub heat: Heat,
     /// Whether what is superseded or removed must not be opened again.
     pub forgets: bool,
 }
 
 impl Table {
-    const fn hot(name: &'static str) -> Self {
-        Self { name, heat: Heat::Hot, forgets: true }
+    const fn hot(name: &'static str, key: Tells) -> Self {
+        Self { name, key, heat: Heat::Hot, forgets: true }
     }
 
-    const fn cold(name: &'static str) -> Self {
-        Self { name, heat: Heat::Cold, forgets: true }
+    const fn cold(name: &'static str, key: Tells) -> Self {
+        Self { name, key, heat: Heat::Cold, forgets: true }
     }
 
     pub(crate) const fn definition(self) -> Definition {
@@ -44,26 +58,29 @@ impl Table {
     }
 }
 
+/// The id of a group comes first.
+const OF_GROUP: Tells = Tells::Id(GroupId::LEN);
+
 /// Single values: `identity`, `counters`.
-pub(crate) const META: Table = Table::hot("single");
+pub(crate) const META: Table = Table::hot("single", Tells::Nothing);
 /// Rows of OpenMLS: label byte and its key → its value.
-pub(crate) const MLS: Table = Table::hot("mls");
+pub(crate) const MLS: Table = Table::hot("mls", Tells::Mls);
 /// (Group id, [`crate::position`], place within it) → [`crate::state::MessageRow`].
-pub(crate) const MESSAGES: Table = Table::cold("messages");
+pub(crate) const MESSAGES: Table = Table::cold("messages", OF_GROUP);
 /// (Group id, message id) → position: what was shown already. A position tells nothing that has to be forgotten.
-pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen") };
+pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen", OF_GROUP) };
 /// (Group id, position) → envelope of an epoch that has not begun here.
-pub(crate) const PARKED: Table = Table::hot("parked");
+pub(crate) const PARKED: Table = Table::hot("parked", OF_GROUP);
 /// Group id, and hash of the name of a bot → [`crate::state::BotRow`].
-pub(crate) const BOTS: Table = Table::hot("bots");
+pub(crate) const BOTS: Table = Table::hot("bots", OF_GROUP);
 /// (Group id, epoch) → [`crate::state::KeptRow`]: the commit that ended the epoch.
-pub(crate) const COMMITS: Table = Table::cold("commits");
+pub(crate) const COMMITS: Table = Table::cold("commits", OF_GROUP);
 /// (Group id, beginning of a hash) → [`crate::state::SentRow`]: bytes that this store sealed.
-pub(crate) const SENT: Table = Table::cold("sent");
+pub(crate) const SENT: Table = Table::cold("sent", OF_GROUP);
 /// Number of the first of them → facts of the events of one batch ([`crate::state::Fact`]).
-pub(crate) const JOURNAL: Table = Table::cold("journal");
+pub(crate) const JOURNAL: Table = Table::cold("journal", Tells::Nothing);
 /// Hash of a name → [`crate::state::SubscriberRow`].
-pub(crate) const SUBSCRIBERS: Table = Table::hot("subscribers");
+pub(crate) const SUBSCRIBERS: Table = Table::hot("subscribers", Tells::Nothing);
 
 /// The one list of the tables whose rows live in memory: constant, field of [`crate::state::State`], name in the file,
 /// key and row. What a table needs (its definition, its creation, loading, writing) derives from its line here.
@@ -110,7 +127,7 @@ pub(crate) use row_tables;
 
 macro_rules! define {
     ($($(#[$doc:meta])* $table:ident $field:ident $name:literal $key:ty => $row:ty;)*) => {
-        $($(#[$doc])* pub(crate) const $table: Table = Table::hot($name);)*
+        $($(#[$doc])* pub(crate) const $table: Table = Table::hot($name, <$key>::TELLS);)*
 
         /// All tables whose values are sealed.
         pub(crate) const ALL: &[Table] =

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use data_encoding::BASE32_NOPAD;
 use redb::{Database, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 use testbed::person::text;
@@ -38,6 +39,8 @@ for line in sys.stdin:
 /// log at level TRACE. Each of them has the same folder for temporary files.
 struct Hunt {
     planted: Vec<String>,
+    /// Ids of which a registry or a broker could tell more, as bytes and as text. Logs may have them.
+    ids: Vec<Vec<u8>>,
     temporary: TempDir,
     log: RefCell<String>,
 }
@@ -45,12 +48,25 @@ struct Hunt {
 impl Hunt {
     fn for_words(words: &[&str]) -> Result<Self> {
         let planted = words.iter().map(|word| (*word).to_owned()).collect();
-        Ok(Self { planted, temporary: tempfile::tempdir()?, log: RefCell::default() })
+        Ok(Self { planted, ids: Vec::new(), temporary: tempfile::tempdir()?, log: RefCell::default() })
     }
 
     fn plant(&mut self, word: Option<&str>) -> Result {
         let word = word.filter(|word| word.len() > 4).ok_or_else(|| Failure::new("nothing to plant"))?;
         self.planted.push(word.to_owned());
+        Ok(())
+    }
+
+    fn plant_ids(&mut self, person: &Person) -> Result {
+        let whoami = self.runs(person, &["whoami"])?.of_type("account")?;
+        let groups = self.runs(person, &["group", "list"])?.lines;
+        let groups = groups.iter().map(|group| text(group, "id"));
+        for id in [text(&whoami, "account_id"), text(&whoami, "device_id")].into_iter().chain(groups) {
+            let id = id.ok_or_else(|| Failure::new("an id is missing"))?;
+            let bytes = BASE32_NOPAD.decode(id.to_uppercase().as_bytes());
+            let bytes = bytes.map_err(|error| Failure::new(format!("{id}: {error}")))?;
+            self.ids.extend([bytes, id.as_bytes().to_vec()]);
+        }
         Ok(())
     }
 
@@ -102,8 +118,9 @@ impl Hunt {
 
     /// Nothing of it lies in a folder.
     fn finds_nothing_in(&self, folder: &Path) -> Result {
-        let words: Vec<&str> = self.planted.iter().map(String::as_str).collect();
-        let found = disk::search(folder, &words)?;
+        let words = self.planted.iter().map(String::as_bytes);
+        let all: Vec<&[u8]> = words.chain(self.ids.iter().map(Vec::as_slice)).collect();
+        let found = disk::search(folder, &all)?;
         ensure(found.is_empty(), || format!("on the disk: {found:?}"))
     }
 
@@ -181,6 +198,11 @@ fn nothing_that_was_planted_lies_readable_on_the_disk_or_in_a_log() -> Result {
     hunt.plant(text(&link, "link"))?;
     hunt.runs(&bob, &["read", "renamedzebra"])?;
     hunt.runs(&alice.by_way_of("nats://127.0.0.1:1"), &["send", "renamedzebra", "queuedgazelle"])?;
+
+    for person in [&alice, &bob] {
+        hunt.plant_ids(person)?;
+    }
+    ensure(hunt.ids.len() >= 14, || format!("{} ids", hunt.ids.len()))?;
 
     // A bot that keeps what it hears.
     let run = ["bot", "run", "keeper", "--handle", "botkudu", "--exec", &program];
