@@ -94,13 +94,14 @@ impl Store {
     ) -> Result<Self> {
         let mut random = ChaCha20Rng::from_seed(seed);
         let place: Arc<dyn Place> = place.into();
-        let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), error))?;
+        let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), FILE, error))?;
         let found = match length {
             None => None,
             Some(0) => return Err(damaged(place.as_ref(), "the file is empty".into())),
             Some(_) => Some(Found::open(&place)?),
         };
-        let ring = match (place.read(ring::FILE).map_err(|error| unusable(place.as_ref(), error))?, &found) {
+        let keys = place.read(ring::FILE).map_err(|error| unusable(place.as_ref(), ring::FILE, error))?;
+        let ring = match (keys, &found) {
             (Some(keys), _) => Ring::open(place.as_ref(), &keys, &unlock()?)?,
             (None, None | Some(Found::Plain(_))) => Ring::make(place.as_ref(), &unlock()?, &mut random)?,
             (None, Some(Found::Sealed(_))) => {
@@ -346,7 +347,7 @@ impl Store {
 fn has_lost_its_file(place: &dyn Place, ring: &Ring) -> Result<bool> {
     let is_there = |name| match place.length(name) {
         Ok(length) => Ok(length.is_some()),
-        Err(error) => Err(unusable(place, error)),
+        Err(error) => Err(unusable(place, name, error)),
     };
     Ok((ring.has_rotated() || is_there(sums::FILE)?) && !is_there(FILE)?)
 }
@@ -476,9 +477,15 @@ pub(super) fn damaged(place: &dyn Place, why: Box<dyn std::error::Error + Send +
         .hint(Advice::StoreDamaged)
 }
 
-/// A file of the store that cannot be looked at.
-fn unusable(place: &dyn Place, error: io::Error) -> Error {
-    opening(place, DatabaseError::Storage(StorageError::Io(error)))
+/// A file of the store that cannot be opened.
+pub(super) fn unusable(place: &dyn Place, file: &str, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => Advice::StorePermission,
+        io::ErrorKind::ReadOnlyFilesystem => Advice::StoreReadOnly,
+        _ => Advice::CheckDiskFirst,
+    };
+    let path = place.shown(file);
+    ErrorKind::Storage.because_of(format_args!("{path} cannot be opened"), error).hint(hint)
 }
 
 /// Why a store does not open. Only what is wrong *in* the file may cost an account: a permission, a full disk or a
@@ -486,20 +493,15 @@ fn unusable(place: &dyn Place, error: io::Error) -> Error {
 pub(super) fn opening(place: &dyn Place, error: DatabaseError) -> Error {
     match error {
         DatabaseError::DatabaseAlreadyOpen => storage(redb::Error::DatabaseAlreadyOpen),
-        DatabaseError::Storage(StorageError::Io(error))
-            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
-        {
-            damaged(place, error.into())
-        }
-        DatabaseError::Storage(StorageError::Io(error)) => {
-            let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => Advice::StorePermission,
-                io::ErrorKind::ReadOnlyFilesystem => Advice::StoreReadOnly,
-                _ => Advice::CheckDiskFirst,
-            };
-            let path = place.shown(FILE);
-            ErrorKind::Storage.because_of(format_args!("{path} cannot be opened"), error).hint(hint)
-        }
+        DatabaseError::Storage(StorageError::Io(error)) => match sums::unread(error) {
+            Ok(error) => unusable(place, sums::FILE, error),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                damaged(place, error.into())
+            }
+            Err(error) => unusable(place, FILE, error),
+        },
         other => damaged(place, other.into()),
     }
 }

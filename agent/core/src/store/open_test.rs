@@ -67,6 +67,29 @@ fn d05_only_damage_in_the_file_is_called_damage() {
     assert_eq!(error.hint, Some(Advice::StoreDamaged.into()));
 }
 
+/// D05: the file that is named is the one that is at fault.
+#[test]
+fn d05_a_file_of_the_store_that_cannot_be_read_is_named_itself() {
+    for file in ["store.keys", "store.sums", "store.redb"] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&folder).unwrap());
+        let (path, whole) = (folder.path().join(file), folder.path().join("whole"));
+        std::fs::rename(&path, &whole).unwrap();
+        // Root reads every file, but nobody reads a folder as one.
+        std::fs::create_dir(&path).unwrap();
+        let error = open(&folder).unwrap_err();
+        assert_eq!(
+            (error.kind, error.hint.clone()),
+            (ErrorKind::Storage, Some(Advice::CheckDiskFirst.into()))
+        );
+        assert!(error.message.starts_with(path.to_str().unwrap()), "{error}");
+        assert!(!error.message.contains("damaged"), "{error}");
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&whole, &path).unwrap();
+        open(&folder).unwrap();
+    }
+}
+
 #[test]
 fn a_store_has_one_opener() {
     let folder = tempfile::tempdir().unwrap();

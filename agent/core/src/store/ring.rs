@@ -15,7 +15,7 @@ use serde_bytes::ByteBuf;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::store::Store;
-use crate::store::open::storage_io;
+use crate::store::open::{storage_io, unusable};
 use crate::store::place::Place;
 
 /// Name of the file.
@@ -130,7 +130,7 @@ impl Ring {
             return Ok(ring);
         }
         // Another process was faster: its keys are the ones.
-        let bytes = place.read(FILE).map_err(storage_io)?.unwrap_or_default();
+        let bytes = place.read(FILE).map_err(|error| unusable(place, FILE, error))?.unwrap_or_default();
         Self::open(place, &bytes, unlock)
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Sums guard against accidents. Against those who change bytes on purpose there is the seal of each value.
 
+use std::fmt;
 use std::io;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,30 @@ pub(crate) struct Summed {
     /// Whether nothing is read without sums that count.
     is_strict: bool,
     watch: Arc<Watch>,
+}
+
+/// The sums cannot be read. redb hands it on like an error of the database.
+#[derive(Debug)]
+struct Unread(io::Error);
+
+impl Unread {
+    fn of(error: io::Error) -> io::Error {
+        // Whatever it is, it is no damage of the database.
+        io::Error::other(Self(error))
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{FILE} cannot be read: {}", self.0)
+    }
+}
+
+impl std::error::Error for Unread {}
+
+/// What the system said of the sums, if it was they that could not be read; else the error as it was.
+pub(crate) fn unread(error: io::Error) -> Result<io::Error, io::Error> {
+    error.downcast::<Unread>().map(|Unread(error)| error)
 }
 
 /// What came out about the file of a database.
@@ -85,7 +110,7 @@ impl Summed {
         let sums = &mut *self.lock();
         if sums.is_none() {
             let header = header(self.file.as_ref())?;
-            let known = self.place.read(FILE)?.and_then(|bytes| decode(&bytes));
+            let known = self.place.read(FILE).map_err(Unread::of)?.and_then(|bytes| decode(&bytes));
             let known = known.filter(|sums| sums.first() == Some(&sum(&header)) && is_in_order(&header));
             if known.is_none() && self.is_strict {
                 self.watch.unknown.store(true, Ordering::Relaxed);
