@@ -201,6 +201,14 @@ impl Session {
         matches!(*self.inner, Inner::Remote(_))
     }
 
+    /// The tokens, if it is this process that has the store open.
+    pub(crate) fn book(&self) -> Option<&Book> {
+        match &*self.inner {
+            Inner::Local(local) => Some(&local.book),
+            Inner::Remote(_) => None,
+        }
+    }
+
     /// Whether the process that has the store open follows all conversations.
     pub fn follows(&self) -> bool {
         match &*self.inner {
@@ -435,10 +443,7 @@ impl Served for Session {
     }
 
     fn tokens(&self) -> Result<Book, Error> {
-        match &*self.inner {
-            Inner::Local(local) => Ok(local.book.clone()),
-            Inner::Remote(_) => Err(not_ours()),
-        }
+        self.book().cloned().ok_or_else(not_ours)
     }
 }
 

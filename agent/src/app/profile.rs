@@ -140,6 +140,21 @@ impl<'a> OpenProfile<'a> {
         Ok(Book::of(&place, keys.derived(file::PURPOSE))?)
     }
 
+    /// How many tokens the profile has; an error if they are damaged. `None` where they cannot be opened without asking a person:
+    /// another process has the profile open, and a passphrase opens it. The file is looked at then all the same.
+    pub fn count_tokens(&self) -> Result<Option<usize>> {
+        let place = self.place()?;
+        if let Some(book) = self.session.book() {
+            return Ok(Some(book.look()?));
+        }
+        let mut unlocking = self.front.settings().unlocking.clone();
+        unlocking.asks = false;
+        match unlock::unlock(&place, &unlocking).and_then(|unlock| unlock::keys(&place, &unlock)) {
+            Ok((keys, _)) => Ok(Some(Book::of(&place, keys.derived(file::PURPOSE))?.look()?)),
+            Err(_) => Ok(file::look(&place).map(|()| None)?),
+        }
+    }
+
     /// Opens a profile, making it if need be.
     pub async fn open_profile(front: &'a dyn FrontEnd, name: &str, need: Need) -> Result<Self> {
         let profile = named(&front.settings().home, name)?;

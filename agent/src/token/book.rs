@@ -62,7 +62,13 @@ impl Book {
 
     /// All tokens, expired ones too, oldest first.
     pub fn tokens(&self) -> Result<Vec<Grant>, Error> {
-        self.tokens_in(&self.bytes()?)
+        self.tokens_in(self.bytes()?.as_deref())
+    }
+
+    /// How many tokens there are, expired ones too. An error if a file of them is damaged, one of before too.
+    pub(crate) fn look(&self) -> Result<usize, Error> {
+        self.file.convert(&self.file.lock()?)?;
+        Ok(self.tokens()?.len())
     }
 
     /// Makes a token. Its word is in no other place from here on.
@@ -121,13 +127,13 @@ impl Book {
         self.file.write(&lock, tokens)
     }
 
-    /// The bytes of the file; none before the first token.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
+    /// The bytes of the file; `None` before the first token.
+    pub(super) fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
         self.file.bytes()
     }
 
     /// The tokens in bytes of the file.
-    pub(super) fn tokens_in(&self, bytes: &[u8]) -> Result<Vec<Grant>, Error> {
+    pub(super) fn tokens_in(&self, bytes: Option<&[u8]>) -> Result<Vec<Grant>, Error> {
         self.file.tokens(bytes)
     }
 }

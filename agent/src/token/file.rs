@@ -57,6 +57,15 @@ fn try_lock(folder: &Path, operation: FlockOperation) -> io::Result<Lock> {
     Ok(Lock(folder))
 }
 
+/// The file of a profile, as far as it can be looked at without a key.
+pub(crate) fn look(profile: &Profile) -> Result<(), Error> {
+    let path = profile.dir().join(NAME);
+    match read(&path).map_err(|error| unusable(&path, error))? {
+        None => Ok(()),
+        Some(bytes) => SealedFile::slots_in(&bytes).map(drop).map_err(|error| unopened(&path, error)),
+    }
+}
+
 fn unlockable(folder: &Path, error: io::Error) -> Error {
     ErrorKind::Storage.because_of(format_args!("the tokens in {} cannot be used", folder.display()), error)
 }
@@ -76,16 +85,14 @@ impl TokenFile {
         lock(&self.folder)
     }
 
-    /// The bytes of the file; none before the first token.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
-        read(&self.path()).map(Option::unwrap_or_default).map_err(|error| self.unusable(error))
+    /// The bytes of the file; `None` before the first token.
+    pub(super) fn bytes(&self) -> Result<Option<Vec<u8>>, Error> {
+        read(&self.path()).map_err(|error| self.unusable(error))
     }
 
-    /// The tokens in bytes of the file. One that does not open has none: every token is refused.
-    pub(super) fn tokens(&self, bytes: &[u8]) -> Result<Vec<Grant>, Error> {
-        if bytes.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// The tokens in bytes of the file. One that does not open has none, one that is empty neither: every token is refused.
+    pub(super) fn tokens(&self, bytes: Option<&[u8]>) -> Result<Vec<Grant>, Error> {
+        let Some(bytes) = bytes else { return Ok(Vec::new()) };
         let (_, body) = self.open(bytes).map_err(|error| self.unopened(error))?;
         match serde_json::from_slice::<Page>(&body) {
             Ok(Page { version: VERSION, tokens }) => Ok(tokens),
@@ -97,11 +104,9 @@ impl TokenFile {
 
     /// Puts these tokens into the place of those that were there. What was revoked stays revoked after a power cut.
     pub(super) fn write(&self, _: &Lock, tokens: Vec<Grant>) -> Result<(), Error> {
-        let bytes = self.bytes()?;
-        let file = if bytes.is_empty() {
-            SealedFile::make(&self.unlock(), &mut OsRng)
-        } else {
-            self.open(&bytes).map_err(|error| self.unopened(error))?.0
+        let file = match self.bytes()? {
+            None => SealedFile::make(&self.unlock(), &mut OsRng),
+            Some(bytes) => self.open(&bytes).map_err(|error| self.unopened(error))?.0,
         };
         self.seal(&file, tokens)
     }
@@ -112,9 +117,11 @@ impl TokenFile {
         let failed =
             |error| ErrorKind::Storage.because_of(format_args!("{} cannot be used", plain.display()), error);
         if let Some(bytes) = read(&plain).map_err(failed)? {
-            // If the sealed one is there, only erasing is left of a conversion.
-            if self.bytes()?.is_empty() && !bytes.is_empty() {
-                self.write(lock, plain_tokens(&plain, &bytes)?)?;
+            match self.bytes()? {
+                None => self.write(lock, plain_tokens(&plain, &bytes)?)?,
+                // Only erasing is left of a conversion. What was revoked since is not in the sealed one any more; if that does not
+                // open, nothing is erased.
+                Some(sealed) => drop(self.tokens(Some(&sealed))?),
             }
             key_file::erase(&plain).map_err(failed)?;
         }
@@ -140,9 +147,9 @@ impl TokenFile {
     /// the store.
     pub(crate) fn settle(&self, lock: &Lock) -> Result<(), Error> {
         self.convert(lock)?;
-        let bytes = self.bytes()?;
-        if SealedFile::slots_in(&bytes).is_ok_and(|slots| slots.len() > 1) {
-            let tokens = self.tokens(&bytes)?;
+        let Some(bytes) = self.bytes()? else { return Ok(()) };
+        if SealedFile::slots_in(&bytes).map_err(|error| self.unopened(error))?.len() > 1 {
+            let tokens = self.tokens(Some(&bytes))?;
             self.seal(&SealedFile::make(&self.unlock(), &mut OsRng), tokens)?;
         }
         Ok(())
@@ -153,11 +160,12 @@ impl TokenFile {
     pub(crate) fn also_open_with(&self, lock: &Lock, key: &Key) -> Result<(), Error> {
         // What is not read is not lost by it either.
         let _ = self.convert(lock);
-        let bytes = self.bytes()?;
-        let (mut file, tokens) = match (bytes.is_empty(), self.open(&bytes), self.tokens(&bytes)) {
-            (true, _, _) => (SealedFile::make(&self.unlock(), &mut OsRng), Vec::new()),
-            (false, Ok((file, _)), Ok(tokens)) => (file, tokens),
-            (false, _, _) => return Ok(()),
+        let (mut file, tokens) = match self.bytes()? {
+            None => (SealedFile::make(&self.unlock(), &mut OsRng), Vec::new()),
+            Some(bytes) => match (self.open(&bytes), self.tokens(Some(&bytes))) {
+                (Ok((file, _)), Ok(tokens)) => (file, tokens),
+                _ => return Ok(()),
+            },
         };
         file.add(&Unlock::Key(key.clone()), &mut OsRng)
             .map_err(|error| ErrorKind::Storage.because_of("the tokens cannot be sealed anew", error))?;
@@ -190,27 +198,34 @@ impl TokenFile {
     }
 
     fn unusable(&self, error: io::Error) -> Error {
-        ErrorKind::Storage.because_of(format_args!("{} cannot be used", self.path().display()), error)
+        unusable(&self.path(), error)
     }
 
     fn unopened(&self, error: FileError) -> Error {
-        let path = self.path();
-        let path = path.display();
-        let message = match error {
-            FileError::Newer => {
-                return ErrorKind::Storage
-                    .because(format!("{path} was written by a newer version"))
-                    .hint(Advice::StoreNewer);
-            }
-            FileError::WrongKey => {
-                format!("{path}, which holds the tokens, does not open with the keys of this profile")
-            }
-            FileError::Foreign | FileError::Damaged => format!("{path}, which holds the tokens, is damaged"),
-        };
-        ErrorKind::Storage
-            .because(message)
-            .hint(Hint::text("every token is refused; remove the file, and make new tokens"))
+        unopened(&self.path(), error)
     }
+}
+
+fn unusable(path: &Path, error: io::Error) -> Error {
+    ErrorKind::Storage.because_of(format_args!("{} cannot be used", path.display()), error)
+}
+
+fn unopened(path: &Path, error: FileError) -> Error {
+    let path = path.display();
+    let message = match error {
+        FileError::Newer => {
+            return ErrorKind::Storage
+                .because(format!("{path} was written by a newer version"))
+                .hint(Advice::StoreNewer);
+        }
+        FileError::WrongKey => {
+            format!("{path}, which holds the tokens, does not open with the keys of this profile")
+        }
+        FileError::Foreign | FileError::Damaged => format!("{path}, which holds the tokens, is damaged"),
+    };
+    ErrorKind::Storage
+        .because(message)
+        .hint(Hint::text("every token is refused; remove the file, and make new tokens"))
 }
 
 /// What a file holds; `None` if there is none.

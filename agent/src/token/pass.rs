@@ -19,7 +19,7 @@ pub(crate) struct Pass {
     /// What its owner called it.
     name: String,
     /// The file as it was last, and what the token was good for then.
-    last: Mutex<(Vec<u8>, Arc<Grant>)>,
+    last: Mutex<(Option<Vec<u8>>, Arc<Grant>)>,
 }
 
 impl Pass {
@@ -32,7 +32,7 @@ impl Pass {
     pub(crate) fn of(book: &Book, secret: &Secret, now: Timestamp) -> Result<Self, Error> {
         let digest = HEXLOWER.encode(&secret.digest());
         let bytes = book.bytes()?;
-        let grant = find(book, &bytes, &digest)?.ok_or_else(|| {
+        let grant = find(book, bytes.as_deref(), &digest)?.ok_or_else(|| {
             ErrorKind::Refused
                 .because(
                     "this profile does not know this token: it was revoked, or belongs to another profile",
@@ -60,7 +60,8 @@ impl Pass {
         let bytes = self.book.bytes()?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.0 != bytes {
-            let grant = find(&self.book, &bytes, &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
+            let grant =
+                find(&self.book, bytes.as_deref(), &self.digest)?.ok_or_else(|| self.over("was revoked"))?;
             *last = (bytes, Arc::new(grant));
         }
         if last.1.expired(now) {
@@ -76,7 +77,7 @@ impl Pass {
 }
 
 /// The token of a digest.
-fn find(book: &Book, bytes: &[u8], digest: &str) -> Result<Option<Grant>, Error> {
+fn find(book: &Book, bytes: Option<&[u8]>, digest: &str) -> Result<Option<Grant>, Error> {
     Ok(book.tokens_in(bytes)?.into_iter().find(|grant| grant.digest == digest))
 }
 

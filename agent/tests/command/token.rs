@@ -90,6 +90,15 @@ fn a_wrong_token_serves_nothing_and_is_not_repeated() {
     assert!(revoked.stderr.contains("this profile does not know this token"), "{}", revoked.stderr);
 }
 
+/// What `doctor` says of the tokens, and how it ends.
+fn look(room: &Room) -> (Option<i32>, String, String) {
+    let told = room.run(&["--server", NOWHERE, "doctor", "--json"]);
+    let lines = told.lines();
+    let line = lines.iter().find(|line| line["name"] == "tokens").unwrap();
+    let text = |field: &str| line[field].as_str().unwrap().to_owned();
+    (told.code, text("status"), text("detail"))
+}
+
 #[test]
 fn tokens_of_before_are_sealed_and_a_damaged_file_costs_one_sentence() {
     let room = room();
@@ -102,16 +111,24 @@ fn tokens_of_before_are_sealed_and_a_damaged_file_costs_one_sentence() {
     std::fs::write(&plain, of_before.to_string()).unwrap();
     let table = room.run(&["token", "list"]).succeeds().stdout;
     assert!(table.contains("oldrobot") && sealed.exists() && !plain.exists(), "{table}");
+    assert_eq!(look(&room), (Some(3), "ok".into(), "1 open".into()));
     let mut bytes = std::fs::read(&sealed).unwrap();
     assert!(!bytes.windows(8).any(|part| part == b"oldrobot"));
     *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&sealed, &bytes).unwrap();
-    for arguments in
-        [&["token", "list"][..], &["token", "revoke", "oldrobot"], &["token", "create", "a", "--all-groups"]]
-    {
-        let refused = room.run(arguments).fails(7);
-        assert!(refused.stderr.contains("which holds the tokens, is damaged"), "{}", refused.stderr);
-        assert_eq!(std::fs::read(&sealed).unwrap(), bytes);
+    for bytes in [&bytes[..], b""] {
+        std::fs::write(&sealed, bytes).unwrap();
+        for arguments in [
+            &["token", "list"][..],
+            &["token", "revoke", "oldrobot"],
+            &["token", "create", "a", "--all-groups"],
+        ] {
+            let refused = room.run(arguments).fails(7);
+            assert!(refused.stderr.contains("which holds the tokens, is damaged"), "{}", refused.stderr);
+            assert_eq!(std::fs::read(&sealed).unwrap(), bytes);
+        }
+        let (code, status, detail) = look(&room);
+        assert_eq!((code, status.as_str()), (Some(7), "fail"));
+        assert!(detail.contains("tokens, which holds the tokens, is damaged"), "{detail}");
     }
     // Nothing else of the profile depends on it.
     let _ = room.run(&["slot", "list"]).succeeds();

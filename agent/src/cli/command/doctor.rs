@@ -100,6 +100,7 @@ pub async fn run(context: &Context, Args { acknowledge, deep }: Args) -> Result 
     }
     match OpenProfile::open(context, Need::Everything).await {
         Ok(profile) => {
+            tokens(&profile, &mut findings)?;
             let online = broker(context, &profile, &mut findings).await?;
             store(&profile, online, &mut findings).await?;
             if acknowledge {
@@ -138,6 +139,15 @@ async fn examine(findings: &mut Findings<'_>) -> Result {
         findings.fail("values", &ErrorKind::Storage.because(damaged).hint(hint))?;
     }
     Ok(())
+}
+
+/// Whether the tokens can be read: what is damaged refuses every one of them, and nothing else of the profile shows it.
+fn tokens(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result {
+    match profile.count_tokens() {
+        Ok(Some(count)) => findings.ok("tokens", &format!("{count} open")),
+        Ok(None) => findings.ok("tokens", "not opened: another process has the profile open"),
+        Err(error) => findings.fail_profile("tokens", &error),
+    }
 }
 
 async fn broker(context: &Context, profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> Result<bool> {
