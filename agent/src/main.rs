@@ -4,5 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     cipher_seal::no_core_dumps();
-    cipher_chat::cli::main(std::env::args_os())
+    let code = cipher_chat::cli::main(std::env::args_os());
+    cipher_seal::typed::end_by_signal();
+    code
 }

@@ -30,7 +30,7 @@ pub struct Unlocking {
     pub key_file: Option<PathBuf>,
     /// systemd's folder of credentials.
     pub credentials: Option<PathBuf>,
-    /// A descriptor whose first line is a passphrase.
+    /// A descriptor whose next line is a passphrase.
     pub passphrase_fd: Option<u32>,
     /// Whether a person may be asked.
     pub asks: bool,
@@ -96,8 +96,14 @@ impl Unlocking {
         given.map_err(ungiven)
     }
 
-    /// A passphrase that is to open a store from now on: from this descriptor, or typed twice.
+    /// A passphrase that is to open something from now on: from this descriptor, or typed twice. Of a descriptor that is for both it
+    /// is the second line, whether or not anything asked for the first: what it seals must not depend on that.
     pub(crate) fn new_passphrase(&self, descriptor: Option<u32>) -> Result<Unlock, Error> {
+        if let Some(number) = descriptor.filter(|number| self.passphrase_fd == Some(*number)) {
+            self.given
+                .once(Source::Descriptor(number), || typed::from_descriptor(number))
+                .map_err(ungiven)?;
+        }
         let given = match descriptor {
             Some(number) => typed::from_descriptor(number),
             None if !self.asks => Err(TypedError::NoTerminal),
@@ -107,7 +113,7 @@ impl Unlocking {
             TypedError::NoTerminal => ErrorKind::Misuse.because_of("no new passphrase was given", error).hint(
                 Hint::text("give it with --new-passphrase-fd N, for example `--new-passphrase-fd 4 4< FILE`, or run the command at a terminal"),
             ),
-            TypedError::None | TypedError::TooLong | TypedError::Differ => {
+            TypedError::None | TypedError::Interrupted | TypedError::TooLong | TypedError::Differ => {
                 ErrorKind::Usage.because(error.to_string()).hint(Hint::text("nothing was changed"))
             }
             TypedError::Unreadable(_) => ungiven(error),
@@ -239,7 +245,9 @@ fn beside(profile: &Profile, make: bool) -> Result<Unlock, Error> {
 fn ungiven(error: TypedError) -> Error {
     let hint = match error {
         TypedError::NoTerminal => BY_DESCRIPTOR,
-        TypedError::None | TypedError::TooLong | TypedError::Differ => "nothing was changed",
+        TypedError::None | TypedError::Interrupted | TypedError::TooLong | TypedError::Differ => {
+            "nothing was changed"
+        }
         TypedError::Unreadable(_) => {
             "--passphrase-fd takes the number of a descriptor that the command is started with, for example `--passphrase-fd 3 3< FILE`"
         }

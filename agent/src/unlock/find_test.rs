@@ -1,5 +1,5 @@
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -30,6 +30,7 @@ fn rights(path: &Path) -> u32 {
 fn descriptor(words: &str) -> (File, u32) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(words.as_bytes()).unwrap();
+    file.rewind().unwrap();
     let number = handed_over(&file);
     (file, number)
 }

@@ -62,6 +62,7 @@ pub struct Ready {
 /// Runs a broker and a registry until SIGINT or SIGTERM, then stops them. An error when one of them ends by itself.
 pub async fn up(settings: UpSettings, on_ready: impl FnOnce(Ready)) -> Result<(), Error> {
     let unsupported = |what| ErrorKind::Bug.because(format!("{what} cannot be listened for"));
+    cipher_seal::typed::hears_signals();
     // Before anything is started: nothing may be left behind.
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| unsupported("SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| unsupported("SIGINT"))?;

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
 use cipher_seal::{Key, SealedFile, Unlock};
 use rand_core::OsRng;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::Room;
@@ -88,9 +90,6 @@ fn a_person_is_asked_at_the_terminal_and_nothing_of_it_is_shown() {
     let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "wrong\n")]);
     assert!(status.code() == Some(7), "{screen}");
     assert!(file(&room, "store.key").exists());
-    // Ctrl-C.
-    let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "correct\u{3}")]);
-    assert!(status.code() == Some(7) && screen.contains("no passphrase was given"), "{screen}");
     let (status, screen) = room.at_terminal(&["slot", "remove", "1"], &[(question, "correct horse\n")]);
     assert!(status.success() && !screen.contains("horse") && !file(&room, "store.key").exists(), "{screen}");
     let (status, screen) = room.at_terminal(
@@ -102,6 +101,71 @@ fn a_person_is_asked_at_the_terminal_and_nothing_of_it_is_shown() {
         ],
     );
     assert!(status.success() && screen.contains("changed passphrase"), "{screen}");
+}
+
+/// Ctrl-C, the window that is closed, a service manager: nothing leaves a terminal behind that shows nothing.
+#[test]
+fn a_question_that_a_signal_ends_gives_the_terminal_back_and_the_command_ends_by_it() {
+    let room = room();
+    let questions = [
+        (&["slot", "add", "passphrase"][..], "New passphrase: "),
+        (&["--server", "nats://127.0.0.1:1", "device", "recover"], "Recovery phrase (not shown): "),
+    ];
+    for (args, question) in questions {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+            let mut asked = room.asks(args, question);
+            asked.types("half");
+            asked.gets(signal);
+            assert_eq!(asked.ends().signal(), Some(signal.as_raw()), "{args:?}");
+        }
+        for (key, signal) in [("\u{3}", Signal::INT), ("\u{1c}", Signal::QUIT)] {
+            let mut asked = room.asks(args, question);
+            asked.types(&format!("half{key}"));
+            assert_eq!(asked.ends().signal(), Some(signal.as_raw()), "{args:?}");
+        }
+    }
+    assert_eq!(kinds(&room), ["key"]);
+}
+
+#[test]
+fn a_command_that_is_stopped_at_its_question_gives_the_terminal_back_and_asks_again() {
+    let room = room();
+    let (status, screen) = room.at_terminal_of_a_shell(
+        &["slot", "add", "passphrase"],
+        &[
+            ("New passphrase: ", "half\u{1a}"),
+            ("stopped shows\r\n", ""),
+            ("New passphrase: ", "correct horse\n"),
+            ("The same again: ", "correct horse\n"),
+        ],
+    );
+    assert!(status.success() && !screen.contains("horse"), "{screen}");
+    let remove = ["--passphrase-fd", "0", "slot", "remove", "1"];
+    let _ = room.run_with(&remove, b"correct horse\n").succeeds();
+}
+
+/// A shell gives a pipe, a file, or for `<<<` whichever it likes.
+#[test]
+fn two_passphrases_of_one_descriptor_are_its_lines_in_their_order() {
+    let room = room();
+    let add = ["slot", "add", "passphrase", "--new-passphrase-fd", "0"];
+    let _ = room.run_with(&add, b"one\n").succeeds();
+    fs::write(room.path().join("words"), "two\nthree\n").unwrap();
+    let change = "--passphrase-fd 3 slot passphrase --new-passphrase-fd 3";
+    for redirected in ["3< <(printf 'one\\ntwo\\n')", "3< words", "3<<< $'three\\nfour'"] {
+        let outcome = room.in_shell(&format!("{{}} {change} {redirected}"));
+        assert_eq!(outcome.succeeds().stdout, "changed passphrase\n", "{redirected}");
+    }
+    // A key opens the store too, so nothing asks for the first line: it is that of the store all the same.
+    let add = "--key-file store.key --passphrase-fd 3 slot add passphrase --new-passphrase-fd 3";
+    fs::copy(file(&room, "store.key"), room.path().join("store.key")).unwrap();
+    let _ = room.in_shell(&format!("{{}} {add} 3<<< $'four\\nfive'")).succeeds();
+    let _ = room.run_with(&["--passphrase-fd", "0", "slot", "remove", "1"], b"five\n").succeeds();
+    // One line is not two.
+    let change = format!("{{}} {change} 3<<< five");
+    let refused = room.in_shell(&change).fails(2);
+    assert!(refused.stderr.contains("no passphrase was given"), "{}", refused.stderr);
+    assert_eq!(kinds(&room), ["passphrase", "passphrase"]);
 }
 
 #[test]

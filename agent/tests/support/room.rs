@@ -61,9 +61,23 @@ impl Room {
         self.run_with(args, b"")
     }
 
+    /// Runs a line of a shell in which the command stands as `{}`.
+    pub(crate) fn in_shell(&self, line: &str) -> Outcome {
+        let command = self.command(&[]);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &line.replace("{}", r#""$0""#)]).arg(command.get_program());
+        shell.env_clear().current_dir(self.path());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.env("PATH", std::env::var_os("PATH").unwrap());
+        self.outcome(shell, &[], b"")
+    }
+
     /// Runs a command line with this standard input.
     pub(crate) fn run_with(&self, args: &[&str], input: &[u8]) -> Outcome {
-        let mut command = self.command(args);
+        self.outcome(self.command(args), args, input)
+    }
+
+    fn outcome(&self, mut command: Command, args: &[&str], input: &[u8]) -> Outcome {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         // It may well end without reading all of it.

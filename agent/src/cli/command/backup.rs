@@ -34,7 +34,7 @@ use crate::unlock::Unlocking;
 pub struct BackupArgs {
     /// The file, which is not there yet
     file: PathBuf,
-    /// Descriptor whose first line is the passphrase of the backup, instead of asking twice
+    /// Descriptor whose first line is the passphrase of the backup, instead of asking twice; the second line if --passphrase-fd is the same
     #[arg(long, value_name = "N")]
     new_passphrase_fd: Option<u32>,
 }

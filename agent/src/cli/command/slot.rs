@@ -49,7 +49,7 @@ enum Verb {
     },
     /// Change the passphrase
     Passphrase {
-        /// Descriptor whose first line is the new passphrase, instead of asking twice
+        /// Descriptor whose first line is the new passphrase, instead of asking twice; the second line if --passphrase-fd is the same
         #[arg(long, value_name = "N")]
         new_passphrase_fd: Option<u32>,
     },
@@ -59,7 +59,7 @@ enum Verb {
 enum New {
     /// A passphrase; asked for twice
     Passphrase {
-        /// Descriptor whose first line is the new passphrase, instead of asking
+        /// Descriptor whose first line is the new passphrase, instead of asking; the second line if --passphrase-fd is the same
         #[arg(long, value_name = "N")]
         new_passphrase_fd: Option<u32>,
     },

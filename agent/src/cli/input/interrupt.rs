@@ -12,6 +12,7 @@ pub struct Interrupt {
 impl Interrupt {
     /// Starts to listen.
     pub fn listen() -> Self {
+        cipher_seal::typed::hears_signals();
         let signals =
             signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
         Self { signals: signals.ok() }

@@ -3,11 +3,10 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use cipher_api::ErrorKind;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use cipher_seal::typed::{self, TypedError};
 
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
-use crate::cli::input::interrupt::Interrupt;
 
 /// Longest answer that is read.
 const ANSWER_BYTES: u64 = 64 * 1024;
@@ -27,17 +26,20 @@ pub async fn yes(context: &Context, question: &str) -> Result<bool> {
 /// Asks for something that nobody should read over a shoulder.
 pub async fn hidden(context: &Context, prompt: &str) -> Result<String> {
     context.ui.prompt(prompt);
-    // Ctrl-C must not leave a terminal behind that shows nothing.
-    let mut stop = Interrupt::listen();
-    let quiet = Quiet::begin();
-    let answer = tokio::select! {
-        answer = line() => answer,
-        () = stop.wait() => Err(Failure::Shown(1)),
-    };
-    drop(quiet);
-    // The newline that was typed was not shown either.
-    context.ui.prompt("\n");
-    answer
+    // On a thread of its own: the session goes on while somebody thinks.
+    let asked = tokio::task::spawn_blocking(|| typed::words_at(io::stdin(), ""));
+    match asked.await {
+        Ok(Ok(words)) => Ok(words.as_str().to_owned()),
+        // How it ended is the exit code.
+        Ok(Err(TypedError::Interrupted)) => Err(Failure::Shown(1)),
+        Ok(Err(TypedError::None)) => Err(Failure::usage("nothing was typed")),
+        Ok(Err(TypedError::TooLong)) => Err(Failure::usage("what was typed is too long")),
+        Ok(Err(TypedError::Unreadable(error))) => Err(unreadable(error)),
+        Ok(Err(error @ (TypedError::NoTerminal | TypedError::Differ))) => {
+            Err(unreadable(io::Error::other(error)))
+        }
+        Err(error) => Err(unreadable(error.into())),
+    }
 }
 
 /// One line of standard input, without its end.
@@ -72,30 +74,4 @@ pub fn unix(text: &str) -> String {
 /// The error of a standard input that cannot be read.
 pub fn unreadable(error: io::Error) -> Failure {
     ErrorKind::Misuse.because_of("standard input cannot be read", error).into()
-}
-
-/// The terminal does not show what is typed, as long as this value lives.
-struct Quiet {
-    before: Option<Termios>,
-}
-
-impl Quiet {
-    fn begin() -> Self {
-        let before = tcgetattr(io::stdin()).ok();
-        if let Some(before) = &before {
-            let mut quiet = before.clone();
-            quiet.local_modes.remove(LocalModes::ECHO);
-            // A terminal that refuses shows what is typed: the person sees that, and it is no reason to stop.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &quiet);
-        }
-        Self { before }
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
-        }
-    }
 }
