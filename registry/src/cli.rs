@@ -9,6 +9,7 @@ use cipher_broker::cause::causes;
 use cipher_broker::handle::Handle;
 use cipher_broker::subject::INBOX_PREFIX;
 use cipher_connection::Servers;
+use cipher_seal::typed;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
@@ -104,7 +105,7 @@ enum Command {
     Backup {
         /// A file that does not exist yet
         file: PathBuf,
-        /// Descriptor whose first line is the passphrase of the backup; without it a terminal asks twice
+        /// Descriptor whose first line is the passphrase of the backup, or the second one if --passphrase-fd is the same; without it a terminal asks twice
         #[arg(long, value_name = "N")]
         backup_passphrase_fd: Option<u32>,
     },
@@ -112,7 +113,7 @@ enum Command {
     Restore {
         /// The file
         file: PathBuf,
-        /// Descriptor whose first line is the passphrase of the backup; without it a terminal asks
+        /// Descriptor whose first line is the passphrase of the backup, or the second one if --passphrase-fd is the same; without it a terminal asks
         #[arg(long, value_name = "N")]
         backup_passphrase_fd: Option<u32>,
     },
@@ -167,8 +168,9 @@ impl Command {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, \
-                          5 broker full, 7 store locked or damaged, or a backup that cannot be used, 9 not found";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 usage, 3 broker unreachable, 4 refused, 5 broker full, \
+                          6 another registry answered, 7 store, key or backup locked, damaged or not opened, \
+                          8 something is there already, 9 not found";
 
 /// Runs the program with its arguments; gives the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -232,11 +234,7 @@ fn settle_and_run(cli: Cli, ui: Ui) -> Result<(), Error> {
     log_to_stderr(&settings)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(EXAMINERS).build();
-    let runtime = runtime.map_err(|source| Error::File {
-        doing: "start threads for",
-        path: "cipher-registry".into(),
-        source,
-    })?;
+    let runtime = runtime.map_err(|source| Error::System { doing: "start threads", source })?;
     runtime.block_on(dispatch(command, settings, ui))
 }
 
@@ -364,13 +362,8 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
 
 /// Resolves at SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let listen = |kind| {
-        signal(kind).map_err(|source| Error::File {
-            doing: "listen for signals of",
-            path: "the system".into(),
-            source,
-        })
-    };
+    let listen = |kind| signal(kind).map_err(|source| Error::System { doing: "listen for signals", source });
+    typed::hears_signals();
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {

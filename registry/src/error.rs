@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use cipher_broker::wire::refusal::Refusal;
 use cipher_connection::Trouble;
+use cipher_seal::typed::TypedError;
 
 /// What an error came from: another error, or words.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -84,6 +85,14 @@ pub enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// The system refuses what every process needs.
+    #[error("the system refuses to {doing}: {source}")]
+    System {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The brokers lost records of the log that the replicas follow.
     #[error("{0}")]
     LogLost(String),
@@ -133,9 +142,23 @@ pub enum Error {
     /// The command or the settings make no sense.
     #[error("{0}")]
     Usage(String),
+    /// A folder that must be empty holds a registry.
+    #[error("{0}")]
+    Taken(String),
     /// A file is no export, or not all of one. Nothing was taken.
     #[error("{0}")]
     Export(String),
+    /// There is no passphrase of a backup. Nothing was written.
+    #[error("cannot {doing} the backup {}: {reason}", path.display())]
+    Passphrase {
+        /// What was attempted.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: TypedError,
+    },
     /// A backup is not to be made, or not to be used. Nothing was written.
     #[error("cannot {doing} the backup {}: {reason}", path.display())]
     Backup {
@@ -173,7 +196,10 @@ impl Error {
             Self::Replica(_) => "replica",
             Self::Store(StoreError::Locked) => "store-locked",
             Self::Store(_) => "store-damaged",
+            Self::System { .. } => "system",
             Self::Usage(_) => "usage",
+            Self::Taken(_) => "registry-there",
+            Self::Passphrase { .. } => "no-passphrase",
             Self::Export(_) => "bad-export",
             Self::Backup { .. } => "bad-backup",
         }
@@ -227,7 +253,13 @@ impl Error {
             Self::Store(StoreError::Locked) => "another cipher-registry uses this data folder; stop it first",
             Self::Store(StoreError::Newer(_)) => "start the newer version of cipher-registry that wrote it",
             Self::Store(_) => "check the disk; if the file is damaged restore the data folder from a backup",
+            Self::System { .. } => "see what limits this process, then run it again",
             Self::Usage(_) => "see `cipher-registry --help`",
+            Self::Taken(_) => "nothing was changed: a registry is never written over",
+            Self::Passphrase { .. } => {
+                "hand it over with --backup-passphrase-fd, for example `--backup-passphrase-fd 4 4< FILE`, or start this at a \
+                 terminal"
+            }
             Self::Export(_) => "nothing was taken; make a new export with `cipher-registry export FILE`",
         }
     }
@@ -255,31 +287,44 @@ impl Error {
             | Self::Reply(_)
             | Self::Replica(_)
             | Self::Store(_)
+            | Self::System { .. }
             | Self::Usage(_)
+            | Self::Taken(_)
+            | Self::Passphrase { .. }
             | Self::Export(_)
             | Self::Backup { .. } => false,
         }
     }
 
-    /// The exit code of the process.
-    pub const fn exit_code(&self) -> u8 {
+    /// The exit code of the process: the same numbers for the same things as those of `cipher-chat`.
+    pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Drifted(_)
-            | Self::File { .. }
-            | Self::Key { .. }
-            | Self::Occupied { .. }
-            | Self::Reply(_)
-            | Self::Export(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Drifted(_) | Self::System { .. } => 1,
+            Self::Passphrase { reason: TypedError::NoTerminal, .. } => 1,
+            Self::Usage(_)
+            | Self::Passphrase {
+                reason: TypedError::None | TypedError::Interrupted | TypedError::TooLong | TypedError::Differ,
+                ..
+            } => 2,
             Self::Broker { .. } | Self::Streams { .. } | Self::Unreachable { .. } => 3,
             Self::LogThere { .. } | Self::Login { .. } | Self::Refused(_) => 4,
             Self::Full { .. } => 5,
+            Self::Reply(_) => 6,
+            Self::File { source, .. } => match source.kind() {
+                io::ErrorKind::AlreadyExists => 8,
+                io::ErrorKind::NotFound => 9,
+                _ => 7,
+            },
             Self::Backup { .. }
+            | Self::Passphrase { reason: TypedError::Unreadable(_), .. }
             | Self::Discord(_)
+            | Self::Export(_)
+            | Self::Key { .. }
             | Self::LogLost(_)
             | Self::Replica(_)
             | Self::Store(_)
             | Self::Unlock { .. } => 7,
+            Self::Occupied { .. } | Self::Taken(_) => 8,
             Self::NoReplica { .. } | Self::NotFound(_) => 9,
         }
     }
@@ -454,6 +499,46 @@ mod tests {
         ] {
             let error = Error::File { doing: "read", path: "export".into(), source: kind.into() };
             assert!(error.hint().contains(said), "{kind:?}: {}", error.hint());
+        }
+    }
+
+    /// The table of `--help`, and of `cipher-chat`.
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let file = |kind: io::ErrorKind| Error::File { doing: "read", path: "f".into(), source: kind.into() };
+        let passphrase = |reason| Error::Passphrase { doing: "open", path: "f".into(), reason };
+        let unreadable = TypedError::Unreadable(io::ErrorKind::NotFound.into());
+        let server = || "nats://host".to_owned();
+        for (error, code) in [
+            (Error::Drifted(1), 1),
+            (passphrase(TypedError::NoTerminal), 1),
+            (Error::Usage(String::new()), 2),
+            (passphrase(TypedError::Differ), 2),
+            (Error::Login { server: server(), reason: String::new() }, 4),
+            (Error::Full { server: server(), reason: String::new() }, 5),
+            (Error::Reply("another key".into()), 6),
+            (file(io::ErrorKind::PermissionDenied), 7),
+            (file(io::ErrorKind::StorageFull), 7),
+            (Error::Key { path: "registry.key".into(), reason: "is damaged" }, 7),
+            (
+                Error::Unlock {
+                    path: "registry.key".into(),
+                    reason: String::new(),
+                    hint: "use what it was sealed with",
+                },
+                7,
+            ),
+            (passphrase(unreadable), 7),
+            (Error::Export(String::new()), 7),
+            (StoreError::Locked.into(), 7),
+            (StoreError::Newer(9).into(), 7),
+            (Error::Occupied { server: server() }, 8),
+            (Error::Taken(String::new()), 8),
+            (file(io::ErrorKind::AlreadyExists), 8),
+            (file(io::ErrorKind::NotFound), 9),
+            (Error::NotFound(String::new()), 9),
+        ] {
+            assert_eq!(error.exit_code(), code, "{error:?}");
         }
     }
 

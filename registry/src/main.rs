@@ -10,5 +10,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cipher_seal::no_core_dumps();
-    ExitCode::from(cipher_registry::cli::run(std::env::args_os()))
+    let code = cipher_registry::cli::run(std::env::args_os());
+    cipher_seal::typed::end_by_signal();
+    ExitCode::from(code)
 }

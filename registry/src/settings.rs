@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cipher_connection::{First, Tls};
+use cipher_seal::Passphrase;
 use clap::{Args, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
@@ -116,8 +117,10 @@ pub struct Unlocking {
     pub key_file: Option<PathBuf>,
     /// systemd's folder of credentials.
     pub credentials: Option<PathBuf>,
-    /// A descriptor whose first line is a passphrase.
+    /// A descriptor whose next line is a passphrase.
     pub passphrase_fd: Option<u32>,
+    /// What that line was, if it was read ahead.
+    pub(crate) passphrase: Option<Passphrase>,
 }
 
 /// Where the accounts are.
@@ -332,6 +335,7 @@ impl Layer {
             key_file: self.key_file,
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             passphrase_fd: self.passphrase_fd,
+            passphrase: None,
         };
         settings.synced = self.sync == Some(DiskSync::Always);
         settings.store = self.store.unwrap_or(settings.store);

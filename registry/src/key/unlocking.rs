@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use cipher_seal::key_file::{self, KeyFileError};
-use cipher_seal::{Key, SlotKind, Unlock, typed};
+use cipher_seal::typed::{self, TypedError};
+use cipher_seal::{Key, SlotKind, Unlock};
 use rand_core::OsRng;
 
 use crate::error::Error;
@@ -25,25 +26,40 @@ impl Unlocking {
         {
             return named(&path);
         }
-        let passphrase = |given: Result<_, typed::TypedError>| {
-            given.map(Unlock::Passphrase).map_err(|error| Error::Unlock {
-                path: sealed.to_owned(),
-                reason: error.to_string(),
-                hint: "hand it over with --passphrase-fd, for example `--passphrase-fd 3 3< FILE`, or start this at a terminal",
-            })
-        };
+        if let Some(passphrase) = &self.passphrase {
+            return Ok(Unlock::Passphrase(passphrase.clone()));
+        }
         if let Some(number) = self.passphrase_fd {
-            return passphrase(typed::from_descriptor(number));
+            return typed::from_descriptor(number).map(Unlock::Passphrase).map_err(ungiven(sealed));
         }
         match slots {
             Some(slots)
                 if slots.contains(&SlotKind::Passphrase)
                     && !(slots.contains(&SlotKind::Key) && sealed.with_file_name(BESIDE).exists()) =>
             {
-                passphrase(typed::at_terminal(&format!("Passphrase of {}: ", sealed.display())))
+                typed::at_terminal(&format!("Passphrase of {}: ", sealed.display()))
+                    .map(Unlock::Passphrase)
+                    .map_err(ungiven(sealed))
             }
             _ => beside(sealed, slots.is_none()),
         }
+    }
+
+    /// Reads the passphrase from its descriptor ahead of what follows it there.
+    pub(crate) fn read_passphrase(&mut self, data_dir: &Path) -> Result<(), Error> {
+        let Some(number) = self.passphrase_fd else { return Ok(()) };
+        let given = typed::from_descriptor(number).map_err(ungiven(&data_dir.join(super::FILE)))?;
+        self.passphrase = Some(given);
+        Ok(())
+    }
+}
+
+/// Why there is no passphrase of the key.
+fn ungiven(sealed: &Path) -> impl FnOnce(TypedError) -> Error {
+    move |error| Error::Unlock {
+        path: sealed.to_owned(),
+        reason: error.to_string(),
+        hint: "hand it over with --passphrase-fd, for example `--passphrase-fd 3 3< FILE`, or start this at a terminal",
     }
 }
 

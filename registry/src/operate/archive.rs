@@ -206,7 +206,7 @@ pub fn import(data_dir: &Path, file: &Path) -> Result<Value, Error> {
     };
     let store = Store::open_folder(data_dir)?;
     if log::size(&store.view())? > 0 {
-        return Err(Error::Usage(format!(
+        return Err(Error::Taken(format!(
             "{} holds accounts already: import into a new data folder",
             data_dir.display()
         )));

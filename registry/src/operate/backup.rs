@@ -10,8 +10,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use cipher_seal::Unlock;
 use cipher_seal::stream::{Locked, Reader, StreamError, Writer};
-use cipher_seal::{Unlock, typed};
+use cipher_seal::typed::{self, TypedError};
 use data_encoding::HEXLOWER;
 use rand_core::OsRng;
 use rustix::fs::FlockOperation;
@@ -101,6 +102,7 @@ pub fn backup(
     if file.symlink_metadata().is_ok() {
         return Err(failed(ErrorKind::AlreadyExists.into()));
     }
+    let settings = &with_key_passphrase(settings, passphrase_fd)?;
     let key = RegistryKey::load(settings)?;
     let passphrase = match passphrase_fd {
         Some(number) => typed::from_descriptor(number),
@@ -108,7 +110,7 @@ pub fn backup(
             typed::twice_at_terminal(&format!("New passphrase of {}: ", file.display()), "The same again: ")
         }
     };
-    let unlock = Unlock::Passphrase(passphrase.map_err(|error| no_passphrase("make", file, &error))?);
+    let unlock = Unlock::Passphrase(passphrase.map_err(no_passphrase("make", file))?);
     let draft = Draft::beside(file);
     write(&draft.0, Source::of(&settings.data_dir)?, &key, &unlock, progress)?;
     let written = verify(&draft.0, file, &key, &unlock, progress)?;
@@ -193,11 +195,12 @@ pub fn restore(
     let there = File::open(file).map_err(|error| unusable("open", file, error.into()))?;
     let locked = Locked::read(there, WHAT, VERSION).map_err(|error| unusable("open", file, error))?;
     is_free(data_dir)?;
+    let settings = &with_key_passphrase(settings, passphrase_fd)?;
     let passphrase = match passphrase_fd {
         Some(number) => typed::from_descriptor(number),
         None => typed::at_terminal(&format!("Passphrase of {}: ", file.display())),
     };
-    let unlock = Unlock::Passphrase(passphrase.map_err(|error| no_passphrase("open", file, &error))?);
+    let unlock = Unlock::Passphrase(passphrase.map_err(no_passphrase("open", file))?);
     let opened = locked.unlock(&unlock).map_err(|error| unusable("open", file, error))?;
     let content = Content::of("open", file, opened, Stage::Restoring, progress);
     let was_there = data_dir.exists();
@@ -248,7 +251,7 @@ fn is_free(data_dir: &Path) -> Result<(), Error> {
     if !Store::is_in(data_dir) && !RegistryKey::is_in(data_dir) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
+    Err(Error::Taken(format!(
         "{} holds a registry already: restore into an empty folder, or move registry.redb, registry.key and registry.unlock \
          away",
         data_dir.display()
@@ -408,14 +411,18 @@ impl Drop for Folder {
     }
 }
 
-fn no_passphrase(doing: &'static str, file: &Path, error: &typed::TypedError) -> Error {
-    Error::Backup {
-        doing,
-        path: file.to_owned(),
-        reason: error.to_string(),
-        hint: "hand it over with --backup-passphrase-fd, for example `--backup-passphrase-fd 4 4< FILE`, or start this at a \
-               terminal",
+fn no_passphrase(doing: &'static str, file: &Path) -> impl FnOnce(TypedError) -> Error {
+    move |reason| Error::Passphrase { doing, path: file.to_owned(), reason }
+}
+
+/// Settings for a command that takes two passphrases. Of a descriptor that is for both, the first line opens the registry's key, whichever
+/// of the two is needed first, and whether or not the key needs one.
+fn with_key_passphrase(settings: &Settings, of_backup: Option<u32>) -> Result<Settings, Error> {
+    let mut settings = settings.clone();
+    if of_backup.is_some() && of_backup == settings.unlocking.passphrase_fd {
+        settings.unlocking.read_passphrase(&settings.data_dir)?;
     }
+    Ok(settings)
 }
 
 fn unusable(doing: &'static str, file: &Path, error: StreamError) -> Error {

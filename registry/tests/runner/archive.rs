@@ -96,7 +96,7 @@ async fn an_export_that_was_changed_or_cut_is_refused_and_nothing_is_taken() {
         assert_eq!(*answerer.log_size().borrow(), 0, "{what}");
     }
     let occupied = import(&folder.path().join("data"), &folder.path().join("export"));
-    assert!(matches!(occupied, Err(Error::Usage(_))));
+    assert!(matches!(occupied, Err(Error::Taken(_))));
     let twice = export(&folder.path().join("data"), &folder.path().join("export"));
     assert!(matches!(twice, Err(Error::File { .. })), "an export overwrites nothing");
 }

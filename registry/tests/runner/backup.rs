@@ -64,6 +64,12 @@ async fn backed_up(folder: &Path) -> (Person, PathBuf) {
     (ana, file)
 }
 
+/// Kind and exit code of what failed.
+fn ends<T: std::fmt::Debug>(outcome: Result<T, Error>) -> (&'static str, u8) {
+    let error = outcome.unwrap_err();
+    (error.kind(), error.exit_code())
+}
+
 /// What lies in a folder, by name.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
@@ -189,12 +195,16 @@ async fn nothing_is_restored_over_a_registry_and_no_backup_is_written_over_a_fil
         let occupied = folder.path().join(left);
         fs::create_dir(&occupied).unwrap();
         fs::copy(folder.path().join("data/registry.key"), occupied.join(left)).unwrap();
-        assert!(matches!(restored(&occupied, &file, WORDS), Err(Error::Usage(_))), "{left}");
+        assert_eq!(ends(restored(&occupied, &file, WORDS)), ("registry-there", 8), "{left}");
         assert_eq!(names(&occupied), [left]);
     }
     let again =
         with(WORDS, |number| backup(&settings(&folder.path().join("data")), &file, number, &mut |_, _| {}));
-    assert_eq!(again.unwrap_err().kind(), "file");
+    assert_eq!(ends(again), ("file", 8));
+    let fresh = folder.path().join("fresh");
+    assert_eq!(ends(restored(&fresh, &folder.path().join("none"), WORDS)), ("file", 9));
+    assert_eq!(ends(restored(&fresh, &file, "")), ("no-passphrase", 2));
+    assert!(!fresh.exists());
     let nothing = folder.path().join("nothing");
     let none =
         with(WORDS, |number| backup(&settings(&nothing), &folder.path().join("b"), number, &mut |_, _| {}));
@@ -221,10 +231,39 @@ async fn what_a_killed_restore_left_is_in_nobodys_way() {
     let whole = folder.path().join("whole");
     fs::create_dir(&whole).unwrap();
     fs::rename(&again, whole.join("restored")).unwrap();
-    assert!(matches!(restored(&whole, &file, WORDS), Err(Error::Usage(_))));
+    assert_eq!(ends(restored(&whole, &file, WORDS)), ("registry-there", 8));
     let answerer = desk_in(&whole).await;
     assert_eq!((*answerer.log_size().borrow(), answerer.registry_key()), (4, registry_key().public()));
     assert_eq!(names(&whole), ["registry.key", "registry.redb", "registry.unlock"]);
+}
+
+/// Whichever of the two is needed first.
+#[tokio::test]
+async fn of_one_descriptor_the_first_line_is_of_the_key_and_the_second_of_the_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, file) = backed_up(folder.path()).await;
+    let both = |data: &Path, number: Option<u32>| {
+        let mut settings = settings(data);
+        settings.unlocking.passphrase_fd = number;
+        settings
+    };
+    let again = folder.path().join("again");
+    with(&format!("words of the key\n{WORDS}"), |number| {
+        restore(&both(&again, number), &file, number, &mut |_, _| {}).unwrap();
+    });
+    assert_eq!(names(&again), ["registry.key", "registry.redb"]);
+    let second = folder.path().join("second");
+    with("words of the key\nother words", |number| {
+        backup(&both(&again, number), &second, number, &mut |_, _| {}).unwrap();
+    });
+    assert_eq!(content(&second, "other words"), content(&file, WORDS));
+    // A key in the clear asks for none: the line is that of the key all the same, and there is no other.
+    let third = folder.path().join("third");
+    with("one line", |number| {
+        let once = backup(&both(&folder.path().join("data"), number), &third, number, &mut |_, _| {});
+        assert_eq!(ends(once), ("no-passphrase", 2));
+    });
+    assert!(!third.exists());
 }
 
 /// A backup that this version wrote must be restored for ever.

@@ -170,7 +170,7 @@ fn a_backup_that_is_killed_leaves_nothing_under_its_name_and_a_wrong_passphrase_
     ensure(!file.exists(), || "a part of it has its name".into())?;
     backs_up(&site.registry, &file)?;
     let refused = with_words(&site.registry, "restore", &file, "wrong")?;
-    assert_eq!(refused.code, 2, "the folder is in use: {refused}");
+    assert_eq!(refused.code, 8, "the folder is in use: {refused}");
     let other = Registry::prepared(&site.broker, &[])?;
     let refused = with_words(&other, "restore", &file, "wrong")?.expecting(7)?;
     assert_eq!(text(&error_of(&refused)?, "kind"), Some("bad-backup"), "{refused}");

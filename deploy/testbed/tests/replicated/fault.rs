@@ -205,7 +205,7 @@ fn e8_r_reg_25_every_broker_lost_its_disk_and_the_accounts_come_back_from_one_fo
     let refused = first.shows(&["begin-log"])?;
     ensure(refused.code == 7, || format!("a folder in use: {refused}"))?;
     first.stop()?;
-    let refused = first.shows(&["begin-log"])?.expecting(1)?;
+    let refused = first.shows(&["begin-log"])?.expecting(8)?;
     ensure(refused.stderr.contains("registry-runs"), || format!("others run: {refused}"))?;
     for other in &mut *others {
         other.stop()?;
