@@ -122,6 +122,7 @@ fn what_is_named_counts_in_order_and_nothing_else_is_made() {
     assert_eq!(key(&Unlocking { key_file: None, ..all.clone() }), 2);
     assert_eq!(key(&Unlocking { key_file: None, credentials: None, ..all }), 3);
     // A folder of credentials for something else is no reason to stop.
+    let (_kept, number) = descriptor("words");
     let other = Unlocking::new(None, Some(home.path().join("profiles")), Some(number), false);
     assert_eq!(key(&other), 3);
     assert!(!profile.key().exists());
