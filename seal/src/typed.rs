@@ -14,7 +14,7 @@ mod signals;
 mod terminal;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 
 use zeroize::Zeroizing;
@@ -56,24 +56,34 @@ pub fn from_descriptor(number: u32) -> Result<Passphrase, TypedError> {
 
 /// Asks at the terminal of this process, which shows nothing of the answer.
 pub fn at_terminal(question: &str) -> Result<Passphrase, TypedError> {
-    asked(&mut terminal::of_process()?, question)?.passphrase()
+    asked(&mut terminal::of_process()?, written(question))?.passphrase()
 }
 
 /// Asks for a new one, twice: who mistypes it would never open the file again.
 pub fn twice_at_terminal(question: &str, again: &str) -> Result<Passphrase, TypedError> {
     let mut terminal = terminal::of_process()?;
-    let first = asked(&mut terminal, question)?.passphrase()?;
-    let second = asked(&mut terminal, again)?.passphrase()?;
+    let first = asked(&mut terminal, written(question))?.passphrase()?;
+    let second = asked(&mut terminal, written(again))?.passphrase()?;
     if first.is(&second) { Ok(first) } else { Err(TypedError::Differ) }
 }
 
-/// Asks for a line of text at a terminal that a descriptor is; it shows nothing of the answer.
-pub fn words_at(terminal: impl AsFd, question: &str) -> Result<Zeroizing<String>, TypedError> {
+/// Asks for a line of text at a terminal that a descriptor is; it shows nothing of the answer. `show` shows the question, each time
+/// that it is asked.
+pub fn words_at(terminal: impl AsFd, mut show: impl FnMut()) -> Result<Zeroizing<String>, TypedError> {
     let terminal = terminal.as_fd().try_clone_to_owned().map_err(TypedError::Unreadable)?;
-    asked(&mut File::from(terminal), question)?.words()
+    let show = |_: &mut File| {
+        show();
+        Ok(())
+    };
+    asked(&mut File::from(terminal), show)?.words()
+}
+
+/// Shows a question at the terminal itself.
+fn written(question: &str) -> impl FnMut(&mut File) -> io::Result<()> {
+    move |terminal| terminal.write_all(question.as_bytes())
 }
 
 /// One question. What a signal ended is the last one: the process is to end too.
-fn asked(terminal: &mut File, question: &str) -> Result<Line, TypedError> {
-    signals::of_question(|signals| terminal::ask(terminal, question, signals))
+fn asked(terminal: &mut File, show: impl FnMut(&mut File) -> io::Result<()>) -> Result<Line, TypedError> {
+    signals::of_question(|signals| terminal::ask(terminal, show, signals))
 }

@@ -74,10 +74,7 @@ impl Room {
             let count = keyboard.read(&mut part).unwrap();
             screen.push_str(&String::from_utf8_lossy(&part[..count]));
         }
-        // A recovery phrase is asked for before the terminal is quiet.
-        while tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO) {
-            std::thread::yield_now();
-        }
+        assert!(!tcgetattr(&terminal).unwrap().local_modes.contains(LocalModes::ECHO), "{screen}");
         Asked { child, keyboard, terminal, before }
     }
 

@@ -1,7 +1,7 @@
 //! A question at a terminal that shows nothing of the answer.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::SIGINT;
@@ -24,13 +24,17 @@ pub(super) fn of_process() -> Result<File, TypedError> {
 }
 
 /// Asks. Whatever this ends with, the terminal is as it was before.
-pub(super) fn ask(terminal: &mut File, question: &str, signals: &mut Signals) -> Result<Line, Ended> {
+pub(super) fn ask(
+    terminal: &mut File,
+    mut show: impl FnMut(&mut File) -> io::Result<()>,
+    signals: &mut Signals,
+) -> Result<Line, Ended> {
     let device = terminal.try_clone().map_err(TypedError::Unreadable)?;
     let quiet = Quiet::of(device).map_err(|_| TypedError::NoTerminal)?;
     let answer = loop {
         quiet.begin().map_err(|_| TypedError::NoTerminal)?;
         // After the terminal went quiet: what is typed at once when the question is there is not shown.
-        terminal.write_all(question.as_bytes()).map_err(TypedError::Unreadable)?;
+        show(terminal).map_err(TypedError::Unreadable)?;
         match read_keys(terminal, signals) {
             Ok(Some(line)) => break Ok(line),
             Ok(None) => {
@@ -114,6 +118,7 @@ mod tests {
     use crate::Passphrase;
     use crate::passphrase::LONGEST;
     use crate::typed::signals::of_question;
+    use crate::typed::written;
 
     /// Keyboard and screen of a terminal, and what a program at it opens.
     fn pair() -> (File, File) {
@@ -130,7 +135,7 @@ mod tests {
         let (mut ours, mut theirs) = pair();
         let before = tcgetattr(&theirs).unwrap();
         let asked = std::thread::spawn(move || {
-            let answer = of_question(|signals| ask(&mut theirs, "Passphrase: ", signals));
+            let answer = of_question(|signals| ask(&mut theirs, written("Passphrase: "), signals));
             let answer = answer.and_then(|line| line.passphrase());
             let after = tcgetattr(&theirs).unwrap();
             // What ends the screen, when nothing else was shown.

@@ -25,9 +25,9 @@ pub async fn yes(context: &Context, question: &str) -> Result<bool> {
 
 /// Asks for something that nobody should read over a shoulder.
 pub async fn hidden(context: &Context, prompt: &str) -> Result<String> {
-    context.ui.prompt(prompt);
+    let (ui, prompt) = (context.ui.clone(), prompt.to_owned());
     // On a thread of its own: the session goes on while somebody thinks.
-    let asked = tokio::task::spawn_blocking(|| typed::words_at(io::stdin(), ""));
+    let asked = tokio::task::spawn_blocking(move || typed::words_at(io::stdin(), || ui.prompt(&prompt)));
     match asked.await {
         Ok(Ok(words)) => Ok(words.as_str().to_owned()),
         // How it ended is the exit code.
