@@ -51,7 +51,7 @@ impl Asked {
     }
 
     /// Sends a signal to the command.
-    pub(crate) fn gets(&mut self, signal: Signal) {
+    pub(crate) fn gets(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
