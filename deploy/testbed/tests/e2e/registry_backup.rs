@@ -74,8 +74,8 @@ fn a_registry_is_backed_up_while_people_register_and_restored_with_its_key() -> 
     assert_eq!((&told["statements"], &told["root"]), (&made["statements"], &made["root"]), "{told}");
     assert_eq!(names(&data), ["registry.key", "registry.redb", "registry.unlock"]);
     // Once more is refused, and changes nothing.
-    let again = with_words(&site.registry, "restore", &file, WORDS)?.expecting(2)?;
-    assert_eq!(text(&error_of(&again)?, "kind"), Some("usage"), "{again}");
+    let again = with_words(&site.registry, "restore", &file, WORDS)?.expecting(8)?;
+    assert_eq!(text(&error_of(&again)?, "kind"), Some("registry-there"), "{again}");
 
     // The log in the broker has what came after it: it is not forgotten silently.
     let refused = site.registry.shows(&["serve"])?.expecting(7)?;

@@ -158,7 +158,7 @@ fn r_reg_24_a_replica_of_a_cluster_with_another_key_or_other_data_refuses_to_sta
     ensure(refused.code == 7 && refused.to_string().contains("same registry.key"), || refused.to_string())?;
     let alone = Registry::prepared(&broker, &[])?;
     let refused = alone.shows(&["serve"])?;
-    ensure(refused.code == 1 && refused.to_string().contains("another registry"), || refused.to_string())?;
+    ensure(refused.code == 8 && refused.to_string().contains("another registry"), || refused.to_string())?;
     // A registry of its own, filled elsewhere, with the same key.
     let elsewhere = Broker::single()?;
     let mut other = Registry::prepared(&elsewhere, &[])?;
