@@ -242,6 +242,6 @@ fn an_operator_blocks_buries_and_looks() -> Result {
     let hint =
         |output: &Output| Ok::<_, Failure>(text(&error_of(output)?, "hint").unwrap_or_default().to_owned());
     ensure(hint(&alone)?.contains("--store jetstream"), || alone.to_string())?;
-    let missing = orders(&["import", "no-such-file"], 1)?;
+    let missing = orders(&["import", "no-such-file"], 9)?;
     ensure(hint(&missing)?.contains("is not there"), || missing.to_string())
 }
