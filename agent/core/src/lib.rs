@@ -35,8 +35,7 @@ pub use crate::input::{
     Reading, StreamState, Ticket,
 };
 pub use crate::machine::{Core, Options, effect, input};
-pub use crate::state::Mark;
-pub use crate::state::stopped;
+pub use crate::state::{BackupOf, Mark, stopped};
 pub use crate::store::examine::{Examined, examine};
 pub use crate::store::keys_unopened;
 pub use crate::store::place::{Folder, Place};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cipher_api::command::message::MessageRef;
 use cipher_api::command::{account, bot, contact, device, message};
 use cipher_api::view::{ContactState, GroupEvent, GroupState, Trust};
-use cipher_api::{Error, ErrorKind, Target};
+use cipher_api::{Error, ErrorKind, Hint, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::group::Role;
 
@@ -356,6 +356,16 @@ fn parts_come_in_their_order_and_into_a_fresh_profile() {
         world.run(index, device::Restore { part: part.clone() }).unwrap();
     }
     refused(world.run(index, device::Restore { part: parts[1].clone() }));
+    // Which backup it is that waits can be asked; nothing else is one with it, not even the next of the same device.
+    world.run(index, device::Restore { part: parts[0].clone() }).unwrap();
+    world.pass(Duration::from_secs(1));
+    for other in ["alice", "bob"] {
+        let other = backup(&mut world, other);
+        let error = world.run(index, device::Restore { part: other[0].clone() }).unwrap_err();
+        assert_eq!((error.kind, error.hint), (ErrorKind::Conflict, Some(Hint::DeviceRestoreGoOn)));
+    }
+    assert!(world.run(index, returns(None)).is_ok(), "the one that waits goes on");
+    refused(world.run(index, device::Restore { part: parts[0].clone() }));
     let bob = world.index("bob");
     refused(world.run(bob, device::Restore { part: parts[0].clone() }));
     assert_eq!(world.run(bob, returns(None)).unwrap_err().kind, ErrorKind::Conflict);

@@ -105,7 +105,8 @@ pub struct BackupPart {
     pub total: u64,
 }
 
-/// In a fresh profile: takes a part of a backup in. The parts come in their order and only once.
+/// In a fresh profile: takes a part of a backup in. The parts come in their order and only once; but when all of them are in, the
+/// first one may come again: an error says that it is of another backup than the one that waits to be finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {

@@ -15,7 +15,7 @@ use super::*;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::{
-    AccountRow, Author, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
+    AccountRow, Author, BackupOf, BotRow, Change, ChangesRow, LogPlace, SealedAs, WaitingChange, position,
 };
 
 fn at(ms: u64) -> Timestamp {
@@ -150,6 +150,8 @@ fn r_backup_05_parts_of_version_1_are_read_for_ever() {
         let read: BackupPart = codec::decode(&golden).unwrap();
         assert_eq!(codec::encode(&read), bytes, "{name} is read as it was written");
         assert_eq!(golden, bytes, "{name} is written as it was");
+        let of = BackupOf::read(&golden).ok().map(|of| (of.handle.to_string(), of.owner));
+        assert_eq!(of, (name == "account").then(|| ("alice".into(), None)), "{name}");
     }
 }
 

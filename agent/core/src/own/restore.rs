@@ -68,8 +68,15 @@ impl Core {
         Ok(Reply::Done)
     }
 
-    /// The account of a backup, with keys for a new device.
+    /// The account of a backup, with keys for a new device. Of the backup that lies here already it is no news.
     fn restore_account(&mut self, kept: BackupAccount) -> Result<()> {
+        if let Some(waiting) = self.state.restored().filter(|waiting| waiting.whole) {
+            let seed = self.state.identity.as_ref().map(|own| own.account_seed);
+            let same = seed == Some(kept.seed)
+                && waiting.device == kept.device
+                && waiting.at.is_none_or(|at| at == kept.at);
+            return if same { Ok(()) } else { Err(another_waits()) };
+        }
         if self.state.identity.is_some() || self.state.meta.link.is_some() {
             return Err(ErrorKind::Conflict
                 .because("a backup is restored into a fresh profile, and this one is in use")
@@ -86,7 +93,13 @@ impl Core {
             ..fresh
         });
         let meta = self.state.meta_mut();
-        meta.restored = Some(RestoredRow { device: kept.device, messages: 0, whole: false, keeps: None });
+        meta.restored = Some(RestoredRow {
+            device: kept.device,
+            messages: 0,
+            whole: false,
+            keeps: None,
+            at: Some(kept.at),
+        });
         meta.registry_key = kept.registry_key;
         (meta.head, meta.heads, meta.doubt) = (kept.head, kept.heads, kept.doubt);
         (meta.log_cursor, meta.log_gap, meta.own_place) = (kept.log_cursor, kept.log_gap, kept.own_place);
@@ -191,6 +204,12 @@ impl Core {
                 .hint(Hint::DeviceRestoreGoOn)),
         }
     }
+}
+
+fn another_waits() -> Error {
+    ErrorKind::Conflict
+        .because("another backup than this one waits in this profile to be finished")
+        .hint(Hint::DeviceRestoreGoOn)
 }
 
 fn out_of_order() -> Error {

@@ -11,8 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::view::{GroupState, RequestPolicy};
+use cipher_api::{Error, ErrorKind};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::{Kind, Owner};
+use cipher_broker::codec;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -185,6 +187,33 @@ pub(crate) struct RestoredRow {
     /// Whether the account's other devices stay, if the person said so.
     #[serde(rename = "k", default)]
     pub keeps: Option<bool>,
+    /// When the backup began: with the device it tells one from another.
+    #[serde(rename = "t", default)]
+    pub at: Option<Timestamp>,
+}
+
+/// Whose a backup is, as its first part says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupOf {
+    /// The account.
+    pub handle: Handle,
+    /// Of a bot: the account that owns it.
+    pub owner: Option<AccountId>,
+}
+
+impl BackupOf {
+    /// Reads it from the first part of a backup; an error for any other part, and for what a newer version made.
+    pub fn read(first: &[u8]) -> Result<Self, Error> {
+        match codec::decode(first) {
+            Ok(BackupPart::Account(kept)) => {
+                let owner = kept.owner.filter(|_| kept.kind == Kind::Bot).map(|owner| owner.account);
+                Ok(Self { handle: kept.handle, owner })
+            }
+            Ok(_) | Err(_) => Err(ErrorKind::Misuse.because(
+                "this is not the first part of a backup that this version reads: a newer one may have made it",
+            )),
+        }
+    }
 }
 
 impl BackupGroup {

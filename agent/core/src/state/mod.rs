@@ -38,6 +38,7 @@ use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::account::{AccountRow, LogPlace, changed};
+pub use self::backup::BackupOf;
 pub(crate) use self::backup::{
     BackupAccount, BackupBot, BackupGroup, BackupMessage, BackupPart, RestoredRow,
 };
