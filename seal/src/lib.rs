@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Sealing is pure: bytes in, bytes out; the caller gives the randomness. What touches the system stands apart, because every
-//! program that unlocks something needs the same: [`key_file`] and [`typed`] say where keys and passphrases come from,
-//! [`Key::locked`] keeps a few pages out of the swap, and [`no_core_dumps`] keeps memory out of dumps.
+//! program that unlocks something needs the same: [`key_file`] and [`typed`] say where keys and passphrases come from, [`new_file`]
+//! where a stream lies until it has its name, [`Key::locked`] keeps a few pages out of the swap, and [`no_core_dumps`] keeps
+//! memory out of dumps.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod aead;
@@ -15,6 +16,7 @@ mod ids;
 mod key;
 pub mod key_file;
 mod locked;
+pub mod new_file;
 mod passphrase;
 mod process;
 mod slot;

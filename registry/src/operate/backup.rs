@@ -4,13 +4,14 @@
 //! {"type":"key","key":"<hex>"}    then the lines of archive.rs, to the end
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use cipher_seal::Unlock;
+use cipher_seal::new_file::NewFile;
 use cipher_seal::stream::{Locked, Reader, StreamError, Writer};
 use cipher_seal::typed::{self, TypedError};
 use data_encoding::HEXLOWER;
@@ -111,15 +112,17 @@ pub fn backup(
         }
     };
     let unlock = Unlock::Passphrase(passphrase.map_err(no_passphrase("make", file))?);
-    let draft = Draft::beside(file);
-    write(&draft.0, Source::of(&settings.data_dir)?, &key, &unlock, progress)?;
-    let written = verify(&draft.0, file, &key, &unlock, progress)?;
-    draft.named(file).map_err(failed)?;
+    let source = Source::of(&settings.data_dir)?;
+    let new = NewFile::beside(file, &mut OsRng).map_err(failed)?;
+    write(&new, file, source, &key, &unlock, progress)?;
+    let written = verify(new.path(), file, &key, &unlock, progress)?;
+    new.name(file).map_err(failed)?;
     Ok(written.told("backup"))
 }
 
-/// Seals it all into a new file.
+/// Seals it all into a new file. `path`: the name that it will have.
 fn write(
+    new: &NewFile,
     path: &Path,
     source: Source,
     key: &RegistryKey,
@@ -127,9 +130,7 @@ fn write(
     progress: &mut Progress<'_>,
 ) -> Result<(), Error> {
     let failed = |source| Error::File { doing: "write", path: path.to_owned(), source };
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    let writer = Writer::new(file, WHAT, VERSION, unlock, &mut OsRng).map_err(failed)?;
+    let writer = Writer::new(new.file(), WHAT, VERSION, unlock, &mut OsRng).map_err(failed)?;
     let mut out = Counted { inner: writer, stage: Stage::Writing, bytes: 0, progress };
     key_line(key).and_then(|line| out.write_all(&line)).map_err(failed)?;
     match source {
@@ -373,32 +374,6 @@ impl<W: Write> Write for Counted<'_, '_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-/// A file that is not complete yet. It is removed unless it gets its name.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn beside(file: &Path) -> Self {
-        let draft = Self(file.with_added_extension(format!("draft-{}", std::process::id())));
-        // Left by a process that was killed and had our number.
-        let _ = fs::remove_file(&draft.0);
-        draft
-    }
-
-    /// Gives it a name that nothing else has.
-    fn named(&self, file: &Path) -> io::Result<()> {
-        fs::hard_link(&self.0, file)?;
-        fs::remove_file(&self.0)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -215,7 +215,26 @@ async fn nothing_is_restored_over_a_registry_and_no_backup_is_written_over_a_fil
     let none =
         with(WORDS, |number| backup(&settings(&nothing), &folder.path().join("b"), number, &mut |_, _| {}));
     assert_eq!((none.unwrap_err().kind(), names(&nothing)), ("not-found", vec!["registry.key".to_owned()]));
-    assert!(!names(folder.path()).iter().any(|name| name.starts_with("b.")), "{:?}", names(folder.path()));
+    assert_eq!(
+        names(folder.path()),
+        ["backup", "data", "nothing", "registry.key", "registry.redb", "registry.unlock"]
+    );
+}
+
+/// Whatever stands beside it is a person's, unless a killed backup left it.
+#[tokio::test]
+async fn a_backup_removes_no_file_of_anybody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, file) = backed_up(folder.path()).await;
+    let mine = [format!("second.draft-{}", std::process::id()), "second.part".into()];
+    for name in &mine {
+        fs::write(folder.path().join(name), "mine").unwrap();
+    }
+    fs::write(folder.path().join("cipher-unfinished-00000000000000aa"), &fs::read(&file).unwrap()[..99])
+        .unwrap();
+    let data = settings(&folder.path().join("data"));
+    with(WORDS, |number| backup(&data, &folder.path().join("second"), number, &mut |_, _| {})).unwrap();
+    assert_eq!(names(folder.path()), ["backup", "data", "second", &mine[0], &mine[1]]);
 }
 
 #[tokio::test]

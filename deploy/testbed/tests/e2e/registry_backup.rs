@@ -163,7 +163,7 @@ fn a_backup_that_is_killed_leaves_nothing_under_its_name_and_a_wrong_passphrase_
     let arguments = ["backup", "--backup-passphrase-fd", "0", &file.to_string_lossy()];
     let mut command = site.registry.with_input(&arguments, WORDS)?;
     let mut process = Process::start(command.stdout(std::process::Stdio::null()))?;
-    while !names(site.registry.folder()).iter().any(|name| name.starts_with("backup.draft-")) {
+    while !names(site.registry.folder()).iter().any(|name| name.starts_with("cipher-unfinished-")) {
         ensure(process.ended().is_none(), || "it ended before there was a draft".into())?;
     }
     process.kill()?;

@@ -1,0 +1,126 @@
+//! Sealed streams as files: each is written beside its place, and gets its name, which nothing has, once all of it is on the
+//! disk.
+//!
+//! What is beside has a name of chance that no other program gives, so no file of a person is ever taken for it. A process
+//! that is killed leaves it; the next one that writes into the folder removes it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rand_core::{CryptoRng, RngCore};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::stream;
+
+/// Beginning of the name of what is not whole; 16 digits of chance follow.
+const UNFINISHED: &str = "cipher-unfinished-";
+const DIGITS: usize = 16;
+
+/// A file without its name. It goes again unless it gets one.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl NewFile {
+    /// Makes it (0600) in the folder of this place.
+    pub fn beside(place: &Path, random: &mut (impl RngCore + CryptoRng)) -> io::Result<Self> {
+        let folder = folder_of(place);
+        sweep(folder);
+        loop {
+            let path = folder.join(format!("{UNFINISHED}{:016x}", random.next_u64()));
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            let new = Self { path, file };
+            // Where the file system has no locks, what a kill leaves stays.
+            let _ = rustix::fs::flock(&new.file, FlockOperation::NonBlockingLockExclusive);
+            // Whoever swept between the two calls took it for one that was left.
+            if new.file.metadata()?.nlink() > 0 {
+                return Ok(new);
+            }
+        }
+    }
+
+    /// Where it is, until it has its name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// For writing; to sync it before it is [named](Self::name) is the caller's.
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives it its name. An error of the kind `AlreadyExists` if something has it.
+    pub fn name(self, place: &Path) -> io::Result<()> {
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, place, RenameFlags::NOREPLACE) {
+            // Of file systems that cannot do it in one step.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(&self.path, place) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_there(place)? => {
+                    fs::rename(&self.path, place)?;
+                }
+                linked => linked?,
+            },
+            named => named?,
+        }
+        File::open(folder_of(place))?.sync_all()
+    }
+}
+
+/// Whatever ends it, no half of a file stays. Once it has its name this finds nothing.
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            tracing::debug!(%error, "a half of a file stays");
+        }
+    }
+}
+
+/// The folder in which a place is.
+pub fn folder_of(place: &Path) -> &Path {
+    place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_there(place: &Path) -> io::Result<bool> {
+    match place.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        found => found.map(|_| true),
+    }
+}
+
+/// Removes what killed processes left in a folder.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED)).unwrap_or_default();
+        let is_ours = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if is_ours && is_left(&entry.path()).unwrap_or(false) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether it is the beginning of a sealed stream that no process writes any more.
+fn is_left(path: &Path) -> io::Result<bool> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file()
+        || rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+    {
+        return Ok(false);
+    }
+    let mut begins = Vec::new();
+    (&file).take(64).read_to_end(&mut begins)?;
+    Ok(begins.is_empty() || stream::begins(&begins))
+}
+
+#[cfg(test)]
+#[path = "new_file_test.rs"]
+mod tests;
