@@ -1,7 +1,7 @@
 //! Backups of a profile: one file, sealed by a passphrase of its own.
 //!
 //! ```text
-//! the core's parts ──► length ‖ part ‖ … ──► sealed stream ──► FILE.part ──read again──► FILE
+//! the core's parts ──► length ‖ part ‖ … ──► sealed stream ──► a file beside FILE ──read again──► FILE
 //! FILE ──read to its end──► nothing was written so far ──► <profile>.restoring ──► <profile>, a new device
 //! ```
 //!
@@ -14,13 +14,16 @@ use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use cipher_api::command::{bot, device};
+use cipher_api::command::{account, bot, device};
 use cipher_api::view::AccountView;
 use cipher_api::{Error, ErrorKind, Hint};
+use cipher_core::BackupOf;
 use cipher_seal::Unlock;
+use cipher_seal::new_file::{NewFile, folder_of};
 use cipher_seal::stream::{Locked, Reader, StreamError, Writer};
 use rand_core::OsRng;
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::app::error::{ProfileError, Result};
@@ -39,49 +42,38 @@ const PART_BYTES: usize = 16 * 1024 * 1024;
 /// Files of a profile, the one whose being there makes it a profile last.
 const FILES: [&str; 4] = ["store.key", "store.keys", "store.sums", "store.redb"];
 
-/// A backup that is being written: beside its place until it is whole.
-#[derive(Debug)]
-struct Draft {
-    path: PathBuf,
-    file: File,
-}
-
-impl Draft {
-    /// Makes it, in place of one that a killed process left.
-    fn make(path: PathBuf) -> Result<Self, Error> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.custom_flags(libc_nofollow());
-        let file = options.open(&path).map_err(|error| unwritable(&path, error))?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            ErrorKind::Conflict.because(format!("another backup is being written to {}", path.display()))
-        })?;
-        let emptied = file
-            .set_len(0)
-            .and_then(|()| file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)));
-        emptied.map_err(|error| unwritable(&path, error))?;
-        Ok(Self { path, file })
-    }
-}
-
-/// Whatever ends it, no half of a backup stays. Once it has its name this finds nothing.
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::debug!(%error, "a half of a backup stays");
-        }
-    }
-}
-
-/// Fails if something has the name that a backup is to get: it is never overwritten.
+/// Fails if a backup cannot get this name: something has it, or its folder takes no file. Nothing is overwritten, and nobody is
+/// asked for a passphrase in vain.
 pub fn is_free(file: &Path) -> Result<(), Error> {
+    names_a_file(file, "written to standard output")?;
     match file.symlink_metadata() {
-        Ok(_) => Err(taken(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(unwritable(file, error)),
+        Ok(_) => return Err(taken(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unwritable(file, error)),
     }
+    let folder = folder_of(file);
+    let may = rustix::fs::accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+    may.map_err(|error| match error {
+        Errno::NOENT => ErrorKind::NotFound
+            .because(format!("there is no folder {}", folder.display()))
+            .hint(Hint::text("nothing was written: make the folder, or name a file in another one")),
+        error => unwritable(folder, error.into()),
+    })
+}
+
+/// A backup is read twice, as a restore does, and again once it was written.
+fn names_a_file(file: &Path, stream: &str) -> Result<(), Error> {
+    let wrong = |message: String| {
+        let hint = "nothing was done: name a file";
+        Err(ErrorKind::Usage.because(message).hint(Hint::text(hint)))
+    };
+    if file.as_os_str() == "-" {
+        return wrong(format!("a backup is a file, which cannot be {stream}"));
+    }
+    if file.file_name().is_none() || file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return wrong(format!("{} names a folder", file.display()));
+    }
+    Ok(())
 }
 
 /// Backs a profile up; gives the number of messages. `progress` is told how many of how many are done.
@@ -92,14 +84,9 @@ pub async fn write(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64> {
     is_free(file)?;
-    let name = file
-        .file_name()
-        .ok_or_else(|| ErrorKind::Usage.because(format!("{} names no file", file.display())))?;
-    let mut beside = name.to_owned();
-    beside.push(".part");
-    let draft = Draft::make(file.with_file_name(beside))?;
-    let failed = |error: io::Error| unwritable(&draft.path, error);
-    let to = BufWriter::new(draft.file.try_clone().map_err(failed)?);
+    let failed = |error: io::Error| unwritable(file, error);
+    let new = NewFile::beside(file, &mut OsRng).map_err(failed)?;
+    let to = BufWriter::new(new.file());
     let mut stream = Writer::new(to, WHAT, VERSION, unlock, &mut OsRng).map_err(failed)?;
     let (mut behind, mut written) = (None, Content::default());
     loop {
@@ -120,17 +107,22 @@ pub async fn write(
     let finished = stream.finish().and_then(|to| to.into_inner().map_err(|error| error.into_error()));
     finished.and_then(|to| to.sync_all()).map_err(failed)?;
     let mut read = Content { messages: written.messages, ..Content::default() };
-    Parts::open(&draft.path, unlock)?.each(|part| {
-        read.take(part);
-        Ok(())
-    })?;
-    if read != written {
-        return Err(ErrorKind::Storage
-            .because(format!("{} was read back as another file than was written", draft.path.display()))
-            .hint(Hint::text("nothing has its name: check the disk, then run the command again"))
-            .into());
+    let again = Parts::open(new.path(), unlock).and_then(|parts| {
+        parts.each(|part| {
+            read.take(part);
+            Ok(())
+        })
+    });
+    if again.is_err() || read != written {
+        let error = ErrorKind::Storage
+            .because(format!("{} was not read again as it was written", file.display()))
+            .hint(Hint::text("no backup was made: check the disk, then run the command again"));
+        return Err(again.err().into_iter().fold(error, Error::caused_by).into());
     }
-    rename(&draft.path, file)?;
+    new.name(file).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => taken(file),
+        _ => failed(error),
+    })?;
     Ok(written.messages)
 }
 
@@ -195,34 +187,143 @@ impl Parts {
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 refused(&self.path, &StreamError::Damaged)
             }
-            None => unreadable(&self.path, error.to_string()),
+            None => unreadable(&self.path, error),
         }
     }
 }
 
 /// A file whose beginning is that of a backup. Nothing is asked for a file that is none.
 pub fn is_backup(file: &Path) -> Result<(), Error> {
+    names_a_file(file, "read from standard input")?;
     locked(file).map(drop)
 }
 
 fn locked(path: &Path) -> Result<Locked<BufReader<File>>, Error> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            ErrorKind::NotFound.because(format!("there is no file {}", path.display()))
-        }
-        _ => unreadable(path, error.to_string()),
-    })?;
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound
+            .because(format!("there is no file {}", path.display()))
+            .hint(Hint::text("nothing was written: name the file that `backup` wrote")),
+        _ => unreadable(path, &error),
+    };
+    // A pipe would keep the command waiting, and is read once only.
+    let waits_for_nothing = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(waits_for_nothing).open(path).map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if !kind.is_file() {
+        let what = if kind.is_dir() { "a folder" } else { "a pipe or device" };
+        return Err(ErrorKind::Storage
+            .because(format!("{} is {what}, and no backup of a profile", path.display()))
+            .hint(Hint::text("nothing was written: name the file that `backup` wrote, or a copy of it")));
+    }
     Locked::read(BufReader::new(file), WHAT, VERSION).map_err(|error| refused(path, &error))
 }
 
-/// Reads a backup to its end; gives the number of its parts.
-pub fn verify(file: &Path, unlock: &Unlock) -> Result<u64, Error> {
-    let mut parts = 0;
-    Parts::open(file, unlock)?.each(|_| {
+/// A backup that was read to its end.
+#[derive(Debug)]
+pub struct Verified {
+    /// Whose it is.
+    pub of: BackupOf,
+    parts: u64,
+}
+
+/// Reads a backup to its end.
+pub fn verify(file: &Path, unlock: &Unlock) -> Result<Verified, Error> {
+    let (mut parts, mut of) = (0, None);
+    Parts::open(file, unlock)?.each(|part| {
         parts += 1;
+        if of.is_none() {
+            of = Some(whose(file, part)?);
+        }
         Ok(())
     })?;
-    Ok(parts)
+    let of = of.ok_or_else(|| refused(file, &StreamError::Damaged))?;
+    Ok(Verified { of, parts })
+}
+
+/// The first part is authentic, so who cannot read it is of an older version.
+fn whose(file: &Path, first: &[u8]) -> Result<BackupOf, Error> {
+    BackupOf::read(first).map_err(|error| refused(file, &StreamError::Newer).caused_by(error))
+}
+
+/// Fails if this backup is not for the profile in force: a person has no owner, and a bot has one who must sign for it.
+pub async fn fits(front: &dyn FrontEnd, file: &Path, of: &BackupOf, owner: Option<&str>) -> Result {
+    let (file, handle, profile) = (file.display(), &of.handle, &front.settings().profile);
+    let wrong =
+        |message: String, hint: String| Err(ErrorKind::Usage.because(message).hint(Hint::text(hint)).into());
+    let (account, owner) = match (of.owner, owner) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) if profile.contains('/') => {
+            return wrong(
+                format!("{file} is the backup of @{handle}, a person, and {profile} is the place of a bot"),
+                "nothing was written: restore it into a profile of its own, --profile NAME".into(),
+            );
+        }
+        (None, Some(_)) => {
+            return wrong(
+                format!("{file} is the backup of @{handle}, a person, who has no owner"),
+                "nothing was written: leave --owner away".into(),
+            );
+        }
+        (Some(_), None) => {
+            return wrong(
+                format!("{file} is the backup of the bot @{handle}, for which its owner has to sign"),
+                format!(
+                    "nothing was written: restore it inside its owner's profile, --profile OWNER/{handle}, or name that profile with --owner PROFILE"
+                ),
+            );
+        }
+        (Some(account), Some(owner)) => (account, owner),
+    };
+    let owners = OpenProfile::open_profile(front, owner, Need::Local).await?;
+    let shown = owners.ask(account::Show {}).await;
+    owners.close().await;
+    let shown = shown?;
+    if shown.account_id == account {
+        return Ok(());
+    }
+    Err(ErrorKind::Refused
+        .because(format!(
+            "{file} is the backup of the bot @{handle}, which belongs to another account than @{} of profile {owner}",
+            shown.handle
+        ))
+        .hint(Hint::text("nothing was written: restore it where its owner's profile is"))
+        .into())
+}
+
+/// The profile in force exists: fails unless a backup waits in it to be finished.
+pub async fn waits(front: &dyn FrontEnd) -> Result {
+    let profile = OpenProfile::fresh(front, Need::Local).await?;
+    let shown = profile.session.ask(account::Show {}).await;
+    let name = profile.name().to_owned();
+    profile.close().await;
+    if shown.is_err_and(|error| error.hint == Some(Hint::DeviceRestoreGoOn)) {
+        return Ok(());
+    }
+    Err(ErrorKind::Conflict
+        .because(format!("profile {name} is in use, and a backup is restored into one that is not there yet"))
+        .hint(Hint::text("nothing was written: choose another profile with --profile NAME"))
+        .into())
+}
+
+/// Fails unless it is this backup that waits in the profile in force; gives whose it is.
+pub async fn is_what_waits(front: &dyn FrontEnd, file: &Path, unlock: &Unlock) -> Result<BackupOf> {
+    let first = Parts::open(file, unlock)?.next()?.ok_or_else(|| refused(file, &StreamError::Damaged))?;
+    let of = whose(file, &first)?;
+    let profile = OpenProfile::open_profile(front, &front.settings().profile, Need::Local).await?;
+    let same = profile.session.ask(device::Restore { part: first.to_vec() }).await;
+    let (name, place) = (profile.name().to_owned(), profile.place());
+    profile.close().await;
+    match same {
+        Ok(_) => Ok(of),
+        Err(error) if error.kind == ErrorKind::Conflict => Err(ErrorKind::Conflict
+            .because(format!("another backup than {} waits in profile {name} to be finished", file.display()))
+            .hint(Hint::text(format!(
+                "nothing was written: go on with the file of that one, or restore this one into another profile with --profile NAME; to give up what waits there, remove {}",
+                place?.store().display()
+            )))
+            .into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Takes a backup that was verified into the profile in force, which must not exist. It gets its name once all is in it.
@@ -230,7 +331,7 @@ pub async fn take_in(
     front: &dyn FrontEnd,
     file: &Path,
     unlock: &Unlock,
-    parts: u64,
+    verified: &Verified,
     mut progress: impl FnMut(u64, u64),
 ) -> Result {
     let settings = front.settings();
@@ -244,9 +345,14 @@ pub async fn take_in(
     let filled = async {
         empty(beside.dir()).map_err(disk)?;
         let session = Session::open(&beside, &settings.unlocking, settings.network(), Need::Local).await?;
-        let taken = fill(&session, file, unlock, parts, &mut progress).await;
+        let taken = fill(&session, file, unlock, verified.parts, &mut progress).await;
         session.close().await;
         taken?;
+        if profile.exists() {
+            return Err(ErrorKind::Conflict
+                .because(format!("profile {} has come into being meanwhile", settings.profile))
+                .hint(Hint::text("nothing was written: choose another profile with --profile NAME")));
+        }
         settle(&beside, &profile).map_err(|error| unwritable(profile.dir(), error))
     };
     let done = filled.await;
@@ -352,24 +458,6 @@ async fn returned(profile: &OpenProfile<'_>, front: &dyn FrontEnd, how: Return) 
     answer.account.ok_or_else(|| ErrorKind::Bug.because("a restored profile has no account").into())
 }
 
-/// Gives a file its name, unless something has it.
-fn rename(draft: &Path, file: &Path) -> Result<(), Error> {
-    let named = rustix::fs::renameat_with(CWD, draft, CWD, file, RenameFlags::NOREPLACE);
-    let named = match named {
-        // Of file systems that cannot do it in one step, as some sticks have.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            is_free(file)?;
-            fs::rename(draft, file)
-        }
-        other => other.map_err(Into::into),
-    };
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match named.and_then(|()| File::open(folder)?.sync_all()) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(taken(file)),
-        other => other.map_err(|error| unwritable(file, error)),
-    }
-}
-
 fn taken(file: &Path) -> Error {
     ErrorKind::Conflict
         .because(format!("{} is there already", file.display()))
@@ -377,43 +465,50 @@ fn taken(file: &Path) -> Error {
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "nothing was written: make room there, then run the command again"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "nothing was written: name a place where you may write"
+        }
+        _ => "nothing was written: check the path and its disk, then run the command again",
+    };
     ErrorKind::Storage
         .because_of(format_args!("{} cannot be written", path.display()), error)
-        .hint(Hint::text("check the path, its rights and the free space, then run the command again"))
+        .hint(Hint::text(hint))
 }
 
-fn unreadable(path: &Path, why: String) -> Error {
-    ErrorKind::Storage
-        .because(format!("{} cannot be read: {why}", path.display()))
-        .hint(Hint::text("nothing was restored: check the path, its rights and the disk"))
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "nothing was written: run the command as a user who may read the file"
+        }
+        _ => "nothing was written: check the disk, or use another copy of the file",
+    };
+    ErrorKind::Storage.because(format!("{} cannot be read: {error}", path.display())).hint(Hint::text(hint))
 }
 
 /// Why a file is not restored from.
 fn refused(path: &Path, error: &StreamError) -> Error {
-    let path = path.display();
+    let file = path.display();
     let (message, hint) = match error {
-        StreamError::Foreign => {
-            (format!("{path} is no backup of a profile"), "name the file that `backup` wrote")
-        }
+        StreamError::Foreign => (
+            format!("{file} is no backup of a profile"),
+            "nothing was written: name the file that `backup` wrote",
+        ),
         StreamError::Newer => (
-            format!("{path} was written by a newer version"),
-            "nothing was restored: use the version that wrote it, or a newer one",
+            format!("{file} was written by a newer version"),
+            "nothing was written: use the version that wrote it, or a newer one",
         ),
         StreamError::WrongKey => (
-            format!("the passphrase does not open {path}"),
-            "nothing was restored: give the one that the backup was made with",
+            format!("the passphrase does not open {file}"),
+            "nothing was written: give the one that the backup was made with; if it is that one, the file is damaged, and another copy may open",
         ),
         StreamError::Damaged => {
-            (format!("{path} is damaged or cut off"), "nothing was restored: use another copy of the file")
+            (format!("{file} is damaged or cut off"), "nothing was written: use another copy of the file")
         }
-        StreamError::Unreadable(error) => {
-            (format!("{path} cannot be read: {error}"), "nothing was restored: check the disk")
-        }
+        StreamError::Unreadable(error) => return unreadable(path, error),
     };
     ErrorKind::Storage.because(message).hint(Hint::text(hint))
-}
-
-/// A draft's name must not lead elsewhere.
-const fn libc_nofollow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits() as i32
 }

@@ -116,11 +116,22 @@ impl<'a> OpenProfile<'a> {
     /// Fails if the profile in force does not exist. Makes nothing: a typing error must not leave a folder.
     pub fn known(front: &dyn FrontEnd) -> Result {
         let Settings { home, profile, profile_chosen, .. } = front.settings();
-        if named(home, profile)?.found()? {
+        let place = named(home, profile)?;
+        let found = place.found()?;
+        // A folder alone is that of its bots, or of an account that was removed.
+        if found && place.store().exists() {
             return Ok(());
         }
+        if place.beside().dir().exists() {
+            return Err(ErrorKind::Misuse
+                .because(format!(
+                    "a backup is being restored into profile {profile}, and not all of it is there"
+                ))
+                .hint(Hint::DeviceRestoreGoOn)
+                .into());
+        }
         let profile = profile.clone();
-        Err(if *profile_chosen {
+        Err(if *profile_chosen && !found {
             ProfileError::Unknown { profile, home: home.clone(), others: Profile::list(home) }
         } else {
             ProfileError::NoAccount { profile }
@@ -330,7 +341,10 @@ impl<'a> OpenProfile<'a> {
         let profile = || self.name.clone();
         match self.session.ask(status::Status {}).await {
             Ok(status) if status.linking => Err(ProfileError::Linking { profile: profile() }),
-            Ok(status) if !status.registered => Err(ProfileError::NoAccount { profile: profile() }),
+            Ok(status) if !status.registered => match self.session.ask(account::Show {}).await {
+                Err(error) if error.hint == Some(Hint::DeviceRestoreGoOn) => Err(error.into()),
+                Ok(_) | Err(_) => Err(ProfileError::NoAccount { profile: profile() }),
+            },
             Ok(_) | Err(_) => Ok(()),
         }
     }

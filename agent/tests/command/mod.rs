@@ -1,6 +1,7 @@
 //! One file per subject.
 
 mod audit;
+mod backup;
 mod bot;
 mod completions;
 mod config;

@@ -88,8 +88,9 @@ pub async fn backup(context: &Context, BackupArgs { file, new_passphrase_fd }: B
     let messages = written?;
     let target = file.display().to_string();
     context.ui.happened(context.ui.show(&Line::Done { action: "backed up", target: Some(&target) }));
+    let messages = if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") };
     context.ui.note(&format!(
-        "{messages} messages. Whoever has this file and its passphrase has the account; without the passphrase nobody opens it."
+        "{messages}. Whoever has this file and its passphrase has the account; without the passphrase nobody opens it."
     ));
     Ok(())
 }
@@ -113,17 +114,26 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
     let Unlocking { key_file, credentials, asks, .. } = settings.unlocking;
     settings.unlocking = Unlocking::new(key_file, credentials, None, asks);
     let context = &Context { settings, ui: context.ui.clone() };
-    if profile.exists() {
-        waits(context).await?;
+    let goes_on = profile.exists();
+    if goes_on {
+        app::waits(context).await?;
+    }
+    if let Some(owner) = how.owner.as_deref() {
+        owner_is_there(context, owner)?;
+    }
+    app::is_backup(&file)?;
+    let unlock = passphrase(context, &file, passphrase_fd)?;
+    if goes_on {
+        let of = app::is_what_waits(context, &file, &unlock).await?;
+        app::fits(context, &file, &of, how.owner.as_deref()).await?;
+        context
+            .ui
+            .note(&format!("everything of {} is in the profile since before; going on", file.display()));
     } else {
-        if let Some(owner) = context.settings.profile.split_once('/').and(how.owner.as_deref()) {
-            owner_is_there(context, owner)?;
-        }
-        app::is_backup(&file)?;
-        let unlock = passphrase(context, &file, passphrase_fd)?;
-        let parts = app::verify(&file, &unlock)?;
+        let verified = app::verify(&file, &unlock)?;
+        app::fits(context, &file, &verified.of, how.owner.as_deref()).await?;
         let progress = |done, total| drop(context.ui.progress("restore", done, total));
-        let taken = app::take_in(context, &file, &unlock, parts, progress).await;
+        let taken = app::take_in(context, &file, &unlock, &verified, progress).await;
         context.ui.progress_end();
         taken?;
     }
@@ -149,13 +159,6 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
     Ok(())
 }
 
-/// A profile that exists must be one that was restored and has not come back; the core says so of the rest.
-async fn waits(context: &Context) -> Result {
-    let profile = OpenProfile::fresh(context, Need::Local).await?;
-    profile.close().await;
-    Ok(())
-}
-
 fn owner_is_there(context: &Context, owner: &str) -> Result {
     let home = &context.settings.home;
     if Profile::new(home, owner).map_err(ProfileError::Name)?.exists() {
@@ -163,7 +166,7 @@ fn owner_is_there(context: &Context, owner: &str) -> Result {
     }
     Err(ErrorKind::NotFound
         .because(format!("there is no profile {owner} in {}, which owns the bot", home.display()))
-        .hint(Hint::text("restore or register the owner first, or name its profile with --owner PROFILE"))
+        .hint(Hint::text("nothing was written: restore or register the owner first, or name its profile with --owner PROFILE"))
         .into())
 }
 

@@ -53,6 +53,11 @@ fn a_lost_machine_is_replaced_from_its_backup_and_nothing_else_opens_it() -> Res
     bob.sends("attic", "old things")?;
     alice.syncs()?;
     let file = alice.home().join("alice.backup");
+    // Of another program, and of a backup that was killed.
+    let (other, killed) =
+        (alice.home().join("alice.backup.part"), alice.home().join("cipher-unfinished-0123456789abcdef"));
+    fs::write(&other, "another program's")?;
+    fs::write(&killed, "cipher-stream")?;
     // While the profile is open in another process.
     let mut daemon = alice.starts(&["daemon"])?;
     daemon.is_ready()?;
@@ -66,7 +71,8 @@ fn a_lost_machine_is_replaced_from_its_backup_and_nothing_else_opens_it() -> Res
         ensure(!found, || format!("'{word}' is readable in the backup"))?;
     }
     let left: Vec<_> = fs::read_dir(alice.home())?.flatten().map(|entry| entry.file_name()).collect();
-    ensure(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), || format!("{left:?}"))?;
+    ensure(!left.iter().any(|name| name.to_string_lossy().starts_with("cipher-")), || format!("{left:?}"))?;
+    ensure(fs::read_to_string(&other)? == "another program's", || "it is not what it was".into())?;
 
     // What does not open, or is not all of it, changes nothing.
     let bad = alice.home().join("bad.backup");
@@ -141,6 +147,13 @@ fn a_restore_without_a_broker_goes_on_later_and_the_old_device_may_stay() -> Res
     let away = second.by_way_of("nats://127.0.0.1:9");
     restores(&away, &file, PASSPHRASE, &["--keep-devices"])?.expecting(3)?;
     second.is_refused(1, "misuse", &["whoami"])?;
+    let refused = away.run(&["group", "list"])?.expecting(1)?;
+    let message = refused.errors.iter().find_map(|line| text(line, "message")).unwrap_or_default();
+    ensure(message.contains("the backup that was restored in this profile"), || refused.to_string())?;
+    let later = alice.home().join("later.backup");
+    backs_up(&alice, &later, &[])?.expecting(0)?;
+    restores(&second, &later, PASSPHRASE, &["--keep-devices"])?.expecting(8)?;
+    restores(&second, &file, "Correct horse battery\n", &["--keep-devices"])?.expecting(7)?;
     second.is_refused(8, "conflict", &["register", "eve"])?;
     restores(&second, &file, PASSPHRASE, &["--keep-devices"])?.expecting(0)?;
     comes_into(&second, "team", &[&alice, &bob])?;
@@ -197,6 +210,16 @@ fn a_bot_is_restored_and_answers_nothing_twice() -> Result {
     let (profile, file) = (["--profile", "alice/echo"], alice.home().join("echo.backup"));
     backs_up(&alice, &file, &profile)?.expecting(0)?;
     fs::remove_dir_all(profiles(&alice).join("alice/bots/echo"))?;
+    // Where it does not belong: as a person's, beside another owner; and a person as a bot.
+    let person = bob.home().join("bob.backup");
+    backs_up(&bob, &person, &[])?.expecting(0)?;
+    let fresh = site.person("fresh")?;
+    restores(&fresh, &file, PASSPHRASE, &[])?.expecting(2)?;
+    ensure(!profiles(&fresh).join("fresh").exists(), || "a profile was made".into())?;
+    for (file, place, code) in [(&file, "bob/echo", 4), (&person, "bob/bob", 2)] {
+        restores(&bob, file, PASSPHRASE, &["--profile", place])?.expecting(code)?;
+        ensure(!profiles(&bob).join("bob/bots").exists(), || format!("{place}: a profile was made"))?;
+    }
     restores(&alice, &file, PASSPHRASE, &profile)?.expecting(0)?;
     let (_bot, again) = echo_bot(&alice)?;
     ensure(echo == again, || format!("{echo} is {again} now"))?;
