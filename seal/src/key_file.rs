@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::Key;
+use crate::{Key, new_file};
 
 /// Why a file gives no key.
 #[derive(Debug, thiserror::Error)]
@@ -40,18 +40,31 @@ pub fn close_to_others(path: &Path) -> io::Result<()> {
 /// Makes a file that is not there: complete or not at all, 0600, on the disk. One that is there by now stays, whoever
 /// made it; whether this call made it.
 pub fn make(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    // Two processes have one each.
-    let draft = beside(path, &format!(".draft-{}", std::process::id()));
-    // Left by a process that was killed and had our number.
-    let _ = fs::remove_file(&draft);
-    write(&draft, bytes)?;
-    let linked = match fs::hard_link(&draft, path) {
+    let draft = draft(path, bytes)?;
+    let named = match new_file::take_name(&draft, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         done => done.map(|()| true),
     };
-    fs::remove_file(&draft)?;
+    // Only if it could not be named.
+    let _ = fs::remove_file(&draft);
     sync_folder(path)?;
-    linked
+    named
+}
+
+/// Writes a file beside its place, under a name of this process that nothing has: what has one is somebody else's.
+fn draft(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    for number in 0..=u16::MAX {
+        let draft = beside(path, &format!(".draft-{}-{number}", std::process::id()));
+        match write(&draft, bytes) {
+            Ok(()) => return Ok(draft),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                let _ = fs::remove_file(&draft);
+                return Err(error);
+            }
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
 }
 
 /// Writes a file in the place of another: whoever reads it finds what was there before or all of this, also after a power
@@ -127,6 +140,14 @@ mod tests {
         assert!(!make(&path, &[8; 32]).unwrap(), "one that is there stays");
         assert_eq!(read(&path).unwrap().expose(), &[7; 32]);
         assert!(!is_open_to_others(&path).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left behind");
+        // Of somebody else, by chance.
+        let theirs = folder.path().join(format!("other.key.draft-{}-0", std::process::id()));
+        fs::write(&theirs, "theirs").unwrap();
+        let other = folder.path().join("other.key");
+        assert!(make(&other, &[7; 32]).unwrap());
+        assert_eq!(fs::read(&theirs).unwrap(), b"theirs");
+        fs::remove_file(theirs).and_then(|()| fs::remove_file(other)).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         assert!(is_open_to_others(&path).unwrap());
         close_to_others(&path).unwrap();

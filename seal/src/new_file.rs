@@ -57,16 +57,7 @@ impl NewFile {
 
     /// Gives it its name. An error of the kind `AlreadyExists` if something has it.
     pub fn name(self, place: &Path) -> io::Result<()> {
-        match rustix::fs::renameat_with(CWD, &self.path, CWD, place, RenameFlags::NOREPLACE) {
-            // Of file systems that cannot do it in one step.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match fs::hard_link(&self.path, place) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_there(place)? => {
-                    fs::rename(&self.path, place)?;
-                }
-                linked => linked?,
-            },
-            named => named?,
-        }
+        take_name(&self.path, place)?;
         File::open(folder_of(place))?.sync_all()
     }
 }
@@ -79,6 +70,18 @@ impl Drop for NewFile {
         {
             tracing::debug!(%error, "a half of a file stays");
         }
+    }
+}
+
+/// Gives a file another name, which nothing has. Where the file system cannot do that in one step, its first name may stay.
+pub(crate) fn take_name(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        named => return Ok(named?),
+    }
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_there(to)? => fs::rename(from, to),
+        linked => linked,
     }
 }
 

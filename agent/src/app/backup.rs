@@ -294,14 +294,17 @@ pub async fn fits(front: &dyn FrontEnd, file: &Path, of: &BackupOf, owner: Optio
 pub async fn waits(front: &dyn FrontEnd) -> Result {
     let profile = OpenProfile::fresh(front, Need::Local).await?;
     let shown = profile.session.ask(account::Show {}).await;
-    let name = profile.name().to_owned();
+    let (name, place) = (profile.name().to_owned(), profile.place());
     profile.close().await;
     if shown.is_err_and(|error| error.hint == Some(Hint::DeviceRestoreGoOn)) {
         return Ok(());
     }
     Err(ErrorKind::Conflict
-        .because(format!("profile {name} is in use, and a backup is restored into one that is not there yet"))
-        .hint(Hint::text("nothing was written: choose another profile with --profile NAME"))
+        .because(format!("profile {name} is there already, and no backup waits in it to be finished"))
+        .hint(Hint::text(format!(
+            "nothing was written: choose another profile with --profile NAME; or, if nothing in it is worth anything, remove {}",
+            place?.store().display()
+        )))
         .into())
 }
 
@@ -337,7 +340,7 @@ pub async fn take_in(
     let settings = front.settings();
     let profile = Profile::new(&settings.home, &settings.profile).map_err(ProfileError::Name)?;
     let beside = profile.beside();
-    let disk = |error: io::Error| unwritable(beside.dir(), error);
+    let disk = |error: io::Error| unmade(beside.dir(), error);
     private_folder(beside.dir()).map_err(disk)?;
     let lock = File::open(beside.dir()).map_err(disk)?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -353,7 +356,7 @@ pub async fn take_in(
                 .because(format!("profile {} has come into being meanwhile", settings.profile))
                 .hint(Hint::text("nothing was written: choose another profile with --profile NAME")));
         }
-        settle(&beside, &profile).map_err(|error| unwritable(profile.dir(), error))
+        settle(&beside, &profile).map_err(|error| unmade(profile.dir(), error))
     };
     let done = filled.await;
     if done.is_err() {
@@ -405,6 +408,19 @@ fn settle(beside: &Profile, profile: &Profile) -> io::Result<()> {
         fs::remove_dir(beside.dir())?;
     }
     profile.dir().parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// Removes what a restore left that was killed before all of it was in the profile, which begins anew. Nothing while a restore
+/// is at it.
+pub(crate) fn clear(profile: &Profile) {
+    let beside = profile.beside();
+    let Ok(folder) = File::open(beside.dir()) else { return };
+    if rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
+    if let Err(error) = empty(beside.dir()).and_then(|()| fs::remove_dir(beside.dir())) {
+        tracing::debug!(%error, "something is left of a restore");
+    }
 }
 
 fn empty(folder: &Path) -> io::Result<()> {
@@ -462,6 +478,15 @@ fn taken(file: &Path) -> Error {
     ErrorKind::Conflict
         .because(format!("{} is there already", file.display()))
         .hint(Hint::text("nothing was written: choose another name, a backup overwrites nothing"))
+}
+
+/// A profile whose folder does not take it.
+fn unmade(folder: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => unwritable(folder, error)
+            .hint(Hint::text("nothing was written: choose a folder in which you may write, with --home DIR")),
+        _ => unwritable(folder, error),
+    }
 }
 
 fn unwritable(path: &Path, error: io::Error) -> Error {

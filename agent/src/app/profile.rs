@@ -13,6 +13,7 @@ use cipher_connection::Servers;
 use cipher_connection::address::shown;
 use cipher_core::Examined;
 
+use crate::app::backup;
 use crate::app::error::{ProfileError, Result};
 use crate::app::notice::{Behind, FrontEnd, Notice};
 use crate::app::patience;
@@ -97,6 +98,9 @@ impl<'a> OpenProfile<'a> {
             }
             return Err(ProfileError::HasAccount { profile: profile.name, handle: account.handle });
         }
+        if profile.made {
+            backup::clear(&profile.place()?);
+        }
         Ok(profile)
     }
 
@@ -118,11 +122,7 @@ impl<'a> OpenProfile<'a> {
         let Settings { home, profile, profile_chosen, .. } = front.settings();
         let place = named(home, profile)?;
         let found = place.found()?;
-        // A folder alone is that of its bots, or of an account that was removed.
-        if found && place.store().exists() {
-            return Ok(());
-        }
-        if place.beside().dir().exists() {
+        if (!found || !place.store().exists()) && place.beside().dir().exists() {
             return Err(ErrorKind::Misuse
                 .because(format!(
                     "a backup is being restored into profile {profile}, and not all of it is there"
@@ -130,8 +130,11 @@ impl<'a> OpenProfile<'a> {
                 .hint(Hint::DeviceRestoreGoOn)
                 .into());
         }
+        if found {
+            return Ok(());
+        }
         let profile = profile.clone();
-        Err(if *profile_chosen && !found {
+        Err(if *profile_chosen {
             ProfileError::Unknown { profile, home: home.clone(), others: Profile::list(home) }
         } else {
             ProfileError::NoAccount { profile }

@@ -67,11 +67,23 @@ impl Slots {
         self.file.slots().iter().map(cipher_seal::KeySlot::kind).collect()
     }
 
-    /// Lets this open the store too; gives the number of its slot.
+    /// Lets this open the store too; gives the number of its slot. What opens it already is no second way in: removing one slot
+    /// would leave the other.
     pub(crate) fn add(&mut self, unlock: &Unlock) -> Result<usize, Error> {
+        if let Some(at) = self.file.opened_by(unlock) {
+            return Err(ErrorKind::Conflict
+                .because(format!("slot {} opens with that already", at.saturating_add(1)))
+                .hint(Hint::text("nothing was changed; give another one")));
+        }
         self.file.add(unlock, &mut OsRng).map_err(|error| told(error, None))?;
         self.save()?;
         Ok(self.file.slots().len())
+    }
+
+    /// The slot that the key file beside the store opens, if any.
+    pub(crate) fn beside(&self) -> Option<usize> {
+        let key = key_file::read(&self.held.profile.key()).ok()?;
+        Some(self.file.opened_by(&Unlock::Key(key))?.saturating_add(1))
     }
 
     /// Lets a fresh key in the system's keyring open the store; gives the number of its slot.
@@ -160,18 +172,26 @@ impl Slots {
 
 /// The key in a file, which is made if it is not there; whether it was made.
 pub(crate) fn key_from(path: &Path) -> Result<(Unlock, bool), Error> {
-    let failed = |what: &str, error: Box<dyn std::error::Error + Send + Sync>| {
-        ErrorKind::Storage.because_of(format!("the key file {} {what}", path.display()), error).hint(
-            Hint::text("nothing was changed; name a file of 32 random bytes, or one that is not there yet"),
-        )
+    let failed = |what: &str, error: Box<dyn std::error::Error + Send + Sync>, hint: &str| {
+        ErrorKind::Storage
+            .because_of(format!("the key file {} {what}", path.display()), error)
+            .hint(Hint::text(format!("nothing was changed; {hint}")))
     };
     let made = match std::fs::symlink_metadata(path) {
         Ok(_) => false,
-        Err(_) => key_file::make(path, Key::random(&mut OsRng).expose())
-            .map_err(|error| failed("cannot be made", error.into()))?,
+        Err(_) => key_file::make(path, Key::random(&mut OsRng).expose()).map_err(|error| {
+            failed("cannot be made", error.into(), "check its folder, your rights there and the free space")
+        })?,
     };
-    let key = key_file::read(path).map_err(|error| failed("cannot be used", error.into()))?;
+    let key = key_file::read(path).map_err(|error| {
+        failed("cannot be used", error.into(), "name a file of 32 random bytes, or one that is not there yet")
+    })?;
     Ok((Unlock::Key(key), made))
+}
+
+/// Fails if there is no slot of this number.
+pub(crate) fn is_there(kinds: &[SlotKind], number: usize) -> Result<(), Error> {
+    if (1..=kinds.len()).contains(&number) { Ok(()) } else { Err(told(SlotError::Missing, Some(number))) }
 }
 
 fn told(error: SlotError, number: Option<usize>) -> Error {
@@ -180,14 +200,14 @@ fn told(error: SlotError, number: Option<usize>) -> Error {
             let which = number.map_or_else(|| "such slot".into(), |number| format!("slot {number}"));
             ErrorKind::NotFound
                 .because(format!("there is no {which}"))
-                .hint(Hint::text("`slot list` shows which there are"))
+                .hint(Hint::text("nothing was changed; `slot list` shows which there are"))
         }
         SlotError::Last => ErrorKind::Misuse
             .because("this is the only slot: without it nothing would open the store")
-            .hint(Hint::text("first add another one with `slot add`")),
-        SlotError::Full => {
-            ErrorKind::Limit.because(error.to_string()).hint(Hint::text("remove one with `slot remove`"))
-        }
+            .hint(Hint::text("nothing was changed; first add another one with `slot add`")),
+        SlotError::Full => ErrorKind::Limit
+            .because(error.to_string())
+            .hint(Hint::text("nothing was changed; first remove one with `slot remove`")),
         SlotError::OpensNoOther => ErrorKind::Storage.because(error.to_string()),
     }
 }

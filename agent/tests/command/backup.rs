@@ -152,7 +152,7 @@ fn a_restore_that_waits_goes_on_with_its_own_file_and_its_passphrase_only() {
     assert_eq!(snapshot(&room), before);
     let again = restores(&room, &["alice.backup"]).fails(3);
     assert!(
-        again.stderr.contains("everything of alice.backup is in the profile since before"),
+        again.stderr.contains("alice.backup is in the profile since before, and goes on"),
         "{}",
         again.stderr
     );
@@ -160,13 +160,23 @@ fn a_restore_that_waits_goes_on_with_its_own_file_and_its_passphrase_only() {
     says(&owned, "a person, who has no owner", "leave --owner away");
     // The way that the refusal names.
     fs::remove_file(room.home().join("profiles/default/store.redb")).unwrap();
-    assert!(room.run(&["group", "list"]).fails(1).stderr.contains("no account"), "and no store is made");
+    assert!(room.run(&["group", "list"]).fails(7).stderr.contains("restore a backup"), "no store is made");
     let other = restores(&room, &["later.backup"]).fails(3);
     assert!(!other.stderr.contains("since before"), "{}", other.stderr);
     let _ = restores(&room, &["later.backup"]).fails(3);
 }
 
-/// The keys of a store are not the same after two openings; everything else is.
+/// Nothing may have begun in it.
+#[test]
+fn a_backup_is_not_restored_into_a_profile_that_is_there() {
+    let room = room();
+    room.write(".local/share/cipher-chat/profiles/empty/evidence/none", "");
+    assert!(room.run(&["--profile", "empty", "group", "list"]).fails(1).stderr.contains("no account"));
+    let refused = restores(&room, &["alice.backup", "--profile", "empty"]).fails(8);
+    says(&refused, "profile empty is there already, and no backup waits in it", "profiles/empty/store.redb");
+}
+
+/// What lies there, by name: opening a store changes its bytes.
 fn snapshot(room: &Room) -> Vec<PathBuf> {
     fn all(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -206,7 +216,7 @@ fn commands_in_a_profile_whose_restore_waits_say_how_to_go_on() {
     fs::create_dir_all(room.home().join("profiles/default.restoring")).unwrap();
     goes_on("a backup is being restored into profile default");
     let _ = restores(&room, &["alice.backup"]).fails(3);
-    goes_on("the backup that was restored in this profile is not a device of its account yet");
+    goes_on("a backup was restored into this profile, which is not a device of its account yet");
 }
 
 /// Before a passphrase is asked for.

@@ -223,3 +223,38 @@ fn a_key_in_the_keyring_opens_the_store_and_goes_with_its_slot() {
     let _ = room.run(&["--key-file", "ana.key", "slot", "add", "keyring"]).succeeds();
     assert_eq!(kinds(&room), ["passphrase", "key", "keyring"]);
 }
+
+/// Each refusal says what is wrong before anything is asked for, and leaves nothing behind.
+#[test]
+fn what_opens_a_store_is_added_once_and_a_person_learns_what_still_opens_it() {
+    let room = room();
+    let add = |file: &str, code: i32| {
+        let outcome = room.run(&["slot", "add", "key-file", file]);
+        assert_eq!(outcome.code, Some(code), "{}", outcome.stderr);
+        outcome.stderr
+    };
+    assert!(add(file(&room, "store.key").to_str().unwrap(), 8).contains("slot 1 opens with that already"));
+    assert!(add("none/ana.key", 7).contains("check its folder"));
+    let passphrase = ["slot", "add", "passphrase", "--new-passphrase-fd", "0"];
+    let added = room.run_with(&passphrase, b"correct horse\n").succeeds();
+    let note = "store.key beside the store still opens it, without anybody being asked, until its slot is removed: cipher-chat slot remove 1\n";
+    assert!(added.stderr.ends_with(note), "{}", added.stderr);
+    assert!(
+        room.run_with(&passphrase, b"correct horse\n")
+            .fails(8)
+            .stderr
+            .contains("slot 2 opens with that already")
+    );
+    let first = room.run(&["slot", "remove", "1"]).fails(7).stderr;
+    assert!(first.contains("slot 1 goes only if what opens another one is given"), "{first}");
+    assert_eq!(kinds(&room), ["key", "passphrase"]);
+    for number in 3..=8 {
+        assert!(!add(&format!("{number}.key"), 0).contains("error"), "{number}");
+    }
+    assert!(add("9.key", 5).contains("first remove one"));
+    assert!(!room.path().join("9.key").exists(), "a key that opens nothing");
+    // Whatever is given: before a passphrase is asked for.
+    assert!(
+        room.run(&["--passphrase-fd", "99", "slot", "remove", "9"]).fails(9).stderr.contains("no slot 9")
+    );
+}

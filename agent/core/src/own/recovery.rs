@@ -206,9 +206,11 @@ impl Core {
         match (purpose, ticket) {
             (QuestionReason::OpenRecovery { .. }, Some(ticket)) if error.kind == ErrorKind::NotFound => {
                 let error = match self.state.restored() {
-                    Some(_) => {
-                        ErrorKind::NotFound.because("this registry does not have the account of the backup")
-                    }
+                    Some(_) => ErrorKind::NotFound
+                        .because("this registry does not have the account of the backup")
+                        .hint(Hint::text(
+                            "nothing was changed there; name the broker of the registry that has it, and go on",
+                        )),
                     None => ErrorKind::NotFound
                         .because("this registry has no account with this recovery phrase")
                         .hint(Advice::CheckPhrase),

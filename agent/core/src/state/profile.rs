@@ -184,7 +184,7 @@ impl State {
         match &self.identity {
             Some(identity) if identity.registered => Ok(identity),
             Some(_) if self.meta.restored.is_some() => Err(ErrorKind::Misuse
-                .because("the backup that was restored in this profile is not a device of its account yet")
+                .because("a backup was restored into this profile, which is not a device of its account yet")
                 .hint(Hint::DeviceRestoreGoOn)),
             _ => {
                 Err(ErrorKind::Misuse.because("this profile has no account yet").hint(Hint::AccountRegister))

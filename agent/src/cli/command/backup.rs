@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cipher_api::command::device;
+use cipher_api::command::{account, device};
 use cipher_api::{ErrorKind, Hint};
 use cipher_seal::Unlock;
 use cipher_seal::typed::{self, TypedError};
@@ -76,6 +76,7 @@ pub async fn backup(context: &Context, BackupArgs { file, new_passphrase_fd }: B
     // Before anything is asked for.
     app::is_free(&file)?;
     let profile = OpenProfile::open(context, Need::Local).await?;
+    profile.ask(account::Show {}).await?;
     let unlock = context.settings.unlocking.new_passphrase(new_passphrase_fd)?;
     let mut stop = Interrupt::listen();
     let progress = |done, total| drop(context.ui.progress("backup", done, total));
@@ -114,7 +115,7 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
     let Unlocking { key_file, credentials, asks, .. } = settings.unlocking;
     settings.unlocking = Unlocking::new(key_file, credentials, None, asks);
     let context = &Context { settings, ui: context.ui.clone() };
-    let goes_on = profile.exists();
+    let goes_on = profile.found()? && profile.exists();
     if goes_on {
         app::waits(context).await?;
     }
@@ -126,9 +127,7 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
     if goes_on {
         let of = app::is_what_waits(context, &file, &unlock).await?;
         app::fits(context, &file, &of, how.owner.as_deref()).await?;
-        context
-            .ui
-            .note(&format!("everything of {} is in the profile since before; going on", file.display()));
+        context.ui.note(&format!("{} is in the profile since before, and goes on", file.display()));
     } else {
         let verified = app::verify(&file, &unlock)?;
         app::fits(context, &file, &verified.of, how.owner.as_deref()).await?;
@@ -138,9 +137,8 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
         taken?;
     }
     let (profile, account) = app::come_back(context, how).await.map_err(|error| {
-        if error.kind().retryable() {
-            context.ui.note("everything of the backup is in the profile; run the command again to go on");
-        }
+        // Whatever it was: what has come so far is not lost.
+        context.ui.note("everything of the backup is in the profile; run the command again to go on");
         Failure::from(error)
     })?;
     context.ui.happened(context.ui.show(&Line::account(&account)));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_api::command::{account, device, evidence, group, status};
-use cipher_api::view::{LogLostView, StatusView};
+use cipher_api::view::{GroupState, LogLostView, StatusView};
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_broker::cause::causes;
 use cipher_broker::limit;
@@ -393,7 +393,15 @@ fn clock(skew: i64, findings: &mut Findings<'_>) -> Result {
 async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
     let Ok(groups) = profile.session.ask(group::List {}).await else { return Ok(()) };
     let lost: Vec<_> = groups.iter().filter(|group| group.recovering.is_some()).collect();
-    if lost.is_empty() {
+    let outside = groups.iter().filter(|group| group.state == GroupState::Restored).count();
+    if outside > 0 {
+        findings.warn(
+            "groups",
+            &format!("{outside} of {} have not let this restored device in yet", groups.len()),
+            "that goes by itself as a member of each comes online, or another device of the account if there is one",
+        )?;
+    }
+    if lost.is_empty() && outside == 0 {
         return findings.ok("groups", &format!("{} followed", groups.len()));
     }
     for group in lost {

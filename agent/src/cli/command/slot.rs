@@ -1,9 +1,10 @@
 //! `slot`: which keys and passphrases open the store.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use cipher_api::{ErrorKind, Hint};
-use cipher_seal::{SlotKind, Unlock};
+use cipher_seal::{SlotKind, Unlock, key_file};
 
 use crate::app::profile::OpenProfile;
 use crate::cli::context::Context;
@@ -83,34 +84,62 @@ pub fn run(context: &Context, Args { verb }: Args) -> Result {
         return context.ui.list(&lines, "");
     }
     // Before anything is asked for: who cannot change it must not type a passphrase for it.
-    slots::list(&profile)?;
+    let kinds = slots::list(&profile)?;
+    match &verb {
+        Verb::Remove { number } => slots::is_there(&kinds, usize::from(*number))?,
+        Verb::Passphrase { .. } if !kinds.contains(&SlotKind::Passphrase) => {
+            return Err(ErrorKind::Misuse
+                .because("no passphrase opens this store yet")
+                .hint(Hint::text("add one with `slot add passphrase`"))
+                .into());
+        }
+        Verb::List | Verb::Add { .. } | Verb::Passphrase { .. } => {}
+    }
     let held = Held::take(profile.clone())?;
     match verb {
         Verb::List => {}
         Verb::Add { what } => {
             let mut slots = held.open(&unlock::unlock(&profile, unlocking)?)?;
-            let (new, kind) = match what {
+            let (new, kind, made) = match what {
                 New::Keyring => {
-                    let number = slots.add_keyring()?;
+                    let number = slots.add_keyring().map_err(|error| match error.kind {
+                        // Nothing is to be opened here.
+                        ErrorKind::Storage => error.hint(Hint::text(
+                            "nothing was changed; add a passphrase or a key file, or use a build with the feature `keyring` in a session that has a keyring",
+                        )),
+                        _ => error,
+                    })?;
                     context.ui.happened(context.ui.show(&line(number, SlotKind::Keyring)));
                     return Ok(());
                 }
                 New::Passphrase { new_passphrase_fd } => {
-                    (unlocking.new_passphrase(new_passphrase_fd)?, SlotKind::Passphrase)
+                    (unlocking.new_passphrase(new_passphrase_fd)?, SlotKind::Passphrase, None)
                 }
                 New::KeyFile { file } => {
                     let (key, made) = slots::key_from(&file)?;
-                    if made {
-                        context.ui.note(&format!(
-                            "made {}: keep it where copies of this profile do not lie",
-                            file.display()
-                        ));
-                    }
-                    (key, SlotKind::Key)
+                    (key, SlotKind::Key, made.then_some(file))
                 }
             };
-            let number = slots.add(&new)?;
+            let number = slots.add(&new).inspect_err(|_| {
+                // It opens nothing.
+                if let Some(file) = &made {
+                    let _ = key_file::erase(file);
+                }
+            })?;
             context.ui.happened(context.ui.show(&line(number, kind)));
+            if let Some(file) = made {
+                context.ui.note(&format!(
+                    "made {}: keep it where copies of this profile do not lie",
+                    file.display()
+                ));
+            }
+            if let Some(beside) = slots.beside() {
+                context.ui.note(&format!(
+                    "{} beside the store still opens it, without anybody being asked, until its slot is removed: {}",
+                    profile.key().display(),
+                    context.ui.command(&format!("slot remove {beside}"))
+                ));
+            }
         }
         Verb::Remove { number } => {
             let number = usize::from(number);
@@ -127,7 +156,17 @@ pub fn run(context: &Context, Args { verb }: Args) -> Result {
                 removed = key.is_ok_and(|key| slots.remove(number, &Unlock::Keyring(key)) == Ok(true));
             }
             if !removed && !named && stays(SlotKind::Passphrase) {
-                removed = slots.remove(number, &unlocking.passphrase(&profile)?)?;
+                let asks = unlocking.asks && File::open("/dev/tty").is_ok();
+                let stays = unlocking.passphrase(&profile).map_err(|error| match asks {
+                    false => ErrorKind::Storage
+                        .because(format!("slot {number} goes only if what opens another one is given"))
+                        .hint(Hint::text(
+                            "nothing was changed; give it with --key-file FILE or --passphrase-fd N, or run the command at a terminal, which asks for the passphrase",
+                        ))
+                        .caused_by(error),
+                    true => error,
+                })?;
+                removed = slots.remove(number, &stays)?;
             }
             if !removed {
                 return Err(ErrorKind::Storage
@@ -141,12 +180,6 @@ pub fn run(context: &Context, Args { verb }: Args) -> Result {
             context.ui.happened(context.ui.show(&Line::Done { action: "removed", target: Some(&target) }));
         }
         Verb::Passphrase { new_passphrase_fd } => {
-            if !slots::list(&profile)?.contains(&SlotKind::Passphrase) {
-                return Err(ErrorKind::Misuse
-                    .because("no passphrase opens this store yet")
-                    .hint(Hint::text("add one with `slot add passphrase`"))
-                    .into());
-            }
             let old = unlocking.passphrase(&profile)?;
             let mut slots = held.open(&old)?;
             slots.change(&old, &unlocking.new_passphrase(new_passphrase_fd)?)?;

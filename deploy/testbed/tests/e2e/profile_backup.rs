@@ -149,7 +149,7 @@ fn a_restore_without_a_broker_goes_on_later_and_the_old_device_may_stay() -> Res
     second.is_refused(1, "misuse", &["whoami"])?;
     let refused = away.run(&["group", "list"])?.expecting(1)?;
     let message = refused.errors.iter().find_map(|line| text(line, "message")).unwrap_or_default();
-    ensure(message.contains("the backup that was restored in this profile"), || refused.to_string())?;
+    ensure(message.contains("a backup was restored into this profile"), || refused.to_string())?;
     let later = alice.home().join("later.backup");
     backs_up(&alice, &later, &[])?.expecting(0)?;
     restores(&second, &later, PASSPHRASE, &["--keep-devices"])?.expecting(8)?;
