@@ -116,7 +116,9 @@ impl Unlocking {
             TypedError::None | TypedError::Interrupted | TypedError::TooLong | TypedError::Differ => {
                 ErrorKind::Usage.because(error.to_string()).hint(Hint::text("nothing was changed"))
             }
-            TypedError::Unreadable(_) => ungiven(error),
+            TypedError::Unreadable(error) => ErrorKind::Storage.because_of("the new passphrase cannot be read", error).hint(Hint::text(
+                "nothing was changed; --new-passphrase-fd takes the number of a descriptor that the command is started with, for example `--new-passphrase-fd 4 4< FILE`",
+            )),
         })
     }
 }

@@ -133,6 +133,15 @@ fn what_is_no_backup_for_this_place_is_refused_in_one_sentence_and_nothing_is_wr
     }
     let wrong = restores_with(&room, &["alice.backup"], b"Correct horse\n").fails(7);
     says(&wrong, "the passphrase does not open alice.backup", "give the one that the backup was made with");
+    says(
+        &restores_with(&room, &["alice.backup"], b"\n").fails(2),
+        "no passphrase was given",
+        "nothing was written",
+    );
+    let nothing_there = room.run(&["restore", "alice.backup", "--passphrase-fd", "99"]).fails(7);
+    says(&nothing_there, "the passphrase of the backup cannot be read", "started with");
+    let nobody = room.run(&["--no-input", "restore", "alice.backup"]).fails(1);
+    says(&nobody, "there is no passphrase of the backup", "--passphrase-fd N");
     assert!(!room.home().join("profiles").exists());
 }
 

@@ -412,7 +412,10 @@ fn unusable(doing: &'static str, file: &Path, error: StreamError) -> Error {
             "it was written by a newer version",
             "restore it with the version of cipher-registry that wrote it",
         ),
-        StreamError::WrongKey => ("the passphrase does not open it", "nothing was written; try again"),
+        StreamError::WrongKey => (
+            "the passphrase does not open it",
+            "nothing was written; give the one that it was made with; if it is that one, the file is damaged: take another copy of it",
+        ),
         StreamError::Damaged if doing == "make" => {
             ("what was written is not what is read again", "no backup was made; check the disk")
         }

@@ -26,7 +26,8 @@ use crate::unlock::Unlocking;
 /// device's keys, nor what waits to be sent. Keep it as you keep the recovery phrase: file and passphrase together are your
 /// account.
 ///
-/// The profile may be in use meanwhile. The file is read again before it gets its name, and overwrites nothing.
+/// The profile may be in use meanwhile. The file is read again before it gets its name, and overwrites nothing. A backup that was killed
+/// leaves a file cipher-unfinished-… beside it, which the next one into the folder removes.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  cipher-chat backup /media/stick/alice.backup\n  cipher-chat backup alice.backup --new-passphrase-fd 4 4< FILE\n  cipher-chat --profile alice/echo backup echo.backup"
@@ -42,7 +43,8 @@ pub struct BackupArgs {
 /// Restore a backup into a profile that is not there yet, as a new device of its account
 ///
 /// The passphrase of the backup is asked for, or read with --passphrase-fd. The whole file is verified before anything is
-/// written. If the command is interrupted, or broker or registry are away, run it again to continue.
+/// written. If the command is interrupted, or broker or registry are away, run it again with the same file and passphrase to continue:
+/// until then another backup is refused there.
 ///
 /// Members of each group let the new device in as they come online: history and trust are there, what was said between the backup
 /// and then is not. What becomes of the account's other devices: without a flag they stay if there is another one than the one
@@ -176,7 +178,17 @@ fn passphrase(context: &Context, file: &Path, descriptor: Option<u32>) -> Result
         None => typed::at_terminal(&format!("Passphrase of {}: ", file.display())),
     };
     given.map(Unlock::Passphrase).map_err(|error| {
-        let hint = "nothing was restored; give the passphrase of the backup with --passphrase-fd N, for example `--passphrase-fd 3 3< FILE`, or run the command at a terminal";
-        ErrorKind::Misuse.because_of("there is no passphrase of the backup", error).hint(Hint::text(hint)).into()
+        let (error, hint) = match error {
+            TypedError::NoTerminal => (
+                ErrorKind::Misuse.because_of("there is no passphrase of the backup", error),
+                "give it with --passphrase-fd N, for example `--passphrase-fd 3 3< FILE`, or run the command at a terminal",
+            ),
+            TypedError::Unreadable(error) => (
+                ErrorKind::Storage.because_of("the passphrase of the backup cannot be read", error),
+                "--passphrase-fd takes the number of a descriptor that the command is started with, for example `--passphrase-fd 3 3< FILE`",
+            ),
+            error => (ErrorKind::Usage.because(error.to_string()), "give the one that the backup was made with"),
+        };
+        error.hint(Hint::text(format!("nothing was written: {hint}"))).into()
     })
 }

@@ -94,7 +94,8 @@ fn with_causes(error: &Error) -> String {
 /// Runs it.
 pub async fn run(context: &Context, Args { acknowledge, deep }: Args) -> Result {
     let mut findings = Findings { context, first: None, acknowledge };
-    if deep {
+    // What keeps it from being opened is told once.
+    if deep && OpenProfile::known(context).is_ok() {
         // Before it is opened: then it is this command that has it open.
         examine(&mut findings).await?;
     }
@@ -397,8 +398,8 @@ async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
     if outside > 0 {
         findings.warn(
             "groups",
-            &format!("{outside} of {} have not let this restored device in yet", groups.len()),
-            "that goes by itself as a member of each comes online, or another device of the account if there is one",
+            &format!("waiting to be let in again after a restore: {outside} of {}", groups.len()),
+            "that goes by itself, as a member of each comes online, or another device of the account if it has one",
         )?;
     }
     if lost.is_empty() && outside == 0 {
