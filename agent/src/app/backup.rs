@@ -277,7 +277,17 @@ pub async fn fits(front: &dyn FrontEnd, file: &Path, of: &BackupOf, owner: Optio
     let owners = OpenProfile::open_profile(front, owner, Need::Local).await?;
     let shown = owners.ask(account::Show {}).await;
     owners.close().await;
-    let shown = shown?;
+    let shown = shown.map_err(|error| match error {
+        // It speaks of another profile than the one in force.
+        ProfileError::Core(error) if error.hint == Some(Hint::DeviceRestoreGoOn) => ErrorKind::Misuse
+            .because(format!(
+                "{file} is the backup of the bot @{handle}, and profile {owner}, which has to sign for it, waits for its own restore"
+            ))
+            .hint(Hint::text("nothing was written: finish the restore of that profile first"))
+            .caused_by(error)
+            .into(),
+        other => other,
+    })?;
     if shown.account_id == account {
         return Ok(());
     }
@@ -341,6 +351,8 @@ pub async fn take_in(
     let profile = Profile::new(&settings.home, &settings.profile).map_err(ProfileError::Name)?;
     let beside = profile.beside();
     let disk = |error: io::Error| unmade(beside.dir(), error);
+    let above = beside.dir().ancestors().skip(1).take_while(|folder| !folder.exists());
+    let made: Vec<&Path> = above.collect();
     private_folder(beside.dir()).map_err(disk)?;
     let lock = File::open(beside.dir()).map_err(disk)?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
@@ -362,6 +374,8 @@ pub async fn take_in(
     if done.is_err() {
         // Nothing of it is any use.
         let _ = empty(beside.dir()).and_then(|()| fs::remove_dir(beside.dir()));
+        // Of what was not there before, only what is empty.
+        made.into_iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
     Ok(done?)
 }

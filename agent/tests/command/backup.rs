@@ -77,7 +77,7 @@ fn what_is_no_backup_for_this_place_is_refused_in_one_sentence_and_nothing_is_wr
     write("empty", b"");
     write("text", b"not a backup");
     write("cut", &whole[..whole.len() / 2]);
-    let mut slot = whole.clone();
+    let mut slot = whole;
     slot[60] ^= 1;
     write("slot", &slot);
     fs::create_dir(room.path().join("folder")).unwrap();
@@ -140,6 +140,9 @@ fn what_is_no_backup_for_this_place_is_refused_in_one_sentence_and_nothing_is_wr
     );
     let nothing_there = room.run(&["restore", "alice.backup", "--passphrase-fd", "99"]).fails(7);
     says(&nothing_there, "the passphrase of the backup cannot be read", "started with");
+    let key = restores(&room, &["alice.backup", "--key-file", "text"]).fails(7);
+    says(&key, "the key file text opens nothing", "name the file");
+    assert!(!room.home().exists(), "folders were made");
     let nobody = room.run(&["--no-input", "restore", "alice.backup"]).fails(1);
     says(&nobody, "there is no passphrase of the backup", "--passphrase-fd N");
     assert!(!room.home().join("profiles").exists());
@@ -167,6 +170,12 @@ fn a_restore_that_waits_goes_on_with_its_own_file_and_its_passphrase_only() {
     );
     let owned = restores(&room, &["alice.backup", "--owner", "default"]).fails(2);
     says(&owned, "a person, who has no owner", "leave --owner away");
+    let bot = restores(&room, &["bot.backup", "--profile", "default/echo"]).fails(1);
+    says(
+        &bot,
+        "profile default, which has to sign for it, waits for its own restore",
+        "finish the restore of that",
+    );
     // The way that the refusal names.
     fs::remove_file(room.home().join("profiles/default/store.redb")).unwrap();
     assert!(room.run(&["group", "list"]).fails(7).stderr.contains("restore a backup"), "no store is made");
