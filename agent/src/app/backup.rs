@@ -355,8 +355,11 @@ pub async fn take_in(
     let made: Vec<&Path> = above.collect();
     private_folder(beside.dir()).map_err(disk)?;
     let lock = File::open(beside.dir()).map_err(disk)?;
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| ErrorKind::Conflict.because("another command restores a backup into this profile"))?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        ErrorKind::Conflict
+            .because("another command restores a backup into this profile")
+            .hint(Hint::text("nothing was written: wait until it ends, and see what is there then"))
+    })?;
     let filled = async {
         empty(beside.dir()).map_err(disk)?;
         let session = Session::open(&beside, &settings.unlocking, settings.network(), Need::Local).await?;
