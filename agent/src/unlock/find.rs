@@ -173,10 +173,12 @@ pub(crate) fn keys(profile: &Profile, unlock: &Unlock) -> Result<(SealedFile, Pl
 pub(super) fn unsealed(profile: &Profile) -> Error {
     ErrorKind::Misuse
         .because(format!(
-            "the store of this profile is not sealed yet: {} is not there",
+            "{} is not there: the store of this profile was not sealed yet, or the file is lost",
             profile.keys().display()
         ))
-        .hint(Hint::text("a command that opens the profile, as `sync` does, seals it"))
+        .hint(Hint::text(
+            "a command that opens the profile, as `sync` does, seals the store, or says that it is lost",
+        ))
 }
 
 fn refused(profile: &Profile, error: FileError) -> Error {
@@ -190,8 +192,8 @@ fn unread(profile: &Profile, error: std::io::Error) -> Error {
 /// For what nobody can open any more.
 fn lost(first: &str) -> Hint {
     Hint::text(format!(
-        "{first}; if that does not help, nobody can read this store any more: link this machine again in another profile, or recover \
-         the account with its phrase"
+        "{first}; if that does not help, nobody can read this store any more: in another profile link this machine again, restore a \
+         backup, or recover the account with its phrase"
     ))
 }
 

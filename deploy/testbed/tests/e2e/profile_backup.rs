@@ -156,6 +156,13 @@ fn a_restore_without_a_broker_goes_on_later_and_the_old_device_may_stay() -> Res
     restores(&second, &file, "Correct horse battery\n", &["--keep-devices"])?.expecting(7)?;
     second.is_refused(8, "conflict", &["register", "eve"])?;
     restores(&second, &file, PASSPHRASE, &["--keep-devices"])?.expecting(0)?;
+    let looked = second.does(&["doctor"])?;
+    let groups = looked.lines.iter().find(|line| text(line, "name") == Some("groups"));
+    let told = groups.is_some_and(|line| {
+        text(line, "status") == Some("warn")
+            && text(line, "detail").is_some_and(|detail| detail.contains("after a restore: 1 of"))
+    });
+    ensure(told, || looked.to_string())?;
     comes_into(&second, "team", &[&alice, &bob])?;
     ensure(second.texts("team")? == ["before"], || format!("{:?}", second.texts("team")))?;
     alice.sends("team", "from the first")?;
