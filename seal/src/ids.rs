@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn ids_are_hidden_as_the_standard_says_and_come_back() {
         let hex = |text: &str| -> Vec<u8> {
-            let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+            let digits: Vec<u8> =
+                text.chars().map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap()).collect();
             digits.chunks(2).map(|two| two[0] << 4 | two[1]).collect()
         };
         let key = hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4");
