@@ -100,8 +100,8 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
 }
 
 /// What a bench can be told, besides numbers and a folder.
-const BENCHES: [&str; 7] =
-    ["--quick", "--json", "--registry", "--replicas", "--linking", "--backup", "--junk"];
+const BENCHES: [&str; 8] =
+    ["--quick", "--json", "--registry", "--replicas", "--linking", "--backup", "--unlock", "--junk"];
 
 /// Figures beside raw ones, or beside those of another commit.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {

@@ -15,6 +15,9 @@ use crate::figure::{Figure, Goal, Report, number};
 use crate::lab::{Lab, Somebody, core, past};
 use crate::process::field;
 
+/// What opens a backup.
+pub(crate) const PASSPHRASE: &[u8] = b"correct horse battery";
+
 /// What both need together.
 const SECONDS: f64 = 20.0;
 const MIB: f64 = 64.0;
@@ -58,13 +61,13 @@ pub(crate) async fn there_and_back(report: &Report, lab: &mut Lab, extent: Exten
     Ok(())
 }
 
-struct Run {
+pub(crate) struct Run {
     seconds: f64,
     mib: f64,
 }
 
 /// Runs a command that reads a passphrase, to its end.
-fn run(lab: &Lab, who: &Somebody, arguments: &[&str]) -> Result<Run> {
+pub(crate) fn run(lab: &Lab, who: &Somebody, arguments: &[&str]) -> Result<Run> {
     let mut command = Command::new(binary("cipher-chat")?);
     command.args([
         "--no-input",
@@ -78,7 +81,7 @@ fn run(lab: &Lab, who: &Somebody, arguments: &[&str]) -> Result<Run> {
     let begun = Instant::now();
     let mut process = Process::start(&mut command)?;
     if let Some(mut stdin) = process.pipes().stdin.take() {
-        stdin.write_all(b"correct horse battery\n")?;
+        stdin.write_all(&[PASSPHRASE, b"\n"].concat())?;
     }
     let mut kib = 0;
     let status = loop {

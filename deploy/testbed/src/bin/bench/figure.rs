@@ -10,6 +10,8 @@ pub(crate) enum Goal {
     Most(f64),
     /// Value at least this.
     Least(f64),
+    /// Value from this to that.
+    Between(f64, f64),
     /// Ratio to what it is measured against at least this.
     RatioAtLeast(f64),
     /// At most this.
@@ -56,6 +58,7 @@ impl Figure {
         match self.goal {
             Goal::Most(most) => Some(self.value <= most),
             Goal::Least(least) => Some(self.value >= least),
+            Goal::Between(least, most) => Some((least..=most).contains(&self.value)),
             Goal::RatioAtLeast(least) => Some(self.ratio().is_some_and(|ratio| ratio >= least)),
             Goal::RatioAtMost(most) => Some(self.ratio().is_some_and(|ratio| ratio <= most)),
             Goal::None => None,
@@ -65,7 +68,7 @@ impl Figure {
     /// Which way is better: as the goal says, else as the unit does.
     fn better(&self) -> &'static str {
         match self.goal {
-            Goal::Most(_) | Goal::RatioAtMost(_) => "less",
+            Goal::Most(_) | Goal::RatioAtMost(_) | Goal::Between(..) => "less",
             Goal::Least(_) | Goal::RatioAtLeast(_) => "more",
             Goal::None if self.unit.ends_with("/s") => "more",
             Goal::None => "less",
@@ -76,6 +79,7 @@ impl Figure {
         match self.goal {
             Goal::Most(most) => Some(format!("<= {most} {}", self.unit)),
             Goal::Least(least) => Some(format!(">= {least} {}", self.unit)),
+            Goal::Between(least, most) => Some(format!("{least} to {most} {}", self.unit)),
             Goal::RatioAtLeast(least) => Some(format!("ratio >= {least}")),
             Goal::RatioAtMost(most) => Some(format!("ratio <= {most}")),
             Goal::None => None,

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
-//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--backup` a backup and its return, `--junk` a
+//! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--backup` a backup and its return,
+//! `--unlock` what the key and the passphrase of a store cost, `--junk` a
 //! conversation under a flood of junk and a list with large invitations; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
@@ -22,6 +23,7 @@ mod raw;
 mod registry;
 mod replicated;
 mod throughput;
+mod unlock;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -120,6 +122,9 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         if only("--backup") {
             return backup::there_and_back(report, &mut lab, extent).await;
         }
+        if only("--unlock") {
+            return unlock::with_key_and_passphrase(report, &mut lab, extent).await;
+        }
         if only("--linking") {
             return linking::many_groups(report, &mut lab, extent).await;
         }
@@ -129,6 +134,7 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         catch_up::missed_messages(report, &mut lab, extent).await?;
         linking::many_groups(report, &mut lab, extent).await?;
         backup::there_and_back(report, &mut lab, extent).await?;
+        unlock::with_key_and_passphrase(report, &mut lab, extent).await?;
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);
