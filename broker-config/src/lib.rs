@@ -16,6 +16,7 @@ pub mod base64;
 pub mod cause;
 pub mod certificate;
 pub mod codec;
+pub mod emoji;
 pub mod handle;
 pub mod header;
 pub mod id;

@@ -6,6 +6,12 @@ use std::time::Duration;
 pub const MESSAGE_BYTES: usize = 256 * 1024;
 /// Largest text of one message, so that its sealed and padded form stays below [`MESSAGE_BYTES`].
 pub const TEXT_BYTES: usize = 192 * 1024;
+/// Largest reaction: the longest emoji of Unicode 17 has 35 bytes.
+pub const REACTION_BYTES: usize = 64;
+/// Different emoji that one account puts under one message, those that it took away again included.
+pub const REACTIONS_OF_ACCOUNT: usize = 20;
+/// Different emoji under one message.
+pub const REACTIONS: usize = 64;
 /// Largest thing that devices of one account tell each other in one message: room for one message of history.
 pub const SYNC_BYTES: usize = TEXT_BYTES + 4 * 1024;
 /// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.

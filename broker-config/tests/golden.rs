@@ -31,7 +31,7 @@ use cipher_broker::wire::registry::{
 };
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
-use cipher_broker::wire::sync::{SyncAccount, SyncMessage, SyncNote};
+use cipher_broker::wire::sync::{SyncAccount, SyncMessage, SyncNote, SyncReaction};
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
 use ed25519_dalek::SigningKey;
 use serde::{Serialize, de::DeserializeOwned};
@@ -229,13 +229,19 @@ fn golden_content() {
     let of = MessageId::from_bytes([6; 16]);
     check("content-edit", &Content { body: Body::Edit { of, text: "hello".into() }, ..text.clone() });
     check("content-delete", &Content { body: Body::Delete { of }, ..text.clone() });
+    let reaction = |removed| Body::Reaction { of, emoji: "\u{1f44d}".into(), removed };
+    check("content-reaction", &Content { body: reaction(false), ..text.clone() });
+    check("content-reaction-removed", &Content { body: reaction(true), ..text.clone() });
     let later = Body::Unknown {
-        kind: "reaction".into(),
+        kind: "sticker".into(),
         text: "\u{1f44d}".into(),
         data: Some(ByteBuf::from(vec![1])),
         of: Some(of),
     };
-    check("content-of-a-kind-to-come", &Content { body: later, ..text.clone() });
+    check("content-of-an-unknown-kind", &Content { body: later, ..text.clone() });
+    // What stood for a kind to come has come; it was to have bytes besides.
+    let came = fs::read(folder().join("content-of-a-kind-to-come").with_extension("bin")).unwrap();
+    assert_eq!(codec::decode(&came), Ok(Content { body: reaction(false), ..text.clone() }));
     let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
     let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
     check("missing", &missing);
@@ -614,6 +620,7 @@ fn golden_sync() {
         hops: 0,
         edited: None,
         deleted: false,
+        reactions: Vec::new(),
     };
     check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
     let profile = PublicProfile {
@@ -640,6 +647,17 @@ fn golden_sync() {
     check(
         "sync-history-deleted",
         &SyncNote::History { device: device(), messages: vec![gone], done: 4, total: 9 },
+    );
+    let reaction = |n, removed| SyncReaction {
+        emoji: "\u{1f44d}".into(),
+        account: AccountId::from_bytes([n; 32]),
+        place: (70_003, 0),
+        removed,
+    };
+    let liked = SyncMessage { reactions: vec![reaction(1, false), reaction(2, true)], ..message.clone() };
+    check(
+        "sync-history-with-reactions",
+        &SyncNote::History { device: device(), messages: vec![liked], done: 5, total: 9 },
     );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check(

@@ -22,7 +22,7 @@ pub enum Event {
         /// Its state now.
         state: MessageState,
     },
-    /// A message that took its place before has other words now, or none.
+    /// A message that took its place before has other words now, or none, or other emoji under it.
     Changed {
         /// The message as it is now.
         message: Box<MessageView>,

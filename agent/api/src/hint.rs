@@ -266,6 +266,8 @@ pub enum Advice {
     CheckSpelling,
     /// Check the spelling of the handle.
     CheckHandle,
+    /// Give an emoji, or the name of one.
+    EmojiOrName,
     /// Check the disk and its free space, then ask again.
     CheckDisk,
     /// Nothing is known to be lost: check the disk and its free space, then ask again.

@@ -206,6 +206,7 @@ requests! {
         Send, "message.send": message::Send => MessageView;
         Edit, "message.edit": message::Edit => MessageView;
         Delete, "message.delete": message::Delete => MessageView;
+        React, "message.react": message::React => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
         Shown, "message.shown": message::Shown => Done;
     }

@@ -90,6 +90,7 @@ fn every_hint_has_its_golden_json() {
         Advice::CheckPhrase,
         Advice::CheckSpelling,
         Advice::CheckHandle,
+        Advice::EmojiOrName,
         Advice::CheckDisk,
         Advice::CheckDiskFirst,
         Advice::StorePermission,

@@ -221,6 +221,8 @@ fn every_method_has_its_golden_json() {
     let of = |within| message::MessageRef { id: "aeaqca".into(), within };
     methods.add(&[message::Edit { message: of(Some(ops())), text: "hello!".into() }], &[sample::said()]);
     methods.add(&[message::Delete { message: of(None), local: true }], &[sample::said()]);
+    let react = |remove| message::React { message: of(None), emoji: ":+1:".into(), remove };
+    methods.add(&[react(false), react(true)], &[sample::said()]);
     methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
 
     // Bots.
@@ -229,11 +231,12 @@ fn every_method_has_its_golden_json() {
     methods.add(&[bot::Sign { certificate: vec![1, 2, 3] }], &[bot::Signature { signature: vec![7; 64] }]);
     methods.add(
         &[bot::Events { bot: "echo".into(), limit: 64, busy: vec![sample::group(1)] }],
-        &[vec![sample::bot_event()]],
+        &[vec![sample::bot_event(), sample::bot_reaction()]],
     );
     let say = bot::Say {
         text: "hi".into(),
         reply_to: Some(sample::message(1)),
+        reaction: None,
         salt: [9; 16],
         hops: 2,
         at: sample::at(0),
@@ -246,7 +249,9 @@ fn every_method_has_its_golden_json() {
         say,
         memory,
     };
-    methods.add(&[handled(vec![say], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
+    let reaction = bot::Reaction { of: sample::message(1), emoji: "\u{1f44d}".into(), removed: true };
+    let reacts = bot::Say { text: String::new(), reply_to: None, reaction: Some(reaction), ..say };
+    methods.add(&[handled(vec![say, reacts], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
 
     // Events, evidence and figures.
     let list = |after, subscriber: Option<&str>| event::List {

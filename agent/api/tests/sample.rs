@@ -1,12 +1,13 @@
 //! Values to show.
 
 use cipher_api::view::{
-    AccountView, BotEventView, BotMemberView, ContactState, ContactView, DeniedView, DeviceView,
-    EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView,
-    LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView, OfferedView,
-    RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust,
+    AccountView, BotEventView, BotMemberView, BotReactionView, ContactState, ContactView, DeniedView,
+    DeviceView, EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView,
+    JoinRequestView, LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView,
+    OfferedView, RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView,
+    TokenView, Trust,
 };
-use cipher_api::view::{Body, GroupEvent, MissingView, WhoView};
+use cipher_api::view::{Body, GroupEvent, MissingView, ReactionView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::handle::Handle;
@@ -207,6 +208,7 @@ pub(crate) fn said() -> MessageView {
         hops: 1,
         edited: true,
         deleted: false,
+        reactions: vec![ReactionView { emoji: "\u{1f44d}".into(), by: vec!["alice".into()], own: true }],
     }
 }
 
@@ -227,6 +229,7 @@ pub(crate) fn observed(event: GroupEvent) -> MessageView {
         reply_to: None,
         hops: 0,
         edited: false,
+        reactions: Vec::new(),
         ..said()
     }
 }
@@ -235,6 +238,7 @@ pub(crate) fn bot_event() -> BotEventView {
     BotEventView {
         message: said(),
         changed_at: Some(at(1)),
+        reaction: None,
         position: 42,
         place: 1,
         by: BotMemberView {
@@ -248,6 +252,11 @@ pub(crate) fn bot_event() -> BotEventView {
         group_name: "ops".into(),
         direct: false,
     }
+}
+
+pub(crate) fn bot_reaction() -> BotEventView {
+    let reaction = BotReactionView { emoji: "\u{1f44d}".into(), removed: true, hops: 1 };
+    BotEventView { reaction: Some(reaction), who: None, ..bot_event() }
 }
 
 pub(crate) fn evidence() -> EvidenceView {

@@ -447,6 +447,7 @@ fn serve(world: &mut World, process: &str, most: usize) -> usize {
             salt: [7; 16],
             text: format!("echo: {}", event.message.text),
             reply_to: None,
+            reaction: None,
             hops: 1,
             at: event.message.at.unwrap_or_default(),
         };

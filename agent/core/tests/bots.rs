@@ -39,6 +39,7 @@ fn answer(bot: &str, event: &BotEventView, memory: Option<&[u8]>) -> bot::Handle
     let say = bot::Say {
         text: format!("{bot}: {}", event.message.text),
         reply_to: Some(event.message.id),
+        reaction: None,
         salt: full[..16].try_into().unwrap(),
         hops: event.message.hops + 1,
         at: event.message.at.unwrap_or_default(),

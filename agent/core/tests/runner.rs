@@ -29,6 +29,7 @@ mod membership;
 mod own_devices;
 mod presence;
 mod race;
+mod reactions;
 mod reading;
 mod registry;
 mod schedules;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cipher_api::command::message::{self, MessageRef};
 use cipher_api::command::{contact, device, group, invite, status};
-use cipher_api::view::{GroupState, HistoryPolicy};
+use cipher_api::view::{GroupState, HistoryPolicy, MessageView};
 use cipher_api::{Command, Reply, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
@@ -326,10 +326,22 @@ fn joining(world: &mut World, index: usize, other: &str) {
     }
 }
 
-/// Somebody finds other words for what it said, or none.
+/// Somebody finds other words for what it said, or none, or puts an emoji under what anybody said.
 fn changing(world: &mut World, index: usize, group: GroupId, n: usize) {
     let Some(own) = world.account(index) else { return };
     let mut messages = world.messages(index, group);
+    if world.dice.chance(400) {
+        messages.retain(MessageView::is_text);
+        if messages.is_empty() {
+            return;
+        }
+        let message = world.dice.pick(&messages);
+        let named = MessageRef { id: message.id.to_string(), within: None };
+        let emoji = (*world.dice.pick(&["+1", "tada", "tea"])).to_owned();
+        let remove = world.dice.chance(300);
+        world.start(index, message::React { message: named, emoji, remove });
+        return;
+    }
     messages.retain(|message| message.is_text() && message.from.account_id == own);
     if messages.is_empty() {
         return;

@@ -371,6 +371,7 @@ mod tests {
             hops: 0,
             edited: false,
             deleted: false,
+            reactions: Vec::new(),
         }
     }
 

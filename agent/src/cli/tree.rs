@@ -4,7 +4,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, backup, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile,
-    read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
+    react, read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -31,6 +31,7 @@ pub enum Verb {
     Tail(tail::Args),
     Edit(edit::EditArgs),
     Delete(edit::DeleteArgs),
+    React(react::Args),
     Group(group::Args),
     Join(join::Args),
     Contact(contact::Args),
@@ -72,6 +73,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
+        Verb::React(args) => Box::pin(react::run(context, args)).await,
         Verb::Read(args) => Box::pin(read::run(context, args)).await,
         Verb::Register(args) => Box::pin(register::run(context, args)).await,
         Verb::Restore(args) => Box::pin(backup::restore(context, args)).await,

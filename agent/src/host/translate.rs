@@ -1,11 +1,12 @@
 //! Between the core's view of a conversation and what bots are told.
 
 use cipher_api::command::bot;
-use cipher_api::view::{Body, BotEventView, BotMemberView, GroupEvent};
+use cipher_api::view::{Body, BotEventView, BotMemberView, BotReactionView, GroupEvent};
 use cipher_bot::event::{
-    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Sender,
+    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction, Sender,
 };
 use cipher_bot_host::Handled;
+use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
@@ -41,6 +42,21 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
             role: view.by.role.unwrap_or(Role::Member),
         })
     };
+    if let Some(BotReactionView { emoji, removed, hops }) = &view.reaction {
+        let by = &view.by;
+        return Some(EventKind::Reaction(Reaction {
+            message_id: message.id,
+            emoji: emoji.clone(),
+            removed: *removed,
+            sender: Sender {
+                handle: handle(&by.handle, &by.account_id)?,
+                account_id: by.account_id,
+                kind: by.kind.unwrap_or(Kind::Person),
+                role: by.role.unwrap_or(Role::Member),
+            },
+            hops: *hops,
+        }));
+    }
     match &message.body {
         Body::Text | Body::Unknown(_) if message.deleted => {
             Some(EventKind::Deleted { message_id: message.id, sender: sender()? })
@@ -93,7 +109,6 @@ pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
 mod tests {
     use super::*;
     use cipher_api::view::{MessageState, MessageView, SenderView};
-    use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
 
     fn account(n: u8) -> BotMemberView {
@@ -126,6 +141,7 @@ mod tests {
                 hops: 1,
                 edited: false,
                 deleted: false,
+                reactions: Vec::new(),
             },
             position: 7,
             place: 2,
@@ -133,6 +149,7 @@ mod tests {
             who: who.map(account),
             memory: None,
             changed_at: None,
+            reaction: None,
             group_name: "ops".into(),
             direct: false,
         }

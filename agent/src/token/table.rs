@@ -22,12 +22,13 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 31] = [
+const ROWS: [(&str, Right); 32] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.shown", Right::Conversation),
     ("message.edit", Right::Conversation),
     ("message.delete", Right::Conversation),
+    ("message.react", Right::Conversation),
     ("event.list", Right::Narrowed),
     ("event.acknowledge", Right::Narrowed),
     ("group.list", Right::Narrowed),
@@ -181,6 +182,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Message(M::Shown(of)) => Place::Group(of.group),
         Command::Message(M::Edit(of)) => Place::Message(&mut of.message),
         Command::Message(M::Delete(of)) => Place::Message(&mut of.message),
+        Command::Message(M::React(of)) => Place::Message(&mut of.message),
 
         Command::Event(E::List(of)) => {
             name = of.subscriber.as_deref();

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use cipher_broker::answer::BotSay;
+use cipher_broker::answer::{BotReaction, BotSay};
+use cipher_broker::emoji;
 use cipher_broker::id::{AccountId, MessageId};
 use cipher_broker::sign::digest;
 
@@ -21,15 +22,31 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<MessageId>,
     },
+    /// Puts an emoji under a message of the conversation, or takes the bot's own away.
+    React {
+        /// The message.
+        message_id: MessageId,
+        /// The emoji, or its name: `thumbsup`, `:+1:`.
+        emoji: String,
+        /// Takes it away.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        remove: bool,
+    },
 }
 
 /// The messages that carry out the actions on an event, for every host of the bot. Salt, time and hops come from the
 /// event, so whichever host handles it, and however often, the answers have the same bytes and ids.
 pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<BotSay> {
     let message = |(action, index)| {
-        let Action::Say { text, reply_to } = action;
         let salt = derive_salt(&event.me.account, &event.id, index);
-        BotSay { text, reply_to, salt, hops: event.hops_of_answers(), at: event.at }
+        let (text, reply_to, reaction) = match action {
+            Action::Say { text, reply_to } => (text, reply_to, None),
+            Action::React { message_id: of, emoji, remove: removed } => {
+                let emoji = emoji::meant(&emoji).map_or(emoji, str::to_owned);
+                (String::new(), None, Some(BotReaction { of, emoji, removed }))
+            }
+        };
+        BotSay { text, reply_to, reaction, salt, hops: event.hops_of_answers(), at: event.at }
     };
     actions.into_iter().zip(0_u32..).map(message).collect()
 }

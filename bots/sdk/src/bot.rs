@@ -63,10 +63,10 @@ impl Rules {
 
     /// Its own words, and those of bots that it does not answer.
     fn is_none_of_its_business(&self, event: &Event) -> bool {
-        event.message().is_some_and(|message| {
-            let is_me = message.sender.account_id == event.me.account;
-            let is_bot = message.sender.kind == Kind::Bot;
-            is_me || (is_bot && !self.answers_bots) || message.hops >= MAX_HOPS
+        event.origin().is_some_and(|(sender, hops)| {
+            let is_me = sender.account_id == event.me.account;
+            let is_bot = sender.kind == Kind::Bot;
+            is_me || (is_bot && !self.answers_bots) || hops >= MAX_HOPS
         })
     }
 

@@ -143,6 +143,8 @@ pub enum EventKind {
         /// Who had said it, and took it back.
         sender: Sender,
     },
+    /// A member put an emoji under a message, or took it away.
+    Reaction(Reaction),
     /// Something a later host knows.
     #[serde(other)]
     Unknown,
@@ -206,6 +208,23 @@ pub struct Message {
     pub sent_at: Timestamp,
 }
 
+/// An emoji under a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// The message.
+    pub message_id: MessageId,
+    /// The emoji.
+    pub emoji: String,
+    /// Whether it was taken away.
+    #[serde(default)]
+    pub removed: bool,
+    /// Who did it, proven by MLS.
+    pub sender: Sender,
+    /// How many bots in a row led to it; 0 from people.
+    #[serde(default)]
+    pub hops: u8,
+}
+
 /// A member of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
@@ -241,13 +260,28 @@ impl Event {
             | EventKind::MemberChanged(_)
             | EventKind::Edited(_)
             | EventKind::Deleted { .. }
+            | EventKind::Reaction(_)
+            | EventKind::Unknown => None,
+        }
+    }
+
+    /// Who said it, and how many bots in a row led to it, if it is something that a bot may answer in words.
+    pub(crate) fn origin(&self) -> Option<(&Sender, u8)> {
+        match &self.kind {
+            EventKind::Message(message) => Some((&message.sender, message.hops)),
+            EventKind::Reaction(reaction) => Some((&reaction.sender, reaction.hops)),
+            EventKind::Joined { .. }
+            | EventKind::Left { .. }
+            | EventKind::MemberChanged(_)
+            | EventKind::Edited(_)
+            | EventKind::Deleted { .. }
             | EventKind::Unknown => None,
         }
     }
 
     /// What the host writes into every message that answers this event: one more bot in the row.
     pub fn hops_of_answers(&self) -> u8 {
-        self.message().map_or(0, |message| message.hops).saturating_add(1)
+        self.origin().map_or(0, |(_, hops)| hops).saturating_add(1)
     }
 }
 

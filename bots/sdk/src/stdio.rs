@@ -19,6 +19,7 @@ use std::process::{ExitCode, Termination};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use cipher_broker::emoji;
 use cipher_broker::limit;
 
 use crate::action::Action;
@@ -170,11 +171,16 @@ pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Resul
     if id != event.id {
         return Err(broke("answered another event".into()));
     }
-    let is_too_long = |action: &Action| match action {
-        Action::Say { text, .. } => text.len() > limit::TEXT_BYTES,
-    };
-    if actions.iter().any(is_too_long) {
-        return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
+    for action in &actions {
+        match action {
+            Action::Say { text, .. } if text.len() > limit::TEXT_BYTES => {
+                return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
+            }
+            Action::React { emoji, .. } if emoji::meant(emoji).is_none() => {
+                return Err(broke(format!("'{emoji}' is no emoji")));
+            }
+            Action::Say { .. } | Action::React { .. } => {}
+        }
     }
     let mut kept = Memory::from_bytes(memory)?;
     let held_back = rules.shorten(event, &mut actions, &mut kept);

@@ -164,6 +164,26 @@ pub struct SyncMessage {
     /// Its author took it back: it has no words.
     #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
     pub deleted: bool,
+    /// Emoji under it, as many as there is room for.
+    #[serde(rename = "re", default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<SyncReaction>,
+}
+
+/// What one account said of one emoji under a message, last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReaction {
+    /// The emoji.
+    #[serde(rename = "x")]
+    pub emoji: String,
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Where it lies in the log, as [`SyncMessage::place`] and [`SyncMessage::ago`] say it.
+    #[serde(rename = "p")]
+    pub place: (u64, u16),
+    /// Whether it was taken away.
+    #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
+    pub removed: bool,
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,6 +1,6 @@
 //! Bots: how one is made, what it is told, what it says.
 
-use cipher_broker::answer::BotSay;
+use cipher_broker::answer::{BotReaction, BotSay};
 use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{GroupId, MessageId};
@@ -78,6 +78,9 @@ pub struct Say {
     pub text: String,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// An emoji under a message, instead of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<Reaction>,
     /// Derived from the event and the place among its answers: it makes the message's id repeatable. 16 bytes.
     #[serde(with = "bytes")]
     #[schemars(with = "Base64<'_>")]
@@ -90,15 +93,30 @@ pub struct Say {
     pub at: Timestamp,
 }
 
+/// An emoji that a bot puts under a message, or takes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reaction {
+    /// The message.
+    pub of: MessageId,
+    /// The emoji.
+    pub emoji: String,
+    /// Whether it is taken away.
+    #[serde(default)]
+    pub removed: bool,
+}
+
 impl From<BotSay> for Say {
-    fn from(BotSay { text, reply_to, salt, hops, at }: BotSay) -> Self {
-        Self { text, reply_to, salt, hops, at }
+    fn from(BotSay { text, reply_to, reaction, salt, hops, at }: BotSay) -> Self {
+        let reaction = reaction.map(|BotReaction { of, emoji, removed }| Reaction { of, emoji, removed });
+        Self { text, reply_to, reaction, salt, hops, at }
     }
 }
 
 impl From<Say> for BotSay {
-    fn from(Say { text, reply_to, salt, hops, at }: Say) -> Self {
-        Self { text, reply_to, salt, hops, at }
+    fn from(Say { text, reply_to, reaction, salt, hops, at }: Say) -> Self {
+        let reaction = reaction.map(|Reaction { of, emoji, removed }| BotReaction { of, emoji, removed });
+        Self { text, reply_to, reaction, salt, hops, at }
     }
 }
 

@@ -40,6 +40,19 @@ pub struct Delete {
     pub local: bool,
 }
 
+/// Puts an emoji under a message of anybody, or takes an own one away. Answered as [`Edit`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct React {
+    /// Which message.
+    pub message: MessageRef,
+    /// The emoji, or its name: `thumbsup`, `:+1:`.
+    pub emoji: String,
+    /// Takes it away.
+    #[serde(default)]
+    pub remove: bool,
+}
+
 /// Stored messages of a conversation, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

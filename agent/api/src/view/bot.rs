@@ -19,6 +19,9 @@ pub struct BotEventView {
     #[serde(default, with = "maybe_time")]
     #[schemars(with = "Option<Time>")]
     pub changed_at: Option<Timestamp>,
+    /// The emoji that `by` put under the message or took away; `null` when that is not what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<BotReactionView>,
     /// Where it stands in the conversation: positions grow, and so do places within one. `bot.handled` names both.
     pub position: u64,
     /// Its place among several lines of one commit, from 0.
@@ -36,6 +39,18 @@ pub struct BotEventView {
     pub group_name: String,
     /// Whether the conversation is direct.
     pub direct: bool,
+}
+
+/// An emoji under a message, for a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotReactionView {
+    /// The emoji.
+    pub emoji: String,
+    /// Whether it was taken away.
+    pub removed: bool,
+    /// Bots in a row that led to it.
+    #[serde(default)]
+    pub hops: u8,
 }
 
 /// An account, for a bot.

@@ -42,6 +42,20 @@ pub struct MessageView {
     pub edited: bool,
     /// Its author took it back, or the person let go of it here: `text` is empty.
     pub deleted: bool,
+    /// Emoji that members put under it, the first one first.
+    pub reactions: Vec<ReactionView>,
+}
+
+/// An emoji under a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReactionView {
+    /// The emoji.
+    pub emoji: String,
+    /// The accounts that put it there: handles, when known, else account ids.
+    pub by: Vec<String>,
+    /// Whether this account is one of them.
+    #[serde(default)]
+    pub own: bool,
 }
 
 impl MessageView {
@@ -216,6 +230,9 @@ enum Entry<'a> {
         /// Its author took it back, or the person let go of it here: `text` is empty.
         #[serde(default)]
         deleted: bool,
+        /// Emoji that members put under it, the first one first.
+        #[serde(default, skip_serializing_if = "<[ReactionView]>::is_empty")]
+        reactions: Cow<'a, [ReactionView]>,
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
@@ -297,6 +314,7 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             hops: view.hops,
             edited: view.edited,
             deleted: view.deleted,
+            reactions: Cow::Borrowed(&view.reactions),
             missing: match &view.body {
                 Body::Missing(missing) => missing.into(),
                 Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
@@ -323,6 +341,7 @@ impl From<Entry<'_>> for MessageView {
                 hops,
                 edited,
                 deleted,
+                reactions,
                 missing,
             } => Self {
                 id,
@@ -343,6 +362,7 @@ impl From<Entry<'_>> for MessageView {
                 hops,
                 edited,
                 deleted,
+                reactions: reactions.into_owned(),
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -361,6 +381,7 @@ impl From<Entry<'_>> for MessageView {
                 hops: 0,
                 edited: false,
                 deleted: false,
+                reactions: Vec::new(),
             },
         }
     }

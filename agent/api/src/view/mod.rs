@@ -13,7 +13,7 @@ pub mod status;
 pub mod token;
 
 pub use account::{AccountView, RequestPolicy, Trust};
-pub use bot::{BotEventView, BotMemberView};
+pub use bot::{BotEventView, BotMemberView, BotReactionView};
 pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};
@@ -21,7 +21,8 @@ pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
 pub use group::{DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy};
 pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
-    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, SenderView, WhoView,
+    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, ReactionView, SenderView,
+    WhoView,
 };
 pub use status::{LogLostView, StatusView};
 pub use token::TokenView;

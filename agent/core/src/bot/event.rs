@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::view::{BotEventView, BotMemberView, GroupEvent, GroupState};
-use cipher_api::{ErrorKind, Reply, Result};
+use cipher_api::view::{BotEventView, BotMemberView, BotReactionView, GroupEvent, GroupState};
+use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
+use cipher_broker::emoji;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::wire::group::Role;
 
@@ -83,10 +84,19 @@ impl Core {
             _ => None,
         };
         let changed_at = changed.is_some().then_some(row.at.unwrap_or(row.sent_at));
+        let reaction = match row.body() {
+            RowBody::Change(change, _) => change.reacts().map(|removed| BotReactionView {
+                emoji: row.text.clone(),
+                removed,
+                hops: row.hops,
+            }),
+            _ => None,
+        };
         let (stands, shown) = changed.as_ref().map_or((place, row), |(stands, message)| (*stands, message));
         Ok(BotEventView {
             message: self.message_view(group, stands, shown),
             changed_at,
+            reaction,
             position: place.0,
             place: place.1,
             by,
@@ -135,6 +145,12 @@ impl Core {
         }
         if say.iter().any(|say| say.text.len() > cipher_broker::limit::TEXT_BYTES) {
             return Err(ErrorKind::Limit.because("a bot's answer is too long"));
+        }
+        let reactions = say.iter().filter_map(|say| say.reaction.as_ref());
+        if let Some(reaction) = reactions.into_iter().find(|reaction| !emoji::has_form(&reaction.emoji)) {
+            return Err(ErrorKind::Usage
+                .because(format!("'{}' is no emoji", reaction.emoji))
+                .hint(Advice::EmojiOrName));
         }
         if !say.is_empty() && self.may_answer(group, place)? {
             // All or nothing: the event comes again when there is room.

@@ -1,7 +1,7 @@
-//! Edits and deletions: asked for by the person, read from the log, and applied to the message that they are about.
+//! Edits, deletions and reactions: asked for by the person, read from the log, and applied to the message that they are about.
 //!
 //! ```text
-//! edit ID TEXT ─► own message? ─► outbox ─► the log ─┐
+//! edit ID TEXT ─► may one? ─► outbox ─► the log ─┐
 //!                                                    ├─► timeline::apply ─► the row of the message ─► news
 //! a member's change in the log ──────────────────────┘        │ not here yet: waits in `changes`
 //! a message that was waited for (log, history of an own device) ┘
@@ -9,6 +9,7 @@
 
 use cipher_api::command::message::MessageRef;
 use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result};
+use cipher_broker::emoji;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::content::Body;
 
@@ -62,6 +63,66 @@ impl Core {
         self.say_change(ticket, group, Body::Delete { of })
     }
 
+    /// Puts an emoji under a message, or takes an own one away.
+    pub(super) fn message_react(
+        &mut self,
+        ticket: Ticket,
+        message: &MessageRef,
+        text: &str,
+        removed: bool,
+    ) -> Result<Option<Reply>> {
+        let emoji = emoji::meant(text).ok_or_else(|| {
+            ErrorKind::Usage.because(format!("'{text}' is no emoji")).hint(Advice::EmojiOrName)
+        })?;
+        let Meant { group, id: of, row } = self.meant(message)?;
+        self.state.must_be_active(group)?;
+        self.state.must_reach_peer(&group)?;
+        let Some((_, mut row)) = row else { return Err(not_in_log()) };
+        if row.failed {
+            return Err(undelivered(&message.id));
+        }
+        if row.deleted {
+            return Err(deleted_already());
+        }
+        let own = self.state.own_id();
+        // As it will be once what waits is said.
+        let stands = self
+            .queued_reaction(group, of, emoji)
+            .unwrap_or_else(|| row.reactions.of(&own, emoji).is_some_and(|known| !known.removed));
+        if stands != removed {
+            let why = if removed {
+                format!("there is no {emoji} of yours under this message")
+            } else {
+                format!("your {emoji} is under this message already")
+            };
+            return Err(ErrorKind::Refused.because(why).hint(Advice::NothingChanged));
+        }
+        let change = if removed { Change::Unreact } else { Change::React };
+        let changing = Changing { by: own, position: u64::MAX, change, text: emoji };
+        if let Err(timeline::Without(rule)) = timeline::apply(&mut row, &changing) {
+            let error = match rule {
+                "R-CONTENT-12" => {
+                    ErrorKind::Limit.because("there are too many different emoji under this message")
+                }
+                _ => ErrorKind::Refused
+                    .because("this line is no message that a member said: nothing can be put under it"),
+            };
+            return Err(error.hint(Advice::NothingChanged));
+        }
+        let body = Body::Reaction { of, emoji: emoji.to_owned(), removed };
+        self.say_change(ticket, group, body)
+    }
+
+    /// Whether an own reaction that waits puts this emoji there; `None` if none waits.
+    fn queued_reaction(&self, group: GroupId, message: MessageId, wanted: &str) -> Option<bool> {
+        let waiting = self.run.delivery.rows_of(group).filter_map(|row| Some(self.queued(row)?.1.body));
+        let last = waiting.filter_map(|body| match body {
+            Body::Reaction { of, emoji, removed } if of == message && emoji == wanted => Some(!removed),
+            _ => None,
+        });
+        last.last()
+    }
+
     /// R-CONTENT-08: a message that never left this device is not said at all, nor is what was to change it. Once its bytes
     /// are sealed they may lie in the log, whatever is known of it.
     fn take_back_unsaid(&mut self, group: GroupId, of: MessageId) -> Result<Option<Reply>> {
@@ -96,11 +157,7 @@ impl Core {
 
     fn delete_here(&mut self, message: &MessageRef) -> Result<Reply> {
         let Meant { group, id, row } = self.meant(message)?;
-        let Some((place, mut row)) = row else {
-            return Err(ErrorKind::Refused
-                .because("this message is not in the log yet")
-                .hint(Advice::WaitOrTakeBack));
-        };
+        let Some((place, mut row)) = row else { return Err(not_in_log()) };
         if !row.is_words() {
             return Err(no_words());
         }
@@ -127,7 +184,7 @@ impl Core {
                 .is_some_and(|(_, content)| matches!(content.body, Body::Delete { of } if of == id))
         };
         if self.run.delivery.rows_of(group).any(taken_back) {
-            return Err(ErrorKind::Refused.because("this message was deleted already"));
+            return Err(deleted_already());
         }
         if let Some((_, row)) = row {
             if !row.is_words() {
@@ -140,12 +197,10 @@ impl Core {
                     .hint(Hint::MessageDeleteLocal { id: message.id.clone() }));
             }
             if row.failed {
-                return Err(ErrorKind::Refused
-                    .because("nobody has this message: it was never delivered")
-                    .hint(Hint::MessageSendAgain { id: message.id.clone() }));
+                return Err(undelivered(&message.id));
             }
             if row.deleted {
-                return Err(ErrorKind::Refused.because("this message was deleted already"));
+                return Err(deleted_already());
             }
             if change == Change::Edit && row.body() != RowBody::Text {
                 return Err(ErrorKind::Refused
@@ -285,6 +340,7 @@ impl Core {
         match change {
             Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
             Change::Delete => self.forget_sealed(group, &id, &mut row)?,
+            Change::React | Change::Unreact => {}
         }
         self.state.changed_for_newcomers(group, place, &row);
         let hidden = self.state.hides(&row);
@@ -311,6 +367,9 @@ impl Core {
         let (of, change, text) = match body {
             Body::Edit { of, text } => (*of, Change::Edit, text.clone()),
             Body::Delete { of } => (*of, Change::Delete, String::new()),
+            Body::Reaction { of, emoji, removed } => {
+                (*of, if *removed { Change::Unreact } else { Change::React }, emoji.clone())
+            }
             Body::Text(_)
             | Body::ContactAccepted
             | Body::Sync(_)
@@ -337,6 +396,20 @@ impl Core {
             self.ledger.keep_sent(group, key, sent);
         }
     }
+}
+
+fn not_in_log() -> Error {
+    ErrorKind::Refused.because("this message is not in the log yet").hint(Advice::WaitOrTakeBack)
+}
+
+fn undelivered(id: &str) -> Error {
+    ErrorKind::Refused
+        .because("nobody has this message: it was never delivered")
+        .hint(Hint::MessageSendAgain { id: id.to_owned() })
+}
+
+fn deleted_already() -> Error {
+    ErrorKind::Refused.because("this message was deleted already")
 }
 
 fn no_words() -> Error {

@@ -13,6 +13,9 @@ impl Core {
             M::Send(message::Send { target, text, reply_to }) => self.send(ticket, target, text, reply_to),
             M::Edit(message::Edit { message, text }) => self.message_edit(ticket, &message, text),
             M::Delete(message::Delete { message, local }) => self.message_delete(ticket, &message, local),
+            M::React(message::React { message, emoji, remove }) => {
+                self.message_react(ticket, &message, &emoji, remove)
+            }
             M::Read(message::Read { target, last, mark }) => self.read(&target, last, mark).map(Some),
             M::Shown(message::Shown { group, ids }) => {
                 self.state.identity()?;

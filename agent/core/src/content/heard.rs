@@ -137,6 +137,7 @@ fn is_within_limits(body: &Body) -> bool {
         Body::Text(_)
         | Body::Edit { .. }
         | Body::Delete { .. }
+        | Body::Reaction { .. }
         | Body::ContactAccepted
         | Body::Missing(_) => true,
     };

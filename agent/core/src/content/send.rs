@@ -49,12 +49,7 @@ impl Core {
         }
         let group = self.resolve(&target)?;
         self.state.must_be_active(group)?;
-        let peer = self.state.groups.get(&group).filter(|row| row.direct).and_then(|row| row.peer);
-        if let Some(peer) = peer {
-            self.state.must_not_be_blocked(&peer)?;
-            // However the direct conversation is named.
-            self.state.must_be_unchanged(&peer)?;
-        }
+        self.state.must_reach_peer(&group)?;
         let row = self.enqueue_text(group, text, reply_to)?;
         self.sent_or_queued(ticket, group, row)
     }

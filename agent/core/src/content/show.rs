@@ -1,6 +1,6 @@
 //! Stored messages and events as people see them.
 
-use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, SenderView, WhoView};
+use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, ReactionView, SenderView, WhoView};
 use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId, MessageId};
@@ -40,7 +40,23 @@ impl Core {
             hops: row.hops,
             edited: row.edited.is_some(),
             deleted: row.deleted,
+            reactions: self.reactions(row),
         }
+    }
+
+    /// What stands under a message, without what blocked accounts put there.
+    fn reactions(&self, row: &MessageRow) -> Vec<ReactionView> {
+        let own = self.state.identity.as_ref().map(|own| own.account);
+        let standing = row.reactions.standing().into_iter();
+        let views = standing.map(|(emoji, mut by)| {
+            by.retain(|account| !self.state.blocks(account));
+            ReactionView {
+                emoji: emoji.to_owned(),
+                own: by.iter().any(|account| Some(*account) == own),
+                by: by.iter().map(|account| self.state.handle_of(account)).collect(),
+            }
+        });
+        views.filter(|view| !view.by.is_empty()).collect()
     }
 
     fn body(&self, row: &MessageRow) -> Body {
@@ -135,6 +151,14 @@ impl Core {
             content::Body::Delete { of } => Some((*of, String::new(), true)),
             _ => None,
         };
+        if let content::Body::Reaction { of, emoji, removed } = &content.body
+            && let Ok(Some((place, message))) = self.history.stands(&row.group, of)
+        {
+            let mut view = self.message_view(row.group, place, &message);
+            show_reaction(&mut view, &self.state.handle_of(&own.account), emoji, *removed);
+            view.state = MessageState::Queued;
+            return Some(view);
+        }
         let mut view = self.message_view(row.group, (0, 0), &MessageRow::said(id, author, content));
         if let Some((of, text, deleted)) = change {
             (view.id, view.body, view.text) = (of, Body::Text, text);
@@ -194,6 +218,10 @@ impl Core {
             let Some((id, content)) = self.queued(row) else { continue };
             let Some(of) = content.body.changes() else { continue };
             let Some(view) = views.iter_mut().find(|view| view.id == of) else { continue };
+            if let content::Body::Reaction { emoji, removed, .. } = &content.body {
+                show_reaction(view, &self.state.handle_of(&self.state.own_id()), emoji, *removed);
+                continue;
+            }
             let Some(change) = self.queued_view(row, id, content) else { continue };
             (view.edited, view.deleted) = (view.edited || change.edited, change.deleted);
             (view.text, view.state) = (change.text, change.state);
@@ -208,5 +236,27 @@ impl Core {
         let Some(account) = self.state.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()
+    }
+}
+
+/// An own reaction that waits, as it will be.
+fn show_reaction(view: &mut MessageView, own: &str, emoji: &str, removed: bool) {
+    let at = view.reactions.iter().position(|known| known.emoji == emoji);
+    match (at, removed) {
+        (None, true) => {}
+        (None, false) => {
+            let by = vec![own.to_owned()];
+            view.reactions.push(ReactionView { emoji: emoji.to_owned(), by, own: true });
+        }
+        (Some(at), removed) => {
+            let Some(known) = view.reactions.get_mut(at) else { return };
+            known.by.retain(|by| by != own);
+            known.own = !removed;
+            if !removed {
+                known.by.push(own.to_owned());
+            } else if known.by.is_empty() {
+                view.reactions.remove(at);
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Result};
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::content::Content;
 use cipher_broker::wire::envelope::Envelope;
 use cipher_broker::{codec, limit};
 
@@ -434,7 +434,7 @@ impl Core {
         if content.body.is_silent() {
             return;
         }
-        if matches!(content.body, Body::Edit { .. } | Body::Delete { .. }) {
+        if content.body.changes().is_some() {
             let name = self.state.conversation_name(&group);
             self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
             return;

@@ -248,8 +248,12 @@ impl Core {
                 continue;
             }
             if let Some(known) = self.history.at(&group, place)? {
-                if let Some(change) = changed(&message, era).filter(|_| known.id == message.id) {
-                    self.change(group, place, known, &change)?;
+                if known.id == message.id {
+                    for change in changes(&message, era) {
+                        if let Some(known) = self.history.at(&group, place)? {
+                            self.change(group, place, known, &change)?;
+                        }
+                    }
                 }
                 continue;
             }
@@ -300,13 +304,25 @@ impl Core {
     }
 }
 
-/// The change that a message of the history was through, as its author made it.
-fn changed(message: &SyncMessage, era: u16) -> Option<WaitingChange> {
-    let (change, position) = match message.edited {
-        _ if message.deleted => (Change::Delete, 0),
-        Some((sequence, ago)) => (Change::Edit, position::of(era.saturating_sub(ago), sequence)),
-        None => return None,
+/// What a message of the history was through, as its author and others made it.
+fn changes(message: &SyncMessage, era: u16) -> Vec<WaitingChange> {
+    let id = message.id;
+    let here = |(sequence, ago): (u64, u16)| position::of(era.saturating_sub(ago), sequence);
+    let by_author = match message.edited {
+        _ if message.deleted => Some((Change::Delete, 0)),
+        Some(place) => Some((Change::Edit, here(place))),
+        None => None,
     };
-    let (id, account, text) = (message.id, message.account, message.text.clone());
-    Some(WaitingChange { id, account, position, change, text })
+    let by_author = by_author.map(|(change, position)| {
+        let (account, text) = (message.account, message.text.clone());
+        WaitingChange { id, account, position, change, text }
+    });
+    let reactions = message.reactions.iter().map(|reaction| WaitingChange {
+        id,
+        account: reaction.account,
+        position: here(reaction.place),
+        change: if reaction.removed { Change::Unreact } else { Change::React },
+        text: reaction.emoji.clone(),
+    });
+    by_author.into_iter().chain(reactions).collect()
 }

@@ -402,6 +402,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         hops: 0,
         edited: None,
         deleted: false,
+        reactions: Vec::new(),
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {

@@ -6,7 +6,7 @@ use cipher_api::{Error, ErrorKind, Hint, Result, Who};
 use cipher_broker::account_log::AccountLog;
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{AccountId, DeviceId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId};
 use cipher_broker::wire::registry::PublicProfile;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,15 @@ impl State {
     /// R-CONTACT-03: nothing goes to a blocked account directly.
     pub(crate) fn must_not_be_blocked(&self, account: &AccountId) -> Result<()> {
         if self.blocks(account) { Err(self.is_blocked(account)) } else { Ok(()) }
+    }
+
+    /// The account on the other side of a direct conversation, however that is named, may be spoken to.
+    pub(crate) fn must_reach_peer(&self, group: &GroupId) -> Result<()> {
+        let Some(peer) = self.groups.get(group).filter(|row| row.direct).and_then(|row| row.peer) else {
+            return Ok(());
+        };
+        self.must_not_be_blocked(&peer)?;
+        self.must_be_unchanged(&peer)
     }
 
     pub(crate) fn is_blocked(&self, account: &AccountId) -> Error {

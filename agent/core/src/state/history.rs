@@ -118,6 +118,21 @@ impl History {
         Ok(seen.get_whole(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
     }
 
+    /// A message that stands where it was shown first; for what only looks.
+    pub(crate) fn stands(&self, group: &GroupId, id: &MessageId) -> Result<Option<(Place, MessageRow)>> {
+        let key = (*group, *id);
+        let position = match self.seen.get(&key) {
+            Some(position) => Some(*position),
+            None => {
+                let seen = self.store.table(table::SEEN)?.get_whole(&key.to_key())?;
+                seen.and_then(|position| u64::from_key(&position))
+            }
+        };
+        let Some(position) = position else { return Ok(None) };
+        let row = self.at(group, (position, 0))?.filter(|row| row.id == *id);
+        Ok(row.map(|row| ((position, 0), row)))
+    }
+
     /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
     /// than it stands here.
     pub(crate) fn find(

@@ -3,12 +3,13 @@
 use cipher_api::view::GroupEvent;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content, kind};
 use cipher_broker::wire::sync::SyncMessage;
 use serde::{Deserialize, Serialize};
 
-use crate::state::{IdentityRow, SealedAs, position};
+use crate::state::{IdentityRow, Reactions, SealedAs, position};
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -18,8 +19,8 @@ pub(crate) enum RowBody<'a> {
     Text,
     /// A member says what a log lost: the text is kept by [`crate::content::missing`].
     Missing,
-    /// A member gave other words to this message, or took it back. The row marks the place; the message itself has the
-    /// words.
+    /// A member gave other words to this message, took it back, or put an emoji under it. The row marks the place; the message
+    /// itself has the words.
     Change(Change, MessageId),
     /// A member sent a kind that this version does not know; the name is the member's.
     Unknown(&'a str),
@@ -29,13 +30,28 @@ pub(crate) enum RowBody<'a> {
     Event(GroupEvent, AccountId),
 }
 
-/// What a member may do to a message of its own.
+/// What a member may do to an earlier message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
     #[serde(rename = "e")]
     Edit,
     #[serde(rename = "v")]
     Delete,
+    #[serde(rename = "r")]
+    React,
+    #[serde(rename = "u")]
+    Unreact,
+}
+
+impl Change {
+    /// Of a reaction whether it takes the emoji away.
+    pub(crate) const fn reacts(self) -> Option<bool> {
+        match self {
+            Self::React => Some(false),
+            Self::Unreact => Some(true),
+            Self::Edit | Self::Delete => None,
+        }
+    }
 }
 
 /// The account and device that said or did it, as the leaf proves.
@@ -90,6 +106,9 @@ pub(crate) struct MessageRow {
     /// Its words were taken back, or the person let go of them here.
     #[serde(rename = "v", default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// Emoji under it.
+    #[serde(rename = "re", default, skip_serializing_if = "Reactions::is_empty")]
+    pub reactions: Reactions,
 }
 
 impl MessageRow {
@@ -108,6 +127,8 @@ impl MessageRow {
             Body::Text(text) => (text, None),
             // The words go into the message itself.
             Body::Edit { of, .. } | Body::Delete { of } => (String::new(), Some(of)),
+            // Bots are told which one.
+            Body::Reaction { of, emoji, removed: _ } => (emoji, Some(of)),
             Body::Unknown { text, .. } => (text, None),
             Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) => (String::new(), None),
         };
@@ -128,6 +149,7 @@ impl MessageRow {
             of,
             edited: None,
             deleted: false,
+            reactions: Reactions::default(),
         }
     }
 
@@ -157,6 +179,7 @@ impl MessageRow {
             of: None,
             edited: None,
             deleted: false,
+            reactions: Reactions::default(),
         }
     }
 
@@ -170,14 +193,17 @@ impl MessageRow {
             (kind::MISSING, _) => RowBody::Missing,
             (kind::EDIT, Some(of)) => RowBody::Change(Change::Edit, of),
             (kind::DELETE, Some(of)) => RowBody::Change(Change::Delete, of),
+            (kind::REACTION, Some(of)) => RowBody::Change(Change::React, of),
+            (kind::REACTION_REMOVED, Some(of)) => RowBody::Change(Change::Unreact, of),
             (kind::CONTACT_ACCEPTED | kind::SYNC, _) => RowBody::Silent,
             (unknown, _) => RowBody::Unknown(unknown),
         }
     }
 
-    /// Its words are let go of.
+    /// Its words are let go of, and what was put under them.
     pub(crate) fn take_back(&mut self) {
         self.text.clear();
+        self.reactions = Reactions::default();
         (self.deleted, self.edited) = (true, None);
     }
 
@@ -199,6 +225,7 @@ impl MessageRow {
     /// For another own device, which keeps it as this one does.
     /// Eras are counted by each store for itself: what travels is how many lie between.
     pub(crate) fn into_sync(self, group: GroupId, era: u16, place: Place) -> SyncMessage {
+        let reactions = self.reactions.to_sync(era, limit::TEXT_BYTES.saturating_sub(self.text.len()));
         SyncMessage {
             group,
             place: (position::sequence_of(place.0), place.1),
@@ -218,6 +245,7 @@ impl MessageRow {
                 .edited
                 .map(|at| (position::sequence_of(at), era.saturating_sub(position::era_of(at)))),
             deleted: self.deleted,
+            reactions,
         }
     }
 
@@ -240,6 +268,7 @@ impl MessageRow {
             of: None,
             edited: message.edited.map(|(sequence, ago)| position::of(era.saturating_sub(ago), sequence)),
             deleted: message.deleted,
+            reactions: Reactions::from_sync(message.reactions, era),
         }
     }
 }

@@ -137,7 +137,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
                         message.seq.unwrap_or_else(|| panic!("{:?} is sent without a place", message.text));
                     everybody_has(world, group, at[&sequence].header.epoch, message, seen);
                     if !reader.over && !world.says_again {
-                        same_words(world, group, at[&sequence].header.epoch, message, seen);
+                        same_words(world, group, at[&sequence].header.epoch, reader, message, seen);
                     }
                 }
                 MessageState::Received | MessageState::Failed => {}
@@ -182,9 +182,23 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
     }
 }
 
-/// Whoever has been in the group since a message was said shows the words that its author left standing.
-fn same_words(world: &World, group: GroupId, epoch: u64, message: &MessageView, seen: &[Seen]) {
-    let words = |m: &MessageView| (m.text.clone(), m.edited, m.deleted);
+/// Whoever has been in the group since a message was said shows the words that its author left standing, and what stands under
+/// them.
+fn same_words(
+    world: &World,
+    group: GroupId,
+    epoch: u64,
+    reader: &Seen,
+    message: &MessageView,
+    seen: &[Seen],
+) {
+    let words = |m: &MessageView| {
+        let mut under: Vec<_> = m.reactions.iter().map(|it| (it.emoji.clone(), it.by.len())).collect();
+        under.sort();
+        // Who is gone does not hear what others put there since.
+        under.retain(|_| reader.view.state == GroupState::Active);
+        (m.text.clone(), m.edited, m.deleted, under)
+    };
     let active = seen.iter().filter(|s| s.view.state == GroupState::Active && !s.over);
     for other in active.filter(|s| world.since.get(&(s.index, group)).is_some_and(|since| *since <= epoch)) {
         for theirs in other.messages.iter().filter(|m| m.id == message.id) {

@@ -56,7 +56,7 @@ pub struct MessageArgs {
 }
 
 impl MessageArgs {
-    fn named(self) -> Result<MessageRef> {
+    pub(super) fn named(self) -> Result<MessageRef> {
         Ok(MessageRef { id: message_id::beginning(&self.id)?, within: self.within })
     }
 }
@@ -73,7 +73,8 @@ pub async fn delete(context: &Context, args: DeleteArgs) -> Result {
     change(context, message::Delete { message: args.message.named()?, local: args.local }).await
 }
 
-async fn change<R: Ask<Reply = MessageView>>(context: &Context, change: R) -> Result {
+/// Asks for a change of a message, and shows the message as it is then.
+pub(super) async fn change<R: Ask<Reply = MessageView>>(context: &Context, change: R) -> Result {
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let message = profile.ask(change).await?;

@@ -17,6 +17,7 @@ pub mod group;
 pub mod join;
 pub mod link;
 pub mod profile;
+pub mod react;
 pub mod read;
 pub mod register;
 pub mod rpc;

@@ -42,10 +42,11 @@ pub struct Args {
     /// Only what follows the line with this "id" in the output of --json, for scripts that continue where they stopped
     #[arg(long, value_name = "ID")]
     pub after: Option<MessageId>,
-    /// Show the beginning of each message's id, as edit and delete take it
+    /// Show the beginning of each message's id, as edit, delete and react take it
     #[arg(long)]
     pub ids: bool,
-    /// Then show new messages as they come, until interrupted; one that is edited or deleted comes again, with the same id
+    /// Then show new messages as they come, until interrupted; one that is edited, deleted or reacted to comes
+    /// again, with the same id
     #[arg(short, long)]
     pub follow: bool,
 }

@@ -232,6 +232,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
                 fresh.command("device recover")
             );
         }
+        Advice::EmojiOrName => "give an emoji, or the name of one: 👍, thumbsup, :tada:",
         Advice::StoreNewer => "use the version that wrote it, or a newer one",
         Advice::StoreKey => {
             "nothing was changed; give what this profile was sealed with: --key-file FILE, --passphrase-fd N, or the store.key that \

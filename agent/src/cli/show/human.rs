@@ -1,7 +1,7 @@
 //! How things look to people. Every text passes `safe_text` here, on its way into a line.
 
 use cipher_api::view::{
-    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState,
+    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState, ReactionView,
 };
 use cipher_broker::certificate::Kind;
 use cipher_broker::wire::content::kind;
@@ -109,7 +109,19 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
         MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
         MessageState::Sent | MessageState::Received | MessageState::Unknown => String::new(),
     };
-    format!("{time} {label}{text}{state}")
+    format!("{time} {label}{text}{state}{}", reactions(line.reactions(), paint))
+}
+
+/// A line of emoji, each with who put it there.
+fn reactions(reactions: &[ReactionView], paint: Paint) -> String {
+    if reactions.is_empty() {
+        return String::new();
+    }
+    let each = reactions.iter().map(|reaction| {
+        let by: Vec<String> = reaction.by.iter().map(|by| safe_text(&at(by))).collect();
+        format!("{} {}", safe_text(&reaction.emoji), paint.ink(Ink::Dim, &by.join(", ")))
+    });
+    format!("\n    {}", each.collect::<Vec<_>>().join("  "))
 }
 
 /// What this agent observed; `label` names its conversation where several are mixed.

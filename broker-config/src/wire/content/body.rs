@@ -14,6 +14,10 @@ pub mod kind {
     pub const EDIT: &str = "edit";
     /// A message of the same account is taken back.
     pub const DELETE: &str = "delete";
+    /// An emoji under a message.
+    pub const REACTION: &str = "reaction";
+    /// An emoji under a message is taken away by the account that put it there.
+    pub const REACTION_REMOVED: &str = "reaction-removed";
     /// An account tells a new contact that it accepted; carries no text and is not shown.
     pub const CONTACT_ACCEPTED: &str = "contact-accepted";
     /// Devices of one account keep each other up to date, in the group that only they are in.
@@ -38,6 +42,15 @@ pub enum Body {
     Delete {
         /// The message.
         of: MessageId,
+    },
+    /// An emoji under an earlier message of anybody.
+    Reaction {
+        /// The message.
+        of: MessageId,
+        /// The emoji; what it may be is for the rules to say.
+        emoji: String,
+        /// Whether it is taken away: once per account and emoji.
+        removed: bool,
     },
     /// See [`kind::CONTACT_ACCEPTED`].
     ContactAccepted,
@@ -65,6 +78,8 @@ impl Body {
             Self::Text(_) => kind::TEXT,
             Self::Edit { .. } => kind::EDIT,
             Self::Delete { .. } => kind::DELETE,
+            Self::Reaction { removed: false, .. } => kind::REACTION,
+            Self::Reaction { removed: true, .. } => kind::REACTION_REMOVED,
             Self::ContactAccepted => kind::CONTACT_ACCEPTED,
             Self::Sync(_) => kind::SYNC,
             Self::Missing(_) => kind::MISSING,
@@ -76,26 +91,28 @@ impl Body {
     pub fn text_bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::Edit { text, .. } | Self::Unknown { text, .. } => text.len(),
+            Self::Reaction { emoji, .. } => emoji.len(),
             Self::Delete { .. } | Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => 0,
         }
     }
 
     /// Whether it names a kind that this build knows and lacks what that kind must carry.
     pub fn is_malformed(&self) -> bool {
-        use self::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, SYNC, TEXT};
+        use self::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, REACTION, REACTION_REMOVED, SYNC, TEXT};
         let Self::Unknown { kind, .. } = self else { return false };
-        [TEXT, EDIT, DELETE, CONTACT_ACCEPTED, SYNC, MISSING].contains(&kind.as_str())
+        [TEXT, EDIT, DELETE, REACTION, REACTION_REMOVED, CONTACT_ACCEPTED, SYNC, MISSING]
+            .contains(&kind.as_str())
     }
 
     /// Whether it has a line of its own where people read: no change of another message, and nothing silent.
     pub const fn has_line(&self) -> bool {
-        !self.is_silent() && !matches!(self, Self::Edit { .. } | Self::Delete { .. })
+        !self.is_silent() && self.changes().is_none()
     }
 
     /// The message that it changes, if it changes one.
     pub const fn changes(&self) -> Option<MessageId> {
         match self {
-            Self::Edit { of, .. } | Self::Delete { of } => Some(*of),
+            Self::Edit { of, .. } | Self::Delete { of } | Self::Reaction { of, .. } => Some(*of),
             Self::Text(_)
             | Self::ContactAccepted
             | Self::Sync(_)
@@ -108,7 +125,11 @@ impl Body {
     pub const fn is_silent(&self) -> bool {
         match self {
             Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => true,
-            Self::Text(_) | Self::Edit { .. } | Self::Delete { .. } | Self::Unknown { .. } => false,
+            Self::Text(_)
+            | Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::Reaction { .. }
+            | Self::Unknown { .. } => false,
         }
     }
 }

@@ -48,7 +48,7 @@ struct Payload {
     data: Option<ByteBuf>,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     head: Option<SignedHead>,
-    /// The message that an edit or a deletion is about.
+    /// The message that an edit, a deletion or a reaction is about.
     #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
     of: Option<MessageId>,
 }
@@ -68,6 +68,7 @@ impl From<Content> for Payload {
             Body::Text(text) => (text, None, None),
             Body::Edit { of, text } => (text, None, Some(of)),
             Body::Delete { of } => (String::new(), None, Some(of)),
+            Body::Reaction { of, emoji, removed: _ } => (emoji, None, Some(of)),
             Body::ContactAccepted => (String::new(), None, None),
             Body::Sync(data) => (String::new(), Some(ByteBuf::from(data)), None),
             Body::Missing(missing) => (String::new(), Some(ByteBuf::from(codec::encode(&missing))), None),
@@ -83,6 +84,8 @@ fn body(kind: String, text: String, data: Option<ByteBuf>, of: Option<MessageId>
         (kind::TEXT, _, _) => Body::Text(text),
         (kind::EDIT, _, Some(of)) => Body::Edit { of, text },
         (kind::DELETE, _, Some(of)) => Body::Delete { of },
+        (kind::REACTION, _, Some(of)) => Body::Reaction { of, emoji: text, removed: false },
+        (kind::REACTION_REMOVED, _, Some(of)) => Body::Reaction { of, emoji: text, removed: true },
         (kind::CONTACT_ACCEPTED, _, _) => Body::ContactAccepted,
         (kind::SYNC, Some(data), _) => Body::Sync(data.into_vec()),
         (kind::MISSING, Some(data), of) => match codec::decode(&data) {
@@ -133,6 +136,8 @@ mod tests {
             Body::Text("hello".into()),
             Body::Edit { of, text: "hello!".into() },
             Body::Delete { of },
+            Body::Reaction { of, emoji: "👍".into(), removed: false },
+            Body::Reaction { of, emoji: "👍".into(), removed: true },
             Body::ContactAccepted,
             Body::Sync(vec![1, 2]),
             Body::Missing(crate::wire::content::Missing { of: Vec::new() }),

@@ -1,6 +1,6 @@
 //! What stands in a conversation: messages of members, and what this agent observed.
 
-use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, MissingView, SenderView};
+use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, SenderView};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct MessageLine<'a> {
     reply_to: Option<MessageId>,
     edited: bool,
     deleted: bool,
+    /// Emoji under it, each with the handles of who put it there.
+    reactions: &'a [ReactionView],
     hops: u8,
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
@@ -91,6 +93,11 @@ impl MessageLine<'_> {
         self.deleted
     }
 
+    /// Emoji under it.
+    pub const fn reactions(&self) -> &[ReactionView] {
+        self.reactions
+    }
+
     /// Whether it answers another.
     pub const fn is_reply(&self) -> bool {
         self.reply_to.is_some()
@@ -132,6 +139,7 @@ impl<'a> Line<'a> {
             reply_to: message.reply_to,
             edited: message.edited,
             deleted: message.deleted,
+            reactions: &message.reactions,
             hops: message.hops,
             missing: match &message.body {
                 Body::Missing(missing) => missing,
