@@ -1,5 +1,8 @@
 //! Bots that die, and answer every command exactly once all the same.
 
+use std::path::Path;
+
+use serde_json::json;
 use testbed::person::{kind_of, text};
 use testbed::{Result, Site, ensure};
 
@@ -114,6 +117,50 @@ for line in sys.stdin:
     print(json.dumps(said), flush=True)
 "#;
 
+/// Puts an emoji under what people say, and says what they put under messages.
+const REACTER: &str = r#"#!/usr/bin/env python3
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["type"] == "describe":
+        said = {"type": "description", "name": "reacter", "about": "", "commands": []}
+    else:
+        event = asked["event"]
+        actions = []
+        if event["kind"] == "message":
+            actions = [{"type": "react", "message_id": event["message_id"], "emoji": "eyes"}]
+        if event["kind"] == "reaction":
+            words = ["took away" if event["removed"] else "put", event["emoji"]]
+            actions = [{"type": "say", "text": " ".join([event["sender"]["handle"]] + words)}]
+        said = {"type": "outcome", "id": event["id"], "actions": actions, "memory": None}
+    print(json.dumps(said), flush=True)
+"#;
+
+#[test]
+fn a_program_reacts_and_is_told_of_reactions() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    let folder = tempfile::tempdir()?;
+    let program = executable(folder.path(), "reacter", REACTER)?;
+    let mut bot = alice.starts(&["bot", "run", "reacter", "--exec", &program])?;
+    bot.is_ready()?;
+    alice.creates("team", &[])?;
+    let mut screen = alice.follows("team")?;
+    alice.does(&["group", "add", "team", "reacter"])?;
+    let said = alice.sends("team", "look at this")?;
+    let id = text(&said, "id").unwrap_or_default();
+    let seen = screen.until("the bot has reacted", |line| {
+        text(line, "id") == Some(id) && line["reactions"][0]["emoji"] == "👀"
+    })?;
+    ensure(seen["reactions"][0]["by"] == json!(["reacter"]), || seen.to_string())?;
+    alice.does(&["react", id, "+1"])?;
+    screen.sees("alice put 👍")?;
+    alice.does(&["react", id, "+1", "--remove"])?;
+    screen.sees("alice took away 👍")?;
+    bot.interrupt()?;
+    Ok(())
+}
+
 /// B3: a program is told of each member that a change concerns, by whom, and of its own coming.
 #[test]
 fn b3_a_program_is_told_who_came_and_who_did_it() -> Result {
@@ -121,11 +168,8 @@ fn b3_a_program_is_told_who_came_and_who_did_it() -> Result {
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     let carol = site.registered("carol")?;
     let folder = tempfile::tempdir()?;
-    let program = folder.path().join("teller");
-    std::fs::write(&program, TELLER)?;
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let program = program.to_str().ok_or_else(|| testbed::Failure::new("a folder without a name"))?;
-    let mut bot = alice.starts(&["bot", "run", "teller", "--exec", program])?;
+    let program = executable(folder.path(), "teller", TELLER)?;
+    let mut bot = alice.starts(&["bot", "run", "teller", "--exec", &program])?;
     bot.is_ready()?;
     alice.creates("team", &[])?;
     let mut screen = alice.follows("team")?;
@@ -138,4 +182,12 @@ fn b3_a_program_is_told_who_came_and_who_did_it() -> Result {
     drop((bob, carol));
     bot.interrupt()?;
     Ok(())
+}
+
+/// Writes a program; gives its path.
+fn executable(folder: &Path, name: &str, source: &str) -> Result<String> {
+    let path = folder.join(name);
+    std::fs::write(&path, source)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(path.to_string_lossy().into_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use testbed::person::{Output, text};
 use testbed::{Result, Site, ensure, process};
 
@@ -131,6 +132,48 @@ fn a_post_quantum_group_works_like_any_other() -> Result {
     bob.accepts("vault")?;
     bob.sends("vault", "harvest this")?;
     all_read("vault", &[&alice, &bob], &["harvest this".into()])
+}
+
+#[test]
+fn a_reaction_is_shown_under_its_message_to_scripts_and_to_people() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let mut screen = opened(&bob, "team", "tea at five?", &alice)?;
+    let said = alice.does(&["read", "team"])?.lines;
+    let said = said.iter().find(|line| text(line, "text") == Some("tea at five?"));
+    let id = said.and_then(|line| text(line, "id")).unwrap_or_default().to_owned();
+    let begins = id.get(..8).unwrap_or_default();
+    ensure(said.is_some_and(|line| line["reactions"] == json!([])), || format!("{said:?}"))?;
+    let reacted = bob.does(&["react", begins, "tada", "--in", "team"])?.of_type("message")?;
+    ensure(reacted["reactions"] == json!([{"emoji": "🎉", "by": ["bob"], "own": true}]), || {
+        reacted.to_string()
+    })?;
+    let seen = screen.sees("tea at five?")?;
+    ensure(text(&seen, "id") == Some(&id) && seen["reactions"][0]["emoji"] == "🎉", || seen.to_string())?;
+    alice.does(&["react", &id, "🎉"])?;
+    alice.does(&["react", &id, ":+1:"])?;
+    bob.syncs()?;
+    let all = json!([
+        {"emoji": "🎉", "by": ["bob", "alice"], "own": true},
+        {"emoji": "👍", "by": ["alice"], "own": false},
+    ]);
+    let lines = bob.does(&["read", "team"])?.lines;
+    let shown = lines.iter().find(|line| text(line, "id") == Some(&id));
+    ensure(shown.is_some_and(|line| line["reactions"] == all), || format!("{lines:?}"))?;
+    let typed = bob.as_typed(&["read", "team"]).output()?;
+    let typed = String::from_utf8_lossy(&typed.stdout).into_owned();
+    ensure(typed.contains("tea at five?\n    🎉 @bob, @alice  👍 @alice\n"), || typed.clone())?;
+    alice.is_refused(4, "refused", &["react", &id, "👍"])?;
+    alice.is_refused(2, "usage", &["react", &id, "great"])?;
+    bob.is_refused(4, "refused", &["react", &id, "👍", "--remove"])?;
+    bob.does(&["react", &id, "🎉", "--remove"])?;
+    alice.syncs()?;
+    let lines = alice.does(&["read", "team"])?.lines;
+    let shown = lines.iter().find(|line| text(line, "id") == Some(&id));
+    let left =
+        json!([{"emoji": "🎉", "by": ["alice"], "own": true}, {"emoji": "👍", "by": ["alice"], "own": true}]);
+    ensure(shown.is_some_and(|line| line["reactions"] == left), || format!("{lines:?}"))
 }
 
 #[test]
