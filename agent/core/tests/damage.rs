@@ -78,6 +78,8 @@ fn e9_a_group_whose_secrets_are_damaged_comes_back_by_itself() {
         assert_eq!(texts, ["before the damage", "after the damage", "welcome back"], "label {}", key[0]);
         let view = world.person("bob").group(group);
         assert_eq!((view.state, view.members.len(), view.recovering), (GroupState::Active, 3, None));
+        let asked = |event: &Event| matches!(event, Event::Warning { notice: Notice::PlaceOffered { .. } });
+        assert!(!world.people[bob].events.iter().any(asked), "label {}: the person is asked", key[0]);
         let own = world.person("bob").messages(group);
         assert!(own.iter().all(|message| message.state != MessageState::Queued), "{own:?}");
         oracle::judge(&mut world);

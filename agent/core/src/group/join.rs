@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cipher_api::view::GroupState;
+use cipher_api::view::{GroupEvent, GroupState};
 use cipher_api::{Advice, Error, ErrorKind, Hint, Notice, Reply, Result, Target};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
@@ -28,7 +28,8 @@ use crate::input::Delivered;
 use crate::machine::{Core, fatal};
 use crate::state::live::Live;
 use crate::state::{
-    GroupRow, InviteFacts, InviteRow, Mark, OutboxKind, OutboxRow, Post, Reception, Skip, Why,
+    GroupRow, InviteFacts, InviteRow, Mark, MessageRow, OutboxKind, OutboxRow, Post, Reception, RowBody,
+    Skip, Why,
 };
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
@@ -206,6 +207,7 @@ impl Core {
         let inviter = facts.inviter;
         let inside =
             self.with_live(group, |_, live| Ok(live.roster.values().any(|leaf| leaf.account == inviter)))?;
+        let inside = inside || self.was_inside(&group, &inviter)?;
         let (own, row) = (self.state.identity()?, self.state.groups.get(&group));
         let welcomer = Welcomer {
             member: inside || row.is_some_and(|row| row.peer == Some(inviter)),
@@ -219,6 +221,27 @@ impl Core {
             OfferUse::Waits => {}
         }
         Ok(())
+    }
+
+    /// Whether an account was a member when this device last followed, as far as history tells, which this device wrote itself:
+    /// where the tree that says so cannot be read, what the account said or did last decides, or what was done to it.
+    fn was_inside(&self, group: &GroupId, account: &AccountId) -> Result<bool> {
+        let why = self.state.groups.get(group).and_then(|row| row.lost.as_ref()).map(|lost| lost.why);
+        if why != Some(Why::Damaged) {
+            return Ok(false);
+        }
+        let is_about = |row: &MessageRow| match row.body() {
+            RowBody::Event(_, who) => who == *account || row.account == *account,
+            _ => row.account == *account,
+        };
+        let last = self.history.last(group, 1, is_about)?;
+        let went = |row: &MessageRow| match row.body() {
+            RowBody::Event(GroupEvent::Removed | GroupEvent::Left | GroupEvent::Banned, who) => {
+                who == *account
+            }
+            _ => false,
+        };
+        Ok(last.first().is_some_and(|(_, row)| !went(row)))
     }
 
     /// Takes the place in a group that an invitation gives instead of the one that was lost. What was read stays, and
