@@ -10,6 +10,9 @@ use cipher_seal::typed::TypedError;
 /// What an error came from: another error, or words.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// Why a key file is not used that is as it should be otherwise.
+pub(crate) const OPEN_TO_OTHERS: &str = "can be read by others than its owner";
+
 /// Why a command of the registry ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,7 +70,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The key file must not be used as it is.
+    /// The key file is not there, or must not be used as it is.
     #[error("the key file {} {reason}", path.display())]
     Key {
         /// Which file.
@@ -226,7 +229,13 @@ impl Error {
             }
             Self::Drifted(_) => "run `cipher-registry provision` to change what may be changed",
             Self::File { source, .. } | Self::Store(StoreError::File { source, .. }) => file_hint(source),
-            Self::Key { .. } => "restrict it with `chmod 600`, or restore it from a backup",
+            Self::Key { reason, .. } if *reason == OPEN_TO_OTHERS => {
+                "if nobody else has read it, restrict it with `chmod 600`"
+            }
+            Self::Key { .. } => {
+                "nothing was changed: put the right file there, or restore the registry with `cipher-registry restore` into \
+                 an empty folder"
+            }
             Self::LogLost(_) => {
                 "keep every registry's folder: the accounts are there. Stop all registries, see with \
                  `cipher-registry begin-log --verify` which folder has followed furthest, run `cipher-registry begin-log` \

@@ -4,6 +4,7 @@ mod sealed;
 mod unlocking;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use cipher_broker::id::AccountId;
@@ -66,6 +67,20 @@ impl RegistryKey {
     /// Whether a data folder holds a key, or what opens one.
     pub(crate) fn is_in(data_dir: &Path) -> bool {
         [FILE, unlocking::BESIDE].iter().any(|file| data_dir.join(file).symlink_metadata().is_ok())
+    }
+
+    /// Fails if a data folder holds no key. Accounts of a registry know its key and no other: it must not get another one because a
+    /// file is gone.
+    pub(crate) fn must_be_in(data_dir: &Path) -> Result<(), Error> {
+        let path = data_dir.join(FILE);
+        match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Key {
+                path,
+                reason: "is gone: accounts are here, and agents that know them accept no other key",
+            }),
+            // Whoever reads it says what else is wrong.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Puts this key, sealed, into a folder that has none.

@@ -25,7 +25,7 @@ use crate::request::answer::Answerer;
 use crate::request::route::{self, Answering};
 use crate::room;
 use crate::settings::{Settings, StoreKind};
-use crate::store::Store;
+use crate::store::{Store, log};
 
 /// Name of the micro service, and its queue group.
 const NAME: &str = "cipher-registry";
@@ -59,6 +59,9 @@ pub async fn serve(
 ) -> Result<(), Error> {
     tokio::pin!(shutdown);
     let store = Store::open_folder(&settings.data_dir)?;
+    if log::size(&store.view())? > 0 {
+        RegistryKey::must_be_in(&settings.data_dir)?;
+    }
     let key = RegistryKey::load_or_create(&settings)?;
     let snapshots = Snapshots::offer(&settings.data_dir);
     if let Err(error) = &snapshots {

@@ -9,7 +9,7 @@ use cipher_seal::{FileError, SealedFile, Unlock, key_file};
 use rand_core::OsRng;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, OPEN_TO_OTHERS};
 use crate::settings::Unlocking;
 
 /// Longer than any key file.
@@ -30,7 +30,7 @@ impl Found {
         let opened = File::open(path).map_err(file("open the key file"))?;
         let mode = opened.metadata().map_err(file("examine the key file"))?.mode();
         if mode & 0o077 != 0 {
-            return Err(Error::Key { path: path.to_owned(), reason: "can be read by others than its owner" });
+            return Err(Error::Key { path: path.to_owned(), reason: OPEN_TO_OTHERS });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
         opened.take(LONGEST).read_to_end(&mut bytes).map_err(file("read the key file"))?;

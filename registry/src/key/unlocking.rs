@@ -7,7 +7,7 @@ use cipher_seal::typed::{self, TypedError};
 use cipher_seal::{Key, SlotKind, Unlock};
 use rand_core::OsRng;
 
-use crate::error::Error;
+use crate::error::{Error, OPEN_TO_OTHERS};
 use crate::settings::Unlocking;
 
 /// Name of the credential that systemd hands over.
@@ -93,7 +93,7 @@ fn beside(sealed: &Path, make: bool) -> Result<Unlock, Error> {
     }
     match key_file::is_open_to_others(&path) {
         Ok(true) => {
-            return Err(Error::Key { path, reason: "can be read by others than its owner" });
+            return Err(Error::Key { path, reason: OPEN_TO_OTHERS });
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::Unlock {

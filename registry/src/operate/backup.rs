@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use cipher_seal::Unlock;
-use cipher_seal::new_file::NewFile;
+use cipher_seal::new_file::{NewFile, folder_of};
 use cipher_seal::stream::{Locked, Reader, StreamError, Writer};
 use cipher_seal::typed::{self, TypedError};
 use data_encoding::HEXLOWER;
@@ -182,7 +182,7 @@ fn verify(
     if content.key()?.public() != key.public() {
         return Err(unusable(StreamError::Damaged));
     }
-    content.read(|input, file| archive::check(input, file))
+    content.read(|input, file| archive::check(folder_of(draft), input, file))
 }
 
 /// Makes a data folder of a backup: all of it or nothing (R-REG-26).
@@ -326,8 +326,16 @@ impl<'a, 'p> Content<'a, 'p> {
                 doing,
                 path: file.to_owned(),
                 reason,
-                hint: "the registry that served ended before all of it was written, or has another version: see its log and \
-                       make the backup again",
+                hint: match doing {
+                    "make" => {
+                        "no backup was made. If the registry ended meanwhile, or has another version, try again; else its \
+                         store is damaged: keep its folder, and restore the last backup into an empty one"
+                    }
+                    _ => {
+                        "nothing was written; the registry that served ended before all of it was written, had another \
+                         version, or a damaged store: take another backup"
+                    }
+                },
             },
             other => other,
         })

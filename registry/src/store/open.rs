@@ -79,6 +79,17 @@ impl Store {
         Self::ready(builder().create_with_backend(backend)?)
     }
 
+    /// An empty store in a folder, without a name: nothing of it is left when it is closed, or when the process is killed.
+    pub(crate) fn unnamed(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join(format!("{FILE}.unnamed-{}", std::process::id()));
+        let failed =
+            |source| StoreError::File { doing: "create a store for a look in", path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        fs::remove_file(&path).map_err(failed)?;
+        Self::open(FileBackend::new(file)?)
+    }
+
     fn ready(db: Database) -> Result<Self, StoreError> {
         let txn = db.begin_write()?;
         schema::settle(&txn)?;

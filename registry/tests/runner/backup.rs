@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use cipher_broker::wire::refusal::Code;
 use cipher_broker::wire::registry::{AdmissionProof, Operation};
-use cipher_registry::{Error, Login, RegistryKey, Settings, backup, restore};
+use cipher_registry::{Error, Login, RegistryKey, Settings, backup, restore, serve};
 use cipher_seal::stream::{Locked, Writer};
 use cipher_seal::{Passphrase, Unlock};
 use rand_core::OsRng;
+use redb::{Database, ReadableTable as _, TableDefinition};
 
 use crate::archive::furnished;
 use crate::support::{NOW, Person, code, desk_in, registry_key};
@@ -305,4 +306,49 @@ async fn the_golden_backup_is_written() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/registry.backup");
     let data = folder.path().join("data");
     with("golden caf\u{e9}", |number| backup(&settings(&data), &golden, number, &mut |_, _| {})).unwrap();
+}
+
+/// What starts must be the registry that was there: nobody is to find out by an account that is not known any more.
+#[tokio::test]
+async fn a_registry_whose_key_is_gone_does_not_start_as_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    backed_up(folder.path()).await;
+    let data = folder.path().join("data");
+    let key = data.join("registry.key");
+    fs::remove_file(&key).unwrap();
+    let refused = serve(settings(&data), |_| (), std::future::ready(())).await.unwrap_err();
+    assert!(matches!(&refused, Error::Key { path, .. } if *path == key), "{refused:?}");
+    assert!(refused.to_string().contains("is gone") && refused.hint().contains("restore"), "{refused}");
+    assert!(!key.exists(), "no other key is made");
+    let fresh = tempfile::tempdir().unwrap();
+    serve(settings(fresh.path()), |_| (), std::future::ready(())).await.unwrap();
+    assert!(fresh.path().join("registry.key").exists());
+}
+
+/// What a damaged store holds is found when it is backed up, and not when it is needed.
+#[tokio::test]
+async fn a_backup_that_could_not_be_restored_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    backed_up(folder.path()).await;
+    let data = folder.path().join("data");
+    let log: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+    let db = Database::open(data.join("registry.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut log = txn.open_table(log).unwrap();
+        let mut entry = log.get(0).unwrap().unwrap().value().to_vec();
+        *entry.last_mut().unwrap() ^= 1;
+        log.insert(0, entry.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+    drop(db);
+    let file = folder.path().join("second");
+    let refused = with(WORDS, |number| backup(&settings(&data), &file, number, &mut |_, _| {})).unwrap_err();
+    assert_eq!(refused.exit_code(), 7, "{refused}");
+    assert!(
+        refused.hint().contains("no backup was made") && refused.hint().contains("damaged"),
+        "{refused:?}"
+    );
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name == "data" || name == "backup"), "{left:?}");
 }
