@@ -300,6 +300,22 @@ pub async fn fits(front: &dyn FrontEnd, file: &Path, of: &BackupOf, owner: Optio
         .into())
 }
 
+/// Fails if the place of a profile has the keys of a store that is not there: who moved it away still needs them. What a restore
+/// that was killed left is in nobody's way.
+pub fn is_vacant(profile: &Profile) -> Result<(), Error> {
+    if profile.beside().dir().exists() || profile.keys().symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let (store, keys) = (profile.store(), profile.keys());
+    Err(ErrorKind::Conflict
+        .because(format!("{} is there, and the store that it opens is not", keys.display()))
+        .hint(Hint::text(format!(
+            "nothing was written: put {} back, or restore into another profile with --profile NAME; if the store is lost for good, remove {}",
+            store.display(),
+            keys.display()
+        ))))
+}
+
 /// The profile in force exists: fails unless a backup waits in it to be finished.
 pub async fn waits(front: &dyn FrontEnd) -> Result {
     let profile = OpenProfile::fresh(front, Need::Local).await?;
@@ -313,7 +329,7 @@ pub async fn waits(front: &dyn FrontEnd) -> Result {
         .because(format!("profile {name} is there already, and no backup waits in it to be finished"))
         .hint(Hint::text(format!(
             "nothing was written: choose another profile with --profile NAME; or, if nothing in it is worth anything, remove {}",
-            place?.store().display()
+            store_and_keys(&place?)
         )))
         .into())
 }
@@ -332,11 +348,16 @@ pub async fn is_what_waits(front: &dyn FrontEnd, file: &Path, unlock: &Unlock) -
             .because(format!("another backup than {} waits in profile {name} to be finished", file.display()))
             .hint(Hint::text(format!(
                 "nothing was written: go on with the file of that one, or restore this one into another profile with --profile NAME; to give up what waits there, remove {}",
-                place?.store().display()
+                store_and_keys(&place?)
             )))
             .into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What makes a profile one.
+fn store_and_keys(profile: &Profile) -> String {
+    format!("{} and {}", profile.store().display(), profile.keys().display())
 }
 
 /// Takes a backup that was verified into the profile in force, which must not exist. It gets its name once all is in it.

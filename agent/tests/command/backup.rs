@@ -176,9 +176,16 @@ fn a_restore_that_waits_goes_on_with_its_own_file_and_its_passphrase_only() {
         "profile default, which has to sign for it, waits for its own restore",
         "finish the restore of that",
     );
-    // The way that the refusal names.
-    fs::remove_file(room.home().join("profiles/default/store.redb")).unwrap();
+    // The way that the refusal names. Who only moved the store away keeps what opens it.
+    let profile = room.home().join("profiles/default");
+    fs::remove_file(profile.join("store.redb")).unwrap();
     assert!(room.run(&["group", "list"]).fails(7).stderr.contains("restore a backup"), "no store is made");
+    let bytes = || ["store.key", "store.keys"].map(|name| fs::read(profile.join(name)).unwrap());
+    let kept = bytes();
+    let refused = restores(&room, &["later.backup"]).fails(8);
+    says(&refused, "the store that it opens is not", "profiles/default/store.redb back");
+    assert_eq!(bytes(), kept);
+    fs::remove_file(profile.join("store.keys")).unwrap();
     let other = restores(&room, &["later.backup"]).fails(3);
     assert!(!other.stderr.contains("since before"), "{}", other.stderr);
     let _ = restores(&room, &["later.backup"]).fails(3);

@@ -120,6 +120,8 @@ pub async fn restore(context: &Context, args: RestoreArgs) -> Result {
     let goes_on = profile.found()? && profile.exists();
     if goes_on {
         app::waits(context).await?;
+    } else {
+        app::is_vacant(&profile)?;
     }
     if let Some(owner) = how.owner.as_deref() {
         owner_is_there(context, owner)?;
