@@ -256,11 +256,13 @@ impl Template {
         let named = process.named;
         drop(process);
         // A look at everything may come upon a page that leads nowhere, which nothing else had read, and says so.
-        cipher_core::examine(disk.place(), || Ok(unlock()), [6; 32]).map_err(late)?;
-        // What it calls usable opens.
-        if Process::start(disk, self.now).is_err() {
+        let looked = cipher_core::examine(disk.place(), || Ok(unlock()), [6; 32]);
+        // It must not cost what worked.
+        let third = Process::start(disk, self.now).and_then(|mut process| process.picture(&self.groups));
+        if !third.is_ok_and(|third| third.texts() == second.texts()) {
             return Ok(Outcome::Lost);
         }
+        looked.map_err(late)?;
         Ok(if named { Outcome::Named } else { outcome })
     }
 

@@ -1,6 +1,7 @@
 //! The machine: opens the store, takes batches of inputs, commits them together, gives effects.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cipher_api::{Advice, Error, ErrorKind, Notice, Result};
@@ -73,7 +74,7 @@ impl Core {
             seeds.fill_bytes(&mut seed);
             seed
         };
-        let store = Store::open(Box::new(place), unlock, seed())?;
+        let store = Store::open(Arc::new(place), unlock, seed())?;
         let seed = seed();
         let ready = || store.guarded(|| Self::ready(store.clone(), seed, options.cached_groups));
         match ready() {

@@ -8,7 +8,7 @@ use cipher_seal::Unlock;
 
 use crate::store::Store;
 use crate::store::guard::watched;
-use crate::store::open::{given_up, looked_through, opening};
+use crate::store::open::{FILE, given_up, is_damaged, look_through, opening};
 use crate::store::place::Place;
 use crate::store::salvage::salvage;
 use crate::store::seal::is_damage;
@@ -25,30 +25,27 @@ pub struct Examined {
     pub mended: bool,
 }
 
-/// Opens the store of a profile, opens every value of it, and has redb look at every page. The error says what is wrong with
-/// a store of which no more can be told. `ErrorKind::Locked` when another process has it open.
+/// Has redb look at every page of the store of a profile, then opens every value of it. The error says what is wrong with a store of
+/// which no more can be told: it stays as it was, and opens if it did before. `ErrorKind::Locked` when another process has
+/// it open.
 pub fn examine(
     place: impl Place + 'static,
     unlock: impl FnOnce() -> Result<Unlock>,
     seed: [u8; 32],
 ) -> Result<Examined> {
-    let store = Store::open(Box::new(place), unlock, seed)?;
-    let mut found = store.guarded(|| store.read_all());
-    if store.is_torn() {
-        store.guarded(|| store.reopen())?;
-        found = store.guarded(|| store.read_all());
+    let place: Arc<dyn Place> = Arc::new(place);
+    if place.length(FILE).is_ok_and(|length| length.is_some_and(|length| length > 0)) {
+        let damage = match watched(|| look_through(place.as_ref())) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) if is_damaged(&error) => Some(opening(place.as_ref(), error)),
+            Ok(Err(error)) => return Err(opening(place.as_ref(), error)),
+            Err(panic) => Some(given_up(place.as_ref(), panic)),
+        };
+        if let Some(damage) = damage {
+            salvage(&place, false).map_err(|_| damage)?;
+        }
     }
-    let found = found?;
-    store.close();
-    let place = store.shared_place();
-    let looked = match watched(|| looked_through(place, &Arc::default()).map(drop)) {
-        Ok(Ok(())) => return Ok(found),
-        Ok(Err(error)) => opening(place.as_ref(), error),
-        Err(panic) => given_up(place.as_ref(), panic),
-    };
-    // redb has found what nobody had come upon, and does not open the file any more.
-    salvage(place, true).map_err(|_| looked)?;
-    store.guarded(|| store.reopen())?;
+    let store = Store::open(place, unlock, seed)?;
     store.guarded(|| store.read_all())
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Once;
 
 use cipher_api::{Error, Result};
 
@@ -57,7 +57,8 @@ impl Panic {
 
     /// What it told, as the cause of an error.
     pub(crate) fn cause(&self) -> Box<dyn std::error::Error + Send + Sync> {
-        self.to_string().into()
+        // Where in redb's source it was is for the log.
+        self.note.message.as_str().into()
     }
 
     /// Tells it after all, and lets it go on.
@@ -127,13 +128,11 @@ impl Store {
         tracing::warn!(what = %panic, "the work with the store was given up");
         // Whatever was begun is undone; closing may fail on the same bytes.
         drop(watched(|| self.close()));
-        match watched(|| open::looked_through(self.shared_place(), &Arc::default())) {
+        match watched(|| open::look_through(self.place())) {
             Ok(Err(error)) => opening(self.place(), error),
-            Ok(Ok(db)) => {
-                drop(watched(|| drop(db)));
-                // What redb wrote since may have made the damage look whole.
-                if panic.is_of_the_database() { damaged(self.place(), panic.cause()) } else { panic.resume() }
-            }
+            // What redb wrote since may have made the damage look whole.
+            Ok(Ok(())) if panic.is_of_the_database() => damaged(self.place(), panic.cause()),
+            Ok(Ok(())) => panic.resume(),
             Err(second) => damaged(self.place(), second.cause()),
         }
     }

@@ -33,6 +33,7 @@ pub(crate) mod sealed;
 mod shrink;
 mod sums;
 pub(crate) mod table;
+mod unwritten;
 
 pub(crate) use self::open::{Store, storage};
 pub use self::ring::keys_unopened;

@@ -20,6 +20,7 @@ use crate::store::seal::Seal;
 use crate::store::sealed::{Reading, Writing};
 use crate::store::sums::{self, Summed, Watch};
 use crate::store::table::{self, Table};
+use crate::store::unwritten::Unwritten;
 
 /// Name of the database.
 pub(super) const FILE: &str = "store.redb";
@@ -88,12 +89,11 @@ impl Store {
     /// Opens the store of a place, or makes it. A store that is not sealed yet is sealed first. `unlock` is asked once
     /// the store is this process's. `seed` must be unpredictable.
     pub(crate) fn open(
-        place: Box<dyn Place>,
+        place: Arc<dyn Place>,
         unlock: impl FnOnce() -> Result<Unlock>,
         seed: [u8; 32],
     ) -> Result<Self> {
         let mut random = ChaCha20Rng::from_seed(seed);
-        let place: Arc<dyn Place> = place.into();
         let length = place.length(FILE).map_err(|error| unusable(place.as_ref(), FILE, error))?;
         let found = match length {
             None => None,
@@ -151,7 +151,7 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn in_memory() -> Self {
         use crate::store::memory::{Memory, unlock};
-        Self::open(Box::new(Memory::default()), || Ok(unlock()), [2; 32]).unwrap()
+        Self::open(Arc::new(Memory::default()), || Ok(unlock()), [2; 32]).unwrap()
     }
 
     /// Makes a store whole or not at all: beside its place, on disk, and only then under its name. redb writes the
@@ -286,10 +286,6 @@ impl Store {
 
     pub(super) fn place(&self) -> &dyn Place {
         self.0.place.as_ref()
-    }
-
-    pub(super) fn shared_place(&self) -> &Arc<dyn Place> {
-        &self.0.place
     }
 
     /// What a damaged file lost was told.
@@ -431,14 +427,14 @@ fn attempt(place: &Arc<dyn Place>) -> Result<Result<Opened>> {
     }
     match opened {
         Ok(Ok(db)) => Ok(Ok(Opened { db, watch })),
-        Ok(Err(error)) if is_damage(&error) => Ok(Err(opening(place.as_ref(), error))),
+        Ok(Err(error)) if is_damaged(&error) => Ok(Err(opening(place.as_ref(), error))),
         Ok(Err(error)) => Err(opening(place.as_ref(), error)),
         Err(panic) => Ok(Err(given_up(place.as_ref(), panic))),
     }
 }
 
 /// Opens a database with a look at every page.
-pub(super) fn looked_through(
+fn looked_through(
     place: &Arc<dyn Place>,
     watch: &Arc<Watch>,
 ) -> std::result::Result<Database, DatabaseError> {
@@ -448,8 +444,16 @@ pub(super) fn looked_through(
     builder.create_with_backend(Summed::any(file, place, watch))
 }
 
+/// Looks at every page of a database that nobody has open, and leaves it as it is.
+pub(super) fn look_through(place: &dyn Place) -> std::result::Result<(), DatabaseError> {
+    let file = place.backend(FILE, false).and_then(Unwritten::of).map_err(StorageError::from)?;
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    builder.create_with_backend(file).map(drop)
+}
+
 /// Whether it is the bytes of a file that are wrong, and not what is around it.
-fn is_damage(error: &DatabaseError) -> bool {
+pub(super) fn is_damaged(error: &DatabaseError) -> bool {
     match error {
         DatabaseError::Storage(StorageError::Corrupted(_)) => true,
         DatabaseError::Storage(StorageError::Io(error)) => {

@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 
 use cipher_api::{Advice, ErrorKind};
 use cipher_seal::{Key, Unlock};
@@ -10,7 +11,7 @@ use crate::store::open::opening;
 use crate::store::place::Folder;
 
 fn open(folder: &tempfile::TempDir) -> cipher_api::Result<Store> {
-    Store::open(Box::new(Folder::new(folder.path())), || Ok(unlock()), [3; 32])
+    Store::open(Arc::new(Folder::new(folder.path())), || Ok(unlock()), [3; 32])
 }
 
 /// L01, and half-made files: a store appears whole, private, and alone in its folder.
@@ -104,7 +105,7 @@ fn a_store_opens_with_its_key_only_and_not_without_its_keys() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder).unwrap());
     let other = Unlock::Key(Key::from_slice(&[8; Key::LEN]).unwrap());
-    let error = Store::open(Box::new(Folder::new(folder.path())), || Ok(other), [3; 32]).unwrap_err();
+    let error = Store::open(Arc::new(Folder::new(folder.path())), || Ok(other), [3; 32]).unwrap_err();
     assert_eq!((error.kind, error.hint), (ErrorKind::Storage, Some(Advice::StoreKey.into())));
     let left = folder.path().join("store.keys.new");
     std::fs::write(&left, "what a killed process left").unwrap();

@@ -2,6 +2,7 @@
 //! ever sealed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cipher_broker::time::Timestamp;
@@ -148,7 +149,7 @@ fn open(memory: &Memory) -> cipher_api::Result<Store> {
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let mut seed = [5; 32];
     seed[..8].copy_from_slice(&OPENED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-    Store::open(Box::new(memory.clone()), || Ok(unlock()), seed)
+    Store::open(Arc::new(memory.clone()), || Ok(unlock()), seed)
 }
 
 /// Every value of an open store.

@@ -63,7 +63,7 @@ mod tests {
     const STAY: u16 = 7;
 
     fn open(memory: &Memory, seed: u8) -> Store {
-        Store::open(Box::new(memory.clone()), || Ok(unlock()), [seed; 32]).unwrap()
+        Store::open(Arc::new(memory.clone()), || Ok(unlock()), [seed; 32]).unwrap()
     }
 
     fn value(n: u16) -> Vec<u8> {
