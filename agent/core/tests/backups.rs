@@ -243,6 +243,30 @@ fn without_a_word_other_devices_of_the_account_stay() {
     assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
 }
 
+/// R-BACKUP-02: the first restored machine is lost as well, before any member was there to let it in.
+#[test]
+fn r_backup_02_of_two_restores_that_nobody_has_seen_yet_the_second_comes_back() {
+    let mut world = World::of(12, Flavour::R1, &["alice", "bob"]);
+    let group = world.group_of("ops", &["bob", "alice"]);
+    world.person("bob").says(group, "before");
+    world.settle();
+    let parts = backup(&mut world, "alice");
+    let alice = world.index("alice");
+    world.end(alice, End::Kill);
+    world.person("bob").disconnects();
+    let second = comes_back(&mut world, "second", &parts, Some(false));
+    world.end(second, End::Kill);
+    comes_back(&mut world, "third", &parts, Some(false));
+    world.person("bob").connects();
+    world.settle();
+    assert_eq!(world.person("third").group(group).state, GroupState::Active);
+    assert_eq!(leaves(&mut world, "bob", group, "alice"), 1);
+    world.person("third").says(group, "after");
+    world.settle();
+    assert_eq!(world.person("bob").sees(group, "after"), 1);
+    oracle::judge(&mut world);
+}
+
 /// A reply is lost, or the process ends between any two parts: the same command goes on.
 #[test]
 fn a_restore_goes_on_after_lost_replies_and_kills() {

@@ -306,10 +306,11 @@ impl Core {
             // R-COMMIT-16: a recovery does not put an account out, so its new device must be at hand.
             if !stays
                 && !brought(account)
-                && let Some(recovered) = recovered_by(statement)
+                && let Some(log) = self.state.log_of(account)
+                && let Some(recovered) = recovered_by(statement).map(|first| last_recovered(log, first))
             {
                 let may = self.may_remove(&live.data, account);
-                match self.state.log_of(account).and_then(|log| log.revocation(&recovered)) {
+                match log.revocation(&recovered) {
                     Some(gone_too) if !may => shown.push(gone_too.clone()),
                     Some(_) => {}
                     // Whoever may remove the account anyway does so when there is no new device to be had.
@@ -536,6 +537,18 @@ impl Core {
 }
 
 /// The device that a recovery brings.
+/// The device of the last of several recoveries that followed each other: the ones before it went with the next.
+fn last_recovered(log: &AccountLog, first: DeviceId) -> DeviceId {
+    let mut last = first;
+    for _ in log.devices() {
+        match log.revocation(&last).and_then(recovered_by) {
+            Some(next) => last = next,
+            None => break,
+        }
+    }
+    last
+}
+
 fn recovered_by(statement: &Signed) -> Option<DeviceId> {
     let statement: Statement = codec::decode(&statement.body).ok()?;
     match statement.claim {
