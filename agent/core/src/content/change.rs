@@ -1,7 +1,7 @@
 //! Edits, deletions and reactions: asked for by the person, read from the log, and applied to the message that they are about.
 //!
 //! ```text
-//! edit ID TEXT ─► may one? ─► outbox ─► the log ─┐
+//! edit ID TEXT ─► may one? ──► outbox ─► the log ────┐
 //!                                                    ├─► timeline::apply ─► the row of the message ─► news
 //! a member's change in the log ──────────────────────┘        │ not here yet: waits in `changes`
 //! a message that was waited for (log, history of an own device) ┘

@@ -184,7 +184,7 @@ impl Core {
     }
 
     /// What whoever changed a message is answered: the message as it is now.
-    fn changed_reply(&mut self, group: GroupId, of: &MessageId) -> Result<Result<Reply>> {
+    fn changed_reply(&self, group: GroupId, of: &MessageId) -> Result<Result<Reply>> {
         Ok(match self.history.find(group, of, self.state.went_back(&group))? {
             Some((place, row)) => Ok(Reply::Message(Box::new(self.message_view(group, place, &row)))),
             None => Err(ErrorKind::NotFound.because("the message that was changed is not here any more")),

@@ -152,7 +152,8 @@ impl Core {
             _ => None,
         };
         if let content::Body::Reaction { of, emoji, removed } = &content.body
-            && let Ok(Some((place, message))) = self.history.stands(&row.group, of)
+            && let Ok(Some((place, message))) =
+                self.history.find(row.group, of, self.state.went_back(&row.group))
         {
             let mut view = self.message_view(row.group, place, &message);
             show_reaction(&mut view, &self.state.handle_of(&own.account), emoji, *removed);

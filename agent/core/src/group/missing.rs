@@ -85,7 +85,7 @@ impl Core {
 
     /// What others said, is in this history, and was not shown by the log since it went back; without what was told.
     fn lost_from_log(
-        &mut self,
+        &self,
         group: GroupId,
         told: &BTreeMap<MessageId, (AccountId, Timestamp)>,
     ) -> Result<Vec<(MessageId, AccountId, Timestamp)>> {

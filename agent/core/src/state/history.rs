@@ -1,5 +1,6 @@
 //! Readable messages, what was seen already, and what came too early.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -28,7 +29,7 @@ pub(crate) struct History {
     parked: BTreeMap<(GroupId, u64), Option<Vec<u8>>>,
     bots: BTreeMap<(String, GroupId), BotRow>,
     /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
-    seen_table: Option<Reading>,
+    seen_table: OnceCell<Reading>,
     /// How often a conversation was looked into from a place on.
     #[cfg(test)]
     pub(crate) looks: std::cell::Cell<usize>,
@@ -48,7 +49,7 @@ impl History {
             seen: BTreeMap::new(),
             parked: BTreeMap::new(),
             bots: BTreeMap::new(),
-            seen_table: None,
+            seen_table: OnceCell::new(),
             #[cfg(test)]
             looks: std::cell::Cell::default(),
         }
@@ -63,7 +64,7 @@ impl History {
         self.seen.clear();
         self.parked.clear();
         self.bots.clear();
-        self.seen_table = None;
+        self.seen_table.take();
     }
 
     pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
@@ -107,36 +108,24 @@ impl History {
     }
 
     /// The place at which this message was shown, if it was.
-    pub(crate) fn seen(&mut self, group: &GroupId, id: &MessageId) -> Result<Option<u64>> {
+    pub(crate) fn seen(&self, group: &GroupId, id: &MessageId) -> Result<Option<u64>> {
         if let Some(sequence) = self.seen.get(&(*group, *id)) {
             return Ok(Some(*sequence));
         }
-        if self.seen_table.is_none() {
-            self.seen_table = Some(self.store.table(table::SEEN)?);
-        }
-        let Some(seen) = &self.seen_table else { return Ok(None) };
-        Ok(seen.get_whole(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
-    }
-
-    /// A message that stands where it was shown first; for what only looks.
-    pub(crate) fn stands(&self, group: &GroupId, id: &MessageId) -> Result<Option<(Place, MessageRow)>> {
-        let key = (*group, *id);
-        let position = match self.seen.get(&key) {
-            Some(position) => Some(*position),
+        let seen = match self.seen_table.get() {
+            Some(seen) => seen,
             None => {
-                let seen = self.store.table(table::SEEN)?.get_whole(&key.to_key())?;
-                seen.and_then(|position| u64::from_key(&position))
+                let opened = self.store.table(table::SEEN)?;
+                self.seen_table.get_or_init(|| opened)
             }
         };
-        let Some(position) = position else { return Ok(None) };
-        let row = self.at(group, (position, 0))?.filter(|row| row.id == *id);
-        Ok(row.map(|row| ((position, 0), row)))
+        Ok(seen.get_whole(&(*group, *id).to_key())?.and_then(|position| u64::from_key(&position)))
     }
 
     /// A message that lies or lay in the log, and where it stands; `moved` when the log went back, and may show it elsewhere
     /// than it stands here.
     pub(crate) fn find(
-        &mut self,
+        &self,
         group: GroupId,
         id: &MessageId,
         moved: bool,
