@@ -23,8 +23,6 @@ use crate::state::{Change, Fact, MessageRow, Place, RowBody, WaitingChange};
 /// speak there makes them. The oldest go.
 const WAITING: usize = 1_000;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// Changes that wait for one message.
-const PER_MESSAGE: usize = 16;
 
 /// The message that a person named; without a row it waits in the outbox.
 struct Meant {
@@ -176,7 +174,7 @@ impl Core {
     }
 
     /// An own message that the person may change, and its conversation.
-    fn own_words(&mut self, message: &MessageRef, change: Change) -> Result<(GroupId, MessageId)> {
+    fn own_words(&self, message: &MessageRef, change: Change) -> Result<(GroupId, MessageId)> {
         let Meant { group, id, row } = self.meant(message)?;
         self.state.must_be_active(group)?;
         let taken_back = |row: u64| {
@@ -212,7 +210,7 @@ impl Core {
     }
 
     /// The one message that a whole id or a beginning of one names.
-    fn meant(&mut self, message: &MessageRef) -> Result<Meant> {
+    fn meant(&self, message: &MessageRef) -> Result<Meant> {
         self.state.identity()?;
         let (first, last) = MessageId::beginning_with(&message.id)
             .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
@@ -236,7 +234,7 @@ impl Core {
     }
 
     /// Messages of a conversation whose ids lie between two: in the log, in the outbox, or never delivered.
-    fn named_in(&mut self, group: GroupId, first: MessageId, last: MessageId) -> Result<Vec<Meant>> {
+    fn named_in(&self, group: GroupId, first: MessageId, last: MessageId) -> Result<Vec<Meant>> {
         let mut found = Vec::new();
         let mut ids = self.history.ids_between(&group, first, last)?;
         ids.sort();
@@ -287,10 +285,7 @@ impl Core {
         let key = (group, of);
         let mut row = self.state.changes.remove(&key).unwrap_or_default();
         row.at = self.run.now;
-        if row.waiting.len() >= PER_MESSAGE {
-            row.waiting.remove(0);
-        }
-        row.waiting.push(waiting);
+        row.add(waiting);
         self.state.changes.insert(key, row);
         let of = |id| (group, MessageId::from_bytes([id; MessageId::LEN]));
         let of_group = self.state.changes.range(of(0)..=of(u8::MAX));
