@@ -6,7 +6,6 @@ use cipher_bot::event::{
     Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction, Sender,
 };
 use cipher_bot_host::Handled;
-use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
@@ -34,26 +33,18 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
         let who = member(view.who.as_ref()?)?;
         Some(EventKind::of_members(me, MemberChange { who, change, by: member(&view.by)? }))
     };
-    let sender = || {
-        Some(Sender {
-            handle: handle(&message.from.handle, &message.from.account_id)?,
-            account_id: message.from.account_id,
-            kind: message.from.kind,
-            role: view.by.role.unwrap_or(Role::Member),
-        })
+    let of = |known: &str, account_id: AccountId, kind| {
+        let role = view.by.role.unwrap_or(Role::Member);
+        Some(Sender { handle: handle(known, &account_id)?, account_id, kind, role })
     };
+    let sender = || of(&message.from.handle, message.from.account_id, message.from.kind);
     if let Some(BotReactionView { emoji, removed, hops }) = &view.reaction {
         let by = &view.by;
         return Some(EventKind::Reaction(Reaction {
             message_id: message.id,
             emoji: emoji.clone(),
             removed: *removed,
-            sender: Sender {
-                handle: handle(&by.handle, &by.account_id)?,
-                account_id: by.account_id,
-                kind: by.kind.unwrap_or(Kind::Person),
-                role: by.role.unwrap_or(Role::Member),
-            },
+            sender: of(&by.handle, by.account_id, by.kind?)?,
             hops: *hops,
         }));
     }
@@ -109,6 +100,7 @@ pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
 mod tests {
     use super::*;
     use cipher_api::view::{MessageState, MessageView, SenderView};
+    use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
 
     fn account(n: u8) -> BotMemberView {
