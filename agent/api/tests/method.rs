@@ -212,10 +212,18 @@ fn every_method_has_its_golden_json() {
 
     // What is said.
     let send = |reply_to| message::Send { target: ops(), text: "hello".into(), reply_to };
-    methods.add(&[send(Some(sample::message(2))), send(None)], &[sample::said()]);
-    let read = message::Read { target: ops(), last: Some(20), mark: true };
+    methods.add(&[send(Some(sample::message(2).to_string())), send(None)], &[sample::said()]);
+    let read = message::Read { last: Some(20), mark: true, ..message::Read::of(ops()) };
+    let after = message::Read {
+        first: Some(100),
+        after: Some("aeaqca".into()),
+        unread: true,
+        since: Some(sample::at(3)),
+        ..message::Read::of(ops())
+    };
+    let around = message::Read { last: Some(5), around: Some("aeaqca".into()), ..message::Read::of(ops()) };
     methods.add(
-        &[read, message::Read { target: ops(), last: None, mark: false }],
+        &[read, message::Read::of(ops()), after, around],
         &[vec![sample::said(), sample::unknown_kind(), sample::missing()]],
     );
     let of = |within| message::MessageRef { id: "aeaqca".into(), within };

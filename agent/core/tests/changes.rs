@@ -106,7 +106,7 @@ fn r_content_07_a_deletion_is_nothing_to_read_and_an_edit_nothing_new() {
     world.person("alice").does(delete(second));
     world.settle();
     assert_eq!(world.person("bob").group(group).unread, 1);
-    world.person("bob").does(message::Read { target: Target::Group(group), last: None, mark: true });
+    world.person("bob").does(message::Read { mark: true, ..message::Read::of(Target::Group(group)) });
     world.person("alice").does(edit(first, "1"));
     world.settle();
     assert_eq!(world.person("bob").group(group).unread, 0);

@@ -65,7 +65,7 @@ fn friends(world: &mut World, one: &str, other: &str) {
 
 /// Texts that somebody reads with somebody, as `read @handle` shows them.
 fn read(world: &mut World, who: &str, with: &str, mark: bool) -> Vec<String> {
-    let command = message::Read { target: to(with), last: None, mark };
+    let command = message::Read { mark, ..message::Read::of(to(with)) };
     let messages = world.person(who).does(command);
     messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect()
 }
@@ -254,7 +254,7 @@ fn r_contact_02_a_blocked_account_is_not_heard_in_a_group_until_it_is_unblocked(
     assert!(!told(&world, "alice").contains(&"hidden".to_owned()));
     assert_eq!(world.person("bob").texts(group).len(), 4, "a block is a matter of one account");
     // A bound on what is shown counts what is shown.
-    let last = message::Read { target: Target::Group(group), last: Some(1), mark: true };
+    let last = message::Read { last: Some(1), mark: true, ..message::Read::of(Target::Group(group)) };
     let last = world.person("alice").does(last);
     assert_eq!(last.into_iter().map(|m| m.text).collect::<Vec<_>>(), ["heard"]);
 

@@ -136,7 +136,7 @@ impl Process {
     fn picture(&mut self, groups: &[GroupId]) -> Result<Picture, Error> {
         let mut messages = Vec::new();
         for group in groups {
-            let read = message::Read { target: Target::Group(*group), last: None, mark: false };
+            let read = message::Read::of(Target::Group(*group));
             match self.asks(read) {
                 Ok(read) => messages.push((*group, read.unwrap_or_default())),
                 Err(error) if error.kind == ErrorKind::Storage => return Err(error),

@@ -357,7 +357,7 @@ fn an_own_message_moves_from_queued_to_sent_and_counts_as_unread_for_others() {
     world.settle();
     let unread = world.person("bob").group(group).unread;
     assert!(unread >= 1);
-    world.person("bob").does(message::Read { target: at(group), last: None, mark: true });
+    world.person("bob").does(message::Read { mark: true, ..message::Read::of(at(group)) });
     assert_eq!(world.person("bob").group(group).unread, 0);
     let received = world.person("bob").messages(group).into_iter().find(|m| m.text == "hello").unwrap();
     assert_eq!((received.id, received.seq, received.state), (sent.id, sent.seq, MessageState::Received));
@@ -425,7 +425,7 @@ fn r_name_01_r_name_02_two_groups_of_one_name_are_called_by_two() {
 
 /// What somebody reads of a conversation named by an account.
 fn with(world: &mut World, name: &str, other: &str) -> Vec<String> {
-    let read = message::Read { target: to(other), last: None, mark: true };
+    let read = message::Read { mark: true, ..message::Read::of(to(other)) };
     let messages = world.person(name).does(read);
     messages.into_iter().filter(|m| m.is_text()).map(|m| m.text).collect()
 }

@@ -58,7 +58,7 @@ fn say(to: &str, text: &str) -> message::Send {
 }
 
 fn read(group: GroupId) -> message::Read {
-    message::Read { target: Target::Group(group), last: None, mark: true }
+    message::Read { mark: true, ..message::Read::of(Target::Group(group)) }
 }
 
 fn contact(world: &mut World, whose: &str, of: &str) -> Option<ContactState> {
@@ -281,7 +281,7 @@ fn contacts_pins_policy_and_names_are_the_same_on_every_device() {
         world.person(who).does(say("carol", &format!("from {who}")));
     }
     world.settle();
-    let with = message::Read { target: Target::Account(handle("alice")), last: None, mark: false };
+    let with = message::Read::of(Target::Account(handle("alice")));
     let messages = world.person("carol").does(with);
     let texts: Vec<_> = messages.into_iter().map(|m| m.text).collect();
     assert!(

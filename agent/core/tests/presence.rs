@@ -89,7 +89,7 @@ fn who_shows_no_sign_for_five_minutes_is_away_until_it_does() {
     let signs: [Command; 3] = [
         account::Active {}.into(),
         send(group, "hello").into(),
-        message::Read { target: Target::Group(group), last: None, mark: true }.into(),
+        message::Read { mark: true, ..message::Read::of(Target::Group(group)) }.into(),
     ];
     for sign in signs {
         world.run_any(alice, sign).unwrap();
@@ -99,7 +99,7 @@ fn who_shows_no_sign_for_five_minutes_is_away_until_it_does() {
         assert_eq!(seen(&mut world, "bob", "alice"), Presence::Away);
     }
     // Looking without marking is what a screen does by itself.
-    world.person("alice").does(message::Read { target: Target::Group(group), last: None, mark: false });
+    world.person("alice").does(message::Read::of(Target::Group(group)));
     live(&mut world, 1);
     assert_eq!(seen(&mut world, "bob", "alice"), Presence::Away);
     oracle::judge(&mut world);

@@ -12,7 +12,7 @@ use crate::support::log::Flavour;
 use crate::support::world::{World, send};
 
 fn read(group: GroupId, last: Option<usize>) -> message::Read {
-    message::Read { target: Target::Group(group), last, mark: true }
+    message::Read { last, mark: true, ..message::Read::of(Target::Group(group)) }
 }
 
 fn unread(world: &mut World, name: &str, group: GroupId) -> (u64, Vec<String>) {
@@ -116,4 +116,91 @@ fn d10_a_sync_says_what_it_delivered() {
     // What an earlier connection delivered is no news.
     world.pass(Duration::from_secs(60));
     assert_eq!(world.person("alice").does(status::Sync {}).delivered, []);
+}
+
+fn texts(messages: &[MessageView]) -> Vec<&str> {
+    messages.iter().map(|message| message.text.as_str()).collect()
+}
+
+/// A script reads on where it stopped, page by page, over restarts, with the whole id of a line or the beginning of one; also of an
+/// event. Nothing is left out and nothing comes twice.
+#[test]
+fn a_conversation_is_read_on_behind_any_line_in_pages() {
+    let mut world = World::of(5, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    for n in 0..20 {
+        world.person("alice").says(group, &format!("line {n}"));
+    }
+    world.settle();
+    let all = world.person("bob").messages(group);
+    let mut pages =
+        world.person("bob").does(message::Read { first: Some(3), ..message::Read::of(Target::Group(group)) });
+    loop {
+        let id = pages.last().unwrap().id.to_string();
+        let id = if pages.len().is_multiple_of(2) { id } else { id.chars().take(10).collect() };
+        world.person("bob").restarts(End::Kill);
+        let after =
+            message::Read { first: Some(3), after: Some(id), ..message::Read::of(Target::Group(group)) };
+        let page = world.person("bob").does(after);
+        if page.is_empty() {
+            break;
+        }
+        pages.extend(page);
+    }
+    assert_eq!(pages, all);
+    assert_eq!(world.person("bob").group(group).unread, 20, "looking marks nothing");
+}
+
+#[test]
+fn a_line_is_read_with_its_neighbours_and_the_unread_from_the_first_of_them() {
+    let mut world = World::of(6, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let ids: Vec<_> = (0..9).map(|n| world.person("alice").says(group, &format!("{n}")).id).collect();
+    world.settle();
+    let around = |n: usize, last| message::Read {
+        around: Some(ids[n].to_string().chars().take(12).collect()),
+        last: Some(last),
+        mark: true,
+        ..message::Read::of(Target::Group(group))
+    };
+    assert_eq!(texts(&world.person("bob").does(around(4, 2))), ["2", "3", "4", "5", "6"]);
+    assert_eq!(texts(&world.person("bob").does(around(8, 1))), ["7", "8"]);
+    let unread =
+        |first| message::Read { first, unread: true, mark: true, ..message::Read::of(Target::Group(group)) };
+    assert_eq!(texts(&world.person("bob").does(unread(Some(1)))), ["0"]);
+    assert_eq!(texts(&world.person("bob").does(unread(None))), ["1"]);
+    assert_eq!(texts(&world.person("bob").does(unread(None))), Vec::<&str>::new());
+    let both = message::Read { unread: true, ..around(1, 1) };
+    world.person("bob").cannot(both, cipher_api::ErrorKind::Usage);
+    let unknown = message::Read { around: Some("a".repeat(26)), ..around(1, 1) };
+    world.person("bob").cannot(unknown, cipher_api::ErrorKind::NotFound);
+    let since = world.now;
+    world.pass(Duration::from_secs(7200));
+    world.person("alice").says(group, "much later");
+    world.settle();
+    let since = message::Read { since: Some(since), ..message::Read::of(Target::Group(group)) };
+    assert_eq!(texts(&world.person("bob").does(since)), ["much later"]);
+    world.person("bob").disconnects();
+    let waits = world.person("bob").does(send(group, "waits"));
+    let after =
+        message::Read { after: Some(waits.id.to_string()), ..message::Read::of(Target::Group(group)) };
+    world.person("bob").cannot(after, cipher_api::ErrorKind::Usage);
+    let last = message::Read { around: Some(ids[8].to_string()), ..message::Read::of(Target::Group(group)) };
+    let last = world.person("bob").does(last);
+    assert_eq!(texts(&last[last.len() - 3..]), ["8", "much later", "waits"]);
+}
+
+/// A message is answered by the beginning of its id, as it is edited and deleted.
+#[test]
+fn a_message_is_answered_by_the_beginning_of_its_id() {
+    let mut world = World::of(7, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let id = world.person("alice").says(group, "tea?").id;
+    world.settle();
+    let reply =
+        |id: String| message::Send { target: Target::Group(group), text: "yes".into(), reply_to: Some(id) };
+    let short: String = id.to_string().chars().take(8).collect();
+    assert_eq!(world.person("bob").does(reply(short)).reply_to, Some(id));
+    world.person("bob").cannot(reply("aaaaaa".into()), cipher_api::ErrorKind::NotFound);
+    world.person("bob").cannot(reply("no id!".into()), cipher_api::ErrorKind::Usage);
 }

@@ -1,9 +1,11 @@
 //! What is said, and what was.
 
 use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::{Time, maybe_time};
 use crate::name::Target;
 
 /// Says something. Answered when the broker stored it, or at once as queued when it is offline.
@@ -14,8 +16,8 @@ pub struct Send {
     pub target: Target,
     /// What to say.
     pub text: String,
-    /// The message it answers.
-    pub reply_to: Option<MessageId>,
+    /// Id of the message it answers: whole, or a beginning of six characters or more.
+    pub reply_to: Option<String>,
 }
 
 /// Gives an own message other words. Answered once they are in the log, or at once as queued when the broker is away.
@@ -53,17 +55,49 @@ pub struct React {
     pub remove: bool,
 }
 
-/// Stored messages of a conversation, oldest first.
+/// Stored messages of a conversation, oldest first. A line that is named may be an event too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Read {
     /// Which conversation.
     pub target: Target,
-    /// At most this many, the latest; all when `null`.
+    /// At most this many, the latest; all when `null`. With `around` at most this many on each side.
     pub last: Option<usize>,
     /// Marks them, and no others, as read.
     #[serde(default)]
     pub mark: bool,
+    /// At most this many, the earliest, instead of `last`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<usize>,
+    /// Only what follows the line with this id, which is a cursor that never ends: whole, or a beginning of six characters or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The line with this id and its neighbours, instead of any other choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub around: Option<String>,
+    /// Only what was not shown yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
+    /// Only what the broker stored at this time or later; the sender's clock decides where nothing else is known.
+    #[serde(default, with = "maybe_time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub since: Option<Timestamp>,
+}
+
+impl Read {
+    /// All of a conversation, marking nothing.
+    pub const fn of(target: Target) -> Self {
+        Self {
+            target,
+            last: None,
+            mark: false,
+            first: None,
+            after: None,
+            around: None,
+            unread: false,
+            since: None,
+        }
+    }
 }
 
 /// These messages were shown to the person: they, and no others, are read.

@@ -8,7 +8,7 @@
 //! ```
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result};
+use cipher_api::{Advice, Error, ErrorKind, Event, Hint, Reply, Result, Target};
 use cipher_broker::emoji;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::content::Body;
@@ -25,10 +25,18 @@ const WAITING: usize = 1_000;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// The message that a person named; without a row it waits in the outbox.
-struct Meant {
-    group: GroupId,
-    id: MessageId,
-    row: Option<(Place, MessageRow)>,
+pub(super) struct Meant {
+    pub group: GroupId,
+    pub id: MessageId,
+    pub row: Option<(Place, MessageRow)>,
+}
+
+/// What a person can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nameable {
+    Messages,
+    /// Events too, which have ids and can be given no other words.
+    Lines,
 }
 
 impl Core {
@@ -211,6 +219,23 @@ impl Core {
 
     /// The one message that a whole id or a beginning of one names.
     fn meant(&self, message: &MessageRef) -> Result<Meant> {
+        self.named(message, Nameable::Messages)
+    }
+
+    /// The same of any line, events too.
+    pub(super) fn line_meant(&self, message: &MessageRef) -> Result<Meant> {
+        self.named(message, Nameable::Lines)
+    }
+
+    /// The message that is answered: a whole id is taken as it is, for what it names may not be here.
+    pub(super) fn replied_to(&self, target: &Target, id: String) -> Result<MessageId> {
+        match id.parse() {
+            Ok(id) => Ok(id),
+            Err(_) => Ok(self.meant(&MessageRef { id, within: Some(target.clone()) })?.id),
+        }
+    }
+
+    fn named(&self, message: &MessageRef, what: Nameable) -> Result<Meant> {
         self.state.identity()?;
         let (first, last) = MessageId::beginning_with(&message.id)
             .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
@@ -220,7 +245,7 @@ impl Core {
         };
         let mut found = Vec::new();
         for group in groups {
-            found.extend(self.named_in(group, first, last)?);
+            found.extend(self.named_in(group, (first, last), what)?);
         }
         match found.len() {
             0 => Err(ErrorKind::NotFound
@@ -234,7 +259,12 @@ impl Core {
     }
 
     /// Messages of a conversation whose ids lie between two: in the log, in the outbox, or never delivered.
-    fn named_in(&self, group: GroupId, first: MessageId, last: MessageId) -> Result<Vec<Meant>> {
+    fn named_in(
+        &self,
+        group: GroupId,
+        (first, last): (MessageId, MessageId),
+        what: Nameable,
+    ) -> Result<Vec<Meant>> {
         let mut found = Vec::new();
         let mut ids = self.history.ids_between(&group, first, last)?;
         ids.sort();
@@ -256,7 +286,8 @@ impl Core {
             }
         }
         if found.is_empty() {
-            let fits = |row: &MessageRow| row.failed && (first..=last).contains(&row.id);
+            let has = |row: &MessageRow| row.failed || (what == Nameable::Lines && !row.is_said());
+            let fits = |row: &MessageRow| has(row) && (first..=last).contains(&row.id);
             let failed = self.history.before(&group, (u64::MAX, u16::MAX), 2, fits)?;
             found.extend(failed.into_iter().map(|row| Meant { group, id: row.1.id, row: Some(row) }));
         }

@@ -19,6 +19,7 @@ pub(crate) mod change;
 mod command;
 pub(crate) mod heard;
 pub(crate) mod missing;
+mod read;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod timeline;

@@ -1,7 +1,7 @@
 //! Stored messages and events as people see them.
 
+use cipher_api::Target;
 use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, ReactionView, SenderView, WhoView};
-use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId, MessageId};
 use cipher_broker::wire::content::{self, Content};
@@ -130,7 +130,7 @@ impl Core {
     }
 
     /// The same, if it has a line of its own: no change, and nothing that the device says by itself.
-    fn queued_line(&self, row: u64) -> Option<MessageView> {
+    pub(super) fn queued_line(&self, row: u64) -> Option<MessageView> {
         let (id, content) = self.queued(row).filter(|(_, content)| content.body.has_line())?;
         self.queued_view(row, id, content)
     }
@@ -170,51 +170,8 @@ impl Core {
         Some(view)
     }
 
-    pub(super) fn read(&mut self, target: &Target, last: Option<usize>, mark: bool) -> Result<Reply> {
-        let group = self.resolve(target)?;
-        if self.state.groups.get(&group).is_none() {
-            let how = match target {
-                Target::Account(handle) => Hint::ContactAccept { handle: handle.clone() },
-                Target::Group(_) | Target::Name(_) => Hint::GroupAccept { group: group.into() },
-            };
-            return Err(ErrorKind::Refused
-                .because("this is an invitation that was not accepted yet")
-                .hint(how));
-        }
-        let limit = last.unwrap_or(usize::MAX);
-        let conversations = self.conversations(target, group);
-        let (mut views, mut waiting): (Vec<MessageView>, Vec<MessageView>) = (Vec::new(), Vec::new());
-        for group in &conversations {
-            let rows = self.history.last(group, limit, |row| row.is_shown() && !self.state.hides(row))?;
-            views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
-            let queued = self.run.delivery.rows_of(*group);
-            for view in queued.filter_map(|id| self.queued_line(id)).collect::<Vec<_>>() {
-                // What is said again because a log lost it stands where it was said first.
-                if self.history.seen(group, &view.id)?.is_none() {
-                    waiting.push(view);
-                }
-            }
-        }
-        if conversations.len() > 1 {
-            views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
-        }
-        views.extend(waiting);
-        for group in &conversations {
-            self.show_waiting_changes(*group, &mut views);
-        }
-        let skip = views.len().saturating_sub(limit);
-        views.drain(..skip.min(views.len()));
-        if mark {
-            for group in conversations {
-                let shown = views.iter().filter(|view| view.group == group).map(|view| view.id).collect();
-                self.mark_shown(group, &shown)?;
-            }
-        }
-        Ok(Reply::Messages(views))
-    }
-
     /// What the person changed while the broker could not be reached is shown as it will be, and that it waits.
-    fn show_waiting_changes(&self, group: GroupId, views: &mut [MessageView]) {
+    pub(super) fn show_waiting_changes(&self, group: GroupId, views: &mut [MessageView]) {
         for row in self.run.delivery.rows_of(group) {
             let Some((id, content)) = self.queued(row) else { continue };
             let Some(of) = content.body.changes() else { continue };

@@ -1,5 +1,7 @@
 //! Readable messages, what was seen already, and what came too early.
 
+pub(crate) mod stretch;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

@@ -1309,7 +1309,7 @@ impl World {
     }
 
     pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {
-        let command = message::Read { target: Target::Group(group), last: None, mark: false };
+        let command = message::Read::of(Target::Group(group));
         match self.look(index, command) {
             Ok(messages) => messages,
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Refused) => Vec::new(),

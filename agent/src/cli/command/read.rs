@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cipher_api::Target;
 use cipher_api::command::{group, message};
-use cipher_api::view::{MessageState, MessageView};
-use cipher_api::{ErrorKind, Hint, Target};
+use cipher_api::view::MessageView;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
@@ -14,25 +14,28 @@ use crate::app::follow::{Following, Listening, Scope, Seen};
 use crate::app::profile::OpenProfile;
 use crate::cli::command::follow::{follow, short_id};
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result};
+use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
-use crate::cli::input::target;
 use crate::cli::input::time_arg::Since;
+use crate::cli::input::{message_id, target};
 
 /// Show a conversation, oldest message first
 ///
 /// Asks the broker for new messages first. Without a broker it shows what is stored here, which is no error.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --unread --json\n  cipher-chat read ops --after ID --json\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
+    after_help = "Examples:\n  cipher-chat read ops -n 20\n  cipher-chat read @bob --since 2h\n  cipher-chat read ops --unread --json\n  cipher-chat read ops --after ID --first 100 --json\n  cipher-chat read ops --around qk7xwe -n 5 --ids\n  cipher-chat read ops --follow --json | jq -r 'select(.type==\"message\").text'"
 )]
 pub struct Args {
     /// @handle, group name or group id
     #[arg(value_parser = target::target)]
     pub target: Target,
-    /// Only the last N messages
+    /// Only the last N messages; with --around up to N on each side
     #[arg(short = 'n', long = "last", value_name = "N")]
     pub last: Option<usize>,
+    /// Only the first N messages, for scripts that read on page by page
+    #[arg(long, value_name = "N", conflicts_with = "last")]
+    pub first: Option<usize>,
     /// Only messages since then, by the broker's clock: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Since>,
@@ -41,7 +44,10 @@ pub struct Args {
     pub unread: bool,
     /// Only what follows the line with this "id" in the output of --json, for scripts that continue where they stopped
     #[arg(long, value_name = "ID")]
-    pub after: Option<MessageId>,
+    pub after: Option<String>,
+    /// The line with this id and what is before and behind it: 10 lines on each side, or as many as -n says
+    #[arg(long, value_name = "ID", conflicts_with_all = ["first", "since", "unread", "after", "follow"])]
+    pub around: Option<String>,
     /// Show the beginning of each message's id, as edit, delete and react take it
     #[arg(long)]
     pub ids: bool,
@@ -51,6 +57,9 @@ pub struct Args {
     pub follow: bool,
 }
 
+/// Lines on each side of one that is looked up.
+const NEIGHBOURS: usize = 10;
+
 /// What was read before anything is shown.
 struct Begun {
     messages: Vec<MessageView>,
@@ -58,14 +67,10 @@ struct Begun {
     followed: Option<(GroupId, Listening)>,
 }
 
-async fn begin(profile: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileError> {
+async fn begin(profile: &OpenProfile<'_>, args: &Args, asked: message::Read) -> Result<Begun, ProfileError> {
     let news = if args.follow { Some(Listening::begin(profile).await?) } else { None };
     profile.refresh().await?;
-    // What is left out decides which are the last N, so all are needed first.
-    let filters = args.since.is_some() || args.unread || args.after.is_some();
-    let last = if filters { None } else { args.last };
-    let command = message::Read { target: args.target.clone(), last, mark: false };
-    let messages = profile.ask(command).await?;
+    let messages = profile.ask(asked).await?;
     let followed = match news {
         Some(news) => Some((profile.group(args.target.clone()).await?, news)),
         None => None,
@@ -76,12 +81,13 @@ async fn begin(profile: &OpenProfile<'_>, args: &Args) -> Result<Begun, ProfileE
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
-    let (profile, begun) = OpenProfile::read(context, async |profile| begin(profile, &args).await).await?;
+    let asked = asked(&args)?;
+    let begin = async |profile: &OpenProfile<'_>| begin(profile, &args, asked.clone()).await;
+    let (profile, begun) = OpenProfile::read(context, begin).await?;
     let Begun { messages, followed } = begun;
-    let shown = wanted(&messages, &args, now())?;
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
-        for message in &shown {
+        for message in &messages {
             let label = label(&args, message);
             tokio::select! {
                 () = stop.wait() => {
@@ -92,12 +98,12 @@ pub async fn run(context: &Context, args: Args) -> Result {
             }
         }
     } else {
-        let show = |message: &&MessageView| context.ui.message(message, label(&args, message).as_deref());
-        shown.iter().try_for_each(show)?;
+        let show = |message: &MessageView| context.ui.message(message, label(&args, message).as_deref());
+        messages.iter().try_for_each(show)?;
     }
     // D01: what was shown is read, and nothing else.
     let mut read: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
-    for message in &shown {
+    for message in &messages {
         read.entry(message.group).or_default().push(message.id);
     }
     for (group, ids) in read {
@@ -119,7 +125,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
 
     let (Some((group, news)), Some(stop)) = (followed, stop) else {
-        if shown.is_empty() {
+        if messages.is_empty() {
             context.ui.note("no messages");
         }
         profile.close().await;
@@ -138,34 +144,20 @@ fn label(args: &Args, message: &MessageView) -> Option<String> {
     (args.ids && message.event().is_none()).then(|| short_id(message))
 }
 
-/// The messages that were asked for.
-fn wanted<'a>(messages: &'a [MessageView], args: &Args, now: Timestamp) -> Result<Vec<&'a MessageView>> {
-    let after = match args.after {
-        None => messages,
-        Some(id) => {
-            let at = messages.iter().position(|message| message.id == id).ok_or_else(|| {
-                ErrorKind::NotFound
-                    .because("there is no message with this id in the conversation")
-                    .hint(Hint::text("an id is that of a line of `cipher-chat read --json`"))
-            })?;
-            messages.get(at.saturating_add(1)..).unwrap_or_default()
-        }
-    };
-    if args.after.is_some_and(|id| messages.iter().any(|m| m.id == id && m.state == MessageState::Queued)) {
-        return Err(Failure::Usage {
-            message: "this message waits for the broker and has no place in the log yet".into(),
-            hint: Some(Hint::text("give the id of a line with a \"seq\"")),
-        });
-    }
-    let since = args.since.map(|since| since.from(now));
-    let new: Vec<_> = after
-        .iter()
-        // The broker's clock decides; its sender's only where nothing else is known.
-        .filter(|message| since.is_none_or(|since| message.at.unwrap_or(message.sent_at) >= since))
-        .filter(|message| !args.unread || message.unread)
-        .collect();
-    let skip = args.last.map_or(0, |last| new.len().saturating_sub(last));
-    Ok(new.into_iter().skip(skip).collect())
+/// What the core is asked for.
+fn asked(args: &Args) -> Result<message::Read> {
+    let id = |id: &Option<String>| id.as_deref().map(message_id::beginning).transpose();
+    let around = id(&args.around)?;
+    let last = if around.is_some() { Some(args.last.unwrap_or(NEIGHBOURS)) } else { args.last };
+    Ok(message::Read {
+        last,
+        first: args.first,
+        after: id(&args.after)?,
+        around,
+        unread: args.unread,
+        since: args.since.map(|since| since.from(now())),
+        ..message::Read::of(args.target.clone())
+    })
 }
 
 fn now() -> Timestamp {

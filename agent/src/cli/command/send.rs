@@ -60,14 +60,10 @@ impl Args {
 pub async fn run(context: &Context, args: Args) -> Result {
     let text = if args.text == "-" && !args.plain { text::standard_input(context)? } else { args.text };
     let text = text::message(text)?;
-    let answered = args.reply_to.as_deref().map(message_id::beginning).transpose()?;
+    let reply_to = args.reply_to.as_deref().map(message_id::beginning).transpose()?;
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
-    let reply_to = match answered {
-        Some(id) => Some(message_id::found(&profile, args.target.clone(), &id).await?),
-        None => None,
-    };
     let command = message::Send { target: args.target, text, reply_to };
     let message = profile.ask(command).await?;
     let queued = message.state == MessageState::Queued;

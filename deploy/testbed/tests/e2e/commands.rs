@@ -34,6 +34,15 @@ fn d01_d04_only_what_was_shown_is_read_and_a_script_goes_on_where_it_was() -> Re
     ensure(texts == ["message 4", "message 5", "message 6"], || after.to_string())?;
     ensure(after.lines.iter().all(|line| text(line, "at").is_some()), || after.to_string())?;
     bob.is_refused(9, "not-found", &["read", "team", "--after", &"a".repeat(26)])?;
+    let short: String = third.unwrap_or_default().chars().take(8).collect();
+    let page = bob.does(&["read", "team", "--after", &short, "--first", "2"])?;
+    let texts: Vec<_> = page.lines.iter().filter_map(|line| text(line, "text")).collect();
+    ensure(texts == ["message 4", "message 5"], || page.to_string())?;
+    let around = bob.does(&["read", "team", "--around", &short, "-n", "1"])?;
+    let texts: Vec<_> = around.lines.iter().filter_map(|line| text(line, "text")).collect();
+    ensure(texts == ["message 2", "message 3", "message 4"], || around.to_string())?;
+    let answer = bob.does(&["send", "team", "an answer", "--reply-to", &short])?.of_type("message")?;
+    ensure(text(&answer, "reply_to") == third, || answer.to_string())?;
     Ok(())
 }
 

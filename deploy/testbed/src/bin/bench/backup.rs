@@ -43,7 +43,7 @@ pub(crate) async fn there_and_back(report: &Report, lab: &mut Lab, extent: Exten
     let session = lab.session(alice, Need::Local).await?;
     let mut found = 0;
     for group in made {
-        let read = message::Read { target: Target::Group(group), last: None, mark: false };
+        let read = message::Read::of(Target::Group(group));
         found += session.ask(read).await.map_err(core)?.iter().filter(|message| message.is_text()).count();
     }
     session.close().await;

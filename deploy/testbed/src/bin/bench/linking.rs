@@ -42,7 +42,7 @@ pub(crate) async fn many_groups(report: &Report, lab: &mut Lab, extent: Extent) 
         let target = Target::Group(group);
         let view = new.ask(group::Show { target: target.clone() }).await.map_err(core)?;
         ensure(view.state == GroupState::Active, || format!("the new device is not in {}", view.name))?;
-        let read = message::Read { target, last: None, mark: false };
+        let read = message::Read::of(target);
         let shown = new.ask(read).await.map_err(core)?;
         there += shown.iter().filter(|message| message.is_text()).count();
     }
