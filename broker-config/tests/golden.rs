@@ -15,7 +15,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{Body, Content, Missing, MissingOf};
+use cipher_broker::wire::content::{Body, Content, Missing, MissingOf, Receipt};
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
@@ -245,7 +245,9 @@ fn golden_content() {
     let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
     let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
     check("missing", &missing);
-    check("content-missing", &Content { body: Body::Missing(missing), ..text });
+    check("content-missing", &Content { body: Body::Missing(missing), ..text.clone() });
+    let [delivered, read] = [7, 6].map(|id| Some(MessageId::from_bytes([id; 16])));
+    check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text });
 }
 
 #[test]
@@ -637,6 +639,7 @@ fn golden_sync() {
     check("sync-invitation-of-an-epoch", &SyncNote::Invitation { group, accepted: false, epoch: 3 });
     check("sync-left", &SyncNote::Left { group });
     check("sync-device-name", &SyncNote::DeviceName { device: device(), name: "phone".into() });
+    check("sync-receipts", &SyncNote::Receipts(false));
     check("sync-request-policy", &SyncNote::RequestPolicy("contacts".into()));
     let edited = SyncMessage { edited: Some((70_002, 0)), ..message.clone() };
     check(

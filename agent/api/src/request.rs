@@ -150,6 +150,7 @@ requests! {
         SetProfile, "profile.set": account::SetProfile => AccountView;
         ShowProfile, "profile.show": account::ShowProfile => AccountView;
         SetRequests, "profile.requests": account::SetRequests => Done;
+        SetReceipts, "profile.receipts": account::SetReceipts => Done;
     }
     /// Contacts.
     Contact(ContactCommand) {

@@ -30,6 +30,8 @@ fn every_event_has_its_golden_json() {
     let states = [
         MessageState::Queued,
         MessageState::Sent,
+        MessageState::Delivered,
+        MessageState::Read,
         MessageState::Received,
         MessageState::Failed,
         MessageState::Unknown,
@@ -40,6 +42,8 @@ fn every_event_has_its_golden_json() {
         message(sample::said()),
         message(sample::unknown_kind()),
         message(sample::missing()),
+        message(sample::reached()),
+        message(sample::failed()),
         Event::Changed { message: Box::new(sample::said()) },
         Event::Group(Box::new(sample::group_view())),
         Event::JoinRequest(Box::new(sample::join_request())),

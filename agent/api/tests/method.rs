@@ -83,6 +83,7 @@ fn every_method_has_its_golden_json() {
     methods.add(&[account::ShowProfile { handle: handle("echo") }], &[sample::bot_view()]);
     let policies = [RequestPolicy::Contacts, RequestPolicy::Deployment, RequestPolicy::Anyone];
     methods.add(&policies.map(|policy| account::SetRequests { policy }), DONE);
+    methods.add(&[true, false].map(|on| account::SetReceipts { on }), DONE);
 
     // Contacts.
     let contact = || [sample::contact_view()];
@@ -224,7 +225,13 @@ fn every_method_has_its_golden_json() {
     let around = message::Read { last: Some(5), around: Some("aeaqca".into()), ..message::Read::of(ops()) };
     methods.add(
         &[read, message::Read::of(ops()), after, around],
-        &[vec![sample::said(), sample::unknown_kind(), sample::missing()]],
+        &[vec![
+            sample::said(),
+            sample::unknown_kind(),
+            sample::missing(),
+            sample::reached(),
+            sample::failed(),
+        ]],
     );
     let of = |within| message::MessageRef { id: "aeaqca".into(), within };
     methods.add(&[message::Edit { message: of(Some(ops())), text: "hello!".into() }], &[sample::said()]);

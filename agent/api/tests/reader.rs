@@ -20,7 +20,7 @@ fn fields_and_variants_of_later_versions_are_passed_over() {
     let view: GroupView = serde_json::from_value(later).unwrap();
     assert_eq!(view, GroupView { state: GroupState::Unknown, ..sample::group_view() });
 
-    let later = with(sample::said(), json!({ "state": "read", "kind": "poll", "edited": true }));
+    let later = with(sample::said(), json!({ "state": "learned", "kind": "poll", "edited": true }));
     let view: MessageView = serde_json::from_value(later).unwrap();
     assert_eq!((view.state, view.body), (MessageState::Unknown, Body::Unknown("poll".into())));
 

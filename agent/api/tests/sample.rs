@@ -7,7 +7,7 @@ use cipher_api::view::{
     OfferedView, RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView,
     TokenView, Trust,
 };
-use cipher_api::view::{Body, GroupEvent, MissingView, ReactionView, WhoView};
+use cipher_api::view::{Body, GroupEvent, MissingView, ReactionView, ReceiptView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::handle::Handle;
@@ -209,6 +209,8 @@ pub(crate) fn said() -> MessageView {
         edited: true,
         deleted: false,
         reactions: vec![ReactionView { emoji: "\u{1f44d}".into(), by: vec!["alice".into()], own: true }],
+        receipts: Vec::new(),
+        failure: None,
     }
 }
 
@@ -219,6 +221,27 @@ pub(crate) fn unknown_kind() -> MessageView {
 pub(crate) fn missing() -> MessageView {
     let missing = MissingView { handle: "carol".into(), account_id: account(6), count: 3 };
     MessageView { body: Body::Missing(vec![missing]), text: String::new(), ..said() }
+}
+
+pub(crate) fn reached() -> MessageView {
+    let receipt =
+        |handle: &str, n, state, at| ReceiptView { handle: handle.into(), account_id: account(n), state, at };
+    let receipts = vec![
+        receipt("bob", 2, MessageState::Read, Some(at(1))),
+        receipt("carol", 6, MessageState::Delivered, None),
+    ];
+    MessageView { state: MessageState::Read, unread: false, receipts, ..said() }
+}
+
+pub(crate) fn failed() -> MessageView {
+    let why = ErrorKind::Refused.because("you are not in 'ops' any more").hint(Advice::AskInviteAgain);
+    MessageView {
+        state: MessageState::Failed,
+        seq: None,
+        unread: false,
+        failure: Some(Box::new(why)),
+        ..said()
+    }
 }
 
 pub(crate) fn observed(event: GroupEvent) -> MessageView {
@@ -300,6 +323,7 @@ pub(crate) fn status() -> StatusView {
         }),
         schema: 1,
         requests: RequestPolicy::Deployment,
+        receipts: true,
         arriving: false,
         sending: vec![device(2)],
         linking: false,

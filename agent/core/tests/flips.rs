@@ -82,7 +82,7 @@ struct Process {
 
 impl Process {
     fn start(disk: &Disk, now: Timestamp) -> Result<Self, Error> {
-        let options = Options { seed: [5; 32], cached_groups: 4 };
+        let options = Options { seed: [5; 32], cached_groups: 4, receipts: false };
         let core = Core::open(disk.place(), || Ok(unlock()), &options)?;
         let mut process = Self { core, now, tickets: 0, named: false };
         let effects = process.core.resume(now)?;

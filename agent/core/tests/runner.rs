@@ -31,6 +31,7 @@ mod presence;
 mod race;
 mod reactions;
 mod reading;
+mod receipts;
 mod registry;
 mod schedules;
 mod stored;

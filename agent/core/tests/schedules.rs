@@ -137,14 +137,15 @@ impl Past {
 /// One story from its seed; what it came to.
 fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     let people = usize::try_from(3 + seed / 2 % 3).unwrap();
-    let mut world = frozen.thaw(seed, flavour(seed), people);
+    // Those are told as they were when they ended badly.
+    let changes = !MENDED.contains(&seed);
+    let receipts = changes && !MENDED_CHANGES.contains(&seed) && seed % 3 == 0;
+    let mut world = frozen.thaw_with(seed, flavour(seed), people, receipts);
     let mut names = NAMES.to_vec();
     names.truncate(world.dice.between(2, people));
     let group =
         if world.dice.chance(500) { world.admins("ops", &names) } else { world.group_of("ops", &names) };
     let kind = Kind::of(seed);
-    // Those are told as they were when they ended badly.
-    let changes = !MENDED.contains(&seed);
     let hostile = matches!(kind, Kind::Hostile | Kind::HostileAmongCopies);
     let copies = matches!(kind, Kind::Copies | Kind::HostileAmongCopies);
     let mut mallory = hostile.then(|| lets_in(&mut world, names[0], group));
@@ -373,6 +374,9 @@ fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
     let active = some_group(world, index, &[GroupState::Active]);
     let roll = world.dice.below(100);
     match (roll, active) {
+        (17..=22, Some(group)) if world.receipts => {
+            world.start(index, message::Read { mark: true, ..message::Read::of(Target::Group(group)) });
+        }
         (23..=29, Some(group)) if changes => changing(world, index, group, n),
         (0..=29, Some(group)) => {
             world.start(index, send(group, &format!("{name} says {n}")));

@@ -372,6 +372,8 @@ mod tests {
             edited: false,
             deleted: false,
             reactions: Vec::new(),
+            receipts: Vec::new(),
+            failure: None,
         }
     }
 

@@ -134,6 +134,8 @@ mod tests {
                 edited: false,
                 deleted: false,
                 reactions: Vec::new(),
+                receipts: Vec::new(),
+                failure: None,
             },
             position: 7,
             place: 2,

@@ -87,7 +87,7 @@ pub(crate) async fn examine(profile: Profile, unlocking: Unlocking) -> Result<Ex
 fn open(profile: &Profile, unlocking: &Unlocking) -> Result<(Core, Vec<Effect>), Error> {
     let mut seed = [0; 32];
     OsRng.fill_bytes(&mut seed);
-    let options = Options { seed, cached_groups: CACHED_GROUPS };
+    let options = Options { seed, cached_groups: CACHED_GROUPS, receipts: true };
     let mut core = Core::open(Folder::new(profile.dir()), || unlock::unlock(profile, unlocking), &options)?;
     let first = core.resume(now())?;
     Ok((core, first))

@@ -124,7 +124,8 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
             | A::Active(_)
             | A::SetProfile(_)
             | A::ShowProfile(_)
-            | A::SetRequests(_),
+            | A::SetRequests(_)
+            | A::SetReceipts(_),
         )
         | Command::Contact(
             C::Add(_)

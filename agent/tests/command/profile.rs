@@ -118,7 +118,7 @@ fn e9_a_look_at_everything_tells_that_a_store_is_whole() {
     std::fs::write(folder.join("store.key"), key).unwrap();
     std::fs::set_permissions(folder.join("store.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let unlock = || Ok(Unlock::Key(Key::from_slice(&key).unwrap()));
-    let options = Options { seed: [1; 32], cached_groups: 1 };
+    let options = Options { seed: [1; 32], cached_groups: 1, receipts: true };
     drop(Core::open(Folder::new(&folder), unlock, &options).unwrap());
     let look = || checks(&room.run(&["--server", "nats://127.0.0.1:1", "doctor", "--deep", "--json"]));
     let whole = ("file".into(), "ok".into(), "every page is whole".into());

@@ -63,6 +63,9 @@ pub enum SyncNote {
     /// Who may ask to become a contact, see `RequestPolicy` of `cipher-core`.
     #[serde(rename = "p")]
     RequestPolicy(String),
+    /// Whether the account tells others how far it came with what they say, and sees how far they came.
+    #[serde(rename = "rc")]
+    Receipts(bool),
     /// History for a device that just joined. Others ignore it.
     #[serde(rename = "h")]
     History {

@@ -63,6 +63,15 @@ pub struct SetRequests {
     pub policy: RequestPolicy,
 }
 
+/// Decides whether others are told how far this account came with what they say, and whether it is shown how far they came.
+/// Its own devices are told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetReceipts {
+    /// Whether.
+    pub on: bool,
+}
+
 /// The person is here: presence is not away for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

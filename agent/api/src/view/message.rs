@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 
 use crate::encoding::{Time, maybe_time, time};
+use crate::error::Error;
 
 /// What stands at one place of a conversation: what a member said, or what this agent observed. No payload of a member makes
 /// the latter. In JSON its `type` is `message` or `event`.
@@ -44,6 +45,25 @@ pub struct MessageView {
     pub deleted: bool,
     /// Emoji that members put under it, the first one first.
     pub reactions: Vec<ReactionView>,
+    /// Of an own message: who came how far with it, as these accounts say.
+    pub receipts: Vec<ReceiptView>,
+    /// Of an own message that failed: why, and what to do; `None` where that was not kept.
+    pub failure: Option<Box<Error>>,
+}
+
+/// How far an account came with an own message, as it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReceiptView {
+    /// Handle, when known, else the account id.
+    pub handle: String,
+    /// Digest of the account's key.
+    pub account_id: AccountId,
+    /// `delivered` or `read`.
+    pub state: MessageState,
+    /// When the broker stored its word; `null` where that is not known any more.
+    #[serde(default, with = "maybe_time")]
+    #[schemars(with = "Option<Time>")]
+    pub at: Option<Timestamp>,
 }
 
 /// An emoji under a message.
@@ -168,6 +188,10 @@ pub enum MessageState {
     Queued,
     /// Own, stored by the broker in the right epoch.
     Sent,
+    /// Own, and a device of another member has it, as that member says.
+    Delivered,
+    /// Own, and another member was shown it, as that member says.
+    Read,
     /// Another account's.
     Received,
     /// Own, and the broker or the group will never take it.
@@ -236,6 +260,12 @@ enum Entry<'a> {
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
+        /// Of an own message: who came how far with it, as these accounts say.
+        #[serde(default, skip_serializing_if = "<[ReceiptView]>::is_empty")]
+        receipts: Cow<'a, [ReceiptView]>,
+        /// Of an own message that failed: why, and what to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Cow<'a, Error>>,
     },
     /// What this agent observed of a group.
     Event {
@@ -319,6 +349,8 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
                 Body::Missing(missing) => missing.into(),
                 Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
             },
+            receipts: Cow::Borrowed(&view.receipts),
+            failure: view.failure.as_deref().map(Cow::Borrowed),
         }
     }
 }
@@ -343,6 +375,8 @@ impl From<Entry<'_>> for MessageView {
                 deleted,
                 reactions,
                 missing,
+                receipts,
+                failure,
             } => Self {
                 id,
                 group,
@@ -363,6 +397,8 @@ impl From<Entry<'_>> for MessageView {
                 edited,
                 deleted,
                 reactions: reactions.into_owned(),
+                receipts: receipts.into_owned(),
+                failure: failure.map(|why| Box::new(why.into_owned())),
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -382,6 +418,8 @@ impl From<Entry<'_>> for MessageView {
                 edited: false,
                 deleted: false,
                 reactions: Vec::new(),
+                receipts: Vec::new(),
+                failure: None,
             },
         }
     }

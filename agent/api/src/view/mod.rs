@@ -21,8 +21,8 @@ pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
 pub use group::{DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy};
 pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
-    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, ReactionView, SenderView,
-    WhoView,
+    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView,
+    SenderView, WhoView,
 };
 pub use status::{LogLostView, StatusView};
 pub use token::TokenView;

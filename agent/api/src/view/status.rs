@@ -47,6 +47,9 @@ pub struct StatusView {
     pub schema: u32,
     /// Which accounts may ask to become a contact.
     pub requests: RequestPolicy,
+    /// Whether others are told how far this account came with what they say.
+    #[serde(default)]
+    pub receipts: bool,
     /// This device was linked or recovered a moment ago, and its groups or history are not all here yet.
     pub arriving: bool,
     /// Own devices that this one still has groups or history for.

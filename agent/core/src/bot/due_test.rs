@@ -27,7 +27,7 @@ fn group(n: u16) -> GroupId {
 
 /// A profile with so many conversations, all of them over so that nothing but their rows is needed, and a bot.
 fn core(groups: u16) -> Core {
-    let options = Options { seed: [1; 32], cached_groups: 8 };
+    let options = Options { seed: [1; 32], cached_groups: 8, receipts: false };
     let mut core = Core::in_memory(options);
     let handle = "ana".parse().unwrap();
     let command = account::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
@@ -123,7 +123,7 @@ fn whoever_began_to_wait_first_is_next_whatever_the_ids_and_a_restart_changes_no
     let first = ["7.2", "2.2", "5.2", "1.2"];
     assert_eq!(asked(&mut core, 4), first);
     core.run.bot.due.clear();
-    core.state = crate::state::State::load(&core.store).unwrap();
+    core.state = crate::state::State::load(&core.store, false).unwrap();
     core.open_due().unwrap();
     assert_eq!(asked(&mut core, 4), first);
     // A store that an earlier version used meanwhile has forgotten that it had a queue: it is made again.

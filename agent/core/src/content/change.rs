@@ -334,7 +334,7 @@ impl Core {
     }
 
     /// A message came: what waited for it counts now.
-    pub(crate) fn change_arrived(&mut self, group: GroupId, place: Place, id: &MessageId) -> Result<()> {
+    pub(super) fn change_arrived(&mut self, group: GroupId, place: Place, id: &MessageId) -> Result<()> {
         let Some(row) = self.state.changes.remove(&(group, *id)) else { return Ok(()) };
         let mut waiting = row.waiting;
         waiting.sort_by_key(|waiting| waiting.position);
@@ -347,7 +347,7 @@ impl Core {
     }
 
     /// Gives a message other words, if the rules let them have an effect; whether they did.
-    pub(crate) fn change(
+    pub(super) fn change(
         &mut self,
         group: GroupId,
         place: Place,
@@ -400,6 +400,7 @@ impl Core {
             | Body::ContactAccepted
             | Body::Sync(_)
             | Body::Missing(_)
+            | Body::Receipt(_)
             | Body::Unknown { .. } => {
                 return None;
             }

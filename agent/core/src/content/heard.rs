@@ -48,11 +48,17 @@ impl Core {
             self.skip(Skip::Repeat);
             return Ok(());
         }
+        let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
+        if let Body::Receipt(receipt) = &content.body
+            && !personal
+        {
+            // Said twice it is worth no more, so nothing is kept of it but what it says.
+            return self.receipt_came(group, &live.roster, leaf.account, sequence, receipt);
+        }
         self.history.mark_seen(group, id, sequence);
         if let Some(head) = &content.head {
             self.gossiped(group, leaf.account, head);
         }
-        let personal = self.state.groups.get(&group).is_some_and(|row| row.personal);
         match content.body {
             // R-SYNC-01: what changes this account's own state comes from its own devices, in their group.
             Body::Sync(data) if personal && self.state.is_sibling(&leaf) => {
@@ -124,6 +130,9 @@ impl Core {
         {
             row.unread = row.unread.saturating_add(1);
         }
+        if !own {
+            self.receipt_due_soon(group);
+        }
         self.tell_message((sequence, 0), view);
         self.change_arrived(group, (sequence, 0), &id)
     }
@@ -139,7 +148,8 @@ fn is_within_limits(body: &Body) -> bool {
         | Body::Delete { .. }
         | Body::Reaction { .. }
         | Body::ContactAccepted
-        | Body::Missing(_) => true,
+        | Body::Missing(_)
+        | Body::Receipt(_) => true,
     };
     fits && body.text_bytes() <= limit::TEXT_BYTES && body.kind().len() <= KIND_BYTES
 }

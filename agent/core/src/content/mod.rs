@@ -1,25 +1,28 @@
 //! What members say: said and heard, kept, changed, shown, and what of it is unread.
 //!
 //! Doors:
-//! - `change::Core::change` - a message gets other words, if the rules let them have an effect
-//! - `change::Core::change_arrived` - a message came, whose change came before it
+//! - `arrived::Core::history_arrived` - another own device sends a message of the history
 //! - `command::Core::message_command` - does what is asked of messages; `None` when the answer comes later
 //! - `heard::CLOCK_AHEAD` - how far a sender's clock may be ahead of the broker's
 //! - `heard::Core::said` - an application message was opened
 //! - `send::Core::enqueue_content` - a message in exactly this content
 //! - `send::Core::queued_reply` - the reply to a `send` whose message waits
+//! - `run::Core::content_step` - what happens at each step
 //! - `send::Core::say` - says something in a conversation; `ticket` is answered when the broker has it
-//! - `send::Core::say_body` - says something that is no text of a person
 //! - `send::Core::settle_message` - an own message has its place in the log
 //! - `show::Core::message_view` - a stored message as people see it
 //! - `unread::Core::read_up_to` - everything up to a place was read, here or on another own device
 //! - `unread::Core::recount` - counts again what was not read
 
+pub(crate) mod arrived;
 pub(crate) mod change;
 mod command;
 pub(crate) mod heard;
 pub(crate) mod missing;
+mod reached;
 mod read;
+pub(crate) mod receipt;
+pub(crate) mod run;
 pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod timeline;

@@ -50,7 +50,7 @@ impl Core {
         let group = self.resolve(&target)?;
         self.state.must_be_active(group)?;
         self.state.must_reach_peer(&group)?;
-        let row = self.enqueue_text(group, text, reply_to)?;
+        let row = self.say(group, Body::Text(text), reply_to, None)?;
         self.sent_or_queued(ticket, group, row)
     }
 
@@ -81,31 +81,23 @@ impl Core {
         Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None }
     }
 
-    /// Says something in a conversation; `ticket` is answered when the broker has it.
+    /// Says something in a conversation; `ticket` is answered when the broker has it. Gives the row in which it waits.
     pub(crate) fn say(
         &mut self,
         group: GroupId,
-        text: String,
+        body: Body,
         reply_to: Option<MessageId>,
         ticket: Option<Ticket>,
-    ) -> Result<()> {
-        let row = self.enqueue_text(group, text, reply_to)?;
+    ) -> Result<u64> {
+        if let Body::Text(text) = &body {
+            check_text_size(text)?;
+        }
+        let content = self.content(body, reply_to);
+        let row = self.enqueue_message(group, &content)?;
         if let Some(ticket) = ticket {
             self.await_sent(row, ticket);
         }
-        Ok(())
-    }
-
-    fn enqueue_text(&mut self, group: GroupId, text: String, reply_to: Option<MessageId>) -> Result<u64> {
-        check_text_size(&text)?;
-        let content = self.content(Body::Text(text), reply_to);
-        self.enqueue_message(group, &content)
-    }
-
-    /// Says something that is no text of a person. Gives the row in which it waits.
-    pub(crate) fn say_body(&mut self, group: GroupId, body: Body) -> Result<u64> {
-        let content = self.content(body, None);
-        self.enqueue_message(group, &content)
+        Ok(row)
     }
 
     pub(super) fn enqueue_message(&mut self, group: GroupId, content: &Content) -> Result<u64> {
@@ -133,7 +125,9 @@ impl Core {
         let content: Content = codec::decode(&payload)
             .map_err(|_| ErrorKind::Storage.because("an own message on disk is damaged"))?;
         let group = row.group;
-        self.note_unsure(group, &payload);
+        if !matches!(content.body, Body::Receipt(_)) {
+            self.note_unsure(group, &payload);
+        }
         if let Body::Sync(data) = &content.body {
             self.keep_said(group, &seal, sequence, (message, payload), None);
             // Said again because the log lost it: it counts where it was.
@@ -142,6 +136,12 @@ impl Core {
             }
             self.history.mark_seen(group, message, sequence);
             return self.told_by_us(data);
+        }
+        if let Body::Receipt(receipt) = &content.body {
+            // It is not said again: the next one says more.
+            self.keep_sealed(group, &seal);
+            let account = self.state.own_id();
+            return self.receipt_counts(group, account, sequence, self.run.now, receipt);
         }
         let identity = self.state.identity()?;
         let mut stored = MessageRow::own(identity, message, content.clone(), false);

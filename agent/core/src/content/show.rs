@@ -16,6 +16,11 @@ impl Core {
     pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
         // Whichever of the own devices said it.
         let own = self.state.identity.as_ref().is_some_and(|own| own.account == row.account);
+        let (state, receipts) = match (row.failed, own) {
+            (true, _) => (MessageState::Failed, Vec::new()),
+            (false, true) => self.reached(&group, place, row),
+            (false, false) => (MessageState::Received, Vec::new()),
+        };
         MessageView {
             id: row.id,
             group,
@@ -31,11 +36,9 @@ impl Core {
             unread: self.is_unread(&group, place.0, row),
             body: self.body(row),
             text: self.sentence(row),
-            state: match (row.failed, own) {
-                (true, _) => MessageState::Failed,
-                (false, true) => MessageState::Sent,
-                (false, false) => MessageState::Received,
-            },
+            state,
+            receipts,
+            failure: row.failure.map(|why| Box::new(why.error(&self.state.conversation_name(&group)))),
             reply_to: row.reply_to,
             hops: row.hops,
             edited: row.edited.is_some(),
@@ -166,7 +169,7 @@ impl Core {
             (view.edited, view.deleted) = (!deleted, deleted);
         }
         view.state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
-        (view.seq, view.unread) = (None, false);
+        (view.seq, view.unread, view.receipts) = (None, false, Vec::new());
         Some(view)
     }
 

@@ -6,6 +6,7 @@ use cipher_api::Result;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::sync::SyncNote;
 
+use crate::content::receipt::APART;
 use crate::machine::Core;
 use crate::state::{GroupRow, MessageRow};
 
@@ -48,6 +49,9 @@ impl Core {
         }
         if many > 0 {
             self.recount(group)?;
+        }
+        if read_to > before {
+            self.receipt_due(group, self.run.now);
         }
         // What lies in an earlier life of the log the others find out by themselves.
         match self.state.groups.get(&group).map_or(0, |row| row.here(read_to)) {
@@ -103,6 +107,8 @@ impl Core {
         if unread == 0 {
             return Ok(());
         }
+        // Whoever read it says so itself; this device only if that one does not.
+        self.receipt_due(group, self.run.now.plus(APART));
         if position >= cursor
             && let Some(row) = self.state.groups.get_mut(&group)
         {

@@ -13,7 +13,7 @@
 //! an id already is verified by reading the log: ids live in a window that is shared with strangers.
 
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Result};
+use cipher_api::{Error, ErrorKind, Event, Notice, Result};
 use cipher_broker::id::{GroupId, MessageId, PublishId};
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
@@ -26,7 +26,7 @@ use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::signer::DeviceSigner;
-use crate::state::{GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish, revoked, stopped};
+use crate::state::{Failure, GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -39,35 +39,6 @@ pub(super) struct Attempt {
     pub(super) first: bool,
     /// The group in whose log it is to lie.
     pub(super) log: Option<GroupId>,
-}
-
-/// Why a message will never be sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Why {
-    /// This device is not in the conversation any more.
-    NotAMember,
-    /// The account revoked this device.
-    Revoked,
-    /// Another copy of this store goes on.
-    Stopped,
-    /// The broker will never take it.
-    Refused,
-}
-
-impl Why {
-    /// What whoever waits for it is told; `name` is the conversation's.
-    fn error(self, name: &str) -> Error {
-        match self {
-            Self::NotAMember => ErrorKind::Refused
-                .because(format!("you are not in '{name}' any more"))
-                .hint(Advice::AskInviteAgain),
-            Self::Revoked => revoked(),
-            Self::Stopped => stopped(),
-            Self::Refused => {
-                ErrorKind::Limit.because("the broker does not take this message").hint(Advice::SendLessOrAsk)
-            }
-        }
-    }
 }
 
 /// Why nothing of what waits leaves any more.
@@ -174,9 +145,9 @@ impl Core {
     /// Ends what waits, because of what became of this device.
     pub(crate) fn nothing_leaves(&mut self, end: OutboxEnd) {
         let (rows, why): (Vec<u64>, _) = match end {
-            OutboxEnd::NotAMember(group) => (self.run.delivery.rows_of(group).collect(), Why::NotAMember),
-            OutboxEnd::Revoked => (self.state.outbox.keys(), Why::Revoked),
-            OutboxEnd::Stopped => (self.state.outbox.keys(), Why::Stopped),
+            OutboxEnd::NotAMember(group) => (self.run.delivery.rows_of(group).collect(), Failure::NotAMember),
+            OutboxEnd::Revoked => (self.state.outbox.keys(), Failure::Revoked),
+            OutboxEnd::Stopped => (self.state.outbox.keys(), Failure::Stopped),
         };
         for id in rows {
             let Some(row) = self.state.outbox.get(&id) else { continue };
@@ -193,12 +164,12 @@ impl Core {
         }
     }
 
-    pub(super) fn fail_row(&mut self, id: u64, why: Why) {
+    pub(super) fn fail_row(&mut self, id: u64, why: Failure) {
         let Some(row) = self.dequeue(id) else { return };
         let error = why.error(&self.state.conversation_name(&row.group));
         if let OutboxKind::Message { id: message, content } = &row.kind {
-            self.keep_failed(row.group, id, *message, content, &error);
-            if self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
+            let said = self.keep_failed(row.group, id, *message, content, why, &error);
+            if said && self.state.groups.get(&row.group).is_some_and(|row| !row.personal) {
                 self.notify(Event::State { group: row.group, id: *message, state: MessageState::Failed });
             }
         }
@@ -419,40 +390,43 @@ impl Core {
         Ok(())
     }
 
-    /// What could not be said stays where its author looks for it, and says so.
+    /// What could not be said stays where its author looks for it, and says so. Whether a person said it.
     pub(super) fn keep_failed(
         &mut self,
         group: GroupId,
         row: u64,
         id: MessageId,
         content: &[u8],
+        why: Failure,
         error: &Error,
-    ) {
+    ) -> bool {
         let (Ok(content), Some(identity)) = (codec::decode::<Content>(content), &self.state.identity) else {
-            return;
+            return true;
         };
         if content.body.is_silent() {
-            return;
+            return false;
         }
         if content.body.changes().is_some() {
             let name = self.state.conversation_name(&group);
             self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error.clone()) });
-            return;
+            return true;
         }
         // Said again because the log lost it, and known to have been said.
         if self.history.seen(&group, &id).is_ok_and(|seen| seen.is_some()) {
-            return;
+            return true;
         }
-        let failed = MessageRow::own(identity, id, content, true);
+        let mut failed = MessageRow::own(identity, id, content, true);
+        failed.failure = Some(why);
         // Behind everything of its sequence, several in the order they were written.
         let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
         let [.., high, low] = row.to_be_bytes();
         let place = u16::from_be_bytes([high, low]) | 0x8000;
         self.history.insert(group, (sequence, place), failed);
         if self.state.meta.stopped {
-            return;
+            return true;
         }
         let name = self.state.conversation_name(&group);
         self.warn(Notice::NotDelivered { group, name, error: Box::new(error.clone()) });
+        true
     }
 }

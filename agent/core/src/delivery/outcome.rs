@@ -7,11 +7,11 @@ use cipher_broker::id::{GroupId, PublishId};
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 
-use crate::delivery::outbox::{Attempt, Why};
+use crate::delivery::outbox::Attempt;
 use crate::input::PublishOutcome;
 use crate::machine::Core;
 use crate::state::live::{LeftToDo, Live};
-use crate::state::{GroupRow, OutboxKind, OutboxRow, Post};
+use crate::state::{Failure, GroupRow, OutboxKind, OutboxRow, Post};
 
 /// Longest wait between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ impl Core {
                     Ok(())
                 }
                 OutboxKind::Message { .. } => {
-                    self.fail_row(id, Why::Refused);
+                    self.fail_row(id, Failure::Refused);
                     Ok(())
                 }
                 OutboxKind::Leave | OutboxKind::Post(_) => {

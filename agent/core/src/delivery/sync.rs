@@ -241,6 +241,7 @@ impl Core {
             stopped: self.state.meta.stopped,
             schema: crate::store::table::SCHEMA,
             requests: self.state.meta.request_policy,
+            receipts: self.state.receipts_on(),
             arriving: self.state.arriving(),
             sending: self.state.sends_history_to(),
             linking: self.state.offers_itself(),
@@ -263,7 +264,7 @@ mod tests {
 
     /// A profile that asked the registry something and got no answer.
     fn core() -> Core {
-        let options = Options { seed: [1; 32], cached_groups: 4 };
+        let options = Options { seed: [1; 32], cached_groups: 4, receipts: false };
         let mut core = Core::in_memory(options);
         let register = account::Register {
             handle: "ana".parse().unwrap(),

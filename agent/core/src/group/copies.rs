@@ -19,7 +19,7 @@ use cipher_broker::time::Timestamp;
 use crate::delivery::outbox::OutboxEnd;
 use crate::machine::Core;
 use crate::state::position::{self, sequence_of};
-use crate::state::{OutboxKind, WordRow, stopped};
+use crate::state::{Failure, OutboxKind, WordRow, stopped};
 
 /// What the device key signed in a word about its place, and no other part of this store did: a copy of it was at work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,7 +300,7 @@ impl Core {
         let Some(mut row) = row.filter(|row| row.id == id && row.is_said() && !row.failed) else {
             return Ok(false);
         };
-        row.failed = true;
+        (row.failed, row.failure) = (true, Some(Failure::Unread));
         self.history.insert(group, place, row);
         self.notify(Event::State { group, id, state: MessageState::Failed });
         Ok(true)

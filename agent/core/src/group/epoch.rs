@@ -97,6 +97,14 @@ impl Core {
             self.run.touched.insert(group);
             return Ok(None);
         }
+        let new = |account: &&AccountId| {
+            let of = |roster: &Roster| {
+                let leaves = roster.values().filter(|leaf| leaf.account == **account);
+                leaves.map(|leaf| (leaf.device, leaf.certificate)).collect::<BTreeSet<_>>()
+            };
+            !had.contains(*account) || of(old_roster).is_disjoint(&of(&live.roster))
+        };
+        self.state.receipts_begin(group, has.iter().filter(new).copied(), sequence, &has);
         self.system_lines(
             group,
             live,

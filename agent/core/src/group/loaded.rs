@@ -79,7 +79,7 @@ mod tests {
     /// The copy that comes back last would undo what the other one did in memory.
     #[test]
     fn a_group_that_is_lent_is_not_lent_again_until_it_came_back() {
-        let options = Options { seed: [1; 32], cached_groups: 4 };
+        let options = Options { seed: [1; 32], cached_groups: 4, receipts: false };
         let mut core = Core::in_memory(options);
         core.run.now = Timestamp::from_millis(1_700_000_000_000);
         let handle = "ana".parse().unwrap();

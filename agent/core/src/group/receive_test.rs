@@ -18,7 +18,7 @@ use crate::machine::step::Step;
 use crate::state::{RowBody, position};
 
 fn core() -> Core {
-    let options = Options { seed: [1; 32], cached_groups: 4 };
+    let options = Options { seed: [1; 32], cached_groups: 4, receipts: false };
     let mut core = Core::in_memory(options);
     let register = account::Register {
         handle: "bob".parse().unwrap(),

@@ -40,6 +40,8 @@ pub struct Options {
     pub seed: [u8; 32],
     /// Most loaded groups kept in memory.
     pub cached_groups: usize,
+    /// Whether receipts are said and shown where the person did not choose.
+    pub receipts: bool,
 }
 
 /// One profile's brain. See the crate's documentation.
@@ -76,7 +78,7 @@ impl Core {
         };
         let store = Store::open(Arc::new(place), unlock, seed())?;
         let seed = seed();
-        let ready = || store.guarded(|| Self::ready(store.clone(), seed, options.cached_groups));
+        let ready = || store.guarded(|| Self::ready(store.clone(), seed, options));
         match ready() {
             Err(_) if store.is_torn() => {
                 store.guarded(|| store.reopen())?;
@@ -89,17 +91,17 @@ impl Core {
     /// A core in memory that nothing opens again.
     #[cfg(test)]
     pub(crate) fn in_memory(options: Options) -> Self {
-        Self::ready(Store::in_memory(), options.seed, options.cached_groups).unwrap()
+        Self::ready(Store::in_memory(), options.seed, &options).unwrap()
     }
 
-    fn ready(store: Store, seed: [u8; 32], cached_groups: usize) -> Result<Self> {
+    fn ready(store: Store, seed: [u8; 32], options: &Options) -> Result<Self> {
         let mut core = Self {
-            state: State::load(&store)?,
+            state: State::load(&store, options.receipts)?,
             provider: Provider::new(store.clone(), seed),
             history: History::new(store.clone()),
             ledger: Ledger::new(store.clone()),
             journal: Journal::open(store.clone())?,
-            groups: Groups::new(cached_groups),
+            groups: Groups::new(options.cached_groups),
             run: Run::default(),
             opened_at: None,
             store,
@@ -376,7 +378,7 @@ impl Core {
             return Ok(());
         }
         self.store.reopen()?;
-        self.state = State::load(&self.store)?;
+        self.state = State::load(&self.store, self.state.receipts_by_default)?;
         self.journal = Journal::open(self.store.clone())?;
         self.step(Step::Opened)?;
         self.poisoned = false;

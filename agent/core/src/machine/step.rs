@@ -27,6 +27,8 @@ impl Core {
         self.delivery_step(step)?;
         self.registry_step(step)?;
         self.watch_step(step);
+        // Before groups: what it says leaves with the batch.
+        self.content_step(step)?;
         self.group_step(step)?;
         self.people_step(step)?;
         self.own_step(step);

@@ -150,6 +150,7 @@ impl Core {
             log_gap: meta.log_gap,
             own_place: meta.own_place,
             request_policy: meta.request_policy,
+            receipts: meta.receipts,
             blocked_contacts: meta.blocked_contacts.clone(),
             answers: meta.answers.clone(),
         })

@@ -72,6 +72,7 @@ fn parts() -> Vec<(&'static str, BackupPart)> {
         log_gap: 4,
         own_place: LogPlace { tip: Some((2, 11)), followed: 3 },
         request_policy: RequestPolicy::Contacts,
+        receipts: None,
         blocked_contacts: BTreeSet::from([account]),
         answers: BTreeMap::from([(group(4), (true, 9))]),
     };
@@ -163,7 +164,7 @@ fn parts_that_were_changed_do_no_harm() {
         for cut in 0..bytes.len() {
             assert!(codec::decode::<BackupPart>(&bytes[..cut]).is_err());
         }
-        let mut core = Core::in_memory(Options { seed: [1; 32], cached_groups: 8 });
+        let mut core = Core::in_memory(Options { seed: [1; 32], cached_groups: 8, receipts: false });
         core.device_restore(&codec::encode(&parts().remove(0).1)).unwrap();
         for changed in 0..bytes.len() {
             let mut bytes = bytes.clone();
@@ -176,7 +177,7 @@ fn parts_that_were_changed_do_no_harm() {
 
 /// A profile with an account, one message of its own and one of somebody else.
 fn core() -> Core {
-    let mut core = Core::in_memory(Options { seed: [1; 32], cached_groups: 8 });
+    let mut core = Core::in_memory(Options { seed: [1; 32], cached_groups: 8, receipts: false });
     let handle = "ana".parse().unwrap();
     let command = account::Register { handle, name: "Ana".into(), bot: None, invite_code: None };
     core.handle(vec![Input::Command { ticket: Ticket(1), command: Box::new(command.into()) }], at(0))

@@ -22,6 +22,7 @@ impl Core {
             }
             A::ShowProfile(account::ShowProfile { handle }) => self.show_profile(ticket, handle),
             A::SetRequests(account::SetRequests { policy }) => self.set_request_policy(policy).map(Some),
+            A::SetReceipts(account::SetReceipts { on }) => self.set_receipts(on).map(Some),
         }
     }
 

@@ -18,7 +18,7 @@ use cipher_broker::{codec, limit};
 
 use crate::machine::Core;
 use crate::state::position::{self, FIRST_ERA};
-use crate::state::{Change, MessageRow, OutboxKind, OutboxRow, Post, Skip, TransferRow, WaitingChange, Wish};
+use crate::state::{OutboxKind, OutboxRow, Post, Skip, TransferRow, Wish};
 
 /// Bytes of history in one message, about: a single long message may be more.
 const CHUNK_BYTES: usize = 150 * 1024;
@@ -222,8 +222,7 @@ impl Core {
         }
     }
 
-    /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is, unless its author changed it since
-    /// (R-CONTENT-01 to 06) and this device was not there. Conversations that it has not joined yet get theirs too.
+    /// Conversations that this device has not joined yet get their history too.
     pub(super) fn history_received(
         &mut self,
         messages: Vec<SyncMessage>,
@@ -247,25 +246,7 @@ impl Core {
             if comes_itself {
                 continue;
             }
-            if let Some(known) = self.history.at(&group, place)? {
-                if known.id == message.id {
-                    for change in changes(&message, era) {
-                        if let Some(known) = self.history.at(&group, place)? {
-                            self.change(group, place, known, &change)?;
-                        }
-                    }
-                }
-                continue;
-            }
-            if message.subject.is_none() && self.history.seen(&group, &message.id)?.is_some() {
-                continue;
-            }
-            let id = message.id;
-            if message.subject.is_none() {
-                self.history.mark_seen(group, id, place.0);
-            }
-            self.history.insert(group, place, MessageRow::from_sync(message, era));
-            self.change_arrived(group, place, &id)?;
+            self.history_arrived(group, place, message, era)?;
         }
         if last && self.state.meta.arriving {
             // Invitations were stored before this was said, but the inbox is read by another reader.
@@ -302,27 +283,4 @@ impl Core {
         let meta = self.state.meta_mut();
         (meta.arriving, meta.history_ended) = (false, false);
     }
-}
-
-/// What a message of the history was through, as its author and others made it.
-fn changes(message: &SyncMessage, era: u16) -> Vec<WaitingChange> {
-    let id = message.id;
-    let here = |(sequence, ago): (u64, u16)| position::of(era.saturating_sub(ago), sequence);
-    let by_author = match message.edited {
-        _ if message.deleted => Some((Change::Delete, 0)),
-        Some(place) => Some((Change::Edit, here(place))),
-        None => None,
-    };
-    let by_author = by_author.map(|(change, position)| {
-        let (account, text) = (message.account, message.text.clone());
-        WaitingChange { id, account, position, change, text }
-    });
-    let reactions = message.reactions.iter().map(|reaction| WaitingChange {
-        id,
-        account: reaction.account,
-        position: here(reaction.place),
-        change: if reaction.removed { Change::Unreact } else { Change::React },
-        text: reaction.emoji.clone(),
-    });
-    by_author.into_iter().chain(reactions).collect()
 }

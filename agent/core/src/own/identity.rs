@@ -300,6 +300,26 @@ impl Core {
         }
         Ok(Reply::Done)
     }
+
+    /// The person wants receipts, or does not.
+    pub(super) fn set_receipts(&mut self, on: bool) -> Result<Reply> {
+        self.state.identity()?;
+        if self.state.meta.receipts != Some(on) {
+            self.receipts_chosen(on);
+            self.tell_devices(&SyncNote::Receipts(on))?;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// The same, here or on another own device.
+    pub(super) fn receipts_chosen(&mut self, on: bool) {
+        if self.state.meta.receipts != Some(on) {
+            self.state.meta_mut().receipts = Some(on);
+            if !on {
+                self.state.forget_receipts();
+            }
+        }
+    }
 }
 
 fn decode_own(bytes: &[u8]) -> Result<DeviceCertificate> {

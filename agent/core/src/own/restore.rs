@@ -103,7 +103,7 @@ impl Core {
         meta.registry_key = kept.registry_key;
         (meta.head, meta.heads, meta.doubt) = (kept.head, kept.heads, kept.doubt);
         (meta.log_cursor, meta.log_gap, meta.own_place) = (kept.log_cursor, kept.log_gap, kept.own_place);
-        meta.request_policy = kept.request_policy;
+        (meta.request_policy, meta.receipts) = (kept.request_policy, kept.receipts);
         (meta.blocked_contacts, meta.answers) = (kept.blocked_contacts, kept.answers);
         Ok(())
     }

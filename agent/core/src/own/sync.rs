@@ -72,7 +72,7 @@ impl Core {
             let content = codec::decode::<Content>(content).ok();
             self.dequeue(id);
             if let Some(content) = content {
-                self.say_body(group, content.body)?;
+                self.say(group, content.body, None, None)?;
             }
         }
         self.run.touched.insert(group);
@@ -122,7 +122,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        self.say_body(group, Body::Sync(data)).map(|_| ())
+        self.say(group, Body::Sync(data), None, None).map(|_| ())
     }
 
     /// Tells own devices how this account sees others; with `contacts`, whether they are contacts of it too.
@@ -155,6 +155,9 @@ impl Core {
     pub(super) fn tell_everything(&mut self) -> Result<()> {
         self.tell_accounts(self.state.accounts.keys(), true)?;
         self.tell_devices(&SyncNote::RequestPolicy(policy_name(self.state.meta.request_policy).into()))?;
+        if let Some(on) = self.state.meta.receipts {
+            self.tell_devices(&SyncNote::Receipts(on))?;
+        }
         let names = self.state.identity.as_ref().map(|own| own.names.clone()).unwrap_or_default();
         for (device, name) in names {
             self.tell_devices(&SyncNote::DeviceName { device, name })?;
@@ -185,9 +188,12 @@ impl Core {
                 self.history_sent(done, total);
                 Ok(())
             }
-            Ok(sync @ (SyncNote::Accounts(_) | SyncNote::RequestPolicy(_) | SyncNote::DeviceName { .. })) => {
-                self.learn_from_devices(sync)
-            }
+            Ok(
+                sync @ (SyncNote::Accounts(_)
+                | SyncNote::RequestPolicy(_)
+                | SyncNote::Receipts(_)
+                | SyncNote::DeviceName { .. }),
+            ) => self.learn_from_devices(sync),
             Ok(_) => Ok(()),
             Err(_) => {
                 self.skip(Skip::Content);
@@ -204,9 +210,10 @@ impl Core {
             return Ok(());
         };
         match sync {
-            SyncNote::Accounts(_) | SyncNote::RequestPolicy(_) | SyncNote::DeviceName { .. } => {
-                self.learn_from_devices(sync)
-            }
+            SyncNote::Accounts(_)
+            | SyncNote::RequestPolicy(_)
+            | SyncNote::Receipts(_)
+            | SyncNote::DeviceName { .. } => self.learn_from_devices(sync),
             SyncNote::Read { group, sequence } => {
                 let before = self.state.groups.get(&group).map(|row| row.unread);
                 let position = self.state.groups.get(&group).map_or(0, |row| row.position(sequence));
@@ -261,6 +268,12 @@ impl Core {
                 {
                     self.state.meta_mut().request_policy = policy;
                     return self.show_invitations();
+                }
+                Ok(())
+            }
+            SyncNote::Receipts(on) => {
+                if !later.iter().any(|sync| matches!(sync, SyncNote::Receipts(_))) {
+                    self.receipts_chosen(on);
                 }
                 Ok(())
             }

@@ -11,7 +11,7 @@ use super::*;
 use crate::machine::Options;
 
 fn core() -> Core {
-    Core::in_memory(Options { seed: [1; 32], cached_groups: 4 })
+    Core::in_memory(Options { seed: [1; 32], cached_groups: 4, receipts: false })
 }
 
 /// A record whose parts are signed by the given keys.

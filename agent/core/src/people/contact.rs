@@ -107,7 +107,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.state.set_contact(&account, ContactState::Accepted);
-        self.say_body(group, Body::ContactAccepted)?;
+        self.say(group, Body::ContactAccepted, None, None)?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use cipher_api::view::ContactState;
 use cipher_api::{ErrorKind, Reply, Result};
 use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::wire::content::Body;
 
 use crate::input::Ticket;
 use crate::machine::Core;
@@ -25,13 +26,13 @@ impl Core {
             Goal::Contact { text } => {
                 let group = self.open_direct(account, joiners)?;
                 if let Some(text) = text {
-                    self.say(group, text, None, None)?;
+                    self.say(group, Body::Text(text), None, None)?;
                 }
                 Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
             }
             Goal::Say { text, reply_to } => {
                 let group = self.open_direct(account, joiners)?;
-                self.say(group, text, reply_to, ticket)?;
+                self.say(group, Body::Text(text), reply_to, ticket)?;
                 Ok(None)
             }
             Goal::Create { .. } | Goal::Add { .. } => {

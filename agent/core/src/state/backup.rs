@@ -96,6 +96,8 @@ pub(crate) struct BackupAccount {
     pub own_place: LogPlace,
     #[serde(rename = "rp", default)]
     pub request_policy: RequestPolicy,
+    #[serde(rename = "rcp", default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<bool>,
     #[serde(rename = "bc", default)]
     pub blocked_contacts: BTreeSet<AccountId>,
     #[serde(rename = "an", default)]

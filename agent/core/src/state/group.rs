@@ -140,6 +140,16 @@ pub(crate) struct GroupRow {
     /// Of a backup that was restored: the other accounts that were in it then.
     #[serde(rename = "mt", default, skip_serializing_if = "Vec::is_empty")]
     pub members_then: Vec<AccountId>,
+    /// Others are to be told how far this account came, not before this time.
+    #[serde(rename = "rq", default, skip_serializing_if = "Option::is_none")]
+    pub receipt_due: Option<Timestamp>,
+    /// When this device told it last, by its own clock.
+    #[serde(rename = "rw", default, skip_serializing_if = "is_never")]
+    pub receipt_said: Timestamp,
+}
+
+fn is_never(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }
 
 /// Requests to come back into a group, over about ten minutes, after which it is one that gives no place.
@@ -199,6 +209,8 @@ impl GroupRow {
             gossiped_at: Timestamp::default(),
             gone_links: Vec::new(),
             members_then: Vec::new(),
+            receipt_due: None,
+            receipt_said: Timestamp::default(),
         }
     }
 

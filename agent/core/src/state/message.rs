@@ -9,7 +9,7 @@ use cipher_broker::wire::content::{Body, Content, kind};
 use cipher_broker::wire::sync::SyncMessage;
 use serde::{Deserialize, Serialize};
 
-use crate::state::{IdentityRow, Reactions, SealedAs, position};
+use crate::state::{Failure, IdentityRow, Reactions, SealedAs, position};
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -90,6 +90,9 @@ pub(crate) struct MessageRow {
     /// Own, and never delivered.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
+    /// Why.
+    #[serde(rename = "fw", default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// The account that an event is about. Words have none: it is what tells the two apart, in every store so far.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     subject: Option<AccountId>,
@@ -130,7 +133,9 @@ impl MessageRow {
             // Bots are told which one.
             Body::Reaction { of, emoji, removed: _ } => (emoji, Some(of)),
             Body::Unknown { text, .. } => (text, None),
-            Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) => (String::new(), None),
+            Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) | Body::Receipt(_) => {
+                (String::new(), None)
+            }
         };
         Self {
             id,
@@ -144,6 +149,7 @@ impl MessageRow {
             reply_to: content.reply_to,
             hops: content.hops,
             failed: false,
+            failure: None,
             subject: None,
             sealed: None,
             of,
@@ -174,6 +180,7 @@ impl MessageRow {
             reply_to: None,
             hops: 0,
             failed: false,
+            failure: None,
             subject: Some(who),
             sealed: None,
             of: None,
@@ -195,7 +202,7 @@ impl MessageRow {
             (kind::DELETE, Some(of)) => RowBody::Change(Change::Delete, of),
             (kind::REACTION, Some(of)) => RowBody::Change(Change::React, of),
             (kind::REACTION_REMOVED, Some(of)) => RowBody::Change(Change::Unreact, of),
-            (kind::CONTACT_ACCEPTED | kind::SYNC, _) => RowBody::Silent,
+            (kind::CONTACT_ACCEPTED | kind::SYNC | kind::RECEIPT, _) => RowBody::Silent,
             (unknown, _) => RowBody::Unknown(unknown),
         }
     }
@@ -263,6 +270,7 @@ impl MessageRow {
             reply_to: message.reply_to,
             hops: message.hops,
             failed: false,
+            failure: None,
             subject: message.subject,
             sealed: None,
             of: None,

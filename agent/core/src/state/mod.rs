@@ -6,6 +6,7 @@ pub(crate) mod book;
 mod bot;
 mod change;
 pub(crate) mod evidence;
+mod failure;
 mod group;
 mod head;
 pub(crate) mod history;
@@ -24,6 +25,7 @@ pub(crate) mod place;
 pub(crate) mod position;
 mod profile;
 mod reaction;
+mod receipt;
 pub(crate) mod roster;
 mod rows;
 mod sealed;
@@ -46,6 +48,7 @@ pub(crate) use self::backup::{
 pub(crate) use self::bot::{BotRow, DueRow};
 pub(crate) use self::change::{ChangesRow, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
+pub(crate) use self::failure::Failure;
 pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
 pub(crate) use self::head::{HeadRow, head_of};
 pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
@@ -61,6 +64,7 @@ pub use self::place::stopped;
 pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow, revoked};
 pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::reaction::{Reaction, Reactions};
+pub(crate) use self::receipt::{Reached, ReceiptsRow, Stretch};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
 pub(crate) use self::skip::Skip;
@@ -89,15 +93,18 @@ macro_rules! state {
             pub meta_dirty: bool,
             /// Messages of no use since the last transaction: that many cursors and counters wait for the next one.
             put_off: usize,
+            /// Whether receipts are said where the person did not choose.
+            pub receipts_by_default: bool,
             $($(#[$doc])* pub $field: Rows<$key, $row>,)*
         }
 
         impl State {
-            pub(crate) fn load(store: &Store) -> Result<Self> {
+            pub(crate) fn load(store: &Store, receipts_by_default: bool) -> Result<Self> {
                 let (identity, meta) = single_rows(store)?;
                 Ok(Self {
                     identity,
                     meta,
+                    receipts_by_default,
                     $($field: Rows::load(store, table::$table)?,)*
                     ..Self::default()
                 })

@@ -143,6 +143,9 @@ pub(crate) struct MetaRow {
     /// Who may ask to become a contact.
     #[serde(rename = "rp", default)]
     pub request_policy: RequestPolicy,
+    /// Whether the person wants receipts; `None` where it did not choose.
+    #[serde(rename = "rcp", default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<bool>,
     /// The group of the own devices, once there are several.
     #[serde(rename = "pg", default)]
     pub personal: Option<GroupId>,

@@ -118,6 +118,8 @@ macro_rules! row_tables {
             MISSING missing "missing" GroupId => MissingRow;
             /// Group id and message id: changes of messages that are not here yet.
             CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
+            /// Group id: how far members came with what was said, by their receipts.
+            RECEIPTS receipts "receipts" GroupId => ReceiptsRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.
             DUE due "due" u64 => DueRow;
         }

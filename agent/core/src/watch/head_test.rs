@@ -7,7 +7,7 @@ use super::*;
 use crate::machine::Options;
 
 fn core() -> Core {
-    Core::in_memory(Options { seed: [1; 32], cached_groups: 4 })
+    Core::in_memory(Options { seed: [1; 32], cached_groups: 4, receipts: false })
 }
 
 fn registry() -> SigningKey {

@@ -132,10 +132,11 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
                     "{name} still has {:?} queued",
                     message.text
                 ),
-                MessageState::Sent => {
+                MessageState::Sent | MessageState::Delivered | MessageState::Read => {
                     let sequence =
                         message.seq.unwrap_or_else(|| panic!("{:?} is sent without a place", message.text));
                     everybody_has(world, group, at[&sequence].header.epoch, message, seen);
+                    somebody_has(world, group, message, seen);
                     if !reader.over && !world.says_again {
                         same_words(world, group, at[&sequence].header.epoch, reader, message, seen);
                     }
@@ -177,6 +178,28 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
             "{} was sent in epoch {epoch}; what {} has of {:?}",
             message.from.handle,
             other.name,
+            message.text
+        );
+    }
+}
+
+/// Whoever is said to have a message, or to have read it, shows it on one of its devices, and has read it where it says so.
+fn somebody_has(world: &World, group: GroupId, message: &MessageView, seen: &[Seen]) {
+    for receipt in &message.receipts {
+        let of =
+            seen.iter().filter(|s| s.account == receipt.account_id && s.view.state == GroupState::Active);
+        let all_along = of.filter(|s| world.since.contains_key(&(s.index, group)));
+        let devices: Vec<Option<bool>> =
+            all_along.map(|s| s.messages.iter().find(|m| m.id == message.id).map(|m| !m.unread)).collect();
+        let holds = match receipt.state {
+            MessageState::Read => devices.contains(&Some(true)),
+            _ => devices.iter().any(Option::is_some),
+        };
+        assert!(
+            holds || devices.is_empty() || world.says_again,
+            "@{} is said to have come to {:?} with {:?}",
+            receipt.handle,
+            receipt.state,
             message.text
         );
     }
@@ -377,7 +400,7 @@ fn nothing_lost(world: &mut World, group: GroupId, begun: u64) {
         }
     }
     for (sender, said) in &members {
-        for message in said.iter().filter(|m| m.is_text() && m.state == MessageState::Sent) {
+        for message in said.iter().filter(|m| m.is_text() && is_sent(m.state)) {
             for (reader, shown) in &members {
                 let all_along = world.since.get(&(*reader, group)).is_some_and(|since| *since <= begun);
                 let told = shown.iter().any(|m| m.event() == Some(GroupEvent::Missed));
@@ -497,7 +520,7 @@ fn what_is_sent_was_read(world: &mut World) {
     for (sender, group, messages) in &members {
         let outside = world.log.outside(*group);
         let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
-        for message in messages.iter().filter(|m| m.is_text() && m.state == MessageState::Sent) {
+        for message in messages.iter().filter(|m| m.is_text() && is_sent(m.state)) {
             let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else {
                 panic!("{:?} is sent without a place", message.text)
             };
@@ -519,6 +542,11 @@ fn what_is_sent_was_read(world: &mut World) {
             }
         }
     }
+}
+
+/// Whether an author calls a message of its own sent, whatever became of it since.
+fn is_sent(state: MessageState) -> bool {
+    matches!(state, MessageState::Sent | MessageState::Delivered | MessageState::Read)
 }
 
 /// What a world came to, without anything that cannot repeat (ids, keys, times).

@@ -150,6 +150,8 @@ pub(crate) struct World {
     pub(crate) registry: Registry,
     pub(crate) people: Vec<Person>,
     pub(crate) faults: Faults,
+    /// Whether people tell each other how far they came; counts for processes that begin.
+    pub(crate) receipts: bool,
     /// What every view ever shown said of (group, epoch), and whose views they were.
     pub(crate) truth: BTreeMap<(GroupId, u64), (Seen, BTreeSet<usize>)>,
     /// Authenticators of epochs that one hostile member made up alone: who was invited there may look at it for as long as
@@ -217,7 +219,13 @@ impl Frozen {
 
     /// Starts it with a fate of its own.
     pub(crate) fn thaw(&self, seed: u64, flavour: Flavour, people: usize) -> World {
+        self.thaw_with(seed, flavour, people, false)
+    }
+
+    /// The same with people who may tell each other how far they came.
+    pub(crate) fn thaw_with(&self, seed: u64, flavour: Flavour, people: usize, receipts: bool) -> World {
         let mut world = World::new(seed, flavour);
+        world.receipts = receipts;
         world.now = self.now;
         world.log = self.log.clone();
         world.log.flavour = flavour;
@@ -262,6 +270,7 @@ impl World {
             registry: Registry::new([7; 32]),
             people: Vec::new(),
             faults: Faults::NONE,
+            receipts: false,
             truth: BTreeMap::new(),
             made_up: BTreeSet::new(),
             early: BTreeSet::new(),
@@ -432,7 +441,8 @@ impl World {
         let person = &mut self.people[index];
         person.life += 1;
         let name = person.name.clone();
-        let options = Options { seed, cached_groups: *Dice::new(self.seed).pick(&[1, 64]) };
+        let options =
+            Options { seed, cached_groups: *Dice::new(self.seed).pick(&[1, 64]), receipts: self.receipts };
         let started = Core::open(person.disk.place(), || Ok(unlock()), &options)
             .and_then(|mut core| core.resume(now).map(|effects| (core, effects)));
         self.note(|| format!("{name} boots: {}", describe(started.as_ref().err())));

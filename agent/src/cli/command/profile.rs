@@ -18,7 +18,7 @@ use crate::session::Need;
 /// Show the public profile of an account, or change your own
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat profile set --status \"on call\" --presence busy\n  cipher-chat profile set --requests contacts\n  cipher-chat profile show @bob"
+    after_help = "Examples:\n  cipher-chat profile set --status \"on call\" --presence busy\n  cipher-chat profile set --requests contacts\n  cipher-chat profile set --receipts off\n  cipher-chat profile show @bob"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -41,6 +41,10 @@ enum Verb {
         /// Who may ask to become a contact or invite you; requests of others are dropped unseen
         #[arg(long, value_name = "WHO")]
         requests: Option<Requests>,
+        /// Whether people you talk with see what reached your devices and what you read; without it you do not
+        /// see theirs. Groups of more than 32 members have none
+        #[arg(long, value_name = "WHETHER")]
+        receipts: Option<Receipts>,
     },
     /// Show the public profile of an account, or your own
     Show {
@@ -68,18 +72,26 @@ enum Requests {
     Anyone,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Receipts {
+    On,
+    Off,
+}
+
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
     let shows = matches!(args.verb, Verb::Show { .. });
     let (profile, account) = match args.verb {
-        Verb::Set { name: None, status: None, presence: None, requests: None } => {
-            return Err(Failure::usage("nothing to set: give --name, --status, --presence or --requests"));
+        Verb::Set { name: None, status: None, presence: None, requests: None, receipts: None } => {
+            return Err(Failure::usage(
+                "nothing to set: give --name, --status, --presence, --requests or --receipts",
+            ));
         }
-        Verb::Set { name: None, status: None, presence: None, requests: Some(requests) } => {
+        Verb::Set { name: None, status: None, presence: None, requests, receipts } => {
             let profile = OpenProfile::open(context, Need::Outbox).await?;
-            return set_requests(context, profile, requests).await;
+            return set_own(context, profile, requests, receipts).await;
         }
-        Verb::Set { name, status, presence, requests } => {
+        Verb::Set { name, status, presence, requests, receipts } => {
             let name = name.map(|name| text::short("name", name, limit::DISPLAY_NAME_CHARS)).transpose()?;
             let status =
                 status.map(|status| text::short("status", status, limit::STATUS_CHARS)).transpose()?;
@@ -88,6 +100,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
             profile.online().await?;
             if let Some(requests) = requests {
                 let Done {} = profile.ask(account::SetRequests { policy: requests.into() }).await?;
+            }
+            if let Some(receipts) = receipts {
+                let Done {} = profile.ask(account::SetReceipts { on: receipts == Receipts::On }).await?;
             }
             let account = profile.ask(account::SetProfile { name, status, presence }).await?;
             (profile, account)
@@ -114,14 +129,27 @@ pub async fn run(context: &Context, args: Args) -> Result {
 }
 
 /// What only this account's devices know: it needs no registry.
-async fn set_requests(context: &Context, profile: OpenProfile<'_>, requests: Requests) -> Result {
-    let Done {} = profile.ask(account::SetRequests { policy: requests.into() }).await?;
-    let who = match requests {
-        Requests::Contacts => "contacts",
-        Requests::Deployment => "deployment",
-        Requests::Anyone => "anyone",
-    };
-    context.ui.happened(context.ui.show(&Line::Done { action: "requests from", target: Some(who) }));
+async fn set_own(
+    context: &Context,
+    profile: OpenProfile<'_>,
+    requests: Option<Requests>,
+    receipts: Option<Receipts>,
+) -> Result {
+    if let Some(requests) = requests {
+        let Done {} = profile.ask(account::SetRequests { policy: requests.into() }).await?;
+        let who = match requests {
+            Requests::Contacts => "contacts",
+            Requests::Deployment => "deployment",
+            Requests::Anyone => "anyone",
+        };
+        context.ui.happened(context.ui.show(&Line::Done { action: "requests from", target: Some(who) }));
+    }
+    if let Some(receipts) = receipts {
+        let on = receipts == Receipts::On;
+        let Done {} = profile.ask(account::SetReceipts { on }).await?;
+        let whether = if on { "on" } else { "off" };
+        context.ui.happened(context.ui.show(&Line::Done { action: "receipts", target: Some(whether) }));
+    }
     profile.settle().await;
     profile.close().await;
     Ok(())

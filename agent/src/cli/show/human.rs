@@ -107,9 +107,17 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     let state = match line.state() {
         MessageState::Queued => paint.ink(Ink::Yellow, " (queued)"),
         MessageState::Failed => paint.ink(Ink::Red, " (not sent)"),
+        MessageState::Delivered => paint.ink(Ink::Dim, " ✓"),
+        MessageState::Read => paint.ink(Ink::Dim, " ✓✓"),
         MessageState::Sent | MessageState::Received | MessageState::Unknown => String::new(),
     };
-    format!("{time} {label}{text}{state}{}", reactions(line.reactions(), paint))
+    format!("{time} {label}{text}{state}{}{}", failure(line, paint), reactions(line.reactions(), paint))
+}
+
+/// Why an own message failed, and what to do.
+fn failure(line: &MessageLine<'_>, paint: Paint) -> String {
+    let Some(why) = line.failure() else { return String::new() };
+    format!("\n    {}", paint.ink(Ink::Dim, &format!("({})", safe_text(&why.words()))))
 }
 
 /// A line of emoji, each with who put it there.
@@ -401,6 +409,8 @@ const fn state_name(state: MessageState) -> &'static str {
     match state {
         MessageState::Queued => "queued",
         MessageState::Sent => "sent",
+        MessageState::Delivered => "delivered",
+        MessageState::Read => "read",
         MessageState::Received => "received",
         MessageState::Failed => "failed",
         MessageState::Unknown => "unknown",

@@ -278,7 +278,8 @@ impl<'a> Line<'a> {
     /// News; `None` for a kind of news this command line does not know.
     pub fn event(event: &'a Event) -> Option<Self> {
         match event {
-            Event::Message(message) | Event::Changed { message } => Some(Self::message(message)),
+            // Of who sent it nothing is told here that failed.
+            Event::Message(message) | Event::Changed { message } => Some(Self::message(message, |_| None)),
             Event::State { group, id, state } => Some(Self::State { id: *id, group: *group, state: *state }),
             Event::Group(group) => Some(Self::Group(group)),
             Event::JoinRequest(request) => Some(Self::join_request(request)),

@@ -126,7 +126,7 @@ impl Ui {
     }
 
     fn rendered(&self, message: &MessageView, label: Option<&str>) -> Result<Vec<u8>> {
-        let text = match Line::message(message) {
+        let text = match Line::message(message, |error| hint::of(error, &self.typed)) {
             line if self.json => return Ok(line.to_json()?),
             Line::Message(line) => fitted(human::message(&line, label, self.out)),
             Line::Event(line) => fitted(human::event(&line, label, self.out)),

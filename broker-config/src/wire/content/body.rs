@@ -4,7 +4,7 @@
 use serde_bytes::ByteBuf;
 
 use crate::id::MessageId;
-use crate::wire::content::Missing;
+use crate::wire::content::{Missing, Receipt};
 
 /// Names of kinds on the wire. They never change.
 pub mod kind {
@@ -24,6 +24,8 @@ pub mod kind {
     pub const SYNC: &str = "sync";
     /// A member tells the others what a log that went back lost and no author said again.
     pub const MISSING: &str = "missing";
+    /// A device tells the others how far it came with what they said; not shown.
+    pub const RECEIPT: &str = "receipt";
 }
 
 /// What a message is.
@@ -58,6 +60,8 @@ pub enum Body {
     Sync(Vec<u8>),
     /// See [`kind::MISSING`].
     Missing(Missing),
+    /// See [`kind::RECEIPT`].
+    Receipt(Receipt),
     /// A kind that this build does not know, or a known one that lacks what it must carry: kept as it came.
     Unknown {
         /// Name of the kind, the sender's word.
@@ -83,6 +87,7 @@ impl Body {
             Self::ContactAccepted => kind::CONTACT_ACCEPTED,
             Self::Sync(_) => kind::SYNC,
             Self::Missing(_) => kind::MISSING,
+            Self::Receipt(_) => kind::RECEIPT,
             Self::Unknown { kind, .. } => kind,
         }
     }
@@ -92,15 +97,21 @@ impl Body {
         match self {
             Self::Text(text) | Self::Edit { text, .. } | Self::Unknown { text, .. } => text.len(),
             Self::Reaction { emoji, .. } => emoji.len(),
-            Self::Delete { .. } | Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => 0,
+            Self::Delete { .. }
+            | Self::ContactAccepted
+            | Self::Sync(_)
+            | Self::Missing(_)
+            | Self::Receipt(_) => 0,
         }
     }
 
     /// Whether it names a kind that this build knows and lacks what that kind must carry.
     pub fn is_malformed(&self) -> bool {
-        use self::kind::{CONTACT_ACCEPTED, DELETE, EDIT, MISSING, REACTION, REACTION_REMOVED, SYNC, TEXT};
+        use self::kind::{
+            CONTACT_ACCEPTED, DELETE, EDIT, MISSING, REACTION, REACTION_REMOVED, RECEIPT, SYNC, TEXT,
+        };
         let Self::Unknown { kind, .. } = self else { return false };
-        [TEXT, EDIT, DELETE, REACTION, REACTION_REMOVED, CONTACT_ACCEPTED, SYNC, MISSING]
+        [TEXT, EDIT, DELETE, REACTION, REACTION_REMOVED, CONTACT_ACCEPTED, SYNC, MISSING, RECEIPT]
             .contains(&kind.as_str())
     }
 
@@ -117,6 +128,7 @@ impl Body {
             | Self::ContactAccepted
             | Self::Sync(_)
             | Self::Missing(_)
+            | Self::Receipt(_)
             | Self::Unknown { .. } => None,
         }
     }
@@ -124,7 +136,7 @@ impl Body {
     /// Whether a device sends it without its person having said anything: it is not shown as said.
     pub const fn is_silent(&self) -> bool {
         match self {
-            Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) => true,
+            Self::ContactAccepted | Self::Sync(_) | Self::Missing(_) | Self::Receipt(_) => true,
             Self::Text(_)
             | Self::Edit { .. }
             | Self::Delete { .. }

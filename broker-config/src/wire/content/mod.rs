@@ -9,7 +9,9 @@
 mod body;
 mod missing;
 mod payload;
+mod receipt;
 
 pub use self::body::{Body, kind};
 pub use self::missing::{Missing, MissingOf};
 pub use self::payload::Content;
+pub use self::receipt::Receipt;

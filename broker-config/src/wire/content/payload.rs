@@ -72,6 +72,7 @@ impl From<Content> for Payload {
             Body::ContactAccepted => (String::new(), None, None),
             Body::Sync(data) => (String::new(), Some(ByteBuf::from(data)), None),
             Body::Missing(missing) => (String::new(), Some(ByteBuf::from(codec::encode(&missing))), None),
+            Body::Receipt(receipt) => (String::new(), Some(ByteBuf::from(codec::encode(&receipt))), None),
             Body::Unknown { kind: _, text, data, of } => (text, data, of),
         };
         Self { salt, sent_at, reply_to, hops, kind, text, data, head, of }
@@ -90,6 +91,10 @@ fn body(kind: String, text: String, data: Option<ByteBuf>, of: Option<MessageId>
         (kind::SYNC, Some(data), _) => Body::Sync(data.into_vec()),
         (kind::MISSING, Some(data), of) => match codec::decode(&data) {
             Ok(missing) => Body::Missing(missing),
+            Err(_) => Body::Unknown { kind, text, data: Some(data), of },
+        },
+        (kind::RECEIPT, Some(data), of) => match codec::decode(&data) {
+            Ok(receipt) => Body::Receipt(receipt),
             Err(_) => Body::Unknown { kind, text, data: Some(data), of },
         },
         (_, data, of) => Body::Unknown { kind, text, data, of },
@@ -141,6 +146,7 @@ mod tests {
             Body::ContactAccepted,
             Body::Sync(vec![1, 2]),
             Body::Missing(crate::wire::content::Missing { of: Vec::new() }),
+            Body::Receipt(crate::wire::content::Receipt { delivered: Some(of), read: None }),
         ] {
             let content = content(body);
             assert_eq!(codec::decode::<Content>(&codec::encode(&content)).as_ref(), Ok(&content));

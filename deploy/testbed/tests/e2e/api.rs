@@ -162,6 +162,8 @@ fn replay(people: &BTreeMap<&str, &Person>) -> Result {
 fn the_transcript_of_the_document_is_as_it_says_in_a_process_of_its_own() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    // What it would tell of its reading comes when it comes.
+    bob.does(&["profile", "set", "--receipts", "off"])?;
     site.group("ops", &alice, &[&bob])?;
     replay(&[("alice", &alice), ("bob", &bob)].into())
 }
@@ -170,6 +172,8 @@ fn the_transcript_of_the_document_is_as_it_says_in_a_process_of_its_own() -> Res
 fn the_transcript_of_the_document_is_as_it_says_beside_a_daemon() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    // What it would tell of its reading comes when it comes.
+    bob.does(&["profile", "set", "--receipts", "off"])?;
     site.group("ops", &alice, &[&bob])?;
     let mut daemon = alice.starts(&["daemon"])?;
     daemon.until("ready", |line| testbed::person::text(line, "profile") == Some("alice"))?;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
-use testbed::person::{Output, text};
+use serde_json::{Value, json};
+use testbed::person::{Output, Person, text};
 use testbed::{Result, Site, ensure, process};
 
 use crate::support::{all_equal, all_read, echo_bot, opened};
@@ -174,6 +174,45 @@ fn a_reaction_is_shown_under_its_message_to_scripts_and_to_people() -> Result {
     let left =
         json!([{"emoji": "🎉", "by": ["alice"], "own": true}, {"emoji": "👍", "by": ["alice"], "own": true}]);
     ensure(shown.is_some_and(|line| line["reactions"] == left), || format!("{lines:?}"))
+}
+
+/// One of the messages of a conversation, as scripts are shown it.
+fn line_of(person: &Person, target: &str, words: &str) -> Result<Value> {
+    let lines = person.does(&["read", target])?.lines;
+    let line = lines.iter().find(|line| text(line, "text") == Some(words));
+    line.cloned().ok_or_else(|| testbed::Failure::new(format!("no {words:?} in {lines:?}")))
+}
+
+#[test]
+fn an_author_is_shown_what_became_of_its_words_unless_somebody_does_not_want_it() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let sent = alice.sends("team", "tea at five?")?;
+    ensure(text(&sent, "state") == Some("sent") && sent.get("receipts").is_none(), || sent.to_string())?;
+    bob.syncs()?;
+    let came = |state: &'static str| {
+        testbed::wait::until(state, || {
+            bob.syncs().ok()?;
+            alice.syncs().ok()?;
+            let line = line_of(&alice, "team", "tea at five?").ok()?;
+            let by = line.pointer("/receipts/0/handle").and_then(Value::as_str) == Some("bob");
+            (text(&line, "state") == Some(state) && by).then_some(line)
+        })
+    };
+    came("delivered")?;
+    bob.does(&["read", "team"])?;
+    came("read")?;
+    let typed = alice.as_typed(&["read", "team"]).output()?;
+    let typed = String::from_utf8_lossy(&typed.stdout).into_owned();
+    ensure(typed.contains("@alice: tea at five? ✓✓\n"), || typed.clone())?;
+    bob.does(&["profile", "set", "--receipts", "off"])?;
+    alice.sends("team", "and at six?")?;
+    bob.does(&["read", "team"])?;
+    bob.syncs()?;
+    alice.syncs()?;
+    let line = line_of(&alice, "team", "and at six?")?;
+    ensure(text(&line, "state") == Some("sent"), || line.to_string())
 }
 
 #[test]

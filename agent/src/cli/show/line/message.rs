@@ -1,6 +1,9 @@
 //! What stands in a conversation: messages of members, and what this agent observed.
 
-use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, SenderView};
+use cipher_api::Error;
+use cipher_api::view::{
+    Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView, SenderView,
+};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
 use serde::Serialize;
@@ -30,6 +33,28 @@ pub struct MessageLine<'a> {
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
     missing: &'a [MissingView],
+    /// Of an own message: who came how far with it, as these accounts say.
+    #[serde(skip_serializing_if = "<[ReceiptView]>::is_empty")]
+    receipts: &'a [ReceiptView],
+    /// Of an own message that was not sent: why, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureLine<'a>>,
+}
+
+/// Why an own message was not sent.
+#[derive(Debug, Serialize)]
+pub struct FailureLine<'a> {
+    kind: &'static str,
+    message: &'a str,
+    hint: Option<String>,
+}
+
+impl FailureLine<'_> {
+    /// One sentence, and what to do.
+    pub fn words(&self) -> String {
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{}{hint}", self.message)
+    }
 }
 
 /// A change of a group, with the names that scripts rely on.
@@ -98,6 +123,11 @@ impl MessageLine<'_> {
         self.reactions
     }
 
+    /// Why it was not sent.
+    pub const fn failure(&self) -> Option<&FailureLine<'_>> {
+        self.failure.as_ref()
+    }
+
     /// Whether it answers another.
     pub const fn is_reply(&self) -> bool {
         self.reply_to.is_some()
@@ -106,8 +136,8 @@ impl MessageLine<'_> {
 
 impl<'a> Line<'a> {
     /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
-    /// only what this agent observed is an event.
-    pub fn message(message: &'a MessageView) -> Self {
+    /// only what this agent observed is an event. `hint` words what to do about an error.
+    pub fn message(message: &'a MessageView, hint: impl Fn(&Error) -> Option<String>) -> Self {
         let name = match &message.body {
             Body::Text => kind::TEXT,
             Body::Unknown(name) => name,
@@ -145,6 +175,12 @@ impl<'a> Line<'a> {
                 Body::Missing(missing) => missing,
                 Body::Text | Body::Unknown(_) | Body::Event { .. } => &[],
             },
+            receipts: &message.receipts,
+            failure: message.failure.as_deref().map(|why| FailureLine {
+                kind: why.kind.name(),
+                message: &why.message,
+                hint: hint(why),
+            }),
         }))
     }
 }

@@ -38,7 +38,7 @@ fn now() -> Timestamp {
 impl Brain {
     /// Opens the store of somebody whose session is closed.
     pub(crate) fn open(who: &Somebody, group: GroupId) -> Result<Self> {
-        let options = Options { seed: [42; 32], cached_groups: 64 };
+        let options = Options { seed: [42; 32], cached_groups: 64, receipts: false };
         let mut brain = Self {
             core: Core::open(
                 Folder::new(who.profile.dir()),
