@@ -17,7 +17,7 @@ use crate::effect::Effect;
 use crate::input::{Input, Ticket};
 use crate::machine::Options;
 use crate::state::roster::Leaf;
-use crate::state::{Change, IdentityRow, InviteFacts, Reception, Skip, WaitingChange};
+use crate::state::{IdentityRow, InviteFacts, Reception, Skip};
 
 const SIBLING: DeviceId = DeviceId::from_bytes([2; 16]);
 const REVOKED: DeviceId = DeviceId::from_bytes([3; 16]);

@@ -128,7 +128,7 @@ fn a_post_quantum_group_works_like_any_other() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     let made = alice.does(&["group", "create", "vault", "--with", "bob", "--pq"])?.of_type("group")?;
-    ensure(made.get("suite").and_then(serde_json::Value::as_u64) == Some(0x004F), || made.to_string())?;
+    ensure(made.get("suite").and_then(Value::as_u64) == Some(0x004F), || made.to_string())?;
     bob.accepts("vault")?;
     bob.sends("vault", "harvest this")?;
     all_read("vault", &[&alice, &bob], &["harvest this".into()])
@@ -250,7 +250,7 @@ fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result
     bob.syncs()?;
     for person in [&alice, &bob] {
         let lines = person.does(&["read", "team"])?.lines;
-        let deleted = |line: &&serde_json::Value| line["deleted"] == true && text(line, "text") == Some("");
+        let deleted = |line: &&Value| line["deleted"] == true && text(line, "text") == Some("");
         let stays = lines.iter().filter(|line| text(line, "id") == Some(&id)).filter(deleted).count();
         ensure(stays == 1, || format!("{lines:?}"))?;
     }
