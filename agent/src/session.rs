@@ -201,6 +201,14 @@ impl Session {
         matches!(*self.inner, Inner::Remote(_))
     }
 
+    /// The connection, if it is this process that has the store open and uses the network.
+    pub(crate) fn network(&self) -> Option<Network> {
+        match &*self.inner {
+            Inner::Local(local) => local.network.clone(),
+            Inner::Remote(_) => None,
+        }
+    }
+
     /// The tokens, if it is this process that has the store open.
     pub(crate) fn book(&self) -> Option<&Book> {
         match &*self.inner {

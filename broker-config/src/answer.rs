@@ -45,7 +45,7 @@ impl BotSay {
             Some(BotReaction { of, emoji, removed }) => Body::Reaction { of, emoji, removed },
             None => Body::Text(text),
         };
-        Content { salt, sent_at: at, reply_to, hops, body, head: None }
+        Content { salt, sent_at: at, reply_to, hops, body, head: None, attachments: Vec::new() }
     }
 }
 

@@ -138,6 +138,10 @@ id! {
     MessageId, 16, "message id"
 }
 id! {
+    /// A file at the broker: 16 random bytes, unguessable, because knowing it is enough to read its ciphertext.
+    FileId, 16, "file id"
+}
+id! {
     /// The `Nats-Msg-Id` of one publish: 16 random bytes. The window of the broker is stream-wide, so a
     /// guessable id could be squatted.
     PublishId, 16, "publish id"

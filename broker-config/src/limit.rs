@@ -14,8 +14,27 @@ pub const REACTIONS_OF_ACCOUNT: usize = 20;
 pub const REACTIONS: usize = 64;
 /// Members of a group beyond which nobody tells how far it came: everybody would store what everybody says.
 pub const RECEIPT_MEMBERS: usize = 32;
-/// Largest thing that devices of one account tell each other in one message: room for one message of history.
-pub const SYNC_BYTES: usize = TEXT_BYTES + 4 * 1024;
+/// Largest thing that devices of one account tell each other in one message: room for one message of history with what is
+/// attached to it.
+pub const SYNC_BYTES: usize = TEXT_BYTES + 16 * 1024;
+/// Largest file that a site takes, unless its operator says otherwise.
+pub const FILE_BYTES: u64 = 100 * 1024 * 1024;
+/// Room for all files of a site, unless its operator says otherwise.
+pub const FILES_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Content of one chunk of a file, as this build seals it.
+pub const FILE_CHUNK_BYTES: u32 = 256 * 1024;
+/// Smallest and largest content of one chunk that is opened.
+pub const FILE_CHUNK_RANGE: std::ops::RangeInclusive<u32> = 4 * 1024..=512 * 1024;
+/// Bytes by which a sealed chunk is longer than its content.
+pub const FILE_CHUNK_OVERHEAD: usize = 16;
+/// Chunks of a file on their way at once, either way: 2 MiB.
+pub const FILE_WINDOW: usize = 8;
+/// Files of one message.
+pub const ATTACHMENTS: usize = 16;
+/// Longest name of a file, bytes.
+pub const FILE_NAME_BYTES: usize = 255;
+/// Longest media type of a file, bytes.
+pub const MEDIA_TYPE_BYTES: usize = 127;
 /// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.
 pub const WELCOME_BYTES: usize = 256 * 1024;
 /// Size of one piece of a sealed ratchet tree.

@@ -3,7 +3,8 @@
 //! The server files under `server/` are rendered from here; `tests/agreement.rs` compares both.
 
 use crate::subject::{
-    EPHEMERAL, HINT, INBOX_PREFIX, LIVE, LOG_STREAM, LOG_SUBJECT, REGISTRY, SHARDS, STORED, stream_of,
+    EPHEMERAL, FILE, FILES_STREAM, HINT, INBOX_PREFIX, LIVE, LOG_STREAM, LOG_SUBJECT, REGISTRY, SHARDS,
+    STORED, stream_of,
 };
 
 /// Subjects a login may use.
@@ -26,13 +27,14 @@ pub fn agent() -> Permissions {
         format!("{STORED}.*.g.*.a"),
         format!("{STORED}.*.i.*"),
         format!("{STORED}.*.t.*.*.*"),
+        format!("{FILE}.*.*"),
         format!("{EPHEMERAL}.*.g.*"),
         format!("{REGISTRY}.>"),
     ];
-    for stream in (0..SHARDS).map(stream_of).chain([LOG_STREAM.to_owned()]) {
+    for stream in (0..SHARDS).map(stream_of).chain([LOG_STREAM, FILES_STREAM].map(str::to_owned)) {
         publish.push(format!("$JS.API.DIRECT.GET.{stream}"));
         publish.push(format!("$JS.API.DIRECT.GET.{stream}.>"));
-        // Where a log stands that does not show what was read last of it.
+        // Where a log stands that does not show what was read last of it; which files are taken.
         publish.push(format!("$JS.API.STREAM.INFO.{stream}"));
     }
     let subscribe = vec![
@@ -87,8 +89,8 @@ pub fn covers(pattern: &str, subject: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{DeviceId, GroupId};
-    use crate::subject::{Route, Source, registry as registry_subject};
+    use crate::id::{DeviceId, FileId, GroupId};
+    use crate::subject::{Route, Source, file_chunk, registry as registry_subject};
 
     fn allowed(list: &[String], subject: &str) -> bool {
         list.iter().any(|pattern| covers(pattern, subject))
@@ -108,6 +110,12 @@ mod tests {
             assert!(allowed(&agent.publish, &format!("$JS.API.DIRECT.GET.{}", route.stream())));
         }
         assert!(allowed(&agent.publish, &registry_subject("resolve")));
+        let chunk = file_chunk(&FileId::from_bytes([3; 16]), 7);
+        for subject in
+            [chunk.clone(), format!("$JS.API.DIRECT.GET.FILES.{chunk}"), "$JS.API.STREAM.INFO.FILES".into()]
+        {
+            assert!(allowed(&agent.publish, &subject), "{subject}");
+        }
         for source in [Source::Group(group), Source::Inbox(device), Source::Log] {
             assert!(allowed(&agent.subscribe, &source.doorbell()));
         }
@@ -122,6 +130,9 @@ mod tests {
             "$JS.API.STREAM.DELETE.CHAT-0",
             "$JS.API.STREAM.UPDATE.CHAT-0",
             "$JS.API.STREAM.MSG.DELETE.CHAT-0",
+            "$JS.API.STREAM.PURGE.FILES",
+            "$JS.API.STREAM.MSG.DELETE.FILES",
+            "$JS.API.CONSUMER.CREATE.FILES",
             "$JS.API.CONSUMER.CREATE.CHAT-0",
             "$JS.API.CONSUMER.DURABLE.CREATE.CHAT-0.x",
             "$SYS.REQ.SERVER.PING",

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::limit;
-use crate::subject::{LIVE, LOG_STREAM, LOG_SUBJECT, ROOM_STREAM, ROOM_SUBJECT, SHARDS, STORED, stream_of};
+use crate::subject::{
+    FILE, FILES_STREAM, LIVE, LOG_STREAM, LOG_SUBJECT, ROOM_STREAM, ROOM_SUBJECT, SHARDS, STORED, stream_of,
+};
 
 /// One JetStream stream as it must be. What is not named here must be off: rollup headers, message schedules and
 /// per-message TTL on a stream that users write would let one of them erase or inject for others.
@@ -19,6 +21,10 @@ pub struct StreamSpec {
     pub max_age: Duration,
     /// How many messages stay; the oldest goes first. -1 is all of them.
     pub max_messages: i64,
+    /// How many bytes stay; a stream of files that is full takes no more. -1 is as many as the server has room for.
+    pub max_bytes: i64,
+    /// Whether each subject is written once: nobody replaces what lies there.
+    pub once: bool,
     /// Largest message, bytes.
     pub max_message_bytes: i32,
     /// Window in which a repeated message id is dropped.
@@ -48,13 +54,37 @@ pub struct Doorbell {
 /// that and is gone was not lost by the broker, so nobody says it again.
 pub const LET_GO: &str = "cipher_let_go";
 
-/// Every stream of a deployment with that many copies of each: the shards, the account log, then the one that tells
-/// whether there is room.
+/// Key in the metadata of the stream of files: the largest file that the site takes, bytes.
+pub const FILE_LIMIT: &str = "cipher_file_limit";
+
+/// Every stream of a deployment with that many copies of each: the shards, the account log, the one that tells
+/// whether there is room, then the files.
 pub fn all(replicas: usize) -> Vec<StreamSpec> {
     let mut streams = shards(replicas);
     streams.push(account_log(replicas));
     streams.push(room(replicas));
+    streams.push(files(replicas, limit::FILES_BYTES));
     streams
+}
+
+/// The chunks of files: each is written once, and what is full refuses. It has a bound of its own, so that files leave
+/// room for what people say.
+pub fn files(replicas: usize, bytes: u64) -> StreamSpec {
+    StreamSpec {
+        name: FILES_STREAM.into(),
+        subjects: vec![format!("{FILE}.*.*")],
+        replicas,
+        max_age: limit::RETENTION,
+        max_messages: -1,
+        max_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+        once: true,
+        max_message_bytes: MAX_MESSAGE_BYTES,
+        duplicate_window: limit::DUPLICATE_WINDOW,
+        allow_direct: true,
+        deny_delete: true,
+        deny_purge: true,
+        doorbell: None,
+    }
 }
 
 /// The account log: written by the registry only, kept for ever, so that anybody can replay it.
@@ -65,6 +95,8 @@ fn account_log(replicas: usize) -> StreamSpec {
         replicas,
         max_age: Duration::ZERO,
         max_messages: -1,
+        max_bytes: -1,
+        once: false,
         max_message_bytes: MAX_MESSAGE_BYTES,
         duplicate_window: limit::DUPLICATE_WINDOW,
         allow_direct: true,
@@ -86,6 +118,8 @@ fn room(replicas: usize) -> StreamSpec {
         replicas,
         max_age: Duration::ZERO,
         max_messages: 1,
+        max_bytes: -1,
+        once: false,
         max_message_bytes: 1024,
         duplicate_window: limit::DUPLICATE_WINDOW,
         allow_direct: true,
@@ -105,6 +139,8 @@ pub fn replica_log(name: &str, prefix: &str, replicas: usize) -> StreamSpec {
         replicas,
         max_age: Duration::ZERO,
         max_messages: -1,
+        max_bytes: -1,
+        once: false,
         max_message_bytes: MAX_RECORD_BYTES,
         duplicate_window: limit::DUPLICATE_WINDOW,
         allow_direct: true,
@@ -126,6 +162,8 @@ fn shards(replicas: usize) -> Vec<StreamSpec> {
             replicas,
             max_age: limit::RETENTION,
             max_messages: -1,
+            max_bytes: -1,
+            once: false,
             max_message_bytes: MAX_MESSAGE_BYTES,
             duplicate_window: limit::DUPLICATE_WINDOW,
             allow_direct: true,
@@ -152,8 +190,8 @@ mod tests {
     #[test]
     fn one_stream_per_shard_and_every_limit_fits() {
         let streams = all(3);
-        assert_eq!(streams.len(), usize::from(SHARDS) + 2);
-        for kept in streams.iter().skip(usize::from(SHARDS)) {
+        assert_eq!(streams.len(), usize::from(SHARDS) + 3);
+        for kept in streams.iter().skip(usize::from(SHARDS)).take(2) {
             assert_eq!(kept.max_age, Duration::ZERO, "{}", kept.name);
         }
         for (shard, stream) in streams.iter().take(usize::from(SHARDS)).enumerate() {
@@ -161,5 +199,10 @@ mod tests {
             let largest = usize::try_from(stream.max_message_bytes).unwrap();
             assert!(largest > limit::TREE_CHUNK_BYTES.max(limit::MESSAGE_BYTES));
         }
+        let files = streams.last().unwrap();
+        assert!(files.once && files.max_bytes > 0 && files.max_age == limit::RETENTION, "{files:?}");
+        let largest = usize::try_from(*limit::FILE_CHUNK_RANGE.end()).unwrap() + limit::FILE_CHUNK_OVERHEAD;
+        assert!(usize::try_from(files.max_message_bytes).unwrap() > largest);
+        assert!(limit::FILE_CHUNK_RANGE.contains(&limit::FILE_CHUNK_BYTES));
     }
 }

@@ -6,6 +6,7 @@
 //! chat.<shard>.t.<group>.<epoch>.<piece>   sealed ratchet tree of an epoch with joiners     stored
 //! chat.<shard>.i.<device>         inbox of a device: Welcomes                               stored
 //! live.<shard>.…                  doorbell: headers of each stored message, from the broker not stored
+//! file.<file>.<chunk>             one sealed chunk of a file, written once                  stored
 //! log.statements                  every statement of every account, by the registry only    stored, for ever
 //! eph.<shard>.g.<group>           what is worth nothing tomorrow: presence                  not stored
 //! hint.<device>                   the registry's hint to a device: look at your stock       not stored
@@ -18,7 +19,7 @@
 
 use std::fmt;
 
-use crate::id::{DeviceId, GroupId};
+use crate::id::{DeviceId, FileId, GroupId};
 
 /// Number of streams that groups and inboxes are spread over.
 pub const SHARDS: u8 = 16;
@@ -31,6 +32,10 @@ pub const LIVE: &str = "live";
 pub const EPHEMERAL: &str = "eph";
 /// First token of hints of the registry.
 pub const HINT: &str = "hint";
+/// First token of the chunks of files.
+pub const FILE: &str = "file";
+/// Stream of the chunks of files.
+pub const FILES_STREAM: &str = "FILES";
 /// Stream of the account log. Entry `n` (from 0) has stream sequence `n + 1`.
 pub const LOG_STREAM: &str = "ACCOUNT-LOG";
 /// Subject of the account log: one encoded [`crate::wire::statement::LogEntry`] each.
@@ -206,6 +211,11 @@ impl fmt::Display for Route {
             Self::Log => f.write_str(LOG_SUBJECT),
         }
     }
+}
+
+/// The subject of one chunk of a file, counted from 0: `file.<file>.<chunk>`.
+pub fn file_chunk(file: &FileId, chunk: u32) -> String {
+    format!("{FILE}.{file}.{chunk}")
 }
 
 /// The ephemeral subject of a group, `eph.<shard>.g.<group>`.

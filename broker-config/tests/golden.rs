@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use cipher_broker::certificate::{CertificateBody, DeviceCertificate, Kind, Owner};
 use cipher_broker::codec;
-use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{Body, Content, Missing, MissingOf, Receipt};
+use cipher_broker::wire::content::{Attachment, Body, Content, Missing, MissingOf, Receipt};
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
 use cipher_broker::wire::group::{GroupData, JoinLink, Role};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
@@ -221,6 +221,7 @@ fn golden_content() {
         hops: 0,
         body: Body::Text("hello, wörld \u{1f44b}".into()),
         head: None,
+        attachments: Vec::new(),
     };
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
     check("content-text", &text);
@@ -247,7 +248,24 @@ fn golden_content() {
     check("missing", &missing);
     check("content-missing", &Content { body: Body::Missing(missing), ..text.clone() });
     let [delivered, read] = [7, 6].map(|id| Some(MessageId::from_bytes([id; 16])));
-    check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text });
+    check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text.clone() });
+    let unnamed =
+        Attachment { name: String::new(), mime: String::new(), expires: Timestamp::default(), ..file() };
+    let attachments = vec![file(), unnamed];
+    check("content-files", &Content { body: Body::Text(String::new()), attachments, ..text });
+}
+
+fn file() -> Attachment {
+    Attachment {
+        id: FileId::from_bytes([11; 16]),
+        key: ByteArray::new([12; 32]),
+        name: "notes.txt".into(),
+        size: 300_000,
+        mime: "text/plain".into(),
+        hash: ByteArray::new([13; 32]),
+        chunk: 262_144,
+        expires: at(),
+    }
 }
 
 #[test]
@@ -623,6 +641,7 @@ fn golden_sync() {
         edited: None,
         deleted: false,
         reactions: Vec::new(),
+        attachments: Vec::new(),
     };
     check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
     let profile = PublicProfile {
@@ -662,6 +681,11 @@ fn golden_sync() {
         "sync-history-with-reactions",
         &SyncNote::History { device: device(), messages: vec![liked], done: 5, total: 9 },
     );
+    let with_file = SyncMessage { attachments: vec![file()], ..message.clone() };
+    check(
+        "sync-history-of-files",
+        &SyncNote::History { device: device(), messages: vec![with_file], done: 6, total: 9 },
+    );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check(
         "sync-history",
@@ -683,6 +707,7 @@ fn golden_sync() {
         hops: 0,
         body: Body::Sync(vec![1]),
         head: Some(head().sign(&key(5))),
+        attachments: Vec::new(),
     };
     check("content-sync-with-head", &content);
 }

@@ -248,7 +248,7 @@ async fn dispatch(command: Command, settings: Settings, ui: Ui) -> Result<(), Er
         Command::Provision { verify } => {
             let client = connect(&settings, INBOX_PREFIX).await?;
             let mode = if verify { Mode::Verify } else { Mode::Update };
-            let mut result = provision(&client, settings.replicas, mode, settings.patience)
+            let mut result = provision(&client, settings.replicas, settings.files, mode, settings.patience)
                 .await
                 .map_err(|failure| failure.at(&settings.server))?;
             if let Ok(servers) = Servers::parse(&settings.server) {

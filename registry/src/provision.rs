@@ -1,5 +1,6 @@
 //! Creates, verifies and updates the streams of `cipher_broker::stream`.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use async_nats::Client;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind, UpdateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, Republish, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use cipher_broker::stream::{self, Doorbell, StreamSpec};
+use cipher_broker::limit;
+use cipher_broker::stream::{self, Doorbell, FILE_LIMIT, StreamSpec};
 use cipher_connection::Servers;
 use cipher_connection::advice::{Advice, Known, advice};
 use futures::future::try_join_all;
@@ -16,10 +18,14 @@ use serde::Serialize;
 use crate::connect::pause;
 use crate::let_go;
 use crate::replica_log::log::LogName;
+use crate::settings::Files;
 use crate::stream_failure::{ANSWER, Failure, NOT_READY};
 
 /// Consumers a stream may have. Nobody of ours makes any; a few are left for an operator who looks.
 const CONSUMERS: i32 = 16;
+
+/// Room for files that a server has at least, bytes.
+const LEAST_FILES: i64 = 1024 * 1024;
 
 /// What may be done about the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +86,15 @@ enum Done {
 pub async fn provision(
     client: &Client,
     replicas: usize,
+    files: Files,
     mode: Mode,
     patience: Duration,
 ) -> Result<Provisioned, Failure> {
-    settle_all(client, &stream::all(replicas), mode, patience).await
+    let mut specs = stream::all(replicas);
+    for spec in specs.iter_mut().filter(|spec| spec.once) {
+        *spec = stream::files(replicas, files.room.unwrap_or(limit::FILES_BYTES));
+    }
+    settle_all(client, &specs, files, mode, patience).await
 }
 
 /// The same for the log that the replicas of a registry follow.
@@ -95,18 +106,19 @@ pub async fn provision_log(
     patience: Duration,
 ) -> Result<Provisioned, Failure> {
     let log = stream::replica_log(&name.stream, &name.prefix, replicas);
-    settle_all(client, &[log], mode, patience).await
+    settle_all(client, &[log], Files::default(), mode, patience).await
 }
 
 async fn settle_all(
     client: &Client,
     specs: &[StreamSpec],
+    files: Files,
     mode: Mode,
     patience: Duration,
 ) -> Result<Provisioned, Failure> {
     let context = jetstream::context::ContextBuilder::new().timeout(ANSWER).build(client.clone());
     let deadline = Instant::now().checked_add(patience);
-    let work = specs.iter().map(|spec| settle(&context, spec, mode, deadline));
+    let work = specs.iter().map(|spec| settle(&context, spec, files, mode, deadline));
     let mut result = Provisioned::default();
     for done in try_join_all(work).await? {
         match done {
@@ -142,11 +154,12 @@ pub(crate) fn warnings(client: &Client, servers: &Servers, synced: bool) -> Vec<
 async fn settle(
     context: &Context,
     spec: &StreamSpec,
+    files: Files,
     mode: Mode,
     deadline: Option<Instant>,
 ) -> Result<Done, Failure> {
     for attempt in 1.. {
-        match once(context, spec, mode).await {
+        match once(context, spec, files, mode).await {
             Ok(done) => return Ok(done),
             Err(StreamProblem::Final(reason, hint)) => return Err(Failure::of(spec, reason, hint)),
             Err(StreamProblem::Passing(reason)) => {
@@ -199,7 +212,7 @@ impl StreamProblem {
     }
 }
 
-async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, StreamProblem> {
+async fn once(context: &Context, spec: &StreamSpec, files: Files, mode: Mode) -> Result<Done, StreamProblem> {
     let Some(have) = look(context, spec).await? else {
         if mode == Mode::Verify {
             // A broker whose limits were lowered below what a stream was made with shows it no more.
@@ -211,16 +224,22 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
             );
             return Ok(Done::Found(spec.name.clone(), vec![drift]));
         }
-        create(context, spec).await?;
+        create(context, spec, files).await?;
         return Ok(Done::Created(spec.name.clone()));
     };
-    let drifts = compare(spec, &have.config);
+    let drifts = compare(spec, files, &have.config);
     if drifts.is_empty() || mode != Mode::Update {
         return Ok(Done::Found(spec.name.clone(), drifts));
     }
     // What is known of the stream besides, as until when its operator let go of what it held, stays.
     let short = let_go::is_short(&have.config, spec);
-    let mut wanted = Config { metadata: have.config.metadata, ..wanted(spec) };
+    let mut wanted = wanted(spec, files);
+    if spec.once && files.room.is_none() && have.config.max_bytes > 0 {
+        wanted.max_bytes = have.config.max_bytes;
+    }
+    let about = std::mem::take(&mut wanted.metadata);
+    wanted.metadata = have.config.metadata;
+    wanted.metadata.extend(about);
     // Whoever kept messages for less time wanted that, or was making room when it was cut off.
     if short {
         let_go::note(&mut wanted.metadata, &have.state);
@@ -234,7 +253,7 @@ async fn once(context: &Context, spec: &StreamSpec, mode: Mode) -> Result<Done, 
         updated = context.update_stream(wanted).await;
     }
     match updated {
-        Ok(info) => Ok(Done::Updated(spec.name.clone(), compare(spec, &info.config))),
+        Ok(info) => Ok(Done::Updated(spec.name.clone(), compare(spec, files, &info.config))),
         Err(error) => match error.kind() {
             // Some fields can never change (storage, retention): they stay reported.
             UpdateStreamErrorKind::JetStream(cause)
@@ -266,31 +285,57 @@ async fn look(context: &Context, spec: &StreamSpec) -> Result<Option<Info>, Stre
     }
 }
 
-async fn create(context: &Context, spec: &StreamSpec) -> Result<(), StreamProblem> {
-    match context.create_stream(wanted(spec)).await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.kind() {
+async fn create(context: &Context, spec: &StreamSpec, files: Files) -> Result<(), StreamProblem> {
+    let mut wanted = wanted(spec, files);
+    loop {
+        let Err(error) = context.create_stream(wanted.clone()).await else { return Ok(()) };
+        match error.kind() {
+            // A server sets aside what a stream may hold. A small one has less than most, and keeps fewer files.
+            CreateStreamErrorKind::JetStream(cause)
+                if spec.once
+                    && files.room.is_none()
+                    && wanted.max_bytes > LEAST_FILES
+                    && is_scarce(cause.error_code()) =>
+            {
+                wanted.max_bytes = wanted.max_bytes.div_euclid(2);
+            }
             // Another instance was faster, with other settings: passing, because the next look compares.
             CreateStreamErrorKind::JetStream(cause) => {
-                Err(StreamProblem::of(cause.error_code(), cause.to_string()))
+                return Err(StreamProblem::of(cause.error_code(), cause.to_string()));
             }
-            _ => Err(StreamProblem::Passing(error.to_string())),
-        },
+            _ => return Err(StreamProblem::Passing(error.to_string())),
+        }
     }
 }
 
+/// Whether a server has not as much as a stream asks for.
+fn is_scarce(code: ErrorCode) -> bool {
+    [
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ]
+    .contains(&code)
+}
+
 /// The configuration that is asked for. What is not named is off or unlimited.
-fn wanted(spec: &StreamSpec) -> Config {
+fn wanted(spec: &StreamSpec, files: Files) -> Config {
+    let mut metadata = HashMap::new();
+    if spec.once {
+        metadata.insert(FILE_LIMIT.to_owned(), files.largest.to_string());
+    }
     Config {
+        metadata,
         name: spec.name.clone(),
         description: Some("cipher-chat; made by cipher-registry".into()),
         subjects: spec.subjects.clone(),
         storage: StorageType::File,
         retention: RetentionPolicy::Limits,
-        discard: DiscardPolicy::Old,
-        max_bytes: -1,
+        discard: if spec.once { DiscardPolicy::New } else { DiscardPolicy::Old },
+        discard_new_per_subject: spec.once,
+        max_bytes: spec.max_bytes,
         max_messages: spec.max_messages,
-        max_messages_per_subject: -1,
+        max_messages_per_subject: if spec.once { 1 } else { -1 },
         max_consumers: CONSUMERS,
         max_age: spec.max_age,
         max_message_size: spec.max_message_bytes,
@@ -309,10 +354,20 @@ fn wanted(spec: &StreamSpec) -> Config {
     }
 }
 
-/// Field by field. Fields the broker fills in by itself (placement, compression, metadata) are not compared.
-fn compare(spec: &StreamSpec, have: &Config) -> Vec<Drift> {
-    let want = wanted(spec);
+/// Field by field. Fields the broker fills in by itself (placement, compression, most metadata) are not compared.
+fn compare(spec: &StreamSpec, files: Files, have: &Config) -> Vec<Drift> {
+    let mut want = wanted(spec, files);
     let mut drifts = Vec::new();
+    // As much as there was room for.
+    if spec.once && files.room.is_none() && have.max_bytes > 0 {
+        want.max_bytes = have.max_bytes;
+    }
+    if let Some(largest) = want.metadata.get(FILE_LIMIT)
+        && have.metadata.get(FILE_LIMIT) != Some(largest)
+    {
+        let have = have.metadata.get(FILE_LIMIT).map_or("not there", String::as_str);
+        drifts.push(drift(spec, FILE_LIMIT, largest, have));
+    }
     macro_rules! same {
         ($($field:ident as $name:literal),* $(,)?) => {$(
             if want.$field != have.$field {
@@ -382,7 +437,24 @@ mod tests {
 
     #[test]
     fn a_stream_as_wanted_does_not_drift() {
-        assert_eq!(compare(&spec(), &wanted(&spec())), []);
+        assert_eq!(compare(&spec(), Files::default(), &wanted(&spec(), Files::default())), []);
+    }
+
+    #[test]
+    fn the_stream_of_files_may_hold_less_than_most_unless_the_operator_said_how_much() {
+        let (any, said) = (Files::default(), Files { room: Some(7 << 20), ..Files::default() });
+        let spec = stream::files(1, 7 << 20);
+        let fields = |files: Files, change: fn(&mut Config)| {
+            let mut have = wanted(&spec, files);
+            change(&mut have);
+            compare(&spec, files, &have).iter().map(|drift| drift.field).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(any, |c| c.max_bytes = 1), [""; 0]);
+        assert_eq!(fields(said, |c| c.max_bytes = 1), ["max_bytes"]);
+        assert_eq!(fields(any, |c| c.max_bytes = -1), ["max_bytes"]);
+        assert_eq!(fields(any, |c| c.metadata.clear()), [FILE_LIMIT]);
+        assert_eq!(fields(any, |c| c.discard_new_per_subject = false), ["discard_new_per_subject"]);
+        assert_eq!(fields(any, |c| c.max_messages_per_subject = -1), ["max_msgs_per_subject"]);
     }
 
     /// N06: whatever would let users erase or inject is reported by its name.
@@ -400,9 +472,9 @@ mod tests {
             ("max_age", |c| c.max_age = Duration::from_secs(1)),
         ];
         for (field, change) in table {
-            let mut have = wanted(&spec());
+            let mut have = wanted(&spec(), Files::default());
             change(&mut have);
-            let drifts = compare(&spec(), &have);
+            let drifts = compare(&spec(), Files::default(), &have);
             assert_eq!(drifts.iter().map(|d| d.field).collect::<Vec<_>>(), [field]);
             assert!(drifts[0].to_string().starts_with("CHAT-0: "));
         }

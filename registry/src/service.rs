@@ -70,9 +70,10 @@ pub async fn serve(
     let starting = async {
         let client = connect(&settings, OWN_INBOX).await?;
         look_around(&client, &settings).await?;
-        let mut streams = provision(&client, settings.replicas, Mode::Create, settings.patience)
-            .await
-            .map_err(|error| error.at(&settings.server))?;
+        let mut streams =
+            provision(&client, settings.replicas, settings.files, Mode::Create, settings.patience)
+                .await
+                .map_err(|error| error.at(&settings.server))?;
         if let Ok(servers) = Servers::parse(&settings.server) {
             streams.warnings = warnings(&client, &servers, settings.synced);
         }

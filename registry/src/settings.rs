@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cipher_broker::limit;
 use cipher_connection::{First, Tls};
 use cipher_seal::Passphrase;
 use clap::{Args, ValueEnum};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub replicas: usize,
     /// What may be asked in an hour, and what is asked of newcomers.
     pub terms: Terms,
+    /// What the broker takes of files.
+    pub files: Files,
     /// Take statements that only the account log in the broker has into the store, before starting.
     pub adopt_log: bool,
     /// Requests worked on at the same time.
@@ -101,11 +104,27 @@ impl Settings {
             store: StoreKind::Redb,
             replicas: 1,
             terms: Terms::default(),
+            files: Files::default(),
             adopt_log: false,
             concurrency: 256,
             patience: Duration::from_secs(60),
             log: "warn,async_nats=error,async_nats::connector=off".into(),
         }
+    }
+}
+
+/// What the broker takes of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Files {
+    /// Largest file, bytes: members' programs refuse a larger one before they send anything of it.
+    pub largest: u64,
+    /// Bytes of all files together; `None` is [`cipher_broker::limit::FILES_BYTES`], or less if the broker has not so much.
+    pub room: Option<u64>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { largest: limit::FILE_BYTES, room: None }
     }
 }
 
@@ -284,6 +303,14 @@ pub(crate) struct Layer {
     #[arg(long, global = true, env = "CIPHER_REGISTRY_WORK_BITS", value_name = "BITS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     work_bits: Option<u8>,
+    /// Largest file that members may send, in MiB [default: 100]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_FILE_LIMIT", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_limit: Option<u64>,
+    /// Room for all files at the broker, in MiB [default: 8192, or less if the broker has not so much]
+    #[arg(long, global = true, env = "CIPHER_REGISTRY_FILE_ROOM", value_name = "MIB")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_room: Option<u64>,
     /// Requests worked on at the same time [default: 256]
     #[arg(long, global = true, env = "CIPHER_REGISTRY_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -346,11 +373,17 @@ impl Layer {
         limits.look_ups = self.look_ups.unwrap_or(limits.look_ups);
         limits.registrations = self.registrations.unwrap_or(limits.registrations);
         settings.terms.admission = admission;
+        let mib = |mib: u64| mib.saturating_mul(1024 * 1024);
+        settings.files.largest = self.file_limit.map_or(settings.files.largest, mib);
+        settings.files.room = self.file_room.map(mib);
         settings.concurrency = self.concurrency.unwrap_or(settings.concurrency);
         settings.patience = self.patience.map_or(settings.patience, Duration::from_secs);
         settings.log = self.log.unwrap_or(settings.log);
         if !matches!(settings.replicas, 1 | 3 | 5) {
             return Err(Error::Usage("replicas is 1, 3 or 5".into()));
+        }
+        if settings.files.room == Some(0) {
+            return Err(Error::Usage("file-room is at least 1; to take no files, say --file-limit 0".into()));
         }
         if settings.concurrency == 0 {
             return Err(Error::Usage("concurrency is at least 1".into()));

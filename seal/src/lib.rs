@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod aead;
+mod chunk;
 mod file;
 mod ids;
 mod key;
@@ -24,6 +25,7 @@ pub mod stream;
 pub mod typed;
 
 pub use crate::aead::{Draft, OVERHEAD, Plain, Unopened, open, seal};
+pub use crate::chunk::Chunks;
 pub use crate::file::{FileError, SealedFile, SlotError};
 pub use crate::ids::IdMask;
 pub use crate::key::Key;

@@ -100,8 +100,17 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
 }
 
 /// What a bench can be told, besides numbers and a folder.
-const BENCHES: [&str; 8] =
-    ["--quick", "--json", "--registry", "--replicas", "--linking", "--backup", "--unlock", "--junk"];
+const BENCHES: [&str; 9] = [
+    "--quick",
+    "--json",
+    "--registry",
+    "--replicas",
+    "--linking",
+    "--backup",
+    "--unlock",
+    "--junk",
+    "--files",
+];
 
 /// Figures beside raw ones, or beside those of another commit.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {

@@ -11,8 +11,9 @@ use crate::command::device::{BackupPart, Returned};
 use crate::command::invite::Joined;
 use crate::command::status::{Refreshed, Synced};
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, GroupView, HeadView,
-    JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, FileView, GroupView,
+    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, OpenFileView,
+    SafetyNumberView, StatusView, UploadView,
 };
 
 /// It is done, and there is nothing more to say of it.
@@ -53,6 +54,12 @@ pub enum Reply {
     Message(Box<MessageView>),
     /// Messages, oldest first.
     Messages(Vec<MessageView>),
+    /// An upload that was begun.
+    Upload(Box<UploadView>),
+    /// Files, newest first.
+    Files(Vec<FileView>),
+    /// Files with what opens them.
+    OpenFiles(Vec<OpenFileView>),
     /// One device.
     Device(Box<DeviceView>),
     /// Devices.
@@ -129,6 +136,9 @@ answers! {
     Groups: Vec<GroupView>;
     Message: MessageView = Box;
     Messages: Vec<MessageView>;
+    Upload: UploadView = Box;
+    Files: Vec<FileView>;
+    OpenFiles: Vec<OpenFileView>;
     Device: DeviceView = Box;
     Devices: Vec<DeviceView>;
     BackupPart: BackupPart;

@@ -6,13 +6,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
+use crate::command::{account, bot, contact, device, event, evidence, file, group, invite, message, status};
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Done, Misplaced, Reply};
 use crate::schema::MethodSchema;
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, GroupView, HeadView,
-    JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, SafetyNumberView, StatusView,
+    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, FileView, GroupView,
+    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, OpenFileView,
+    SafetyNumberView, StatusView, UploadView,
 };
 
 /// Something that can be asked for: the parameters of one method.
@@ -210,6 +211,13 @@ requests! {
         React, "message.react": message::React => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
         Shown, "message.shown": message::Shown => Done;
+        BeginFile, "file.begin": file::Begin => UploadView;
+        FileProgress, "file.progress": file::Progress => Done;
+        FinishFile, "file.finish": file::Finish => Done;
+        DropFile, "file.drop": file::Drop => Done;
+        SendFile, "file.send": file::Send => MessageView;
+        Files, "file.list": file::List => Vec<FileView>;
+        OpenFile, "file.open": file::Open => Vec<OpenFileView>;
     }
     /// Bots.
     Bot(BotCommand) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cipher_api::command::{account, bot, contact, device, event, evidence, group, invite, message, status};
+use cipher_api::command::{
+    account, bot, contact, device, event, evidence, file, group, invite, message, status,
+};
 use cipher_api::reply::Done;
 use cipher_api::request::METHODS;
 use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
@@ -239,6 +241,19 @@ fn every_method_has_its_golden_json() {
     let react = |remove| message::React { message: of(None), emoji: ":+1:".into(), remove };
     methods.add(&[react(false), react(true)], &[sample::said()]);
     methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
+
+    // Files.
+    let origin = "ops\n/home/alice/notes.txt".to_owned();
+    let id = sample::file();
+    methods.add(&[file::Begin { origin, name: "notes.txt".into(), size: 300_000 }], &[sample::upload()]);
+    methods.add(&[file::Progress { id, done: 1 }], DONE);
+    methods.add(&[file::Finish { id, hash: vec![7; 32], mime: "text/plain".into() }], DONE);
+    methods.add(&[file::Drop { id }], DONE);
+    let send = |reply_to| file::Send { target: ops(), text: "look".into(), reply_to, files: vec![id] };
+    methods.add(&[send(Some("aeaqca".into())), send(None)], &[sample::said()]);
+    let list = |last| file::List { target: ops(), last };
+    methods.add(&[list(Some(20)), list(None)], &[vec![sample::file_view()]]);
+    methods.add(&[file::Open { file: of(Some(ops())) }], &[vec![sample::open_file()]]);
 
     // Bots.
     methods.add(&[bot::Card {}], &[bot::OwnerCard { owner: sample::owner(), handle: handle("alice") }]);

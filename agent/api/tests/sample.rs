@@ -1,21 +1,48 @@
 //! Values to show.
 
 use cipher_api::view::{
-    AccountView, BotEventView, BotMemberView, BotReactionView, ContactState, ContactView, DeniedView,
-    DeviceView, EvidenceKind, EvidenceView, ExhibitView, GroupState, GroupView, HeadView, JoinLinkView,
-    JoinRequestView, LinkCodeView, LinkCompareView, LogLostView, MemberView, MessageState, MessageView,
-    OfferedView, RecoveringView, RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView,
-    TokenView, Trust,
+    AccountView, AttachmentView, BotEventView, BotMemberView, BotReactionView, ContactState, ContactView,
+    DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView, GroupState, GroupView,
+    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, LogLostView, MemberView,
+    MessageState, MessageView, OfferedView, OpenFileView, RecoveringView, RecoveringWhy, RequestPolicy,
+    SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
 };
 use cipher_api::view::{Body, GroupEvent, MissingView, ReactionView, ReceiptView, WhoView};
 use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::sign::Signed;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
+
+pub(crate) fn attachment() -> AttachmentView {
+    AttachmentView {
+        name: "notes.txt".into(),
+        size: 300_000,
+        mime: "text/plain".into(),
+        id: file(),
+        expires: Some(at(9)),
+    }
+}
+
+pub(crate) const fn file() -> FileId {
+    FileId::from_bytes([11; 16])
+}
+
+pub(crate) fn upload() -> UploadView {
+    UploadView { id: file(), key: vec![12; 32], chunk_bytes: 262_144, done: 1 }
+}
+
+pub(crate) fn file_view() -> FileView {
+    let said = said();
+    FileView { file: attachment(), message: said.id, group: said.group, from: said.from, at: at(3) }
+}
+
+pub(crate) fn open_file() -> OpenFileView {
+    OpenFileView { file: file_view(), key: vec![12; 32], hash: vec![7; 32], chunk_bytes: 262_144 }
+}
 
 pub(crate) fn handle(text: &str) -> Handle {
     text.parse().unwrap()
@@ -211,6 +238,7 @@ pub(crate) fn said() -> MessageView {
         reactions: vec![ReactionView { emoji: "\u{1f44d}".into(), by: vec!["alice".into()], own: true }],
         receipts: Vec::new(),
         failure: None,
+        attachments: vec![attachment()],
     }
 }
 
@@ -253,6 +281,7 @@ pub(crate) fn observed(event: GroupEvent) -> MessageView {
         hops: 0,
         edited: false,
         reactions: Vec::new(),
+        attachments: Vec::new(),
         ..said()
     }
 }

@@ -19,6 +19,7 @@ mod damage;
 mod delivery;
 mod devices;
 mod doubled;
+mod files;
 mod flips;
 mod hostile;
 mod join_link;

@@ -374,6 +374,7 @@ mod tests {
             reactions: Vec::new(),
             receipts: Vec::new(),
             failure: None,
+            attachments: Vec::new(),
         }
     }
 

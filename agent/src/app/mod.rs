@@ -14,9 +14,12 @@
 
 pub mod backup;
 pub mod bot_account;
+pub mod download;
 pub mod error;
+pub mod files;
 pub mod follow;
 pub mod linking;
 pub mod notice;
 pub mod patience;
 pub mod profile;
+pub mod upload;

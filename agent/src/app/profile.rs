@@ -20,7 +20,7 @@ use crate::app::patience;
 use crate::evidence::Alarm;
 use crate::profile::Profile;
 use crate::runtime::worker;
-use crate::session::{Need, Session};
+use crate::session::{Need, NetworkSettings, Session};
 use crate::settings::Settings;
 use crate::telemetry;
 use crate::token::book::Book;
@@ -232,6 +232,11 @@ impl<'a> OpenProfile<'a> {
     /// How the profile stands.
     pub async fn status(&self) -> Result<StatusView> {
         Ok(self.session.ask(status::Status {}).await?)
+    }
+
+    /// The connection that the settings ask for.
+    pub(crate) fn network(&self) -> NetworkSettings {
+        self.front.settings().network()
     }
 
     /// The conversation of a target.

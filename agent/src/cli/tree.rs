@@ -3,8 +3,8 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, backup, bot, completions, config, contact, daemon, device, doctor, edit, group, join, profile,
-    react, read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
+    audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, group, join,
+    profile, react, read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -32,6 +32,7 @@ pub enum Verb {
     Edit(edit::EditArgs),
     Delete(edit::DeleteArgs),
     React(react::Args),
+    Download(download::Args),
     Group(group::Args),
     Join(join::Args),
     Contact(contact::Args),
@@ -69,6 +70,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Device(args) => Box::pin(device::run(context, args)).await,
         Verb::Delete(args) => Box::pin(edit::delete(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
+        Verb::Download(args) => Box::pin(download::run(context, args)).await,
         Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,

@@ -1,9 +1,10 @@
 //! Between the core's view of a conversation and what bots are told.
 
 use cipher_api::command::bot;
-use cipher_api::view::{Body, BotEventView, BotMemberView, BotReactionView, GroupEvent};
+use cipher_api::view::{AttachmentView, Body, BotEventView, BotMemberView, BotReactionView, GroupEvent};
 use cipher_bot::event::{
-    Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction, Sender,
+    Attachment, Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction,
+    Sender,
 };
 use cipher_bot_host::Handled;
 use cipher_broker::handle::Handle;
@@ -60,6 +61,7 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
                 reply_to: message.reply_to,
                 hops: message.hops,
                 sent_at: message.sent_at,
+                attachments: message.attachments.iter().map(attachment).collect(),
             };
             let again = view.changed_at.is_some();
             Some(if again { EventKind::Edited(said) } else { EventKind::Message(said) })
@@ -70,6 +72,10 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
         // R-SAY-01: what a member sent under the name of an event is not one.
         Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => Some(EventKind::Unknown),
     }
+}
+
+fn attachment(view: &AttachmentView) -> Attachment {
+    Attachment { name: view.name.clone(), size: view.size, mime: view.mime.clone(), id: view.id }
 }
 
 fn member(view: &BotMemberView) -> Option<Member> {
@@ -136,6 +142,7 @@ mod tests {
                 reactions: Vec::new(),
                 receipts: Vec::new(),
                 failure: None,
+                attachments: Vec::new(),
             },
             position: 7,
             place: 2,

@@ -172,7 +172,7 @@ pub(crate) async fn last(network: &Network, stream: &str) -> Result<Option<Strea
 }
 
 /// One question with one answer.
-async fn one(network: &Network, subject: String, body: Vec<u8>) -> Result<Message, FetchError> {
+pub(crate) async fn one(network: &Network, subject: String, body: Vec<u8>) -> Result<Message, FetchError> {
     let mut expected = network.replies.expect();
     let asked = network.client().await.publish_with_reply(subject, expected.subject.clone(), body.into());
     match tokio::time::timeout(PATIENCE, asked).await {

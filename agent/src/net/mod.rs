@@ -14,6 +14,8 @@ pub(crate) mod audit;
 mod cluster;
 pub(crate) mod connect;
 mod fetch;
+pub(crate) mod file;
+pub(crate) mod file_line;
 mod flood;
 pub(crate) mod jitter;
 pub(crate) mod link;

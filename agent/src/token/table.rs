@@ -22,13 +22,14 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 32] = [
+const ROWS: [(&str, Right); 33] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.shown", Right::Conversation),
     ("message.edit", Right::Conversation),
     ("message.delete", Right::Conversation),
     ("message.react", Right::Conversation),
+    ("file.list", Right::Conversation),
     ("event.list", Right::Narrowed),
     ("event.acknowledge", Right::Narrowed),
     ("group.list", Right::Narrowed),
@@ -152,6 +153,15 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
             | D::Return(_),
         )
         | Command::Bot(B::Card(_) | B::Prepare(_) | B::Sign(_))
+        // Keys of files, and uploads that are nobody's yet.
+        | Command::Message(
+            M::BeginFile(_)
+            | M::FileProgress(_)
+            | M::FinishFile(_)
+            | M::DropFile(_)
+            | M::SendFile(_)
+            | M::OpenFile(_),
+        )
         | Command::Evidence(V::List(_) | V::Acknowledge(_) | V::Head(_))
         // It counts what is in other conversations, and names devices.
         | Command::Status(S::Status(_)) => Place::Barred,
@@ -184,6 +194,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Message(M::Edit(of)) => Place::Message(&mut of.message),
         Command::Message(M::Delete(of)) => Place::Message(&mut of.message),
         Command::Message(M::React(of)) => Place::Message(&mut of.message),
+        Command::Message(M::Files(of)) => Place::Target(&mut of.target),
 
         Command::Event(E::List(of)) => {
             name = of.subscriber.as_deref();

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::id::{AccountId, FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
 
@@ -206,6 +206,23 @@ pub struct Message {
     pub hops: u8,
     /// When the sender claims to have written it.
     pub sent_at: Timestamp,
+    /// Files that came with it; the text may be empty then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// What its sender calls it, made harmless: good as the name of a file, in no folder.
+    pub name: String,
+    /// Bytes of its content, by the sender's word.
+    pub size: u64,
+    /// Media type, by the sender's word; empty when it is not known.
+    #[serde(default)]
+    pub mime: String,
+    /// Names it where files are named: `cipher-chat download ID`.
+    pub id: FileId,
 }
 
 /// An emoji under a message.

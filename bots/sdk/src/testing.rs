@@ -339,6 +339,7 @@ impl BotTest {
                     reply_to: content.reply_to,
                     hops: content.hops,
                     sent_at: content.sent_at,
+                    attachments: Vec::new(),
                 }),
                 What::Changed(change) => EventKind::of_members(&host.me, change),
             },
@@ -357,7 +358,18 @@ impl User<'_> {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
         let body = Body::Text(text.into());
-        test.publish(&sender, Content { salt, sent_at: test.now, reply_to: None, hops, body, head: None });
+        test.publish(
+            &sender,
+            Content {
+                salt,
+                sent_at: test.now,
+                reply_to: None,
+                hops,
+                body,
+                head: None,
+                attachments: Vec::new(),
+            },
+        );
         test.settle();
     }
 

@@ -11,6 +11,7 @@ use crate::certificate::Kind;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId, GroupId, MessageId};
 use crate::time::Timestamp;
+use crate::wire::content::Attachment;
 use crate::wire::registry::PublicProfile;
 
 /// One thing worth telling.
@@ -170,6 +171,9 @@ pub struct SyncMessage {
     /// Emoji under it, as many as there is room for.
     #[serde(rename = "re", default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<SyncReaction>,
+    /// Files that it names.
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// What one account said of one emoji under a message, last.

@@ -7,6 +7,7 @@ pub mod contact;
 pub mod device;
 pub mod event;
 pub mod evidence;
+pub mod file;
 pub mod group;
 pub mod invite;
 pub mod message;

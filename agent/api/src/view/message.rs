@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use crate::encoding::{Time, maybe_time, time};
 use crate::error::Error;
+use crate::view::AttachmentView;
 
 /// What stands at one place of a conversation: what a member said, or what this agent observed. No payload of a member makes
 /// the latter. In JSON its `type` is `message` or `event`.
@@ -45,6 +46,8 @@ pub struct MessageView {
     pub deleted: bool,
     /// Emoji that members put under it, the first one first.
     pub reactions: Vec<ReactionView>,
+    /// Files under it; its text may be empty then.
+    pub attachments: Vec<AttachmentView>,
     /// Of an own message: who came how far with it, as these accounts say.
     pub receipts: Vec<ReceiptView>,
     /// Of an own message that failed: why, and what to do; `None` where that was not kept.
@@ -257,6 +260,9 @@ enum Entry<'a> {
         /// Emoji that members put under it, the first one first.
         #[serde(default, skip_serializing_if = "<[ReactionView]>::is_empty")]
         reactions: Cow<'a, [ReactionView]>,
+        /// Files under it; its text may be empty then.
+        #[serde(default, skip_serializing_if = "<[AttachmentView]>::is_empty")]
+        attachments: Cow<'a, [AttachmentView]>,
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
@@ -345,6 +351,7 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             edited: view.edited,
             deleted: view.deleted,
             reactions: Cow::Borrowed(&view.reactions),
+            attachments: Cow::Borrowed(&view.attachments),
             missing: match &view.body {
                 Body::Missing(missing) => missing.into(),
                 Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
@@ -374,6 +381,7 @@ impl From<Entry<'_>> for MessageView {
                 edited,
                 deleted,
                 reactions,
+                attachments,
                 missing,
                 receipts,
                 failure,
@@ -399,6 +407,7 @@ impl From<Entry<'_>> for MessageView {
                 reactions: reactions.into_owned(),
                 receipts: receipts.into_owned(),
                 failure: failure.map(|why| Box::new(why.into_owned())),
+                attachments: attachments.into_owned(),
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -420,6 +429,7 @@ impl From<Entry<'_>> for MessageView {
                 reactions: Vec::new(),
                 receipts: Vec::new(),
                 failure: None,
+                attachments: Vec::new(),
             },
         }
     }

@@ -6,6 +6,7 @@ pub mod contact;
 pub mod device;
 pub mod event;
 pub mod evidence;
+pub mod file;
 pub mod group;
 pub mod invite;
 pub mod message;
@@ -18,6 +19,7 @@ pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
+pub use file::{AttachmentView, FileView, OpenFileView, UploadView};
 pub use group::{DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy};
 pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{

@@ -68,6 +68,7 @@ fn said(core: &mut Core, n: u16, sequence: u64, at: Timestamp) {
         hops: 0,
         body: Body::Text(format!("{n}.{sequence}")),
         head: None,
+        attachments: Vec::new(),
     };
     let id = MessageId::from_bytes(*group(n).as_bytes());
     let mut row = MessageRow::said(id, author, content);

@@ -218,7 +218,7 @@ impl Core {
     }
 
     /// The one message that a whole id or a beginning of one names.
-    fn meant(&self, message: &MessageRef) -> Result<Meant> {
+    pub(super) fn meant(&self, message: &MessageRef) -> Result<Meant> {
         self.named(message, Nameable::Messages)
     }
 

@@ -1,6 +1,6 @@
 //! Requests about what is said.
 
-use cipher_api::command::{MessageCommand as M, message};
+use cipher_api::command::{MessageCommand as M, file, message};
 use cipher_api::{Reply, Result};
 
 use crate::input::Ticket;
@@ -12,7 +12,7 @@ impl Core {
         match command {
             M::Send(message::Send { target, text, reply_to }) => {
                 let reply_to = reply_to.map(|id| self.replied_to(&target, id)).transpose()?;
-                self.send(ticket, target, text, reply_to)
+                self.send(ticket, target, text, reply_to, Vec::new())
             }
             M::Edit(message::Edit { message, text }) => self.message_edit(ticket, &message, text),
             M::Delete(message::Delete { message, local }) => self.message_delete(ticket, &message, local),
@@ -25,6 +25,13 @@ impl Core {
                 self.mark_shown(group, &ids.into_iter().collect())?;
                 Ok(Some(Reply::Done))
             }
+            M::BeginFile(begin) => self.begin_file(begin).map(Some),
+            M::FileProgress(file::Progress { id, done }) => self.file_progress(id, done).map(Some),
+            M::FinishFile(finish) => self.finish_file(finish).map(Some),
+            M::DropFile(file::Drop { id }) => self.drop_file(&id).map(Some),
+            M::SendFile(send) => self.send_files(ticket, send),
+            M::Files(file::List { target, last }) => self.list_files(&target, last).map(Some),
+            M::OpenFile(file::Open { file }) => self.open_file(&file).map(Some),
         }
     }
 }

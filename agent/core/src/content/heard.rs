@@ -9,6 +9,7 @@ use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::{codec, limit};
 
+use crate::content::file;
 use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::{MessageRow, Skip};
@@ -78,6 +79,7 @@ impl Core {
             }
             _ => {}
         }
+        content.attachments = file::counted(content.attachments);
         // F13: nobody says anything after the broker had it; what is parked meanwhile was there even before.
         let latest = self.run.group.delivered_at();
         if latest > Timestamp::default() {

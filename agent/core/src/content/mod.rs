@@ -1,4 +1,4 @@
-//! What members say: said and heard, kept, changed, shown, and what of it is unread.
+//! What members say: said and heard, kept, changed, shown, and what of it is unread; and the files that they attach.
 //!
 //! Doors:
 //! - `arrived::Core::history_arrived` - another own device sends a message of the history
@@ -17,6 +17,8 @@
 pub(crate) mod arrived;
 pub(crate) mod change;
 mod command;
+mod file;
+mod file_name;
 pub(crate) mod heard;
 pub(crate) mod missing;
 mod reached;

@@ -6,7 +6,7 @@ use cipher_api::view::MessageState;
 use cipher_api::{Advice, ErrorKind, Event, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::content::{Attachment, Body, Content};
 use cipher_broker::{codec, limit};
 
 use crate::input::Ticket;
@@ -24,9 +24,10 @@ impl Core {
         target: Target,
         text: String,
         reply_to: Option<MessageId>,
+        attachments: Vec<Attachment>,
     ) -> Result<Option<Reply>> {
         self.state.identity()?;
-        check_text_size(&text)?;
+        check_words(&text, &attachments)?;
         if let Target::Account(handle) = &target {
             let account = self.state.account_of(handle);
             if account == Some(self.state.own_id()) {
@@ -42,7 +43,8 @@ impl Core {
                 (Some(_), _, _) => {}
                 (None, Some(group), Some(account)) => self.accept_request(group, account)?,
                 _ => {
-                    self.begin_errand(Some(ticket), Goal::Say { text, reply_to }, vec![handle.clone()])?;
+                    let goal = Goal::Say { text, reply_to, attachments };
+                    self.begin_errand(Some(ticket), goal, vec![handle.clone()])?;
                     return Ok(None);
                 }
             }
@@ -50,7 +52,7 @@ impl Core {
         let group = self.resolve(&target)?;
         self.state.must_be_active(group)?;
         self.state.must_reach_peer(&group)?;
-        let row = self.say(group, Body::Text(text), reply_to, None)?;
+        let row = self.say(group, Body::Text(text), reply_to, attachments, None)?;
         self.sent_or_queued(ticket, group, row)
     }
 
@@ -78,7 +80,7 @@ impl Core {
     /// A message's payload, with fresh salt. A bot's answers have theirs from [`cipher_broker::answer::BotSay::content`].
     pub(super) fn content(&self, body: Body, reply_to: Option<MessageId>) -> Content {
         let salt = self.provider.bytes();
-        Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None }
+        Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None, attachments: Vec::new() }
     }
 
     /// Says something in a conversation; `ticket` is answered when the broker has it. Gives the row in which it waits.
@@ -87,13 +89,16 @@ impl Core {
         group: GroupId,
         body: Body,
         reply_to: Option<MessageId>,
+        attachments: Vec<Attachment>,
         ticket: Option<Ticket>,
     ) -> Result<u64> {
         if let Body::Text(text) = &body {
-            check_text_size(text)?;
+            check_words(text, &attachments)?;
         }
-        let content = self.content(body, reply_to);
+        let mut content = self.content(body, reply_to);
+        content.attachments = attachments;
         let row = self.enqueue_message(group, &content)?;
+        self.state.uploads_are_said(&content.attachments);
         if let Some(ticket) = ticket {
             self.await_sent(row, ticket);
         }
@@ -211,6 +216,11 @@ impl Core {
             self.run.touched.insert(group);
         }
     }
+}
+
+/// A message with files needs no words.
+fn check_words(text: &str, attachments: &[Attachment]) -> Result<()> {
+    if !attachments.is_empty() && text.is_empty() { Ok(()) } else { check_text_size(text) }
 }
 
 pub(super) fn check_text_size(text: &str) -> Result<()> {

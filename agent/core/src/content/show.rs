@@ -6,7 +6,7 @@ use cipher_broker::codec;
 use cipher_broker::id::{DeviceId, GroupId, MessageId};
 use cipher_broker::wire::content::{self, Content};
 
-use crate::content::missing;
+use crate::content::{file, missing};
 use crate::machine::Core;
 use crate::state::position::sequence_of;
 use crate::state::{Author, MessageRow, OutboxKind, Place, RowBody};
@@ -44,6 +44,7 @@ impl Core {
             edited: row.edited.is_some(),
             deleted: row.deleted,
             reactions: self.reactions(row),
+            attachments: row.attachments.iter().map(file::view).collect(),
         }
     }
 

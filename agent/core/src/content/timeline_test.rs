@@ -16,7 +16,15 @@ const BEN: AccountId = AccountId::from_bytes([2; 32]);
 fn said(body: Body) -> MessageRow {
     let author = Author { account: ANA, device: DeviceId::from_bytes([1; 16]), kind: Kind::Person };
     let sent_at = Timestamp::from_millis(1_700_000_000_000);
-    let content = Content { salt: [1; 16], sent_at, reply_to: None, hops: 0, body, head: None };
+    let content = Content {
+        salt: [1; 16],
+        sent_at,
+        reply_to: None,
+        hops: 0,
+        body,
+        head: None,
+        attachments: Vec::new(),
+    };
     MessageRow::said(MessageId::from_bytes([9; 16]), author, content)
 }
 

@@ -78,7 +78,7 @@ impl Core {
                 of.entry(*account).or_default().push((*id, *at));
             }
             let of = of.into_iter().map(|(account, messages)| MissingOf { account, messages }).collect();
-            self.say(group, Body::Missing(Missing { of }), None, None)?;
+            self.say(group, Body::Missing(Missing { of }), None, Vec::new(), None)?;
         }
         Ok(())
     }

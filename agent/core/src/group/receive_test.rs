@@ -159,6 +159,7 @@ fn words(kind: &str, text: &str) -> Content {
         // Encoded it is the kind it names.
         body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
         head: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -320,7 +320,12 @@ impl Core {
             | Command::Device(DeviceCommand::List(_) | DeviceCommand::Backup(_))
             | Command::Contact(ContactCommand::List(_))
             | Command::Group(GroupCommand::List(_) | GroupCommand::Show(_))
-            | Command::Message(MessageCommand::Read(_) | MessageCommand::Shown(_))
+            | Command::Message(
+                MessageCommand::Read(_)
+                | MessageCommand::Shown(_)
+                | MessageCommand::Files(_)
+                | MessageCommand::OpenFile(_),
+            )
             | Command::Event(_)
             | Command::Evidence(_)
             | Command::Status(StatusCommand::Status(_)) => Ok(()),

@@ -72,7 +72,7 @@ impl Core {
             let content = codec::decode::<Content>(content).ok();
             self.dequeue(id);
             if let Some(content) = content {
-                self.say(group, content.body, None, None)?;
+                self.say(group, content.body, None, Vec::new(), None)?;
             }
         }
         self.run.touched.insert(group);
@@ -122,7 +122,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        self.say(group, Body::Sync(data), None, None).map(|_| ())
+        self.say(group, Body::Sync(data), None, Vec::new(), None).map(|_| ())
     }
 
     /// Tells own devices how this account sees others; with `contacts`, whether they are contacts of it too.

@@ -146,7 +146,15 @@ fn says(core: &mut Core, group: GroupId, from: Leaf, content: &Content, sequence
 
 fn content(core: &Core, body: Body) -> Content {
     let salt = core.provider.bytes();
-    Content { salt, sent_at: core.run.now, reply_to: None, hops: 0, body, head: None }
+    Content {
+        salt,
+        sent_at: core.run.now,
+        reply_to: None,
+        hops: 0,
+        body,
+        head: None,
+        attachments: Vec::new(),
+    }
 }
 
 fn sync(core: &Core, kind: &str, data: Option<Vec<u8>>) -> Content {
@@ -403,6 +411,7 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         edited: None,
         deleted: false,
         reactions: Vec::new(),
+        attachments: Vec::new(),
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {

@@ -107,7 +107,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.state.set_contact(&account, ContactState::Accepted);
-        self.say(group, Body::ContactAccepted, None, None)?;
+        self.say(group, Body::ContactAccepted, None, Vec::new(), None)?;
         Ok(())
     }
 

@@ -26,13 +26,13 @@ impl Core {
             Goal::Contact { text } => {
                 let group = self.open_direct(account, joiners)?;
                 if let Some(text) = text {
-                    self.say(group, Body::Text(text), None, None)?;
+                    self.say(group, Body::Text(text), None, Vec::new(), None)?;
                 }
                 Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
             }
-            Goal::Say { text, reply_to } => {
+            Goal::Say { text, reply_to, attachments } => {
                 let group = self.open_direct(account, joiners)?;
-                self.say(group, Body::Text(text), reply_to, ticket)?;
+                self.say(group, Body::Text(text), reply_to, attachments, ticket)?;
                 Ok(None)
             }
             Goal::Create { .. } | Goal::Add { .. } => {

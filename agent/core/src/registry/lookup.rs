@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
+use cipher_broker::wire::content::Attachment;
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
 use crate::input::Ticket;
@@ -46,7 +47,7 @@ pub(crate) enum Goal {
     /// Open a direct conversation as a contact request.
     Contact { text: Option<String> },
     /// Open a direct conversation and say something.
-    Say { text: String, reply_to: Option<MessageId> },
+    Say { text: String, reply_to: Option<MessageId>, attachments: Vec<Attachment> },
 }
 
 impl Core {

@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use cipher_api::{ErrorKind, Result};
 use cipher_broker::codec;
-use cipher_broker::id::{GroupId, MessageId};
+use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
 
@@ -30,6 +30,8 @@ pub(crate) struct History {
     seen: BTreeMap<(GroupId, MessageId), u64>,
     parked: BTreeMap<(GroupId, u64), Option<Vec<u8>>>,
     bots: BTreeMap<(String, GroupId), BotRow>,
+    /// Places of messages with files; of those that have none any more `None`.
+    files: BTreeMap<MessageKey, Option<Vec<FileId>>>,
     /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
     seen_table: OnceCell<Reading>,
     /// How often a conversation was looked into from a place on.
@@ -51,6 +53,7 @@ impl History {
             seen: BTreeMap::new(),
             parked: BTreeMap::new(),
             bots: BTreeMap::new(),
+            files: BTreeMap::new(),
             seen_table: OnceCell::new(),
             #[cfg(test)]
             looks: std::cell::Cell::default(),
@@ -58,7 +61,11 @@ impl History {
     }
 
     pub(crate) fn is_clean(&self) -> bool {
-        self.messages.is_empty() && self.seen.is_empty() && self.parked.is_empty() && self.bots.is_empty()
+        self.messages.is_empty()
+            && self.seen.is_empty()
+            && self.parked.is_empty()
+            && self.bots.is_empty()
+            && self.files.is_empty()
     }
 
     pub(crate) fn discard(&mut self) {
@@ -66,6 +73,7 @@ impl History {
         self.seen.clear();
         self.parked.clear();
         self.bots.clear();
+        self.files.clear();
         self.seen_table.take();
     }
 
@@ -91,6 +99,15 @@ impl History {
                 }
             }
         }
+        if !self.files.is_empty() {
+            let mut files = writing.table(table::FILES)?;
+            for (key, ids) in &self.files {
+                match ids {
+                    Some(ids) => files.put(&key.to_key(), &codec::encode(ids))?,
+                    None => files.remove(&key.to_key())?,
+                }
+            }
+        }
         if !self.bots.is_empty() {
             let mut bots = writing.table(table::BOTS)?;
             for ((bot, group), row) in &self.bots {
@@ -106,6 +123,12 @@ impl History {
 
     /// Stores a message at its place in the log.
     pub(crate) fn insert(&mut self, group: GroupId, place: Place, row: MessageRow) {
+        if !row.attachments.is_empty() {
+            let ids = row.attachments.iter().map(|file| file.id).collect();
+            self.files.insert((group, place.0, place.1), Some(ids));
+        } else if row.deleted {
+            self.files.insert((group, place.0, place.1), None);
+        }
         self.messages.insert((group, place.0, place.1), row);
     }
 
@@ -264,6 +287,28 @@ impl History {
             }
         }
         Ok(found.into_iter().rev().take(limit).collect())
+    }
+
+    /// Where the messages with files stand, newest first, and ids of the files.
+    pub(crate) fn files(&self, group: &GroupId) -> Result<Vec<(Place, Vec<FileId>)>> {
+        let mut found = BTreeMap::new();
+        let files = self.store.table(table::FILES)?;
+        let (first, last) = ((*group, 0, 0).to_key(), (*group, u64::MAX, u16::MAX).to_key());
+        for row in files.range(Bound::Included(&first), Bound::Included(&last))? {
+            let row = row?;
+            if let (Some((_, position, place)), Ok(ids)) = (MessageKey::from_key(&row.key()), row.value())
+                && let Ok(ids) = codec::decode::<Vec<FileId>>(&ids)
+            {
+                found.insert((position, place), ids);
+            }
+        }
+        for ((_, position, place), ids) in self.files.range((*group, 0, 0)..=(*group, u64::MAX, u16::MAX)) {
+            match ids {
+                Some(ids) => found.insert((*position, *place), ids.clone()),
+                None => found.remove(&(*position, *place)),
+            };
+        }
+        Ok(found.into_iter().rev().collect())
     }
 
     /// What stands at a place.

@@ -5,7 +5,7 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content, kind};
+use cipher_broker::wire::content::{Attachment, Body, Content, kind};
 use cipher_broker::wire::sync::SyncMessage;
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,9 @@ pub(crate) struct MessageRow {
     /// Emoji under it.
     #[serde(rename = "re", default, skip_serializing_if = "Reactions::is_empty")]
     pub reactions: Reactions,
+    /// Files under it, with the keys that open them.
+    #[serde(rename = "fi", default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 impl MessageRow {
@@ -125,7 +128,8 @@ impl MessageRow {
 
     /// What a member said.
     pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
-        let kind = content.body.kind().to_owned();
+        let name = content.body.kind().to_owned();
+        let attachments = if name == kind::TEXT { content.attachments } else { Vec::new() };
         let (text, of) = match content.body {
             Body::Text(text) => (text, None),
             // The words go into the message itself.
@@ -144,7 +148,7 @@ impl MessageRow {
             sender_kind: author.kind,
             sent_at: content.sent_at,
             at: None,
-            kind,
+            kind: name,
             text,
             reply_to: content.reply_to,
             hops: content.hops,
@@ -156,6 +160,7 @@ impl MessageRow {
             edited: None,
             deleted: false,
             reactions: Reactions::default(),
+            attachments,
         }
     }
 
@@ -187,6 +192,7 @@ impl MessageRow {
             edited: None,
             deleted: false,
             reactions: Reactions::default(),
+            attachments: Vec::new(),
         }
     }
 
@@ -207,10 +213,11 @@ impl MessageRow {
         }
     }
 
-    /// Its words are let go of, and what was put under them.
+    /// Its words are let go of, its files' keys, and what was put under them.
     pub(crate) fn take_back(&mut self) {
         self.text.clear();
         self.reactions = Reactions::default();
+        self.attachments = Vec::new();
         (self.deleted, self.edited) = (true, None);
     }
 
@@ -253,6 +260,7 @@ impl MessageRow {
                 .map(|at| (position::sequence_of(at), era.saturating_sub(position::era_of(at)))),
             deleted: self.deleted,
             reactions,
+            attachments: self.attachments,
         }
     }
 
@@ -277,6 +285,7 @@ impl MessageRow {
             edited: message.edited.map(|(sequence, ago)| position::of(era.saturating_sub(ago), sequence)),
             deleted: message.deleted,
             reactions: Reactions::from_sync(message.reactions, era),
+            attachments: message.attachments,
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod signer;
 mod skip;
 pub(crate) mod suite;
 mod transfer;
+mod upload;
 
 use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
@@ -69,6 +70,7 @@ pub(crate) use self::rows::Rows;
 pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, print_of, print_of_stored};
 pub(crate) use self::skip::Skip;
 pub(crate) use self::transfer::TransferRow;
+pub(crate) use self::upload::UploadRow;
 use crate::store::sealed::Writing;
 use crate::store::{Store, table};
 

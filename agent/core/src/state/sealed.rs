@@ -110,6 +110,7 @@ impl SealedAs {
             hops: row.hops,
             body: Body::Text(row.text.clone()),
             head: self.head.clone(),
+            attachments: row.attachments.clone(),
         };
         Some(codec::encode(&content).into())
     }

@@ -67,6 +67,8 @@ pub(crate) const META: Table = Table::hot("single", Tells::Nothing);
 pub(crate) const MLS: Table = Table::hot("mls", Tells::Mls);
 /// (Group id, [`crate::position`], place within it) → [`crate::state::MessageRow`].
 pub(crate) const MESSAGES: Table = Table::cold("messages", OF_GROUP);
+/// (Group id, [`crate::position`], place within it) → ids of the files of the message there.
+pub(crate) const FILES: Table = Table::cold("files", OF_GROUP);
 /// (Group id, message id) → position: what was shown already. A position tells nothing that has to be forgotten.
 pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen", OF_GROUP) };
 /// (Group id, position) → envelope of an epoch that has not begun here.
@@ -120,6 +122,8 @@ macro_rules! row_tables {
             CHANGES changes "changes" (GroupId, MessageId) => ChangesRow;
             /// Group id: how far members came with what was said, by their receipts.
             RECEIPTS receipts "receipts" GroupId => ReceiptsRow;
+            /// Number: uploads that no message names yet.
+            UPLOADS uploads "uploads" u64 => UploadRow;
             /// Turn: conversations in which a bot has something to handle, the next one first.
             DUE due "due" u64 => DueRow;
         }
@@ -133,7 +137,7 @@ macro_rules! define {
 
         /// All tables whose values are sealed.
         pub(crate) const ALL: &[Table] =
-            &[META, MLS, MESSAGES, SEEN, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
+            &[META, MLS, MESSAGES, FILES, SEEN, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
     };
 }
 row_tables!(define);

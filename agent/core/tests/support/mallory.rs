@@ -415,6 +415,7 @@ impl Mallory {
             // Encoded it is the kind it names.
             body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
             head: None,
+            attachments: Vec::new(),
         }
     }
 

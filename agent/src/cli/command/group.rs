@@ -1,8 +1,10 @@
 //! `group`: conversations of several people and bots.
 
-use cipher_api::command::{account, contact, group, invite};
+use cipher_api::command::{account, contact, file, group, invite};
 use cipher_api::reply::Done;
-use cipher_api::view::{ContactState, ContactView, GroupView, JoinLinkView, JoinRequestView, MemberView};
+use cipher_api::view::{
+    ContactState, ContactView, FileView, GroupView, JoinLinkView, JoinRequestView, MemberView,
+};
 use cipher_api::{Target, Who};
 use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
@@ -48,6 +50,15 @@ enum Verb {
     },
     /// List groups and invitations
     List,
+    /// List the files that were sent to a conversation, newest first
+    Files {
+        /// @handle, group name or group id
+        #[arg(value_parser = target::target)]
+        group: Target,
+        /// Only the last N files
+        #[arg(short = 'n', long = "last", value_name = "N")]
+        last: Option<usize>,
+    },
     /// Show a group and its members
     Show {
         /// Group name or id
@@ -208,6 +219,7 @@ impl Verb {
         matches!(
             self,
             Self::List
+                | Self::Files { .. }
                 | Self::Alias { .. }
                 | Self::Show { .. }
                 | Self::Invite { list: true, .. }
@@ -223,6 +235,7 @@ enum Outcome {
     /// Accounts were added, or invited first: bots among them may not answer.
     Added(Box<GroupView>, Vec<MemberView>),
     Groups(Vec<GroupView>),
+    Files(Vec<FileView>),
     Link(Box<JoinLinkView>),
     Links(Vec<JoinLinkView>, Target),
     Requests(Vec<JoinRequestView>),
@@ -266,6 +279,10 @@ pub async fn run(context: &Context, args: Args) -> Result {
             let lines: Vec<_> = groups.iter().map(Line::Group).collect();
             let make = context.ui.command("group create NAME --with @HANDLE");
             context.ui.list(&lines, &format!("no groups yet: {make}"))?;
+        }
+        Outcome::Files(files) => {
+            let lines: Vec<_> = files.iter().map(Line::file).collect();
+            context.ui.list(&lines, "no files yet")?;
         }
         Outcome::Link(link) => {
             context.ui.happened(context.ui.show(&Line::join_link(&link)));
@@ -342,6 +359,9 @@ async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
         Verb::Create { name, with, pq } => {
             let group = profile.ask(group::Create { name, with, post_quantum: pq }).await?;
             Outcome::Added(Box::new(group), Vec::new())
+        }
+        Verb::Files { group: target, last } => {
+            Outcome::Files(profile.ask(file::List { target, last }).await?)
         }
         Verb::List => Outcome::Groups(profile.ask(group::List {}).await?),
         Verb::Show { group } => changed(profile.ask(group::Show { target: group }).await?),

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod demo;
 pub mod device;
 pub mod doctor;
+pub mod download;
 pub mod edit;
 pub mod follow;
 pub mod group;

@@ -1,34 +1,49 @@
 //! `send`: say something.
 
-use cipher_api::command::{contact, group, message};
-use cipher_api::view::{ContactState, ContactView, MessageState};
-use cipher_api::{Hint, Target};
-use cipher_broker::handle::Handle;
+use std::path::{Path, PathBuf};
 
+use cipher_api::command::{contact, file, group, message};
+use cipher_api::view::{ContactState, ContactView, MessageState};
+use cipher_api::{ErrorKind, Hint, Target};
+use cipher_broker::handle::Handle;
+use cipher_broker::id::FileId;
+use cipher_broker::limit;
+
+use crate::app::error::ProfileError;
+use crate::app::files::FileTransfer;
 use crate::app::profile::OpenProfile;
+use crate::app::upload::Outgoing;
 use crate::cli::command::group as verbs;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::input::message_id;
 use crate::cli::input::target;
 use crate::cli::input::text;
+use crate::profile::Profile;
 use crate::session::Need;
 
 /// Send a message to a person or a group
 ///
 /// Ends when the broker has stored the message. Without a broker the message is queued, which is no error: the
-/// next command that reaches the broker delivers it.
+/// next command that reaches the broker delivers it. A file is sent only while the broker can be reached; if it is
+/// interrupted, the same command goes on where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat send @bob \"lunch?\"\n  cipher-chat send ops \"deploy is done\" --json\n  journalctl -u app -n 20 | cipher-chat send ops -"
+    after_help = "Examples:\n  cipher-chat send @bob \"lunch?\"\n  cipher-chat send ops \"deploy is done\" --json\n  journalctl -u app -n 20 | cipher-chat send ops -\n  cipher-chat send ops \"the plan\" --file plan.pdf"
 )]
 pub struct Args {
     /// @handle, group name or group id
     #[arg(value_parser = target::target)]
     pub target: Target,
     /// The text; `-` reads it from standard input. After `--` a text is taken as it stands: send ops -- -
-    #[arg(allow_hyphen_values = true)]
-    pub text: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "file")]
+    pub text: Option<String>,
+    /// Send a file, which needs no text; `-` reads it from standard input. Several: --file A --file B
+    #[arg(long, value_name = "PATH", action = clap::ArgAction::Append)]
+    pub file: Vec<PathBuf>,
+    /// What a file from standard input is called
+    #[arg(long, value_name = "NAME", requires = "file", default_value = "stdin")]
+    pub file_name: String,
     /// Id of the message that this one answers, or its first 6 or more characters, as shown by: read TARGET --ids
     #[arg(long, value_name = "ID")]
     pub reply_to: Option<String>,
@@ -42,11 +57,12 @@ impl Args {
     /// stood behind `--`.
     pub fn settle_text(&mut self, plain: bool) -> Result {
         self.plain = plain;
-        let word = self.text.trim_start_matches('-');
-        let flag = self.text.starts_with("--") && word.starts_with(|c: char| c.is_ascii_alphabetic());
-        if !plain && flag && !self.text.contains(char::is_whitespace) {
+        let Some(text) = &self.text else { return Ok(()) };
+        let word = text.trim_start_matches('-');
+        let flag = text.starts_with("--") && word.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !plain && flag && !text.contains(char::is_whitespace) {
             return Err(Failure::Usage {
-                message: format!("there is no option '{}'", self.text),
+                message: format!("there is no option '{text}'"),
                 hint: Some(Hint::text(
                     "if it is the text, put -- before it: cipher-chat send TARGET -- TEXT",
                 )),
@@ -58,14 +74,31 @@ impl Args {
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let text = if args.text == "-" && !args.plain { text::standard_input(context)? } else { args.text };
-    let text = text::message(text)?;
+    let reads = args.file.iter().filter(|path| is_standard_input(path)).count();
+    if reads > 1 || (reads > 0 && args.text.as_deref() == Some("-") && !args.plain) {
+        return Err(Failure::usage("standard input can be read once only"));
+    }
+    let text = match args.text {
+        Some(dash) if dash == "-" && !args.plain => text::message(text::standard_input(context)?)?,
+        Some(text) => text::message(text)?,
+        None => String::new(),
+    };
     let reply_to = args.reply_to.as_deref().map(message_id::beginning).transpose()?;
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
-    let command = message::Send { target: args.target, text, reply_to };
-    let message = profile.ask(command).await?;
+    let message = if args.file.is_empty() {
+        profile.ask(message::Send { target: args.target, text, reply_to }).await?
+    } else {
+        let files = match bring(context, &profile, &args.target, &args.file, &args.file_name).await {
+            Ok(files) => files,
+            Err(failure) => {
+                profile.close().await;
+                return Err(failure);
+            }
+        };
+        profile.ask(file::Send { target: args.target, text, reply_to, files }).await?
+    };
     let queued = message.state == MessageState::Queued;
     let show = group::Show { target: Target::Group(message.group) };
     let lost = queued && connected && profile.ask(show).await.is_ok_and(|group| group.recovering.is_some());
@@ -89,6 +122,92 @@ pub async fn run(context: &Context, args: Args) -> Result {
     }
     profile.close().await;
     Ok(())
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Brings files to the broker, for a message that is to name them. Whatever can be known to be wrong is told before
+/// anything is sent.
+async fn bring(
+    context: &Context,
+    profile: &OpenProfile<'_>,
+    to: &Target,
+    paths: &[PathBuf],
+    piped: &str,
+) -> Result<Vec<FileId>> {
+    // A person who was never written to has no conversation yet.
+    let to = match (to, profile.ask(group::Show { target: to.clone() }).await) {
+        (_, Ok(group)) => group.id.to_string(),
+        (Target::Account(handle), Err(_)) => handle.to_string(),
+        (_, Err(error)) => return Err(error.into()),
+    };
+    let open = |path: &PathBuf| Outgoing::open(path, &to);
+    let mut named: Vec<Option<Outgoing>> = Vec::with_capacity(paths.len());
+    for path in paths {
+        named.push(if is_standard_input(path) { None } else { Some(open(path)?) });
+    }
+    if paths.len() > limit::ATTACHMENTS {
+        return Err(ErrorKind::Limit
+            .because(format!(
+                "a message has at most {} files, and these are {}",
+                limit::ATTACHMENTS,
+                paths.len()
+            ))
+            .hint(Hint::text("nothing was sent; send several messages"))
+            .into());
+    }
+    let transfer = FileTransfer::begin(profile).await.map_err(|error| unsent(error, profile))?;
+    let brought = bring_all(context, profile, &transfer, named, piped).await;
+    transfer.end().await;
+    brought
+}
+
+async fn bring_all(
+    context: &Context,
+    profile: &OpenProfile<'_>,
+    transfer: &FileTransfer,
+    named: Vec<Option<Outgoing>>,
+    piped: &str,
+) -> Result<Vec<FileId>> {
+    let mut outgoing = Vec::with_capacity(named.len());
+    for file in named {
+        outgoing.push(match file {
+            Some(file) => file,
+            None => piped_in(piped.to_owned(), profile.place()?, transfer.largest()).await?,
+        });
+    }
+    transfer.fit(&outgoing)?;
+    let mut files = Vec::with_capacity(outgoing.len());
+    for file in outgoing {
+        let what = format!("sending {}", file.name());
+        let sent = transfer.upload(file, |done, total| context.ui.transfer(&what, done, total)).await;
+        context.ui.progress_end();
+        files.push(sent?);
+    }
+    Ok(files)
+}
+
+/// Others are served while it is read.
+async fn piped_in(name: String, place: Profile, most: u64) -> Result<Outgoing> {
+    let read = move || Outgoing::spool(std::io::stdin().lock(), &name, &place, most);
+    let read = tokio::task::spawn_blocking(read).await;
+    Ok(read.map_err(|error| ErrorKind::Bug.because_of("standard input is not read to its end", error))??)
+}
+
+/// Files do not wait in the outbox as words do: a path may show something else later.
+fn unsent(error: ProfileError, profile: &OpenProfile<'_>) -> Failure {
+    if error.kind() != ErrorKind::Unreachable {
+        return error.into();
+    }
+    let why = profile.session.trouble().map_or_else(|| error.to_string(), |error| error.message);
+    ErrorKind::Unreachable
+        .because(format!(
+            "{why}; a file is sent while the broker can be reached, and does not wait as words do"
+        ))
+        .hint(Hint::text("nothing was sent and nothing is queued: run the same command again later"))
+        .into()
 }
 
 /// Why something waits in the outbox, and when it leaves.

@@ -8,6 +8,7 @@ use cipher_broker::wire::content::kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
 
+use crate::cli::show::file;
 use crate::cli::show::line::{EventLine, Line, MessageLine, Status, TokenLine, TokenState};
 use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
 use crate::cli::show::safe_text::{safe_block, safe_text};
@@ -26,6 +27,7 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         },
         Line::Error { message, hint, .. } => error(message, *hint, paint),
         Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), paint),
+        Line::File(line) => file::block(line),
         Line::Group(group) => group_block(group, paint),
         Line::Head { size, root, at, registry_key } => {
             trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), paint)
@@ -111,7 +113,12 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
         MessageState::Read => paint.ink(Ink::Dim, " ✓✓"),
         MessageState::Sent | MessageState::Received | MessageState::Unknown => String::new(),
     };
-    format!("{time} {label}{text}{state}{}{}", failure(line, paint), reactions(line.reactions(), paint))
+    let files = file::under_message(line.attachments(), paint);
+    format!(
+        "{time} {label}{text}{state}{}{files}{}",
+        failure(line, paint),
+        reactions(line.reactions(), paint)
+    )
 }
 
 /// Why an own message failed, and what to do.
@@ -156,6 +163,7 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
         Line::Contact(_) => &["CONTACT", "STATE", "TRUST", "DEVICES", "NAME"],
         Line::ContactRequest(_) => &["CONTACT", "TRUST", "DEVICES", "NAME", "SAYS"],
         Line::Device { .. } => &["DEVICE", "NAME", "KIND", "CREATED", ""],
+        Line::File(_) => &file::HEAD,
         Line::Group(_) => &["GROUP", "STATE", "MEMBERS", "UNREAD", "ID"],
         Line::JoinLink { .. } => &["LINK", "EXPIRES", "USES", "APPROVAL", "BY"],
         Line::JoinRequest { .. } => &["WHO", "ASKED", "GROUP"],
@@ -201,6 +209,7 @@ fn row(line: &Line<'_>) -> Vec<String> {
                 (false, false) => String::new(),
             },
         ],
+        Line::File(line) => file::row(line),
         Line::Group(group) => vec![
             safe_text(&group.name),
             group_state(group),

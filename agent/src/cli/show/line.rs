@@ -8,6 +8,7 @@ use cipher_broker::wire::registry::Presence;
 use serde::Serialize;
 
 mod account;
+mod file;
 mod group;
 mod json;
 mod linking;
@@ -15,6 +16,7 @@ mod message;
 mod registry;
 mod token;
 
+pub use file::FileLine;
 pub use linking::LinkLine;
 pub use message::{EventLine, MessageLine};
 pub use registry::AuditLine;
@@ -104,6 +106,8 @@ pub enum Line<'a> {
         /// Whether the same command may succeed later.
         retryable: bool,
     },
+    /// A file that a message names.
+    File(Box<FileLine<'a>>),
     /// A group.
     Group(&'a GroupView),
     /// What was found against the registry.

@@ -6,6 +6,7 @@
 //! hint, notice: words for errors and notices of the library below
 //! ```
 
+pub mod file;
 pub mod hint;
 pub mod human;
 pub mod line;

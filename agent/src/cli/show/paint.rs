@@ -1,5 +1,6 @@
 //! Colours, and the shapes that everything shown to people is made of: pairs, tables, bars, handles, minutes.
 
+use crate::app::upload::in_words;
 use crate::cli::show::safe_text::safe_text;
 
 /// Colours, or none.
@@ -72,10 +73,18 @@ pub fn aligned(head: &[String], rows: &[Vec<String>], paint: Paint) -> String {
 
 /// How far something is, in one line.
 pub fn bar(what: &str, done: u64, total: u64) -> String {
+    format!("{what}  {}  {done}/{total}", filled(done, total))
+}
+
+/// The same for bytes, whose number says little.
+pub fn bar_of_bytes(what: &str, done: u64, total: u64) -> String {
+    format!("{what}  {}  {} of {}", filled(done, total), in_words(done), in_words(total))
+}
+
+fn filled(done: u64, total: u64) -> String {
     const WIDTH: u64 = 24;
     let full = done.min(total).saturating_mul(WIDTH).checked_div(total).unwrap_or(WIDTH);
-    let bar: String = (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect();
-    format!("{what}  {bar}  {done}/{total}")
+    (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect()
 }
 
 /// `2026-01-02 15:04` of an RFC 3339 time, in UTC as the `Z` says.

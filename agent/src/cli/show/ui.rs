@@ -17,7 +17,7 @@ use crate::cli::show::line::Line;
 use crate::cli::show::paint::{self, Paint};
 use crate::cli::show::qr;
 use crate::cli::show::rows::in_rows;
-use crate::cli::show::safe_text::safe_block;
+use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::typed::Typed;
 use crate::settings::{Color, Settings};
 
@@ -213,6 +213,15 @@ impl Ui {
             let _ = err.flush();
         }
         Ok(())
+    }
+
+    /// How far the bytes of a file are, for a person who looks. Scripts get what comes of it.
+    pub fn transfer(&self, what: &str, done: u64, total: u64) {
+        if self.watched && !self.json {
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "\r{}\x1b[K", paint::bar_of_bytes(&safe_text(what), done, total));
+            let _ = err.flush();
+        }
     }
 
     /// Clears the line of [`Ui::progress`].

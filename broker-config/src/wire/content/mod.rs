@@ -6,11 +6,13 @@
 //! The kinds are closed in Rust ([`Body`]) and open on the wire: a kind that this build does not know is kept as
 //! [`Body::Unknown`] with all that it carries.
 
+mod attachment;
 mod body;
 mod missing;
 mod payload;
 mod receipt;
 
+pub use self::attachment::Attachment;
 pub use self::body::{Body, kind};
 pub use self::missing::{Missing, MissingOf};
 pub use self::payload::Content;

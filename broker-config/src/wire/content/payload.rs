@@ -7,7 +7,7 @@ use crate::codec;
 use crate::id::MessageId;
 use crate::time::Timestamp;
 use crate::transparency::SignedHead;
-use crate::wire::content::{Body, kind};
+use crate::wire::content::{Attachment, Body, kind};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Content {
     pub body: Body,
     /// Gossip: the latest head of the account log that the sender accepted. The registry cannot rewrite it here.
     pub head: Option<SignedHead>,
+    /// Files that it names, in the sender's order; the text may be empty then. Only a text has some.
+    pub attachments: Vec<Attachment>,
 }
 
 /// The map on the wire. Each kind uses the fields it needs, so that a build that does not know a kind still keeps its
@@ -51,18 +53,20 @@ struct Payload {
     /// The message that an edit, a deletion or a reaction is about.
     #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
     of: Option<MessageId>,
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Attachment>,
 }
 
 impl From<Payload> for Content {
     fn from(payload: Payload) -> Self {
-        let Payload { salt, sent_at, reply_to, hops, kind, text, data, head, of } = payload;
-        Self { salt, sent_at, reply_to, hops, body: body(kind, text, data, of), head }
+        let Payload { salt, sent_at, reply_to, hops, kind, text, data, head, of, attachments } = payload;
+        Self { salt, sent_at, reply_to, hops, body: body(kind, text, data, of), head, attachments }
     }
 }
 
 impl From<Content> for Payload {
     fn from(content: Content) -> Self {
-        let Content { salt, sent_at, reply_to, hops, body, head } = content;
+        let Content { salt, sent_at, reply_to, hops, body, head, attachments } = content;
         let kind = body.kind().to_owned();
         let (text, data, of) = match body {
             Body::Text(text) => (text, None, None),
@@ -75,7 +79,7 @@ impl From<Content> for Payload {
             Body::Receipt(receipt) => (String::new(), Some(ByteBuf::from(codec::encode(&receipt))), None),
             Body::Unknown { kind: _, text, data, of } => (text, data, of),
         };
-        Self { salt, sent_at, reply_to, hops, kind, text, data, head, of }
+        Self { salt, sent_at, reply_to, hops, kind, text, data, head, of, attachments }
     }
 }
 
@@ -112,7 +116,7 @@ mod tests {
 
     fn content(body: Body) -> Content {
         let sent_at = Timestamp::from_millis(1_700_000_000_000);
-        Content { salt: [7; 16], sent_at, reply_to: None, hops: 0, body, head: None }
+        Content { salt: [7; 16], sent_at, reply_to: None, hops: 0, body, head: None, attachments: Vec::new() }
     }
 
     #[test]

@@ -29,6 +29,8 @@ async fn streams_of_a_running_broker_are_the_specified_ones() -> Result {
         assert!(!config.allow_message_ttl, "{name}: a member could make messages vanish");
         assert_eq!(config.storage, jetstream::stream::StorageType::File, "{name}");
         assert_eq!(config.max_messages, specified.max_messages, "{name}");
+        assert_eq!(config.max_bytes > 0, specified.max_bytes > 0, "{name}");
+        assert_eq!(config.discard_new_per_subject, specified.once, "{name}");
         let rings = config.republish.map(|republish| stream::Doorbell {
             source: republish.source,
             destination: republish.destination,

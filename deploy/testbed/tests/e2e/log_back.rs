@@ -199,7 +199,7 @@ fn allow_purging(site: &Site) -> Result {
 }
 
 fn conversations() -> impl Iterator<Item = StreamSpec> {
-    stream::all(1).into_iter().filter(|stream| !stream.max_age.is_zero())
+    stream::all(1).into_iter().filter(|stream| !stream.max_age.is_zero() && !stream.once)
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

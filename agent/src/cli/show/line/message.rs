@@ -2,7 +2,8 @@
 
 use cipher_api::Error;
 use cipher_api::view::{
-    Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView, SenderView,
+    AttachmentView, Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView,
+    SenderView,
 };
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
@@ -29,6 +30,8 @@ pub struct MessageLine<'a> {
     deleted: bool,
     /// Emoji under it, each with the handles of who put it there.
     reactions: &'a [ReactionView],
+    /// Files under it; its text may be empty then.
+    attachments: &'a [AttachmentView],
     hops: u8,
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
@@ -128,6 +131,11 @@ impl MessageLine<'_> {
         self.failure.as_ref()
     }
 
+    /// Files under it.
+    pub const fn attachments(&self) -> &[AttachmentView] {
+        self.attachments
+    }
+
     /// Whether it answers another.
     pub const fn is_reply(&self) -> bool {
         self.reply_to.is_some()
@@ -170,6 +178,7 @@ impl<'a> Line<'a> {
             edited: message.edited,
             deleted: message.deleted,
             reactions: &message.reactions,
+            attachments: &message.attachments,
             hops: message.hops,
             missing: match &message.body {
                 Body::Missing(missing) => missing,

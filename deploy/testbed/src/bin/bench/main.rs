@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: our figures beside the raw ones, in one run on the same machine.
 //!
 //! `--registry` measures the registry alone, `--replicas` three of it on a cluster, `--linking` a new device, `--backup` a backup and its return,
-//! `--unlock` what the key and the passphrase of a store cost, `--junk` a
+//! `--files` a large file there and back, `--unlock` what the key and the passphrase of a store cost, `--junk` a
 //! conversation under a flood of junk and a list with large invitations; `--accounts N` and `--stock N` say
 //! with how much in its store. With `--keep FOLDER` the filled store of `--registry` stays there for the next run.
 //!
@@ -13,6 +13,7 @@ mod brain;
 mod catch_up;
 mod fail_over;
 mod figure;
+mod files;
 mod free;
 mod junk;
 mod lab;
@@ -119,6 +120,9 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         if only("--junk") {
             return junk::under_a_flood(report, &mut lab, extent).await;
         }
+        if only("--files") {
+            return files::there_and_back(report, &lab).await;
+        }
         if only("--backup") {
             return backup::there_and_back(report, &mut lab, extent).await;
         }
@@ -135,6 +139,7 @@ fn run(report: &Report, extent: Extent, only: impl Fn(&str) -> bool, kept: Optio
         linking::many_groups(report, &mut lab, extent).await?;
         backup::there_and_back(report, &mut lab, extent).await?;
         unlock::with_key_and_passphrase(report, &mut lab, extent).await?;
+        files::there_and_back(report, &lab).await?;
         process::cold_send(report, &lab, extent)?;
         process::idle_and_peak(report, &lab)?;
         drop(lab);

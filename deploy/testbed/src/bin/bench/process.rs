@@ -4,13 +4,14 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use testbed::process::Process;
 use testbed::{Failure, Person, Result, ensure};
 
 use crate::Extent;
 use crate::figure::{Figure, Goal, Report, number, percentiles};
 use crate::lab::Lab;
 
-fn people(lab: &Lab, prefix: &str) -> Result<(Person, Person)> {
+pub(crate) fn people(lab: &Lab, prefix: &str) -> Result<(Person, Person)> {
     let person = |name: &str| {
         let person = Person::new(&format!("{prefix}-{name}"), lab.home(), &lab.site.broker.url())?;
         person.registers()?;
@@ -79,6 +80,31 @@ pub(crate) fn idle_and_peak(report: &Report, lab: &Lab) -> Result {
         .until("the last one", |line| line["text"].as_str().is_some_and(|words| words.starts_with("49 ")))?;
     report.tell(&Figure::new("`read --follow`, peak memory", mib("VmHWM:")?, "MiB"));
     ensure(screen.interrupt()? == 0, || "read --follow did not end in order".into())
+}
+
+/// What a process took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) seconds: f64,
+    /// Its peak.
+    pub(crate) mib: f64,
+}
+
+/// Runs a command to its end.
+pub(crate) fn measured(command: &mut Command) -> Result<Run> {
+    let begun = Instant::now();
+    let mut process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    let mut kib = 0;
+    let status = loop {
+        // It has a peak until it has ended.
+        kib = field(process.id(), "status", "VmHWM:").unwrap_or(kib);
+        if let Ok(status) = process.wait(Duration::from_millis(1)) {
+            break status;
+        }
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    ensure(status.success(), || format!("it ended with {status}"))?;
+    Ok(Run { seconds, mib: number(usize::try_from(kib).unwrap_or(usize::MAX)) / 1024.0 })
 }
 
 /// A number of a process in /proc.

@@ -239,6 +239,7 @@ impl GroupCopy {
             hops: 0,
             body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
             head: None,
+            attachments: Vec::new(),
         })
     }
 

@@ -1,0 +1,91 @@
+//! Files: the bytes travel beside the core, which keeps the keys and how far each upload came.
+//!
+//! An upload is begun, its chunks are stored at the broker by the caller, and a message names it. It survives the
+//! caller: who begins the same one again goes on where the broker had everything.
+
+use cipher_broker::id::FileId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::command::message::MessageRef;
+use crate::encoding::{Base64, bytes};
+use crate::name::Target;
+
+/// Begins an upload, or goes on with the one that was begun for the same thing less than a day ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// What is uploaded, told from everything else: with other bytes it must be another one. Of a file its place, size
+    /// and times of change, and where it is sent.
+    pub origin: String,
+    /// Name of the file; receivers see what of it is harmless.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The broker has this many chunks of an upload, from the first one on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Which upload.
+    pub id: FileId,
+    /// Number of chunks.
+    pub done: u32,
+}
+
+/// The broker has all of an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finish {
+    /// Which upload.
+    pub id: FileId,
+    /// SHA-256 of the content.
+    #[serde(with = "bytes")]
+    #[schemars(with = "Base64<'_>")]
+    pub hash: Vec<u8>,
+    /// Media type of the content; empty when it is not known.
+    #[serde(default)]
+    pub mime: String,
+}
+
+/// Gives an upload up, and its key with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drop {
+    /// Which upload.
+    pub id: FileId,
+}
+
+/// Says something that names files which were uploaded. Answered as a message is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Send {
+    /// Which conversation.
+    pub target: Target,
+    /// What to say besides; may be empty.
+    #[serde(default)]
+    pub text: String,
+    /// Id of the message it answers, whole or a beginning of six characters or more.
+    pub reply_to: Option<String>,
+    /// The uploads, finished, in the order in which they are shown.
+    pub files: Vec<FileId>,
+}
+
+/// Files of a conversation, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// Which conversation.
+    pub target: Target,
+    /// At most so many, the latest; all when `null`.
+    pub last: Option<usize>,
+}
+
+/// What opens files: those of a message, or one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Open {
+    /// Id of a file or of a message, whole or a beginning.
+    pub file: MessageRef,
+}

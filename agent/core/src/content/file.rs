@@ -1,0 +1,342 @@
+//! Files: uploads under way, messages that name files, and what opens them.
+//!
+//! ```text
+//! file.begin ─► a row with a fresh key ─► chunks go to the broker, beside the core ─► file.finish ─► file.send ─► a message
+//!                    │ the process dies: the row says how far it was
+//! file.open ◄────────────────────────────────────────────────────────────── the key lies in the row of the message
+//! ```
+//!
+//! Bytes of files never pass through here. A key lives in the row of its upload, then in the row of its message, sealed as
+//! all rows are; it goes with the message.
+
+use std::time::Duration;
+
+use cipher_api::command::file;
+use cipher_api::command::message::MessageRef;
+use cipher_api::view::{AttachmentView, FileView, MessageView, OpenFileView, UploadView};
+use cipher_api::{Advice, ErrorKind, Hint, Reply, Result, Target};
+use cipher_broker::id::{FileId, MessageId};
+use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::Attachment;
+use serde_bytes::ByteArray;
+
+use crate::content::change::Meant;
+use crate::content::file_name::harmless;
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::state::UploadRow;
+
+/// How long an upload can be gone on with: what the broker has of it must not be gone long before the message is.
+const GOES_ON: Duration = Duration::from_secs(24 * 3600);
+
+/// R-FILE-02: the files of a message that count: with sizes that a sender can have made, and no more of them than one may
+/// send. Everybody who has the message sees the same ones.
+pub(super) fn counted(said: Vec<Attachment>) -> Vec<Attachment> {
+    let sound = |file: &Attachment| {
+        limit::FILE_CHUNK_RANGE.contains(&file.chunk)
+            && file.chunks().is_some()
+            && file.name.len() <= limit::FILE_NAME_BYTES
+            && is_media_type(&file.mime)
+    };
+    said.into_iter().filter(sound).take(limit::ATTACHMENTS).collect()
+}
+
+/// Whether it has the form of a media type without parameters (RFC 6838 §4.2), or is not known.
+fn is_media_type(text: &str) -> bool {
+    let restricted = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+    };
+    let named = |(kind, name): (&str, &str)| restricted(kind) && restricted(name);
+    text.is_empty() || (text.len() <= limit::MEDIA_TYPE_BYTES && text.split_once('/').is_some_and(named))
+}
+
+/// A file as people see it.
+pub(super) fn view(file: &Attachment) -> AttachmentView {
+    AttachmentView {
+        name: harmless(&file.name),
+        size: file.size,
+        mime: file.mime.clone(),
+        id: file.id,
+        expires: (file.expires != Timestamp::default()).then_some(file.expires),
+    }
+}
+
+/// A file and the message that names it.
+struct Named {
+    file: Attachment,
+    message: MessageView,
+}
+
+impl Core {
+    pub(super) fn begin_file(&mut self, begin: file::Begin) -> Result<Reply> {
+        self.state.identity()?;
+        let file::Begin { origin, name, size } = begin;
+        let now = self.run.now;
+        let old: Vec<u64> = self
+            .state
+            .uploads
+            .iter()
+            .filter(|(_, row)| now.since(row.at) >= GOES_ON)
+            .map(|(n, _)| *n)
+            .collect();
+        for number in old {
+            self.state.uploads.remove(&number);
+        }
+        if let Some((_, row)) =
+            self.state.uploads.iter().find(|(_, row)| row.origin == origin && row.file.size == size)
+        {
+            return Ok(upload_view(row));
+        }
+        let file = Attachment {
+            id: FileId::from_bytes(self.provider.bytes()),
+            key: ByteArray::new(self.provider.bytes()),
+            name: harmless(&name),
+            size,
+            mime: String::new(),
+            hash: ByteArray::new([0; 32]),
+            chunk: limit::FILE_CHUNK_BYTES,
+            expires: now.plus(limit::RETENTION),
+        };
+        if file.chunks().is_none() {
+            return Err(ErrorKind::Limit.because("the file is larger than any file can be"));
+        }
+        let row = UploadRow { origin, file, done: 0, whole: false, at: now };
+        let view = upload_view(&row);
+        self.state.keep_upload(row);
+        Ok(view)
+    }
+
+    pub(super) fn file_progress(&mut self, id: FileId, done: u32) -> Result<Reply> {
+        let number = self.upload(&id)?;
+        if let Some(row) = self.state.uploads.get_mut(&number) {
+            row.done = row.done.max(done.min(row.file.chunks().unwrap_or_default()));
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn finish_file(&mut self, finish: file::Finish) -> Result<Reply> {
+        let file::Finish { id, hash, mime } = finish;
+        let number = self.upload(&id)?;
+        let hash: [u8; 32] =
+            hash.try_into().map_err(|_| ErrorKind::Usage.because("the hash of a file has 32 bytes"))?;
+        if !is_media_type(&mime) {
+            return Err(ErrorKind::Usage.because("this is no media type"));
+        }
+        if let Some(row) = self.state.uploads.get_mut(&number) {
+            (row.file.hash, row.file.mime, row.whole) = (ByteArray::new(hash), mime, true);
+            row.done = row.file.chunks().unwrap_or_default();
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn drop_file(&mut self, id: &FileId) -> Result<Reply> {
+        let number = self.upload(id)?;
+        self.state.uploads.remove(&number);
+        Ok(Reply::Done)
+    }
+
+    fn upload(&self, id: &FileId) -> Result<u64> {
+        let found = self.state.upload_of(id).map(|(number, _)| number);
+        found.ok_or_else(|| ErrorKind::NotFound.because("there is no upload with this id"))
+    }
+
+    /// Says something that names uploads. From then on they are the message's.
+    pub(super) fn send_files(&mut self, ticket: Ticket, send: file::Send) -> Result<Option<Reply>> {
+        let file::Send { target, text, reply_to, files } = send;
+        let mut attachments = Vec::with_capacity(files.len().min(limit::ATTACHMENTS));
+        for id in &files {
+            let number = self.upload(id)?;
+            match self.state.uploads.get(&number) {
+                Some(row) if row.whole => attachments.push(row.file.clone()),
+                Some(_) | None => {
+                    return Err(ErrorKind::Misuse.because("the broker does not have all of this file yet"));
+                }
+            }
+        }
+        if attachments.is_empty() {
+            return Err(ErrorKind::Usage.because("there is no file to send"));
+        }
+        if attachments.len() > limit::ATTACHMENTS {
+            return Err(
+                ErrorKind::Limit.because(format!("a message has at most {} files", limit::ATTACHMENTS))
+            );
+        }
+        let reply_to = reply_to.map(|id| self.replied_to(&target, id)).transpose()?;
+        self.send(ticket, target, text, reply_to, attachments)
+    }
+
+    pub(super) fn list_files(&self, target: &Target, last: Option<usize>) -> Result<Reply> {
+        let group = self.resolve(target)?;
+        let limit = last.unwrap_or(usize::MAX);
+        let mut views = Vec::new();
+        for group in self.conversations(target, group) {
+            for (place, _) in self.history.files(&group)? {
+                if views.len() >= limit {
+                    break;
+                }
+                let Some(row) = self.history.at(&group, place)? else { continue };
+                if self.state.hides(&row) {
+                    continue;
+                }
+                let message = self.message_view(group, place, &row);
+                views.extend(row.attachments.iter().map(|file| file_view(file, &message)));
+            }
+        }
+        // Stable: those of one message stay in its order.
+        views.sort_by_key(|view| std::cmp::Reverse(view.at));
+        views.truncate(limit);
+        Ok(Reply::Files(views))
+    }
+
+    /// What opens the files that an id names: of a message all, of a file that one.
+    pub(super) fn open_file(&self, named: &MessageRef) -> Result<Reply> {
+        let mut found = self.files_named(named)?;
+        let by_message = match self.meant(named) {
+            Ok(meant) => Some(meant),
+            Err(error) if error.kind == ErrorKind::NotFound && !found.is_empty() => None,
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return Err(ErrorKind::NotFound
+                    .because(format!("there is no file, and no message, whose id begins with '{}'", named.id))
+                    .hint(Hint::MessageRead));
+            }
+            Err(error) => return Err(error),
+        };
+        let several = found.len().saturating_add(usize::from(by_message.is_some()));
+        if several > 1 {
+            return Err(ErrorKind::Usage
+                .because(format!("{several} files and messages have ids that begin with '{}'", named.id))
+                .hint(Advice::MoreOfId));
+        }
+        if let Some(meant) = by_message {
+            found = self.files_of(meant)?;
+        }
+        Ok(Reply::OpenFiles(found.into_iter().map(open_view).collect()))
+    }
+
+    /// The files whose ids begin so.
+    fn files_named(&self, named: &MessageRef) -> Result<Vec<Named>> {
+        let (first, last) = MessageId::beginning_with(&named.id)
+            .map_err(|invalid| ErrorKind::Usage.because(invalid.to_string()))?;
+        let range = first.as_bytes()..=last.as_bytes();
+        let groups = match &named.within {
+            Some(target) => self.conversations(target, self.resolve(target)?),
+            None => self.state.groups.iter().filter(|(_, row)| !row.personal).map(|(id, _)| *id).collect(),
+        };
+        let mut found: Vec<Named> = Vec::new();
+        for group in groups {
+            for (place, ids) in self.history.files(&group)? {
+                if !ids.iter().any(|id| range.contains(&id.as_bytes())) {
+                    continue;
+                }
+                let Some(row) = self.history.at(&group, place)? else { continue };
+                let message = self.message_view(group, place, &row);
+                for file in row.attachments.iter().filter(|file| range.contains(&file.id.as_bytes())) {
+                    // Said in two conversations, it is one file.
+                    if found.iter().all(|known| known.file != *file) {
+                        found.push(Named { file: file.clone(), message: message.clone() });
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn files_of(&self, meant: Meant) -> Result<Vec<Named>> {
+        let Meant { group, id, row } = meant;
+        let (attachments, message, deleted) = match row {
+            Some((place, row)) => {
+                (row.attachments.clone(), Some(self.message_view(group, place, &row)), row.deleted)
+            }
+            None => {
+                let row = self.run.delivery.rows_of(group).find_map(|row| {
+                    self.queued(row).filter(|(queued, _)| *queued == id).map(|(_, content)| (row, content))
+                });
+                match row {
+                    Some((row, content)) => (content.attachments, self.outbox_view(row), false),
+                    None => (Vec::new(), None, false),
+                }
+            }
+        };
+        if deleted {
+            return Err(ErrorKind::NotFound
+                .because("this message was deleted, and with it the key of what was attached to it"));
+        }
+        let (Some(message), false) = (message, attachments.is_empty()) else {
+            return Err(ErrorKind::NotFound.because("nothing is attached to this message"));
+        };
+        Ok(attachments.into_iter().map(|file| Named { file, message: message.clone() }).collect())
+    }
+}
+
+fn upload_view(row: &UploadRow) -> Reply {
+    Reply::Upload(Box::new(UploadView {
+        id: row.file.id,
+        key: row.file.key.to_vec(),
+        chunk_bytes: row.file.chunk,
+        done: row.done,
+    }))
+}
+
+fn file_view(file: &Attachment, message: &MessageView) -> FileView {
+    FileView {
+        file: view(file),
+        message: message.id,
+        group: message.group,
+        from: message.from.clone(),
+        at: message.at.unwrap_or(message.sent_at),
+    }
+}
+
+fn open_view(named: Named) -> OpenFileView {
+    let Named { file, message } = named;
+    OpenFileView {
+        file: file_view(&file, &message),
+        key: file.key.to_vec(),
+        hash: file.hash.to_vec(),
+        chunk_bytes: file.chunk,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(n: u8) -> Attachment {
+        Attachment {
+            id: FileId::from_bytes([n; 16]),
+            key: ByteArray::new([1; 32]),
+            name: "a.txt".into(),
+            size: 5,
+            mime: "text/plain".into(),
+            hash: ByteArray::new([2; 32]),
+            chunk: limit::FILE_CHUNK_BYTES,
+            expires: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn r_file_02_files_that_no_sender_can_have_made_do_not_count() {
+        let sound = [
+            file(1),
+            Attachment { size: 0, ..file(2) },
+            Attachment { mime: String::new(), name: String::new(), ..file(3) },
+            Attachment { chunk: *limit::FILE_CHUNK_RANGE.start(), size: 1 << 30, ..file(4) },
+        ];
+        let not = [
+            Attachment { chunk: 0, ..file(5) },
+            Attachment { chunk: limit::FILE_CHUNK_RANGE.end() + 1, ..file(6) },
+            Attachment { size: u64::MAX, ..file(7) },
+            Attachment { name: "x".repeat(limit::FILE_NAME_BYTES + 1), ..file(8) },
+            Attachment { mime: format!("a/{}", "b".repeat(limit::MEDIA_TYPE_BYTES)), ..file(9) },
+            Attachment { mime: "text/pl ain".into(), ..file(10) },
+            Attachment { mime: "\u{1b}[2J/x".into(), ..file(11) },
+            Attachment { mime: "text".into(), ..file(12) },
+        ];
+        let said = [sound.to_vec(), not.to_vec()].concat();
+        assert_eq!(counted(said), sound);
+        let many: Vec<Attachment> = (0..40).map(file).collect();
+        assert_eq!(counted(many.clone()), many[..limit::ATTACHMENTS]);
+    }
+}

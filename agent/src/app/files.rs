@@ -1,0 +1,78 @@
+//! Files of an open profile, there and back: over the session's own connection, or over one beside it when another process
+//! has the profile open.
+
+use std::path::PathBuf;
+
+use cipher_api::Error;
+use cipher_api::view::OpenFileView;
+use cipher_broker::id::FileId;
+
+use crate::app::download::{self, Destination};
+use crate::app::error::Result;
+use crate::app::patience;
+use crate::app::profile::OpenProfile;
+use crate::app::upload::{self, Outgoing};
+use crate::net::file::{self as broker, Terms};
+use crate::net::file_line::FileLine;
+use crate::session::Session;
+
+/// What moves files for one command.
+#[derive(Debug)]
+pub struct FileTransfer {
+    session: Session,
+    line: FileLine,
+    terms: Terms,
+}
+
+impl FileTransfer {
+    /// Fails when the broker cannot be reached, or has no place for files.
+    pub async fn begin(profile: &OpenProfile<'_>) -> Result<Self> {
+        let session = profile.session.clone();
+        let line = match session.network() {
+            Some(network) => FileLine::over(network),
+            None => FileLine::start(&profile.network())?,
+        };
+        match Self::agreed(&line).await {
+            Ok(terms) => Ok(Self { session, line, terms }),
+            Err(error) => {
+                line.end().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn agreed(line: &FileLine) -> Result<Terms, Error> {
+        line.up(patience::INSISTENT).await?;
+        broker::terms(&line.network).await
+    }
+
+    /// Largest file that the site takes, bytes.
+    pub const fn largest(&self) -> u64 {
+        self.terms.largest
+    }
+
+    /// Fails if one of them is larger than what is taken: before anything of any of them is sent.
+    pub fn fit(&self, files: &[Outgoing]) -> Result<(), Error> {
+        files.iter().try_for_each(|file| file.fits(&self.terms))
+    }
+
+    /// Brings a file to the broker, or the rest of it.
+    pub async fn upload(&self, file: Outgoing, progress: impl FnMut(u64, u64)) -> Result<FileId, Error> {
+        upload::upload(&self.session, &self.line.network, file, progress).await
+    }
+
+    /// Fetches a file, or the rest of it. Gives the path where it lies then.
+    pub async fn download(
+        &self,
+        wanted: &OpenFileView,
+        to: &Destination,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<PathBuf, Error> {
+        download::download(&self.line.network, wanted, to, self.terms.let_go, progress).await
+    }
+
+    /// Ends it.
+    pub async fn end(self) {
+        self.line.end().await;
+    }
+}

@@ -1,0 +1,112 @@
+//! Chunks of a file that are sealed and opened each by itself, in any order: those of a file on its way.
+//!
+//! It is the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: "Online Authenticated-Encryption and its Nonce-Reuse
+//! Misuse-Resistance", 2015), as in [`crate::stream`]: each chunk is sealed with its position and with whether it is the
+//! last, so none is changed, moved, left out or added, and a file that was cut off has no last chunk. The key is made for
+//! one file and seals nothing else, so the nonces begin with zeros. The same chunk is always sealed in the same bytes:
+//! whoever seals it a second time must be sure that its content is the same.
+
+use std::fmt;
+
+use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::KeyInit as _;
+use chacha20poly1305::aead::stream::{NewStream as _, StreamBE32, StreamPrimitive as _};
+
+use crate::{Key, Unopened};
+
+/// The key is used once.
+const NONCE: [u8; 19] = [0; 19];
+
+/// Seals and opens the chunks of one file.
+pub struct Chunks {
+    cipher: StreamBE32<XChaCha20Poly1305>,
+    bound: Vec<u8>,
+}
+
+impl Chunks {
+    /// Bytes by which a sealed chunk is longer than its content.
+    pub const OVERHEAD: usize = 16;
+
+    /// Of a file with a key of its own; `bound` is sealed with each chunk, and says which file it is.
+    pub fn new(key: &Key, bound: &[u8]) -> Self {
+        let cipher = StreamBE32::from_aead(XChaCha20Poly1305::new(key.expose().into()), &NONCE.into());
+        Self { cipher, bound: bound.to_vec() }
+    }
+
+    /// Seals the content of a chunk in its place.
+    ///
+    /// # Panics
+    /// If the chunk has 256 GiB.
+    pub fn seal(&self, position: u32, last: bool, chunk: &mut Vec<u8>) {
+        self.cipher
+            .encrypt_in_place(position, last, &self.bound, chunk)
+            .expect("a chunk is shorter than what a nonce can seal");
+    }
+
+    /// Opens a chunk in its place: the one of this position that is, or is not, the last.
+    pub fn open(&self, position: u32, last: bool, chunk: &mut Vec<u8>) -> Result<(), Unopened> {
+        self.cipher.decrypt_in_place(position, last, &self.bound, chunk).map_err(|_| Unopened)
+    }
+}
+
+impl fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chacha20poly1305::aead::stream::EncryptorBE32;
+
+    use super::*;
+
+    fn chunks(key: u8, bound: &[u8]) -> Chunks {
+        Chunks::new(&Key::from_slice(&[key; 32]).unwrap(), bound)
+    }
+
+    fn sealed(position: u32, last: bool) -> Vec<u8> {
+        let mut chunk = b"content".to_vec();
+        chunks(1, b"file").seal(position, last, &mut chunk);
+        chunk
+    }
+
+    #[test]
+    fn a_chunk_opens_as_what_it_was_sealed_as_and_as_nothing_else() {
+        for (key, bound, position, last, opens) in [
+            (1, b"file".as_slice(), 3, false, true),
+            (2, b"file", 3, false, false),
+            (1, b"another", 3, false, false),
+            (1, b"file", 4, false, false),
+            (1, b"file", 3, true, false),
+        ] {
+            let mut chunk = sealed(3, false);
+            assert_eq!(chunk.len(), 7 + Chunks::OVERHEAD);
+            let opened = chunks(key, bound).open(position, last, &mut chunk);
+            assert_eq!(opened.is_ok(), opens, "{key} {position} {last}");
+            if opens {
+                assert_eq!(chunk, b"content");
+            }
+        }
+        for bit in 0..(7 + Chunks::OVERHEAD) * 8 {
+            let mut chunk = sealed(0, true);
+            chunk[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(chunks(1, b"file").open(0, true, &mut chunk), Err(Unopened), "bit {bit}");
+        }
+        assert_eq!(chunks(1, b"file").open(0, true, &mut vec![7; 5]), Err(Unopened));
+    }
+
+    /// What is sealed here in any order is the construction that the library seals in order.
+    #[test]
+    fn the_chunks_are_those_of_the_stream_construction() {
+        let mut cipher = EncryptorBE32::<XChaCha20Poly1305>::new(&[1; 32].into(), &NONCE.into());
+        for position in 0..3 {
+            let mut chunk = b"content".to_vec();
+            cipher.encrypt_next_in_place(b"file", &mut chunk).unwrap();
+            assert_eq!(chunk, sealed(position, false));
+        }
+        let mut chunk = b"content".to_vec();
+        cipher.encrypt_last_in_place(b"file", &mut chunk).unwrap();
+        assert_eq!(chunk, sealed(3, true));
+    }
+}
