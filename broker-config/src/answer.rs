@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MessageId;
 use crate::time::Timestamp;
-use crate::wire::content::{Body, Content};
+use crate::wire::content::{Body, Content, Poll};
 
 /// A bot's message. Nothing in it may come from the host that sends it: no clock, no chance, no gossip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,18 @@ pub struct BotSay {
     /// An emoji under a message, instead of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction: Option<BotReaction>,
+    /// Other words for an own message, these: instead of a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<MessageId>,
+    /// Answers to choose from: the text is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Poll>,
+    /// An own poll that takes no more votes, instead of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<MessageId>,
+    /// The message that began the thread in which it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
     /// Derived from the bot's account, the event and the position among its answers.
     pub salt: [u8; 16],
     /// Hop count of the event plus one.
@@ -38,14 +50,33 @@ pub struct BotReaction {
 }
 
 impl BotSay {
+    /// A text, derived from an event.
+    pub const fn new(text: String, salt: [u8; 16], hops: u8, at: Timestamp) -> Self {
+        Self {
+            text,
+            reply_to: None,
+            reaction: None,
+            edit: None,
+            poll: None,
+            close: None,
+            thread: None,
+            salt,
+            hops,
+            at,
+        }
+    }
+
     /// The payload of the message. It has no place for anything that two hosts could differ in.
     pub fn content(self) -> Content {
-        let Self { text, reply_to, reaction, salt, hops, at } = self;
-        let body = match reaction {
-            Some(BotReaction { of, emoji, removed }) => Body::Reaction { of, emoji, removed },
-            None => Body::Text(text),
+        let Self { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at } = self;
+        let body = match (reaction, edit, poll, close) {
+            (Some(BotReaction { of, emoji, removed }), ..) => Body::Reaction { of, emoji, removed },
+            (None, Some(of), ..) => Body::Edit { of, text },
+            (None, None, Some(poll), _) => Body::Poll { question: text, poll },
+            (None, None, None, Some(of)) => Body::PollClosed { of },
+            (None, None, None, None) => Body::Text(text),
         };
-        Content { salt, sent_at: at, reply_to, hops, body, head: None, attachments: Vec::new() }
+        Content { reply_to, hops, thread, ..Content::new(salt, at, body) }
     }
 }
 
@@ -56,7 +87,7 @@ mod tests {
     #[test]
     fn s5_an_answer_says_nothing_of_the_host_that_sends_it() {
         let at = Timestamp::from_millis(1_767_225_600_000);
-        let say = BotSay { text: "hi".into(), reply_to: None, reaction: None, salt: [1; 16], hops: 1, at };
+        let say = BotSay::new("hi".into(), [1; 16], 1, at);
         let content = say.content();
         assert_eq!((content.sent_at, content.salt, content.hops), (at, [1; 16], 1));
         assert_eq!((content.body, content.head), (Body::Text("hi".into()), None));

@@ -45,6 +45,14 @@ pub const TREE_CHUNKS: u32 = 32;
 pub const REGISTRY_BYTES: usize = 768 * 1024;
 /// Characters (Unicode scalar values) of a group name.
 pub const GROUP_NAME_CHARS: usize = 128;
+/// Answers of a poll.
+pub const POLL_OPTIONS: usize = 20;
+/// Bytes of an answer of a poll.
+pub const POLL_OPTION_BYTES: usize = 256;
+/// Accounts that a message names.
+pub const MENTIONS: usize = 64;
+/// Characters of what a group says it is about.
+pub const GROUP_TOPIC_CHARS: usize = 512;
 /// Characters of a display name.
 pub const DISPLAY_NAME_CHARS: usize = 64;
 /// Characters of a status text.

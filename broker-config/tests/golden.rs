@@ -15,9 +15,9 @@ use cipher_broker::id::{AccountId, DeviceId, FileId, GroupId, MessageId};
 use cipher_broker::sign::{Purpose, Signed, sign};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::{Inclusion, TreeHead};
-use cipher_broker::wire::content::{Attachment, Body, Content, Missing, MissingOf, Receipt};
+use cipher_broker::wire::content::{Attachment, Body, Content, Mention, Missing, MissingOf, Poll, Receipt};
 use cipher_broker::wire::envelope::{CommitNote, CommitPlace, Envelope, WelcomeNote};
-use cipher_broker::wire::group::{GroupData, JoinLink, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, Role, Settings};
 use cipher_broker::wire::join::{JoinRefusal, JoinRequest, JoinRequestBody, JoinTicket, link_id};
 use cipher_broker::wire::link::{LinkingGrant, LinkingReveal, LinkingStep};
 use cipher_broker::wire::operator::{
@@ -31,7 +31,9 @@ use cipher_broker::wire::registry::{
 };
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
-use cipher_broker::wire::sync::{SyncAccount, SyncMessage, SyncNote, SyncReaction};
+use cipher_broker::wire::sync::{
+    SyncAccount, SyncEdit, SyncMessage, SyncNote, SyncPin, SyncPoll, SyncReaction, SyncVote,
+};
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
 use ed25519_dalek::SigningKey;
 use serde::{Serialize, de::DeserializeOwned};
@@ -214,15 +216,7 @@ fn golden_envelopes() {
 
 #[test]
 fn golden_content() {
-    let text = Content {
-        salt: [1; 16],
-        sent_at: at(),
-        reply_to: None,
-        hops: 0,
-        body: Body::Text("hello, wörld \u{1f44b}".into()),
-        head: None,
-        attachments: Vec::new(),
-    };
+    let text = Content::new([1; 16], at(), Body::Text("hello, wörld \u{1f44b}".into()));
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
     check("content-text", &text);
     check("content-reply-of-a-bot", &from_bot);
@@ -246,6 +240,17 @@ fn golden_content() {
     let messages = vec![(MessageId::from_bytes([4; 16]), at()), (MessageId::from_bytes([5; 16]), at())];
     let missing = Missing { of: vec![MissingOf { account: account(), messages }] };
     check("missing", &missing);
+    for removed in [false, true] {
+        let name = if removed { "content-unpin" } else { "content-pin" };
+        check(name, &Content { body: Body::Pin { of, removed }, ..text.clone() });
+    }
+    let poll = Poll { options: vec!["tea".into(), "coffee".into()], multiple: true };
+    check("content-poll", &Content { body: Body::Poll { question: "what?".into(), poll }, ..text.clone() });
+    check("content-poll-vote", &Content { body: Body::Vote { of, choices: vec![0, 1] }, ..text.clone() });
+    check("content-poll-closed", &Content { body: Body::PollClosed { of }, ..text.clone() });
+    let mention = Mention { account: AccountId::from_bytes([4; 32]), start: 6, length: 6 };
+    let rich = Content { mentions: vec![mention], thread: Some(of), forwarded: true, ..text.clone() };
+    check("content-of-a-thread-with-a-mention", &rich);
     check("content-missing", &Content { body: Body::Missing(missing), ..text.clone() });
     let [delivered, read] = [7, 6].map(|id| Some(MessageId::from_bytes([id; 16])));
     check("content-receipt", &Content { body: Body::Receipt(Receipt { delivered, read }), ..text.clone() });
@@ -282,6 +287,7 @@ fn golden_group_data() {
         may_add: Role::Admin,
         may_rename: Role::Member,
         may_resync: true,
+        settings: Settings::default(),
         personal: false,
         links: BTreeMap::new(),
         banned: BTreeSet::new(),
@@ -560,11 +566,19 @@ fn golden_joining_by_link() {
         may_add: Role::Member,
         may_rename: Role::Member,
         may_resync: true,
+        settings: Settings::default(),
         personal: true,
         links: BTreeMap::from([(link_id(&secret), link)]),
         banned: BTreeSet::from([account()]),
     };
     check("group-data-links-and-bans", &data);
+    let settings = Settings {
+        topic: "who is on call".into(),
+        may_delete: Some(Role::Admin),
+        may_pin: Some(Role::Owner),
+        edit_seconds: Some(900),
+    };
+    check("group-data-settings", &GroupData { settings, ..data });
     let note = CommitNote::after(&CommitPlace { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
     let answers = vec![ByteBuf::from(vec![8; 16])];
@@ -642,6 +656,14 @@ fn golden_sync() {
         deleted: false,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        edited_at: None,
+        edits: Vec::new(),
+        deleted_by: None,
+        mentions: Vec::new(),
+        thread: None,
+        forwarded: false,
+        pin: None,
+        poll: None,
     };
     check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
     let profile = PublicProfile {
@@ -686,6 +708,28 @@ fn golden_sync() {
         "sync-history-of-files",
         &SyncNote::History { device: device(), messages: vec![with_file], done: 6, total: 9 },
     );
+    let answered = SyncPoll {
+        options: vec!["tea".into(), "coffee".into()],
+        multiple: true,
+        votes: vec![SyncVote { account: account(), place: (70_006, 0), choices: vec![0, 1] }],
+        closed: Some((70_007, 1)),
+    };
+    let talked_about = SyncMessage {
+        edited: Some((70_002, 0)),
+        edited_at: Some(at()),
+        edits: vec![SyncEdit { place: None, sent_at: at(), text: "ho".into() }],
+        deleted_by: Some(account()),
+        mentions: vec![Mention { account: account(), start: 0, length: 4 }],
+        thread: Some(id),
+        forwarded: true,
+        pin: Some(SyncPin { account: account(), place: (70_004, 0), removed: false }),
+        poll: Some(answered),
+        ..message.clone()
+    };
+    check(
+        "sync-history-with-all-that-members-made-of-it",
+        &SyncNote::History { device: device(), messages: vec![talked_about], done: 6, total: 9 },
+    );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check(
         "sync-history",
@@ -700,15 +744,8 @@ fn golden_sync() {
     let body = Signed::new(&key(3), Purpose::Whisper, codec::encode(&whisper));
     check("signed-whisper", &SignedWhisper { device: device(), body });
     check("whisper", &Whisper { epoch: 4, sealed: vec![27; 5] });
-    let content = Content {
-        salt: [1; 16],
-        sent_at: at(),
-        reply_to: None,
-        hops: 0,
-        body: Body::Sync(vec![1]),
-        head: Some(head().sign(&key(5))),
-        attachments: Vec::new(),
-    };
+    let head = Some(head().sign(&key(5)));
+    let content = Content { head, ..Content::new([1; 16], at(), Body::Sync(vec![1])) };
     check("content-sync-with-head", &content);
 }
 

@@ -91,7 +91,7 @@ fn main() -> Result<()> {
     agent.ask(&Hello { version: rpc::VERSION, client: "listen 1".into(), token: None })?;
     let scope = Scope::Conversations { targets: vec![target.clone()] };
     let subscribed = agent.ask(&Subscribe { scope, ..Subscribe::default() })?;
-    let sent = agent.ask(&Send { target, text: text.clone(), reply_to: None })?;
+    let sent = agent.ask(&Send::new(target, text.clone()))?;
     let mut out = std::io::stdout();
     writeln!(out, "{:?}: {}", sent.state, sent.id)?;
     loop {

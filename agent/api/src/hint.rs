@@ -322,6 +322,8 @@ pub enum Advice {
     WaitOrTakeBack,
     /// Delete the message, and say it anew.
     DeleteAndSayAnew,
+    /// Send what is to be said as a new message.
+    SayAnew,
     /// Give more of the id.
     MoreOfId,
 

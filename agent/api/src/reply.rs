@@ -11,9 +11,9 @@ use crate::command::device::{BackupPart, Returned};
 use crate::command::invite::Joined;
 use crate::command::status::{Refreshed, Synced};
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, FileView, GroupView,
-    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, OpenFileView,
-    SafetyNumberView, StatusView, UploadView,
+    AccountView, BotEventView, ContactView, DeviceView, EditView, EventsView, EvidenceView, FileView,
+    GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView,
+    OpenFileView, SafetyNumberView, StatusView, UploadView,
 };
 
 /// It is done, and there is nothing more to say of it.
@@ -60,6 +60,8 @@ pub enum Reply {
     Files(Vec<FileView>),
     /// Files with what opens them.
     OpenFiles(Vec<OpenFileView>),
+    /// The words that a message has and had.
+    Edits(Vec<EditView>),
     /// One device.
     Device(Box<DeviceView>),
     /// Devices.
@@ -139,6 +141,7 @@ answers! {
     Upload: UploadView = Box;
     Files: Vec<FileView>;
     OpenFiles: Vec<OpenFileView>;
+    Edits: Vec<EditView>;
     Device: DeviceView = Box;
     Devices: Vec<DeviceView>;
     BackupPart: BackupPart;

@@ -6,14 +6,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::command::{account, bot, contact, device, event, evidence, file, group, invite, message, status};
+use crate::command::{
+    account, bot, contact, device, event, evidence, file, group, invite, message, poll, status,
+};
 use crate::error::{Error, ErrorKind};
 use crate::reply::{Done, Misplaced, Reply};
 use crate::schema::MethodSchema;
 use crate::view::{
-    AccountView, BotEventView, ContactView, DeviceView, EventsView, EvidenceView, FileView, GroupView,
-    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView, OpenFileView,
-    SafetyNumberView, StatusView, UploadView,
+    AccountView, BotEventView, ContactView, DeviceView, EditView, EventsView, EvidenceView, FileView,
+    GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, MessageView,
+    OpenFileView, SafetyNumberView, StatusView, UploadView,
 };
 
 /// Something that can be asked for: the parameters of one method.
@@ -190,6 +192,7 @@ requests! {
         Remove, "group.remove": group::Remove => GroupView;
         Rename, "group.rename": group::Rename => GroupView;
         Alias, "group.alias": group::Alias => GroupView;
+        Set, "group.set": group::Set => GroupView;
         SetRole, "group.role": group::SetRole => GroupView;
         Leave, "group.leave": group::Leave => Done;
         Ban, "group.ban": group::Ban => GroupView;
@@ -209,6 +212,15 @@ requests! {
         Edit, "message.edit": message::Edit => MessageView;
         Delete, "message.delete": message::Delete => MessageView;
         React, "message.react": message::React => MessageView;
+        Forward, "message.forward": message::Forward => MessageView;
+        Show, "message.show": message::Show => MessageView;
+        Edits, "message.edits": message::Edits => Vec<EditView>;
+        Thread, "message.thread": message::Thread => Vec<MessageView>;
+        Pin, "message.pin": message::Pin => MessageView;
+        Pins, "message.pins": message::Pins => Vec<MessageView>;
+        PollCreate, "poll.create": poll::Create => MessageView;
+        PollVote, "poll.vote": poll::Vote => MessageView;
+        PollClose, "poll.close": poll::Close => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
         Shown, "message.shown": message::Shown => Done;
         BeginFile, "file.begin": file::Begin => UploadView;

@@ -17,6 +17,8 @@ fn every_event_has_its_golden_json() {
         GroupEvent::Left,
         GroupEvent::Role,
         GroupEvent::Renamed,
+        GroupEvent::Topic,
+        GroupEvent::Settings,
         GroupEvent::DeviceAdded,
         GroupEvent::DeviceRemoved,
         GroupEvent::Banned,

@@ -13,7 +13,7 @@ use crate::{golden, sample};
 
 #[test]
 fn every_frame_has_its_golden_json() {
-    let send = message::Send { target: Target::Name("ops".into()), text: "hello".into(), reply_to: None };
+    let send = message::Send::new(Target::Name("ops".into()), "hello");
     let call = Call::new(Id::Number(1), &send).unwrap();
     let mention = Call { id: None, ..call.clone() };
     let answer = |result| Frame::answer(Id::Text("a-2".into()), result);

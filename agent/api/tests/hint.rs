@@ -117,6 +117,7 @@ fn every_hint_has_its_golden_json() {
         Advice::SplitText,
         Advice::WaitOrTakeBack,
         Advice::DeleteAndSayAnew,
+        Advice::SayAnew,
         Advice::MoreOfId,
         Advice::ChooseHandle,
         Advice::RegisteredElsewhere,

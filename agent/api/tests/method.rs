@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use cipher_api::command::{
-    account, bot, contact, device, event, evidence, file, group, invite, message, status,
+    account, bot, contact, device, event, evidence, file, group, invite, message, poll, status,
 };
 use cipher_api::reply::Done;
 use cipher_api::request::METHODS;
-use cipher_api::view::{ContactState, GroupState, HistoryPolicy, RequestPolicy, Trust};
+use cipher_api::view::{ContactState, EditView, GroupState, HistoryPolicy, RequestPolicy, Trust, WhoMay};
 use cipher_api::view::{ContactView, DeliveredView, EventsView, GroupView, KeptEvent, RecoveringWhy};
 use cipher_api::{Ask, Command, Cursor, Event, Reply, Target, Who};
 use cipher_broker::wire::group::Role;
@@ -186,6 +186,15 @@ fn every_method_has_its_golden_json() {
     methods.add(&[group::Decline { target: ops() }], DONE);
     methods.add(&[group::Add { target: ops(), handles: vec![bob()] }], &group_view());
     methods.add(&[group::Remove { target: ops(), who: who.to_vec() }], &group_view());
+    let set = group::Set {
+        target: ops(),
+        topic: Some("who is on call".into()),
+        delete: Some(WhoMay::Admins),
+        pin: Some(WhoMay::All),
+        edit_seconds: Some(900),
+    };
+    let unset = group::Set { topic: None, delete: None, pin: None, edit_seconds: Some(0), ..set.clone() };
+    methods.add(&[set, unset], &[sample::group_view()]);
     methods.add(&[group::Rename { target: ops(), name: "night".into() }], &group_view());
     methods.add(&[group::Alias { target: ops(), name: "work".into() }], &group_view());
     let roles = [Role::Member, Role::Admin, Role::Owner];
@@ -214,8 +223,10 @@ fn every_method_has_its_golden_json() {
     methods.add(&[answer], &[Some(sample::group_view()), None]);
 
     // What is said.
-    let send = |reply_to| message::Send { target: ops(), text: "hello".into(), reply_to };
-    methods.add(&[send(Some(sample::message(2).to_string())), send(None)], &[sample::said()]);
+    let send = |reply_to| message::Send { reply_to, ..message::Send::new(ops(), "hello") };
+    let thread = Some(message::MessageRef { id: "aeaqca".into(), within: None });
+    let in_thread = message::Send { thread, ..send(None) };
+    methods.add(&[send(Some(sample::message(2).to_string())), send(None), in_thread], &[sample::said()]);
     let read = message::Read { last: Some(20), mark: true, ..message::Read::of(ops()) };
     let after = message::Read {
         first: Some(100),
@@ -240,6 +251,28 @@ fn every_method_has_its_golden_json() {
     methods.add(&[message::Delete { message: of(None), local: true }], &[sample::said()]);
     let react = |remove| message::React { message: of(None), emoji: ":+1:".into(), remove };
     methods.add(&[react(false), react(true)], &[sample::said()]);
+    methods.add(&[message::Forward { message: of(None), target: ops() }], &[sample::said()]);
+    methods.add(&[message::Show { message: of(None) }], &[sample::said(), sample::poll()]);
+    let words = |text: &str, current| EditView {
+        message: sample::message(1),
+        text: text.into(),
+        at: sample::at(0),
+        current,
+    };
+    methods.add(&[message::Edits { message: of(None) }], &[vec![words("helo", false), words("hello", true)]]);
+    methods.add(&[message::Thread { message: of(None) }], &[vec![sample::said()]]);
+    let pin = |remove| message::Pin { message: of(None), remove };
+    methods.add(&[pin(false), pin(true)], &[sample::said()]);
+    methods.add(&[message::Pins { target: ops() }], &[vec![sample::said()]]);
+    let options = vec!["tea".to_owned(), "coffee".into()];
+    let ask = poll::Create { target: ops(), question: "what?".into(), options, multiple: true };
+    methods.add(&[ask], &[sample::poll()]);
+    let vote = |options: &[&str]| poll::Vote {
+        message: of(None),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+    };
+    methods.add(&[vote(&["1", "coffee"]), vote(&[])], &[sample::poll()]);
+    methods.add(&[poll::Close { message: of(None) }], &[sample::poll()]);
     methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
 
     // Files.
@@ -249,7 +282,8 @@ fn every_method_has_its_golden_json() {
     methods.add(&[file::Progress { id, done: 1 }], DONE);
     methods.add(&[file::Finish { id, hash: vec![7; 32], mime: "text/plain".into() }], DONE);
     methods.add(&[file::Drop { id }], DONE);
-    let send = |reply_to| file::Send { target: ops(), text: "look".into(), reply_to, files: vec![id] };
+    let send =
+        |reply_to| file::Send { target: ops(), text: "look".into(), reply_to, thread: None, files: vec![id] };
     methods.add(&[send(Some("aeaqca".into())), send(None)], &[sample::said()]);
     let list = |last| file::List { target: ops(), last };
     methods.add(&[list(Some(20)), list(None)], &[vec![sample::file_view()]]);
@@ -261,12 +295,22 @@ fn every_method_has_its_golden_json() {
     methods.add(&[bot::Sign { certificate: vec![1, 2, 3] }], &[bot::Signature { signature: vec![7; 64] }]);
     methods.add(
         &[bot::Events { bot: "echo".into(), limit: 64, busy: vec![sample::group(1)] }],
-        &[vec![sample::bot_event(), sample::bot_reaction()]],
+        &[vec![
+            sample::bot_event(),
+            sample::bot_reaction(),
+            sample::bot_vote(),
+            sample::bot_poll_closed(),
+            sample::bot_pin(),
+        ]],
     );
     let say = bot::Say {
         text: "hi".into(),
         reply_to: Some(sample::message(1)),
         reaction: None,
+        edit: None,
+        poll: None,
+        close: None,
+        thread: None,
         salt: [9; 16],
         hops: 2,
         at: sample::at(0),
@@ -280,8 +324,16 @@ fn every_method_has_its_golden_json() {
         memory,
     };
     let reaction = bot::Reaction { of: sample::message(1), emoji: "\u{1f44d}".into(), removed: true };
-    let reacts = bot::Say { text: String::new(), reply_to: None, reaction: Some(reaction), ..say };
-    methods.add(&[handled(vec![say, reacts], Some(vec![1, 2])), handled(Vec::new(), None)], DONE);
+    let reacts = bot::Say { text: String::new(), reply_to: None, reaction: Some(reaction), ..say.clone() };
+    let question = bot::Answers { options: vec!["tea".into(), "coffee".into()], multiple: true };
+    let asks = bot::Say { text: "what?".into(), reply_to: None, poll: Some(question), ..say.clone() };
+    let edits = bot::Say { reply_to: None, edit: Some(sample::message(1)), ..say.clone() };
+    let closes =
+        bot::Say { close: Some(sample::message(1)), thread: Some(sample::message(2)), ..say.clone() };
+    methods.add(
+        &[handled(vec![say, reacts, asks, edits, closes], Some(vec![1, 2])), handled(Vec::new(), None)],
+        DONE,
+    );
 
     // Events, evidence and figures.
     let list = |after, subscriber: Option<&str>| event::List {

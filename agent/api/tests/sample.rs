@@ -1,13 +1,16 @@
 //! Values to show.
 
 use cipher_api::view::{
-    AccountView, AttachmentView, BotEventView, BotMemberView, BotReactionView, ContactState, ContactView,
-    DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView, GroupState, GroupView,
-    HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, LogLostView, MemberView,
-    MessageState, MessageView, OfferedView, OpenFileView, RecoveringView, RecoveringWhy, RequestPolicy,
-    SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
+    AccountView, AttachmentView, BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView,
+    ContactState, ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView,
+    GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView,
+    LogLostView, MemberView, MessageState, MessageView, OfferedView, OpenFileView, RecoveringView,
+    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
 };
-use cipher_api::view::{Body, GroupEvent, MissingView, ReactionView, ReceiptView, WhoView};
+use cipher_api::view::{
+    Body, GroupEvent, MissingView, PollOptionView, PollView, ReactionView, ReceiptView, SettingsView, WhoMay,
+    WhoView,
+};
 use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::handle::Handle;
@@ -179,6 +182,16 @@ pub(crate) fn group_view() -> GroupView {
         banned: vec!["mallory".into()],
         links: 1,
         recovering: None,
+        settings: settings(),
+    }
+}
+
+pub(crate) fn settings() -> SettingsView {
+    SettingsView {
+        topic: "who is on call".into(),
+        delete: WhoMay::Admins,
+        pin: WhoMay::Owners,
+        edit_seconds: Some(900),
     }
 }
 
@@ -239,11 +252,30 @@ pub(crate) fn said() -> MessageView {
         receipts: Vec::new(),
         failure: None,
         attachments: vec![attachment()],
+        edited_at: Some(at(2)),
+        deleted_by: None,
+        mentions: vec!["alice".into()],
+        mentions_own: true,
+        thread: Some(message(3)),
+        forwarded: true,
+        pinned_by: Some("alice".into()),
     }
 }
 
+pub(crate) fn poll() -> MessageView {
+    let option = |text: &str, by: &[&str]| PollOptionView {
+        text: text.into(),
+        votes: by.len(),
+        by: by.iter().map(|by| (*by).to_owned()).collect(),
+        own: by.contains(&"alice"),
+    };
+    let options = vec![option("tea", &["alice", "carol"]), option("coffee", &[])];
+    let poll = PollView { options, multiple: true, closed: true, voters: 2 };
+    MessageView { body: Body::Poll(poll), text: "what?".into(), ..said() }
+}
+
 pub(crate) fn unknown_kind() -> MessageView {
-    MessageView { body: Body::Unknown("poll".into()), text: String::new(), seq: None, at: None, ..said() }
+    MessageView { body: Body::Unknown("dance".into()), text: String::new(), seq: None, at: None, ..said() }
 }
 
 pub(crate) fn missing() -> MessageView {
@@ -282,6 +314,12 @@ pub(crate) fn observed(event: GroupEvent) -> MessageView {
         edited: false,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        edited_at: None,
+        mentions: Vec::new(),
+        mentions_own: false,
+        thread: None,
+        forwarded: false,
+        pinned_by: None,
         ..said()
     }
 }
@@ -291,6 +329,9 @@ pub(crate) fn bot_event() -> BotEventView {
         message: said(),
         changed_at: Some(at(1)),
         reaction: None,
+        pin: None,
+        vote: None,
+        closed: false,
         position: 42,
         place: 1,
         by: BotMemberView {
@@ -309,6 +350,19 @@ pub(crate) fn bot_event() -> BotEventView {
 pub(crate) fn bot_reaction() -> BotEventView {
     let reaction = BotReactionView { emoji: "\u{1f44d}".into(), removed: true, hops: 1 };
     BotEventView { reaction: Some(reaction), who: None, ..bot_event() }
+}
+
+pub(crate) fn bot_vote() -> BotEventView {
+    let vote = BotVoteView { options: vec!["tea".into()], hops: 0 };
+    BotEventView { message: poll(), vote: Some(vote), who: None, ..bot_event() }
+}
+
+pub(crate) fn bot_poll_closed() -> BotEventView {
+    BotEventView { message: poll(), closed: true, who: None, ..bot_event() }
+}
+
+pub(crate) fn bot_pin() -> BotEventView {
+    BotEventView { pin: Some(BotPinView { removed: true }), who: None, ..bot_event() }
 }
 
 pub(crate) fn evidence() -> EvidenceView {

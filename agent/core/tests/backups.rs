@@ -472,6 +472,10 @@ fn serve(world: &mut World, process: &str, most: usize) -> usize {
             text: format!("echo: {}", event.message.text),
             reply_to: None,
             reaction: None,
+            edit: None,
+            poll: None,
+            close: None,
+            thread: None,
             hops: 1,
             at: event.message.at.unwrap_or_default(),
         };

@@ -22,7 +22,7 @@ fn to(handle: &str) -> Target {
 }
 
 fn say(handle: &str, text: &str) -> message::Send {
-    message::Send { target: to(handle), text: text.into(), reply_to: None }
+    message::Send::new(to(handle), text)
 }
 
 fn ask(handle: &str) -> contact::Add {
@@ -418,11 +418,9 @@ fn d03_the_first_words_are_shown_with_the_request() {
     let mut world = World::of(31, Flavour::R1, &["alice", "bob", "carol"]);
     let handle = || "bob".parse().unwrap();
     world.person("alice").does(contact::Add { handle: handle(), text: Some("it is me".into()) });
-    world.person("carol").starts(message::Send {
-        target: Target::Account(handle()),
-        text: format!("{}end", "é".repeat(2_000)),
-        reply_to: None,
-    });
+    world
+        .person("carol")
+        .starts(message::Send::new(Target::Account(handle()), format!("{}end", "é".repeat(2_000))));
     world.settle();
     let says = |world: &mut World, whom: &str| {
         let contacts = world.person("bob").does(contact::List {});

@@ -23,7 +23,7 @@ fn finish(upload: &UploadView) -> file::Finish {
 
 fn says(group: GroupId, text: &str, uploads: &[&UploadView]) -> file::Send {
     let files = uploads.iter().map(|upload| upload.id).collect();
-    file::Send { target: Target::Group(group), text: text.into(), reply_to: None, files }
+    file::Send { target: Target::Group(group), text: text.into(), reply_to: None, thread: None, files }
 }
 
 fn open(id: impl std::fmt::Display) -> file::Open {
@@ -115,7 +115,13 @@ fn a_first_message_to_a_person_may_be_a_file_and_one_that_waits_keeps_it() {
     world.person("alice").does(finish(&upload));
     let target = Target::Account("bob".parse().unwrap());
     let files = vec![upload.id];
-    let said = world.person("alice").does(file::Send { target, text: String::new(), reply_to: None, files });
+    let said = world.person("alice").does(file::Send {
+        target,
+        text: String::new(),
+        reply_to: None,
+        thread: None,
+        files,
+    });
     assert_eq!(said.attachments.len(), 1);
     let waiting = world.person("alice").does(open(said.id));
     assert_eq!(waiting[0].key, upload.key);

@@ -372,7 +372,7 @@ fn f8_r_welcome_06_an_invitation_that_outlived_its_log_waits_for_a_member() {
 }
 
 fn say(handle: &str, text: &str) -> message::Send {
-    message::Send { target: Target::Account(handle.parse().unwrap()), text: text.into(), reply_to: None }
+    message::Send::new(Target::Account(handle.parse().unwrap()), text)
 }
 
 /// A9: what somebody else calls a group does not decide where `send deploys` goes.
@@ -390,8 +390,7 @@ fn a9_r_name_02_a_name_never_silently_changes_its_meaning() {
     assert_eq!(world.person("alice").group(second).name, "deploys-2");
     let renamed = |notice: &Notice| matches!(notice, Notice::SameName { alias, .. } if alias == "deploys-2");
     assert_eq!(warned(&world, "alice", renamed), 1);
-    let named =
-        |name: &str| message::Send { target: Target::Name(name.into()), text: "t".into(), reply_to: None };
+    let named = |name: &str| message::Send::new(Target::Name(name.into()), "t");
     world.person("alice").does(named("deploys"));
     world.settle();
     assert_eq!(world.person("bob").texts(first), ["t"]);

@@ -134,11 +134,7 @@ fn r_link_02_only_who_may_add_makes_and_revokes_links() {
     world.person("alice").cannot(never, ErrorKind::Usage);
     let long = invite::Create { target: at(group), lifetime: u64::MAX, uses: None, approval: false };
     world.person("alice").cannot(long, ErrorKind::Limit);
-    world.person("alice").does(message::Send {
-        target: Target::Account("bob".parse().unwrap()),
-        text: "psst".into(),
-        reply_to: None,
-    });
+    world.person("alice").does(message::Send::new(Target::Account("bob".parse().unwrap()), "psst"));
     let direct = world.person("alice").active().into_iter().find(|view| view.direct).unwrap().id;
     world.person("alice").cannot(invite(direct, None, false), ErrorKind::Refused);
     world.person("alice").cannot(ban(direct, &["bob"], false), ErrorKind::Refused);

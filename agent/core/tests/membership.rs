@@ -24,7 +24,7 @@ fn to(handle: &str) -> Target {
 }
 
 fn say(handle: &str, text: &str) -> message::Send {
-    message::Send { target: to(handle), text: text.into(), reply_to: None }
+    message::Send::new(to(handle), text)
 }
 
 fn leave(group: GroupId) -> group::Leave {
@@ -385,7 +385,7 @@ fn a_post_quantum_group_works_like_any_other() {
 fn d09_oneself_and_nothing_are_usage_and_a_second_account_is_a_conflict() {
     let mut world = world(&["alice", "bob"]);
     let first = world.person("alice").creates("ops", &[]);
-    let words = |target| message::Send { target, text: "which?".into(), reply_to: None };
+    let words = |target| message::Send::new(target, "which?");
     let alice = || vec!["alice".parse().unwrap()];
     let commands: [Command; 8] = [
         words(to("alice")).into(),
@@ -395,7 +395,7 @@ fn d09_oneself_and_nothing_are_usage_and_a_second_account_is_a_conflict() {
         group::Create { name: "new".into(), with: alice(), post_quantum: false }.into(),
         group::Add { target: at(first), handles: alice() }.into(),
         group::Remove { target: at(first), who: vec!["alice".parse().unwrap()] }.into(),
-        message::Send { target: at(first), text: " \n".into(), reply_to: None }.into(),
+        message::Send::new(at(first), " \n").into(),
     ];
     for command in commands {
         world.person("alice").cannot(command, ErrorKind::Usage);

@@ -54,7 +54,7 @@ fn handle(handle: &str) -> cipher_broker::handle::Handle {
 }
 
 fn say(to: &str, text: &str) -> message::Send {
-    message::Send { target: Target::Account(handle(to)), text: text.into(), reply_to: None }
+    message::Send::new(Target::Account(handle(to)), text)
 }
 
 fn read(group: GroupId) -> message::Read {

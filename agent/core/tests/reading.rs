@@ -197,8 +197,7 @@ fn a_message_is_answered_by_the_beginning_of_its_id() {
     let group = world.admins("ops", &["alice", "bob"]);
     let id = world.person("alice").says(group, "tea?").id;
     world.settle();
-    let reply =
-        |id: String| message::Send { target: Target::Group(group), text: "yes".into(), reply_to: Some(id) };
+    let reply = |id: String| message::Send { reply_to: Some(id), ..send(group, "yes") };
     let short: String = id.to_string().chars().take(8).collect();
     assert_eq!(world.person("bob").does(reply(short)).reply_to, Some(id));
     world.person("bob").cannot(reply("aaaaaa".into()), cipher_api::ErrorKind::NotFound);

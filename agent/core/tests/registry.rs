@@ -474,8 +474,7 @@ fn an_account_without_any_key_package_cannot_be_reached_yet() {
     let bob = world.registry.account("bob");
     world.person("bob").disconnects();
     world.registry.empty(bob);
-    let to_bob =
-        message::Send { target: Target::Account("bob".parse().unwrap()), text: "hi".into(), reply_to: None };
+    let to_bob = message::Send::new(Target::Account("bob".parse().unwrap()), "hi");
     world.person("alice").cannot(to_bob.clone(), ErrorKind::Limit);
     let add = contact::Add { handle: "bob".parse().unwrap(), text: Some("hi".into()) };
     world.person("alice").cannot(add, ErrorKind::Limit);

@@ -36,6 +36,7 @@ mod receipts;
 mod registry;
 mod schedules;
 mod stored;
+mod talk;
 mod time;
 mod trust;
 mod welcome;

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use cipher_api::command::message::{self, MessageRef};
-use cipher_api::command::{contact, device, group, invite, status};
-use cipher_api::view::{GroupState, HistoryPolicy, MessageView};
+use cipher_api::command::{contact, device, group, invite, poll, status};
+use cipher_api::view::{Body, GroupState, HistoryPolicy, MessageView, WhoMay};
 use cipher_api::{Command, Reply, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::wire::group::Role;
@@ -327,10 +327,13 @@ fn joining(world: &mut World, index: usize, other: &str) {
     }
 }
 
-/// Somebody finds other words for what it said, or none, or puts an emoji under what anybody said.
+/// Somebody finds other words for what it said, or none, or makes something of what anybody said: an emoji, a pin, a vote.
 fn changing(world: &mut World, index: usize, group: GroupId, n: usize) {
     let Some(own) = world.account(index) else { return };
     let mut messages = world.messages(index, group);
+    if world.dice.chance(300) {
+        return pinning_and_voting(world, index, group, &messages, n);
+    }
     if world.dice.chance(400) {
         messages.retain(MessageView::is_text);
         if messages.is_empty() {
@@ -354,6 +357,48 @@ fn changing(world: &mut World, index: usize, group: GroupId, n: usize) {
     } else {
         let text = format!("{} says {n} now", world.people[index].name);
         world.start(index, message::Edit { message: named, text });
+    }
+}
+
+fn pinning_and_voting(world: &mut World, index: usize, group: GroupId, messages: &[MessageView], n: usize) {
+    let target = Target::Group(group);
+    let named = |message: &MessageView| MessageRef { id: message.id.to_string(), within: None };
+    let polls: Vec<_> =
+        messages.iter().filter(|message| matches!(message.body, Body::Poll(_))).cloned().collect();
+    let said: Vec<_> = messages.iter().filter(|message| message.is_text()).cloned().collect();
+    match world.dice.below(8) {
+        0 => {
+            let options = vec!["tea".to_owned(), "coffee".into(), "water".into()];
+            let multiple = world.dice.chance(500);
+            world.start(index, poll::Create { target, question: format!("{n}?"), options, multiple });
+        }
+        1..=3 if !polls.is_empty() => {
+            let message = named(world.dice.pick(&polls));
+            let options = vec![(world.dice.below(3) + 1).to_string()];
+            world.start(index, poll::Vote { message, options });
+        }
+        4 if !polls.is_empty() => {
+            let message = named(world.dice.pick(&polls));
+            world.start(index, poll::Close { message });
+        }
+        5 if world.dice.chance(300) => {
+            let pin = *world.dice.pick(&[WhoMay::All, WhoMay::Admins]);
+            let delete = *world.dice.pick(&[WhoMay::Nobody, WhoMay::Admins, WhoMay::All]);
+            let set =
+                group::Set { target, topic: None, delete: Some(delete), pin: Some(pin), edit_seconds: None };
+            world.start(index, set);
+        }
+        6 if !said.is_empty() => {
+            // In a group that lets them, members take back what others said.
+            let message = named(world.dice.pick(&said));
+            world.start(index, message::Delete { message, local: false });
+        }
+        _ if !said.is_empty() => {
+            let message = named(world.dice.pick(&said));
+            let remove = world.dice.chance(300);
+            world.start(index, message::Pin { message, remove });
+        }
+        _ => {}
     }
 }
 

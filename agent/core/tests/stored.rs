@@ -54,11 +54,7 @@ fn bless() {
     world.person("alice").says(group, "hello from alice");
     world.person("bob").says(group, "hello from bob");
     world.person("alice").renames(group, "archive");
-    let say = message::Send {
-        target: Target::Account("bob".parse().unwrap()),
-        text: "psst".into(),
-        reply_to: None,
-    };
+    let say = message::Send::new(Target::Account("bob".parse().unwrap()), "psst");
     world.person("alice").does(say);
     world.settle();
     world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });

@@ -69,7 +69,7 @@ fn a1_a_direct_conversation_goes_on_after_its_last_commit_aged_out() {
         for (name, text) in [("bob", "from bob"), ("alice", "from alice")] {
             let to = if name == "bob" { "alice" } else { "bob" };
             let target = Target::Account(to.parse().unwrap());
-            world.person(name).does(message::Send { target, text: text.into(), reply_to: None });
+            world.person(name).does(message::Send::new(target, text));
         }
         world.settle();
         assert_eq!(world.person("alice").sees(group, "from bob"), 1, "{flavour:?}");

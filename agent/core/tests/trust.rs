@@ -36,7 +36,7 @@ fn show(handle: &str) -> account::ShowProfile {
 }
 
 fn to(handle: &str, text: &str) -> message::Send {
-    message::Send { target: Target::Account(handle.parse().unwrap()), text: text.into(), reply_to: None }
+    message::Send::new(Target::Account(handle.parse().unwrap()), text)
 }
 
 fn verify(handle: &str, code: Option<&str>) -> contact::Verify {
@@ -768,7 +768,7 @@ fn r_pin_06_g01_a_changed_account_is_not_written_to_until_the_person_decides() {
         assert_eq!(warnings(&world, "alice", changed), 1);
         let commands: [Command; 5] = [
             to("bob", "no").into(),
-            message::Send { target: Target::Group(direct), text: "no".into(), reply_to: None }.into(),
+            message::Send::new(Target::Group(direct), "no").into(),
             add(group, &["bob"]).into(),
             contact::Add { handle: "bob".parse().unwrap(), text: None }.into(),
             verify("bob", None).into(),
@@ -790,7 +790,7 @@ fn r_pin_06_g01_a_changed_account_is_not_written_to_until_the_person_decides() {
         let old = world.person("alice").group(direct);
         assert_eq!(old.name, "@bob (earlier)");
         assert_eq!(world.person("alice").sees(direct, "I am still here"), 1);
-        let no = message::Send { target: Target::Group(direct), text: "no".into(), reply_to: None };
+        let no = message::Send::new(Target::Group(direct), "no");
         world.person("alice").cannot(no, ErrorKind::Trust);
         let groups = world.groups(index);
         assert!(groups.iter().any(|view| view.direct), "the second bob was written to");

@@ -375,6 +375,13 @@ mod tests {
             receipts: Vec::new(),
             failure: None,
             attachments: Vec::new(),
+            edited_at: None,
+            deleted_by: None,
+            mentions: Vec::new(),
+            mentions_own: false,
+            thread: None,
+            forwarded: false,
+            pinned_by: None,
         }
     }
 

@@ -3,8 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, group, join,
-    profile, react, read, register, rpc, schema, send, slot, sync, tail, token, up, whoami,
+    audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, forward, group,
+    join, pin, poll, profile, react, read, register, rpc, schema, send, slot, sync, tail, thread, token, up,
+    whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -33,6 +34,11 @@ pub enum Verb {
     Delete(edit::DeleteArgs),
     React(react::Args),
     Download(download::Args),
+    Forward(forward::Args),
+    Pin(pin::PinArgs),
+    Pins(pin::PinsArgs),
+    Thread(thread::Args),
+    Poll(poll::Args),
     Group(group::Args),
     Join(join::Args),
     Contact(contact::Args),
@@ -74,6 +80,11 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
+        Verb::Forward(args) => Box::pin(forward::run(context, args)).await,
+        Verb::Pin(args) => Box::pin(pin::pin(context, args)).await,
+        Verb::Pins(args) => Box::pin(pin::pins(context, args)).await,
+        Verb::Poll(args) => Box::pin(poll::run(context, args)).await,
+        Verb::Thread(args) => Box::pin(thread::run(context, args)).await,
         Verb::Profile(args) => Box::pin(profile::run(context, args)).await,
         Verb::React(args) => Box::pin(react::run(context, args)).await,
         Verb::Read(args) => Box::pin(read::run(context, args)).await,

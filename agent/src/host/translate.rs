@@ -1,10 +1,12 @@
 //! Between the core's view of a conversation and what bots are told.
 
 use cipher_api::command::bot;
-use cipher_api::view::{AttachmentView, Body, BotEventView, BotMemberView, BotReactionView, GroupEvent};
+use cipher_api::view::{
+    AttachmentView, Body, BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView, GroupEvent,
+};
 use cipher_bot::event::{
     Attachment, Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction,
-    Sender,
+    Sender, Vote,
 };
 use cipher_bot_host::Handled;
 use cipher_broker::handle::Handle;
@@ -39,21 +41,37 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
         Some(Sender { handle: handle(known, &account_id)?, account_id, kind, role })
     };
     let sender = || of(&message.from.handle, message.from.account_id, message.from.kind);
+    let doer = || of(&view.by.handle, view.by.account_id, view.by.kind?);
     if let Some(BotReactionView { emoji, removed, hops }) = &view.reaction {
-        let by = &view.by;
         return Some(EventKind::Reaction(Reaction {
             message_id: message.id,
             emoji: emoji.clone(),
             removed: *removed,
-            sender: of(&by.handle, by.account_id, by.kind?)?,
+            sender: doer()?,
             hops: *hops,
         }));
     }
+    if let Some(BotVoteView { options, hops }) = &view.vote {
+        let (options, hops) = (options.clone(), *hops);
+        return Some(EventKind::Vote(Vote { message_id: message.id, options, sender: doer()?, hops }));
+    }
+    if view.closed {
+        return Some(EventKind::PollClosed { message_id: message.id, sender: doer()? });
+    }
+    if let Some(BotPinView { removed }) = view.pin {
+        return Some(EventKind::Pinned { message_id: message.id, sender: doer()?, removed });
+    }
     match &message.body {
-        Body::Text | Body::Unknown(_) if message.deleted => {
-            Some(EventKind::Deleted { message_id: message.id, sender: sender()? })
+        Body::Text | Body::Poll(_) | Body::Unknown(_) if message.deleted => {
+            // Who had said it, and who took it back, if another one did.
+            let by = if message.deleted_by.is_some() { doer()? } else { sender()? };
+            Some(EventKind::Deleted { message_id: message.id, sender: by })
         }
-        Body::Text => {
+        Body::Text | Body::Poll(_) => {
+            let options = match &message.body {
+                Body::Poll(poll) => poll.options.iter().map(|option| option.text.clone()).collect(),
+                _ => Vec::new(),
+            };
             let said = Message {
                 message_id: message.id,
                 sender: sender()?,
@@ -62,6 +80,11 @@ fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
                 hops: message.hops,
                 sent_at: message.sent_at,
                 attachments: message.attachments.iter().map(attachment).collect(),
+                mentions: message.mentions.clone(),
+                mentions_me: message.mentions_own,
+                thread: message.thread,
+                forwarded: message.forwarded,
+                options,
             };
             let again = view.changed_at.is_some();
             Some(if again { EventKind::Edited(said) } else { EventKind::Message(said) })
@@ -143,6 +166,13 @@ mod tests {
                 receipts: Vec::new(),
                 failure: None,
                 attachments: Vec::new(),
+                edited_at: None,
+                deleted_by: None,
+                mentions: Vec::new(),
+                mentions_own: false,
+                thread: None,
+                forwarded: false,
+                pinned_by: None,
             },
             position: 7,
             place: 2,
@@ -151,6 +181,9 @@ mod tests {
             memory: None,
             changed_at: None,
             reaction: None,
+            pin: None,
+            vote: None,
+            closed: false,
             group_name: "ops".into(),
             direct: false,
         }

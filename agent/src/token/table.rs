@@ -22,7 +22,7 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 33] = [
+const ROWS: [(&str, Right); 43] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.shown", Right::Conversation),
@@ -30,6 +30,15 @@ const ROWS: [(&str, Right); 33] = [
     ("message.delete", Right::Conversation),
     ("message.react", Right::Conversation),
     ("file.list", Right::Conversation),
+    ("message.show", Right::Conversation),
+    ("message.edits", Right::Conversation),
+    ("message.thread", Right::Conversation),
+    ("message.pin", Right::Conversation),
+    ("message.pins", Right::Conversation),
+    ("message.forward", Right::Everywhere),
+    ("poll.create", Right::Conversation),
+    ("poll.vote", Right::Conversation),
+    ("poll.close", Right::Conversation),
     ("event.list", Right::Narrowed),
     ("event.acknowledge", Right::Narrowed),
     ("group.list", Right::Narrowed),
@@ -40,6 +49,7 @@ const ROWS: [(&str, Right); 33] = [
     ("group.remove", Right::Conversation),
     ("group.rename", Right::Conversation),
     ("group.alias", Right::Conversation),
+    ("group.set", Right::Conversation),
     ("group.role", Right::Conversation),
     ("group.leave", Right::Conversation),
     ("group.ban", Right::Conversation),
@@ -178,6 +188,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Group(G::Remove(of)) => Place::Target(&mut of.target),
         Command::Group(G::Rename(of)) => Place::Target(&mut of.target),
         Command::Group(G::Alias(of)) => Place::Target(&mut of.target),
+        Command::Group(G::Set(of)) => Place::Target(&mut of.target),
         Command::Group(G::SetRole(of)) => Place::Target(&mut of.target),
         Command::Group(G::Leave(of)) => Place::Target(&mut of.target),
         Command::Group(G::Ban(of)) => Place::Target(&mut of.target),
@@ -195,6 +206,16 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Message(M::Delete(of)) => Place::Message(&mut of.message),
         Command::Message(M::React(of)) => Place::Message(&mut of.message),
         Command::Message(M::Files(of)) => Place::Target(&mut of.target),
+        Command::Message(M::Show(of)) => Place::Message(&mut of.message),
+        Command::Message(M::Edits(of)) => Place::Message(&mut of.message),
+        Command::Message(M::Thread(of)) => Place::Message(&mut of.message),
+        Command::Message(M::Pin(of)) => Place::Message(&mut of.message),
+        Command::Message(M::Pins(of)) => Place::Target(&mut of.target),
+        // From one conversation to another.
+        Command::Message(M::Forward(_)) => Place::Everywhere,
+        Command::Message(M::PollCreate(of)) => Place::Target(&mut of.target),
+        Command::Message(M::PollVote(of)) => Place::Message(&mut of.message),
+        Command::Message(M::PollClose(of)) => Place::Message(&mut of.message),
 
         Command::Event(E::List(of)) => {
             name = of.subscriber.as_deref();

@@ -181,7 +181,7 @@ impl Run for Slow {
         }
         let memory = [memory, b"x"].concat();
         let text = memory.len().to_string();
-        Ok(Outcome { actions: vec![Action::Say { text, reply_to: None }], memory, held_back: false })
+        Ok(Outcome { actions: vec![Action::say(text)], memory, held_back: false })
     }
 }
 

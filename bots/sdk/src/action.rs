@@ -6,6 +6,7 @@ use cipher_broker::answer::{BotReaction, BotSay};
 use cipher_broker::emoji;
 use cipher_broker::id::{AccountId, MessageId};
 use cipher_broker::sign::digest;
+use cipher_broker::wire::content::Poll;
 
 use crate::event::{Event, EventId, LogId, TimerId};
 
@@ -21,6 +22,31 @@ pub enum Action {
         /// The message it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<MessageId>,
+        /// The message that began the thread in which it stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<MessageId>,
+    },
+    /// Gives a message of the bot other words. Of a message of somebody else it has no effect.
+    Edit {
+        /// The message.
+        message_id: MessageId,
+        /// The words.
+        text: String,
+    },
+    /// Asks a question with answers to choose from. Votes arrive as events.
+    Poll {
+        /// What is asked.
+        question: String,
+        /// The answers: 2 to 20, no two alike, each of at most 256 bytes.
+        options: Vec<String>,
+        /// Whether an account may choose several.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        multiple: bool,
+    },
+    /// Takes no more votes for a poll of the bot.
+    ClosePoll {
+        /// The poll.
+        message_id: MessageId,
     },
     /// Puts an emoji under a message of the conversation, or takes the bot's own away.
     React {
@@ -34,19 +60,31 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Sends a text.
+    pub fn say(text: impl Into<String>) -> Self {
+        Self::Say { text: text.into(), reply_to: None, thread: None }
+    }
+}
+
 /// The messages that carry out the actions on an event, for every host of the bot. Salt, time and hops come from the
 /// event, so whichever host handles it, and however often, the answers have the same bytes and ids.
 pub fn answers(event: &Event, actions: Vec<Action>) -> Vec<BotSay> {
     let message = |(action, index)| {
         let salt = derive_salt(&event.me.account, &event.id, index);
-        let (text, reply_to, reaction) = match action {
-            Action::Say { text, reply_to } => (text, reply_to, None),
+        let say = BotSay::new(String::new(), salt, event.hops_of_answers(), event.at);
+        match action {
+            Action::Say { text, reply_to, thread } => BotSay { text, reply_to, thread, ..say },
+            Action::Edit { message_id, text } => BotSay { text, edit: Some(message_id), ..say },
+            Action::Poll { question, options, multiple } => {
+                BotSay { text: question, poll: Some(Poll { options, multiple }), ..say }
+            }
+            Action::ClosePoll { message_id } => BotSay { close: Some(message_id), ..say },
             Action::React { message_id: of, emoji, remove: removed } => {
                 let emoji = emoji::meant(&emoji).map_or(emoji, str::to_owned);
-                (String::new(), None, Some(BotReaction { of, emoji, removed }))
+                BotSay { reaction: Some(BotReaction { of, emoji, removed }), ..say }
             }
-        };
-        BotSay { text, reply_to, reaction, salt, hops: event.hops_of_answers(), at: event.at }
+        }
     };
     actions.into_iter().zip(0_u32..).map(message).collect()
 }

@@ -100,6 +100,8 @@ pub(crate) fn actions(answer: Vec<Reply>, message: &Message) -> Vec<Action> {
         .map(|Reply { text, quotes }| Action::Say {
             text: shortened(text),
             reply_to: quotes.then_some(message.message_id),
+            // What is asked in a thread is answered there.
+            thread: message.thread,
         })
         .collect()
 }

@@ -140,11 +140,30 @@ pub enum EventKind {
     Deleted {
         /// The message.
         message_id: MessageId,
-        /// Who had said it, and took it back.
+        /// Who took it back: the account that had said it, or one that the group lets do so.
         sender: Sender,
     },
     /// A member put an emoji under a message, or took it away.
     Reaction(Reaction),
+    /// A member chose of a poll, in the place of what it chose before.
+    Vote(Vote),
+    /// A poll takes no more votes.
+    PollClosed {
+        /// The poll.
+        message_id: MessageId,
+        /// Who closed it.
+        sender: Sender,
+    },
+    /// A member pinned a message, or took the pin away.
+    Pinned {
+        /// The message.
+        message_id: MessageId,
+        /// Who did it.
+        sender: Sender,
+        /// Whether the pin was taken away.
+        #[serde(default)]
+        removed: bool,
+    },
     /// Something a later host knows.
     #[serde(other)]
     Unknown,
@@ -209,6 +228,21 @@ pub struct Message {
     /// Files that came with it; the text may be empty then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// The accounts that it names, in the order of the text: handles where they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<String>,
+    /// Whether the bot is one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions_me: bool,
+    /// The message that began the thread in which it stands: an answer belongs there too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
+    /// Whether its sender says that the words are somebody else's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
+    /// The answers to choose from, if it is a poll: the text is the question.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }
 
 /// A file that came with a message.
@@ -223,6 +257,20 @@ pub struct Attachment {
     pub mime: String,
     /// Names it where files are named: `cipher-chat download ID`.
     pub id: FileId,
+}
+
+/// What a member chose of a poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The poll.
+    pub message_id: MessageId,
+    /// The answers; none: the vote was taken back.
+    pub options: Vec<String>,
+    /// Who chose, proven by MLS.
+    pub sender: Sender,
+    /// How many bots in a row led to it; 0 from people.
+    #[serde(default)]
+    pub hops: u8,
 }
 
 /// An emoji under a message.
@@ -278,6 +326,9 @@ impl Event {
             | EventKind::Edited(_)
             | EventKind::Deleted { .. }
             | EventKind::Reaction(_)
+            | EventKind::Vote(_)
+            | EventKind::PollClosed { .. }
+            | EventKind::Pinned { .. }
             | EventKind::Unknown => None,
         }
     }
@@ -287,11 +338,14 @@ impl Event {
         match &self.kind {
             EventKind::Message(message) => Some((&message.sender, message.hops)),
             EventKind::Reaction(reaction) => Some((&reaction.sender, reaction.hops)),
+            EventKind::Vote(vote) => Some((&vote.sender, vote.hops)),
             EventKind::Joined { .. }
             | EventKind::Left { .. }
             | EventKind::MemberChanged(_)
             | EventKind::Edited(_)
             | EventKind::Deleted { .. }
+            | EventKind::PollClosed { .. }
+            | EventKind::Pinned { .. }
             | EventKind::Unknown => None,
         }
     }

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use cipher_broker::emoji;
 use cipher_broker::limit;
+use cipher_broker::wire::content::Poll;
 
 use crate::action::Action;
 use crate::bot::{Bot, Description, Handler, Outcome, Rules};
@@ -173,13 +174,27 @@ pub fn outcome(event: &Event, memory: &[u8], rules: Rules, line: &[u8]) -> Resul
     }
     for action in &actions {
         match action {
-            Action::Say { text, .. } if text.len() > limit::TEXT_BYTES => {
+            Action::Say { text, .. } | Action::Edit { text, .. } | Action::Poll { question: text, .. }
+                if text.len() > limit::TEXT_BYTES =>
+            {
                 return Err(broke(format!("a text is longer than {} bytes", limit::TEXT_BYTES)));
+            }
+            Action::Edit { text, .. } | Action::Poll { question: text, .. } if text.trim().is_empty() => {
+                return Err(broke("an edit and a poll have some words".into()));
+            }
+            Action::Poll { options, multiple, .. } => {
+                let poll = Poll { options: options.clone(), multiple: *multiple };
+                if !poll.is_sound() {
+                    let (most, bytes) = (limit::POLL_OPTIONS, limit::POLL_OPTION_BYTES);
+                    return Err(broke(format!(
+                        "a poll has 2 to {most} answers, no two alike, each with some words and at most {bytes} bytes"
+                    )));
+                }
             }
             Action::React { emoji, .. } if emoji::meant(emoji).is_none() => {
                 return Err(broke(format!("'{emoji}' is no emoji")));
             }
-            Action::Say { .. } | Action::React { .. } => {}
+            Action::Say { .. } | Action::Edit { .. } | Action::ClosePoll { .. } | Action::React { .. } => {}
         }
     }
     let mut kept = Memory::from_bytes(memory)?;

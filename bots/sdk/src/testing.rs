@@ -340,6 +340,11 @@ impl BotTest {
                     hops: content.hops,
                     sent_at: content.sent_at,
                     attachments: Vec::new(),
+                    mentions: Vec::new(),
+                    mentions_me: false,
+                    thread: content.thread,
+                    forwarded: content.forwarded,
+                    options: Vec::new(),
                 }),
                 What::Changed(change) => EventKind::of_members(&host.me, change),
             },
@@ -358,18 +363,7 @@ impl User<'_> {
         let Self { test, sender } = self;
         let salt = truncated(digest("test", &[&test.log.len().to_be_bytes()]));
         let body = Body::Text(text.into());
-        test.publish(
-            &sender,
-            Content {
-                salt,
-                sent_at: test.now,
-                reply_to: None,
-                hops,
-                body,
-                head: None,
-                attachments: Vec::new(),
-            },
-        );
+        test.publish(&sender, Content { hops, ..Content::new(salt, test.now, body) });
         test.settle();
     }
 

@@ -41,14 +41,14 @@ fn each_question_gets_one_response_and_memory_goes_round() {
     let first = exchange(&[asks(1, "/count", Value::Null)]);
     let [Response::Outcome { id, actions, memory }] = first.as_slice() else { panic!("{first:?}") };
     assert_eq!(id.log().map(|id| (id.position, id.place)), Some((1, 0)));
-    assert_eq!(actions, &[Action::Say { text: "1".into(), reply_to: None }]);
+    assert_eq!(actions, &[Action::say("1")]);
     let second = exchange(&[asks(2, "/count", memory.clone()), asks(3, "hi", memory.clone())]);
     let [Response::Outcome { actions, .. }, Response::Outcome { actions: none, memory: same, .. }] =
         second.as_slice()
     else {
         panic!("{second:?}")
     };
-    assert_eq!(actions, &[Action::Say { text: "2".into(), reply_to: None }]);
+    assert_eq!(actions, &[Action::say("2")]);
     assert_eq!((none.as_slice(), same), ([].as_slice(), memory));
 }
 
@@ -80,7 +80,7 @@ fn the_host_keeps_the_rules_for_a_program_that_does_not() {
             Asked::Nothing(outcome) => return outcome,
         };
         let Ok(HostMessage::Event { memory: seen, .. }) = serde_json::from_slice(&line) else { panic!() };
-        let say = Action::Say { text: "HI".into(), reply_to: None };
+        let say = Action::say("HI");
         let response = Response::Outcome {
             id: event.id.clone(),
             actions: vec![say; 2],
@@ -123,5 +123,5 @@ fn the_eight_lines_of_the_readme_are_a_program() {
     let Response::Outcome { actions, .. } = serde_json::from_slice(&output.stdout).unwrap() else {
         panic!("{}", String::from_utf8_lossy(&output.stdout))
     };
-    assert_eq!(actions, [Action::Say { text: "hi".into(), reply_to: None }]);
+    assert_eq!(actions, [Action::say("hi")]);
 }

@@ -63,6 +63,33 @@ pub struct GroupData {
     /// Accounts that nobody may add.
     #[serde(rename = "b", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub banned: BTreeSet<AccountId>,
+    /// What the group wants of what is said in it.
+    #[serde(rename = "s", default, skip_serializing_if = "Settings::is_default")]
+    pub settings: Settings,
+}
+
+/// What a group wants of what is said in it. Members' agents keep to it; the broker knows nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What the group is about, at most [`crate::limit::GROUP_TOPIC_CHARS`] characters; empty for none.
+    #[serde(rename = "t", default, skip_serializing_if = "String::is_empty")]
+    pub topic: String,
+    /// Least role that may take back what others said; `None` for nobody.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub may_delete: Option<Role>,
+    /// Least role that may pin messages; `None` for everybody.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub may_pin: Option<Role>,
+    /// How long after it was said a message may be given other words, in seconds; `None` for always.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub edit_seconds: Option<u32>,
+}
+
+impl Settings {
+    /// Whether the group set nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Names a link: derived from its secret.

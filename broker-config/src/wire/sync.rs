@@ -11,7 +11,7 @@ use crate::certificate::Kind;
 use crate::handle::Handle;
 use crate::id::{AccountId, DeviceId, GroupId, MessageId};
 use crate::time::Timestamp;
-use crate::wire::content::Attachment;
+use crate::wire::content::{Attachment, Mention};
 use crate::wire::registry::PublicProfile;
 
 /// One thing worth telling.
@@ -174,6 +174,90 @@ pub struct SyncMessage {
     /// Files that it names.
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// When its author says that the words it has now were written, if they are other ones.
+    #[serde(rename = "ea", default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// The words it had before, the latest first, as many as there is room for.
+    #[serde(rename = "ev", default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<SyncEdit>,
+    /// The account that took it back, if another one did.
+    #[serde(rename = "vb", default, skip_serializing_if = "Option::is_none")]
+    pub deleted_by: Option<AccountId>,
+    /// The accounts that its text names.
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
+    /// The message that began the thread in which it stands.
+    #[serde(rename = "th", default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
+    /// Whether the words are somebody else's, passed on.
+    #[serde(rename = "fw", default, skip_serializing_if = "is_zero")]
+    pub forwarded: bool,
+    /// What was said last of whether it is pinned.
+    #[serde(rename = "pi", default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<SyncPin>,
+    /// Its answers and who chose which, if it is a poll.
+    #[serde(rename = "po", default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<SyncPoll>,
+}
+
+/// Words that a message had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncEdit {
+    /// Where they lie in the log, as [`SyncMessage::place`] and [`SyncMessage::ago`] say it; `None` for those that it was said
+    /// with.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(u64, u16)>,
+    /// When their author says that they were written.
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    /// The words.
+    #[serde(rename = "x")]
+    pub text: String,
+}
+
+/// Whether a message is pinned to its conversation, last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPin {
+    /// The account that said so.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Where it lies in the log, as [`SyncMessage::place`] and [`SyncMessage::ago`] say it.
+    #[serde(rename = "p")]
+    pub place: (u64, u16),
+    /// Whether the pin was taken away.
+    #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
+    pub removed: bool,
+}
+
+/// A poll, and who chose which answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncPoll {
+    /// The answers.
+    #[serde(rename = "o")]
+    pub options: Vec<String>,
+    /// Whether an account may choose several.
+    #[serde(rename = "m", default, skip_serializing_if = "is_zero")]
+    pub multiple: bool,
+    /// The votes, the latest first, as many as there is room for.
+    #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<SyncVote>,
+    /// Where its close lies in the log, as [`SyncMessage::place`] and [`SyncMessage::ago`] say it.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<(u64, u16)>,
+}
+
+/// What an account chose, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncVote {
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// Where it lies in the log, as [`SyncMessage::place`] and [`SyncMessage::ago`] say it.
+    #[serde(rename = "p")]
+    pub place: (u64, u16),
+    /// Numbers of the answers.
+    #[serde(rename = "c", with = "serde_bytes")]
+    pub choices: Vec<u8>,
 }
 
 /// What one account said of one emoji under a message, last.

@@ -5,6 +5,7 @@ use cipher_broker::certificate::Owner;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
+use cipher_broker::wire::content::Poll;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,18 @@ pub struct Say {
     /// An emoji under a message, instead of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction: Option<Reaction>,
+    /// Other words for an own message, these: instead of a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<MessageId>,
+    /// Answers to choose from: the text is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Answers>,
+    /// An own poll that takes no more votes, instead of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<MessageId>,
+    /// The message that began the thread in which it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
     /// Derived from the event and the place among its answers: it makes the message's id repeatable. 16 bytes.
     #[serde(with = "bytes")]
     #[schemars(with = "Base64<'_>")]
@@ -106,17 +119,32 @@ pub struct Reaction {
     pub removed: bool,
 }
 
+/// What there is to choose from in a bot's poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// The answers: 2 to 20, no two alike, each of at most 256 bytes.
+    pub options: Vec<String>,
+    /// Whether an account may choose several.
+    #[serde(default)]
+    pub multiple: bool,
+}
+
 impl From<BotSay> for Say {
-    fn from(BotSay { text, reply_to, reaction, salt, hops, at }: BotSay) -> Self {
+    fn from(say: BotSay) -> Self {
+        let BotSay { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at } = say;
         let reaction = reaction.map(|BotReaction { of, emoji, removed }| Reaction { of, emoji, removed });
-        Self { text, reply_to, reaction, salt, hops, at }
+        let poll = poll.map(|Poll { options, multiple }| Answers { options, multiple });
+        Self { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at }
     }
 }
 
 impl From<Say> for BotSay {
-    fn from(Say { text, reply_to, reaction, salt, hops, at }: Say) -> Self {
+    fn from(say: Say) -> Self {
+        let Say { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at } = say;
         let reaction = reaction.map(|Reaction { of, emoji, removed }| BotReaction { of, emoji, removed });
-        Self { text, reply_to, reaction, salt, hops, at }
+        let poll = poll.map(|Answers { options, multiple }| Poll { options, multiple });
+        Self { text, reply_to, reaction, edit, poll, close, thread, salt, hops, at }
     }
 }
 

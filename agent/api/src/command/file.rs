@@ -68,6 +68,9 @@ pub struct Send {
     pub text: String,
     /// Id of the message it answers, whole or a beginning of six characters or more.
     pub reply_to: Option<String>,
+    /// A message of the thread in which it stands, or the one that begins it.
+    #[serde(default)]
+    pub thread: Option<MessageRef>,
     /// The uploads, finished, in the order in which they are shown.
     pub files: Vec<FileId>,
 }

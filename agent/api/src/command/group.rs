@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Target, Who};
+use crate::view::WhoMay;
 
 /// Makes a group, with members if any are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +90,27 @@ pub struct Alias {
     /// What it is called here; empty: its own name again.
     #[serde(default)]
     pub name: String,
+}
+
+/// Changes what a group wants of what is said in it; what is not named stays. Answered once the commit is in the log, or at
+/// once if nothing is different.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    /// Which conversation.
+    pub target: Target,
+    /// What it is about, one line of at most 512 characters; empty for nothing.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// Who may take back what others said.
+    #[serde(default)]
+    pub delete: Option<WhoMay>,
+    /// Who may pin messages: `owners`, `admins` or `all`.
+    #[serde(default)]
+    pub pin: Option<WhoMay>,
+    /// How long after it was said a message may be given other words, in seconds; 0 for always.
+    #[serde(default)]
+    pub edit_seconds: Option<u32>,
 }
 
 /// Gives a member a role. Answered once the commit is in the log.

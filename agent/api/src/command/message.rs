@@ -18,6 +18,69 @@ pub struct Send {
     pub text: String,
     /// Id of the message it answers: whole, or a beginning of six characters or more.
     pub reply_to: Option<String>,
+    /// A message of the thread in which it stands, or the one that begins it.
+    #[serde(default)]
+    pub thread: Option<MessageRef>,
+}
+
+impl Send {
+    /// A text that answers nothing.
+    pub fn new(target: Target, text: impl Into<String>) -> Self {
+        Self { target, text: text.into(), reply_to: None, thread: None }
+    }
+}
+
+/// Says again, in another conversation, what a message says; members there see that it is passed on. Answered as [`Send`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// Which message.
+    pub message: MessageRef,
+    /// To which conversation.
+    pub target: Target,
+}
+
+/// One message, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Show {
+    /// Which message.
+    pub message: MessageRef,
+}
+
+/// The words that a message has and had, as far as they are kept here, the first ones first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Edits {
+    /// Which message.
+    pub message: MessageRef,
+}
+
+/// The message that began a thread, and what was said in it, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Thread {
+    /// A message of the thread, or the one that began it.
+    pub message: MessageRef,
+}
+
+/// Pins a message to its conversation, or takes the pin away. Answered as [`Edit`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// Which message.
+    pub message: MessageRef,
+    /// Takes the pin away.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+/// The pinned messages of a conversation, the one first that was pinned first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    /// Which conversation.
+    pub target: Target,
 }
 
 /// Gives an own message other words. Answered once they are in the log, or at once as queued when the broker is away.

@@ -11,6 +11,7 @@ pub mod file;
 pub mod group;
 pub mod invite;
 pub mod message;
+pub mod poll;
 pub mod status;
 
 pub use crate::request::{

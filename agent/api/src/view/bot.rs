@@ -22,6 +22,15 @@ pub struct BotEventView {
     /// The emoji that `by` put under the message or took away; `null` when that is not what happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reaction: Option<BotReactionView>,
+    /// `by` pinned the message, or took the pin away; `null` when that is not what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<BotPinView>,
+    /// What `by` chose of the poll; `null` when that is not what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vote: Option<BotVoteView>,
+    /// Whether `by` closed the poll.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
     /// Where it stands in the conversation: positions grow, and so do places within one. `bot.handled` names both.
     pub position: u64,
     /// Its place among several lines of one commit, from 0.
@@ -48,6 +57,23 @@ pub struct BotReactionView {
     pub emoji: String,
     /// Whether it was taken away.
     pub removed: bool,
+    /// Bots in a row that led to it.
+    #[serde(default)]
+    pub hops: u8,
+}
+
+/// A pin, for a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotPinView {
+    /// Whether it was taken away.
+    pub removed: bool,
+}
+
+/// A vote, for a bot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BotVoteView {
+    /// The answers; none: the vote was taken back.
+    pub options: Vec<String>,
     /// Bots in a row that led to it.
     #[serde(default)]
     pub hops: u8,

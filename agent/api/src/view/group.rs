@@ -46,6 +46,58 @@ pub struct GroupView {
     /// This device lost its place and asks to come back; what is sent meanwhile waits.
     #[serde(default)]
     pub recovering: Option<RecoveringView>,
+    /// What it wants of what is said in it.
+    #[serde(default)]
+    pub settings: SettingsView,
+}
+
+/// What a group wants of what is said in it; `group.set` changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsView {
+    /// What it is about; empty for nothing.
+    pub topic: String,
+    /// Who may take back what others said.
+    pub delete: WhoMay,
+    /// Who may pin messages.
+    pub pin: WhoMay,
+    /// How long after it was said a message may be given other words, in seconds; `null` for always.
+    pub edit_seconds: Option<u32>,
+}
+
+impl Default for SettingsView {
+    fn default() -> Self {
+        Self { topic: String::new(), delete: WhoMay::Nobody, pin: WhoMay::All, edit_seconds: None }
+    }
+}
+
+/// The members that may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhoMay {
+    /// No member.
+    Nobody,
+    /// Owners.
+    Owners,
+    /// Admins and owners.
+    Admins,
+    /// Every member.
+    All,
+    /// Members that this version does not know: a newer peer said it.
+    #[serde(other)]
+    Unknown,
+}
+
+impl WhoMay {
+    /// The name that scripts see.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Owners => "owners",
+            Self::Admins => "admins",
+            Self::All => "all",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// This account's part in a group.

@@ -52,6 +52,20 @@ pub struct MessageView {
     pub receipts: Vec<ReceiptView>,
     /// Of an own message that failed: why, and what to do; `None` where that was not kept.
     pub failure: Option<Box<Error>>,
+    /// When its author says that the words it has now were written, if they are other ones.
+    pub edited_at: Option<Timestamp>,
+    /// The account that took it back, if another one than its author did: handle, when known, else the account id.
+    pub deleted_by: Option<String>,
+    /// The accounts that its text names, in the order of the text: handles, when known, else account ids.
+    pub mentions: Vec<String>,
+    /// Whether this account is one of them.
+    pub mentions_own: bool,
+    /// The message that began the thread in which it stands.
+    pub thread: Option<MessageId>,
+    /// Whether its sender says that the words are somebody else's.
+    pub forwarded: bool,
+    /// The account that pinned it: handle, when known, else the account id; `None` while it is not pinned.
+    pub pinned_by: Option<String>,
 }
 
 /// How far an account came with an own message, as it says.
@@ -67,6 +81,47 @@ pub struct ReceiptView {
     #[serde(default, with = "maybe_time")]
     #[schemars(with = "Option<Time>")]
     pub at: Option<Timestamp>,
+}
+
+/// A poll, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PollView {
+    /// The answers, in the order in which their author gave them.
+    pub options: Vec<PollOptionView>,
+    /// Whether an account may choose several.
+    pub multiple: bool,
+    /// Whether it takes no more votes: the counts are its result.
+    pub closed: bool,
+    /// Number of accounts that chose something.
+    pub voters: usize,
+}
+
+/// An answer of a poll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PollOptionView {
+    /// The answer.
+    pub text: String,
+    /// Number of accounts that chose it.
+    pub votes: usize,
+    /// These accounts: handles, when known, else account ids.
+    pub by: Vec<String>,
+    /// Whether this account is one of them.
+    pub own: bool,
+}
+
+/// Words of a message at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EditView {
+    /// The message.
+    pub message: MessageId,
+    /// The words.
+    pub text: String,
+    /// When their author says that they were written.
+    #[serde(with = "time")]
+    #[schemars(with = "Time")]
+    pub at: Timestamp,
+    /// Whether they are the words that it has now.
+    pub current: bool,
 }
 
 /// An emoji under a message.
@@ -91,7 +146,7 @@ impl MessageView {
     pub fn event(&self) -> Option<GroupEvent> {
         match &self.body {
             Body::Event { event, .. } => Some(*event),
-            Body::Text | Body::Unknown(_) | Body::Missing(_) => None,
+            Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Missing(_) => None,
         }
     }
 }
@@ -101,6 +156,8 @@ impl MessageView {
 pub enum Body {
     /// A member's words.
     Text,
+    /// A member's question, with answers to choose from. Everybody counts the same votes.
+    Poll(PollView),
     /// A member sent a kind of message that this version does not know. The name of the kind is the member's too.
     Unknown(String),
     /// A member says that the log lost messages; these are the ones of them that are not here, by the accounts that had
@@ -131,6 +188,10 @@ pub enum GroupEvent {
     Role,
     /// The group has another name.
     Renamed,
+    /// The group has another topic, or none any more.
+    Topic,
+    /// The group wants something else of what is said in it.
+    Settings,
     /// An account that was a member before has one more device.
     DeviceAdded,
     /// An account that stays a member has one device less.
@@ -240,7 +301,7 @@ enum Entry<'a> {
         /// Another account's words that were not shown yet.
         #[serde(default)]
         unread: bool,
-        /// `text`, `missing`, or the name that the sender gave to a kind that this version does not know.
+        /// `text`, `poll`, `missing`, or the name that the sender gave to a kind that this version does not know.
         kind: Cow<'a, str>,
         /// The member's text.
         text: Cow<'a, str>,
@@ -263,6 +324,31 @@ enum Entry<'a> {
         /// Files under it; its text may be empty then.
         #[serde(default, skip_serializing_if = "<[AttachmentView]>::is_empty")]
         attachments: Cow<'a, [AttachmentView]>,
+        /// When its author says that the words it has now were written, if they are other ones.
+        #[serde(default, with = "maybe_time", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Time>")]
+        edited_at: Option<Timestamp>,
+        /// The account that took it back, if another one than its author did: handle, when known, else the account id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deleted_by: Option<Cow<'a, str>>,
+        /// The accounts that its text names, in the order of the text: handles, when known, else account ids.
+        #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+        mentions: Cow<'a, [String]>,
+        /// Whether this account is one of them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        mentions_own: bool,
+        /// The message that began the thread in which it stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<MessageId>,
+        /// Whether its sender says that the words are somebody else's.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forwarded: bool,
+        /// The account that pinned it: handle, when known, else the account id; left out while it is not pinned.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pinned_by: Option<Cow<'a, str>>,
+        /// Of kind `poll`: its answers, and how many chose which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        poll: Option<Cow<'a, PollView>>,
         /// Of kind `missing`: messages that the sender says were lost and that are not here.
         #[serde(default, skip_serializing_if = "<[MissingView]>::is_empty")]
         missing: Cow<'a, [MissingView]>,
@@ -314,6 +400,7 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
     fn from(view: &'a MessageView) -> Self {
         let kind = match &view.body {
             Body::Text => kind::TEXT,
+            Body::Poll(_) => kind::POLL,
             Body::Unknown(kind) => kind,
             Body::Missing(_) => kind::MISSING,
             Body::Event { event, who } => {
@@ -352,9 +439,20 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             deleted: view.deleted,
             reactions: Cow::Borrowed(&view.reactions),
             attachments: Cow::Borrowed(&view.attachments),
+            edited_at: view.edited_at,
+            deleted_by: view.deleted_by.as_deref().map(Cow::Borrowed),
+            mentions: Cow::Borrowed(&view.mentions),
+            mentions_own: view.mentions_own,
+            thread: view.thread,
+            forwarded: view.forwarded,
+            pinned_by: view.pinned_by.as_deref().map(Cow::Borrowed),
+            poll: match &view.body {
+                Body::Poll(poll) => Some(Cow::Borrowed(poll)),
+                Body::Text | Body::Missing(_) | Body::Unknown(_) | Body::Event { .. } => None,
+            },
             missing: match &view.body {
                 Body::Missing(missing) => missing.into(),
-                Body::Text | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
+                Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Event { .. } => Cow::Borrowed(&[]),
             },
             receipts: Cow::Borrowed(&view.receipts),
             failure: view.failure.as_deref().map(Cow::Borrowed),
@@ -382,6 +480,14 @@ impl From<Entry<'_>> for MessageView {
                 deleted,
                 reactions,
                 attachments,
+                edited_at,
+                deleted_by,
+                mentions,
+                mentions_own,
+                thread,
+                forwarded,
+                pinned_by,
+                poll,
                 missing,
                 receipts,
                 failure,
@@ -395,6 +501,10 @@ impl From<Entry<'_>> for MessageView {
                 unread,
                 body: match &*kind {
                     kind::TEXT => Body::Text,
+                    kind::POLL => poll.map_or_else(
+                        || Body::Unknown(kind::POLL.into()),
+                        |poll| Body::Poll(poll.into_owned()),
+                    ),
                     kind::MISSING => Body::Missing(missing.into_owned()),
                     _ => Body::Unknown(kind.into_owned()),
                 },
@@ -408,6 +518,13 @@ impl From<Entry<'_>> for MessageView {
                 receipts: receipts.into_owned(),
                 failure: failure.map(|why| Box::new(why.into_owned())),
                 attachments: attachments.into_owned(),
+                edited_at,
+                deleted_by: deleted_by.map(Cow::into_owned),
+                mentions: mentions.into_owned(),
+                mentions_own,
+                thread,
+                forwarded,
+                pinned_by: pinned_by.map(Cow::into_owned),
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -430,6 +547,13 @@ impl From<Entry<'_>> for MessageView {
                 receipts: Vec::new(),
                 failure: None,
                 attachments: Vec::new(),
+                edited_at: None,
+                deleted_by: None,
+                mentions: Vec::new(),
+                mentions_own: false,
+                thread: None,
+                forwarded: false,
+                pinned_by: None,
             },
         }
     }

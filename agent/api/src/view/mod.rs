@@ -14,17 +14,20 @@ pub mod status;
 pub mod token;
 
 pub use account::{AccountView, RequestPolicy, Trust};
-pub use bot::{BotEventView, BotMemberView, BotReactionView};
+pub use bot::{BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView};
 pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
 pub use file::{AttachmentView, FileView, OpenFileView, UploadView};
-pub use group::{DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy};
+pub use group::{
+    DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy, SettingsView,
+    WhoMay,
+};
 pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
-    Body, DeliveredView, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView,
-    SenderView, WhoView,
+    Body, DeliveredView, EditView, GroupEvent, MessageState, MessageView, MissingView, PollOptionView,
+    PollView, ReactionView, ReceiptView, SenderView, WhoView,
 };
 pub use status::{LogLostView, StatusView};
 pub use token::TokenView;

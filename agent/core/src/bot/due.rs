@@ -171,7 +171,7 @@ impl Core {
     fn is_due(&self, row: &MessageRow) -> bool {
         let own = row.account == self.state.own_id();
         match row.body() {
-            RowBody::Text | RowBody::Missing | RowBody::Unknown(_) => {
+            RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Unknown(_) => {
                 !own && !row.deleted && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.

@@ -8,7 +8,7 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::CommitPlace;
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::wire::group::{GroupData, Role, Settings};
 
 use super::*;
 use crate::input::{Input, Ticket};
@@ -43,6 +43,7 @@ fn core(groups: u16) -> Core {
         may_add: Role::Member,
         may_rename: Role::Member,
         may_resync: true,
+        settings: Settings::default(),
         personal: false,
         links: BTreeMap::new(),
         banned: BTreeSet::new(),
@@ -61,15 +62,7 @@ fn core(groups: u16) -> Core {
 fn said(core: &mut Core, n: u16, sequence: u64, at: Timestamp) {
     let account = AccountId::from_bytes([9; 32]);
     let author = Author { account, device: DeviceId::from_bytes([9; 16]), kind: Kind::Person };
-    let content = Content {
-        salt: [0; 16],
-        sent_at: at,
-        reply_to: None,
-        hops: 0,
-        body: Body::Text(format!("{n}.{sequence}")),
-        head: None,
-        attachments: Vec::new(),
-    };
+    let content = Content::new([0; 16], at, Body::Text(format!("{n}.{sequence}")));
     let id = MessageId::from_bytes(*group(n).as_bytes());
     let mut row = MessageRow::said(id, author, content);
     row.at = Some(at);

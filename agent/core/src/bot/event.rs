@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::view::{BotEventView, BotMemberView, BotReactionView, GroupEvent, GroupState};
+use cipher_api::view::{
+    BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView, GroupEvent, GroupState,
+};
 use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
@@ -15,7 +17,7 @@ use cipher_broker::wire::group::Role;
 
 use crate::bot::due::is_of_members;
 use crate::machine::Core;
-use crate::state::{BotRow, MessageRow, Place, RowBody};
+use crate::state::{BotRow, Change, MessageRow, Place, RowBody};
 
 impl Core {
     /// What a bot has to handle in the conversations whose turn it is. They share the room for it evenly, so a busy one
@@ -73,6 +75,7 @@ impl Core {
             RowBody::Event(GroupEvent::Left, who) => (who, Some(who)),
             RowBody::Event(_, who) => (row.account, Some(who)),
             RowBody::Text
+            | RowBody::Poll
             | RowBody::Missing
             | RowBody::Unknown(_)
             | RowBody::Change(..)
@@ -84,19 +87,27 @@ impl Core {
             _ => None,
         };
         let changed_at = changed.is_some().then_some(row.at.unwrap_or(row.sent_at));
-        let reaction = match row.body() {
-            RowBody::Change(change, _) => change.reacts().map(|removed| BotReactionView {
-                emoji: row.text.clone(),
-                removed,
-                hops: row.hops,
-            }),
-            _ => None,
-        };
+        let (mut reaction, mut pin, mut vote, mut closed) = (None, None, None, false);
+        if let RowBody::Change(change, _) = row.body() {
+            let react = |removed| BotReactionView { emoji: row.text.clone(), removed, hops: row.hops };
+            match change {
+                Change::React => reaction = Some(react(false)),
+                Change::Unreact => reaction = Some(react(true)),
+                Change::Pin => pin = Some(BotPinView { removed: false }),
+                Change::Unpin => pin = Some(BotPinView { removed: true }),
+                Change::Vote => vote = changed.as_ref().map(|(_, poll)| chosen(poll, row, place)),
+                Change::ClosePoll => closed = true,
+                Change::Edit | Change::Delete => {}
+            }
+        }
         let (stands, shown) = changed.as_ref().map_or((place, row), |(stands, message)| (*stands, message));
         Ok(BotEventView {
             message: self.message_view(group, stands, shown),
             changed_at,
             reaction,
+            pin,
+            vote,
+            closed,
             position: place.0,
             place: place.1,
             by,
@@ -152,6 +163,9 @@ impl Core {
                 .because(format!("'{}' is no emoji", reaction.emoji))
                 .hint(Advice::EmojiOrName));
         }
+        if say.iter().filter_map(|say| say.poll.as_ref()).any(|poll| !poll.is_sound()) {
+            return Err(ErrorKind::Usage.because("a bot's poll has from 2 to 20 answers, no two alike"));
+        }
         if !say.is_empty() && self.may_answer(group, place)? {
             // All or nothing: the event comes again when there is room.
             self.state.must_have_room(say.len())?;
@@ -181,4 +195,14 @@ impl Core {
         };
         Ok(!self.history.behind(&group, place, usize::MAX)?.iter().any(|(_, row)| went(row)))
     }
+}
+
+/// The answers that a vote at this place chose.
+fn chosen(poll: &MessageRow, vote: &MessageRow, place: Place) -> BotVoteView {
+    let poll = poll.poll.as_ref();
+    let votes = poll.map(|poll| poll.votes()).unwrap_or_default().iter();
+    let mut of_place = votes.filter(|known| known.account == vote.account && known.position == place.0);
+    let choices = of_place.next().map(|known| known.choices.as_slice()).unwrap_or_default();
+    let options = choices.iter().filter_map(|choice| poll?.options.get(usize::from(*choice)).cloned());
+    BotVoteView { options: options.collect(), hops: vote.hops }
 }

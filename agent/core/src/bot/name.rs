@@ -30,6 +30,7 @@ impl Core {
         let who = match row.body() {
             RowBody::Event(_, who) => who,
             RowBody::Text
+            | RowBody::Poll
             | RowBody::Missing
             | RowBody::Unknown(_)
             | RowBody::Change(..)

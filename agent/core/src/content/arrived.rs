@@ -1,12 +1,12 @@
 //! History that another own device sends.
 
 use cipher_api::Result;
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::wire::sync::SyncMessage;
 
 use crate::machine::Core;
 use crate::state::position;
-use crate::state::{Change, MessageRow, Place, WaitingChange};
+use crate::state::{Change, MessageRow, Place, Powers, WaitingChange};
 
 impl Core {
     /// R-SYNC-06: history fills gaps; what this device knows itself stays as it is, unless its author changed it since
@@ -35,30 +35,54 @@ impl Core {
         if message.subject.is_none() {
             self.history.mark_seen(group, id, place.0);
         }
-        self.history.insert(group, place, MessageRow::from_sync(message, era));
+        let row = MessageRow::from_sync(message, era);
+        self.state.note_pin(group, &row);
+        self.history.insert(group, place, row);
         self.change_arrived(group, place, &id)
     }
 }
 
-/// What a message of the history was through, as its author and others made it.
+/// What a message of the history was through, as its author and others made it. The own device that tells it judged it.
 fn changes(message: &SyncMessage, era: u16) -> Vec<WaitingChange> {
-    let id = message.id;
-    let here = |(sequence, ago): (u64, u16)| position::of(era.saturating_sub(ago), sequence);
-    let by_author = match message.edited {
-        _ if message.deleted => Some((Change::Delete, 0)),
-        Some(place) => Some((Change::Edit, here(place))),
-        None => None,
+    let of = |account: AccountId, place: Option<(u64, u16)>, change: Change| {
+        let position = place.map_or(0, |place| position::heard(place, era));
+        WaitingChange { powers: Powers::ALL, ..WaitingChange::new(message.id, account, position, change) }
     };
-    let by_author = by_author.map(|(change, position)| {
-        let (account, text) = (message.account, message.text.clone());
-        WaitingChange { id, account, position, change, text }
-    });
-    let reactions = message.reactions.iter().map(|reaction| WaitingChange {
-        id,
-        account: reaction.account,
-        position: here(reaction.place),
-        change: if reaction.removed { Change::Unreact } else { Change::React },
-        text: reaction.emoji.clone(),
-    });
-    by_author.into_iter().chain(reactions).collect()
+    if message.deleted {
+        return vec![of(message.deleted_by.unwrap_or(message.account), None, Change::Delete)];
+    }
+    let mut changes = Vec::new();
+    for edit in message.edits.iter().rev().filter(|edit| edit.place.is_some()) {
+        let change = of(message.account, edit.place, Change::Edit);
+        changes.push(WaitingChange { text: edit.text.clone(), sent_at: edit.sent_at, ..change });
+    }
+    if message.edited.is_some() {
+        let (text, mentions) = (message.text.clone(), message.mentions.clone());
+        let sent_at = message.edited_at.unwrap_or(message.sent_at);
+        changes.push(WaitingChange {
+            text,
+            mentions,
+            sent_at,
+            ..of(message.account, message.edited, Change::Edit)
+        });
+    }
+    for reaction in &message.reactions {
+        let change = if reaction.removed { Change::Unreact } else { Change::React };
+        let change = of(reaction.account, Some(reaction.place), change);
+        changes.push(WaitingChange { text: reaction.emoji.clone(), ..change });
+    }
+    if let Some(pin) = message.pin {
+        let change = if pin.removed { Change::Unpin } else { Change::Pin };
+        changes.push(of(pin.account, Some(pin.place), change));
+    }
+    if let Some(poll) = &message.poll {
+        for vote in &poll.votes {
+            let change = of(vote.account, Some(vote.place), Change::Vote);
+            changes.push(WaitingChange { choices: vote.choices.clone(), ..change });
+        }
+        if poll.closed.is_some() {
+            changes.push(of(message.account, poll.closed, Change::ClosePoll));
+        }
+    }
+    changes
 }

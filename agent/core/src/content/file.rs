@@ -18,14 +18,14 @@ use cipher_api::{Advice, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::id::{FileId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::Attachment;
+use cipher_broker::wire::content::{Attachment, Body};
 use serde_bytes::ByteArray;
 
-use crate::content::change::Meant;
 use crate::content::file_name::harmless;
+use crate::content::named::Meant;
 use crate::input::Ticket;
 use crate::machine::Core;
-use crate::state::UploadRow;
+use crate::state::{UploadRow, Words};
 
 /// How long an upload can be gone on with: what the broker has of it must not be gone long before the message is.
 const GOES_ON: Duration = Duration::from_secs(24 * 3600);
@@ -144,7 +144,7 @@ impl Core {
 
     /// Says something that names uploads. From then on they are the message's.
     pub(super) fn send_files(&mut self, ticket: Ticket, send: file::Send) -> Result<Option<Reply>> {
-        let file::Send { target, text, reply_to, files } = send;
+        let file::Send { target, text, reply_to, thread, files } = send;
         let mut attachments = Vec::with_capacity(files.len().min(limit::ATTACHMENTS));
         for id in &files {
             let number = self.upload(id)?;
@@ -164,7 +164,8 @@ impl Core {
             );
         }
         let reply_to = reply_to.map(|id| self.replied_to(&target, id)).transpose()?;
-        self.send(ticket, target, text, reply_to, attachments)
+        let thread = thread.map(|thread| self.thread_root(&target, thread)).transpose()?;
+        self.send(ticket, target, Words { reply_to, thread, attachments, ..Words::of(Body::Text(text)) })
     }
 
     pub(super) fn list_files(&self, target: &Target, last: Option<usize>) -> Result<Reply> {

@@ -12,7 +12,7 @@ use cipher_broker::{codec, limit};
 use crate::content::file;
 use crate::machine::Core;
 use crate::state::live::Live;
-use crate::state::{MessageRow, Skip};
+use crate::state::{MessageRow, Powers, Skip};
 
 /// Longest name of a kind, in bytes.
 const KIND_BYTES: usize = 64;
@@ -94,7 +94,8 @@ impl Core {
             _ => None,
         };
         let accepted = content.body == Body::ContactAccepted;
-        let change = Self::waiting_change(id, leaf.account, sequence, &content.body);
+        let powers = Powers::of(&live.data, &leaf.account);
+        let change = Self::waiting_change(id, leaf.account, sequence, &content, powers);
         let mut row = MessageRow::said(id, leaf.author(), content);
         if let Some(lacked) = lacked {
             row.text = lacked;
@@ -145,10 +146,14 @@ fn is_within_limits(body: &Body) -> bool {
     let fits = match body {
         Body::Sync(data) => data.len() <= limit::SYNC_BYTES,
         Body::Unknown { data, .. } => data.as_ref().is_none_or(|data| data.len() <= limit::SYNC_BYTES),
+        Body::Vote { choices, .. } => choices.len() <= limit::POLL_OPTIONS,
         Body::Text(_)
         | Body::Edit { .. }
         | Body::Delete { .. }
         | Body::Reaction { .. }
+        | Body::Pin { .. }
+        | Body::Poll { .. }
+        | Body::PollClosed { .. }
         | Body::ContactAccepted
         | Body::Missing(_)
         | Body::Receipt(_) => true,

@@ -15,12 +15,15 @@
 //! - `unread::Core::recount` - counts again what was not read
 
 pub(crate) mod arrived;
+mod asked;
 pub(crate) mod change;
 mod command;
 mod file;
 mod file_name;
 pub(crate) mod heard;
+mod look;
 pub(crate) mod missing;
+mod named;
 mod reached;
 mod read;
 pub(crate) mod receipt;
@@ -29,3 +32,4 @@ pub(crate) mod send;
 pub(crate) mod show;
 pub(crate) mod timeline;
 pub(crate) mod unread;
+mod words;

@@ -9,7 +9,7 @@ use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
-use crate::content::change::Meant;
+use crate::content::named::Meant;
 use crate::machine::Core;
 use crate::state::history::stretch::{End, Verdict};
 use crate::state::{MessageRow, Place};

@@ -6,28 +6,21 @@ use cipher_api::view::MessageState;
 use cipher_api::{Advice, ErrorKind, Event, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body, Content};
+use cipher_broker::wire::content::{Attachment, Body, Content, Mention};
 use cipher_broker::{codec, limit};
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::{Fact, MessageRow, OutboxKind, OutboxRow};
+use crate::state::{Fact, MessageRow, OutboxKind, OutboxRow, Words};
 
 /// How often a person may have a device ask once more whether it is a member.
 const INSISTS: Duration = Duration::from_secs(3600);
 
 impl Core {
-    pub(super) fn send(
-        &mut self,
-        ticket: Ticket,
-        target: Target,
-        text: String,
-        reply_to: Option<MessageId>,
-        attachments: Vec<Attachment>,
-    ) -> Result<Option<Reply>> {
+    pub(super) fn send(&mut self, ticket: Ticket, target: Target, words: Words) -> Result<Option<Reply>> {
         self.state.identity()?;
-        check_words(&text, &attachments)?;
+        check_words(words.text(), &words.attachments)?;
         if let Target::Account(handle) = &target {
             let account = self.state.account_of(handle);
             if account == Some(self.state.own_id()) {
@@ -43,8 +36,7 @@ impl Core {
                 (Some(_), _, _) => {}
                 (None, Some(group), Some(account)) => self.accept_request(group, account)?,
                 _ => {
-                    let goal = Goal::Say { text, reply_to, attachments };
-                    self.begin_errand(Some(ticket), goal, vec![handle.clone()])?;
+                    self.begin_errand(Some(ticket), Goal::Say(words), vec![handle.clone()])?;
                     return Ok(None);
                 }
             }
@@ -52,7 +44,8 @@ impl Core {
         let group = self.resolve(&target)?;
         self.state.must_be_active(group)?;
         self.state.must_reach_peer(&group)?;
-        let row = self.say(group, Body::Text(text), reply_to, attachments, None)?;
+        let mentions = self.mentions_in(group, words.text());
+        let row = self.enqueue_words(group, words, mentions)?;
         self.sent_or_queued(ticket, group, row)
     }
 
@@ -80,28 +73,27 @@ impl Core {
     /// A message's payload, with fresh salt. A bot's answers have theirs from [`cipher_broker::answer::BotSay::content`].
     pub(super) fn content(&self, body: Body, reply_to: Option<MessageId>) -> Content {
         let salt = self.provider.bytes();
-        Content { salt, sent_at: self.run.now, reply_to, hops: 0, body, head: None, attachments: Vec::new() }
+        Content { reply_to, ..Content::new(salt, self.run.now, body) }
     }
 
     /// Says something in a conversation; `ticket` is answered when the broker has it. Gives the row in which it waits.
-    pub(crate) fn say(
-        &mut self,
-        group: GroupId,
-        body: Body,
-        reply_to: Option<MessageId>,
-        attachments: Vec<Attachment>,
-        ticket: Option<Ticket>,
-    ) -> Result<u64> {
-        if let Body::Text(text) = &body {
-            check_words(text, &attachments)?;
-        }
-        let mut content = self.content(body, reply_to);
-        content.attachments = attachments;
-        let row = self.enqueue_message(group, &content)?;
-        self.state.uploads_are_said(&content.attachments);
+    pub(crate) fn say(&mut self, group: GroupId, words: Words, ticket: Option<Ticket>) -> Result<u64> {
+        // Of a person these are the first ones in a conversation of two: nobody has to be called there.
+        let row = self.enqueue_words(group, words, Vec::new())?;
         if let Some(ticket) = ticket {
             self.await_sent(row, ticket);
         }
+        Ok(row)
+    }
+
+    fn enqueue_words(&mut self, group: GroupId, words: Words, mentions: Vec<Mention>) -> Result<u64> {
+        let Words { body, reply_to, thread, forwarded, attachments } = words;
+        if let Body::Text(text) = &body {
+            check_words(text, &attachments)?;
+        }
+        let content = Content { mentions, thread, forwarded, attachments, ..self.content(body, reply_to) };
+        let row = self.enqueue_message(group, &content)?;
+        self.state.uploads_are_said(&content.attachments);
         Ok(row)
     }
 
@@ -150,7 +142,8 @@ impl Core {
         }
         let identity = self.state.identity()?;
         let mut stored = MessageRow::own(identity, message, content.clone(), false);
-        let change = Self::waiting_change(message, stored.account, sequence, &content.body);
+        // As the group was when it was sealed, which is how everybody else judges it.
+        let change = Self::waiting_change(message, stored.account, sequence, &content, seal.powers);
         let shown = !content.body.is_silent();
         let first = self.history.seen(&group, &message)?.is_none();
         let row = (first && shown).then_some((&mut stored, &content));

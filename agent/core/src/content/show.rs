@@ -1,21 +1,27 @@
 //! Stored messages and events as people see them.
 
+use std::collections::BTreeMap;
+
 use cipher_api::Target;
-use cipher_api::view::{Body, GroupEvent, MessageState, MessageView, ReactionView, SenderView, WhoView};
+use cipher_api::view::{
+    Body, GroupEvent, MessageState, MessageView, PollOptionView, PollView, ReactionView, SenderView, WhoView,
+};
 use cipher_broker::codec;
-use cipher_broker::id::{DeviceId, GroupId, MessageId};
-use cipher_broker::wire::content::{self, Content};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+use cipher_broker::wire::content::Content;
 
 use crate::content::{file, missing};
 use crate::machine::Core;
+use crate::state::mention;
 use crate::state::position::sequence_of;
-use crate::state::{Author, MessageRow, OutboxKind, Place, RowBody};
+use crate::state::{Author, MessageRow, OutboxKind, Place, PollRow, RowBody};
 
 impl Core {
     /// A stored message as people see it.
     pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
         // Whichever of the own devices said it.
-        let own = self.state.identity.as_ref().is_some_and(|own| own.account == row.account);
+        let own_id = self.state.identity.as_ref().map(|own| own.account);
+        let own = own_id == Some(row.account);
         let (state, receipts) = match (row.failed, own) {
             (true, _) => (MessageState::Failed, Vec::new()),
             (false, true) => self.reached(&group, place, row),
@@ -45,6 +51,41 @@ impl Core {
             deleted: row.deleted,
             reactions: self.reactions(row),
             attachments: row.attachments.iter().map(file::view).collect(),
+            edited_at: row.edited_at,
+            deleted_by: row.deleted_by.map(|account| self.state.handle_of(&account)),
+            mentions: row.mentions.iter().map(|mention| self.state.handle_of(&mention.account)).collect(),
+            mentions_own: own_id.is_some_and(|own| row.mentions.iter().any(|mention| mention.account == own)),
+            thread: row.thread,
+            forwarded: row.forwarded,
+            pinned_by: row.pin.filter(|pin| !pin.removed).map(|pin| self.state.handle_of(&pin.account)),
+        }
+    }
+
+    /// The words of a row, with the members that they name as they are called now.
+    fn words(&self, row: &MessageRow) -> String {
+        let name_of = |account: &_| Some(self.state.named(account)).filter(|name| name.starts_with('@'));
+        mention::shown(&row.text, &row.mentions, name_of)
+    }
+
+    /// A poll as it stands. Everybody counts the same: also what blocked accounts chose.
+    fn poll(&self, poll: &PollRow) -> PollView {
+        let own = self.state.identity.as_ref().map(|own| own.account);
+        let counted = poll.counted();
+        let options = (0_u8..).zip(&poll.options).map(|(number, text)| {
+            let of = counted.iter().filter(|vote| vote.choices.contains(&number));
+            let by: Vec<AccountId> = of.map(|vote| vote.account).collect();
+            PollOptionView {
+                text: text.clone(),
+                votes: by.len(),
+                own: by.iter().any(|account| Some(*account) == own),
+                by: by.iter().map(|account| self.state.handle_of(account)).collect(),
+            }
+        });
+        PollView {
+            options: options.collect(),
+            multiple: poll.multiple,
+            closed: poll.closed.is_some(),
+            voters: counted.len(),
         }
     }
 
@@ -66,6 +107,10 @@ impl Core {
     fn body(&self, row: &MessageRow) -> Body {
         match row.body() {
             RowBody::Text => Body::Text,
+            RowBody::Poll => row
+                .poll
+                .as_ref()
+                .map_or_else(|| Body::Unknown(String::new()), |poll| Body::Poll(self.poll(poll))),
             RowBody::Missing => Body::Missing(self.missing_views(&row.text)),
             RowBody::Unknown(kind) => Body::Unknown(kind.to_owned()),
             RowBody::Change(..) | RowBody::Silent => Body::Unknown(String::new()),
@@ -81,8 +126,8 @@ impl Core {
         let (event, who) = match row.body() {
             RowBody::Event(event, who) => (event, who),
             RowBody::Missing => return missing::sentence(&self.missing_views(&row.text)),
-            RowBody::Text | RowBody::Unknown(_) | RowBody::Change(..) | RowBody::Silent => {
-                return row.text.clone();
+            RowBody::Text | RowBody::Poll | RowBody::Unknown(_) | RowBody::Change(..) | RowBody::Silent => {
+                return self.words(row);
             }
         };
         let (actor, subject) = (self.state.handle_of(&row.account), self.state.handle_of(&who));
@@ -105,6 +150,9 @@ impl Core {
             GroupEvent::Link => format!("@{actor} made a link to join by"),
             GroupEvent::LinkRevoked => format!("@{actor} revoked a link to join by"),
             GroupEvent::Renamed => format!("@{actor} renamed the group to '{}'", row.text),
+            GroupEvent::Topic if row.text.is_empty() => format!("@{actor} removed the topic"),
+            GroupEvent::Topic => format!("@{actor} set the topic to '{}'", row.text),
+            GroupEvent::Settings => format!("@{actor} set {}", row.text),
             GroupEvent::Role => format!("@{actor} made @{subject} {}", row.text),
             GroupEvent::Missed if row.text.is_empty() => "messages may be missing here".to_owned(),
             GroupEvent::Missed => {
@@ -145,48 +193,70 @@ impl Core {
         Some((*id, codec::decode(content).ok()?))
     }
 
+    /// A change is shown as the message that it is about, as that will be.
     fn queued_view(&self, row: u64, id: MessageId, content: Content) -> Option<MessageView> {
-        let row = self.state.outbox.get(&row)?;
-        let own = self.state.identity.as_ref()?;
-        let stored = row.seal.as_ref().and_then(|seal| seal.stored_at);
-        let author = Author { account: own.account, device: own.device, kind: own.kind };
-        let change = match &content.body {
-            content::Body::Edit { of, text } => Some((*of, text.clone(), false)),
-            content::Body::Delete { of } => Some((*of, String::new(), true)),
-            _ => None,
+        let waiting = self.state.outbox.get(&row)?;
+        let (group, author) = (waiting.group, self.author()?);
+        let stored = waiting.seal.as_ref().and_then(|seal| seal.stored_at);
+        let state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
+        let (place, message) = match content.body.changes() {
+            None => (None, MessageRow::said(id, author, content)),
+            Some(of) => {
+                let (place, mut message) = self.stands_or_waits(group, &of)?;
+                self.will_be(&mut message, row, id, &content);
+                (place, message)
+            }
         };
-        if let content::Body::Reaction { of, emoji, removed } = &content.body
-            && let Ok(Some((place, message))) =
-                self.history.find(row.group, of, self.state.went_back(&row.group))
-        {
-            let mut view = self.message_view(row.group, place, &message);
-            show_reaction(&mut view, &self.state.handle_of(&own.account), emoji, *removed);
-            view.state = MessageState::Queued;
-            return Some(view);
+        let mut view = self.message_view(group, place.unwrap_or_default(), &message);
+        if place.is_none() {
+            // Nobody has it yet.
+            (view.seq, view.receipts) = (None, Vec::new());
         }
-        let mut view = self.message_view(row.group, (0, 0), &MessageRow::said(id, author, content));
-        if let Some((of, text, deleted)) = change {
-            (view.id, view.body, view.text) = (of, Body::Text, text);
-            (view.edited, view.deleted) = (!deleted, deleted);
+        Some(MessageView { state, unread: false, ..view })
+    }
+
+    /// This device, as the author of what it says.
+    fn author(&self) -> Option<Author> {
+        let own = self.state.identity.as_ref()?;
+        Some(Author { account: own.account, device: own.device, kind: own.kind })
+    }
+
+    /// A message in history with its place; or an own one that waits.
+    pub(super) fn stands_or_waits(
+        &self,
+        group: GroupId,
+        id: &MessageId,
+    ) -> Option<(Option<Place>, MessageRow)> {
+        if let Ok(Some((place, row))) = self.history.find(group, id, self.state.went_back(&group)) {
+            return Some((Some(place), row));
         }
-        view.state = if stored.is_some() { MessageState::Sent } else { MessageState::Queued };
-        (view.seq, view.unread, view.receipts) = (None, false, Vec::new());
-        Some(view)
+        let mut rows = self.run.delivery.rows_of(group).filter_map(|row| self.queued(row));
+        let (id, said) = rows.find(|(waiting, _)| waiting == id)?;
+        Some((None, MessageRow::said(id, self.author()?, said)))
     }
 
     /// What the person changed while the broker could not be reached is shown as it will be, and that it waits.
     pub(super) fn show_waiting_changes(&self, group: GroupId, views: &mut [MessageView]) {
-        for row in self.run.delivery.rows_of(group) {
-            let Some((id, content)) = self.queued(row) else { continue };
-            let Some(of) = content.body.changes() else { continue };
-            let Some(view) = views.iter_mut().find(|view| view.id == of) else { continue };
-            if let content::Body::Reaction { emoji, removed, .. } = &content.body {
-                show_reaction(view, &self.state.handle_of(&self.state.own_id()), emoji, *removed);
-                continue;
+        let rows = self.run.delivery.rows_of(group).filter_map(|row| Some((row, self.queued(row)?)));
+        let mut changes: BTreeMap<MessageId, Vec<(u64, MessageId, Content)>> = BTreeMap::new();
+        for (row, (id, content)) in rows {
+            if let Some(of) = content.body.changes() {
+                changes.entry(of).or_default().push((row, id, content));
             }
-            let Some(change) = self.queued_view(row, id, content) else { continue };
-            (view.edited, view.deleted) = (view.edited || change.edited, change.deleted);
-            (view.text, view.state) = (change.text, change.state);
+        }
+        for (of, changes) in changes {
+            let Some(view) = views.iter_mut().find(|view| view.id == of) else { continue };
+            let Some((place, mut message)) = self.stands_or_waits(group, &of) else { continue };
+            for (row, id, content) in &changes {
+                self.will_be(&mut message, *row, *id, content);
+            }
+            let stored =
+                |row: &u64| self.state.outbox.get(row).and_then(|row| row.seal.as_ref()?.stored_at).is_some();
+            let sent = changes.last().is_some_and(|(row, ..)| stored(row));
+            let state = if sent { MessageState::Sent } else { MessageState::Queued };
+            let (seq, unread, receipts) = (view.seq, view.unread, std::mem::take(&mut view.receipts));
+            let shown = self.message_view(group, place.unwrap_or_default(), &message);
+            *view = MessageView { state, seq, unread, receipts, ..shown };
         }
     }
 
@@ -198,27 +268,5 @@ impl Core {
         let Some(account) = self.state.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()
-    }
-}
-
-/// An own reaction that waits, as it will be.
-fn show_reaction(view: &mut MessageView, own: &str, emoji: &str, removed: bool) {
-    let at = view.reactions.iter().position(|known| known.emoji == emoji);
-    match (at, removed) {
-        (None, true) => {}
-        (None, false) => {
-            let by = vec![own.to_owned()];
-            view.reactions.push(ReactionView { emoji: emoji.to_owned(), by, own: true });
-        }
-        (Some(at), removed) => {
-            let Some(known) = view.reactions.get_mut(at) else { return };
-            known.by.retain(|by| by != own);
-            known.own = !removed;
-            if !removed {
-                known.by.push(own.to_owned());
-            } else if known.by.is_empty() {
-                view.reactions.remove(at);
-            }
-        }
     }
 }

@@ -1,14 +1,14 @@
-//! The rules of edits, deletions and reactions, one by one.
+//! The rules of what changes make of messages, one by one.
 
 use cipher_api::view::GroupEvent;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Body, Content};
+use cipher_broker::wire::content::{Body, Content, Mention, Poll};
 
 use super::*;
-use crate::state::Author;
+use crate::state::{Author, Powers};
 
 const ANA: AccountId = AccountId::from_bytes([1; 32]);
 const BEN: AccountId = AccountId::from_bytes([2; 32]);
@@ -16,15 +16,7 @@ const BEN: AccountId = AccountId::from_bytes([2; 32]);
 fn said(body: Body) -> MessageRow {
     let author = Author { account: ANA, device: DeviceId::from_bytes([1; 16]), kind: Kind::Person };
     let sent_at = Timestamp::from_millis(1_700_000_000_000);
-    let content = Content {
-        salt: [1; 16],
-        sent_at,
-        reply_to: None,
-        hops: 0,
-        body,
-        head: None,
-        attachments: Vec::new(),
-    };
+    let content = Content::new([1; 16], sent_at, body);
     MessageRow::said(MessageId::from_bytes([9; 16]), author, content)
 }
 
@@ -32,20 +24,49 @@ fn text() -> MessageRow {
     said(Body::Text("tee at five".into()))
 }
 
-fn edit(by: AccountId, position: u64, text: &str) -> Changing<'_> {
-    Changing { by, position, change: Change::Edit, text }
+fn change(by: AccountId, position: u64, change: Change, text: &str) -> WaitingChange {
+    let id = MessageId::from_bytes([7; 16]);
+    let sent_at = Timestamp::from_millis(1_700_000_000_000);
+    WaitingChange { text: text.into(), sent_at, ..WaitingChange::new(id, by, position, change) }
 }
 
-fn delete(by: AccountId, position: u64) -> Changing<'static> {
-    Changing { by, position, change: Change::Delete, text: "" }
+fn edit(by: AccountId, position: u64, text: &str) -> WaitingChange {
+    change(by, position, Change::Edit, text)
 }
 
-fn react(by: AccountId, position: u64, emoji: &str) -> Changing<'_> {
-    Changing { by, position, change: Change::React, text: emoji }
+fn delete(by: AccountId, position: u64) -> WaitingChange {
+    change(by, position, Change::Delete, "")
 }
 
-fn unreact(by: AccountId, position: u64, emoji: &str) -> Changing<'_> {
-    Changing { by, position, change: Change::Unreact, text: emoji }
+fn react(by: AccountId, position: u64, emoji: &str) -> WaitingChange {
+    change(by, position, Change::React, emoji)
+}
+
+fn unreact(by: AccountId, position: u64, emoji: &str) -> WaitingChange {
+    change(by, position, Change::Unreact, emoji)
+}
+
+fn pin(by: AccountId, position: u64) -> WaitingChange {
+    change(by, position, Change::Pin, "")
+}
+
+fn vote(by: AccountId, position: u64, choices: &[u8]) -> WaitingChange {
+    WaitingChange { choices: choices.into(), ..change(by, position, Change::Vote, "") }
+}
+
+fn close(by: AccountId, position: u64) -> WaitingChange {
+    change(by, position, Change::ClosePoll, "")
+}
+
+fn poll(multiple: bool) -> MessageRow {
+    let options = ["tea", "coffee", "water"].map(String::from).to_vec();
+    said(Body::Poll { question: "what?".into(), poll: Poll { options, multiple } })
+}
+
+/// How many chose each answer.
+fn counts(row: &MessageRow) -> [usize; 3] {
+    let counted = row.poll.as_ref().unwrap().counted();
+    [0_u8, 1, 2].map(|number| counted.iter().filter(|vote| vote.choices.contains(&number)).count())
 }
 
 const UP: &str = "\u{1f44d}";
@@ -65,7 +86,7 @@ fn r_content_01_only_the_account_that_said_a_message_changes_it() {
 
 #[test]
 fn r_content_02_words_are_changed_and_events_are_not() {
-    let unknown = || said(Body::Unknown { kind: "poll".into(), text: "tea?".into(), data: None, of: None });
+    let unknown = || said(Body::Unknown { kind: "dance".into(), text: "tea?".into(), data: None, of: None });
     let mut row = unknown();
     assert_eq!(apply(&mut row, &edit(ANA, 5, "coffee?")), Err(Without("R-CONTENT-02")));
     assert_eq!(apply(&mut row, &delete(ANA, 5)), Ok(()), "whatever was said can be taken back");
@@ -190,4 +211,187 @@ fn r_content_12_there_is_an_end_to_how_many_emoji_are_under_a_message() {
     }
     assert_eq!(apply(&mut row, &react(ANA, 300, &emoji(limit::REACTIONS))), Err(Without("R-CONTENT-12")));
     assert_eq!(apply(&mut row, &react(ANA, 301, &emoji(1))), Ok(()), "one that is there is no further one");
+}
+
+#[test]
+fn r_content_13_a_message_gets_other_words_for_as_long_as_the_group_wants_it() {
+    let late = |seconds: u64, edit_seconds: Option<u32>| {
+        let edit = edit(ANA, 5, "tea at six");
+        let sent_at = edit.sent_at.plus(std::time::Duration::from_secs(seconds));
+        WaitingChange { sent_at, powers: Powers { edit_seconds, ..Powers::default() }, ..edit }
+    };
+    for (seconds, limit, expected) in [
+        (900, Some(900), Ok(())),
+        (901, Some(900), Err(Without("R-CONTENT-13"))),
+        (1_000_000_000, None, Ok(())),
+    ] {
+        assert_eq!(apply(&mut text(), &late(seconds, limit)), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn r_content_14_the_words_of_before_are_kept_in_the_order_of_the_log() {
+    let edits = [edit(ANA, 5, "first"), edit(ANA, 7, "second"), edit(ANA, 9, "third")];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut row = text();
+        for index in order.into_iter().chain(order) {
+            let _ = apply(&mut row, &edits[index]);
+        }
+        let words: Vec<_> = row.versions.iter().map(|version| version.text.as_str()).collect();
+        assert_eq!(
+            (words, row.text.as_str()),
+            (vec!["tee at five", "first", "second"], "third"),
+            "{order:?}"
+        );
+    }
+    let mut row = text();
+    for position in 1..100 {
+        apply(&mut row, &edit(ANA, position, &format!("{position}"))).unwrap();
+    }
+    assert_eq!((row.versions.len(), row.versions[0].text.as_str()), (VERSIONS, "tee at five"));
+    assert_eq!(row.versions.last().unwrap().text, "98");
+    apply(&mut row, &delete(ANA, 200)).unwrap();
+    assert!(row.versions.is_empty(), "what is taken back leaves nothing");
+}
+
+#[test]
+fn r_content_15_who_may_takes_back_what_others_said() {
+    let admin = |delete: bool| Powers { delete, ..Powers::default() };
+    let by_ben = |may| WaitingChange { powers: admin(may), ..delete(BEN, 5) };
+    let mut row = text();
+    assert_eq!(apply(&mut row, &by_ben(false)), Err(Without("R-CONTENT-01")));
+    assert_eq!(apply(&mut row, &by_ben(true)), Ok(()));
+    assert_eq!((row.deleted, row.deleted_by, row.text.as_str()), (true, Some(BEN), ""));
+    let mut row = text();
+    let words = WaitingChange { powers: admin(true), ..edit(BEN, 5, "mine now") };
+    assert_eq!(
+        apply(&mut row, &words),
+        Err(Without("R-CONTENT-01")),
+        "nobody puts words into others' mouths"
+    );
+    apply(&mut row, &WaitingChange { powers: admin(true), ..delete(ANA, 5) }).unwrap();
+    assert_eq!(row.deleted_by, None, "its author took it back");
+}
+
+#[test]
+fn r_content_03_an_edit_names_whom_its_own_words_name() {
+    let mut row = text();
+    let mention = |start| Mention { account: BEN, start, length: 4 };
+    let named = WaitingChange { mentions: vec![mention(4), mention(99)], ..edit(ANA, 5, "ask @ben") };
+    apply(&mut row, &named).unwrap();
+    assert_eq!(row.mentions, [mention(4)]);
+    apply(&mut row, &edit(ANA, 6, "ask nobody")).unwrap();
+    assert!(row.mentions.is_empty());
+}
+
+#[test]
+fn r_pinned_01_who_pins_is_for_the_group_to_say() {
+    let mut row = text();
+    let may_not = WaitingChange { powers: Powers { pin: false, ..Powers::default() }, ..pin(ANA, 5) };
+    assert_eq!(apply(&mut row, &may_not), Err(Without("R-PINNED-01")));
+    assert_eq!(apply(&mut row, &pin(BEN, 5)), Ok(()));
+    assert!(row.is_pinned());
+}
+
+#[test]
+fn r_pinned_02_words_are_pinned_and_events_are_not() {
+    let author = Author { account: ANA, device: DeviceId::from_bytes([1; 16]), kind: Kind::Person };
+    let (id, at) = (MessageId::from_bytes([8; 16]), Timestamp::default());
+    let mut event = MessageRow::event(id, author, at, GroupEvent::Removed, BEN, String::new());
+    assert_eq!(apply(&mut event, &pin(ANA, 5)), Err(Without("R-PINNED-02")));
+    let mut row = poll(false);
+    apply(&mut row, &pin(ANA, 5)).unwrap();
+    apply(&mut row, &delete(ANA, 6)).unwrap();
+    assert!(!row.is_pinned(), "what was taken back is not pinned");
+    assert_eq!(apply(&mut row, &pin(ANA, 7)), Err(Without("R-CONTENT-04")));
+}
+
+#[test]
+fn r_pinned_03_what_was_said_last_of_a_pin_stands_in_whatever_order_it_comes() {
+    let said = [pin(ANA, 5), change(BEN, 7, Change::Unpin, ""), pin(BEN, 9)];
+    for (order, pinned) in
+        [(vec![0, 1], false), (vec![1, 0], false), (vec![2, 0, 1], true), (vec![0, 1, 2], true)]
+    {
+        let mut row = text();
+        for index in order {
+            let _ = apply(&mut row, &said[index]);
+        }
+        assert_eq!(row.is_pinned(), pinned);
+    }
+}
+
+#[test]
+fn r_poll_01_any_member_chooses_of_a_poll_and_of_nothing_else() {
+    assert_eq!(apply(&mut text(), &vote(BEN, 5, &[0])), Err(Without("R-POLL-01")));
+    assert_eq!(apply(&mut text(), &close(ANA, 5)), Err(Without("R-POLL-01")));
+    let mut row = poll(false);
+    apply(&mut row, &vote(BEN, 5, &[0])).unwrap();
+    apply(&mut row, &vote(ANA, 6, &[2])).unwrap();
+    assert_eq!(counts(&row), [1, 0, 1]);
+    assert_eq!(
+        apply(&mut row, &edit(ANA, 7, "which?")),
+        Err(Without("R-CONTENT-02")),
+        "votes were given to these words"
+    );
+    apply(&mut row, &delete(ANA, 8)).unwrap();
+    assert_eq!(row.poll, None);
+    assert_eq!(apply(&mut row, &vote(BEN, 9, &[0])), Err(Without("R-CONTENT-04")));
+}
+
+#[test]
+fn r_poll_02_an_answer_is_one_that_is_there_and_one_where_one_is_asked_for() {
+    for (multiple, choices, expected) in [
+        (false, &[0][..], Ok(())),
+        (false, &[], Ok(())),
+        (false, &[3], Err(Without("R-POLL-02"))),
+        (false, &[0, 1], Err(Without("R-POLL-02"))),
+        (true, &[0, 1, 2], Ok(())),
+        (true, &[1, 0], Err(Without("R-POLL-02"))),
+        (true, &[1, 1], Err(Without("R-POLL-02"))),
+    ] {
+        assert_eq!(apply(&mut poll(multiple), &vote(BEN, 5, choices)), expected, "{multiple} {choices:?}");
+    }
+}
+
+#[test]
+fn r_poll_03_r_poll_04_r_poll_06_every_member_counts_the_same_in_whatever_order_the_pieces_come() {
+    let votes = [
+        vote(BEN, 5, &[0]),
+        vote(ANA, 6, &[1]),
+        vote(BEN, 7, &[1]),
+        close(ANA, 8),
+        vote(BEN, 9, &[2]),
+        close(ANA, 10),
+        vote(ANA, 11, &[]),
+    ];
+    for turn in 0..votes.len() {
+        for step in [1, 2, 3, 4, 5, 6] {
+            let mut row = poll(false);
+            // Some come twice.
+            for index in 0..votes.len() * 2 {
+                let _ = apply(&mut row, &votes[(index * step + turn) % votes.len()]);
+            }
+            assert_eq!(counts(&row), [0, 2, 0], "{turn} {step}");
+            assert_eq!(row.poll.as_ref().unwrap().closed, Some(8));
+        }
+    }
+    let mut row = poll(false);
+    apply(&mut row, &vote(BEN, 7, &[1])).unwrap();
+    assert_eq!(apply(&mut row, &vote(BEN, 5, &[0])), Err(Without("R-POLL-03")));
+    apply(&mut row, &close(ANA, 8)).unwrap();
+    assert_eq!(apply(&mut row, &vote(BEN, 9, &[0])), Err(Without("R-POLL-04")));
+    assert_eq!(apply(&mut row, &close(ANA, 10)), Err(Without("R-POLL-06")));
+    assert_eq!(counts(&row), [0, 1, 0]);
+    let mut row = poll(false);
+    apply(&mut row, &vote(BEN, 5, &[0])).unwrap();
+    apply(&mut row, &vote(BEN, 6, &[])).unwrap();
+    assert_eq!(counts(&row), [0, 0, 0], "a vote is taken back");
+}
+
+#[test]
+fn r_poll_05_a_poll_is_closed_by_who_asked_or_may_take_it_back() {
+    let mut row = poll(true);
+    assert_eq!(apply(&mut row, &close(BEN, 5)), Err(Without("R-POLL-05")));
+    let admin = WaitingChange { powers: Powers { delete: true, ..Powers::default() }, ..close(BEN, 6) };
+    assert_eq!(apply(&mut row, &admin), Ok(()));
 }

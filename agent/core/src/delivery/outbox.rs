@@ -26,7 +26,7 @@ use crate::input::{Expect, OutboxId, Publish};
 use crate::machine::Core;
 use crate::state::live::Live;
 use crate::state::signer::DeviceSigner;
-use crate::state::{Failure, GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Seal, Wish};
+use crate::state::{Failure, GroupRow, MessageRow, OutboxKind, OutboxRow, Post, Powers, Seal, Wish};
 
 /// A publish whose outcome is open.
 #[derive(Debug, Clone, Copy)]
@@ -385,7 +385,8 @@ impl Core {
             .to_bytes()
             .map_err(|error| ErrorKind::Bug.because_of("a message cannot be encoded", error))?;
         let bytes = codec::encode(&Envelope::Message(message));
-        let seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
+        let mut seal = Seal::new(live.epoch(), bytes, PublishId::from_bytes(self.provider.bytes()));
+        seal.powers = Powers::of(&live.data, &self.state.own_id());
         self.reseal(id, Some(seal));
         Ok(())
     }

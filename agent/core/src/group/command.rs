@@ -21,6 +21,7 @@ impl Core {
             G::Remove(group::Remove { target, who }) => self.group_remove(ticket, &target, &who),
             G::Rename(group::Rename { target, name }) => self.group_rename(ticket, &target, name),
             G::Alias(group::Alias { target, name }) => self.group_alias(&target, &name).map(Some),
+            G::Set(set) => self.group_set(ticket, set),
             G::SetRole(group::SetRole { target, who, role }) => self.group_role(ticket, &target, &who, role),
             G::Leave(group::Leave { target }) => self.group_leave(ticket, &target),
             G::Ban(group::Ban { target, who, lift }) => self.group_ban(ticket, &target, &who, lift),

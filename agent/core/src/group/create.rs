@@ -8,7 +8,7 @@ use cipher_broker::handle::Handle;
 use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::subject::Source;
 use cipher_broker::wire::envelope::CommitPlace;
-use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role};
+use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, Settings};
 use cipher_broker::{codec, limit};
 use openmls::group::{GroupContext, PastEpochDeletionPolicy};
 use openmls::prelude::{
@@ -104,7 +104,7 @@ impl Core {
                 }
                 group
             }
-            Goal::ShowProfile | Goal::Block | Goal::Verify | Goal::Contact { .. } | Goal::Say { .. } => {
+            Goal::ShowProfile | Goal::Block | Goal::Verify | Goal::Contact { .. } | Goal::Say(_) => {
                 return Err(ErrorKind::Bug.because("a contact was looked up as if it were a member"));
             }
         };
@@ -159,6 +159,7 @@ impl Core {
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
+            settings: Settings::default(),
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),

@@ -78,6 +78,7 @@ impl Core {
             Some(Wish::Add(joiners)) => drafting.add(joiners)?,
             Some(Wish::Remove(accounts)) => drafting.remove(accounts),
             Some(Wish::Rename(name)) => drafting.data.name.clone_from(name),
+            Some(Wish::Settings(change)) => change.apply(&mut drafting.data.settings),
             Some(Wish::Devices { joiners }) => drafting.devices(joiners),
             Some(Wish::Link { id, link: Some(link) }) => drafting.link(*id, link)?,
             Some(Wish::Link { id, link: None }) => _ = drafting.data.links.remove(id),

@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 
 use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
+use crate::group::settings::differences;
 use crate::machine::Core;
 use crate::state::MessageRow;
 use crate::state::live::Live;
@@ -174,6 +175,8 @@ impl Core {
         if live.data.name != old_data.name {
             lines.push((GroupEvent::Renamed, actor.account, live.data.name.clone()));
         }
+        let settings = differences(&old_data.settings, &live.data.settings);
+        lines.extend(settings.into_iter().map(|(event, text)| (event, actor.account, text)));
         for account in after.intersection(before) {
             let role = live.data.role_of(account);
             if role != old_data.role_of(account) {

@@ -550,6 +550,7 @@ mod tests {
             may_add: cipher_broker::wire::group::Role::Admin,
             may_rename: cipher_broker::wire::group::Role::Admin,
             may_resync: true,
+            settings: cipher_broker::wire::group::Settings::default(),
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),

@@ -12,7 +12,7 @@ use cipher_broker::wire::content::{Body, Missing, MissingOf};
 use crate::group::turn;
 use crate::machine::Core;
 use crate::state::position::{self, era_of, sequence_of};
-use crate::state::{MOST, MessageRow};
+use crate::state::{MOST, MessageRow, Words};
 
 /// How many messages are looked at for what is lost.
 const LOOKED_AT: usize = 20_000;
@@ -78,7 +78,7 @@ impl Core {
                 of.entry(*account).or_default().push((*id, *at));
             }
             let of = of.into_iter().map(|(account, messages)| MissingOf { account, messages }).collect();
-            self.say(group, Body::Missing(Missing { of }), None, Vec::new(), None)?;
+            self.say(group, Words::of(Body::Missing(Missing { of })), None)?;
         }
         Ok(())
     }

@@ -99,6 +99,7 @@ pub(crate) mod refresh;
 pub(crate) mod rejoin;
 pub(crate) mod republish;
 pub(crate) mod run;
+mod settings;
 pub(crate) mod show;
 pub(crate) mod tree;
 pub(crate) mod turn;

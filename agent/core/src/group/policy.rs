@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::limit;
-use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role, Settings};
 use cipher_broker::wire::join::link_id;
 
 use crate::group::evidence::ShownStatement;
-use crate::state::name::is_group_name;
+use crate::state::name::{is_group_name, is_topic};
 use crate::state::roster::{self, Leaf, Roster};
 
 /// What a commit does, reduced to what rules speak about.
@@ -127,6 +127,7 @@ pub(super) fn authorize(roster: &Roster, data: &GroupData, facts: &CommitFacts) 
     removes(roster, data, sender, role, facts)?;
     adds(roster, data, sender, role, facts)?;
     group_data(roster, data, role, facts)?;
+    settings(data, role, facts)?;
     links(roster, data, sender, role, facts)?;
     bans(roster, data, role, facts)
 }
@@ -313,6 +314,32 @@ fn group_data(roster: &Roster, data: &GroupData, role: Role, facts: &CommitFacts
         if !after.roles.iter().any(|(account, role)| *role == Role::Owner && members.contains(account)) {
             return refuse(RULE, "a group keeps at least one owner");
         }
+    }
+    Ok(())
+}
+
+/// R-COMMIT-20: what a group is about is for those who may rename it, what it wants of messages for admins. The two of a
+/// direct conversation are equal there, and have neither topic nor ranks.
+fn settings(data: &GroupData, role: Role, facts: &CommitFacts) -> Result<(), Refused> {
+    const RULE: &str = "R-COMMIT-20";
+    let Some(after) = facts.data_after.as_ref().filter(|after| after.settings != data.settings) else {
+        return Ok(());
+    };
+    let (topic, had) = (&after.settings.topic, &data.settings.topic);
+    if topic != had && (role < data.may_rename || !is_topic(topic)) {
+        return refuse(
+            RULE,
+            "the committer's role does not allow this topic, or it is none that a group can have",
+        );
+    }
+    let wants = |settings: &Settings| Settings { topic: String::new(), ..settings.clone() };
+    if data.direct {
+        let Settings { topic, may_delete, may_pin, edit_seconds: _ } = &after.settings;
+        if !topic.is_empty() || may_delete.is_some() || may_pin.is_some() {
+            return refuse(RULE, "a direct conversation has neither topic nor ranks");
+        }
+    } else if wants(&after.settings) != wants(&data.settings) && role < Role::Admin {
+        return refuse(RULE, "only an admin may change what the group wants of messages");
     }
     Ok(())
 }

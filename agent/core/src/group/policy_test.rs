@@ -38,6 +38,7 @@ fn group() -> (Roster, GroupData) {
         may_add: Role::Admin,
         may_rename: Role::Admin,
         may_resync: true,
+        settings: Settings::default(),
         personal: false,
         links: BTreeMap::new(),
         banned: BTreeSet::new(),
@@ -150,6 +151,38 @@ fn r_commit_06_m30_m32_group_data_changes_by_role() {
     assert_eq!(judge(&CommitFacts { data_after: None, ..by(0) }), Err("R-COMMIT-06"));
     assert_eq!(judge(&CommitFacts { other_extensions_changed: true, ..by(0) }), Err("R-COMMIT-06"));
     assert_eq!(judge(&CommitFacts { foreign_extensions_proposal: true, ..rename(0) }), Err("R-COMMIT-06"));
+}
+
+#[test]
+fn r_commit_20_a_topic_is_for_who_may_rename_and_the_rest_for_admins() {
+    let topic = |sender, topic: &str| change(sender, |data| data.settings.topic = topic.into());
+    assert_eq!(judge(&topic(1, "on call")), Ok(()));
+    assert_eq!(judge(&topic(2, "on call")), Err("R-COMMIT-20"));
+    for bad in ["a\nb", "\u{202e}x", &"x".repeat(513)] {
+        assert_eq!(judge(&topic(0, bad)), Err("R-COMMIT-20"), "{bad:?}");
+    }
+    let wants: [fn(&mut Settings); 3] = [
+        |settings| settings.may_delete = Some(Role::Admin),
+        |settings| settings.may_pin = Some(Role::Owner),
+        |settings| settings.edit_seconds = Some(60),
+    ];
+    for want in wants {
+        let commit = |sender| change(sender, |data| want(&mut data.settings));
+        assert_eq!(judge(&commit(1)), Ok(()));
+        assert_eq!(judge(&commit(2)), Err("R-COMMIT-20"));
+    }
+    // The two of a direct conversation are equal, and have neither topic nor ranks.
+    let (_, mut direct) = group();
+    (direct.direct, direct.name) = (true, String::new());
+    let judge_direct = |commit: fn(&mut Settings)| {
+        let mut after = direct.clone();
+        commit(&mut after.settings);
+        let facts = CommitFacts { data_after: Some(after), ..by(2) };
+        settings(&direct, Role::Member, &facts).map_err(|refused| refused.rule)
+    };
+    assert_eq!(judge_direct(|settings| settings.edit_seconds = Some(60)), Ok(()));
+    assert_eq!(judge_direct(|settings| settings.topic = "us".into()), Err("R-COMMIT-20"));
+    assert_eq!(judge_direct(|settings| settings.may_delete = Some(Role::Owner)), Err("R-COMMIT-20"));
 }
 
 /// M31: proposal types we do not use are refused whoever sends them.

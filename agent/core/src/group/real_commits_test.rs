@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cipher_broker::certificate::{CREDENTIAL_TYPE, CertificateBody, DeviceCertificate, Kind};
 use cipher_broker::id::{AccountId, DeviceId};
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::wire::group::{GroupData, Role, Settings};
 use ed25519_dalek::SigningKey;
 use openmls::prelude::{
     Credential, CredentialType, CredentialWithKey, KeyPackage, KeyPackageBundle, LeafNodeParameters,
@@ -93,6 +93,7 @@ fn data(owner: AccountId) -> GroupData {
         may_add: Role::Admin,
         may_rename: Role::Admin,
         may_resync: true,
+        settings: Settings::default(),
         personal: false,
         links: BTreeMap::new(),
         banned: BTreeSet::new(),

@@ -137,7 +137,7 @@ impl Core {
 mod tests {
     use super::*;
     use cipher_broker::wire::envelope::CommitPlace;
-    use cipher_broker::wire::group::{GroupData, Role};
+    use cipher_broker::wire::group::{GroupData, Role, Settings};
     use std::collections::{BTreeMap, BTreeSet};
 
     const fn days(n: u64) -> Duration {
@@ -154,6 +154,7 @@ mod tests {
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
+            settings: Settings::default(),
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cipher_api::view::{GroupState, GroupView, MemberView};
+use cipher_api::view::{GroupState, GroupView, MemberView, SettingsView};
 use cipher_api::{Error, ErrorKind, Hint, Reply, Result, Target};
 use cipher_broker::handle::Handle;
 use cipher_broker::id::GroupId;
 
+use crate::group::settings::settings_view;
 use crate::machine::Core;
 use crate::state::GroupRow;
 
@@ -141,6 +142,7 @@ impl Core {
             banned: Vec::new(),
             links: 0,
             recovering: self.recovering_view(&group),
+            settings: SettingsView::default(),
         };
         if self.state.is_member(&group) {
             self.with_live(group, |core, live| {
@@ -148,6 +150,7 @@ impl Core {
                 view.accounts = view.members.len();
                 view.banned = live.data.banned.iter().map(|account| core.state.handle_of(account)).collect();
                 view.links = live.data.links.len();
+                view.settings = settings_view(&live.data.settings);
                 let code = live.mls.epoch_authenticator().as_slice();
                 view.authenticator = code.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
                 Ok(())
@@ -210,6 +213,7 @@ impl Core {
             banned: Vec::new(),
             links: 0,
             recovering: None,
+            settings: SettingsView::default(),
         })
     }
 

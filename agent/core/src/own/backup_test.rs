@@ -37,15 +37,7 @@ fn said(n: u8, text: &str) -> MessageRow {
         kind: Kind::Person,
     };
     let body = Body::Text(text.into());
-    let content = Content {
-        salt: [0; 16],
-        sent_at: at(1),
-        reply_to: None,
-        hops: 0,
-        body,
-        head: None,
-        attachments: Vec::new(),
-    };
+    let content = Content::new([0; 16], at(1), body);
     let mut row = MessageRow::said(MessageId::from_bytes([n; 16]), author, content);
     row.at = Some(at(2));
     row
@@ -112,11 +104,8 @@ fn parts() -> Vec<(&'static str, BackupPart)> {
         members: vec![account],
     };
     let waiting = WaitingChange {
-        id: MessageId::from_bytes([6; 16]),
-        account,
-        position: place(41).0,
-        change: Change::Edit,
         text: "later".into(),
+        ..WaitingChange::new(MessageId::from_bytes([6; 16]), account, place(41).0, Change::Edit)
     };
     let mut edited = said(1, "first");
     edited.edited = Some(place(39).0);

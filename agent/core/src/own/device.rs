@@ -324,7 +324,11 @@ impl Core {
                 MessageCommand::Read(_)
                 | MessageCommand::Shown(_)
                 | MessageCommand::Files(_)
-                | MessageCommand::OpenFile(_),
+                | MessageCommand::OpenFile(_)
+                | MessageCommand::Show(_)
+                | MessageCommand::Edits(_)
+                | MessageCommand::Thread(_)
+                | MessageCommand::Pins(_),
             )
             | Command::Event(_)
             | Command::Evidence(_)

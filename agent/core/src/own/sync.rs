@@ -19,7 +19,7 @@ use serde_bytes::ByteBuf;
 
 use crate::machine::Core;
 use crate::state::name::is_plain;
-use crate::state::{AccountRow, GroupRow, OutboxKind, Skip, TransferRow};
+use crate::state::{AccountRow, GroupRow, OutboxKind, Skip, TransferRow, Words};
 
 /// Bytes of accounts in one message, about.
 const ACCOUNTS_BYTES: usize = 100 * 1024;
@@ -72,7 +72,7 @@ impl Core {
             let content = codec::decode::<Content>(content).ok();
             self.dequeue(id);
             if let Some(content) = content {
-                self.say(group, content.body, None, Vec::new(), None)?;
+                self.say(group, Words::of(content.body), None)?;
             }
         }
         self.run.touched.insert(group);
@@ -122,7 +122,7 @@ impl Core {
         if data.len() > limit::SYNC_BYTES {
             return Err(ErrorKind::Limit.because("this is too much to tell other devices at once"));
         }
-        self.say(group, Body::Sync(data), None, Vec::new(), None).map(|_| ())
+        self.say(group, Words::of(Body::Sync(data)), None).map(|_| ())
     }
 
     /// Tells own devices how this account sees others; with `contacts`, whether they are contacts of it too.

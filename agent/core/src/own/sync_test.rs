@@ -146,15 +146,7 @@ fn says(core: &mut Core, group: GroupId, from: Leaf, content: &Content, sequence
 
 fn content(core: &Core, body: Body) -> Content {
     let salt = core.provider.bytes();
-    Content {
-        salt,
-        sent_at: core.run.now,
-        reply_to: None,
-        hops: 0,
-        body,
-        head: None,
-        attachments: Vec::new(),
-    }
+    Content::new(salt, core.run.now, body)
 }
 
 fn sync(core: &Core, kind: &str, data: Option<Vec<u8>>) -> Content {
@@ -412,6 +404,14 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         deleted: false,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        edited_at: None,
+        edits: Vec::new(),
+        deleted_by: None,
+        mentions: Vec::new(),
+        thread: None,
+        forwarded: false,
+        pin: None,
+        poll: None,
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {

@@ -11,7 +11,7 @@ use cipher_broker::wire::sync::SyncNote;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::{InviteFacts, InviteRow, Reception, Skip};
+use crate::state::{InviteFacts, InviteRow, Reception, Skip, Words};
 
 impl Core {
     pub(super) fn contact_add(
@@ -107,7 +107,7 @@ impl Core {
     pub(crate) fn accept_direct(&mut self, group: GroupId, account: AccountId) -> Result<()> {
         self.join(group)?;
         self.state.set_contact(&account, ContactState::Accepted);
-        self.say(group, Body::ContactAccepted, None, Vec::new(), None)?;
+        self.say(group, Words::of(Body::ContactAccepted), None)?;
         Ok(())
     }
 

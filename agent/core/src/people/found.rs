@@ -8,7 +8,7 @@ use cipher_broker::wire::content::Body;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
-use crate::state::{Joiner, Wish};
+use crate::state::{Joiner, Wish, Words};
 
 impl Core {
     /// The person was found, with the key packages that the goal needs. `None`: the command is answered later.
@@ -26,13 +26,13 @@ impl Core {
             Goal::Contact { text } => {
                 let group = self.open_direct(account, joiners)?;
                 if let Some(text) = text {
-                    self.say(group, Body::Text(text), None, Vec::new(), None)?;
+                    self.say(group, Words::of(Body::Text(text)), None)?;
                 }
                 Ok(Some(Reply::Contact(Box::new(self.contact_view(&account)?))))
             }
-            Goal::Say { text, reply_to, attachments } => {
+            Goal::Say(words) => {
                 let group = self.open_direct(account, joiners)?;
-                self.say(group, Body::Text(text), reply_to, attachments, ticket)?;
+                self.say(group, words, ticket)?;
                 Ok(None)
             }
             Goal::Create { .. } | Goal::Add { .. } => {

@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 
 use cipher_api::{Advice, Error, ErrorKind, Notice, Reply, Result};
 use cipher_broker::handle::Handle;
-use cipher_broker::id::{AccountId, GroupId, MessageId};
-use cipher_broker::wire::content::Attachment;
+use cipher_broker::id::{AccountId, GroupId};
 use cipher_broker::wire::registry::{ClaimedKeyPackage, Operation};
 
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::question::QuestionReason;
-use crate::state::Joiner;
 use crate::state::suite::{POST_QUANTUM_SUITE, SUITE};
+use crate::state::{Joiner, Words};
 
 /// An errand.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ pub(crate) enum Goal {
     /// Open a direct conversation as a contact request.
     Contact { text: Option<String> },
     /// Open a direct conversation and say something.
-    Say { text: String, reply_to: Option<MessageId>, attachments: Vec<Attachment> },
+    Say(Words),
 }
 
 impl Core {
@@ -118,7 +117,7 @@ impl Core {
         let suite = match &goal {
             Goal::ShowProfile | Goal::Block | Goal::Verify => return self.finish_errand(id),
             Goal::Create { post_quantum: true, .. } => POST_QUANTUM_SUITE.into(),
-            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say { .. } => SUITE.into(),
+            Goal::Create { .. } | Goal::Contact { .. } | Goal::Say(_) => SUITE.into(),
             Goal::Add { group } => self.state.groups.get(group).map_or(SUITE.into(), |row| row.suite),
         };
         for account in &accounts {
@@ -129,7 +128,7 @@ impl Core {
             self.state.must_be_unchanged(account)?;
         }
         // Somebody may have opened the conversation from the other side in the meantime.
-        if let (Goal::Contact { .. } | Goal::Say { .. }, [account]) = (&goal, accounts.as_slice())
+        if let (Goal::Contact { .. } | Goal::Say(_), [account]) = (&goal, accounts.as_slice())
             && (self.state.direct_with(account).is_some() || self.state.direct_invite_of(account).is_some())
         {
             return self.finish_errand(id);

@@ -20,7 +20,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::envelope::CommitPlace;
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::wire::group::{GroupData, Role, Settings};
 use cipher_broker::wire::registry::PublicProfile;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -253,6 +253,7 @@ impl BackupGroup {
             may_add: Role::Owner,
             may_rename: Role::Owner,
             may_resync: false,
+            settings: Settings::default(),
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),

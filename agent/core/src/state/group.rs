@@ -2,10 +2,10 @@
 
 use cipher_api::view::{GroupState, LogLostView, RequestPolicy};
 use cipher_api::{Advice, ErrorKind, Hint, Result};
-use cipher_broker::id::{AccountId, DeviceId, GroupId};
+use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitPlace;
-use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role};
+use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role, Settings};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -104,6 +104,9 @@ pub(crate) struct GroupRow {
     /// What it is called here, where that is not its name.
     #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// The messages that are pinned, with the places of their pins, in the order of the log; `None` until they were looked for.
+    #[serde(rename = "pi", default, skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<(u64, MessageId)>>,
     /// This device cannot follow the group: it asks to come back.
     #[serde(rename = "lo", default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
@@ -196,6 +199,7 @@ impl GroupRow {
             let_in_at: None,
             let_in_by: None,
             alias: None,
+            pins: None,
             lost: None,
             asked: Vec::new(),
             gap: None,
@@ -389,6 +393,35 @@ pub(crate) enum Wish {
     /// Bans accounts, removing those that are members; or lifts their ban.
     #[serde(rename = "b")]
     Ban { accounts: Vec<AccountId>, lift: bool },
+    /// Changes what the group wants of what is said in it.
+    #[serde(rename = "s")]
+    Settings(SettingsChange),
+}
+
+/// What a person wants to be different in a group's settings; the rest stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SettingsChange {
+    #[serde(rename = "t", default)]
+    pub topic: Option<String>,
+    #[serde(rename = "d", default)]
+    pub may_delete: Option<Option<Role>>,
+    #[serde(rename = "p", default)]
+    pub may_pin: Option<Option<Role>>,
+    #[serde(rename = "e", default)]
+    pub edit_seconds: Option<Option<u32>>,
+}
+
+impl SettingsChange {
+    /// The settings as they will be.
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        let Self { topic, may_delete, may_pin, edit_seconds } = self;
+        if let Some(topic) = topic {
+            settings.topic.clone_from(topic);
+        }
+        settings.may_delete = may_delete.unwrap_or(settings.may_delete);
+        settings.may_pin = may_pin.unwrap_or(settings.may_pin);
+        settings.edit_seconds = edit_seconds.unwrap_or(settings.edit_seconds);
+    }
 }
 
 /// A device to add, with its checked key package.

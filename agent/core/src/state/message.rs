@@ -5,11 +5,11 @@ use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
-use cipher_broker::wire::content::{Attachment, Body, Content, kind};
-use cipher_broker::wire::sync::SyncMessage;
+use cipher_broker::wire::content::{Attachment, Body, Content, Mention, kind};
+use cipher_broker::wire::sync::{SyncEdit, SyncMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Failure, IdentityRow, Reactions, SealedAs, position};
+use crate::state::{Failure, IdentityRow, PinRow, PollRow, Reactions, SealedAs, mention, position};
 
 /// What a row holds. R-SAY-01: a payload never becomes an `Event`, whatever it calls itself; this agent makes those from
 /// commits.
@@ -22,6 +22,8 @@ pub(crate) enum RowBody<'a> {
     /// A member gave other words to this message, took it back, or put an emoji under it. The row marks the place; the message
     /// itself has the words.
     Change(Change, MessageId),
+    /// A question of a member, with answers to choose from.
+    Poll,
     /// A member sent a kind that this version does not know; the name is the member's.
     Unknown(&'a str),
     /// What no person said: stores of earlier versions may hold it.
@@ -41,17 +43,37 @@ pub(crate) enum Change {
     React,
     #[serde(rename = "u")]
     Unreact,
+    #[serde(rename = "p")]
+    Pin,
+    #[serde(rename = "q")]
+    Unpin,
+    #[serde(rename = "o")]
+    Vote,
+    #[serde(rename = "c")]
+    ClosePoll,
 }
 
 impl Change {
-    /// Of a reaction whether it takes the emoji away.
-    pub(crate) const fn reacts(self) -> Option<bool> {
+    /// Whether any member makes it, of anybody's message.
+    pub(crate) const fn is_anybodys(self) -> bool {
         match self {
-            Self::React => Some(false),
-            Self::Unreact => Some(true),
-            Self::Edit | Self::Delete => None,
+            Self::React | Self::Unreact | Self::Pin | Self::Unpin | Self::Vote => true,
+            Self::Edit | Self::Delete | Self::ClosePoll => false,
         }
     }
+}
+
+/// Words that a message had before it got others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Version {
+    /// Where they lie in the log; 0 for those that the message was said with.
+    #[serde(rename = "p")]
+    pub position: u64,
+    /// When their author says that they were written.
+    #[serde(rename = "t")]
+    pub sent_at: Timestamp,
+    #[serde(rename = "x")]
+    pub text: String,
 }
 
 /// The account and device that said or did it, as the leaf proves.
@@ -115,6 +137,28 @@ pub(crate) struct MessageRow {
     /// Files under it, with the keys that open them.
     #[serde(rename = "fi", default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// When its author says that the words it has now were written, if they are other ones.
+    #[serde(rename = "ea", default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// The words it had before, in the order of the log.
+    #[serde(rename = "ev", default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<Version>,
+    /// The account that took it back, if it is not the one that said it.
+    #[serde(rename = "vb", default, skip_serializing_if = "Option::is_none")]
+    pub deleted_by: Option<AccountId>,
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Mention>,
+    /// The message that began the thread in which it stands.
+    #[serde(rename = "th", default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
+    #[serde(rename = "fo", default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
+    /// What was said last of whether it is pinned.
+    #[serde(rename = "pi", default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinRow>,
+    /// The answers of a poll, and who chose which.
+    #[serde(rename = "po", default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollRow>,
 }
 
 impl MessageRow {
@@ -130,17 +174,27 @@ impl MessageRow {
     pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
         let name = content.body.kind().to_owned();
         let attachments = if name == kind::TEXT { content.attachments } else { Vec::new() };
+        let mut poll = None;
         let (text, of) = match content.body {
-            Body::Text(text) => (text, None),
-            // The words go into the message itself.
-            Body::Edit { of, .. } | Body::Delete { of } => (String::new(), Some(of)),
+            Body::Text(text) | Body::Unknown { text, .. } => (text, None),
+            Body::Poll { question, poll: answers } => {
+                poll = Some(PollRow::new(answers));
+                (question, None)
+            }
+            // What they say goes into the message itself.
+            Body::Edit { of, .. }
+            | Body::Delete { of }
+            | Body::Pin { of, .. }
+            | Body::Vote { of, .. }
+            | Body::PollClosed { of } => (String::new(), Some(of)),
             // Bots are told which one.
             Body::Reaction { of, emoji, removed: _ } => (emoji, Some(of)),
-            Body::Unknown { text, .. } => (text, None),
             Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) | Body::Receipt(_) => {
                 (String::new(), None)
             }
         };
+        // Those of an edit go into the message.
+        let mentions = if of.is_some() { Vec::new() } else { mention::sound(&text, &content.mentions) };
         Self {
             id,
             account: author.account,
@@ -161,6 +215,14 @@ impl MessageRow {
             deleted: false,
             reactions: Reactions::default(),
             attachments,
+            edited_at: None,
+            versions: Vec::new(),
+            deleted_by: None,
+            mentions,
+            thread: content.thread,
+            forwarded: content.forwarded,
+            pin: None,
+            poll,
         }
     }
 
@@ -193,6 +255,14 @@ impl MessageRow {
             deleted: false,
             reactions: Reactions::default(),
             attachments: Vec::new(),
+            edited_at: None,
+            versions: Vec::new(),
+            deleted_by: None,
+            mentions: Vec::new(),
+            thread: None,
+            forwarded: false,
+            pin: None,
+            poll: None,
         }
     }
 
@@ -208,17 +278,29 @@ impl MessageRow {
             (kind::DELETE, Some(of)) => RowBody::Change(Change::Delete, of),
             (kind::REACTION, Some(of)) => RowBody::Change(Change::React, of),
             (kind::REACTION_REMOVED, Some(of)) => RowBody::Change(Change::Unreact, of),
+            (kind::PIN, Some(of)) => RowBody::Change(Change::Pin, of),
+            (kind::UNPIN, Some(of)) => RowBody::Change(Change::Unpin, of),
+            (kind::VOTE, Some(of)) => RowBody::Change(Change::Vote, of),
+            (kind::POLL_CLOSED, Some(of)) => RowBody::Change(Change::ClosePoll, of),
+            (kind::POLL, _) if self.poll.is_some() => RowBody::Poll,
             (kind::CONTACT_ACCEPTED | kind::SYNC | kind::RECEIPT, _) => RowBody::Silent,
             (unknown, _) => RowBody::Unknown(unknown),
         }
     }
 
-    /// Its words are let go of, its files' keys, and what was put under them.
+    /// Its words are let go of, those it had before, its files' keys, and what was put under them.
     pub(crate) fn take_back(&mut self) {
         self.text.clear();
         self.reactions = Reactions::default();
         self.attachments = Vec::new();
+        (self.versions, self.mentions) = (Vec::new(), Vec::new());
+        (self.pin, self.poll, self.edited_at) = (None, None, None);
         (self.deleted, self.edited) = (true, None);
+    }
+
+    /// Whether it is pinned to its conversation.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pin.as_ref().is_some_and(|pin| !pin.removed)
     }
 
     /// Whether it came from a member: no event.
@@ -228,7 +310,8 @@ impl MessageRow {
 
     /// Whether a member said it to be read: words, also of a kind that this version does not know.
     pub(crate) fn is_words(&self) -> bool {
-        matches!(self.body(), RowBody::Text | RowBody::Unknown(_))
+        // Of a poll that was taken back nothing but its kind is left.
+        matches!(self.body(), RowBody::Text | RowBody::Poll | RowBody::Unknown(_))
     }
 
     /// Whether it has a line of its own in what people read.
@@ -239,7 +322,19 @@ impl MessageRow {
     /// For another own device, which keeps it as this one does.
     /// Eras are counted by each store for itself: what travels is how many lie between.
     pub(crate) fn into_sync(self, group: GroupId, era: u16, place: Place) -> SyncMessage {
-        let reactions = self.reactions.to_sync(era, limit::TEXT_BYTES.saturating_sub(self.text.len()));
+        // What members made of it travels as far as there is room beside the words.
+        let room = limit::TEXT_BYTES.saturating_sub(self.text.len());
+        let poll = self.poll.map(|poll| poll.to_sync(era, room.div_euclid(2)));
+        let reactions = self.reactions.to_sync(era, room.div_euclid(4));
+        let mut left = room.div_euclid(4);
+        let edits = self.versions.into_iter().rev().take_while(|version| {
+            left.checked_sub(version.text.len().saturating_add(64)).map(|rest| left = rest).is_some()
+        });
+        let edits = edits.map(|Version { position, sent_at, text }| {
+            // Those that it was said with lie nowhere else.
+            let place = (position > 0).then(|| position::told(position, era));
+            SyncEdit { place, sent_at, text }
+        });
         SyncMessage {
             group,
             place: (position::sequence_of(place.0), place.1),
@@ -251,21 +346,32 @@ impl MessageRow {
             sent_at: self.sent_at,
             at: self.at,
             content: self.kind,
+            edits: edits.collect(),
             text: self.text,
             reply_to: self.reply_to,
             subject: self.subject,
             hops: self.hops,
-            edited: self
-                .edited
-                .map(|at| (position::sequence_of(at), era.saturating_sub(position::era_of(at)))),
+            edited: self.edited.map(|at| position::told(at, era)),
+            edited_at: self.edited_at,
             deleted: self.deleted,
+            deleted_by: self.deleted_by,
             reactions,
             attachments: self.attachments,
+            mentions: self.mentions,
+            thread: self.thread,
+            forwarded: self.forwarded,
+            pin: self.pin.map(|pin| pin.to_sync(era)),
+            poll,
         }
     }
 
     /// From another own device (R-SYNC-01): what it kept as words stays words here. `era` is that of the log here.
     pub(crate) fn from_sync(message: SyncMessage, era: u16) -> Self {
+        let versions = message.edits.into_iter().rev().map(|SyncEdit { place, sent_at, text }| Version {
+            position: place.map_or(0, |place| position::heard(place, era)),
+            sent_at,
+            text,
+        });
         Self {
             id: message.id,
             account: message.account,
@@ -282,10 +388,18 @@ impl MessageRow {
             subject: message.subject,
             sealed: None,
             of: None,
-            edited: message.edited.map(|(sequence, ago)| position::of(era.saturating_sub(ago), sequence)),
+            edited: message.edited.map(|place| position::heard(place, era)),
             deleted: message.deleted,
             reactions: Reactions::from_sync(message.reactions, era),
             attachments: message.attachments,
+            edited_at: message.edited_at,
+            versions: versions.collect(),
+            deleted_by: message.deleted_by,
+            mentions: message.mentions,
+            thread: message.thread,
+            forwarded: message.forwarded,
+            pin: message.pin.map(|pin| PinRow::from_sync(pin, era)),
+            poll: message.poll.map(|poll| PollRow::from_sync(poll, era)),
         }
     }
 }
@@ -298,6 +412,8 @@ const fn stored_name(event: GroupEvent) -> &'static str {
         GroupEvent::Left => "left",
         GroupEvent::Role => "role",
         GroupEvent::Renamed => "renamed",
+        GroupEvent::Topic => "topic",
+        GroupEvent::Settings => "settings",
         GroupEvent::DeviceAdded => "device-added",
         GroupEvent::DeviceRemoved => "device-removed",
         GroupEvent::Banned => "banned",
@@ -317,6 +433,8 @@ fn stored_event(name: &str, alone: bool) -> GroupEvent {
         "left" => GroupEvent::Left,
         "role" => GroupEvent::Role,
         "renamed" => GroupEvent::Renamed,
+        "topic" => GroupEvent::Topic,
+        "settings" => GroupEvent::Settings,
         "device-added" => GroupEvent::DeviceAdded,
         "device-removed" => GroupEvent::DeviceRemoved,
         "banned" => GroupEvent::Banned,

@@ -17,11 +17,14 @@ pub(crate) mod ledger;
 mod link;
 pub(crate) mod live;
 mod mark;
+pub(crate) mod mention;
 mod message;
 mod missing;
 pub(crate) mod name;
 mod outbox;
+mod pin;
 pub(crate) mod place;
+mod poll;
 pub(crate) mod position;
 mod profile;
 mod reaction;
@@ -34,6 +37,7 @@ mod skip;
 pub(crate) mod suite;
 mod transfer;
 mod upload;
+mod words;
 
 use cipher_api::{Advice, ErrorKind, Result};
 use cipher_broker::codec;
@@ -47,10 +51,12 @@ pub(crate) use self::backup::{
     BackupAccount, BackupBot, BackupGroup, BackupMessage, BackupPart, RestoredRow,
 };
 pub(crate) use self::bot::{BotRow, DueRow};
-pub(crate) use self::change::{ChangesRow, WaitingChange};
+pub(crate) use self::change::{ChangesRow, Powers, WaitingChange};
 pub(crate) use self::evidence::EvidenceRow;
 pub(crate) use self::failure::Failure;
-pub(crate) use self::group::{GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, Slot, Wish};
+pub(crate) use self::group::{
+    GroupRow, IntentRow, Joiner, PendingWelcome, PostedRow, SettingsChange, Slot, Wish,
+};
 pub(crate) use self::head::{HeadRow, head_of};
 pub(crate) use self::invite::{InviteFacts, InviteRow, Reception};
 pub(crate) use self::join::{JoinRequestRow, JoinRow, RejoinRow, RequestState};
@@ -58,11 +64,13 @@ pub(crate) use self::journal::{Fact, FactsRow, SubscriberRow};
 pub(crate) use self::link::{LinkingRow, NewSide, OldSide, Side};
 pub(crate) use self::mark::IncidentRow;
 pub use self::mark::Mark;
-pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, RowBody};
+pub(crate) use self::message::{Author, Change, MessageRow, ParkedRow, Place, RowBody, Version};
 pub(crate) use self::missing::{MOST, MissingRow};
 pub(crate) use self::outbox::{OutboxKind, OutboxRow, Post, Seal};
+pub(crate) use self::pin::PinRow;
 pub use self::place::stopped;
 pub(crate) use self::place::{BackRow, Denied, DoubledRow, Fresh, Lost, Why, WordRow, revoked};
+pub(crate) use self::poll::{PollRow, Vote};
 pub(crate) use self::profile::{IdentityRow, MetaRow};
 pub(crate) use self::reaction::{Reaction, Reactions};
 pub(crate) use self::receipt::{Reached, ReceiptsRow, Stretch};
@@ -71,6 +79,7 @@ pub(crate) use self::sealed::{KeptRow, Print, SealKey, SealedAs, SentRow, key, p
 pub(crate) use self::skip::Skip;
 pub(crate) use self::transfer::TransferRow;
 pub(crate) use self::upload::UploadRow;
+pub(crate) use self::words::Words;
 use crate::store::sealed::Writing;
 use crate::store::{Store, table};
 

@@ -23,6 +23,11 @@ pub(crate) fn is_group_name(name: &str) -> bool {
         && name.chars().count() <= limit::GROUP_NAME_CHARS
 }
 
+/// What a group is about: one plain line that is not too long; empty for nothing.
+pub(crate) fn is_topic(topic: &str) -> bool {
+    is_plain(topic) && topic.chars().count() <= limit::GROUP_TOPIC_CHARS
+}
+
 /// Refuses a text with more characters than `limit`; `what` names it in the sentence.
 pub(crate) fn check_text(what: &str, text: &str, limit: usize) -> Result<()> {
     let length = text.chars().count();

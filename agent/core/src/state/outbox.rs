@@ -7,7 +7,7 @@ use cipher_broker::sign::wire_hash;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::state::State;
+use crate::state::{Powers, State};
 
 /// Something of ours that must reach the broker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,6 +98,9 @@ pub(crate) struct Seal {
     pub hash: [u8; 32],
     #[serde(rename = "i")]
     pub publish_id: PublishId,
+    /// Of a message what its epoch lets its author do.
+    #[serde(rename = "y", default, skip_serializing_if = "Powers::are_usual")]
+    pub powers: Powers,
     /// Expected last handshake sequence, when it goes fenced.
     #[serde(skip)]
     pub fence: Option<u64>,
@@ -120,7 +123,16 @@ impl Seal {
     /// Bytes that nobody published yet.
     pub(crate) fn new(epoch: u64, bytes: Vec<u8>, publish_id: PublishId) -> Self {
         let hash = wire_hash(&bytes);
-        Self { epoch, bytes, hash, publish_id, fence: None, stored_at: None, doubtful: false }
+        Self {
+            epoch,
+            bytes,
+            hash,
+            publish_id,
+            powers: Powers::default(),
+            fence: None,
+            stored_at: None,
+            doubtful: false,
+        }
     }
 }
 

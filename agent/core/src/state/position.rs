@@ -30,6 +30,17 @@ pub(crate) fn era_of(position: u64) -> u16 {
     u16::try_from(position >> SEQUENCE_BITS).unwrap_or(u16::MAX)
 }
 
+/// A position as another own device is told it, which counts eras for itself: the sequence, and how many eras lie between it and
+/// `era`, the one that the log is in here.
+pub(crate) fn told(position: u64, era: u16) -> (u64, u16) {
+    (sequence_of(position), era.saturating_sub(era_of(position)))
+}
+
+/// A position that another own device told.
+pub(crate) const fn heard((sequence, ago): (u64, u16), era: u16) -> u64 {
+    of(era.saturating_sub(ago), sequence)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -72,10 +72,7 @@ impl Reactions {
         fits.map(|reaction| SyncReaction {
             emoji: reaction.emoji.clone(),
             account: reaction.account,
-            place: (
-                position::sequence_of(reaction.position),
-                era.saturating_sub(position::era_of(reaction.position)),
-            ),
+            place: position::told(reaction.position, era),
             removed: reaction.removed,
         })
         .collect()
@@ -84,8 +81,8 @@ impl Reactions {
     /// From another own device. `era` is that of the log here.
     pub(crate) fn from_sync(reactions: Vec<SyncReaction>, era: u16) -> Self {
         let mut all = Self::default();
-        for SyncReaction { emoji, account, place: (sequence, ago), removed } in reactions {
-            let position = position::of(era.saturating_sub(ago), sequence);
+        for SyncReaction { emoji, account, place, removed } in reactions {
+            let position = position::heard(place, era);
             all.put(Reaction { emoji, account, position, removed });
         }
         all

@@ -104,13 +104,14 @@ impl SealedAs {
         // Everything else is kept as it was sealed, in a row of its own.
         let RowBody::Text = row.body() else { return None };
         let content = Content {
-            salt: self.salt,
-            sent_at: row.sent_at,
             reply_to: row.reply_to,
             hops: row.hops,
-            body: Body::Text(row.text.clone()),
             head: self.head.clone(),
             attachments: row.attachments.clone(),
+            mentions: row.mentions.clone(),
+            thread: row.thread,
+            forwarded: row.forwarded,
+            ..Content::new(self.salt, row.sent_at, Body::Text(row.text.clone()))
         };
         Some(codec::encode(&content).into())
     }

@@ -21,7 +21,7 @@ use cipher_broker::subject::{Route, Source};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Content};
 use cipher_broker::wire::envelope::{CommitPlace, Envelope, WelcomeNote};
-use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, TREE_KEY_EXTENSION};
+use cipher_broker::wire::group::{GROUP_DATA_EXTENSION, GroupData, Role, Settings, TREE_KEY_EXTENSION};
 use cipher_broker::wire::registry::{
     Answer, CreateAccount, Operation, Outcome, PublicProfile, RequestBody, SignedProfile, open_reply,
     seal_request,
@@ -278,6 +278,7 @@ impl Mallory {
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
+            settings: Settings::default(),
             links: BTreeMap::new(),
             banned: BTreeSet::new(),
         };
@@ -407,16 +408,9 @@ impl Mallory {
     // Saying what nobody says.
 
     fn content(&self, world: &World, kind: &str, text: &str) -> Content {
-        Content {
-            salt: self.random(),
-            sent_at: world.now,
-            reply_to: None,
-            hops: 0,
-            // Encoded it is the kind it names.
-            body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
-            head: None,
-            attachments: Vec::new(),
-        }
+        // Encoded it is the kind it names.
+        let body = Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None };
+        Content::new(self.random(), world.now, body)
     }
 
     fn sealed(&mut self, at: usize, aad: Vec<u8>, payload: &[u8]) -> Option<Vec<u8>> {

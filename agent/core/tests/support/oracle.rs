@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cipher_api::command::device;
-use cipher_api::view::{GroupEvent, GroupState, GroupView, MessageState, MessageView};
+use cipher_api::view::{Body, GroupEvent, GroupState, GroupView, MessageState, MessageView};
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 
 use crate::support::log::APPLICATION;
@@ -107,7 +107,7 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
         let name = &reader.name;
         let mut ids = BTreeSet::new();
         let mut last = 0;
-        for message in reader.messages.iter().filter(|m| m.is_text()) {
+        for message in reader.messages.iter().filter(|m| m.is_text() || matches!(m.body, Body::Poll(_))) {
             assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
             if let Some(sequence) = message.seq {
                 assert!(sequence > last, "{name} sees {:?} out of order", message.text);
@@ -220,7 +220,17 @@ fn same_words(
         under.sort();
         // Who is gone does not hear what others put there since.
         under.retain(|_| reader.view.state == GroupState::Active);
-        (m.text.clone(), m.edited, m.deleted, under)
+        let poll = match &m.body {
+            Body::Poll(poll) => {
+                let counts: Vec<usize> = poll.options.iter().map(|option| option.votes).collect();
+                Some((counts, poll.voters, poll.closed))
+            }
+            _ => None,
+        };
+        // What is pinned and how a poll stands members go on to change, too.
+        let now = (m.pinned_by.is_some(), poll);
+        let now = (reader.view.state == GroupState::Active).then_some(now);
+        (m.text.clone(), m.edited, m.deleted, under, now)
     };
     let active = seen.iter().filter(|s| s.view.state == GroupState::Active && !s.over);
     for other in active.filter(|s| world.since.get(&(s.index, group)).is_some_and(|since| *since <= epoch)) {

@@ -1132,7 +1132,9 @@ impl World {
                 }
             }
             let status = self.status(index);
-            if status.questions > 0 || (status.outbox > 0 && !self.is_outside(index)) {
+            // What a copy that stopped has to say by itself, after it took an invitation, waits until its person resumes it.
+            let waits = status.outbox > 0 && !status.stopped && !self.is_outside(index);
+            if status.questions > 0 || waits {
                 let (outbox, questions) = (status.outbox, status.questions);
                 let name = &self.people[index].name;
                 return Some(format!("{name} has {outbox} in the outbox and {questions} questions"));
@@ -1488,7 +1490,7 @@ impl Somebody<'_> {
 }
 
 pub(crate) fn send(group: GroupId, text: &str) -> message::Send {
-    message::Send { target: Target::Group(group), text: text.into(), reply_to: None }
+    message::Send::new(Target::Group(group), text)
 }
 
 pub(crate) fn rename(group: GroupId, name: &str) -> group::Rename {

@@ -99,7 +99,7 @@ async fn conversation(alice: &Context, bob: &Context, echo: &Handle) -> Result {
     bobs.close().await;
 
     let text = format!("Hello! This is {GROUP}: bob is here, and @{echo} answers to `/echo TEXT`.");
-    let command = message::Send { target: group(), text, reply_to: None };
+    let command = message::Send::new(group(), text);
     let message = profile.ask(command).await?;
     alice.ui.message(&message, Some(GROUP))?;
     profile.close().await;

@@ -9,6 +9,7 @@ use crate::cli::command::send::queued_why;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
 use crate::cli::input::{message_id, target, text};
+use crate::cli::show::line::Line;
 use crate::session::Need;
 
 /// Change the text of one of your messages
@@ -24,13 +25,17 @@ pub struct EditArgs {
     #[command(flatten)]
     pub message: MessageArgs,
     /// The new text; `-` reads it from standard input
-    #[arg(allow_hyphen_values = true)]
-    pub text: String,
+    #[arg(allow_hyphen_values = true, required_unless_present = "history")]
+    pub text: Option<String>,
+    /// Show the words that the message had instead, of any member's message
+    #[arg(long, conflicts_with = "text")]
+    pub history: bool,
 }
 
 /// Delete one of your messages for all members
 ///
-/// The text is removed for all members, and a line says so in its place. Members may have read or copied it before, and
+/// The text is removed for all members, and a line says so in its place. In a group that lets them, admins delete the messages of
+/// others, too (group set GROUP delete=admins). Members may have read or copied it before, and
 /// a copy of the broker's log keeps the encrypted message. With --local the text of any message is removed from this
 /// device only, and the other members do not notice.
 #[derive(Debug, clap::Args)]
@@ -63,7 +68,8 @@ impl MessageArgs {
 
 /// Runs `edit`.
 pub async fn edit(context: &Context, args: EditArgs) -> Result {
-    let words = if args.text == "-" { text::standard_input(context)? } else { args.text };
+    let Some(words) = args.text else { return history(context, args.message).await };
+    let words = if words == "-" { text::standard_input(context)? } else { words };
     let words = text::message(words)?;
     change(context, message::Edit { message: args.message.named()?, text: words }).await
 }
@@ -71,6 +77,52 @@ pub async fn edit(context: &Context, args: EditArgs) -> Result {
 /// Runs `delete`.
 pub async fn delete(context: &Context, args: DeleteArgs) -> Result {
     change(context, message::Delete { message: args.message.named()?, local: args.local }).await
+}
+
+/// The words that a message has and had.
+async fn history(context: &Context, message: MessageArgs) -> Result {
+    let edits = message::Edits { message: message.named()? };
+    let (profile, edits) = asked(context, edits).await?;
+    edits.iter().try_for_each(|edit| context.ui.show(&Line::edit(edit)))?;
+    if edits.is_empty() {
+        context.ui.note("this message was deleted: nothing of it is left");
+    }
+    profile.close().await;
+    Ok(())
+}
+
+/// Shows a message.
+pub(super) async fn show<R: Ask<Reply = MessageView> + Clone>(context: &Context, one: R) -> Result {
+    let (profile, message) = asked(context, one).await?;
+    context.ui.message(&message, None)?;
+    profile.close().await;
+    Ok(())
+}
+
+/// Shows messages with their ids, or says that there are none.
+pub(super) async fn look<R: Ask<Reply = Vec<MessageView>> + Clone>(
+    context: &Context,
+    some: R,
+    none: &str,
+) -> Result {
+    let (profile, messages) = asked(context, some).await?;
+    for message in &messages {
+        context.ui.message(message, Some(&message.id.short()))?;
+    }
+    if messages.is_empty() {
+        context.ui.note(none);
+    }
+    profile.close().await;
+    Ok(())
+}
+
+/// Asks about messages after what is new at the broker was read.
+async fn asked<R: Ask + Clone>(context: &Context, about: R) -> Result<(OpenProfile<'_>, R::Reply)> {
+    let read = OpenProfile::read(context, async |profile| {
+        profile.refresh().await?;
+        profile.ask(about.clone()).await
+    });
+    Ok(read.await?)
 }
 
 /// Asks for a change of a message, and shows the message as it is then.

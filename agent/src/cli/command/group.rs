@@ -15,6 +15,7 @@ use crate::app::profile::OpenProfile;
 use crate::cli::command::join;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result, defect};
+use crate::cli::input::setting::Setting;
 use crate::cli::input::target;
 use crate::cli::input::text;
 use crate::cli::input::time_arg::Lifetime;
@@ -172,6 +173,21 @@ enum Verb {
         group: Target,
         /// Your name for it; an empty one restores the group's own name
         name: String,
+    },
+    /// Set what the group is about and what it wants of messages
+    ///
+    /// topic=TEXT says what it is about. delete=nobody|owners|admins|all says who may take back what others said. pin=owners|admins|all
+    /// says who may pin messages. edit=always|TIME says how long after it was said a message may be edited: 15m, 1h.
+    #[command(
+        after_help = "Examples:\n  cipher-chat group set ops topic='who is on call'\n  cipher-chat group set ops delete=admins edit=15m"
+    )]
+    Set {
+        /// Group name or id
+        #[arg(value_parser = target::target)]
+        group: Target,
+        /// What to set
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<Setting>,
     },
     /// Give a member a role
     Role {
@@ -408,6 +424,7 @@ async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
         }
         Verb::Rename { group, name } => changed(profile.ask(group::Rename { target: group, name }).await?),
         Verb::Alias { group, name } => changed(profile.ask(group::Alias { target: group, name }).await?),
+        Verb::Set { group, settings } => changed(profile.ask(Setting::all(group, settings)).await?),
         Verb::Role { group, who, role } => {
             changed(profile.ask(group::SetRole { target: group, who, role: role.into() }).await?)
         }
@@ -452,7 +469,7 @@ impl From<Role> for wire::Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher_api::view::GroupState;
+    use cipher_api::view::{GroupState, SettingsView};
     use cipher_broker::id::{AccountId, GroupId};
 
     fn member(handle: &str, kind: Kind, owner: Option<&str>) -> MemberView {
@@ -494,6 +511,7 @@ mod tests {
             banned: Vec::new(),
             links: 0,
             recovering: None,
+            settings: SettingsView::default(),
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];
         let own: Handle = "bob".parse().expect("a handle");

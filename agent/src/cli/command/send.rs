@@ -47,6 +47,9 @@ pub struct Args {
     /// Id of the message that this one answers, or its first 6 or more characters, as shown by: read TARGET --ids
     #[arg(long, value_name = "ID")]
     pub reply_to: Option<String>,
+    /// Say it in the thread of this message
+    #[arg(long, value_name = "ID")]
+    pub thread: Option<String>,
     /// Whether the text stood behind `--`.
     #[arg(skip)]
     plain: bool,
@@ -84,11 +87,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
         None => String::new(),
     };
     let reply_to = args.reply_to.as_deref().map(message_id::beginning).transpose()?;
+    let thread = args.thread.as_deref().map(message_id::beginning).transpose()?;
+    let thread = thread.map(|id| message::MessageRef { id, within: None });
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
     let message = if args.file.is_empty() {
-        profile.ask(message::Send { target: args.target, text, reply_to }).await?
+        profile.ask(message::Send { target: args.target, text, reply_to, thread }).await?
     } else {
         let files = match bring(context, &profile, &args.target, &args.file, &args.file_name).await {
             Ok(files) => files,
@@ -97,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
                 return Err(failure);
             }
         };
-        profile.ask(file::Send { target: args.target, text, reply_to, files }).await?
+        profile.ask(file::Send { target: args.target, text, reply_to, thread, files }).await?
     };
     let queued = message.state == MessageState::Queued;
     let show = group::Show { target: Target::Group(message.group) };

@@ -3,6 +3,7 @@
 pub mod interrupt;
 pub mod message_id;
 pub mod prompt;
+pub mod setting;
 pub mod target;
 pub mod text;
 pub mod time_arg;

@@ -257,6 +257,7 @@ fn advised(advice: Advice, typed: &Typed) -> String {
         Advice::SmallerStepsOrAsk => "do it in smaller steps, or ask the operator for the broker's limits",
         Advice::SplitText => "split it, or send it as a file by other means",
         Advice::WaitOrTakeBack => "wait until it is sent, or delete it for all members, without --local",
+        Advice::SayAnew => "send it as a new message",
         Advice::DeleteAndSayAnew => "delete it, and send it as a new message",
         Advice::MoreOfId => "give more of the id",
         Advice::ChooseHandle => "choose another handle",

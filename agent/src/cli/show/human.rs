@@ -2,6 +2,7 @@
 
 use cipher_api::view::{
     AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState, ReactionView,
+    SettingsView,
 };
 use cipher_broker::certificate::Kind;
 use cipher_broker::wire::content::kind;
@@ -11,6 +12,7 @@ use cipher_broker::wire::registry::Presence;
 use crate::cli::show::file;
 use crate::cli::show::line::{EventLine, Line, MessageLine, Status, TokenLine, TokenState};
 use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
+use crate::cli::show::poll;
 use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::trust;
 use crate::cli::show::typed::Typed;
@@ -25,6 +27,9 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
             Some(target) => format!("{} {}", safe_text(action), safe_text(target)),
             None => safe_text(action),
         },
+        Line::Edit { text, at, .. } => {
+            format!("{} {}", paint.ink(Ink::Dim, &minute(at)), safe_block(text, 4))
+        }
         Line::Error { message, hint, .. } => error(message, *hint, paint),
         Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), paint),
         Line::File(line) => file::block(line),
@@ -86,14 +91,19 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     let text = match line.kind() {
         _ if line.is_deleted() => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
-            format!("{who} {}", paint.ink(Ink::Dim, "(deleted)"))
+            let by = line.deleted_by().map_or_else(String::new, |by| format!(" by {}", safe_text(&at(by))));
+            format!("{who} {}", paint.ink(Ink::Dim, &format!("(deleted{by})")))
         }
-        kind::TEXT => {
+        kind::TEXT | kind::POLL if line.kind() == kind::TEXT || line.poll().is_some() => {
             let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
             let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
             let reply = if line.is_reply() { "(reply) " } else { "" };
             let edited = if line.is_edited() { paint.ink(Ink::Dim, " (edited)") } else { String::new() };
-            format!("{who} {reply}{}{edited}", safe_block(line.text(), 4))
+            let pinned = if line.is_pinned() { paint.ink(Ink::Dim, " (pinned)") } else { String::new() };
+            let thread = if line.is_in_thread() { "(thread) " } else { "" };
+            let forwarded = if line.is_forwarded() { "(forwarded) " } else { "" };
+            let poll = line.poll().map_or_else(String::new, |poll| poll::block(poll, paint));
+            format!("{who} {thread}{forwarded}{reply}{}{edited}{pinned}{poll}", safe_block(line.text(), 4))
         }
         kind::MISSING => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
@@ -302,6 +312,7 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
     if group.unread > 0 {
         rows.push(("unread", group.unread.to_string()));
     }
+    rows.extend(settings(&group.settings));
     if group.links > 0 {
         rows.push(("links", group.links.to_string()));
     }
@@ -378,6 +389,25 @@ fn named(name: &str, warning: Option<&str>) -> String {
         Some(warning) => format!("{} (! {})", safe_text(name), safe_text(warning)),
         None => safe_text(name),
     }
+}
+
+/// What a group wants where it is not what groups want.
+fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
+    let usual = SettingsView::default();
+    let mut rows = Vec::new();
+    if !settings.topic.is_empty() {
+        rows.push(("topic", safe_text(&settings.topic)));
+    }
+    if settings.delete != usual.delete {
+        rows.push(("may delete", format!("{}, what others said", settings.delete.name())));
+    }
+    if settings.pin != usual.pin {
+        rows.push(("may pin", settings.pin.name().into()));
+    }
+    if let Some(seconds) = settings.edit_seconds {
+        rows.push(("editing", format!("for {seconds} s after a message was said")));
+    }
+    rows
 }
 
 fn accounts(group: &GroupView) -> usize {

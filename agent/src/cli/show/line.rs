@@ -35,6 +35,17 @@ pub enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         phrase: Option<&'a str>,
     },
+    /// Words of a message at one time.
+    Edit {
+        /// The message.
+        message: MessageId,
+        /// The words.
+        text: &'a str,
+        /// When their author says that they were written, RFC 3339.
+        at: String,
+        /// Whether they are the ones that it has now.
+        current: bool,
+    },
     /// The account log was replayed.
     Audit(AuditLine),
     /// A bot of the catalog.

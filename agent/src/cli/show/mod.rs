@@ -12,6 +12,7 @@ pub mod human;
 pub mod line;
 pub mod notice;
 pub mod paint;
+pub mod poll;
 pub mod qr;
 pub mod rows;
 pub mod safe_text;

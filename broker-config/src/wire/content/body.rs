@@ -4,7 +4,7 @@
 use serde_bytes::ByteBuf;
 
 use crate::id::MessageId;
-use crate::wire::content::{Missing, Receipt};
+use crate::wire::content::{Missing, Poll, Receipt};
 
 /// Names of kinds on the wire. They never change.
 pub mod kind {
@@ -18,6 +18,16 @@ pub mod kind {
     pub const REACTION: &str = "reaction";
     /// An emoji under a message is taken away by the account that put it there.
     pub const REACTION_REMOVED: &str = "reaction-removed";
+    /// A message is pinned to its conversation.
+    pub const PIN: &str = "pin";
+    /// A message is not pinned any more.
+    pub const UNPIN: &str = "unpin";
+    /// A question with answers to choose from.
+    pub const POLL: &str = "poll";
+    /// What an account chooses of a poll.
+    pub const VOTE: &str = "poll-vote";
+    /// A poll takes no more votes.
+    pub const POLL_CLOSED: &str = "poll-closed";
     /// An account tells a new contact that it accepted; carries no text and is not shown.
     pub const CONTACT_ACCEPTED: &str = "contact-accepted";
     /// Devices of one account keep each other up to date, in the group that only they are in.
@@ -54,6 +64,32 @@ pub enum Body {
         /// Whether it is taken away: once per account and emoji.
         removed: bool,
     },
+    /// An earlier message is pinned to the conversation, or not any more.
+    Pin {
+        /// The message.
+        of: MessageId,
+        /// Whether the pin is taken away.
+        removed: bool,
+    },
+    /// A question with answers to choose from.
+    Poll {
+        /// The question.
+        question: String,
+        /// The answers; sound, see [`Poll::is_sound`].
+        poll: Poll,
+    },
+    /// What an account chooses of a poll, in the place of what it chose before.
+    Vote {
+        /// The poll.
+        of: MessageId,
+        /// Numbers of the answers, the first one 0; none takes the vote back. What they may be is for the rules to say.
+        choices: Vec<u8>,
+    },
+    /// A poll takes no more votes.
+    PollClosed {
+        /// The poll.
+        of: MessageId,
+    },
     /// See [`kind::CONTACT_ACCEPTED`].
     ContactAccepted,
     /// An encoded [`crate::wire::sync::SyncNote`].
@@ -84,6 +120,11 @@ impl Body {
             Self::Delete { .. } => kind::DELETE,
             Self::Reaction { removed: false, .. } => kind::REACTION,
             Self::Reaction { removed: true, .. } => kind::REACTION_REMOVED,
+            Self::Pin { removed: false, .. } => kind::PIN,
+            Self::Pin { removed: true, .. } => kind::UNPIN,
+            Self::Poll { .. } => kind::POLL,
+            Self::Vote { .. } => kind::VOTE,
+            Self::PollClosed { .. } => kind::POLL_CLOSED,
             Self::ContactAccepted => kind::CONTACT_ACCEPTED,
             Self::Sync(_) => kind::SYNC,
             Self::Missing(_) => kind::MISSING,
@@ -97,7 +138,11 @@ impl Body {
         match self {
             Self::Text(text) | Self::Edit { text, .. } | Self::Unknown { text, .. } => text.len(),
             Self::Reaction { emoji, .. } => emoji.len(),
+            Self::Poll { question, poll } => question.len().saturating_add(poll.bytes()),
             Self::Delete { .. }
+            | Self::Pin { .. }
+            | Self::Vote { .. }
+            | Self::PollClosed { .. }
             | Self::ContactAccepted
             | Self::Sync(_)
             | Self::Missing(_)
@@ -107,12 +152,23 @@ impl Body {
 
     /// Whether it names a kind that this build knows and lacks what that kind must carry.
     pub fn is_malformed(&self) -> bool {
-        use self::kind::{
-            CONTACT_ACCEPTED, DELETE, EDIT, MISSING, REACTION, REACTION_REMOVED, RECEIPT, SYNC, TEXT,
-        };
-        let Self::Unknown { kind, .. } = self else { return false };
-        [TEXT, EDIT, DELETE, REACTION, REACTION_REMOVED, CONTACT_ACCEPTED, SYNC, MISSING, RECEIPT]
-            .contains(&kind.as_str())
+        const KNOWN: [&str; 14] = [
+            kind::TEXT,
+            kind::EDIT,
+            kind::DELETE,
+            kind::REACTION,
+            kind::REACTION_REMOVED,
+            kind::PIN,
+            kind::UNPIN,
+            kind::POLL,
+            kind::VOTE,
+            kind::POLL_CLOSED,
+            kind::CONTACT_ACCEPTED,
+            kind::SYNC,
+            kind::MISSING,
+            kind::RECEIPT,
+        ];
+        matches!(self, Self::Unknown { kind, .. } if KNOWN.contains(&kind.as_str()))
     }
 
     /// Whether it has a line of its own where people read: no change of another message, and nothing silent.
@@ -123,8 +179,14 @@ impl Body {
     /// The message that it changes, if it changes one.
     pub const fn changes(&self) -> Option<MessageId> {
         match self {
-            Self::Edit { of, .. } | Self::Delete { of } | Self::Reaction { of, .. } => Some(*of),
+            Self::Edit { of, .. }
+            | Self::Delete { of }
+            | Self::Reaction { of, .. }
+            | Self::Pin { of, .. }
+            | Self::Vote { of, .. }
+            | Self::PollClosed { of } => Some(*of),
             Self::Text(_)
+            | Self::Poll { .. }
             | Self::ContactAccepted
             | Self::Sync(_)
             | Self::Missing(_)
@@ -141,6 +203,10 @@ impl Body {
             | Self::Edit { .. }
             | Self::Delete { .. }
             | Self::Reaction { .. }
+            | Self::Pin { .. }
+            | Self::Poll { .. }
+            | Self::Vote { .. }
+            | Self::PollClosed { .. }
             | Self::Unknown { .. } => false,
         }
     }

@@ -8,12 +8,16 @@
 
 mod attachment;
 mod body;
+mod mention;
 mod missing;
 mod payload;
+mod poll;
 mod receipt;
 
 pub use self::attachment::Attachment;
 pub use self::body::{Body, kind};
+pub use self::mention::Mention;
 pub use self::missing::{Missing, MissingOf};
 pub use self::payload::Content;
+pub use self::poll::Poll;
 pub use self::receipt::Receipt;

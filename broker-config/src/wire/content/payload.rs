@@ -7,7 +7,7 @@ use crate::codec;
 use crate::id::MessageId;
 use crate::time::Timestamp;
 use crate::transparency::SignedHead;
-use crate::wire::content::{Attachment, Body, kind};
+use crate::wire::content::{Attachment, Body, Mention, Poll, kind};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,30 @@ pub struct Content {
     pub head: Option<SignedHead>,
     /// Files that it names, in the sender's order; the text may be empty then. Only a text has some.
     pub attachments: Vec<Attachment>,
+    /// The accounts that its text names, in the order of the text.
+    pub mentions: Vec<Mention>,
+    /// The message that began the thread in which it stands.
+    pub thread: Option<MessageId>,
+    /// Whether the words are somebody else's, passed on.
+    pub forwarded: bool,
+}
+
+impl Content {
+    /// A message that says so much and no more.
+    pub const fn new(salt: [u8; 16], sent_at: Timestamp, body: Body) -> Self {
+        Self {
+            salt,
+            sent_at,
+            reply_to: None,
+            hops: 0,
+            body,
+            head: None,
+            attachments: Vec::new(),
+            mentions: Vec::new(),
+            thread: None,
+            forwarded: false,
+        }
+    }
 }
 
 /// The map on the wire. Each kind uses the fields it needs, so that a build that does not know a kind still keeps its
@@ -50,36 +74,76 @@ struct Payload {
     data: Option<ByteBuf>,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     head: Option<SignedHead>,
-    /// The message that an edit, a deletion or a reaction is about.
+    /// The message that a change is about: other words, an emoji, a vote.
     #[serde(rename = "of", default, skip_serializing_if = "Option::is_none")]
     of: Option<MessageId>,
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     attachments: Vec<Attachment>,
+    #[serde(rename = "m", default, skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<Mention>,
+    #[serde(rename = "th", default, skip_serializing_if = "Option::is_none")]
+    thread: Option<MessageId>,
+    #[serde(rename = "fw", default, skip_serializing_if = "std::ops::Not::not")]
+    forwarded: bool,
 }
 
 impl From<Payload> for Content {
     fn from(payload: Payload) -> Self {
-        let Payload { salt, sent_at, reply_to, hops, kind, text, data, head, of, attachments } = payload;
-        Self { salt, sent_at, reply_to, hops, body: body(kind, text, data, of), head, attachments }
+        let Payload {
+            salt,
+            sent_at,
+            reply_to,
+            hops,
+            kind,
+            text,
+            data,
+            head,
+            of,
+            attachments,
+            mentions,
+            thread,
+            forwarded,
+        } = payload;
+        let body = body(kind, text, data, of);
+        Self { salt, sent_at, reply_to, hops, body, head, attachments, mentions, thread, forwarded }
     }
 }
 
 impl From<Content> for Payload {
     fn from(content: Content) -> Self {
-        let Content { salt, sent_at, reply_to, hops, body, head, attachments } = content;
+        let Content { salt, sent_at, reply_to, hops, body, head, attachments, mentions, thread, forwarded } =
+            content;
         let kind = body.kind().to_owned();
         let (text, data, of) = match body {
             Body::Text(text) => (text, None, None),
             Body::Edit { of, text } => (text, None, Some(of)),
-            Body::Delete { of } => (String::new(), None, Some(of)),
+            Body::Delete { of } | Body::Pin { of, removed: _ } | Body::PollClosed { of } => {
+                (String::new(), None, Some(of))
+            }
             Body::Reaction { of, emoji, removed: _ } => (emoji, None, Some(of)),
+            Body::Poll { question, poll } => (question, Some(ByteBuf::from(codec::encode(&poll))), None),
+            Body::Vote { of, choices } => (String::new(), Some(ByteBuf::from(choices)), Some(of)),
             Body::ContactAccepted => (String::new(), None, None),
             Body::Sync(data) => (String::new(), Some(ByteBuf::from(data)), None),
             Body::Missing(missing) => (String::new(), Some(ByteBuf::from(codec::encode(&missing))), None),
             Body::Receipt(receipt) => (String::new(), Some(ByteBuf::from(codec::encode(&receipt))), None),
             Body::Unknown { kind: _, text, data, of } => (text, data, of),
         };
-        Self { salt, sent_at, reply_to, hops, kind, text, data, head, of, attachments }
+        Self {
+            salt,
+            sent_at,
+            reply_to,
+            hops,
+            kind,
+            text,
+            data,
+            head,
+            of,
+            attachments,
+            mentions,
+            thread,
+            forwarded,
+        }
     }
 }
 
@@ -91,6 +155,14 @@ fn body(kind: String, text: String, data: Option<ByteBuf>, of: Option<MessageId>
         (kind::DELETE, _, Some(of)) => Body::Delete { of },
         (kind::REACTION, _, Some(of)) => Body::Reaction { of, emoji: text, removed: false },
         (kind::REACTION_REMOVED, _, Some(of)) => Body::Reaction { of, emoji: text, removed: true },
+        (kind::PIN, _, Some(of)) => Body::Pin { of, removed: false },
+        (kind::UNPIN, _, Some(of)) => Body::Pin { of, removed: true },
+        (kind::POLL, Some(data), of) => match codec::decode::<Poll>(&data) {
+            Ok(poll) if poll.is_sound() && !text.trim().is_empty() => Body::Poll { question: text, poll },
+            Ok(_) | Err(_) => Body::Unknown { kind, text, data: Some(data), of },
+        },
+        (kind::VOTE, Some(data), Some(of)) => Body::Vote { of, choices: data.into_vec() },
+        (kind::POLL_CLOSED, _, Some(of)) => Body::PollClosed { of },
         (kind::CONTACT_ACCEPTED, _, _) => Body::ContactAccepted,
         (kind::SYNC, Some(data), _) => Body::Sync(data.into_vec()),
         (kind::MISSING, Some(data), of) => match codec::decode(&data) {
@@ -116,14 +188,20 @@ mod tests {
 
     fn content(body: Body) -> Content {
         let sent_at = Timestamp::from_millis(1_700_000_000_000);
-        Content { salt: [7; 16], sent_at, reply_to: None, hops: 0, body, head: None, attachments: Vec::new() }
+        Content::new([7; 16], sent_at, body)
     }
 
     #[test]
     fn what_this_build_does_not_know_is_kept_as_it_came() {
         let of = Some(MessageId::from_bytes([3; 16]));
         for body in [
-            Body::Unknown { kind: "poll".into(), text: "tea?".into(), data: Some(ByteBuf::from([1])), of },
+            Body::Unknown { kind: "dance".into(), text: "tea?".into(), data: Some(ByteBuf::from([1])), of },
+            Body::Unknown {
+                kind: kind::POLL.into(),
+                text: "tea?".into(),
+                data: Some(ByteBuf::from([1])),
+                of,
+            },
             Body::Unknown { kind: kind::EDIT.into(), text: "of nothing".into(), data: None, of: None },
             Body::Unknown { kind: kind::SYNC.into(), text: String::new(), data: None, of: None },
             Body::Unknown {
@@ -147,6 +225,15 @@ mod tests {
             Body::Delete { of },
             Body::Reaction { of, emoji: "👍".into(), removed: false },
             Body::Reaction { of, emoji: "👍".into(), removed: true },
+            Body::Pin { of, removed: false },
+            Body::Pin { of, removed: true },
+            Body::Poll {
+                question: "tea?".into(),
+                poll: Poll { options: vec!["yes".into(), "no".into()], multiple: true },
+            },
+            Body::Vote { of, choices: vec![0, 1] },
+            Body::Vote { of, choices: vec![] },
+            Body::PollClosed { of },
             Body::ContactAccepted,
             Body::Sync(vec![1, 2]),
             Body::Missing(crate::wire::content::Missing { of: Vec::new() }),
@@ -154,6 +241,29 @@ mod tests {
         ] {
             let content = content(body);
             assert_eq!(codec::decode::<Content>(&codec::encode(&content)).as_ref(), Ok(&content));
+        }
+    }
+
+    #[test]
+    fn a_poll_has_something_to_choose() {
+        let poll = |options: &[&str]| Poll {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            multiple: false,
+        };
+        let long = "x".repeat(crate::limit::POLL_OPTION_BYTES + 1);
+        let many: Vec<String> = (0..=crate::limit::POLL_OPTIONS).map(|n| n.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for (options, sound) in [
+            (&["yes", "no"][..], true),
+            (&["yes"], false),
+            (&[], false),
+            (&["yes", " "], false),
+            (&["yes", " yes"], false),
+            (&["yes", &long], false),
+            (&many[..many.len() - 1], true),
+            (&many, false),
+        ] {
+            assert_eq!(poll(options).is_sound(), sound, "{options:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use cipher_broker::codec;
 use cipher_broker::sign::wire_hash;
 use cipher_broker::subject::{Route, Source};
 use cipher_broker::wire::envelope::Envelope;
-use cipher_broker::wire::group::{GroupData, Role};
+use cipher_broker::wire::group::{GroupData, Role, Settings};
 use testbed::person::text;
 use testbed::{Person, Result, Site, ensure, wait};
 
@@ -42,6 +42,7 @@ impl Doorstep {
             may_add: Role::Admin,
             may_rename: Role::Admin,
             may_resync: true,
+            settings: Settings::default(),
             personal: false,
             links: BTreeMap::new(),
             banned: BTreeSet::new(),

@@ -2,8 +2,8 @@
 
 use cipher_api::Error;
 use cipher_api::view::{
-    AttachmentView, Body, GroupEvent, MessageState, MessageView, MissingView, ReactionView, ReceiptView,
-    SenderView,
+    AttachmentView, Body, EditView, GroupEvent, MessageState, MessageView, MissingView, PollView,
+    ReactionView, ReceiptView, SenderView,
 };
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::wire::content::kind;
@@ -33,6 +33,24 @@ pub struct MessageLine<'a> {
     /// Files under it; its text may be empty then.
     attachments: &'a [AttachmentView],
     hops: u8,
+    /// When its author gave it other words, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<String>,
+    /// Who took it back, if another account than its author did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_by: Option<&'a str>,
+    /// Handles of the members that it names.
+    mentions: &'a [String],
+    /// The message that began its thread.
+    thread: Option<MessageId>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forwarded: bool,
+    /// Who pinned it, if it is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned_by: Option<&'a str>,
+    /// Of kind `poll`: its answers, and who chose which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll: Option<&'a PollView>,
     /// Of kind `missing`: whose messages the sender says were lost and are not here, and how many.
     #[serde(skip_serializing_if = "<[MissingView]>::is_empty")]
     missing: &'a [MissingView],
@@ -136,6 +154,31 @@ impl MessageLine<'_> {
         self.attachments
     }
 
+    /// Who took it back, if another account than its author did.
+    pub const fn deleted_by(&self) -> Option<&str> {
+        self.deleted_by
+    }
+
+    /// Whether it stands in a thread.
+    pub const fn is_in_thread(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// Whether its words are somebody else's.
+    pub const fn is_forwarded(&self) -> bool {
+        self.forwarded
+    }
+
+    /// Whether it is pinned.
+    pub const fn is_pinned(&self) -> bool {
+        self.pinned_by.is_some()
+    }
+
+    /// Its answers, if it is a poll.
+    pub const fn poll(&self) -> Option<&PollView> {
+        self.poll
+    }
+
     /// Whether it answers another.
     pub const fn is_reply(&self) -> bool {
         self.reply_to.is_some()
@@ -143,11 +186,18 @@ impl MessageLine<'_> {
 }
 
 impl<'a> Line<'a> {
+    /// Words of a message at one time.
+    pub fn edit(edit: &'a EditView) -> Self {
+        let EditView { message, text, at, current } = edit;
+        Self::Edit { message: *message, text, at: at.to_string(), current: *current }
+    }
+
     /// What stands at one place of a conversation: a member's words are a message, whatever they call themselves, and
     /// only what this agent observed is an event. `hint` words what to do about an error.
     pub fn message(message: &'a MessageView, hint: impl Fn(&Error) -> Option<String>) -> Self {
         let name = match &message.body {
             Body::Text => kind::TEXT,
+            Body::Poll(_) => kind::POLL,
             Body::Unknown(name) => name,
             Body::Missing(_) => kind::MISSING,
             Body::Event { event, who } => {
@@ -180,9 +230,19 @@ impl<'a> Line<'a> {
             reactions: &message.reactions,
             attachments: &message.attachments,
             hops: message.hops,
+            edited_at: message.edited_at.map(|at| at.to_string()),
+            deleted_by: message.deleted_by.as_deref(),
+            mentions: &message.mentions,
+            thread: message.thread,
+            forwarded: message.forwarded,
+            pinned_by: message.pinned_by.as_deref(),
+            poll: match &message.body {
+                Body::Poll(poll) => Some(poll),
+                Body::Text | Body::Missing(_) | Body::Unknown(_) | Body::Event { .. } => None,
+            },
             missing: match &message.body {
                 Body::Missing(missing) => missing,
-                Body::Text | Body::Unknown(_) | Body::Event { .. } => &[],
+                Body::Text | Body::Poll(_) | Body::Unknown(_) | Body::Event { .. } => &[],
             },
             receipts: &message.receipts,
             failure: message.failure.as_deref().map(|why| FailureLine {

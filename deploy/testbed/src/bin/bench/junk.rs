@@ -47,7 +47,7 @@ pub(crate) async fn under_a_flood(report: &Report, lab: &mut Lab, extent: Extent
         session.ask(status::Sync {}).await.map_err(core)?;
         bob.accepts("flooded")?;
         let mut screen = bob.follows("flooded")?;
-        let mark = message::Send { target: Target::Group(made.id), text: "mark".into(), reply_to: None };
+        let mark = message::Send::new(Target::Group(made.id), "mark");
         session.ask(mark).await.map_err(core)?;
         screen.sees("mark")?;
         one(report, lab, junk, &session, made.id, screen.process().id(), extent).await?;

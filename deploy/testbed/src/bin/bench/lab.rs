@@ -156,5 +156,5 @@ pub(crate) async fn past(
 
 /// A message.
 pub(crate) fn send(group: GroupId, text: String) -> message::Send {
-    message::Send { target: Target::Group(group), text, reply_to: None }
+    message::Send::new(Target::Group(group), text)
 }

@@ -232,15 +232,8 @@ impl GroupCopy {
 
     /// A message as an agent fills it, of any kind: encoded it is the kind that it names.
     pub(crate) fn content(by: &Identity, kind: &str, text: &str) -> Result<Content> {
-        Ok(Content {
-            salt: by.random()?,
-            sent_at: wait::now(),
-            reply_to: None,
-            hops: 0,
-            body: Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None },
-            head: None,
-            attachments: Vec::new(),
-        })
+        let body = Body::Unknown { kind: kind.into(), text: text.into(), data: None, of: None };
+        Ok(Content::new(by.random()?, wait::now(), body))
     }
 
     /// Seals any bytes as an application message.

@@ -1,0 +1,118 @@
+//! Looking at single messages: one as it stands, the words that it had, a thread, what is pinned.
+
+use cipher_api::command::message::MessageRef;
+use cipher_api::view::{EditView, MessageView};
+use cipher_api::{ErrorKind, Reply, Result, Target};
+use cipher_broker::id::{GroupId, MessageId};
+
+use crate::content::named::Meant;
+use crate::machine::Core;
+use crate::state::{MessageRow, Place};
+
+impl Core {
+    /// One message, with what waits here to change it.
+    pub(super) fn message_show(&self, message: &MessageRef) -> Result<Reply> {
+        let meant = self.meant(message)?;
+        let view = self.meant_view(&meant).ok_or_else(gone)?;
+        Ok(Reply::Message(Box::new(view)))
+    }
+
+    /// The words that it has and had, the first ones first.
+    pub(super) fn message_edits(&self, message: &MessageRef) -> Result<Reply> {
+        let meant = self.meant(message)?;
+        let (_, row) = self.stands_or_waits(meant.group, &meant.id).ok_or_else(gone)?;
+        let edit = |text: String, at, current| EditView { message: meant.id, text, at, current };
+        let before = row.versions.iter().map(|version| edit(version.text.clone(), version.sent_at, false));
+        let mut edits: Vec<EditView> = before.collect();
+        if row.is_words() && !row.deleted && !self.state.hides(&row) {
+            let view = self.message_view(meant.group, Place::default(), &row);
+            edits.push(edit(view.text, row.edited_at.unwrap_or(row.sent_at), true));
+        }
+        Ok(Reply::Edits(edits))
+    }
+
+    /// The message that began a thread, and what was said in it, oldest first.
+    pub(super) fn message_thread(&self, message: &MessageRef) -> Result<Reply> {
+        let meant = self.meant(message)?;
+        let named = self.stands_or_waits(meant.group, &meant.id).ok_or_else(gone)?.1;
+        let root = named.thread.unwrap_or(meant.id);
+        let mut views: Vec<MessageView> = Vec::new();
+        let begins = self.history.find(meant.group, &root, self.state.went_back(&meant.group))?;
+        let shown = |row: &MessageRow| !self.state.hides(row);
+        // What answers lies behind; of a beginning that is not here everything may.
+        let from = begins.as_ref().map_or(Place::default(), |(place, _)| *place);
+        if let Some((place, row)) = begins.filter(|(_, row)| row.is_shown() && shown(row)) {
+            views.push(self.message_view(meant.group, place, &row));
+        }
+        for (place, row) in self.history.behind(&meant.group, from, usize::MAX)? {
+            if row.thread == Some(root) && row.is_shown() && shown(&row) {
+                views.push(self.message_view(meant.group, place, &row));
+            }
+        }
+        let waits = self.run.delivery.rows_of(meant.group).filter_map(|row| self.queued_line(row));
+        let waits = waits.filter(|view| view.thread == Some(root) || view.id == root);
+        for view in waits.collect::<Vec<_>>() {
+            if views.iter().all(|known| known.id != view.id) {
+                views.push(view);
+            }
+        }
+        self.show_waiting_changes(meant.group, &mut views);
+        Ok(Reply::Messages(views))
+    }
+
+    /// What is pinned, in the order in which it was.
+    pub(super) fn message_pins(&mut self, target: &Target) -> Result<Reply> {
+        let found = self.resolve(target)?;
+        let mut views = Vec::new();
+        for group in self.conversations(target, found) {
+            for id in self.pins_of(group)? {
+                let pinned = self.history.find(group, &id, self.state.went_back(&group))?;
+                let pinned = pinned.filter(|(_, row)| row.is_pinned() && !self.state.hides(row));
+                views.extend(pinned.map(|(place, row)| self.message_view(group, place, &row)));
+            }
+        }
+        Ok(Reply::Messages(views))
+    }
+
+    /// The pinned messages. The first time somebody asks they are looked for; from then on they are known.
+    fn pins_of(&mut self, group: GroupId) -> Result<Vec<MessageId>> {
+        let known = self.state.groups.get(&group).and_then(|row| row.pins.clone());
+        let pins = match known {
+            Some(pins) => pins,
+            None => {
+                let rows = self.history.last(&group, usize::MAX, MessageRow::is_pinned)?;
+                let mut pins: Vec<(u64, MessageId)> =
+                    rows.iter().filter_map(|(_, row)| Some((row.pin?.position, row.id))).collect();
+                pins.sort_unstable();
+                if let Some(row) = self.state.groups.get_mut(&group) {
+                    row.pins = Some(pins.clone());
+                }
+                pins
+            }
+        };
+        Ok(pins.into_iter().map(|(_, id)| id).collect())
+    }
+
+    fn meant_view(&self, meant: &Meant) -> Option<MessageView> {
+        let view = match &meant.row {
+            Some((place, row)) if self.state.hides(row) => {
+                let mut hidden = row.clone();
+                hidden.take_back();
+                self.message_view(meant.group, *place, &hidden)
+            }
+            Some((place, row)) => self.message_view(meant.group, *place, row),
+            None => {
+                let mut rows = self.run.delivery.rows_of(meant.group);
+                rows.find_map(|row| self.queued_line(row).filter(|view| view.id == meant.id))?
+            }
+        };
+        let mut views = [view];
+        self.show_waiting_changes(meant.group, &mut views);
+        let [view] = views;
+        Some(view)
+    }
+}
+
+fn gone() -> cipher_api::Error {
+    ErrorKind::NotFound.because("the message is not here any more")
+}

@@ -1,0 +1,141 @@
+//! What a group wants of what is said in it: asked for by a person, shown, and told when it changes.
+
+use cipher_api::command::group::Set;
+use cipher_api::view::{GroupEvent, SettingsView, WhoMay};
+use cipher_api::{ErrorKind, Reply, Result};
+use cipher_broker::limit;
+use cipher_broker::wire::group::{Role, Settings};
+
+use crate::input::Ticket;
+use crate::machine::Core;
+use crate::state::name::{check_text, is_topic};
+use crate::state::{SettingsChange, Wish};
+
+impl Core {
+    /// Changes what a group wants; what is not named stays.
+    pub(super) fn group_set(&mut self, ticket: Ticket, set: Set) -> Result<Option<Reply>> {
+        let Set { target, topic, delete, pin, edit_seconds } = set;
+        let group = self.changeable(&target)?;
+        let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
+        if direct && (topic.is_some() || delete.is_some() || pin.is_some()) {
+            return Err(ErrorKind::Refused.because("a direct conversation has neither topic nor ranks"));
+        }
+        if let Some(topic) = &topic {
+            check_text("a topic", topic, limit::GROUP_TOPIC_CHARS)?;
+            if !is_topic(topic) {
+                return Err(ErrorKind::Usage.because("a topic is one line of plain text"));
+            }
+            self.must_have_role(group, |live| live.data.may_rename, "change its topic")?;
+        }
+        if !direct && (delete.is_some() || pin.is_some() || edit_seconds.is_some()) {
+            self.must_have_role(group, |_| Role::Admin, "change its settings")?;
+        }
+        let change = SettingsChange {
+            topic,
+            may_delete: delete.map(least_role).transpose()?,
+            may_pin: match pin.map(least_role).transpose()? {
+                Some(None) => {
+                    return Err(ErrorKind::Usage.because("pins are for owners, for admins or for all"));
+                }
+                // Everybody is what stands for nothing said.
+                Some(Some(role)) => Some(Some(role).filter(|role| *role > Role::Member)),
+                None => None,
+            },
+            edit_seconds: edit_seconds.map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
+        };
+        let same = self.with_live(group, |_, live| {
+            let mut settings = live.data.settings.clone();
+            change.apply(&mut settings);
+            Ok(settings == live.data.settings)
+        })?;
+        if same {
+            return self.group_reply(group).map(Some);
+        }
+        self.wish(group, Wish::Settings(change), Some(ticket))
+    }
+}
+
+/// The least role of those who may; `None` for nobody.
+fn least_role(who: WhoMay) -> Result<Option<Role>> {
+    Ok(match who {
+        WhoMay::Nobody => None,
+        WhoMay::Owners => Some(Role::Owner),
+        WhoMay::Admins => Some(Role::Admin),
+        WhoMay::All => Some(Role::Member),
+        WhoMay::Unknown => {
+            return Err(ErrorKind::Usage.because("who may is one of: nobody, owners, admins, all"));
+        }
+    })
+}
+
+const fn who_may(role: Role) -> WhoMay {
+    match role {
+        Role::Member => WhoMay::All,
+        Role::Admin => WhoMay::Admins,
+        Role::Owner => WhoMay::Owners,
+    }
+}
+
+pub(super) fn settings_view(settings: &Settings) -> SettingsView {
+    let Settings { topic, may_delete, may_pin, edit_seconds } = settings;
+    SettingsView {
+        topic: topic.clone(),
+        delete: may_delete.map_or(WhoMay::Nobody, who_may),
+        pin: may_pin.map_or(WhoMay::All, who_may),
+        edit_seconds: *edit_seconds,
+    }
+}
+
+/// What differs, each as an event with its text: a topic, or `KEY=VALUE` as a person types it.
+pub(super) fn differences(before: &Settings, after: &Settings) -> Vec<(GroupEvent, String)> {
+    let mut told = Vec::new();
+    if after.topic != before.topic {
+        told.push((GroupEvent::Topic, after.topic.clone()));
+    }
+    let (before, after) = (settings_view(before), settings_view(after));
+    let mut say = |said: String| told.push((GroupEvent::Settings, said));
+    if after.delete != before.delete {
+        say(format!("delete={}", after.delete.name()));
+    }
+    if after.pin != before.pin {
+        say(format!("pin={}", after.pin.name()));
+    }
+    if after.edit_seconds != before.edit_seconds {
+        say(after
+            .edit_seconds
+            .map_or_else(|| "edit=always".into(), |seconds| format!("edit={}", length(seconds))));
+    }
+    told
+}
+
+/// A length of time as a person types it: in the largest unit of which it is a whole number.
+fn length(seconds: u32) -> String {
+    const UNITS: [(u32, char); 4] = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds.checked_rem(*unit) == Some(0));
+    unit.map_or_else(String::new, |(unit, name)| {
+        format!("{}{name}", seconds.checked_div(unit).unwrap_or(seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_as_a_person_types_it() {
+        let before = Settings::default();
+        let after = Settings {
+            topic: "on call".into(),
+            may_delete: Some(Role::Admin),
+            may_pin: Some(Role::Owner),
+            edit_seconds: Some(5400),
+        };
+        let told = differences(&before, &after);
+        let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["on call", "delete=admins", "pin=owners", "edit=90m"]);
+        let back = differences(&after, &before);
+        let texts: Vec<&str> = back.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["", "delete=nobody", "pin=all", "edit=always"]);
+        assert_eq!([1, 60, 3600, 86_400, 90_061].map(length), ["1s", "1m", "1h", "1d", "90061s"]);
+    }
+}
