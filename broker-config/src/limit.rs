@@ -35,6 +35,8 @@ pub const ATTACHMENTS: usize = 16;
 pub const FILE_NAME_BYTES: usize = 255;
 /// Longest media type of a file, bytes.
 pub const MEDIA_TYPE_BYTES: usize = 127;
+/// Longest time after which a message is forgotten, in seconds: a year.
+pub const EXPIRE_SECONDS: u64 = 366 * 24 * 3600;
 /// Largest message on an inbox: a Welcome without tree grows by about 100 bytes per device it adds.
 pub const WELCOME_BYTES: usize = 256 * 1024;
 /// Size of one piece of a sealed ratchet tree.

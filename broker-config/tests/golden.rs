@@ -219,6 +219,7 @@ fn golden_content() {
     let text = Content::new([1; 16], at(), Body::Text("hello, wörld \u{1f44b}".into()));
     let from_bot = Content { reply_to: Some(MessageId::from_bytes([3; 16])), hops: 2, ..text.clone() };
     check("content-text", &text);
+    check("content-text-that-expires", &Content { expire: Some(3600), ..text.clone() });
     check("content-reply-of-a-bot", &from_bot);
     check("content-contact-accepted", &Content { body: Body::ContactAccepted, ..text.clone() });
     let of = MessageId::from_bytes([6; 16]);
@@ -664,6 +665,8 @@ fn golden_sync() {
         forwarded: false,
         pin: None,
         poll: None,
+        expire: None,
+        expires_at: None,
     };
     check("sync-accounts", &SyncNote::Accounts(vec![other.clone()]));
     let profile = PublicProfile {
@@ -681,6 +684,8 @@ fn golden_sync() {
     check("sync-left", &SyncNote::Left { group });
     check("sync-device-name", &SyncNote::DeviceName { device: device(), name: "phone".into() });
     check("sync-receipts", &SyncNote::Receipts(false));
+    let of = vec![(MessageId::from_bytes([4; 16]), at())];
+    check("sync-expires", &SyncNote::Expires { group, of });
     check("sync-request-policy", &SyncNote::RequestPolicy("contacts".into()));
     let edited = SyncMessage { edited: Some((70_002, 0)), ..message.clone() };
     check(
@@ -730,6 +735,11 @@ fn golden_sync() {
         "sync-history-with-all-that-members-made-of-it",
         &SyncNote::History { device: device(), messages: vec![talked_about], done: 6, total: 9 },
     );
+    let expires = SyncMessage { expire: Some(3600), expires_at: Some(at()), ..message.clone() };
+    check(
+        "sync-history-that-expires",
+        &SyncNote::History { device: device(), messages: vec![expires], done: 6, total: 9 },
+    );
     let by_bots = SyncMessage { hops: 2, ..message.clone() };
     check(
         "sync-history",
@@ -739,7 +749,8 @@ fn golden_sync() {
         "sync-history-of-bots",
         &SyncNote::History { device: device(), messages: vec![by_bots], done: 2, total: 9 },
     );
-    let whisper = WhisperBody { group, at: at(), presence: Presence::Away };
+    let whisper = WhisperBody { group, at: at(), presence: Presence::Away, typing: false };
+    check("whisper-body-typing", &WhisperBody { typing: true, ..whisper.clone() });
     check("whisper-body", &whisper);
     let body = Signed::new(&key(3), Purpose::Whisper, codec::encode(&whisper));
     check("signed-whisper", &SignedWhisper { device: device(), body });

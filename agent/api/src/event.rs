@@ -55,6 +55,18 @@ pub enum Event {
         /// Its presence.
         presence: Presence,
     },
+    /// A member is writing something, or is not any more. It is told while somebody listens, and never kept.
+    Typing {
+        /// The conversation.
+        group: GroupId,
+        /// Handle, when known, else the account id.
+        handle: String,
+        /// The account.
+        #[serde(rename = "account_id")]
+        account: AccountId,
+        /// Whether it is.
+        typing: bool,
+    },
     /// Something that a person should know.
     Warning {
         /// What.
@@ -92,7 +104,7 @@ impl Event {
     pub fn group(&self) -> Option<GroupId> {
         match self {
             Self::Message(message) | Self::Changed { message } => Some(message.group),
-            Self::State { group, .. } => Some(*group),
+            Self::State { group, .. } | Self::Typing { group, .. } => Some(*group),
             Self::Group(group) => Some(group.id),
             Self::JoinRequest(request) => Some(request.group),
             Self::Link { .. }

@@ -230,6 +230,7 @@ requests! {
         SendFile, "file.send": file::Send => MessageView;
         Files, "file.list": file::List => Vec<FileView>;
         OpenFile, "file.open": file::Open => Vec<OpenFileView>;
+        Typing, "message.typing": message::Typing => Done;
     }
     /// Bots.
     Bot(BotCommand) {

@@ -226,7 +226,11 @@ fn every_method_has_its_golden_json() {
     let send = |reply_to| message::Send { reply_to, ..message::Send::new(ops(), "hello") };
     let thread = Some(message::MessageRef { id: "aeaqca".into(), within: None });
     let in_thread = message::Send { thread, ..send(None) };
-    methods.add(&[send(Some(sample::message(2).to_string())), send(None), in_thread], &[sample::said()]);
+    let vanishes = message::Send { expire: Some(3600), ..send(None) };
+    methods.add(
+        &[send(Some(sample::message(2).to_string())), send(None), in_thread, vanishes],
+        &[sample::said()],
+    );
     let read = message::Read { last: Some(20), mark: true, ..message::Read::of(ops()) };
     let after = message::Read {
         first: Some(100),
@@ -244,6 +248,7 @@ fn every_method_has_its_golden_json() {
             sample::missing(),
             sample::reached(),
             sample::failed(),
+            sample::disappears(),
         ]],
     );
     let of = |within| message::MessageRef { id: "aeaqca".into(), within };
@@ -274,6 +279,7 @@ fn every_method_has_its_golden_json() {
     methods.add(&[vote(&["1", "coffee"]), vote(&[])], &[sample::poll()]);
     methods.add(&[poll::Close { message: of(None) }], &[sample::poll()]);
     methods.add(&[message::Shown { group: sample::group(1), ids: vec![sample::message(1)] }], DONE);
+    methods.add(&[message::Typing { target: Target::Group(sample::group(1)) }], DONE);
 
     // Files.
     let origin = "ops\n/home/alice/notes.txt".to_owned();
@@ -398,9 +404,9 @@ fn what_may_be_left_out_is_left_out() {
 /// To leave a parameter out that one does not know would be to do something else than was asked for.
 #[test]
 fn a_parameter_that_this_version_does_not_know_is_refused() {
-    let params = json!({ "target": "@bob", "text": "hi", "expire": "1h" });
+    let params = json!({ "target": "@bob", "text": "hi", "urgent": true });
     let error = Command::from_method("message.send", params).unwrap().unwrap_err();
-    assert!(error.to_string().contains("unknown field `expire`"), "{error}");
+    assert!(error.to_string().contains("unknown field `urgent`"), "{error}");
     assert!(Command::from_method("message.burn", Value::Null).is_none());
 }
 

@@ -259,6 +259,9 @@ pub(crate) fn said() -> MessageView {
         thread: Some(message(3)),
         forwarded: true,
         pinned_by: Some("alice".into()),
+        expire: None,
+        expires_at: None,
+        expired: false,
     }
 }
 
@@ -291,6 +294,16 @@ pub(crate) fn reached() -> MessageView {
         receipt("carol", 6, MessageState::Delivered, None),
     ];
     MessageView { state: MessageState::Read, unread: false, receipts, ..said() }
+}
+
+pub(crate) fn disappears() -> MessageView {
+    MessageView { expire: Some(3600), expires_at: Some(at(9)), unread: false, ..said() }
+}
+
+pub(crate) fn disappeared() -> MessageView {
+    let mut view = disappears();
+    view.leave_nothing();
+    view
 }
 
 pub(crate) fn failed() -> MessageView {

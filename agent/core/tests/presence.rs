@@ -244,6 +244,74 @@ fn a_one_shot_process_does_not_whisper() {
     assert_eq!(seen(&mut world, "alice", "bob"), Presence::Available, "bob's own word, for want of better");
 }
 
+/// Who was told to be writing, or not any more.
+fn writes(world: &mut World, name: &str) -> Vec<(String, bool)> {
+    let index = world.index(name);
+    let mut told = Vec::new();
+    world.people[index].events.retain(|event| match event {
+        Event::Typing { handle, typing, .. } => {
+            told.push((handle.clone(), *typing));
+            false
+        }
+        _ => true,
+    });
+    told
+}
+
+fn types(world: &mut World, name: &str, group: GroupId) {
+    world.person(name).does(message::Typing { target: Target::Group(group) });
+    world.settle();
+}
+
+/// R-WHISPER-03, R-WHISPER-04: members who listen hear that somebody writes, for some seconds or until it has said it; nobody
+/// stores anything of it.
+#[test]
+fn r_whisper_03_r_whisper_04_who_writes_is_shown_for_some_seconds_to_who_may_know() {
+    let mut world = World::begun(1, Flavour::R1, 0);
+    world.receipts = true;
+    for name in ["alice", "bob", "carol"] {
+        world.register(name);
+    }
+    let group = world.group_of("ops", &["alice", "bob", "carol"]);
+    live(&mut world, 1);
+    world.person("carol").does(account::SetReceipts { on: false });
+    world.settle();
+    let before = whispers(&world, "alice", group).len();
+    world.person("alice").does(message::Typing { target: Target::Group(group) });
+    while world.step() {}
+    assert_eq!(writes(&mut world, "bob"), [("alice".into(), true)]);
+    assert_eq!(writes(&mut world, "carol"), [], "who tells nothing is told nothing");
+    // Each key that is pressed is no whisper.
+    world.person("alice").does(message::Typing { target: Target::Group(group) });
+    while world.step() {}
+    assert_eq!(whispers(&world, "alice", group).len(), before + 1);
+    let lengths: std::collections::BTreeSet<usize> =
+        whispers(&world, "alice", group).iter().map(Vec::len).collect();
+    assert_eq!(lengths.len(), 1, "the broker cannot tell it from presence: {lengths:?}");
+    world.pass(Duration::from_secs(8));
+    world.settle();
+    assert_eq!(writes(&mut world, "bob"), [("alice".into(), false)]);
+    types(&mut world, "alice", group);
+    world.person("alice").says(group, "done");
+    world.settle();
+    assert_eq!(writes(&mut world, "bob"), [("alice".into(), true), ("alice".into(), false)]);
+    world.pass(Duration::from_secs(8));
+    types(&mut world, "carol", group);
+    assert_eq!(writes(&mut world, "bob"), [], "with receipts off nothing is told");
+    world.person("bob").does(contact::Block { who: "alice".parse().unwrap() });
+    world.pass(Duration::from_secs(8));
+    types(&mut world, "alice", group);
+    assert_eq!(writes(&mut world, "bob"), [], "what a blocked account does is not heard");
+    types(&mut world, "bob", group);
+    assert_eq!(writes(&mut world, "alice"), [], "nor is it told anything");
+    world.person("bob").does(contact::Unblock { who: "alice".parse().unwrap() });
+    world.person("alice").does(choose(Presence::Offline));
+    world.settle();
+    world.pass(Duration::from_secs(8));
+    types(&mut world, "alice", group);
+    assert_eq!(writes(&mut world, "bob"), [], "whoever is offline for others writes unseen");
+}
+
 #[test]
 fn many_groups_are_whispered_to_in_steps() {
     let mut world = world(&["alice", "bob"]);

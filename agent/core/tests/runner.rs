@@ -21,6 +21,7 @@ mod devices;
 mod doubled;
 mod files;
 mod flips;
+mod forgetting;
 mod hostile;
 mod join_link;
 mod journal;

@@ -193,6 +193,9 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
         Kind::Forgetful => oracle::judge_after_losses(&mut world, group, begun),
         Kind::Hostile => oracle::judge_with_a_hostile_member(&mut world),
     }
+    if receipts {
+        oracle::nothing_is_left_of_what_disappears(&mut world);
+    }
     let mut lines = oracle::outcome(&mut world);
     lines.extend(mallory.into_iter().flat_map(|mallory| mallory.did).map(|what| format!("{DID}{what}")));
     lines
@@ -419,6 +422,13 @@ fn happening(world: &mut World, n: usize, hostile: bool, changes: bool) {
     let active = some_group(world, index, &[GroupState::Active]);
     let roll = world.dice.below(100);
     match (roll, active) {
+        (14..=16, Some(group)) if world.receipts => {
+            let expire = Some(*world.dice.pick(&[1, 60, 3600]));
+            world.start(
+                index,
+                message::Send { expire, ..send(group, &format!("{name} says {n}, for a while")) },
+            );
+        }
         (17..=22, Some(group)) if world.receipts => {
             world.start(index, message::Read { mark: true, ..message::Read::of(Target::Group(group)) });
         }

@@ -264,7 +264,7 @@ impl Feed {
                 self.scope.has(group.id)
             }
             Event::JoinRequest(ref request) => self.scope.has(request.group),
-            Event::State { group, .. } => self.scope.has(group),
+            Event::State { group, .. } | Event::Typing { group, .. } => self.scope.has(group),
             Event::Presence { .. } => true,
             _ => false,
         };
@@ -382,6 +382,9 @@ mod tests {
             thread: None,
             forwarded: false,
             pinned_by: None,
+            expire: None,
+            expires_at: None,
+            expired: false,
         }
     }
 

@@ -22,7 +22,7 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 43] = [
+const ROWS: [(&str, Right); 44] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.shown", Right::Conversation),
@@ -39,6 +39,7 @@ const ROWS: [(&str, Right); 43] = [
     ("poll.create", Right::Conversation),
     ("poll.vote", Right::Conversation),
     ("poll.close", Right::Conversation),
+    ("message.typing", Right::Conversation),
     ("event.list", Right::Narrowed),
     ("event.acknowledge", Right::Narrowed),
     ("group.list", Right::Narrowed),
@@ -202,6 +203,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Message(M::Send(of)) => Place::Target(&mut of.target),
         Command::Message(M::Read(of)) => Place::Target(&mut of.target),
         Command::Message(M::Shown(of)) => Place::Group(of.group),
+        Command::Message(M::Typing(of)) => Place::Target(&mut of.target),
         Command::Message(M::Edit(of)) => Place::Message(&mut of.message),
         Command::Message(M::Delete(of)) => Place::Message(&mut of.message),
         Command::Message(M::React(of)) => Place::Message(&mut of.message),

@@ -67,6 +67,16 @@ pub enum SyncNote {
     /// Whether the account tells others how far it came with what they say, and sees how far they came.
     #[serde(rename = "rc")]
     Receipts(bool),
+    /// Messages were shown that are to be forgotten some time after that: each with the time when it is.
+    #[serde(rename = "x")]
+    Expires {
+        /// The group.
+        #[serde(rename = "g")]
+        group: GroupId,
+        /// The messages.
+        #[serde(rename = "o")]
+        of: Vec<(MessageId, Timestamp)>,
+    },
     /// History for a device that just joined. Others ignore it.
     #[serde(rename = "h")]
     History {
@@ -174,6 +184,12 @@ pub struct SyncMessage {
     /// Files that it names.
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// How many seconds after it was read it is to be forgotten.
+    #[serde(rename = "ex", default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u64>,
+    /// When that is.
+    #[serde(rename = "xa", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// When its author says that the words it has now were written, if they are other ones.
     #[serde(rename = "ea", default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! What members of a group tell each other without storing it: presence.
+//! What members of a group tell each other without storing it: presence, and that they are writing something.
 //!
 //! Sealed under a key that the MLS exporter gives for the epoch (RFC 9420 §8.5), signed by the device inside. The
 //! broker sees that somebody whispers, and when.
@@ -47,4 +47,7 @@ pub struct WhisperBody {
     /// The presence.
     #[serde(rename = "p")]
     pub presence: Presence,
+    /// Whether the person is writing something in the group.
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    pub typing: bool,
 }

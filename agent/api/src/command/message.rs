@@ -21,12 +21,15 @@ pub struct Send {
     /// A message of the thread in which it stands, or the one that begins it.
     #[serde(default)]
     pub thread: Option<MessageRef>,
+    /// How many seconds after it was read everybody's agent forgets it, from 1 to 31622400; the author's after it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u64>,
 }
 
 impl Send {
     /// A text that answers nothing.
     pub fn new(target: Target, text: impl Into<String>) -> Self {
-        Self { target, text: text.into(), reply_to: None, thread: None }
+        Self { target, text: text.into(), reply_to: None, thread: None, expire: None }
     }
 }
 
@@ -116,6 +119,15 @@ pub struct React {
     /// Takes it away.
     #[serde(default)]
     pub remove: bool,
+}
+
+/// The person is writing something. Members who listen are told for some seconds, unless receipts are off: ask again every few
+/// seconds for as long as it is so. Nothing of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Typing {
+    /// In which conversation.
+    pub target: Target,
 }
 
 /// Stored messages of a conversation, oldest first. A line that is named may be an event too.

@@ -66,6 +66,12 @@ pub struct MessageView {
     pub forwarded: bool,
     /// The account that pinned it: handle, when known, else the account id; `None` while it is not pinned.
     pub pinned_by: Option<String>,
+    /// How many seconds after it was read, or sent, it disappears.
+    pub expire: Option<u64>,
+    /// When it disappears here; `None` while that does not count yet.
+    pub expires_at: Option<Timestamp>,
+    /// It disappeared: nothing of it is left.
+    pub expired: bool,
 }
 
 /// How far an account came with an own message, as it says.
@@ -140,6 +146,22 @@ impl MessageView {
     /// Whether it is a member's words.
     pub fn is_text(&self) -> bool {
         self.body == Body::Text
+    }
+
+    /// It disappears.
+    pub fn leave_nothing(&mut self) {
+        self.text.clear();
+        self.reactions.clear();
+        self.receipts.clear();
+        self.attachments.clear();
+        (self.reply_to, self.expire, self.expires_at) = (None, None, None);
+        (self.edited, self.deleted, self.unread, self.expired) = (false, false, false, true);
+        self.mentions.clear();
+        (self.edited_at, self.deleted_by, self.pinned_by, self.thread) = (None, None, None, None);
+        (self.mentions_own, self.forwarded) = (false, false);
+        if matches!(self.body, Body::Poll(_)) {
+            self.body = Body::Text;
+        }
     }
 
     /// What was observed, if it is no member's word.
@@ -358,6 +380,16 @@ enum Entry<'a> {
         /// Of an own message that failed: why, and what to do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Cow<'a, Error>>,
+        /// How many seconds after it was read, or sent, it disappears.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expire: Option<u64>,
+        /// When it disappears here; not there while that does not count yet.
+        #[serde(default, with = "maybe_time", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Time>")]
+        expires_at: Option<Timestamp>,
+        /// It disappeared: nothing of it is left.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expired: bool,
     },
     /// What this agent observed of a group.
     Event {
@@ -456,6 +488,9 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             },
             receipts: Cow::Borrowed(&view.receipts),
             failure: view.failure.as_deref().map(Cow::Borrowed),
+            expire: view.expire,
+            expires_at: view.expires_at,
+            expired: view.expired,
         }
     }
 }
@@ -491,6 +526,9 @@ impl From<Entry<'_>> for MessageView {
                 missing,
                 receipts,
                 failure,
+                expire,
+                expires_at,
+                expired,
             } => Self {
                 id,
                 group,
@@ -525,6 +563,9 @@ impl From<Entry<'_>> for MessageView {
                 thread,
                 forwarded,
                 pinned_by: pinned_by.map(Cow::into_owned),
+                expire,
+                expires_at,
+                expired,
             },
             Entry::Event {
                 id, group, seq, event, about, from, at, stored_at, unread, text, state, ..
@@ -554,6 +595,9 @@ impl From<Entry<'_>> for MessageView {
                 thread: None,
                 forwarded: false,
                 pinned_by: None,
+                expire: None,
+                expires_at: None,
+                expired: false,
             },
         }
     }

@@ -97,7 +97,7 @@ impl Core {
                 Change::Unpin => pin = Some(BotPinView { removed: true }),
                 Change::Vote => vote = changed.as_ref().map(|(_, poll)| chosen(poll, row, place)),
                 Change::ClosePoll => closed = true,
-                Change::Edit | Change::Delete => {}
+                Change::Edit | Change::Delete | Change::Expire => {}
             }
         }
         let (stands, shown) = changed.as_ref().map_or((place, row), |(stands, message)| (*stands, message));

@@ -35,7 +35,11 @@ impl Core {
         if message.subject.is_none() {
             self.history.mark_seen(group, id, place.0);
         }
-        let row = MessageRow::from_sync(message, era);
+        let mut row = MessageRow::from_sync(message, era);
+        // R-FORGET-05: nothing comes back that is due.
+        if row.is_due(self.run.now) {
+            row.forget();
+        }
         self.state.note_pin(group, &row);
         self.history.insert(group, place, row);
         self.change_arrived(group, place, &id)
@@ -83,6 +87,10 @@ fn changes(message: &SyncMessage, era: u16) -> Vec<WaitingChange> {
         if poll.closed.is_some() {
             changes.push(of(message.account, poll.closed, Change::ClosePoll));
         }
+    }
+    if let Some(at) = message.expires_at {
+        let change = of(message.account, None, Change::Expire);
+        changes.push(WaitingChange { position: at.as_millis(), ..change });
     }
     changes
 }

@@ -202,7 +202,7 @@ impl Core {
             return Err(no_words());
         }
         let unread = self.is_unread(&group, place.0, &row);
-        self.forget_sealed(group, &id, &mut row)?;
+        self.forget_sealed(group, place.0, &id, &mut row)?;
         row.take_back();
         self.state.note_pin(group, &row);
         let view = Box::new(self.message_view(group, place, &row));

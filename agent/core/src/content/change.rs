@@ -94,18 +94,20 @@ impl Core {
         }
         let id = row.id;
         match waiting.change {
+            // R-FORGET-04: its time stays.
             Change::Edit => self.keep_as_sealed(group, place.0, before, &mut row),
-            Change::Delete => self.forget_sealed(group, &id, &mut row)?,
+            Change::Delete => self.forget_sealed(group, place.0, &id, &mut row)?,
             Change::React
             | Change::Unreact
             | Change::Pin
             | Change::Unpin
             | Change::Vote
-            | Change::ClosePoll => {}
+            | Change::ClosePoll
+            | Change::Expire => {}
         }
         self.state.note_pin(group, &row);
         self.state.changed_for_newcomers(group, place, &row);
-        let hidden = self.state.hides(&row);
+        let hidden = self.state.hides(&row) || waiting.change == Change::Expire;
         let view = (!hidden).then(|| Box::new(self.message_view(group, place, &row)));
         self.history.insert(group, place, row);
         if unread && waiting.change == Change::Delete {

@@ -12,10 +12,10 @@ impl Core {
     /// Does what is asked of messages; `None` when the answer comes later.
     pub(crate) fn message_command(&mut self, ticket: Ticket, command: M) -> Result<Option<Reply>> {
         match command {
-            M::Send(message::Send { target, text, reply_to, thread }) => {
+            M::Send(message::Send { target, text, reply_to, thread, expire }) => {
                 let reply_to = reply_to.map(|id| self.replied_to(&target, id)).transpose()?;
                 let thread = thread.map(|thread| self.thread_root(&target, thread)).transpose()?;
-                self.send(ticket, target, Words { reply_to, thread, ..Words::of(Body::Text(text)) })
+                self.send(ticket, target, Words { reply_to, thread, expire, ..Words::of(Body::Text(text)) })
             }
             M::Forward(message::Forward { message, target }) => {
                 let words = self.forwarded(&message)?;
@@ -31,6 +31,8 @@ impl Core {
             M::React(message::React { message, emoji, remove }) => {
                 self.message_react(ticket, &message, &emoji, remove)
             }
+            // People do that.
+            M::Typing(_) => Ok(Some(Reply::Done)),
             M::Read(asked) => self.read(&asked).map(Some),
             M::PollCreate(create) => self.poll_create(ticket, create),
             M::PollVote(poll::Vote { message, options }) => self.poll_vote(ticket, &message, &options),

@@ -101,6 +101,7 @@ impl Core {
             row.text = lacked;
         }
         row.at = Some(self.run.group.entry_at(self.run.now));
+        self.will_expire(group, (sequence, 0), &mut row);
         if accepted {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
@@ -117,7 +118,8 @@ impl Core {
             self.history.insert(group, (sequence, 0), row);
             return Ok(());
         }
-        if self.state.hides(&row) {
+        // One that was forgotten before it came is nothing to read.
+        if self.state.hides(&row) || row.forgotten {
             self.history.insert(group, (sequence, 0), row);
             return self.change_arrived(group, (sequence, 0), &id);
         }

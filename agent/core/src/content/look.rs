@@ -21,6 +21,10 @@ impl Core {
     pub(super) fn message_edits(&self, message: &MessageRef) -> Result<Reply> {
         let meant = self.meant(message)?;
         let (_, row) = self.stands_or_waits(meant.group, &meant.id).ok_or_else(gone)?;
+        // R-FORGET-06: what is due is shown no more, nor what it was before.
+        if row.is_due(self.run.now) {
+            return Ok(Reply::Edits(Vec::new()));
+        }
         let edit = |text: String, at, current| EditView { message: meant.id, text, at, current };
         let before = row.versions.iter().map(|version| edit(version.text.clone(), version.sent_at, false));
         let mut edits: Vec<EditView> = before.collect();

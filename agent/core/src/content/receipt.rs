@@ -12,16 +12,14 @@ use std::time::Duration;
 
 use cipher_api::view::{GroupState, MessageState, ReceiptView};
 use cipher_api::{Event, Result};
-use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId, MessageId};
-use cipher_broker::limit;
 use cipher_broker::subject::Source;
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Body, Receipt};
 
 use crate::content::reached::{self, Claim};
 use crate::machine::Core;
-use crate::state::roster::{self, Roster};
+use crate::state::roster::Roster;
 use crate::state::{MessageRow, Place, ReceiptsRow};
 
 /// R-RECEIPT-07: between two receipts of a device in one conversation.
@@ -102,7 +100,7 @@ impl Core {
             }
             self.dequeue(row);
         }
-        let goes = self.with_live(group, |core, live| Ok(core.exchanges_receipts(&live.roster)))?;
+        let goes = self.with_live(group, |core, live| Ok(core.state.exchanges_receipts(&live.roster)))?;
         let receipt = if goes { self.receipt(group)? } else { None };
         let Some(receipt) = receipt else { return self.receipt_done(group, now, false) };
         if self.state.must_have_room(1).is_err() {
@@ -125,16 +123,6 @@ impl Core {
             self.run.wake_at(now.plus(APART));
         }
         Ok(())
-    }
-
-    /// R-RECEIPT-02: whether receipts are exchanged among these members: not too many, and none of them blocked.
-    fn exchanges_receipts(&self, roster: &Roster) -> bool {
-        let accounts = roster::accounts(roster);
-        let persons =
-            roster.values().any(|leaf| leaf.kind == Kind::Person && leaf.account != self.state.own_id());
-        persons
-            && accounts.len() <= limit::RECEIPT_MEMBERS
-            && !accounts.iter().any(|account| self.state.blocks(account))
     }
 
     /// How far this account came; `None` if its devices said so already.
@@ -169,7 +157,7 @@ impl Core {
         receipt: &Receipt,
     ) -> Result<()> {
         // R-RECEIPT-02: on both sides.
-        if self.state.receipts_on() && self.exchanges_receipts(roster) {
+        if self.state.receipts_on() && self.state.exchanges_receipts(roster) {
             let at = self.run.group.entry_at(self.run.now);
             self.receipt_counts(group, account, position, at, receipt)?;
         }

@@ -1,18 +1,31 @@
-//! What happens at each step.
+//! What this room remembers while the process runs, and what happens at each step.
 
 use cipher_api::Result;
+use cipher_broker::time::Timestamp;
 
 use crate::machine::Core;
 use crate::machine::step::Step;
+
+/// What this room remembers. Nothing of it is needed to be correct after a restart.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// When the next message is to be forgotten, if any; `None` while that was not looked for.
+    pub(super) next_expiry: Option<Option<Timestamp>>,
+}
 
 impl Core {
     /// What happens at each step.
     pub(crate) fn content_step(&mut self, step: Step) -> Result<()> {
         match step {
-            Step::BatchEnds => self.say_receipts(),
-            Step::Opened | Step::Connected { .. } | Step::Disconnected | Step::Tick | Step::BatchEnded => {
+            Step::BatchEnds => {
+                self.forget_due()?;
+                self.say_receipts()
+            }
+            Step::Opened => {
+                self.run.content.next_expiry = None;
                 Ok(())
             }
+            Step::Connected { .. } | Step::Disconnected | Step::Tick | Step::BatchEnded => Ok(()),
         }
     }
 }

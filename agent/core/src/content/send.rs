@@ -20,6 +20,7 @@ const INSISTS: Duration = Duration::from_secs(3600);
 impl Core {
     pub(super) fn send(&mut self, ticket: Ticket, target: Target, words: Words) -> Result<Option<Reply>> {
         self.state.identity()?;
+        check_expire(words.expire)?;
         check_words(words.text(), &words.attachments)?;
         if let Target::Account(handle) = &target {
             let account = self.state.account_of(handle);
@@ -87,11 +88,13 @@ impl Core {
     }
 
     fn enqueue_words(&mut self, group: GroupId, words: Words, mentions: Vec<Mention>) -> Result<u64> {
-        let Words { body, reply_to, thread, forwarded, attachments } = words;
+        let Words { body, reply_to, thread, forwarded, attachments, expire } = words;
         if let Body::Text(text) = &body {
             check_words(text, &attachments)?;
         }
-        let content = Content { mentions, thread, forwarded, attachments, ..self.content(body, reply_to) };
+        let expire = expire.filter(|_| body.has_line());
+        let beside = self.content(body, reply_to);
+        let content = Content { mentions, thread, forwarded, attachments, expire, ..beside };
         let row = self.enqueue_message(group, &content)?;
         self.state.uploads_are_said(&content.attachments);
         Ok(row)
@@ -142,6 +145,7 @@ impl Core {
         }
         let identity = self.state.identity()?;
         let mut stored = MessageRow::own(identity, message, content.clone(), false);
+        self.will_expire(group, (sequence, 0), &mut stored);
         // As the group was when it was sealed, which is how everybody else judges it.
         let change = Self::waiting_change(message, stored.account, sequence, &content, seal.powers);
         let shown = !content.body.is_silent();
@@ -214,6 +218,17 @@ impl Core {
 /// A message with files needs no words.
 fn check_words(text: &str, attachments: &[Attachment]) -> Result<()> {
     if !attachments.is_empty() && text.is_empty() { Ok(()) } else { check_text_size(text) }
+}
+
+/// R-FORGET-02: there is an end to it.
+fn check_expire(expire: Option<u64>) -> Result<()> {
+    match expire {
+        Some(0) => Err(ErrorKind::Usage.because("a message is to be readable for a second at least")),
+        Some(seconds) if seconds > limit::EXPIRE_SECONDS => {
+            Err(ErrorKind::Limit.because("a message is forgotten after 366 days at most"))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn check_text_size(text: &str) -> Result<()> {

@@ -27,7 +27,8 @@ impl Core {
             (false, true) => self.reached(&group, place, row),
             (false, false) => (MessageState::Received, Vec::new()),
         };
-        MessageView {
+        let unread = self.is_unread(&group, place.0, row);
+        let mut view = MessageView {
             id: row.id,
             group,
             seq: (!row.failed).then_some(sequence_of(place.0)),
@@ -39,7 +40,7 @@ impl Core {
             },
             sent_at: row.sent_at,
             at: row.at,
-            unread: self.is_unread(&group, place.0, row),
+            unread,
             body: self.body(row),
             text: self.sentence(row),
             state,
@@ -58,7 +59,16 @@ impl Core {
             thread: row.thread,
             forwarded: row.forwarded,
             pinned_by: row.pin.filter(|pin| !pin.removed).map(|pin| self.state.handle_of(&pin.account)),
+            expire: row.expire,
+            // As long as nobody read it here it does not count.
+            expires_at: row.expires_at.filter(|_| !unread),
+            expired: false,
+        };
+        // R-FORGET-06: whether it was forgotten already or not.
+        if row.forgotten || row.is_due(self.run.now) {
+            view.leave_nothing();
         }
+        view
     }
 
     /// The words of a row, with the members that they name as they are called now.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use cipher_broker::emoji;
 use cipher_broker::limit;
+use cipher_broker::time::Timestamp;
 
 use crate::state::mention;
 use crate::state::{Change, MessageRow, PinRow, Reaction, RowBody, Version, Vote, WaitingChange};
@@ -30,7 +31,15 @@ pub(super) fn apply(row: &mut MessageRow, change: &WaitingChange) -> Result<(), 
         Change::Unpin => pin(row, change, true),
         Change::Vote => vote(row, change),
         Change::ClosePoll => close(row, change),
+        Change::Expire => expire(row, change),
     }
+}
+
+/// An own device knows when it is to be forgotten.
+fn expire(row: &mut MessageRow, change: &WaitingChange) -> Result<(), Without> {
+    // R-FORGET-03: of several times the first counts, in whatever order they are told.
+    let at = Timestamp::from_millis(change.position);
+    if row.is_words() && row.expires(at) { Ok(()) } else { Err(Without("R-FORGET-03")) }
 }
 
 /// Words of a member that nobody took back.

@@ -73,6 +73,21 @@ const UP: &str = "\u{1f44d}";
 const TEA: &str = "\u{1f375}";
 
 #[test]
+fn r_forget_03_of_several_times_the_first_counts() {
+    let (mut row, by) = (text(), text().account);
+    let told = |at: u64| change(by, at, Change::Expire, "");
+    assert_eq!(apply(&mut row, &told(5)), Err(Without("R-FORGET-03")), "it does not disappear");
+    row.expire = Some(60);
+    for (at, stands) in [(900, 900), (950, 900), (400, 400), (400, 400)] {
+        _ = apply(&mut row, &told(at));
+        assert_eq!(row.expires_at, Some(Timestamp::from_millis(stands)));
+    }
+    row.forget();
+    assert_eq!(apply(&mut row, &told(1)), Err(Without("R-FORGET-03")));
+    assert!(row.text.is_empty() && row.expires_at.is_none() && !row.is_shown());
+}
+
+#[test]
 fn r_content_01_only_the_account_that_said_a_message_changes_it() {
     for changing in [edit(BEN, 5, "mine now"), delete(BEN, 5)] {
         let mut row = text();

@@ -16,6 +16,7 @@ const STRETCHES: usize = 256;
 impl Core {
     /// Exactly these places of a conversation were shown here. Other own devices are told up to where nothing is unread.
     pub(super) fn mark_shown(&mut self, group: GroupId, shown: &BTreeSet<MessageId>) -> Result<()> {
+        self.expiry_begins_for(group, shown)?;
         // Without anything unread nobody has to write or hear of it.
         if shown.is_empty() || self.state.groups.get(&group).is_none_or(|row| row.unread == 0 || row.personal)
         {
@@ -94,12 +95,12 @@ impl Core {
     }
 
     /// Everything up to a place was read, here or on another own device.
-    pub(crate) fn read_up_to(&mut self, group: GroupId, position: u64) -> Result<()> {
+    pub(super) fn read_up_to(&mut self, group: GroupId, position: u64) -> Result<()> {
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
         if row.personal || row.read_to.is_some_and(|read_to| read_to >= position) {
             return Ok(());
         }
-        let (cursor, unread) = (row.cursor, row.unread);
+        let (cursor, unread, before) = (row.cursor, row.unread, row.read_to.unwrap_or(0));
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.read_to = Some(position);
             row.read_beyond.retain(|(_, last)| *last > position);
@@ -107,6 +108,7 @@ impl Core {
         if unread == 0 {
             return Ok(());
         }
+        self.expiry_begins_up_to(group, before, position)?;
         // Whoever read it says so itself; this device only if that one does not.
         self.receipt_due(group, self.run.now.plus(APART));
         if position >= cursor

@@ -12,6 +12,8 @@
 //! and sealed again in the new epoch under the same message id, so nobody notices. The broker's word that it had
 //! an id already is verified by reading the log: ids live in a window that is shared with strangers.
 
+use std::time::Duration;
+
 use cipher_api::view::MessageState;
 use cipher_api::{Error, ErrorKind, Event, Notice, Result};
 use cipher_broker::id::{GroupId, MessageId, PublishId};
@@ -418,6 +420,10 @@ impl Core {
         }
         let mut failed = MessageRow::own(identity, id, content, true);
         failed.failure = Some(why);
+        if let Some(seconds) = failed.expire {
+            // Nobody reads it but its author.
+            failed.expires(self.run.now.plus(Duration::from_secs(seconds)));
+        }
         // Behind everything of its sequence, several in the order they were written.
         let sequence = self.state.groups.get(&group).map_or(0, |row| row.cursor);
         let [.., high, low] = row.to_be_bytes();

@@ -134,13 +134,23 @@ impl Core {
     pub(crate) fn forget_sealed(
         &mut self,
         group: GroupId,
+        position: u64,
         of: &MessageId,
         row: &mut MessageRow,
     ) -> Result<()> {
         if row.account != self.state.own_id() {
             return Ok(());
         }
-        row.sealed = None;
+        if let Some(sealed) = row.sealed.take()
+            && row.edited.is_none()
+        {
+            // It got no other words, so the ledger has none.
+            let key = sealed.key;
+            if let Some(sent) = sealed.into_sent(row, position) {
+                self.ledger.spend(group, key, sent);
+            }
+            return Ok(());
+        }
         for (key, sent) in self.sealed_of(group)? {
             if sent.id == Some(*of) || sent.edits() == Some(*of) {
                 self.ledger.spend(group, key, sent);

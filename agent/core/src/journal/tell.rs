@@ -20,7 +20,9 @@ impl Core {
             // Told with what they are about.
             Event::Message(_) | Event::Changed { .. } | Event::JoinRequest(_) | Event::Evidence(_) => None,
             // Of use only to who listens at the time.
-            Event::Link { .. } | Event::Progress { .. } | Event::Presence { .. } => None,
+            Event::Link { .. } | Event::Progress { .. } | Event::Presence { .. } | Event::Typing { .. } => {
+                None
+            }
             // Not of the core.
             Event::Connection { .. } | Event::Missed { .. } | Event::Unknown(_) => None,
         };

@@ -1,5 +1,6 @@
 //! Which room does what is asked for.
 
+use cipher_api::command::{MessageCommand, message};
 use cipher_api::{Command, Reply, Result};
 
 use crate::input::Ticket;
@@ -15,6 +16,9 @@ impl Core {
             Command::Device(command) => self.device_command(ticket, command),
             Command::Group(command) => self.group_command(ticket, command),
             Command::Invite(command) => self.invite_command(ticket, command),
+            Command::Message(MessageCommand::Typing(message::Typing { target })) => {
+                self.typing(&target).map(Some)
+            }
             Command::Message(command) => self.message_command(ticket, command),
             Command::Bot(command) => self.bot_command(command).map(Some),
             Command::Event(command) => self.event_command(command).map(Some),

@@ -9,13 +9,14 @@ use cipher_broker::time::Timestamp;
 use crate::effect::Effect;
 use crate::input::{Interest, Ticket};
 use crate::machine::waits::Waits;
-use crate::{bot, delivery, group, people, registry, watch};
+use crate::{bot, content, delivery, group, people, registry, watch};
 
 /// What lives only as long as the process: nothing here is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     // What each room holds is its own: the others see what it lets them.
     pub bot: bot::run::Run,
+    pub content: content::run::Run,
     pub delivery: delivery::run::Run,
     pub group: group::run::Run,
     pub people: people::run::Run,

@@ -182,6 +182,10 @@ impl Core {
         rows.map(|(group, place, mut row)| {
             // R-BACKUP-01: what was sealed with the keys of this device is no business of another one.
             row.sealed = None;
+            // R-FORGET-06: nor is what is due kept anywhere else.
+            if row.is_due(self.run.now) {
+                row.forget();
+            }
             BackupMessage { group, place, row }
         })
         .collect()

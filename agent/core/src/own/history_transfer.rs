@@ -166,6 +166,10 @@ impl Core {
             let step = self.history.before(&group, before, STEP, |message| row.wants(message))?;
             let last = step.len() < STEP;
             for (place, message) in step {
+                if message.is_due(self.run.now) {
+                    row.before = Some(place);
+                    continue;
+                }
                 let message = message.into_sync(group, era, place);
                 let size = codec::encode(&message).len();
                 if !chunk.is_empty() && bytes.saturating_add(size) > CHUNK_BYTES {
@@ -191,7 +195,11 @@ impl Core {
         let mut bytes = 0usize;
         while let Some((group, place)) = row.changed.first().copied() {
             let era = self.state.groups.get(&group).map_or(0, |row| row.era);
-            if let Some(message) = self.history.at(&group, place)?.filter(|message| row.wants(message)) {
+            if let Some(message) = self
+                .history
+                .at(&group, place)?
+                .filter(|message| row.wants(message) && !message.is_due(self.run.now))
+            {
                 let message = message.into_sync(group, era, place);
                 bytes = bytes.saturating_add(codec::encode(&message).len());
                 if !chunk.is_empty() && bytes > CHUNK_BYTES {

@@ -110,7 +110,10 @@ impl Core {
 
     fn restore_messages(&mut self, rows: Vec<BackupMessage>) {
         let count = rows.len() as u64;
+        let made_at = self.state.meta.restored.as_ref().and_then(|restored| restored.at);
+        let (made_at, now) = (made_at.unwrap_or(self.run.now), self.run.now);
         for BackupMessage { group, place, row } in rows {
+            let row = row.restored(made_at, now);
             if row.is_said() {
                 self.history.mark_seen(group, row.id, place.0);
             }

@@ -214,15 +214,7 @@ impl Core {
             | SyncNote::RequestPolicy(_)
             | SyncNote::Receipts(_)
             | SyncNote::DeviceName { .. } => self.learn_from_devices(sync),
-            SyncNote::Read { group, sequence } => {
-                let before = self.state.groups.get(&group).map(|row| row.unread);
-                let position = self.state.groups.get(&group).map_or(0, |row| row.position(sequence));
-                self.read_up_to(group, position)?;
-                if self.state.groups.get(&group).map(|row| row.unread) != before {
-                    self.run.changed.insert(group);
-                }
-                Ok(())
-            }
+            note @ (SyncNote::Read { .. } | SyncNote::Expires { .. }) => self.read_elsewhere(note),
             SyncNote::Invitation { group, accepted, epoch } => {
                 self.invitation_answered(group, accepted, epoch)
             }

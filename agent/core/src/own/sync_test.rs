@@ -412,6 +412,8 @@ fn r_sync_06_history_fills_gaps_and_overwrites_nothing() {
         forwarded: false,
         pin: None,
         poll: None,
+        expire: None,
+        expires_at: None,
     };
     let unknown = GroupId::from_bytes([77; 16]);
     let tell = |core: &mut Core, device: DeviceId, messages: Vec<SyncMessage>| {

@@ -1,4 +1,4 @@
-//! Accounts as this device knows them: pinned keys, contacts, verification, presence.
+//! Accounts as this device knows them: pinned keys, contacts, verification, presence, who is writing.
 //!
 //! Doors:
 //! - `account::Core::account_not_shown` - the registry did not show an account that was asked for
@@ -26,6 +26,7 @@
 //! - `presence::Core::whispered` - a member whispered its presence
 //! - `run::Run` - what this room remembers while the process runs
 //! - `run::Run::note_person` - some commands show that a person is here
+//! - `typing::Core::typing` - the person is writing something
 
 pub(crate) mod account;
 mod command;
@@ -34,4 +35,5 @@ mod found;
 pub(crate) mod look_alike;
 pub(crate) mod presence;
 pub(crate) mod run;
+pub(crate) mod typing;
 pub(crate) mod verification;

@@ -108,9 +108,15 @@ impl Core {
                     self.ask_unnamed();
                 }
             }
-            Step::Disconnected => self.stop_listening(),
+            Step::Disconnected => {
+                self.stop_listening();
+                self.nobody_types();
+            }
             Step::Tick => self.ask_unnamed(),
-            Step::BatchEnds => self.drive_presence()?,
+            Step::BatchEnds => {
+                self.drive_presence()?;
+                self.end_typing();
+            }
             Step::BatchEnded => {
                 if let Some(due) = self.people_due().filter(|due| *due > self.run.now) {
                     self.run.wake_at(due);
@@ -139,7 +145,7 @@ impl Core {
     }
 
     /// What others are told: the person's choice, or away when nothing shows that it is here.
-    fn own_presence(&self) -> Option<Presence> {
+    pub(super) fn own_presence(&self) -> Option<Presence> {
         let own = self.state.identity.as_ref()?;
         let idle = own.kind == Kind::Person
             && self.run.people.presence.active_at.is_none_or(|at| self.run.now.since(at) >= IDLE);
@@ -222,7 +228,7 @@ impl Core {
                     return Ok(false);
                 }
             }
-            self.whisper(*group, *epoch, presence)?;
+            self.whisper(*group, *epoch, presence, false)?;
             self.run.people.presence.behind = Some(*group);
         }
         // A round that did not come to the last group goes on there next time.
@@ -234,12 +240,19 @@ impl Core {
         Ok(true)
     }
 
-    fn whisper(&mut self, group: GroupId, epoch: u64, presence: Presence) -> Result<()> {
+    /// Whispers to a group.
+    pub(super) fn whisper(
+        &mut self,
+        group: GroupId,
+        epoch: u64,
+        presence: Presence,
+        typing: bool,
+    ) -> Result<()> {
         let Some(key) = self.whisper_key(group, epoch)? else { return Ok(()) };
         let own = self.state.identity()?;
         let device = own.device;
         let signer = SigningKey::from_bytes(&own.device_seed);
-        let body = codec::encode(&WhisperBody { group, at: self.run.now, presence });
+        let body = codec::encode(&WhisperBody { group, at: self.run.now, presence, typing });
         let signed = SignedWhisper { device, body: Signed::new(&signer, Purpose::Whisper, body) };
         let Some(plain) = pad(&codec::encode(&signed)) else { return Ok(()) };
         let sealed = tree::seal(&key, self.provider.bytes(), &label(epoch), &group, &plain)?;
@@ -298,13 +311,16 @@ impl Core {
         let body = signed.body.verified(&leaf_key, Purpose::Whisper).ok();
         let body = body.and_then(|body| codec::decode::<WhisperBody>(body).ok());
         if let Some(body) = body.filter(|body| body.group == group) {
-            self.heard(account, signed.device, &body);
+            let typing = body.typing;
+            if self.heard(account, signed.device, &body) && typing {
+                return self.types(group, account);
+            }
         }
         Ok(())
     }
 
     /// R-WHISPER-02: newer than the last, not held back for long, and not from the future.
-    fn heard(&mut self, account: AccountId, device: DeviceId, body: &WhisperBody) {
+    fn heard(&mut self, account: AccountId, device: DeviceId, body: &WhisperBody) -> bool {
         let now = self.run.now;
         let blocked = self.state.contact_state(&account) == Some(ContactState::Blocked);
         if account == self.state.own_id()
@@ -312,15 +328,16 @@ impl Core {
             || now.since(body.at) > OLDEST
             || body.at > now.plus(limit::CLOCK_SKEW)
         {
-            return;
+            return false;
         }
         let before = self.run.people.presence.of(&account);
         let devices = self.run.people.presence.heard.entry(account).or_default();
         if devices.get(&device).is_some_and(|last| last.at >= body.at) {
-            return;
+            return false;
         }
         devices.insert(device, Heard { presence: body.presence, at: body.at, until: now.plus(FRESH) });
         self.tell_presence(account, before);
+        true
     }
 
     fn forget_stale(&mut self) {

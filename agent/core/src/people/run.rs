@@ -8,11 +8,13 @@ use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
 
 use crate::people::presence::Presences;
+use crate::people::typing::Typings;
 
 /// What this room remembers. Nothing of it is needed to be correct after a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     pub(super) presence: Presences,
+    pub(super) typings: Typings,
     /// Accounts that the registry said it does not know, and when.
     pub(super) not_found: BTreeMap<AccountId, Timestamp>,
     /// When fellow members without a handle were asked for last on this connection.
@@ -24,7 +26,9 @@ impl Run {
     pub(crate) fn note_person(&mut self, command: &Command, now: Timestamp) {
         let is_here = match command {
             Command::Account(AccountCommand::Active(_))
-            | Command::Message(MessageCommand::Send(_) | MessageCommand::Shown(_)) => true,
+            | Command::Message(
+                MessageCommand::Send(_) | MessageCommand::Shown(_) | MessageCommand::Typing(_),
+            ) => true,
             Command::Message(MessageCommand::Read(read)) => read.mark,
             _ => false,
         };

@@ -1,10 +1,12 @@
 //! Readable messages, what was seen already, and what came too early.
 
+pub(crate) mod expiring;
 pub(crate) mod stretch;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
 use cipher_api::{ErrorKind, Result};
 use cipher_broker::codec;
@@ -29,6 +31,7 @@ pub(crate) struct History {
     messages: BTreeMap<(GroupId, u64, u16), MessageRow>,
     seen: BTreeMap<(GroupId, MessageId), u64>,
     parked: BTreeMap<(GroupId, u64), Option<Vec<u8>>>,
+    expiring: expiring::Pending,
     bots: BTreeMap<(String, GroupId), BotRow>,
     /// Places of messages with files; of those that have none any more `None`.
     files: BTreeMap<MessageKey, Option<Vec<FileId>>>,
@@ -52,6 +55,7 @@ impl History {
             messages: BTreeMap::new(),
             seen: BTreeMap::new(),
             parked: BTreeMap::new(),
+            expiring: expiring::Pending::new(),
             bots: BTreeMap::new(),
             files: BTreeMap::new(),
             seen_table: OnceCell::new(),
@@ -64,6 +68,7 @@ impl History {
         self.messages.is_empty()
             && self.seen.is_empty()
             && self.parked.is_empty()
+            && self.expiring.is_empty()
             && self.bots.is_empty()
             && self.files.is_empty()
     }
@@ -72,6 +77,7 @@ impl History {
         self.messages.clear();
         self.seen.clear();
         self.parked.clear();
+        self.expiring.clear();
         self.bots.clear();
         self.files.clear();
         self.seen_table.take();
@@ -99,6 +105,7 @@ impl History {
                 }
             }
         }
+        self.flush_expiring(writing)?;
         if !self.files.is_empty() {
             let mut files = writing.table(table::FILES)?;
             for (key, ids) in &self.files {
@@ -123,10 +130,11 @@ impl History {
 
     /// Stores a message at its place in the log.
     pub(crate) fn insert(&mut self, group: GroupId, place: Place, row: MessageRow) {
+        self.note_expiry(group, place, &row);
         if !row.attachments.is_empty() {
             let ids = row.attachments.iter().map(|file| file.id).collect();
             self.files.insert((group, place.0, place.1), Some(ids));
-        } else if row.deleted {
+        } else if row.deleted || row.forgotten {
             self.files.insert((group, place.0, place.1), None);
         }
         self.messages.insert((group, place.0, place.1), row);
@@ -173,6 +181,10 @@ impl History {
         let undated = |row: &MessageRow| row.at.is_none() && at != Timestamp::default();
         if let Some(mut row) = self.at(&group, place)?.filter(undated) {
             row.at = Some(at);
+            if let Some(seconds) = row.expire {
+                // On every own device from the same moment.
+                row.expires_at = Some(at.plus(Duration::from_secs(seconds)));
+            }
             self.insert(group, place, row);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! A stored message or event.
 
+use std::time::Duration;
+
 use cipher_api::view::GroupEvent;
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
@@ -51,6 +53,9 @@ pub(crate) enum Change {
     Vote,
     #[serde(rename = "c")]
     ClosePoll,
+    /// An own device showed it: it is forgotten at a time, in milliseconds, which stands where others have their position.
+    #[serde(rename = "x")]
+    Expire,
 }
 
 impl Change {
@@ -58,7 +63,7 @@ impl Change {
     pub(crate) const fn is_anybodys(self) -> bool {
         match self {
             Self::React | Self::Unreact | Self::Pin | Self::Unpin | Self::Vote => true,
-            Self::Edit | Self::Delete | Self::ClosePoll => false,
+            Self::Edit | Self::Delete | Self::ClosePoll | Self::Expire => false,
         }
     }
 }
@@ -159,6 +164,15 @@ pub(crate) struct MessageRow {
     /// The answers of a poll, and who chose which.
     #[serde(rename = "po", default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<PollRow>,
+    /// How many seconds after it was read, or sent, it is to be forgotten.
+    #[serde(rename = "ex", default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u64>,
+    /// When it is to be forgotten, whoever reads it when.
+    #[serde(rename = "xa", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// It was forgotten: nothing is left of it but that it was there.
+    #[serde(rename = "xx", default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
 }
 
 impl MessageRow {
@@ -175,6 +189,7 @@ impl MessageRow {
         let name = content.body.kind().to_owned();
         let attachments = if name == kind::TEXT { content.attachments } else { Vec::new() };
         let mut poll = None;
+        let expire = content.expire.filter(|_| content.body.has_line());
         let (text, of) = match content.body {
             Body::Text(text) | Body::Unknown { text, .. } => (text, None),
             Body::Poll { question, poll: answers } => {
@@ -223,6 +238,9 @@ impl MessageRow {
             forwarded: content.forwarded,
             pin: None,
             poll,
+            expire,
+            expires_at: None,
+            forgotten: false,
         }
     }
 
@@ -263,11 +281,17 @@ impl MessageRow {
             forwarded: false,
             pin: None,
             poll: None,
+            expire: None,
+            expires_at: None,
+            forgotten: false,
         }
     }
 
     /// Words, a change of words, or an event.
     pub(crate) fn body(&self) -> RowBody<'_> {
+        if self.forgotten {
+            return RowBody::Silent;
+        }
         if let Some(who) = self.subject {
             return RowBody::Event(stored_event(&self.kind, self.account == who), who);
         }
@@ -301,6 +325,39 @@ impl MessageRow {
     /// Whether it is pinned to its conversation.
     pub(crate) fn is_pinned(&self) -> bool {
         self.pin.as_ref().is_some_and(|pin| !pin.removed)
+    }
+
+    /// Nothing is left of it but that it was there, so that it never comes again.
+    pub(crate) fn forget(&mut self) {
+        self.take_back();
+        self.deleted = false;
+        (self.reply_to, self.sealed, self.expire, self.expires_at) = (None, None, None, None);
+        self.forgotten = true;
+    }
+
+    /// R-FORGET-03: it is forgotten then, or sooner if that was so already. Whether that is new.
+    pub(crate) fn expires(&mut self, at: Timestamp) -> bool {
+        let sooner = self.expire.is_some() && self.expires_at.is_none_or(|known| known > at);
+        if sooner {
+            self.expires_at = Some(at);
+        }
+        sooner
+    }
+
+    /// R-FORGET-06: what is due is shown no more, whether it was forgotten already or not.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// R-FORGET-05: what a backup of that time brings back counts as read then, for it may have been since.
+    pub(crate) fn restored(mut self, made_at: Timestamp, now: Timestamp) -> Self {
+        if let Some(seconds) = self.expire {
+            self.expires(made_at.plus(Duration::from_secs(seconds)));
+        }
+        if self.is_due(now) {
+            self.forget();
+        }
+        self
     }
 
     /// Whether it came from a member: no event.
@@ -362,6 +419,8 @@ impl MessageRow {
             forwarded: self.forwarded,
             pin: self.pin.map(|pin| pin.to_sync(era)),
             poll,
+            expire: self.expire,
+            expires_at: self.expires_at,
         }
     }
 
@@ -400,6 +459,9 @@ impl MessageRow {
             forwarded: message.forwarded,
             pin: message.pin.map(|pin| PinRow::from_sync(pin, era)),
             poll: message.poll.map(|poll| PollRow::from_sync(poll, era)),
+            expire: message.expire,
+            expires_at: message.expires_at,
+            forgotten: false,
         }
     }
 }

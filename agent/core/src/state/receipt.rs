@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use cipher_broker::certificate::Kind;
 use cipher_broker::id::{AccountId, GroupId};
+use cipher_broker::limit;
 use cipher_broker::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::state::State;
-use cipher_broker::certificate::Kind;
+use crate::state::roster::{self, Roster};
 
 /// What is known of one conversation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,15 @@ impl State {
     pub(crate) fn receipts_on(&self) -> bool {
         let person = self.identity.as_ref().is_some_and(|own| own.registered && own.kind == Kind::Person);
         person && self.meta.receipts.unwrap_or(self.receipts_by_default)
+    }
+
+    /// R-RECEIPT-02: whether receipts are exchanged among these members: not too many, and none of them blocked.
+    pub(crate) fn exchanges_receipts(&self, roster: &Roster) -> bool {
+        let accounts = roster::accounts(roster);
+        let persons = roster.values().any(|leaf| leaf.kind == Kind::Person && leaf.account != self.own_id());
+        persons
+            && accounts.len() <= limit::RECEIPT_MEMBERS
+            && !accounts.iter().any(|account| self.blocks(account))
     }
 
     /// Accounts came into a conversation, or all of their devices are other ones now: nothing that was said before is theirs.

@@ -108,6 +108,7 @@ impl SealedAs {
             hops: row.hops,
             head: self.head.clone(),
             attachments: row.attachments.clone(),
+            expire: row.expire,
             mentions: row.mentions.clone(),
             thread: row.thread,
             forwarded: row.forwarded,

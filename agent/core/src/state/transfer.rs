@@ -89,6 +89,7 @@ impl TransferRow {
             row.sent_at >= self.since.minus(age)
         };
         !row.failed
+            && !row.forgotten
             && row.is_shown()
             && match self.policy {
                 HistoryPolicy::All => true,

@@ -13,12 +13,14 @@ pub(crate) struct Words {
     pub forwarded: bool,
     /// Files that it names.
     pub attachments: Vec<Attachment>,
+    /// How many seconds after it was read it is forgotten.
+    pub expire: Option<u64>,
 }
 
 impl Words {
     /// What answers nothing.
     pub(crate) const fn of(body: Body) -> Self {
-        Self { body, reply_to: None, thread: None, forwarded: false, attachments: Vec::new() }
+        Self { body, reply_to: None, thread: None, forwarded: false, attachments: Vec::new(), expire: None }
     }
 
     /// Its text, if it is one.

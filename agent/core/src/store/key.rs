@@ -66,6 +66,19 @@ impl<const N: usize> RowKey for [u8; N] {
     }
 }
 
+/// Two numbers.
+impl RowKey for (u64, u64) {
+    const TELLS: Tells = Tells::Nothing;
+
+    fn to_key(&self) -> Vec<u8> {
+        [self.0.to_key(), self.1.to_key()].concat()
+    }
+    fn from_key(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.split_at_checked(8)?;
+        Some((u64::from_key(first)?, u64::from_key(second)?))
+    }
+}
+
 /// Something in a conversation.
 impl<K: RowKey> RowKey for (GroupId, K) {
     const TELLS: Tells = GroupId::TELLS;

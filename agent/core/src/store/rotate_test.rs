@@ -305,3 +305,57 @@ fn what_was_removed_opens_nothing_any_more_once_the_store_was_opened_wherever_th
     }
     assert!(ends > 20, "{ends}");
 }
+
+/// R-FORGET-09: of a message that disappeared nothing opens a minute later, whoever copied the files before.
+#[test]
+fn r_forget_09_what_disappeared_cannot_be_opened_after_a_rotation() {
+    use cipher_broker::certificate::Kind;
+    use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
+    use cipher_broker::wire::content::{Body, Content};
+
+    use crate::state::history::History;
+    use crate::state::{Author, MessageRow};
+
+    let words = b"the door code is 4711";
+    let group = GroupId::from_bytes([1; 16]);
+    let author = Author {
+        account: AccountId::from_bytes([2; 32]),
+        device: DeviceId::from_bytes([3; 16]),
+        kind: Kind::Person,
+    };
+    let at = Timestamp::from_millis(1_000);
+    let body = Body::Text(String::from_utf8(words.to_vec()).unwrap());
+    let content = Content { expire: Some(60), ..Content::new([4; 16], at, body) };
+    let mut row = MessageRow::said(MessageId::from_bytes([5; 16]), author, content);
+    assert!(row.expires(Timestamp::from_millis(61_000)));
+    let holds = |opened: &BTreeSet<Vec<u8>>| {
+        opened.iter().filter(|value| value.windows(words.len()).any(|part| part == words)).count()
+    };
+    let memory = Memory::default();
+    let mut burglar = Burglar::default();
+    let store = open(&memory).unwrap();
+    let mut history = History::new(store.clone());
+    history.insert(group, (7, 0), row);
+    store.write(at, |writing| history.flush(writing)).unwrap();
+    history.flushed();
+    drop((history, store));
+    burglar.visits(&memory.bytes());
+    assert_eq!(holds(&burglar.opens(&memory.bytes())), 1, "as long as it is there it opens");
+    let store = open(&memory).unwrap();
+    let mut history = History::new(store.clone());
+    assert_eq!(history.next_expiry().unwrap(), Some(Timestamp::from_millis(61_000)));
+    assert!(history.due(Timestamp::from_millis(60_999), 9).unwrap().is_empty());
+    let due = history.due(Timestamp::from_millis(61_000), 9).unwrap();
+    let [(key, of, place)] = due.as_slice() else { panic!("{due:?}") };
+    let mut row = history.at(of, *place).unwrap().unwrap();
+    row.forget();
+    history.insert(*of, *place, row);
+    history.expiry_done(*key);
+    store.write(Timestamp::from_millis(61_000), |writing| history.flush(writing)).unwrap();
+    history.flushed();
+    assert_eq!(history.next_expiry().unwrap(), None);
+    store.rotate().unwrap();
+    drop((history, store));
+    burglar.visits(&memory.bytes());
+    assert_eq!(holds(&burglar.opens(&memory.bytes())), 0);
+}

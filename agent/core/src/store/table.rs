@@ -71,6 +71,8 @@ pub(crate) const MESSAGES: Table = Table::cold("messages", OF_GROUP);
 pub(crate) const FILES: Table = Table::cold("files", OF_GROUP);
 /// (Group id, message id) → position: what was shown already. A position tells nothing that has to be forgotten.
 pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen", OF_GROUP) };
+/// (Time in milliseconds, beginning of a message id) → group and place of a message that is to be forgotten then.
+pub(crate) const EXPIRING: Table = Table::hot("expiring", Tells::Nothing);
 /// (Group id, position) → envelope of an epoch that has not begun here.
 pub(crate) const PARKED: Table = Table::hot("parked", OF_GROUP);
 /// Group id, and hash of the name of a bot → [`crate::state::BotRow`].
@@ -137,7 +139,7 @@ macro_rules! define {
 
         /// All tables whose values are sealed.
         pub(crate) const ALL: &[Table] =
-            &[META, MLS, MESSAGES, FILES, SEEN, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
+            &[META, MLS, MESSAGES, FILES, SEEN, EXPIRING, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
     };
 }
 row_tables!(define);

@@ -1,8 +1,10 @@
 //! What must hold whenever a world has come to rest, whatever happened before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use cipher_api::command::device;
+use cipher_api::Target;
+use cipher_api::command::{device, message};
 use cipher_api::view::{Body, GroupEvent, GroupState, GroupView, MessageState, MessageView};
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 
@@ -107,7 +109,10 @@ fn history(world: &World, group: GroupId, seen: &[Seen]) {
         let name = &reader.name;
         let mut ids = BTreeSet::new();
         let mut last = 0;
-        for message in reader.messages.iter().filter(|m| m.is_text() || matches!(m.body, Body::Poll(_))) {
+        // What disappears does so at another time for each.
+        let is_words = |m: &&MessageView| m.is_text() || matches!(m.body, Body::Poll(_));
+        let stays = |m: &&MessageView| is_words(m) && m.expire.is_none() && !m.expired;
+        for message in reader.messages.iter().filter(stays) {
             assert!(ids.insert(message.id), "{name} sees {:?} twice", message.text);
             if let Some(sequence) = message.seq {
                 assert!(sequence > last, "{name} sees {:?} out of order", message.text);
@@ -180,6 +185,35 @@ fn everybody_has(world: &World, group: GroupId, epoch: u64, message: &MessageVie
             other.name,
             message.text
         );
+    }
+}
+
+/// Everybody reads everything, time passes, and nobody is left with anything that was to disappear.
+pub(crate) fn nothing_is_left_of_what_disappears(world: &mut World) {
+    for index in 0..world.people.len() {
+        if world.people[index].core.is_none() {
+            continue;
+        }
+        for view in world.groups(index) {
+            let target = Target::Group(view.id);
+            drop(world.run(index, message::Read { mark: true, ..message::Read::of(target) }));
+        }
+    }
+    world.settle();
+    world.pass(Duration::from_secs(2 * 3600));
+    world.settle();
+    for index in 0..world.people.len() {
+        for view in world.groups(index) {
+            for message in world.messages(index, view.id) {
+                assert!(
+                    message.state == MessageState::Queued || !message.text.contains("for a while"),
+                    "{} still reads {:?}, {:?}",
+                    world.people[index].name,
+                    message.text,
+                    message.expires_at
+                );
+            }
+        }
     }
 }
 
@@ -328,7 +362,9 @@ fn same_words_of_others(world: &mut World) {
     for (reader, group, messages) in &shown {
         let outside = world.log.outside(*group);
         let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
-        for message in messages.iter().filter(|m| m.is_text() && !own.contains(&m.from.account_id)) {
+        for message in
+            messages.iter().filter(|m| m.is_text() && m.expire.is_none() && !own.contains(&m.from.account_id))
+        {
             let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else { continue };
             for (other, _, theirs) in shown.iter().filter(|(_, of, _)| of == group) {
                 let all_along = world.since.get(&(*other, *group)).is_some_and(|since| since <= epoch);
@@ -410,7 +446,7 @@ fn nothing_lost(world: &mut World, group: GroupId, begun: u64) {
         }
     }
     for (sender, said) in &members {
-        for message in said.iter().filter(|m| m.is_text() && is_sent(m.state)) {
+        for message in said.iter().filter(|m| m.is_text() && is_sent(m.state) && m.expire.is_none()) {
             for (reader, shown) in &members {
                 let all_along = world.since.get(&(*reader, group)).is_some_and(|since| *since <= begun);
                 let told = shown.iter().any(|m| m.event() == Some(GroupEvent::Missed));
@@ -438,7 +474,7 @@ fn speak_up(world: &mut World) {
             }
         }
         world.settle();
-        world.pass(std::time::Duration::from_secs(60));
+        world.pass(Duration::from_secs(60));
         world.settle();
     }
 }
@@ -530,7 +566,7 @@ fn what_is_sent_was_read(world: &mut World) {
     for (sender, group, messages) in &members {
         let outside = world.log.outside(*group);
         let epochs: BTreeMap<u64, u64> = outside.iter().map(|m| (m.sequence, m.header.epoch)).collect();
-        for message in messages.iter().filter(|m| m.is_text() && is_sent(m.state)) {
+        for message in messages.iter().filter(|m| m.is_text() && is_sent(m.state) && m.expire.is_none()) {
             let Some(epoch) = message.seq.and_then(|seq| epochs.get(&seq)) else {
                 panic!("{:?} is sent without a place", message.text)
             };

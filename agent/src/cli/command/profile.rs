@@ -41,8 +41,8 @@ enum Verb {
         /// Who may ask to become a contact or invite you; requests of others are dropped unseen
         #[arg(long, value_name = "WHO")]
         requests: Option<Requests>,
-        /// Whether people you talk with see what reached your devices and what you read; without it you do not
-        /// see theirs. Groups of more than 32 members have none
+        /// Whether people you talk with see what reached your devices and what you read, and when you write
+        /// something; without it you do not see theirs. Groups of more than 32 members have none
         #[arg(long, value_name = "WHETHER")]
         receipts: Option<Receipts>,
     },

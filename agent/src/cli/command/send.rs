@@ -19,6 +19,7 @@ use crate::cli::exit::{Failure, Result};
 use crate::cli::input::message_id;
 use crate::cli::input::target;
 use crate::cli::input::text;
+use crate::cli::input::time_arg::Lifetime;
 use crate::profile::Profile;
 use crate::session::Need;
 
@@ -29,7 +30,7 @@ use crate::session::Need;
 /// interrupted, the same command goes on where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  cipher-chat send @bob \"lunch?\"\n  cipher-chat send ops \"deploy is done\" --json\n  journalctl -u app -n 20 | cipher-chat send ops -\n  cipher-chat send ops \"the plan\" --file plan.pdf"
+    after_help = "Examples:\n  cipher-chat send @bob \"lunch?\"\n  cipher-chat send ops \"deploy is done\" --json\n  cipher-chat send @bob \"the door code is 4711\" --expire 1h\n  journalctl -u app -n 20 | cipher-chat send ops -\n  cipher-chat send ops \"the plan\" --file plan.pdf"
 )]
 pub struct Args {
     /// @handle, group name or group id
@@ -50,6 +51,10 @@ pub struct Args {
     /// Say it in the thread of this message
     #[arg(long, value_name = "ID")]
     pub thread: Option<String>,
+    /// The message disappears that long after it was read, on all devices of who read it; for you, that long after it was sent.
+    /// Agents do that, so it is a wish; the broker keeps what is sealed until its own time is over
+    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    pub expire: Option<Lifetime>,
     /// Whether the text stood behind `--`.
     #[arg(skip)]
     plain: bool,
@@ -92,8 +97,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
     let profile = OpenProfile::open(context, Need::Outbox).await?;
     let connected = profile.reachable().await;
     let target = args.target.clone();
+    let expire = args.expire.map(Lifetime::as_secs);
     let message = if args.file.is_empty() {
-        profile.ask(message::Send { target: args.target, text, reply_to, thread }).await?
+        profile.ask(message::Send { target: args.target, text, reply_to, thread, expire }).await?
     } else {
         let files = match bring(context, &profile, &args.target, &args.file, &args.file_name).await {
             Ok(files) => files,

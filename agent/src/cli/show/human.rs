@@ -42,6 +42,10 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         }
         Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval, typed),
         Line::Link(line) => trust::link(line, paint),
+        Line::Typing { handle, typing: true, .. } => format!("{} is writing", safe_text(&at(handle))),
+        Line::Typing { handle, typing: false, .. } => {
+            format!("{} is not writing any more", safe_text(&at(handle)))
+        }
         Line::Presence { handle, presence: now, .. } => {
             format!("{} is {}", safe_text(&at(handle)), presence(*now))
         }
@@ -94,6 +98,10 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
             let by = line.deleted_by().map_or_else(String::new, |by| format!(" by {}", safe_text(&at(by))));
             format!("{who} {}", paint.ink(Ink::Dim, &format!("(deleted{by})")))
         }
+        _ if line.is_expired() => {
+            let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
+            format!("{who} {}", paint.ink(Ink::Dim, "(disappeared)"))
+        }
         kind::TEXT | kind::POLL if line.kind() == kind::TEXT || line.poll().is_some() => {
             let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
             let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
@@ -125,10 +133,22 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
     };
     let files = file::under_message(line.attachments(), paint);
     format!(
-        "{time} {label}{text}{state}{}{files}{}",
+        "{time} {label}{text}{}{state}{}{files}{}",
+        disappears(line, paint),
         failure(line, paint),
         reactions(line.reactions(), paint)
     )
+}
+
+/// After which time it disappears.
+fn disappears(line: &MessageLine<'_>, paint: Paint) -> String {
+    let after = |seconds: u64| match seconds {
+        s if s.is_multiple_of(86_400) => format!("{}d", s / 86_400),
+        s if s.is_multiple_of(3600) => format!("{}h", s / 3600),
+        s if s.is_multiple_of(60) => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    };
+    line.expire().map_or_else(String::new, |s| paint.ink(Ink::Dim, &format!(" (disappears: {})", after(s))))
 }
 
 /// Why an own message failed, and what to do.

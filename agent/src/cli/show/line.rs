@@ -196,6 +196,17 @@ pub enum Line<'a> {
         /// Its presence.
         presence: Presence,
     },
+    /// A member is writing something, or is not any more.
+    Typing {
+        /// The conversation.
+        group: GroupId,
+        /// Handle, when known, else the account id.
+        handle: &'a str,
+        /// The account.
+        account_id: AccountId,
+        /// Whether it is.
+        typing: bool,
+    },
     /// How far something is that takes a while.
     Progress {
         /// So many.
@@ -301,6 +312,9 @@ impl<'a> Line<'a> {
             Event::Presence { handle, account, presence } => {
                 Some(Self::Presence { handle, account_id: *account, presence: *presence })
             }
+            Event::Typing { group, handle, account, typing } => {
+                Some(Self::Typing { group: *group, handle, account_id: *account, typing: *typing })
+            }
             Event::Progress { done, total } => Some(Self::Progress { done: *done, total: *total }),
             Event::Evidence(evidence) => Some(Self::evidence(evidence, None)),
             Event::Connection { server, lost } => Some(Self::connection(server, lost.as_deref())),
@@ -391,6 +405,7 @@ mod tests {
                 account_id: AccountId::from_bytes([3; 32]),
                 presence: Presence::Away,
             },
+            Line::Typing { group, handle: "bob", account_id: AccountId::from_bytes([3; 32]), typing: true },
             Line::evidence(&evidence, Some(Path::new("/p/evidence/x.json"))),
             Line::head(&head),
         ];

@@ -28,6 +28,8 @@ pub struct Content {
     pub head: Option<SignedHead>,
     /// Files that it names, in the sender's order; the text may be empty then. Only a text has some.
     pub attachments: Vec<Attachment>,
+    /// How many seconds after it was read it is to be forgotten, by everybody.
+    pub expire: Option<u64>,
     /// The accounts that its text names, in the order of the text.
     pub mentions: Vec<Mention>,
     /// The message that began the thread in which it stands.
@@ -50,6 +52,7 @@ impl Content {
             mentions: Vec::new(),
             thread: None,
             forwarded: false,
+            expire: None,
         }
     }
 }
@@ -85,6 +88,8 @@ struct Payload {
     thread: Option<MessageId>,
     #[serde(rename = "fw", default, skip_serializing_if = "std::ops::Not::not")]
     forwarded: bool,
+    #[serde(rename = "ex", default, skip_serializing_if = "Option::is_none")]
+    expire: Option<u64>,
 }
 
 impl From<Payload> for Content {
@@ -103,16 +108,28 @@ impl From<Payload> for Content {
             mentions,
             thread,
             forwarded,
+            expire,
         } = payload;
         let body = body(kind, text, data, of);
-        Self { salt, sent_at, reply_to, hops, body, head, attachments, mentions, thread, forwarded }
+        Self { salt, sent_at, reply_to, hops, body, head, attachments, mentions, thread, forwarded, expire }
     }
 }
 
 impl From<Content> for Payload {
     fn from(content: Content) -> Self {
-        let Content { salt, sent_at, reply_to, hops, body, head, attachments, mentions, thread, forwarded } =
-            content;
+        let Content {
+            salt,
+            sent_at,
+            reply_to,
+            hops,
+            body,
+            head,
+            attachments,
+            mentions,
+            thread,
+            forwarded,
+            expire,
+        } = content;
         let kind = body.kind().to_owned();
         let (text, data, of) = match body {
             Body::Text(text) => (text, None, None),
@@ -143,6 +160,7 @@ impl From<Content> for Payload {
             mentions,
             thread,
             forwarded,
+            expire,
         }
     }
 }

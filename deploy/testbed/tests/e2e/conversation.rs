@@ -216,6 +216,26 @@ fn an_author_is_shown_what_became_of_its_words_unless_somebody_does_not_want_it(
 }
 
 #[test]
+fn a_message_disappears_after_it_was_read_and_for_its_author_after_it_was_sent() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let sent =
+        alice.does(&["send", "team", "the door code is 4711", "--expire", "3s"])?.of_type("message")?;
+    ensure(sent["expire"] == 3 && text(&sent, "expires_at").is_some(), || sent.to_string())?;
+    alice.sends("team", "this stays")?;
+    let typed = bob.as_typed(&["read", "team"]).output()?;
+    let typed = String::from_utf8_lossy(&typed.stdout).into_owned();
+    ensure(typed.contains("@alice: the door code is 4711 (disappears: 3s)\n"), || typed.clone())?;
+    for person in [&alice, &bob] {
+        testbed::wait::until("it is gone", || (person.texts("team").ok()? == ["this stays"]).then_some(()))?;
+    }
+    alice.is_refused(2, "usage", &["send", "team", "hello", "--expire", "soon"])?;
+    alice.is_refused(5, "limit", &["send", "team", "hello", "--expire", "500d"])?;
+    Ok(())
+}
+
+#[test]
 fn an_edit_and_a_deletion_reach_the_others_and_a_screen_that_follows() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);

@@ -60,6 +60,15 @@ pub struct MessageLine<'a> {
     /// Of an own message that was not sent: why, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureLine<'a>>,
+    /// Seconds after reading, or sending, after which it disappears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire: Option<u64>,
+    /// RFC 3339: when it disappears here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    /// It disappeared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    expired: bool,
 }
 
 /// Why an own message was not sent.
@@ -142,6 +151,16 @@ impl MessageLine<'_> {
     /// Emoji under it.
     pub const fn reactions(&self) -> &[ReactionView] {
         self.reactions
+    }
+
+    /// Seconds after which it disappears.
+    pub const fn expire(&self) -> Option<u64> {
+        self.expire
+    }
+
+    /// Whether it disappeared.
+    pub const fn is_expired(&self) -> bool {
+        self.expired
     }
 
     /// Why it was not sent.
@@ -250,6 +269,9 @@ impl<'a> Line<'a> {
                 message: &why.message,
                 hint: hint(why),
             }),
+            expire: message.expire,
+            expires_at: message.expires_at.map(|at| at.to_string()),
+            expired: message.expired,
         }))
     }
 }
