@@ -750,7 +750,7 @@ fn golden_sync() {
         &SyncNote::History { device: device(), messages: vec![by_bots], done: 2, total: 9 },
     );
     let whisper = WhisperBody { group, at: at(), presence: Presence::Away, typing: false };
-    check("whisper-body-typing", &WhisperBody { typing: true, ..whisper.clone() });
+    check("whisper-body-typing", &WhisperBody { typing: true, ..whisper });
     check("whisper-body", &whisper);
     let body = Signed::new(&key(3), Purpose::Whisper, codec::encode(&whisper));
     check("signed-whisper", &SignedWhisper { device: device(), body });

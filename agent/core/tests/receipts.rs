@@ -139,7 +139,7 @@ fn r_receipt_08_only_what_was_shown_is_read() {
         ["one", "two", "three"].map(|text| world.person("alice").says(group, text).id);
     world.settle();
     let target = Target::Group(group);
-    world.person("bob").does(message::Read::of(target.clone()));
+    world.person("bob").does(message::Read::of(target));
     passes(&mut world);
     assert_eq!(state(&mut world, "alice", group, third), MessageState::Delivered);
     world.person("bob").does(message::Shown { group, ids: vec![first, third] });

@@ -139,7 +139,7 @@ fn story(frozen: &Frozen, seed: u64) -> Vec<String> {
     let people = usize::try_from(3 + seed / 2 % 3).unwrap();
     // Those are told as they were when they ended badly.
     let changes = !MENDED.contains(&seed);
-    let receipts = changes && !MENDED_CHANGES.contains(&seed) && seed % 3 == 0;
+    let receipts = changes && !MENDED_CHANGES.contains(&seed) && seed.is_multiple_of(3);
     let mut world = frozen.thaw_with(seed, flavour(seed), people, receipts);
     let mut names = NAMES.to_vec();
     names.truncate(world.dice.between(2, people));

@@ -202,7 +202,7 @@ fn an_edit_comes_too_late_where_the_group_wants_messages_to_stay() {
 fn the_two_of_a_direct_conversation_are_equal_in_it() {
     let mut world = World::of(5, Flavour::R1, &["alice", "bob"]);
     let to = Target::Account("bob".parse().unwrap());
-    world.person("alice").does(message::Send::new(to.clone(), "hi"));
+    world.person("alice").does(message::Send::new(to, "hi"));
     world.settle();
     world.person("bob").does(contact::Accept { handle: "alice".parse().unwrap() });
     world.settle();

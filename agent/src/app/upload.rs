@@ -369,9 +369,7 @@ async fn transfer(
                 .fuse();
         }
     }
-    let read =
-        read.await.map_err(|error| ErrorKind::Bug.because_of("a file is not read to its end", error))?;
-    read
+    read.await.map_err(|error| ErrorKind::Bug.because_of("a file is not read to its end", error))?
 }
 
 /// Reads a file to its end, and seals what the broker does not have.

@@ -60,7 +60,7 @@ struct Entry {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
-    Said { id: MessageId, sender: Sender, content: Content },
+    Said { id: MessageId, sender: Sender, content: Box<Content> },
     Changed(MemberChange),
 }
 
@@ -209,7 +209,7 @@ impl BotTest {
 
     fn said(&self) -> impl Iterator<Item = (MessageId, &Sender, &Content)> {
         self.log.iter().filter_map(|entry| match &entry.what {
-            What::Said { id, sender, content } => Some((*id, sender, content)),
+            What::Said { id, sender, content } => Some((*id, sender, &**content)),
             What::Changed(_) => None,
         })
     }
@@ -224,7 +224,7 @@ impl BotTest {
         let payload = codec::encode(&content);
         let id = MessageId::of_content(&self.conversation.id, &sender.account_id, &payload);
         if !self.said().any(|(known, _, _)| known == id) {
-            self.write([What::Said { id, sender: sender.clone(), content }]);
+            self.write([What::Said { id, sender: sender.clone(), content: Box::new(content) }]);
         }
     }
 

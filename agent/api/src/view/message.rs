@@ -299,6 +299,7 @@ pub struct DeliveredView {
 }
 
 /// A line of a conversation.
+#[expect(clippy::large_enum_variant, reason = "it borrows a view for as long as that is written or read")]
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 enum Entry<'a> {
