@@ -9,6 +9,7 @@ use crate::command::account::Registered;
 use crate::command::bot::{OwnerCard, Prepared, Signature};
 use crate::command::device::{BackupPart, Returned};
 use crate::command::invite::Joined;
+use crate::command::message::Found;
 use crate::command::status::{Refreshed, Synced};
 use crate::view::{
     AccountView, BotEventView, ContactView, DeviceView, EditView, EventsView, EvidenceView, FileView,
@@ -62,6 +63,8 @@ pub enum Reply {
     OpenFiles(Vec<OpenFileView>),
     /// The words that a message has and had.
     Edits(Vec<EditView>),
+    /// What a search found.
+    Found(Found),
     /// One device.
     Device(Box<DeviceView>),
     /// Devices.
@@ -142,6 +145,7 @@ answers! {
     Files: Vec<FileView>;
     OpenFiles: Vec<OpenFileView>;
     Edits: Vec<EditView>;
+    Found: Found;
     Device: DeviceView = Box;
     Devices: Vec<DeviceView>;
     BackupPart: BackupPart;

@@ -222,6 +222,7 @@ requests! {
         PollVote, "poll.vote": poll::Vote => MessageView;
         PollClose, "poll.close": poll::Close => MessageView;
         Read, "message.read": message::Read => Vec<MessageView>;
+        Search, "message.search": message::Search => message::Found;
         Shown, "message.shown": message::Shown => Done;
         BeginFile, "file.begin": file::Begin => UploadView;
         FileProgress, "file.progress": file::Progress => Done;

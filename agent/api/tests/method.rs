@@ -251,6 +251,36 @@ fn every_method_has_its_golden_json() {
             sample::disappears(),
         ]],
     );
+    let search = |query: &str| message::Search {
+        query: query.into(),
+        target: None,
+        from: None,
+        since: None,
+        kind: None,
+        limit: None,
+        behind: None,
+    };
+    let all = message::Search {
+        target: Some(ops()),
+        from: Some(Who::Handle(handle("bob"))),
+        since: Some(sample::at(3)),
+        kind: Some("text".into()),
+        limit: Some(50),
+        behind: Some("AbC-_9".into()),
+        ..search("deploy \"is done\"")
+    };
+    let hit = message::Hit {
+        message: sample::said(),
+        marks: vec![message::TextMark { from: 0, to: 5 }, message::TextMark { from: 9, to: 11 }],
+    };
+    let indexing = Some(message::Indexing { done: 1_000, total: 20_000 });
+    methods.add(
+        &[all, search("don't")],
+        &[
+            message::Found { hits: vec![hit], next: Some("AbC-_9".into()), indexing },
+            message::Found { hits: Vec::new(), next: None, indexing: None },
+        ],
+    );
     let of = |within| message::MessageRef { id: "aeaqca".into(), within };
     methods.add(&[message::Edit { message: of(Some(ops())), text: "hello!".into() }], &[sample::said()]);
     methods.add(&[message::Delete { message: of(None), local: true }], &[sample::said()]);

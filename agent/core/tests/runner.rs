@@ -36,6 +36,7 @@ mod reading;
 mod receipts;
 mod registry;
 mod schedules;
+mod search;
 mod stored;
 mod talk;
 mod time;

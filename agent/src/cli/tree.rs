@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, forward, group,
-    join, pin, poll, profile, react, read, register, rpc, schema, send, slot, sync, tail, thread, token, up,
-    whoami,
+    join, pin, poll, profile, react, read, register, rpc, schema, search, send, slot, sync, tail, thread,
+    token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -29,6 +29,7 @@ pub struct Cli {
 pub enum Verb {
     Send(send::Args),
     Read(read::Args),
+    Search(search::Args),
     Tail(tail::Args),
     Edit(edit::EditArgs),
     Delete(edit::DeleteArgs),
@@ -92,6 +93,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Restore(args) => Box::pin(backup::restore(context, args)).await,
         Verb::Rpc(args) => Box::pin(rpc::run(context, args)).await,
         Verb::Schema(args) => schema::run(context, args),
+        Verb::Search(args) => Box::pin(search::run(context, args)).await,
         Verb::Send(args) => Box::pin(send::run(context, args)).await,
         Verb::Slot(args) => slot::run(context, args),
         Verb::Sync(args) => Box::pin(sync::run(context, args)).await,

@@ -25,6 +25,7 @@ pub enum Right {
 const ROWS: [(&str, Right); 44] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
+    ("message.search", Right::Conversation),
     ("message.shown", Right::Conversation),
     ("message.edit", Right::Conversation),
     ("message.delete", Right::Conversation),
@@ -202,6 +203,7 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
 
         Command::Message(M::Send(of)) => Place::Target(&mut of.target),
         Command::Message(M::Read(of)) => Place::Target(&mut of.target),
+        Command::Message(M::Search(of)) => of.target.as_mut().map_or(Place::Everywhere, Place::Target),
         Command::Message(M::Shown(of)) => Place::Group(of.group),
         Command::Message(M::Typing(of)) => Place::Target(&mut of.target),
         Command::Message(M::Edit(of)) => Place::Message(&mut of.message),

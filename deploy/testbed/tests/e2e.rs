@@ -23,6 +23,8 @@ mod crash;
 mod devices;
 #[path = "e2e/files.rs"]
 mod files;
+#[path = "e2e/finding.rs"]
+mod finding;
 #[path = "e2e/idle.rs"]
 mod idle;
 #[path = "e2e/invite.rs"]

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{Time, maybe_time};
-use crate::name::Target;
+use crate::name::{Target, Who};
+use crate::view::MessageView;
 
 /// Says something. Answered when the broker stored it, or at once as queued when it is offline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -183,6 +184,74 @@ pub struct Shown {
     pub group: GroupId,
     /// Of the messages.
     pub ids: Vec<MessageId>,
+}
+
+/// Looks for words in what members said, newest first. `query`: all the words that it has, each as the beginning of one; what stands
+/// between double quotes as it stands there. Any text is a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// What to look for.
+    pub query: String,
+    /// In this conversation only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Of this account only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Who>,
+    /// Only what the broker stored at this time or later.
+    #[serde(default, with = "maybe_time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub since: Option<Timestamp>,
+    /// Only messages of this `kind`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// At most this many; 20 when `null`, and never more than 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `next` of an earlier answer to the same question: goes on behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// Newest first.
+    pub hits: Vec<Hit>,
+    /// Where to go on; `null` when everything was looked through. There may be more although nothing was found so far.
+    pub next: Option<String>,
+    /// Messages of before there was an index are still taken into it, a part with each search and when nothing else is to do: what is
+    /// not in it is not found. `null` when all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexing: Option<Indexing>,
+}
+
+/// How far the index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Indexing {
+    /// Rows that were taken into it.
+    pub done: u64,
+    /// Rows that there are.
+    pub total: u64,
+}
+
+/// A message that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hit {
+    /// The message.
+    pub message: MessageView,
+    /// Where in its text the words stand, in order.
+    pub marks: Vec<TextMark>,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct TextMark {
+    /// Characters (Unicode scalar values) before it.
+    pub from: usize,
+    /// Characters before what follows it.
+    pub to: usize,
 }
 
 /// A message as people name it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cipher_api::command::message::{MessageRef, Read};
 use cipher_api::view::MessageView;
 use cipher_api::{ErrorKind, Hint, Reply, Result, Target};
-use cipher_broker::id::GroupId;
+use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
 use crate::content::named::Meant;
@@ -22,8 +22,7 @@ const CLOCK_BACK: Duration = Duration::from_secs(3600);
 struct Mark {
     group: GroupId,
     place: Place,
-    /// For other conversations with the same account.
-    at: Timestamp,
+    id: MessageId,
 }
 
 /// Which side of a mark.
@@ -128,7 +127,7 @@ impl Core {
                 .because("this message waits for the broker and has no place in the log yet")
                 .hint(Hint::text("give the id of a line with a \"seq\"")));
         };
-        Ok((Mark { group, place, at: row.at.unwrap_or(row.sent_at) }, row))
+        Ok((Mark { group, place, id: row.id }, row))
     }
 
     /// Lines of conversations that are kept, oldest first: at most `limit`, from one end.
@@ -140,46 +139,58 @@ impl Core {
         end: End,
         limit: usize,
     ) -> Result<Vec<MessageView>> {
+        if let [group] = conversations {
+            return self.lines_of(*group, mark, wish, end, limit);
+        }
+        // Several with one account, which is rare: in the order of time, and so all of them are needed.
         let mut views = Vec::new();
         for group in conversations {
-            let beside = mark.filter(|(mark, _)| mark.group != *group);
-            let bounds = match mark.filter(|(mark, _)| mark.group == *group) {
-                Some((mark, Side::Before)) => (Bound::Unbounded, Bound::Excluded(mark.place)),
-                Some((mark, Side::Behind)) => (Bound::Excluded(mark.place), Bound::Unbounded),
-                None => (Bound::Unbounded, Bound::Unbounded),
-            };
-            let judge = |place: Place, row: &MessageRow| {
-                let at = row.at.unwrap_or(row.sent_at);
-                let on_side = beside.is_none_or(|(mark, side)| (at > mark.at) == (side == Side::Behind));
-                if wish.since.is_some_and(|since| at < since) {
-                    let for_good =
-                        |at: Timestamp| wish.since.is_some_and(|since| at < since.minus(CLOCK_BACK));
-                    let over = end == End::Newest && row.at.is_some_and(for_good);
-                    return if over { Verdict::Stop } else { Verdict::Pass };
-                }
-                let is_read = wish.unread && !self.is_unread(group, place.0, row);
-                if on_side && !is_read && row.is_shown() && !self.state.hides(row) {
-                    Verdict::Take
-                } else {
-                    Verdict::Pass
-                }
-            };
-            let from = match bounds.0 {
-                Bound::Unbounded if wish.unread => self.state.groups.get(group).and_then(|row| row.read_to),
-                _ => None,
-            };
-            let bounds = (from.map_or(bounds.0, |read_to| Bound::Excluded((read_to, u16::MAX))), bounds.1);
-            let mut rows = self.history.stretch(group, bounds, end, limit, judge)?;
-            if end == End::Newest {
-                rows.reverse();
+            views.extend(self.lines_of(*group, None, wish, End::Oldest, usize::MAX)?);
+        }
+        views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
+        if let Some((mark, side)) = mark {
+            let is_it = |view: &MessageView| view.group == mark.group && view.id == mark.id;
+            let at = views.iter().position(is_it).unwrap_or(views.len());
+            match side {
+                Side::Before => views.truncate(at),
+                Side::Behind => drop(views.drain(..at.saturating_add(1).min(views.len()))),
             }
-            views.extend(rows.iter().map(|(place, row)| self.message_view(*group, *place, row)));
         }
-        if conversations.len() > 1 {
-            views.sort_by_key(|view| view.at.unwrap_or(view.sent_at));
-            cut(&mut views, end, limit);
-        }
+        cut(&mut views, end, limit);
         Ok(views)
+    }
+
+    fn lines_of(
+        &self,
+        group: GroupId,
+        mark: Option<(Mark, Side)>,
+        wish: Wish,
+        end: End,
+        limit: usize,
+    ) -> Result<Vec<MessageView>> {
+        let read_to = || self.state.groups.get(&group).filter(|_| wish.unread).and_then(|row| row.read_to);
+        let bounds = match mark {
+            Some((mark, Side::Before)) => (Bound::Unbounded, Bound::Excluded(mark.place)),
+            Some((mark, Side::Behind)) => (Bound::Excluded(mark.place), Bound::Unbounded),
+            None => match read_to() {
+                Some(read_to) => (Bound::Excluded((read_to, u16::MAX)), Bound::Unbounded),
+                None => (Bound::Unbounded, Bound::Unbounded),
+            },
+        };
+        let judge = |place: Place, row: &MessageRow| {
+            let at = row.at.unwrap_or(row.sent_at);
+            if let Some(since) = wish.since.filter(|since| at < *since) {
+                let is_over = row.at.is_some_and(|at| at < since.minus(CLOCK_BACK));
+                return if end == End::Newest && is_over { Verdict::Stop } else { Verdict::Pass };
+            }
+            let is_read = wish.unread && !self.is_unread(&group, place.0, row);
+            if !is_read && row.is_shown() && !self.state.hides(row) { Verdict::Take } else { Verdict::Pass }
+        };
+        let mut rows = self.history.stretch(&group, bounds, end, limit, judge)?;
+        if end == End::Newest {
+            rows.reverse();
+        }
+        Ok(rows.iter().map(|(place, row)| self.message_view(group, *place, row)).collect())
     }
 
     /// Own messages that wait for the broker.

@@ -262,6 +262,7 @@ impl Core {
     fn tick(&mut self) -> Result<()> {
         let now = self.run.now;
         self.run.wakes.retain(|at| *at > now);
+        self.history.index.tick(now)?;
         self.step(Step::Tick)
     }
 
@@ -269,7 +270,7 @@ impl Core {
     fn next_wake(&self) -> Option<Timestamp> {
         let asked = self.run.wakes.first().copied();
         let due = self.delivery_due().filter(|at| *at > self.run.now);
-        asked.into_iter().chain(due).chain(self.shred_at()).min()
+        asked.into_iter().chain(due).chain(self.shred_at()).chain(self.history.index.wake()).min()
     }
 
     /// When what was superseded or removed is due to be made unreadable.

@@ -14,6 +14,7 @@ use cipher_broker::id::{FileId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use serde_bytes::ByteBuf;
 
+use crate::state::index::{self, Index};
 use crate::state::{BotRow, MessageRow, ParkedRow, Place, SealedAs};
 use crate::store::key::{self, RowKey as _};
 use crate::store::sealed::{Reading, Row, Writing};
@@ -35,6 +36,8 @@ pub(crate) struct History {
     bots: BTreeMap<(String, GroupId), BotRow>,
     /// Places of messages with files; of those that have none any more `None`.
     files: BTreeMap<MessageKey, Option<Vec<FileId>>>,
+    /// Its words: written with the rows, so that no way into them leaves it out.
+    pub(crate) index: Index,
     /// Kept over a batch: opening a table for each of ten thousand look-ups would cost more than they do.
     seen_table: OnceCell<Reading>,
     /// How often a conversation was looked into from a place on.
@@ -51,6 +54,7 @@ impl std::fmt::Debug for History {
 impl History {
     pub(crate) fn new(store: Store) -> Self {
         Self {
+            index: Index::new(store.clone()),
             store,
             messages: BTreeMap::new(),
             seen: BTreeMap::new(),
@@ -71,9 +75,15 @@ impl History {
             && self.expiring.is_empty()
             && self.bots.is_empty()
             && self.files.is_empty()
+            && self.index.is_clean()
     }
 
     pub(crate) fn discard(&mut self) {
+        self.index.discard();
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         self.messages.clear();
         self.seen.clear();
         self.parked.clear();
@@ -84,12 +94,19 @@ impl History {
     }
 
     pub(crate) fn flush(&self, writing: &Writing<'_>) -> Result<()> {
+        let mut changes = Vec::new();
         if !self.messages.is_empty() {
             let mut messages = writing.table(table::MESSAGES)?;
             for (key, row) in &self.messages {
-                messages.put_row(&key.to_key(), row)?;
+                let old = messages.replace_row(&key.to_key(), row)?;
+                let old: Option<MessageRow> = old.and_then(|old| codec::decode(&old).ok());
+                changes.extend(index::Change::of(key.0, (key.1, key.2), old.as_ref(), row));
             }
         }
+        if !self.index.is_clean() && changes.iter().all(|change| change.old.is_none()) {
+            self.index.keep_up(writing, self)?;
+        }
+        self.index.note(writing, &changes)?;
         if !self.seen.is_empty() {
             let mut seen = writing.table(table::SEEN)?;
             for (key, position) in &self.seen {
@@ -125,7 +142,8 @@ impl History {
     }
 
     pub(crate) fn flushed(&mut self) {
-        self.discard();
+        self.index.flushed();
+        self.clear();
     }
 
     /// Stores a message at its place in the log.
@@ -331,6 +349,32 @@ impl History {
         let messages = self.store.table(table::MESSAGES)?;
         let row = messages.get_whole(&(*group, place.0, place.1).to_key())?;
         Ok(row.and_then(|row| codec::decode(&row).ok()))
+    }
+
+    /// Messages whose words the running batch writes, the oldest first.
+    pub(crate) fn unindexed(&self) -> Vec<index::Entry> {
+        let entry = |(group, place, row): (GroupId, Place, &MessageRow)| index::Entry::of(group, place, row);
+        let mut entries: Vec<_> = self.written().map(entry).collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// Whether the running batch writes at a place.
+    pub(crate) fn is_written(&self, group: &GroupId, place: Place) -> bool {
+        self.messages.contains_key(&(*group, place.0, place.1))
+    }
+
+    /// What stands at places, for whoever looks at many of them.
+    pub(crate) fn rows_at(&self) -> Result<impl Fn(&GroupId, Place) -> Result<Option<MessageRow>>> {
+        let messages = self.store.table(table::MESSAGES)?;
+        Ok(move |group: &GroupId, place: Place| {
+            let key = (*group, place.0, place.1);
+            if let Some(row) = self.messages.get(&key) {
+                return Ok(Some(row.clone()));
+            }
+            let row = messages.get_whole(&key.to_key())?;
+            Ok(row.and_then(|row| codec::decode(&row).ok()))
+        })
     }
 
     /// Own messages that went into the log after a time, newest first, with the bytes they were sealed in.

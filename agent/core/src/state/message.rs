@@ -371,6 +371,16 @@ impl MessageRow {
         matches!(self.body(), RowBody::Text | RowBody::Poll | RowBody::Unknown(_))
     }
 
+    /// The words by which it is found; `None` if nobody looks for it.
+    pub(crate) fn searched(&self) -> Option<&str> {
+        (self.is_words() && !self.deleted && !self.text.is_empty()).then_some(self.text.as_str())
+    }
+
+    /// The name of its kind; of words as the member sent it.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// Whether it has a line of its own in what people read.
     pub(crate) fn is_shown(&self) -> bool {
         !matches!(self.body(), RowBody::Change(..) | RowBody::Silent)

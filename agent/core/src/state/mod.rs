@@ -10,6 +10,7 @@ mod failure;
 mod group;
 mod head;
 pub(crate) mod history;
+pub(crate) mod index;
 mod invite;
 mod join;
 mod journal;

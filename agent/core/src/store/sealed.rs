@@ -131,6 +131,11 @@ impl<'t> Writing<'t> {
         self.store.name(table, name)
     }
 
+    /// The time of the batch.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Notes that something in a chapter died.
     fn dirty(&self, table: Table, key: &[u8]) -> Result<()> {
         if !table.forgets {
@@ -156,28 +161,39 @@ pub(crate) struct Sealing<'w> {
 impl Sealing<'_> {
     /// Seals a value and stores it, in place of the one that was there.
     pub(crate) fn put(&mut self, key: &[u8], plain: &[u8]) -> Result<()> {
-        self.put_written(key, |draft| draft.write(plain))
+        self.put_written(key, |draft| draft.write(plain), false).map(drop)
     }
 
     /// The same for a value that is encoded ([`codec`]).
     pub(crate) fn put_row(&mut self, key: &[u8], row: &impl Serialize) -> Result<()> {
-        self.put_written(key, |draft| codec::encode_into(draft, row))
+        self.put_written(key, |draft| codec::encode_into(draft, row), false).map(drop)
     }
 
-    fn put_written(&mut self, key: &[u8], write: impl FnOnce(&mut Draft)) -> Result<()> {
+    /// The same, and gives the value that was there, if it opens.
+    pub(crate) fn replace_row(&mut self, key: &[u8], row: &impl Serialize) -> Result<Option<Plain>> {
+        self.put_written(key, |draft| codec::encode_into(draft, row), true)
+    }
+
+    fn put_written(
+        &mut self,
+        key: &[u8],
+        write: impl FnOnce(&mut Draft),
+        wants_old: bool,
+    ) -> Result<Option<Plain>> {
         let mut seal = self.writing.store.seal();
         let key = &*seal.hide(self.table, key);
         if !seal.is_ready(self.table, key) {
             self.begin_chapter(&mut seal, key)?;
         }
         let sealed = seal.seal(self.table, key, write)?;
-        let (superseded, length) = (self.rows.insert(key, sealed).map_err(storage)?.is_some(), sealed.len());
-        if superseded {
-            seal.superseded(self.table, key, length);
-            drop(seal);
-            self.writing.dirty(self.table, key)?;
-        }
-        Ok(())
+        let (superseded, length) = (self.rows.insert(key, sealed).map_err(storage)?, sealed.len());
+        let Some(superseded) = superseded else { return Ok(None) };
+        let old = if wants_old { seal.open(self.table, key, superseded.value()).ok() } else { None };
+        seal.superseded(self.table, key, length);
+        drop(superseded);
+        drop(seal);
+        self.writing.dirty(self.table, key)?;
+        Ok(old)
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {

@@ -69,6 +69,8 @@ pub(crate) const MLS: Table = Table::hot("mls", Tells::Mls);
 pub(crate) const MESSAGES: Table = Table::cold("messages", OF_GROUP);
 /// (Group id, [`crate::position`], place within it) → ids of the files of the message there.
 pub(crate) const FILES: Table = Table::cold("files", OF_GROUP);
+/// Number of a segment, and of its part → words of messages ([`crate::state::index`]).
+pub(crate) const INDEX: Table = Table::hot("index", Tells::Nothing);
 /// (Group id, message id) → position: what was shown already. A position tells nothing that has to be forgotten.
 pub(crate) const SEEN: Table = Table { forgets: false, ..Table::cold("seen", OF_GROUP) };
 /// (Time in milliseconds, beginning of a message id) → group and place of a message that is to be forgotten then.
@@ -139,7 +141,7 @@ macro_rules! define {
 
         /// All tables whose values are sealed.
         pub(crate) const ALL: &[Table] =
-            &[META, MLS, MESSAGES, FILES, SEEN, EXPIRING, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
+            &[META, MLS, MESSAGES, FILES, INDEX, SEEN, EXPIRING, PARKED, BOTS, COMMITS, SENT, JOURNAL, SUBSCRIBERS, $($table),*];
     };
 }
 row_tables!(define);

@@ -73,6 +73,21 @@ pub(crate) fn check(world: &mut World) {
     for (group, seen) in &by_group {
         same_world(world, *group, seen);
         history(world, *group, seen);
+        findable(world, *group, seen);
+    }
+}
+
+/// What is shown is found by its words, and what was deleted is not.
+fn findable(world: &mut World, group: GroupId, seen: &[Seen]) {
+    for reader in seen.iter().filter(|reader| !reader.over) {
+        let said = reader.messages.iter().filter(|m| m.is_text() && m.seq.is_some() && !m.deleted);
+        let words: BTreeSet<&str> = said.clone().rev().take(3).map(|m| m.text.as_str()).collect();
+        for words in words.into_iter().filter(|words| !words.trim().is_empty() && !words.contains('"')) {
+            let shown: BTreeSet<MessageId> = said.clone().filter(|m| m.text == words).map(|m| m.id).collect();
+            let found = world.found(reader.index, group, words);
+            let found: BTreeSet<MessageId> = found.iter().filter(|m| m.text == words).map(|m| m.id).collect();
+            assert_eq!(found, shown, "{} looks for '{words}'", reader.name);
+        }
     }
 }
 

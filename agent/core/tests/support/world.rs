@@ -1320,6 +1320,13 @@ impl World {
         self.look(index, invite::Requests { target: None }).unwrap_or_default()
     }
 
+    /// What somebody finds in a conversation by words.
+    pub(crate) fn found(&mut self, index: usize, group: GroupId, words: &str) -> Vec<MessageView> {
+        let asked = message::Search { limit: Some(500), target: Some(Target::Group(group)), ..search(words) };
+        let found = self.look(index, asked).unwrap_or_else(|error| panic!("looking for {words}: {error}"));
+        found.hits.into_iter().map(|hit| hit.message).collect()
+    }
+
     pub(crate) fn messages(&mut self, index: usize, group: GroupId) -> Vec<MessageView> {
         let command = message::Read::of(Target::Group(group));
         match self.look(index, command) {
@@ -1491,6 +1498,18 @@ impl Somebody<'_> {
 
 pub(crate) fn send(group: GroupId, text: &str) -> message::Send {
     message::Send::new(Target::Group(group), text)
+}
+
+pub(crate) fn search(query: &str) -> message::Search {
+    message::Search {
+        query: query.into(),
+        target: None,
+        from: None,
+        since: None,
+        kind: None,
+        limit: None,
+        behind: None,
+    }
 }
 
 pub(crate) fn rename(group: GroupId, name: &str) -> group::Rename {

@@ -26,6 +26,7 @@ pub mod read;
 pub mod register;
 pub mod rpc;
 pub mod schema;
+pub mod search;
 pub mod send;
 pub mod slot;
 pub mod sync;

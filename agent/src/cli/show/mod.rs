@@ -8,6 +8,7 @@
 
 pub mod file;
 pub mod hint;
+pub mod hit;
 pub mod human;
 pub mod line;
 pub mod notice;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cipher_api::command::message::TextMark;
 use cipher_api::view::{EvidenceView, MessageView};
 use cipher_api::{Error, ErrorKind};
 use rustix::termios::tcgetwinsize;
@@ -12,6 +13,7 @@ use rustix::termios::tcgetwinsize;
 use crate::app::error::ProfileError;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::show::hint;
+use crate::cli::show::hit;
 use crate::cli::show::human;
 use crate::cli::show::line::Line;
 use crate::cli::show::paint::{self, Paint};
@@ -133,6 +135,14 @@ impl Ui {
             line => human::block(&line, self.out, &self.typed),
         };
         Ok(format!("{text}\n").into_bytes())
+    }
+
+    /// Shows a message that was found, with the words marked; `label` names its conversation and its id.
+    pub fn hit(&self, message: &MessageView, marks: &[TextMark], label: &str) -> Result {
+        match Line::message(message) {
+            Line::Message(line) if !self.json => text(&fitted(hit::hit(&line, marks, label, self.out))),
+            _ => self.message(message, None),
+        }
     }
 
     /// [`Ui::show`] in the same way.

@@ -1,0 +1,333 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use cipher_broker::certificate::Kind;
+use cipher_broker::id::{AccountId, DeviceId, MessageId};
+use cipher_broker::wire::content::{Body, Content};
+
+use super::*;
+use crate::state::Author;
+use crate::state::history::History;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + seconds * 1000)
+}
+
+fn said(n: u64, text: &str) -> MessageRow {
+    let author = Author {
+        account: AccountId::from_bytes([9; 32]),
+        device: DeviceId::from_bytes([9; 16]),
+        kind: Kind::Person,
+    };
+    let body = Body::Text(text.into());
+    let content = Content { salt: [0; 16], sent_at: at(n), reply_to: None, hops: 0, body, head: None };
+    let mut row = MessageRow::said(MessageId::from_bytes([1; 16]), author, content);
+    row.at = Some(at(n));
+    row
+}
+
+fn group(n: u64) -> GroupId {
+    GroupId::from_bytes([u8::try_from(n).unwrap(); 16])
+}
+
+fn commit(store: &Store, history: &mut History, now: Timestamp) {
+    store.write(now, |writing| history.flush(writing)).unwrap();
+    history.flushed();
+}
+
+/// The index is looked after until nothing is left to do; how many steps that took.
+fn rest(store: &Store, history: &mut History) -> usize {
+    let mut now = at(1_000_000);
+    let mut steps = 0;
+    loop {
+        history.index.tick(now).unwrap();
+        if !history.index.is_clean() {
+            steps += 1;
+            assert!(steps < 10_000);
+            commit(store, history, now);
+        }
+        let Some(wake) = history.index.wake() else { return steps };
+        now = now.max(wake);
+    }
+}
+
+/// Every term of the index, with where it stands.
+fn terms(index: &Index) -> BTreeMap<String, BTreeSet<(GroupId, Place)>> {
+    let reading = index.reading().unwrap();
+    let mut found: BTreeMap<String, BTreeSet<(GroupId, Place)>> = BTreeMap::new();
+    let mut rows = usize::from(reading.get(&key(META, 0)).unwrap().is_some());
+    for number in index.segments().unwrap() {
+        let segment = Segment::open(index, &reading, number).unwrap().unwrap();
+        let docs = segment.head.docs.iter();
+        let entries: Vec<Entry> = docs.flat_map(|docs| segment.docs(docs.part).unwrap().unwrap()).collect();
+        assert_eq!(entries.len(), segment.head.count as usize);
+        rows += 1 + segment.head.docs.len() + segment.head.blocks.len() - segment.head.held.len();
+        for block in &segment.head.blocks {
+            let mut first = None;
+            let read = segment.part(block.part, |bytes| {
+                segment::entries(bytes, |term, numbers| {
+                    first.get_or_insert_with(|| term.to_owned());
+                    let places = found.entry(term.to_owned()).or_default();
+                    let mut any = false;
+                    for number in numbers {
+                        any = true;
+                        let entry = entries[number as usize];
+                        places.insert((entry.group, entry.place));
+                    }
+                    assert!(any, "{term} of nothing");
+                    true
+                })
+            });
+            assert!(read.unwrap().is_some());
+            assert_eq!(first.as_ref(), Some(&block.first), "no word of before stands in a head");
+        }
+    }
+    assert_eq!(reading.count().unwrap(), rows as u64, "no row is left that nothing names");
+    found
+}
+
+/// What the terms must be.
+fn expected(rows: &BTreeMap<(GroupId, u64), Option<String>>) -> BTreeMap<String, BTreeSet<(GroupId, Place)>> {
+    let mut found: BTreeMap<String, BTreeSet<(GroupId, Place)>> = BTreeMap::new();
+    for ((group, position), text) in rows {
+        for term in text.iter().flat_map(|text| words::terms_of(text)) {
+            found.entry(term).or_default().insert((*group, (*position, 0)));
+        }
+    }
+    found
+}
+
+fn found(history: &History, word: &str) -> Vec<(GroupId, u64)> {
+    let wanted = Wanted {
+        terms: vec![Lookup::Prefix(word.into())],
+        within: (0..20).map(group).collect(),
+        ..Wanted::default()
+    };
+    let mut candidates = history.index.candidates(wanted).unwrap();
+    let mut all = Vec::new();
+    while let Some(entry) = candidates.next().unwrap() {
+        all.push((entry.group, entry.place.0));
+    }
+    all
+}
+
+/// R-SEARCH-07: whatever is written, changed, deleted, merged and opened again: the index has exactly the words that stand. No word
+/// that went is in any part of it.
+#[test]
+fn r_search_07_the_index_has_exactly_the_words_that_stand() {
+    const WORDS: [&str; 8] = ["deploy", "deployed", "done", "tea", "at", "ten", "nginx", "設計を見る"];
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    let mut rows: BTreeMap<(GroupId, u64), Option<String>> = BTreeMap::new();
+    let mut dice = 7_u64;
+    let mut throw = |sides: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % sides
+    };
+    for round in 0..400_u64 {
+        for _ in 0..=throw(6) {
+            let of = (group(throw(3)), throw(900));
+            let text = format!("{} {} only{round}", WORDS[throw(8) as usize], WORDS[throw(8) as usize]);
+            let mut row = said(of.1, &text);
+            if rows.contains_key(&of) && throw(2) == 0 {
+                row.take_back();
+                rows.insert(of, None);
+            } else {
+                rows.insert(of, Some(text));
+            }
+            history.insert(of.0, (of.1, 0), row);
+        }
+        if throw(10) == 0 {
+            // It was not written: nothing of it is there.
+            let kept = terms(&history.index);
+            history.discard();
+            assert_eq!(terms(&history.index), kept);
+            rows = BTreeMap::new();
+            for row in store.table(table::MESSAGES).unwrap().rows().unwrap() {
+                use crate::store::key::RowKey as _;
+                let row = row.unwrap();
+                let (group, position, _) = <(GroupId, u64, u16)>::from_key(&row.key()).unwrap();
+                let message: MessageRow = codec::decode(&row.value().unwrap()).unwrap();
+                rows.insert((group, position), message.searched().map(str::to_owned));
+            }
+        } else {
+            commit(&store, &mut history, at(round));
+        }
+        if throw(8) == 0 {
+            rest(&store, &mut history);
+        }
+        if throw(20) == 0 {
+            history = History::new(store.clone());
+        }
+        if round % 16 == 0 {
+            assert_eq!(terms(&history.index), expected(&rows), "round {round}");
+        }
+    }
+    rest(&store, &mut history);
+    assert_eq!(terms(&history.index), expected(&rows));
+    assert!(history.index.segments().unwrap().len() < 30, "they are merged");
+    let all = found(&history, "deploy");
+    let wanted = rows.iter().filter(|(_, text)| text.as_ref().is_some_and(|text| text.contains("deploy")));
+    assert_eq!(all.iter().collect::<BTreeSet<_>>(), wanted.map(|(of, _)| of).collect());
+    assert!(all.iter().rev().is_sorted_by_key(|(group, position)| (*position, *group)), "newest first");
+}
+
+/// A store of before there was an index gets one in steps, whatever is written meanwhile.
+#[test]
+fn a_store_without_an_index_gets_one_in_steps() {
+    use crate::store::key::RowKey as _;
+    let store = Store::in_memory();
+    let filler = "x ".repeat(400);
+    store
+        .write(at(0), |writing| {
+            let mut messages = writing.table(table::MESSAGES)?;
+            for n in 0..6_000_u64 {
+                let row = said(n, &format!("tea number{n} {filler}"));
+                messages.put_row(&(group(n % 5), n, 0_u16).to_key(), &row)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut history = History::new(store.clone());
+    assert!(!history.index.is_complete().unwrap());
+    let mut gone = said(17, "");
+    gone.take_back();
+    history.insert(group(2), (17, 0), gone);
+    history.insert(group(2), (6_002, 0), said(6_002, "tea number6002"));
+    commit(&store, &mut history, at(1));
+    history.index.hurry().unwrap();
+    commit(&store, &mut history, at(2));
+    assert!(!history.index.is_complete().unwrap() && history.index.done().unwrap() > 0);
+    // Another process goes on.
+    let mut history = History::new(store.clone());
+    assert!(rest(&store, &mut history) > 3);
+    assert!(history.index.is_complete().unwrap());
+    assert_eq!(found(&history, "tea").len(), 6_000);
+    assert_eq!(found(&history, "number17 ").len(), 0);
+    assert_eq!(found(&history, "number5999"), [(group(4), 5_999)]);
+    assert!(!terms(&history.index).contains_key("number17"));
+}
+
+/// A part that does not open costs no answer for good: the index is made anew.
+#[test]
+fn an_index_that_is_damaged_is_made_anew() {
+    let store = Store::in_memory();
+    let mut history = History::new(store.clone());
+    for n in 0..40 {
+        history.insert(group(1), (n, 0), said(n, &format!("tea number{n}")));
+        commit(&store, &mut history, at(n));
+    }
+    let number = history.index.segments().unwrap()[3];
+    store.write(at(50), |writing| writing.table(table::INDEX)?.put(&key(number, 0), b"nonsense")).unwrap();
+    let mut history = History::new(store.clone());
+    assert!(found(&history, "tea").len() < 40);
+    rest(&store, &mut history);
+    assert_eq!(found(&history, "tea").len(), 40);
+    terms(&history.index);
+}
+
+/// `CIPHER_MESSAGES=1000000 cargo test -p cipher-core --lib -- --ignored --nocapture figures_of`: what docs/FIGURES.md says of search.
+#[test]
+#[ignore = "measures, and takes minutes"]
+#[expect(clippy::print_stderr, clippy::cast_precision_loss, reason = "figures are for a person")]
+fn figures_of_a_large_index() {
+    use std::time::Instant;
+
+    use crate::state::history::stretch::{End, Verdict};
+    use crate::store::memory::unlock;
+    use crate::store::place::Folder;
+
+    const GROUPS: u64 = 20;
+    const BATCH: u64 = 500;
+    let count: u64 = std::env::var("CIPHER_MESSAGES").map_or(100_000, |count| count.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        let place = folder.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        Store::open(std::sync::Arc::new(Folder::new(&place)), || Ok(unlock()), [2; 32]).unwrap()
+    };
+    let mut dice = 7_u64;
+    let mut throw = move || {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    // Words as people use them: few of them very often, and always new ones.
+    let word = |n: u64| -> String {
+        let letters = b"etaoinshrdlucmfwypvbgkjqxz";
+        let (mut n, mut word) = (n.wrapping_mul(2_654_435_761) % 1_000_003 + n * 7, String::new());
+        while word.len() < 3 || n > 0 {
+            word.push(char::from(letters[usize::try_from(n % 26).unwrap()]));
+            n /= 19;
+        }
+        word
+    };
+    let mut text = || {
+        let words = 4 + (throw() * 28.0) as u64;
+        let each: Vec<String> = (0..words).map(|_| word((200_000_f64.powf(throw()) - 1.0) as u64)).collect();
+        each.join(" ")
+    };
+    let (mut bytes, mut seconds) = (0_usize, [0.0; 2]);
+    let stores = [open("with"), open("without")];
+    let mut histories = stores.clone().map(History::new);
+    histories[1].index.off.set(true);
+    let mut n = 0;
+    while n < count {
+        let rows: Vec<(GroupId, u64, MessageRow)> = (n..(n + BATCH).min(count))
+            .map(|n| {
+                let text = text();
+                bytes += text.len();
+                (group(n % GROUPS), n / GROUPS, said(n, &text))
+            })
+            .collect();
+        n += BATCH;
+        for (which, history) in histories.iter_mut().enumerate() {
+            let begun = Instant::now();
+            for (group, position, row) in &rows {
+                history.insert(*group, (*position, 0), row.clone());
+            }
+            commit(&stores[which], history, at(n));
+            seconds[which] += begun.elapsed().as_secs_f64();
+        }
+    }
+    let per = |seconds: f64| seconds * 1e6 / count as f64;
+    eprintln!("{count} messages, {} B of text each", bytes as u64 / count);
+    eprintln!("stored with index {:.1} us, without {:.1} us a message", per(seconds[0]), per(seconds[1]));
+    let [mut history, _] = histories;
+    let measure = |what: &str, history: &History| {
+        let rows = history.index.reading().unwrap();
+        let sum: usize = rows.rows().unwrap().map(|row| row.unwrap().value().unwrap().len() + 64).sum();
+        let segments = history.index.segments().unwrap().len();
+        eprintln!("{what}: {segments} segments, {:.1} % of the text", sum as f64 * 100.0 / bytes as f64);
+        let mut times = Vec::new();
+        for n in 0..200_u64 {
+            let wanted = Wanted {
+                terms: vec![Lookup::Prefix(word(n * n % 5_000)), Lookup::Exact(word(n * 37 % 400))],
+                within: (0..GROUPS).map(group).collect(),
+                ..Wanted::default()
+            };
+            let begun = Instant::now();
+            // Cold: nothing of the index is known.
+            let history = History::new(stores[0].clone());
+            let rows = history.rows_at().unwrap();
+            let mut candidates = history.index.candidates(wanted).unwrap();
+            for _ in 0..20 {
+                let Some(entry) = candidates.next().unwrap() else { break };
+                assert!(rows(&entry.group, entry.place).unwrap().is_some());
+            }
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        eprintln!(
+            "search of two words: p50 {:.1} ms, p95 {:.1} ms, most {:.1} ms",
+            times[100], times[190], times[199]
+        );
+    };
+    measure("as it came", &history);
+    let begun = Instant::now();
+    let steps = rest(&stores[0], &mut history);
+    eprintln!("merged in {steps} steps, {:.1} s", begun.elapsed().as_secs_f64());
+    measure("merged", &history);
+    let begun = Instant::now();
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let read = history.stretch(&group(3), all, End::Newest, 50, |_, _| Verdict::Take).unwrap();
+    eprintln!("the last {} of a conversation: {:.2} ms", read.len(), begun.elapsed().as_secs_f64() * 1e3);
+}
