@@ -1,8 +1,8 @@
 //! A message that was found, as people see it: in one line, around the words.
 
 use cipher_api::command::message::TextMark;
+use cipher_api::view::MessageView;
 
-use crate::cli::show::line::MessageLine;
 use crate::cli::show::paint::{Ink, Paint, at, minute};
 use crate::cli::show::safe_text::safe_text;
 
@@ -12,10 +12,10 @@ const BEFORE: usize = 40;
 const SHOWN: usize = 160;
 
 /// A message; `label` names its conversation and its id.
-pub fn hit(line: &MessageLine<'_>, marks: &[TextMark], label: &str, paint: Paint) -> String {
-    let time = paint.ink(Ink::Dim, &minute(line.sent_at()));
-    let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
-    format!("{time} [{}] {who} {}", safe_text(label), snippet(line.text(), marks, paint))
+pub fn hit(message: &MessageView, marks: &[TextMark], label: &str, paint: Paint) -> String {
+    let time = paint.ink(Ink::Dim, &minute(&message.sent_at.to_string()));
+    let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&message.from.handle))));
+    format!("{time} [{}] {who} {}", safe_text(label), snippet(&message.text, marks, paint))
 }
 
 /// The part of a text with the first word in it, and words that were found in it marked.

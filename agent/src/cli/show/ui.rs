@@ -139,10 +139,10 @@ impl Ui {
 
     /// Shows a message that was found, with the words marked; `label` names its conversation and its id.
     pub fn hit(&self, message: &MessageView, marks: &[TextMark], label: &str) -> Result {
-        match Line::message(message) {
-            Line::Message(line) if !self.json => text(&fitted(hit::hit(&line, marks, label, self.out))),
-            _ => self.message(message, None),
+        if self.json {
+            return self.message(message, None);
         }
+        text(&fitted(hit::hit(message, marks, label, self.out)))
     }
 
     /// [`Ui::show`] in the same way.
