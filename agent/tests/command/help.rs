@@ -18,7 +18,6 @@ fn every_command_explains_itself_with_examples() {
     let all = [
         vec!["send"],
         vec!["read"],
-        vec!["search"],
         vec!["tail"],
         vec!["register"],
         vec!["up"],
