@@ -22,7 +22,7 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 44] = [
+const ROWS: [(&str, Right); 45] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.search", Right::Conversation),

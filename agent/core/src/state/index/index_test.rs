@@ -19,7 +19,15 @@ fn said(n: u64, text: &str) -> MessageRow {
         kind: Kind::Person,
     };
     let body = Body::Text(text.into());
-    let content = Content { salt: [0; 16], sent_at: at(n), reply_to: None, hops: 0, body, head: None };
+    let content = Content {
+        salt: [0; 16],
+        sent_at: at(n),
+        reply_to: None,
+        hops: 0,
+        body,
+        head: None,
+        attachments: Vec::new(),
+    };
     let mut row = MessageRow::said(MessageId::from_bytes([1; 16]), author, content);
     row.at = Some(at(n));
     row
