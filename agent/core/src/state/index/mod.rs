@@ -110,6 +110,8 @@ pub(crate) struct Index {
     meta: RefCell<Option<Meta>>,
     /// When it is to be looked after.
     wake: Cell<Option<Timestamp>>,
+    /// Whether this process looked how far it is.
+    looked: Cell<bool>,
     /// Whether this batch looks after it.
     due: Cell<bool>,
     /// A part of it does not open: it is made anew.
@@ -126,6 +128,7 @@ impl Index {
             segments: RefCell::default(),
             meta: RefCell::default(),
             wake: Cell::default(),
+            looked: Cell::default(),
             due: Cell::default(),
             broken: Cell::default(),
             #[cfg(test)]
@@ -156,14 +159,14 @@ impl Index {
 
     /// Time went by.
     pub(crate) fn tick(&self, now: Timestamp) -> Result<()> {
-        match self.wake.get() {
-            // A process that lives for moments does nothing.
-            None if self.segments.borrow().is_none() => self.wake.set(Some(now.plus(IDLE))),
-            Some(at) if at <= now => {
+        if let Some(at) = self.wake.get() {
+            if at <= now {
                 self.wake.set(None);
                 self.due.set(self.has_work()?);
             }
-            _ => {}
+        } else if !self.looked.replace(true) && self.is_behind()? {
+            // A process that lives for moments does nothing. What is to be merged is seen when words come.
+            self.wake.set(Some(now.plus(IDLE)));
         }
         Ok(())
     }
@@ -258,7 +261,9 @@ impl Index {
             self.store_segment(&mut table, &mut next, &built)?;
         }
         // The first of those that wait decides: it must not be put off as long as words come.
-        self.wake.set(self.wake.get().or(Some(writing.now().plus(IDLE))));
+        if self.wake.get().is_none() && self.has_work()? {
+            self.wake.set(Some(writing.now().plus(IDLE)));
+        }
         Ok(())
     }
 

@@ -30,8 +30,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl Index {
     /// Whether a step is left.
     pub(super) fn has_work(&self) -> Result<bool> {
+        Ok(self.broken.get() || self.is_behind()? || self.to_merge()?.is_some())
+    }
+
+    /// Whether it lacks messages, or there are rows of one of before.
+    pub(super) fn is_behind(&self) -> Result<bool> {
         let meta = self.meta()?;
-        Ok(self.broken.get() || !meta.complete || self.has_old_rows(&meta)? || self.to_merge()?.is_some())
+        Ok(!meta.complete || self.has_old_rows(&meta)?)
     }
 
     /// Takes a step. Nothing else changed the index in this batch.
@@ -51,14 +56,8 @@ impl Index {
         } else if let Some(merged) = self.to_merge()? {
             self.merge(&mut table, &merged)?;
         }
-        self.wake.set(self.more_work()?.then(|| writing.now().plus(PAUSE)));
+        self.wake.set(self.has_work()?.then(|| writing.now().plus(PAUSE)));
         Ok(())
-    }
-
-    /// Whether to come again soon: what has just been written is not seen here.
-    fn more_work(&self) -> Result<bool> {
-        let meta = self.meta()?;
-        Ok(self.broken.get() || !meta.complete || self.has_old_rows(&meta)? || self.to_merge()?.is_some())
     }
 
     /// The next messages of before the index.
