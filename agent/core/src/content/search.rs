@@ -120,12 +120,13 @@ impl Core {
         Ok((hits, next.map(|entry| entry.just_before().to_cursor())))
     }
 
-    /// R-SEARCH-07: the words that stand now, of nobody who is blocked; nothing that was deleted, and no event.
+    /// R-SEARCH-07: the words that stand now, of nobody who is blocked; nothing that was deleted or disappeared, and no event.
     fn is_wanted<'r>(&self, row: &'r MessageRow, asked: &Search, from: Option<AccountId>) -> Option<&'r str> {
         let text = row.searched()?;
         let is_in_time = asked.since.is_none_or(|since| row.at.unwrap_or(row.sent_at) >= since);
         let is_of = from.is_none_or(|account| account == row.account);
         let is_kind = asked.kind.as_deref().is_none_or(|kind| kind == row.kind());
-        (is_in_time && is_of && is_kind && !self.state.hides(row)).then_some(text)
+        let is_hidden = self.state.hides(row) || row.is_due(self.run.now);
+        (is_in_time && is_of && is_kind && !is_hidden).then_some(text)
     }
 }

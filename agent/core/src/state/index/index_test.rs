@@ -19,15 +19,7 @@ fn said(n: u64, text: &str) -> MessageRow {
         kind: Kind::Person,
     };
     let body = Body::Text(text.into());
-    let content = Content {
-        salt: [0; 16],
-        sent_at: at(n),
-        reply_to: None,
-        hops: 0,
-        body,
-        head: None,
-        attachments: Vec::new(),
-    };
+    let content = Content::new([0; 16], at(n), body);
     let mut row = MessageRow::said(MessageId::from_bytes([1; 16]), author, content);
     row.at = Some(at(n));
     row
