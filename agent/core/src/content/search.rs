@@ -22,7 +22,7 @@ const CLOCKS_APART: Duration = Duration::from_secs(24 * 3600);
 const LOOKED_AT: usize = 4096;
 
 impl Core {
-    pub(super) fn search(&mut self, asked: &Search) -> Result<Reply> {
+    pub(super) fn search(&self, asked: &Search) -> Result<Reply> {
         self.state.identity()?;
         let query = Query::parse(&asked.query).ok_or_else(|| {
             ErrorKind::Usage

@@ -126,7 +126,8 @@ fn r_search_07_the_index_has_exactly_the_words_that_stand() {
     for round in 0..400_u64 {
         for _ in 0..=throw(6) {
             let of = (group(throw(3)), throw(900));
-            let text = format!("{} {} only{round}", WORDS[throw(8) as usize], WORDS[throw(8) as usize]);
+            let mut word = || WORDS[usize::try_from(throw(8)).unwrap()];
+            let text = format!("{} {} only{round}", word(), word());
             let mut row = said(of.1, &text);
             if rows.contains_key(&of) && throw(2) == 0 {
                 row.take_back();
@@ -228,7 +229,13 @@ fn an_index_that_is_damaged_is_made_anew() {
 /// `CIPHER_MESSAGES=1000000 cargo test -p cipher-core --lib -- --ignored --nocapture figures_of`: what docs/FIGURES.md says of search.
 #[test]
 #[ignore = "measures, and takes minutes"]
-#[expect(clippy::print_stderr, clippy::cast_precision_loss, reason = "figures are for a person")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "figures are for a person, who says how many messages there are"
+)]
 fn figures_of_a_large_index() {
     use std::time::Instant;
 
