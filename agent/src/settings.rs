@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use cipher_api::{Error, Hint};
 use cipher_connection::address::shown;
@@ -29,7 +30,7 @@ pub const DEFAULT_PROFILE: &str = "default";
 
 const PREFIX: &str = "CIPHER_CHAT_";
 /// Every key of a file or of the environment; all but those of [`Flags`] have no flag.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 20] = [
     "credentials",
     "nkey",
     "tls_ca",
@@ -41,10 +42,14 @@ const KEYS: [&str; 16] = [
     "json",
     "key_file",
     "no_input",
+    "no_markdown",
+    "notify",
+    "notify_command",
     "passphrase_fd",
     "profile",
     "server",
     "sync",
+    "utc",
     "verbose",
 ];
 
@@ -59,6 +64,36 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// By which signs of the terminal a person is told of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The bell.
+    pub bell: bool,
+    /// A notification that the terminal shows (OSC 9).
+    pub terminal: bool,
+}
+
+impl FromStr for Told {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut told = Self::default();
+        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            match word {
+                "bell" => told.bell = true,
+                "terminal" => told.terminal = true,
+                "none" => told = Self::default(),
+                _ => {
+                    return Err(format!(
+                        "'{word}' is no way to tell: bell, terminal or none, with commas between them"
+                    ));
+                }
+            }
+        }
+        Ok(told)
+    }
 }
 
 /// When the broker writes to disk, as its operator says.
@@ -107,10 +142,18 @@ pub struct Flags {
     #[arg(long, global = true, overrides_with = "no_input")]
     #[serde(skip_serializing_if = "is_false")]
     pub no_input: bool,
+    /// Show messages as they were typed, also where colours show their Markdown
+    #[arg(long, global = true, overrides_with = "no_markdown")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_markdown: bool,
     /// When to use colours [default: auto]
     #[arg(long, global = true, value_name = "WHEN", overrides_with = "color")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub color: Option<Color>,
+    /// Tell times in UTC instead of the time of this machine (TZ, /etc/localtime)
+    #[arg(long, global = true, overrides_with = "utc")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub utc: bool,
     /// Log more to stderr; repeat for even more: -vv also tells what an error came from
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     #[serde(skip_serializing_if = "is_zero")]
@@ -142,6 +185,14 @@ pub struct Settings {
     pub access: Access,
     /// What opens the store.
     pub unlocking: Unlocking,
+    /// Messages are shown as they were typed.
+    pub no_markdown: bool,
+    /// How a person is told of messages.
+    pub told: Told,
+    /// What runs for a message of which the person is told: a program and its words.
+    pub told_by: Vec<String>,
+    /// Times are told in UTC.
+    pub utc: bool,
     /// `NO_COLOR` is set, or the terminal cannot do it.
     pub plain: bool,
     /// How much to log.
@@ -265,8 +316,15 @@ struct Layers {
     json: bool,
     #[serde(default, deserialize_with = "yes_or_no")]
     no_input: bool,
+    #[serde(default, deserialize_with = "yes_or_no")]
+    no_markdown: bool,
+    notify: Option<String>,
+    #[serde(default, deserialize_with = "words")]
+    notify_command: Vec<String>,
     #[serde(default)]
     color: Color,
+    #[serde(default, deserialize_with = "yes_or_no")]
+    utc: bool,
     #[serde(default, deserialize_with = "small")]
     verbose: u8,
 }
@@ -363,6 +421,9 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         };
         Origin { key, value, origin }
     };
+    let told = layers.notify.as_deref().unwrap_or_default().parse().map_err(|wrong: String| {
+        SettingsError { message: format!("notify: {wrong}"), hint: Some(Hint::Config) }
+    })?;
     let color = match layers.color {
         Color::Auto => "auto",
         Color::Always => "always",
@@ -376,10 +437,16 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         origin("home", home.display().to_string()),
         origin("json", layers.json.to_string()),
         origin("no_input", layers.no_input.to_string()),
+        origin("no_markdown", layers.no_markdown.to_string()),
+        origin("notify", layers.notify.clone().unwrap_or_else(|| "none".into())),
         origin("profile", profile.clone()),
         origin("server", shown(&server)),
+        origin("utc", layers.utc.to_string()),
         origin("verbose", layers.verbose.to_string()),
     ];
+    if !layers.notify_command.is_empty() {
+        origins.push(origin("notify_command", layers.notify_command.join(" ")));
+    }
     // Paths are listed only if somebody set them.
     origins.extend(path("credentials", access.credentials.as_ref()));
     origins.extend(path("nkey", access.nkey.as_ref()));
@@ -407,6 +474,10 @@ pub fn load(flags: &Flags) -> Result<Settings, SettingsError> {
         json: layers.json,
         no_input: layers.no_input,
         color: layers.color,
+        no_markdown: layers.no_markdown,
+        told,
+        told_by: layers.notify_command,
+        utc: layers.utc,
         plain: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
         verbose: layers.verbose,
         token: token(),
@@ -578,6 +649,20 @@ fn yes_or_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Erro
         }
     }
     deserializer.deserialize_any(YesOrNo)
+}
+
+/// A program and its words: a list in a file, where no shell takes it apart; of the environment a program alone.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        Program(String),
+        List(Vec<String>),
+    }
+    Ok(match Words::deserialize(deserializer)? {
+        Words::Program(program) => vec![program],
+        Words::List(words) => words,
+    })
 }
 
 /// The number of a descriptor, also as text.

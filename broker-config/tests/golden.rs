@@ -32,7 +32,7 @@ use cipher_broker::wire::registry::{
 use cipher_broker::wire::rejoin::{NotMemberBody, RejoinBody, RejoinRequest};
 use cipher_broker::wire::statement::{LogEntry, Statement, StatementKind};
 use cipher_broker::wire::sync::{
-    SyncAccount, SyncEdit, SyncMessage, SyncNote, SyncPin, SyncPoll, SyncReaction, SyncVote,
+    Muted, SyncAccount, SyncEdit, SyncMessage, SyncNote, SyncPin, SyncPoll, SyncReaction, SyncVote,
 };
 use cipher_broker::wire::whisper::{SignedWhisper, Whisper, WhisperBody};
 use ed25519_dalek::SigningKey;
@@ -682,6 +682,15 @@ fn golden_sync() {
     check("sync-invitation", &SyncNote::Invitation { group, accepted: true, epoch: 0 });
     check("sync-invitation-of-an-epoch", &SyncNote::Invitation { group, accepted: false, epoch: 3 });
     check("sync-left", &SyncNote::Left { group });
+    let muted = Muted { until: Some(at()), mentions: true };
+    check("sync-muted", &SyncNote::Muted { group, muted: Some(muted) });
+    check(
+        "sync-muted-for-good",
+        &SyncNote::Muted { group, muted: Some(Muted { until: None, mentions: false }) },
+    );
+    check("sync-muted-no-more", &SyncNote::Muted { group, muted: None });
+    check("sync-called", &SyncNote::Called { group, name: "the night shift".into() });
+    check("sync-called-as-by-all", &SyncNote::Called { group, name: String::new() });
     check("sync-device-name", &SyncNote::DeviceName { device: device(), name: "phone".into() });
     check("sync-receipts", &SyncNote::Receipts(false));
     let of = vec![(MessageId::from_bytes([4; 16]), at())];

@@ -193,6 +193,8 @@ requests! {
         Rename, "group.rename": group::Rename => GroupView;
         Alias, "group.alias": group::Alias => GroupView;
         Set, "group.set": group::Set => GroupView;
+        Mute, "group.mute": group::Mute => GroupView;
+        Unmute, "group.unmute": group::Unmute => GroupView;
         SetRole, "group.role": group::SetRole => GroupView;
         Leave, "group.leave": group::Leave => Done;
         Ban, "group.ban": group::Ban => GroupView;

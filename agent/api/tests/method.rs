@@ -7,8 +7,12 @@ use cipher_api::command::{
 };
 use cipher_api::reply::Done;
 use cipher_api::request::METHODS;
-use cipher_api::view::{ContactState, EditView, GroupState, HistoryPolicy, RequestPolicy, Trust, WhoMay};
-use cipher_api::view::{ContactView, DeliveredView, EventsView, GroupView, KeptEvent, RecoveringWhy};
+use cipher_api::view::{
+    ContactState, EditView, GroupState, HistoryPolicy, QuotedState, RequestPolicy, Trust, WhoMay,
+};
+use cipher_api::view::{
+    ContactView, DeliveredView, EventsView, GroupView, KeptEvent, MutedView, RecoveringWhy,
+};
 use cipher_api::{Ask, Command, Cursor, Event, Reply, Target, Who};
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
@@ -196,6 +200,13 @@ fn every_method_has_its_golden_json() {
     let unset = group::Set { topic: None, delete: None, pin: None, edit_seconds: Some(0), ..set.clone() };
     methods.add(&[set, unset], &[sample::group_view()]);
     methods.add(&[group::Rename { target: ops(), name: "night".into() }], &group_view());
+    let mute = |until, mentions| group::Mute { target: ops(), until, mentions };
+    let muted = GroupView {
+        muted: Some(MutedView { until: Some(sample::at(9)), mentions: true }),
+        ..sample::group_view()
+    };
+    methods.add(&[mute(Some(sample::at(9)), true), mute(None, false)], &[muted, sample::group_view()]);
+    methods.add(&[group::Unmute { target: ops() }], &group_view());
     methods.add(&[group::Alias { target: ops(), name: "work".into() }], &group_view());
     let roles = [Role::Member, Role::Admin, Role::Owner];
     let role = |role| group::SetRole { target: ops(), who: Who::Handle(bob()), role };
@@ -242,14 +253,21 @@ fn every_method_has_its_golden_json() {
     let around = message::Read { last: Some(5), around: Some("aeaqca".into()), ..message::Read::of(ops()) };
     methods.add(
         &[read, message::Read::of(ops()), after, around],
-        &[vec![
-            sample::said(),
-            sample::unknown_kind(),
-            sample::missing(),
-            sample::reached(),
-            sample::failed(),
-            sample::disappears(),
-        ]],
+        &[
+            vec![
+                sample::said(),
+                sample::unknown_kind(),
+                sample::missing(),
+                sample::reached(),
+                sample::failed(),
+                sample::disappears(),
+            ],
+            vec![
+                sample::answer(Some("alice"), QuotedState::Here, "tea at five?…"),
+                sample::answer(Some("alice"), QuotedState::Deleted, ""),
+                sample::answer(None, QuotedState::Missing, ""),
+            ],
+        ],
     );
     let search = |query: &str| message::Search {
         query: query.into(),
@@ -421,6 +439,8 @@ fn what_may_be_left_out_is_left_out() {
         ("message.send", json!({ "target": "@bob", "text": "hi" })),
         ("message.read", json!({ "target": "ops" })),
         ("device.approve", json!({ "code": "4k7x-m2pq" })),
+        ("group.mute", json!({ "target": "ops" })),
+        ("group.unmute", json!({ "target": "ops" })),
         ("group.alias", json!({ "target": "ops" })),
         ("profile.set", json!({})),
         ("status", json!({})),

@@ -11,6 +11,7 @@ use cipher_api::view::{
     Body, GroupEvent, MissingView, PollOptionView, PollView, ReactionView, ReceiptView, SettingsView, WhoMay,
     WhoView,
 };
+use cipher_api::view::{QuotedState, QuotedView};
 use cipher_api::{Advice, Error, ErrorKind};
 use cipher_broker::certificate::{Kind, Owner};
 use cipher_broker::handle::Handle;
@@ -182,6 +183,7 @@ pub(crate) fn group_view() -> GroupView {
         banned: vec!["mallory".into()],
         links: 1,
         recovering: None,
+        muted: None,
         settings: settings(),
     }
 }
@@ -241,10 +243,12 @@ pub(crate) fn said() -> MessageView {
         sent_at: at(0),
         at: Some(at(1)),
         unread: true,
+        notify: false,
         body: Body::Text,
         text: "hello".into(),
         state: MessageState::Received,
         reply_to: Some(message(2)),
+        quoted: None,
         hops: 1,
         edited: true,
         deleted: false,
@@ -275,6 +279,11 @@ pub(crate) fn poll() -> MessageView {
     let options = vec![option("tea", &["alice", "carol"]), option("coffee", &[])];
     let poll = PollView { options, multiple: true, closed: true, voters: 2 };
     MessageView { body: Body::Poll(poll), text: "what?".into(), ..said() }
+}
+
+pub(crate) fn answer(from: Option<&str>, state: QuotedState, text: &str) -> MessageView {
+    let quoted = QuotedView { from: from.map(Into::into), state, text: text.into() };
+    MessageView { quoted: Some(quoted), ..said() }
 }
 
 pub(crate) fn unknown_kind() -> MessageView {

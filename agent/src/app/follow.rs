@@ -7,11 +7,12 @@
 //! ```
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cipher_api::command::{event, group, message};
 use cipher_api::view::MessageView;
-use cipher_api::{Cursor, Event};
+use cipher_api::{Advice, Cursor, Error, ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use tokio::time::Interval;
 
@@ -109,9 +110,44 @@ pub enum News {
         message: Box<MessageView>,
         /// The name of its conversation, where several are followed.
         conversation: Option<String>,
+        /// Whether it came just now: other words for one of before are no news to be told of.
+        new: bool,
     },
     /// Anything else: a group, a request to join, a presence, the state of an own message.
     Event(Event),
+}
+
+/// The way into what is followed, for whoever says something there meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Outlet(Arc<Mutex<Option<Session>>>);
+
+impl Outlet {
+    /// Says something, by the session that is open just then.
+    pub async fn say(&self, group: GroupId, text: String) -> Result<MessageView, Error> {
+        let mut tries = 0;
+        let session = loop {
+            match self.session() {
+                Some(session) => break session,
+                // The profile is opened again just now.
+                None if tries < patience::REOPENINGS => tokio::time::sleep(patience::REOPEN).await,
+                None => {
+                    return Err(ErrorKind::Unreachable
+                        .because("the profile is being opened again")
+                        .hint(Advice::TryAgain));
+                }
+            }
+            tries += 1;
+        };
+        session.ask(message::Send { target: Target::Group(group), text, reply_to: None, thread: None }).await
+    }
+
+    fn session(&self) -> Option<Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is(&self, session: Option<Session>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    }
 }
 
 /// Conversations that are followed.
@@ -120,6 +156,7 @@ pub struct Following<'a> {
     front: &'a dyn FrontEnd,
     /// `None` while it is opened again.
     profile: Option<OpenProfile<'a>>,
+    outlet: Outlet,
     listening: Listening,
     feed: Feed,
     /// What was shown and is not marked as read yet.
@@ -147,7 +184,14 @@ impl<'a> Following<'a> {
         };
         let feed = Feed { scope, seen, names, ready: VecDeque::new() };
         let (unread, mark) = (HashMap::new(), tokio::time::interval(MARK));
-        Ok(Self { front, profile: Some(profile), listening, feed, unread, mark })
+        let outlet = Outlet::default();
+        outlet.is(Some(profile.session.clone()));
+        Ok(Self { front, profile: Some(profile), outlet, listening, feed, unread, mark })
+    }
+
+    /// The way in, for whoever says something there meanwhile.
+    pub fn outlet(&self) -> Outlet {
+        self.outlet.clone()
     }
 
     /// What is followed.
@@ -191,6 +235,11 @@ impl<'a> Following<'a> {
         }
     }
 
+    /// What a conversation is called here.
+    pub fn name(&self, group: GroupId) -> String {
+        self.feed.names.get(&group).cloned().unwrap_or_default()
+    }
+
     /// A message was shown: it is marked as read in due time.
     pub fn shown(&mut self, message: &MessageView) {
         self.unread.entry(message.group).or_default().push(message.id);
@@ -202,6 +251,7 @@ impl<'a> Following<'a> {
     }
 
     async fn let_go(&mut self) {
+        self.outlet.is(None);
         if let Some(profile) = self.profile.take() {
             mark_read(&profile.session, &mut self.unread).await;
             profile.close().await;
@@ -221,6 +271,7 @@ impl<'a> Following<'a> {
             Ok(events)
         })
         .await?;
+        self.outlet.is(Some(profile.session.clone()));
         (self.profile, self.listening.events) = (Some(profile), events);
         Ok(())
     }
@@ -255,7 +306,7 @@ impl Feed {
             Event::Changed { message } => {
                 if self.scope.has(message.group) {
                     self.seen.first(&message);
-                    self.show(message);
+                    self.show(message, false);
                 }
                 return Ok(());
             }
@@ -276,13 +327,13 @@ impl Feed {
 
     fn message(&mut self, message: MessageView) {
         if self.seen.first(&message) {
-            self.show(Box::new(message));
+            self.show(Box::new(message), true);
         }
     }
 
-    fn show(&mut self, message: Box<MessageView>) {
+    fn show(&mut self, message: Box<MessageView>, new: bool) {
         let conversation = self.label(message.group);
-        self.ready.push_back(News::Message { message, conversation });
+        self.ready.push_back(News::Message { message, conversation, new });
     }
 
     fn label(&self, group: GroupId) -> Option<String> {
@@ -364,10 +415,12 @@ mod tests {
             sent_at: Timestamp::default(),
             at: None,
             unread: false,
+            notify: false,
             body: Body::Text,
             text: String::new(),
             state: MessageState::Received,
             reply_to: None,
+            quoted: None,
             hops: 0,
             edited: false,
             deleted: false,

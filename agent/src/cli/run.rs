@@ -7,6 +7,7 @@ use cipher_api::{ErrorKind, Hint};
 use clap::Parser;
 use clap::error::ErrorKind as ClapKind;
 
+use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::exit::{Failure, Result};
 use crate::cli::show::ui::Ui;
@@ -17,6 +18,9 @@ use crate::telemetry;
 /// Runs one command line; the first word is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if complete::answered(&args) {
+        return ExitCode::SUCCESS;
+    }
     let json =
         settings::json_wanted() || args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--json");
     let mut ui = Ui::early(json);

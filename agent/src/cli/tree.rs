@@ -4,8 +4,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
     audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, forward, group,
-    join, pin, poll, profile, react, read, register, rpc, schema, search, send, slot, sync, tail, thread,
-    token, up, whoami,
+    join, man, pin, poll, profile, react, read, register, rpc, schema, search, send, slot, sync, tail,
+    thread, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -61,6 +61,7 @@ pub enum Verb {
     Schema(schema::Args),
     Config(config::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs a command.
@@ -80,6 +81,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Download(args) => Box::pin(download::run(context, args)).await,
         Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
+        Verb::Man(args) => man::run(context, args, Cli::command()),
         Verb::Group(args) => Box::pin(group::run(context, args)).await,
         Verb::Forward(args) => Box::pin(forward::run(context, args)).await,
         Verb::Pin(args) => Box::pin(pin::pin(context, args)).await,

@@ -22,7 +22,7 @@ pub enum Right {
 }
 
 /// Methods that a token can name. All others are the owner's: account, contacts, devices, evidence, bots' accounts.
-const ROWS: [(&str, Right); 45] = [
+const ROWS: [(&str, Right); 47] = [
     ("message.send", Right::Conversation),
     ("message.read", Right::Conversation),
     ("message.search", Right::Conversation),
@@ -52,6 +52,8 @@ const ROWS: [(&str, Right); 45] = [
     ("group.rename", Right::Conversation),
     ("group.alias", Right::Conversation),
     ("group.set", Right::Conversation),
+    ("group.mute", Right::Conversation),
+    ("group.unmute", Right::Conversation),
     ("group.role", Right::Conversation),
     ("group.leave", Right::Conversation),
     ("group.ban", Right::Conversation),
@@ -191,6 +193,8 @@ pub(crate) fn asks(command: &mut Command) -> Asks<'_> {
         Command::Group(G::Rename(of)) => Place::Target(&mut of.target),
         Command::Group(G::Alias(of)) => Place::Target(&mut of.target),
         Command::Group(G::Set(of)) => Place::Target(&mut of.target),
+        Command::Group(G::Mute(of)) => Place::Target(&mut of.target),
+        Command::Group(G::Unmute(of)) => Place::Target(&mut of.target),
         Command::Group(G::SetRole(of)) => Place::Target(&mut of.target),
         Command::Group(G::Leave(of)) => Place::Target(&mut of.target),
         Command::Group(G::Ban(of)) => Place::Target(&mut of.target),

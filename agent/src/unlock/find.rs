@@ -34,6 +34,8 @@ pub struct Unlocking {
     pub passphrase_fd: Option<u32>,
     /// Whether a person may be asked.
     pub asks: bool,
+    /// Whether the system's keyring is not asked, which may ask a person itself.
+    spares_keyring: bool,
     given: Given,
 }
 
@@ -81,7 +83,13 @@ impl Unlocking {
         passphrase_fd: Option<u32>,
         asks: bool,
     ) -> Self {
-        Self { key_file, credentials, passphrase_fd, asks, given: Given::default() }
+        Self { key_file, credentials, passphrase_fd, asks, spares_keyring: false, given: Given::default() }
+    }
+
+    /// With the sources of these that ask nobody and read nothing that can be read only once.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { passphrase_fd: None, asks: false, spares_keyring: true, ..self }
     }
 
     /// The passphrase of a profile: from the descriptor, or from the person at the terminal.
@@ -142,7 +150,7 @@ pub fn unlock(profile: &Profile, unlocking: &Unlocking) -> Result<Unlock, Error>
     if has(SlotKind::Key) && profile.key().exists() {
         return beside(profile, false);
     }
-    if has(SlotKind::Keyring) {
+    if has(SlotKind::Keyring) && !unlocking.spares_keyring {
         match keyring::fetch(profile) {
             // A session without a keyring, as over SSH: the person knows the passphrase.
             Err(error) if has(SlotKind::Passphrase) => tracing::debug!(%error, "the keyring is not asked"),

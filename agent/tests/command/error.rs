@@ -13,7 +13,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
         &["send", "", "hi"],
         &["send", "@No", "hi"],
         &["read", "ops", "-n", "many"],
-        &["read", "ops", "--since", "yesterday"],
+        &["read", "ops", "--since", "tomorrow"],
         &["register", "Alice"],
         &["register", "al"],
         &["register", "a\u{200d}lice"],

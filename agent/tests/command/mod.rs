@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod help;
 mod limit;
+mod man;
 mod output;
 mod permission;
 mod profile;

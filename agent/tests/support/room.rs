@@ -88,8 +88,9 @@ impl Room {
         };
         let outcome =
             Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };
-        // Completions are programs of other shells, as clap writes them.
-        let program = args.first() == Some(&"completions") && outcome.code == Some(0);
+        // Scripts of shells, what shells ask by them, and manual pages are as others want them.
+        let others = matches!(args.first(), Some(&("completions" | "man" | "--")));
+        let program = others && outcome.code == Some(0);
         for shown in [&outcome.stdout, &outcome.stderr].into_iter().skip(usize::from(program)) {
             if let Err(why) = is_plain(shown) {
                 panic!("{args:?} prints {why}: {shown:?}");

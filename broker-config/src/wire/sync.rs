@@ -77,6 +77,26 @@ pub enum SyncNote {
         #[serde(rename = "o")]
         of: Vec<(MessageId, Timestamp)>,
     },
+    /// What of a conversation is told to the person.
+    #[serde(rename = "m")]
+    Muted {
+        /// The conversation.
+        #[serde(rename = "g")]
+        group: GroupId,
+        /// Absent for everything.
+        #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+        muted: Option<Muted>,
+    },
+    /// What this account calls a group, for itself.
+    #[serde(rename = "c")]
+    Called {
+        /// The group.
+        #[serde(rename = "g")]
+        group: GroupId,
+        /// Its name here; empty for the one that it has for everybody.
+        #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
+        name: String,
+    },
     /// History for a device that just joined. Others ignore it.
     #[serde(rename = "h")]
     History {
@@ -93,6 +113,17 @@ pub enum SyncNote {
         #[serde(rename = "o")]
         total: u64,
     },
+}
+
+/// A conversation of which not every message is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Muted {
+    /// Until then, by the clock of each device; absent for good.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What names this account is told all the same.
+    #[serde(rename = "n", default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions: bool,
 }
 
 /// Another account, as pinned. The log is that of [`crate::account_log::AccountLog`], encoded.

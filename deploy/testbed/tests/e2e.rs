@@ -51,6 +51,8 @@ mod sealed;
 mod soak;
 #[path = "e2e/support.rs"]
 mod support;
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[path = "e2e/tls.rs"]
 mod tls;
 #[path = "e2e/token.rs"]

@@ -1,10 +1,12 @@
 //! Groups and who is in them.
 
 use cipher_broker::handle::Handle;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::group::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::{Time, maybe_time};
 use crate::name::{Target, Who};
 use crate::view::WhoMay;
 
@@ -81,7 +83,30 @@ pub struct Rename {
     pub name: String,
 }
 
-/// Gives a group a name of one's own, on this device only.
+/// Keeps messages of a conversation from being told to the person, on all own devices. Nobody else hears of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    /// Which conversation.
+    pub target: Target,
+    /// Until then; for good without it.
+    #[serde(default, with = "maybe_time")]
+    #[schemars(with = "Option<Time>")]
+    pub until: Option<Timestamp>,
+    /// What names this account is told all the same.
+    #[serde(default)]
+    pub mentions: bool,
+}
+
+/// Has the messages of a conversation told again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unmute {
+    /// Which conversation.
+    pub target: Target,
+}
+
+/// Gives a group a name of one's own, on all own devices. Nobody else hears of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alias {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Trust;
-use crate::encoding::{Time, time};
+use crate::encoding::{Time, maybe_time, time};
 
 /// A group or a direct conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,9 @@ pub struct GroupView {
     /// What it wants of what is said in it.
     #[serde(default)]
     pub settings: SettingsView,
+    /// Not every message is told to the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<MutedView>,
 }
 
 /// What a group wants of what is said in it; `group.set` changes it.
@@ -98,6 +101,18 @@ impl WhoMay {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// What of a conversation is not told to the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MutedView {
+    /// Until when; `null` for good.
+    #[serde(default, with = "maybe_time")]
+    #[schemars(with = "Option<Time>")]
+    pub until: Option<Timestamp>,
+    /// What names this account is told all the same.
+    #[serde(default)]
+    pub mentions: bool,
 }
 
 /// This account's part in a group.

@@ -30,6 +30,8 @@ pub struct MessageView {
     pub at: Option<Timestamp>,
     /// Another account's words that were not shown yet.
     pub unread: bool,
+    /// Whether it is worth telling the person at once: neither muted nor read elsewhere, as rules R-NOTIFY say.
+    pub notify: bool,
     /// Words, or what was observed.
     pub body: Body,
     /// The member's text; for an observation a sentence of this agent.
@@ -38,6 +40,8 @@ pub struct MessageView {
     pub state: MessageState,
     /// The message it answers.
     pub reply_to: Option<MessageId>,
+    /// What that message says, as it stands here now.
+    pub quoted: Option<QuotedView>,
     /// Bots in a row that led to it.
     pub hops: u8,
     /// Its author gave it other words: `text` is these.
@@ -128,6 +132,32 @@ pub struct EditView {
     pub at: Timestamp,
     /// Whether they are the words that it has now.
     pub current: bool,
+}
+
+/// What a message answers, as it stands here now: told by this agent from what it has, whatever the answer says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuotedView {
+    /// Handle, when known, else the account id, of the account that said it; `null` when it is not here.
+    pub from: Option<String>,
+    /// Whether its words are here.
+    pub state: QuotedState,
+    /// The beginning of its words: one line of at most 200 characters, with `…` where more follows.
+    pub text: String,
+}
+
+/// Whether the words of an answered message are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotedState {
+    /// They are.
+    Here,
+    /// They were taken back, or this device let go of them.
+    Deleted,
+    /// The message is not here: it was said before this device came, is lost, never was, or a blocked account said it.
+    Missing,
+    /// Something that this version has no word for: a newer peer says it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// An emoji under a message.
@@ -302,6 +332,7 @@ pub struct DeliveredView {
 #[expect(clippy::large_enum_variant, reason = "it borrows a view for as long as that is written or read")]
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, one at a time")]
 enum Entry<'a> {
     /// What a member said.
     Message {
@@ -324,6 +355,9 @@ enum Entry<'a> {
         /// Another account's words that were not shown yet.
         #[serde(default)]
         unread: bool,
+        /// Whether it is worth telling the person at once.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        notify: bool,
         /// `text`, `poll`, `missing`, or the name that the sender gave to a kind that this version does not know.
         kind: Cow<'a, str>,
         /// The member's text.
@@ -332,6 +366,9 @@ enum Entry<'a> {
         state: MessageState,
         /// The message it answers.
         reply_to: Option<MessageId>,
+        /// What that message says, as it stands here now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quoted: Option<Cow<'a, QuotedView>>,
         /// Bots in a row that led to it.
         #[serde(default)]
         hops: u8,
@@ -463,10 +500,12 @@ impl<'a> From<&'a MessageView> for Entry<'a> {
             sent_at: view.sent_at,
             at: view.at,
             unread: view.unread,
+            notify: view.notify,
             kind: kind.into(),
             text: view.text.as_str().into(),
             state: view.state,
             reply_to: view.reply_to,
+            quoted: view.quoted.as_ref().map(Cow::Borrowed),
             hops: view.hops,
             edited: view.edited,
             deleted: view.deleted,
@@ -507,10 +546,12 @@ impl From<Entry<'_>> for MessageView {
                 sent_at,
                 at,
                 unread,
+                notify,
                 kind,
                 text,
                 state,
                 reply_to,
+                quoted,
                 hops,
                 edited,
                 deleted,
@@ -538,6 +579,7 @@ impl From<Entry<'_>> for MessageView {
                 sent_at,
                 at,
                 unread,
+                notify,
                 body: match &*kind {
                     kind::TEXT => Body::Text,
                     kind::POLL => poll.map_or_else(
@@ -550,6 +592,7 @@ impl From<Entry<'_>> for MessageView {
                 text: text.into_owned(),
                 state,
                 reply_to,
+                quoted: quoted.map(Cow::into_owned),
                 hops,
                 edited,
                 deleted,
@@ -578,10 +621,12 @@ impl From<Entry<'_>> for MessageView {
                 sent_at: at,
                 at: stored_at,
                 unread,
+                notify: false,
                 body: Body::Event { event, who: about.into_owned() },
                 text: text.into_owned(),
                 state,
                 reply_to: None,
+                quoted: None,
                 hops: 0,
                 edited: false,
                 deleted: false,

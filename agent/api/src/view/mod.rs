@@ -21,13 +21,13 @@ pub use event::{EventsView, KeptEvent};
 pub use evidence::{EvidenceKind, EvidenceView, ExhibitView, HeadView};
 pub use file::{AttachmentView, FileView, OpenFileView, UploadView};
 pub use group::{
-    DeniedView, GroupState, GroupView, MemberView, OfferedView, RecoveringView, RecoveringWhy, SettingsView,
-    WhoMay,
+    DeniedView, GroupState, GroupView, MemberView, MutedView, OfferedView, RecoveringView, RecoveringWhy,
+    SettingsView, WhoMay,
 };
 pub use invite::{JoinLinkView, JoinRequestView};
 pub use message::{
     Body, DeliveredView, EditView, GroupEvent, MessageState, MessageView, MissingView, PollOptionView,
-    PollView, ReactionView, ReceiptView, SenderView, WhoView,
+    PollView, QuotedState, QuotedView, ReactionView, ReceiptView, SenderView, WhoView,
 };
 pub use status::{LogLostView, StatusView};
 pub use token::TokenView;

@@ -124,17 +124,18 @@ impl Core {
             return self.change_arrived(group, (sequence, 0), &id);
         }
         self.run.received = self.run.received.saturating_add(1);
-        let view = Box::new(self.message_view(group, (sequence, 0), &row));
         let own = row.account == self.state.own_id();
-        self.history.insert(group, (sequence, 0), row);
+        self.history.insert(group, (sequence, 0), row.clone());
         if own {
             // Said on another own device: whoever answers has read.
             self.read_up_to(group, sequence)?;
-        } else if let Some(row) = self.state.groups.get_mut(&group)
-            && row.read_to.is_none_or(|read_to| read_to < sequence)
+        } else if let Some(known) = self.state.groups.get_mut(&group)
+            && known.read_to.is_none_or(|read_to| read_to < sequence)
         {
-            row.unread = row.unread.saturating_add(1);
+            known.unread = known.unread.saturating_add(1);
         }
+        // Counted by now: the event says of it what reading it would say.
+        let view = Box::new(self.message_view(group, (sequence, 0), &row));
         if !own {
             self.receipt_due_soon(group);
         }

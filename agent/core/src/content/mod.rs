@@ -27,6 +27,7 @@ pub(crate) mod heard;
 mod look;
 pub(crate) mod missing;
 mod named;
+mod notify;
 mod query;
 mod reached;
 mod read;

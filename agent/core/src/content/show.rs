@@ -4,17 +4,23 @@ use std::collections::BTreeMap;
 
 use cipher_api::Target;
 use cipher_api::view::{
-    Body, GroupEvent, MessageState, MessageView, PollOptionView, PollView, ReactionView, SenderView, WhoView,
+    Body, GroupEvent, MessageState, MessageView, PollOptionView, PollView, QuotedState, QuotedView,
+    ReactionView, SenderView, WhoView,
 };
+use cipher_broker::certificate::Kind;
 use cipher_broker::codec;
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::wire::content::Content;
 
+use crate::content::notify::{self, Said};
 use crate::content::{file, missing};
 use crate::machine::Core;
 use crate::state::mention;
 use crate::state::position::sequence_of;
 use crate::state::{Author, MessageRow, OutboxKind, Place, PollRow, RowBody};
+
+/// Most characters of a message that an answer to it repeats.
+const QUOTED: usize = 200;
 
 impl Core {
     /// A stored message as people see it.
@@ -28,6 +34,7 @@ impl Core {
             (false, false) => (MessageState::Received, Vec::new()),
         };
         let unread = self.is_unread(&group, place.0, row);
+        let answered = row.reply_to.and_then(|of| self.answered_row(group, &of));
         let mut view = MessageView {
             id: row.id,
             group,
@@ -41,12 +48,14 @@ impl Core {
             sent_at: row.sent_at,
             at: row.at,
             unread,
+            notify: self.notifies(group, row, unread, answered.as_ref()),
             body: self.body(row),
             text: self.sentence(row),
             state,
             receipts,
             failure: row.failure.map(|why| Box::new(why.error(&self.state.conversation_name(&group)))),
             reply_to: row.reply_to,
+            quoted: row.reply_to.map(|_| self.quoted(answered.as_ref())),
             hops: row.hops,
             edited: row.edited.is_some(),
             deleted: row.deleted,
@@ -96,6 +105,49 @@ impl Core {
             multiple: poll.multiple,
             closed: poll.closed.is_some(),
             voters: counted.len(),
+        }
+    }
+
+    /// Whether a message is worth telling the person at once.
+    fn notifies(
+        &self,
+        group: GroupId,
+        row: &MessageRow,
+        unread: bool,
+        answered: Option<&MessageRow>,
+    ) -> bool {
+        // Most that is shown was read long ago.
+        let Some(own) = self.state.identity.as_ref().filter(|_| unread) else { return false };
+        let bot_answers_us = (row.sender_kind == Kind::Bot)
+            .then_some(row.reply_to)
+            .flatten()
+            .map(|_| answered.is_some_and(|answered| answered.account == own.account));
+        let said = Said {
+            own: row.account == own.account,
+            blocked: self.state.hides(row),
+            unread,
+            names_us: row.mentions.iter().any(|mention| mention.account == own.account),
+            bot_answers_us,
+        };
+        let muted = self.state.groups.get(&group).and_then(|row| row.muted);
+        notify::notifies(said, muted, self.run.now).is_ok()
+    }
+
+    /// The message that another one answers, if it is here and may be shown.
+    fn answered_row(&self, group: GroupId, of: &MessageId) -> Option<MessageRow> {
+        let (_, row) = self.stands_or_waits(group, of)?;
+        Some(row).filter(|row| row.is_shown() && !self.state.hides(row))
+    }
+
+    /// What a message answers: of what stands here, and never of what the answer says.
+    fn quoted(&self, answered: Option<&MessageRow>) -> QuotedView {
+        let Some(row) = answered else {
+            return QuotedView { from: None, state: QuotedState::Missing, text: String::new() };
+        };
+        QuotedView {
+            from: Some(self.state.handle_of(&row.account)),
+            state: if row.deleted { QuotedState::Deleted } else { QuotedState::Here },
+            text: beginning(&self.sentence(row)),
         }
     }
 
@@ -222,7 +274,7 @@ impl Core {
             // Nobody has it yet.
             (view.seq, view.receipts) = (None, Vec::new());
         }
-        Some(MessageView { state, unread: false, ..view })
+        Some(MessageView { state, unread: false, notify: false, ..view })
     }
 
     /// This device, as the author of what it says.
@@ -278,5 +330,33 @@ impl Core {
         let Some(account) = self.state.account_of(handle) else { return vec![found] };
         let with = self.state.groups.iter().filter(|(_, row)| row.direct && row.peer == Some(account));
         with.map(|(group, _)| *group).collect()
+    }
+}
+
+/// The first line that has words, and no more of it than [`QUOTED`].
+fn beginning(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.next().unwrap_or_default();
+    let more = lines.next().is_some() || line.chars().nth(QUOTED).is_some();
+    let mut begun: String = line.chars().take(if more { QUOTED - 1 } else { QUOTED }).collect();
+    if more {
+        begun.push('…');
+    }
+    begun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_repeats_one_line_of_what_it_answers_and_not_much_of_that() {
+        for (text, shown) in
+            [("hi", "hi"), ("  \n\n one \n", "one"), ("one\ntwo", "one…"), ("", ""), ("\n \n", "")]
+        {
+            assert_eq!(beginning(text), shown, "{text:?}");
+        }
+        assert_eq!(beginning(&"漢".repeat(200)), "漢".repeat(200));
+        assert_eq!(beginning(&"漢".repeat(201)), format!("{}…", "漢".repeat(199)));
     }
 }

@@ -2,6 +2,7 @@
 
 use cipher_api::command::{GroupCommand as G, InviteCommand as I, group, invite};
 use cipher_api::{Reply, Result};
+use cipher_broker::wire::sync::Muted;
 
 use crate::input::Ticket;
 use crate::machine::Core;
@@ -22,6 +23,10 @@ impl Core {
             G::Rename(group::Rename { target, name }) => self.group_rename(ticket, &target, name),
             G::Alias(group::Alias { target, name }) => self.group_alias(&target, &name).map(Some),
             G::Set(set) => self.group_set(ticket, set),
+            G::Mute(group::Mute { target, until, mentions }) => {
+                self.group_mute(&target, Some(Muted { until, mentions })).map(Some)
+            }
+            G::Unmute(group::Unmute { target }) => self.group_mute(&target, None).map(Some),
             G::SetRole(group::SetRole { target, who, role }) => self.group_role(ticket, &target, &who, role),
             G::Leave(group::Leave { target }) => self.group_leave(ticket, &target),
             G::Ban(group::Ban { target, who, lift }) => self.group_ban(ticket, &target, &who, lift),

@@ -16,14 +16,13 @@ use openmls::prelude::{
     MlsGroupJoinConfig, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 
-use crate::group::alias::Taken;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
 use crate::state::live::{Live, mls_id};
 use crate::state::name::is_group_name;
 use crate::state::suite::{POST_QUANTUM_SUITE, SUITE, capabilities};
-use crate::state::{GroupRow, Joiner, Wish};
+use crate::state::{GroupRow, Joiner, Taken, Wish};
 
 /// How far a sender's ratchet may be ahead, and how many skipped keys are kept.
 fn ratchets() -> SenderRatchetConfiguration {

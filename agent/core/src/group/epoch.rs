@@ -10,14 +10,13 @@ use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, Role};
 use serde_bytes::ByteBuf;
 
-use crate::group::alias::Taken;
 use crate::group::join_link::link_name;
 use crate::group::settings::differences;
 use crate::machine::Core;
-use crate::state::MessageRow;
 use crate::state::live::Live;
 use crate::state::position::sequence_of;
 use crate::state::roster::{self, Roster};
+use crate::state::{MessageRow, Taken};
 
 /// A commit that was merged.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,6 @@ use openmls_traits::OpenMlsProvider;
 use serde_bytes::ByteArray;
 
 use crate::effect::Effect;
-use crate::group::alias::Taken;
 use crate::group::offer::{OfferUse, Welcomer};
 use crate::group::tree;
 use crate::group::welcome::{Bad, judge_welcome, read_welcome};
@@ -29,7 +28,7 @@ use crate::machine::{Core, fatal};
 use crate::state::live::Live;
 use crate::state::{
     GroupRow, InviteFacts, InviteRow, Mark, MessageRow, OutboxKind, OutboxRow, Post, Reception, RowBody,
-    Skip, Why,
+    Skip, Taken, Why,
 };
 
 /// Attempts to get an invitation's tree, about half a minute long, before the person is told that it does not come.
@@ -480,12 +479,14 @@ impl Core {
             if invite.posted_at == Timestamp::default() { invite.received_at } else { invite.posted_at };
         let before = self.state.groups.get(&group);
         let alias = before.and_then(|row| row.alias.clone());
+        let muted = before.and_then(|row| row.muted);
         let is_bot = self.state.identity()?.kind == Kind::Bot;
         let mut row = GroupRow {
             peer,
             let_in_by: (is_bot && known.inviter != own).then_some(known.inviter),
             unread,
             alias,
+            muted,
             keys_at,
             commit_at,
             ..GroupRow::active(&live.data, known.suite, live.epoch(), link)
@@ -502,6 +503,7 @@ impl Core {
         self.groups.put(group, live);
         let (epoch, place) = (row.epoch, row.cursor);
         self.state.groups.insert(group, row);
+        self.state.granted(group);
         if let Some(seen_at) = restored_of {
             // What was said between the backup and now no member can give to this device.
             self.missed_line(group, (place, u16::MAX), seen_at);

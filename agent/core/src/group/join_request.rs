@@ -18,12 +18,11 @@ use ed25519_dalek::SigningKey;
 use serde_bytes::ByteBuf;
 
 use crate::group::admission::{label, refusal_error, refusal_label};
-use crate::group::alias::Taken;
 use crate::group::tree;
 use crate::input::{Interest, Ticket};
 use crate::machine::Core;
 use crate::state::suite::suite_of;
-use crate::state::{JoinRow, OutboxKind, Post, Skip};
+use crate::state::{JoinRow, OutboxKind, Post, Skip, Taken};
 
 /// How long a `join` waits to be let in before it says that it waits.
 const PATIENCE: Duration = Duration::from_secs(10);

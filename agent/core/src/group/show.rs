@@ -10,6 +10,7 @@ use cipher_broker::id::GroupId;
 use crate::group::settings::settings_view;
 use crate::machine::Core;
 use crate::state::GroupRow;
+use crate::state::muted_view;
 
 /// Members of an invitation that a list shows.
 const LISTED: usize = 32;
@@ -143,6 +144,10 @@ impl Core {
             links: 0,
             recovering: self.recovering_view(&group),
             settings: SettingsView::default(),
+            muted: row
+                .muted
+                .filter(|muted| muted.until.is_none_or(|until| self.run.now < until))
+                .map(muted_view),
         };
         if self.state.is_member(&group) {
             self.with_live(group, |core, live| {
@@ -214,6 +219,7 @@ impl Core {
             links: 0,
             recovering: None,
             settings: SettingsView::default(),
+            muted: None,
         })
     }
 

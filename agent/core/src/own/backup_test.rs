@@ -98,6 +98,7 @@ fn parts() -> Vec<(&'static str, BackupPart)> {
         read_beyond: vec![(place(39).0, place(39).0)],
         unread: 1,
         alias: Some("operations".into()),
+        muted: None,
         seen_at: at(3),
         let_in_by: Some(account),
         let_in_at: Some(at(1)),

@@ -162,6 +162,16 @@ impl Core {
         for (device, name) in names {
             self.tell_devices(&SyncNote::DeviceName { device, name })?;
         }
+        let told = self.state.groups.iter().map(|(group, row)| (*group, row.muted, row.alias.clone()));
+        let told: Vec<_> = told.filter(|(_, muted, alias)| muted.is_some() || alias.is_some()).collect();
+        for (group, muted, alias) in told {
+            if muted.is_some() {
+                self.tell_devices(&SyncNote::Muted { group, muted })?;
+            }
+            if let Some(name) = alias {
+                self.tell_devices(&SyncNote::Called { group, name })?;
+            }
+        }
         Ok(())
     }
 
@@ -192,7 +202,9 @@ impl Core {
                 sync @ (SyncNote::Accounts(_)
                 | SyncNote::RequestPolicy(_)
                 | SyncNote::Receipts(_)
-                | SyncNote::DeviceName { .. }),
+                | SyncNote::DeviceName { .. }
+                | SyncNote::Muted { .. }
+                | SyncNote::Called { .. }),
             ) => self.learn_from_devices(sync),
             Ok(_) => Ok(()),
             Err(_) => {
@@ -213,7 +225,9 @@ impl Core {
             SyncNote::Accounts(_)
             | SyncNote::RequestPolicy(_)
             | SyncNote::Receipts(_)
-            | SyncNote::DeviceName { .. } => self.learn_from_devices(sync),
+            | SyncNote::DeviceName { .. }
+            | SyncNote::Muted { .. }
+            | SyncNote::Called { .. } => self.learn_from_devices(sync),
             note @ (SyncNote::Read { .. } | SyncNote::Expires { .. }) => self.read_elsewhere(note),
             SyncNote::Invitation { group, accepted, epoch } => {
                 self.invitation_answered(group, accepted, epoch)
@@ -266,6 +280,22 @@ impl Core {
             SyncNote::Receipts(on) => {
                 if !later.iter().any(|sync| matches!(sync, SyncNote::Receipts(_))) {
                     self.receipts_chosen(on);
+                }
+                Ok(())
+            }
+            SyncNote::Muted { group, muted } => {
+                let same = |sync: &SyncNote| matches!(sync, SyncNote::Muted { group: g, .. } if *g == group);
+                if !later.iter().any(same) && self.state.told_muted(group, muted) {
+                    self.run.changed.insert(group);
+                }
+                Ok(())
+            }
+            SyncNote::Called { group, name } => {
+                let same = |sync: &SyncNote| matches!(sync, SyncNote::Called { group: g, .. } if *g == group);
+                let sound = name.chars().count() <= limit::GROUP_NAME_CHARS && is_plain(&name);
+                let alias = (!name.is_empty()).then_some(name);
+                if sound && !later.iter().any(same) && self.state.told_alias(group, alias) {
+                    self.run.changed.insert(group);
                 }
                 Ok(())
             }

@@ -22,6 +22,7 @@ use cipher_broker::transparency::SignedHead;
 use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, Role, Settings};
 use cipher_broker::wire::registry::PublicProfile;
+use cipher_broker::wire::sync::Muted;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -141,6 +142,8 @@ pub(crate) struct BackupGroup {
     pub unread: u64,
     #[serde(rename = "al", default)]
     pub alias: Option<String>,
+    #[serde(rename = "mu", default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
     #[serde(rename = "sa", default)]
     pub seen_at: Timestamp,
     #[serde(rename = "lb", default)]
@@ -236,6 +239,7 @@ impl BackupGroup {
             read_beyond: row.read_beyond.clone(),
             unread: row.unread,
             alias: row.alias.clone(),
+            muted: row.muted,
             seen_at: row.seen_at,
             let_in_by: row.let_in_by,
             let_in_at: row.let_in_at,
@@ -278,6 +282,7 @@ impl BackupGroup {
             read_beyond: self.read_beyond,
             unread: self.unread,
             alias: self.alias,
+            muted: self.muted,
             seen_at: self.seen_at,
             let_in_by: self.let_in_by,
             let_in_at: self.let_in_at,

@@ -6,6 +6,7 @@ use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::envelope::CommitPlace;
 use cipher_broker::wire::group::{GroupData, JoinLink, JoinLinkId, Role, Settings};
+use cipher_broker::wire::sync::Muted;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -107,6 +108,9 @@ pub(crate) struct GroupRow {
     /// The messages that are pinned, with the places of their pins, in the order of the log; `None` until they were looked for.
     #[serde(rename = "pi", default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<Vec<(u64, MessageId)>>,
+    /// Not every message of it is told to the person.
+    #[serde(rename = "mu", default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
     /// This device cannot follow the group: it asks to come back.
     #[serde(rename = "lo", default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
@@ -200,6 +204,7 @@ impl GroupRow {
             let_in_by: None,
             alias: None,
             pins: None,
+            muted: None,
             lost: None,
             asked: Vec::new(),
             gap: None,

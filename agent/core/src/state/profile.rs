@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::state::signer::DeviceSigner;
-use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, RestoredRow, State};
+use crate::state::{HeadRow, IncidentRow, LinkingRow, LogPlace, Mark, RestoredRow, State, ToldRow};
 
 /// The own account and device, with their secret keys.
 #[derive(Clone, Serialize, Deserialize)]
@@ -155,6 +155,9 @@ pub(crate) struct MetaRow {
     /// What other own devices answered to invitations that have not come here yet, up to which epoch.
     #[serde(rename = "an", default)]
     pub answers: BTreeMap<GroupId, (bool, u64)>,
+    /// What other own devices told of groups that are not here yet: what they are called, and whether they are muted.
+    #[serde(rename = "tg", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<GroupId, ToldRow>,
     /// This device was linked, and not all of its groups and history are here.
     #[serde(rename = "ar", default)]
     pub arriving: bool,

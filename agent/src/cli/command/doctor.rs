@@ -267,7 +267,12 @@ async fn account_log(profile: &OpenProfile<'_>, findings: &mut Findings<'_>) -> 
             |error| format!("no file could be written: {error}"),
             |file| format!("kept in {}", file.display()),
         );
-        let what = format!("{} at {}: {}", evidence.kind.name(), evidence.at, evidence.what);
+        let what = format!(
+            "{} at {}: {}",
+            evidence.kind.name(),
+            findings.context.ui.time(evidence.at),
+            evidence.what
+        );
         let hint = format!("{file}; show it to your operator and to others");
         if findings.acknowledge {
             findings.warn("evidence", &what, &hint)?;
@@ -347,6 +352,7 @@ fn figures(
     if status.stopped {
         findings.fail_profile("copies", &profile.blamed(cipher_core::stopped()))?;
     } else if let Some(at) = status.doubled_at {
+        let at = findings.context.ui.time(at);
         let detail = format!(
             "at {at} something lay in a log in this device's name that it did not send: it took new keys"
         );
@@ -357,6 +363,7 @@ fn figures(
     }
     if let Some(lost) = &status.log_lost {
         let LogLostView { at, conversations, open, messages, commits, missing } = lost;
+        let at = findings.context.ui.time(*at);
         let detail = format!(
             "at {at} the broker no longer had what it had stored: {conversations} conversations concerned, \
              {messages} own messages sent again, {commits} changes given back, {open} not put right yet, \
@@ -416,7 +423,7 @@ async fn groups(profile: &OpenProfile<'_>, findings: &Findings<'_>) -> Result {
             "this device lost its place in {} ({}) at {} ({}); {asked} to let it back in, and what is sent there waits",
             group.name,
             group.id,
-            recovering.since,
+            findings.context.ui.time(recovering.since),
             recovering.why.name()
         );
         let hint = match (&recovering.offered, &recovering.denied) {

@@ -2,12 +2,17 @@
 
 use cipher_api::Event;
 use cipher_api::view::{GroupView, MessageView};
+use tokio::task::JoinHandle;
 
 use crate::app::follow::{Following, News, Scope};
+use crate::cli::command::tell::Teller;
 use crate::cli::context::Context;
-use crate::cli::exit::Result;
+use crate::cli::exit::{Failure, Result};
 use crate::cli::input::interrupt::Interrupt;
+use crate::cli::input::keyboard::Keyboard;
+use crate::cli::input::text;
 use crate::cli::show::line::Line;
+use crate::cli::show::page::Page;
 use crate::cli::show::safe_text::safe_text;
 use crate::cli::show::typed::word;
 
@@ -24,31 +29,83 @@ pub async fn follow(
     context: &Context,
     mut following: Following<'_>,
     mut stop: Interrupt,
+    mut page: Page<'_>,
     ids: bool,
+    typing: Option<Typing>,
+    teller: Teller,
 ) -> Result {
+    let mut typing = typing;
     loop {
         let news = tokio::select! {
-            () = stop.wait() => break,
+            () = over(&mut stop, &mut typing) => break,
             news = following.next() => news?,
         };
         // Whoever reads our output may pause; that must not keep us from ending.
         tokio::select! {
-            () = stop.wait() => break,
-            shown = show(context, &news, following.scope(), ids) => shown?,
+            () = over(&mut stop, &mut typing) => break,
+            shown = show(context, &mut page, &news, following.scope(), ids) => shown?,
         }
-        if let News::Message { message, .. } = &news {
+        if let News::Message { message, new, .. } = &news {
+            if *new {
+                teller.tells(message, &following.name(message.group));
+            }
             following.shown(message);
         }
     }
+    teller.finish().await;
     following.close().await;
     Ok(())
 }
 
-async fn show(context: &Context, news: &News, scope: &Scope, ids: bool) -> Result {
+/// Waits until the person wants no more.
+async fn over(stop: &mut Interrupt, typing: &mut Option<Typing>) {
+    match typing {
+        Some(Typing(done)) => tokio::select! {
+            () = stop.wait() => {}
+            _ = done => {}
+        },
+        None => stop.wait().await,
+    }
+}
+
+/// A person types, and each line is said in the conversation. Ends when they are done.
+#[derive(Debug)]
+pub struct Typing(JoinHandle<()>);
+
+impl Typing {
+    /// Has the lines that are typed at this terminal said in a conversation; `None` where nobody could type.
+    pub fn begin(context: &Context, group: &GroupView, following: &Following<'_>) -> Option<Self> {
+        let mut keyboard = Keyboard::open(context, format!("{}> ", safe_text(&group.name)))?;
+        let (ui, outlet, group) = (context.ui.clone(), following.outlet(), group.id);
+        Some(Self(tokio::spawn(async move {
+            while let Some(line) = keyboard.line().await {
+                let said = match text::message(line.text.clone()) {
+                    Ok(text) => outlet.say(group, text).await.map(|_| ()).map_err(Failure::from),
+                    Err(failure) => Err(failure),
+                };
+                line.is_said(said.is_ok());
+                if let Err(failure) = said {
+                    // On another thread: the screen may be slow, and nothing else waits for it.
+                    let ui = ui.clone();
+                    drop(tokio::task::spawn_blocking(move || ui.fail(&failure)).await);
+                }
+            }
+        })))
+    }
+}
+
+impl Drop for Typing {
+    fn drop(&mut self) {
+        // The terminal is given back with the keyboard.
+        self.0.abort();
+    }
+}
+
+async fn show(context: &Context, page: &mut Page<'_>, news: &News, scope: &Scope, ids: bool) -> Result {
     match news {
-        News::Message { message, conversation } => {
+        News::Message { message, conversation, .. } => {
             let id = (ids && message.event().is_none()).then(|| short_id(message));
-            context.ui.message_in_time(message, id.as_deref().or(conversation.as_deref())).await
+            page.message_in_time(message, id.as_deref().or(conversation.as_deref())).await
         }
         News::Event(Event::Missed { count }) => {
             let what = "the history of each conversation has what was said meanwhile";

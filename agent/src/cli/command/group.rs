@@ -18,10 +18,12 @@ use crate::cli::exit::{Failure, Result, defect};
 use crate::cli::input::setting::Setting;
 use crate::cli::input::target;
 use crate::cli::input::text;
-use crate::cli::input::time_arg::Lifetime;
+use crate::cli::input::time_arg::{Lifetime, Until};
 use crate::cli::show::line::Line;
 use crate::cli::show::paint::at;
 use crate::cli::show::typed::{self, Typed};
+use crate::cli::zone::Zone;
+use crate::runtime::timer;
 use crate::session::Need;
 
 /// Make groups, answer invitations, invite by link, add and remove members
@@ -163,7 +165,32 @@ enum Verb {
         /// Its new name
         name: String,
     },
-    /// Call a group by a name of your own, on this device only
+    /// Do not be told of a group's messages, on all your devices
+    ///
+    /// They come, are kept and count as before; what tells you of messages (see `tail --help`) stays silent. Nobody else
+    /// hears of it.
+    #[command(
+        after_help = "Examples:\n  cipher-chat group mute ops\n  cipher-chat group mute ops --until 8h\n  cipher-chat group mute ops --until \"tomorrow 09:00\" --mentions"
+    )]
+    Mute {
+        /// Group name or id, or @handle
+        #[arg(value_parser = target::target)]
+        group: Target,
+        /// Until then, by your clock: 8h, tomorrow 09:00, 2026-08-01; for good without it
+        #[arg(long, value_name = "TIME")]
+        until: Option<Until>,
+        /// Be told of what names you
+        #[arg(long)]
+        mentions: bool,
+    },
+    /// Be told of a group's messages again
+    #[command(after_help = "Example:\n  cipher-chat group unmute ops")]
+    Unmute {
+        /// Group name or id, or @handle
+        #[arg(value_parser = target::target)]
+        group: Target,
+    },
+    /// Call a group by a name of your own, on all your devices; nobody else hears of it
     #[command(
         after_help = "Examples:\n  cipher-chat group alias ops-2 carols-ops\n  cipher-chat group alias carols-ops ''"
     )]
@@ -237,6 +264,8 @@ impl Verb {
             Self::List
                 | Self::Files { .. }
                 | Self::Alias { .. }
+                | Self::Mute { .. }
+                | Self::Unmute { .. }
                 | Self::Show { .. }
                 | Self::Invite { list: true, .. }
                 | Self::Requests { accept: None, deny: None, .. }
@@ -264,13 +293,14 @@ pub async fn run(context: &Context, args: Args) -> Result {
         other => other.checked()?,
     };
     let looks_only = verb.looks_only();
+    let tells_devices = matches!(verb, Verb::Alias { .. } | Verb::Mute { .. } | Verb::Unmute { .. });
     let profile = OpenProfile::open(context, Need::Everything).await?;
     if !looks_only {
         profile.online().await?;
     }
     // An invitation, a new member, a new name may lie at the broker: decide by what is true now.
     profile.refresh().await?;
-    match done(&profile, verb).await? {
+    match done(&profile, verb, context.ui.zone()).await? {
         Outcome::Done(action, target) => {
             context.ui.happened(context.ui.show(&Line::Done { action, target: Some(&target) }));
         }
@@ -314,7 +344,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
             context.ui.list(&lines, "no requests to join")?;
         }
     }
-    if !looks_only {
+    if !looks_only || (tells_devices && profile.reachable().await) {
         profile.settle().await;
     }
     profile.close().await;
@@ -369,7 +399,7 @@ pub(super) fn silent_bots<'a>(
 }
 
 /// Has it done.
-async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
+async fn done(profile: &OpenProfile<'_>, verb: Verb, zone: &Zone) -> Result<Outcome> {
     let changed = |group: GroupView| Outcome::Group(Box::new(group));
     Ok(match verb {
         Verb::Create { name, with, pq } => {
@@ -425,6 +455,11 @@ async fn done(profile: &OpenProfile<'_>, verb: Verb) -> Result<Outcome> {
         Verb::Rename { group, name } => changed(profile.ask(group::Rename { target: group, name }).await?),
         Verb::Alias { group, name } => changed(profile.ask(group::Alias { target: group, name }).await?),
         Verb::Set { group, settings } => changed(profile.ask(Setting::all(group, settings)).await?),
+        Verb::Mute { group, until, mentions } => {
+            let until = until.map(|until| until.from(timer::now(), zone));
+            changed(profile.ask(group::Mute { target: group, until, mentions }).await?)
+        }
+        Verb::Unmute { group } => changed(profile.ask(group::Unmute { target: group }).await?),
         Verb::Role { group, who, role } => {
             changed(profile.ask(group::SetRole { target: group, who, role: role.into() }).await?)
         }
@@ -512,6 +547,7 @@ mod tests {
             links: 0,
             recovering: None,
             settings: SettingsView::default(),
+            muted: None,
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];
         let own: Handle = "bob".parse().expect("a handle");

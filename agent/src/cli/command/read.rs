@@ -5,19 +5,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cipher_api::Target;
 use cipher_api::command::{group, message};
-use cipher_api::view::MessageView;
+use cipher_api::view::{GroupView, MessageView};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 
 use crate::app::error::ProfileError;
 use crate::app::follow::{Following, Listening, Scope, Seen};
 use crate::app::profile::OpenProfile;
-use crate::cli::command::follow::{follow, short_id};
+use crate::cli::command::follow::{Typing, follow, short_id};
+use crate::cli::command::tell::Teller;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::time_arg::Since;
 use crate::cli::input::{message_id, target};
+use crate::cli::show::page::Page;
+use crate::cli::zone::Zone;
 
 /// Show a conversation, oldest message first
 ///
@@ -36,7 +39,8 @@ pub struct Args {
     /// Only the first N messages, for scripts that read on page by page
     #[arg(long, value_name = "N", conflicts_with = "last")]
     pub first: Option<usize>,
-    /// Only messages since then, by the broker's clock: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
+    /// Only messages since then, by the broker's clock: 2h, 7d, today, yesterday 14:00, 2026-08-01, 2026-08-01T12:30:00Z; what
+    /// names no offset is your time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Since>,
     /// Only what was not shown yet
@@ -55,6 +59,9 @@ pub struct Args {
     /// again, with the same id
     #[arg(short, long)]
     pub follow: bool,
+    /// With --follow: run this for each message that others say, the message as JSON on its standard input; `;` ends the words
+    #[arg(long, num_args = 1.., value_name = "PROGRAM", value_terminator = ";", allow_hyphen_values = true, requires = "follow")]
+    pub exec: Vec<String>,
 }
 
 /// Lines on each side of one that is looked up.
@@ -64,7 +71,7 @@ const NEIGHBOURS: usize = 10;
 struct Begun {
     messages: Vec<MessageView>,
     /// The conversation and its news; only where it is followed.
-    followed: Option<(GroupId, Listening)>,
+    followed: Option<(GroupView, Listening)>,
 }
 
 async fn begin(profile: &OpenProfile<'_>, args: &Args, asked: message::Read) -> Result<Begun, ProfileError> {
@@ -72,7 +79,7 @@ async fn begin(profile: &OpenProfile<'_>, args: &Args, asked: message::Read) -> 
     profile.refresh().await?;
     let messages = profile.ask(asked).await?;
     let followed = match news {
-        Some(news) => Some((profile.group(args.target.clone()).await?, news)),
+        Some(news) => Some((profile.ask(group::Show { target: args.target.clone() }).await?, news)),
         None => None,
     };
     Ok(Begun { messages, followed })
@@ -81,10 +88,11 @@ async fn begin(profile: &OpenProfile<'_>, args: &Args, asked: message::Read) -> 
 /// Reads, and follows if that is asked for.
 pub async fn run(context: &Context, args: Args) -> Result {
     let mut stop = args.follow.then(Interrupt::listen);
-    let asked = asked(&args)?;
+    let asked = asked(&args, context.ui.zone())?;
     let begin = async |profile: &OpenProfile<'_>| begin(profile, &args, asked.clone()).await;
     let (profile, begun) = OpenProfile::read(context, begin).await?;
     let Begun { messages, followed } = begun;
+    let mut page = Page::new(&context.ui);
     if let Some(stop) = &mut stop {
         // Others are served meanwhile, however slowly it is read.
         for message in &messages {
@@ -94,12 +102,13 @@ pub async fn run(context: &Context, args: Args) -> Result {
                     profile.close().await;
                     return Ok(());
                 }
-                told = context.ui.message_in_time(message, label.as_deref()) => told?,
+                told = page.message_in_time(message, label.as_deref()) => told?,
             }
         }
     } else {
-        let show = |message: &MessageView| context.ui.message(message, label(&args, message).as_deref());
-        messages.iter().try_for_each(show)?;
+        for message in &messages {
+            page.message(message, label(&args, message).as_deref())?;
+        }
     }
     // D01: what was shown is read, and nothing else.
     let mut read: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
@@ -135,8 +144,9 @@ pub async fn run(context: &Context, args: Args) -> Result {
     for message in &messages {
         seen.first(message);
     }
-    let following = Following::start(context, profile, news, Scope::One(group), seen).await?;
-    follow(context, following, stop, args.ids).await
+    let following = Following::start(context, profile, news, Scope::One(group.id), seen).await?;
+    let typing = Typing::begin(context, &group, &following);
+    follow(context, following, stop, page, args.ids, typing, Teller::new(context, &args.exec)).await
 }
 
 /// What stands in front of a message.
@@ -145,7 +155,7 @@ fn label(args: &Args, message: &MessageView) -> Option<String> {
 }
 
 /// What the core is asked for.
-fn asked(args: &Args) -> Result<message::Read> {
+fn asked(args: &Args, zone: &Zone) -> Result<message::Read> {
     let id = |id: &Option<String>| id.as_deref().map(message_id::beginning).transpose();
     let around = id(&args.around)?;
     let last = if around.is_some() { Some(args.last.unwrap_or(NEIGHBOURS)) } else { args.last };
@@ -155,7 +165,7 @@ fn asked(args: &Args) -> Result<message::Read> {
         after: id(&args.after)?,
         around,
         unread: args.unread,
-        since: args.since.map(|since| since.from(now())),
+        since: args.since.map(|since| since.from(now(), zone)),
         ..message::Read::of(args.target.clone())
     })
 }

@@ -33,7 +33,7 @@ pub async fn run(context: &Context, Args {}: Args) -> Result {
     })?;
     for group in profile.ask(group::List {}).await?.into_iter().filter(|group| group.recovering.is_some()) {
         let lost = Notice::PlaceLost { group: group.id, name: group.name };
-        context.ui.warn(&notice::words(&lost, context.ui.typed()));
+        context.ui.warn(&notice::words(&lost, &context.ui));
     }
     if !unread.is_empty() {
         let error = if silent {

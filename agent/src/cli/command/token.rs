@@ -100,7 +100,7 @@ async fn create(
     context.ui.show(&Line::Token(TokenLine::new(&grant, Some(&secret.reveal()), now)))?;
     context.ui.note(&format!(
         "this is shown once: keep it in a file that only its program reads; it expires at {}",
-        grant.expires_at
+        context.ui.time(grant.expires_at)
     ));
     Ok(())
 }

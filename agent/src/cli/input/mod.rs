@@ -1,6 +1,7 @@
-//! What people type: arguments, answers to questions, Ctrl-C.
+//! What people type: arguments, answers to questions, lines below a conversation, Ctrl-C.
 
 pub mod interrupt;
+pub mod keyboard;
 pub mod message_id;
 pub mod prompt;
 pub mod setting;

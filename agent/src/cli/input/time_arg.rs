@@ -1,31 +1,83 @@
-//! Points in time as people write them: `2h`, `2026-08-01`, `2026-08-01T12:30:00Z`.
+//! Points in time as people write them: `2h`, `today`, `yesterday 14:00`, `2026-08-01`, `2026-08-01T12:30:00Z`.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use cipher_broker::time::Timestamp;
+use jiff::civil::{DateTime, Time};
+use jiff::{Span, Timestamp as Instant};
+
+use crate::cli::zone::Zone;
+
+/// A point in time, as it was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// So far from now.
+    Span(Duration),
+    /// With its offset from universal time.
+    At(Timestamp),
+    /// By the person's clock.
+    Here(DateTime),
+    /// So many days from today, by the person's clock.
+    Day(i64, Time),
+}
 
 /// From when on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// So long before now.
-    Ago(Duration),
-    /// A point in time.
-    At(Timestamp),
-}
+pub struct Since(Moment);
 
 /// Why a text is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a time is like 90s, 30m, 2h, 7d, 2026-08-01 or 2026-08-01T12:30:00Z")]
+#[error(
+    "a time is like 90s, 30m, 2h, 7d, today, yesterday 14:00, 2026-08-01, 2026-08-01 12:30 or 2026-08-01T12:30:00Z"
+)]
 pub struct InvalidTime;
 
 impl Since {
-    /// The point in time, seen from `now`.
-    pub fn from(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(time) => now.minus(time),
-            Self::At(time) => time,
-        }
+    /// The point in time, seen from `now`; what names no offset is meant by the clock of `zone`.
+    pub fn from(self, now: Timestamp, zone: &Zone) -> Timestamp {
+        self.0.seen(now, zone).unwrap_or_else(|span| now.minus(span))
+    }
+}
+
+/// Until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until(Moment);
+
+/// Why a text is not a time to come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a time to come is like 30m, 8h, 7d, tomorrow, tomorrow 09:00, today 18:00, 2026-08-01 or 2026-08-01T12:30:00Z"
+)]
+pub struct InvalidUntil;
+
+impl Until {
+    /// The point in time, seen from `now`; what names no offset is meant by the clock of `zone`.
+    pub fn from(self, now: Timestamp, zone: &Zone) -> Timestamp {
+        self.0.seen(now, zone).unwrap_or_else(|span| now.plus(span))
+    }
+}
+
+impl FromStr for Until {
+    type Err = InvalidUntil;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUntil> {
+        moment(text, &[("today", 0), ("tomorrow", 1)]).map(Self).ok_or(InvalidUntil)
+    }
+}
+
+impl Moment {
+    /// The point in time; of a span the span, which goes forwards or back.
+    fn seen(self, now: Timestamp, zone: &Zone) -> Result<Timestamp, Duration> {
+        Ok(match self {
+            Self::Span(span) => return Err(span),
+            Self::At(at) => at,
+            Self::Here(here) => zone.moment(here),
+            Self::Day(days, time) => {
+                let today = zone.here(now).map(DateTime::date).unwrap_or_default();
+                zone.moment(today.saturating_add(Span::new().days(days)).to_datetime(time))
+            }
+        })
     }
 }
 
@@ -33,7 +85,7 @@ impl FromStr for Since {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        ago(text).map(Self::Ago).or_else(|| at(text).map(Self::At)).ok_or(InvalidTime)
+        moment(text, &[("today", 0), ("yesterday", -1)]).map(Self).ok_or(InvalidTime)
     }
 }
 
@@ -75,120 +127,97 @@ fn ago(text: &str) -> Option<Duration> {
         'w' => 604_800,
         _ => return None,
     };
-    let count: u64 = digits(text.get(..text.len().checked_sub(1)?)?)?;
+    let count = text.get(..text.len().checked_sub(1)?)?;
+    let count: u64 =
+        (count.len() <= 9 && count.bytes().all(|b| b.is_ascii_digit())).then(|| count.parse().ok())??;
     count.checked_mul(seconds).map(Duration::from_secs)
 }
 
-/// RFC 3339; the time of day may be missing or short, and is UTC when no offset follows.
-fn at(text: &str) -> Option<Timestamp> {
-    let (date, time) = match text.split_once(['T', 't', ' ']) {
-        Some((date, time)) => (date, Some(time)),
-        None => (text, None),
-    };
-    let [year, month, day] = parts(date, '-')?;
-    if !(1970..=9999).contains(&year)
-        || !(1..=12).contains(&month)
-        || !(1..=days_in(year, month)).contains(&day)
-    {
+/// A span, a day by its name with a time of day or without, or a date: RFC 3339, whose time of day and offset may be
+/// missing.
+fn moment(text: &str, days: &[(&str, i64)]) -> Option<Moment> {
+    if let Some(span) = ago(text) {
+        return Some(Moment::Span(span));
+    }
+    let (word, time) = text.split_once(' ').map_or((text, None), |(word, time)| (word, Some(time)));
+    if let Some((_, days)) = days.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
+        let time = time.map_or(Some(Time::midnight()), |time| time.trim().parse().ok())?;
+        return Some(Moment::Day(*days, time));
+    }
+    // What names a zone as well is not what people type, and could contradict itself.
+    if text.contains('[') {
         return None;
     }
-    let millis = days_since_epoch(year, month, day).checked_mul(86_400_000)?;
-    let millis = match time {
-        Some(time) => millis.checked_add_signed(time_of_day(time)?)?,
-        None => millis,
-    };
-    Some(Timestamp::from_millis(millis))
-}
-
-/// Milliseconds since midnight UTC; an offset may make it negative or more than a day.
-fn time_of_day(text: &str) -> Option<i64> {
-    let (clock, offset) = match text.find(['Z', 'z', '+', '-']) {
-        Some(at) => text.split_at(at),
-        None => (text, "Z"),
-    };
-    let (clock, millis) = match clock.split_once('.') {
-        Some((clock, fraction)) => {
-            digits(fraction)?;
-            let padded: String = fraction.chars().chain("000".chars()).take(3).collect();
-            (clock, digits(&padded)?)
-        }
-        None => (clock, 0),
-    };
-    let [hours, minutes, seconds] = match clock.matches(':').count() {
-        1 => parts(&format!("{clock}:00"), ':')?,
-        _ => parts(clock, ':')?,
-    };
-    // 60 is a leap second.
-    if hours > 23 || minutes > 59 || seconds > 60 {
-        return None;
+    if let Ok(at) = text.parse::<Instant>() {
+        return Some(Moment::At(Timestamp::from_millis(u64::try_from(at.as_millisecond()).ok()?)));
     }
-    let local = i64::try_from(((hours * 60 + minutes) * 60 + seconds) * 1000 + millis).ok()?;
-    let offset = match offset {
-        "Z" | "z" => 0,
-        _ => {
-            let sign = if offset.starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
-            let (hours, minutes) = (digits(hours)?, digits(minutes)?);
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            sign * i64::try_from((hours * 60 + minutes) * 60_000).ok()?
-        }
-    };
-    Some(local - offset)
-}
-
-fn parts(text: &str, between: char) -> Option<[u64; 3]> {
-    let mut parts = text.split(between);
-    let three = [digits(parts.next()?)?, digits(parts.next()?)?, digits(parts.next()?)?];
-    parts.next().is_none().then_some(three)
-}
-
-fn digits(text: &str) -> Option<u64> {
-    (!text.is_empty() && text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| text.parse().ok())?
-}
-
-const fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-const fn days_in(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
-    let years: u64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
-    let months: u64 = (1..month).map(|month| days_in(year, month)).sum();
-    years + months + day - 1
+    text.parse().ok().filter(|here: &DateTime| here.year() >= 1970).map(Moment::Here)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::zone::BERLIN;
 
     #[test]
     fn reads_spans_and_points_in_time() {
         let now = Timestamp::from_millis(1_709_210_096_789);
-        for (text, time) in [
-            ("90s", "2024-02-29T12:33:26.789Z"),
-            ("2h", "2024-02-29T10:34:56.789Z"),
-            ("1w", "2024-02-22T12:34:56.789Z"),
-            ("2024-02-29", "2024-02-29T00:00:00.000Z"),
-            ("2024-02-29T12:34", "2024-02-29T12:34:00.000Z"),
-            ("2024-02-29 12:34:56.7", "2024-02-29T12:34:56.700Z"),
-            ("2024-02-29T12:34:56.789123Z", "2024-02-29T12:34:56.789Z"),
-            ("2024-02-29T01:00:00+02:00", "2024-02-28T23:00:00.000Z"),
-            ("2024-02-29T23:00:00-02:30", "2024-03-01T01:30:00.000Z"),
+        for (text, utc, berlin) in [
+            ("90s", "2024-02-29T12:33:26.789Z", None),
+            ("2h", "2024-02-29T10:34:56.789Z", None),
+            ("1w", "2024-02-22T12:34:56.789Z", None),
+            ("2024-02-29", "2024-02-29T00:00:00.000Z", Some("2024-02-28T23:00:00.000Z")),
+            ("2024-02-29T12:34", "2024-02-29T12:34:00.000Z", Some("2024-02-29T11:34:00.000Z")),
+            ("2024-02-29 12:34:56.7", "2024-02-29T12:34:56.700Z", Some("2024-02-29T11:34:56.700Z")),
+            ("2024-08-01", "2024-08-01T00:00:00.000Z", Some("2024-07-31T22:00:00.000Z")),
+            ("2024-02-29T12:34:56.789123Z", "2024-02-29T12:34:56.789Z", None),
+            ("2024-02-29T01:00:00+02:00", "2024-02-28T23:00:00.000Z", None),
+            ("2024-02-29T23:00:00-02:30", "2024-03-01T01:30:00.000Z", None),
+            ("today", "2024-02-29T00:00:00.000Z", Some("2024-02-28T23:00:00.000Z")),
+            ("Yesterday", "2024-02-28T00:00:00.000Z", Some("2024-02-27T23:00:00.000Z")),
+            ("yesterday 14:00", "2024-02-28T14:00:00.000Z", Some("2024-02-28T13:00:00.000Z")),
+            ("today 08:15:30", "2024-02-29T08:15:30.000Z", Some("2024-02-29T07:15:30.000Z")),
         ] {
-            assert_eq!(text.parse::<Since>().expect(text).from(now).to_string(), time, "{text}");
+            let since = text.parse::<Since>().expect(text);
+            assert_eq!(since.from(now, &Zone::utc()).to_string(), utc, "{text}");
+            assert_eq!(since.from(now, &Zone::by(BERLIN)).to_string(), berlin.unwrap_or(utc), "{text}");
         }
-        assert_eq!("1000000w".parse::<Since>().expect("long").from(now), Timestamp::default());
+        assert_eq!("1000000w".parse::<Since>().expect("long").from(now, &Zone::utc()), Timestamp::default());
+    }
+
+    #[test]
+    fn a_day_is_one_of_the_person_also_when_it_has_23_or_25_hours() {
+        // Half past midnight in Berlin is still the day before in universal time.
+        for (now, text, moment) in [
+            ("2026-08-01T22:30:00Z", "today", "2026-08-01T22:00:00.000Z"),
+            ("2026-03-29T20:00:00Z", "today", "2026-03-28T23:00:00.000Z"),
+            ("2026-03-29T20:00:00Z", "today 02:30", "2026-03-29T01:30:00.000Z"),
+            ("2026-03-30T12:00:00Z", "yesterday 12:00", "2026-03-29T10:00:00.000Z"),
+            ("2026-10-25T20:00:00Z", "today 02:30", "2026-10-25T00:30:00.000Z"),
+            ("2026-10-26T12:00:00Z", "yesterday", "2026-10-24T22:00:00.000Z"),
+        ] {
+            let now = Timestamp::parse(now).expect(now);
+            let since = text.parse::<Since>().expect(text);
+            assert_eq!(since.from(now, &Zone::by(BERLIN)).to_string(), moment, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_is_read_forwards() {
+        let now = Timestamp::from_millis(1_709_210_096_789);
+        for (text, berlin) in [
+            ("8h", "2024-02-29T20:34:56.789Z"),
+            ("tomorrow", "2024-02-29T23:00:00.000Z"),
+            ("tomorrow 09:00", "2024-03-01T08:00:00.000Z"),
+            ("today 18:00", "2024-02-29T17:00:00.000Z"),
+            ("2024-07-01", "2024-06-30T22:00:00.000Z"),
+        ] {
+            let until = text.parse::<Until>().expect(text).from(now, &Zone::by(BERLIN));
+            assert_eq!(until.to_string(), berlin, "{text}");
+        }
+        for text in ["yesterday", "soon", "", "-1h"] {
+            assert!(text.parse::<Until>().is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -215,6 +244,12 @@ mod tests {
             "2024-01-01T1",
             "2024-1-1T00:00:00+1",
             "now",
+            "tomorrow",
+            "yesterday 25:00",
+            "yesterday noon",
+            "todayish",
+            "2024-02-29T12:30[Europe/Berlin]",
+            "-002024-02-29",
             "99999999999s",
             "٢h",
         ] {

@@ -4,7 +4,7 @@ use cipher_api::view::AttachmentView;
 
 use crate::app::upload::in_words;
 use crate::cli::show::line::FileLine;
-use crate::cli::show::paint::{Ink, Paint, at, minute};
+use crate::cli::show::paint::{Ink, Look, Paint, at};
 use crate::cli::show::safe_text::safe_text;
 
 /// Heads of [`row`].
@@ -21,21 +21,21 @@ pub fn under_message(files: &[AttachmentView], paint: Paint) -> String {
 }
 
 /// A file that was fetched, or one on its own.
-pub fn block(line: &FileLine<'_>) -> String {
+pub fn block(line: &FileLine<'_>, look: Look<'_>) -> String {
     match line.path() {
         Some(path) => format!("saved {} ({})", safe_text(path), in_words(line.size())),
-        None => row(line).join("  "),
+        None => row(line, look).join("  "),
     }
 }
 
 /// A file in a table.
-pub fn row(line: &FileLine<'_>) -> Vec<String> {
+pub fn row(line: &FileLine<'_>, look: Look<'_>) -> Vec<String> {
     vec![
         safe_text(line.name()),
         in_words(line.size()),
         safe_text(line.mime()),
         safe_text(&at(&line.from().handle)),
-        minute(line.at()),
+        look.zone.minute(line.at()),
         line.id().short(),
     ]
 }

@@ -1,47 +1,57 @@
 //! How things look to people. Every text passes `safe_text` here, on its way into a line.
 
 use cipher_api::view::{
-    AccountView, ContactState, DeliveredView, GroupState, GroupView, MemberView, MessageState, ReactionView,
-    SettingsView,
+    AccountView, ContactState, DeliveredView, GroupEvent, GroupState, GroupView, MemberView, MessageState,
+    QuotedState, QuotedView, ReactionView, SettingsView,
 };
 use cipher_broker::certificate::Kind;
+use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::kind;
 use cipher_broker::wire::group::Role;
 use cipher_broker::wire::registry::Presence;
+use jiff::civil::Date;
 
 use crate::cli::show::file;
 use crate::cli::show::line::{EventLine, Line, MessageLine, Status, TokenLine, TokenState};
-use crate::cli::show::paint::{Ink, Paint, aligned, at, minute, pairs};
+use crate::cli::show::markdown;
+use crate::cli::show::paint::{Ink, Look, Paint, aligned, at, pairs};
 use crate::cli::show::poll;
+use crate::cli::show::rows::cut;
 use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::trust;
-use crate::cli::show::typed::Typed;
+
+/// How far the further lines of a message stand from the edge.
+const INDENT: usize = 4;
+
+/// What stands in front of the words that a message answers.
+const ANSWERS: &str = "  ╭ ";
 
 /// One thing on its own, without the last newline.
-pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
+pub fn block(line: &Line<'_>, look: Look<'_>) -> String {
+    let (paint, typed) = (look.paint, look.typed);
     match line {
         Line::Account { account, phrase } => account_block(account, *phrase, paint),
-        Line::Audit(audit) => trust::audit(audit, paint),
+        Line::Audit(audit) => trust::audit(audit, look),
         Line::Check { name, status, detail, hint } => check(name, *status, detail, *hint, paint),
         Line::Done { action, target } => match target {
             Some(target) => format!("{} {}", safe_text(action), safe_text(target)),
             None => safe_text(action),
         },
         Line::Edit { text, at, .. } => {
-            format!("{} {}", paint.ink(Ink::Dim, &minute(at)), safe_block(text, 4))
+            format!("{} {}", paint.ink(Ink::Dim, &look.zone.minute(at)), safe_block(text, 4))
         }
         Line::Error { message, hint, .. } => error(message, *hint, paint),
-        Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), paint),
-        Line::File(line) => file::block(line),
-        Line::Group(group) => group_block(group, paint),
+        Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), look),
+        Line::File(line) => file::block(line, look),
+        Line::Group(group) => group_block(group, look),
         Line::Head { size, root, at, registry_key } => {
-            trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), paint)
+            trust::head(*size, root.as_deref(), at.as_deref(), registry_key.as_deref(), look)
         }
         Line::JoinLink { id, link, expires, uses, approval, .. } => {
-            trust::join_link(id, link, expires, *uses, *approval, paint, typed)
+            trust::join_link(id, link, expires, *uses, *approval, look)
         }
         Line::JoinPending { group, approval } => trust::join_pending(&group.to_string(), *approval, typed),
-        Line::Link(line) => trust::link(line, paint),
+        Line::Link(line) => trust::link(line, look),
         Line::Typing { handle, typing: true, .. } => format!("{} is writing", safe_text(&at(handle))),
         Line::Typing { handle, typing: false, .. } => {
             format!("{} is not writing any more", safe_text(&at(handle)))
@@ -51,8 +61,8 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         }
         Line::Progress { done, total } => format!("{done} of {total}"),
         Line::SafetyNumber(number) => trust::safety_number(number, paint, typed),
-        Line::Event(line) => event(line, None, paint),
-        Line::Message(line) => message(line, None, paint),
+        Line::Event(line) => event(line, None, look),
+        Line::Message(line) => message(line, None, look),
         Line::Ready { server, home, profile, bot, handle } => {
             let rows = [("server", *server), ("home", *home), ("profile", *profile), ("bot", *bot)];
             ready(rows, *handle, paint)
@@ -76,21 +86,23 @@ pub fn block(line: &Line<'_>, paint: Paint, typed: &Typed) -> String {
         | Line::Device { .. }
         | Line::JoinRequest { .. }
         | Line::Slot { .. }
-        | Line::Token(_) => table(std::slice::from_ref(line), paint),
+        | Line::Token(_) => table(std::slice::from_ref(line), look),
     }
 }
 
 /// Several things of one kind, aligned, without the last newline.
-pub fn table(lines: &[Line<'_>], paint: Paint) -> String {
+pub fn table(lines: &[Line<'_>], look: Look<'_>) -> String {
     let Some(first) = lines.first() else { return String::new() };
     let head: Vec<String> = head(first).iter().map(|&name| name.into()).collect();
-    let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-    aligned(&head, &rows, paint)
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| row(line, look)).collect();
+    aligned(&head, &rows, look.paint)
 }
 
 /// A message; `label` names its conversation where several are mixed.
-pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> String {
-    let time = paint.ink(Ink::Dim, &minute(line.sent_at()));
+pub fn message(line: &MessageLine<'_>, label: Option<&str>, look: Look<'_>) -> String {
+    let paint = look.paint;
+    // The broker's time, which orders a conversation; the sender's only while nothing else is known.
+    let time = time(line.at().unwrap_or(line.sent_at()), look);
     let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
     let text = match line.kind() {
         _ if line.is_deleted() => {
@@ -105,13 +117,12 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
         kind::TEXT | kind::POLL if line.kind() == kind::TEXT || line.poll().is_some() => {
             let bot = if line.from().kind == Kind::Bot { " (bot)" } else { "" };
             let who = paint.ink(Ink::Cyan, &format!("{}{bot}:", safe_text(&at(&line.from().handle))));
-            let reply = if line.is_reply() { "(reply) " } else { "" };
             let edited = if line.is_edited() { paint.ink(Ink::Dim, " (edited)") } else { String::new() };
             let pinned = if line.is_pinned() { paint.ink(Ink::Dim, " (pinned)") } else { String::new() };
             let thread = if line.is_in_thread() { "(thread) " } else { "" };
             let forwarded = if line.is_forwarded() { "(forwarded) " } else { "" };
             let poll = line.poll().map_or_else(String::new, |poll| poll::block(poll, paint));
-            format!("{who} {thread}{forwarded}{reply}{}{edited}{pinned}{poll}", safe_block(line.text(), 4))
+            format!("{who} {thread}{forwarded}{}{edited}{pinned}{poll}", words(line.text(), look))
         }
         kind::MISSING => {
             let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&line.from().handle))));
@@ -131,9 +142,10 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, paint: Paint) -> Str
         MessageState::Read => paint.ink(Ink::Dim, " ✓✓"),
         MessageState::Sent | MessageState::Received | MessageState::Unknown => String::new(),
     };
+    let quoted = line.quoted().map_or_else(String::new, |quoted| format!("{}\n", quote(quoted, look)));
     let files = file::under_message(line.attachments(), paint);
     format!(
-        "{time} {label}{text}{}{state}{}{files}{}",
+        "{quoted}{time} {label}{text}{}{state}{}{files}{}",
         disappears(line, paint),
         failure(line, paint),
         reactions(line.reactions(), paint)
@@ -157,6 +169,27 @@ fn failure(line: &MessageLine<'_>, paint: Paint) -> String {
     format!("\n    {}", paint.ink(Ink::Dim, &format!("({})", safe_text(&why.words()))))
 }
 
+/// What a member says. R-SHOW-06: Markdown is shown only where there are colours, and the person did not turn it off.
+fn words(text: &str, look: Look<'_>) -> String {
+    if look.markdown && look.paint.0 { markdown::shown(text, INDENT) } else { safe_block(text, INDENT) }
+}
+
+/// What a message answers, in one row above it. No text of a message comes as near to the edge as this row begins, so none
+/// can look like it.
+fn quote(quoted: &QuotedView, look: Look<'_>) -> String {
+    let from = quoted.from.as_deref().map_or_else(String::new, |from| format!("{}: ", safe_text(&at(from))));
+    let words = match quoted.state {
+        QuotedState::Here => format!("{from}{}", safe_text(&quoted.text)),
+        QuotedState::Deleted => format!("{from}(deleted)"),
+        QuotedState::Missing | QuotedState::Unknown => "a message that is not here".into(),
+    };
+    let words = match look.columns {
+        Some(columns) => cut(&words, columns.saturating_sub(ANSWERS.chars().count())),
+        None => words,
+    };
+    look.paint.ink(Ink::Dim, &format!("{ANSWERS}{words}"))
+}
+
 /// A line of emoji, each with who put it there.
 fn reactions(reactions: &[ReactionView], paint: Paint) -> String {
     if reactions.is_empty() {
@@ -170,10 +203,30 @@ fn reactions(reactions: &[ReactionView], paint: Paint) -> String {
 }
 
 /// What this agent observed; `label` names its conversation where several are mixed.
-pub fn event(line: &EventLine<'_>, label: Option<&str>, paint: Paint) -> String {
-    let time = paint.ink(Ink::Dim, &minute(line.at()));
+pub fn event(line: &EventLine<'_>, label: Option<&str>, look: Look<'_>) -> String {
+    let (paint, time) = (look.paint, time(line.at(), look));
     let label = label.map_or_else(String::new, |label| format!("[{}] ", safe_text(label)));
-    format!("{time} {label}{}", paint.ink(Ink::Dim, &format!("* {}", safe_text(line.text()))))
+    let text = safe_text(line.text());
+    // The sentence is this agent's and may name a time, which no name of a peer is taken for in this one.
+    let text = if line.event() == GroupEvent::Missed { here(&text, look) } else { text };
+    format!("{time} {label}{}", paint.ink(Ink::Dim, &format!("* {text}")))
+}
+
+/// What stands above the lines of a day.
+pub fn day(day: Date, paint: Paint) -> String {
+    paint.ink(Ink::Dim, &day.strftime("── %A, %Y-%m-%d ──").to_string())
+}
+
+/// When something was said or seen.
+fn time(time: &str, look: Look<'_>) -> String {
+    let shown = if look.dated { look.zone.clock(time) } else { look.zone.minute(time) };
+    look.paint.ink(Ink::Dim, &shown)
+}
+
+/// A sentence whose times are those of the person's clock.
+fn here(sentence: &str, look: Look<'_>) -> String {
+    let words = sentence.split(' ').map(|word| look.zone.minute(word));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// An error with its hint.
@@ -203,7 +256,8 @@ fn head(line: &Line<'_>) -> &'static [&'static str] {
     }
 }
 
-fn row(line: &Line<'_>) -> Vec<String> {
+fn row(line: &Line<'_>, look: Look<'_>) -> Vec<String> {
+    let minute = |time: &str| look.zone.minute(time);
     match line {
         Line::Bot { name, about, handle } => {
             let handle = handle.as_ref().map_or_else(|| "-".into(), |handle| at(handle.as_str()));
@@ -239,12 +293,12 @@ fn row(line: &Line<'_>) -> Vec<String> {
                 (false, false) => String::new(),
             },
         ],
-        Line::File(line) => file::row(line),
+        Line::File(line) => file::row(line, look),
         Line::Group(group) => vec![
             safe_text(&group.name),
             group_state(group),
             accounts(group).to_string(),
-            group.unread.to_string(),
+            if group.muted.is_some() { format!("{} muted", group.unread) } else { group.unread.to_string() },
             group.id.to_string(),
         ],
         Line::JoinLink { id, expires, uses, approval, by, .. } => vec![
@@ -259,12 +313,12 @@ fn row(line: &Line<'_>) -> Vec<String> {
             vec![safe_text(&at(handle)), minute(asked), group]
         }
         Line::Slot { number, kind } => vec![number.to_string(), (*kind).into()],
-        Line::Token(line) => token(line),
-        other => vec![block(other, Paint(false), &Typed::default())],
+        Line::Token(line) => token(line, look),
+        other => vec![block(other, Look { paint: Paint(false), ..look })],
     }
 }
 
-fn token(line: &TokenLine<'_>) -> Vec<String> {
+fn token(line: &TokenLine<'_>, look: Look<'_>) -> Vec<String> {
     let groups = line.groups.as_ref().map_or_else(
         || "all".into(),
         |groups| groups.iter().map(|group| safe_text(group.name)).collect::<Vec<_>>().join(", "),
@@ -274,7 +328,7 @@ fn token(line: &TokenLine<'_>) -> Vec<String> {
         TokenState::Expired => "expired",
     };
     let methods = safe_text(&line.methods.join(" "));
-    vec![safe_text(line.name), state.into(), minute(&line.expires_at), groups, methods]
+    vec![safe_text(line.name), state.into(), look.zone.minute(&line.expires_at), groups, methods]
 }
 
 fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> String {
@@ -303,7 +357,9 @@ fn account_block(account: &AccountView, phrase: Option<&str>, paint: Paint) -> S
     pairs(&rows, paint)
 }
 
-fn group_block(group: &GroupView, paint: Paint) -> String {
+fn group_block(group: &GroupView, look: Look<'_>) -> String {
+    let paint = look.paint;
+    let minute = |time: Timestamp| look.zone.minute(&time.to_string());
     let mut rows =
         vec![("group", safe_text(&group.name)), ("id", group.id.to_string()), ("state", group_state(group))];
     rows.push(("epoch", group.epoch.to_string()));
@@ -317,15 +373,15 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
             1 => "asked once".to_owned(),
             times => format!("asked {times} times"),
         };
-        let (why, since) = (recovering.why.name(), recovering.since);
+        let (why, since) = (recovering.why.name(), minute(recovering.since));
         rows.push(("recovering", format!("lost its place at {since} ({why}); {asked}; what is sent waits")));
         if let Some(denied) = &recovering.denied {
-            let (by, at) = (safe_text(&at(&denied.handle)), denied.at);
+            let (by, at) = (safe_text(&at(&denied.handle)), minute(denied.at));
             let then = if denied.over { "asks no longer" } else { "asks once a day" };
             rows.push(("not a member", format!("{by} said so at {at}; this device {then}")));
         }
         if let Some(offered) = &recovering.offered {
-            let (by, at) = (safe_text(&at(&offered.handle)), offered.at);
+            let (by, at) = (safe_text(&at(&offered.handle)), minute(offered.at));
             rows.push(("offered", format!("{by} would let it back in, since {at}: accept or decline")));
         }
     }
@@ -333,6 +389,12 @@ fn group_block(group: &GroupView, paint: Paint) -> String {
         rows.push(("unread", group.unread.to_string()));
     }
     rows.extend(settings(&group.settings));
+    if let Some(muted) = &group.muted {
+        let until =
+            muted.until.map_or_else(|| "until unmuted".into(), |until| format!("until {}", minute(until)));
+        let but = if muted.mentions { ", but for what names you" } else { "" };
+        rows.push(("muted", format!("{until}{but}")));
+    }
     if group.links > 0 {
         rows.push(("links", group.links.to_string()));
     }
@@ -503,7 +565,26 @@ const fn presence(presence: Presence) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::show::typed::Typed;
+    use crate::cli::zone::Zone;
     use cipher_broker::id::{AccountId, GroupId};
+
+    #[test]
+    fn r_show_06_markdown_needs_colours_and_a_person_who_wants_it() {
+        let (zone, typed) = (Zone::utc(), Typed::default());
+        let look = |colours, markdown| Look {
+            paint: Paint(colours),
+            zone: &zone,
+            typed: &typed,
+            dated: false,
+            columns: None,
+            markdown,
+        };
+        assert_eq!(words("*so*", look(true, true)), "\u{1b}[0;3mso\u{1b}[0m");
+        for (colours, markdown) in [(true, false), (false, true), (false, false)] {
+            assert_eq!(words("*so*", look(colours, markdown)), "*so*");
+        }
+    }
 
     #[test]
     fn a_request_to_join_shows_the_group_as_people_call_it() {
@@ -515,11 +596,17 @@ mod tests {
             account_id: AccountId::from_bytes([3; 32]),
             at: "2026-11-28T18:00:00.000Z".into(),
         };
-        let shown = table(&[request("ops")], Paint(false));
+        let (zone, typed) = (Zone::utc(), Typed::default());
+        let look = Look {
+            paint: Paint(false),
+            zone: &zone,
+            typed: &typed,
+            dated: false,
+            columns: None,
+            markdown: true,
+        };
+        let shown = table(&[request("ops")], look);
         assert!(shown.contains("ops") && !shown.contains(&group.to_string()), "{shown}");
-        assert!(
-            table(&[request("")], Paint(false)).contains(&group.to_string()),
-            "when nothing else is known"
-        );
+        assert!(table(&[request("")], look).contains(&group.to_string()), "when nothing else is known");
     }
 }

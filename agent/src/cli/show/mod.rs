@@ -3,6 +3,8 @@
 //! ```text
 //! a command ──► ui ──► line (one JSON object)            with --json
 //!                └───► human, trust ──► paint, rows       for people; every text of a peer passes safe_text
+//!                             └──► markdown              what members say, where there are colours
+//! read, tail ──► page ──► ui                               a conversation, day by day
 //! hint, notice: words for errors and notices of the library below
 //! ```
 
@@ -11,7 +13,9 @@ pub mod hint;
 pub mod hit;
 pub mod human;
 pub mod line;
+pub mod markdown;
 pub mod notice;
+pub mod page;
 pub mod paint;
 pub mod poll;
 pub mod qr;

@@ -3,15 +3,15 @@
 use cipher_api::Notice as Told;
 
 use crate::app::notice::{Behind, Notice};
-use crate::cli::show::typed::{Typed, target};
+use crate::cli::show::typed::target;
 use crate::cli::show::ui::Ui;
 
 /// Shows it on stderr.
 pub fn notice(ui: &Ui, notice: Notice<'_>) {
     match notice {
         Notice::Evidence { evidence, file } => ui.alarm(evidence, file),
-        Notice::Warning(told @ Told::ValuesDamaged { .. }) => ui.damage(&words(told, ui.typed())),
-        Notice::Warning(told) => ui.warn(&words(told, ui.typed())),
+        Notice::Warning(told @ Told::ValuesDamaged { .. }) => ui.damage(&words(told, ui)),
+        Notice::Warning(told) => ui.warn(&words(told, ui)),
         Notice::Stopped(error) => ui.warn(&error.message),
         Notice::Connection { server, lost } => ui.connection(server, lost),
         Notice::OtherServer { used, asked, trouble } => {
@@ -34,12 +34,13 @@ pub fn notice(ui: &Ui, notice: Notice<'_>) {
 }
 
 /// A notice as one sentence.
-pub fn words(notice: &Told, typed: &Typed) -> String {
-    let command = |verb: &str| typed.command(verb);
+pub fn words(notice: &Told, ui: &Ui) -> String {
+    let command = |verb: &str| ui.command(verb);
     match notice {
         Told::RoomMade { until } => format!(
-            "the broker's operator made room: what was stored before {until} is gone from it, and a device that had not \
-             read it by then does not get it"
+            "the broker's operator made room: what was stored before {} is gone from it, and a device that had not \
+             read it by then does not get it",
+            ui.time(*until)
         ),
         Told::ValuesDamaged { of, count } => {
             let values = if *count == 1 { "a value was".to_owned() } else { format!("{count} values were") };
@@ -77,9 +78,10 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
              there, or the member who made it was not allowed to invite: ask another member for a new one"
         ),
         Told::InvitationUnheard { name, who, at, .. } => format!(
-            "nothing was heard of {} since the invitation to '{name}' at {at}: it may not have arrived. To invite again, remove \
+            "nothing was heard of {} since the invitation to '{name}' at {}: it may not have arrived. To invite again, remove \
              and add them again",
-            who.join(", ")
+            who.join(", "),
+            ui.time(*at)
         ),
         Told::JoinEnded { group, name, error } => {
             let which = if name.is_empty() { group.to_string() } else { format!("'{name}'") };
@@ -187,7 +189,9 @@ pub fn words(notice: &Told, typed: &Typed) -> String {
             format!("the registry does not answer: @{handle} is shown as it was known before")
         }
         Told::ClocksApart { ours, theirs } => format!(
-            "the clocks are too far apart for the registry: this machine's says {ours}, the registry's {theirs}"
+            "the clocks are too far apart for the registry: this machine's says {}, the registry's {}",
+            ui.time(*ours),
+            ui.time(*theirs)
         ),
 
         Told::BotSilent { bot, group, name } => {

@@ -1,7 +1,27 @@
-//! Colours, and the shapes that everything shown to people is made of: pairs, tables, bars, handles, minutes.
+//! Colours, and the shapes that everything shown to people is made of: pairs, tables, bars, handles.
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::app::upload::in_words;
-use crate::cli::show::safe_text::safe_text;
+use crate::cli::show::typed::Typed;
+use crate::cli::zone::Zone;
+
+/// How everything looks to the person at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Colours.
+    pub paint: Paint,
+    /// Whose clock tells the times.
+    pub zone: &'a Zone,
+    /// How commands are typed here.
+    pub typed: &'a Typed,
+    /// Whether a line stands below the day it belongs to, and tells hour and minute only.
+    pub dated: bool,
+    /// Columns of the terminal, where what is shown goes to one.
+    pub columns: Option<usize>,
+    /// Whether Markdown of members is shown as what it means.
+    pub markdown: bool,
+}
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -54,16 +74,19 @@ pub fn pairs(rows: &[(&str, String)], paint: Paint) -> String {
     lines.join("\n")
 }
 
-/// Rows under their heads, the columns aligned.
+/// Rows under their heads, the columns aligned as a terminal shows them: some characters take two of its places, and
+/// some none.
 pub fn aligned(head: &[String], rows: &[Vec<String>], paint: Paint) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).chain(head.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        cells.map(|cell| cell.width()).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |row: &[String]| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded = |(cell, width): (&String, &usize)| {
+            format!("{cell}{}", " ".repeat(width.saturating_sub(cell.width())))
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).map(padded).collect();
         String::from(cells.join("  ").trim_end())
     };
     let mut lines = vec![paint.ink(Ink::Dim, &line(head))];
@@ -87,15 +110,25 @@ fn filled(done: u64, total: u64) -> String {
     (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect()
 }
 
-/// `2026-01-02 15:04` of an RFC 3339 time, in UTC as the `Z` says.
-pub fn minute(time: &str) -> String {
-    match (time.get(..10), time.get(11..16)) {
-        (Some(day), Some(minute)) => format!("{day} {minute}Z"),
-        _ => safe_text(time),
-    }
-}
-
 /// A handle with its `@`; what is no handle (an account id) stays as it is.
 pub fn at(handle: &str) -> String {
     if handle.len() <= 32 && !handle.starts_with('@') { format!("@{handle}") } else { handle.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_and_joined_characters_keep_the_columns() {
+        let head = ["NAME", "STATE"].map(String::from);
+        let rows =
+            [["漢字", "a"], ["e\u{301}te\u{301}", "b"], ["👍 ok", "c"], ["❤\u{fe0f}", "d"], ["plain", "e"]];
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(String::from).to_vec()).collect();
+        let shown = aligned(&head, &rows, Paint(false));
+        let second = |line: &str| line.get(..line.len() - 1).unwrap_or_default().width();
+        let at: Vec<usize> = shown.lines().skip(1).map(second).collect();
+        assert_eq!(at, [7; 5], "{shown}");
+        assert!(shown.starts_with("NAME   STATE\n漢字   a\n"), "{shown}");
+    }
 }

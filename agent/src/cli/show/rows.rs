@@ -15,6 +15,22 @@ pub fn in_rows(text: &str, columns: usize) -> String {
     text.split('\n').map(|line| broken(line, columns)).collect::<Vec<_>>().join("\n")
 }
 
+/// What of one line has room in so many columns; `…` stands where something was left out.
+pub fn cut(line: &str, columns: usize) -> String {
+    if row_width(line) <= columns {
+        return line.to_owned();
+    }
+    let (mut kept, mut width) = (String::new(), 1);
+    for c in line.chars() {
+        width += columns_of(c);
+        if width > columns {
+            break;
+        }
+        kept.push(c);
+    }
+    format!("{}…", kept.trim_end())
+}
+
 fn broken(line: &str, columns: usize) -> String {
     let leading = line.chars().take_while(|c| *c == ' ').count();
     let indent = " ".repeat(leading.saturating_add(INDENT).min(columns / 2));
@@ -104,6 +120,21 @@ mod tests {
         assert_eq!(in_rows("short", 80), "short");
         assert_eq!(in_rows("", 80), "");
         assert_eq!(in_rows("exactly-10", 10), "exactly-10");
+    }
+
+    #[test]
+    fn a_line_is_cut_where_the_row_ends() {
+        for (line, columns, shown) in [
+            ("one two", 7, "one two"),
+            ("one two", 6, "one t…"),
+            ("one two", 5, "one…"),
+            ("漢字漢字", 8, "漢字漢字"),
+            ("漢字漢字", 7, "漢字漢…"),
+            ("漢字漢字", 6, "漢字…"),
+            ("one", 0, "…"),
+        ] {
+            assert_eq!(cut(line, columns), shown, "{line} {columns}");
+        }
     }
 
     #[test]

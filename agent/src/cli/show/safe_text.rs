@@ -3,6 +3,8 @@
 //! Names, messages, titles, errors of others: everything passes here before it is printed, so no escape
 //! sequence, direction override or invisible character of theirs ever acts on a terminal.
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// One line: every character that a terminal would act on, or a reader could not see, becomes an escape, and so does
 /// every further blank of a run of them: nobody pushes the rest of a name to where it looks like something else.
 pub fn safe_text(text: &str) -> String {
@@ -10,7 +12,7 @@ pub fn safe_text(text: &str) -> String {
 }
 
 /// Several lines: a newline is kept, but what follows it is indented, so that no message can pretend to be the
-/// next one.
+/// next one. A tab is blanks up to the next of its stops, which are eight columns apart.
 pub fn safe_block(text: &str, indent: usize) -> String {
     escaped(text, Some(indent))
 }
@@ -35,6 +37,9 @@ pub fn is_hidden(c: char) -> bool {
         })
         .is_ok()
 }
+
+/// Columns from one stop of the tab to the next.
+const TAB: usize = 8;
 
 /// Ranges, ascending. U+FE0F is missing on purpose: it only makes the emoji before it colourful.
 const HIDDEN: [(u32, u32); 31] = [
@@ -73,24 +78,53 @@ const HIDDEN: [(u32, u32); 31] = [
 
 fn escaped(text: &str, indent: Option<usize>) -> String {
     let mut safe = String::with_capacity(text.len());
-    let mut blank = false;
-    for c in text.chars() {
-        let again = blank && indent.is_none();
-        blank = is_blank(c);
-        match (c, indent) {
-            (another, _) if blank && again && !is_hidden(another) => safe.extend(another.escape_unicode()),
+    let mut gate = Gate::new(indent);
+    text.chars().for_each(|c| gate.push(c, &mut safe));
+    safe
+}
+
+/// The gate itself, character by character.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Of several lines how far what follows a newline is indented.
+    indent: Option<usize>,
+    /// Whether a blank came through last.
+    blank: bool,
+    /// Column of the text's own line: what stands before it is ours.
+    column: usize,
+}
+
+impl Gate {
+    /// For a text of one line, or for one of several.
+    pub(super) const fn new(indent: Option<usize>) -> Self {
+        Self { indent, blank: false, column: 0 }
+    }
+
+    /// Lets the next character through, or what is shown in its place.
+    pub(super) fn push(&mut self, c: char, safe: &mut String) {
+        let again = self.blank && self.indent.is_none();
+        self.blank = is_blank(c);
+        match (c, self.indent) {
+            (another, _) if self.blank && again && !is_hidden(another) => {
+                safe.extend(another.escape_unicode());
+            }
             ('\n', Some(indent)) => {
                 safe.push('\n');
                 safe.extend(std::iter::repeat_n(' ', indent));
             }
             ('\n', None) => safe.push_str("\\n"),
             ('\r', _) => safe.push_str("\\r"),
-            ('\t', _) => safe.push_str("\\t"),
+            ('\t', Some(_)) => {
+                let blanks = TAB - self.column % TAB;
+                safe.extend(std::iter::repeat_n(' ', blanks));
+                self.column += blanks - 1;
+            }
+            ('\t', None) => safe.push_str("\\t"),
             (hidden, _) if is_hidden(hidden) => safe.extend(hidden.escape_unicode()),
             (plain, _) => safe.push(plain),
         }
+        self.column = if c == '\n' { 0 } else { self.column + c.width().unwrap_or(1) };
     }
-    safe
 }
 
 /// Whether a character is shown as nothing that takes room.
@@ -136,6 +170,15 @@ mod tests {
     #[test]
     fn t01_a_second_line_of_a_message_cannot_pretend_to_be_another_message() {
         assert_eq!(safe_block("hi\n<bob> pay me\r\n\x1b[A", 4), "hi\n    <bob> pay me\\r\n    \\u{1b}[A");
+    }
+
+    #[test]
+    fn a_table_with_tabs_stays_a_table() {
+        assert_eq!(
+            safe_block("id\tname\n漢字1\tx\n\ty\n12345678\tz", 2),
+            "id      name\n  漢字1   x\n          y\n  12345678        z"
+        );
+        assert_eq!(safe_text("id\tname"), "id\\tname", "a name has no columns");
     }
 
     #[test]

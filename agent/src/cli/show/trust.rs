@@ -3,7 +3,7 @@
 use cipher_api::view::{SafetyNumberView, Trust};
 
 use crate::cli::show::line::{AuditLine, LinkLine};
-use crate::cli::show::paint::{Ink, Paint, at, minute, pairs};
+use crate::cli::show::paint::{Ink, Look, Paint, at, pairs};
 use crate::cli::show::safe_text::safe_text;
 use crate::cli::show::typed::Typed;
 
@@ -52,15 +52,15 @@ pub(super) fn safety_number(view: &SafetyNumberView, paint: Paint, typed: &Typed
 }
 
 /// A step of linking a device.
-pub(super) fn link(line: &LinkLine<'_>, paint: Paint) -> String {
-    let bold = |text: Option<&str>| paint.ink(Ink::Bold, &safe_text(text.unwrap_or_default()));
+pub(super) fn link(line: &LinkLine<'_>, look: Look<'_>) -> String {
+    let bold = |text: Option<&str>| look.paint.ink(Ink::Bold, &safe_text(text.unwrap_or_default()));
     let other = line.other.map(safe_text).filter(|other| !other.is_empty());
     match line.stage {
         "code" => {
             let until = line
                 .expires
                 .as_deref()
-                .map_or_else(String::new, |at| format!(" (valid until {})", minute(at)));
+                .map_or_else(String::new, |at| format!(" (valid until {})", look.zone.minute(at)));
             format!(
                 "code  {}{until}\non a device of your account: cipher-chat device approve {}",
                 bold(line.code),
@@ -94,19 +94,18 @@ pub(super) fn join_link(
     expires: &str,
     uses: Option<u32>,
     approval: bool,
-    paint: Paint,
-    typed: &Typed,
+    look: Look<'_>,
 ) -> String {
     let mut rows = vec![
-        ("link", paint.ink(Ink::Bold, &safe_text(link))),
+        ("link", look.paint.ink(Ink::Bold, &safe_text(link))),
         ("id", safe_text(id)),
-        ("expires", minute(expires)),
+        ("expires", look.zone.minute(expires)),
         ("uses", uses.map_or_else(|| "any number".into(), |uses| uses.to_string())),
     ];
     if approval {
-        rows.push(("approval", format!("each request waits in: {}", typed.command("group requests"))));
+        rows.push(("approval", format!("each request waits in: {}", look.typed.command("group requests"))));
     }
-    pairs(&rows, paint)
+    pairs(&rows, look.paint)
 }
 
 /// Our request to join has no answer yet.
@@ -117,19 +116,20 @@ pub(super) fn join_pending(group: &str, approval: bool, typed: &Typed) -> String
 }
 
 /// What was found against the registry.
-pub(super) fn evidence(kind: &str, when: &str, what: &str, file: Option<&str>, paint: Paint) -> String {
-    let title = paint.ink(Ink::Red, &format!("!!! {}", safe_text(kind)));
+pub(super) fn evidence(kind: &str, when: &str, what: &str, file: Option<&str>, look: Look<'_>) -> String {
+    let title = look.paint.ink(Ink::Red, &format!("!!! {}", safe_text(kind)));
     let file = file.map_or_else(String::new, |file| {
         format!(
             "\n    kept in {}\n    show it to your operator and to others; what it holds is signed",
             safe_text(file)
         )
     });
-    format!("{title} {}: {}{file}", minute(when), safe_text(what))
+    format!("{title} {}: {}{file}", look.zone.minute(when), safe_text(what))
 }
 
 /// A replay of the account log without a finding.
-pub(super) fn audit(audit: &AuditLine, paint: Paint) -> String {
+pub(super) fn audit(audit: &AuditLine, look: Look<'_>) -> String {
+    let paint = look.paint;
     let heads = if audit.compared == 1 { "one head" } else { "every head known here" };
     pairs(
         &[
@@ -137,7 +137,7 @@ pub(super) fn audit(audit: &AuditLine, paint: Paint) -> String {
             ("entries", format!("{}, all signed and in order", audit.entries)),
             ("accounts", audit.accounts.to_string()),
             ("devices", format!("{} active, {} revoked", audit.devices, audit.revoked)),
-            ("head", format!("{} entries, signed {}", audit.size, minute(&audit.at))),
+            ("head", format!("{} entries, signed {}", audit.size, look.zone.minute(&audit.at))),
             ("root", safe_text(&audit.root)),
             ("registry", safe_text(&audit.registry_key)),
             ("rate", format!("{} entries/s", audit.rate)),
@@ -152,23 +152,24 @@ pub(super) fn head(
     root: Option<&str>,
     signed_at: Option<&str>,
     registry_key: Option<&str>,
-    paint: Paint,
+    look: Look<'_>,
 ) -> String {
     let unknown = || "unknown yet".into();
     pairs(
         &[
             ("entries", size.to_string()),
             ("root", root.map_or_else(unknown, safe_text)),
-            ("signed", signed_at.map_or_else(unknown, minute)),
+            ("signed", signed_at.map_or_else(unknown, |at| look.zone.minute(at))),
             ("registry", registry_key.map_or_else(unknown, safe_text)),
         ],
-        paint,
+        look.paint,
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::zone::Zone;
     use cipher_broker::id::AccountId;
 
     #[test]
@@ -200,6 +201,14 @@ mod tests {
     #[test]
     fn t01_the_name_of_a_linked_machine_is_shown_safely() {
         let line = LinkLine { stage: "registered", other: Some("\x1b[2Jlaptop"), ..LinkLine::default() };
-        assert!(link(&line, Paint(false)).starts_with("\\u{1b}[2Jlaptop is a device"));
+        let look = Look {
+            paint: Paint(false),
+            zone: &Zone::utc(),
+            typed: &Typed::default(),
+            dated: false,
+            columns: None,
+            markdown: true,
+        };
+        assert!(link(&line, look).starts_with("\\u{1b}[2Jlaptop is a device"));
     }
 }

@@ -8,20 +8,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cipher_api::command::message::TextMark;
 use cipher_api::view::{EvidenceView, MessageView};
 use cipher_api::{Error, ErrorKind};
+use cipher_broker::time::Timestamp;
+use jiff::civil::Date;
 use rustix::termios::tcgetwinsize;
 
 use crate::app::error::ProfileError;
 use crate::cli::exit::{Failure, Result};
+use crate::cli::input::keyboard::Above;
 use crate::cli::show::hint;
 use crate::cli::show::hit;
 use crate::cli::show::human;
 use crate::cli::show::line::Line;
-use crate::cli::show::paint::{self, Paint};
+use crate::cli::show::paint::{self, Look, Paint};
 use crate::cli::show::qr;
-use crate::cli::show::rows::in_rows;
+use crate::cli::show::rows::{cut, in_rows};
 use crate::cli::show::safe_text::{safe_block, safe_text};
 use crate::cli::show::typed::Typed;
-use crate::settings::{Color, Settings};
+use crate::cli::zone::Zone;
+use crate::settings::{Color, Settings, Told};
+
+/// Columns of a notification.
+const NOTICE: usize = 120;
 
 /// Where a command shows what it found.
 #[derive(Debug, Clone)]
@@ -31,8 +38,16 @@ pub struct Ui {
     err: Paint,
     /// Whether somebody looks at stderr: who asks and draws does it there.
     watched: bool,
+    /// Where output goes while somebody types.
+    above: Above,
+    /// Whether Markdown is shown as what it means.
+    markdown: bool,
+    /// Whether somebody looks at stdout.
+    read: bool,
     /// How this program was called.
     typed: Arc<Typed>,
+    /// Whose clock tells the times.
+    zone: Arc<Zone>,
     /// Whether values of the store turned out to be damaged.
     damaged: Arc<AtomicBool>,
 }
@@ -52,7 +67,11 @@ impl Ui {
             out: paint(io::stdout().is_terminal()),
             err: paint(io::stderr().is_terminal()),
             watched: io::stderr().is_terminal(),
+            above: Above::default(),
+            markdown: !settings.no_markdown,
+            read: io::stdout().is_terminal(),
             typed: Arc::new(Typed::new(settings)),
+            zone: Arc::new(if settings.utc { Zone::utc() } else { Zone::of_machine() }),
             damaged: Arc::default(),
         }
     }
@@ -64,7 +83,11 @@ impl Ui {
             out: Paint(false),
             err: Paint(false),
             watched: false,
+            above: Above::default(),
+            markdown: false,
+            read: false,
             typed: Arc::default(),
+            zone: Arc::new(Zone::utc()),
             damaged: Arc::default(),
         }
     }
@@ -84,17 +107,45 @@ impl Ui {
         self.json
     }
 
+    /// Where output goes while somebody types.
+    pub const fn above(&self) -> &Above {
+        &self.above
+    }
+
+    /// Whose days and hours these are.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// A point in time, in a sentence.
+    pub fn time(&self, at: Timestamp) -> String {
+        let at = at.to_string();
+        if self.json { at } else { self.zone.minute(&at) }
+    }
+
+    fn look(&self, paint: Paint) -> Look<'_> {
+        Look {
+            paint,
+            zone: self.zone(),
+            typed: &self.typed,
+            dated: false,
+            columns: None,
+            markdown: self.markdown,
+        }
+    }
+
     /// Shows one thing.
     pub fn show(&self, line: &Line<'_>) -> Result {
         if self.json {
             return json(&mut io::stdout().lock(), line);
         }
-        text(&self.words(line))
+        self.write(format!("{}\n", self.words(line)).into_bytes())
     }
 
     /// One thing as people see it on stdout.
     fn words(&self, line: &Line<'_>) -> String {
-        let block = human::block(line, self.out, &self.typed);
+        let look = Look { columns: columns(), ..self.look(self.out) };
+        let block = human::block(line, look);
         match line {
             Line::Message(_) | Line::Event(_) => fitted(block),
             _ => block,
@@ -111,28 +162,27 @@ impl Ui {
             self.note(empty);
             return Ok(());
         }
-        text(&human::table(lines, self.out))
+        text(&human::table(lines, self.look(self.out)))
     }
 
-    /// Shows what stands in a conversation; `label` names it where several are mixed.
+    /// Shows one thing that stands in a conversation; `label` names it where several are mixed.
     pub fn message(&self, message: &MessageView, label: Option<&str>) -> Result {
-        let mut out = io::stdout().lock();
-        out.write_all(&self.rendered(message, label)?)?;
-        Ok(out.flush()?)
+        self.write(self.rendered(message, label, false)?)
     }
 
-    /// The same without holding up this process: whoever reads stdout may pause, and others are served meanwhile. One
-    /// at a time: what is given up half-way may still be printed.
-    pub async fn message_in_time(&self, message: &MessageView, label: Option<&str>) -> Result {
-        in_time(self.rendered(message, label)?).await
-    }
-
-    fn rendered(&self, message: &MessageView, label: Option<&str>) -> Result<Vec<u8>> {
+    /// What stands in a conversation, ready to be written; `dated` says that it stands below its day.
+    pub(super) fn rendered(
+        &self,
+        message: &MessageView,
+        label: Option<&str>,
+        dated: bool,
+    ) -> Result<Vec<u8>> {
+        let look = Look { dated, columns: columns(), ..self.look(self.out) };
         let text = match Line::message(message, |error| hint::of(error, &self.typed)) {
             line if self.json => return Ok(line.to_json()?),
-            Line::Message(line) => fitted(human::message(&line, label, self.out)),
-            Line::Event(line) => fitted(human::event(&line, label, self.out)),
-            line => human::block(&line, self.out, &self.typed),
+            Line::Message(line) => fitted(human::message(&line, label, look)),
+            Line::Event(line) => fitted(human::event(&line, label, look)),
+            line => human::block(&line, look),
         };
         Ok(format!("{text}\n").into_bytes())
     }
@@ -142,13 +192,53 @@ impl Ui {
         if self.json {
             return self.message(message, None);
         }
-        text(&fitted(hit::hit(message, marks, label, self.out)))
+        text(&fitted(hit::hit(message, marks, label, self.look(self.out))))
     }
 
-    /// [`Ui::show`] in the same way.
+    /// Whether conversations are told day by day.
+    pub(super) const fn has_days(&self) -> bool {
+        self.read && !self.json
+    }
+
+    /// The head of a day.
+    pub(super) fn day(&self, day: Date) -> Vec<u8> {
+        format!("{}\n", human::day(day, self.out)).into_bytes()
+    }
+
+    /// [`Ui::show`] without holding up this process: whoever reads stdout may pause, and others are served meanwhile.
     pub async fn show_in_time(&self, line: &Line<'_>) -> Result {
         let bytes = if self.json { line.to_json()? } else { format!("{}\n", self.words(line)).into_bytes() };
-        in_time(bytes).await
+        self.write_in_time(bytes).await
+    }
+
+    pub(super) fn write(&self, bytes: Vec<u8>) -> Result {
+        Ok(written(&self.above, bytes)?)
+    }
+
+    /// Writes on a thread that may wait.
+    pub(super) async fn write_in_time(&self, bytes: Vec<u8>) -> Result {
+        let above = self.above.clone();
+        // It panics only when stdout does.
+        let told = tokio::task::spawn_blocking(move || written(&above, bytes));
+        Ok(told.await.map_err(io::Error::other)??)
+    }
+
+    /// Tells of a message by what the terminal can do: a bell, or a notification of its own (OSC 9).
+    pub fn rings(&self, told: Told, message: &MessageView, conversation: &str) {
+        // Scripts read stdout; who looks at a terminal hears it from stderr as well.
+        if !self.watched || self.json {
+            return;
+        }
+        let mut sign = String::new();
+        if told.terminal {
+            let words = format!("@{} in {conversation}: {}", message.from.handle, message.text);
+            // Made safe, it cannot end the sequence before we do.
+            sign.push_str(&format!("\u{1b}]9;{}\u{7}", cut(&safe_text(&words), NOTICE)));
+        }
+        if told.bell {
+            sign.push('\u{7}');
+        }
+        let _ = io::stderr().lock().write_all(sign.as_bytes());
     }
 
     /// The connection to the broker is gone, or is back.
@@ -191,7 +281,7 @@ impl Ui {
     pub fn note(&self, note: &str) {
         if !self.json {
             // Nobody is left to be told that stderr is closed.
-            let _ = writeln!(io::stderr().lock(), "{}", safe_block(note, 0));
+            let _ = self.told(format!("{}\n", safe_block(note, 0)).into_bytes());
         }
     }
 
@@ -303,11 +393,16 @@ impl Ui {
     }
 
     fn aside(&self, line: &Line<'_>) {
-        let mut err = io::stderr().lock();
         let _ = match self.json {
-            true => line.to_json().and_then(|bytes| err.write_all(&bytes)),
-            false => writeln!(err, "{}", human::block(line, self.err, &self.typed)),
+            true => line.to_json().and_then(|bytes| self.told(bytes)),
+            false => self.told(format!("{}\n", human::block(line, self.look(self.err))).into_bytes()),
         };
+    }
+
+    /// Writes to stderr; on the screen of somebody who types above the line.
+    fn told(&self, bytes: Vec<u8>) -> io::Result<()> {
+        let bytes = if self.watched { self.above.take(bytes) } else { Err(bytes) };
+        bytes.or_else(|bytes| io::stderr().lock().write_all(&bytes))
     }
 }
 
@@ -317,21 +412,23 @@ fn json(out: &mut impl Write, line: &Line<'_>) -> Result {
     Ok(out.flush()?)
 }
 
-/// Writes on a thread that may wait.
-async fn in_time(bytes: Vec<u8>) -> Result {
-    let written = tokio::task::spawn_blocking(move || {
-        let mut out = io::stdout().lock();
-        out.write_all(&bytes)?;
-        out.flush()
-    });
-    // It panics only when stdout does.
-    Ok(written.await.map_err(io::Error::other)??)
+/// Columns of the terminal that stdout is, if it is one.
+fn columns() -> Option<usize> {
+    let size = io::stdout().is_terminal().then(|| tcgetwinsize(io::stdout()).ok()).flatten();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Writes to stdout; on the screen of somebody who types above the line.
+fn written(above: &Above, bytes: Vec<u8>) -> io::Result<()> {
+    let Err(bytes) = above.take(bytes) else { return Ok(()) };
+    let mut out = io::stdout().lock();
+    out.write_all(&bytes)?;
+    out.flush()
 }
 
 /// What holds words of peers: no line of it is left to the terminal to break.
 fn fitted(block: String) -> String {
-    let columns = io::stdout().is_terminal().then(|| tcgetwinsize(io::stdout()).ok()).flatten();
-    match columns.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0) {
+    match columns() {
         Some(columns) => in_rows(&block, columns),
         None => block,
     }

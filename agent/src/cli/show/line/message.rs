@@ -2,7 +2,7 @@
 
 use cipher_api::Error;
 use cipher_api::view::{
-    AttachmentView, Body, EditView, GroupEvent, MessageState, MessageView, MissingView, PollView,
+    AttachmentView, Body, EditView, GroupEvent, MessageState, MessageView, MissingView, PollView, QuotedView,
     ReactionView, ReceiptView, SenderView,
 };
 use cipher_broker::id::{GroupId, MessageId};
@@ -25,7 +25,13 @@ pub struct MessageLine<'a> {
     kind: &'a str,
     text: &'a str,
     state: MessageState,
+    /// Whether it is worth telling the person at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    notify: bool,
     reply_to: Option<MessageId>,
+    /// What that message says, as it stands here now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quoted: Option<&'a QuotedView>,
     edited: bool,
     deleted: bool,
     /// Emoji under it, each with the handles of who put it there.
@@ -101,6 +107,11 @@ pub struct EventLine<'a> {
 }
 
 impl EventLine<'_> {
+    /// What was observed.
+    pub const fn event(&self) -> GroupEvent {
+        self.event
+    }
+
     /// When, RFC 3339.
     pub fn at(&self) -> &str {
         &self.at
@@ -118,9 +129,14 @@ impl MessageLine<'_> {
         self.from
     }
 
-    /// When, RFC 3339.
+    /// When, by its sender's clock; RFC 3339.
     pub fn sent_at(&self) -> &str {
         &self.sent_at
+    }
+
+    /// When, by the broker's clock; RFC 3339. `None` while it waits for the broker.
+    pub fn at(&self) -> Option<&str> {
+        self.at.as_deref()
     }
 
     /// The name of its kind, as its sender gave it.
@@ -198,9 +214,9 @@ impl MessageLine<'_> {
         self.poll
     }
 
-    /// Whether it answers another.
-    pub const fn is_reply(&self) -> bool {
-        self.reply_to.is_some()
+    /// What it answers.
+    pub const fn quoted(&self) -> Option<&QuotedView> {
+        self.quoted
     }
 }
 
@@ -243,7 +259,9 @@ impl<'a> Line<'a> {
             kind: name,
             text: &message.text,
             state: message.state,
+            notify: message.notify,
             reply_to: message.reply_to,
+            quoted: message.quoted.as_ref(),
             edited: message.edited,
             deleted: message.deleted,
             reactions: &message.reactions,

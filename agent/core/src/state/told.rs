@@ -1,0 +1,106 @@
+//! What the person wants of a conversation for themselves: what it is called, and whether it is heard of.
+
+use cipher_api::view::{GroupState, MutedView};
+use cipher_broker::id::GroupId;
+use cipher_broker::wire::sync::Muted;
+use serde::{Deserialize, Serialize};
+
+use crate::state::{GroupRow, State};
+
+/// Groups that are not here whose told are kept, at a time.
+const UNKNOWN: usize = 256;
+
+/// What another own device told of a group that is not here yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldRow {
+    #[serde(rename = "al", default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    #[serde(rename = "mu", default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
+}
+
+/// What takes a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Groups that one is in: for what a person does on purpose.
+    ByCurrent,
+    /// Past ones too: what comes by itself does not take their place.
+    ByAny,
+}
+
+impl State {
+    /// Whether a name means another group here.
+    pub(crate) fn is_taken(&self, name: &str, but: &GroupId, taken: Taken) -> bool {
+        let past = |row: &GroupRow| matches!(row.state, GroupState::Left | GroupState::Removed);
+        self.groups.iter().any(|(group, row)| {
+            group != but
+                && !row.direct
+                && !row.personal
+                && row.called() == name
+                && (taken == Taken::ByAny || !past(row))
+        })
+    }
+
+    /// Another own device says what is heard of a conversation.
+    pub(crate) fn told_muted(&mut self, group: GroupId, muted: Option<Muted>) -> bool {
+        match self.groups.get_mut(&group) {
+            Some(row) if row.personal || row.muted == muted => false,
+            Some(row) => {
+                row.muted = muted;
+                true
+            }
+            None => {
+                self.unknown(group).muted = muted;
+                false
+            }
+        }
+    }
+
+    /// Another own device says what a group is called. A name that means another group here stays that one's (R-NAME-02).
+    pub(crate) fn told_alias(&mut self, group: GroupId, alias: Option<String>) -> bool {
+        let Some(row) = self.groups.get(&group) else {
+            self.unknown(group).alias = alias;
+            return false;
+        };
+        let called = alias.clone().unwrap_or_else(|| row.name.clone());
+        if row.direct
+            || row.personal
+            || row.called() == called
+            || self.is_taken(&called, &group, Taken::ByAny)
+        {
+            return false;
+        }
+        if let Some(row) = self.groups.get_mut(&group) {
+            row.alias = alias.filter(|alias| *alias != row.name);
+        }
+        true
+    }
+
+    /// A group came: what was told of it holds now.
+    pub(crate) fn granted(&mut self, group: GroupId) {
+        if !self.meta.told.contains_key(&group) {
+            return;
+        }
+        if let Some(ToldRow { alias, muted }) = self.meta_mut().told.remove(&group) {
+            if alias.is_some() {
+                self.told_alias(group, alias);
+            }
+            if muted.is_some() {
+                self.told_muted(group, muted);
+            }
+        }
+    }
+
+    fn unknown(&mut self, group: GroupId) -> &mut ToldRow {
+        let told = &mut self.meta_mut().told;
+        if told.len() >= UNKNOWN && !told.contains_key(&group) {
+            told.pop_first();
+        }
+        told.entry(group).or_default()
+    }
+}
+
+/// As a person sees it.
+pub(crate) const fn muted_view(muted: Muted) -> MutedView {
+    MutedView { until: muted.until, mentions: muted.mentions }
+}
