@@ -9,6 +9,7 @@
 
 mod support;
 
+mod answers;
 mod asleep;
 mod backups;
 mod bots;
@@ -28,6 +29,7 @@ mod journal;
 mod junk;
 mod log_back;
 mod membership;
+mod muted;
 mod own_devices;
 mod presence;
 mod race;
