@@ -16,6 +16,7 @@ fn answer(group: GroupId, text: &str, of: MessageId) -> message::Send {
         text: text.into(),
         reply_to: Some(of.to_string()),
         thread: None,
+        expire: None,
     }
 }
 

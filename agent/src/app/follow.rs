@@ -138,7 +138,15 @@ impl Outlet {
             }
             tries += 1;
         };
-        session.ask(message::Send { target: Target::Group(group), text, reply_to: None, thread: None }).await
+        session
+            .ask(message::Send {
+                target: Target::Group(group),
+                text,
+                reply_to: None,
+                thread: None,
+                expire: None,
+            })
+            .await
     }
 
     fn session(&self) -> Option<Session> {

@@ -53,7 +53,7 @@ enum Word {
 }
 
 /// The words of arguments, by the names they have in the tree.
-const WORDS: [(&str, Word); 11] = [
+const WORDS: [(&str, Word); 12] = [
     ("target", Word::Target),
     ("targets", Word::Target),
     ("within", Word::Target),
@@ -61,6 +61,7 @@ const WORDS: [(&str, Word); 11] = [
     ("handle", Word::Account),
     ("handles", Word::Account),
     ("who", Word::Account),
+    ("from", Word::Account),
     ("with", Word::Account),
     ("id", Word::Message),
     ("reply_to", Word::Message),

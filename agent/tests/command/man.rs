@@ -12,7 +12,7 @@ fn each_command_has_a_page() {
     let told = room.run(&["man", "--to", "pages/man1"]).succeeds();
     assert!(told.stdout.is_empty() && told.stderr.contains("pages are in pages/man1"), "{}", told.stderr);
     for (name, words) in [
-        ("cipher-chat", "End-to-end encrypted chat"),
+        ("cipher-chat", "bots over NATS"),
         ("cipher-chat-send", "reply\\-to"),
         ("cipher-chat-group-mute", "mentions"),
     ] {

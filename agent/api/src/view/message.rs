@@ -189,6 +189,7 @@ impl MessageView {
         self.mentions.clear();
         (self.edited_at, self.deleted_by, self.pinned_by, self.thread) = (None, None, None, None);
         (self.mentions_own, self.forwarded) = (false, false);
+        (self.quoted, self.notify) = (None, false);
         if matches!(self.body, Body::Poll(_)) {
             self.body = Body::Text;
         }
@@ -332,7 +333,6 @@ pub struct DeliveredView {
 #[expect(clippy::large_enum_variant, reason = "it borrows a view for as long as that is written or read")]
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, one at a time")]
 enum Entry<'a> {
     /// What a member said.
     Message {

@@ -144,10 +144,12 @@ impl Core {
         let Some(row) = answered else {
             return QuotedView { from: None, state: QuotedState::Missing, text: String::new() };
         };
+        // R-FORGET-06: what was forgotten, or is to be by now, is repeated by nobody.
+        let gone = row.deleted || row.forgotten || row.is_due(self.run.now);
         QuotedView {
             from: Some(self.state.handle_of(&row.account)),
-            state: if row.deleted { QuotedState::Deleted } else { QuotedState::Here },
-            text: beginning(&self.sentence(row)),
+            state: if gone { QuotedState::Deleted } else { QuotedState::Here },
+            text: if gone { String::new() } else { beginning(&self.sentence(row)) },
         }
     }
 

@@ -36,7 +36,7 @@ pub struct Args {
     /// Only messages of this account
     #[arg(long, value_name = "HANDLE", value_parser = target::who)]
     pub from: Option<Who>,
-    /// Only messages since then, by the broker's clock: 30m, 2h, 7d, 2026-08-01, 2026-08-01T12:30:00Z
+    /// Only messages since then, by the broker's clock: 2h, 7d, today, yesterday 14:00, 2026-08-01, 2026-08-01T12:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<Since>,
     /// Only messages of this kind, as "kind" says in the output of --json
@@ -90,7 +90,7 @@ pub async fn run(context: &Context, args: Args) -> Result {
         query: args.words.join(" "),
         target: args.within,
         from: args.from,
-        since: args.since.map(|since| since.from(now)),
+        since: args.since.map(|since| since.from(now, context.ui.zone())),
         kind: args.kind,
         limit: None,
         behind: None,

@@ -3,7 +3,7 @@
 use cipher_api::command::message::TextMark;
 use cipher_api::view::MessageView;
 
-use crate::cli::show::paint::{Ink, Paint, at, minute};
+use crate::cli::show::paint::{Ink, Look, Paint, at};
 use crate::cli::show::safe_text::safe_text;
 
 /// Characters in front of the first word that are shown.
@@ -12,8 +12,10 @@ const BEFORE: usize = 40;
 const SHOWN: usize = 160;
 
 /// A message; `label` names its conversation and its id.
-pub fn hit(message: &MessageView, marks: &[TextMark], label: &str, paint: Paint) -> String {
-    let time = paint.ink(Ink::Dim, &minute(&message.sent_at.to_string()));
+pub fn hit(message: &MessageView, marks: &[TextMark], label: &str, look: Look<'_>) -> String {
+    let paint = look.paint;
+    let said_at = message.at.unwrap_or(message.sent_at);
+    let time = paint.ink(Ink::Dim, &look.zone.minute(&said_at.to_string()));
     let who = paint.ink(Ink::Cyan, &format!("{}:", safe_text(&at(&message.from.handle))));
     format!("{time} [{}] {who} {}", safe_text(label), snippet(&message.text, marks, paint))
 }

@@ -121,6 +121,7 @@ fn a_line_typed_under_a_conversation_is_said_there() -> Result {
 }
 
 /// A shell that a person types into, with a completion script of ours; says so when the machine does not have the shell.
+#[expect(clippy::print_stdout, reason = "what was not tried is said to who runs the tests")]
 fn shell(name: &str, arguments: &[&str], person: &testbed::Person, setup: &str) -> Result<Option<Terminal>> {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
