@@ -51,7 +51,7 @@ pub enum Notice {
         error: Box<Error>,
     },
 
-    /// Other words for an own message, or its deletion, were not delivered.
+    /// A change of a message was not delivered, or what others said meanwhile kept it from having an effect.
     ChangeNotDelivered {
         /// The conversation.
         group: GroupId,

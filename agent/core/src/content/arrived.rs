@@ -22,7 +22,7 @@ impl Core {
             if known.id == message.id {
                 for change in changes(&message, era) {
                     if let Some(known) = self.history.at(&group, place)? {
-                        self.change(group, place, known, &change)?;
+                        let _ = self.change(group, place, known, &change)?;
                     }
                 }
             }

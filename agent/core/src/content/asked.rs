@@ -104,7 +104,7 @@ impl Core {
         let meant = self.said_message(message)?;
         let answers = meant.row.as_ref().and_then(|(_, row)| row.poll.as_ref());
         let Some(poll) = answers.filter(|_| meant.row.as_ref().is_some_and(|(_, row)| !row.deleted)) else {
-            return Err(refused(&Without("R-POLL-01"), &meant));
+            return Err(refused(Without("R-POLL-01"), meant.row.as_ref().map(|(_, row)| row)));
         };
         let mut choices =
             options.iter().map(|named| answer(&poll.options, named)).collect::<Result<Vec<u8>>>()?;
@@ -139,11 +139,16 @@ impl Core {
         let Some((_, change)) = Self::waiting_change(meant.id, own, u64::MAX, content, powers) else {
             return Ok(());
         };
-        let before = row.account;
-        timeline::apply(&mut row, &change).map_err(|without| match without.0 {
-            "R-CONTENT-01" => self.not_its_author(&before, meant),
-            _ => refused(&without, meant),
-        })
+        let before = row.clone();
+        timeline::apply(&mut row, &change).map_err(|without| self.no_effect(without, &before))
+    }
+
+    /// Why a change has no effect on a message.
+    pub(super) fn no_effect(&self, without: Without, row: &MessageRow) -> Error {
+        match without.0 {
+            "R-CONTENT-01" => self.not_its_author(row),
+            _ => refused(without, Some(row)),
+        }
     }
 
     /// A message as it will be once the own changes of it that wait are in the log.
@@ -233,10 +238,10 @@ impl Core {
         if meant.row.is_none() { Err(not_in_log()) } else { Ok(meant) }
     }
 
-    fn not_its_author(&self, author: &cipher_broker::id::AccountId, meant: &Meant) -> Error {
+    fn not_its_author(&self, row: &MessageRow) -> Error {
         ErrorKind::Refused
-            .because(format!("only {}, who said it, can change this message", self.state.named(author)))
-            .hint(Hint::MessageDeleteLocal { id: meant.id.to_string() })
+            .because(format!("only {}, who said it, can change this message", self.state.named(&row.account)))
+            .hint(Hint::MessageDeleteLocal { id: row.id.to_string() })
     }
 }
 
@@ -253,9 +258,9 @@ fn answer(options: &[String], named: &str) -> Result<u8> {
     })
 }
 
-/// Why a change that a person asks for has no effect.
-fn refused(without: &Without, meant: &Meant) -> Error {
-    let event = meant.row.as_ref().is_some_and(|(_, row)| !row.is_said());
+/// Why a change has no effect on a message.
+fn refused(without: Without, row: Option<&MessageRow>) -> Error {
+    let event = row.is_some_and(|row| !row.is_said());
     match without.0 {
         "R-CONTENT-04" => deleted_already(),
         "R-CONTENT-09" if event => ErrorKind::Refused
@@ -277,7 +282,7 @@ fn refused(without: &Without, meant: &Meant) -> Error {
         "R-POLL-04" => ErrorKind::Refused.because("this poll is closed: it takes no more votes"),
         "R-POLL-05" => ErrorKind::Refused.because("only the account that asked can close this poll"),
         "R-POLL-06" => ErrorKind::Refused.because("this poll is closed already"),
-        _ if meant.row.as_ref().is_some_and(|(_, row)| row.is_words() && row.body() != RowBody::Text) => {
+        _ if row.is_some_and(|row| row.is_words() && row.body() != RowBody::Text) => {
             ErrorKind::Refused
                 .because("this version cannot edit a message of this kind")
                 .hint(Advice::DeleteAndSayAnew)

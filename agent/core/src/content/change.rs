@@ -11,7 +11,7 @@ use cipher_api::{Event, Result};
 use cipher_broker::id::{AccountId, GroupId, MessageId};
 use cipher_broker::wire::content::{Body, Content};
 
-use crate::content::timeline;
+use crate::content::timeline::{self, Without};
 use crate::machine::Core;
 use crate::state::{Change, Fact, MessageRow, Place, Powers, WaitingChange};
 
@@ -20,21 +20,45 @@ use crate::state::{Change, Fact, MessageRow, Place, Powers, WaitingChange};
 const WAITING: usize = 1_000;
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
+/// What a change of a message came to when it took its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// It has an effect on the message at this position.
+    Counts(u64),
+    /// A rule keeps it from having one.
+    Without(Without),
+    /// Its message is not here.
+    Waits,
+}
+
+impl Came {
+    /// The position of the message, if the change has an effect.
+    pub(super) const fn counts(self) -> Option<u64> {
+        match self {
+            Self::Counts(position) => Some(position),
+            Self::Without(_) | Self::Waits => None,
+        }
+    }
+}
+
 impl Core {
-    /// A change of a message took its place in the log. The position of the message if it has an effect now.
+    /// A change of a message took its place in the log.
     pub(super) fn change_came(
         &mut self,
         group: GroupId,
         waiting: &WaitingChange,
         of: MessageId,
-    ) -> Result<Option<u64>> {
-        match self.history.find(group, &of, self.state.went_back(&group))? {
-            Some((place, row)) => Ok(self.change(group, place, row, waiting)?.then_some(place.0)),
+    ) -> Result<Came> {
+        Ok(match self.history.find(group, &of, self.state.went_back(&group))? {
+            Some((place, row)) => match self.change(group, place, row, waiting)? {
+                Ok(()) => Came::Counts(place.0),
+                Err(without) => Came::Without(without),
+            },
             None => {
                 self.keep_waiting(group, of, waiting.clone());
-                Ok(None)
+                Came::Waits
             }
-        }
+        })
     }
 
     /// R-CONTENT-05: a change that comes before its message waits for it, and counts as if it had come after. Of a message
@@ -67,30 +91,35 @@ impl Core {
         waiting.sort_by_key(|waiting| waiting.position);
         for waiting in waiting {
             if let Some(row) = self.history.at(&group, place)? {
-                self.change(group, place, row, &waiting)?;
+                let _ = self.change(group, place, row, &waiting)?;
             }
         }
         Ok(())
     }
 
-    /// Gives a message other words, if the rules let them have an effect; whether they did.
+    /// Makes of a message what a change says, if the rules let it have an effect.
     pub(super) fn change(
         &mut self,
         group: GroupId,
         place: Place,
         mut row: MessageRow,
         waiting: &WaitingChange,
-    ) -> Result<bool> {
+    ) -> Result<Result<(), Without>> {
         let unread = self.is_unread(&group, place.0, &row);
         let before = row.clone();
-        if let Err(timeline::Without(rule)) = timeline::apply(&mut row, waiting) {
-            tracing::debug!(rule, group = group.short(), waiting.position, "a change has no effect");
+        if let Err(without) = timeline::apply(&mut row, waiting) {
+            tracing::debug!(
+                rule = without.0,
+                group = group.short(),
+                waiting.position,
+                "a change has no effect"
+            );
             if row != before {
                 // Nothing that is shown: words between two others, a vote before another one.
                 self.state.changed_for_newcomers(group, place, &row);
                 self.history.insert(group, place, row);
             }
-            return Ok(false);
+            return Ok(Err(without));
         }
         let id = row.id;
         match waiting.change {
@@ -118,7 +147,7 @@ impl Core {
         if let Some(view) = view {
             self.tell(Fact::Changed(group, place), Event::Changed { message: view });
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// The change that a message makes of another one, for [`Core::change_came`].

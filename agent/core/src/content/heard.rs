@@ -114,7 +114,7 @@ impl Core {
             // Its place is kept for bots; what people see is the message.
             self.run.received = self.run.received.saturating_add(1);
             // In effect or not, for bots: what waits for its message is told with that.
-            row.edited = self.change_came(group, &change, of)?;
+            row.edited = self.change_came(group, &change, of)?.counts();
             self.history.insert(group, (sequence, 0), row);
             return Ok(());
         }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, ErrorKind, Event, Reply, Result, Target};
+use cipher_api::{Advice, ErrorKind, Event, Notice, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Attachment, Body, Content, Mention};
 use cipher_broker::{codec, limit};
 
+use crate::content::change::Came;
 use crate::input::Ticket;
 use crate::machine::Core;
 use crate::registry::lookup::Goal;
@@ -156,15 +157,12 @@ impl Core {
             self.history.mark_seen(group, message, sequence);
         }
         if let Some((of, change)) = change {
+            let mut came = Came::Waits;
             if first {
                 self.history.insert(group, (sequence, 0), stored);
-                self.change_came(group, &change, of)?;
+                came = self.change_came(group, &change, of)?;
             }
-            if let Some(ticket) = ticket {
-                let reply = self.changed_reply(group, &of)?;
-                self.run.reply(ticket, reply);
-            }
-            return Ok(());
+            return self.tell_changed_one(group, &of, came, ticket);
         }
         let view = self.message_view(group, (sequence, 0), &stored);
         if first {
@@ -185,12 +183,39 @@ impl Core {
         Ok(())
     }
 
-    /// What whoever changed a message is answered: the message as it is now.
-    fn changed_reply(&self, group: GroupId, of: &MessageId) -> Result<Result<Reply>> {
-        Ok(match self.history.find(group, of, self.state.went_back(&group))? {
-            Some((place, row)) => Ok(Reply::Message(Box::new(self.message_view(group, place, &row)))),
-            None => Err(ErrorKind::NotFound.because("the message that was changed is not here any more")),
-        })
+    /// Who changed a message is answered with the message as it is now. What others said meanwhile may have kept the change
+    /// from having an effect: then its person is told so.
+    fn tell_changed_one(
+        &mut self,
+        group: GroupId,
+        of: &MessageId,
+        came: Came,
+        ticket: Option<Ticket>,
+    ) -> Result<()> {
+        let Some((place, row)) = self.history.find(group, of, self.state.went_back(&group))? else {
+            if let Some(ticket) = ticket {
+                let gone = ErrorKind::NotFound.because("the message that was changed is not here any more");
+                self.run.reply(ticket, Err(gone));
+            }
+            return Ok(());
+        };
+        let error = match came {
+            Came::Without(without) if !without.is_outdone() => Some(self.no_effect(without, &row)),
+            Came::Without(_) | Came::Counts(_) | Came::Waits => None,
+        };
+        match (ticket, error) {
+            (Some(ticket), Some(error)) => self.run.reply(ticket, Err(error)),
+            (Some(ticket), None) => {
+                let view = Box::new(self.message_view(group, place, &row));
+                self.run.reply(ticket, Ok(Reply::Message(view)));
+            }
+            (None, Some(error)) => {
+                let name = self.state.conversation_name(&group);
+                self.warn(Notice::ChangeNotDelivered { group, name, error: Box::new(error) });
+            }
+            (None, None) => {}
+        }
+        Ok(())
     }
 
     /// The reply to a `send` whose message waits.

@@ -5,6 +5,7 @@ use cipher_api::view::{MessageState, MessageView};
 use cipher_api::{Ask, Target};
 
 use crate::app::profile::OpenProfile;
+use crate::cli::command::follow::short_id;
 use crate::cli::command::send::queued_why;
 use crate::cli::context::Context;
 use crate::cli::exit::Result;
@@ -107,7 +108,7 @@ pub(super) async fn look<R: Ask<Reply = Vec<MessageView>> + Clone>(
 ) -> Result {
     let (profile, messages) = asked(context, some).await?;
     for message in &messages {
-        context.ui.message(message, Some(&message.id.short()))?;
+        context.ui.message(message, Some(&short_id(message)))?;
     }
     if messages.is_empty() {
         context.ui.note(none);

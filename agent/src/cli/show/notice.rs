@@ -66,7 +66,7 @@ pub fn words(notice: &Told, ui: &Ui) -> String {
         }
 
         Told::ChangeNotDelivered { name, error, .. } => {
-            format!("a change of a message in '{name}' was not delivered: {}", error.message)
+            format!("a change of a message in '{name}' has no effect: {}", error.message)
         }
 
         Told::InvitationClosed { group } => format!(
