@@ -5,7 +5,7 @@ use std::time::Duration;
 use cipher_api::command::message::{self, MessageRef};
 use cipher_api::command::{contact, group, poll};
 use cipher_api::view::{Body, GroupEvent, HistoryPolicy, MessageState, MessageView, PollView, WhoMay};
-use cipher_api::{ErrorKind, Target};
+use cipher_api::{ErrorKind, Notice, Target};
 use cipher_broker::id::{GroupId, MessageId};
 
 use crate::own_devices::link_with;
@@ -340,4 +340,28 @@ fn changes_of_a_message_that_waits_are_shown_one_upon_the_other() {
     let view = found(&mut world, "bob", group, sent);
     assert_eq!((view.text.as_str(), view.pinned_by.as_deref()), ("tea", Some("alice")));
     assert_eq!(found(&mut world, "bob", group, waits).text, "coffee");
+}
+
+/// R-POLL-04, R-PINNED-01: what others said meanwhile kept it from counting, and the person hears of it.
+#[test]
+fn a_change_that_comes_too_late_is_told_to_who_made_it() {
+    let mut world = World::of(11, Flavour::R1, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let id = world.person("alice").does(ask(group, false)).id;
+    world.settle();
+    world.person("bob").disconnects();
+    world.person("bob").does(vote(id, &["1"]));
+    world.person("alice").does(poll::Close { message: of(id) });
+    world.settle();
+    world.person("bob").connects();
+    world.settle();
+    assert_eq!(counts(&mut world, "bob", group, id), [0, 0, 0]);
+    let told: Vec<String> = world
+        .notices("bob")
+        .filter_map(|notice| match notice {
+            Notice::ChangeNotDelivered { error, .. } => Some(error.message.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["this poll is closed: it takes no more votes"]);
 }
