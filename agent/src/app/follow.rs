@@ -202,6 +202,11 @@ impl<'a> Following<'a> {
         self.outlet.clone()
     }
 
+    /// The name of the profile; `None` while it is opened again.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_ref().map(OpenProfile::name)
+    }
+
     /// What is followed.
     pub const fn scope(&self) -> &Scope {
         &self.feed.scope

@@ -24,7 +24,8 @@ pub fn short_id(message: &MessageView) -> String {
     message.id.to_string().chars().take(SHORT_ID).collect()
 }
 
-/// Shows what is new until interrupted; `ids` puts the beginning of its id in front of each message.
+/// Shows what is new until interrupted; `ids` puts the beginning of its id in front of each message. Scripts get a line `ready`
+/// first: whatever is said after it is shown.
 pub async fn follow(
     context: &Context,
     mut following: Following<'_>,
@@ -35,6 +36,19 @@ pub async fn follow(
     teller: Teller,
 ) -> Result {
     let mut typing = typing;
+    if context.ui.json() {
+        // A script that asks and waits for the answer must know from when on it would hear that.
+        context
+            .ui
+            .show_in_time(&Line::Ready {
+                server: None,
+                home: None,
+                profile: following.profile(),
+                bot: None,
+                handle: None,
+            })
+            .await?;
+    }
     loop {
         let news = tokio::select! {
             () = over(&mut stop, &mut typing) => break,

@@ -214,7 +214,7 @@ pub enum Line<'a> {
         /// Of so many.
         total: u64,
     },
-    /// A server, a bot or a profile is up.
+    /// A server, a bot or a profile is up; what is followed is shown from here on.
     Ready {
         /// Broker to use.
         #[serde(skip_serializing_if = "Option::is_none")]

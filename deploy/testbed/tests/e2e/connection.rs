@@ -53,6 +53,7 @@ fn c4_e11_whoever_stays_tells_that_the_connection_is_gone_and_why_and_that_it_is
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     site.group("team", &alice, &[&bob])?;
     let tail = Running::of(&bob, &["tail"], "tail")?;
+    tail.prints("\"ready\"")?;
     let bot = Running::of(&alice, &["bot", "run", "echo"], "bot")?;
     bot.prints("\"ready\"")?;
     bob.sends("team", "before")?;
@@ -400,6 +401,7 @@ fn e5_a_server_that_lost_its_cluster_is_left_and_a_dead_node_of_a_cluster_keeps_
     let group: cipher_broker::id::GroupId = text(&alice.shows("team")?, "id").unwrap_or_default().parse()?;
     let stream = cipher_broker::subject::Source::Group(group).stream();
     let tail = Running::of(&bob, &["tail"], "tail")?;
+    tail.prints("\"ready\"")?;
 
     // The leader dies: kill -9, then SIGTERM.
     for orderly in [false, true] {

@@ -19,9 +19,8 @@ fn field(line: &Value, name: &str) -> Result<String> {
 
 /// A member whose agent is there to answer.
 fn present(member: &Person) -> Result<Screen> {
-    let screen = member.starts(&["tail"])?;
-    // Commands go through it from now on.
-    member.does(&["group", "list"])?;
+    let mut screen = member.starts(&["tail"])?;
+    screen.is_ready()?;
     Ok(screen)
 }
 

@@ -217,6 +217,7 @@ fn messages_are_told_by_a_program_and_by_the_terminal_but_not_of_what_is_muted()
         })
     };
     let mut screen = alice.starts(&["tail", "team", "--exec", &hook, "--a word; $(rm -rf /)"])?;
+    screen.is_ready()?;
     bob.sends("team", "one; $(touch pwned)")?;
     screen.sees("one; $(touch pwned)")?;
     let first = told(1)?;
