@@ -99,6 +99,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// A message has other words now, or none: it comes again, and that is no news to tell the person of (R-NOTIFY-03).
+    pub fn changed(mut message: Box<MessageView>) -> Self {
+        message.notify = false;
+        Self::Changed { message }
+    }
+
     /// The conversation that it is about; `None`: an account, this device or the connection. What a program that is limited to
     /// some conversations hears is decided by it, so it has no wildcard.
     pub fn group(&self) -> Option<GroupId> {

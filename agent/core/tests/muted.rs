@@ -1,9 +1,9 @@
 //! What a person wants of a conversation for themselves: how it is called, and whether they are told of it. All own devices know,
 //! and nobody else.
 
-use cipher_api::command::{contact, group};
+use cipher_api::command::{contact, group, message};
 use cipher_api::view::{HistoryPolicy, MutedView};
-use cipher_api::{ErrorKind, Target};
+use cipher_api::{ErrorKind, Event, Target};
 use cipher_broker::id::GroupId;
 use cipher_broker::time::Timestamp;
 
@@ -105,5 +105,63 @@ fn a_name_of_ones_own_never_means_two_groups() {
         let names = [world.person(name).group(ops).name, world.person(name).group(lab).name];
         assert_ne!(names[0], names[1], "{name}");
     }
+    oracle::judge(&mut world);
+}
+
+/// What the front ends of a person were told last of a group: what it is called, and whether it is muted.
+fn told_of(world: &World, name: &str, group: GroupId) -> Option<(String, bool)> {
+    let events = world.people[world.index(name)].events.iter().rev();
+    let mut groups = events.filter_map(|event| match event {
+        Event::Group(view) if view.id == group => Some((view.name.clone(), view.muted.is_some())),
+        _ => None,
+    });
+    groups.next()
+}
+
+#[test]
+fn front_ends_of_every_own_device_are_told_at_once_what_is_muted_and_how_it_is_called() {
+    let mut world = World::of(4, Flavour::R1, &["alice", "bob"]);
+    let ops = world.admins("ops", &["alice", "bob"]);
+    link_with(&mut world, "alice", "phone", HistoryPolicy::All);
+    world.settle();
+    world.person("alice").does(alias(ops, "night"));
+    assert_eq!(told_of(&world, "alice", ops), Some(("night".into(), false)), "without waiting for a log");
+    world.settle();
+    assert_eq!(told_of(&world, "phone", ops), Some(("night".into(), false)));
+    world.person("phone").does(mute(ops, None, false));
+    assert_eq!(told_of(&world, "phone", ops), Some(("night".into(), true)));
+    world.settle();
+    assert_eq!(told_of(&world, "alice", ops), Some(("night".into(), true)));
+    world.person("alice").does(group::Unmute { target: Target::Group(ops) });
+    world.person("alice").does(alias(ops, ""));
+    world.settle();
+    for name in ["alice", "phone"] {
+        assert_eq!(told_of(&world, name, ops), Some(("ops".into(), false)), "{name}");
+    }
+    oracle::judge(&mut world);
+}
+
+/// An edit, an emoji and a vote come to a message that nobody read yet: it comes again, and is told once.
+#[test]
+fn what_comes_again_because_it_changed_is_no_news() {
+    let mut world = World::of(5, Flavour::R1, &["alice", "bob"]);
+    let ops = world.admins("ops", &["alice", "bob"]);
+    let id = world.person("bob").says(ops, "@alice tea?").id;
+    world.settle();
+    let this = message::MessageRef { id: id.to_string(), within: None };
+    world.person("bob").does(message::Edit { message: this.clone(), text: "@alice coffee?".into() });
+    let emoji = "thumbsup".into();
+    world.person("bob").does(message::React { message: this, emoji, remove: false });
+    world.settle();
+    let events = &world.people[world.index("alice")].events;
+    let told: Vec<(bool, bool)> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Message(view) if view.id == id => Some((true, view.notify)),
+            Event::Changed { message: view } if view.id == id => Some((false, view.notify)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(true, true), (false, false), (false, false)]);
     oracle::judge(&mut world);
 }

@@ -196,7 +196,7 @@ impl Core {
             }
         }
         (view.text, view.deleted) = (String::new(), true);
-        self.notify(Event::Changed { message: Box::new(view.clone()) });
+        self.notify(Event::changed(Box::new(view.clone())));
         Ok(Some(Reply::Message(Box::new(view))))
     }
 
@@ -217,7 +217,7 @@ impl Core {
             self.recount(group)?;
             self.run.changed.insert(group);
         }
-        self.tell(Fact::Changed(group, place), Event::Changed { message: view.clone() });
+        self.tell(Fact::Changed(group, place), Event::changed(view.clone()));
         Ok(Reply::Message(view))
     }
 

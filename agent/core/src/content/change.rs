@@ -145,7 +145,7 @@ impl Core {
             self.run.changed.insert(group);
         }
         if let Some(view) = view {
-            self.tell(Fact::Changed(group, place), Event::Changed { message: view });
+            self.tell(Fact::Changed(group, place), Event::changed(view));
         }
         Ok(Ok(()))
     }

@@ -166,7 +166,7 @@ impl Core {
         }
         if !hidden {
             view.leave_nothing();
-            self.remind(Event::Changed { message: view });
+            self.remind(Event::changed(view));
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.alias = Some(alias.clone());
         }
+        self.run.changed.insert(group);
         self.warn(Notice::SameName { group, name, alias });
     }
 
@@ -53,6 +54,8 @@ impl Core {
         if let Some(row) = self.state.groups.get_mut(&group) {
             row.alias = alias.filter(|alias| *alias != row.name);
         }
+        // Other front ends of this device call it so from now on.
+        self.run.changed.insert(group);
         self.tell_devices(&SyncNote::Called { group, name: name.to_owned() })?;
         self.group_reply(group)
     }
@@ -69,6 +72,7 @@ impl Core {
             return Err(ErrorKind::Usage.because("the time until which it is muted is over"));
         }
         if self.state.told_muted(group, muted) {
+            self.run.changed.insert(group);
             self.tell_devices(&SyncNote::Muted { group, muted })?;
         }
         self.group_reply(group)

@@ -57,9 +57,7 @@ impl Core {
     pub(super) fn tell_again(&mut self, fact: Fact) -> Result<Option<Event>> {
         Ok(match fact {
             Fact::Message(group, place) => self.message_at(group, place)?.map(Event::Message),
-            Fact::Changed(group, place) => {
-                self.message_at(group, place)?.map(|message| Event::Changed { message })
-            }
+            Fact::Changed(group, place) => self.message_at(group, place)?.map(Event::changed),
             Fact::Sent(group, place) => {
                 let state = MessageState::Sent;
                 self.message_at(group, place)?.map(|message| Event::State { group, id: message.id, state })
