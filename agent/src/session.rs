@@ -527,6 +527,11 @@ fn not_ours() -> Error {
     ErrorKind::Bug.because("only the process that has a profile open serves it")
 }
 
+/// Whether a request was under way when the session ended: what it asked for may have been done.
+pub(crate) fn is_over(error: &Error) -> bool {
+    client::is_gone(error) || *error == closed()
+}
+
 fn closed() -> Error {
     ErrorKind::Misuse.because("the session is closed")
 }

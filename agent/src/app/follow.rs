@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cipher_api::command::{event, group, message};
-use cipher_api::view::MessageView;
+use cipher_api::view::{MessageState, MessageView};
 use cipher_api::{Advice, Cursor, Error, ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
+use tokio::task::JoinHandle;
 use tokio::time::Interval;
 
 use crate::app::error::Result;
@@ -21,7 +22,7 @@ use crate::app::notice::FrontEnd;
 use crate::app::patience;
 use crate::app::profile::OpenProfile;
 use crate::runtime::listener::Heard;
-use crate::session::{Events, Session};
+use crate::session::{self, Events, Session};
 use crate::telemetry;
 
 /// How often what was shown is marked as read.
@@ -121,32 +122,50 @@ pub enum News {
 #[derive(Debug, Clone, Default)]
 pub struct Outlet(Arc<Mutex<Option<Session>>>);
 
+/// What became of words that were to be said.
+#[derive(Debug)]
+pub enum Said {
+    /// They are in the log.
+    Yes,
+    /// They wait for the broker in the outbox.
+    Queued,
+    /// They were not said, and why.
+    No(Error),
+    /// The profile may have taken them, or not: who was asked ended before the answer.
+    Unknown(Error),
+    /// The profile has them, and does not know yet what becomes of them. Said again they would be said twice.
+    Late(JoinHandle<Result<MessageView, Error>>),
+}
+
 impl Outlet {
-    /// Says something, by the session that is open just then.
-    pub async fn say(&self, group: GroupId, text: String) -> Result<MessageView, Error> {
-        let mut tries = 0;
-        let session = loop {
-            match self.session() {
-                Some(session) => break session,
-                // The profile is opened again just now.
-                None if tries < patience::REOPENINGS => tokio::time::sleep(patience::REOPEN).await,
-                None => {
-                    return Err(ErrorKind::Unreachable
-                        .because("the profile is being opened again")
-                        .hint(Advice::TryAgain));
-                }
-            }
-            tries += 1;
+    /// Says something, by the session that is open just then. Tells after a while what is known then.
+    pub async fn say(&self, group: GroupId, text: String) -> Said {
+        let session = match self.open().await {
+            Ok(session) => session,
+            Err(error) => return Said::No(error),
         };
-        session
-            .ask(message::Send {
-                target: Target::Group(group),
-                text,
-                reply_to: None,
-                thread: None,
-                expire: None,
-            })
-            .await
+        let words = message::Send::new(Target::Group(group), text);
+        // On its way it goes on, however long somebody waits for it.
+        let mut asked = tokio::spawn(async move { session.ask(words).await });
+        match tokio::time::timeout(patience::SAID, &mut asked).await {
+            Ok(Ok(answer)) => Said::of(answer),
+            Ok(Err(error)) => Said::Unknown(ErrorKind::Bug.because_of("there is no answer", error)),
+            Err(_) => Said::Late(asked),
+        }
+    }
+
+    /// The session, once there is one.
+    async fn open(&self) -> Result<Session, Error> {
+        for _ in 0..patience::REOPENINGS {
+            if let Some(session) = self.session() {
+                return Ok(session);
+            }
+            // The profile is opened again just now.
+            tokio::time::sleep(patience::REOPEN).await;
+        }
+        self.session().ok_or_else(|| {
+            ErrorKind::Unreachable.because("the profile is being opened again").hint(Advice::TryAgain)
+        })
     }
 
     fn session(&self) -> Option<Session> {
@@ -155,6 +174,18 @@ impl Outlet {
 
     fn is(&self, session: Option<Session>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+}
+
+impl Said {
+    /// What an answer tells.
+    pub fn of(answer: Result<MessageView, Error>) -> Self {
+        match answer {
+            Ok(said) if said.state == MessageState::Queued => Self::Queued,
+            Ok(_) => Self::Yes,
+            Err(error) if session::is_over(&error) => Self::Unknown(error),
+            Err(error) => Self::No(error),
+        }
     }
 }
 
@@ -409,7 +440,7 @@ async fn mark_read(session: &Session, unread: &mut HashMap<GroupId, Vec<MessageI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipher_api::view::{Body, MessageState, SenderView};
+    use cipher_api::view::{Body, SenderView};
     use cipher_broker::certificate::Kind;
     use cipher_broker::id::{AccountId, DeviceId};
     use cipher_broker::time::Timestamp;

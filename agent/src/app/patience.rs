@@ -17,6 +17,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// For another process that has the profile of a bot open for a moment.
 pub const ANOTHER_PROCESS: Duration = Duration::from_secs(5);
 
+/// For a line that was typed, while the keyboard waits: longer than any broker takes that answers at all.
+pub const SAID: Duration = Duration::from_secs(5);
+
 /// Pause before a profile is opened again whose owner has ended.
 pub const REOPEN: Duration = Duration::from_millis(300);
 /// How often in a row one reader opens a profile again.

@@ -52,24 +52,55 @@ enum Word {
     Profile,
 }
 
-/// The words of arguments, by the names they have in the tree.
-const WORDS: [(&str, Word); 12] = [
-    ("target", Word::Target),
-    ("targets", Word::Target),
-    ("within", Word::Target),
-    ("group", Word::Group),
-    ("handle", Word::Account),
-    ("handles", Word::Account),
-    ("who", Word::Account),
-    ("from", Word::Account),
-    ("with", Word::Account),
-    ("id", Word::Message),
-    ("reply_to", Word::Message),
-    ("profile", Word::Profile),
+/// What the words of an argument name, by its command and its id in the tree: one id means different things in different commands.
+const WORDS: [(&str, &[(&str, Word)]); 46] = [
+    ("", &[("profile", Word::Profile)]),
+    ("send", &[("target", Word::Target), ("reply_to", Word::Message), ("thread", Word::Message)]),
+    ("read", &[("target", Word::Target), ("after", Word::Message), ("around", Word::Message)]),
+    ("search", &[("within", Word::Target), ("from", Word::Account)]),
+    ("tail", &[("targets", Word::Target)]),
+    ("edit", &[("id", Word::Message), ("within", Word::Target)]),
+    ("delete", &[("id", Word::Message), ("within", Word::Target)]),
+    ("react", &[("id", Word::Message), ("within", Word::Target)]),
+    ("download", &[("id", Word::Message), ("within", Word::Target)]),
+    ("pin", &[("id", Word::Message), ("within", Word::Target)]),
+    ("thread", &[("id", Word::Message), ("within", Word::Target)]),
+    ("forward", &[("id", Word::Message), ("within", Word::Target), ("to", Word::Target)]),
+    ("pins", &[("target", Word::Target)]),
+    ("poll create", &[("target", Word::Target)]),
+    ("poll vote", &[("id", Word::Message), ("within", Word::Target)]),
+    ("poll close", &[("id", Word::Message), ("within", Word::Target)]),
+    ("poll show", &[("id", Word::Message), ("within", Word::Target)]),
+    ("group create", &[("with", Word::Account)]),
+    ("group files", &[("group", Word::Group)]),
+    ("group show", &[("group", Word::Group)]),
+    ("group accept", &[("group", Word::Group)]),
+    ("group decline", &[("group", Word::Group)]),
+    ("group invite", &[("group", Word::Group)]),
+    ("group rename", &[("group", Word::Group)]),
+    ("group mute", &[("group", Word::Group)]),
+    ("group unmute", &[("group", Word::Group)]),
+    ("group alias", &[("group", Word::Group)]),
+    ("group set", &[("group", Word::Group)]),
+    ("group leave", &[("group", Word::Group)]),
+    ("group add", &[("group", Word::Group), ("handles", Word::Account)]),
+    ("group remove", &[("group", Word::Group), ("who", Word::Account)]),
+    ("group ban", &[("group", Word::Group), ("who", Word::Account)]),
+    ("group unban", &[("group", Word::Group), ("who", Word::Account)]),
+    ("group role", &[("group", Word::Group), ("who", Word::Account)]),
+    ("group requests", &[("group", Word::Group), ("accept", Word::Account), ("deny", Word::Account)]),
+    ("contact add", &[("handle", Word::Account)]),
+    ("contact accept", &[("handle", Word::Account)]),
+    ("contact decline", &[("handle", Word::Account)]),
+    ("contact remove", &[("handle", Word::Account)]),
+    ("contact verify", &[("handle", Word::Account)]),
+    ("contact trust", &[("handle", Word::Account)]),
+    ("contact block", &[("who", Word::Account)]),
+    ("contact unblock", &[("who", Word::Account)]),
+    ("profile show", &[("handle", Word::Account)]),
+    ("token create", &[("group", Word::Group)]),
+    ("restore", &[("owner", Word::Profile)]),
 ];
-
-/// Words that name what is not there yet, by command and argument.
-const NEW: [(&str, &str); 1] = [("register", "handle")];
 
 /// Answers a shell that asks; `false` when it does not.
 pub(super) fn answered(args: &[OsString]) -> bool {
@@ -95,21 +126,20 @@ pub(super) fn script(shell: &str) -> Option<String> {
 /// The tree, its words known by who completes them.
 fn tree(line: &[OsString]) -> clap::Command {
     let line: Vec<OsString> = line.to_vec();
-    known(Cli::command(), &line)
+    known(Cli::command(), "", &line)
 }
 
-fn known(command: clap::Command, line: &[OsString]) -> clap::Command {
-    let name = command.get_name().to_owned();
+fn known(command: clap::Command, path: &str, line: &[OsString]) -> clap::Command {
+    let words = WORDS.iter().find(|(of, _)| *of == path).map_or(&[][..], |(_, words)| *words);
     let command = command.mut_args(|arg| {
-        let id = arg.get_id().as_str().to_owned();
-        let Some((_, word)) = WORDS.iter().find(|(name, _)| *name == id) else { return arg };
-        if NEW.contains(&(&*name, &*id)) {
-            return arg;
-        }
+        let Some((_, word)) = words.iter().find(|(id, _)| arg.get_id() == id) else { return arg };
         let (word, line) = (*word, line.to_vec());
         arg.add(ArgValueCompleter::new(move |typed: &OsStr| offered(word, typed, &line)))
     });
-    command.mut_subcommands(|sub| known(sub, line))
+    command.mut_subcommands(|sub| {
+        let path = format!("{path} {}", sub.get_name());
+        known(sub, path.trim_start(), line)
+    })
 }
 
 /// The words that go on from what was typed.
@@ -246,33 +276,43 @@ mod tests {
     use super::*;
     use std::path::Path;
 
+    /// Ids of arguments that name something which may be there.
+    const NAMING: [&str; 18] = [
+        "target", "targets", "within", "group", "handle", "handles", "who", "from", "with", "id", "reply_to",
+        "thread", "after", "around", "profile", "owner", "accept", "deny",
+    ];
+
+    /// Handles that nobody has yet have no words.
+    const WORDLESS: [(&str, &str); 3] =
+        [("register", "handle"), ("bot run", "handle"), ("bot register", "handle")];
+
+    /// Every argument with the command that it stands in, and whether it is completed.
+    fn arguments(command: &clap::Command, path: &str) -> Vec<(String, String, bool)> {
+        let own = command
+            .get_arguments()
+            .map(|arg| (path.to_owned(), arg.get_id().to_string(), arg.get::<ArgValueCompleter>().is_some()));
+        let mut all: Vec<_> = own.collect();
+        for sub in command.get_subcommands() {
+            all.extend(arguments(sub, format!("{path} {}", sub.get_name()).trim_start()));
+        }
+        all
+    }
+
     #[test]
     fn every_word_that_names_something_is_completed() {
-        let tree = tree(&[]);
-        for (path, id) in [
-            (&["send"][..], "target"),
-            (&["send"], "reply_to"),
-            (&["read"], "target"),
-            (&["tail"], "targets"),
-            (&["edit"], "id"),
-            (&["react"], "id"),
-            (&["group", "add"], "group"),
-            (&["group", "add"], "handles"),
-            (&["contact", "verify"], "handle"),
-            (&["contact", "block"], "who"),
-        ] {
-            let mut command = &tree;
-            for name in path {
-                command = command.find_subcommand(name).expect(name);
+        let all = arguments(&tree(&[]), "");
+        for (path, words) in WORDS {
+            for (id, _) in words {
+                assert!(all.contains(&(path.into(), (*id).into(), true)), "there is no {id} of '{path}'");
             }
-            let arg = command.get_arguments().find(|arg| arg.get_id() == id).expect(id);
-            assert!(arg.get::<ArgValueCompleter>().is_some(), "{path:?} {id}");
         }
-        let register = tree.find_subcommand("register").expect("register");
-        let handle = register.get_arguments().find(|arg| arg.get_id() == "handle").expect("handle");
-        assert!(handle.get::<ArgValueCompleter>().is_none(), "nobody has a new handle yet");
-        let profile = tree.get_arguments().find(|arg| arg.get_id() == "profile").expect("profile");
-        assert!(profile.get::<ArgValueCompleter>().is_some());
+        for (path, id, completed) in &all {
+            let naming = NAMING.contains(&id.as_str()) && !WORDLESS.contains(&(path, id));
+            assert!(*completed || !naming, "'{path}' does not complete {id}");
+        }
+        for (path, id) in WORDLESS {
+            assert!(all.contains(&(path.into(), id.into(), false)), "{path} {id}");
+        }
     }
 
     #[test]

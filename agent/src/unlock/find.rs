@@ -37,6 +37,32 @@ pub struct Unlocking {
     /// Whether the system's keyring is not asked, which may ask a person itself.
     spares_keyring: bool,
     given: Given,
+    keyboard: Keyboard,
+}
+
+/// Lends the keyboard for a question, which it asks.
+pub type Lends = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+/// Who has the keyboard while nothing is asked.
+#[derive(Clone, Default)]
+struct Keyboard(Arc<Mutex<Option<Lends>>>);
+
+impl fmt::Debug for Keyboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyboard")
+    }
+}
+
+impl Keyboard {
+    /// Asks when no key of the answer goes to another part of this program.
+    fn lent(&self, ask: impl Fn() -> Result<Passphrase, TypedError>) -> Result<Passphrase, TypedError> {
+        let lends = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut answer = None;
+        if let Some(lends) = lends {
+            lends(&mut || answer = Some(ask()));
+        }
+        answer.unwrap_or_else(ask)
+    }
 }
 
 /// Passphrases that were given to this process: a descriptor is read once, and a person is asked once, however often a store is
@@ -83,7 +109,12 @@ impl Unlocking {
         passphrase_fd: Option<u32>,
         asks: bool,
     ) -> Self {
-        Self { key_file, credentials, passphrase_fd, asks, spares_keyring: false, given: Given::default() }
+        Self { key_file, credentials, passphrase_fd, asks, ..Self::default() }
+    }
+
+    /// From now on this lends the keyboard for questions, in all that were made of these sources; `None`: nobody else has it.
+    pub fn is_asked_by(&self, lends: Option<Lends>) {
+        *self.keyboard.0.lock().unwrap_or_else(PoisonError::into_inner) = lends;
     }
 
     /// With the sources of these that ask nobody and read nothing that can be read only once.
@@ -98,7 +129,8 @@ impl Unlocking {
             Some(number) => self.given.once(Source::Descriptor(number), || typed::from_descriptor(number)),
             None if !self.asks => Err(TypedError::NoTerminal),
             None => self.given.once(Source::Person(profile.dir().to_owned()), || {
-                typed::at_terminal(&format!("Passphrase of {}: ", profile.dir().display()))
+                let question = format!("Passphrase of {}: ", profile.dir().display());
+                self.keyboard.lent(|| typed::at_terminal(&question))
             }),
         };
         given.map_err(ungiven)

@@ -14,4 +14,4 @@ pub(crate) mod keyring;
 pub(crate) mod slots;
 
 pub(crate) use find::keys;
-pub use find::{Unlocking, unlock};
+pub use find::{Lends, Unlocking, unlock};

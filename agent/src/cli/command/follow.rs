@@ -1,13 +1,13 @@
 //! Following conversations, for `read` and `tail`.
 
-use cipher_api::Event;
 use cipher_api::view::{GroupView, MessageView};
+use cipher_api::{Error, Event};
 use tokio::task::JoinHandle;
 
-use crate::app::follow::{Following, News, Scope};
+use crate::app::follow::{Following, News, Said, Scope};
 use crate::cli::command::tell::Teller;
 use crate::cli::context::Context;
-use crate::cli::exit::{Failure, Result};
+use crate::cli::exit::Result;
 use crate::cli::input::interrupt::Interrupt;
 use crate::cli::input::keyboard::Keyboard;
 use crate::cli::input::text;
@@ -15,6 +15,7 @@ use crate::cli::show::line::Line;
 use crate::cli::show::page::Page;
 use crate::cli::show::safe_text::safe_text;
 use crate::cli::show::typed::word;
+use crate::cli::show::ui::Ui;
 
 /// Characters of an id by which people name a message: more than must be given, and few enough to be typed.
 const SHORT_ID: usize = 8;
@@ -93,19 +94,66 @@ impl Typing {
         let (ui, outlet, group) = (context.ui.clone(), following.outlet(), group.id);
         Some(Self(tokio::spawn(async move {
             while let Some(line) = keyboard.line().await {
-                let said = match text::message(line.text.clone()) {
-                    Ok(text) => outlet.say(group, text).await.map(|_| ()).map_err(Failure::from),
-                    Err(failure) => Err(failure),
+                let words = line.text.clone();
+                let said = match text::message(words.clone()) {
+                    Ok(text) => outlet.say(group, text).await,
+                    Err(failure) => {
+                        line.goes(false);
+                        tell(&ui, move |ui| ui.fail(&failure)).await;
+                        continue;
+                    }
                 };
-                line.is_said(said.is_ok());
-                if let Err(failure) = said {
-                    // On another thread: the screen may be slow, and nothing else waits for it.
-                    let ui = ui.clone();
-                    drop(tokio::task::spawn_blocking(move || ui.fail(&failure)).await);
+                line.goes(matches!(said, Said::Yes | Said::Queued | Said::Late(_)));
+                match said {
+                    Said::Yes => {}
+                    Said::Queued => tell(&ui, |ui| ui.warn(QUEUED)).await,
+                    Said::No(error) => tell(&ui, move |ui| ui.error(&error)).await,
+                    Said::Unknown(error) => tell(&ui, move |ui| unknown(ui, &error)).await,
+                    Said::Late(answer) => {
+                        tell(&ui, |ui| ui.warn(LATE)).await;
+                        tokio::spawn(late(ui.clone(), words, answer));
+                    }
                 }
             }
         })))
     }
+}
+
+/// What a person is told of a line that waits: it is not among the others yet.
+const QUEUED: &str =
+    "queued: the broker has not taken it yet; it is sent as soon as it does, and is not to be said again";
+
+/// What a person is told of a line that is on its way, and not to be said again.
+const LATE: &str = "there is no answer yet: what you said is kept in this profile and sent as soon as that can be; it is not to be said again";
+
+/// Tells what became of a line in the end, if it was not said: its words stand nowhere else any more.
+async fn late(ui: Ui, words: String, answer: JoinHandle<Result<MessageView, Error>>) {
+    let Ok(answer) = answer.await else { return };
+    match Said::of(answer) {
+        Said::No(error) => {
+            tell(&ui, move |ui| {
+                ui.error(&error);
+                ui.note(&format!("not said: {words}"));
+            })
+            .await;
+        }
+        Said::Unknown(error) => tell(&ui, move |ui| unknown(ui, &error)).await,
+        // That was told when it was late.
+        Said::Yes | Said::Queued | Said::Late(_) => {}
+    }
+}
+
+fn unknown(ui: &Ui, error: &Error) {
+    ui.warn(&format!(
+        "{}: whether the line was said is not known; if it was, it stands above",
+        error.message
+    ));
+}
+
+/// On another thread: the screen may be slow, and nothing else waits for it.
+async fn tell(ui: &Ui, what: impl FnOnce(&Ui) + Send + 'static) {
+    let ui = ui.clone();
+    drop(tokio::task::spawn_blocking(move || what(&ui)).await);
 }
 
 impl Drop for Typing {

@@ -1,13 +1,11 @@
 //! `read`: a conversation, and what is added to it.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cipher_api::Target;
 use cipher_api::command::{group, message};
 use cipher_api::view::{GroupView, MessageView};
 use cipher_broker::id::{GroupId, MessageId};
-use cipher_broker::time::Timestamp;
 
 use crate::app::error::ProfileError;
 use crate::app::follow::{Following, Listening, Scope, Seen};
@@ -21,6 +19,7 @@ use crate::cli::input::time_arg::Since;
 use crate::cli::input::{message_id, target};
 use crate::cli::show::page::Page;
 use crate::cli::zone::Zone;
+use crate::runtime::timer;
 
 /// Show a conversation, oldest message first
 ///
@@ -165,12 +164,7 @@ fn asked(args: &Args, zone: &Zone) -> Result<message::Read> {
         after: id(&args.after)?,
         around,
         unread: args.unread,
-        since: args.since.map(|since| since.from(now(), zone)),
+        since: args.since.map(|since| since.from(timer::now(), zone)),
         ..message::Read::of(args.target.clone())
     })
-}
-
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since_epoch)
 }

@@ -1,12 +1,10 @@
 //! `search`: messages by their words.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use cipher_api::command::{group, message};
 use cipher_api::{Target, Who};
 use cipher_broker::id::GroupId;
-use cipher_broker::time::Timestamp;
 
 use crate::app::error::ProfileError;
 use crate::app::profile::OpenProfile;
@@ -15,6 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::Result;
 use crate::cli::input::target;
 use crate::cli::input::time_arg::Since;
+use crate::runtime::timer;
 
 /// Find messages by their words, newest first
 ///
@@ -84,13 +83,11 @@ async fn find(
 
 /// Runs it.
 pub async fn run(context: &Context, args: Args) -> Result {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp::default().plus(since);
     let asked = message::Search {
         query: args.words.join(" "),
         target: args.within,
         from: args.from,
-        since: args.since.map(|since| since.from(now, context.ui.zone())),
+        since: args.since.map(|since| since.from(timer::now(), context.ui.zone())),
         kind: args.kind,
         limit: None,
         behind: None,

@@ -2,29 +2,35 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C, or the polite signal of a service manager. Heard from the moment this is made: before, they end the
-/// process at once.
+/// Signals by which a command is to end in order. Heard from the moment this is made: before, they end the process at once.
 #[derive(Debug)]
 pub struct Interrupt {
     signals: Option<(Signal, Signal)>,
 }
 
 impl Interrupt {
-    /// Starts to listen.
+    /// Ctrl-C, or the polite signal of a service manager.
     pub fn listen() -> Self {
         cipher_seal::typed::hears_signals();
-        let signals =
-            signal(SignalKind::interrupt()).and_then(|one| Ok((one, signal(SignalKind::terminate())?)));
-        Self { signals: signals.ok() }
+        Self::by(SignalKind::interrupt(), SignalKind::terminate())
+    }
+
+    /// The terminal went away, or the program is to end with a picture of its memory, which nothing here is good for.
+    pub fn of_terminal() -> Self {
+        Self::by(SignalKind::hangup(), SignalKind::quit())
+    }
+
+    fn by(one: SignalKind, other: SignalKind) -> Self {
+        Self { signals: signal(one).and_then(|one| Ok((one, signal(other)?))).ok() }
     }
 
     /// Waits for one of them.
     pub async fn wait(&mut self) {
         match &mut self.signals {
-            Some((interrupt, terminate)) => {
+            Some((one, other)) => {
                 tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                    _ = one.recv() => {}
+                    _ = other.recv() => {}
                 }
             }
             // The system gave us no handler, so it ends the process itself.

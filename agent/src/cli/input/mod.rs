@@ -8,3 +8,4 @@ pub mod setting;
 pub mod target;
 pub mod text;
 pub mod time_arg;
+mod turn;

@@ -12,6 +12,7 @@ use cipher_broker::wire::registry::Presence;
 use jiff::civil::Date;
 
 use crate::cli::show::file;
+use crate::cli::show::length;
 use crate::cli::show::line::{EventLine, Line, MessageLine, Status, TokenLine, TokenState};
 use crate::cli::show::markdown;
 use crate::cli::show::paint::{Ink, Look, Paint, aligned, at, pairs};
@@ -38,7 +39,7 @@ pub fn block(line: &Line<'_>, look: Look<'_>) -> String {
             None => safe_text(action),
         },
         Line::Edit { text, at, .. } => {
-            format!("{} {}", paint.ink(Ink::Dim, &look.zone.minute(at)), safe_block(text, 4))
+            format!("{} {}", paint.ink(Ink::Dim, &look.zone.minute(at)), words(text, look))
         }
         Line::Error { message, hint, .. } => error(message, *hint, paint),
         Line::Evidence { kind, at, what, file } => trust::evidence(kind, at, what, file.as_deref(), look),
@@ -154,13 +155,9 @@ pub fn message(line: &MessageLine<'_>, label: Option<&str>, look: Look<'_>) -> S
 
 /// After which time it disappears.
 fn disappears(line: &MessageLine<'_>, paint: Paint) -> String {
-    let after = |seconds: u64| match seconds {
-        s if s.is_multiple_of(86_400) => format!("{}d", s / 86_400),
-        s if s.is_multiple_of(3600) => format!("{}h", s / 3600),
-        s if s.is_multiple_of(60) => format!("{}m", s / 60),
-        s => format!("{s}s"),
-    };
-    line.expire().map_or_else(String::new, |s| paint.ink(Ink::Dim, &format!(" (disappears: {})", after(s))))
+    line.expire().map_or_else(String::new, |seconds| {
+        paint.ink(Ink::Dim, &format!(" (disappears after {})", length::in_words(seconds)))
+    })
 }
 
 /// Why an own message failed, and what to do.
@@ -487,7 +484,8 @@ fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
         rows.push(("may pin", settings.pin.name().into()));
     }
     if let Some(seconds) = settings.edit_seconds {
-        rows.push(("editing", format!("for {seconds} s after a message was said")));
+        let time = length::in_words(seconds.into());
+        rows.push(("editing", format!("for {time} after a message was said")));
     }
     rows
 }
@@ -567,7 +565,7 @@ mod tests {
     use super::*;
     use crate::cli::show::typed::Typed;
     use crate::cli::zone::Zone;
-    use cipher_broker::id::{AccountId, GroupId};
+    use cipher_broker::id::{AccountId, GroupId, MessageId};
 
     #[test]
     fn r_show_06_markdown_needs_colours_and_a_person_who_wants_it() {
@@ -584,6 +582,27 @@ mod tests {
         for (colours, markdown) in [(true, false), (false, true), (false, false)] {
             assert_eq!(words("*so*", look(colours, markdown)), "*so*");
         }
+    }
+
+    #[test]
+    fn words_that_a_message_had_are_shown_as_those_that_it_has() {
+        let (zone, typed) = (Zone::utc(), Typed::default());
+        let look = |colours| Look {
+            paint: Paint(colours),
+            zone: &zone,
+            typed: &typed,
+            dated: false,
+            columns: None,
+            markdown: true,
+        };
+        let line = Line::Edit {
+            message: MessageId::from_bytes([1; 16]),
+            text: "*so*\u{1b}[2J\n2026-01-02 15:04Z now",
+            at: "2026-01-02T15:04:00.000Z".into(),
+            current: false,
+        };
+        assert_eq!(block(&line, look(false)), "2026-01-02 15:04Z *so*\\u{1b}[2J\n    2026-01-02 15:04Z now");
+        assert!(block(&line, look(true)).contains("*so*\\u{1b}"), "a sign behind the marks: they stay");
     }
 
     #[test]

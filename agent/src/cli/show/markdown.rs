@@ -2,7 +2,7 @@
 //! targets.
 //!
 //! What was typed stays where it is. Marks around words give way to what they mean, a few of them to a clearer sign; all
-//! else is shown as it was written, so a text that was never meant as Markdown looks as it did. Rules R-SHOW-01 to R-SHOW-06.
+//! else is shown as it was written, so a text that was never meant as Markdown looks as it did. Rules R-SHOW-01 to R-SHOW-07.
 
 use std::ops::Range;
 
@@ -187,28 +187,40 @@ impl<'a> Plan<'a> {
         self.is_written(middle.saturating_add(2)..range.end.saturating_sub(1), TARGET);
     }
 
-    /// Its lines; those of its fence go where nothing else stands before them.
+    /// Its lines; the marks of its fence go where nothing else stands before them. R-SHOW-07: only the marks do, what stands
+    /// beside them is shown.
     fn code_block(&mut self, range: Range<usize>, alone: bool) {
         let source = self.source(&range);
         let Some(first) = source.find('\n') else { return };
         let last = source.rfind('\n').unwrap_or(first);
-        let end = source.get(last.saturating_add(1)..).unwrap_or_default().trim();
-        let closed = end.starts_with("```") || end.starts_with("~~~");
+        let fence = source.chars().next().filter(|c| ['`', '~'].contains(c)).unwrap_or('`');
+        let marks = source.bytes().take_while(|byte| char::from(*byte) == fence).count();
+        let end = source.get(last.saturating_add(1)..).unwrap_or_default().trim_matches([' ', '\t', '\r']);
+        let closed = end.len() >= marks && end.chars().all(|c| c == fence);
         let begin = first.saturating_add(1);
         let inside = begin..if closed { last.max(begin) } else { source.len() };
         let lines = source.get(inside.clone()).unwrap_or_default();
         if lines.trim().is_empty() {
             return;
         }
-        self.is_written(
-            range.start.saturating_add(inside.start)..range.start.saturating_add(inside.end),
-            CODE,
-        );
-        if alone {
+        let at = |within: usize| range.start.saturating_add(within);
+        self.is_written(at(inside.start)..at(inside.end), CODE);
+        if !alone {
+            return;
+        }
+        let beside = source.get(marks..first).unwrap_or_default();
+        let words = beside.trim();
+        if words.is_empty() {
             // At the very beginning the lines stand below the head of the message.
             let newline = usize::from(range.start > 0);
-            self.becomes(range.start..range.start.saturating_add(first).saturating_add(newline), Fate::Goes);
-            self.becomes(range.start.saturating_add(inside.end)..range.end, Fate::Goes);
+            self.becomes(range.start..at(first).saturating_add(newline), Fate::Goes);
+        } else {
+            let blanks = beside.len().saturating_sub(beside.trim_start().len());
+            self.becomes(range.start..at(marks.saturating_add(blanks)), Fate::Goes);
+            self.is_written(at(marks)..at(first), QUOTE);
+        }
+        if closed {
+            self.becomes(at(inside.end)..range.end, Fate::Goes);
         }
     }
 
@@ -321,7 +333,7 @@ mod tests {
             ("**two\nlines**", "<b>two</>\n    <b>lines</>"),
             (
                 "look:\n```rust\nlet x = 1;\n\nx\n```\nthere",
-                "look:\n    <c>let x = 1;</>\n    \n    <c>x</>\n    there",
+                "look:\n    <q>rust</>\n    <c>let x = 1;</>\n    \n    <c>x</>\n    there",
             ),
             ("```\nx *y*\n```", "\n    <c>x *y*</>"),
             ("~~~\nopen", "\n    <c>open</>"),
@@ -330,6 +342,70 @@ mod tests {
             ("**漢字** 👍", "<b>漢字</> 👍"),
         ] {
             assert_eq!(told(text), expected, "{text:?}");
+        }
+    }
+
+    /// The text without our own styles: nothing of a peer looks like one, as R-SHOW-02 says.
+    fn without_styles(shown: &str) -> String {
+        let mut parts = shown.split("\u{1b}[0");
+        let mut plain = parts.next().unwrap_or_default().to_owned();
+        plain.extend(parts.filter_map(|part| part.split_once('m')).map(|(_, words)| words));
+        plain
+    }
+
+    /// Every letter and digit of the text, in their order; what is hidden is told by its number.
+    #[track_caller]
+    fn keeps_every_word(text: &str) {
+        let told = without_styles(&shown(text, 4));
+        let mut rest = told.chars();
+        for c in text.chars().filter(|c| c.is_alphanumeric() && !is_hidden(*c)) {
+            assert!(rest.any(|told| told == c), "{c:?} of {text:?} is not in {told:?}");
+        }
+    }
+
+    #[test]
+    fn r_show_07_no_word_of_a_text_goes_away() {
+        for text in [
+            "```rust\nlet x = 1;\n```",
+            "``` pay mallory at noon\nx\n```",
+            "look:\n```pay mallory\nx\n```",
+            "```\nx\n```pay mallory",
+            "```\nx\n``` pay mallory",
+            "~~~\nx\n~~~~ pay",
+            "````\nx\n```",
+            "````\nx\n```\nmore\n````\nbehind",
+            "```\nx\n~~~ pay",
+            "~~~a `b`\nx\n~~~",
+            "```\r\nx\r\n```\r\nbehind",
+            "   ```info\n   x\n   ```  \nbehind",
+            "- ```one\n  x\n  ```two",
+            "> ```one\n> x\n> ```two",
+            "```one\n```two\n```three",
+            "``a ` b`` `c` ```d```",
+            "[a](b \"c\") [**d**](<e f>) [g][h]\n\n[h]: i",
+            "***a** b* **c *d*** ~~e `f` g~~",
+            "* a\n* b\n> c\n>d",
+            "a\\*b*\\_c_",
+            "\u{1b}[31mred `\u{1b}[0m` **\u{9b}x**",
+        ] {
+            keeps_every_word(text);
+        }
+        // Whatever is put together of marks, words and lines.
+        const PARTS: [&str; 24] = [
+            "```", "~~~", "````", "`", "``", "**", "*", "_", "~~", "> ", "* ", "- ", "[", "](", ")", "\n",
+            "\n", "\n", " ", "  ", "a", "word", "1.", "\\",
+        ];
+        let mut chance: u64 = 0x9e37_79b9_7f4a_7c15;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            for _ in 0..16 {
+                chance ^= chance << 13;
+                chance ^= chance >> 7;
+                chance ^= chance << 17;
+                let part = usize::try_from(chance >> 33).unwrap_or_default() % PARTS.len();
+                text.push_str(PARTS[part]);
+            }
+            keeps_every_word(&text);
         }
     }
 

@@ -12,6 +12,7 @@ pub mod file;
 pub mod hint;
 pub mod hit;
 pub mod human;
+pub mod length;
 pub mod line;
 pub mod markdown;
 pub mod notice;

@@ -146,10 +146,7 @@ impl Ui {
     fn words(&self, line: &Line<'_>) -> String {
         let look = Look { columns: columns(), ..self.look(self.out) };
         let block = human::block(line, look);
-        match line {
-            Line::Message(_) | Line::Event(_) => fitted(block),
-            _ => block,
-        }
+        if has_words_of_peers(line) { fitted(block) } else { block }
     }
 
     /// Shows things of one kind; `empty` tells people that there are none.
@@ -162,7 +159,8 @@ impl Ui {
             self.note(empty);
             return Ok(());
         }
-        text(&human::table(lines, self.look(self.out)))
+        let table = human::table(lines, self.look(self.out));
+        text(&if lines.iter().any(has_words_of_peers) { fitted(table) } else { table })
     }
 
     /// Shows one thing that stands in a conversation; `label` names it where several are mixed.
@@ -424,6 +422,24 @@ fn written(above: &Above, bytes: Vec<u8>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(&bytes)?;
     out.flush()
+}
+
+/// Whether others decide how long it is. What is to be copied, as a link is, stays in one piece.
+const fn has_words_of_peers(line: &Line<'_>) -> bool {
+    matches!(
+        line,
+        Line::Account { phrase: None, .. }
+            | Line::Contact(_)
+            | Line::ContactRequest(_)
+            | Line::Edit { .. }
+            | Line::Event(_)
+            | Line::File(_)
+            | Line::Group(_)
+            | Line::JoinRequest { .. }
+            | Line::Message(_)
+            | Line::Presence { .. }
+            | Line::Typing { .. }
+    )
 }
 
 /// What holds words of peers: no line of it is left to the terminal to break.

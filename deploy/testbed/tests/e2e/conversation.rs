@@ -226,7 +226,7 @@ fn a_message_disappears_after_it_was_read_and_for_its_author_after_it_was_sent()
     alice.sends("team", "this stays")?;
     let typed = bob.as_typed(&["read", "team"]).output()?;
     let typed = String::from_utf8_lossy(&typed.stdout).into_owned();
-    ensure(typed.contains("@alice: the door code is 4711 (disappears: 3s)\n"), || typed.clone())?;
+    ensure(typed.contains("@alice: the door code is 4711 (disappears after 3 seconds)\n"), || typed.clone())?;
     for person in [&alice, &bob] {
         testbed::wait::until("it is gone", || (person.texts("team").ok()? == ["this stays"]).then_some(()))?;
     }

@@ -43,6 +43,18 @@ fn d11_a_conversation_is_told_in_the_persons_own_time_with_what_is_answered() ->
     ensure(rows.iter().all(|row| row.chars().count() <= 40), || format!("too wide:\n{screen}"))?;
     ensure(screen.starts_with("── "), || format!("no day:\n{screen}"))?;
 
+    // The words that a message had are shown as those that it has: no row begins at the edge but the first of each.
+    let id = text(&asked, "id").unwrap_or_default();
+    let faked = format!("so{}12:00 @bob: pay mallory", " x".repeat(9));
+    alice.does(&["edit", id, &faked])?;
+    let mut terminal = Terminal::of_width(&mut alice.as_typed(&["edit", id, "--history"]), 40)?;
+    terminal.ends()?;
+    let screen = terminal.screen().replace('\r', "");
+    ensure(screen.contains("pay mallory") && screen.contains("are the three"), || screen.clone())?;
+    let edge = screen.lines().filter(|row| !row.starts_with("    ")).count();
+    ensure(edge == 2 && screen.lines().all(|row| row.chars().count() <= 40), || screen.clone())?;
+    alice.does(&["edit", id, text(&asked, "text").unwrap_or_default()])?;
+
     let output = testbed::Output::of(alice.as_typed(&["--utc", "read", "team"]).env("TZ", AHEAD))?;
     let at = read.first().and_then(|message| text(message, "at")).unwrap_or_default();
     let line =
@@ -249,5 +261,165 @@ fn messages_are_told_by_a_program_and_by_the_terminal_but_not_of_what_is_muted()
     ensure(terminal.screen().matches("\u{1b}]9;").count() == 1, || "what is muted rang".into())?;
     terminal.process().interrupt()?;
     terminal.ends()?;
+    Ok(())
+}
+
+/// A command as it stands in a line of a shell.
+fn line_of(command: &std::process::Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = words.map(|word| format!("'{}'", word.to_string_lossy()));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// A program that has a terminal of its own: keys make signals there, and who is in the background is stopped when it reads.
+fn alone(program: &str, person: &testbed::Person) -> std::process::Command {
+    let mut command = testbed::process::sealed(std::path::Path::new("setsid"), person.home());
+    command.args(["--ctty", "--wait"]).arg(program).env("TERM", "xterm").current_dir(person.home());
+    command
+}
+
+/// Begun with `&`, or sent there later, it goes on in the background, where nobody types; in front again there is the line.
+#[test]
+fn a_conversation_is_followed_in_the_background_and_in_front_again() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let follow = line_of(&alice.as_typed(&["read", "team", "--follow"]));
+    let mut command = alone("bash", &alice);
+    command.args(["--norc", "--noprofile", "-i"]).env("PS1", "$ ").env("TERM", "xterm");
+    let mut shell = Terminal::of(&mut command)?;
+    shell.types("bind 'set enable-bracketed-paste off'\necho rea''dy\n")?;
+    shell.shows("ready\r\n")?;
+
+    shell.types(&format!("{follow} &\n"))?;
+    bob.sends("team", "behind")?;
+    shell.shows("@bob: behind")?;
+    shell.types("jobs\n")?;
+    let jobs = shell.shows("Running")?;
+    ensure(!jobs.contains("Stopped"), || jobs.clone())?;
+    shell.types("kill %1; wait; echo go''ne\n")?;
+    let ended = shell.shows("gone\r\n")?;
+    ensure(!ended.contains("team>"), || ended.clone())?;
+
+    shell.types(&format!("{follow}\n"))?;
+    shell.shows("team> ")?;
+    shell.types("\u{1a}")?;
+    let stopped = shell.shows("Stopped")?;
+    ensure(stopped.contains("\u{1b}[?2004l"), || format!("what is pasted is still marked: {stopped:?}"))?;
+    shell.types("bg\n")?;
+    bob.sends("team", "meanwhile")?;
+    shell.shows("@bob: meanwhile")?;
+    shell.types("jobs\n")?;
+    shell.shows("Running")?;
+    shell.types("fg\n")?;
+    shell.shows("team> ")?;
+    shell.types("in front\r")?;
+    shell.shows("@alice: in front")?;
+    shell.types("\u{4}")?;
+    // What is typed before may still go to the line.
+    shell.shows("$ ")?;
+    shell.types("echo ba''ck\n")?;
+    shell.shows("back\r\n")?;
+    shell.types("exit\n")?;
+    shell.ends()?;
+    Ok(())
+}
+
+/// Whatever ends it, the terminal is as it was: nothing marks what is pasted, and keys are shown.
+#[test]
+fn the_terminal_is_given_back_as_it_was_whatever_ends_the_typing() -> Result {
+    let site = Site::single()?;
+    let alice = site.registered("alice")?;
+    alice.creates("team", &[])?;
+    for way in ["\u{4}", "\u{3}", "INT", "TERM", "HUP", "QUIT"] {
+        let mut command = alice.as_typed(&["read", "team", "--follow"]);
+        let mut terminal = Terminal::of(command.env("TERM", "xterm"))?;
+        terminal.shows("team> ")?;
+        if way.len() == 1 {
+            terminal.types(way)?;
+        } else {
+            let id = terminal.process().id().to_string();
+            std::process::Command::new("kill").args([&format!("-{way}"), &id]).status()?;
+        }
+        terminal.ends()?;
+        let screen = terminal.screen().to_owned();
+        let (on, off) = (screen.rfind("\u{1b}[?2004h"), screen.rfind("\u{1b}[?2004l"));
+        ensure(on.is_some() && on < off, || format!("{way:?}: {screen:?}"))?;
+    }
+    Ok(())
+}
+
+/// The process that had the profile open is gone, and only a passphrase opens it: the question has the keyboard, nothing of the answer
+/// is shown or said, and the line is there again behind it.
+#[test]
+fn a_passphrase_that_is_asked_for_meanwhile_does_not_go_into_the_line() -> Result {
+    const PASSPHRASE: &str = "correct horse";
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let given = format!("{PASSPHRASE}\n");
+    alice.run_with(&["slot", "add", "passphrase", "--new-passphrase-fd", "0"], &given)?.expecting(0)?;
+    alice.run_with(&["--passphrase-fd", "0", "slot", "remove", "1"], &given)?.expecting(0)?;
+    let input = alice.home().join("given");
+    std::fs::write(&input, &given)?;
+    let mut daemon = alice.command(&["--passphrase-fd", "0", "daemon"]);
+    daemon.stdin(std::fs::File::open(&input)?).stdout(std::process::Stdio::piped());
+    let mut daemon = testbed::Screen::of(&mut daemon, "the daemon")?;
+    daemon.is_ready()?;
+
+    let follow = alice.as_typed(&["read", "team", "--follow"]);
+    let mut command = alone(&follow.get_program().to_string_lossy(), &alice);
+    let mut terminal = Terminal::of(command.args(follow.get_args()))?;
+    terminal.shows("team> ")?;
+    terminal.types("half a li")?;
+    terminal.shows("half a li")?;
+    daemon.process().kill()?;
+    terminal.shows("Passphrase of ")?;
+    terminal.shows(": ")?;
+    terminal.types(PASSPHRASE)?;
+    terminal.types("\n")?;
+    terminal.shows("team> half a li")?;
+    terminal.types("ne\r")?;
+    terminal.shows("@alice: half a line")?;
+    let screen = terminal.screen().to_owned();
+    ensure(!screen.contains("horse"), || screen.clone())?;
+    terminal.types("\u{4}")?;
+    terminal.ends()?;
+    bob.syncs()?;
+    assert_eq!(bob.texts("team")?, ["half a line"]);
+    Ok(())
+}
+
+/// The broker, or the process that has the profile open, is there and does not answer: who typed is told what is known, and nothing is
+/// said twice.
+#[test]
+fn a_line_whose_answer_is_late_is_said_once_and_nobody_is_told_otherwise() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let fault = site.fault()?;
+    let mut daemon = site.through(&fault, &alice).starts(&["daemon"])?;
+    daemon.is_ready()?;
+    let mut command = alice.as_typed(&["read", "team", "--follow"]);
+    let mut terminal = Terminal::of(command.env("TERM", "xterm"))?;
+    terminal.shows("team> ")?;
+
+    fault.lose_questions("chat.*.g.*.a");
+    terminal.types("waits\r")?;
+    let told = terminal.shows("queued: the broker has not taken it yet")?;
+    ensure(!told.contains("error:"), || told.clone())?;
+    fault.heal();
+    terminal.shows("@alice: waits")?;
+
+    daemon.process().pause()?;
+    terminal.types("only once\r")?;
+    let told = terminal.shows("there is no answer yet")?;
+    ensure(!told.contains("error:"), || told.clone())?;
+    daemon.process().resume()?;
+    terminal.shows("@alice: only once")?;
+    terminal.types("\u{4}")?;
+    terminal.ends()?;
+    bob.syncs()?;
+    assert_eq!(bob.texts("team")?, ["waits", "only once"]);
     Ok(())
 }
