@@ -6,11 +6,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rand_core::{CryptoRng, RngCore};
-use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::stream;
@@ -24,7 +25,12 @@ const DIGITS: usize = 16;
 pub struct NewFile {
     path: PathBuf,
     file: File,
+    /// Whether no folder has it.
+    unseen: bool,
 }
+
+/// Where the system shows what a process has open.
+const OPEN: &str = "/proc/self/fd";
 
 impl NewFile {
     /// Makes it (0600) in the folder of this place.
@@ -35,13 +41,30 @@ impl NewFile {
             let path = folder.join(format!("{UNFINISHED}{:016x}", random.next_u64()));
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-            let new = Self { path, file };
+            let new = Self { path, file, unseen: false };
             // Where the file system has no locks, what a kill leaves stays.
             let _ = rustix::fs::flock(&new.file, FlockOperation::NonBlockingLockExclusive);
             // Whoever swept between the two calls took it for one that was left.
             if new.file.metadata()?.nlink() > 0 {
                 return Ok(new);
             }
+        }
+    }
+
+    /// Makes it (0600) for this place in no folder: a kill leaves nothing of it. Where the system cannot do that, it is
+    /// [beside](Self::beside), and what a kill leaves there stays unless it is a sealed stream.
+    pub fn unseen(place: &Path, random: &mut (impl RngCore + CryptoRng)) -> io::Result<Self> {
+        let folder = folder_of(place);
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) if Path::new(OPEN).is_dir() => {
+                let path = Path::new(OPEN).join(file.as_raw_fd().to_string());
+                Ok(Self { path, file: file.into(), unseen: true })
+            }
+            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
+                Self::beside(place, random)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -57,7 +80,11 @@ impl NewFile {
 
     /// Gives it its name. An error of the kind `AlreadyExists` if something has it.
     pub fn name(self, place: &Path) -> io::Result<()> {
-        take_name(&self.path, place)?;
+        if self.unseen {
+            rustix::fs::linkat(CWD, &self.path, CWD, place, AtFlags::SYMLINK_FOLLOW)?;
+        } else {
+            take_name(&self.path, place)?;
+        }
         File::open(folder_of(place))?.sync_all()
     }
 }
@@ -65,7 +92,8 @@ impl NewFile {
 /// Whatever ends it, no half of a file stays. Once it has its name this finds nothing.
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path)
+        if !self.unseen
+            && let Err(error) = fs::remove_file(&self.path)
             && error.kind() != ErrorKind::NotFound
         {
             tracing::debug!(%error, "a half of a file stays");

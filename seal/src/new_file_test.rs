@@ -66,3 +66,22 @@ fn what_a_killed_process_left_is_removed_and_nothing_else() {
     expected.sort();
     assert_eq!(names(folder.path()), expected);
 }
+
+#[test]
+fn what_is_in_no_folder_leaves_nothing_there_until_it_has_a_name_that_nothing_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("page.html");
+    let new = NewFile::unseen(&place, &mut OsRng).unwrap();
+    new.file().write_all(b"whole").unwrap();
+    let seen = usize::from(!new.unseen);
+    assert_eq!(names(folder.path()).len(), seen, "but where the system cannot do that");
+    assert_eq!(fs::read(new.path()).unwrap(), b"whole");
+    new.name(&place).unwrap();
+    assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+    let second = NewFile::unseen(&place, &mut OsRng).unwrap();
+    assert_eq!(second.name(&place).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    drop(NewFile::unseen(&place, &mut OsRng).unwrap());
+    assert_eq!(names(folder.path()), ["page.html"]);
+    assert_eq!(fs::read(&place).unwrap(), b"whole");
+    assert!(NewFile::unseen(&folder.path().join("no/such"), &mut OsRng).is_err());
+}

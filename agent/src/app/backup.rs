@@ -19,14 +19,14 @@ use cipher_api::view::AccountView;
 use cipher_api::{Error, ErrorKind, Hint};
 use cipher_core::BackupOf;
 use cipher_seal::Unlock;
-use cipher_seal::new_file::{NewFile, folder_of};
+use cipher_seal::new_file::NewFile;
 use cipher_seal::stream::{Locked, Reader, StreamError, Writer};
 use rand_core::OsRng;
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{FlockOperation, OFlags};
 use zeroize::Zeroizing;
 
 use crate::app::error::{ProfileError, Result};
+use crate::app::new_file::{self, taken, unwritable};
 use crate::app::notice::FrontEnd;
 use crate::app::profile::OpenProfile;
 use crate::profile::{Profile, private_folder};
@@ -46,34 +46,17 @@ const FILES: [&str; 4] = ["store.key", "store.keys", "store.sums", "store.redb"]
 /// asked for a passphrase in vain.
 pub fn is_free(file: &Path) -> Result<(), Error> {
     names_a_file(file, "written to standard output")?;
-    match file.symlink_metadata() {
-        Ok(_) => return Err(taken(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(unwritable(file, error)),
-    }
-    let folder = folder_of(file);
-    let may = rustix::fs::accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-    may.map_err(|error| match error {
-        Errno::NOENT => ErrorKind::NotFound
-            .because(format!("there is no folder {}", folder.display()))
-            .hint(Hint::text("nothing was written: make the folder, or name a file in another one")),
-        error => unwritable(folder, error.into()),
-    })
+    new_file::is_free(file)
 }
 
 /// A backup is read twice, as a restore does, and again once it was written.
 fn names_a_file(file: &Path, stream: &str) -> Result<(), Error> {
-    let wrong = |message: String| {
-        let hint = "nothing was done: name a file";
-        Err(ErrorKind::Usage.because(message).hint(Hint::text(hint)))
-    };
     if file.as_os_str() == "-" {
-        return wrong(format!("a backup is a file, which cannot be {stream}"));
+        return Err(ErrorKind::Usage
+            .because(format!("a backup is a file, which cannot be {stream}"))
+            .hint(Hint::text("nothing was done: name a file")));
     }
-    if file.file_name().is_none() || file.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return wrong(format!("{} names a folder", file.display()));
-    }
-    Ok(())
+    new_file::names_a_file(file)
 }
 
 /// Backs a profile up; gives the number of messages. `progress` is told how many of how many are done.
@@ -512,12 +495,6 @@ async fn returned(profile: &OpenProfile<'_>, front: &dyn FrontEnd, how: Return) 
     answer.account.ok_or_else(|| ErrorKind::Bug.because("a restored profile has no account").into())
 }
 
-fn taken(file: &Path) -> Error {
-    ErrorKind::Conflict
-        .because(format!("{} is there already", file.display()))
-        .hint(Hint::text("nothing was written: choose another name, a backup overwrites nothing"))
-}
-
 /// A profile whose folder does not take it.
 fn unmade(folder: &Path, error: io::Error) -> Error {
     match error.kind() {
@@ -525,21 +502,6 @@ fn unmade(folder: &Path, error: io::Error) -> Error {
             .hint(Hint::text("nothing was written: choose a folder in which you may write, with --home DIR")),
         _ => unwritable(folder, error),
     }
-}
-
-fn unwritable(path: &Path, error: io::Error) -> Error {
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "nothing was written: make room there, then run the command again"
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "nothing was written: name a place where you may write"
-        }
-        _ => "nothing was written: check the path and its disk, then run the command again",
-    };
-    ErrorKind::Storage
-        .because_of(format_args!("{} cannot be written", path.display()), error)
-        .hint(Hint::text(hint))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

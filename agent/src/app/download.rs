@@ -253,6 +253,41 @@ async fn fetch(
     }
 }
 
+/// Fetches a file that has room in memory. It is checked as one that is saved.
+pub(crate) async fn fetch_whole(
+    network: &Network,
+    wanted: &OpenFileView,
+    let_go: Option<Timestamp>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Vec<u8>, Error> {
+    let OpenFileView { file, key, hash, chunk_bytes } = wanted;
+    let (id, size) = (file.file.id, file.file.size);
+    let count = chunk_count(size, *chunk_bytes).ok_or_else(|| altered(wanted))?;
+    let opening = chunks(&id, key)?;
+    let got = futures::stream::iter(0..count)
+        .map(|chunk| async move { (chunk, broker::get(network, &id, chunk).await) })
+        .buffered(limit::FILE_WINDOW);
+    tokio::pin!(got);
+    let mut content = Vec::new();
+    while let Some((chunk, sealed)) = got.next().await {
+        let mut bytes = Vec::from(sealed.map_err(|ungot| lost(ungot, wanted, let_go))?);
+        let last = chunk + 1 == count;
+        opening.open(chunk, last, &mut bytes).map_err(|_| altered(wanted))?;
+        content.append(&mut bytes);
+        let there = content.len() as u64;
+        if there > size {
+            break;
+        }
+        progress(there, size);
+    }
+    let hashed = Sha256::digest(&content);
+    if content.len() as u64 == size && *hash == hashed.as_slice() {
+        Ok(content)
+    } else {
+        Err(altered(wanted))
+    }
+}
+
 fn chunk_count(size: u64, chunk_bytes: u32) -> Option<u32> {
     if chunk_bytes == 0 {
         return None;

@@ -71,6 +71,15 @@ impl FileTransfer {
         download::download(&self.line.network, wanted, to, self.terms.let_go, progress).await
     }
 
+    /// The content of a file that has room in memory; nothing of it is kept on the disk.
+    pub async fn fetch(
+        &self,
+        wanted: &OpenFileView,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Vec<u8>, Error> {
+        download::fetch_whole(&self.line.network, wanted, self.terms.let_go, progress).await
+    }
+
     /// Ends it.
     pub async fn end(self) {
         self.line.end().await;

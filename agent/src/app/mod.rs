@@ -7,6 +7,7 @@
 //!    │            │    │      └── bot_account   the account of a bot, and its owner's signature
 //!    │            │    └───────── linking       a new machine, from both sides
 //!    │            ├────────────── follow        each message once
+//!    │            ├────────────── export        a conversation, page by page
 //!    │            └────────────── backup        a profile as one sealed file, and back
 //!    └── notice ◄── what is to be shown besides the result
 //! ```
@@ -16,9 +17,11 @@ pub mod backup;
 pub mod bot_account;
 pub mod download;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod follow;
 pub mod linking;
+pub(crate) mod new_file;
 pub mod notice;
 pub mod patience;
 pub mod profile;

@@ -53,12 +53,13 @@ enum Word {
 }
 
 /// What the words of an argument name, by its command and its id in the tree: one id means different things in different commands.
-const WORDS: [(&str, &[(&str, Word)]); 46] = [
+const WORDS: [(&str, &[(&str, Word)]); 47] = [
     ("", &[("profile", Word::Profile)]),
     ("send", &[("target", Word::Target), ("reply_to", Word::Message), ("thread", Word::Message)]),
     ("read", &[("target", Word::Target), ("after", Word::Message), ("around", Word::Message)]),
     ("search", &[("within", Word::Target), ("from", Word::Account)]),
     ("tail", &[("targets", Word::Target)]),
+    ("export", &[("target", Word::Target)]),
     ("edit", &[("id", Word::Message), ("within", Word::Target)]),
     ("delete", &[("id", Word::Message), ("within", Word::Target)]),
     ("react", &[("id", Word::Message), ("within", Word::Target)]),

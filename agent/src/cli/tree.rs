@@ -3,9 +3,9 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::command::{
-    audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, forward, group,
-    join, man, pin, poll, profile, react, read, register, rpc, schema, search, send, slot, sync, tail,
-    thread, token, up, whoami,
+    audit, backup, bot, completions, config, contact, daemon, device, doctor, download, edit, export,
+    forward, group, join, man, pin, poll, profile, react, read, register, rpc, schema, search, send, slot,
+    sync, tail, thread, token, up, whoami,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{self, Result};
@@ -35,6 +35,7 @@ pub enum Verb {
     Delete(edit::DeleteArgs),
     React(react::Args),
     Download(download::Args),
+    Export(export::Args),
     Forward(forward::Args),
     Pin(pin::PinArgs),
     Pins(pin::PinsArgs),
@@ -79,6 +80,7 @@ pub async fn dispatch(context: &Context, verb: Verb) -> Result {
         Verb::Delete(args) => Box::pin(edit::delete(context, args)).await,
         Verb::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Verb::Download(args) => Box::pin(download::run(context, args)).await,
+        Verb::Export(args) => Box::pin(export::run(context, args)).await,
         Verb::Edit(args) => Box::pin(edit::edit(context, args)).await,
         Verb::Join(args) => Box::pin(join::run(context, args)).await,
         Verb::Man(args) => man::run(context, args, Cli::command()),

@@ -18,6 +18,7 @@ fn every_command_explains_itself_with_examples() {
     let all = [
         vec!["send"],
         vec!["read"],
+        vec!["export"],
         vec!["tail"],
         vec!["register"],
         vec!["up"],

@@ -21,6 +21,8 @@ mod conversation;
 mod crash;
 #[path = "e2e/devices.rs"]
 mod devices;
+#[path = "e2e/export.rs"]
+mod export;
 #[path = "e2e/files.rs"]
 mod files;
 #[path = "e2e/finding.rs"]

@@ -13,6 +13,7 @@ pub mod device;
 pub mod doctor;
 pub mod download;
 pub mod edit;
+pub mod export;
 pub mod follow;
 pub mod forward;
 pub mod group;

@@ -5,9 +5,11 @@
 //!                └───► human, trust ──► paint, rows       for people; every text of a peer passes safe_text
 //!                             └──► markdown              what members say, where there are colours
 //! read, tail ──► page ──► ui                               a conversation, day by day
+//! export ──► ui                                           a conversation as a page of its own
 //! hint, notice: words for errors and notices of the library below
 //! ```
 
+pub mod export;
 pub mod file;
 pub mod hint;
 pub mod hit;

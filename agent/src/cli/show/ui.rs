@@ -256,8 +256,13 @@ impl Ui {
 
     /// Prints a text that is data as it is: help, completions.
     pub fn raw(&self, raw: &str) -> Result {
+        self.data(raw.as_bytes())
+    }
+
+    /// Prints bytes that are data as they are.
+    pub fn data(&self, bytes: &[u8]) -> Result {
         let mut out = io::stdout().lock();
-        out.write_all(raw.as_bytes())?;
+        out.write_all(bytes)?;
         Ok(out.flush()?)
     }
 

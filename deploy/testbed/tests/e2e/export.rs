@@ -1,0 +1,208 @@
+//! A conversation as a file that other programs read: whole, harmless, and never over another one.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use testbed::person::{kind_of, text};
+use testbed::{Failure, Output, Person, Result, Site, ensure};
+
+/// A picture of one dot, as a viewer takes it.
+const PNG: [u8; 67] = [
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 1, 0, 0,
+    0, 1, 8, 6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0,
+    1, 0, 0, 5, 0, 1, 0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
+];
+
+/// Takes a page apart as a browser would: a JSON line with its tags, its texts, and what its pictures are.
+const APART: &str = r##"
+import base64, hashlib, html.parser, json, sys
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.texts, self.pictures, self.links, self.policy, self.open, self.style = [], [], [], [], "", [], ""
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        assert not [name for name in attrs if name.startswith("on") or name == "style"], attrs
+        if tag not in ("meta", "img"): self.open.append(tag)
+        if attrs.get("http-equiv") == "Content-Security-Policy": self.policy = attrs["content"]
+        if "src" in attrs:
+            head, content = attrs["src"].split(",", 1)
+            self.pictures.append([head, len(base64.b64decode(content, validate=True)), attrs["alt"]])
+        if "href" in attrs: self.links.append(attrs["href"])
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "style": self.style += data
+        else: self.texts.append(data)
+    def handle_comment(self, data): raise SystemExit("a comment")
+    def unknown_decl(self, data): raise SystemExit("a declaration")
+    def handle_pi(self, data): raise SystemExit("an instruction")
+page = Page()
+page.feed(open(sys.argv[1], encoding="utf-8").read())
+page.close()
+assert not page.open, page.open
+digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+assert f"style-src 'sha256-{digest}'" in page.policy, page.policy
+print(json.dumps({"tags": sorted(set(page.tags)), "text": "".join(page.texts), "pictures": page.pictures, "links": page.links, "policy": page.policy}))
+"##;
+
+fn apart(page: &Path) -> Result<Value> {
+    let output = Command::new("python3").arg("-c").arg(APART).arg(page).output()?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure(output.status.success(), || told)?;
+    serde_json::from_slice(&output.stdout).map_err(|error| Failure::new(error.to_string()))
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+fn exports(person: &Person, arguments: &[&str]) -> Result<Output> {
+    let mut words = vec!["export", "team"];
+    words.extend(arguments);
+    person.does(&words)
+}
+
+const HOSTILE: [&str; 6] = [
+    "<script>alert(1)</script></div></main><h1>mine</h1>",
+    "\" onload=\"alert(1) ' onerror='x",
+    "![x](https://evil.example/x.png) [pay](https://evil.example)",
+    "one\n\n<!-- two\n]]> &lt;b&gt; &amp;",
+    "\u{202e}txt.exe\u{202c}\u{200b}",
+    "# title\n- list\n    code\n```\nx\n```",
+];
+
+#[test]
+fn a_conversation_is_written_for_programs_and_for_people_and_peers_write_nothing_but_texts() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    for words in HOSTILE {
+        bob.sends("team", words)?;
+    }
+    let gone = bob.sends("team", "taken back")?;
+    bob.does(&["delete", text(&gone, "id").unwrap_or_default()])?;
+    let picture = bob.home().join("<b>dot.png");
+    std::fs::write(&picture, PNG)?;
+    let drawing = bob.home().join("drawing.svg");
+    std::fs::write(
+        &drawing,
+        "<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"x\"/>",
+    )?;
+    bob.does(&["send", "team", "see", "--file", shown(&picture), "--file", shown(&drawing)])?;
+    bob.does(&["send", "team", "soon gone", "--expire", "1d"])?;
+    alice.syncs()?;
+
+    // The lines are those that `read` has, and nothing counts as read.
+    let lines = exports(&alice, &["--format", "jsonl"])?;
+    let unread = alice.shows("team")?.get("unread").and_then(Value::as_u64);
+    ensure(unread.is_some_and(|unread| unread > 5), || format!("exporting is not reading: {unread:?}"))?;
+    let read = alice.does(&["read", "team"])?;
+    assert_eq!(lines.lines.len(), read.lines.len());
+    let texts = |lines: &[Value]| -> Vec<String> {
+        lines.iter().filter_map(|line| text(line, "text")).map(str::to_owned).collect()
+    };
+    assert_eq!(texts(&lines.lines), texts(&read.lines));
+    ensure(texts(&lines.lines).iter().all(|text| text != "taken back"), || {
+        "what was deleted is there".into()
+    })?;
+    let told = |output: &Output| -> String {
+        output.errors.iter().filter(|line| kind_of(line) == Some("warning")).map(Value::to_string).collect()
+    };
+    ensure(told(&lines).contains("nothing protects it any more"), || lines.to_string())?;
+    ensure(told(&lines).contains("1 message that is to disappear stays in it"), || lines.to_string())?;
+
+    // For people, each text is a text.
+    let page = alice.home().join("team.html");
+    let done = exports(&alice, &["--format", "html", "--to", shown(&page)])?;
+    assert_eq!(done.of_type("done")?.get("target").and_then(Value::as_str), Some(shown(&page)));
+    let found = apart(&page)?;
+    let known = [
+        "article",
+        "bdi",
+        "body",
+        "div",
+        "figcaption",
+        "figure",
+        "h1",
+        "h2",
+        "head",
+        "header",
+        "html",
+        "img",
+        "main",
+    ];
+    let others = ["meta", "p", "span", "style", "time", "title"];
+    for tag in found.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        ensure(known.contains(&tag) || others.contains(&tag), || format!("<{tag}>"))?;
+    }
+    let words = text(&found, "text").unwrap_or_default();
+    for hostile in HOSTILE.into_iter().filter(|words| !words.contains('\u{202e}')) {
+        ensure(words.contains(hostile), || format!("{hostile} is not in {words}"))?;
+    }
+    ensure(words.contains("\\u{202e}txt.exe") && !words.contains('\u{202e}'), || words.to_owned())?;
+    ensure(!words.contains("taken back") && words.contains("(deleted)"), || words.to_owned())?;
+    ensure(words.contains("disappears after 1 day"), || words.to_owned())?;
+    let pictures = found.get("pictures").cloned().unwrap_or_default();
+    assert_eq!(pictures.as_array().map(Vec::len), Some(1), "a drawing can hold a program: {pictures}");
+    let dot = pictures.pointer("/0/0").and_then(Value::as_str);
+    assert_eq!(
+        (dot, pictures.pointer("/0/1")),
+        (Some("data:image/png;base64"), Some(&Value::from(PNG.len())))
+    );
+    ensure(words.contains("drawing.svg"), || words.to_owned())?;
+    ensure(text(&found, "policy").is_some_and(|policy| policy.starts_with("default-src 'none';")), || {
+        found.to_string()
+    })?;
+
+    // Nothing is overwritten, nothing is half, and whoever named a place where it cannot be is told before anything is done.
+    let before = std::fs::read(&page)?;
+    alice.is_refused(8, "conflict", &["export", "team", "--format", "md", "--to", shown(&page)])?;
+    ensure(std::fs::read(&page)? == before, || "it was overwritten".into())?;
+    let nowhere = alice.home().join("nowhere/page.md");
+    alice.is_refused(9, "not-found", &["export", "team", "--format", "md", "--to", shown(&nowhere)])?;
+    alice.is_refused(9, "not-found", &["export", "nobody-knows", "--format", "md"])?;
+    alice.is_refused(2, "usage", &["export", "team"])?;
+    alice.is_refused(
+        2,
+        "usage",
+        &["export", "team", "--format", "md", "--to", &format!("{}/", shown(alice.home()))],
+    )?;
+    Ok(())
+}
+
+/// More lines than a page of them has, without a broker, while others wait for it: each once, in order.
+#[test]
+fn a_long_conversation_is_written_whole_without_a_broker_and_with_what_waits_for_it() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let many: String = (0..230).map(|n| format!("line {n}\n")).collect();
+    let hello =
+        serde_json::json!({ "jsonrpc": "2.0", "id": 0, "method": "hello", "params": { "version": 1 } });
+    let mut asked = format!("{hello}\n");
+    for (id, line) in (1..).zip(many.lines()) {
+        let params = serde_json::json!({ "target": "team", "text": line });
+        let call =
+            serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": "message.send", "params": params });
+        asked.push_str(&format!("{call}\n"));
+    }
+    bob.run_with(&["rpc"], &asked)?.expecting(0)?;
+    bob.syncs()?;
+    alice.syncs()?;
+    let fault = site.fault()?;
+    fault.cut();
+    let away = site.through(&fault, &alice);
+    away.sends("team", "waits")?;
+    away.sends("team", "waits too")?;
+    let markdown = exports(&away, &["--format", "md"])?;
+    ensure(many.lines().all(|line| markdown.stdout.contains(line)), || "a line is missing".into())?;
+    let lines = exports(&away, &["--format", "jsonl"])?;
+    let said = lines.lines.iter().filter(|line| kind_of(line) == Some("message"));
+    let texts: Vec<&str> = said.filter_map(|line| text(line, "text")).collect();
+    let expected: Vec<&str> = many.lines().chain(["waits", "waits too"]).collect();
+    assert_eq!(texts, expected);
+    Ok(())
+}
