@@ -173,13 +173,9 @@ fn a_conversation_is_written_for_programs_and_for_people_and_peers_write_nothing
     Ok(())
 }
 
-/// More lines than a page of them has, without a broker, while others wait for it: each once, in order.
-#[test]
-fn a_long_conversation_is_written_whole_without_a_broker_and_with_what_waits_for_it() -> Result {
-    let site = Site::single()?;
-    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
-    site.group("team", &alice, &[&bob])?;
-    let many: String = (0..230).map(|n| format!("line {n}\n")).collect();
+/// So many lines, which a person says one after the other.
+fn says_many(person: &Person, count: usize) -> Result<String> {
+    let many: String = (0..count).map(|n| format!("line {n}\n")).collect();
     let hello =
         serde_json::json!({ "jsonrpc": "2.0", "id": 0, "method": "hello", "params": { "version": 1 } });
     let mut asked = format!("{hello}\n");
@@ -189,8 +185,18 @@ fn a_long_conversation_is_written_whole_without_a_broker_and_with_what_waits_for
             serde_json::json!({ "jsonrpc": "2.0", "id": id, "method": "message.send", "params": params });
         asked.push_str(&format!("{call}\n"));
     }
-    bob.run_with(&["rpc"], &asked)?.expecting(0)?;
-    bob.syncs()?;
+    person.run_with(&["rpc"], &asked)?.expecting(0)?;
+    person.syncs()?;
+    Ok(many)
+}
+
+/// More lines than a page of them has, without a broker, while others wait for it: each once, in order.
+#[test]
+fn a_long_conversation_is_written_whole_without_a_broker_and_with_what_waits_for_it() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let many = says_many(&bob, 230)?;
     alice.syncs()?;
     let fault = site.fault()?;
     fault.cut();
@@ -204,5 +210,72 @@ fn a_long_conversation_is_written_whole_without_a_broker_and_with_what_waits_for
     let texts: Vec<&str> = said.filter_map(|line| text(line, "text")).collect();
     let expected: Vec<&str> = many.lines().chain(["waits", "waits too"]).collect();
     assert_eq!(texts, expected);
+    Ok(())
+}
+
+/// Nothing of a page is ever seen that is not whole, whatever ends the command; who had the profile open and dies does not end it.
+#[test]
+fn a_page_is_whole_or_not_there() -> Result {
+    let site = Site::single()?;
+    let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
+    site.group("team", &alice, &[&bob])?;
+    let picture = bob.home().join("dot.png");
+    std::fs::write(&picture, PNG)?;
+    bob.does(&["send", "team", "--file", shown(&picture)])?;
+    let many = says_many(&bob, 150)?;
+    alice.syncs()?;
+    let fault = site.fault()?;
+    let away = site.through(&fault, &alice);
+    let folder = alice.home().join("out");
+    std::fs::create_dir(&folder)?;
+    let page = folder.join("team.html");
+    let words = ["export", "team", "--format", "html", "--to", shown(&page)];
+    let is_empty = || -> Result {
+        let names: Vec<_> = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
+        ensure(names.is_empty(), || format!("{names:?} is left"))
+    };
+    // It waits for the picture, and the head of the page is written.
+    let in_the_middle = || -> Result<testbed::Screen> {
+        let lost = fault.lost();
+        fault.lose_questions("$JS.API.DIRECT.GET.FILES.>");
+        let exporting = away.starts(&words)?;
+        fault.has_lost(lost + 1)?;
+        Ok(exporting)
+    };
+    let mut exporting = in_the_middle()?;
+    exporting.process().kill()?;
+    is_empty()?;
+    let mut exporting = in_the_middle()?;
+    assert_eq!(exporting.interrupt()?, 1);
+    is_empty()?;
+    fault.heal();
+
+    let mut daemon = away.starts(&["daemon"])?;
+    daemon.is_ready()?;
+    // The disk takes no more.
+    let command = away.command(&words);
+    let mut full = Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    full.current_dir(alice.home())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let refused = Output::of(&mut full)?.expecting(7)?;
+    let error =
+        refused.errors.iter().find(|line| kind_of(line) == Some("error")).cloned().unwrap_or_default();
+    assert_eq!(text(&error, "kind"), Some("storage"), "{refused}");
+    ensure(text(&error, "hint").is_some_and(|hint| hint.contains("make room")), || refused.to_string())?;
+    is_empty()?;
+
+    let mut exporting = in_the_middle()?;
+    daemon.process().kill()?;
+    fault.heal();
+    let (code, told) = exporting.ends()?;
+    assert_eq!(code, 0, "{told}");
+    let found = apart(&page)?;
+    let words = text(&found, "text").unwrap_or_default();
+    ensure(many.lines().all(|line| words.contains(line)), || "a line is missing".into())?;
+    assert_eq!(found.pointer("/pictures/0/2").and_then(Value::as_str), Some("dot.png"), "{told}");
     Ok(())
 }
