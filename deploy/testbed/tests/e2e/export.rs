@@ -75,7 +75,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn a_conversation_is_written_for_programs_and_for_people_and_peers_write_nothing_but_texts() -> Result {
+fn t11_a_conversation_is_written_for_programs_and_for_people_and_peers_write_nothing_but_texts() -> Result {
     let site = Site::single()?;
     let (alice, bob) = (site.registered("alice")?, site.registered("bob")?);
     site.group("team", &alice, &[&bob])?;
