@@ -1,11 +1,11 @@
 //! Values to show.
 
 use cipher_api::view::{
-    AccountView, AttachmentView, BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView,
-    ContactState, ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView,
-    GroupState, GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView,
-    LogLostView, MemberView, MessageState, MessageView, OfferedView, OpenFileView, RecoveringView,
-    RecoveringWhy, RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
+    AccountView, AttachmentView, BotChange, BotChangeView, BotEventView, BotMemberView, ContactState,
+    ContactView, DeniedView, DeviceView, EvidenceKind, EvidenceView, ExhibitView, FileView, GroupState,
+    GroupView, HeadView, JoinLinkView, JoinRequestView, LinkCodeView, LinkCompareView, LogLostView,
+    MemberView, MessageState, MessageView, OfferedView, OpenFileView, RecoveringView, RecoveringWhy,
+    RequestPolicy, SafetyNumberView, SenderView, StatusView, TokenView, Trust, UploadView,
 };
 use cipher_api::view::{
     Body, GroupEvent, MissingView, PollOptionView, PollView, ReactionView, ReceiptView, SettingsView, WhoMay,
@@ -350,10 +350,7 @@ pub(crate) fn bot_event() -> BotEventView {
     BotEventView {
         message: said(),
         changed_at: Some(at(1)),
-        reaction: None,
-        pin: None,
-        vote: None,
-        closed: false,
+        change: Some(BotChangeView { what: BotChange::Edited, hops: 0 }),
         position: 42,
         place: 1,
         by: BotMemberView {
@@ -369,22 +366,24 @@ pub(crate) fn bot_event() -> BotEventView {
     }
 }
 
+fn bot_change(message: MessageView, what: BotChange) -> BotEventView {
+    BotEventView { message, change: Some(BotChangeView { what, hops: 1 }), who: None, ..bot_event() }
+}
+
 pub(crate) fn bot_reaction() -> BotEventView {
-    let reaction = BotReactionView { emoji: "\u{1f44d}".into(), removed: true, hops: 1 };
-    BotEventView { reaction: Some(reaction), who: None, ..bot_event() }
+    bot_change(said(), BotChange::Reaction { emoji: "\u{1f44d}".into(), removed: true })
 }
 
 pub(crate) fn bot_vote() -> BotEventView {
-    let vote = BotVoteView { options: vec!["tea".into()], hops: 0 };
-    BotEventView { message: poll(), vote: Some(vote), who: None, ..bot_event() }
+    bot_change(poll(), BotChange::Vote { options: vec!["tea".into()] })
 }
 
 pub(crate) fn bot_poll_closed() -> BotEventView {
-    BotEventView { message: poll(), closed: true, who: None, ..bot_event() }
+    bot_change(poll(), BotChange::PollClosed)
 }
 
 pub(crate) fn bot_pin() -> BotEventView {
-    BotEventView { pin: Some(BotPinView { removed: true }), who: None, ..bot_event() }
+    bot_change(said(), BotChange::Pinned { removed: true })
 }
 
 pub(crate) fn evidence() -> EvidenceView {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cipher_api::command::message::MessageRef;
 use cipher_api::command::{bot, group, message};
 use cipher_api::reply::Done;
-use cipher_api::view::{Body, BotEventView, BotMemberView, GroupState};
+use cipher_api::view::{Body, BotChange, BotEventView, BotMemberView, GroupState};
 use cipher_api::{Error, Target};
 use cipher_broker::certificate::Kind;
 use cipher_broker::id::GroupId;
@@ -403,10 +403,11 @@ fn words_that_were_taken_back_are_no_event_and_other_words_count() {
     let new = waiting.iter().filter(|event| event.changed_at.is_none());
     assert_eq!(new.map(|event| event.message.text.as_str()).collect::<Vec<_>>(), ["three"]);
     let changed = waiting.iter().filter(|event| event.changed_at.is_some());
-    let changed = changed.map(|event| (event.message.text.as_str(), event.message.deleted));
+    let changed =
+        changed.map(|event| (event.message.text.as_str(), event.change.as_ref().map(|change| &change.what)));
     assert_eq!(
         changed.collect::<Vec<_>>(),
-        [("", true), ("three", false)],
+        [("", Some(&BotChange::Deleted)), ("three", Some(&BotChange::Edited))],
         "both are told, of the messages themselves"
     );
     serve(&mut world, "echo").unwrap();

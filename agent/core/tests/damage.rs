@@ -1,7 +1,9 @@
 //! Flipped bits in a store: a value is found by its seal and costs itself; what it was for comes back by itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use cipher_api::command::message;
 use cipher_api::view::{GroupState, MessageState};
 use cipher_api::{Error, ErrorKind, Event, Notice};
 use cipher_broker::id::GroupId;
@@ -84,6 +86,29 @@ fn e9_a_group_whose_secrets_are_damaged_comes_back_by_itself() {
         assert!(own.iter().all(|message| message.state != MessageState::Queued), "{own:?}");
         oracle::judge(&mut world);
     }
+}
+
+/// E9: an entry of what is to be forgotten that cannot be read costs itself: it is let go of, and what it named is shown no more.
+#[test]
+fn e9_a_damaged_entry_of_what_is_due_is_let_go_of() {
+    let (mut world, group) = talking(9);
+    let vanishes = message::Send { expire: Some(60), ..send(group, "for a minute") };
+    world.person("bob").does(vanishes);
+    world.settle();
+    let bob = world.index("bob");
+    world.end(bob, End::Clean);
+    let rows = keys(&world.people[bob].disk, "expiring");
+    assert!(!rows.is_empty());
+    for key in &rows {
+        flip(&world.people[bob].disk, "expiring", key);
+    }
+    world.boot(bob).unwrap();
+    world.connect(bob);
+    world.pass(Duration::from_secs(90));
+    world.settle();
+    assert_eq!(world.person("bob").sees(group, "for a minute"), 0);
+    world.end(bob, End::Clean);
+    assert!(keys(&world.people[bob].disk, "expiring").is_empty());
 }
 
 /// Flips a bit in the key of a row of a closed store.
@@ -205,7 +230,7 @@ fn e9_a_damaged_key_costs_its_chapter_and_stops_nothing() {
         world.person("bob").says(group, "after the damage");
         world.settle();
         assert_eq!(world.person("alice").sees(group, "after the damage"), 1, "{name}");
-        world.pass(std::time::Duration::from_secs(120));
+        world.pass(Duration::from_secs(120));
         world.settle();
         world.person("bob").restarts(End::Kill);
         assert_eq!(world.person("bob").sees(group, "after the damage"), 1, "{name}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cipher_api::ErrorKind;
 use cipher_api::command::message::MessageRef;
 use cipher_api::command::{bot, contact, message};
-use cipher_api::view::{HistoryPolicy, MessageState, ReactionView};
+use cipher_api::view::{BotChange, HistoryPolicy, MessageState, ReactionView};
 use cipher_broker::id::{GroupId, MessageId};
 
 use crate::own_devices::link_with;
@@ -219,8 +219,12 @@ fn bots_are_told_of_reactions_and_react() {
     let told: Vec<_> = told
         .iter()
         .map(|event| {
-            let reaction = event.reaction.as_ref().unwrap();
-            (event.message.id, event.by.handle.as_str(), reaction.emoji.as_str(), reaction.removed)
+            let Some(BotChange::Reaction { emoji, removed }) =
+                event.change.as_ref().map(|change| &change.what)
+            else {
+                panic!("{event:?}")
+            };
+            (event.message.id, event.by.handle.as_str(), emoji.as_str(), *removed)
         })
         .collect();
     assert_eq!(told, [(id, "bob", TEA, false), (id, "bob", TEA, true)]);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use cipher_api::command::message::{self, MessageRef};
-use cipher_api::command::{contact, group, poll};
-use cipher_api::view::{Body, GroupEvent, HistoryPolicy, MessageState, MessageView, PollView, WhoMay};
+use cipher_api::command::{bot, contact, group, poll};
+use cipher_api::view::{
+    Body, BotChange, GroupEvent, HistoryPolicy, MessageState, MessageView, PollView, WhoMay,
+};
 use cipher_api::{ErrorKind, Notice, Target};
 use cipher_broker::id::{GroupId, MessageId};
 
@@ -364,4 +366,66 @@ fn a_change_that_comes_too_late_is_told_to_who_made_it() {
         })
         .collect();
     assert_eq!(told, ["this poll is closed: it takes no more votes"]);
+}
+
+/// R-CONTACT-02: whatever asks for it, also what a member that is heard made of it.
+#[test]
+fn r_contact_02_no_words_of_a_blocked_account_are_shown_whatever_is_asked() {
+    let mut world = World::of(21, Flavour::R1, &["alice", "bob", "carol"]);
+    let group = world.admins("ops", &["alice", "bob", "carol"]);
+    let id = world.person("carol").says(group, "buy now").id;
+    world.settle();
+    world.person("carol").does(message::Edit { message: of(id), text: "buy cheap".into() });
+    world.settle();
+    world
+        .person("alice")
+        .does(contact::Block { who: "carol".parse::<cipher_broker::handle::Handle>().unwrap().into() });
+    let shown = world.person("alice").does(message::Show { message: of(id) });
+    assert_eq!((shown.text.as_str(), shown.mentions.len()), ("", 0));
+    assert!(world.person("alice").does(message::Edits { message: of(id) }).is_empty());
+    let react = message::React { message: of(id), emoji: "thumbsup".into(), remove: false };
+    let reacted = world.person("alice").does(react);
+    assert_eq!(reacted.text, "");
+    world.settle();
+    world
+        .person("alice")
+        .does(contact::Unblock { who: "carol".parse::<cipher_broker::handle::Handle>().unwrap().into() });
+    assert_eq!(world.person("alice").does(message::Show { message: of(id) }).text, "buy cheap");
+    assert_eq!(world.person("alice").does(message::Edits { message: of(id) }).len(), 2);
+}
+
+/// B02: a bot learns how many bots led to a change, and what a vote chose when it was given, however often the account voted since.
+#[test]
+fn b02_a_bot_is_told_each_change_with_what_it_said() {
+    let mut world = World::of(22, Flavour::R1, &["alice", "bob"]);
+    world.register_bot("echo", "alice");
+    let group = world.admins("ops", &["alice", "bob", "echo"]);
+    let events = |world: &mut World| {
+        world.person("echo").does(bot::Events { bot: "echo".into(), limit: 1000, busy: vec![] })
+    };
+    assert!(!events(&mut world).is_empty(), "it is known from now on");
+    let poll = world.person("alice").does(ask(group, false)).id;
+    world.settle();
+    let votes = ["noon", "one", "never"].into_iter().cycle().take(11);
+    for option in votes.clone() {
+        world.person("bob").does(vote(poll, &[option]));
+        world.settle();
+    }
+    world.person("bob").does(vote(poll, &[]));
+    world.person("bob").does(message::Pin { message: of(poll), remove: false });
+    world.person("alice").does(poll::Close { message: of(poll) });
+    world.settle();
+    let told: Vec<(String, u8)> = events(&mut world)
+        .iter()
+        .filter_map(|event| event.change.as_ref())
+        .map(|change| match &change.what {
+            BotChange::Vote { options } => (options.join(","), change.hops),
+            BotChange::Pinned { removed: false } => ("pinned".into(), change.hops),
+            BotChange::PollClosed => ("closed".into(), change.hops),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let mut expected: Vec<String> = votes.map(str::to_owned).collect();
+    expected.extend(["", "pinned", "closed"].map(str::to_owned));
+    assert_eq!(told, expected.into_iter().map(|what| (what, 0)).collect::<Vec<_>>());
 }

@@ -2,13 +2,14 @@
 
 use cipher_api::command::bot;
 use cipher_api::view::{
-    AttachmentView, Body, BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView, GroupEvent,
+    AttachmentView, Body, BotChange, BotChangeView, BotEventView, BotMemberView, GroupEvent, MessageView,
 };
 use cipher_bot::event::{
     Attachment, Change, Conversation, Event, EventKind, LogId, Me, Member, MemberChange, Message, Reaction,
     Sender, Vote,
 };
 use cipher_bot_host::Handled;
+use cipher_broker::certificate::Kind;
 use cipher_broker::handle::Handle;
 use cipher_broker::id::AccountId;
 use cipher_broker::time::Timestamp;
@@ -32,69 +33,75 @@ pub(super) fn event(view: &BotEventView, me: &Me, now: Timestamp) -> Option<Even
 
 fn kind(view: &BotEventView, me: &Me) -> Option<EventKind> {
     let message = &view.message;
-    let change = |change| {
+    if let Some(change) = &view.change {
+        return changed(view, change);
+    }
+    let of_members = |change| {
         let who = member(view.who.as_ref()?)?;
         Some(EventKind::of_members(me, MemberChange { who, change, by: member(&view.by)? }))
     };
-    let of = |known: &str, account_id: AccountId, kind| {
-        let role = view.by.role.unwrap_or(Role::Member);
-        Some(Sender { handle: handle(known, &account_id)?, account_id, kind, role })
-    };
-    let sender = || of(&message.from.handle, message.from.account_id, message.from.kind);
-    let doer = || of(&view.by.handle, view.by.account_id, view.by.kind?);
-    if let Some(BotReactionView { emoji, removed, hops }) = &view.reaction {
-        return Some(EventKind::Reaction(Reaction {
-            message_id: message.id,
-            emoji: emoji.clone(),
-            removed: *removed,
-            sender: doer()?,
-            hops: *hops,
-        }));
-    }
-    if let Some(BotVoteView { options, hops }) = &view.vote {
-        let (options, hops) = (options.clone(), *hops);
-        return Some(EventKind::Vote(Vote { message_id: message.id, options, sender: doer()?, hops }));
-    }
-    if view.closed {
-        return Some(EventKind::PollClosed { message_id: message.id, sender: doer()? });
-    }
-    if let Some(BotPinView { removed }) = view.pin {
-        return Some(EventKind::Pinned { message_id: message.id, sender: doer()?, removed });
-    }
     match &message.body {
-        Body::Text | Body::Poll(_) | Body::Unknown(_) if message.deleted => {
-            // Who had said it, and who took it back, if another one did.
-            let by = if message.deleted_by.is_some() { doer()? } else { sender()? };
-            Some(EventKind::Deleted { message_id: message.id, sender: by })
-        }
-        Body::Text | Body::Poll(_) => {
-            let options = match &message.body {
-                Body::Poll(poll) => poll.options.iter().map(|option| option.text.clone()).collect(),
-                _ => Vec::new(),
-            };
-            let said = Message {
-                message_id: message.id,
-                sender: sender()?,
-                text: message.text.clone(),
-                reply_to: message.reply_to,
-                hops: message.hops,
-                sent_at: message.sent_at,
-                attachments: message.attachments.iter().map(attachment).collect(),
-                mentions: message.mentions.clone(),
-                mentions_me: message.mentions_own,
-                thread: message.thread,
-                forwarded: message.forwarded,
-                options,
-            };
-            let again = view.changed_at.is_some();
-            Some(if again { EventKind::Edited(said) } else { EventKind::Message(said) })
-        }
-        Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. } => change(Change::Added),
-        Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => change(Change::Removed),
-        Body::Event { event: GroupEvent::Role, .. } => change(Change::Role),
+        Body::Text | Body::Poll(_) => Some(EventKind::Message(said(view)?)),
+        Body::Event { event: GroupEvent::Added | GroupEvent::Joined, .. } => of_members(Change::Added),
+        Body::Event { event: GroupEvent::Removed | GroupEvent::Left, .. } => of_members(Change::Removed),
+        Body::Event { event: GroupEvent::Role, .. } => of_members(Change::Role),
         // R-SAY-01: what a member sent under the name of an event is not one.
         Body::Unknown(_) | Body::Missing(_) | Body::Event { .. } => Some(EventKind::Unknown),
     }
+}
+
+/// What an account made of an earlier message.
+fn changed(view: &BotEventView, BotChangeView { what, hops }: &BotChangeView) -> Option<EventKind> {
+    let (message, hops) = (&view.message, *hops);
+    let (message_id, sender) =
+        (message.id, sender(view, &view.by.handle, view.by.account_id, view.by.kind?)?);
+    Some(match what {
+        // Other words that were taken back since.
+        BotChange::Edited if message.deleted || message.expired => EventKind::Unknown,
+        BotChange::Edited if matches!(message.body, Body::Text | Body::Poll(_)) => {
+            EventKind::Edited(Message { hops, ..said(view)? })
+        }
+        BotChange::Deleted => EventKind::Deleted { message_id, sender, hops },
+        BotChange::Reaction { emoji, removed } => {
+            let (emoji, removed) = (emoji.clone(), *removed);
+            EventKind::Reaction(Reaction { message_id, emoji, removed, sender, hops })
+        }
+        BotChange::Vote { options } => {
+            EventKind::Vote(Vote { message_id, options: options.clone(), sender, hops })
+        }
+        BotChange::PollClosed => EventKind::PollClosed { message_id, sender, hops },
+        BotChange::Pinned { removed } => EventKind::Pinned { message_id, sender, removed: *removed, hops },
+        BotChange::Edited | BotChange::Unknown => EventKind::Unknown,
+    })
+}
+
+/// The words of a message.
+fn said(view: &BotEventView) -> Option<Message> {
+    let message: &MessageView = &view.message;
+    let options = match &message.body {
+        Body::Poll(poll) => poll.options.iter().map(|option| option.text.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let from = &message.from;
+    Some(Message {
+        message_id: message.id,
+        sender: sender(view, &from.handle, from.account_id, from.kind)?,
+        text: message.text.clone(),
+        reply_to: message.reply_to,
+        hops: message.hops,
+        sent_at: message.sent_at,
+        attachments: message.attachments.iter().map(attachment).collect(),
+        mentions: message.mentions.clone(),
+        mentions_me: message.mentions_own,
+        thread: message.thread,
+        forwarded: message.forwarded,
+        options,
+    })
+}
+
+fn sender(view: &BotEventView, known: &str, account_id: AccountId, kind: Kind) -> Option<Sender> {
+    let role = view.by.role.unwrap_or(Role::Member);
+    Some(Sender { handle: handle(known, &account_id)?, account_id, kind, role })
 }
 
 fn attachment(view: &AttachmentView) -> Attachment {
@@ -129,7 +136,6 @@ pub(super) fn passed_over(bot: &str, view: &BotEventView) -> bot::Handled {
 mod tests {
     use super::*;
     use cipher_api::view::{MessageState, MessageView, SenderView};
-    use cipher_broker::certificate::Kind;
     use cipher_broker::id::{DeviceId, GroupId, MessageId};
 
     fn account(n: u8) -> BotMemberView {
@@ -185,10 +191,7 @@ mod tests {
             who: who.map(account),
             memory: None,
             changed_at: None,
-            reaction: None,
-            pin: None,
-            vote: None,
-            closed: false,
+            change: None,
             group_name: "ops".into(),
             direct: false,
         }
@@ -223,20 +226,32 @@ mod tests {
         assert!(event(&queued, &me(), Timestamp::default()).is_none());
     }
 
+    /// B02: each of them says how many bots led to it, or two bots would answer each other's changes for ever.
     #[test]
-    fn other_words_are_an_edit_and_none_a_deletion_and_their_time_is_that_of_the_change() {
+    fn b02_a_change_is_told_with_its_time_its_author_and_the_bots_that_led_to_it() {
         let at = Timestamp::from_millis(9);
-        let mut view = view(Body::Text, None);
-        (view.changed_at, view.message.edited) = (Some(at), true);
-        let edited = event(&view, &me(), Timestamp::default()).unwrap();
-        assert!(matches!(edited.kind, EventKind::Edited(ref said) if said.text == "/echo hi"), "{edited:?}");
-        assert_eq!(edited.at, at);
-        (view.message.deleted, view.message.edited) = (true, false);
-        view.message.text.clear();
-        let deleted = event(&view, &me(), Timestamp::default()).unwrap();
-        assert!(
-            matches!(deleted.kind, EventKind::Deleted { message_id, .. } if message_id == view.message.id)
-        );
+        let told = |what, deleted| {
+            let mut view = view(Body::Text, None);
+            (view.changed_at, view.message.deleted) = (Some(at), deleted);
+            view.change = Some(BotChangeView { what, hops: 3 });
+            let event = event(&view, &me(), Timestamp::default()).unwrap();
+            assert_eq!(event.at, at);
+            let hops = event.hops_of_answers();
+            (event.kind, hops)
+        };
+        let edited = told(BotChange::Edited, false);
+        assert!(matches!(edited, (EventKind::Edited(ref said), 4) if said.text == "/echo hi"), "{edited:?}");
+        assert_eq!(told(BotChange::Edited, true).0, EventKind::Unknown, "taken back since");
+        assert!(matches!(told(BotChange::Deleted, true), (EventKind::Deleted { .. }, 4)));
+        let reaction = BotChange::Reaction { emoji: "\u{1f44d}".into(), removed: true };
+        let reaction = told(reaction, false);
+        assert!(matches!(reaction, (EventKind::Reaction(ref said), 4) if said.removed), "{reaction:?}");
+        let vote = told(BotChange::Vote { options: vec!["tea".into()] }, false);
+        assert!(matches!(vote, (EventKind::Vote(ref said), 4) if said.options == ["tea"]), "{vote:?}");
+        assert!(matches!(told(BotChange::PollClosed, false), (EventKind::PollClosed { .. }, 4)));
+        let pinned = told(BotChange::Pinned { removed: false }, false);
+        assert!(matches!(pinned, (EventKind::Pinned { removed: false, .. }, 4)), "{pinned:?}");
+        assert_eq!(told(BotChange::Unknown, false).0, EventKind::Unknown);
     }
 
     /// B03 counts by the log, not by when the bot happened to run: killed and started again, it answers each question of

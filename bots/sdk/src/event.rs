@@ -134,7 +134,7 @@ pub enum EventKind {
     /// Somebody said something. The bot's own messages arrive too.
     Message(Message),
     /// The author of a message gave it other words: these, which are those that stand now. A bot that was away may have been
-    /// told them already. What the bot itself changes is not told to it.
+    /// told them already. What the bot itself changes is not told to it. `hops` is that of the change.
     Edited(Message),
     /// The author of a message took it back, maybe before the bot was told of it.
     Deleted {
@@ -142,6 +142,9 @@ pub enum EventKind {
         message_id: MessageId,
         /// Who took it back: the account that had said it, or one that the group lets do so.
         sender: Sender,
+        /// How many bots in a row led to it; 0 from people.
+        #[serde(default)]
+        hops: u8,
     },
     /// A member put an emoji under a message, or took it away.
     Reaction(Reaction),
@@ -153,6 +156,9 @@ pub enum EventKind {
         message_id: MessageId,
         /// Who closed it.
         sender: Sender,
+        /// How many bots in a row led to it; 0 from people.
+        #[serde(default)]
+        hops: u8,
     },
     /// A member pinned a message, or took the pin away.
     Pinned {
@@ -163,6 +169,9 @@ pub enum EventKind {
         /// Whether the pin was taken away.
         #[serde(default)]
         removed: bool,
+        /// How many bots in a row led to it; 0 from people.
+        #[serde(default)]
+        hops: u8,
     },
     /// Something a later host knows.
     #[serde(other)]
@@ -333,19 +342,18 @@ impl Event {
         }
     }
 
-    /// Who said it, and how many bots in a row led to it, if it is something that a bot may answer in words.
+    /// Who said or did it, and how many bots in a row led to it, if it is something that a bot may answer in words.
     pub(crate) fn origin(&self) -> Option<(&Sender, u8)> {
         match &self.kind {
-            EventKind::Message(message) => Some((&message.sender, message.hops)),
+            EventKind::Message(message) | EventKind::Edited(message) => Some((&message.sender, message.hops)),
+            EventKind::Deleted { sender, hops, .. }
+            | EventKind::PollClosed { sender, hops, .. }
+            | EventKind::Pinned { sender, hops, .. } => Some((sender, *hops)),
             EventKind::Reaction(reaction) => Some((&reaction.sender, reaction.hops)),
             EventKind::Vote(vote) => Some((&vote.sender, vote.hops)),
             EventKind::Joined { .. }
             | EventKind::Left { .. }
             | EventKind::MemberChanged(_)
-            | EventKind::Edited(_)
-            | EventKind::Deleted { .. }
-            | EventKind::PollClosed { .. }
-            | EventKind::Pinned { .. }
             | EventKind::Unknown => None,
         }
     }

@@ -15,22 +15,13 @@ use crate::encoding::{Base64, Time, maybe_bytes, maybe_time};
 pub struct BotEventView {
     /// The message or observation.
     pub message: MessageView,
-    /// When its author gave the message other words, or took it back: it was told before. `null` for what is new.
+    /// When the broker stored the change. `null` for what is new.
     #[serde(default, with = "maybe_time")]
     #[schemars(with = "Option<Time>")]
     pub changed_at: Option<Timestamp>,
-    /// The emoji that `by` put under the message or took away; `null` when that is not what happened.
+    /// What `by` made of the message, which was told before; `null` for what is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reaction: Option<BotReactionView>,
-    /// `by` pinned the message, or took the pin away; `null` when that is not what happened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin: Option<BotPinView>,
-    /// What `by` chose of the poll; `null` when that is not what happened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vote: Option<BotVoteView>,
-    /// Whether `by` closed the poll.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub closed: bool,
+    pub change: Option<BotChangeView>,
     /// Where it stands in the conversation: positions grow, and so do places within one. `bot.handled` names both.
     pub position: u64,
     /// Its place among several lines of one commit, from 0.
@@ -50,33 +41,49 @@ pub struct BotEventView {
     pub direct: bool,
 }
 
-/// An emoji under a message, for a bot.
+/// What an account made of an earlier message, for a bot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BotReactionView {
-    /// The emoji.
-    pub emoji: String,
-    /// Whether it was taken away.
-    pub removed: bool,
+pub struct BotChangeView {
+    /// What.
+    #[serde(flatten)]
+    pub what: BotChange,
     /// Bots in a row that led to it.
     #[serde(default)]
     pub hops: u8,
 }
 
-/// A pin, for a bot.
+/// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BotPinView {
-    /// Whether it was taken away.
-    pub removed: bool,
-}
-
-/// A vote, for a bot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BotVoteView {
-    /// The answers; none: the vote was taken back.
-    pub options: Vec<String>,
-    /// Bots in a row that led to it.
-    #[serde(default)]
-    pub hops: u8,
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum BotChange {
+    /// Its author gave it other words.
+    Edited,
+    /// It was taken back.
+    Deleted,
+    /// An emoji under it.
+    Reaction {
+        /// The emoji.
+        emoji: String,
+        /// Whether it was taken away.
+        #[serde(default)]
+        removed: bool,
+    },
+    /// A pin.
+    Pinned {
+        /// Whether it was taken away.
+        #[serde(default)]
+        removed: bool,
+    },
+    /// A vote in a poll.
+    Vote {
+        /// The answers; none: the vote was taken back.
+        options: Vec<String>,
+    },
+    /// The poll takes no more votes.
+    PollClosed,
+    /// A change that a later version of the agent knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// An account, for a bot.

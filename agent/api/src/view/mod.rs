@@ -14,7 +14,7 @@ pub mod status;
 pub mod token;
 
 pub use account::{AccountView, RequestPolicy, Trust};
-pub use bot::{BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView};
+pub use bot::{BotChange, BotChangeView, BotEventView, BotMemberView};
 pub use contact::{ContactState, ContactView, SafetyNumberView};
 pub use device::{DeviceView, HistoryPolicy, LinkCodeView, LinkCompareView};
 pub use event::{EventsView, KeptEvent};

@@ -166,13 +166,13 @@ impl Core {
         Ok(found)
     }
 
-    /// Whether a bot is told of a row: the words of others that were not taken back, and what happened. Of what this
-    /// account did itself only what changes the members: that may have been its owner.
+    /// Whether a bot is told of a row: the words of others that were not taken back and did not disappear, and what happened. Of
+    /// what this account did itself only what changes the members: that may have been its owner.
     fn is_due(&self, row: &MessageRow) -> bool {
         let own = row.account == self.state.own_id();
         match row.body() {
             RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Unknown(_) => {
-                !own && !row.deleted && !self.state.hides(row)
+                !own && !row.deleted && !row.is_due(self.run.now) && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.
             RowBody::Change(..) => !own && row.edited.is_some() && !self.state.hides(row),

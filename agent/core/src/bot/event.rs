@@ -5,9 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use cipher_api::view::{
-    BotEventView, BotMemberView, BotPinView, BotReactionView, BotVoteView, GroupEvent, GroupState,
-};
+use cipher_api::view::{BotChange, BotChangeView, BotEventView, BotMemberView, GroupEvent, GroupState};
 use cipher_api::{Advice, ErrorKind, Reply, Result};
 use cipher_broker::answer::BotSay;
 use cipher_broker::certificate::Kind;
@@ -87,27 +85,16 @@ impl Core {
             _ => None,
         };
         let changed_at = changed.is_some().then_some(row.at.unwrap_or(row.sent_at));
-        let (mut reaction, mut pin, mut vote, mut closed) = (None, None, None, false);
-        if let RowBody::Change(change, _) = row.body() {
-            let react = |removed| BotReactionView { emoji: row.text.clone(), removed, hops: row.hops };
-            match change {
-                Change::React => reaction = Some(react(false)),
-                Change::Unreact => reaction = Some(react(true)),
-                Change::Pin => pin = Some(BotPinView { removed: false }),
-                Change::Unpin => pin = Some(BotPinView { removed: true }),
-                Change::Vote => vote = changed.as_ref().map(|(_, poll)| chosen(poll, row, place)),
-                Change::ClosePoll => closed = true,
-                Change::Edit | Change::Delete | Change::Expire => {}
-            }
-        }
+        let change = match row.body() {
+            RowBody::Change(change, _) => told(change, row, changed.as_ref().map(|(_, message)| message))
+                .map(|what| BotChangeView { what, hops: row.hops }),
+            _ => None,
+        };
         let (stands, shown) = changed.as_ref().map_or((place, row), |(stands, message)| (*stands, message));
         Ok(BotEventView {
             message: self.message_view(group, stands, shown),
             changed_at,
-            reaction,
-            pin,
-            vote,
-            closed,
+            change,
             position: place.0,
             place: place.1,
             by,
@@ -166,6 +153,9 @@ impl Core {
         if say.iter().filter_map(|say| say.poll.as_ref()).any(|poll| !poll.is_sound()) {
             return Err(ErrorKind::Usage.because("a bot's poll has from 2 to 20 answers, no two alike"));
         }
+        if say.iter().any(|say| say.poll.is_some() && say.text.trim().is_empty()) {
+            return Err(ErrorKind::Usage.because("a bot's poll asks nothing: the question is empty"));
+        }
         if !say.is_empty() && self.may_answer(group, place)? {
             // All or nothing: the event comes again when there is room.
             self.state.must_have_room(say.len())?;
@@ -197,12 +187,25 @@ impl Core {
     }
 }
 
-/// The answers that a vote at this place chose.
-fn chosen(poll: &MessageRow, vote: &MessageRow, place: Place) -> BotVoteView {
-    let poll = poll.poll.as_ref();
-    let votes = poll.map(|poll| poll.votes()).unwrap_or_default().iter();
-    let mut of_place = votes.filter(|known| known.account == vote.account && known.position == place.0);
-    let choices = of_place.next().map(|known| known.choices.as_slice()).unwrap_or_default();
-    let options = choices.iter().filter_map(|choice| poll?.options.get(usize::from(*choice)).cloned());
-    BotVoteView { options: options.collect(), hops: vote.hops }
+/// A change as a bot is told of it; own devices tell each other some besides.
+fn told(change: Change, row: &MessageRow, of: Option<&MessageRow>) -> Option<BotChange> {
+    let emoji = || row.text.clone();
+    Some(match change {
+        Change::Edit => BotChange::Edited,
+        Change::Delete => BotChange::Deleted,
+        Change::React => BotChange::Reaction { emoji: emoji(), removed: false },
+        Change::Unreact => BotChange::Reaction { emoji: emoji(), removed: true },
+        Change::Pin => BotChange::Pinned { removed: false },
+        Change::Unpin => BotChange::Pinned { removed: true },
+        Change::Vote => BotChange::Vote { options: chosen(row, of) },
+        Change::ClosePoll => BotChange::PollClosed,
+        Change::Expire => return None,
+    })
+}
+
+/// The answers that a vote chose, by the words of its poll.
+fn chosen(vote: &MessageRow, poll: Option<&MessageRow>) -> Vec<String> {
+    let options = poll.and_then(|poll| poll.poll.as_ref()).map(|poll| poll.options.as_slice());
+    let option = |choice: &u8| options?.get(usize::from(*choice)).cloned();
+    vote.choices.iter().filter_map(option).collect()
 }

@@ -102,9 +102,10 @@ impl Core {
         options: &[String],
     ) -> Result<Option<Reply>> {
         let meant = self.said_message(message)?;
-        let answers = meant.row.as_ref().and_then(|(_, row)| row.poll.as_ref());
-        let Some(poll) = answers.filter(|_| meant.row.as_ref().is_some_and(|(_, row)| !row.deleted)) else {
-            return Err(refused(Without("R-POLL-01"), meant.row.as_ref().map(|(_, row)| row)));
+        let row = meant.row.as_ref().map(|(_, row)| row);
+        let Some(poll) = row.and_then(|row| row.poll.as_ref()) else {
+            let rule = if row.is_some_and(|row| row.deleted) { "R-CONTENT-04" } else { "R-POLL-01" };
+            return Err(refused(Without(rule), row));
         };
         let mut choices =
             options.iter().map(|named| answer(&poll.options, named)).collect::<Result<Vec<u8>>>()?;

@@ -13,7 +13,7 @@ use cipher_broker::wire::content::{Body, Content};
 
 use crate::content::timeline::{self, Without};
 use crate::machine::Core;
-use crate::state::{Change, Fact, MessageRow, Place, Powers, WaitingChange};
+use crate::state::{Change, Fact, MessageRow, Place, Powers, WaitingChange, mention};
 
 /// Messages of which changes wait, per conversation, and bytes of their words: they are kept in memory, and anybody who may
 /// speak there makes them. The oldest go.
@@ -162,7 +162,8 @@ impl Core {
         let (of, change) = match &content.body {
             Body::Edit { of, text } => {
                 text.clone_into(&mut waiting.text);
-                waiting.mentions.clone_from(&content.mentions);
+                // They wait in memory: only those that the words hold.
+                waiting.mentions = mention::sound(text, &content.mentions);
                 (*of, Change::Edit)
             }
             Body::Delete { of } => (*of, Change::Delete),

@@ -134,11 +134,19 @@ impl Core {
             self.run.wake_at(next);
             return Ok(());
         }
-        for (key, group, place) in self.history.due(now, PER_BATCH)? {
-            if let Some(row) = self.history.at(&group, place)?.filter(|row| row.is_due(now)) {
-                self.forget_message(group, place, row)?;
+        let mut unread = BTreeSet::new();
+        for (key, named) in self.history.due(now, PER_BATCH)? {
+            if let Some((group, place)) = named
+                && let Some(row) = self.history.at(&group, place)?.filter(|row| row.is_due(now))
+                && self.forget_message(group, place, row)?
+            {
+                unread.insert(group);
             }
             self.history.expiry_done(key);
+        }
+        for group in unread {
+            self.recount(group)?;
+            self.run.changed.insert(group);
         }
         let next = self.history.next_expiry()?;
         self.run.content.next_expiry = Some(next);
@@ -148,8 +156,8 @@ impl Core {
         Ok(())
     }
 
-    /// Nothing is left of a message but that it was there.
-    fn forget_message(&mut self, group: GroupId, place: Place, mut row: MessageRow) -> Result<()> {
+    /// Nothing is left of a message but that it was there. Whether it was to be read.
+    fn forget_message(&mut self, group: GroupId, place: Place, mut row: MessageRow) -> Result<bool> {
         let id = row.id;
         let unread = self.is_unread(&group, place.0, &row);
         let hidden = self.state.hides(&row);
@@ -160,15 +168,11 @@ impl Core {
         self.state.note_pin(group, &row);
         self.history.insert(group, place, row);
         self.state.changes.remove(&(group, id));
-        if unread {
-            self.recount(group)?;
-            self.run.changed.insert(group);
-        }
         if !hidden {
             view.leave_nothing();
             self.remind(Event::changed(view));
         }
-        Ok(())
+        Ok(unread)
     }
 
     /// Whether anything may have to be forgotten when it is read.

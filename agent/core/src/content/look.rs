@@ -21,14 +21,14 @@ impl Core {
     pub(super) fn message_edits(&self, message: &MessageRef) -> Result<Reply> {
         let meant = self.meant(message)?;
         let (_, row) = self.stands_or_waits(meant.group, &meant.id).ok_or_else(gone)?;
-        // R-FORGET-06: what is due is shown no more, nor what it was before.
-        if row.is_due(self.run.now) {
+        // R-FORGET-06, R-CONTACT-02: what is due, or of a blocked account, is not shown, nor what it was before.
+        if row.is_due(self.run.now) || self.state.hides(&row) {
             return Ok(Reply::Edits(Vec::new()));
         }
         let edit = |text: String, at, current| EditView { message: meant.id, text, at, current };
         let before = row.versions.iter().map(|version| edit(version.text.clone(), version.sent_at, false));
         let mut edits: Vec<EditView> = before.collect();
-        if row.is_words() && !row.deleted && !self.state.hides(&row) {
+        if row.is_words() && !row.deleted {
             let view = self.message_view(meant.group, Place::default(), &row);
             edits.push(edit(view.text, row.edited_at.unwrap_or(row.sent_at), true));
         }
@@ -99,11 +99,6 @@ impl Core {
 
     fn meant_view(&self, meant: &Meant) -> Option<MessageView> {
         let view = match &meant.row {
-            Some((place, row)) if self.state.hides(row) => {
-                let mut hidden = row.clone();
-                hidden.take_back();
-                self.message_view(meant.group, *place, &hidden)
-            }
             Some((place, row)) => self.message_view(meant.group, *place, row),
             None => {
                 let mut rows = self.run.delivery.rows_of(meant.group);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_api::view::MessageState;
-use cipher_api::{Advice, ErrorKind, Event, Notice, Reply, Result, Target};
+use cipher_api::{Advice, Error, ErrorKind, Event, Notice, Reply, Result, Target};
 use cipher_broker::id::{GroupId, MessageId};
 use cipher_broker::time::Timestamp;
 use cipher_broker::wire::content::{Attachment, Body, Content, Mention};
@@ -111,6 +111,10 @@ impl Core {
     /// A message in exactly this content: its id is known before.
     pub(crate) fn enqueue_content(&mut self, group: GroupId, content: &Content) -> Result<u64> {
         self.state.must_have_room(1)?;
+        // Others would pass over it.
+        if content.body.text_bytes() > limit::TEXT_BYTES {
+            return Err(too_long(content.body.text_bytes()));
+        }
         let content = codec::encode(content);
         let id = MessageId::of_content(&group, &self.state.own_id(), &content);
         Ok(self.enqueue(OutboxRow::new(group, OutboxKind::Message { content, id }, None)))
@@ -260,14 +264,12 @@ pub(super) fn check_text_size(text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(ErrorKind::Usage.because("there is nothing to send: the text is empty"));
     }
-    if text.len() > limit::TEXT_BYTES {
-        return Err(ErrorKind::Limit
-            .because(format!(
-                "a message has at most {} bytes; this one has {}",
-                limit::TEXT_BYTES,
-                text.len()
-            ))
-            .hint(Advice::SplitText));
-    }
-    Ok(())
+    if text.len() > limit::TEXT_BYTES { Err(too_long(text.len())) } else { Ok(()) }
+}
+
+fn too_long(bytes: usize) -> Error {
+    let most = limit::TEXT_BYTES;
+    ErrorKind::Limit
+        .because(format!("a message has at most {most} bytes; this one has {bytes}"))
+        .hint(Advice::SplitText)
 }

@@ -25,6 +25,16 @@ const QUOTED: usize = 200;
 impl Core {
     /// A stored message as people see it.
     pub(crate) fn message_view(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
+        // R-CONTACT-02: of what a blocked account said there is nothing but that it was there, whatever asks for it.
+        if self.state.hides(row) {
+            let mut hidden = row.clone();
+            hidden.take_back();
+            return self.view_of(group, place, &hidden);
+        }
+        self.view_of(group, place, row)
+    }
+
+    fn view_of(&self, group: GroupId, place: Place, row: &MessageRow) -> MessageView {
         // Whichever of the own devices said it.
         let own_id = self.state.identity.as_ref().map(|own| own.account);
         let own = own_id == Some(row.account);

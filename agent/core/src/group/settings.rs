@@ -30,19 +30,13 @@ impl Core {
         if !direct && (delete.is_some() || pin.is_some() || edit_seconds.is_some()) {
             self.must_have_role(group, |_| Role::Admin, "change its settings")?;
         }
-        let change = SettingsChange {
-            topic,
-            may_delete: delete.map(least_role).transpose()?,
-            may_pin: match pin.map(least_role).transpose()? {
-                Some(None) => {
-                    return Err(ErrorKind::Usage.because("pins are for owners, for admins or for all"));
-                }
-                // Everybody is what stands for nothing said.
-                Some(Some(role)) => Some(Some(role).filter(|role| *role > Role::Member)),
-                None => None,
-            },
-            edit_seconds: edit_seconds.map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
-        };
+        if delete == Some(WhoMay::Unknown) || pin == Some(WhoMay::Unknown) {
+            return Err(ErrorKind::Usage.because("who may is one of: nobody, owners, admins, all"));
+        }
+        if pin == Some(WhoMay::Nobody) {
+            return Err(ErrorKind::Usage.because("pins are for owners, for admins or for all"));
+        }
+        let change = SettingsChange { topic, may_delete: delete, may_pin: pin, edit_seconds };
         let same = self.with_live(group, |_, live| {
             let mut settings = live.data.settings.clone();
             change.apply(&mut settings);
@@ -53,19 +47,6 @@ impl Core {
         }
         self.wish(group, Wish::Settings(change), Some(ticket))
     }
-}
-
-/// The least role of those who may; `None` for nobody.
-fn least_role(who: WhoMay) -> Result<Option<Role>> {
-    Ok(match who {
-        WhoMay::Nobody => None,
-        WhoMay::Owners => Some(Role::Owner),
-        WhoMay::Admins => Some(Role::Admin),
-        WhoMay::All => Some(Role::Member),
-        WhoMay::Unknown => {
-            return Err(ErrorKind::Usage.because("who may is one of: nobody, owners, admins, all"));
-        }
-    })
 }
 
 const fn who_may(role: Role) -> WhoMay {

@@ -130,9 +130,13 @@ impl ChangesRow {
         self.waiting.push(waiting);
     }
 
-    /// Bytes of the words that wait.
+    /// Bytes of what waits, as far as others say how many these are.
     pub(crate) fn bytes(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.text.len()).sum()
+        let of = |waiting: &WaitingChange| {
+            let mentions = waiting.mentions.len().saturating_mul(size_of::<Mention>());
+            waiting.text.len().saturating_add(mentions).saturating_add(waiting.choices.len())
+        };
+        self.waiting.iter().map(of).sum()
     }
 }
 

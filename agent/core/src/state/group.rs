@@ -1,6 +1,6 @@
 //! A group this device is in, its own commit on the way, and what it still wishes to change.
 
-use cipher_api::view::{GroupState, LogLostView, RequestPolicy};
+use cipher_api::view::{GroupState, LogLostView, RequestPolicy, WhoMay};
 use cipher_api::{Advice, ErrorKind, Hint, Result};
 use cipher_broker::id::{AccountId, DeviceId, GroupId, MessageId};
 use cipher_broker::time::Timestamp;
@@ -408,12 +408,13 @@ pub(crate) enum Wish {
 pub(crate) struct SettingsChange {
     #[serde(rename = "t", default)]
     pub topic: Option<String>,
-    #[serde(rename = "d", default)]
-    pub may_delete: Option<Option<Role>>,
-    #[serde(rename = "p", default)]
-    pub may_pin: Option<Option<Role>>,
+    #[serde(rename = "w", default)]
+    pub may_delete: Option<WhoMay>,
+    #[serde(rename = "q", default)]
+    pub may_pin: Option<WhoMay>,
+    /// 0 for always.
     #[serde(rename = "e", default)]
-    pub edit_seconds: Option<Option<u32>>,
+    pub edit_seconds: Option<u32>,
 }
 
 impl SettingsChange {
@@ -423,9 +424,26 @@ impl SettingsChange {
         if let Some(topic) = topic {
             settings.topic.clone_from(topic);
         }
-        settings.may_delete = may_delete.unwrap_or(settings.may_delete);
-        settings.may_pin = may_pin.unwrap_or(settings.may_pin);
-        settings.edit_seconds = edit_seconds.unwrap_or(settings.edit_seconds);
+        if let Some(who) = may_delete {
+            settings.may_delete = least_role(*who);
+        }
+        if let Some(who) = may_pin {
+            // Everybody is what stands for nothing said.
+            settings.may_pin = least_role(*who).filter(|role| *role > Role::Member);
+        }
+        if let Some(seconds) = edit_seconds {
+            settings.edit_seconds = Some(*seconds).filter(|seconds| *seconds > 0);
+        }
+    }
+}
+
+/// The least role of those who may; `None` for nobody.
+const fn least_role(who: WhoMay) -> Option<Role> {
+    match who {
+        WhoMay::Nobody | WhoMay::Unknown => None,
+        WhoMay::Owners => Some(Role::Owner),
+        WhoMay::Admins => Some(Role::Admin),
+        WhoMay::All => Some(Role::Member),
     }
 }
 
@@ -530,5 +548,49 @@ impl State {
             && !invite.held
             && (self.meta.request_policy == RequestPolicy::Anyone
                 || self.accounts.get(&known.inviter).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cipher_broker::codec;
+
+    use super::*;
+
+    /// A wish lies in the store until its commit is in the log: what it takes away must be read as that again.
+    #[test]
+    fn a_wish_for_other_settings_says_the_same_after_a_restart() {
+        let strict = Settings {
+            topic: "on call".into(),
+            may_delete: Some(Role::Admin),
+            may_pin: Some(Role::Owner),
+            edit_seconds: Some(900),
+        };
+        let nothing = SettingsChange::default();
+        let taken_away = SettingsChange {
+            topic: Some(String::new()),
+            may_delete: Some(WhoMay::Nobody),
+            may_pin: Some(WhoMay::All),
+            edit_seconds: Some(0),
+        };
+        for (change, before, after) in [
+            (nothing.clone(), strict.clone(), strict.clone()),
+            (taken_away.clone(), strict.clone(), Settings::default()),
+            (
+                SettingsChange {
+                    may_delete: Some(WhoMay::Admins),
+                    may_pin: Some(WhoMay::Owners),
+                    edit_seconds: Some(900),
+                    topic: Some("on call".into()),
+                },
+                Settings::default(),
+                strict,
+            ),
+        ] {
+            let stored: SettingsChange = codec::decode(&codec::encode(&change)).unwrap();
+            let mut settings = before;
+            stored.apply(&mut settings);
+            assert_eq!(settings, after, "{change:?}");
+        }
     }
 }

@@ -164,6 +164,9 @@ pub(crate) struct MessageRow {
     /// The answers of a poll, and who chose which.
     #[serde(rename = "po", default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<PollRow>,
+    /// Of a vote what it chose: the poll itself keeps the latest ones of each account.
+    #[serde(rename = "ch", with = "serde_bytes", default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<u8>,
     /// How many seconds after it was read, or sent, it is to be forgotten.
     #[serde(rename = "ex", default, skip_serializing_if = "Option::is_none")]
     pub expire: Option<u64>,
@@ -188,7 +191,7 @@ impl MessageRow {
     pub(crate) fn said(id: MessageId, author: Author, content: Content) -> Self {
         let name = content.body.kind().to_owned();
         let attachments = if name == kind::TEXT { content.attachments } else { Vec::new() };
-        let mut poll = None;
+        let (mut poll, mut chosen) = (None, Vec::new());
         let expire = content.expire.filter(|_| content.body.has_line());
         let (text, of) = match content.body {
             Body::Text(text) | Body::Unknown { text, .. } => (text, None),
@@ -197,12 +200,14 @@ impl MessageRow {
                 (question, None)
             }
             // What they say goes into the message itself.
-            Body::Edit { of, .. }
-            | Body::Delete { of }
-            | Body::Pin { of, .. }
-            | Body::Vote { of, .. }
-            | Body::PollClosed { of } => (String::new(), Some(of)),
-            // Bots are told which one.
+            Body::Edit { of, .. } | Body::Delete { of } | Body::Pin { of, .. } | Body::PollClosed { of } => {
+                (String::new(), Some(of))
+            }
+            // Bots are told which ones.
+            Body::Vote { of, choices } => {
+                chosen = choices;
+                (String::new(), Some(of))
+            }
             Body::Reaction { of, emoji, removed: _ } => (emoji, Some(of)),
             Body::ContactAccepted | Body::Sync(_) | Body::Missing(_) | Body::Receipt(_) => {
                 (String::new(), None)
@@ -238,6 +243,7 @@ impl MessageRow {
             forwarded: content.forwarded,
             pin: None,
             poll,
+            choices: chosen,
             expire,
             expires_at: None,
             forgotten: false,
@@ -253,38 +259,9 @@ impl MessageRow {
         who: AccountId,
         text: String,
     ) -> Self {
-        Self {
-            id,
-            account: author.account,
-            device: author.device,
-            sender_kind: author.kind,
-            sent_at: at,
-            at: Some(at),
-            kind: stored_name(event).into(),
-            text,
-            reply_to: None,
-            hops: 0,
-            failed: false,
-            failure: None,
-            subject: Some(who),
-            sealed: None,
-            of: None,
-            edited: None,
-            deleted: false,
-            reactions: Reactions::default(),
-            attachments: Vec::new(),
-            edited_at: None,
-            versions: Vec::new(),
-            deleted_by: None,
-            mentions: Vec::new(),
-            thread: None,
-            forwarded: false,
-            pin: None,
-            poll: None,
-            expire: None,
-            expires_at: None,
-            forgotten: false,
-        }
+        let nothing = Content::new([0; 16], at, Body::Text(text));
+        let kind = stored_name(event).into();
+        Self { at: Some(at), kind, subject: Some(who), ..Self::said(id, author, nothing) }
     }
 
     /// Words, a change of words, or an event.
@@ -332,6 +309,7 @@ impl MessageRow {
         self.take_back();
         self.deleted = false;
         (self.reply_to, self.sealed, self.expire, self.expires_at) = (None, None, None, None);
+        (self.thread, self.forwarded, self.deleted_by) = (None, false, None);
         self.forgotten = true;
     }
 
@@ -469,6 +447,7 @@ impl MessageRow {
             forwarded: message.forwarded,
             pin: message.pin.map(|pin| PinRow::from_sync(pin, era)),
             poll: message.poll.map(|poll| PollRow::from_sync(poll, era)),
+            choices: Vec::new(),
             expire: message.expire,
             expires_at: message.expires_at,
             forgotten: false,

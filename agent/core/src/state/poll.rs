@@ -1,5 +1,7 @@
 //! The answers of a poll, and who chose which.
 
+use std::collections::BTreeSet;
+
 use cipher_broker::id::AccountId;
 use cipher_broker::wire::content::Poll;
 use cipher_broker::wire::sync::{SyncPoll, SyncVote};
@@ -67,11 +69,11 @@ impl PollRow {
 
     /// What each account chose last, in the order of the log, without those that took their vote back.
     pub(crate) fn counted(&self) -> Vec<&Vote> {
-        let later = |at: usize, vote: &Vote| {
-            self.votes.iter().skip(at).skip(1).any(|other| other.account == vote.account)
-        };
-        let last = self.votes.iter().enumerate().filter(|(at, vote)| !later(*at, vote));
-        last.map(|(_, vote)| vote).filter(|vote| !vote.choices.is_empty()).collect()
+        let mut known = BTreeSet::new();
+        let last = self.votes.iter().rev().filter(|vote| known.insert(vote.account));
+        let mut counted: Vec<&Vote> = last.filter(|vote| !vote.choices.is_empty()).collect();
+        counted.reverse();
+        counted
     }
 
     /// All votes that are kept.

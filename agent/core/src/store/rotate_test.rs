@@ -346,7 +346,7 @@ fn r_forget_09_what_disappeared_cannot_be_opened_after_a_rotation() {
     assert_eq!(history.next_expiry().unwrap(), Some(Timestamp::from_millis(61_000)));
     assert!(history.due(Timestamp::from_millis(60_999), 9).unwrap().is_empty());
     let due = history.due(Timestamp::from_millis(61_000), 9).unwrap();
-    let [(key, of, place)] = due.as_slice() else { panic!("{due:?}") };
+    let [(key, Some((of, place)))] = due.as_slice() else { panic!("{due:?}") };
     let mut row = history.at(of, *place).unwrap().unwrap();
     row.forget();
     history.insert(*of, *place, row);

@@ -19,6 +19,8 @@ use crate::store::table;
 
 /// Time in milliseconds, and the beginning of the id of a message.
 pub(crate) type ExpiryKey = (u64, u64);
+/// An entry that is due, and what it names.
+pub(crate) type DueEntry = (ExpiryKey, Option<(GroupId, Place)>);
 /// Entries that the running batch makes, or takes away.
 pub(super) type Pending = BTreeMap<ExpiryKey, Option<(GroupId, Place)>>;
 
@@ -45,10 +47,11 @@ impl History {
         Ok(())
     }
 
-    /// What is due, the first of it first, at most so many.
-    pub(crate) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(ExpiryKey, GroupId, Place)>> {
+    /// What is due, the first of it first, at most so many; `None` for an entry that is damaged: it costs itself, for what it
+    /// named is not shown either way.
+    pub(crate) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueEntry>> {
         let last = (now.as_millis(), u64::MAX);
-        let mut found: BTreeMap<ExpiryKey, (GroupId, Place)> = BTreeMap::new();
+        let mut found: BTreeMap<ExpiryKey, Option<(GroupId, Place)>> = BTreeMap::new();
         for row in
             self.store.table(table::EXPIRING)?.range(Bound::Unbounded, Bound::Included(&last.to_key()))?
         {
@@ -57,17 +60,15 @@ impl History {
             }
             let row = row?;
             let Some(key) = ExpiryKey::from_key(&row.key()) else { continue };
-            // One that is damaged costs itself: what is due is not shown either way.
-            let Some(entry) = row.value().ok().and_then(|value| codec::decode(&value).ok()) else { continue };
-            found.insert(key, entry);
+            found.insert(key, row.value().ok().and_then(|value| codec::decode(&value).ok()));
         }
         for (key, entry) in self.expiring.range(..=last) {
             match entry {
-                Some(entry) => _ = found.insert(*key, *entry),
+                Some(entry) => _ = found.insert(*key, Some(*entry)),
                 None => _ = found.remove(key),
             }
         }
-        Ok(found.into_iter().take(limit).map(|(key, (group, place))| (key, group, place)).collect())
+        Ok(found.into_iter().take(limit).collect())
     }
 
     /// When the next of it is due.
