@@ -578,8 +578,12 @@ fn golden_joining_by_link() {
         may_delete: Some(Role::Admin),
         may_pin: Some(Role::Owner),
         edit_seconds: Some(900),
+        ..Settings::default()
     };
-    check("group-data-settings", &GroupData { settings, ..data });
+    let times =
+        Settings { expire_seconds: Some(3600), retention_seconds: Some(7_776_000), ..settings.clone() };
+    check("group-data-settings", &GroupData { settings, ..data.clone() });
+    check("group-data-settings-of-time", &GroupData { settings: times, ..data });
     let note = CommitNote::after(&CommitPlace { sequence: 7, hash: [5; 32] }, vec![signed_statement()]);
     check("commit-note", &note);
     let answers = vec![ByteBuf::from(vec![8; 16])];

@@ -196,8 +196,18 @@ fn every_method_has_its_golden_json() {
         delete: Some(WhoMay::Admins),
         pin: Some(WhoMay::All),
         edit_seconds: Some(900),
+        expire_seconds: Some(3600),
+        retention_seconds: Some(86_400),
     };
-    let unset = group::Set { topic: None, delete: None, pin: None, edit_seconds: Some(0), ..set.clone() };
+    let unset = group::Set {
+        topic: None,
+        delete: None,
+        pin: None,
+        edit_seconds: Some(0),
+        expire_seconds: None,
+        retention_seconds: Some(0),
+        ..set.clone()
+    };
     methods.add(&[set, unset], &[sample::group_view()]);
     methods.add(&[group::Rename { target: ops(), name: "night".into() }], &group_view());
     let mute = |until, mentions| group::Mute { target: ops(), until, mentions };

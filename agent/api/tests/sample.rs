@@ -176,6 +176,7 @@ pub(crate) fn group_view() -> GroupView {
         accounts: 1,
         direct: false,
         unread: 3,
+        mentions: 1,
         state: GroupState::Active,
         invited_by: None,
         suite: 3,
@@ -194,6 +195,8 @@ pub(crate) fn settings() -> SettingsView {
         delete: WhoMay::Admins,
         pin: WhoMay::Owners,
         edit_seconds: Some(900),
+        expire_seconds: Some(3600),
+        retention_seconds: None,
     }
 }
 

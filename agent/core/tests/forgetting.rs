@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cipher_api::command::message::MessageRef;
-use cipher_api::command::{device, message};
+use cipher_api::command::{device, group, message};
 use cipher_api::view::{HistoryPolicy, MessageView};
 use cipher_api::{ErrorKind, Event, Target};
 use cipher_broker::id::{GroupId, MessageId};
@@ -19,6 +19,10 @@ const WORDS: &str = "the door code is 4711";
 
 fn world(seed: u64, names: &[&str]) -> World {
     World::of(seed, Flavour::R1, names)
+}
+
+fn of(id: MessageId) -> MessageRef {
+    MessageRef { id: id.to_string(), within: None }
 }
 
 fn vanishes(group: GroupId, text: &str, seconds: u64) -> message::Send {
@@ -257,4 +261,104 @@ fn what_was_never_sent_disappears_for_its_author() {
     assert_eq!(found(&mut world, "bob", group, id).unwrap().text, WORDS);
     passes(&mut world, MINUTE * 2);
     assert_eq!(found(&mut world, "bob", group, id), None);
+}
+
+fn set(group: GroupId) -> group::Set {
+    group::Set::of(Target::Group(group))
+}
+
+/// R-FORGET-10: what is said from then on, for as long as the group or its author lets it, whichever is shorter.
+#[test]
+fn r_forget_10_a_group_says_how_long_after_reading_what_is_said_disappears() {
+    let mut world = world(31, &["alice", "bob"]);
+    let group = world.admins("ops", &["alice", "bob"]);
+    let before = world.person("alice").says(group, "kept").id;
+    world.settle();
+    world.person("alice").does(group::Set { expire_seconds: Some(120), ..set(group) });
+    world.settle();
+    let usual = world.person("alice").does(send(group, "two minutes")).id;
+    let shorter = world.person("alice").does(vanishes(group, "one minute", 60)).id;
+    let longer = world.person("bob").does(vanishes(group, "two minutes too", 9000)).id;
+    world.settle();
+    for (id, seconds) in [(before, None), (usual, Some(120)), (shorter, Some(60)), (longer, Some(120))] {
+        for name in ["alice", "bob"] {
+            assert_eq!(found(&mut world, name, group, id).unwrap().expire, seconds, "{name}");
+        }
+    }
+    read(&mut world, "alice", group);
+    read(&mut world, "bob", group);
+    passes(&mut world, MINUTE + Duration::from_secs(5));
+    let left = |world: &mut World, name: &str| -> Vec<MessageId> {
+        let lines = world.person(name).messages(group).into_iter();
+        lines.filter(|line| line.event().is_none()).map(|line| line.id).collect()
+    };
+    assert_eq!(left(&mut world, "bob"), [before, usual, longer]);
+    passes(&mut world, MINUTE);
+    for name in ["alice", "bob"] {
+        assert_eq!(left(&mut world, name), [before], "{name}");
+    }
+    world.person("bob").restarts(End::Kill);
+    world.person("alice").does(group::Set { expire_seconds: Some(0), ..set(group) });
+    world.settle();
+    let kept = world.person("bob").does(send(group, "for ever")).id;
+    world.settle();
+    assert_eq!(found(&mut world, "alice", group, kept).unwrap().expire, None);
+    let too_long = group::Set { expire_seconds: Some(400 * 86_400), ..set(group) };
+    world.person("alice").cannot(too_long, ErrorKind::Limit);
+    oracle::judge(&mut world);
+}
+
+/// R-FORGET-11: read or not, said before the group wanted it or after; on a device that was away, and on one that comes later.
+#[test]
+fn r_forget_11_a_group_says_for_how_long_messages_are_kept() {
+    let mut world = World::long_ago(32, Flavour::R1, 10, &["alice", "bob", "carol"]);
+    let group = world.admins("ops", &["alice", "bob", "carol"]);
+    let old: Vec<MessageId> =
+        (0..600).map(|n| world.person("alice").says(group, &format!("{WORDS} {n}")).id).collect();
+    world.settle();
+    let carol = world.index("carol");
+    world.person("carol").disconnects();
+    passes(&mut world, days(2));
+    let young = world.person("bob").says(group, "young").id;
+    world.settle();
+    world.person("alice").does(group::Set { retention_seconds: Some(86_400), ..set(group) });
+    world.settle();
+    let left = |world: &mut World, name: &str| -> Vec<MessageId> {
+        let lines = world.person(name).messages(group).into_iter();
+        lines.filter(|line| line.event().is_none()).map(|line| line.id).collect()
+    };
+    for name in ["alice", "bob"] {
+        assert_eq!(left(&mut world, name), [young], "{name}");
+    }
+    world.person("bob").cannot(message::Show { message: of(old[0]) }, ErrorKind::NotFound);
+    assert_eq!(world.person("bob").group(group).unread, 0);
+    link_with(&mut world, "bob", "phone", HistoryPolicy::All);
+    assert_eq!(left(&mut world, "phone"), [young]);
+    world.people[carol].events.clear();
+    world.person("carol").connects();
+    world.settle();
+    assert_eq!(left(&mut world, "carol"), [young]);
+    passes(&mut world, days(1));
+    for name in ["alice", "bob", "carol", "phone"] {
+        assert!(left(&mut world, name).is_empty(), "{name}");
+        assert_eq!(world.person(name).group(group).unread, 0, "{name}");
+        world.person(name).restarts(End::Kill);
+        world.settle();
+        assert!(left(&mut world, name).is_empty(), "{name}");
+    }
+    // Two groups, each with its own time; and one that wants them for ever again.
+    let other = world.admins("dev", &["alice", "bob"]);
+    world.person("alice").does(group::Set { retention_seconds: Some(3600), ..set(other) });
+    world.settle();
+    let short = world.person("alice").says(other, "an hour").id;
+    let long = world.person("bob").says(group, "a day").id;
+    world.settle();
+    passes(&mut world, Duration::from_secs(3700));
+    assert_eq!(found(&mut world, "bob", other, short), None);
+    assert!(found(&mut world, "alice", group, long).is_some());
+    world.person("alice").does(group::Set { retention_seconds: Some(0), ..set(group) });
+    world.settle();
+    passes(&mut world, days(2));
+    assert!(found(&mut world, "bob", group, long).is_some());
+    oracle::judge(&mut world);
 }

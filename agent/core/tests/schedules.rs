@@ -387,9 +387,7 @@ fn pinning_and_voting(world: &mut World, index: usize, group: GroupId, messages:
         5 if world.dice.chance(300) => {
             let pin = *world.dice.pick(&[WhoMay::All, WhoMay::Admins]);
             let delete = *world.dice.pick(&[WhoMay::Nobody, WhoMay::Admins, WhoMay::All]);
-            let set =
-                group::Set { target, topic: None, delete: Some(delete), pin: Some(pin), edit_seconds: None };
-            world.start(index, set);
+            world.start(index, group::Set { delete: Some(delete), pin: Some(pin), ..group::Set::of(target) });
         }
         6 if !said.is_empty() => {
             // In a group that lets them, members take back what others said.

@@ -46,7 +46,7 @@ fn counts(world: &mut World, name: &str, group: GroupId, id: MessageId) -> Vec<u
 }
 
 fn set(group: GroupId) -> group::Set {
-    group::Set { target: Target::Group(group), topic: None, delete: None, pin: None, edit_seconds: None }
+    group::Set::of(Target::Group(group))
 }
 
 #[test]

@@ -83,6 +83,12 @@ pub struct Settings {
     /// How long after it was said a message may be given other words, in seconds; `None` for always.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub edit_seconds: Option<u32>,
+    /// How long after it was read a message disappears at the latest, in seconds; `None` where its author alone decides.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub expire_seconds: Option<u32>,
+    /// How long after the broker stored it a message is kept by members, in seconds, read or not; `None` for ever.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub retention_seconds: Option<u32>,
 }
 
 impl Settings {

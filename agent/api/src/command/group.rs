@@ -136,6 +136,21 @@ pub struct Set {
     /// How long after it was said a message may be given other words, in seconds; 0 for always.
     #[serde(default)]
     pub edit_seconds: Option<u32>,
+    /// For how many seconds after it was read a message is kept at most, up to 366 days; 0 where its author alone decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_seconds: Option<u32>,
+    /// For how many seconds after it was said a message is kept at most, read or not; 0 for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_seconds: Option<u32>,
+}
+
+impl Set {
+    /// Sets nothing yet.
+    pub const fn of(target: Target) -> Self {
+        let (topic, delete, pin) = (None, None, None);
+        let (edit_seconds, expire_seconds, retention_seconds) = (None, None, None);
+        Self { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds }
+    }
 }
 
 /// Gives a member a role. Answered once the commit is in the log.

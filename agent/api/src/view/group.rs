@@ -29,6 +29,9 @@ pub struct GroupView {
     pub direct: bool,
     /// Number of messages not read yet.
     pub unread: u64,
+    /// How many of those name this account.
+    #[serde(default)]
+    pub mentions: u64,
     /// This account's part in it.
     pub state: GroupState,
     /// The account that invited this one, until it is answered.
@@ -65,11 +68,24 @@ pub struct SettingsView {
     pub pin: WhoMay,
     /// How long after it was said a message may be given other words, in seconds; `null` for always.
     pub edit_seconds: Option<u32>,
+    /// For how many seconds after it was read a message is kept at most; `null` where its author alone decides.
+    #[serde(default)]
+    pub expire_seconds: Option<u32>,
+    /// For how many seconds after it was said a message is kept at most, read or not; `null` for ever.
+    #[serde(default)]
+    pub retention_seconds: Option<u32>,
 }
 
 impl Default for SettingsView {
     fn default() -> Self {
-        Self { topic: String::new(), delete: WhoMay::Nobody, pin: WhoMay::All, edit_seconds: None }
+        Self {
+            topic: String::new(),
+            delete: WhoMay::Nobody,
+            pin: WhoMay::All,
+            edit_seconds: None,
+            expire_seconds: None,
+            retention_seconds: None,
+        }
     }
 }
 

@@ -85,7 +85,7 @@ impl Core {
             if matches!(row.body(), RowBody::Event(GroupEvent::Missed, _)) {
                 back.insert(group);
             }
-            if self.is_due(row) && ours(&group) {
+            if self.is_due(&group, row) && ours(&group) {
                 brought.entry(group).or_insert((arrived(row), place)).1 = place;
             }
         }
@@ -160,7 +160,7 @@ impl Core {
             let page = self.history.behind(group, behind, most.max(PAGE))?;
             let Some((last, _)) = page.last() else { break };
             behind = *last;
-            found.extend(page.into_iter().filter(|(_, row)| self.is_due(row)));
+            found.extend(page.into_iter().filter(|(_, row)| self.is_due(group, row)));
         }
         found.truncate(most);
         Ok(found)
@@ -168,11 +168,11 @@ impl Core {
 
     /// Whether a bot is told of a row: the words of others that were not taken back and did not disappear, and what happened. Of
     /// what this account did itself only what changes the members: that may have been its owner.
-    fn is_due(&self, row: &MessageRow) -> bool {
+    fn is_due(&self, group: &GroupId, row: &MessageRow) -> bool {
         let own = row.account == self.state.own_id();
         match row.body() {
             RowBody::Text | RowBody::Poll | RowBody::Missing | RowBody::Unknown(_) => {
-                !own && !row.deleted && !row.is_due(self.run.now) && !self.state.hides(row)
+                !own && !row.deleted && !self.is_over(group, row) && !self.state.hides(row)
             }
             // R-CONTENT-01: a change that had no effect is nothing that happened.
             RowBody::Change(..) => !own && row.edited.is_some() && !self.state.hides(row),

@@ -37,7 +37,7 @@ impl Core {
         }
         let mut row = MessageRow::from_sync(message, era);
         // R-FORGET-05: nothing comes back that is due.
-        if row.is_due(self.run.now) {
+        if self.is_over(&group, &row) {
             row.forget();
         }
         self.state.note_pin(group, &row);

@@ -139,8 +139,8 @@ impl Core {
         let hidden = self.state.hides(&row) || waiting.change == Change::Expire;
         let view = (!hidden).then(|| Box::new(self.message_view(group, place, &row)));
         self.history.insert(group, place, row);
-        if unread && waiting.change == Change::Delete {
-            // R-CONTENT-07: nobody has to read what was taken back; an edit makes nothing unread.
+        if unread && matches!(waiting.change, Change::Delete | Change::Edit) {
+            // R-CONTENT-07: nobody has to read what was taken back; an edit makes nothing unread, and may name others.
             self.recount(group)?;
             self.run.changed.insert(group);
         }

@@ -18,7 +18,7 @@ use cipher_broker::wire::sync::SyncNote;
 
 use crate::content::expiry::{self, Arrival};
 use crate::machine::Core;
-use crate::state::{Change, MessageRow, Place, WaitingChange};
+use crate::state::{Change, MessageRow, Place, Powers, WaitingChange};
 
 /// Messages forgotten in one batch.
 const PER_BATCH: usize = 256;
@@ -27,10 +27,18 @@ const PER_NOTE: usize = 1_000;
 
 impl Core {
     /// What its author wants of a message that takes its place here.
-    pub(super) fn will_expire(&self, group: GroupId, place: Place, row: &mut MessageRow) {
+    pub(super) fn will_expire(&self, group: GroupId, place: Place, row: &mut MessageRow, powers: Powers) {
         let of_group = self.state.groups.get(&group);
-        row.expire = row.expire.filter(|_| row.is_words()).map(expiry::bounded);
-        let Some(seconds) = row.expire else { return };
+        // R-FORGET-10: no member keeps it longer than the group lets it, whatever its agent said.
+        let wanted = row.expire.into_iter().chain(powers.expire_seconds.map(u64::from)).min();
+        row.expire = wanted.filter(|_| row.is_words()).map(expiry::bounded);
+        let Some(seconds) = row.expire else {
+            // R-FORGET-11: it came late.
+            if self.is_over(&group, row) {
+                row.forget();
+            }
+            return;
+        };
         let arrival = Arrival {
             at: row.at.unwrap_or(self.run.now),
             now: self.run.now,
@@ -44,7 +52,7 @@ impl Core {
         for waiting in waiting.filter(|waiting| waiting.change == Change::Expire) {
             row.expires(Timestamp::from_millis(waiting.position));
         }
-        if row.is_due(self.run.now) {
+        if self.is_over(&group, row) {
             row.forget();
         }
     }
@@ -173,6 +181,91 @@ impl Core {
             self.remind(Event::changed(view));
         }
         Ok(unread)
+    }
+
+    /// R-FORGET-06: whether a message is shown no more: it is due by its own time, or by that for which its group keeps any.
+    pub(crate) fn is_over(&self, group: &GroupId, row: &MessageRow) -> bool {
+        let kept = self.state.groups.get(group).and_then(|row| row.retention_seconds);
+        row.is_due(self.run.now)
+            || kept.is_some_and(|kept| row.is_words() && expiry::kept_until(row, kept) <= self.run.now)
+    }
+
+    /// A group wants messages to be kept for another time.
+    pub(crate) fn retention_changed(&mut self) {
+        self.run.content.next_retention = None;
+    }
+
+    /// R-FORGET-11: lets go of what its group keeps no longer, the oldest first, in bounded steps.
+    pub(super) fn forget_old(&mut self) -> Result<()> {
+        let now = self.run.now;
+        if let Some(known) = self.run.content.next_retention {
+            let kept = |group: &GroupId| self.state.groups.get(group).and_then(|row| row.retention_seconds);
+            let written = self.history.written();
+            let noted =
+                written.filter_map(|(group, _, row)| Some(expiry::kept_until(row, kept(&group)?))).min();
+            let next = known.into_iter().chain(noted).min();
+            self.run.content.next_retention = Some(next);
+            let Some(next) = next else { return Ok(()) };
+            if next > now {
+                self.run.wake_at(next);
+                return Ok(());
+            }
+        }
+        let groups = self.state.groups.iter();
+        let keeping = groups.filter_map(|(group, row)| Some((*group, row.retention_seconds?, row.kept_from)));
+        let (mut next, mut left) = (None, PER_BATCH);
+        for (group, seconds, from) in keeping.collect::<Vec<_>>() {
+            let due = self.forget_old_of(group, seconds, from, &mut left)?;
+            next = next.into_iter().chain(due).min();
+        }
+        self.run.content.next_retention = Some(next);
+        if let Some(next) = next {
+            self.run.wake_at(next.max(now.plus(Duration::from_millis(1))));
+        }
+        Ok(())
+    }
+
+    /// The same of one group; when the next message of it is old enough.
+    fn forget_old_of(
+        &mut self,
+        group: GroupId,
+        seconds: u32,
+        from: u64,
+        left: &mut usize,
+    ) -> Result<Option<Timestamp>> {
+        let now = self.run.now;
+        let (mut kept_from, mut next, mut unread) = (from, None, false);
+        'pages: while *left > 0 {
+            let rows = self.history.behind(&group, (kept_from, u16::MAX), *left)?;
+            if rows.is_empty() {
+                break;
+            }
+            for (place, row) in rows {
+                let until = expiry::kept_until(&row, seconds);
+                if until > now {
+                    next = Some(until);
+                    break 'pages;
+                }
+                *left = left.saturating_sub(1);
+                kept_from = place.0;
+                if row.is_words() {
+                    unread |= self.forget_message(group, place, row)?;
+                }
+            }
+        }
+        if *left == 0 {
+            next = Some(now);
+        }
+        if kept_from != from
+            && let Some(row) = self.state.groups.get_mut(&group)
+        {
+            row.kept_from = kept_from;
+        }
+        if unread {
+            self.recount(group)?;
+            self.run.changed.insert(group);
+        }
+        Ok(next)
     }
 
     /// Whether anything may have to be forgotten when it is read.

@@ -101,7 +101,7 @@ impl Core {
             row.text = lacked;
         }
         row.at = Some(self.run.group.entry_at(self.run.now));
-        self.will_expire(group, (sequence, 0), &mut row);
+        self.will_expire(group, (sequence, 0), &mut row, powers);
         if accepted {
             self.run.received = self.run.received.saturating_add(1);
             let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
@@ -129,10 +129,14 @@ impl Core {
         if own {
             // Said on another own device: whoever answers has read.
             self.read_up_to(group, sequence)?;
-        } else if let Some(known) = self.state.groups.get_mut(&group)
-            && known.read_to.is_none_or(|read_to| read_to < sequence)
-        {
-            known.unread = known.unread.saturating_add(1);
+        } else {
+            let named = u64::from(self.names_us(&row));
+            if let Some(known) = self.state.groups.get_mut(&group)
+                && known.read_to.is_none_or(|read_to| read_to < sequence)
+            {
+                known.unread = known.unread.saturating_add(1);
+                known.mentions = known.mentions.saturating_add(named);
+            }
         }
         // Counted by now: the event says of it what reading it would say.
         let view = Box::new(self.message_view(group, (sequence, 0), &row));

@@ -11,6 +11,8 @@ use crate::machine::step::Step;
 pub(crate) struct Run {
     /// When the next message is to be forgotten, if any; `None` while that was not looked for.
     pub(super) next_expiry: Option<Option<Timestamp>>,
+    /// When the next message is older than its group keeps any, if any; `None` while that was not looked for.
+    pub(super) next_retention: Option<Option<Timestamp>>,
 }
 
 impl Core {
@@ -19,10 +21,11 @@ impl Core {
         match step {
             Step::BatchEnds => {
                 self.forget_due()?;
+                self.forget_old()?;
                 self.say_receipts()
             }
             Step::Opened => {
-                self.run.content.next_expiry = None;
+                (self.run.content.next_expiry, self.run.content.next_retention) = (None, None);
                 Ok(())
             }
             Step::Connected { .. } | Step::Disconnected | Step::Tick | Step::BatchEnded => Ok(()),

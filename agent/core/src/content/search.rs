@@ -107,7 +107,9 @@ impl Core {
                 }
             }
             let Some(row) = rows(&entry.group, entry.place)? else { continue };
-            let Some(marks) = self.is_wanted(&row, asked, from).and_then(|text| query.find(text)) else {
+            let Some(marks) =
+                self.is_wanted(&entry.group, &row, asked, from).and_then(|text| query.find(text))
+            else {
                 continue;
             };
             hits.push(Hit { message: self.message_view(entry.group, entry.place, &row), marks });
@@ -121,12 +123,18 @@ impl Core {
     }
 
     /// R-SEARCH-07: the words that stand now, of nobody who is blocked; nothing that was deleted or disappeared, and no event.
-    fn is_wanted<'r>(&self, row: &'r MessageRow, asked: &Search, from: Option<AccountId>) -> Option<&'r str> {
+    fn is_wanted<'r>(
+        &self,
+        group: &GroupId,
+        row: &'r MessageRow,
+        asked: &Search,
+        from: Option<AccountId>,
+    ) -> Option<&'r str> {
         let text = row.searched()?;
         let is_in_time = asked.since.is_none_or(|since| row.at.unwrap_or(row.sent_at) >= since);
         let is_of = from.is_none_or(|account| account == row.account);
         let is_kind = asked.kind.as_deref().is_none_or(|kind| kind == row.kind());
-        let is_hidden = self.state.hides(row) || row.is_due(self.run.now);
+        let is_hidden = self.state.hides(row) || self.is_over(group, row);
         (is_in_time && is_of && is_kind && !is_hidden).then_some(text)
     }
 }

@@ -93,7 +93,9 @@ impl Core {
         if let Body::Text(text) = &body {
             check_words(text, &attachments)?;
         }
-        let expire = expire.filter(|_| body.has_line());
+        // R-FORGET-10: members would see to it; so do agents that know no such setting of a group.
+        let of_group = self.with_live(group, |_, live| Ok(live.data.settings.expire_seconds))?;
+        let expire = expire.into_iter().chain(of_group.map(u64::from)).min().filter(|_| body.has_line());
         let beside = self.content(body, reply_to);
         let content = Content { mentions, thread, forwarded, attachments, expire, ..beside };
         let row = self.enqueue_message(group, &content)?;
@@ -150,7 +152,7 @@ impl Core {
         }
         let identity = self.state.identity()?;
         let mut stored = MessageRow::own(identity, message, content.clone(), false);
-        self.will_expire(group, (sequence, 0), &mut stored);
+        self.will_expire(group, (sequence, 0), &mut stored, seal.powers);
         // As the group was when it was sealed, which is how everybody else judges it.
         let change = Self::waiting_change(message, stored.account, sequence, &content, seal.powers);
         let shown = !content.body.is_silent();

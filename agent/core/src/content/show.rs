@@ -65,7 +65,7 @@ impl Core {
             receipts,
             failure: row.failure.map(|why| Box::new(why.error(&self.state.conversation_name(&group)))),
             reply_to: row.reply_to,
-            quoted: row.reply_to.map(|_| self.quoted(answered.as_ref())),
+            quoted: row.reply_to.map(|_| self.quoted(group, answered.as_ref())),
             hops: row.hops,
             edited: row.edited.is_some(),
             deleted: row.deleted,
@@ -74,7 +74,7 @@ impl Core {
             edited_at: row.edited_at,
             deleted_by: row.deleted_by.map(|account| self.state.handle_of(&account)),
             mentions: row.mentions.iter().map(|mention| self.state.handle_of(&mention.account)).collect(),
-            mentions_own: own_id.is_some_and(|own| row.mentions.iter().any(|mention| mention.account == own)),
+            mentions_own: self.names_us(row),
             thread: row.thread,
             forwarded: row.forwarded,
             pinned_by: row.pin.filter(|pin| !pin.removed).map(|pin| self.state.handle_of(&pin.account)),
@@ -84,7 +84,7 @@ impl Core {
             expired: false,
         };
         // R-FORGET-06: whether it was forgotten already or not.
-        if row.forgotten || row.is_due(self.run.now) {
+        if row.forgotten || self.is_over(&group, row) {
             view.leave_nothing();
         }
         view
@@ -136,7 +136,7 @@ impl Core {
             own: row.account == own.account,
             blocked: self.state.hides(row),
             unread,
-            names_us: row.mentions.iter().any(|mention| mention.account == own.account),
+            names_us: self.names_us(row),
             bot_answers_us,
         };
         let muted = self.state.groups.get(&group).and_then(|row| row.muted);
@@ -150,12 +150,12 @@ impl Core {
     }
 
     /// What a message answers: of what stands here, and never of what the answer says.
-    fn quoted(&self, answered: Option<&MessageRow>) -> QuotedView {
+    fn quoted(&self, group: GroupId, answered: Option<&MessageRow>) -> QuotedView {
         let Some(row) = answered else {
             return QuotedView { from: None, state: QuotedState::Missing, text: String::new() };
         };
         // R-FORGET-06: what was forgotten, or is to be by now, is repeated by nobody.
-        let gone = row.deleted || row.forgotten || row.is_due(self.run.now);
+        let gone = row.deleted || row.forgotten || self.is_over(&group, row);
         QuotedView {
             from: Some(self.state.handle_of(&row.account)),
             state: if gone { QuotedState::Deleted } else { QuotedState::Here },

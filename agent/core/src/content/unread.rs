@@ -25,7 +25,8 @@ impl Core {
         let before = self.read_to(group)?;
         let rows = self.history.after(&group, before, usize::MAX)?;
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
-        let (mut read_to, mut beyond, mut unread) = (row.cursor.max(before), Vec::<(u64, u64)>::new(), 0u64);
+        let (mut read_to, mut beyond) = (row.cursor.max(before), Vec::<(u64, u64)>::new());
+        let (mut unread, mut mentions) = (0u64, 0u64);
         let mut open = false;
         for ((position, _), line) in rows.iter().filter(|(_, row)| self.counts(row)) {
             if !shown.contains(&line.id) && !row.has_read(*position) {
@@ -33,6 +34,7 @@ impl Core {
                     read_to = position.saturating_sub(1).max(before);
                 }
                 unread = unread.saturating_add(1);
+                mentions = mentions.saturating_add(u64::from(self.names_us(line)));
                 open = false;
             } else if unread > 0 {
                 match beyond.last_mut() {
@@ -46,7 +48,8 @@ impl Core {
         let many = beyond.len().saturating_sub(STRETCHES);
         beyond.drain(..many);
         if let Some(row) = self.state.groups.get_mut(&group) {
-            (row.read_to, row.read_beyond, row.unread) = (Some(read_to), beyond, unread);
+            (row.read_to, row.read_beyond) = (Some(read_to), beyond);
+            (row.unread, row.mentions) = (unread, mentions);
         }
         if many > 0 {
             self.recount(group)?;
@@ -71,6 +74,12 @@ impl Core {
             && !row.failed
             && row.account != self.state.own_id()
             && !self.state.hides(row)
+    }
+
+    /// Whether a text names the own account.
+    pub(super) fn names_us(&self, row: &MessageRow) -> bool {
+        let own = self.state.identity.as_ref().map(|own| own.account);
+        own.is_some_and(|own| row.mentions.iter().any(|mention| mention.account == own))
     }
 
     /// Whether it counts and was not shown yet.
@@ -114,7 +123,7 @@ impl Core {
         if position >= cursor
             && let Some(row) = self.state.groups.get_mut(&group)
         {
-            row.unread = 0;
+            (row.unread, row.mentions) = (0, 0);
             return Ok(());
         }
         self.recount(group)
@@ -128,13 +137,16 @@ impl Core {
         let read_to = self.read_to(group)?;
         let rows = self.history.after(&group, read_to, usize::MAX)?;
         let Some(row) = self.state.groups.get(&group) else { return Ok(()) };
-        let open = rows.iter().filter(|((sequence, _), line)| self.counts(line) && !row.has_read(*sequence));
-        let unread = open.count() as u64;
-        let same = |row: &GroupRow| row.unread == unread && row.read_to == Some(read_to);
+        let is_open = |position: u64, line: &MessageRow| self.counts(line) && !row.has_read(position);
+        let open: Vec<_> = rows.iter().filter(|((position, _), line)| is_open(*position, line)).collect();
+        let (unread, mentions) =
+            (open.len() as u64, open.iter().filter(|(_, line)| self.names_us(line)).count() as u64);
+        let known = |row: &GroupRow| (row.unread, row.mentions, row.read_to);
+        let same = |row: &GroupRow| known(row) == (unread, mentions, Some(read_to));
         if !self.state.groups.get(&group).is_some_and(same)
             && let Some(row) = self.state.groups.get_mut(&group)
         {
-            (row.unread, row.read_to) = (unread, Some(read_to));
+            (row.unread, row.mentions, row.read_to) = (unread, mentions, Some(read_to));
         }
         Ok(())
     }

@@ -80,6 +80,10 @@ impl Core {
             if !row.direct {
                 row.name.clone_from(&live.data.name);
             }
+            row.retention_seconds = live.data.settings.retention_seconds;
+        }
+        if live.data.settings.retention_seconds != old_data.settings.retention_seconds {
+            self.retention_changed();
         }
         if live.data.name != old_data.name {
             self.keep_names_apart(group, Taken::ByAny);

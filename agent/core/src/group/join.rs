@@ -466,7 +466,8 @@ impl Core {
         self.provider.storage().end_trial(joined.is_ok());
         self.state.invites.remove(&group);
         let live = Live::of(joined.map_err(gone)?)?;
-        let unread = self.state.groups.get(&group).map_or(0, |row| row.unread);
+        let (unread, mentions) =
+            self.state.groups.get(&group).map_or((0, 0), |row| (row.unread, row.mentions));
         let own = self.state.own_id();
         let link = CommitPlace { sequence: invite.commit_sequence, hash: invite.commit_hash };
         let peer = known.direct.then(|| {
@@ -485,6 +486,7 @@ impl Core {
             peer,
             let_in_by: (is_bot && known.inviter != own).then_some(known.inviter),
             unread,
+            mentions,
             alias,
             muted,
             keys_at,
@@ -503,6 +505,8 @@ impl Core {
         self.groups.put(group, live);
         let (epoch, place) = (row.epoch, row.cursor);
         self.state.groups.insert(group, row);
+        // R-FORGET-11: what is left of an earlier stay may be too old for the group as it is now.
+        self.retention_changed();
         self.state.granted(group);
         if let Some(seen_at) = restored_of {
             // What was said between the backup and now no member can give to this device.

@@ -334,7 +334,7 @@ fn settings(data: &GroupData, role: Role, facts: &CommitFacts) -> Result<(), Ref
     }
     let wants = |settings: &Settings| Settings { topic: String::new(), ..settings.clone() };
     if data.direct {
-        let Settings { topic, may_delete, may_pin, edit_seconds: _ } = &after.settings;
+        let Settings { topic, may_delete, may_pin, .. } = &after.settings;
         if !topic.is_empty() || may_delete.is_some() || may_pin.is_some() {
             return refuse(RULE, "a direct conversation has neither topic nor ranks");
         }

@@ -14,7 +14,7 @@ use crate::state::{SettingsChange, Wish};
 impl Core {
     /// Changes what a group wants; what is not named stays.
     pub(super) fn group_set(&mut self, ticket: Ticket, set: Set) -> Result<Option<Reply>> {
-        let Set { target, topic, delete, pin, edit_seconds } = set;
+        let Set { target, topic, delete, pin, edit_seconds, expire_seconds, retention_seconds } = set;
         let group = self.changeable(&target)?;
         let direct = self.state.groups.get(&group).is_some_and(|row| row.direct);
         if direct && (topic.is_some() || delete.is_some() || pin.is_some()) {
@@ -27,7 +27,12 @@ impl Core {
             }
             self.must_have_role(group, |live| live.data.may_rename, "change its topic")?;
         }
-        if !direct && (delete.is_some() || pin.is_some() || edit_seconds.is_some()) {
+        if expire_seconds.is_some_and(|seconds| u64::from(seconds) > limit::EXPIRE_SECONDS) {
+            return Err(ErrorKind::Limit.because("a message disappears after 366 days at most"));
+        }
+        let ranks = delete.is_some() || pin.is_some();
+        let times = [edit_seconds, expire_seconds, retention_seconds].iter().any(Option::is_some);
+        if !direct && (ranks || times) {
             self.must_have_role(group, |_| Role::Admin, "change its settings")?;
         }
         if delete == Some(WhoMay::Unknown) || pin == Some(WhoMay::Unknown) {
@@ -36,7 +41,9 @@ impl Core {
         if pin == Some(WhoMay::Nobody) {
             return Err(ErrorKind::Usage.because("pins are for owners, for admins or for all"));
         }
-        let change = SettingsChange { topic, may_delete: delete, may_pin: pin, edit_seconds };
+        let (may_delete, may_pin) = (delete, pin);
+        let change =
+            SettingsChange { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds };
         let same = self.with_live(group, |_, live| {
             let mut settings = live.data.settings.clone();
             change.apply(&mut settings);
@@ -58,12 +65,14 @@ const fn who_may(role: Role) -> WhoMay {
 }
 
 pub(super) fn settings_view(settings: &Settings) -> SettingsView {
-    let Settings { topic, may_delete, may_pin, edit_seconds } = settings;
+    let Settings { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds } = settings;
     SettingsView {
         topic: topic.clone(),
         delete: may_delete.map_or(WhoMay::Nobody, who_may),
         pin: may_pin.map_or(WhoMay::All, who_may),
         edit_seconds: *edit_seconds,
+        expire_seconds: *expire_seconds,
+        retention_seconds: *retention_seconds,
     }
 }
 
@@ -81,10 +90,14 @@ pub(super) fn differences(before: &Settings, after: &Settings) -> Vec<(GroupEven
     if after.pin != before.pin {
         say(format!("pin={}", after.pin.name()));
     }
-    if after.edit_seconds != before.edit_seconds {
-        say(after
-            .edit_seconds
-            .map_or_else(|| "edit=always".into(), |seconds| format!("edit={}", length(seconds))));
+    for (key, before, after, unset) in [
+        ("edit", before.edit_seconds, after.edit_seconds, "always"),
+        ("expire", before.expire_seconds, after.expire_seconds, "never"),
+        ("retention", before.retention_seconds, after.retention_seconds, "forever"),
+    ] {
+        if after != before {
+            say(format!("{key}={}", after.map_or_else(|| unset.to_owned(), length)));
+        }
     }
     told
 }
@@ -110,13 +123,21 @@ mod tests {
             may_delete: Some(Role::Admin),
             may_pin: Some(Role::Owner),
             edit_seconds: Some(5400),
+            expire_seconds: Some(3600),
+            retention_seconds: Some(7_776_000),
         };
         let told = differences(&before, &after);
         let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(texts, ["on call", "delete=admins", "pin=owners", "edit=90m"]);
+        assert_eq!(
+            texts,
+            ["on call", "delete=admins", "pin=owners", "edit=90m", "expire=1h", "retention=90d"]
+        );
         let back = differences(&after, &before);
         let texts: Vec<&str> = back.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(texts, ["", "delete=nobody", "pin=all", "edit=always"]);
+        assert_eq!(
+            texts,
+            ["", "delete=nobody", "pin=all", "edit=always", "expire=never", "retention=forever"]
+        );
         assert_eq!([1, 60, 3600, 86_400, 90_061].map(length), ["1s", "1m", "1h", "1d", "90061s"]);
     }
 }

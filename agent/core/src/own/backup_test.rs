@@ -97,11 +97,13 @@ fn parts() -> Vec<(&'static str, BackupPart)> {
         read_to: Some(place(38).0),
         read_beyond: vec![(place(39).0, place(39).0)],
         unread: 1,
+        mentions: 0,
         alias: Some("operations".into()),
         muted: None,
         seen_at: at(3),
         let_in_by: Some(account),
         let_in_at: Some(at(1)),
+        retention_seconds: None,
         members: vec![account],
     };
     let waiting = WaitingChange {

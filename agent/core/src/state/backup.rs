@@ -140,6 +140,8 @@ pub(crate) struct BackupGroup {
     pub read_beyond: Vec<(u64, u64)>,
     #[serde(rename = "u", default)]
     pub unread: u64,
+    #[serde(rename = "um", default, skip_serializing_if = "is_zero")]
+    pub mentions: u64,
     #[serde(rename = "al", default)]
     pub alias: Option<String>,
     #[serde(rename = "mu", default, skip_serializing_if = "Option::is_none")]
@@ -150,9 +152,16 @@ pub(crate) struct BackupGroup {
     pub let_in_by: Option<AccountId>,
     #[serde(rename = "li", default)]
     pub let_in_at: Option<Timestamp>,
+    #[serde(rename = "rk", default, skip_serializing_if = "Option::is_none")]
+    pub retention_seconds: Option<u32>,
     /// Who was in it besides the own account.
     #[serde(rename = "m", default)]
     pub members: Vec<AccountId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A message, without the bytes that it was sealed in.
@@ -238,11 +247,13 @@ impl BackupGroup {
             read_to: row.read_to,
             read_beyond: row.read_beyond.clone(),
             unread: row.unread,
+            mentions: row.mentions,
             alias: row.alias.clone(),
             muted: row.muted,
             seen_at: row.seen_at,
             let_in_by: row.let_in_by,
             let_in_at: row.let_in_at,
+            retention_seconds: row.retention_seconds,
             members,
         }
     }
@@ -281,11 +292,13 @@ impl BackupGroup {
             read_to: self.read_to,
             read_beyond: self.read_beyond,
             unread: self.unread,
+            mentions: self.mentions,
             alias: self.alias,
             muted: self.muted,
             seen_at: self.seen_at,
             let_in_by: self.let_in_by,
             let_in_at: self.let_in_at,
+            retention_seconds: self.retention_seconds,
             members_then: self.members,
             ..GroupRow::active(&data, self.suite, self.epoch, CommitPlace { sequence: 0, hash: [0; 32] })
         }

@@ -40,7 +40,7 @@ pub(crate) struct WaitingChange {
     pub powers: Powers,
 }
 
-/// What a group lets a member do to messages, by its settings in the epoch in which the member says so.
+/// What a group lets a member do to messages, and wants of those it says, by its settings in the epoch in which the member does so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Powers {
     /// Takes back what others said.
@@ -52,18 +52,21 @@ pub(crate) struct Powers {
     /// Gives own messages other words for so many seconds; `None` for always.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub edit_seconds: Option<u32>,
+    /// What it says disappears so many seconds after it was read.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub expire_seconds: Option<u32>,
 }
 
 impl Default for Powers {
     /// Those of a member where the group set nothing.
     fn default() -> Self {
-        Self { delete: false, pin: true, edit_seconds: None }
+        Self { delete: false, pin: true, edit_seconds: None, expire_seconds: None }
     }
 }
 
 impl Powers {
     /// For what an own device already judged.
-    pub(crate) const ALL: Self = Self { delete: true, pin: true, edit_seconds: None };
+    pub(crate) const ALL: Self = Self { delete: true, pin: true, edit_seconds: None, expire_seconds: None };
 
     pub(crate) fn of(data: &GroupData, account: &AccountId) -> Self {
         let role = data.role_of(account);
@@ -72,6 +75,7 @@ impl Powers {
             delete: may(data.settings.may_delete),
             pin: data.settings.may_pin.is_none() || may(data.settings.may_pin),
             edit_seconds: data.settings.edit_seconds,
+            expire_seconds: data.settings.expire_seconds,
         }
     }
 

@@ -67,6 +67,9 @@ pub(crate) struct GroupRow {
     /// Everything up to this position was read, by this device or another own one; `None` in stores of before it was noted.
     #[serde(rename = "rd", default)]
     pub read_to: Option<u64>,
+    /// How many of those that are not read name the own account.
+    #[serde(rename = "um", default)]
+    pub mentions: u64,
     /// What was read behind that, with something unread in between: first and last position of each stretch.
     #[serde(rename = "rs", default, skip_serializing_if = "Vec::is_empty")]
     pub read_beyond: Vec<(u64, u64)>,
@@ -153,6 +156,12 @@ pub(crate) struct GroupRow {
     /// When this device told it last, by its own clock.
     #[serde(rename = "rw", default, skip_serializing_if = "is_never")]
     pub receipt_said: Timestamp,
+    /// For how many seconds the group wants messages to be kept.
+    #[serde(rename = "rt", default, skip_serializing_if = "Option::is_none")]
+    pub retention_seconds: Option<u32>,
+    /// Up to here nothing is left that was to be kept only so long.
+    #[serde(rename = "kf", default)]
+    pub kept_from: u64,
 }
 
 fn is_never(at: &Timestamp) -> bool {
@@ -192,6 +201,7 @@ impl GroupRow {
             read_beyond: Vec::new(),
             link,
             unread: 0,
+            mentions: 0,
             slot: None,
             proposals: Vec::new(),
             leave_epoch: None,
@@ -199,6 +209,8 @@ impl GroupRow {
             parked: 0,
             parked_bytes: 0,
             personal: data.personal,
+            retention_seconds: data.settings.retention_seconds,
+            kept_from: 0,
             unconfirmed: false,
             let_in_at: None,
             let_in_by: None,
@@ -415,12 +427,18 @@ pub(crate) struct SettingsChange {
     /// 0 for always.
     #[serde(rename = "e", default)]
     pub edit_seconds: Option<u32>,
+    /// 0 for what its author wants.
+    #[serde(rename = "x", default)]
+    pub expire_seconds: Option<u32>,
+    /// 0 for ever.
+    #[serde(rename = "r", default)]
+    pub retention_seconds: Option<u32>,
 }
 
 impl SettingsChange {
     /// The settings as they will be.
     pub(crate) fn apply(&self, settings: &mut Settings) {
-        let Self { topic, may_delete, may_pin, edit_seconds } = self;
+        let Self { topic, may_delete, may_pin, edit_seconds, expire_seconds, retention_seconds } = self;
         if let Some(topic) = topic {
             settings.topic.clone_from(topic);
         }
@@ -431,8 +449,14 @@ impl SettingsChange {
             // Everybody is what stands for nothing said.
             settings.may_pin = least_role(*who).filter(|role| *role > Role::Member);
         }
-        if let Some(seconds) = edit_seconds {
-            settings.edit_seconds = Some(*seconds).filter(|seconds| *seconds > 0);
+        for (change, setting) in [
+            (edit_seconds, &mut settings.edit_seconds),
+            (expire_seconds, &mut settings.expire_seconds),
+            (retention_seconds, &mut settings.retention_seconds),
+        ] {
+            if let Some(seconds) = change {
+                *setting = Some(*seconds).filter(|seconds| *seconds > 0);
+            }
         }
     }
 }
@@ -565,6 +589,8 @@ mod tests {
             may_delete: Some(Role::Admin),
             may_pin: Some(Role::Owner),
             edit_seconds: Some(900),
+            expire_seconds: Some(60),
+            retention_seconds: Some(3600),
         };
         let nothing = SettingsChange::default();
         let taken_away = SettingsChange {
@@ -572,6 +598,8 @@ mod tests {
             may_delete: Some(WhoMay::Nobody),
             may_pin: Some(WhoMay::All),
             edit_seconds: Some(0),
+            expire_seconds: Some(0),
+            retention_seconds: Some(0),
         };
         for (change, before, after) in [
             (nothing.clone(), strict.clone(), strict.clone()),
@@ -581,6 +609,8 @@ mod tests {
                     may_delete: Some(WhoMay::Admins),
                     may_pin: Some(WhoMay::Owners),
                     edit_seconds: Some(900),
+                    expire_seconds: Some(60),
+                    retention_seconds: Some(3600),
                     topic: Some("on call".into()),
                 },
                 Settings::default(),

@@ -205,8 +205,10 @@ enum Verb {
     ///
     /// topic=TEXT says what it is about. delete=nobody|owners|admins|all says who may take back what others said. pin=owners|admins|all
     /// says who may pin messages. edit=always|TIME says how long after it was said a message may be edited: 15m, 1h.
+    /// expire=never|TIME says how long after it was read what is said from now on disappears, for all members; a message may name a
+    /// shorter time (`send --expire`). retention=forever|TIME says how long members keep messages at all, those of before too.
     #[command(
-        after_help = "Examples:\n  cipher-chat group set ops topic='who is on call'\n  cipher-chat group set ops delete=admins edit=15m"
+        after_help = "Examples:\n  cipher-chat group set ops topic='who is on call'\n  cipher-chat group set ops delete=admins edit=15m\n  cipher-chat group set ops expire=1d retention=90d"
     )]
     Set {
         /// Group name or id
@@ -547,6 +549,7 @@ mod tests {
             links: 0,
             recovering: None,
             settings: SettingsView::default(),
+            mentions: 0,
             muted: None,
         };
         let before = [member("earlier", Kind::Bot, Some("alice"))];

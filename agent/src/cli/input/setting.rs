@@ -19,12 +19,17 @@ pub enum Setting {
     Pin(WhoMay),
     /// For how many seconds one may edit; 0 for always.
     Edit(u32),
+    /// How many seconds after it was read a message disappears at the latest; 0 for what its author wants.
+    Expire(u32),
+    /// For how many seconds a message is kept; 0 for ever.
+    Retention(u32),
 }
 
 /// Why a text is no setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a setting is topic=TEXT, delete=nobody|owners|admins|all, pin=owners|admins|all or edit=always|TIME, as in edit=15m"
+    "a setting is topic=TEXT, delete=nobody|owners|admins|all, pin=owners|admins|all, edit=always|TIME, expire=never|TIME or \
+     retention=forever|TIME, as in edit=15m"
 )]
 pub struct InvalidSetting;
 
@@ -39,6 +44,10 @@ impl FromStr for Setting {
             ("pin", who) => who_may(who).filter(|who| *who != WhoMay::Nobody).map(Self::Pin),
             ("edit", "always") => Some(Self::Edit(0)),
             ("edit", time) => seconds(time).map(Self::Edit),
+            ("expire", "never") => Some(Self::Expire(0)),
+            ("expire", time) => seconds(time).map(Self::Expire),
+            ("retention", "forever") => Some(Self::Retention(0)),
+            ("retention", time) => seconds(time).map(Self::Retention),
             _ => None,
         }
         .ok_or(InvalidSetting)
@@ -48,13 +57,15 @@ impl FromStr for Setting {
 impl Setting {
     /// All of them in one request; of one that was named twice the last.
     pub fn all(target: Target, settings: Vec<Self>) -> Set {
-        let mut set = Set { target, topic: None, delete: None, pin: None, edit_seconds: None };
+        let mut set = Set::of(target);
         for setting in settings {
             match setting {
                 Self::Topic(topic) => set.topic = Some(topic),
                 Self::Delete(who) => set.delete = Some(who),
                 Self::Pin(who) => set.pin = Some(who),
                 Self::Edit(seconds) => set.edit_seconds = Some(seconds),
+                Self::Expire(seconds) => set.expire_seconds = Some(seconds),
+                Self::Retention(seconds) => set.retention_seconds = Some(seconds),
             }
         }
         set
@@ -84,6 +95,11 @@ mod tests {
             ("pin=all", Some(Setting::Pin(WhoMay::All))),
             ("edit=15m", Some(Setting::Edit(900))),
             ("edit=always", Some(Setting::Edit(0))),
+            ("expire=1d", Some(Setting::Expire(86_400))),
+            ("expire=never", Some(Setting::Expire(0))),
+            ("retention=90d", Some(Setting::Retention(7_776_000))),
+            ("retention=forever", Some(Setting::Retention(0))),
+            ("retention=always", None),
             ("pin=nobody", None),
             ("delete=everybody", None),
             ("edit=soon", None),

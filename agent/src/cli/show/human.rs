@@ -295,7 +295,7 @@ fn row(line: &Line<'_>, look: Look<'_>) -> Vec<String> {
             safe_text(&group.name),
             group_state(group),
             accounts(group).to_string(),
-            if group.muted.is_some() { format!("{} muted", group.unread) } else { group.unread.to_string() },
+            if group.muted.is_some() { format!("{} muted", unread(group)) } else { unread(group) },
             group.id.to_string(),
         ],
         Line::JoinLink { id, expires, uses, approval, by, .. } => vec![
@@ -383,7 +383,7 @@ fn group_block(group: &GroupView, look: Look<'_>) -> String {
         }
     }
     if group.unread > 0 {
-        rows.push(("unread", group.unread.to_string()));
+        rows.push(("unread", unread(group)));
     }
     rows.extend(settings(&group.settings));
     if let Some(muted) = &group.muted {
@@ -470,6 +470,14 @@ fn named(name: &str, warning: Option<&str>) -> String {
     }
 }
 
+/// How many messages are not read, and how many of them name this account.
+fn unread(group: &GroupView) -> String {
+    match (group.unread, group.mentions) {
+        (unread, 0) => unread.to_string(),
+        (unread, mentions) => format!("{unread} (@{mentions})"),
+    }
+}
+
 /// What a group wants where it is not what groups want.
 fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
     let usual = SettingsView::default();
@@ -486,6 +494,12 @@ fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
     if let Some(seconds) = settings.edit_seconds {
         let time = length::in_words(seconds.into());
         rows.push(("editing", format!("for {time} after a message was said")));
+    }
+    if let Some(seconds) = settings.expire_seconds {
+        rows.push(("disappears", format!("what is said, {seconds} s after it was read")));
+    }
+    if let Some(seconds) = settings.retention_seconds {
+        rows.push(("kept", format!("what is said, for {seconds} s")));
     }
     rows
 }
