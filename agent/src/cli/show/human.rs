@@ -496,10 +496,11 @@ fn settings(settings: &SettingsView) -> Vec<(&'static str, String)> {
         rows.push(("editing", format!("for {time} after a message was said")));
     }
     if let Some(seconds) = settings.expire_seconds {
-        rows.push(("disappears", format!("what is said, {seconds} s after it was read")));
+        let time = length::in_words(seconds.into());
+        rows.push(("disappears", format!("what is said, {time} after it was read")));
     }
     if let Some(seconds) = settings.retention_seconds {
-        rows.push(("kept", format!("what is said, for {seconds} s")));
+        rows.push(("kept", format!("what is said, for {}", length::in_words(seconds.into()))));
     }
     rows
 }
